@@ -1,0 +1,45 @@
+# `make demo` and `make test` do their own set-up; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup demo test check lock docs
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: $(VENV)/ready  ## Create .venv from requirements.lock and install ltdm into it
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "ltdm needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up .venv (once; a few minutes, about 5 GB)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## Real digits through the whole workflow, then the main table and the report
+	@$(BIN)/snakemake --cores all --quiet rules
+	@test results/demo/report.html -nt results/demo/tables/metrics.csv || \
+		$(BIN)/snakemake --report results/demo/report.html --quiet all
+	@cat results/demo/tables/main.md
+	@echo "Report: results/demo/report.html"
+
+test: setup  ## All tests
+	@$(BIN)/python -m pytest -q -n auto
+
+check: setup  ## Format, lint, types, import contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/snakemake --lint
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/mypy ltdm
+
+lock:  ## Rewrite requirements.lock from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --extra workflow --extra dev pyproject.toml -o requirements.lock
+
+docs: setup  ## Rewrite the schema and the tables of config/README.md from the options
+	@$(BIN)/python -c 'from pathlib import Path; from ltdm.reference import write; write(Path("."))'

@@ -1,0 +1,5 @@
+"""`python -m ltdm` is `ltdm`."""
+
+from ltdm.cli import main
+
+main()

@@ -1,0 +1,160 @@
+"""What each run costs, measured: training and sampling speed, network evaluations, memory.
+
+All runs take turns within one process, so the ratios hold while the machine's speed drifts.
+"""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ltdm.config import Dataset, Experiment, Run
+from ltdm.data._longtail import select
+from ltdm.device import pick
+from ltdm.options import changed
+from ltdm.progress import Progress
+from ltdm.provenance import commit, versions
+from ltdm.stages.sample import BATCH, Sampling
+from ltdm.stages.train import make_trainer
+
+COLUMNS = {
+    "run": "run",
+    "train_ms": "ms an update",
+    "train_images_per_s": "images/s",
+    "train_ratio": "x first",
+    "train_evaluations": "evaluations",
+    "sample_images_per_s": "sampled/s",
+    "sample_ratio": "x first",
+    "sample_evaluations": "evaluations",
+    "peak_mb": "peak MB",
+}
+
+
+class Bench:
+    """One run set up to train and to sample."""
+
+    def __init__(self, data: Dataset, run: Run, sample_set: str, device: torch.device):
+        images, labels = data.source.module.load(data.source.options)
+        chosen = select(labels, data.class_counts, data.longtail.seed)
+        self.device = device
+        self.trainer = make_trainer(run.spec(), 0, images[chosen], labels[chosen], device)
+        about = {
+            "network": run.network.plain(), "process": run.process.plain(),
+            "channels": images.shape[1], "size": images.shape[2],
+            "classes": len(data.class_counts),
+        }  # fmt: skip
+        weights = dict(self.trainer.ema.state_dict())
+        self.sampling = Sampling(weights, about, run.samples[sample_set], 0, device)
+        self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
+        self.train_times: list[float] = []
+        self.sample_times: list[float] = []
+        self.peak = 0.0
+
+    def train(self, updates: int) -> None:
+        """Time some updates."""
+        with self._timed(self.train_times, updates):
+            for _ in range(updates):
+                self.trainer.step()
+
+    def sample(self) -> None:
+        """Time one batch of images."""
+        with self._timed(self.sample_times, 1):
+            self.sampling.images(self.labels)
+
+    def _timed(self, times: list[float], share: int) -> "_Timer":
+        return _Timer(self, times, share)
+
+    def row(self, name: str) -> dict[str, Any]:
+        """Return the figures; the first, warming turn does not count."""
+        update = statistics.median(self.train_times[1:])
+        batch = self.trainer.options.batch
+        sample = statistics.median(self.sample_times[1:]) / len(self.labels)
+        images = len(self.labels) * len(self.sample_times)
+        return {
+            "run": name,
+            "train_ms": 1e3 * update,
+            "train_images_per_s": batch / update,
+            "train_evaluations": self.trainer.predict.evaluations / (self.trainer.update * batch),
+            "sample_images_per_s": 1 / sample,
+            "sample_evaluations": self.sampling.predict.evaluations / images,
+            "peak_mb": self.peak,
+        }
+
+
+class _Timer:
+    """Adds the seconds of a block, per share, to a list, and notes the peak memory."""
+
+    def __init__(self, bench: Bench, times: list[float], share: int):
+        self.bench, self.times, self.share = bench, times, share
+
+    def __enter__(self) -> None:
+        if self.bench.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.synchronize()
+        self.started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        if self.bench.device.type == "cuda":
+            torch.cuda.synchronize()
+            peak = torch.cuda.max_memory_allocated() / 2**20
+        else:
+            unit = 2**20 if sys.platform == "darwin" else 2**10
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        self.times.append((time.perf_counter() - self.started) / self.share)
+        self.bench.peak = max(self.bench.peak, peak)
+
+
+def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> dict[str, Any]:
+    """Measure runs on the experiment's first data set, in turns.
+
+    Args:
+        experiment: The experiment.
+        runs: The runs to compare; ratios are to the first.
+        rounds: Turns that count, after one that warms up.
+        updates: Updates a turn.
+    """
+    device = pick()
+    dataset, sample_set = experiment.grid["dataset"][0], experiment.grid["sample_set"][0]
+    data = experiment.datasets[dataset]
+    made = {name: Bench(data, experiment.runs[dataset, name], sample_set, device) for name in runs}
+    turns: list[Callable[[], None]] = []
+    for bench in made.values():
+        turns += [lambda b=bench: b.train(updates), bench.sample]  # type: ignore[misc]
+    with Progress("bench", (rounds + 1) * len(turns), "turns") as progress:
+        for _ in range(rounds + 1):
+            for turn in turns:
+                turn()
+                progress.advance()
+    rows = [bench.row(name) for name, bench in made.items()]
+    for row in rows:
+        row["train_ratio"] = row["train_ms"] / rows[0]["train_ms"]
+        row["sample_ratio"] = rows[0]["sample_images_per_s"] / row["sample_images_per_s"]
+    return {
+        "dataset": dataset,
+        "sample_set": sample_set,
+        "sample": {
+            name: changed(experiment.runs[dataset, name].samples[sample_set]) for name in runs
+        },
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "commit": commit(),
+        "rounds": rounds,
+        "updates_per_round": updates,
+        "rows": rows,
+    }
+
+
+def to_text(result: dict[str, Any]) -> str:
+    """Write the figures as a table for a terminal."""
+    lines = [list(COLUMNS.values())]
+    for row in result["rows"]:
+        lines.append([row["run"], *(f"{row[c]:.4g}" for c in COLUMNS if c != "run")])
+    widths = [max(len(line[k]) for line in lines) for k in range(len(COLUMNS))]
+    texts = ["  ".join(t.rjust(w) for t, w in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join(texts) + "\n"

@@ -1,0 +1,256 @@
+"""The command `ltdm`: each stage by hand, without Snakemake, and checks and measurements."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ltdm import __version__
+from ltdm.config import Experiment, read
+from ltdm.errors import LtdmError
+from ltdm.files import write_json
+from ltdm.layout import Layout
+from ltdm.options import changed, near
+
+Command = Callable[..., None]
+
+
+class Group(click.Group):
+    """Commands whose LtdmError ends with one sentence on stderr and exit status 1."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(context)
+        except LtdmError as error:
+            click.echo(f"ltdm: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Long-tailed diffusion models under one protocol.
+
+    `snakemake` runs everything that is due; these commands run one stage at a time. They take
+    config files, later ones over earlier ones.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+
+
+class Selection:
+    """The part of an experiment's grid that a command works on."""
+
+    def __init__(self, config: tuple[Path, ...], results: Path, **chosen: tuple[Any, ...]):
+        try:
+            self.experiment = Experiment(read(list(config)))
+        except LtdmError as error:
+            raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
+        self.layout = Layout(results / self.experiment.name)
+        self.grid = {}
+        for axis, entries in self.experiment.grid.items():
+            wanted = chosen.get(axis) or tuple(entries)
+            for entry in wanted:
+                if entry not in entries:
+                    option = f"--{axis.replace('_', '-')}"
+                    hint = near(entry, map(str, entries))
+                    raise LtdmError(f"{option} {entry!r} is not in the grid; {hint}")
+            self.grid[axis] = list(wanted)
+
+    def runs(self) -> Iterator[tuple[str, str, int]]:
+        """Yield data set, run and seed of each network."""
+        return product(self.grid["dataset"], self.grid["run"], self.grid["seed"])
+
+    def samples(self) -> Iterator[tuple[str, str, int, str]]:
+        """Yield data set, run, seed and sample set of each sample set."""
+        return product(
+            self.grid["dataset"], self.grid["run"], self.grid["seed"], self.grid["sample_set"]
+        )
+
+
+def on_grid(*axes: str) -> Callable[[Command], Command]:
+    """Give a command the config argument and the options that narrow the grid."""
+
+    def decorate(command: Command) -> Command:
+        wrapped: Any = command
+        for axis in reversed(axes):
+            kind = int if axis == "seed" else str
+            option = f"--{axis.replace('_', '-')}"
+            wrapped = click.option(option, axis, type=kind, multiple=True, help="Only this one.")(
+                wrapped
+            )
+        wrapped = click.option(
+            "--device", help="auto, cpu, cuda or cuda:N (default: $LTDM_DEVICE, else auto)."
+        )(wrapped)
+        wrapped = click.option(
+            "--results", type=click.Path(path_type=Path), default=Path("results"),
+            show_default=True, help="Folder of all results.",
+        )(wrapped)  # fmt: skip
+        return click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path))(
+            wrapped
+        )
+
+    return decorate
+
+
+def _select(config: tuple[Path, ...], results: Path, device: str | None, **axes: Any) -> Selection:
+    if device:
+        os.environ["LTDM_DEVICE"] = device
+    return Selection(config, results, **axes)
+
+
+@main.command()
+@on_grid("dataset")
+def prepare(**given: Any) -> None:
+    """Build the long-tailed data sets."""
+    from ltdm.stages import prepare as stage
+
+    selection = _select(**given)
+    for name in selection.grid["dataset"]:
+        data, folder = selection.experiment.datasets[name], selection.layout.data(name)
+        stage.run(
+            data.source.plain(), changed(data.longtail), train=folder / "train.npz",
+            reference=folder / "reference.npz", table=folder / "counts.csv",
+        )  # fmt: skip
+        click.echo(f"{folder}: {sum(data.class_counts)} training images")
+
+
+@main.command()
+@on_grid("dataset", "run", "seed")
+def train(**given: Any) -> None:
+    """Train networks; a finished one is left alone, an interrupted one goes on."""
+    from ltdm.stages import train as stage
+
+    selection = _select(**given)
+    for dataset, run, seed in selection.runs():
+        folder = selection.layout.run(dataset, run, seed)
+        part = selection.experiment.runs[dataset, run]
+        data = selection.layout.data(dataset) / "train.npz"
+        if stage.finished(part.spec(), seed, part.train_code(), data, folder / "run.json"):
+            click.echo(f"{folder}: already trained")
+            continue
+        stage.run(
+            part.spec(), seed, part.train_code(), data=data, model=folder / "model.safetensors",
+            history=folder / "history.csv", record=folder / "run.json",
+        )  # fmt: skip
+        click.echo(f"{folder}: trained")
+
+
+@main.command()
+@on_grid("dataset", "run", "seed", "sample_set")
+def sample(**given: Any) -> None:
+    """Generate sample sets."""
+    from ltdm.stages import grid
+    from ltdm.stages import sample as stage
+
+    selection = _select(**given)
+    for dataset, run, seed, name in selection.samples():
+        folder = selection.layout.samples(dataset, run, seed, name)
+        options = changed(selection.experiment.runs[dataset, run].samples[name])
+        samples, model = folder / "samples.npz", selection.layout.run(dataset, run, seed)
+        stage.run(options, seed, model=model / "model.safetensors", samples=samples)
+        grid.run(samples=samples, picture=folder / "grid.png")
+        click.echo(f"{folder}: sampled; {folder / 'grid.png'} shows the first")
+
+
+@main.command()
+@on_grid("dataset", "run", "seed", "sample_set")
+def features(**given: Any) -> None:
+    """Extract features of the references and the sample sets."""
+    from ltdm.stages import extractor
+    from ltdm.stages import features as stage
+
+    selection = _select(**given)
+    for part in selection.experiment.evaluate.features:
+        file = f"features/{part.name}.npz"
+        for dataset in selection.grid["dataset"]:
+            folder = selection.layout.data(dataset)
+            weights = folder / f"extractors/{part.name}.safetensors"
+            reference = folder / "reference.npz"
+            extractor.run(part.plain(), reference=reference, weights=weights)
+            stage.run(images=reference, weights=weights, features=folder / file)
+        for dataset, run, seed, name in selection.samples():
+            folder = selection.layout.samples(dataset, run, seed, name)
+            weights = selection.layout.data(dataset) / f"extractors/{part.name}.safetensors"
+            stage.run(images=folder / "samples.npz", weights=weights, features=folder / file)
+            click.echo(folder / file)
+
+
+@main.command()
+@on_grid("dataset", "run", "seed", "sample_set")
+def metrics(**given: Any) -> None:
+    """Score the sample sets from their features; no network runs."""
+    from ltdm.stages import metrics as stage
+
+    selection = _select(**given)
+    evaluate = selection.experiment.evaluate
+    for (dataset, run, seed, name), metric in product(selection.samples(), evaluate.metrics):
+        data = selection.layout.data(dataset)
+        folder = selection.layout.samples(dataset, run, seed, name)
+        file = {p.name: f"features/{p.name}.npz" for p in evaluate.features}
+        stage.run(
+            metric.plain(), list(evaluate.groups),
+            selection.experiment.about(dataset, run, seed, name),
+            counts=data / "counts.csv", real={k: data / f for k, f in file.items()},
+            fake={k: folder / f for k, f in file.items()},
+            table=folder / f"metrics/{metric.name}.csv",
+        )  # fmt: skip
+        click.echo(folder / f"metrics/{metric.name}.csv")
+
+
+@main.command()
+@on_grid()
+def tables(**given: Any) -> None:
+    """Gather all numbers and write the main table."""
+    from ltdm.stages import tables as stage
+
+    selection = _select(**given)
+    evaluate, folder = selection.experiment.evaluate, selection.layout.root / "tables"
+    stage.run(
+        list(evaluate.table), evaluate.features[0].name, selection.grid["run"],
+        metrics=[
+            selection.layout.samples(*key) / f"metrics/{metric.name}.csv"
+            for key, metric in product(selection.samples(), evaluate.metrics)
+        ],
+        tidy=folder / "metrics.csv", csv=folder / "main.csv", markdown=folder / "main.md",
+        latex=folder / "main.tex",
+    )  # fmt: skip
+    click.echo((folder / "main.md").read_text())
+
+
+@main.command()
+@click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path))
+def check(config: tuple[Path, ...]) -> None:
+    """Check config files and say what they ask for."""
+    selection = Selection(config, Path("results"))
+    experiment = selection.experiment
+    for name in selection.grid["dataset"]:
+        counts = experiment.datasets[name].class_counts
+        click.echo(
+            f"{name}: {sum(counts)} training images in {len(counts)} classes,"
+            f" {max(counts)} to {min(counts)} a class"
+        )
+    networks, sets = len(list(selection.runs())), len(list(selection.samples()))
+    click.echo(f"{experiment.name}: {networks} networks to train, {sets} sets to sample. All well.")
+
+
+@main.command()
+@on_grid("run")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Turns each.")
+@click.option("--updates", type=click.IntRange(1), default=10, show_default=True, help="A turn.")
+@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here too.")
+def bench(rounds: int, updates: int, path: Path | None, **given: Any) -> None:
+    """Measure what each run costs, in turns, as ratios to the first."""
+    from ltdm import bench as measure
+
+    selection = _select(**given)
+    result = measure.run(selection.experiment, selection.grid["run"], rounds, updates)
+    click.echo(f"{result['dataset']} on {result['device']}, {result['threads']} threads")
+    click.echo(measure.to_text(result))
+    if path:
+        write_json(path, result)

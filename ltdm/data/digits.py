@@ -1,0 +1,33 @@
+"""The 1,797 handwritten 8 x 8 digits that come with scikit-learn: real images, no download.
+
+Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning
+Repository, 1998 (its test part).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CITATION = """@misc{alpaydin1998digits,
+  title={Optical Recognition of Handwritten Digits},
+  author={Alpaydin, Ethem and Kaynak, Cenk},
+  howpublished={UCI Machine Learning Repository}, year={1998}, doi={10.24432/C50P49}}"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """None."""
+
+
+def sizes(options: Options) -> list[int]:
+    """Return the images of each class, without loading them."""
+    return [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def load(options: Options) -> tuple[np.ndarray, np.ndarray]:
+    """Return all images, uint8 (N, 1, 8, 8), and labels, int64 (N,), in the source's order."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
+    return images, digits.target.astype(np.int64)

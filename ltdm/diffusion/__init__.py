@@ -1,0 +1,1 @@
+"""Diffusion processes, one file each: levels, corruption, targets, denoised images."""

@@ -1,0 +1,90 @@
+"""The variance-preserving process of DDPM: x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps.
+
+Levels are the integers t = 0 .. T-1; the level -1 is the clean image, where alpha_bar = 1. In this
+process F is the predicted noise, so a loss written in F is DDPM's own.
+Source: Ho et al., "Denoising Diffusion Probabilistic Models", NeurIPS 2020, equations 2 and 4.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltdm.diffusion._base import Process
+from ltdm.errors import OptionError
+from ltdm.options import option
+
+CITATION = """@inproceedings{ho2020ddpm,
+  title={Denoising Diffusion Probabilistic Models},
+  author={Ho, Jonathan and Jain, Ajay and Abbeel, Pieter},
+  booktitle={NeurIPS}, year={2020}}"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The linear schedule of beta."""
+
+    T: int = option(1000, "Number of noise levels.", low=1)
+    beta_1: float = option(1e-4, "Variance added at the first level.", above=0, high=0.999)
+    beta_T: float = option(0.02, "Variance added at the last level.", above=0, high=0.999)
+
+    def __post_init__(self) -> None:
+        """Refuse a schedule that falls."""
+        if self.beta_T < self.beta_1:
+            raise OptionError(("beta_T",), f"must be at least beta_1 ({self.beta_1:g})")
+
+
+def build(options: Options) -> "VP":
+    """Make the process."""
+    return VP(options)
+
+
+class VP(Process):
+    """See the module."""
+
+    signal: Tensor
+    std: Tensor
+
+    def __init__(self, options: Options):
+        super().__init__()
+        self.T = options.T
+        # The released codes space beta in float32 and accumulate in float64; so do we, to the bit.
+        beta = torch.linspace(options.beta_1, options.beta_T, self.T).double()
+        alpha_bar = torch.cumprod(1 - beta, dim=0)
+        self.alpha_bar = [*alpha_bar.tolist(), 1.0]  # [-1] is the clean image
+        self.register_buffer("signal", alpha_bar.sqrt().float(), persistent=False)
+        self.register_buffer("std", (1 - alpha_bar).sqrt().float(), persistent=False)
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw n levels uniformly, as the training loss weighs them."""
+        return torch.randint(self.T, (n,), generator=rng, device=self.signal.device)
+
+    def corrupt(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
+        """Return x_t for images x0 in [-1, 1], shape (B, C, H, W), and standard normal noise."""
+        return _spread(self.signal[level], x0) * x0 + _spread(self.std[level], x0) * noise
+
+    def target(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
+        """Return F*, what the network should say: the noise."""
+        return noise
+
+    def inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the network sees of x_t and its level."""
+        return x, level
+
+    def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
+        """Return the estimate of x_0 that F stands for."""
+        return (x - _spread(self.std[level], x) * F) / _spread(self.signal[level], x)
+
+    def progress(self, level: Tensor) -> Tensor:
+        """Return how far the level lies towards pure noise: t / T in [0, 1)."""
+        return level.float() / self.T
+
+    def grid(self, steps: int) -> list[int]:
+        """Return `steps` levels from T-1 down to 0, evenly spaced, then the clean image's -1."""
+        ts = torch.linspace(self.T - 1, 0, steps, dtype=torch.float64).round().long().tolist()
+        return [*ts, -1]
+
+
+def _spread(values: Tensor, like: Tensor) -> Tensor:
+    """Give per-image values (B,) the dimensions of a batch of images."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))

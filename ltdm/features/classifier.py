@@ -1,0 +1,138 @@
+"""Features of a small classifier trained once on the balanced reference.
+
+For images that an ImageNet network knows nothing about, and for machines without its weights. A
+fifth of each class is held out of its training; the accuracy on it is kept beside the weights.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltdm.batching import fixed_blocks
+from ltdm.options import option
+from ltdm.progress import Progress
+from ltdm.seeding import derive
+
+log = logging.getLogger("ltdm")
+CITATION = ""
+BATCH = 500  # images a call when extracting
+
+
+@dataclass(frozen=True)
+class Options:
+    """Size and training of the classifier."""
+
+    width: int = option(32, "Channels of the first layer.", low=1)
+    features: int = option(64, "Length of the feature vector.", low=2)
+    updates: int = option(600, "Optimiser updates.", low=1)
+    batch: int = option(128, "Images an update.", low=1)
+    lr: float = option(1e-3, "Adam's learning rate, falling to zero along a cosine.", above=0)
+    seed: int = option(0, "Seed of the weights, the batches and the held-out fifth.", low=0)
+
+
+class Classifier(nn.Module):
+    """Strided convolutions down to a side of 4 or less, then two linear layers."""
+
+    def __init__(self, options: Options, channels: int, size: int, classes: int):
+        super().__init__()
+        width, layers = (
+            options.width,
+            [nn.Conv2d(channels, options.width, 3, padding=1), nn.ReLU()],
+        )
+        while size > 4:
+            layers += [nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.ReLU()]
+            width, size = 2 * width, (size + 1) // 2
+        layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
+        self.convolutions = nn.Sequential(*layers)
+        self.embed = nn.Linear(width * size * size, options.features)
+        self.classify = nn.Linear(options.features, classes)
+        self.scale: Tensor
+        self.register_buffer("scale", torch.ones(()))
+
+    def activations(self, x: Tensor) -> Tensor:
+        """Map images (B, C, H, W) in [-1, 1] to the last hidden layer (B, d)."""
+        return F.relu(self.embed(self.convolutions(x).flatten(1)))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map images to features (B, d): on the reference their mean variance is 1."""
+        return self.scale * self.activations(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images to logits (B, classes)."""
+        return self.classify(self.activations(x))
+
+
+def fit(
+    options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Train on the reference; return the weights and what is worth knowing about them."""
+    held_out = _held_out(labels, options.seed)
+    x, y = _scaled(images, device), torch.from_numpy(labels).to(device)
+    train = torch.from_numpy(np.flatnonzero(~held_out)).to(device)
+    test = torch.from_numpy(np.flatnonzero(held_out)).to(device)
+    shape = {"channels": images.shape[1], "size": images.shape[2]}
+    shape["classes"] = int(labels.max()) + 1
+    with torch.random.fork_rng([]):
+        torch.manual_seed(derive("classifier", options.seed))
+        net = Classifier(options, **shape).to(device)
+    optimiser = torch.optim.Adam(net.parameters(), lr=options.lr, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.updates)
+    rng = torch.Generator().manual_seed(derive("classifier batches", options.seed))
+    with Progress("classifier", options.updates, "updates") as progress:
+        for _ in range(options.updates):
+            rows = train[torch.randint(len(train), (options.batch,), generator=rng).to(device)]
+            loss = F.cross_entropy(net(x[rows]), y[rows])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            progress.advance()
+    with torch.inference_mode():
+        accuracy = (net(x[test]).argmax(1) == y[test]).float().mean().item()
+        net.scale.copy_(net.activations(x[train]).var(0).mean().rsqrt())
+    log.info("classifier: %.1f %% of the held-out images right", 100 * accuracy)
+    return net.state_dict(), {**shape, "held_out": len(test), "accuracy": accuracy}
+
+
+def build(
+    options: Options,
+    weights: dict[str, Tensor],
+    about: dict[str, Any],
+    device: torch.device,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the extractor: uint8 images (N, C, H, W) to float32 features (N, d)."""
+    net = Classifier(options, about["channels"], about["size"], about["classes"])
+    net.load_state_dict(weights)
+    net.to(device).eval()
+
+    @torch.inference_mode()
+    def extract(images: np.ndarray) -> np.ndarray:
+        blocks = fixed_blocks(len(images), BATCH)
+        return np.concatenate(
+            [
+                net.features(_scaled(images[rows], device)).cpu().numpy()[:new]
+                for rows, new in blocks
+            ]
+        )
+
+    return extract
+
+
+def _scaled(images: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(images).to(device).float() / 127.5 - 1
+
+
+def _held_out(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Mark a fifth of each class, at least one image of it where it has more than one."""
+    rng = np.random.default_rng(derive("held out", seed))
+    mask = np.zeros(len(labels), bool)
+    for c in range(int(labels.max()) + 1):
+        members = rng.permutation(np.flatnonzero(labels == c))
+        mask[members[: max(len(members) // 5, int(len(members) > 1))]] = True
+    return mask

@@ -1,0 +1,33 @@
+"""The pixels themselves, scaled to [0, 1] and flattened: no weights, no opinion."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CITATION = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """None."""
+
+
+def fit(
+    options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return no weights: there is nothing to fit."""
+    return {}, {}
+
+
+def build(
+    options: Options,
+    weights: dict[str, Tensor],
+    about: dict[str, Any],
+    device: torch.device,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the extractor: uint8 images (N, C, H, W) to float32 features (N, C H W)."""
+    return lambda images: images.reshape(len(images), -1).astype(np.float32) / 255

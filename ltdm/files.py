@@ -1,0 +1,102 @@
+"""Files that are either whole or absent, and reading them with a sentence when they are not."""
+
+import errno
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ltdm.errors import LtdmError
+
+DISK = {
+    errno.ENOSPC: "no space is left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is larger than the system allows",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "you have no permission to write there",
+}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to, and rename it to `path` once it is whole.
+
+    Raises:
+        LtdmError: The disk is full, read-only or closed to the user; `path` is as it was before.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        raise LtdmError(
+            f"cannot write {path}: {DISK[error.errno]}; mend that and run the same command again,"
+            " what was finished before is kept"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text, whole or not at all."""
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that a person can read, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Write arrays as an uncompressed .npz: the same arrays always give the same bytes."""
+    with writing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
+    """Read arrays from an .npz.
+
+    Raises:
+        LtdmError: The file is missing, damaged, or lacks an array.
+    """
+    path = Path(path)
+    with reading(path), np.load(path, allow_pickle=False) as archive:
+        for key in keys:
+            if key not in archive:
+                raise LtdmError(f"{path} has no array {key!r}; it holds {', '.join(archive)}")
+        return [archive[key] for key in keys]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while reading `path` into one sentence."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise LtdmError(
+            f"{path} is missing; run the stage that makes it, or `snakemake`, which runs every"
+            " stage that is due"
+        ) from error
+    except (zipfile.BadZipFile, EOFError, ValueError, KeyError, OSError) as error:
+        raise LtdmError(
+            f"{path} is damaged ({error}); delete it and run the same command again"
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hex."""
+    with reading(path), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Metrics, one file each: two arrays of features in, numbers out; never a model."""

@@ -1,0 +1,1 @@
+"""Networks, one file each: F = net(x, level, labels)."""

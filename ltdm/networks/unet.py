@@ -1,0 +1,258 @@
+"""The U-Net of DDPM with a class embedding, as the pytorch-ddpm line of codes has it.
+
+Residual blocks with group norm, a time embedding added in each, self-attention at chosen levels,
+skips concatenated on the way up. Source: Ho et al., "Denoising Diffusion Probabilistic Models",
+NeurIPS 2020, appendix B; the class embedding is CBDM's (Qin et al., CVPR 2023).
+
+The label -1 means "no label": its embedding is exactly zero.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltdm.errors import LtdmError, OptionError
+from ltdm.options import option
+
+CITATION = """@inproceedings{ho2020ddpm,
+  title={Denoising Diffusion Probabilistic Models},
+  author={Ho, Jonathan and Jain, Ajay and Abbeel, Pieter},
+  booktitle={NeurIPS}, year={2020}}"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Size and shape of the U-Net; the defaults are the papers' 35.7 M network for 32 x 32."""
+
+    ch: int = option(128, "Channels at full resolution; a multiple of `groups`.", low=1)
+    ch_mult: tuple[int, ...] = option(
+        (1, 2, 2, 2), "Channels of each level as a multiple of `ch`; each level halves the side.",
+        low=1,
+    )  # fmt: skip
+    attn: tuple[int, ...] = option((1,), "Levels with self-attention, counted from 0.", low=0)
+    num_res_blocks: int = option(2, "Residual blocks a level (one more on the way up).", low=1)
+    dropout: float = option(0.1, "Dropout inside each residual block.", low=0, high=0.99)
+    groups: int = option(32, "Groups of each group norm.", low=1)
+    zero_attention: bool = option(
+        False,
+        "Start attention's output near zero, as DDPM meant; the released codes do not.",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that do not fit together."""
+        if not self.ch_mult:
+            raise OptionError(("ch_mult",), "must name at least one level")
+        if self.ch % self.groups:
+            raise OptionError(("ch",), f"must be a multiple of groups ({self.groups})")
+        if self.ch % 2:
+            raise OptionError(("ch",), "must be even: half its channels are sines, half cosines")
+        if any(level >= len(self.ch_mult) for level in self.attn):
+            raise OptionError(("attn",), f"counts levels from 0 to {len(self.ch_mult) - 1}")
+
+
+def build(options: Options, channels: int, size: int, classes: int) -> "UNet":
+    """Make a network for square images; `classes` = 0 makes it unconditional.
+
+    Raises:
+        LtdmError: The side cannot be halved once a level.
+    """
+    halvings = len(options.ch_mult) - 1
+    if size % 2**halvings:
+        raise LtdmError(
+            f"network.ch_mult has {halvings + 1} levels, so the image side must be a multiple of"
+            f" {2**halvings}, and it is {size}; take fewer levels or resize the data"
+        )
+    return UNet(options, channels, classes)
+
+
+class UNet(nn.Module):
+    """F = net(x, level, labels).
+
+    Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label;
+    returns (B, channels, H, W).
+    """
+
+    def __init__(self, options: Options, channels: int, classes: int):
+        super().__init__()
+        ch, tdim = options.ch, 4 * options.ch
+        self.time_embedding = TimeEmbedding(ch, tdim)
+        self.label_embedding = nn.Embedding(classes, tdim) if classes else None
+        self.head = nn.Conv2d(channels, ch, 3, padding=1)
+        self.downblocks, widths = self._down(options)
+        deepest = widths[-1]
+        self.middleblocks = nn.ModuleList(
+            [
+                ResBlock(deepest, deepest, tdim, options, attention=True),
+                ResBlock(deepest, deepest, tdim, options, attention=False),
+            ]
+        )
+        self.upblocks = self._up(options, widths)
+        self.tail = nn.Sequential(
+            nn.GroupNorm(options.groups, ch),
+            nn.SiLU(),
+            nn.Conv2d(ch, channels, 3, padding=1),
+        )
+        self._initialise(options)
+
+    @staticmethod
+    def _down(options: Options) -> tuple[nn.ModuleList, list[int]]:
+        blocks, widths, width = nn.ModuleList(), [options.ch], options.ch
+        for level, mult in enumerate(options.ch_mult):
+            out = options.ch * mult
+            for _ in range(options.num_res_blocks):
+                blocks.append(
+                    ResBlock(
+                        width,
+                        out,
+                        4 * options.ch,
+                        options,
+                        attention=level in options.attn,
+                    )
+                )
+                width = out
+                widths.append(width)
+            if level + 1 < len(options.ch_mult):
+                blocks.append(DownSample(width))
+                widths.append(width)
+        return blocks, widths
+
+    @staticmethod
+    def _up(options: Options, widths: list[int]) -> nn.ModuleList:
+        blocks, skips, width = nn.ModuleList(), list(widths), widths[-1]
+        for level, mult in reversed(list(enumerate(options.ch_mult))):
+            out = options.ch * mult
+            for _ in range(options.num_res_blocks + 1):
+                attention = level in options.attn
+                blocks.append(
+                    ResBlock(skips.pop() + width, out, 4 * options.ch, options, attention)
+                )
+                width = out
+            if level:
+                blocks.append(UpSample(width))
+        return blocks
+
+    def _initialise(self, options: Options) -> None:
+        """Xavier-uniform everywhere, near zero where a residual branch or the network ends."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                _xavier(module)
+        for module in self.modules():
+            if isinstance(module, ResBlock):
+                _xavier(module.block2[-1], gain=1e-5)
+            if isinstance(module, Attention) and options.zero_attention:
+                _xavier(module.proj, gain=1e-5)
+        _xavier(self.tail[-1], gain=1e-5)
+
+    def forward(self, x: Tensor, level: Tensor, labels: Tensor) -> Tensor:
+        """Predict F; see the class for shapes."""
+        emb = self.time_embedding(level)
+        if self.label_embedding is not None:
+            known = (labels >= 0).to(emb.dtype)[:, None]
+            emb = emb + self.label_embedding(labels.clamp(min=0)) * known
+        h = self.head(x)
+        skips = [h]
+        for block in self.downblocks:
+            h = block(h, emb)
+            skips.append(h)
+        for block in self.middleblocks:
+            h = block(h, emb)
+        for block in self.upblocks:
+            if isinstance(block, ResBlock):
+                h = torch.cat([h, skips.pop()], dim=1)
+            h = block(h, emb)
+        return self.tail(h)
+
+
+def _xavier(module: nn.Module, gain: float = 1.0) -> None:
+    """Draw a layer's weights from Xavier's uniform law; its bias starts at zero."""
+    weight, bias = dict(module.named_parameters()).values()
+    nn.init.xavier_uniform_(weight, gain)
+    nn.init.zeros_(bias)
+
+
+class TimeEmbedding(nn.Module):
+    """Sines and cosines of the level, interleaved, then a two-layer perceptron."""
+
+    frequency: Tensor
+
+    def __init__(self, ch: int, tdim: int):
+        super().__init__()
+        exponent = torch.arange(0, ch, 2, dtype=torch.float64) / ch
+        frequency = torch.exp(-math.log(10_000) * exponent).float()
+        self.register_buffer("frequency", frequency, persistent=False)
+        self.mlp = nn.Sequential(nn.Linear(ch, tdim), nn.SiLU(), nn.Linear(tdim, tdim))
+
+    def forward(self, level: Tensor) -> Tensor:
+        """Map levels (B,) to embeddings (B, tdim)."""
+        angle = level.to(self.frequency.dtype)[:, None] * self.frequency
+        waves = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+        return self.mlp(waves)
+
+
+class ResBlock(nn.Module):
+    """Two 3 x 3 convolutions with the embedding added between them, a shortcut, and attention."""
+
+    def __init__(self, width: int, out: int, tdim: int, options: Options, attention: bool):
+        super().__init__()
+        self.block1 = nn.Sequential(
+            nn.GroupNorm(options.groups, width),
+            nn.SiLU(),
+            nn.Conv2d(width, out, 3, padding=1),
+        )
+        self.temb_proj = nn.Sequential(nn.SiLU(), nn.Linear(tdim, out))
+        self.block2 = nn.Sequential(
+            nn.GroupNorm(options.groups, out),
+            nn.SiLU(),
+            nn.Dropout(options.dropout),
+            nn.Conv2d(out, out, 3, padding=1),
+        )
+        self.shortcut = nn.Conv2d(width, out, 1) if width != out else nn.Identity()
+        self.attn = Attention(out, options.groups) if attention else nn.Identity()
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Map (B, width, H, W) to (B, out, H, W)."""
+        h = self.block1(x) + self.temb_proj(emb)[:, :, None, None]
+        return self.attn(self.block2(h) + self.shortcut(x))
+
+
+class Attention(nn.Module):
+    """Single-head self-attention over positions, with a residual."""
+
+    def __init__(self, ch: int, groups: int):
+        super().__init__()
+        self.group_norm = nn.GroupNorm(groups, ch)
+        self.proj_q, self.proj_k, self.proj_v, self.proj = (nn.Conv2d(ch, ch, 1) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, ch, H, W) to the same shape."""
+        h = self.group_norm(x)
+        q, k, v = (p(h).flatten(2).transpose(1, 2) for p in (self.proj_q, self.proj_k, self.proj_v))
+        h = F.scaled_dot_product_attention(q, k, v)
+        return x + self.proj(h.transpose(1, 2).reshape(x.shape))
+
+
+class DownSample(nn.Module):
+    """Halve the side by a strided convolution."""
+
+    def __init__(self, ch: int):
+        super().__init__()
+        self.main = nn.Conv2d(ch, ch, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Map (B, ch, H, W) to (B, ch, H/2, W/2); the embedding is not used."""
+        return self.main(x)
+
+
+class UpSample(nn.Module):
+    """Double the side by repeating pixels, then convolve."""
+
+    def __init__(self, ch: int):
+        super().__init__()
+        self.main = nn.Conv2d(ch, ch, 3, padding=1)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Map (B, ch, H, W) to (B, ch, 2H, 2W); the embedding is not used."""
+        return self.main(F.interpolate(x, scale_factor=2, mode="nearest"))

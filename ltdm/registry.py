@@ -1,0 +1,95 @@
+"""Names to parts: a part is one file in its kind's folder, and the file's name is the part's name.
+
+A part's module holds its code, its options (a frozen dataclass called `Options`), its citation and
+its documentation. Adding a file adds the part; nothing else has to know.
+"""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ltdm.errors import OptionError
+from ltdm.options import KeyPath, changed, mapping, near, parse
+
+FOLDERS = {
+    "source": "data",
+    "network": "networks",
+    "process": "diffusion",
+    "method": "methods",
+    "sampler": "samplers",
+    "extractor": "features",
+    "metric": "metrics",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A named part with its parsed options."""
+
+    kind: str
+    name: str
+    options: Any
+
+    @property
+    def module(self) -> ModuleType:
+        """The part's file."""
+        return importlib.import_module(module_name(self.kind, self.name))
+
+    def plain(self) -> dict[str, Any]:
+        """Return the name and the options that differ from their defaults, as YAML would."""
+        return {"name": self.name, **changed(self.options)}
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of all parts of a kind."""
+    folder = Path(__file__).parent / FOLDERS[kind]
+    return sorted(
+        f.stem.replace("_", "-") for f in folder.glob("*.py") if not f.name.startswith("_")
+    )
+
+
+def module_name(kind: str, name: str) -> str:
+    """Return the dotted name of a part's file."""
+    return f"ltdm.{FOLDERS[kind]}.{name.replace('-', '_')}"
+
+
+def load(kind: str, name: object, path: KeyPath) -> ModuleType:
+    """Import a part's file.
+
+    Raises:
+        OptionError: There is no such part.
+    """
+    if name not in names(kind):
+        raise OptionError(path, f"no {kind} is called {name!r}; {near(name, names(kind))}")
+    return importlib.import_module(module_name(kind, str(name)))
+
+
+def part(kind: str, value: object, path: KeyPath) -> Part:
+    """Parse a part from config: its bare name, or a mapping of `name` and options."""
+    given = {"name": value} if isinstance(value, str) else mapping(value, path)
+    if "name" not in given:
+        raise OptionError((*path, "name"), f"is missing; known: {', '.join(names(kind))}")
+    module = load(kind, given["name"], (*path, "name"))
+    options = {k: v for k, v in given.items() if k != "name"}
+    return Part(kind, given["name"], parse(module.Options, options, path))
+
+
+@dataclass(frozen=True)
+class PartOption:
+    """Parser of an option that is a part of some kind, or a list of such parts."""
+
+    kind: str
+    many: bool = False
+
+    def __call__(self, value: Any, path: KeyPath) -> Part | tuple[Part, ...]:
+        """Parse what the config gives."""
+        if not self.many:
+            return part(self.kind, value, path)
+        if not isinstance(value, list | tuple) or not value:
+            raise OptionError(path, f"must be a list of at least one {self.kind}, not {value!r}")
+        found = tuple(part(self.kind, v, (*path, str(i))) for i, v in enumerate(value))
+        if len({p.name for p in found}) < len(found):
+            raise OptionError(path, f"names a {self.kind} twice")
+        return found

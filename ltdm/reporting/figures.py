@@ -1,0 +1,131 @@
+"""The paper's figures."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from ltdm.reporting.pictures import sheet
+
+STYLE = Path(__file__).with_name("style.mplstyle")
+MOST_ROWS = 20  # classes shown on a sheet of samples: more would be too small to see
+
+
+def style() -> None:
+    """Use the project's style for the figures that follow."""
+    plt.style.use(STYLE)
+
+
+def counts(table: pd.DataFrame, title: str) -> Figure:
+    """Bars of the training images a class, beside what the source holds.
+
+    Args:
+        table: Columns class, available, train.
+        title: The data set's name.
+    """
+    figure, axes = plt.subplots(figsize=(5, 2.8))
+    axes.bar(table["class"], table["available"], color="#d9d9d9", label="balanced reference")
+    bars = axes.bar(table["class"], table["train"], label="long-tailed training set")
+    if len(table) <= 20:
+        axes.bar_label(bars, fontsize=7)
+        axes.set_xticks(table["class"])
+    axes.grid(axis="x", visible=False)
+    axes.set(xlabel="class", ylabel="images", title=f"{title}: {table['train'].sum()} images")
+    axes.legend()
+    return figure
+
+
+def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
+    """Lines of a metric by class, most frequent class first; a band is one sd over seeds.
+
+    Args:
+        rows: Tidy rows of one metric and extractor, groups `class-<k>`.
+        table: counts.csv of the data set.
+        title: What is plotted.
+    """
+    order = table.sort_values("train", ascending=False, kind="stable")
+    values = rows.assign(position=rows["group"].str.removeprefix("class-").astype(int))
+    figure, axes = plt.subplots(figsize=(6, 3.4))
+    places = np.arange(len(order))
+    for run, mine in values.groupby("run", sort=False):
+        by_class = mine.groupby("position")["value"].agg(["mean", "std"]).loc[order["class"]]
+        (line,) = axes.plot(places, by_class["mean"], marker="o", markersize=3, label=run)
+        low, high = (by_class["mean"] + s * by_class["std"].fillna(0) for s in (-1, 1))
+        axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    if len(order) <= 20:
+        pairs = zip(order["class"], order["train"], strict=True)
+        axes.set_xticks(places, [f"{c}\n({n})" for c, n in pairs])
+        axes.set_xlabel("class (training images)")
+    else:
+        axes.set_xlabel("classes, most frequent first")
+    axes.set(title=title, ylim=(0, None))
+    axes.legend()
+    return figure
+
+
+def training(histories: pd.DataFrame, title: str) -> Figure:
+    """Curves of the denoising loss by update, each run's mean over seeds.
+
+    Args:
+        histories: Columns run, seed, update, denoise.
+        title: The data set's name.
+    """
+    figure, axes = plt.subplots(figsize=(5.4, 3.2))
+    for run, mine in histories.groupby("run", sort=False):
+        mean = mine.groupby("update")["denoise"].mean()
+        axes.plot(mean.index, mean, linewidth=1, label=run)
+    low, high = histories["denoise"].quantile([0.0, 0.98])
+    axes.set(
+        xlabel="update",
+        ylabel="denoising loss",
+        title=title,
+        ylim=(0.8 * low, 1.05 * high),
+    )
+    axes.legend()
+    return figure
+
+
+def samples(
+    sets: dict[str, tuple[np.ndarray, np.ndarray]],
+    table: pd.DataFrame,
+    columns: int = 8,
+) -> Figure:
+    """Sheets side by side, rows sharing a class, most frequent class first.
+
+    Args:
+        sets: Images and labels by the sheet's title.
+        table: counts.csv of the data set.
+        columns: Images a row of one sheet.
+    """
+    order = table.sort_values("train", ascending=False, kind="stable")
+    picks = np.unique(
+        np.linspace(0, len(order) - 1, min(len(order), MOST_ROWS)).round().astype(int)
+    )
+    shown = order.iloc[picks]
+    sheets = {
+        title: sheet(images, labels, shown["class"].tolist(), columns)
+        for title, (images, labels) in sets.items()
+    }
+    height, width = next(iter(sheets.values())).shape[:2]
+    inches = 0.22 * len(shown)
+    size = (len(sheets) * (inches * width / height + 0.15) + 0.9, inches + 0.4)
+    figure, grid = plt.subplots(1, len(sheets), figsize=size, squeeze=False)
+    ticks = (np.arange(len(shown)) + 0.5) * height / len(shown)
+    pairs = zip(shown["class"], shown["train"], strict=True)
+    for axes, (title, picture) in zip(grid[0], sheets.items(), strict=True):
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(title)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+    grid[0][0].set_yticks(ticks, [f"{c} ({n})" for c, n in pairs])
+    grid[0][0].tick_params(length=0)
+    grid[0][0].set_ylabel("class (training images)")
+    return figure

@@ -1,0 +1,34 @@
+"""Sheets of images: rows are classes."""
+
+import numpy as np
+from PIL import Image
+
+SIDE = 32  # images are enlarged by a whole factor to about this side
+
+
+def sheet(images: np.ndarray, labels: np.ndarray, classes: list[int], columns: int) -> np.ndarray:
+    """Return one picture, uint8 (H, W) or (H, W, 3): a row a class, its first images side by side.
+
+    Args:
+        images: uint8, shape (N, C, H, W).
+        labels: shape (N,).
+        classes: The classes to show, from the top.
+        columns: Images a row; a class that has fewer leaves the rest of its row white.
+    """
+    _, channels, height, width = images.shape
+    zoom, gap = max(1, SIDE // height), 2
+    step_y, step_x = height * zoom + gap, width * zoom + gap
+    picture = np.full(
+        (len(classes) * step_y - gap, columns * step_x - gap, channels), 255, np.uint8
+    )
+    for row, c in enumerate(classes):
+        for column, image in enumerate(images[labels == c][:columns]):
+            tile = image.transpose(1, 2, 0).repeat(zoom, axis=0).repeat(zoom, axis=1)
+            y, x = row * step_y, column * step_x
+            picture[y : y + height * zoom, x : x + width * zoom] = tile
+    return picture[..., 0] if channels == 1 else picture
+
+
+def to_png(picture: np.ndarray) -> Image.Image:
+    """Return the picture as an image that can be saved."""
+    return Image.fromarray(picture)

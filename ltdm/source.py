@@ -1,0 +1,93 @@
+"""A digest of the code behind a result: exactly the files that can change it.
+
+Comments, docstrings and layout do not count, and neither does the plumbing that only reads
+options, words messages or reports progress. So reformatting reruns nothing, while a fix to a
+method reruns that method's runs.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+PLUMBING = frozenset(
+    f"ltdm.{name}"
+    for name in (
+        "errors",
+        "files",
+        "options",
+        "progress",
+        "provenance",
+        "registry",
+        "source",
+    )
+)
+
+
+def digest(*modules: str) -> str:
+    """Return 16 hex digits over the given modules and all that they import from ltdm."""
+    seen: set[str] = set()
+    pending = [m for m in modules]
+    while pending:
+        module = pending.pop()
+        if module not in seen and module not in PLUMBING:
+            seen.add(module)
+            pending += _imports(module)
+    text = "".join(f"{m} {_shape(m)}\n" for m in sorted(seen))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _file(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split(".")[1:])
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((f for f in candidates if f.is_file()), None)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    file = _file(module)
+    if file is None:
+        raise ModuleNotFoundError(f"no source for {module}")
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _imports(module: str) -> list[str]:
+    found: set[str] = set()
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {
+                node.module,
+                *(f"{node.module}.{alias.name}" for alias in node.names),
+            }
+    return [m for m in found if m.split(".")[0] == "ltdm" and m != "ltdm" and _file(m)]
+
+
+@cache
+def _shape(module: str) -> str:
+    return _canonical(_tree(module))
+
+
+def _canonical(node: object) -> str:
+    """Write a syntax tree as text that is the same under every Python version.
+
+    `ast.dump` is not: it learnt to leave out empty fields. Here they always are.
+    """
+    if isinstance(node, list):
+        return "[" + ",".join(_canonical(n) for n in node if not _is_docstring(n)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [(k, v) for k, v in ast.iter_fields(node) if v not in (None, []) and k != "kind"]
+    inner = ",".join(f"{k}={_canonical(v)}" for k, v in fields if not isinstance(v, ast.Load))
+    return f"{type(node).__name__}({inner})"
+
+
+def _is_docstring(node: object) -> bool:
+    """Whether a statement is a bare string, which no code can see the value of."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -1,0 +1,71 @@
+"""Tables, histories and samples of one data set -> its figures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ltdm.files import read_npz, reading, writing
+from ltdm.reporting import figures
+
+
+def run(dataset: str, metric: str, extractor: str, *, counts: Path, tidy: Path, reference: Path,
+        histories: Mapping[tuple[str, int], Path], samples: Mapping[str, Path],
+        pictures: Mapping[str, Path]) -> None:  # fmt: skip
+    """Write the figures of a data set, each to its path in `pictures` (PNG or SVG by its ending).
+
+    Args:
+        dataset: Its name.
+        metric: What `per_class` shows.
+        extractor: In which feature space.
+        counts: counts.csv.
+        tidy: metrics.csv.
+        reference: reference.npz, shown beside the samples.
+        histories: history.csv by run and seed.
+        samples: samples.npz by run, one seed each.
+        pictures: Paths by figure: counts, per_class, training, samples; `<figure>_svg` as well.
+    """
+    figures.style()
+    with reading(counts):
+        table = pd.read_csv(counts)
+    with reading(tidy):
+        rows = pd.read_csv(tidy)
+    classes = rows[
+        (rows["dataset"] == dataset) & (rows["features"] == extractor)
+        & (rows["metric"] == metric) & rows["group"].str.startswith("class-")
+    ]  # fmt: skip
+    curves = []
+    for (name, seed), path in histories.items():
+        with reading(path):
+            curves.append(pd.read_csv(path).assign(run=name, seed=seed))
+    sets = {"real": _shuffled(*read_npz(reference, "images", "labels"))}
+    sets |= {name: _pair(path) for name, path in samples.items()}
+    made = {
+        "counts": figures.counts(table, dataset),
+        "per_class": figures.per_class(classes, table, f"{metric} by class, {extractor} features"),
+        "training": figures.training(pd.concat(curves, ignore_index=True), dataset),
+        "samples": figures.samples(sets, table),
+    }
+    for name, path in pictures.items():
+        _save(made[name.removesuffix("_svg")], Path(path))
+
+
+def _pair(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = read_npz(path, "images", "labels")
+    return images, labels
+
+
+def _shuffled(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mix the real images: files often hold one writer's or one scene's images in a row."""
+    order = np.random.default_rng(0).permutation(len(images))
+    return images[order], labels[order]
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write without a date, so that the same figure gives the same bytes."""
+    form = path.suffix[1:]
+    metadata = {"Date": None} if form == "svg" else {"Software": None}
+    with writing(path) as temporary:
+        figure.savefig(temporary, format=form, metadata=metadata)

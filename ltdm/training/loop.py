@@ -1,0 +1,148 @@
+"""The training loop: it does not know which network, process or objective it runs.
+
+Each update re-seeds every generator from (seed, update), so a run that was interrupted ends with
+the same bytes as one that was not. The host waits for the device only when a row of the history is
+due.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ltdm.diffusion._base import Process
+from ltdm.errors import LtdmError
+from ltdm.methods._base import Method
+from ltdm.networks._predictor import Predictor, placed
+from ltdm.progress import Progress
+from ltdm.seeding import derive
+from ltdm.training.batches import Batches
+from ltdm.training.ema import EMA
+from ltdm.training.options import TrainOptions
+
+log = logging.getLogger("ltdm")
+DIVERGED = 1e3  # times the first row's loss
+
+
+class Trainer:
+    """Fits a network; its whole state can be saved and taken back between two updates."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        method: Method,
+        process: Process,
+        batches: Batches,
+        options: TrainOptions,
+        seed: int,
+    ):
+        device = batches.device
+        self.options, self.seed, self.device = options, seed, device
+        self.batches, self.method, self.process = (
+            batches,
+            method.to(device),
+            process.to(device),
+        )
+        self.net = placed(net, device).train()
+        self.predict = Predictor(self.net, device, options.precision, options.compile)
+        self.ema = EMA(self.net, options.ema)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=options.lr, fused=True)
+        self.rng = torch.Generator(device)
+        self.update = 0
+        self.history: list[dict[str, float]] = []
+        self.sums: dict[str, Tensor] = {}
+
+    def fit(self, save: Callable[[dict[str, Any]], None]) -> None:
+        """Run all updates that are left, saving the state every `save_every`."""
+        options = self.options
+        devices = [self.device] if self.device.type == "cuda" else []
+        with (
+            torch.random.fork_rng(devices),
+            Progress("training", options.updates, "updates", self.update) as progress,
+        ):
+            while self.update < options.updates:
+                self.step()
+                note = ""
+                if self.update % options.log_every == 0 or self.update == options.updates:
+                    self._log()
+                    note = f"loss {self.history[-1]['loss']:.4f}"
+                    if self.update % options.save_every == 0 and self.update < options.updates:
+                        save(self.state())
+                progress.advance(1, note)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that the next update depends on."""
+        return {
+            "update": self.update,
+            "net": self.net.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "method": self.method.state_dict(),
+            "history": self.history,
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.net.load_state_dict(state["net"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.method.load_state_dict(state["method"])
+        self.update, self.history = state["update"], state["history"]
+
+    def step(self) -> None:
+        """One update: one call of the network, forward and backward."""
+        torch.manual_seed(derive("dropout", self.seed, self.update))
+        self.rng.manual_seed(derive("noise", self.seed, self.update))
+        batch = self.batches.draw(self.update)
+        terms = {
+            name: term.mean()
+            for name, term in self.method.loss(self.predict, batch, self.process, self.rng).items()
+        }
+        loss = torch.stack(list(terms.values())).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.options, self.update)
+        self.optimiser.step()
+        self.ema.update()
+        for name, value in {"loss": loss, **terms, "grad_norm": norm}.items():
+            self.sums[name] = self.sums.get(name, 0) + value.detach()
+        self.update += 1
+
+    def _log(self) -> None:
+        """Add the means since the last row to the history; the only wait for the device.
+
+        Raises:
+            LtdmError: The loss is no longer a number, or has run away.
+        """
+        rows = self.update - (self.history[-1]["update"] if self.history else 0)
+        means = {name: float(total) / rows for name, total in self.sums.items()}
+        self.sums = {}
+        first = self.history[0]["loss"] if self.history else math.inf
+        if not math.isfinite(means["loss"]) or means["loss"] > DIVERGED * first:
+            raise LtdmError(
+                f"training diverged before update {self.update}: the loss is {means['loss']:.4g};"
+                " lower train.lr, lengthen train.warmup, or set train.precision to fp32"
+            )
+        self.history.append(
+            {
+                "update": self.update,
+                "images": self.update * self.options.batch,
+                "lr": learning_rate(self.options, self.update - 1),
+                **means,
+            }
+        )
+
+
+def learning_rate(options: TrainOptions, update: int) -> float:
+    """Return the rate of an update: a linear warm-up from 0, then constant.
+
+    The first update has rate 0, as in the released codes.
+    """
+    return (
+        options.lr * min(update, options.warmup) / options.warmup if options.warmup else options.lr
+    )

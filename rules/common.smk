@@ -1,0 +1,139 @@
+"""All Python of the workflow: the checked config, slices of it for params, inputs and targets."""
+
+import re
+
+from snakemake.exceptions import WorkflowError
+
+from ltdm import layout
+from ltdm.config import Experiment, stage_code
+from ltdm.errors import LtdmError
+from ltdm.options import changed
+
+try:
+    experiment = Experiment(config)
+except LtdmError as error:
+    raise WorkflowError(f"config: {error}") from None
+
+grid = experiment.grid
+root = f"results/{experiment.name}"
+extractors = [part.name for part in experiment.evaluate.features]
+metrics = {part.name: part for part in experiment.evaluate.metrics}
+
+
+pathvars:
+    results=root,
+    logs=f"{root}/logs",
+    benchmarks=f"{root}/benchmarks",
+    data=f"{root}/{layout.DATA}",
+    run=f"{root}/{layout.RUN}",
+    samples=f"{root}/{layout.SAMPLES}",
+
+
+wildcard_constraints:
+    dataset="|".join(map(re.escape, grid["dataset"])),
+    run="|".join(map(re.escape, grid["run"])),
+    sample_set="|".join(map(re.escape, grid["sample_set"])),
+    extractor="|".join(map(re.escape, extractors)),
+    metric="|".join(map(re.escape, metrics)),
+    seed=r"\d+",
+
+
+def run_of(wildcards):
+    return experiment.runs[wildcards.dataset, wildcards.run]
+
+
+def source_slice(wildcards):
+    return experiment.datasets[wildcards.dataset].source.plain()
+
+
+def longtail_slice(wildcards):
+    return changed(experiment.datasets[wildcards.dataset].longtail)
+
+
+def prepare_code(wildcards):
+    return stage_code("prepare", experiment.datasets[wildcards.dataset].source)
+
+
+def train_slice(wildcards):
+    return run_of(wildcards).spec()
+
+
+def train_code(wildcards):
+    return run_of(wildcards).train_code()
+
+
+def sample_slice(wildcards):
+    return changed(run_of(wildcards).samples[wildcards.sample_set])
+
+
+def sample_code(wildcards):
+    return run_of(wildcards).sample_code(wildcards.sample_set)
+
+
+def extractor_part(wildcards):
+    return next(p for p in experiment.evaluate.features if p.name == wildcards.extractor)
+
+
+def extractor_slice(wildcards):
+    return extractor_part(wildcards).plain()
+
+
+def extractor_code(wildcards):
+    return stage_code("extractor", extractor_part(wildcards))
+
+
+def features_code(wildcards):
+    return stage_code("features", extractor_part(wildcards))
+
+
+def metric_slice(wildcards):
+    return metrics[wildcards.metric].plain()
+
+
+def metric_code(wildcards):
+    return stage_code("metrics", metrics[wildcards.metric])
+
+
+def about_rows(wildcards):
+    return experiment.about(
+        wildcards.dataset, wildcards.run, int(wildcards.seed), wildcards.sample_set
+    )
+
+
+def by_extractor(pattern):
+    """Return an input function: the pattern for each extractor, in the config's order."""
+
+    def paths(wildcards):
+        return expand(pattern, extractor=extractors, allow_missing=True)
+
+    return paths
+
+
+def history_files(wildcards):
+    """Return a data set's training histories, seeds within runs."""
+    return expand(
+        rules.train.output.history,
+        dataset=wildcards.dataset,
+        run=grid["run"],
+        seed=grid["seed"],
+    )
+
+
+def shown_samples(wildcards):
+    """Return one sample set a run: the first seed's first."""
+    return expand(
+        rules.sample.output.samples,
+        dataset=wildcards.dataset,
+        run=grid["run"],
+        seed=grid["seed"][0],
+        sample_set=grid["sample_set"][0],
+    )
+
+
+def final_outputs():
+    """Return what `snakemake` without arguments makes."""
+    return [
+        *rules.tables.output,
+        *expand(rules.figures.output, dataset=grid["dataset"]),
+        *expand(rules.grid.output, **grid),
+    ]

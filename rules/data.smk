@@ -1,0 +1,18 @@
+rule prepare:
+    """Decode a source once; cut the long-tailed training set out of it."""
+    output:
+        train="<data>/train.npz",
+        reference="<data>/reference.npz",
+        counts="<data>/counts.csv",
+    log:
+        "<logs>/prepare/{dataset}.log",
+    benchmark:
+        "<benchmarks>/prepare/{dataset}.tsv"
+    params:
+        source=source_slice,
+        longtail=longtail_slice,
+        code=prepare_code,
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    script:
+        "../workflow/scripts/prepare.py"

@@ -1,0 +1,83 @@
+rule extractor:
+    """Make a feature extractor ready: fit it on the balanced reference if it needs that."""
+    input:
+        reference="<data>/reference.npz",
+    output:
+        weights="<data>/extractors/{extractor}.safetensors",
+    log:
+        "<logs>/extractor/{dataset}/{extractor}.log",
+    benchmark:
+        "<benchmarks>/extractor/{dataset}/{extractor}.tsv"
+    threads: 1
+    params:
+        spec=extractor_slice,
+        code=extractor_code,
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    script:
+        "../workflow/scripts/extractor.py"
+
+
+rule reference_features:
+    """Extract the features of the balanced reference, once for all runs."""
+    input:
+        images="<data>/reference.npz",
+        weights="<data>/extractors/{extractor}.safetensors",
+    output:
+        features="<data>/features/{extractor}.npz",
+    log:
+        "<logs>/reference_features/{dataset}/{extractor}.log",
+    benchmark:
+        "<benchmarks>/reference_features/{dataset}/{extractor}.tsv"
+    threads: 1
+    params:
+        code=features_code,
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    script:
+        "../workflow/scripts/features.py"
+
+
+rule features:
+    """Extract the features of a sample set."""
+    input:
+        images="<samples>/samples.npz",
+        weights="<data>/extractors/{extractor}.safetensors",
+    output:
+        features="<samples>/features/{extractor}.npz",
+    log:
+        "<logs>/features/{dataset}/{run}/seed-{seed}/{sample_set}/{extractor}.log",
+    benchmark:
+        "<benchmarks>/features/{dataset}/{run}/seed-{seed}/{sample_set}/{extractor}.tsv"
+    threads: 1
+    params:
+        code=features_code,
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    script:
+        "../workflow/scripts/features.py"
+
+
+rule metrics:
+    """Score a sample set by one metric, in every feature space and group of classes."""
+    input:
+        counts="<data>/counts.csv",
+        real=by_extractor("<data>/features/{extractor}.npz"),
+        fake=by_extractor("<samples>/features/{extractor}.npz"),
+    output:
+        table="<samples>/metrics/{metric}.csv",
+    log:
+        "<logs>/metrics/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.log",
+    benchmark:
+        "<benchmarks>/metrics/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
+    threads: 1
+    params:
+        spec=metric_slice,
+        groups=list(experiment.evaluate.groups),
+        extractors=extractors,
+        about=about_rows,
+        code=metric_code,
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    script:
+        "../workflow/scripts/metrics.py"

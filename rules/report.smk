@@ -1,0 +1,89 @@
+localrules:
+    tables,
+    figures,
+
+
+rule tables:
+    """Gather all rows; write the main table for the eye, a README and a paper."""
+    input:
+        metrics=expand(rules.metrics.output.table, metric=list(metrics), **grid),
+    output:
+        tidy=report(
+            "<results>/tables/metrics.csv",
+            caption="../workflow/report/metrics.rst",
+            category="Tables",
+            labels={"table": "all numbers"},
+        ),
+        csv=report(
+            "<results>/tables/main.csv",
+            caption="../workflow/report/main.rst",
+            category="Tables",
+            labels={"table": "main"},
+        ),
+        markdown="<results>/tables/main.md",
+        latex="<results>/tables/main.tex",
+    log:
+        "<logs>/tables.log",
+    benchmark:
+        "<benchmarks>/tables.tsv"
+    params:
+        columns=list(experiment.evaluate.table),
+        extractor=extractors[0],
+        runs=grid["run"],
+        code=stage_code("tables"),
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    script:
+        "../workflow/scripts/tables.py"
+
+
+rule figures:
+    """Draw a data set's figures: counts, a metric by class, training curves, samples."""
+    input:
+        counts="<data>/counts.csv",
+        reference="<data>/reference.npz",
+        tidy="<results>/tables/metrics.csv",
+        histories=history_files,
+        samples=shown_samples,
+    output:
+        counts=report(
+            "<results>/figures/{dataset}-counts.png",
+            caption="../workflow/report/counts.rst",
+            category="Figures",
+            labels={"figure": "counts", "data set": "{dataset}"},
+        ),
+        per_class=report(
+            "<results>/figures/{dataset}-per-class.png",
+            caption="../workflow/report/per_class.rst",
+            category="Figures",
+            labels={"figure": "by class", "data set": "{dataset}"},
+        ),
+        training=report(
+            "<results>/figures/{dataset}-training.png",
+            caption="../workflow/report/training.rst",
+            category="Figures",
+            labels={"figure": "training", "data set": "{dataset}"},
+        ),
+        samples=report(
+            "<results>/figures/{dataset}-samples.png",
+            caption="../workflow/report/samples.rst",
+            category="Figures",
+            labels={"figure": "samples", "data set": "{dataset}"},
+        ),
+        per_class_svg="<results>/figures/{dataset}-per-class.svg",
+        training_svg="<results>/figures/{dataset}-training.svg",
+        counts_svg="<results>/figures/{dataset}-counts.svg",
+    log:
+        "<logs>/figures/{dataset}.log",
+    benchmark:
+        "<benchmarks>/figures/{dataset}.tsv"
+    params:
+        metric=experiment.evaluate.table[0].partition("@")[0],
+        extractor=extractors[0],
+        runs=grid["run"],
+        seeds=grid["seed"],
+        code=stage_code("figures"),
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    script:
+        "../workflow/scripts/figures.py"

@@ -1,0 +1,20 @@
+rule train:
+    """Fit one network on one long-tailed data set. Killed, it goes on from where it was."""
+    input:
+        data="<data>/train.npz",
+    output:
+        model="<run>/model.safetensors",
+        history="<run>/history.csv",
+        record="<run>/run.json",
+    log:
+        "<logs>/train/{dataset}/{run}/seed-{seed}.log",
+    benchmark:
+        "<benchmarks>/train/{dataset}/{run}/seed-{seed}.tsv"
+    threads: 1
+    params:
+        spec=train_slice,
+        code=train_code,
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    script:
+        "../workflow/scripts/train.py"

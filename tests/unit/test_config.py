@@ -1,0 +1,114 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ltdm.config import Experiment, merge, read
+from ltdm.errors import LtdmError, OptionError
+
+ROOT = Path(__file__).parents[2]
+SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+
+
+def edited(path, value):
+    """The smoke config with one value set, or removed if it is `...`."""
+    config = copy.deepcopy(SMOKE)
+    *folders, last = path.split("/")
+    place = config
+    for key in folders:
+        if place.get(key) is None:
+            place[key] = {}
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return config
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*.yaml")), ids=lambda f: f.name)
+def test_shipped_configs_are_valid(file):
+    Experiment(read([file]))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where", "message"),
+    [
+        ("experimnt", "x", "experimnt", "did you mean 'experiment'?"),
+        ("experiment", "../evil", "experiment", "name '../evil'"),
+        ("experiment", ..., "experiment", "is missing"),
+        ("datasets/digits-lt/source", "digit", "datasets.digits-lt.source", "'digits'"),
+        ("datasets/digits-lt/imbalence", 0.1, "datasets.digits-lt.imbalence", "'imbalance'"),
+        ("datasets/digits-lt/imbalance", 0.0, "datasets.digits-lt.imbalance", "above 0"),
+        ("datasets/digits-lt/imbalance", 1.5, "datasets.digits-lt.imbalance", "at most 1"),
+        ("datasets/digits-lt/imbalance", 0.001, "datasets.digits-lt.imbalance", "no image of"),
+        ("datasets/a b", {"source": "digits"}, "datasets", "name 'a b'"),
+        ("defaults/train/lr", "2e-4", "defaults.train.lr", "write 2.0e-4"),
+        ("defaults/train/batch", 10_000, "defaults.train.batch", "has only"),
+        ("defaults/train/save_every", 15, "defaults.train.save_every", "multiple of log_every"),
+        ("runs/cbdm/method", {"name": "cbmd"}, "runs.cbdm.method.name", "did you mean 'cbdm'?"),
+        ("runs/cbdm/method", {"name": "cbdm", "tua": 1.0}, "runs.cbdm.method.tua", "'tau'"),
+        ("runs/ddpm/method", {"tau": 1.0}, "runs.ddpm.method.tau", "unknown key"),
+        ("runs/cbdm/train", {"label_dropout": 0}, "guidance", "needs a network"),
+        ("runs/cbdm/sample", {"images": 61}, "runs.cbdm.sample.images", "multiple of the 10"),
+        ("runs/cbdm/tau", 1.0, "runs.cbdm.tau", "unknown key"),
+        ("runs/cbdm/network", {"ch": 6}, "runs.cbdm.network.ch", "multiple of groups"),
+        ("grid/run", ["ddpm", "cbmd"], "grid.run", "did you mean 'cbdm'?"),
+        ("grid/run", [], "grid.run", "list with entries"),
+        ("grid/seed", [0, 0], "grid.seed", "twice"),
+        ("grid/seed", ["0"], "grid.seed", "whole numbers"),
+        ("grid/seeds", [0], "grid.seeds", "did you mean 'seed'?"),
+        ("sample_sets/fast", {"stps": 1}, "sample_sets.fast.stps", "unknown key"),
+        ("evaluate/metrics", ["frechet", "fid"], "evaluate.metrics.1.name", "no metric"),
+        ("evaluate/metrics", ["frechet", "frechet"], "evaluate.metrics", "twice"),
+        ("evaluate/table", ["kid"], "evaluate.table", "nothing computes 'kid'"),
+        ("evaluate/table", ["frechet@tial"], "evaluate.table", "did you mean 'tail'?"),
+        ("evaluate/features", ..., "evaluate.features", "is missing"),
+    ],
+)
+def test_refuses_with_the_place_and_the_way_out(path, value, where, message):
+    with pytest.raises(OptionError) as caught:
+        Experiment(edited(path, value))
+    text = str(caught.value)
+    assert where in text.split(": ")[0]
+    assert message in text
+    assert "\n" not in text
+
+
+def test_not_yaml_and_missing_file(tmp_path):
+    (tmp_path / "bad.yaml").write_text("a: [1\nb: 2")
+    with pytest.raises(LtdmError, match=r"bad.yaml is not YAML"):
+        read([tmp_path / "bad.yaml"])
+    with pytest.raises(LtdmError, match=r"cannot read the config .*none\.yaml"):
+        read([tmp_path / "none.yaml"])
+
+
+def test_merge_rules():
+    base = {"name": "ddim", "steps": 3, "nested": {"a": 1, "b": [1, 2]}}
+    assert merge([base, {"steps": 5, "nested": {"b": [3]}}]) == {
+        "name": "ddim", "steps": 5, "nested": {"a": 1, "b": [3]},
+    }  # fmt: skip
+    assert merge([base, {"name": "ancestral"}]) == {"name": "ancestral"}
+    assert merge([base, {"name": "ddim", "eta": 1.0}])["steps"] == 3
+
+
+def test_layers_win_in_order():
+    config = edited("datasets/digits-lt/train", {"lr": 2.0e-3, "warmup": 7})
+    config["runs"]["cbdm"]["train"] = {"warmup": 9}
+    config["sample_sets"] = {"main": {}, "raw": {"weights": "raw", "sampler": "ancestral"}}
+    experiment = Experiment(config)
+    ddpm, cbdm = (experiment.runs["digits-lt", run] for run in ("ddpm", "cbdm"))
+    assert (ddpm.train.lr, ddpm.train.warmup, cbdm.train.warmup) == (2e-3, 7, 9)
+    assert ddpm.samples["main"].weights == "ema"
+    assert ddpm.samples["raw"].weights == "raw"
+    assert ddpm.samples["raw"].sampler.name == "ancestral"
+    assert ddpm.samples["raw"].sampler.options.steps == 1000
+
+
+def test_a_slice_does_not_see_order_or_spelled_out_defaults():
+    one = Experiment(SMOKE).runs["digits-lt", "cbdm"].spec()
+    config = edited("runs/cbdm/method", {"rc_weight": 0.25, "tau": 1, "name": "cbdm"})
+    config["defaults"] = dict(reversed(config["defaults"].items()))
+    config["defaults"]["train"] = dict(reversed(config["defaults"]["train"].items()))
+    assert repr(Experiment(config).runs["digits-lt", "cbdm"].spec()) == repr(one)

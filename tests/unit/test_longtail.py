@@ -1,0 +1,79 @@
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltdm.data._longtail import LongTail, counts, select
+from ltdm.errors import LtdmError
+
+
+def ranks(classes, a_class, imbalance):
+    """Ranks within each class of what is kept, from labels in a mixed order."""
+    labels = np.tile(np.arange(classes), a_class)
+    keep = counts(LongTail(imbalance=imbalance), [a_class] * classes)
+    return np.split(select(labels, keep, 0) // classes, np.cumsum(keep)[:-1]), keep
+
+
+@pytest.mark.parametrize(
+    ("imbalance", "expected"),
+    [
+        (0.01, [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]),
+        (0.02, [5000, 3237, 2096, 1357, 878, 568, 368, 238, 154, 100]),
+        (0.05, [5000, 3584, 2569, 1842, 1320, 946, 678, 486, 348, 250]),
+        (0.1, [5000, 3871, 2997, 2320, 1796, 1391, 1077, 834, 645, 500]),
+    ],
+)
+def test_cifar10_counts(imbalance, expected):
+    assert counts(LongTail(imbalance=imbalance), [5000] * 10) == expected
+
+
+@pytest.mark.parametrize(
+    ("imbalance", "total", "last"), [(0.01, 10847, 5), (0.02, 12608, 10), (0.1, 19573, 50)]
+)
+def test_cifar100_counts(imbalance, total, last):
+    kept = counts(LongTail(imbalance=imbalance), [500] * 100)
+    assert (sum(kept), kept[0], kept[-1]) == (total, 500, last)
+
+
+def test_papers_subset_image_for_image():
+    state = np.random.get_state()[1].copy()
+    kept, _ = ranks(10, 5000, 0.01)
+    assert kept[0][:8].tolist() == [398, 3833, 4836, 4572, 636, 2545, 1161, 2230]
+    assert kept[9][:8].tolist() == [2204, 3816, 2206, 2507, 1926, 4765, 368, 3808]
+    digest = hashlib.sha256(np.concatenate(kept).astype("<i8").tobytes()).hexdigest()
+    assert digest == "8a54f5b6fa9722952358bc99897aa969bc20f845d0b15034e5013337df1e4ec7"
+    kept, _ = ranks(100, 500, 0.01)
+    assert kept[99].tolist() == [348, 153, 363, 361, 299]
+    digest = hashlib.sha256(np.concatenate(kept).astype("<i8").tobytes()).hexdigest()
+    assert digest == "f123ec136d44ab1b224fe55bb8a73ab03432d25a81975af68f26fb6777d5aca8"
+    assert (np.random.get_state()[1] == state).all(), "the global stream was touched"
+
+
+def test_step_and_balanced():
+    assert counts(LongTail(profile="step", imbalance=0.1), [100] * 5) == [100, 100, 10, 10, 10]
+    assert counts(LongTail(profile="balanced"), [7, 9]) == [7, 9]
+
+
+def test_a_class_keeps_at_most_what_it_has():
+    assert counts(LongTail(imbalance=0.5), [10, 20, 30]) == [10, 14, 10]
+
+
+def test_an_empty_class_is_refused_with_the_smallest_imbalance_that_works():
+    with pytest.raises(LtdmError, match=r"no image of 19 of 100 classes \(81, 82") as caught:
+        counts(LongTail(imbalance=0.0005), [500] * 100)
+    smallest = float(str(caught.value).rsplit(" ", 1)[1])
+    assert counts(LongTail(imbalance=smallest), [500] * 100)[-1] == 1
+
+
+@given(st.integers(2, 50), st.integers(1, 300), st.floats(0.001, 1))
+def test_exponential_profile_falls_to_the_imbalance(classes, most, imbalance):
+    try:
+        kept = counts(LongTail(imbalance=imbalance), [most] * classes)
+    except LtdmError:
+        assert most * imbalance < 1
+        return
+    assert kept[0] == most
+    assert kept[-1] == int(most * imbalance)
+    assert sorted(kept, reverse=True) == kept

@@ -1,0 +1,72 @@
+from dataclasses import dataclass
+
+import pytest
+
+from ltdm.errors import OptionError
+from ltdm.options import changed, option, parse
+
+
+@dataclass(frozen=True)
+class Sample:
+    rate: float = option(0.1, "A rate.", above=0, high=1)
+    steps: int = option(10, "Steps.", low=1)
+    kind: str = option("a", "Kind.", choices=("a", "bee"))
+    levels: tuple[int, ...] = option((1, 2), "Levels.", low=0)
+    on: bool = option(False, "On.")
+    power: float | None = option(None, "Power.")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rat": 1.0}, "rat: unknown key; did you mean 'rate'?"),
+        ({"zzz": 1.0}, "zzz: unknown key; known: kind, levels, on, power, rate, steps"),
+        ({"rate": "2e-4"}, "must be a number, not '2e-4' (YAML reads it as text; write 2.0e-4)"),
+        ({"rate": "1.5e-10"}, "write 1.5e-10"),
+        ({"steps": "1e3"}, "must be a whole number, not '1e3' (YAML reads it as text; write 1000)"),
+        ({"steps": 1.5}, "must be a whole number, not 1.5"),
+        ({"steps": True}, "must be a whole number, not True"),
+        ({"on": 1}, "must be true or false, not 1"),
+        ({"kind": False}, "must be text, not False (put it in quotes)"),
+        ({"kind": "be"}, "'be' is not known; did you mean 'bee'?"),
+        ({"rate": 0}, "must be above 0, not 0"),
+        ({"rate": 2}, "must be at most 1, not 2"),
+        ({"rate": float("nan")}, "not nan"),
+        ({"steps": 0}, "must be at least 1, not 0"),
+        ({"levels": 3}, "must be a list, not 3"),
+        ({"levels": [1, -1]}, "must be at least 0, not -1"),
+        ({"levels": [1, "x"]}, "must be a whole number, not 'x'"),
+        ({True: 1}, "yes, no, on and off"),
+        ([1], "must be a mapping"),
+    ],
+)
+def test_refuses_in_one_sentence(given, message):
+    with pytest.raises(OptionError) as caught:
+        parse(Sample, given, ("train",))
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("train")
+    assert "\n" not in str(caught.value)
+
+
+def test_required_option():
+    @dataclass(frozen=True)
+    class Needs:
+        path: str = option(..., "A path.")
+
+    with pytest.raises(OptionError, match="path: is missing"):
+        parse(Needs, {})
+
+
+def test_changed_leaves_out_defaults_however_they_are_written():
+    assert changed(parse(Sample, {"steps": 10, "rate": 1.0e-1, "levels": [1, 2]})) == {}
+    assert changed(parse(Sample, {"steps": 3, "rate": 1, "levels": [2]})) == {
+        "levels": [2],
+        "rate": 1.0,
+        "steps": 3,
+    }
+
+
+def test_changed_round_trips():
+    options = parse(Sample, {"power": 0.5, "on": True, "kind": "bee"})
+    assert parse(Sample, changed(options)) == options
+    assert list(changed(options)) == sorted(changed(options))

@@ -1,0 +1,11 @@
+"""Script of the rule `extractor`."""
+
+from ltdm.job import job
+from ltdm.stages import extractor
+
+with job(snakemake):
+    extractor.run(
+        snakemake.params.spec,
+        reference=snakemake.input.reference,
+        weights=snakemake.output.weights,
+    )

@@ -1,0 +1,7 @@
+"""Script of the rule `grid`."""
+
+from ltdm.job import job
+from ltdm.stages import grid
+
+with job(snakemake):
+    grid.run(samples=snakemake.input.samples, picture=snakemake.output.picture)

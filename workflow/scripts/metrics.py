@@ -1,0 +1,15 @@
+"""Script of the rule `metrics`."""
+
+from ltdm.job import job
+from ltdm.stages import metrics
+
+with job(snakemake):
+    metrics.run(
+        snakemake.params.spec,
+        snakemake.params.groups,
+        snakemake.params.about,
+        counts=snakemake.input.counts,
+        real=dict(zip(snakemake.params.extractors, snakemake.input.real, strict=True)),
+        fake=dict(zip(snakemake.params.extractors, snakemake.input.fake, strict=True)),
+        table=snakemake.output.table,
+    )

@@ -1,0 +1,13 @@
+"""Script of the rule `prepare`."""
+
+from ltdm.job import job
+from ltdm.stages import prepare
+
+with job(snakemake):
+    prepare.run(
+        snakemake.params.source,
+        snakemake.params.longtail,
+        train=snakemake.output.train,
+        reference=snakemake.output.reference,
+        table=snakemake.output.counts,
+    )

@@ -1,0 +1,16 @@
+"""Script of the rule `tables`."""
+
+from ltdm.job import job
+from ltdm.stages import tables
+
+with job(snakemake):
+    tables.run(
+        snakemake.params.columns,
+        snakemake.params.extractor,
+        snakemake.params.runs,
+        metrics=snakemake.input.metrics,
+        tidy=snakemake.output.tidy,
+        csv=snakemake.output.csv,
+        markdown=snakemake.output.markdown,
+        latex=snakemake.output.latex,
+    )
