@@ -27,7 +27,7 @@ demo: setup  ## Real digits through the whole workflow, then the main table and 
 	@echo "Report: results/demo/report.html"
 
 test: setup  ## All tests
-	@$(BIN)/python -m pytest -q -n auto
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 check: setup  ## Format, lint, types, import contract
 	@$(BIN)/ruff check .

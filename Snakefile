@@ -3,7 +3,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config/demo.yaml"
+# Snakemake lays `--configfile` over the one named here; an experiment of its own replaces it.
+if "experiment" not in config:
+
+    configfile: "config/demo.yaml"
 
 
 report: "workflow/report/workflow.rst"

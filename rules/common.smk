@@ -71,7 +71,9 @@ def sample_code(wildcards):
 
 
 def extractor_part(wildcards):
-    return next(p for p in experiment.evaluate.features if p.name == wildcards.extractor)
+    return next(
+        p for p in experiment.evaluate.features if p.name == wildcards.extractor
+    )
 
 
 def extractor_slice(wildcards):

@@ -8,11 +8,11 @@ rule prepare:
         "<logs>/prepare/{dataset}.log",
     benchmark:
         "<benchmarks>/prepare/{dataset}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
     params:
         source=source_slice,
         longtail=longtail_slice,
         code=prepare_code,
-    conda:
-        "../workflow/envs/ltdm.yaml"
     script:
         "../workflow/scripts/prepare.py"

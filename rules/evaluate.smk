@@ -8,12 +8,12 @@ rule extractor:
         "<logs>/extractor/{dataset}/{extractor}.log",
     benchmark:
         "<benchmarks>/extractor/{dataset}/{extractor}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
     threads: 1
     params:
         spec=extractor_slice,
         code=extractor_code,
-    conda:
-        "../workflow/envs/ltdm.yaml"
     script:
         "../workflow/scripts/extractor.py"
 
@@ -29,11 +29,11 @@ rule reference_features:
         "<logs>/reference_features/{dataset}/{extractor}.log",
     benchmark:
         "<benchmarks>/reference_features/{dataset}/{extractor}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
     threads: 1
     params:
         code=features_code,
-    conda:
-        "../workflow/envs/ltdm.yaml"
     script:
         "../workflow/scripts/features.py"
 
@@ -49,11 +49,11 @@ rule features:
         "<logs>/features/{dataset}/{run}/seed-{seed}/{sample_set}/{extractor}.log",
     benchmark:
         "<benchmarks>/features/{dataset}/{run}/seed-{seed}/{sample_set}/{extractor}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
     threads: 1
     params:
         code=features_code,
-    conda:
-        "../workflow/envs/ltdm.yaml"
     script:
         "../workflow/scripts/features.py"
 
@@ -70,6 +70,8 @@ rule metrics:
         "<logs>/metrics/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.log",
     benchmark:
         "<benchmarks>/metrics/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
     threads: 1
     params:
         spec=metric_slice,
@@ -77,7 +79,5 @@ rule metrics:
         extractors=extractors,
         about=about_rows,
         code=metric_code,
-    conda:
-        "../workflow/envs/ltdm.yaml"
     script:
         "../workflow/scripts/metrics.py"

@@ -26,13 +26,13 @@ rule tables:
         "<logs>/tables.log",
     benchmark:
         "<benchmarks>/tables.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
     params:
         columns=list(experiment.evaluate.table),
         extractor=extractors[0],
         runs=grid["run"],
         code=stage_code("tables"),
-    conda:
-        "../workflow/envs/ltdm.yaml"
     script:
         "../workflow/scripts/tables.py"
 
@@ -77,13 +77,13 @@ rule figures:
         "<logs>/figures/{dataset}.log",
     benchmark:
         "<benchmarks>/figures/{dataset}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
     params:
         metric=experiment.evaluate.table[0].partition("@")[0],
         extractor=extractors[0],
         runs=grid["run"],
         seeds=grid["seed"],
         code=stage_code("figures"),
-    conda:
-        "../workflow/envs/ltdm.yaml"
     script:
         "../workflow/scripts/figures.py"

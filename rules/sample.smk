@@ -8,12 +8,12 @@ rule sample:
         "<logs>/sample/{dataset}/{run}/seed-{seed}/{sample_set}.log",
     benchmark:
         "<benchmarks>/sample/{dataset}/{run}/seed-{seed}/{sample_set}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
     threads: 1
     params:
         spec=sample_slice,
         code=sample_code,
-    conda:
-        "../workflow/envs/ltdm.yaml"
     script:
         "../workflow/scripts/sample.py"
 
@@ -34,9 +34,9 @@ rule grid:
         "<logs>/grid/{dataset}/{run}/seed-{seed}/{sample_set}.log",
     benchmark:
         "<benchmarks>/grid/{dataset}/{run}/seed-{seed}/{sample_set}.tsv"
-    params:
-        code=stage_code("grid"),
     conda:
         "../workflow/envs/ltdm.yaml"
+    params:
+        code=stage_code("grid"),
     script:
         "../workflow/scripts/grid.py"

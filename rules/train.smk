@@ -10,11 +10,11 @@ rule train:
         "<logs>/train/{dataset}/{run}/seed-{seed}.log",
     benchmark:
         "<benchmarks>/train/{dataset}/{run}/seed-{seed}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
     threads: 1
     params:
         spec=train_slice,
         code=train_code,
-    conda:
-        "../workflow/envs/ltdm.yaml"
     script:
         "../workflow/scripts/train.py"

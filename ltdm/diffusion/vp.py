@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ltdm.citations import DDPM
 from ltdm.diffusion._base import Process
 from ltdm.errors import OptionError
 from ltdm.options import option
 
-CITATION = """@inproceedings{ho2020ddpm,
-  title={Denoising Diffusion Probabilistic Models},
-  author={Ho, Jonathan and Jain, Ajay and Abbeel, Pieter},
-  booktitle={NeurIPS}, year={2020}}"""
+CITATION = DDPM
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ltdm.citations import DDPM
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import Batch, Method, Net, mse, noised
 
-CITATION = """@inproceedings{ho2020ddpm,
-  title={Denoising Diffusion Probabilistic Models},
-  author={Ho, Jonathan and Jain, Ajay and Abbeel, Pieter},
-  booktitle={NeurIPS}, year={2020}}"""
+CITATION = DDPM
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ fewer images than features the covariance is singular and the value is biased up
 flagged. Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local
 Nash Equilibrium", NeurIPS 2017, equation 6.
 
-No square root of a product is taken, so nothing turns complex: the trace is the sum of square roots
-of the eigenvalues of S1^(1/2) S2 S1^(1/2), and where either set has fewer images than features it is
-the sum of singular values of A1 A2^T, with S = A^T A, which is exact and smaller.
+No square root of a product is taken, so nothing turns complex: the trace is the sum of square
+roots of the eigenvalues of S1^(1/2) S2 S1^(1/2), and where either set has fewer images than
+features the sum of singular values of A1 A2^T, with S = A^T A, which is exact and smaller.
 """
 
 from dataclasses import dataclass

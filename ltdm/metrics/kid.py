@@ -1,7 +1,8 @@
 """Kernel distance: the unbiased squared MMD under k(x, y) = (x.y / d + 1)^3, meaned over subsets.
 
 It is unbiased at any number of images, which the Frechet distance is not; it is called KID only
-with the Inception features. Source: Binkowski et al., "Demystifying MMD GANs", ICLR 2018, section 4.
+with the Inception features.
+Source: Binkowski et al., "Demystifying MMD GANs", ICLR 2018, section 4.
 """
 
 from dataclasses import dataclass

@@ -14,13 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ltdm.citations import DDPM
 from ltdm.errors import LtdmError, OptionError
 from ltdm.options import option
 
-CITATION = """@inproceedings{ho2020ddpm,
-  title={Denoising Diffusion Probabilistic Models},
-  author={Ho, Jonathan and Jain, Ajay and Abbeel, Pieter},
-  booktitle={NeurIPS}, year={2020}}"""
+CITATION = DDPM
 
 
 @dataclass(frozen=True)

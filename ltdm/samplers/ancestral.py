@@ -19,14 +19,12 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from ltdm.citations import DDPM
 from ltdm.diffusion._base import Process
 from ltdm.options import option
 from ltdm.samplers._denoise import Denoise
 
-CITATION = """@inproceedings{ho2020ddpm,
-  title={Denoising Diffusion Probabilistic Models},
-  author={Ho, Jonathan and Jain, Ajay and Abbeel, Pieter},
-  booktitle={NeurIPS}, year={2020}}"""
+CITATION = DDPM
 
 
 @dataclass(frozen=True)

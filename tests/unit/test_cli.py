@@ -1,0 +1,90 @@
+"""The whole experiment by hand, without Snakemake, as on a machine that only has torch."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from ltdm.cli import main
+
+ROOT = Path(__file__).parents[2]
+SMOKE = str(ROOT / "config/smoke.yaml")
+STAGES = ("prepare", "train", "sample", "features", "metrics", "tables")
+
+
+@pytest.fixture(autouse=True)
+def _cpu(monkeypatch):
+    monkeypatch.setenv("LTDM_DEVICE", "cpu")
+
+
+def ltdm(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_every_stage_in_a_row(tmp_path, monkeypatch):
+    short = tmp_path / "short.yaml"
+    short.write_text("defaults: {train: {updates: 4, log_every: 2, save_every: 2}}")
+    where = (SMOKE, short, "--results", tmp_path)
+    for stage in STAGES:
+        printed = ltdm(stage, *where)
+    assert "| frechet ↓ | frechet (tail) ↓ |" in " ".join(printed.split())
+    folder = tmp_path / "smoke/runs/digits-lt/cbdm/seed-0"
+    assert (folder / "main/grid.png").exists()
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    assert "already trained" in ltdm("train", *where, "--run", "cbdm")
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before
+    ltdm("train", *where, "--run", "cbdm", "--seed", 1, code=1)
+    (tmp_path / "smoke/data/digits-lt/train.npz").unlink()
+    (folder / "run.json").unlink()
+    assert "train.npz is missing" in ltdm("train", *where, "--run", "cbdm", code=1)
+
+
+def test_check_says_what_a_config_asks_for():
+    printed = ltdm("check", SMOKE)
+    assert "digits-lt: 728 training images in 10 classes, 178 to 17 a class" in printed
+    assert "2 networks to train, 2 sets to sample" in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("runs: {cbdm: {method: {name: cbdm, tua: 1}}}", "runs.cbdm.method.tua: unknown key"),
+        ("defaults: {train: {lr: 2e-4}}", "write 2.0e-4"),
+        ("- a list", "must be a mapping"),
+        ("a: [", "is not YAML"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_one(tmp_path, text, message):
+    (tmp_path / "mine.yaml").write_text(text)
+    printed = ltdm("check", SMOKE, tmp_path / "mine.yaml", code=1)
+    assert printed.startswith("ltdm: ")
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_asking_for_what_is_not_there(tmp_path, monkeypatch):
+    assert "did you mean 'cbdm'?" in ltdm("train", SMOKE, "--run", "cbmd", code=1)
+    assert "is missing; run the stage" in ltdm(
+        "sample", SMOKE, "--results", tmp_path, "--run", "ddpm", code=1
+    )
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    ltdm("prepare", SMOKE, "--results", tmp_path)
+    printed = ltdm("train", SMOKE, "--results", tmp_path, "--device", "cuda", code=1)
+    assert "device cuda is asked for, but this machine shows 0 GPUs" in printed
+
+
+def test_bench_counts_evaluations_and_compares(tmp_path):
+    file = tmp_path / "bench.json"
+    printed = ltdm("bench", SMOKE, "--rounds", 1, "--updates", 2, "--json", file)
+    result = json.loads(file.read_text())
+    ddpm, cbdm = result["rows"]
+    assert (ddpm["run"], ddpm["train_evaluations"], ddpm["train_ratio"]) == ("ddpm", 1, 1)
+    assert 1.7 < cbdm["train_evaluations"] <= 2
+    assert ddpm["sample_evaluations"] == 2 * 3, "three steps, guided"
+    assert ddpm["peak_mb"] > 0
+    assert result["device"] == "cpu"
+    assert "evaluations" in printed

@@ -1,0 +1,83 @@
+import csv
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ltdm.reporting.pictures import sheet
+from ltdm.reporting.tables import main_table, to_csv, to_latex, to_markdown
+
+
+def tidy(values, dataset="d", sample_set="main"):
+    """Rows of two metrics: `values` by run, one list entry a seed."""
+    rows = []
+    for run, seeds in values.items():
+        for seed, value in enumerate(seeds):
+            for metric, group, v in (("frechet", "all", value), ("recall", "tail", value / 100)):
+                rows.append({"dataset": dataset, "run": run, "seed": seed, "metric": metric,
+                             "sample_set": sample_set, "group": group, "value": v})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+VALUES = {"b_run": [10.0, 14.0], "a": [9.0, 9.0], "c": [20.0, 22.0]}
+TABLE = main_table(tidy(VALUES), ["frechet", "recall@tail"], ["c", "b_run", "a"])
+
+
+def test_markdown():
+    lines = to_markdown(TABLE).splitlines()
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == ["run", "frechet ↓", "recall (tail) ↑"]
+    assert cells[2:] == [
+        ["c", "21.00 ± 1.41", "**0.210 ± 0.014**"],
+        ["b_run", "12.00 ± 2.83", "0.120 ± 0.028"],
+        ["a", "**9.00 ± 0.00**", "0.090 ± 0.000"],
+    ]
+    assert len({len(line) for line in lines}) == 1, "columns stand in line"
+
+
+def test_latex():
+    text = to_latex(TABLE)
+    assert r"run & frechet $\downarrow$ & recall (tail) $\uparrow$ \\" in text
+    assert r"b\_run & 12.00 $\pm$ 2.83 & 0.120 $\pm$ 0.028 \\" in text
+    assert r"a & \textbf{9.00 $\pm$ 0.00} & 0.090 $\pm$ 0.000 \\" in text
+
+
+def test_csv_holds_numbers():
+    rows = list(csv.DictReader(io.StringIO(to_csv(TABLE))))
+    assert float(rows[1]["frechet ↓"]) == 12
+    assert float(rows[1]["frechet ↓ sd"]) == pytest.approx(np.std([10, 14], ddof=1), rel=1e-5)
+
+
+def test_one_seed_has_no_deviation_and_one_run_no_best():
+    table = main_table(tidy({"a": [3.0]}), ["frechet"], ["a"])
+    assert to_markdown(table).splitlines()[2].split("|")[2].strip() == "3.00"
+
+
+def test_each_data_set_has_its_best_and_is_named():
+    both = pd.concat([tidy(VALUES), tidy({"a": [5.0], "c": [1.0]}, dataset="e")])
+    table = main_table(both, ["frechet"], ["a", "b_run", "c"])
+    assert table.index.names == ["dataset", "run"]
+    assert [i for i, c in table["frechet ↓"].items() if c.best] == [("d", "a"), ("e", "c")]
+    assert [i[1] for i in table.index] == ["a", "b_run", "c", "a", "c"]
+
+
+def test_a_missing_value_is_a_dash():
+    table = main_table(tidy({"a": [np.nan], "b": [1.0]}), ["frechet"], ["a", "b"])
+    assert "| -" in to_markdown(table).splitlines()[2].replace("  ", "")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sheet_rows_are_classes(channels):
+    labels = np.array([0, 1, 2, 0, 1, 0])
+    images = np.broadcast_to(
+        (40 * labels + 10 * np.arange(6)).astype(np.uint8)[:, None, None, None],
+        (6, channels, 16, 16),
+    )
+    picture = sheet(images, labels, [1, 0], columns=2)
+    assert picture.shape[:2] == (2 * 34 - 2, 2 * 34 - 2)
+    grey = picture if channels == 1 else picture[..., 0]
+    assert grey[0, 0] == images[1, 0, 0, 0]
+    assert grey[0, 34] == images[4, 0, 0, 0]
+    assert grey[34, 0] == images[0, 0, 0, 0]
+    assert grey[0, 33] == 255, "a white line between images"

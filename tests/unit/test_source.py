@@ -1,0 +1,80 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+from ltdm import reference, registry, source
+from ltdm.options import parse
+
+ROOT = Path(__file__).parents[2]
+
+
+def shape(text):
+    return source._canonical(ast.parse(text))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "def f(x):\n    return x + 1",
+        'def f(x):\n    """Say something."""\n\n    # why\n    return (x + 1)  # and so\n',
+        "'''module'''\ndef f( x ) :\n        return x+1",
+    ],
+)
+def test_layout_comments_and_docstrings_do_not_count(other):
+    assert shape('"""Doc."""\n\n\ndef f(x):\n    return x + 1\n') == shape(other)
+
+
+@pytest.mark.parametrize(
+    "other", ["def f(x):\n    return x + 2", "def g(x):\n    return x + 1", "def f(x):\n    x + 1",
+              "def f(x=0):\n    return x + 1"],
+)  # fmt: skip
+def test_code_counts(other):
+    assert shape("def f(x):\n    return x + 1") != shape(other)
+
+
+def test_a_stage_s_digest_covers_what_it_imports(monkeypatch):
+    opened = set()
+    plain = source._shape
+    monkeypatch.setattr(source, "_shape", lambda m: opened.add(m) or plain(m))
+    source.digest("ltdm.stages.train", "ltdm.methods.cbdm")
+    assert {"ltdm.training.loop", "ltdm.training.ema", "ltdm.methods.cbdm", "ltdm.methods._base",
+            "ltdm.seeding", "ltdm.device"} <= opened  # fmt: skip
+    others = ("metrics", "features", "samplers", "reporting", "data")
+    assert not [m for m in opened if m.split(".")[1] in others]
+    assert "ltdm.methods.ddpm" not in opened
+    assert not opened & source.PLUMBING
+
+
+ALL = [(kind, name) for kind in registry.FOLDERS for name in registry.names(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), ALL)
+def test_every_part_has_options_a_citation_and_documentation(kind, name):
+    module = registry.load(kind, name, ())
+    parse(module.Options, {})
+    assert module.__doc__
+    assert isinstance(module.CITATION, str)
+    entry = {"source": "load", "sampler": "sample", "metric": "score"}.get(kind, "build")
+    assert callable(getattr(module, entry))
+
+
+def test_schema_and_page_are_up_to_date():
+    assert (ROOT / reference.SCHEMA).read_text() == reference.schema_text(), "run `make docs`"
+    page = (ROOT / reference.PAGE).read_text()
+    assert page == reference.page_text(page), "run `make docs`"
+
+
+def test_the_schema_accepts_what_the_loader_accepts():
+    import jsonschema
+    import yaml
+
+    check = jsonschema.Draft202012Validator(reference.schema())
+    jsonschema.Draft202012Validator.check_schema(reference.schema())
+    for file in (ROOT / "config").glob("*.yaml"):
+        config = yaml.safe_load(file.read_text())
+        assert not list(check.iter_errors(config)), file
+        config["runs"]["ddpm"] = {"train": {"updats": 3}}
+        assert list(check.iter_errors(config)), "an unknown key"
+        config["runs"]["ddpm"] = {"train": {"lr": "2e-4"}}
+        assert list(check.iter_errors(config)), "text for a number"

@@ -1,0 +1,237 @@
+"""Stages in a row on real digits, and what they say of bad files."""
+
+import errno
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ltdm import device
+from ltdm.errors import LtdmError
+from ltdm.files import read_npz, write_npz, writing
+from ltdm.stages import extractor, features, metrics, prepare, sample, train
+
+NETWORK = {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
+TRAIN = {"updates": 6, "batch": 8, "lr": 1e-3, "warmup": 2, "log_every": 2, "save_every": 2}
+SPEC = {"network": NETWORK, "process": {"name": "vp"}, "method": {"name": "ddpm"}, "train": TRAIN}
+SAMPLE = {"sampler": {"name": "ancestral", "steps": 5}, "images": 80, "guidance": 1.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A prepared data set and a trained network."""
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("stages")
+    prepare.run({"name": "digits"}, {"imbalance": 0.1}, train=root / "train.npz",
+                reference=root / "reference.npz", table=root / "counts.csv")  # fmt: skip
+    train.run(SPEC, 0, "code", data=root / "train.npz", model=root / "model.safetensors",
+              history=root / "history.csv", record=root / "run.json")  # fmt: skip
+    return root
+
+
+def test_prepared_data(folder):
+    images, labels, index = read_npz(folder / "train.npz", "images", "labels", "index")
+    everything, classes = read_npz(folder / "reference.npz", "images", "labels")
+    table = pd.read_csv(folder / "counts.csv")
+    assert images.dtype == np.uint8
+    assert images.shape[1:] == (1, 8, 8)
+    assert everything.shape == (1797, 1, 8, 8)
+    assert everything.max() == 255
+    assert np.bincount(labels).tolist() == table["train"].tolist()
+    assert np.bincount(classes).tolist() == table["available"].tolist()
+    assert (everything[index] == images).all()
+    assert (classes[index] == labels).all()
+
+
+def test_training_records_what_it_did(folder):
+    record = json.loads((folder / "run.json").read_text())
+    assert record["spec"] == SPEC
+    assert record["evaluations_per_image"] == 1
+    assert record["updates"] == 6
+    assert record["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert len(record["data"]) == 64
+    assert pd.read_csv(folder / "history.csv")["update"].tolist() == [2, 4, 6]
+    assert not (folder / "state").exists(), "a finished run needs no resume state"
+    assert train.finished(SPEC, 0, "code", folder / "train.npz", folder / "run.json")
+    assert not train.finished(SPEC, 1, "code", folder / "train.npz", folder / "run.json")
+
+
+def test_same_run_same_bytes(folder, tmp_path):
+    train.run(SPEC, 0, "code", data=folder / "train.npz", model=tmp_path / "model.safetensors",
+              history=tmp_path / "history.csv", record=tmp_path / "run.json")  # fmt: skip
+    for file in ("model.safetensors", "history.csv"):
+        assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
+
+
+def make(folder, **changes):
+    path = folder / "samples.npz"
+    sample.run({**SAMPLE, **changes}, 0, model=folder / "model.safetensors", samples=path)
+    return read_npz(path, "images", "labels")
+
+
+def sampling(folder):
+    tensors, about = sample.read_weights(folder / "model.safetensors", "ema.")
+    options = sample.parse(sample.SampleOptions, SAMPLE)
+    return sample.Sampling(tensors, about, options, 0, torch.device("cpu"))
+
+
+def test_sampling_three_and_five_equals_eight(folder):
+    images, labels = make(folder)
+    assert images.shape == (80, 1, 8, 8)
+    assert np.bincount(labels).tolist() == [8] * 10
+    split = sampling(folder)
+    parts = [split.images(labels[:3]), split.images(labels[3:8], 3), split.images(labels[8:], 8)]
+    assert (np.concatenate(parts) == images).all()
+    assert len(np.unique(images, axis=0)) == 80, "each image has noise of its own"
+
+
+def test_sampling_uses_the_weights_asked_for(folder):
+    assert (make(folder)[0] != make(folder, weights="raw")[0]).any()
+
+
+def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
+    whole = make(folder)[0]
+    small = sampling(folder)
+    plain, sizes = small._batch, []
+
+    def full(labels, owners):
+        sizes.append(len(labels))
+        if len(labels) > 16:
+            raise torch.OutOfMemoryError
+        return plain(labels, owners)
+
+    monkeypatch.setattr(small, "_batch", full)
+    assert np.abs(small.images(np.arange(80) % 10).astype(int) - whole).max() <= 1
+    assert sizes == [64, 32, 16, 16, 16, 16, 16]
+
+
+def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
+    weights = tmp_path / "classifier.safetensors"
+    extractor.run({"name": "classifier", "width": 8, "updates": 300},
+                  reference=folder / "reference.npz", weights=weights)  # fmt: skip
+    tensors, about = sample.read_weights(weights)
+    assert about["accuracy"] > 0.9
+    assert about["held_out"] == 355
+    module = extractor.part("extractor", about["extractor"], ()).module
+    options = extractor.part("extractor", about["extractor"], ()).options
+    extract = module.build(options, tensors, about, torch.device("cpu"))
+    (images,) = read_npz(folder / "reference.npz", "images")
+    whole = extract(images)
+    assert (np.concatenate([extract(images[:3]), extract(images[3:])]) == whole).all()
+    assert whole.var(axis=0).mean() == pytest.approx(1, rel=0.1)
+    features.run(images=folder / "reference.npz", weights=weights, features=tmp_path / "f.npz")
+    assert (read_npz(tmp_path / "f.npz", "features")[0] == whole).all()
+
+
+def rows(folder, tmp_path, metric, real, fake):
+    table = tmp_path / "rows.csv"
+    metrics.run({"name": metric}, ["all", "class", "thirds", "worst"], {"run": "x"},
+                counts=folder / "counts.csv", real={"pixels": real}, fake={"pixels": fake},
+                table=table)  # fmt: skip
+    return pd.read_csv(table, keep_default_na=False).set_index(["metric", "group"])
+
+
+def feature_file(path, per_class, d=4, seed=0):
+    stream = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(10), per_class)
+    write_npz(path, features=stream.normal(size=(len(labels), d)).astype("f4"), labels=labels)
+    return path
+
+
+def test_metric_rows(folder, tmp_path):
+    real = feature_file(tmp_path / "real.npz", 30)
+    fake = feature_file(tmp_path / "fake.npz", [*[20] * 9, 3], seed=1)
+    table = rows(folder, tmp_path, "frechet", real, fake)
+    assert len(table) == 1 + 3 + 10 + 1
+    assert table.loc[("frechet", "all"), ["n_real", "n_fake"]].tolist() == [300, 183]
+    assert table.loc[("frechet", "head"), "n_real"] == 120
+    assert table.loc[("frechet", "class-9"), "note"] == "small n"
+    assert table.loc[("frechet", "class-0"), "note"] == ""
+    classes = table[table.index.get_level_values("group").str.startswith("class-")]["value"]
+    worst = table.loc[("frechet", "worst")]
+    assert worst["value"] == classes.max()
+    assert worst["note"].split(",")[0] == classes.idxmax()[1]
+    table = rows(folder, tmp_path, "precision-recall", real, fake)
+    assert table.loc[("precision", "class-9"), "value"] == "", (
+        "three images have no third neighbour"
+    )
+    assert float(table.loc[("recall", "worst"), "value"]) <= 1
+
+
+def damaged(path, source):
+    path.write_bytes(source.read_bytes()[:-200])
+    return path
+
+
+def test_damaged_and_missing_files(folder, tmp_path):
+    good = folder / "train.npz"
+    with pytest.raises(LtdmError, match=r"none\.npz is missing; run"):
+        read_npz(tmp_path / "none.npz", "images")
+    with pytest.raises(LtdmError, match=r"cut\.npz is damaged .* delete it"):
+        read_npz(damaged(tmp_path / "cut.npz", good), "images")
+    with pytest.raises(LtdmError, match="has no array 'pixels'; it holds images, labels, index"):
+        read_npz(good, "pixels")
+    with pytest.raises(LtdmError, match="is damaged"):
+        make_from(damaged(tmp_path / "cut.safetensors", folder / "model.safetensors"), tmp_path)
+    with pytest.raises(LtdmError, match="is missing"):
+        make_from(tmp_path / "none.safetensors", tmp_path)
+    save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(LtdmError, match="was not written by ltdm"):
+        make_from(tmp_path / "foreign.safetensors", tmp_path)
+
+
+def make_from(model, tmp_path):
+    sample.run(SAMPLE, 0, model=model, samples=tmp_path / "never.npz")
+
+
+def test_number_of_images_must_suit_the_classes(folder):
+    with pytest.raises(LtdmError, match="multiple of the 10 classes"):
+        make(folder, images=81)
+
+
+def test_features_that_cannot_be_scored(folder, tmp_path):
+    real = feature_file(tmp_path / "real.npz", 5)
+    with pytest.raises(LtdmError, match="different extractors"):
+        rows(folder, tmp_path, "kid", real, feature_file(tmp_path / "b.npz", 5, d=3))
+    write_npz(tmp_path / "nan.npz", features=np.full((10, 4), np.nan), labels=np.arange(10))
+    with pytest.raises(LtdmError, match="not finite"):
+        rows(folder, tmp_path, "kid", real, tmp_path / "nan.npz")
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch):
+    path = tmp_path / "table.npz"
+    write_npz(path, a=np.zeros(3))
+    before = path.read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(LtdmError, match=r"cannot write .*table\.npz: no space is left on the disk"):
+        write_npz(path, a=np.ones(3))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["table.npz"]
+
+
+def test_a_file_is_whole_or_absent(tmp_path):
+    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "a" / "x.csv") as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.pick().type == "cpu"
+    for name in ("cuda", "cuda:3"):
+        with pytest.raises(LtdmError, match=r"asked for, but this machine shows 0 GPUs"):
+            device.pick(name)
+    with pytest.raises(LtdmError, match="no device is called 'gpu'"):
+        device.pick("gpu")
+    monkeypatch.setenv("LTDM_DEVICE", "cuda")
+    with pytest.raises(LtdmError, match="LTDM_DEVICE=cpu"):
+        device.pick()

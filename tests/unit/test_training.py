@@ -1,0 +1,185 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from ltdm.errors import LtdmError
+from ltdm.stages.train import make_trainer
+from ltdm.training.batches import Batches
+from ltdm.training.ema import EMA
+from ltdm.training.loop import learning_rate
+from ltdm.training.options import TrainOptions
+from ltdm.training.state import State, run_key
+
+CPU = torch.device("cpu")
+SPEC = {
+    "network": {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1},
+    "process": "vp",
+    "method": "cbdm",
+    "train": {"updates": 12, "batch": 8, "lr": 1e-3, "warmup": 3, "log_every": 3, "save_every": 3},
+}
+
+
+def data(n=40):
+    stream = np.random.default_rng(0)
+    images = stream.integers(0, 256, size=(n, 1, 8, 8)).astype(np.uint8)
+    return images, np.repeat([0, 1, 2], [n - 10, 7, 3])
+
+
+def trainer(seed=0, **train):
+    spec = {**SPEC, "train": {**SPEC["train"], **train}}
+    return make_trainer(spec, seed, *data(), CPU)
+
+
+def run(a_trainer):
+    """Train; return all states that were saved, as bytes on disk would hold them."""
+    saved = []
+
+    def save(state):
+        file = io.BytesIO()
+        torch.save(state, file)
+        saved.append(file)
+
+    a_trainer.fit(save)
+    return saved
+
+
+def same(one, other):
+    weights = [{**t.net.state_dict(), **{f"ema.{k}": v for k, v in t.ema.average.items()}}
+               for t in (one, other)]  # fmt: skip
+    return all(torch.equal(v, weights[1][k]) for k, v in weights[0].items())
+
+
+def test_resumed_equals_uninterrupted_to_the_bit():
+    whole = trainer()
+    saved = run(whole)
+    assert len(saved) == 3
+    for file in saved:
+        file.seek(0)
+        resumed = trainer()
+        resumed.resume(torch.load(file, weights_only=True))
+        run(resumed)
+        assert same(whole, resumed)
+        assert resumed.history == whole.history
+
+
+def test_a_seed_decides_everything_and_the_global_stream_nothing():
+    torch.manual_seed(1)
+    one = trainer()
+    run(one)
+    torch.manual_seed(2)
+    before = torch.random.get_rng_state()
+    two, other = trainer(), trainer(seed=1)
+    run(two)
+    run(other)
+    assert same(one, two)
+    assert not same(one, other)
+    assert torch.equal(before, torch.random.get_rng_state()), "the global stream was touched"
+
+
+def test_loss_falls():
+    learner = trainer(updates=150, lr=3e-3, log_every=10, save_every=1000)
+    run(learner)
+    losses = [row["loss"] for row in learner.history]
+    assert losses[-1] < 0.7 * losses[0]
+    assert set(learner.history[0]) == {
+        "update", "images", "lr", "loss", "denoise", "balance", "grad_norm",
+    }  # fmt: skip
+
+
+def test_divergence_stops_with_a_sentence_and_keeps_the_last_good_state():
+    runaway = trainer(updates=30, lr=1e9, warmup=6)
+    saved = []
+    with pytest.raises(LtdmError, match=r"training diverged before update \d+: .*lower train.lr"):
+        runaway.fit(saved.append)
+    assert all(np.isfinite(s["history"][-1]["loss"]) for s in saved)
+
+
+def test_warm_up_begins_at_zero():
+    options = TrainOptions()
+    assert [learning_rate(options, u) for u in (0, 1, 2)] == pytest.approx([0, 4e-8, 8e-8])
+    assert learning_rate(options, 5000) == learning_rate(options, 10**6) == 2e-4
+    assert learning_rate(TrainOptions(warmup=0), 0) == 2e-4
+
+
+def test_ema_has_its_closed_form():
+    net = torch.nn.Linear(1, 1, bias=False).double()
+    net.weight.data.fill_(1.0)
+    ema = EMA(net, 0.9)
+    net.weight.data.fill_(3.0)
+    for _ in range(7):
+        ema.update()
+    assert ema.average["weight"].item() == pytest.approx(3 - 2 * 0.9**7, rel=1e-12)
+
+
+def batches(n=40, **options):
+    return Batches(*data(n), TrainOptions(**{"batch": 8, **options}), 0, CPU)
+
+
+def test_an_epoch_shows_each_image_once_and_epochs_differ():
+    images, labels = np.arange(43, dtype=np.uint8)[:, None, None, None], np.zeros(43, np.int64)
+    drawn = Batches(images, labels, TrainOptions(batch=8), 0, CPU)
+    epochs = [
+        torch.cat([(drawn.draw(5 * e + i).x0 + 1) * 127.5 for i in range(5)]).round().flatten()
+        for e in range(2)
+    ]
+    assert all(len(set(e.tolist())) == 40 for e in epochs)
+    assert epochs[0].tolist() != epochs[1].tolist()
+
+
+def test_balanced_batches_show_every_class_alike():
+    drawn = batches(class_sampling="balanced", label_dropout=0.0, batch=20)
+    counts = torch.bincount(torch.cat([drawn.draw(u).labels for u in range(150)]))
+    expected = counts.sum() / 3
+    assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
+
+
+def test_label_dropout_is_an_image_s_own_draw():
+    drawn = [batches(label_dropout=0.3).draw(u) for u in range(300)]
+    shares = torch.stack([(b.labels == -1).double().mean() for b in drawn])
+    assert shares.mean().item() == pytest.approx(0.3, abs=4 * (0.21 / 2400) ** 0.5)
+    assert shares.unique().numel() > 3, "not the whole batch at once"
+    assert all(torch.equal(b.kept, (b.labels >= 0).nonzero()[:, 0]) for b in drawn)
+
+
+def test_flips_mirror_half_the_images():
+    plain, flipped = batches(), batches(flip=True)
+    mirrored = 0
+    for update in range(5):
+        one, two = plain.draw(update).x0, flipped.draw(update).x0
+        for a, b in zip(one, two, strict=True):
+            assert torch.equal(a, b) or torch.equal(a.flip(-1), b)
+            mirrored += not torch.equal(a, b)
+    assert 8 < mirrored < 32
+
+
+def test_images_are_scaled_to_one():
+    x0 = batches().draw(0).x0
+    assert x0.min() >= -1
+    assert x0.max() <= 1
+    assert x0.dtype == torch.float32
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    with pytest.raises(LtdmError, match=r"train.batch is 41, but the training set has only 40"):
+        batches(batch=41)
+
+
+def test_state_of_another_run_or_damaged(tmp_path):
+    key = run_key({"spec": SPEC, "seed": 0})
+    assert key != run_key({"spec": SPEC, "seed": 1})
+    mine, other = (State(tmp_path / "state", k) for k in (key, "0" * 16))
+    assert mine.load(CPU) is None
+    mine.save({"update": 3})
+    assert mine.load(CPU)["update"] == 3
+    other.folder.mkdir()
+    other.file.write_bytes(mine.file.read_bytes())
+    with pytest.raises(LtdmError, match="belongs to a run with other options"):
+        other.load(CPU)
+    mine.file.write_bytes(mine.file.read_bytes()[:100])
+    with pytest.raises(LtdmError, match=r"is damaged .* delete it"):
+        mine.load(CPU)
+    other.clear()
+    mine.clear()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,86 @@
+import pytest
+import torch
+
+from ltdm.errors import LtdmError
+from ltdm.networks import unet
+
+SMALL = unet.Options(ch=32, ch_mult=(1, 2), num_res_blocks=1)
+
+
+@pytest.mark.parametrize(
+    ("classes", "trainable"), [(0, 35_746_307), (10, 35_751_427), (100, 35_797_507)]
+)
+def test_paper_size(classes, trainable):
+    net = unet.build(unet.Options(), channels=3, size=32, classes=classes)
+    assert sum(p.numel() for p in net.parameters()) == trainable
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "classes", "trainable"),
+    [
+        # The reference counts T * ch numbers of a frozen time table; ours is computed.
+        (unet.Options(ch=32, ch_mult=(1, 2), num_res_blocks=1), 32, 10, 735_779 - 32_000),
+        (unet.Options(ch=32), 32, 10, 2_279_043 - 32_000),
+        (unet.Options(ch=64), 32, 10, 9_018_627 - 64_000),
+        (unet.Options(), 64, 200, 35_848_707),
+        (unet.Options(ch_mult=(1, 2, 2, 2, 4)), 64, 0, 78_700_803),
+    ],
+)
+def test_other_sizes(options, size, classes, trainable):
+    net = unet.build(options, channels=3, size=size, classes=classes)
+    assert sum(p.numel() for p in net.parameters()) == trainable
+
+
+@pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 12), (2, 32)])
+def test_any_size_and_channels(channels, size):
+    net = unet.build(SMALL, channels, size, classes=3)
+    x = torch.randn(2, channels, size, size)
+    assert net(x, torch.tensor([0, 999]), torch.tensor([2, -1])).shape == x.shape
+
+
+def test_a_side_that_cannot_be_halved_is_refused():
+    with pytest.raises(LtdmError, match="multiple of 8, and it is 12"):
+        unet.build(unet.Options(ch=32), channels=1, size=12, classes=3)
+
+
+def shaken(options=SMALL, classes=5):
+    """A network whose output depends on everything: at first its last layer is nearly zero."""
+    torch.manual_seed(0)
+    net = unet.build(options, channels=1, size=8, classes=classes).double().eval()
+    for p in net.parameters():
+        p.data += 0.05 * torch.randn_like(p)
+    return net
+
+
+def test_no_label_equals_an_unconditional_network():
+    net, plain = shaken(), shaken(classes=0)
+    weights = {k: v for k, v in net.state_dict().items() if "label" not in k}
+    plain.load_state_dict(weights)
+    x, t, y = torch.randn(4, 1, 8, 8).double(), torch.arange(4), torch.tensor([-1, 0, 4, -1])
+    mixed, without = net(x, t, y), plain(x, t, y)
+    assert torch.equal(mixed[[0, 3]], without[[0, 3]])
+    assert not torch.allclose(mixed[1], without[1])
+
+
+def test_time_embedding_interleaves_sine_and_cosine():
+    table = unet.TimeEmbedding(8, 16)
+    seen = []
+    table.mlp.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    table(torch.tensor([7]))
+    for j in range(4):
+        angle = torch.tensor(7 * 10_000 ** (-2 * j / 8))
+        expected = torch.stack([angle.sin(), angle.cos()])
+        torch.testing.assert_close(seen[0][0, 2 * j : 2 * j + 2], expected)
+
+
+@pytest.mark.parametrize(("zero", "spread"), [(False, 0.0625), (True, 6.25e-7)])
+def test_start_of_residual_branches(zero, spread):
+    torch.manual_seed(0)
+    net = unet.build(unet.Options(zero_attention=zero), channels=3, size=32, classes=10)
+    blocks = [m for m in net.modules() if isinstance(m, unet.ResBlock)]
+    assert len(blocks) == 22
+    assert max(b.block2[-1].weight.std() for b in blocks) < 1e-6
+    assert net.tail[-1].weight.std() < 1e-6
+    at_256 = next(b.attn for b in blocks if isinstance(b.attn, unet.Attention))
+    torch.testing.assert_close(at_256.proj.weight.std().item(), spread, rtol=0.02, atol=0)
+    assert all(m.bias.abs().sum() == 0 for m in net.modules() if isinstance(m, torch.nn.Conv2d))

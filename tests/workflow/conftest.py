@@ -1,0 +1,93 @@
+"""The real workflow on the smoke config, run once; each test works on a copy of its results."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "rules", "workflow", "profiles", "config", "ltdm")
+
+
+class Checkout:
+    """A copy of the project in which Snakemake runs as a user would run it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.config = folder / "config/smoke.yaml"
+        self.results = folder / "results/smoke"
+
+    def copy_to(self, folder: Path) -> "Checkout":
+        """Copy with modification times, Snakemake's records included."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return Checkout(folder)
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "snakemake", "--configfile", "config/smoke.yaml"]
+        return subprocess.Popen(
+            [*command, *arguments], cwd=self.folder, env=self.environment(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(self.folder), "LTDM_DEVICE": "cpu"}
+
+    def snakemake(self, *arguments: str, ok: bool = True) -> str:
+        """Run to the end; return what it printed."""
+        process = self.start(*arguments)
+        printed, _ = process.communicate(timeout=300)
+        assert (process.returncode == 0) == ok, printed
+        return printed
+
+    def planned(self) -> dict[str, int]:
+        """Return the jobs of a dry run by rule; empty where nothing is to be done."""
+        printed = self.snakemake("--dry-run", "--quiet", "host")
+        table = printed.partition("Job stats:")[2].partition("total")[0].splitlines()[3:]
+        return {line.split()[0]: int(line.split()[1]) for line in table if line.strip()}
+
+    def jobs(self) -> list[tuple[str, str]]:
+        """Return rule and run of each job of a dry run."""
+        printed, found = self.snakemake("--dry-run"), []
+        for block in printed.split("\nrule ")[1:]:
+            rule = block.partition(":")[0].removeprefix("local")
+            run = block.partition("wildcards:")[2].partition("run=")[2].split("\n")[0]
+            found.append((rule, run.partition(",")[0]))
+        return found
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.folder / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Checkout:
+    """A checkout whose smoke experiment has run."""
+    folder = tmp_path_factory.mktemp("finished")
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / part, ignore=ignore)
+        else:
+            shutil.copy2(source, folder / part)
+    checkout = Checkout(folder)
+    checkout.snakemake("--cores", "2")
+    return checkout
+
+
+@pytest.fixture
+def checkout(finished, tmp_path) -> Checkout:
+    """A copy of the finished checkout, to change."""
+    return finished.copy_to(tmp_path / "checkout")
+
+
+def pytest_collection_modifyitems(items):
+    """Keep these tests on one worker: they share one finished run."""
+    for item in items:
+        if "workflow" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("workflow"))

@@ -1,0 +1,105 @@
+"""What the workflow makes, what it survives, and what it says."""
+
+import os
+import signal
+import time
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+COLUMNS = ["dataset", "run", "seed", "sample_set", "sampler", "guidance", "weights", "features",
+           "metric", "group", "value", "n_real", "n_fake", "note"]  # fmt: skip
+
+
+def test_the_tables_hold_every_number(finished):
+    rows = pd.read_csv(finished.results / "tables/metrics.csv")
+    assert list(rows.columns) == COLUMNS
+    groups = 1 + 3 + 10 + 1
+    assert len(rows) == 2 * 2 * 3 * groups  # runs, extractors, values a metric
+    assert set(rows["sampler"]) == {"ddim"}
+    assert set(rows["guidance"]) == {0.5}
+    assert rows[["n_real", "n_fake"]].notna().all().all()
+    main = (finished.results / "tables/main.md").read_text()
+    assert "frechet (tail) ↓" in main
+    assert main.count("**") == 2 * 3, "one best entry a column"
+    latex = (finished.results / "tables/main.tex").read_text()
+    assert latex.count(r"\textbf") == 3
+    assert r"frechet (tail) $\downarrow$" in latex
+
+
+def test_the_pictures_are_pictures(finished):
+    figures = sorted(p.name for p in (finished.results / "figures").glob("*.png"))
+    assert figures == [f"digits-lt-{f}.png" for f in ("counts", "per-class", "samples", "training")]
+    for picture in finished.results.rglob("*.png"):
+        with Image.open(picture) as image:
+            assert len(image.convert("L").getcolors()) > 5, f"{picture} is blank"
+    assert (finished.results / "figures/digits-lt-per-class.svg").read_text().startswith("<?xml")
+
+
+def test_the_report_builds_offline(checkout):
+    checkout.snakemake("--report", "report.html")
+    text = (checkout.folder / "report.html").read_text()
+    assert "Training images of each class of" in text
+
+
+def test_a_killed_training_resumes_to_the_same_bytes(checkout):
+    folder = checkout.results / "runs/digits-lt/ddpm/seed-0"
+    files = [folder / name for name in ("model.safetensors", "history.csv")]
+    whole = [file.read_bytes() for file in files]
+    samples = (folder / "main/samples.npz").read_bytes()
+    checkout.edit("config/smoke.yaml", "updates: 40", "updates: 400")
+    unseen = checkout.start("--cores", "1", str(files[0].relative_to(checkout.folder)))
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("state/*/state.pt")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(unseen.pid, signal.SIGKILL)
+    unseen.communicate()
+    assert list(folder.glob("state/*/state.pt")), "killed before the first state was saved"
+    checkout.snakemake("--unlock")
+    printed = checkout.snakemake("--cores", "1", str(files[0].relative_to(checkout.folder)))
+    log = (checkout.results / "logs/train/digits-lt/ddpm/seed-0.log").read_text()
+    assert "resuming at update" in log, printed
+    resumed = [file.read_bytes() for file in files]
+    assert not (folder / "state").exists()
+    undisturbed = checkout.copy_to(checkout.folder.parent / "undisturbed")
+    for file in files:
+        (undisturbed.folder / file.relative_to(checkout.folder)).unlink()
+    undisturbed.snakemake("--cores", "1", str(files[0].relative_to(checkout.folder)))
+    log = (undisturbed.results / "logs/train/digits-lt/ddpm/seed-0.log").read_text()
+    assert "resuming" not in log
+    fresh = [(undisturbed.folder / f.relative_to(checkout.folder)).read_bytes() for f in files]
+    assert resumed == fresh
+    assert resumed != whole, "the longer run is another run"
+    assert samples == (folder / "main/samples.npz").read_bytes(), "nothing else was touched"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("lr: 1.0e-3", "lr: 1e-3", "config: defaults.train.lr: must be a number, not '1e-3'"),
+        ("updates: 40, b", "updats: 40, b", "defaults.train.updats: unknown key; did you mean"),
+        ("method: cbdm", "method: cbmd", "runs.cbdm.method.name: no method is called 'cbmd'"),
+        ("imbalance: 0.1", "imbalance: 0.002", "leaves no image of"),
+    ],
+)
+def test_a_mistake_in_the_config_stops_before_the_first_job(checkout, old, new, message):
+    checkout.edit("config/smoke.yaml", old, new)
+    printed = checkout.snakemake("--cores", "1", ok=False)
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+def test_a_damaged_file_fails_one_job_with_one_sentence(checkout):
+    data = checkout.results / "data/digits-lt/train.npz"
+    before = (checkout.results / "runs/digits-lt/ddpm/seed-0/model.safetensors").read_bytes()
+    when = data.stat()
+    data.write_bytes(data.read_bytes()[:1000])
+    os.utime(data, ns=(when.st_atime_ns, when.st_mtime_ns))  # as a bad disk would leave it
+    checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
+    printed = checkout.snakemake("--cores", "1", ok=False)
+    assert "train.npz is damaged" in printed
+    assert "delete it and run the same command again" in printed
+    assert "Traceback" not in printed
+    model = checkout.results / "runs/digits-lt/ddpm/seed-0/model.safetensors"
+    assert model.read_bytes() == before, "what was finished is kept"
