@@ -24,13 +24,13 @@ from ltdm.stages.train import make_trainer
 
 COLUMNS = {
     "run": "run",
-    "train_ms": "ms an update",
+    "train_ms": "train: ms/update",
     "train_images_per_s": "images/s",
     "train_ratio": "x first",
-    "train_evaluations": "evaluations",
-    "sample_images_per_s": "sampled/s",
+    "train_evaluations": "evals/image",
+    "sample_images_per_s": "sample: images/s",
     "sample_ratio": "x first",
-    "sample_evaluations": "evaluations",
+    "sample_evaluations": "evals/image",
     "peak_mb": "peak MB",
 }
 
@@ -57,17 +57,14 @@ class Bench:
 
     def train(self, updates: int) -> None:
         """Time some updates."""
-        with self._timed(self.train_times, updates):
+        with Timer(self, self.train_times, updates):
             for _ in range(updates):
                 self.trainer.step()
 
     def sample(self) -> None:
         """Time one batch of images."""
-        with self._timed(self.sample_times, 1):
-            self.sampling.images(self.labels)
-
-    def _timed(self, times: list[float], share: int) -> "_Timer":
-        return _Timer(self, times, share)
+        with Timer(self, self.sample_times, 1):
+            self.sampling.batch(self.labels, np.arange(len(self.labels)))
 
     def row(self, name: str) -> dict[str, Any]:
         """Return the figures; the first, warming turn does not count."""
@@ -86,19 +83,24 @@ class Bench:
         }
 
 
-class _Timer:
-    """Adds the seconds of a block, per share, to a list, and notes the peak memory."""
+class Timer:
+    """Adds the seconds of a block, per share, to a list, and notes the peak memory.
+
+    The peak is the run's own on a GPU and the whole process's on a CPU.
+    """
 
     def __init__(self, bench: Bench, times: list[float], share: int):
         self.bench, self.times, self.share = bench, times, share
 
     def __enter__(self) -> None:
+        """Start."""
         if self.bench.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
             torch.cuda.synchronize()
         self.started = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
+        """Stop, once the device is done."""
         if self.bench.device.type == "cuda":
             torch.cuda.synchronize()
             peak = torch.cuda.max_memory_allocated() / 2**20

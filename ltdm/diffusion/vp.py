@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltdm.citations import DDPM
+from ltdm.citations import HO2020
 from ltdm.diffusion._base import Process
 from ltdm.errors import OptionError
 from ltdm.options import option
 
-CITATION = DDPM
+CITATION = HO2020
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltdm.citations import DDPM
+from ltdm.citations import HO2020
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import Batch, Method, Net, mse, noised
 
-CITATION = DDPM
+CITATION = HO2020
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltdm.citations import DDPM
+from ltdm.citations import HO2020
 from ltdm.errors import LtdmError, OptionError
 from ltdm.options import option
 
-CITATION = DDPM
+CITATION = HO2020
 
 
 @dataclass(frozen=True)

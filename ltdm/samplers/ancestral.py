@@ -19,12 +19,12 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from ltdm.citations import DDPM
+from ltdm.citations import HO2020
 from ltdm.diffusion._base import Process
 from ltdm.options import option
 from ltdm.samplers._denoise import Denoise
 
-CITATION = DDPM
+CITATION = HO2020
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class Sampling:
             while done < len(labels):
                 rows, new = next(fixed_blocks(len(labels), size, done))
                 try:
-                    made[done : done + new] = self._batch(labels[rows], first + rows)[:new]
+                    made[done : done + new] = self.batch(labels[rows], first + rows)[:new]
                 except torch.OutOfMemoryError:
                     if size == 1:
                         raise
@@ -85,7 +85,8 @@ class Sampling:
         return made
 
     @torch.inference_mode()
-    def _batch(self, labels: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    def batch(self, labels: np.ndarray, owners: np.ndarray) -> np.ndarray:
+        """Return the images of these numbers and labels, made in one go, uint8 (B, C, H, W)."""
         noise = ImageNoise(self.seed, owners.tolist(), self.shape, self.device)
         on_device = torch.from_numpy(labels).to(self.device)
         denoise = denoiser(self.predict, self.process, on_device, self.options.guidance)

@@ -45,7 +45,7 @@ class Batches:
             )
         self.options, self.seed, self.device = options, seed, device
         self.images = torch.from_numpy(images).to(device)
-        self.labels = torch.from_numpy(labels)
+        self.labels = labels
         self.by_class = np.argsort(labels, kind="stable")
         self.sizes = np.bincount(labels)
         self.starts = np.cumsum(self.sizes) - self.sizes
@@ -59,20 +59,20 @@ class Batches:
         chosen = self._balanced(rng) if balanced else self._natural(update)
         flips = rng.random(size) < 0.5
         dropped = rng.random(size) < self.options.label_dropout
-        labels = self.labels[chosen].clone()
-        labels[torch.from_numpy(dropped)] = -1
-        x0 = self.images[self._move(torch.from_numpy(chosen))]
+        x0 = self.images[self._move(chosen)]
         if self.options.flip:
-            mirror = self._move(torch.from_numpy(flips))[:, None, None, None]
+            mirror = self._move(flips)[:, None, None, None]
             x0 = torch.where(mirror, x0.flip(-1), x0)
-        kept = torch.from_numpy(np.flatnonzero(~dropped))
+        labels = np.where(dropped, -1, self.labels[chosen])
+        kept = np.flatnonzero(~dropped)
         return Batch(x0.float() / 127.5 - 1, self._move(labels), self._move(kept))
 
-    def _move(self, tensor: Tensor) -> Tensor:
+    def _move(self, array: np.ndarray) -> Tensor:
         """Copy to the device without waiting for it."""
+        tensor = torch.from_numpy(array)
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor.to(self.device)
+        return tensor
 
     def _natural(self, update: int) -> np.ndarray:
         """Walk a fresh permutation each epoch; the remainder of an epoch is left out."""

@@ -87,4 +87,4 @@ def test_bench_counts_evaluations_and_compares(tmp_path):
     assert ddpm["sample_evaluations"] == 2 * 3, "three steps, guided"
     assert ddpm["peak_mb"] > 0
     assert result["device"] == "cpu"
-    assert "evaluations" in printed
+    assert "evals/image" in printed

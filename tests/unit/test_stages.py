@@ -95,7 +95,7 @@ def test_sampling_uses_the_weights_asked_for(folder):
 def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
     whole = make(folder)[0]
     small = sampling(folder)
-    plain, sizes = small._batch, []
+    plain, sizes = small.batch, []
 
     def full(labels, owners):
         sizes.append(len(labels))
@@ -103,7 +103,7 @@ def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkey
             raise torch.OutOfMemoryError
         return plain(labels, owners)
 
-    monkeypatch.setattr(small, "_batch", full)
+    monkeypatch.setattr(small, "batch", full)
     assert np.abs(small.images(np.arange(80) % 10).astype(int) - whole).max() <= 1
     assert sizes == [64, 32, 16, 16, 16, 16, 16]
 

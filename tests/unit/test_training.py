@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ltdm.errors import LtdmError
 from ltdm.stages.train import make_trainer
@@ -86,6 +87,30 @@ def test_loss_falls():
     assert set(learner.history[0]) == {
         "update", "images", "lr", "loss", "denoise", "balance", "grad_norm",
     }  # fmt: skip
+
+
+class NoWaiting(TorchDispatchMode):
+    """Raises where the host would wait for a device: it reads a value, or a shape that is one."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero")
+
+    def __torch_dispatch__(self, function, kinds, args=(), kwargs=None):
+        name = function.name().removeprefix("aten::").partition(".")[0]
+        assert not name.startswith(self.WAITS), f"the step waits for {name}"
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", ["ddpm", "cbdm"])
+@pytest.mark.parametrize("class_sampling", ["natural", "balanced"])
+def test_a_step_never_waits_for_the_device(method, class_sampling):
+    spec = {**SPEC, "method": method}
+    spec["train"] = {**SPEC["train"], "class_sampling": class_sampling, "flip": True}
+    learner = make_trainer(spec, 0, *data(), CPU)
+    with NoWaiting():
+        for _ in range(3):
+            learner.step()
+    with pytest.raises(AssertionError, match="_local_scalar_dense"), NoWaiting():
+        learner._log()
 
 
 def test_divergence_stops_with_a_sentence_and_keeps_the_last_good_state():
