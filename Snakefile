@@ -3,8 +3,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# Snakemake lays `--configfile` over the one named here; an experiment of its own replaces it.
-if "experiment" not in config:
+if not workflow.overwrite_configfiles:
 
     configfile: "config/demo.yaml"
 

@@ -31,7 +31,7 @@ COLUMNS = {
     "sample_images_per_s": "sample: images/s",
     "sample_ratio": "x first",
     "sample_evaluations": "evals/image",
-    "peak_mb": "peak MB",
+    "gpu_peak_mb": "GPU peak MB",
 }
 
 
@@ -41,7 +41,8 @@ class Bench:
     def __init__(self, data: Dataset, run: Run, sample_set: str, device: torch.device):
         images, labels = data.source.module.load(data.source.options)
         chosen = select(labels, data.class_counts, data.longtail.seed)
-        self.device = device
+        self.device, self.peak = device, 0
+        held = torch.cuda.memory_allocated() if device.type == "cuda" else 0
         self.trainer = make_trainer(run.spec(), 0, images[chosen], labels[chosen], device)
         about = {
             "network": run.network.plain(), "process": run.process.plain(),
@@ -53,7 +54,7 @@ class Bench:
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
         self.train_times: list[float] = []
         self.sample_times: list[float] = []
-        self.peak = 0.0
+        self.own = torch.cuda.memory_allocated() - held if device.type == "cuda" else 0
 
     def train(self, updates: int) -> None:
         """Time some updates."""
@@ -79,14 +80,14 @@ class Bench:
             "train_evaluations": self.trainer.predict.evaluations / (self.trainer.update * batch),
             "sample_images_per_s": 1 / sample,
             "sample_evaluations": self.sampling.predict.evaluations / images,
-            "peak_mb": self.peak,
+            "gpu_peak_mb": self.peak / 2**20,
         }
 
 
 class Timer:
     """Adds the seconds of a block, per share, to a list, and notes the peak memory.
 
-    The peak is the run's own on a GPU and the whole process's on a CPU.
+    The peak is the run's own: what it holds between its turns and what it takes within them.
     """
 
     def __init__(self, bench: Bench, times: list[float], share: int):
@@ -95,20 +96,21 @@ class Timer:
     def __enter__(self) -> None:
         """Start."""
         if self.bench.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
             torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            self.held = torch.cuda.memory_allocated()
         self.started = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
         """Stop, once the device is done."""
-        if self.bench.device.type == "cuda":
+        bench = self.bench
+        if bench.device.type == "cuda":
             torch.cuda.synchronize()
-            peak = torch.cuda.max_memory_allocated() / 2**20
-        else:
-            unit = 2**20 if sys.platform == "darwin" else 2**10
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         self.times.append((time.perf_counter() - self.started) / self.share)
-        self.bench.peak = max(self.bench.peak, peak)
+        if bench.device.type == "cuda":
+            taken = torch.cuda.max_memory_allocated() - self.held
+            bench.peak = max(bench.peak, bench.own + taken)
+            bench.own += torch.cuda.memory_allocated() - self.held
 
 
 def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> dict[str, Any]:
@@ -146,10 +148,17 @@ def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> d
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "commit": commit(),
+        "process_peak_mb": _process_peak(),
         "rounds": rounds,
         "updates_per_round": updates,
         "rows": rows,
     }
+
+
+def _process_peak() -> float:
+    """Return the largest memory the process had so far, in MB."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def to_text(result: dict[str, Any]) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from ltdm import __version__
-from ltdm.config import Experiment, read
+from ltdm.config import Experiment
 from ltdm.errors import LtdmError
 from ltdm.files import write_json
 from ltdm.layout import Layout
+from ltdm.merging import read
 from ltdm.options import changed, near
 
 Command = Callable[..., None]
@@ -129,13 +130,13 @@ def train(**given: Any) -> None:
     selection = _select(**given)
     for dataset, run, seed in selection.runs():
         folder = selection.layout.run(dataset, run, seed)
-        part = selection.experiment.runs[dataset, run]
+        spec = selection.experiment.runs[dataset, run].spec()
         data = selection.layout.data(dataset) / "train.npz"
-        if stage.finished(part.spec(), seed, part.train_code(), data, folder / "run.json"):
+        if stage.finished(spec, seed, data, folder):
             click.echo(f"{folder}: already trained")
             continue
         stage.run(
-            part.spec(), seed, part.train_code(), data=data, model=folder / "model.safetensors",
+            spec, seed, data=data, model=folder / "model.safetensors",
             history=folder / "history.csv", record=folder / "run.json",
         )  # fmt: skip
         click.echo(f"{folder}: trained")
@@ -147,13 +148,20 @@ def sample(**given: Any) -> None:
     """Generate sample sets."""
     from ltdm.stages import grid
     from ltdm.stages import sample as stage
+    from ltdm.stages import train as train_stage
 
     selection = _select(**given)
     for dataset, run, seed, name in selection.samples():
         folder = selection.layout.samples(dataset, run, seed, name)
-        options = changed(selection.experiment.runs[dataset, run].samples[name])
-        samples, model = folder / "samples.npz", selection.layout.run(dataset, run, seed)
-        stage.run(options, seed, model=model / "model.safetensors", samples=samples)
+        part, network = selection.experiment.runs[dataset, run], folder.parent
+        model, samples = network / "model.safetensors", folder / "samples.npz"
+        data = selection.layout.data(dataset) / "train.npz"
+        if model.exists() and not train_stage.finished(part.spec(), seed, data, network):
+            raise LtdmError(
+                f"{model} was trained with other options, data or code than the config asks for;"
+                " run `ltdm train` with it first"
+            )
+        stage.run(changed(part.samples[name]), seed, model=model, samples=samples)
         grid.run(samples=samples, picture=folder / "grid.png")
         click.echo(f"{folder}: sampled; {folder / 'grid.png'} shows the first")
 
@@ -172,7 +180,8 @@ def features(**given: Any) -> None:
             folder = selection.layout.data(dataset)
             weights = folder / f"extractors/{part.name}.safetensors"
             reference = folder / "reference.npz"
-            extractor.run(part.plain(), reference=reference, weights=weights)
+            record = weights.with_suffix(".json")
+            extractor.run(part.plain(), reference=reference, weights=weights, record=record)
             stage.run(images=reference, weights=weights, features=folder / file)
         for dataset, run, seed, name in selection.samples():
             folder = selection.layout.samples(dataset, run, seed, name)
@@ -195,7 +204,7 @@ def metrics(**given: Any) -> None:
         file = {p.name: f"features/{p.name}.npz" for p in evaluate.features}
         stage.run(
             metric.plain(), list(evaluate.groups),
-            selection.experiment.about(dataset, run, seed, name),
+            {"dataset": dataset, "run": run, "seed": seed, "sample_set": name},
             counts=data / "counts.csv", real={k: data / f for k, f in file.items()},
             fake={k: folder / f for k, f in file.items()},
             table=folder / f"metrics/{metric.name}.csv",
@@ -220,7 +229,7 @@ def tables(**given: Any) -> None:
         tidy=folder / "metrics.csv", csv=folder / "main.csv", markdown=folder / "main.md",
         latex=folder / "main.tex",
     )  # fmt: skip
-    click.echo((folder / "main.md").read_text())
+    click.echo((folder / "main.md").read_text(encoding="utf-8"))
 
 
 @main.command()

@@ -1,20 +1,14 @@
-"""The experiment: one YAML, checked whole before the first job, and cut into what each stage needs.
-
-Sections are merged as defaults < dataset < run (< sample set, for sampling). A mapping is merged
-key by key; a list is replaced; a part whose name changes is replaced with its options.
-"""
+"""The experiment: a config checked whole before the first job, cut into what each stage needs."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ltdm.data._longtail import LongTail, counts
 from ltdm.errors import LtdmError, OptionError
-from ltdm.metrics._groups import KINDS, THIRDS
+from ltdm.merging import PARTS, Layer, merge, told_at_its_layer
+from ltdm.metrics._groups import KINDS, groups
 from ltdm.options import KeyPath, changed, mapping, near, option, parse, refuse_unknown
 from ltdm.registry import Part, PartOption, load, part
 from ltdm.samplers._options import SampleOptions
@@ -22,9 +16,10 @@ from ltdm.source import digest
 from ltdm.training.options import TrainOptions
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-PARTS = {"network": "unet", "process": "vp", "method": "ddpm"}
 SECTIONS = (*PARTS, "train", "sample")
-Layer = tuple[KeyPath, Mapping[str, Any]]
+AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
+TAKEN = ("model.safetensors", "history.csv", "run.json", "state")
+"""What lies beside the sample sets in a run's folder."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +27,9 @@ class Evaluate:
     """What is measured and what the main table shows."""
 
     features: tuple[Part, ...] = option(
-        ...,
-        "Feature extractors; the main table uses the first.",
+        ..., "Feature extractors; the main table uses the first.",
         convert=PartOption("extractor", many=True),
-    )
+    )  # fmt: skip
     metrics: tuple[Part, ...] = option(..., "Metrics.", convert=PartOption("metric", many=True))
     groups: tuple[str, ...] = option(
         KINDS, "Groups of classes that each metric is given for.", choices=KINDS
@@ -46,16 +40,22 @@ class Evaluate:
     )
 
     def __post_init__(self) -> None:
-        """Refuse columns that nothing computes."""
-        known = {m for p in self.metrics for m in p.module.HIGHER_IS_BETTER}
+        """Refuse an empty table."""
+        if not self.table:
+            raise OptionError(("table",), "must name at least one column")
+
+    def check_table(self, class_counts: list[int]) -> None:
+        """Refuse columns that nothing computes on a data set."""
+        metrics = {m for p in self.metrics for m in p.module.HIGHER_IS_BETTER}
+        known = [*groups(class_counts, self.groups), *(g for g in self.groups if g == "worst")]
         for column in self.table:
             metric, _, group = column.partition("@")
-            if metric not in known:
-                raise OptionError(("table",), f"nothing computes {metric!r}; {near(metric, known)}")
-            kind = "thirds" if group in THIRDS else group.partition("-")[0] or "all"
-            if kind not in self.groups or group == "thirds":
-                hint = near(group, [*THIRDS, *(g for g in self.groups if g != "thirds")])
-                raise OptionError(("table",), f"no group {group!r} is computed; {hint}")
+            if metric not in metrics:
+                hint = near(metric, metrics)
+                raise OptionError(("evaluate", "table"), f"nothing computes {metric!r}; {hint}")
+            if (group or "all") not in known:
+                hint = near(group or "all", known)
+                raise OptionError(("evaluate", "table"), f"no group {group!r} there is; {hint}")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Dataset:
     source: Part
     longtail: LongTail
     class_counts: list[int]
+    shape: tuple[int, int]
     sections: Mapping[str, Any]
 
 
@@ -79,11 +80,8 @@ class Run:
     samples: Mapping[str, SampleOptions]
 
     def spec(self) -> dict[str, Any]:
-        """Return what training depends on, but for seed and data."""
-        return {
-            **{k: getattr(self, k).plain() for k in PARTS},
-            "train": changed(self.train),
-        }
+        """Return what training depends on, but for seed, data and code."""
+        return {**{k: getattr(self, k).plain() for k in PARTS}, "train": changed(self.train)}
 
     def train_code(self) -> str:
         """Return the digest of the code that training runs."""
@@ -100,44 +98,6 @@ def stage_code(stage: str, *parts: Part) -> str:
     return digest(f"ltdm.stages.{stage}", *(p.module.__name__ for p in parts))
 
 
-def read(files: list[Path]) -> dict[str, Any]:
-    """Read config files, later ones over earlier ones.
-
-    Raises:
-        LtdmError: A file is missing or is not YAML.
-    """
-    merged: dict[str, Any] = {}
-    for file in files:
-        try:
-            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise LtdmError(f"cannot read the config {file}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise LtdmError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-        merged = _over(merged, mapping(content, (str(file),)))
-    return merged
-
-
-def _over(base: Any, top: Any) -> Any:
-    if isinstance(base, Mapping) and isinstance(top, Mapping):
-        return {**base, **{k: _over(base.get(k), v) for k, v in top.items()}}
-    return top
-
-
-def merge(layers: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Merge one section's layers, the last one on top; see the module for the rules."""
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        if "name" in layer and layer["name"] != merged.get("name", layer["name"]):
-            merged = {}
-        for key, value in layer.items():
-            below = merged.get(key)
-            if isinstance(value, Mapping) and isinstance(below, Mapping):
-                value = merge([below, value])
-            merged[key] = value
-    return merged
-
-
 class Experiment:
     """A checked experiment.
 
@@ -150,69 +110,44 @@ class Experiment:
 
     def __init__(self, config: Mapping[str, Any]):
         top = mapping(config, ())
-        keys = (
-            "experiment",
-            "grid",
-            "datasets",
-            "defaults",
-            "runs",
-            "sample_sets",
-            "evaluate",
-        )
-        refuse_unknown(top, keys, ())
-        for key in ("experiment", "grid", "datasets", "runs", "evaluate"):
+        required = ("experiment", "grid", "datasets", "runs", "evaluate")
+        refuse_unknown(top, (*required, "defaults", "sample_sets"), ())
+        for key in required:
             if key not in top:
                 raise OptionError((key,), "is missing")
         self.name = _name(top["experiment"], ("experiment",))
         self.evaluate = parse(Evaluate, top["evaluate"], ("evaluate",))
         self.defaults = _sections(top.get("defaults"), ("defaults",))
-        given = {k: mapping(top.get(k), (k,)) for k in ("datasets", "runs", "sample_sets")}
-        for kind, entries in given.items():
-            for name in entries:
-                _name(name, (kind, name))
-        given["sample_sets"] = given["sample_sets"] or {"main": {}}
-        self.overrides = {r: _sections(v, ("runs", r)) for r, v in given["runs"].items()}
-        self.sample_sets = {
-            s: _section(mapping(v, ("sample_sets", s)), ("sample_sets", s), "sample")
-            for s, v in given["sample_sets"].items()
-        }
-        self.datasets = {d: _dataset(v, ("datasets", d)) for d, v in given["datasets"].items()}
-        self.grid = self._grid(top["grid"])
+        self.datasets = {d: _dataset(v, ("datasets", d)) for d, v in _named(top, "datasets")}
+        self.overrides = {r: _sections(v, ("runs", r)) for r, v in _named(top, "runs")}
+        sets = {s: mapping(v, ("sample_sets", s)) for s, v in _named(top, "sample_sets")}
+        self.sample_sets = sets or {"main": {}}
+        self.grid = self._grid(mapping(top["grid"], ("grid",)))
         self.runs = {
             (d, r): self._run(d, r) for d in self.grid["dataset"] for r in self.grid["run"]
         }
+        for dataset in self.grid["dataset"]:
+            self.evaluate.check_table(self.datasets[dataset].class_counts)
 
-    def about(self, dataset: str, run: str, seed: int, sample_set: str) -> dict[str, Any]:
-        """Return the columns that say what a sample set's numbers are about."""
-        sample = self.runs[dataset, run].samples[sample_set]
-        return {
-            "dataset": dataset, "run": run, "seed": seed, "sample_set": sample_set,
-            "sampler": sample.sampler.name, "guidance": sample.guidance,
-            "weights": sample.weights,
-        }  # fmt: skip
-
-    def _grid(self, value: Any) -> dict[str, list[Any]]:
-        grid = mapping(value, ("grid",))
-        known: dict[str, Any] = {
+    def _grid(self, given: dict[str, Any]) -> dict[str, list[Any]]:
+        known: dict[str, Mapping[str, Any]] = {
             "dataset": self.datasets, "run": self.overrides, "sample_set": self.sample_sets,
         }  # fmt: skip
-        refuse_unknown(grid, (*known, "seed"), ("grid",))
-        grid = {"sample_set": list(self.sample_sets), **grid}
+        refuse_unknown(given, (*known, "seed"), ("grid",))
+        grid = {"sample_set": list(self.sample_sets), **given}
         for axis in ("dataset", "run", "seed", "sample_set"):
-            entries = grid.get(axis)
+            entries, path = grid.get(axis), ("grid", axis)
             if not isinstance(entries, list) or not entries:
-                raise OptionError(("grid", axis), f"must be a list with entries, not {entries!r}")
+                raise OptionError(path, f"must be a list with entries, not {entries!r}")
             for entry in entries:
-                if axis == "seed":
-                    if type(entry) is not int or entry < 0:
-                        raise OptionError(("grid", axis), f"must be whole numbers, not {entry!r}")
-                elif entry not in known[axis]:
-                    where = f"{axis}s" if axis != "sample_set" else "sample_sets"
+                if axis == "seed" and (type(entry) is not int or not 0 <= entry < 2**32):
+                    raise OptionError(path, f"must be whole numbers from 0, not {entry!r}")
+                if axis != "seed" and (not isinstance(entry, str) or entry not in known[axis]):
                     hint = near(entry, known[axis])
-                    raise OptionError(("grid", axis), f"{entry!r} is not under `{where}`; {hint}")
+                    raise OptionError(path, f"{entry!r} is not under `{AXES[axis]}`; {hint}")
             if len(set(entries)) < len(entries):
-                raise OptionError(("grid", axis), "names an entry twice")
-        return grid
+                raise OptionError(path, "names an entry twice")
+        return {axis: list(grid[axis]) for axis in ("dataset", "run", "seed", "sample_set")}
 
     def _run(self, dataset: str, run: str) -> Run:
         """Merge and check one run on one data set."""
@@ -222,106 +157,80 @@ class Experiment:
             (("datasets", dataset), data.sections),
             (("runs", run), self.overrides[run]),
         ]
-        parts = {}
-        for kind in PARTS:
-            merged = merge([{"name": PARTS[kind]}, *(v.get(kind, {}) for _, v in layers)])
-            with _origin(layers, kind):
-                parts[kind] = part(kind, merged, (kind,))
-        with _origin(layers, "train"):
-            train = parse(TrainOptions, merge([v.get("train", {}) for _, v in layers]), ("train",))
+        with told_at_its_layer(layers):
+            merged = merge([PARTS, *(layer for _, layer in layers)])
+            parts = {kind: part(kind, merged[kind], (kind,)) for kind in PARTS}
+            train = parse(TrainOptions, merged.get("train"), ("train",))
+            _fits_data(parts["network"], train, data)
         samples = {}
         for name in self.grid["sample_set"]:
-            whole = [
-                *layers,
-                (("sample_sets", name), {"sample": self.sample_sets[name]}),
-            ]
-            with _origin(whole, "sample"):
-                merged = merge([layer.get("sample", {}) for _, layer in whole])
-                samples[name] = parse(SampleOptions, merged, ("sample",))
-        result = Run(parts["network"], parts["process"], parts["method"], train, samples)
-        with _origin(layers, ""):
-            _fits(result, data.class_counts)
-        return result
+            whole = [*layers, (("sample_sets", name), {"sample": self.sample_sets[name]})]
+            with told_at_its_layer(whole):
+                merged = merge([layer for _, layer in whole])
+                samples[name] = parse(SampleOptions, merged.get("sample"), ("sample",))
+                _fits_run(samples[name], parts["process"], train, len(data.class_counts))
+        return Run(parts["network"], parts["process"], parts["method"], train, samples)
 
 
-class _origin:
-    """Tell a merged option's error at the layer that set it."""
-
-    def __init__(self, layers: list[Layer], section: str):
-        self.layers, self.section = layers, section
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, OptionError):
-            for where, layer in reversed(self.layers):
-                if _has(layer, error.path):
-                    raise OptionError(_written(where, error.path), error.message) from None
-            raise OptionError(("defaults", *error.path), error.message) from None
+def _fits_data(network: Part, train: TrainOptions, data: Dataset) -> None:
+    """Check what only a run's options and its data together can tell."""
+    network.module.check(network.options, data.shape[1])
+    total = sum(data.class_counts)
+    if train.batch > total:
+        message = f"is {train.batch}, but the training set has only {total} images"
+        raise OptionError(("train", "batch"), message)
 
 
-def _has(layer: Any, path: KeyPath) -> bool:
-    for key in path:
-        if not isinstance(layer, Mapping) or key not in layer:
-            return False
-        layer = layer[key]
-    return True
-
-
-def _written(where: KeyPath, path: KeyPath) -> KeyPath:
-    """Return the path as the file has it: a sample set's options stand right below its name."""
-    return (*where, *path[1:]) if where[0] == "sample_sets" else (*where, *path)
-
-
-def _fits(run: Run, class_counts: list[int]) -> None:
-    """Check what only the options and the data together can tell."""
-    total, classes = sum(class_counts), len(class_counts)
-    if run.train.batch > total:
-        raise OptionError(
-            ("train", "batch"),
-            f"is {run.train.batch}, but the training set has only {total} images",
+def _fits_run(sample: SampleOptions, process: Part, train: TrainOptions, classes: int) -> None:
+    """Check what only a sample set and its run together can tell."""
+    if sample.images % classes:
+        message = f"is {sample.images}, but must be a multiple of the {classes} classes"
+        raise OptionError(("sample", "images"), f"{message}, so that each gets the same number")
+    if sample.guidance > 0 and not 0 < train.label_dropout < 1:
+        message = (
+            "needs a network that was trained both with and without labels: set"
+            " train.label_dropout between 0 and 1, or guidance to 0"
         )
-    for sample in run.samples.values():
-        if sample.images % classes:
-            raise OptionError(
-                ("sample", "images"), f"is {sample.images}, but must be a multiple of the {classes}"
-                " classes, so that each gets the same number",
-            )  # fmt: skip
-        if sample.guidance > 0 and run.train.label_dropout == 0:
-            raise OptionError(
-                ("sample", "guidance"), "needs a network that was also trained without labels:"
-                " set train.label_dropout above 0, or guidance to 0",
-            )  # fmt: skip
+        raise OptionError(("sample", "guidance"), message)
+    try:
+        process.module.build(process.options).grid(sample.sampler.options.steps)
+    except LtdmError as error:
+        raise OptionError(("sample", "sampler", "steps"), str(error)) from None
+
+
+def _named(top: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
+    """Return the entries of a mapping by name, once the names are fit for folders."""
+    entries = mapping(top.get(key), (key,))
+    for name in entries:
+        _name(name, (key,))
+        if key == "sample_sets" and name in TAKEN:
+            raise OptionError((key, name), "is the name of a run's own file; choose another")
+    return list(entries.items())
 
 
 def _name(value: Any, path: KeyPath) -> str:
     """Check a name that becomes a folder."""
     if not isinstance(value, str) or not NAME.fullmatch(value) or len(value) > 100:
         raise OptionError(
-            path[:-1] or path,
+            path,
             f"the name {value!r} must be text of small letters, digits, '-', '_' and '.',"
             " beginning with a letter or digit",
         )
     return value
 
 
-def _section(value: Mapping[str, Any], path: KeyPath, section: str) -> dict[str, Any]:
-    """Write shorthands out: a part's bare name becomes a mapping."""
-    result = dict(value)
-    if section == "sample" and isinstance(result.get("sampler"), str):
-        result["sampler"] = {"name": result["sampler"]}
-    return result
-
-
-def _sections(value: Any, path: KeyPath) -> dict[str, dict[str, Any]]:
+def _sections(value: Any, path: KeyPath) -> dict[str, Any]:
+    """Check that a layer's sections are sections."""
     given = mapping(value, path)
     refuse_unknown(given, SECTIONS, path)
-    result = {}
-    for key, v in given.items():
-        whole = {"name": v} if key in PARTS and isinstance(v, str) else mapping(v, (*path, key))
-        result[key] = _section(whole, (*path, key), key)
-    return result
+    for key, section in given.items():
+        if key in PARTS and not isinstance(section, str):
+            if section is None:
+                raise OptionError((*path, key), f"is empty; name a {key} or leave the key out")
+            mapping(section, (*path, key))
+        if key not in PARTS:
+            mapping(section, (*path, key))
+    return {k: v for k, v in given.items() if v is not None}
 
 
 def _dataset(value: Any, path: KeyPath) -> Dataset:
@@ -340,4 +249,4 @@ def _dataset(value: Any, path: KeyPath) -> Dataset:
     except LtdmError as error:
         raise OptionError((*path, "imbalance"), str(error)) from error
     sections = _sections({k: v for k, v in given.items() if k in SECTIONS}, path)
-    return Dataset(source, tail, kept, sections)
+    return Dataset(source, tail, kept, module.shape(options), sections)

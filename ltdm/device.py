@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 
 import torch
 
@@ -17,21 +18,33 @@ def pick(name: str | None = None) -> torch.device:
     Raises:
         LtdmError: A GPU is asked for and there is none, or the name is unknown.
     """
-    name = name or os.environ.get("LTDM_DEVICE", "auto")
+    name = name or os.environ.get("LTDM_DEVICE") or "auto"
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
         raise LtdmError(f"no device is called {name!r}; use auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+    index = int(name.partition(":")[2] or 0)
+    if name.startswith("cuda") and index >= torch.cuda.device_count():
         raise LtdmError(
             f"device {name} is asked for, but this machine shows {torch.cuda.device_count()} GPUs;"
             " set LTDM_DEVICE=cpu (or --device cpu), or run where there is one"
         )
-    return torch.device(name)
+    if name == "cpu":
+        return torch.device("cpu")
+    torch.cuda.set_device(index)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
+    return torch.device("cuda", index)
+
+
+def resolved(precision: str, device: torch.device) -> str:
+    """Return "bf16" or "fp32"; "auto" is bf16 on a GPU that has it."""
+    if precision != "auto":
+        return precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
     """Return the context for the network's forward pass: bf16 autocast or nothing."""
-    bf16 = precision == "bf16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
+    if precision == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()

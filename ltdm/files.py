@@ -31,7 +31,7 @@ def writing(path: Path) -> Iterator[Path]:
         LtdmError: The disk is full, read-only or closed to the user; `path` is as it was before.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -53,6 +53,12 @@ def write_text(path: Path, text: str) -> None:
     """Write text, whole or not at all."""
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write bytes, whole or not at all."""
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -90,6 +96,8 @@ def reading(path: Path) -> Iterator[None]:
             f"{path} is missing; run the stage that makes it, or `snakemake`, which runs every"
             " stage that is due"
         ) from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise LtdmError(f"cannot read {path}: {error.strerror}") from error
     except (zipfile.BadZipFile, EOFError, ValueError, KeyError, OSError) as error:
         raise LtdmError(
             f"{path} is damaged ({error}); delete it and run the same command again"

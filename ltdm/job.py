@@ -1,4 +1,7 @@
-"""What every workflow script does around its one call: log, threads, device, a last sentence."""
+"""What every workflow script does around its one call: a log, a device, a last sentence.
+
+Snakemake itself holds the numerical libraries to the rule's threads, through the environment.
+"""
 
 import logging
 import os
@@ -32,7 +35,6 @@ def job(snakemake: Any) -> Iterator[None]:
         logging.captureWarnings(True)
         if snakemake.resources.get("gpu", 0):
             os.environ.setdefault("LTDM_DEVICE", "cuda")
-        _limit_threads(snakemake.threads)
         try:
             yield
         except LtdmError as error:
@@ -43,10 +45,7 @@ def job(snakemake: Any) -> Iterator[None]:
             sys.exit(1)
 
 
-def _limit_threads(threads: int) -> None:
-    """Keep to the rule's threads where torch is used; stages that do without never load it."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    if "torch" in sys.modules:
-        import torch
-
-        torch.set_num_threads(threads)
+def let_jobs_import(folder: str) -> None:
+    """Let the processes that Snakemake starts import the checkout, whatever else is installed."""
+    paths = [folder, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys(paths)))

@@ -1,6 +1,7 @@
 """Strict options: a frozen dataclass is the schema, the defaults and the documentation at once."""
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -143,7 +144,7 @@ def _typed(hint: Any, value: Any, path: KeyPath) -> Any:
             raise OptionError(path, f"must be a list, not {value!r}")
         return tuple(_typed(hint.__args__[0], v, path) for v in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value) if abs(value) < 1e300 else math.inf
     if type(value) is hint:
         return value
     names = {
@@ -162,6 +163,8 @@ def _yaml_hint(hint: type, value: Any) -> str:
             number = float(value)
         except ValueError:
             return ""
+        if not math.isfinite(number):
+            return ""
         if hint is int:
             return f" (YAML reads it as text; write {number:.0f})"
         mantissa, _, exponent = f"{number:e}".partition("e")
@@ -177,11 +180,11 @@ def _limits(limits: Mapping[str, Any], value: Any, path: KeyPath) -> None:
     choices, low, high, above = (limits[k] for k in ("choices", "low", "high", "above"))
     if choices and value not in choices:
         raise OptionError(path, f"{value!r} is not known; {near(value, choices)}")
-    if isinstance(value, float) and value != value:
-        raise OptionError(path, "must be a number, not nan")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OptionError(path, f"must be a finite number, not {value}")
     if low is not None and value < low:
-        raise OptionError(path, f"must be at least {low:g}, not {value:g}")
+        raise OptionError(path, f"must be at least {low:g}, not {value!r}")
     if above is not None and value <= above:
-        raise OptionError(path, f"must be above {above:g}, not {value:g}")
+        raise OptionError(path, f"must be above {above:g}, not {value!r}")
     if high is not None and value > high:
-        raise OptionError(path, f"must be at most {high:g}, not {value:g}")
+        raise OptionError(path, f"must be at most {high:g}, not {value!r}")

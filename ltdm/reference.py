@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from ltdm.config import NAME, PARTS, Evaluate
+from ltdm.config import NAME, Evaluate
 from ltdm.data._longtail import LongTail
+from ltdm.merging import PARTS
 from ltdm.options import plain
 from ltdm.registry import FOLDERS, PartOption, load, names
 from ltdm.samplers._options import SampleOptions

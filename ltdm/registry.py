@@ -37,6 +37,11 @@ class Part:
         """The part's file."""
         return importlib.import_module(module_name(self.kind, self.name))
 
+    def __str__(self) -> str:
+        """Write the part in a word: `ddim(steps=25)`."""
+        options = ", ".join(f"{k}={v}" for k, v in changed(self.options).items())
+        return f"{self.name}({options})" if options else self.name
+
     def plain(self) -> dict[str, Any]:
         """Return the name and the options that differ from their defaults, as YAML would."""
         return {"name": self.name, **changed(self.options)}

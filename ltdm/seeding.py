@@ -1,9 +1,15 @@
-"""Every random draw has an owner: a seed is derived from the owner's name, never from a stream."""
+"""Every random draw has an owner: its seed is made from the owner's name, not from a stream."""
 
 import hashlib
 
 
 def derive(purpose: str, *owner: int) -> int:
-    """Return a 63-bit seed for `purpose` and its owner, such as `("noise", seed, update)`."""
-    text = "/".join([purpose, *map(str, owner)])
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+    """Return a 63-bit seed for `purpose` and its owner, such as `("noise", seed, update)`.
+
+    The owner's last number is added, not hashed: torch's CPU generator takes the low 32 bits alone,
+    and so the images of a set, or the updates of a run, never share one.
+    """
+    *names, last = owner or (0,)
+    text = "/".join([purpose, *map(str, names)])
+    base = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+    return (base + last) % 2**63

@@ -1,8 +1,8 @@
 """A digest of the code behind a result: exactly the files that can change it.
 
-Comments, docstrings and layout do not count, and neither does the plumbing that only reads
-options, words messages or reports progress. So reformatting reruns nothing, while a fix to a
-method reruns that method's runs.
+Comments, docstrings, layout and the words of messages, help and citations do not count, and neither
+does the plumbing that only reads options, writes files or reports progress. So reformatting reruns
+nothing, while a fix to a method reruns that method's runs.
 """
 
 import ast
@@ -12,23 +12,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent
 PLUMBING = frozenset(
-    f"ltdm.{name}"
-    for name in (
-        "errors",
-        "files",
-        "options",
-        "progress",
-        "provenance",
-        "registry",
-        "source",
-    )
+    {
+        "ltdm.citations",
+        "ltdm.errors",
+        "ltdm.files",
+        "ltdm.options",
+        "ltdm.progress",
+        "ltdm.provenance",
+        "ltdm.registry",
+        "ltdm.source",
+    }
 )
 
 
 def digest(*modules: str) -> str:
     """Return 16 hex digits over the given modules and all that they import from ltdm."""
     seen: set[str] = set()
-    pending = [m for m in modules]
+    pending = list(modules)
     while pending:
         module = pending.pop()
         if module not in seen and module not in PLUMBING:
@@ -76,18 +76,28 @@ def _canonical(node: object) -> str:
     `ast.dump` is not: it learnt to leave out empty fields. Here they always are.
     """
     if isinstance(node, list):
-        return "[" + ",".join(_canonical(n) for n in node if not _is_docstring(n)) + "]"
+        return "[" + ",".join(_canonical(n) for n in node if not _is_words(n)) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
+    if isinstance(node, ast.Call) and _name_of(node.func) == "option":
+        node = ast.Call(node.func, node.args[:1], node.keywords)  # the second argument is the help
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        node = ast.Raise(node.exc.func, None)
     fields = [(k, v) for k, v in ast.iter_fields(node) if v not in (None, []) and k != "kind"]
     inner = ",".join(f"{k}={_canonical(v)}" for k, v in fields if not isinstance(v, ast.Load))
     return f"{type(node).__name__}({inner})"
 
 
-def _is_docstring(node: object) -> bool:
-    """Whether a statement is a bare string, which no code can see the value of."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+def _is_words(node: object) -> bool:
+    """Whether a statement only says something: a docstring, a line of the log, a citation."""
+    if isinstance(node, ast.Assign):
+        return _name_of(node.targets[0]) == "CITATION"
+    if not isinstance(node, ast.Expr):
+        return False
+    if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+        return _name_of(node.value.func.value) == "log"
+    return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _name_of(node: ast.expr) -> str | None:
+    return node.id if isinstance(node, ast.Name) else None

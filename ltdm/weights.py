@@ -5,18 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ltdm.errors import LtdmError
-from ltdm.files import writing
+from ltdm.files import write_bytes
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     """Write tensors and a JSON description; the same input always gives the same bytes."""
     whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    with writing(path) as temporary:
-        save_file(whole, temporary, {"ltdm": json.dumps(about, sort_keys=True)})
+    write_bytes(path, save(whole, {"ltdm": json.dumps(about, sort_keys=True)}))
 
 
 def read_weights(path: Path, prefix: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,16 +1,26 @@
 """All Python of the workflow: the checked config, slices of it for params, inputs and targets."""
 
 import re
+import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what runs
 
 from ltdm import layout
 from ltdm.config import Experiment, stage_code
 from ltdm.errors import LtdmError
+from ltdm.job import let_jobs_import
+from ltdm.merging import merge, read
 from ltdm.options import changed
 
+let_jobs_import(workflow.basedir)
+
+# Snakemake lays files over each other key by key; ltdm also knows when a part is replaced.
+files = workflow.overwrite_configfiles or [Path(workflow.basedir, "config/demo.yaml")]
 try:
-    experiment = Experiment(config)
+    experiment = Experiment(merge([read(files), workflow.config_settings.config]))
 except LtdmError as error:
     raise WorkflowError(f"config: {error}") from None
 
@@ -94,12 +104,6 @@ def metric_slice(wildcards):
 
 def metric_code(wildcards):
     return stage_code("metrics", metrics[wildcards.metric])
-
-
-def about_rows(wildcards):
-    return experiment.about(
-        wildcards.dataset, wildcards.run, int(wildcards.seed), wildcards.sample_set
-    )
 
 
 def by_extractor(pattern):

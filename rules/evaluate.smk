@@ -4,6 +4,12 @@ rule extractor:
         reference="<data>/reference.npz",
     output:
         weights="<data>/extractors/{extractor}.safetensors",
+        record=report(
+            "<data>/extractors/{extractor}.json",
+            caption="../workflow/report/extractor.rst",
+            category="Extractors",
+            labels={"extractor": "{extractor}", "data set": "{dataset}"},
+        ),
     log:
         "<logs>/extractor/{dataset}/{extractor}.log",
     benchmark:
@@ -77,7 +83,6 @@ rule metrics:
         spec=metric_slice,
         groups=list(experiment.evaluate.groups),
         extractors=extractors,
-        about=about_rows,
         code=metric_code,
     script:
         "../workflow/scripts/metrics.py"

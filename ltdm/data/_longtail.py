@@ -7,6 +7,7 @@ Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware 
 NeurIPS 2019, section 4; CBDM and its successors use the same construction.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ class LongTail:
         above=0,
         high=1,
     )
-    seed: int = option(0, "Seed of the choice of images; the papers use 0.", low=0)
+    seed: int = option(0, "Seed of the choice of images; the papers use 0.", low=0, high=2**32 - 1)
 
 
 def counts(options: LongTail, available: list[int]) -> list[int]:
@@ -56,10 +57,11 @@ def counts(options: LongTail, available: list[int]) -> list[int]:
         wanted = list(available)
     empty = [c for c, n in enumerate(wanted) if n < 1]
     if empty:
+        smallest = math.ceil(1e6 / most) / 1e6
         some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         raise LtdmError(
             f"imbalance {options.imbalance:g} leaves no image of {len(empty)} of {classes} classes"
-            f" ({some}); the smallest imbalance that keeps one each is {1.0001 / most:.3g}"
+            f" ({some}); the smallest imbalance that keeps one each is {smallest:.6g}"
         )
     return [min(n, a) for n, a in zip(wanted, available, strict=True)]
 

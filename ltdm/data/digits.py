@@ -24,6 +24,11 @@ def sizes(options: Options) -> list[int]:
     return [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
+def shape(options: Options) -> tuple[int, int]:
+    """Return channels and side of the images, without loading them."""
+    return 1, 8
+
+
 def load(options: Options) -> tuple[np.ndarray, np.ndarray]:
     """Return all images, uint8 (N, 1, 8, 8), and labels, int64 (N,), in the source's order."""
     from sklearn.datasets import load_digits

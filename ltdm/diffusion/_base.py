@@ -1,19 +1,14 @@
 """What objectives and samplers ask of a diffusion process."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 
 class Process(nn.Module):
-    """Levels, corruption and targets; every process implements all of it.
+    """Levels, corruption and targets: x = signal * x0 + std * noise.
 
-    Attributes:
-        alpha_bar: The share of signal variance at each level of the sampling grid; [-1] is 1.
+    Training sees levels as tensors (B,), samplers as numbers, one for a whole batch.
     """
-
-    alpha_bar: Sequence[float]
 
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw levels (n,) as the training loss weighs them."""
@@ -39,6 +34,18 @@ class Process(nn.Module):
         """Return how far towards pure noise levels lie, in [0, 1]."""
         raise NotImplementedError
 
-    def grid(self, steps: int) -> list[int]:
-        """Return the levels that a sampler visits, then the clean image's -1."""
+    def grid(self, steps: int) -> list[float]:
+        """Return the levels that a sampler visits, noisiest first, then the clean image's."""
+        raise NotImplementedError
+
+    def prior(self, noise: Tensor) -> Tensor:
+        """Return noisy images at the grid's first level, from standard normal noise alone."""
+        raise NotImplementedError
+
+    def batch_of(self, level: float, n: int) -> Tensor:
+        """Return a level of the grid as training sees it: a tensor (n,)."""
+        raise NotImplementedError
+
+    def scales(self, level: float) -> tuple[float, float]:
+        """Return signal and std at a level of the grid; the last one has std 0."""
         raise NotImplementedError

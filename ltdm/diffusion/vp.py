@@ -5,6 +5,7 @@ process F is the predicted noise, so a loss written in F is DDPM's own.
 Source: Ho et al., "Denoising Diffusion Probabilistic Models", NeurIPS 2020, equations 2 and 4.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from ltdm.citations import HO2020
 from ltdm.diffusion._base import Process
-from ltdm.errors import OptionError
+from ltdm.errors import LtdmError, OptionError
 from ltdm.options import option
 
 CITATION = HO2020
@@ -27,9 +28,17 @@ class Options:
     beta_T: float = option(0.02, "Variance added at the last level.", above=0, high=0.999)
 
     def __post_init__(self) -> None:
-        """Refuse a schedule that falls."""
+        """Refuse a schedule that falls, or that leaves nothing of the image."""
         if self.beta_T < self.beta_1:
             raise OptionError(("beta_T",), f"must be at least beta_1 ({self.beta_1:g})")
+        slope = (self.beta_T - self.beta_1) / max(self.T - 1, 1)
+        log_alpha_bar = sum(math.log1p(-self.beta_1 - slope * t) for t in range(self.T))
+        if log_alpha_bar < -60:
+            raise OptionError(
+                ("beta_T",),
+                f"drowns the image: alpha_bar falls to e^{log_alpha_bar:.0f} at the last level;"
+                " lower T, beta_1 or beta_T",
+            )
 
 
 def build(options: Options) -> "VP":
@@ -49,7 +58,7 @@ class VP(Process):
         # The released codes space beta in float32 and accumulate in float64; so do we, to the bit.
         beta = torch.linspace(options.beta_1, options.beta_T, self.T).double()
         alpha_bar = torch.cumprod(1 - beta, dim=0)
-        self.alpha_bar = [*alpha_bar.tolist(), 1.0]  # [-1] is the clean image
+        self.alpha_bar = [*alpha_bar.tolist(), 1.0]  # the level -1 is the clean image
         self.register_buffer("signal", alpha_bar.sqrt().float(), persistent=False)
         self.register_buffer("std", (1 - alpha_bar).sqrt().float(), persistent=False)
 
@@ -77,10 +86,29 @@ class VP(Process):
         """Return how far the level lies towards pure noise: t / T in [0, 1)."""
         return level.float() / self.T
 
-    def grid(self, steps: int) -> list[int]:
-        """Return `steps` levels from T-1 down to 0, evenly spaced, then the clean image's -1."""
-        ts = torch.linspace(self.T - 1, 0, steps, dtype=torch.float64).round().long().tolist()
-        return [*ts, -1]
+    def grid(self, steps: int) -> list[float]:
+        """Return `steps` levels from T-1 down to 0, evenly spaced, then the clean image's -1.
+
+        Raises:
+            LtdmError: There are fewer levels than steps.
+        """
+        if steps > self.T:
+            raise LtdmError(f"is {steps}, but the process has only {self.T} levels")
+        ts = torch.linspace(self.T - 1, 0, steps, dtype=torch.float64).round().tolist()
+        return [*ts, -1.0]
+
+    def prior(self, noise: Tensor) -> Tensor:
+        """Return where sampling starts: the noise itself, since almost no signal is left."""
+        return noise
+
+    def batch_of(self, level: float, n: int) -> Tensor:
+        """Return a level as training sees it: int64, shape (n,)."""
+        return torch.full((n,), int(level), device=self.signal.device)
+
+    def scales(self, level: float) -> tuple[float, float]:
+        """Return the factors of image and noise at a level of the grid."""
+        alpha_bar = self.alpha_bar[int(level)]
+        return math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
 
 
 def _spread(values: Tensor, like: Tensor) -> Tensor:

@@ -43,7 +43,8 @@ class Method(nn.Module):
     ) -> dict[str, Tensor]:
         """Return named terms, each one value an image, shape (B,); their sum is minimised.
 
-        An objective calls the network once, with every branch it needs in one batch.
+        The data term is called `denoise`. Branches that need a gradient go through the network as
+        one batch. Learnt parameters of an objective are trained with the network's.
         """
         raise NotImplementedError
 

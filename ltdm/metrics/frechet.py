@@ -3,9 +3,10 @@
     d^2 = |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
 
 It is called FID only with the Inception features; every other extractor is named beside it. With
-fewer images than features the covariance is singular and the value is biased upward: such rows are
-flagged. Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local
-Nash Equilibrium", NeurIPS 2017, equation 6.
+few images for its dimensions the value is biased upward, by about the same for all runs: rows with
+fewer than ten images a feature are flagged.
+Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+Equilibrium", NeurIPS 2017, equation 6.
 
 No square root of a product is taken, so nothing turns complex: the trace is the sum of square
 roots of the eigenvalues of S1^(1/2) S2 S1^(1/2), and where either set has fewer images than
@@ -35,8 +36,8 @@ def least(options: Options) -> int:
 
 
 def reliable(n: int, d: int, options: Options) -> bool:
-    """Whether n images in d dimensions give a full covariance."""
-    return n > d
+    """Whether n images in d dimensions leave little of the bias, which falls with d / n."""
+    return n >= 10 * d
 
 
 def score(real: np.ndarray, fake: np.ndarray, options: Options) -> dict[str, float]:

@@ -60,7 +60,8 @@ def _mmd2(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return (x @ y.T / x.shape[1] + 1) ** 3
+    affine = x @ y.T / x.shape[1] + 1
+    return affine * affine * affine  # a power of floats takes ten times as long
 
 
 def _mean_off_diagonal(k: np.ndarray) -> float:

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from ltdm.device import autocast
+from ltdm.device import autocast, resolved
 
 
 def placed(net: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network on the device, in the memory layout that is fastest there."""
+    """Return the network on the device; channels last on a GPU, as its convolutions want it."""
     moved = net.to(device)
     return moved.to(memory_format=torch.channels_last) if device.type == "cuda" else moved
 
@@ -17,6 +17,7 @@ class Predictor:
 
     Attributes:
         evaluations: Images that went through the network so far.
+        precision: "bf16" or "fp32", whichever it runs in.
     """
 
     def __init__(
@@ -27,7 +28,7 @@ class Predictor:
         compiled: bool = False,
     ):
         self.call = torch.compile(net) if compiled else net
-        self.device, self.precision = device, precision
+        self.device, self.precision = device, resolved(precision, device)
         self.evaluations = 0
 
     def __call__(self, x: Tensor, level: Tensor, labels: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltdm.citations import HO2020
-from ltdm.errors import LtdmError, OptionError
+from ltdm.errors import OptionError
 from ltdm.options import option
 
 CITATION = HO2020
@@ -51,18 +51,24 @@ class Options:
             raise OptionError(("attn",), f"counts levels from 0 to {len(self.ch_mult) - 1}")
 
 
-def build(options: Options, channels: int, size: int, classes: int) -> "UNet":
-    """Make a network for square images; `classes` = 0 makes it unconditional.
+def check(options: Options, size: int) -> None:
+    """Refuse images whose side (pixels) cannot be halved once a level.
 
     Raises:
-        LtdmError: The side cannot be halved once a level.
+        OptionError: They cannot.
     """
     halvings = len(options.ch_mult) - 1
     if size % 2**halvings:
-        raise LtdmError(
-            f"network.ch_mult has {halvings + 1} levels, so the image side must be a multiple of"
-            f" {2**halvings}, and it is {size}; take fewer levels or resize the data"
+        raise OptionError(
+            ("network", "ch_mult"),
+            f"has {halvings + 1} levels, so the image side must be a multiple of {2**halvings},"
+            f" and it is {size}; take fewer levels or resize the data",
         )
+
+
+def build(options: Options, channels: int, size: int, classes: int) -> "UNet":
+    """Make a network for square images; `classes` = 0 makes it unconditional."""
+    check(options, size)
     return UNet(options, channels, classes)
 
 
@@ -227,8 +233,11 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, ch, H, W) to the same shape."""
         h = self.group_norm(x)
-        q, k, v = (p(h).flatten(2).transpose(1, 2) for p in (self.proj_q, self.proj_k, self.proj_v))
-        h = F.scaled_dot_product_attention(q, k, v)
+        q, k, v = (
+            p(h).flatten(2).transpose(1, 2)[:, None]
+            for p in (self.proj_q, self.proj_k, self.proj_v)
+        )
+        h = F.scaled_dot_product_attention(q, k, v)[:, 0]
         return x + self.proj(h.transpose(1, 2).reshape(x.shape))
 
 

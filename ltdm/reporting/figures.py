@@ -1,10 +1,9 @@
 """The paper's figures."""
 
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 import pandas as pd
+from cycler import cycler
 
 matplotlib.use("Agg")
 
@@ -13,7 +12,23 @@ from matplotlib.figure import Figure
 
 from ltdm.reporting.pictures import sheet
 
-STYLE = Path(__file__).with_name("style.mplstyle")
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"]
+STYLE = {
+    "figure.dpi": 120,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.hashsalt": "ltdm",
+}
 MOST_ROWS = 20  # classes shown on a sheet of samples: more would be too small to see
 
 
@@ -37,7 +52,7 @@ def counts(table: pd.DataFrame, title: str) -> Figure:
         axes.set_xticks(table["class"])
     axes.grid(axis="x", visible=False)
     axes.set(xlabel="class", ylabel="images", title=f"{title}: {table['train'].sum()} images")
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -80,13 +95,7 @@ def training(histories: pd.DataFrame, title: str) -> Figure:
     for run, mine in histories.groupby("run", sort=False):
         mean = mine.groupby("update")["denoise"].mean()
         axes.plot(mean.index, mean, linewidth=1, label=run)
-    low, high = histories["denoise"].quantile([0.0, 0.98])
-    axes.set(
-        xlabel="update",
-        ylabel="denoising loss",
-        title=title,
-        ylim=(0.8 * low, 1.05 * high),
-    )
+    axes.set(xlabel="update", ylabel="denoising loss", title=title, yscale="log")
     axes.legend()
     return figure
 

@@ -1,5 +1,6 @@
 """The main table: a row a run, mean and standard deviation over seeds, the best in bold."""
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from importlib import import_module
@@ -8,28 +9,32 @@ import pandas as pd
 
 from ltdm.registry import module_name, names
 
-KEYS = ["dataset", "run", "sample_set"]
+KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
+TEX = {"_": r"\_", "%": r"\%", "&": r"\&", "\u2191": r"$\uparrow$", "\u2193": r"$\downarrow$"}
 ARROWS = {True: "\u2191", False: "\u2193"}
+SMALL = "\u2020"
+LEGEND = f"{SMALL} from few images: compare within a column only."
 
 
 @dataclass(frozen=True)
 class Cell:
     """One entry of the main table."""
 
-    mean: float
-    sd: float
-    seeds: int
-    best: bool
+    mean: float = math.nan
+    sd: float = math.nan
+    seeds: int = 0
+    best: bool = False
+    small: bool = False
 
     def text(self, bold: str = "{}", plus_minus: str = "\u00b1") -> str:
         """Write the entry; `bold` wraps it where it is the best of its column."""
-        if self.mean != self.mean:
+        if math.isnan(self.mean):
             return "-"
         digits = 3 if abs(self.mean) < 1 else 2 if abs(self.mean) < 100 else 1
         value = f"{self.mean:.{digits}f}"
         if self.seeds > 1:
             value += f" {plus_minus} {self.sd:.{digits}f}"
-        return bold.format(value) if self.best else value
+        return (bold.format(value) if self.best else value) + (SMALL if self.small else "")
 
 
 def directions() -> dict[str, bool]:
@@ -47,39 +52,49 @@ def main_table(rows: pd.DataFrame, columns: list[str], runs: list[str]) -> pd.Da
         runs: The runs in the order wanted.
     """
     up = directions()
-    result = {}
+    made = rows[KEYS].drop_duplicates()
+    made = made.sort_values("run", key=lambda x: x.map({r: i for i, r in enumerate(runs)}))
+    made = made.sort_values("dataset", kind="stable")
+    index = pd.MultiIndex.from_frame(made)
+    table = pd.DataFrame(index=index)
     for column in columns:
         metric, _, group = column.partition("@")
         mine = rows[(rows["metric"] == metric) & (rows["group"] == (group or "all"))]
-        stats = mine.groupby(KEYS, sort=False)["value"].agg(["mean", "std", "count"])
-        by_dataset = stats.groupby("dataset")["mean"]
-        best = by_dataset.transform("max" if up[metric] else "min")
-        result[f"{metric}{f' ({group})' if group else ''} {ARROWS[up[metric]]}"] = {
-            key: Cell(mean, sd, int(n), bool(mean == best[key]) and len(stats) > 1)
-            for key, mean, sd, n in stats.itertuples(name=None)
-        }
-    table = pd.DataFrame(result)
-    table.index.names = KEYS
-    order = {run: i for i, run in enumerate(runs)}
-    table = table.sort_index(level="run", key=lambda x: x.map(order), sort_remaining=False)
-    table = table.sort_index(level="dataset", kind="stable", sort_remaining=False)
-    return _without_constant_levels(table)
-
-
-def _without_constant_levels(table: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the data set and the sample set where there is only one of them."""
-    single: list[Hashable] = [
-        k for k in ("dataset", "sample_set") if table.index.get_level_values(k).nunique() == 1
+        name = f"{metric}{f' ({group})' if group else ''} {ARROWS[up[metric]]}"
+        cells = _cells(mine, up[metric])
+        column_cells = [cells.get(key, Cell()) for key in index]
+        table[name] = pd.Series(column_cells, index=index, dtype=object)
+    constant: list[Hashable] = [
+        k for k in KEYS if k != "run" and made[k].astype(str).nunique() == 1
     ]
-    return table.droplevel(single)
+    return table.droplevel(constant)
+
+
+def _cells(rows: pd.DataFrame, higher_is_better: bool) -> dict[Hashable, Cell]:
+    """Return the entries of one column by what they are about."""
+    rows = rows.assign(small=rows["note"].fillna("").str.contains("small n"))
+    groups = rows.groupby(KEYS, sort=False, dropna=False)
+    stats = groups["value"].agg(["mean", "std", "count"]).assign(small=groups["small"].any())
+    means = stats["mean"].groupby("dataset")
+    best = stats["mean"] == means.transform("max" if higher_is_better else "min")
+    stats["best"] = best & (means.transform("count") > 1)
+    return {
+        key: Cell(mean, sd, int(seeds), bool(best), bool(small))
+        for key, mean, sd, seeds, small, best in stats.itertuples(name=None)
+    }
+
+
+def _has_small(table: pd.DataFrame) -> bool:
+    return any(cell.small for _, row in _rows(table) for cell in row)
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Write means and standard deviations as numbers, two columns an entry."""
+    """Write means, standard deviations and numbers of seeds, three columns an entry."""
     flat = pd.DataFrame(index=table.index)
     for name, cells in table.items():
         flat[str(name)] = [c.mean for c in cells]
         flat[f"{name} sd"] = [c.sd for c in cells]
+        flat[f"{name} seeds"] = [c.seeds for c in cells]
     return flat.to_csv(float_format="%.6g")
 
 
@@ -95,7 +110,8 @@ def to_markdown(table: pd.DataFrame) -> str:
         cells = enumerate(zip(line, widths, strict=True))
         return " | ".join(t.ljust(w) if k < labels else t.rjust(w) for k, (t, w) in cells)
 
-    return "".join(f"| {pad(line)} |\n" for line in [head, rule, *body])
+    text = "".join(f"| {pad(line)} |\n" for line in [head, rule, *body])
+    return text + (f"\n{LEGEND}\n" if _has_small(table) else "")
 
 
 def to_latex(table: pd.DataFrame) -> str:
@@ -108,10 +124,10 @@ def to_latex(table: pd.DataFrame) -> str:
             str(text).replace(ARROWS[True], r"$\uparrow$").replace(ARROWS[False], r"$\downarrow$")
         )
 
-    body = [
-        [*map(escape, _labels(i)), *(c.text(r"\textbf{{{}}}", r"$\pm$") for c in row)]
-        for i, row in _rows(table)
-    ]
+    def entry(cell: Cell) -> str:
+        return cell.text(r"\textbf{{{}}}", r"$\pm$").replace(SMALL, r"$^\dagger$")
+
+    body = [[*map(escape, _labels(i)), *map(entry, row)] for i, row in _rows(table)]
     lines = [
         rf"\begin{{tabular}}{{{'l' * len(table.index.names)}{'r' * len(table.columns)}}}",
         r"\toprule",

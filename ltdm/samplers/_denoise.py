@@ -8,7 +8,7 @@ from torch import Tensor
 from ltdm.diffusion._base import Process
 from ltdm.seeding import derive
 
-Denoise = Callable[[Tensor, int], Tensor]
+Denoise = Callable[[Tensor, float], Tensor]
 """The estimate of the clean image, from x (B, C, H, W) at one level for the whole batch."""
 
 
@@ -24,12 +24,12 @@ def denoiser(
     Guidance", 2022, equation 6, where w is the same.
     """
 
-    def plain(x: Tensor, level: int) -> Tensor:
-        levels = torch.full((len(x),), level, device=x.device)
+    def plain(x: Tensor, level: float) -> Tensor:
+        levels = process.batch_of(level, len(x))
         return process.denoised(predict(*process.inputs(x, levels), labels), x, levels)
 
-    def guided(x: Tensor, level: int) -> Tensor:
-        levels = torch.full((2 * len(x),), level, device=x.device)
+    def guided(x: Tensor, level: float) -> Tensor:
+        levels = process.batch_of(level, 2 * len(x))
         twice = torch.cat([x, x])
         both = torch.cat([labels, torch.full_like(labels, -1)])
         denoised = process.denoised(predict(*process.inputs(twice, levels), both), twice, levels)

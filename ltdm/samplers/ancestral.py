@@ -1,10 +1,11 @@
 """DDPM's own sampler: one draw from the posterior a step.
 
-    x_s ~ N(c0 x0 + c1 x_t, v),   a = ab_t / ab_s,   b = 1 - a,
-    c0 = sqrt(ab_s) b / (1 - ab_t),   c1 = sqrt(a) (1 - ab_s) / (1 - ab_t),
+    x_s ~ N((signal_s b x0 + a std_s^2 x_t) / std_t^2, v),
+    a = signal_t / signal_s,   b = std_t^2 - a^2 std_s^2,
 
-with ab = alpha_bar, v = b ("large") or b (1 - ab_s) / (1 - ab_t) ("small"), and no noise in the
-last step. With fewer steps than levels, a and b are those of the levels that are visited.
+with v = b ("large") or b std_s^2 / std_t^2 ("small"), and no noise in the last step. Under `vp`,
+where signal^2 is alpha_bar and std^2 is 1 - alpha_bar, b is beta_t; with fewer steps than levels,
+it is that of the levels that are visited.
 Source: Ho et al., NeurIPS 2020, equations 6 and 7. Cost: `steps` evaluations an image, twice that
 with guidance.
 
@@ -31,7 +32,7 @@ CITATION = HO2020
 class Options:
     """Steps and variance."""
 
-    steps: int = option(1000, "Denoising steps; all levels by default.", low=1, high=1000)
+    steps: int = option(1000, "Denoising steps; all levels by default.", low=1)
     variance: str = option(
         "large",
         "Variance of a step: beta, or the posterior's.",
@@ -44,15 +45,16 @@ def sample(
     denoise: Denoise, process: Process, noise: Callable[[], Tensor], options: Options
 ) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
-    x = noise()
+    x = process.prior(noise())
     for t, s in pairwise(process.grid(options.steps)):
-        ab_t, ab_s = process.alpha_bar[t], process.alpha_bar[s]
-        a = ab_t / ab_s
+        (signal_t, std_t), (signal_s, std_s) = process.scales(t), process.scales(s)
         x0 = denoise(x, t)
         if options.clip_x0:
             x0 = x0.clamp(-1, 1)
-        x = math.sqrt(ab_s) * (1 - a) / (1 - ab_t) * x0 + math.sqrt(a) * (1 - ab_s) / (1 - ab_t) * x
-        if s >= 0:
-            v = 1 - a if options.variance == "large" else (1 - a) * (1 - ab_s) / (1 - ab_t)
-            x = x + math.sqrt(v) * noise()
+        keep = signal_t / signal_s
+        added = std_t**2 - (keep * std_s) ** 2
+        x = (signal_s * added * x0 + keep * std_s**2 * x) / std_t**2
+        if std_s > 0:
+            variance = added if options.variance == "large" else added * (std_s / std_t) ** 2
+            x = x + math.sqrt(variance) * noise()
     return x

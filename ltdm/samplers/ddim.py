@@ -1,11 +1,13 @@
 """Denoising diffusion implicit models: few steps, deterministic unless eta > 0.
 
-    x_s = sqrt(ab_s) x0 + sqrt(1 - ab_s - sigma^2) eps + sigma z,
-    sigma = eta sqrt((1 - ab_s) / (1 - ab_t)) sqrt(1 - ab_t / ab_s),
+    x_s = signal_s x0 + sqrt(std_s^2 - sigma^2) eps + sigma z,
+    sigma = eta std_s sqrt(1 - (signal_t std_s / signal_s std_t)^2),
 
-with ab = alpha_bar, x0 the denoised image and eps the noise it leaves. The steps are evenly spaced
-over t = T-1 .. 0 and the last lands on the clean image (alpha_bar = 1), which some released codes
-miss. Source: Song et al., "Denoising Diffusion Implicit Models", ICLR 2021, equations 12 and 16.
+with x0 the denoised image and eps the noise that it leaves in x_t. Under `vp`, where signal^2 is
+alpha_bar and std^2 is 1 - alpha_bar, these are the paper's equations; the form holds for any
+Gaussian process. The last step lands on the clean image (alpha_bar = 1), which some released codes
+miss.
+Source: Song et al., "Denoising Diffusion Implicit Models", ICLR 2021, equations 12 and 16.
 Cost: `steps` evaluations an image, twice that with guidance.
 """
 
@@ -30,7 +32,7 @@ CITATION = """@inproceedings{song2021ddim,
 class Options:
     """Steps and randomness."""
 
-    steps: int = option(50, "Denoising steps.", low=1, high=1000)
+    steps: int = option(50, "Denoising steps.", low=1)
     eta: float = option(0.0, "Randomness: 0 is deterministic, 1 is DDPM's variance.", low=0, high=1)
     clip_x0: bool = option(False, "Keep each step's clean image inside [-1, 1].")
 
@@ -39,15 +41,16 @@ def sample(
     denoise: Denoise, process: Process, noise: Callable[[], Tensor], options: Options
 ) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
-    x = noise()
+    x = process.prior(noise())
     for t, s in pairwise(process.grid(options.steps)):
-        ab_t, ab_s = process.alpha_bar[t], process.alpha_bar[s]
+        (signal_t, std_t), (signal_s, std_s) = process.scales(t), process.scales(s)
         x0 = denoise(x, t)
         if options.clip_x0:
             x0 = x0.clamp(-1, 1)
-        eps = (x - math.sqrt(ab_t) * x0) / math.sqrt(1 - ab_t)
-        sigma = options.eta * math.sqrt((1 - ab_s) / (1 - ab_t) * (1 - ab_t / ab_s))
-        x = math.sqrt(ab_s) * x0 + math.sqrt(max(1 - ab_s - sigma**2, 0.0)) * eps
+        eps = (x - signal_t * x0) / std_t
+        ratio = (signal_t * std_s / (signal_s * std_t)) ** 2
+        sigma = options.eta * std_s * math.sqrt(1 - ratio)
+        x = signal_s * x0 + math.sqrt(max(std_s**2 - sigma**2, 0.0)) * eps
         if sigma > 0:
             x = x + sigma * noise()
     return x

@@ -1,8 +1,9 @@
 """Features of real and generated images -> tidy rows of one metric."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,17 +14,19 @@ from ltdm.metrics._groups import groups
 from ltdm.registry import Part, part
 
 COLUMNS = ["features", "metric", "group", "value", "n_real", "n_fake", "note"]
+HOW = ["sampler", "guidance", "weights"]
 SMALL = "small n"
 
 
-def run(spec: dict[str, Any], kinds: list[str], about: dict[str, Any], *, counts: Path,
+def run(spec: dict[str, Any], kinds: list[str], where: dict[str, Any], *, counts: Path,
         real: Mapping[str, Path], fake: Mapping[str, Path], table: Path) -> None:  # fmt: skip
     """Write one metric of one sample set in all feature spaces and groups.
 
     Args:
         spec: The metric's name and options.
         kinds: The kinds of group to report.
-        about: Columns that say what the rows are about: data set, run, seed, sampler, ...
+        where: Columns that say where the sample set stands: dataset, run, seed, sample_set. How it
+            was made, the features themselves say.
         counts: counts.csv of the data set.
         real: Features of the reference, by extractor.
         fake: Features of the generated images, by extractor.
@@ -38,25 +41,23 @@ def run(spec: dict[str, Any], kinds: list[str], about: dict[str, Any], *, counts
     wanted = groups(class_counts, tuple(kinds))
     frames = []
     for extractor in real:
-        pair = [_features(path) for path in (real[extractor], fake[extractor])]
-        if pair[0][0].shape[1] != pair[1][0].shape[1]:
+        reference, made = _features(real[extractor]), _features(fake[extractor])
+        if reference.vectors.shape[1] != made.vectors.shape[1]:
             raise LtdmError(
                 f"{real[extractor]} and {fake[extractor]} come from different extractors: their"
                 " features differ in length; delete both and run again"
             )
-        rows = rows_of(metric, pair[0], pair[1], wanted, tuple(kinds))
-        frames.append(pd.DataFrame(rows).assign(features=extractor))
-    frame = pd.concat(frames)[COLUMNS]
-    for position, (name, value) in enumerate(about.items()):
-        frame.insert(position, name, value)
+        rows = rows_of(metric, reference, made, wanted, tuple(kinds))
+        how = {name: made.about.get(name) for name in HOW}
+        frames.append(pd.DataFrame(rows).assign(**where, **how, features=extractor))
     with writing(table) as temporary:
-        frame.to_csv(temporary, index=False)
+        pd.concat(frames)[[*where, *HOW, *COLUMNS]].to_csv(temporary, index=False)
 
 
 def rows_of(
     metric: Part,
-    real: tuple[np.ndarray, np.ndarray],
-    fake: tuple[np.ndarray, np.ndarray],
+    real: "Features",
+    fake: "Features",
     wanted: dict[str, list[int]],
     kinds: tuple[str, ...],
 ) -> list[dict[str, Any]]:
@@ -64,15 +65,15 @@ def rows_of(
 
     Args:
         metric: The metric.
-        real: Features (N, d), float64, and labels (N,).
-        fake: The same of the generated images.
+        real: Features of the reference.
+        fake: Features of the generated images.
         wanted: The classes of each group.
         kinds: The kinds of group to report.
     """
     options, module = metric.options, metric.module
     rows: list[dict[str, Any]] = []
     for group, classes in wanted.items():
-        x, y = (features[np.isin(labels, classes)] for features, labels in (real, fake))
+        x, y = (f.vectors[np.isin(f.labels, classes)] for f in (real, fake))
         n = min(len(x), len(y))
         enough = n >= module.least(options)
         nothing = dict.fromkeys(module.HIGHER_IS_BETTER, float("nan"))
@@ -95,8 +96,16 @@ def _worst(rows: list[dict[str, Any]], name: str, higher_is_better: bool) -> dic
     return {**worst, "group": "worst", "note": note}
 
 
-def _features(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    features, labels = read_npz(path, "features", "labels")
-    if not np.isfinite(features).all():
+class Features(NamedTuple):
+    """Vectors (N, d), float64, their labels (N,), and how the images behind them were made."""
+
+    vectors: np.ndarray
+    labels: np.ndarray
+    about: dict[str, Any]
+
+
+def _features(path: Path) -> Features:
+    vectors, labels, about = read_npz(path, "features", "labels", "about")
+    if not np.isfinite(vectors).all():
         raise LtdmError(f"{path} holds features that are not finite; the images behind it are bad")
-    return features.astype(np.float64), labels
+    return Features(vectors.astype(np.float64), labels, json.loads(str(about)))

@@ -33,7 +33,7 @@ def run(source: dict[str, Any], longtail: dict[str, Any], *, train: Path, refere
     keep = counts(tail, available)
     chosen = select(labels, keep, tail.seed)
     write_npz(train, images=images[chosen], labels=labels[chosen], index=chosen)
-    write_npz(reference, images=images, labels=labels)
+    write_npz(reference, images=images, labels=labels, about=np.array("{}"))
     rows = {"class": range(len(keep)), "available": available, "train": keep}
     with writing(table) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)

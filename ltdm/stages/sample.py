@@ -1,5 +1,6 @@
 """Trained network -> a set of generated images."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,16 @@ BATCH = {"cpu": 64, "cuda": 1000}  # images a call of the network
 
 
 def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path) -> None:
-    """Write `samples` (.npz: images uint8 NCHW, labels), the same number of each class.
+    """Write `samples` (.npz: images uint8 NCHW, labels, about), the same number of each class.
 
     Args:
         spec: The sample set's options.
         seed: Owner of the images' noise, together with each image's number.
         model: The network's safetensors.
-        samples: Where the images go.
+        samples: Where the images go, with what they are about: sampler, guidance, weights, model.
 
     Raises:
-        LtdmError: The number of images does not suit the classes, or the model is damaged.
+        LtdmError: The number of images does not suit the classes, or the model is damaged or bad.
     """
     options = parse(SampleOptions, spec, ("sample",))
     tensors, about = read_weights(model, f"{options.weights}.")
@@ -44,7 +45,12 @@ def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path) -> None:
         )
     sampler = Sampling(tensors, about, options, seed, pick())
     labels = np.arange(options.images) % about["classes"]
-    write_npz(samples, images=sampler.images(labels), labels=labels)
+    made = {
+        "sampler": str(options.sampler), "guidance": options.guidance,
+        "weights": options.weights, "spec": spec, "seed": seed, "model": about["key"],
+    }  # fmt: skip
+    images = sampler.images(labels)
+    write_npz(samples, images=images, labels=labels, about=np.array(json.dumps(made)))
 
 
 class Sampling:
@@ -92,4 +98,9 @@ class Sampling:
         denoise = denoiser(self.predict, self.process, on_device, self.options.guidance)
         sampler = self.options.sampler
         x = sampler.module.sample(denoise, self.process, noise, sampler.options)
+        if not torch.isfinite(x).all():
+            raise LtdmError(
+                "sampling gave values that are not finite: the network's weights are bad; look at"
+                " its history.csv, lower train.lr and train it again"
+            )
         return (x * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -7,6 +7,8 @@ due.
 
 import logging
 import math
+import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +27,7 @@ from ltdm.training.options import TrainOptions
 
 log = logging.getLogger("ltdm")
 DIVERGED = 1e3  # times the first row's loss
+SAVE_SECONDS = float(os.environ.get("LTDM_SAVE_SECONDS", "60"))  # between two saves of the state
 
 
 class Trainer:
@@ -41,23 +44,20 @@ class Trainer:
     ):
         device = batches.device
         self.options, self.seed, self.device = options, seed, device
-        self.batches, self.method, self.process = (
-            batches,
-            method.to(device),
-            process.to(device),
-        )
+        self.batches, self.method, self.process = batches, method.to(device), process.to(device)
         self.net = placed(net, device).train()
         self.predict = Predictor(self.net, device, options.precision, options.compile)
+        self.parameters = [*self.net.parameters(), *self.method.parameters()]
         self.ema = EMA(self.net, options.ema)
-        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=options.lr, fused=True)
+        self.optimiser = torch.optim.Adam(self.parameters, lr=options.lr, fused=True)
         self.rng = torch.Generator(device)
         self.update = 0
         self.history: list[dict[str, float]] = []
         self.sums: dict[str, Tensor] = {}
 
     def fit(self, save: Callable[[dict[str, Any]], None]) -> None:
-        """Run all updates that are left, saving the state every `save_every`."""
-        options = self.options
+        """Run all updates that are left, giving the state to `save` now and then."""
+        options, saved = self.options, time.monotonic()
         devices = [self.device] if self.device.type == "cuda" else []
         with (
             torch.random.fork_rng(devices),
@@ -69,8 +69,9 @@ class Trainer:
                 if self.update % options.log_every == 0 or self.update == options.updates:
                     self._log()
                     note = f"loss {self.history[-1]['loss']:.4f}"
-                    if self.update % options.save_every == 0 and self.update < options.updates:
+                    if time.monotonic() - saved >= SAVE_SECONDS:
                         save(self.state())
+                        saved = time.monotonic()
                 progress.advance(1, note)
 
     def state(self) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class Trainer:
         loss = torch.stack(list(terms.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.options.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.options, self.update)
         self.optimiser.step()
@@ -123,10 +124,12 @@ class Trainer:
         means = {name: float(total) / rows for name, total in self.sums.items()}
         self.sums = {}
         first = self.history[0]["loss"] if self.history else math.inf
-        if not math.isfinite(means["loss"]) or means["loss"] > DIVERGED * first:
+        finite = math.isfinite(means["loss"]) and math.isfinite(means["grad_norm"])
+        if not finite or means["loss"] > DIVERGED * first:
             raise LtdmError(
-                f"training diverged before update {self.update}: the loss is {means['loss']:.4g};"
-                " lower train.lr, lengthen train.warmup, or set train.precision to fp32"
+                f"training diverged before update {self.update}: the loss is {means['loss']:.4g},"
+                f" the gradient's norm {means['grad_norm']:.4g}; lower train.lr, lengthen"
+                " train.warmup, or set train.precision to fp32"
             )
         self.history.append(
             {

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from ltdm.errors import OptionError
 from ltdm.options import option
 
 
@@ -35,15 +34,3 @@ class TrainOptions:
     )
     compile: bool = option(False, "Compile the network (GPU): slower start, faster updates.")
     log_every: int = option(100, "Updates between two rows of history.csv.", low=1)
-    save_every: int = option(
-        2000,
-        "Updates between two saves of the resume state; a multiple of log_every.",
-        low=1,
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse a save between two rows of the history."""
-        if self.save_every % self.log_every:
-            raise OptionError(
-                ("save_every",), f"must be a multiple of log_every ({self.log_every})"
-            )

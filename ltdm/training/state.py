@@ -1,12 +1,14 @@
 """The resume state of a run: written beside the model, found again by what the run is.
 
 A run's state lives in `state/<key>/`, where the key is a digest of everything that decides its
-result. A changed config therefore starts afresh, and going back to the old one goes on from where
-it was.
+result. A changed config therefore starts afresh, and going back to the old one before the new one
+has finished goes on from where it was.
 """
 
 import hashlib
+import io
 import json
+import logging
 import pickle
 import shutil
 from pathlib import Path
@@ -15,7 +17,9 @@ from typing import Any
 import torch
 
 from ltdm.errors import LtdmError
-from ltdm.files import writing
+from ltdm.files import write_bytes
+
+log = logging.getLogger("ltdm")
 
 
 def run_key(identity: dict[str, Any]) -> str:
@@ -33,8 +37,9 @@ class State:
 
     def save(self, content: dict[str, Any]) -> None:
         """Write the state, whole or not at all."""
-        with writing(self.file) as temporary:
-            torch.save({"key": self.key, **content}, temporary)
+        buffer = io.BytesIO()
+        torch.save({"key": self.key, **content}, buffer)
+        write_bytes(self.file, buffer.getbuffer())
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """Return the state, or None where there is none yet.
@@ -43,6 +48,11 @@ class State:
             LtdmError: The file is damaged or belongs to a run with other options.
         """
         if not self.file.exists():
+            if any(self.folder.parent.glob("*/state.pt")):
+                log.info(
+                    "%s holds an unfinished run with other options, data or code; starting afresh",
+                    self.folder.parent,
+                )
             return None
         try:
             content = torch.load(self.file, map_location=device, weights_only=True)
@@ -59,7 +69,5 @@ class State:
         return content
 
     def clear(self) -> None:
-        """Remove the state once the model is written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.parent.exists() and not any(self.folder.parent.iterdir()):
-            self.folder.parent.rmdir()
+        """Remove this and all older states once the model is written."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)

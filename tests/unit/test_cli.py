@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
@@ -27,7 +28,7 @@ def ltdm(*arguments, code=0):
 
 def test_every_stage_in_a_row(tmp_path, monkeypatch):
     short = tmp_path / "short.yaml"
-    short.write_text("defaults: {train: {updates: 4, log_every: 2, save_every: 2}}")
+    short.write_text("defaults: {train: {updates: 4, log_every: 2}}")
     where = (SMOKE, short, "--results", tmp_path)
     for stage in STAGES:
         printed = ltdm(stage, *where)
@@ -38,6 +39,17 @@ def test_every_stage_in_a_row(tmp_path, monkeypatch):
     assert "already trained" in ltdm("train", *where, "--run", "cbdm")
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
     ltdm("train", *where, "--run", "cbdm", "--seed", 1, code=1)
+    other = tmp_path / "other.yaml"
+    other.write_text("runs: {cbdm: {method: {tau: 0.5}}}")
+    printed = ltdm("sample", SMOKE, short, other, "--results", tmp_path, "--run", "cbdm", code=1)
+    assert "was trained with other options" in printed
+    ddpm = folder.parents[1] / "ddpm/seed-0"
+    assert (ddpm / "main/samples.npz").exists()
+    other.write_text("defaults: {sample: {guidance: 9.0, sampler: ancestral}}")
+    ltdm("metrics", SMOKE, other, "--results", tmp_path)
+    rows = pd.read_csv(ddpm / "main/metrics/frechet.csv")
+    assert set(rows["guidance"]) == {0.5}, "rows say how the images were made, not what is asked"
+    assert set(rows["sampler"]) == {"ddim(steps=3)"}
     (tmp_path / "smoke/data/digits-lt/train.npz").unlink()
     (folder / "run.json").unlink()
     assert "train.npz is missing" in ltdm("train", *where, "--run", "cbdm", code=1)
@@ -85,6 +97,6 @@ def test_bench_counts_evaluations_and_compares(tmp_path):
     assert (ddpm["run"], ddpm["train_evaluations"], ddpm["train_ratio"]) == ("ddpm", 1, 1)
     assert 1.7 < cbdm["train_evaluations"] <= 2
     assert ddpm["sample_evaluations"] == 2 * 3, "three steps, guided"
-    assert ddpm["peak_mb"] > 0
+    assert result["process_peak_mb"] > 100
     assert result["device"] == "cpu"
     assert "evals/image" in printed

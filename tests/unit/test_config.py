@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ltdm.config import Experiment, merge, read
+from ltdm.config import Experiment
 from ltdm.errors import LtdmError, OptionError
+from ltdm.merging import merge, read
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
@@ -46,16 +47,31 @@ def test_shipped_configs_are_valid(file):
         ("datasets/a b", {"source": "digits"}, "datasets", "name 'a b'"),
         ("defaults/train/lr", "2e-4", "defaults.train.lr", "write 2.0e-4"),
         ("defaults/train/batch", 10_000, "defaults.train.batch", "has only"),
-        ("defaults/train/save_every", 15, "defaults.train.save_every", "multiple of log_every"),
+        ("defaults/train/lr", 10**400, "defaults.train.lr", "finite number"),
+        ("defaults/train/lr", float("inf"), "defaults.train.lr", "finite number"),
+        ("defaults/train/lr", "1e400", "defaults.train.lr", "must be a number, not '1e400'"),
+        ("defaults/train/updates", -(10**400), "defaults.train.updates", "at least 1"),
+        ("defaults/train", 3, "defaults.train", "must be a mapping"),
+        ("datasets/digits-lt/seed", 2**32, "datasets.digits-lt.seed", "at most"),
         ("runs/cbdm/method", {"name": "cbmd"}, "runs.cbdm.method.name", "did you mean 'cbdm'?"),
         ("runs/cbdm/method", {"name": "cbdm", "tua": 1.0}, "runs.cbdm.method.tua", "'tau'"),
         ("runs/ddpm/method", {"tau": 1.0}, "runs.ddpm.method.tau", "unknown key"),
         ("runs/cbdm/train", {"label_dropout": 0}, "guidance", "needs a network"),
+        ("runs/cbdm/method", "cbmd", "runs.cbdm.method.name", "did you mean 'cbdm'?"),
+        ("runs/cbdm/method", None, "runs.cbdm.method", "is empty"),
+        ("runs/cbdm/process", {"beta_1": 0.5, "beta_T": 0.9}, "runs.cbdm.process.beta_T", "drowns"),
+        ("runs/cbdm/network", {"ch_mult": [1] * 6}, "runs.cbdm.network.ch_mult", "it is 8"),
+        ("runs/cbdm/process", {"T": 2}, "sampler.steps", "has only 2 levels"),
+        ("runs", {"ddpm": [1]}, "runs.ddpm", "must be a mapping"),
+        ("sample_sets/main", {"images": 61}, "sample_sets.main.images", "multiple of the 10"),
+        ("sample_sets/run.json", {}, "sample_sets.run.json", "run's own file"),
         ("runs/cbdm/sample", {"images": 61}, "runs.cbdm.sample.images", "multiple of the 10"),
         ("runs/cbdm/tau", 1.0, "runs.cbdm.tau", "unknown key"),
         ("runs/cbdm/network", {"ch": 6}, "runs.cbdm.network.ch", "multiple of groups"),
         ("grid/run", ["ddpm", "cbmd"], "grid.run", "did you mean 'cbdm'?"),
         ("grid/run", [], "grid.run", "list with entries"),
+        ("grid/run", [["ddpm"]], "grid.run", "['ddpm'] is not under `runs`"),
+        ("grid/dataset", [{}], "grid.dataset", "{} is not under `datasets`"),
         ("grid/seed", [0, 0], "grid.seed", "twice"),
         ("grid/seed", ["0"], "grid.seed", "whole numbers"),
         ("grid/seeds", [0], "grid.seeds", "did you mean 'seed'?"),
@@ -64,6 +80,8 @@ def test_shipped_configs_are_valid(file):
         ("evaluate/metrics", ["frechet", "frechet"], "evaluate.metrics", "twice"),
         ("evaluate/table", ["kid"], "evaluate.table", "nothing computes 'kid'"),
         ("evaluate/table", ["frechet@tial"], "evaluate.table", "did you mean 'tail'?"),
+        ("evaluate/table", ["frechet@class-99"], "evaluate.table", "no group 'class-99' there is"),
+        ("evaluate/table", [], "evaluate.table", "at least one column"),
         ("evaluate/features", ..., "evaluate.features", "is missing"),
     ],
 )
@@ -86,11 +104,25 @@ def test_not_yaml_and_missing_file(tmp_path):
 
 def test_merge_rules():
     base = {"name": "ddim", "steps": 3, "nested": {"a": 1, "b": [1, 2]}}
-    assert merge([base, {"steps": 5, "nested": {"b": [3]}}]) == {
-        "name": "ddim", "steps": 5, "nested": {"a": 1, "b": [3]},
-    }  # fmt: skip
-    assert merge([base, {"name": "ancestral"}]) == {"name": "ancestral"}
-    assert merge([base, {"name": "ddim", "eta": 1.0}])["steps"] == 3
+    over = {"steps": 5, "nested": {"b": [3]}}
+    assert merge([base, over]) == {"name": "ddim", "steps": 5, "nested": {"a": 1, "b": [3]}}
+    base = {"sampler": {"name": "ddim", "steps": 3}}
+    for other in ("ancestral", {"name": "ancestral"}):
+        assert merge([base, {"sampler": other}]) == {"sampler": {"name": "ancestral"}}
+    more = merge([base, {"sampler": {"eta": 1.0}}])
+    assert more == {"sampler": {"name": "ddim", "steps": 3, "eta": 1.0}}
+    assert merge([more, {"sampler": "ddim"}]) == more
+    assert merge([{"method": "cbdm"}, {"method": {"tau": 0.5}}]) == {
+        "method": {"name": "cbdm", "tau": 0.5}
+    }
+
+
+def test_a_file_over_another_replaces_a_part_with_its_options(tmp_path):
+    (tmp_path / "over.yaml").write_text("runs: {cbdm: {method: ddpm}}")
+    config = edited("runs/cbdm/method", {"name": "cbdm", "tau": 0.5})
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(config))
+    both = Experiment(read([tmp_path / "base.yaml", tmp_path / "over.yaml"]))
+    assert both.runs["digits-lt", "cbdm"].method.name == "ddpm"
 
 
 def test_layers_win_in_order():

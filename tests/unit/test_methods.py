@@ -55,7 +55,7 @@ def test_ddpm_is_the_mean_squared_error_of_the_noise():
     assert torch.equal(labels, data.labels)
 
 
-@pytest.mark.parametrize("rc_weight", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("rc_weight", [0.25, 1.0])
 def test_cbdm_value(rc_weight):
     process, data, net = double_process(), batch([0, 1, 2, 3, -1]), Table()
     method = cbdm.build(cbdm.Options(tau=0.7, rc_weight=rc_weight), COUNTS)
@@ -68,6 +68,19 @@ def test_cbdm_value(rc_weight):
     expected = 0.7 * level[:4] / 1000 * (1 + rc_weight) * gap
     torch.testing.assert_close(terms["balance"][:4], expected.detach(), rtol=1e-6, atol=0)
     assert terms["balance"][4] == 0, "an image without a label is not balanced"
+
+
+def test_cbdm_without_the_commitment_term_pays_for_one_backward_pass():
+    process, data = double_process(), batch([0, 1, 2, 3, -1])
+    method = cbdm.build(cbdm.Options(rc_weight=0.0), COUNTS)
+    alone, whole = Table(), Table()
+    terms = method.loss(alone, data, process, generator())
+    both = cbdm.build(cbdm.Options(), COUNTS).loss(whole, data, process, generator())
+    torch.testing.assert_close(1.25 * terms["balance"], both["balance"])
+    assert [len(x) for x, _, _ in alone.calls] == [4, 5]
+    terms["balance"].sum().backward()
+    others = set(alone.calls[0][2].tolist()) - set(alone.calls[1][2].tolist())
+    assert all(alone.rows.grad[y] == 0 for y in others)
 
 
 def test_cbdm_gradients_of_the_two_branches_are_one_to_a_quarter():
@@ -91,6 +104,7 @@ def test_cbdm_without_tau_is_ddpm():
         "denoise"
     ].sum().backward()
     terms = cbdm.build(cbdm.Options(tau=0.0), COUNTS).loss(balanced, data, process, generator())
+    assert [len(x) for x, _, _ in balanced.calls] == [4], "no evaluation that nothing needs"
     sum(t.sum() for t in terms.values()).backward()
     torch.testing.assert_close(plain.rows.grad, balanced.rows.grad, rtol=0, atol=0)
 

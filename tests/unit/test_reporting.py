@@ -9,14 +9,16 @@ from ltdm.reporting.pictures import sheet
 from ltdm.reporting.tables import main_table, to_csv, to_latex, to_markdown
 
 
-def tidy(values, dataset="d", sample_set="main"):
+def tidy(values, dataset="d", sample_set="main", guidance=0.5, note=""):
     """Rows of two metrics: `values` by run, one list entry a seed."""
     rows = []
     for run, seeds in values.items():
         for seed, value in enumerate(seeds):
             for metric, group, v in (("frechet", "all", value), ("recall", "tail", value / 100)):
                 rows.append({"dataset": dataset, "run": run, "seed": seed, "metric": metric,
-                             "sample_set": sample_set, "group": group, "value": v})  # fmt: skip
+                             "sample_set": sample_set, "group": group, "value": v,
+                             "sampler": "ddim", "guidance": guidance, "weights": "ema",
+                             "note": note if metric == "recall" else ""})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -81,3 +83,25 @@ def test_sheet_rows_are_classes(channels):
     assert grey[0, 34] == images[4, 0, 0, 0]
     assert grey[34, 0] == images[0, 0, 0, 0]
     assert grey[0, 33] == 255, "a white line between images"
+
+
+def test_what_differs_between_rows_is_shown():
+    both = pd.concat([tidy({"a": [1.0]}), tidy({"b": [2.0]}, guidance=1.5)])
+    table = main_table(both, ["frechet"], ["a", "b"])
+    assert table.index.names == ["run", "guidance"]
+    assert [i[1] for i in table.index] == [0.5, 1.5]
+
+
+def test_values_from_few_images_are_marked_and_explained():
+    text = to_markdown(main_table(tidy(VALUES, note="class-3, small n"), ["recall@tail"], ["a"]))
+    assert text.count("\u2020") == 3 + 1
+    assert "\u2020" not in to_markdown(TABLE)
+    assert r"$^\dagger$" in to_latex(main_table(tidy(VALUES, note="small n"), ["recall@tail"], []))
+
+
+def test_a_column_that_a_data_set_lacks_is_a_dash():
+    rows = pd.concat(
+        [tidy({"a": [1.0]}), tidy({"a": [1.0]}, dataset="e").query("metric != 'recall'")]
+    )
+    table = main_table(rows, ["recall@tail"], ["a"])
+    assert [c.text() for c in table["recall (tail) \u2191"]] == ["0.010", "-"]

@@ -90,7 +90,7 @@ def test_gaussian_data_come_out_with_their_mean_and_variance(sampler):
     process, m, s = vp.build(vp.Options()), 0.4, 0.3
 
     def denoise(x, t):
-        ab = process.alpha_bar[t]
+        ab = process.scales(t)[0] ** 2
         return m + math.sqrt(ab) * s**2 / (ab * s**2 + 1 - ab) * (x - math.sqrt(ab) * m)
 
     rng = torch.Generator().manual_seed(0)

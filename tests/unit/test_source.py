@@ -46,6 +46,36 @@ def test_a_stage_s_digest_covers_what_it_imports(monkeypatch):
     assert not opened & source.PLUMBING
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("x = option(1, 'Help.', low=0)", "x = option(1, 'Other words.', low=0)"),
+        ("CITATION = 'a'\nx = 1", "x = 1"),
+        ("raise LtdmError('a')", "raise LtdmError('b')"),
+        ("log.info('a')\nx = 1", "x = 1"),
+    ],
+)
+def test_words_do_not_count(one, other):
+    assert shape(one) == shape(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("x = option(1, 'Help.', low=0)", "x = option(2, 'Help.', low=0)"),
+        ("x = option(1, 'Help.', low=0)", "x = option(1, 'Help.', low=1)"),
+        ("raise LtdmError('a')", "raise ValueError('a')"),
+        ("x = math.log(2)", "x = math.log(3)"),
+    ],
+)
+def test_values_do(one, other):
+    assert shape(one) != shape(other)
+
+
+def test_only_plumbing_is_left_out():
+    assert all((ROOT / "ltdm" / f"{m.partition('.')[2]}.py").exists() for m in source.PLUMBING)
+
+
 ALL = [(kind, name) for kind in registry.FOLDERS for name in registry.names(kind)]
 
 
@@ -78,3 +108,13 @@ def test_the_schema_accepts_what_the_loader_accepts():
         assert list(check.iter_errors(config)), "an unknown key"
         config["runs"]["ddpm"] = {"train": {"lr": "2e-4"}}
         assert list(check.iter_errors(config)), "text for a number"
+
+
+def test_the_conda_environment_lists_the_project_s_dependencies():
+    import tomllib
+
+    import yaml
+
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    listed = yaml.safe_load((ROOT / "workflow/envs/ltdm.yaml").read_text())["dependencies"]
+    assert listed[-1]["pip"] == wanted

@@ -1,7 +1,8 @@
 """Stages in a row on real digits, and what they say of bad files."""
 
-import errno
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ from ltdm import device
 from ltdm.errors import LtdmError
 from ltdm.files import read_npz, write_npz, writing
 from ltdm.stages import extractor, features, metrics, prepare, sample, train
+from ltdm.weights import write_weights
 
 NETWORK = {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
-TRAIN = {"updates": 6, "batch": 8, "lr": 1e-3, "warmup": 2, "log_every": 2, "save_every": 2}
+TRAIN = {"updates": 6, "batch": 8, "lr": 1e-3, "warmup": 2, "log_every": 2}
 SPEC = {"network": NETWORK, "process": {"name": "vp"}, "method": {"name": "ddpm"}, "train": TRAIN}
 SAMPLE = {"sampler": {"name": "ancestral", "steps": 5}, "images": 80, "guidance": 1.0}
 
@@ -27,7 +29,7 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("stages")
     prepare.run({"name": "digits"}, {"imbalance": 0.1}, train=root / "train.npz",
                 reference=root / "reference.npz", table=root / "counts.csv")  # fmt: skip
-    train.run(SPEC, 0, "code", data=root / "train.npz", model=root / "model.safetensors",
+    train.run(SPEC, 0, data=root / "train.npz", model=root / "model.safetensors",
               history=root / "history.csv", record=root / "run.json")  # fmt: skip
     return root
 
@@ -55,12 +57,18 @@ def test_training_records_what_it_did(folder):
     assert len(record["data"]) == 64
     assert pd.read_csv(folder / "history.csv")["update"].tolist() == [2, 4, 6]
     assert not (folder / "state").exists(), "a finished run needs no resume state"
-    assert train.finished(SPEC, 0, "code", folder / "train.npz", folder / "run.json")
-    assert not train.finished(SPEC, 1, "code", folder / "train.npz", folder / "run.json")
+    assert record["where"] == ["cpu, 1 threads, fp32"]
+    assert train.finished(SPEC, 0, folder / "train.npz", folder)
+    assert not train.finished(SPEC, 1, folder / "train.npz", folder)
+
+
+def test_a_run_without_its_model_is_not_finished(folder, tmp_path):
+    (tmp_path / "run.json").write_bytes((folder / "run.json").read_bytes())
+    assert not train.finished(SPEC, 0, folder / "train.npz", tmp_path)
 
 
 def test_same_run_same_bytes(folder, tmp_path):
-    train.run(SPEC, 0, "code", data=folder / "train.npz", model=tmp_path / "model.safetensors",
+    train.run(SPEC, 0, data=folder / "train.npz", model=tmp_path / "model.safetensors",
               history=tmp_path / "history.csv", record=tmp_path / "run.json")  # fmt: skip
     for file in ("model.safetensors", "history.csv"):
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
@@ -111,7 +119,8 @@ def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkey
 def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
     weights = tmp_path / "classifier.safetensors"
     extractor.run({"name": "classifier", "width": 8, "updates": 300},
-                  reference=folder / "reference.npz", weights=weights)  # fmt: skip
+                  reference=folder / "reference.npz", weights=weights,
+                  record=tmp_path / "classifier.json")  # fmt: skip
     tensors, about = sample.read_weights(weights)
     assert about["accuracy"] > 0.9
     assert about["held_out"] == 355
@@ -126,6 +135,22 @@ def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
     assert (read_npz(tmp_path / "f.npz", "features")[0] == whole).all()
 
 
+def test_bad_weights_do_not_become_black_images(folder, tmp_path):
+    tensors, about = sample.read_weights(folder / "model.safetensors")
+    broken = {k: v * float("nan") for k, v in tensors.items()}
+    write_weights(tmp_path / "model.safetensors", broken, about)
+    with pytest.raises(LtdmError, match="values that are not finite: the network's weights"):
+        make_from(tmp_path / "model.safetensors", tmp_path)
+
+
+def test_samples_say_how_they_were_made(folder):
+    make(folder)
+    about = json.loads(str(read_npz(folder / "samples.npz", "about")[0]))
+    assert about["sampler"] == "ancestral(steps=5)"
+    assert (about["guidance"], about["weights"], about["seed"]) == (1.0, "ema", 0)
+    assert about["model"] == json.loads((folder / "run.json").read_text())["key"]
+
+
 def rows(folder, tmp_path, metric, real, fake):
     table = tmp_path / "rows.csv"
     metrics.run({"name": metric}, ["all", "class", "thirds", "worst"], {"run": "x"},
@@ -137,17 +162,19 @@ def rows(folder, tmp_path, metric, real, fake):
 def feature_file(path, per_class, d=4, seed=0):
     stream = np.random.default_rng(seed)
     labels = np.repeat(np.arange(10), per_class)
-    write_npz(path, features=stream.normal(size=(len(labels), d)).astype("f4"), labels=labels)
+    features = stream.normal(size=(len(labels), d)).astype("f4")
+    about = json.dumps({"sampler": "ddim", "guidance": 0.5, "weights": "ema"})
+    write_npz(path, features=features, labels=labels, about=np.array(about))
     return path
 
 
 def test_metric_rows(folder, tmp_path):
-    real = feature_file(tmp_path / "real.npz", 30)
-    fake = feature_file(tmp_path / "fake.npz", [*[20] * 9, 3], seed=1)
+    real = feature_file(tmp_path / "real.npz", 60)
+    fake = feature_file(tmp_path / "fake.npz", [*[50] * 9, 3], seed=1)
     table = rows(folder, tmp_path, "frechet", real, fake)
     assert len(table) == 1 + 3 + 10 + 1
-    assert table.loc[("frechet", "all"), ["n_real", "n_fake"]].tolist() == [300, 183]
-    assert table.loc[("frechet", "head"), "n_real"] == 120
+    assert table.loc[("frechet", "all"), ["n_real", "n_fake"]].tolist() == [600, 453]
+    assert table.loc[("frechet", "head"), "n_real"] == 240
     assert table.loc[("frechet", "class-9"), "note"] == "small n"
     assert table.loc[("frechet", "class-0"), "note"] == ""
     classes = table[table.index.get_level_values("group").str.startswith("class-")]["value"]
@@ -196,24 +223,49 @@ def test_features_that_cannot_be_scored(folder, tmp_path):
     real = feature_file(tmp_path / "real.npz", 5)
     with pytest.raises(LtdmError, match="different extractors"):
         rows(folder, tmp_path, "kid", real, feature_file(tmp_path / "b.npz", 5, d=3))
-    write_npz(tmp_path / "nan.npz", features=np.full((10, 4), np.nan), labels=np.arange(10))
+    nan = np.full((10, 4), np.nan)
+    write_npz(tmp_path / "nan.npz", features=nan, labels=np.arange(10), about=np.array("{}"))
     with pytest.raises(LtdmError, match="not finite"):
         rows(folder, tmp_path, "kid", real, tmp_path / "nan.npz")
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch):
-    path = tmp_path / "table.npz"
-    write_npz(path, a=np.zeros(3))
-    before = path.read_bytes()
+FULL = """
+import resource, sys
+import numpy as np, torch
+from pathlib import Path
+from ltdm.errors import LtdmError
+from ltdm.files import write_npz
+from ltdm.training.state import State
+from ltdm.weights import write_weights
 
-    def full(*args, **kwargs):
-        raise OSError(errno.ENOSPC, "No space left on device")
+folder, big = Path(sys.argv[1]), 50_000
+write_npz(folder / "table.npz", a=np.zeros(3))
+before = (folder / "table.npz").read_bytes()
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+for write in (
+    lambda: write_npz(folder / "table.npz", a=np.zeros(big)),
+    lambda: write_weights(folder / "model.safetensors", {"a": torch.zeros(big)}, {}),
+    lambda: State(folder / "state", "0").save({"a": torch.zeros(big)}),
+):
+    try:
+        write()
+    except LtdmError as error:
+        print(error)
+assert (folder / "table.npz").read_bytes() == before
+print(sorted(p.name for p in folder.rglob("*") if p.is_file()))
+"""
 
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(LtdmError, match=r"cannot write .*table\.npz: no space is left on the disk"):
-        write_npz(path, a=np.ones(3))
-    assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["table.npz"]
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file_and_no_rubbish(tmp_path):
+    """A limit on the size of files stands for the end of the disk: the system call fails alike."""
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    *sentences, left = result.stdout.splitlines()
+    assert [s.partition(":")[0].rpartition("/")[2] for s in sentences] == [
+        "table.npz", "model.safetensors", "state.pt",
+    ]  # fmt: skip
+    assert all("mend that and run the same command again" in s for s in sentences)
+    assert left == "['table.npz']"
 
 
 def test_a_file_is_whole_or_absent(tmp_path):
@@ -232,6 +284,10 @@ def test_devices(monkeypatch):
             device.pick(name)
     with pytest.raises(LtdmError, match="no device is called 'gpu'"):
         device.pick("gpu")
+    with pytest.raises(LtdmError, match="no device is called 'cuda:'"):
+        device.pick("cuda:")
+    monkeypatch.setenv("LTDM_DEVICE", "")
+    assert device.pick().type == "cpu"
     monkeypatch.setenv("LTDM_DEVICE", "cuda")
     with pytest.raises(LtdmError, match="LTDM_DEVICE=cpu"):
         device.pick()

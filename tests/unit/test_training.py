@@ -1,3 +1,4 @@
+import copy
 import io
 
 import numpy as np
@@ -6,7 +7,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ltdm.errors import LtdmError
+from ltdm.seeding import derive
 from ltdm.stages.train import make_trainer
+from ltdm.training import loop
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA
 from ltdm.training.loop import learning_rate
@@ -18,7 +21,7 @@ SPEC = {
     "network": {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1},
     "process": "vp",
     "method": "cbdm",
-    "train": {"updates": 12, "batch": 8, "lr": 1e-3, "warmup": 3, "log_every": 3, "save_every": 3},
+    "train": {"updates": 12, "batch": 8, "lr": 1e-3, "warmup": 3, "log_every": 3},
 }
 
 
@@ -31,6 +34,12 @@ def data(n=40):
 def trainer(seed=0, **train):
     spec = {**SPEC, "train": {**SPEC["train"], **train}}
     return make_trainer(spec, seed, *data(), CPU)
+
+
+@pytest.fixture(autouse=True)
+def _save_always(monkeypatch):
+    """Save the state at every row of the history."""
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
 
 
 def run(a_trainer):
@@ -55,7 +64,7 @@ def same(one, other):
 def test_resumed_equals_uninterrupted_to_the_bit():
     whole = trainer()
     saved = run(whole)
-    assert len(saved) == 3
+    assert len(saved) == 4
     for file in saved:
         file.seek(0)
         resumed = trainer()
@@ -80,7 +89,7 @@ def test_a_seed_decides_everything_and_the_global_stream_nothing():
 
 
 def test_loss_falls():
-    learner = trainer(updates=150, lr=3e-3, log_every=10, save_every=1000)
+    learner = trainer(updates=150, lr=3e-3, log_every=10)
     run(learner)
     losses = [row["loss"] for row in learner.history]
     assert losses[-1] < 0.7 * losses[0]
@@ -114,11 +123,42 @@ def test_a_step_never_waits_for_the_device(method, class_sampling):
 
 
 def test_divergence_stops_with_a_sentence_and_keeps_the_last_good_state():
-    runaway = trainer(updates=30, lr=1e9, warmup=6)
+    runaway = trainer(updates=30, lr=1e9, warmup=6, log_every=1)
     saved = []
     with pytest.raises(LtdmError, match=r"training diverged before update \d+: .*lower train.lr"):
-        runaway.fit(saved.append)
-    assert all(np.isfinite(s["history"][-1]["loss"]) for s in saved)
+        runaway.fit(lambda state: saved.append(copy.deepcopy(state)))
+    assert saved
+    assert all(torch.isfinite(v).all() for s in saved for v in s["net"].values())
+
+
+def test_a_gradient_that_is_not_a_number_is_never_saved():
+    """The loss is still finite in the update whose gradient breaks the weights."""
+    learner, saved = trainer(), []
+    plain = learner.method.loss
+
+    def breaks(net, batch, process, rng):
+        terms = plain(net, batch, process, rng)
+        if learner.update == 5:
+            terms["denoise"].register_hook(lambda gradient: gradient * float("nan"))
+        return terms
+
+    learner.method.loss = breaks
+    with pytest.raises(LtdmError, match="the gradient's norm nan"):
+        learner.fit(lambda state: saved.append(copy.deepcopy(state)))
+    assert len(saved) == 1
+    assert all(torch.isfinite(v).all() for v in saved[0]["net"].values())
+
+
+def test_learnt_parameters_of_an_objective_are_trained():
+    learner = trainer()
+    learner.method.scale = torch.nn.Parameter(torch.ones(()))
+    plain = learner.method.loss
+    learner.method.loss = lambda *a: {k: v * learner.method.scale for k, v in plain(*a).items()}
+    again = type(learner)(
+        learner.net, learner.method, learner.process, learner.batches, learner.options, 0
+    )
+    run(again)
+    assert learner.method.scale.item() < 0.9999
 
 
 def test_warm_up_begins_at_zero():
@@ -191,7 +231,8 @@ def test_a_batch_larger_than_the_data_is_refused():
         batches(batch=41)
 
 
-def test_state_of_another_run_or_damaged(tmp_path):
+def test_state_of_another_run_or_damaged(tmp_path, caplog):
+    caplog.set_level("INFO")
     key = run_key({"spec": SPEC, "seed": 0})
     assert key != run_key({"spec": SPEC, "seed": 1})
     mine, other = (State(tmp_path / "state", k) for k in (key, "0" * 16))
@@ -205,6 +246,14 @@ def test_state_of_another_run_or_damaged(tmp_path):
     mine.file.write_bytes(mine.file.read_bytes()[:100])
     with pytest.raises(LtdmError, match=r"is damaged .* delete it"):
         mine.load(CPU)
-    other.clear()
+    assert State(tmp_path / "state", "1" * 16).load(CPU) is None
+    assert "unfinished run with other options" in caplog.text
     mine.clear()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_image_and_update_seeds_never_meet_in_32_bits():
+    seeds = {derive("image", 3, i) % 2**32 for i in range(100_000)}
+    assert len(seeds) == 100_000
+    assert derive("image", 3, 0) != derive("image", 4, 0) != derive("noise", 4, 0)
+    assert 0 <= derive("image", 3, 2**32 - 1) < 2**63

@@ -8,4 +8,5 @@ with job(snakemake):
         snakemake.params.spec,
         reference=snakemake.input.reference,
         weights=snakemake.output.weights,
+        record=snakemake.output.record,
     )

@@ -7,7 +7,12 @@ with job(snakemake):
     metrics.run(
         snakemake.params.spec,
         snakemake.params.groups,
-        snakemake.params.about,
+        {
+            "dataset": snakemake.wildcards.dataset,
+            "run": snakemake.wildcards.run,
+            "seed": int(snakemake.wildcards.seed),
+            "sample_set": snakemake.wildcards.sample_set,
+        },
         counts=snakemake.input.counts,
         real=dict(zip(snakemake.params.extractors, snakemake.input.real, strict=True)),
         fake=dict(zip(snakemake.params.extractors, snakemake.input.fake, strict=True)),

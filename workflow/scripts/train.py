@@ -7,7 +7,6 @@ with job(snakemake):
     train.run(
         snakemake.params.spec,
         int(snakemake.wildcards.seed),
-        snakemake.params.code,
         data=snakemake.input.data,
         model=snakemake.output.model,
         history=snakemake.output.history,

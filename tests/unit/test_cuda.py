@@ -1,0 +1,52 @@
+"""What only a GPU can show; skipped where there is none, and the same code runs on the CPU."""
+
+import pytest
+import torch
+
+from ltdm.device import pick
+from ltdm.stages.sample import SampleOptions, Sampling, parse
+from ltdm.stages.train import make_trainer
+from tests.unit.test_training import SPEC, data
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
+
+def trainer(method="cbdm", **train):
+    train = {**SPEC["train"], "class_sampling": "balanced", "flip": True, **train}
+    return make_trainer({**SPEC, "method": method, "train": train}, 0, *data(), pick("cuda"))
+
+
+@pytest.mark.parametrize("method", ["ddpm", "cbdm"])
+def test_a_step_never_waits_for_the_device(method):
+    learner = trainer(method)
+    learner.step()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(5):
+            learner.step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_loss_falls_in_bf16_and_a_state_goes_on():
+    learner = trainer(updates=60, lr=3e-3, log_every=10)
+    assert learner.predict.precision == "bf16"
+    learner.fit(lambda state: None)
+    assert learner.history[-1]["loss"] < 0.8 * learner.history[0]["loss"]
+    again = trainer(updates=70, lr=3e-3, log_every=10)
+    again.resume(learner.state())
+    again.fit(lambda state: None)
+    assert again.history[-1]["update"] == 70
+
+
+def test_sampling_does_not_depend_on_the_batch():
+    learner = trainer()
+    about = {
+        "network": SPEC["network"], "process": SPEC["process"],
+        "channels": 1, "size": 8, "classes": 3,
+    }  # fmt: skip
+    options = parse(SampleOptions, {"sampler": {"name": "ancestral", "steps": 5}, "guidance": 1.0})
+    made = Sampling(learner.ema.state_dict(), about, options, 0, pick("cuda"))
+    labels = torch.arange(12).numpy() % 3
+    whole = made.images(labels)
+    assert (whole[5:] == made.images(labels[5:], 5)).mean() > 0.999
