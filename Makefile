@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+REPORT := results/demo/report.html
 
 .PHONY: help setup demo test check lock docs
 
@@ -21,10 +22,10 @@ $(VENV)/ready: requirements.lock pyproject.toml
 
 demo: setup  ## Real digits through the whole workflow, then the main table and the report
 	@$(BIN)/snakemake --cores all --quiet rules
-	@test results/demo/report.html -nt results/demo/tables/metrics.csv || \
-		$(BIN)/snakemake --report results/demo/report.html --quiet all
+	@test -e $(REPORT) && test -z "$$(find $(addprefix results/demo/,tables figures runs) -newer $(REPORT))" \
+		|| $(BIN)/snakemake --report $(REPORT) --quiet all
 	@cat results/demo/tables/main.md
-	@echo "Report: results/demo/report.html"
+	@echo "Report: $(REPORT)"
 
 test: setup  ## All tests
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup

@@ -80,7 +80,7 @@ class Bench:
             "train_evaluations": self.trainer.predict.evaluations / (self.trainer.update * batch),
             "sample_images_per_s": 1 / sample,
             "sample_evaluations": self.sampling.predict.evaluations / images,
-            "gpu_peak_mb": self.peak / 2**20,
+            "gpu_peak_mb": self.peak / 2**20 if self.device.type == "cuda" else None,
         }
 
 
@@ -165,7 +165,9 @@ def to_text(result: dict[str, Any]) -> str:
     """Write the figures as a table for a terminal."""
     lines = [list(COLUMNS.values())]
     for row in result["rows"]:
-        lines.append([row["run"], *(f"{row[c]:.4g}" for c in COLUMNS if c != "run")])
+        values = [row[c] for c in COLUMNS if c != "run"]
+        lines.append([row["run"], *("-" if v is None else f"{v:.4g}" for v in values)])
     widths = [max(len(line[k]) for line in lines) for k in range(len(COLUMNS))]
     texts = ["  ".join(t.rjust(w) for t, w in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join(texts) + "\n"
+    where = f"{result['dataset']} on {result['device']}, {result['threads']} threads"
+    return "\n".join([f"{where}, process peak {result['process_peak_mb']:.0f} MB", *texts])

@@ -259,7 +259,6 @@ def bench(rounds: int, updates: int, path: Path | None, **given: Any) -> None:
 
     selection = _select(**given)
     result = measure.run(selection.experiment, selection.grid["run"], rounds, updates)
-    click.echo(f"{result['dataset']} on {result['device']}, {result['threads']} threads")
     click.echo(measure.to_text(result))
     if path:
         write_json(path, result)

@@ -46,6 +46,20 @@ def test_a_stage_s_digest_covers_what_it_imports(monkeypatch):
     assert not opened & source.PLUMBING
 
 
+GOLDEN = (
+    "Module(body=[AsyncFunctionDef(name='f',args=arguments(kwonlyargs=[arg(arg='x',annotation"
+    "=Name(id='int'))],kw_defaults=[Constant(value=1)]),body=[Return(value=BoolOp(op=Or(),val"
+    "ues=[JoinedStr(values=[FormattedValue(value=Name(id='x'),conversion=114,format_spec=Join"
+    "edStr(values=[Constant(value='>3')]))]),BinOp(left=List(elts=[Starred(value=Name(id='y')"
+    ")]),op=MatMult(),right=Name(id='z'))]))],returns=Name(id='str'))])"
+)
+
+
+def test_the_form_is_the_same_under_every_python():
+    """Written down from Python 3.11, and equal under 3.12 and 3.13."""
+    assert shape("async def f(*, x: int = 1) -> str:\n    return f'{x!r:>3}' or [*y] @ z") == GOLDEN
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
