@@ -55,7 +55,7 @@ class Evaluate:
                 raise OptionError(("evaluate", "table"), f"nothing computes {metric!r}; {hint}")
             if (group or "all") not in known:
                 hint = near(group or "all", known)
-                raise OptionError(("evaluate", "table"), f"no group {group!r} there is; {hint}")
+                raise OptionError(("evaluate", "table"), f"there is no group {group!r}; {hint}")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ class Progress:
         """Count `count` more units done; `note` is shown beside them."""
         self.done += count
         if not self.bar.disable:
-            self.bar.set_postfix_str(note, refresh=False)
+            if note:
+                self.bar.set_postfix_str(note, refresh=False)
             self.bar.update(count)
             return
         now = time.monotonic()

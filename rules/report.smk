@@ -82,6 +82,7 @@ rule figures:
     params:
         metric=experiment.evaluate.table[0].partition("@")[0],
         extractor=extractors[0],
+        sample_set=grid["sample_set"][0],
         runs=grid["run"],
         seeds=grid["seed"],
         code=stage_code("figures"),

@@ -80,7 +80,12 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
     else:
         axes.set_xlabel("classes, most frequent first")
     axes.set(title=title, ylim=(0, None))
-    axes.legend()
+    if values.empty:
+        axes.text(
+            0.5, 0.5, "no values by class were asked for", ha="center", transform=axes.transAxes
+        )
+    else:
+        axes.legend()
     return figure
 
 

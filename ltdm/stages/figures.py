@@ -11,8 +11,8 @@ from ltdm.files import read_npz, reading, writing
 from ltdm.reporting import figures
 
 
-def run(dataset: str, metric: str, extractor: str, *, counts: Path, tidy: Path, reference: Path,
-        histories: Mapping[tuple[str, int], Path], samples: Mapping[str, Path],
+def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: Path, tidy: Path,
+        reference: Path, histories: Mapping[tuple[str, int], Path], samples: Mapping[str, Path],
         pictures: Mapping[str, Path]) -> None:  # fmt: skip
     """Write the figures of a data set, each to its path in `pictures` (PNG or SVG by its ending).
 
@@ -20,6 +20,7 @@ def run(dataset: str, metric: str, extractor: str, *, counts: Path, tidy: Path, 
         dataset: Its name.
         metric: What `per_class` shows.
         extractor: In which feature space.
+        sample_set: Of which sample set.
         counts: counts.csv.
         tidy: metrics.csv.
         reference: reference.npz, shown beside the samples.
@@ -34,7 +35,8 @@ def run(dataset: str, metric: str, extractor: str, *, counts: Path, tidy: Path, 
         rows = pd.read_csv(tidy)
     classes = rows[
         (rows["dataset"] == dataset) & (rows["features"] == extractor)
-        & (rows["metric"] == metric) & rows["group"].str.startswith("class-")
+        & (rows["metric"] == metric) & (rows["sample_set"] == sample_set)
+        & rows["group"].str.startswith("class-")
     ]  # fmt: skip
     curves = []
     for (name, seed), path in histories.items():

@@ -70,11 +70,8 @@ class Sampling:
 
     def images(self, labels: np.ndarray, first: int = 0) -> np.ndarray:
         """Return images number first, first + 1, ... with these labels, uint8 (N, C, H, W)."""
-        made, size = (
-            np.empty((len(labels), *self.shape), np.uint8),
-            BATCH[self.device.type],
-        )
-        done = 0
+        made, done = np.empty((len(labels), *self.shape), np.uint8), 0
+        size = min(BATCH[self.device.type], self.options.images)
         with Progress("sampling", len(labels), "images") as progress:
             while done < len(labels):
                 rows, new = next(fixed_blocks(len(labels), size, done))

@@ -69,7 +69,8 @@ class Trainer:
                 if self.update % options.log_every == 0 or self.update == options.updates:
                     self._log()
                     note = f"loss {self.history[-1]['loss']:.4f}"
-                    if time.monotonic() - saved >= SAVE_SECONDS:
+                    unfinished = self.update < options.updates
+                    if unfinished and time.monotonic() - saved >= SAVE_SECONDS:
                         save(self.state())
                         saved = time.monotonic()
                 progress.advance(1, note)

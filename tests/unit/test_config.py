@@ -80,7 +80,7 @@ def test_shipped_configs_are_valid(file):
         ("evaluate/metrics", ["frechet", "frechet"], "evaluate.metrics", "twice"),
         ("evaluate/table", ["kid"], "evaluate.table", "nothing computes 'kid'"),
         ("evaluate/table", ["frechet@tial"], "evaluate.table", "did you mean 'tail'?"),
-        ("evaluate/table", ["frechet@class-99"], "evaluate.table", "no group 'class-99' there is"),
+        ("evaluate/table", ["frechet@class-99"], "evaluate.table", "there is no group 'class-99'"),
         ("evaluate/table", [], "evaluate.table", "at least one column"),
         ("evaluate/features", ..., "evaluate.features", "is missing"),
     ],

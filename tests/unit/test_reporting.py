@@ -5,8 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ltdm.files import write_npz
 from ltdm.reporting.pictures import sheet
 from ltdm.reporting.tables import main_table, to_csv, to_latex, to_markdown
+from ltdm.stages import figures
 
 
 def tidy(values, dataset="d", sample_set="main", guidance=0.5, note=""):
@@ -105,3 +107,27 @@ def test_a_column_that_a_data_set_lacks_is_a_dash():
     )
     table = main_table(rows, ["recall@tail"], ["a"])
     assert [c.text() for c in table["recall (tail) \u2191"]] == ["0.010", "-"]
+
+
+def test_figures_show_one_sample_set_and_survive_a_lack_of_classes(tmp_path):
+    counts = pd.DataFrame({"class": [0, 1, 2], "available": [9, 9, 9], "train": [9, 3, 1]})
+    rows = tidy({"a": [1.0, 2.0], "b": [3.0, 4.0]}).assign(features="pixels", dataset="d")
+    by_class = pd.concat([rows.assign(group=f"class-{c}") for c in range(3)])
+    other = by_class.assign(sample_set="other", value=1e6)
+    images = np.zeros((3, 1, 8, 8), np.uint8)
+    write_npz(tmp_path / "images.npz", images=images, labels=np.arange(3))
+    counts.to_csv(tmp_path / "counts.csv", index=False)
+    history = pd.DataFrame({"update": [1, 2], "denoise": [1.0, 0.5]})
+    history.to_csv(tmp_path / "history.csv", index=False)
+    drawn = []
+    for tidied in (pd.concat([by_class, other]), by_class, rows):
+        tidied.to_csv(tmp_path / "metrics.csv", index=False)
+        picture = tmp_path / f"{len(drawn)}.svg"
+        figures.run("d", "frechet", "pixels", "main", counts=tmp_path / "counts.csv",
+                    tidy=tmp_path / "metrics.csv", reference=tmp_path / "images.npz",
+                    histories={("a", 0): tmp_path / "history.csv"},
+                    samples={"a": tmp_path / "images.npz"},
+                    pictures={"per_class": picture, "counts": tmp_path / "counts.png"})  # fmt: skip
+        drawn.append(picture.read_bytes())
+    assert drawn[0] == drawn[1], "the other sample set is another figure"
+    assert drawn[2] != drawn[1]

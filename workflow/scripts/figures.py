@@ -11,6 +11,7 @@ with job(snakemake):
         snakemake.wildcards.dataset,
         snakemake.params.metric,
         snakemake.params.extractor,
+        snakemake.params.sample_set,
         counts=snakemake.input.counts,
         tidy=snakemake.input.tidy,
         reference=snakemake.input.reference,
