@@ -111,3 +111,15 @@ def test_a_digest_sees_what_a_stage_imports_and_no_more():
     assert ddpm != cbdm
     assert digest("ltdm.stages.train", "ltdm.methods.ddpm") == ddpm
     assert len(ddpm) == 16
+
+
+def test_a_new_method_is_one_file_and_a_config_entry(checkout):
+    methods = checkout.folder / "ltdm/methods"
+    (methods / "my_own.py").write_text((methods / "ddpm.py").read_text())
+    checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [ddpm, cbdm, mine]")
+    checkout.edit("config/smoke.yaml", "  ddpm: {}\n", "  ddpm: {}\n  mine: {method: my-own}\n")
+    assert checkout.planned() == {"train": 1, **SCORE, **END}
+    model = "results/smoke/runs/digits-lt/mine/seed-0/model.safetensors"
+    checkout.snakemake("--cores", "1", model)
+    plain = checkout.results / "runs/digits-lt/ddpm/seed-0/history.csv"
+    assert (checkout.folder / model).with_name("history.csv").read_text() == plain.read_text()
