@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Any
+from typing import Any, NoReturn
 
 from ltdm.errors import LtdmError
 
@@ -39,10 +39,16 @@ def job(snakemake: Any) -> Iterator[None]:
             yield
         except LtdmError as error:
             log.error("error: %s", error)
-            sys.exit(1)
-        except Exception:
+            _end(f"{error} (log: {snakemake.log[0]})")
+        except Exception as error:
             log.exception("this is a bug in ltdm; please report it with this log")
-            sys.exit(1)
+            _end(f"a bug, {type(error).__name__}: please report it with {snakemake.log[0]}")
+
+
+def _end(sentence: str) -> NoReturn:
+    """End the job with a sentence in the terminal, where Snakemake's own words are not enough."""
+    print(f"ltdm: {sentence}", file=sys.__stderr__, flush=True)
+    sys.exit(1)
 
 
 def let_jobs_import(folder: str) -> None:

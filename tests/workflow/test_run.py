@@ -100,8 +100,8 @@ def test_a_damaged_file_fails_one_job_with_one_sentence(checkout):
     data.write_bytes(data.read_bytes()[:1000])
     os.utime(data, ns=(when.st_atime_ns, when.st_mtime_ns))  # as a bad disk would leave it
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
-    printed = checkout.snakemake("--cores", "1", ok=False)
-    assert "train.npz is damaged" in printed
+    printed = checkout.snakemake("--cores", "1", "--quiet", "all", ok=False)
+    assert "ltdm: results/smoke/data/digits-lt/train.npz is damaged" in printed
     assert "delete it and run the same command again" in printed
     assert "Traceback" not in printed
     model = checkout.results / "runs/digits-lt/ddpm/seed-0/model.safetensors"
