@@ -1,51 +1,53 @@
 """What objectives and samplers ask of a diffusion process."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 
-class Process(nn.Module):
+class Process(nn.Module, ABC):
     """Levels, corruption and targets: x = signal * x0 + std * noise.
 
     Training sees levels as tensors (B,), samplers as numbers, one for a whole batch.
     """
 
+    @abstractmethod
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw levels (n,) as the training loss weighs them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def corrupt(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
         """Return noisy images from images x0 (B, C, H, W) in [-1, 1] and standard normal noise."""
-        raise NotImplementedError
 
+    @abstractmethod
     def target(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
         """Return F*, what the network should say."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the network sees of noisy images and their levels."""
-        raise NotImplementedError
 
+    @abstractmethod
     def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
         """Return the estimate of the clean images that F stands for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def progress(self, level: Tensor) -> Tensor:
         """Return how far towards pure noise levels lie, in [0, 1]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def grid(self, steps: int) -> list[float]:
         """Return the levels that a sampler visits, noisiest first, then the clean image's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prior(self, noise: Tensor) -> Tensor:
         """Return noisy images at the grid's first level, from standard normal noise alone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def batch_of(self, level: float, n: int) -> Tensor:
         """Return a level of the grid as training sees it: a tensor (n,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scales(self, level: float) -> tuple[float, float]:
         """Return signal and std at a level of the grid; the last one has std 0."""
-        raise NotImplementedError

@@ -1,5 +1,6 @@
 """What every objective shares: its interface and the corrupted batch it starts from."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -35,9 +36,10 @@ class Noised(NamedTuple):
     target: Tensor
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """An objective. What it must remember between updates lives in its buffers."""
 
+    @abstractmethod
     def loss(
         self, net: Net, batch: Batch, process: Process, rng: torch.Generator
     ) -> dict[str, Tensor]:
@@ -46,7 +48,6 @@ class Method(nn.Module):
         The data term is called `denoise`. Branches that need a gradient go through the network as
         one batch. Learnt parameters of an objective are trained with the network's.
         """
-        raise NotImplementedError
 
 
 def noised(batch: Batch, process: Process, rng: torch.Generator) -> Noised:

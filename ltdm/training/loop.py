@@ -27,7 +27,6 @@ from ltdm.training.options import TrainOptions
 
 log = logging.getLogger("ltdm")
 DIVERGED = 1e3  # times the first row's loss
-SAVE_SECONDS = float(os.environ.get("LTDM_SAVE_SECONDS", "60"))  # between two saves of the state
 
 
 class Trainer:
@@ -57,7 +56,7 @@ class Trainer:
 
     def fit(self, save: Callable[[dict[str, Any]], None]) -> None:
         """Run all updates that are left, giving the state to `save` now and then."""
-        options, saved = self.options, time.monotonic()
+        options, interval, saved = self.options, save_interval(), time.monotonic()
         devices = [self.device] if self.device.type == "cuda" else []
         with (
             torch.random.fork_rng(devices),
@@ -70,7 +69,7 @@ class Trainer:
                     self._log()
                     note = f"loss {self.history[-1]['loss']:.4f}"
                     unfinished = self.update < options.updates
-                    if unfinished and time.monotonic() - saved >= SAVE_SECONDS:
+                    if unfinished and time.monotonic() - saved >= interval:
                         save(self.state())
                         saved = time.monotonic()
                 progress.advance(1, note)
@@ -95,7 +94,7 @@ class Trainer:
         self.update, self.history = state["update"], state["history"]
 
     def step(self) -> None:
-        """One update: one call of the network, forward and backward."""
+        """Make one update; nothing in it waits for the device."""
         torch.manual_seed(derive("dropout", self.seed, self.update))
         self.rng.manual_seed(derive("noise", self.seed, self.update))
         batch = self.batches.draw(self.update)
@@ -140,6 +139,15 @@ class Trainer:
                 **means,
             }
         )
+
+
+def save_interval() -> float:
+    """Return the seconds between two saves of the state: $LTDM_SAVE_SECONDS, or 60."""
+    text = os.environ.get("LTDM_SAVE_SECONDS") or "60"
+    try:
+        return float(text)
+    except ValueError:
+        raise LtdmError(f"LTDM_SAVE_SECONDS must be a number of seconds, not {text!r}") from None
 
 
 def learning_rate(options: TrainOptions, update: int) -> float:

@@ -9,7 +9,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ltdm.errors import LtdmError
 from ltdm.seeding import derive
 from ltdm.stages.train import make_trainer
-from ltdm.training import loop
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA
 from ltdm.training.loop import learning_rate
@@ -39,7 +38,7 @@ def trainer(seed=0, **train):
 @pytest.fixture(autouse=True)
 def _save_always(monkeypatch):
     """Save the state at every row of the history."""
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    monkeypatch.setenv("LTDM_SAVE_SECONDS", "0")
 
 
 def run(a_trainer):
@@ -129,6 +128,12 @@ def test_divergence_stops_with_a_sentence_and_keeps_the_last_good_state():
         runaway.fit(lambda state: saved.append(copy.deepcopy(state)))
     assert saved
     assert all(torch.isfinite(v).all() for s in saved for v in s["net"].values())
+
+
+def test_a_save_interval_that_is_no_number(monkeypatch):
+    monkeypatch.setenv("LTDM_SAVE_SECONDS", "often")
+    with pytest.raises(LtdmError, match="LTDM_SAVE_SECONDS must be a number of seconds"):
+        trainer().fit(lambda state: None)
 
 
 def test_a_gradient_that_is_not_a_number_is_never_saved():
