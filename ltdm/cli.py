@@ -221,7 +221,7 @@ def tables(**given: Any) -> None:
     selection = _select(**given)
     evaluate, folder = selection.experiment.evaluate, selection.layout.root / "tables"
     stage.run(
-        list(evaluate.table), evaluate.features[0].name, selection.grid["run"],
+        list(evaluate.table), evaluate.features[0].name,
         metrics=[
             selection.layout.samples(*key) / f"metrics/{metric.name}.csv"
             for key, metric in product(selection.samples(), evaluate.metrics)

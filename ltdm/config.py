@@ -7,12 +7,11 @@ from typing import Any
 
 from ltdm.data._longtail import LongTail, counts
 from ltdm.errors import LtdmError, OptionError
-from ltdm.merging import PARTS, Layer, merge, told_at_its_layer
+from ltdm.merging import Layer, merge, told_at_its_layer
 from ltdm.metrics._groups import KINDS, groups
 from ltdm.options import KeyPath, changed, mapping, near, option, parse, refuse_unknown
-from ltdm.registry import Part, PartOption, load, part
+from ltdm.registry import PARTS, Part, PartOption, load, part, stage_code
 from ltdm.samplers._options import SampleOptions
-from ltdm.source import digest
 from ltdm.training.options import TrainOptions
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -91,11 +90,6 @@ class Run:
         """Return the digest of the code that sampling runs."""
         sampler = self.samples[sample_set].sampler
         return stage_code("sample", self.network, self.process, sampler)
-
-
-def stage_code(stage: str, *parts: Part) -> str:
-    """Return the digest of a stage's code and that of the parts it runs."""
-    return digest(f"ltdm.stages.{stage}", *(p.module.__name__ for p in parts))
 
 
 class Experiment:

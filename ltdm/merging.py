@@ -13,9 +13,7 @@ import yaml
 
 from ltdm.errors import LtdmError, OptionError
 from ltdm.options import KeyPath, mapping
-
-PARTS = {"network": "unet", "process": "vp", "method": "ddpm"}
-"""The parts of a run that any layer may set, and what they are when none does."""
+from ltdm.registry import PARTS
 
 NAMED = (*PARTS, "sampler")
 Layer = tuple[KeyPath, Mapping[str, Any]]

@@ -20,7 +20,10 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Return the checkout's git commit, with "+changes" if files differ from it."""
+    """Return the checkout's git commit, with "+changes" if files differ from it.
+
+    None where the package is no part of a checkout, though it may lie inside another one.
+    """
     folder = Path(ltdm.__file__).parent
 
     def git(*arguments: str) -> str:
@@ -28,6 +31,7 @@ def commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", "__init__.py")
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", ".") else "")
     except (subprocess.CalledProcessError, FileNotFoundError):
         return None

@@ -13,9 +13,8 @@ import yaml
 
 from ltdm.config import NAME, Evaluate
 from ltdm.data._longtail import LongTail
-from ltdm.merging import PARTS
 from ltdm.options import plain
-from ltdm.registry import FOLDERS, PartOption, load, names
+from ltdm.registry import FOLDERS, PARTS, PartOption, load, names
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.options import TrainOptions
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ltdm.errors import OptionError
 from ltdm.options import KeyPath, changed, mapping, near, parse
+from ltdm.source import digest
 
 FOLDERS = {
     "source": "data",
@@ -22,6 +23,9 @@ FOLDERS = {
     "extractor": "features",
     "metric": "metrics",
 }
+
+PARTS = {"network": "unet", "process": "vp", "method": "ddpm"}
+"""The parts that make up a run, and what they are when the config names none."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,11 @@ def part(kind: str, value: object, path: KeyPath) -> Part:
     module = load(kind, given["name"], (*path, "name"))
     options = {k: v for k, v in given.items() if k != "name"}
     return Part(kind, given["name"], parse(module.Options, options, path))
+
+
+def stage_code(stage: str, *parts: Part) -> str:
+    """Return the digest of a stage's code and that of the parts it runs."""
+    return digest(f"ltdm.stages.{stage}", *(module_name(p.kind, p.name) for p in parts))
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,25 @@
 
 import re
 import sys
-from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what runs
 
 from ltdm import layout
-from ltdm.config import Experiment, stage_code
+from ltdm.config import Experiment
 from ltdm.errors import LtdmError
 from ltdm.job import let_jobs_import
 from ltdm.merging import merge, read
 from ltdm.options import changed
+from ltdm.registry import stage_code
 
 let_jobs_import(workflow.basedir)
 
 # Snakemake lays files over each other key by key; ltdm also knows when a part is replaced.
-files = workflow.overwrite_configfiles or [Path(workflow.basedir, "config/demo.yaml")]
 try:
-    experiment = Experiment(merge([read(files), workflow.config_settings.config]))
+    given = [read(workflow.configfiles), workflow.config_settings.config]
+    experiment = Experiment(merge(given))
 except LtdmError as error:
     raise WorkflowError(f"config: {error}") from None
 

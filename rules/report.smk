@@ -31,7 +31,6 @@ rule tables:
     params:
         columns=list(experiment.evaluate.table),
         extractor=extractors[0],
-        runs=grid["run"],
         code=stage_code("tables"),
     script:
         "../workflow/scripts/tables.py"

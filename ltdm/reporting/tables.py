@@ -10,9 +10,18 @@ import pandas as pd
 from ltdm.registry import module_name, names
 
 KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
-TEX = {"_": r"\_", "%": r"\%", "&": r"\&", "\u2191": r"$\uparrow$", "\u2193": r"$\downarrow$"}
 ARROWS = {True: "\u2191", False: "\u2193"}
 SMALL = "\u2020"
+TEX = str.maketrans(
+    {
+        "_": r"\_",
+        "%": r"\%",
+        "&": r"\&",
+        ARROWS[True]: r"$\uparrow$",
+        ARROWS[False]: r"$\downarrow$",
+        SMALL: r"$^\dagger$",
+    }
+)
 LEGEND = f"{SMALL} from few images: compare within a column only."
 
 
@@ -43,18 +52,15 @@ def directions() -> dict[str, bool]:
     return {metric: up for m in modules for metric, up in m.HIGHER_IS_BETTER.items()}
 
 
-def main_table(rows: pd.DataFrame, columns: list[str], runs: list[str]) -> pd.DataFrame:
-    """Return cells indexed by data set, run and sample set, with the columns asked for.
+def main_table(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return cells indexed by run and by whatever else differs between rows, in the rows' order.
 
     Args:
         rows: Tidy rows of one extractor.
         columns: `metric` (over all classes) or `metric@group`.
-        runs: The runs in the order wanted.
     """
     up = directions()
     made = rows[KEYS].drop_duplicates()
-    made = made.sort_values("run", key=lambda x: x.map({r: i for i, r in enumerate(runs)}))
-    made = made.sort_values("dataset", kind="stable")
     index = pd.MultiIndex.from_frame(made)
     table = pd.DataFrame(index=index)
     for column in columns:
@@ -118,16 +124,13 @@ def to_latex(table: pd.DataFrame) -> str:
     """Write a LaTeX table in booktabs style."""
 
     def escape(text: object) -> str:
-        for plain, tex in (("_", r"\_"), ("%", r"\%"), ("&", r"\&")):
-            text = str(text).replace(plain, tex)
-        return (
-            str(text).replace(ARROWS[True], r"$\uparrow$").replace(ARROWS[False], r"$\downarrow$")
-        )
+        return str(text).translate(TEX)
 
     def entry(cell: Cell) -> str:
-        return cell.text(r"\textbf{{{}}}", r"$\pm$").replace(SMALL, r"$^\dagger$")
+        return cell.text(r"\textbf{{{}}}", r"$\pm$").translate(TEX)
 
     body = [[*map(escape, _labels(i)), *map(entry, row)] for i, row in _rows(table)]
+    legend = [f"% {escape(LEGEND)}"] if _has_small(table) else []
     lines = [
         rf"\begin{{tabular}}{{{'l' * len(table.index.names)}{'r' * len(table.columns)}}}",
         r"\toprule",
@@ -136,6 +139,7 @@ def to_latex(table: pd.DataFrame) -> str:
         *(" & ".join(line) + r" \\" for line in body),
         r"\bottomrule",
         r"\end{tabular}",
+        *legend,
     ]
     return "\n".join(lines) + "\n"
 

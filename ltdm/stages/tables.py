@@ -8,15 +8,14 @@ from ltdm.files import reading, write_text, writing
 from ltdm.reporting.tables import main_table, to_csv, to_latex, to_markdown
 
 
-def run(columns: list[str], extractor: str, runs: list[str], *, metrics: list[Path], tidy: Path,
+def run(columns: list[str], extractor: str, *, metrics: list[Path], tidy: Path,
         csv: Path, markdown: Path, latex: Path) -> None:  # fmt: skip
     """Write every row to `tidy`, and the main table in three forms.
 
     Args:
         columns: `metric` or `metric@group`, the columns of the main table.
         extractor: The feature space of the main table.
-        runs: The runs in the order of the config.
-        metrics: Tables of rows, one file a metric and sample set.
+        metrics: Tables of rows, one file a metric and sample set, in the order of the config.
         tidy: Where all rows go.
         csv: Where the main table goes as numbers.
         markdown: ... for a README.
@@ -29,7 +28,7 @@ def run(columns: list[str], extractor: str, runs: list[str], *, metrics: list[Pa
     rows = pd.concat(frames, ignore_index=True)
     with writing(tidy) as temporary:
         rows.to_csv(temporary, index=False)
-    table = main_table(rows[rows["features"] == extractor], columns, runs)
+    table = main_table(rows[rows["features"] == extractor], columns)
     write_text(csv, to_csv(table))
     write_text(markdown, to_markdown(table))
     write_text(latex, to_latex(table))

@@ -14,9 +14,8 @@ from ltdm.device import pick
 from ltdm.files import read_npz, reading, sha256, write_json, writing
 from ltdm.options import parse
 from ltdm.provenance import commit, versions
-from ltdm.registry import Part, part
+from ltdm.registry import PARTS, Part, part, stage_code
 from ltdm.seeding import derive
-from ltdm.source import digest
 from ltdm.training.batches import Batches
 from ltdm.training.loop import Trainer
 from ltdm.training.options import TrainOptions
@@ -24,7 +23,6 @@ from ltdm.training.state import State, run_key
 from ltdm.weights import write_weights
 
 log = logging.getLogger("ltdm")
-PARTS = ("network", "process", "method")
 
 
 def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Path,
@@ -71,8 +69,7 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
 
 def identity(spec: dict[str, Any], seed: int, data: Path) -> dict[str, Any]:
     """Return what decides the run's result: options, seed, data and the code that is loaded."""
-    modules = (part(kind, spec[kind], (kind,)).module.__name__ for kind in PARTS)
-    code = digest("ltdm.stages.train", *modules)
+    code = stage_code("train", *_parts(spec).values())
     return {"spec": spec, "seed": seed, "code": code, "data": sha256(data)}
 
 
@@ -82,16 +79,15 @@ def finished(spec: dict[str, Any], seed: int, data: Path, folder: Path) -> bool:
     if not all(file.exists() for file in files):
         return False
     with reading(files[0]):
-        record = json.loads(files[0].read_text(encoding="utf-8"))
-        return bool(record["key"] == run_key(identity(spec, seed, data)))
+        key = json.loads(files[0].read_text(encoding="utf-8"))["key"]
+    return bool(key == run_key(identity(spec, seed, data)))
 
 
 def make_trainer(
     spec: dict[str, Any], seed: int, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> Trainer:
     """Build the trainer of a run; the network's first weights depend on the seed alone."""
-    parts: dict[str, Part] = {kind: part(kind, spec[kind], (kind,)) for kind in PARTS}
-    options = parse(TrainOptions, spec["train"], ("train",))
+    parts, options = _parts(spec), parse(TrainOptions, spec["train"], ("train",))
     class_counts = np.bincount(labels).tolist()
     with torch.random.fork_rng([]):
         torch.manual_seed(derive("init", seed))
@@ -102,6 +98,10 @@ def make_trainer(
     process = parts["process"].module.build(parts["process"].options)
     batches = Batches(images, labels, options, seed, device)
     return Trainer(net, method, process, batches, options, seed)
+
+
+def _parts(spec: dict[str, Any]) -> dict[str, Part]:
+    return {kind: part(kind, spec[kind], (kind,)) for kind in PARTS}
 
 
 def _device_name(device: torch.device) -> str:

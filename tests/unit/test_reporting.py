@@ -24,8 +24,8 @@ def tidy(values, dataset="d", sample_set="main", guidance=0.5, note=""):
     return pd.DataFrame(rows)
 
 
-VALUES = {"b_run": [10.0, 14.0], "a": [9.0, 9.0], "c": [20.0, 22.0]}
-TABLE = main_table(tidy(VALUES), ["frechet", "recall@tail"], ["c", "b_run", "a"])
+VALUES = {"c": [20.0, 22.0], "b_run": [10.0, 14.0], "a": [9.0, 9.0]}
+TABLE = main_table(tidy(VALUES), ["frechet", "recall@tail"])
 
 
 def test_markdown():
@@ -54,20 +54,20 @@ def test_csv_holds_numbers():
 
 
 def test_one_seed_has_no_deviation_and_one_run_no_best():
-    table = main_table(tidy({"a": [3.0]}), ["frechet"], ["a"])
+    table = main_table(tidy({"a": [3.0]}), ["frechet"])
     assert to_markdown(table).splitlines()[2].split("|")[2].strip() == "3.00"
 
 
 def test_each_data_set_has_its_best_and_is_named():
     both = pd.concat([tidy(VALUES), tidy({"a": [5.0], "c": [1.0]}, dataset="e")])
-    table = main_table(both, ["frechet"], ["a", "b_run", "c"])
+    table = main_table(both, ["frechet"])
     assert table.index.names == ["dataset", "run"]
     assert [i for i, c in table["frechet ↓"].items() if c.best] == [("d", "a"), ("e", "c")]
-    assert [i[1] for i in table.index] == ["a", "b_run", "c", "a", "c"]
+    assert [i[1] for i in table.index] == ["c", "b_run", "a", "a", "c"]
 
 
 def test_a_missing_value_is_a_dash():
-    table = main_table(tidy({"a": [np.nan], "b": [1.0]}), ["frechet"], ["a", "b"])
+    table = main_table(tidy({"a": [np.nan], "b": [1.0]}), ["frechet"])
     assert "| -" in to_markdown(table).splitlines()[2].replace("  ", "")
 
 
@@ -89,23 +89,25 @@ def test_sheet_rows_are_classes(channels):
 
 def test_what_differs_between_rows_is_shown():
     both = pd.concat([tidy({"a": [1.0]}), tidy({"b": [2.0]}, guidance=1.5)])
-    table = main_table(both, ["frechet"], ["a", "b"])
+    table = main_table(both, ["frechet"])
     assert table.index.names == ["run", "guidance"]
     assert [i[1] for i in table.index] == [0.5, 1.5]
 
 
 def test_values_from_few_images_are_marked_and_explained():
-    text = to_markdown(main_table(tidy(VALUES, note="class-3, small n"), ["recall@tail"], ["a"]))
-    assert text.count("\u2020") == 3 + 1
+    small = main_table(tidy(VALUES, note="class-3, small n"), ["recall@tail"])
+    assert to_markdown(small).count("\u2020") == 3 + 1
+    assert to_latex(small).count(r"$^\dagger$") == 3 + 1
+    assert r"% $^\dagger$ from few images" in to_latex(small), "said in a comment"
     assert "\u2020" not in to_markdown(TABLE)
-    assert r"$^\dagger$" in to_latex(main_table(tidy(VALUES, note="small n"), ["recall@tail"], []))
+    assert "%" not in to_latex(TABLE)
 
 
 def test_a_column_that_a_data_set_lacks_is_a_dash():
     rows = pd.concat(
         [tidy({"a": [1.0]}), tidy({"a": [1.0]}, dataset="e").query("metric != 'recall'")]
     )
-    table = main_table(rows, ["recall@tail"], ["a"])
+    table = main_table(rows, ["recall@tail"])
     assert [c.text() for c in table["recall (tail) \u2191"]] == ["0.010", "-"]
 
 

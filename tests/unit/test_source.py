@@ -1,10 +1,14 @@
 import ast
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+import ltdm
 from ltdm import reference, registry, source
 from ltdm.options import parse
+from ltdm.provenance import commit
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,3 +136,25 @@ def test_the_conda_environment_lists_the_project_s_dependencies():
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     listed = yaml.safe_load((ROOT / "workflow/envs/ltdm.yaml").read_text())["dependencies"]
     assert listed[-1]["pip"] == wanted
+
+
+def test_the_commit_is_that_of_a_checkout_of_ltdm_or_none(tmp_path, monkeypatch):
+    """A virtual environment in somebody's repository holds ltdm, but is no checkout of it."""
+
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    package = tmp_path / "site-packages/ltdm"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(ltdm, "__file__", str(package / "__init__.py"))
+    assert commit() is None
+    git("init")
+    git("commit", "--allow-empty", "-m", "theirs")
+    assert commit() is None
+    git("add", ".")
+    git("commit", "-m", "ours")
+    assert re.fullmatch("[0-9a-f]{40}", commit())
+    (package / "__init__.py").write_text("changed = 1")
+    assert commit().endswith("+changes")

@@ -7,7 +7,6 @@ with job(snakemake):
     tables.run(
         snakemake.params.columns,
         snakemake.params.extractor,
-        snakemake.params.runs,
         metrics=snakemake.input.metrics,
         tidy=snakemake.output.tidy,
         csv=snakemake.output.csv,
