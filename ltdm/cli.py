@@ -14,9 +14,8 @@ from ltdm import __version__
 from ltdm.config import Experiment
 from ltdm.errors import LtdmError
 from ltdm.files import write_json
-from ltdm.layout import Layout
 from ltdm.merging import read
-from ltdm.options import changed, near
+from ltdm.options import changed, places
 
 Command = Callable[..., None]
 
@@ -45,23 +44,15 @@ def main() -> None:
 
 
 class Selection:
-    """The part of an experiment's grid that a command works on."""
+    """An experiment, narrowed to the part of its grid that a command works on."""
 
     def __init__(self, config: tuple[Path, ...], results: Path, **chosen: tuple[Any, ...]):
+        only = {axis: list(entries) for axis, entries in chosen.items() if entries}
         try:
-            self.experiment = Experiment(read(list(config)))
+            self.experiment = Experiment({**read(list(config)), **only}, results)
         except LtdmError as error:
             raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
-        self.layout = Layout(results / self.experiment.name)
-        self.grid = {}
-        for axis, entries in self.experiment.grid.items():
-            wanted = chosen.get(axis) or tuple(entries)
-            for entry in wanted:
-                if entry not in entries:
-                    option = f"--{axis.replace('_', '-')}"
-                    hint = near(entry, map(str, entries))
-                    raise LtdmError(f"{option} {entry!r} is not in the grid; {hint}")
-            self.grid[axis] = list(wanted)
+        self.layout, self.grid = self.experiment.layout, self.experiment.grid
 
     def runs(self) -> Iterator[tuple[str, str, int]]:
         """Yield data set, run and seed of each network."""
@@ -115,8 +106,9 @@ def prepare(**given: Any) -> None:
     for name in selection.grid["dataset"]:
         data, folder = selection.experiment.datasets[name], selection.layout.data(name)
         stage.run(
-            data.source.plain(), changed(data.longtail), train=folder / "train.npz",
+            data.spec(), places(data.source.options), train=folder / "train.npz",
             reference=folder / "reference.npz", table=folder / "counts.csv",
+            record=folder / "data.json",
         )  # fmt: skip
         click.echo(f"{folder}: {sum(data.class_counts)} training images")
 

@@ -3,10 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from ltdm.data._base import Census
 from ltdm.data._longtail import LongTail, counts
 from ltdm.errors import LtdmError, OptionError
+from ltdm.files import read_json
+from ltdm.layout import Layout
 from ltdm.merging import Layer, merge, told_at_its_layer
 from ltdm.metrics._groups import KINDS, groups
 from ltdm.options import KeyPath, changed, mapping, near, option, parse, refuse_unknown
@@ -17,6 +21,7 @@ from ltdm.training.options import TrainOptions
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 SECTIONS = (*PARTS, "train", "sample")
 AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
+GRID = ("dataset", "run", "seed", "sample_set")
 TAKEN = ("model.safetensors", "history.csv", "run.json", "state")
 """What lies beside the sample sets in a run's folder."""
 
@@ -63,9 +68,21 @@ class Dataset:
 
     source: Part
     longtail: LongTail
+    reference: str
+    census: Census
     class_counts: list[int]
-    shape: tuple[int, int]
     sections: Mapping[str, Any]
+
+    def spec(self) -> dict[str, Any]:
+        """Return what preparation depends on, but for code."""
+        return {
+            "source": self.source.plain(), "longtail": changed(self.longtail),
+            "reference": self.reference, "content": self.census.content,
+        }  # fmt: skip
+
+    def code(self) -> str:
+        """Return the digest of the code that preparation runs."""
+        return stage_code("prepare", self.source)
 
 
 @dataclass(frozen=True)
@@ -97,39 +114,48 @@ class Experiment:
 
     Args:
         config: The mapping read from YAML.
+        results: Where results lie; data prepared there stand in for a source that is gone.
 
     Raises:
         OptionError: Anything in it is unknown, missing, of a wrong type or out of range.
     """
 
-    def __init__(self, config: Mapping[str, Any]):
+    def __init__(self, config: Mapping[str, Any], results: Path = Path("results")):
         top = mapping(config, ())
         required = ("experiment", "grid", "datasets", "runs", "evaluate")
-        refuse_unknown(top, (*required, "defaults", "sample_sets"), ())
+        refuse_unknown(top, (*required, "defaults", "sample_sets", *GRID), ())
         for key in required:
             if key not in top:
                 raise OptionError((key,), "is missing")
         self.name = _name(top["experiment"], ("experiment",))
         self.evaluate = parse(Evaluate, top["evaluate"], ("evaluate",))
         self.defaults = _sections(top.get("defaults"), ("defaults",))
-        self.datasets = {d: _dataset(v, ("datasets", d)) for d, v in _named(top, "datasets")}
+        self.layout = Layout(results / self.name)
+        listed = dict(_named(top, "datasets"))
         self.overrides = {r: _sections(v, ("runs", r)) for r, v in _named(top, "runs")}
         sets = {s: mapping(v, ("sample_sets", s)) for s, v in _named(top, "sample_sets")}
         self.sample_sets = sets or {"main": {}}
-        self.grid = self._grid(mapping(top["grid"], ("grid",)))
+        self.grid = self._grid(mapping(top["grid"], ("grid",)), listed)
+        self.grid = {axis: _only(axis, top.get(axis), self.grid[axis]) for axis in GRID}
+        self.datasets = {
+            d: _dataset(listed[d], ("datasets", d), self.layout.data(d) / "data.json")
+            for d in self.grid["dataset"]
+        }
         self.runs = {
             (d, r): self._run(d, r) for d in self.grid["dataset"] for r in self.grid["run"]
         }
         for dataset in self.grid["dataset"]:
             self.evaluate.check_table(self.datasets[dataset].class_counts)
 
-    def _grid(self, given: dict[str, Any]) -> dict[str, list[Any]]:
+    def _grid(
+        self, given: dict[str, Any], datasets: Mapping[str, Any]
+    ) -> dict[str, list[Any]]:
         known: dict[str, Mapping[str, Any]] = {
-            "dataset": self.datasets, "run": self.overrides, "sample_set": self.sample_sets,
+            "dataset": datasets, "run": self.overrides, "sample_set": self.sample_sets,
         }  # fmt: skip
         refuse_unknown(given, (*known, "seed"), ("grid",))
         grid = {"sample_set": list(self.sample_sets), **given}
-        for axis in ("dataset", "run", "seed", "sample_set"):
+        for axis in GRID:
             entries, path = grid.get(axis), ("grid", axis)
             if not isinstance(entries, list) or not entries:
                 raise OptionError(path, f"must be a list with entries, not {entries!r}")
@@ -141,7 +167,7 @@ class Experiment:
                     raise OptionError(path, f"{entry!r} is not under `{AXES[axis]}`; {hint}")
             if len(set(entries)) < len(entries):
                 raise OptionError(path, "names an entry twice")
-        return {axis: list(grid[axis]) for axis in ("dataset", "run", "seed", "sample_set")}
+        return {axis: list(grid[axis]) for axis in GRID}
 
     def _run(self, dataset: str, run: str) -> Run:
         """Merge and check one run on one data set."""
@@ -166,9 +192,27 @@ class Experiment:
         return Run(parts["network"], parts["process"], parts["method"], train, samples)
 
 
+def _only(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
+    """Return the entries of an axis that are wanted: a list, one, or several with commas between.
+
+    Raises:
+        OptionError: Something wanted is not in the grid.
+    """
+    if wanted is None:
+        return entries
+    listed = wanted.split(",") if isinstance(wanted, str) else wanted
+    listed = listed if isinstance(listed, list) else [listed]
+    texts = {str(entry): entry for entry in entries}
+    for one in listed:
+        if str(one).strip() not in texts:
+            raise OptionError((axis,), f"{one!r} is not in the grid; {near(one, texts)}")
+    asked = {str(one).strip() for one in listed}
+    return [entry for text, entry in texts.items() if text in asked]
+
+
 def _fits_data(network: Part, train: TrainOptions, data: Dataset) -> None:
     """Check what only a run's options and its data together can tell."""
-    network.module.check(network.options, data.shape[1])
+    network.module.check(network.options, data.census.side)
     total = sum(data.class_counts)
     if train.batch > total:
         message = f"is {train.batch}, but the training set has only {total} images"
@@ -227,20 +271,38 @@ def _sections(value: Any, path: KeyPath) -> dict[str, Any]:
     return {k: v for k, v in given.items() if v is not None}
 
 
-def _dataset(value: Any, path: KeyPath) -> Dataset:
+def _dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
     given = mapping(value, path)
     if "source" not in given:
         raise OptionError((*path, "source"), "is missing")
     module = load("source", given["source"], (*path, "source"))
     shape = {f.name for f in fields(LongTail)}
     own = {f.name for f in fields(module.Options)}
-    refuse_unknown(given, {"source", *shape, *own, *SECTIONS}, path)
+    refuse_unknown(given, {"source", "reference", *shape, *own, *SECTIONS}, path)
     options = parse(module.Options, {k: v for k, v in given.items() if k in own}, path)
     source = Part("source", given["source"], options)
+    reference = given.get("reference", "train")
+    if reference not in module.SPLITS:
+        hint = near(reference, module.SPLITS)
+        raise OptionError((*path, "reference"), f"{source.name} has no split {reference!r}; {hint}")
     tail = parse(LongTail, {k: v for k, v in given.items() if k in shape}, path)
     try:
-        kept = counts(tail, module.sizes(options))
+        census = _census(source, record)
+        kept = counts(tail, census.sizes)
+    except OptionError as error:
+        raise OptionError((*path, *error.path), error.message) from error
     except LtdmError as error:
-        raise OptionError((*path, "imbalance"), str(error)) from error
+        raise OptionError(path, str(error)) from error
     sections = _sections({k: v for k, v in given.items() if k in SECTIONS}, path)
-    return Dataset(source, tail, kept, module.shape(options), sections)
+    return Dataset(source, tail, reference, census, kept, sections)
+
+
+def _census(source: Part, record: Path) -> Census:
+    """Ask the source what it holds; where its files are gone, what was made of them says so."""
+    try:
+        return source.module.census(source.options)
+    except LtdmError:
+        made = read_json(record) if record.exists() else {}
+        if made.get("source") != source.plain():
+            raise
+        return Census(**made["census"])

@@ -66,6 +66,19 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        LtdmError: The file is missing or damaged.
+    """
+    with reading(path):
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("it holds no object")
+        return value
+
+
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
     """Write arrays as an uncompressed .npz: the same arrays always give the same bytes."""
     with writing(path) as temporary, open(temporary, "wb") as file:

@@ -21,21 +21,46 @@ Layer = tuple[KeyPath, Mapping[str, Any]]
 
 
 def read(files: list[Path]) -> dict[str, Any]:
-    """Read config files, later ones over earlier ones.
+    """Read config files, later ones over earlier ones, each over the files that it inherits.
 
     Raises:
-        LtdmError: A file is missing or is not YAML.
+        LtdmError: A file is missing, is not YAML, or inherits itself.
     """
-    merged: dict[str, Any] = {}
-    for file in files:
+    return merge([_read(Path(file), ()) for file in files])
+
+
+def _read(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
+    """Read one file over those named by its `inherits`, which lie relative to it."""
+    if file.resolve() in heirs:
+        raise LtdmError(f"{file} inherits itself, by way of {heirs[-1]}")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        where = f", which {heirs[-1]} inherits" if heirs else ""
+        raise LtdmError(f"cannot read the config {file}{where}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise LtdmError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    own = mapping(content, (str(file),))
+    below = own.pop("inherits", [])
+    below = [below] if isinstance(below, str) else below
+    if not isinstance(below, list) or not all(isinstance(b, str) for b in below):
+        raise OptionError((str(file), "inherits"), f"must be a list of files, not {below!r}")
+    heirs = (*heirs, file.resolve())
+    return merge([*(_read(file.parent / b, heirs) for b in below), own])
+
+
+def typed(value: Any) -> Any:
+    """Read text from a command line as YAML would: Snakemake hands nested values over as text."""
+    if isinstance(value, Mapping):
+        return {k: typed(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [typed(v) for v in value]
+    if isinstance(value, str):
         try:
-            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise LtdmError(f"cannot read the config {file}: {error.strerror}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise LtdmError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-        merged = merge([merged, mapping(content, (str(file),))])
-    return merged
+            return yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            return value
+    return value
 
 
 def merge(layers: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def option(
     high: float | None = None,
     above: float | None = None,
     convert: Callable[[Any, KeyPath], Any] | None = None,
+    place: bool = False,
 ) -> Any:
     """Declare one option.
 
@@ -34,6 +35,7 @@ def option(
         high: Largest value allowed.
         above: Value that it must exceed.
         convert: Parser of a value that is no plain scalar or list, `(value, path) -> object`.
+        place: Whether it only says where something lies on this machine: no part of a result.
     """
     limits = {
         "choices": choices,
@@ -41,6 +43,7 @@ def option(
         "high": high,
         "above": above,
         "convert": convert,
+        "place": place,
     }
     metadata = {"help": help, **limits}
     if default is ...:
@@ -103,9 +106,18 @@ def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
 def changed(options: Any) -> dict[str, Any]:
     """Return the options that differ from their defaults, sorted, as plain YAML values.
 
-    This is what a rule's `params` carry: an option spelled out at its default, or a new option
-    that nobody sets, then changes nothing.
+    This is what a rule's `params` carry: an option spelled out at its default, a new option that
+    nobody sets, or another place on disk then changes nothing.
     """
+    return {k: v for k, v in _set(options).items() if not _is_place(options, k)}
+
+
+def places(options: Any) -> dict[str, Any]:
+    """Return what `changed` leaves out: the options that say where something lies."""
+    return {k: v for k, v in _set(options).items() if _is_place(options, k)}
+
+
+def _set(options: Any) -> dict[str, Any]:
     result = {}
     for f in sorted(fields(options), key=lambda f: f.name):
         value = getattr(options, f.name)
@@ -113,6 +125,10 @@ def changed(options: Any) -> dict[str, Any]:
         if value != default:
             result[f.name] = plain(value)
     return result
+
+
+def _is_place(options: Any, name: str) -> bool:
+    return next(f for f in fields(options) if f.name == name).metadata["place"]
 
 
 def plain(value: Any) -> Any:

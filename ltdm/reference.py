@@ -141,6 +141,8 @@ def _option(f: Field[Any], hint: Any) -> dict[str, Any]:
         return {**items, **description}
     if isinstance(convert, PartOption):
         return {**_part(convert.kind), **description}
+    if convert:
+        return {**convert.schema, **description}
     return {**_type(hint, f.metadata), **description}
 
 

@@ -11,15 +11,15 @@ from ltdm import layout
 from ltdm.config import Experiment
 from ltdm.errors import LtdmError
 from ltdm.job import let_jobs_import
-from ltdm.merging import merge, read
-from ltdm.options import changed
+from ltdm.merging import merge, read, typed
+from ltdm.options import changed, places
 from ltdm.registry import stage_code
 
 let_jobs_import(workflow.basedir)
 
 # Snakemake lays files over each other key by key; ltdm also knows when a part is replaced.
 try:
-    given = [read(workflow.configfiles), workflow.config_settings.config]
+    given = [read(workflow.configfiles), typed(workflow.config_settings.config)]
     experiment = Experiment(merge(given))
 except LtdmError as error:
     raise WorkflowError(f"config: {error}") from None
@@ -52,16 +52,17 @@ def run_of(wildcards):
     return experiment.runs[wildcards.dataset, wildcards.run]
 
 
-def source_slice(wildcards):
-    return experiment.datasets[wildcards.dataset].source.plain()
+def data_slice(wildcards):
+    return experiment.datasets[wildcards.dataset].spec()
 
 
-def longtail_slice(wildcards):
-    return changed(experiment.datasets[wildcards.dataset].longtail)
+def data_places(wildcards, output):
+    """Return where the source lies; by asking for `output` it is no reason to run again."""
+    return places(experiment.datasets[wildcards.dataset].source.options)
 
 
 def prepare_code(wildcards):
-    return stage_code("prepare", experiment.datasets[wildcards.dataset].source)
+    return experiment.datasets[wildcards.dataset].code()
 
 
 def train_slice(wildcards):

@@ -4,6 +4,7 @@ rule prepare:
         train="<data>/train.npz",
         reference="<data>/reference.npz",
         counts="<data>/counts.csv",
+        record="<data>/data.json",
     log:
         "<logs>/prepare/{dataset}.log",
     benchmark:
@@ -11,8 +12,8 @@ rule prepare:
     conda:
         "../workflow/envs/ltdm.yaml"
     params:
-        source=source_slice,
-        longtail=longtail_slice,
+        spec=data_slice,
+        places=data_places,
         code=prepare_code,
     script:
         "../workflow/scripts/prepare.py"

@@ -1,8 +1,8 @@
 """The long-tailed subset of a balanced data set, as the papers' codes build it.
 
-Class counts follow a profile of the class number (class 0 is the head); which images are kept is
-decided by one legacy numpy stream over the classes, so the subset is the papers' own, image for
-image, for the same seed. No global generator is touched.
+Class counts follow a profile from head to tail (class 0 is the head unless told otherwise); which
+images are kept is decided by one legacy numpy stream over the classes, so the subset is the papers'
+own, image for image, for the same seed. No global generator is touched.
 Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
 NeurIPS 2019, section 4; CBDM and its successors use the same construction.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.errors import LtdmError
+from ltdm.errors import OptionError
 from ltdm.options import option
 
 
@@ -22,16 +22,33 @@ class LongTail:
 
     profile: str = option(
         "exp",
-        "Counts fall exponentially with the class number, in one step, or not at all.",
-        choices=("exp", "step", "balanced"),
+        "Counts fall exponentially from head to tail, in one step, not at all, or as listed.",
+        choices=("exp", "step", "balanced", "counts"),
     )
     imbalance: float = option(
         0.01,
-        "Imbalance factor: the last class's count over the first's.",
+        "Imbalance factor, for `exp` and `step`: the last class's count over the first's.",
         above=0,
         high=1,
     )
+    counts: tuple[int, ...] | None = option(
+        None, "Images of each class, by label, for `profile: counts` only.", low=1
+    )
+    class_order: tuple[int, ...] | None = option(
+        None, "Every class once, from head to tail; by label if left out.", low=0
+    )
+    cap: int | None = option(None, "Most images of a class.", low=1)
+    min_per_class: int = option(0, "Fewest images of a class, if the source has them.", low=0)
     seed: int = option(0, "Seed of the choice of images; the papers use 0.", low=0, high=2**32 - 1)
+
+    def __post_init__(self) -> None:
+        """Refuse a list without its profile, the profile without its list, and crossed limits."""
+        if (self.profile == "counts") != (self.counts is not None):
+            raise OptionError(("counts",), "goes with `profile: counts`, and each needs the other")
+        if self.counts is not None and self.class_order is not None:
+            raise OptionError(("class_order",), "has no meaning with `profile: counts`")
+        if self.cap is not None and self.cap < self.min_per_class:
+            raise OptionError(("cap",), f"is below min_per_class ({self.min_per_class})")
 
 
 def counts(options: LongTail, available: list[int]) -> list[int]:
@@ -43,27 +60,53 @@ def counts(options: LongTail, available: list[int]) -> list[int]:
             the papers, where all classes are alike; a class that has fewer keeps what it has.
 
     Raises:
-        LtdmError: A class would be left without an image.
+        OptionError: A class would be left without an image, or a list does not fit the classes.
     """
+    wanted = _wanted(options, available)
+    wanted = [max(n, options.min_per_class) for n in wanted]
+    if options.cap is not None:
+        wanted = [min(n, options.cap) for n in wanted]
+    kept = [min(n, a) for n, a in zip(wanted, available, strict=True)]
+    empty = [c for c, n in enumerate(kept) if n < 1]
+    if empty:
+        smallest = math.ceil(1e6 * len(available) / sum(available)) / 1e6
+        some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+        raise OptionError(
+            ("imbalance",),
+            f"{options.imbalance:g} leaves no image of {len(empty)} of {len(kept)} classes ({some});"
+            f" set min_per_class: 1, or an imbalance of at least {smallest:.6g}",
+        )
+    return kept
+
+
+def _wanted(options: LongTail, available: list[int]) -> list[int]:
+    """Return the counts that the profile asks for, by label, whatever there is."""
     classes = len(available)
+    if options.counts is not None:
+        _fits("counts", options.counts, classes)
+        for c, (n, a) in enumerate(zip(options.counts, available, strict=True)):
+            if n > a:
+                raise OptionError(("counts",), f"asks for {n} images of class {c}, which has {a}")
+        return list(options.counts)
+    if options.profile == "balanced":
+        return list(available)
     most = sum(available) / classes
     if options.profile == "exp":
         steps = max(classes - 1, 1)
-        wanted = [int(most * options.imbalance ** (c / steps)) for c in range(classes)]
-    elif options.profile == "step":
-        head = classes // 2
-        wanted = [int(most)] * head + [int(most * options.imbalance)] * (classes - head)
+        falling = [int(most * options.imbalance ** (rank / steps)) for rank in range(classes)]
     else:
-        wanted = list(available)
-    empty = [c for c, n in enumerate(wanted) if n < 1]
-    if empty:
-        smallest = math.ceil(1e6 / most) / 1e6
-        some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
-        raise LtdmError(
-            f"imbalance {options.imbalance:g} leaves no image of {len(empty)} of {classes} classes"
-            f" ({some}); the smallest imbalance that keeps one each is {smallest:.6g}"
-        )
-    return [min(n, a) for n, a in zip(wanted, available, strict=True)]
+        head = classes // 2
+        falling = [int(most)] * head + [int(most * options.imbalance)] * (classes - head)
+    order = list(options.class_order or range(classes))
+    _fits("class_order", order, classes)
+    if sorted(order) != list(range(classes)):
+        raise OptionError(("class_order",), f"must name each class from 0 to {classes - 1} once")
+    return [falling[order.index(c)] for c in range(classes)]
+
+
+def _fits(key: str, listed: tuple[int, ...] | list[int], classes: int) -> None:
+    if len(listed) != classes:
+        raise OptionError((key,), f"lists {len(listed)} classes, but the source has {classes}")
 
 
 def select(labels: np.ndarray, keep: list[int], seed: int) -> np.ndarray:

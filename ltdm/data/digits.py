@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ltdm.data._base import Census, Loaded
+
 CITATION = """@misc{alpaydin1998digits,
   title={Optical Recognition of Handwritten Digits},
   author={Alpaydin, Ethem and Kaynak, Cenk},
   howpublished={UCI Machine Learning Repository}, year={1998}, doi={10.24432/C50P49}}"""
+SPLITS = ("train",)
 
 
 @dataclass(frozen=True)
@@ -19,20 +22,16 @@ class Options:
     """None."""
 
 
-def sizes(options: Options) -> list[int]:
-    """Return the images of each class, without loading them."""
-    return [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+def census(options: Options) -> Census:
+    """Return what the set holds."""
+    names = [str(digit) for digit in range(10)]
+    return Census(names, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180], 1, 8)
 
 
-def shape(options: Options) -> tuple[int, int]:
-    """Return channels and side of the images, without loading them."""
-    return 1, 8
-
-
-def load(options: Options) -> tuple[np.ndarray, np.ndarray]:
-    """Return all images, uint8 (N, 1, 8, 8), and labels, int64 (N,), in the source's order."""
+def load(options: Options, split: str) -> Loaded:
+    """Return all digits, uint8 (N, 1, 8, 8), in the source's order."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
-    return images, digits.target.astype(np.int64)
+    return Loaded(images, digits.target.astype(np.int64))

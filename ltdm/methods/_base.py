@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
 
-Net = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""F = net(x, level, labels): shapes (B, C, H, W), (B,), (B,) -> (B, C, H, W), float32."""
+Net = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+"""F = net(x, level, labels, augment), called as `net(*inputs)`; see `Inputs` for shapes."""
 
 
 class Batch(NamedTuple):
@@ -21,17 +21,44 @@ class Batch(NamedTuple):
         labels: Classes, int64, shape (B,); -1 where the label was dropped.
         kept: Positions in the batch whose label was kept, int64; its length is known to the host,
             so selecting by it waits for nothing.
+        augment: What the network is told of each image's augmentation, (B, 9), if it is told.
     """
 
     x0: Tensor
     labels: Tensor
     kept: Tensor
+    augment: Tensor | None = None
+
+
+class Inputs(NamedTuple):
+    """What the network is asked: x (B, C, H, W), level (B,), labels (B,), augment (B, 9) or None.
+
+    It answers F (B, C, H, W), float32.
+    """
+
+    x: Tensor
+    level: Tensor
+    labels: Tensor
+    augment: Tensor | None
+
+    def rows(self, index: Tensor) -> "Inputs":
+        """Return some of the rows."""
+        return Inputs(*(None if t is None else t[index] for t in self))
+
+    def labelled(self, labels: Tensor) -> "Inputs":
+        """Return the same question under other labels."""
+        return self._replace(labels=labels)
+
+    def joined(self, other: "Inputs") -> "Inputs":
+        """Return both as one batch."""
+        pairs = zip(self, other, strict=True)
+        return Inputs(*(None if a is None else torch.cat([a, b]) for a, b in pairs))
 
 
 class Noised(NamedTuple):
-    """A batch at drawn noise levels: the noisy images, their levels and the network's target."""
+    """A batch at drawn noise levels: what the network is asked, the levels, and its target."""
 
-    x: Tensor
+    inputs: Inputs
     level: Tensor
     target: Tensor
 
@@ -54,8 +81,9 @@ def noised(batch: Batch, process: Process, rng: torch.Generator) -> Noised:
     """Draw a level and noise for each image and corrupt it."""
     level = process.draw(len(batch.x0), rng)
     noise = torch.randn(batch.x0.shape, generator=rng, device=batch.x0.device, dtype=batch.x0.dtype)
-    x = process.corrupt(batch.x0, noise, level)
-    return Noised(x, level, process.target(batch.x0, noise, level))
+    seen = process.inputs(process.corrupt(batch.x0, noise, level), level)
+    inputs = Inputs(*seen, batch.labels, batch.augment)
+    return Noised(inputs, level, process.target(batch.x0, noise, level))
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ltdm.diffusion._base import Process
 from ltdm.errors import OptionError
-from ltdm.methods._base import Batch, Method, Net, mse, noised
+from ltdm.methods._base import Batch, Inputs, Method, Net, mse, noised
 from ltdm.options import option
 
 CITATION = """@inproceedings{qin2023cbdm,
@@ -80,10 +80,10 @@ class CBDM(Method):
     ) -> dict[str, Tensor]:
         """Return the terms `denoise` and `balance`; a dropped label has no `balance`."""
         at = noised(batch, process, rng)
-        x, level = process.inputs(at.x, at.level)
         if self.options.tau == 0:
-            return {"denoise": mse(net(x, level, batch.labels), at.target)}
-        own, other = self._branches(net, x, level, batch, self.draw_labels(len(batch.kept), rng))
+            return {"denoise": mse(net(*at.inputs), at.target)}
+        others = self.draw_labels(len(batch.kept), rng)
+        own, other = self._branches(net, at.inputs, at.inputs.rows(batch.kept).labelled(others))
         mine = own[batch.kept]
         gap = mse(mine, other.detach()) + self.options.rc_weight * mse(mine.detach(), other)
         weight = self.options.tau * process.progress(at.level[batch.kept])
@@ -93,19 +93,15 @@ class CBDM(Method):
             "balance": torch.zeros_like(denoise).index_copy(0, batch.kept, weight * gap),
         }
 
-    def _branches(
-        self, net: Net, x: Tensor, level: Tensor, batch: Batch, others: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _branches(self, net: Net, inputs: Inputs, again: Inputs) -> tuple[Tensor, Tensor]:
         """Return F of every image, and F of those with a label under the other label.
 
         Both go through the network as one batch, but where the commitment term is off the other
         branch needs no gradient and goes alone, which saves its backward pass.
         """
-        again = x[batch.kept], level[batch.kept]
         if self.options.rc_weight == 0:
             with torch.no_grad():
-                other = net(*again, others)
-            return net(x, level, batch.labels), other
-        labels = torch.cat([batch.labels, others])
-        both = net(torch.cat([x, again[0]]), torch.cat([level, again[1]]), labels)
-        return both[: len(x)], both[len(x) :]
+                other = net(*again)
+            return net(*inputs), other
+        both = net(*inputs.joined(again))
+        return both[: len(inputs.x)], both[len(inputs.x) :]

@@ -35,5 +35,4 @@ class DDPM(Method):
     ) -> dict[str, Tensor]:
         """Return the term `denoise`."""
         at = noised(batch, process, rng)
-        predicted = net(*process.inputs(at.x, at.level), batch.labels)
-        return {"denoise": mse(predicted, at.target)}
+        return {"denoise": mse(net(*at.inputs), at.target)}

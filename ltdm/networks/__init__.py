@@ -1,1 +1,1 @@
-"""Networks, one file each: F = net(x, level, labels)."""
+"""Networks, one file each: F = net(x, level, labels, augment)."""

@@ -31,8 +31,10 @@ class Predictor:
         self.device, self.precision = device, resolved(precision, device)
         self.evaluations = 0
 
-    def __call__(self, x: Tensor, level: Tensor, labels: Tensor) -> Tensor:
-        """Return F = net(x, level, labels)."""
+    def __call__(
+        self, x: Tensor, level: Tensor, labels: Tensor, augment: Tensor | None = None
+    ) -> Tensor:
+        """Return F = net(x, level, labels, augment)."""
         self.evaluations += len(x)
         with autocast(self.device, self.precision):
-            return self.call(x, level, labels).float()
+            return self.call(x, level, labels, augment).float()

@@ -66,20 +66,23 @@ def check(options: Options, size: int) -> None:
         )
 
 
-def build(options: Options, channels: int, size: int, classes: int) -> "UNet":
-    """Make a network for square images; `classes` = 0 makes it unconditional."""
+def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "UNet":
+    """Make a network for square images.
+
+    `classes` = 0 makes it unconditional; `told` is the length of the augmentation's condition.
+    """
     check(options, size)
-    return UNet(options, channels, classes)
+    return UNet(options, channels, classes, told)
 
 
 class UNet(nn.Module):
-    """F = net(x, level, labels).
+    """F = net(x, level, labels, augment).
 
-    Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label;
-    returns (B, channels, H, W).
+    Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
+    (B, told) or None, which is the same as zeros; returns (B, channels, H, W).
     """
 
-    def __init__(self, options: Options, channels: int, classes: int):
+    def __init__(self, options: Options, channels: int, classes: int, told: int):
         super().__init__()
         ch, tdim = options.ch, 4 * options.ch
         self.time_embedding = TimeEmbedding(ch, tdim)
@@ -100,6 +103,7 @@ class UNet(nn.Module):
             nn.Conv2d(ch, channels, 3, padding=1),
         )
         self._initialise(options)
+        self.augm_embedding = nn.Linear(told, tdim, bias=False) if told else None
 
     @staticmethod
     def _down(options: Options) -> tuple[nn.ModuleList, list[int]]:
@@ -150,12 +154,16 @@ class UNet(nn.Module):
                 _xavier(module.proj, gain=1e-5)
         _xavier(self.tail[-1], gain=1e-5)
 
-    def forward(self, x: Tensor, level: Tensor, labels: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, level: Tensor, labels: Tensor, augment: Tensor | None = None
+    ) -> Tensor:
         """Predict F; see the class for shapes."""
         emb = self.time_embedding(level)
         if self.label_embedding is not None:
             known = (labels >= 0).to(emb.dtype)[:, None]
             emb = emb + self.label_embedding(labels.clamp(min=0)) * known
+        if self.augm_embedding is not None and augment is not None:
+            emb = emb + self.augm_embedding(augment)
         h = self.head(x)
         skips = [h]
         for block in self.downblocks:

@@ -1,39 +1,79 @@
 """Data source -> long-tailed training set and balanced reference, decoded once."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ltdm.data._base import Census, Loaded
 from ltdm.data._longtail import LongTail, counts, select
 from ltdm.errors import LtdmError
-from ltdm.files import write_npz, writing
+from ltdm.files import sha256, write_json, write_npz, writing
 from ltdm.options import parse
-from ltdm.registry import part
+from ltdm.registry import part, stage_code
+
+log = logging.getLogger("ltdm")
 
 
-def run(source: dict[str, Any], longtail: dict[str, Any], *, train: Path, reference: Path,
-        table: Path) -> None:  # fmt: skip
-    """Write `train` and `reference` (.npz: images uint8 NCHW, labels) and `table` (counts.csv).
+def run(spec: dict[str, Any], places: dict[str, Any], *, train: Path, reference: Path,
+        table: Path, record: Path) -> None:  # fmt: skip
+    """Build one data set.
+
+    Args:
+        spec: `source` and `longtail` as in the config, `reference`: the split that metrics compare
+            with, and `content`: the digest of the source's data.
+        places: Options of the source that say where it lies.
+        train: Where the training set goes (.npz: images NCHW, labels, index in the source).
+        reference: Where the balanced reference goes (.npz: images, labels, about).
+        table: Where counts.csv goes: class, name, available, train.
+        record: Where data.json goes: what was built from what, with digests.
 
     Raises:
-        LtdmError: A class would be empty, or the source does not hold what it promises.
+        LtdmError: A class would be empty, or the source does not hold what it promised.
     """
-    origin = part("source", source, ("source",))
-    tail = parse(LongTail, longtail, ("longtail",))
-    images, labels = origin.module.load(origin.options)
-    available = np.bincount(labels).tolist()
-    promised = origin.module.sizes(origin.options)
-    if available != promised:
-        raise LtdmError(
-            f"source {origin.name} holds {available} images a class, expected {promised};"
-            " its files are incomplete or of another version"
-        )
+    source = part("source", {**spec["source"], **places}, ("source",))
+    tail = parse(LongTail, spec["longtail"], ("longtail",))
+    promised = source.module.census(source.options)
+    if promised.content != spec["content"]:
+        raise LtdmError(f"the data of {source.name} changed since this began; run the command again")
+    loaded = source.module.load(source.options, "train")
+    available = _counted(loaded, promised, source.name)
     keep = counts(tail, available)
-    chosen = select(labels, keep, tail.seed)
-    write_npz(train, images=images[chosen], labels=labels[chosen], index=chosen)
-    write_npz(reference, images=images, labels=labels, about=np.array("{}"))
-    rows = {"class": range(len(keep)), "available": available, "train": keep}
+    chosen = select(loaded.labels, keep, tail.seed)
+    write_npz(train, images=loaded.images[chosen], labels=loaded.labels[chosen], index=chosen)
+    whole = loaded if spec["reference"] == "train" else None
+    _write_reference(reference, whole or source.module.load(source.options, spec["reference"]))
+    rows = {
+        "class": range(len(keep)), "name": promised.names, "available": available, "train": keep,
+    }  # fmt: skip
     with writing(table) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
+    write_json(record, {
+        **spec, "code": stage_code("prepare", source), "census": promised._asdict(),
+        "left_out": loaded.left_out,
+        "sha256": {Path(p).name: sha256(p) for p in (train, reference, table)},
+    })  # fmt: skip
+
+
+def _counted(loaded: Loaded, promised: Census, name: str) -> list[int]:
+    """Return the images of each class, once they are what the source promised.
+
+    Raises:
+        LtdmError: They are not.
+    """
+    for file, reason in loaded.left_out.items():
+        log.info("left out %s: %s", file, reason)
+    available = np.bincount(loaded.labels, minlength=len(promised.sizes)).tolist()
+    missing = sum(promised.sizes) - sum(available)
+    if len(available) != len(promised.sizes) or missing != len(loaded.left_out):
+        raise LtdmError(
+            f"source {name} holds {available} images a class, expected {promised.sizes}; its files"
+            " are incomplete or of another version"
+        )
+    return available
+
+
+def _write_reference(path: Path, loaded: Loaded) -> None:
+    write_npz(path, images=loaded.images, labels=loaded.labels, about=np.array("{}"))

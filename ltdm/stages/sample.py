@@ -25,7 +25,7 @@ BATCH = {"cpu": 64, "cuda": 1000}  # images a call of the network
 
 
 def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path) -> None:
-    """Write `samples` (.npz: images uint8 NCHW, labels, about), the same number of each class.
+    """Write `samples` (.npz: images NCHW, labels, about), the same number of each class.
 
     Args:
         spec: The sample set's options.
@@ -60,17 +60,22 @@ class Sampling:
                  options: SampleOptions, seed: int, device: torch.device):  # fmt: skip
         network = part("network", about["network"], ("network",))
         process = part("process", about["process"], ("process",))
-        shape = about["channels"], about["size"], about["classes"]
+        shape = about["channels"], about["size"], about["classes"], about["told"]
         net = network.module.build(network.options, *shape)
         net.load_state_dict(tensors)
         self.predict = Predictor(placed(net, device).eval(), device, options.precision)
         self.process = process.module.build(process.options).to(device)
         self.options, self.seed, self.device = options, seed, device
         self.shape = (about["channels"], about["size"], about["size"])
+        self.points = about["points"]
 
     def images(self, labels: np.ndarray, first: int = 0) -> np.ndarray:
-        """Return images number first, first + 1, ... with these labels, uint8 (N, C, H, W)."""
-        made, done = np.empty((len(labels), *self.shape), np.uint8), 0
+        """Return images number first, first + 1, ... with these labels, uint8 (N, C, H, W).
+
+        Points are float32.
+        """
+        kind = np.float32 if self.points else np.uint8
+        made, done = np.empty((len(labels), *self.shape), kind), 0
         size = min(BATCH[self.device.type], self.options.images)
         with Progress("sampling", len(labels), "images") as progress:
             while done < len(labels):
@@ -89,7 +94,7 @@ class Sampling:
 
     @torch.inference_mode()
     def batch(self, labels: np.ndarray, owners: np.ndarray) -> np.ndarray:
-        """Return the images of these numbers and labels, made in one go, uint8 (B, C, H, W)."""
+        """Return the images of these numbers and labels, made in one go, (B, C, H, W)."""
         noise = ImageNoise(self.seed, owners.tolist(), self.shape, self.device)
         on_device = torch.from_numpy(labels).to(self.device)
         denoise = denoiser(self.predict, self.process, on_device, self.options.guidance)
@@ -100,4 +105,6 @@ class Sampling:
                 "sampling gave values that are not finite: the network's weights are bad; look at"
                 " its history.csv, lower train.lr and train it again"
             )
+        if self.points:
+            return x.cpu().numpy()
         return (x * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

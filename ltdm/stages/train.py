@@ -56,6 +56,7 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
     about = {
         "network": spec["network"], "process": spec["process"], "channels": images.shape[1],
         "size": images.shape[2], "classes": int(labels.max()) + 1, "key": state.key,
+        "told": trainer.options.told(), "points": images.dtype != np.uint8,
     }  # fmt: skip
     averaged, last = trainer.ema.state_dict(), trainer.net.state_dict()
     tensors = {f"ema.{k}": v for k, v in averaged.items()}
@@ -92,7 +93,7 @@ def make_trainer(
     with torch.random.fork_rng([]):
         torch.manual_seed(derive("init", seed))
         net = parts["network"].module.build(
-            parts["network"].options, images.shape[1], images.shape[2], len(class_counts)
+            parts["network"].options, *images.shape[1:3], len(class_counts), options.told()
         )
     method = parts["method"].module.build(parts["method"].options, class_counts)
     process = parts["process"].module.build(parts["process"].options)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from ltdm.options import option
+from ltdm.training.augment import CONDITIONS
+from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,21 @@ class TrainOptions:
         low=0,
         high=1,
     )
-    class_sampling: str = option(
-        "natural",
-        "Which images fill a batch: every image alike, or every class alike.",
-        choices=("natural", "balanced"),
+    class_sampling: ClassSampling = option(
+        ClassSampling(),
+        "What fills a batch: every image alike (`natural`), every class alike (`balanced`), classes"
+        " by count to a power (`{power: a}`), or CCUA's batch resampling (`{brs: f}`).",
+        convert=ClassSamplingOption(),
     )
-    flip: bool = option(False, "Mirror each image with chance 1/2.")
+    augment: str = option(
+        "none",
+        "Mirror each image with chance 1/2 (`flip`), or flips, scaling, rotation, stretching and"
+        " shifting that the network is told of (`karras`).",
+        choices=("none", "flip", "karras"),
+    )
+    augment_chance: float = option(
+        0.12, "Chance of each change but the mirroring, for `augment: karras`.", low=0, high=1
+    )
     precision: str = option(
         "auto",
         "bf16 autocast or fp32; auto is bf16 on a GPU.",
@@ -34,3 +45,7 @@ class TrainOptions:
     )
     compile: bool = option(False, "Compile the network (GPU): slower start, faster updates.")
     log_every: int = option(100, "Updates between two rows of history.csv.", low=1)
+
+    def told(self) -> int:
+        """Return how many numbers the network is told of an image's augmentation."""
+        return CONDITIONS if self.augment == "karras" else 0

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
 def trainer(method="cbdm", **train):
-    train = {**SPEC["train"], "class_sampling": "balanced", "flip": True, **train}
+    train = {**SPEC["train"], "class_sampling": "balanced", "augment": "karras", **train}
     return make_trainer({**SPEC, "method": method, "train": train}, 0, *data(), pick("cuda"))
 
 

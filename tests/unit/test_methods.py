@@ -20,7 +20,7 @@ class Table(nn.Module):
         self.rows = nn.Parameter(torch.tensor([0.3, -0.7, 1.1, 0.2, 0.5], dtype=torch.float64))
         self.calls = []
 
-    def forward(self, x, level, labels):
+    def forward(self, x, level, labels, augment=None):
         self.calls.append((x, level, labels))
         return self.rows[labels][:, None, None, None].expand_as(x)
 

@@ -27,8 +27,10 @@ def folder(tmp_path_factory):
     """A prepared data set and a trained network."""
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("stages")
-    prepare.run({"name": "digits"}, {"imbalance": 0.1}, train=root / "train.npz",
-                reference=root / "reference.npz", table=root / "counts.csv")  # fmt: skip
+    spec = {"source": {"name": "digits"}, "longtail": {"imbalance": 0.1}, "reference": "train",
+            "content": ""}  # fmt: skip
+    prepare.run(spec, {}, train=root / "train.npz", reference=root / "reference.npz",
+                table=root / "counts.csv", record=root / "data.json")  # fmt: skip
     train.run(SPEC, 0, data=root / "train.npz", model=root / "model.safetensors",
               history=root / "history.csv", record=root / "run.json")  # fmt: skip
     return root

@@ -10,6 +10,7 @@ from ltdm.errors import LtdmError
 from ltdm.seeding import derive
 from ltdm.stages.train import make_trainer
 from ltdm.training.batches import Batches
+from ltdm.training.class_sampling import ClassSampling
 from ltdm.training.ema import EMA
 from ltdm.training.loop import learning_rate
 from ltdm.training.options import TrainOptions
@@ -112,7 +113,7 @@ class NoWaiting(TorchDispatchMode):
 @pytest.mark.parametrize("class_sampling", ["natural", "balanced"])
 def test_a_step_never_waits_for_the_device(method, class_sampling):
     spec = {**SPEC, "method": method}
-    spec["train"] = {**SPEC["train"], "class_sampling": class_sampling, "flip": True}
+    spec["train"] = {**SPEC["train"], "class_sampling": class_sampling, "augment": "karras"}
     learner = make_trainer(spec, 0, *data(), CPU)
     with NoWaiting():
         for _ in range(3):
@@ -199,7 +200,7 @@ def test_an_epoch_shows_each_image_once_and_epochs_differ():
 
 
 def test_balanced_batches_show_every_class_alike():
-    drawn = batches(class_sampling="balanced", label_dropout=0.0, batch=20)
+    drawn = batches(class_sampling=ClassSampling("balanced"), label_dropout=0.0, batch=20)
     counts = torch.bincount(torch.cat([drawn.draw(u).labels for u in range(150)]))
     expected = counts.sum() / 3
     assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
@@ -214,7 +215,7 @@ def test_label_dropout_is_an_image_s_own_draw():
 
 
 def test_flips_mirror_half_the_images():
-    plain, flipped = batches(), batches(flip=True)
+    plain, flipped = batches(), batches(augment="flip")
     mirrored = 0
     for update in range(5):
         one, two = plain.draw(update).x0, flipped.draw(update).x0

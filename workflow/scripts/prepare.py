@@ -5,9 +5,10 @@ from ltdm.stages import prepare
 
 with job(snakemake):
     prepare.run(
-        snakemake.params.source,
-        snakemake.params.longtail,
+        snakemake.params.spec,
+        snakemake.params.places,
         train=snakemake.output.train,
         reference=snakemake.output.reference,
         table=snakemake.output.counts,
+        record=snakemake.output.record,
     )

@@ -1,0 +1,75 @@
+"""What CIFAR-10 and CIFAR-100 share: torchvision's files, or the same images in an .npz."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ltdm.data import _arrays
+from ltdm.data._base import Census, Loaded
+from ltdm.errors import LtdmError, OptionError
+from ltdm.options import option
+
+CITATION = """@techreport{krizhevsky2009cifar,
+  title={Learning Multiple Layers of Features from Tiny Images},
+  author={Krizhevsky, Alex}, institution={University of Toronto}, year={2009}}"""
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the files lie."""
+
+    root: str = option(
+        "data",
+        "Folder of torchvision's files; what is missing there is downloaded and checked.",
+        place=True,
+    )
+    npz: str | None = option(
+        None,
+        "Take the images from this .npz (x_train, y_train, x_test, y_test) instead.",
+        place=True,
+    )
+
+
+def census(options: Options, names: list[str], train: int) -> Census:
+    """Return what the set holds by definition; an .npz is looked at."""
+    told = Census(names, [train // len(names)] * len(names), 3, 32)
+    if options.npz:
+        found = _arrays.census(Path(options.npz))
+        if (found.sizes, found.channels, found.side) != (told.sizes, 3, 32):
+            raise OptionError(("npz",), f"{options.npz} does not hold this data set's training images")
+    return told
+
+
+def load(options: Options, split: str, dataset: str, mean: tuple[float, ...]) -> Loaded:
+    """Return a split in the order of torchvision's files.
+
+    Args:
+        options: Where they lie.
+        split: "train" or "test".
+        dataset: The name of torchvision's class.
+        mean: The training split's published mean of each channel, in [0, 1].
+    """
+    loaded = (
+        _arrays.load(Path(options.npz), split)
+        if options.npz
+        else _torchvision(dataset, options.root, split)
+    )
+    found = loaded.images.mean((0, 2, 3)) / 255
+    if split == "train" and not np.allclose(found, mean, atol=1e-4):
+        raise LtdmError(f"{options.npz or options.root} does not hold the images of {dataset}")
+    return loaded
+
+
+def _torchvision(dataset: str, root: str, split: str) -> Loaded:
+    from torchvision import datasets
+
+    try:
+        made = getattr(datasets, dataset)(root, train=split == "train", download=True)
+    except (OSError, RuntimeError) as error:
+        raise LtdmError(
+            f"cannot get {dataset} into {root} ({error}); download it where there is a network and"
+            " set `root`, or set `npz`"
+        ) from error
+    return Loaded(made.data.transpose(0, 3, 1, 2), np.array(made.targets, np.int64))

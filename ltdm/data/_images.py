@@ -1,0 +1,108 @@
+"""Image files to one uint8 array: decoded once, cut square, resized with antialiasing.
+
+Rotation tags are obeyed; 16-bit greys keep their upper 8 bits; transparency lies over white; grey,
+palette and CMYK pictures become RGB (or everything grey, for one channel); of an animation the
+first frame is taken. A picture that is not square loses its longer sides' ends.
+"""
+
+import hashlib
+import logging
+import os
+import struct
+import zlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ltdm.errors import LtdmError
+from ltdm.progress import Progress
+
+log = logging.getLogger("ltdm")
+BLOCK = 512  # files between two looks at the progress
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+BAD = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
+       Image.DecompressionBombError)  # fmt: skip
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the image files right inside a folder, by name; hidden ones do not count.
+
+    Raises:
+        LtdmError: There is no such folder, or no image in it.
+    """
+    try:
+        names = [e.name for e in os.scandir(folder) if not e.name.startswith(".")]
+    except OSError as error:
+        raise LtdmError(f"cannot list the images in {folder}: {error.strerror}") from error
+    found = [folder / name for name in sorted(names) if name.lower().endswith(ENDINGS)]
+    if not found:
+        raise LtdmError(f"{folder} holds no image ({', '.join(ENDINGS)})")
+    return found
+
+
+def content_of(files: Iterable[Path], root: Path) -> str:
+    """Return a digest of the files' names below `root` and their sizes."""
+    listed = [(f.relative_to(root).as_posix(), f.stat().st_size) for f in files]
+    return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
+
+
+def decode(
+    file: Path, side: int, channels: int = 3, resample: int = Image.Resampling.LANCZOS
+) -> np.ndarray:
+    """Return one picture, uint8 (channels, side, side)."""
+    with Image.open(file) as opened:
+        image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I"):
+        grey = np.asarray(image).astype(np.int64) >> 8
+        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        above = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != (side, side):
+        image = ImageOps.fit(image, (side, side), Image.Resampling(resample))
+    return np.asarray(image).reshape(side, side, channels).transpose(2, 0, 1)
+
+
+def decode_all(
+    files: list[Path], side: int, channels: int = 3, resample: int = Image.Resampling.LANCZOS
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Decode files side by side into one array, with progress.
+
+    Returns:
+        uint8 (N, channels, side, side), and for each file that could not be decoded its position
+        and the reason; its place in the array is black.
+    """
+    images, bad = np.zeros((len(files), channels, side, side), np.uint8), {}
+
+    def one(i: int) -> str:
+        """Put a picture in its place; return why that failed, or nothing."""
+        try:
+            images[i] = decode(files[i], side, channels, resample)
+        except BAD as error:
+            return str(error).replace(str(files[i]), "").strip(" '") or type(error).__name__
+        return ""
+
+    workers = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool, Progress("decoding", len(files), "files") as progress:
+        for start in range(0, len(files), BLOCK):
+            block = range(start, min(start + BLOCK, len(files)))
+            bad |= {i: why for i, why in zip(block, pool.map(one, block), strict=True) if why}
+            progress.advance(len(block))
+    return images, bad
+
+
+def refuse(bad: dict[str, str], of: int, root: Path, way_out: str) -> None:
+    """Raise one sentence that counts the bad files and names the first; all go to the log."""
+    if not bad:
+        return
+    for name, reason in bad.items():
+        log.info("cannot decode %s: %s", root / name, reason)
+    shown = [f"{name} ({reason})" for name, reason in list(bad.items())[:3]]
+    more = f", and {len(bad) - 3} more" if len(bad) > 3 else ""
+    raise LtdmError(
+        f"{len(bad)} of {of} files in {root} cannot be decoded: {', '.join(shown)}{more}; {way_out}"
+    )

@@ -1,0 +1,75 @@
+"""Your own pictures: a folder with one sub-folder of PNG, JPEG or WebP files for each class.
+
+Classes are the sub-folders' names in sorted order. Each picture is decoded once: its central square
+is resized to `side` with antialiasing (Lanczos).
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ltdm.data import _images
+from ltdm.data._base import Census, Loaded
+from ltdm.errors import LtdmError, OptionError
+from ltdm.options import option
+
+SPLITS = ("train",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the pictures lie and what becomes of them."""
+
+    root: str = option(..., "The folder.", place=True)
+    side: int = option(32, "Height and width after preparation, pixels.", low=1)
+    channels: int = option(3, "3 for colour, 1 for grey.", low=1, high=3)
+    bad_files: str = option(
+        "refuse",
+        "What to do with files that cannot be decoded: refuse them, or skip them.",
+        choices=("refuse", "skip"),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse two channels."""
+        if self.channels == 2:
+            raise OptionError(("channels",), "must be 3 or 1")
+
+
+def census(options: Options) -> Census:
+    """Return what the folder holds by its names; nothing is decoded."""
+    files = _listed(options)
+    sizes = [len(found) for found in files.values()]
+    every = [file for found in files.values() for file in found]
+    content = _images.content_of(every, Path(options.root))
+    return Census(list(files), sizes, options.channels, options.side, content)
+
+
+def load(options: Options, split: str) -> Loaded:
+    """Decode all pictures, class by class, by name.
+
+    Raises:
+        LtdmError: Files cannot be decoded, unless `bad_files` is skip.
+    """
+    root, listed = Path(options.root), _listed(options)
+    files = [file for found in listed.values() for file in found]
+    labels = np.repeat(np.arange(len(listed)), [len(found) for found in listed.values()])
+    images, bad = _images.decode_all(files, options.side, options.channels)
+    left_out = {files[i].relative_to(root).as_posix(): why for i, why in bad.items()}
+    if options.bad_files == "refuse":
+        way_out = "mend or remove them, or set `bad_files: skip` to leave them out"
+        _images.refuse(left_out, len(files), root, way_out)
+    good = np.setdiff1d(np.arange(len(files)), list(bad))
+    return Loaded(images[good] if bad else images, labels[good], left_out)
+
+
+def _listed(options: Options) -> dict[str, list[Path]]:
+    root = Path(options.root)
+    try:
+        folders = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")
+    except OSError as error:
+        raise LtdmError(f"cannot read the folder {root}: {error.strerror}") from error
+    if not folders:
+        raise LtdmError(f"{root} holds no class folders: it must hold one sub-folder for each class")
+    return {name: _images.files_of(root / name) for name in folders}

@@ -1,0 +1,76 @@
+"""Which classes fill a batch."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ltdm.errors import OptionError
+from ltdm.options import KeyPath, near
+
+LAWS = ("natural", "balanced", "power", "brs")
+
+
+@dataclass(frozen=True)
+class ClassSampling:
+    """A law of the class of each image in a batch.
+
+    `natural`: every image alike. `balanced`: every class alike. `power: a`: class c with chance
+    proportional to n_c ** a, where n_c is its training count. `brs: f`: proportional to
+    f ** (r / (C - 1)) for the r-th most frequent of C classes, the batch resampling of CCUA
+    (Zhang et al., "Contrastive conditional-unconditional alignment for long-tailed diffusion").
+    """
+
+    law: str = "natural"
+    factor: float | None = None
+
+    def plain(self) -> str | dict[str, float]:
+        """Return what YAML would hold."""
+        return self.law if self.factor is None else {self.law: self.factor}
+
+    def chances(self, sizes: np.ndarray) -> np.ndarray | None:
+        """Return the chance of each class for its training counts; None for `natural`."""
+        if self.law == "natural":
+            return None
+        if self.law == "brs":
+            rank = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
+            weight = float(self.factor or 0) ** (rank / max(len(sizes) - 1, 1))
+        else:
+            weight = sizes.astype(np.float64) ** (self.factor or 0)
+        return weight / weight.sum()
+
+
+class ClassSamplingOption:
+    """Parser of `natural`, `balanced`, `{power: a}` and `{brs: f}`."""
+
+    schema: ClassVar[dict[str, Any]] = {
+        "anyOf": [
+            {"enum": ["natural", "balanced"]},
+            *(
+                {
+                    "type": "object", "additionalProperties": False, "required": [law],
+                    "properties": {law: {"type": "number"}},
+                }
+                for law in ("power", "brs")
+            ),
+        ]
+    }  # fmt: skip
+
+    def __call__(self, value: Any, path: KeyPath) -> ClassSampling:
+        """Parse what the config gives."""
+        if value in ("natural", "balanced"):
+            return ClassSampling(value)
+        if not isinstance(value, dict) or len(value) != 1:
+            raise OptionError(
+                path, f"must be natural, balanced, {{power: a}} or {{brs: f}}, not {value!r}"
+            )
+        ((law, factor),) = value.items()
+        if law not in LAWS[2:]:
+            raise OptionError(path, f"no law is called {law!r}; {near(law, LAWS)}")
+        if isinstance(factor, bool) or not isinstance(factor, int | float):
+            raise OptionError((*path, law), f"must be a number, not {factor!r}")
+        low, high = (0, 1) if law == "brs" else (-10, 10)
+        if not low <= factor <= high or (law == "brs" and factor == 0):
+            bounds = "above 0 and at most 1" if law == "brs" else "between -10 and 10"
+            raise OptionError((*path, law), f"must be {bounds}, not {factor!r}")
+        return ClassSampling(law, float(factor))
