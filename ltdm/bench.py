@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from ltdm.config import Dataset, Experiment, Run
 from ltdm.device import pick
 from ltdm.options import changed
+from ltdm.plan import cost
 from ltdm.progress import Progress
 from ltdm.provenance import commit, versions
 from ltdm.stages.sample import BATCH, Sampling
@@ -30,6 +32,8 @@ COLUMNS = {
     "sample_images_per_s": "sample: images/s",
     "sample_ratio": "x first",
     "sample_evaluations": "evals/image",
+    "train_tflops": "train: TFLOP/s",
+    "sample_tflops": "sample: TFLOP/s",
     "gpu_peak_mb": "GPU peak MB",
 }
 
@@ -47,6 +51,7 @@ class Bench:
             "channels": images.shape[1], "size": images.shape[2],
             "classes": len(data.class_counts), "told": run.train.told(), "points": False,
         }  # fmt: skip
+        self.cost = cost(data, replace(run, samples={sample_set: run.samples[sample_set]}), [])
         weights = dict(self.trainer.ema.state_dict())
         self.sampling = Sampling(weights, about, run.samples[sample_set], 0, device)
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
@@ -78,6 +83,10 @@ class Bench:
             "train_evaluations": self.trainer.predict.evaluations / (self.trainer.update * batch),
             "sample_images_per_s": 1 / sample,
             "sample_evaluations": self.sampling.predict.evaluations / images,
+            "train_tflops": self.cost.train_operations / self.cost.train_images * batch
+            / update / 1e12,
+            "sample_tflops": self.cost.operations * self.cost.sample_evaluations
+            / self.cost.sample_images / sample / 1e12,
             "gpu_peak_mb": self.peak / 2**20 if self.device.type == "cuda" else None,
         }
 

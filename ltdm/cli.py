@@ -207,7 +207,9 @@ def metrics(**given: Any) -> None:
 @main.command()
 @on_grid()
 def tables(**given: Any) -> None:
-    """Gather all numbers and write the main table."""
+    """Gather all numbers, write the main table, and the manifest of what stands behind it."""
+    from ltdm.lineage import lineage
+    from ltdm.stages import manifest
     from ltdm.stages import tables as stage
 
     selection = _select(**given)
@@ -221,6 +223,7 @@ def tables(**given: Any) -> None:
         tidy=folder / "metrics.csv", csv=folder / "main.csv", markdown=folder / "main.md",
         latex=folder / "main.tex",
     )  # fmt: skip
+    manifest.run(lineage(selection.experiment), manifest=selection.layout.root / manifest.NAME)
     click.echo((folder / "main.md").read_text(encoding="utf-8"))
 
 
@@ -238,6 +241,29 @@ def check(config: tuple[Path, ...]) -> None:
         )
     networks, sets = len(list(selection.runs())), len(list(selection.samples()))
     click.echo(f"{experiment.name}: {networks} networks to train, {sets} sets to sample. All well.")
+
+
+@main.command()
+@click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--bench", type=click.Path(path_type=Path), help="Figures of `ltdm bench --json`.")
+@click.option("--tflops", type=click.FloatRange(0, min_open=True),
+              help="Operations a second that the GPU reaches, in 10^12.")  # fmt: skip
+def plan(config: tuple[Path, ...], bench: Path | None, tflops: float | None) -> None:
+    """Say what an experiment will cost: jobs, evaluations, images, disk, GPU-hours."""
+    from ltdm import plan as planning
+
+    experiment = Selection(config, Path("results")).experiment
+    click.echo(planning.text(experiment, planning.speeds(experiment, bench, tflops)))
+
+
+@main.command()
+@click.argument("results", type=click.Path(path_type=Path))
+def verify(results: Path) -> None:
+    """Check a results folder, such as results/demo, against its manifest."""
+    from ltdm.stages import manifest
+
+    files, size = manifest.verify(results)
+    click.echo(f"{results}: {files} files, {size / 1e9:.3g} GB, all as its manifest says.")
 
 
 @main.command()

@@ -43,8 +43,12 @@ class Part:
 
     def __str__(self) -> str:
         """Write the part in a word: `ddim(steps=25)`."""
-        options = ", ".join(f"{k}={v}" for k, v in changed(self.options).items())
-        return f"{self.name}({options})" if options else self.name
+        return f"{self.name}({self.settings})" if self.settings else self.name
+
+    @property
+    def settings(self) -> str:
+        """The options that differ from their defaults, in a word: `steps=25`."""
+        return ", ".join(f"{k}={v}" for k, v in changed(self.options).items())
 
     def plain(self) -> dict[str, Any]:
         """Return the name and the options that differ from their defaults, as YAML would."""

@@ -3,14 +3,19 @@
 import re
 import sys
 
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 
 sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what runs
 
 from ltdm import layout
 from ltdm.config import Experiment
 from ltdm.errors import LtdmError
+from ltdm.foreign import refuse_foreign
 from ltdm.job import let_jobs_import
+from ltdm.lineage import lineage
 from ltdm.merging import merge, read, typed
 from ltdm.options import changed, places
 from ltdm.registry import stage_code
@@ -25,7 +30,8 @@ except LtdmError as error:
     raise WorkflowError(f"config: {error}") from None
 
 grid = experiment.grid
-root = f"results/{experiment.name}"
+root = str(experiment.layout.root)
+behind = lineage(experiment)
 extractors = [part.name for part in experiment.evaluate.features]
 metrics = {part.name: part for part in experiment.evaluate.metrics}
 
@@ -48,12 +54,28 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+def refuse_others(wanted, record):
+    """Stop where a file lies that Snakemake knows nothing of and that another config made.
+
+    It came from another machine, or belongs to another clone: its own record says what it is.
+    """
+    known = workflow.persistence.metadata(IOFile(str(record)))
+    if known is None:
+        try:
+            refuse_foreign(record, wanted)
+        except LtdmError as error:
+            sys.exit(f"ltdm: {error}")  # an exception would reach the user as a traceback
+
+
 def run_of(wildcards):
     return experiment.runs[wildcards.dataset, wildcards.run]
 
 
 def data_slice(wildcards):
-    return experiment.datasets[wildcards.dataset].spec()
+    data = experiment.datasets[wildcards.dataset]
+    record = experiment.layout.data(wildcards.dataset) / "data.json"
+    refuse_others({**data.spec(), "code": data.code()}, record)
+    return data.spec()
 
 
 def data_places(wildcards, output):
@@ -66,7 +88,10 @@ def prepare_code(wildcards):
 
 
 def train_slice(wildcards):
-    return run_of(wildcards).spec()
+    run = run_of(wildcards)
+    folder = experiment.layout.run(*wildcards[:3])
+    refuse_others({"spec": run.spec(), "code": run.train_code()}, folder / "run.json")
+    return run.spec()
 
 
 def train_code(wildcards):
@@ -74,7 +99,11 @@ def train_code(wildcards):
 
 
 def sample_slice(wildcards):
-    return changed(run_of(wildcards).samples[wildcards.sample_set])
+    run, name = run_of(wildcards), wildcards.sample_set
+    spec = changed(run.samples[name])
+    file = experiment.layout.samples(*wildcards[:4]) / "samples.npz"
+    refuse_others({"spec": spec, "code": run.sample_code(name)}, file)
+    return spec
 
 
 def sample_code(wildcards):
@@ -88,7 +117,11 @@ def extractor_part(wildcards):
 
 
 def extractor_slice(wildcards):
-    return extractor_part(wildcards).plain()
+    part = extractor_part(wildcards)
+    folder = experiment.layout.data(wildcards.dataset)
+    record = folder / f"extractors/{part.name}.json"
+    refuse_others({"extractor": part.plain(), "code": extractor_code(wildcards)}, record)
+    return part.plain()
 
 
 def extractor_code(wildcards):
@@ -100,7 +133,10 @@ def features_code(wildcards):
 
 
 def metric_slice(wildcards):
-    return metrics[wildcards.metric].plain()
+    part = metrics[wildcards.metric]
+    folder = experiment.layout.samples(*wildcards[:4])
+    refuse_others({"options": part.settings}, folder / f"metrics/{part.name}.csv")
+    return part.plain()
 
 
 def metric_code(wildcards):
@@ -137,10 +173,16 @@ def shown_samples(wildcards):
     )
 
 
+def lineage_slice(wildcards, input):
+    """Return what is made from what; by asking for `input` it is no reason to run again."""
+    return behind
+
+
 def final_outputs():
     """Return what `snakemake` without arguments makes."""
     return [
         *rules.tables.output,
+        *rules.manifest.output,
         *expand(rules.figures.output, dataset=grid["dataset"]),
         *expand(rules.grid.output, **grid),
     ]

@@ -1,6 +1,7 @@
 localrules:
     tables,
     figures,
+    manifest,
 
 
 rule tables:
@@ -87,3 +88,22 @@ rule figures:
         code=stage_code("figures"),
     script:
         "../workflow/scripts/figures.py"
+
+
+rule manifest:
+    """List every file behind every number, with its digest."""
+    input:
+        [str(file) for file in behind],
+    output:
+        manifest="<results>/manifest.json",
+    log:
+        "<logs>/manifest.log",
+    benchmark:
+        "<benchmarks>/manifest.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    params:
+        lineage=lineage_slice,
+        code=stage_code("manifest"),
+    script:
+        "../workflow/scripts/manifest.py"

@@ -10,7 +10,7 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,30 +27,30 @@ BAD = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
        Image.DecompressionBombError)  # fmt: skip
 
 
-def files_of(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> list[os.DirEntry[str]]:
     """Return the image files right inside a folder, by name; hidden ones do not count.
 
     Raises:
         LtdmError: There is no such folder, or no image in it.
     """
     try:
-        names = [e.name for e in os.scandir(folder) if not e.name.startswith(".")]
+        entries = [e for e in os.scandir(folder) if not e.name.startswith(".")]
     except OSError as error:
         raise LtdmError(f"cannot list the images in {folder}: {error.strerror}") from error
-    found = [folder / name for name in sorted(names) if name.lower().endswith(ENDINGS)]
+    found = [entry for entry in entries if entry.name.lower().endswith(ENDINGS)]
     if not found:
         raise LtdmError(f"{folder} holds no image ({', '.join(ENDINGS)})")
-    return found
+    return sorted(found, key=lambda entry: entry.name)
 
 
-def content_of(files: Iterable[Path], root: Path) -> str:
-    """Return a digest of the files' names below `root` and their sizes."""
-    listed = [(f.relative_to(root).as_posix(), f.stat().st_size) for f in files]
+def content_of(classes: Mapping[str, list[os.DirEntry[str]]]) -> str:
+    """Return a digest of the classes' names and of their files' names and sizes."""
+    listed = [(c, e.name, e.stat().st_size) for c, found in classes.items() for e in found]
     return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
 
 
 def decode(
-    file: Path, side: int, channels: int = 3, resample: int = Image.Resampling.LANCZOS
+    file: str | Path, side: int, channels: int = 3, resample: int = Image.Resampling.LANCZOS
 ) -> np.ndarray:
     """Return one picture, uint8 (channels, side, side)."""
     with Image.open(file) as opened:
@@ -68,7 +68,7 @@ def decode(
 
 
 def decode_all(
-    files: list[Path], side: int, channels: int = 3, resample: int = Image.Resampling.LANCZOS
+    files: Sequence[str | Path], side: int, channels: int = 3, resample: int = Image.Resampling.LANCZOS
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Decode files side by side into one array, with progress.
 

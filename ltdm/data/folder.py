@@ -41,8 +41,7 @@ def census(options: Options) -> Census:
     """Return what the folder holds by its names; nothing is decoded."""
     files = _listed(options)
     sizes = [len(found) for found in files.values()]
-    every = [file for found in files.values() for file in found]
-    content = _images.content_of(every, Path(options.root))
+    content = _images.content_of(files)
     return Census(list(files), sizes, options.channels, options.side, content)
 
 
@@ -53,18 +52,21 @@ def load(options: Options, split: str) -> Loaded:
         LtdmError: Files cannot be decoded, unless `bad_files` is skip.
     """
     root, listed = Path(options.root), _listed(options)
-    files = [file for found in listed.values() for file in found]
+    files = [entry.path for found in listed.values() for entry in found]
     labels = np.repeat(np.arange(len(listed)), [len(found) for found in listed.values()])
     images, bad = _images.decode_all(files, options.side, options.channels)
-    left_out = {files[i].relative_to(root).as_posix(): why for i, why in bad.items()}
+    left_out = {Path(files[i]).relative_to(root).as_posix(): why for i, why in bad.items()}
     if options.bad_files == "refuse":
         way_out = "mend or remove them, or set `bad_files: skip` to leave them out"
         _images.refuse(left_out, len(files), root, way_out)
     good = np.setdiff1d(np.arange(len(files)), list(bad))
-    return Loaded(images[good] if bad else images, labels[good], left_out)
+    for new, old in enumerate(good):  # in place: a copy would double the memory
+        if new < old:
+            images[new] = images[old]
+    return Loaded(images[: len(good)], labels[good], left_out)
 
 
-def _listed(options: Options) -> dict[str, list[Path]]:
+def _listed(options: Options) -> dict[str, list[os.DirEntry[str]]]:
     root = Path(options.root)
     try:
         folders = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")

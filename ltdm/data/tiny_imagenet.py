@@ -61,7 +61,7 @@ def _train(root: Path) -> tuple[list[Path], list[int]]:
     files, labels = [], []
     for label, name in enumerate(_classes(root)):
         found = _images.files_of(root / "train" / name / "images")
-        files += found
+        files += [Path(entry.path) for entry in found]
         labels += [label] * len(found)
     return files, labels
 

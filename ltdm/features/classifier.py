@@ -68,14 +68,18 @@ class Classifier(nn.Module):
         return self.classify(self.activations(x))
 
 
+def length(options: Options, channels: int, side: int) -> int:
+    """Return the length of a feature vector."""
+    return options.features
+
+
 def fit(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Train on the reference; return the weights and what is worth knowing about them."""
     held_out = _held_out(labels, options.seed)
-    x, y = _scaled(images, device), torch.from_numpy(labels).to(device)
+    x, y = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
     train = torch.from_numpy(np.flatnonzero(~held_out)).to(device)
-    test = torch.from_numpy(np.flatnonzero(held_out)).to(device)
     shape = {"channels": images.shape[1], "size": images.shape[2]}
     shape["classes"] = int(labels.max()) + 1
     with torch.random.fork_rng([]):
@@ -87,17 +91,19 @@ def fit(
     with Progress("classifier", options.updates, "updates") as progress:
         for _ in range(options.updates):
             rows = train[torch.randint(len(train), (options.batch,), generator=rng).to(device)]
-            loss = F.cross_entropy(net(x[rows]), y[rows])
+            loss = F.cross_entropy(net(_scaled(x[rows])), y[rows])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             schedule.step()
             progress.advance()
     with torch.inference_mode():
-        accuracy = (net(x[test]).argmax(1) == y[test]).float().mean().item()
-        net.scale.copy_(net.activations(x[train]).var(0).mean().rsqrt())
+        activations = torch.cat([net.activations(_scaled(block)) for block in x.split(BATCH)])
+        right = (net.classify(activations).argmax(1) == y).float().cpu().numpy()
+        net.scale.copy_(activations[train].var(0).mean().rsqrt())
+    accuracy = float(right[held_out].mean())
     log.info("classifier: %.1f %% of the held-out images right", 100 * accuracy)
-    return net.state_dict(), {**shape, "held_out": len(test), "accuracy": accuracy}
+    return net.state_dict(), {**shape, "held_out": int(held_out.sum()), "accuracy": accuracy}
 
 
 def build(
@@ -113,19 +119,19 @@ def build(
 
     @torch.inference_mode()
     def extract(images: np.ndarray) -> np.ndarray:
-        blocks = fixed_blocks(len(images), BATCH)
-        return np.concatenate(
-            [
-                net.features(_scaled(images[rows], device)).cpu().numpy()[:new]
-                for rows, new in blocks
-            ]
-        )
+        found = []
+        with Progress("features", len(images), "images") as progress:
+            for rows, new in fixed_blocks(len(images), BATCH):
+                x = torch.from_numpy(images[rows]).to(device)
+                found.append(net.features(_scaled(x)).cpu().numpy()[:new])
+                progress.advance(new)
+        return np.concatenate(found)
 
     return extract
 
 
-def _scaled(images: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(images).to(device).float() / 127.5 - 1
+def _scaled(images: Tensor) -> Tensor:
+    return images.float() / 127.5 - 1
 
 
 def _held_out(labels: np.ndarray, seed: int) -> np.ndarray:

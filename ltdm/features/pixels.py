@@ -16,6 +16,11 @@ class Options:
     """None."""
 
 
+def length(options: Options, channels: int, side: int) -> int:
+    """Return the length of a feature vector."""
+    return channels * side * side
+
+
 def fit(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -29,5 +34,13 @@ def build(
     about: dict[str, Any],
     device: torch.device,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the extractor: uint8 images (N, C, H, W) to float32 features (N, C H W)."""
-    return lambda images: images.reshape(len(images), -1).astype(np.float32) / 255
+    """Return the extractor: uint8 images (N, C, H, W) to float32 features (N, C H W).
+
+    Points keep their coordinates.
+    """
+
+    def extract(images: np.ndarray) -> np.ndarray:
+        flat = images.reshape(len(images), -1).astype(np.float32)
+        return flat / 255 if images.dtype == np.uint8 else flat
+
+    return extract

@@ -52,6 +52,13 @@ class Options:
             raise OptionError(("power",), "goes with `target: power`, and each needs the other")
 
 
+def evaluations(options: Options, label_dropout: float) -> tuple[float, float]:
+    """Return the mean forward and backward evaluations an image."""
+    if options.tau == 0:
+        return 1, 1
+    return 2 - label_dropout, 2 - label_dropout if options.rc_weight else 1
+
+
 def build(options: Options, class_counts: list[int]) -> Method:
     """Make the objective for a training set with these class counts."""
     return CBDM(options, class_counts)

@@ -22,6 +22,11 @@ class Options:
     """None."""
 
 
+def evaluations(options: Options, label_dropout: float) -> tuple[float, float]:
+    """Return forward and backward evaluations an image."""
+    return 1, 1
+
+
 def build(options: Options, class_counts: list[int]) -> Method:
     """Make the objective."""
     return DDPM()

@@ -51,7 +51,7 @@ def score(real: np.ndarray, fake: np.ndarray, options: Options) -> dict[str, flo
 def _radii(x: np.ndarray, k: int) -> np.ndarray:
     """Return each point's distance to its k-th neighbour in the same set."""
     rows = (cdist(x[i : i + BLOCK], x) for i in range(0, len(x), BLOCK))
-    return np.concatenate([np.partition(r, k, axis=1)[:, k] for r in rows])
+    return np.concatenate([np.partition(r, k, axis=1)[:, k].copy() for r in rows])
 
 
 def _share_inside(points: np.ndarray, centres: np.ndarray, radii: np.ndarray) -> float:

@@ -41,6 +41,11 @@ class Options:
     clip_x0: bool = option(False, "Keep each step's clean image inside [-1, 1].")
 
 
+def evaluations(options: Options) -> int:
+    """Return the evaluations an image, without guidance."""
+    return options.steps
+
+
 def sample(
     denoise: Denoise, process: Process, noise: Callable[[], Tensor], options: Options
 ) -> Tensor:

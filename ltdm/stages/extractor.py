@@ -5,7 +5,7 @@ from typing import Any
 
 from ltdm.device import pick
 from ltdm.files import read_npz, write_json
-from ltdm.registry import part
+from ltdm.registry import part, stage_code
 from ltdm.weights import write_weights
 
 
@@ -14,6 +14,7 @@ def run(spec: dict[str, Any], *, reference: Path, weights: Path, record: Path) -
     extractor = part("extractor", spec, ("features",))
     images, labels = read_npz(reference, "images", "labels")
     tensors, about = extractor.module.fit(extractor.options, images, labels, pick())
-    known = {**about, "extractor": extractor.plain()}
+    code = stage_code("extractor", extractor)
+    known = {**about, "extractor": extractor.plain(), "code": code}
     write_weights(weights, tensors, known)
     write_json(record, known)

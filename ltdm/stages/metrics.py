@@ -13,7 +13,7 @@ from ltdm.files import read_npz, reading, writing
 from ltdm.metrics._groups import groups
 from ltdm.registry import Part, part
 
-COLUMNS = ["features", "metric", "group", "value", "n_real", "n_fake", "note"]
+COLUMNS = ["features", "metric", "options", "group", "value", "n_real", "n_fake", "note"]
 HOW = ["sampler", "guidance", "weights"]
 SMALL = "small n"
 
@@ -49,7 +49,8 @@ def run(spec: dict[str, Any], kinds: list[str], where: dict[str, Any], *, counts
             )
         rows = rows_of(metric, reference, made, wanted, tuple(kinds))
         how = {name: made.about.get(name) for name in HOW}
-        frames.append(pd.DataFrame(rows).assign(**where, **how, features=extractor))
+        told = {**where, **how, "features": extractor, "options": metric.settings}
+        frames.append(pd.DataFrame(rows).assign(**told))
     with writing(table) as temporary:
         pd.concat(frames)[[*where, *HOW, *COLUMNS]].to_csv(temporary, index=False)
 

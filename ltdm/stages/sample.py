@@ -15,7 +15,7 @@ from ltdm.files import write_npz
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.options import parse
 from ltdm.progress import Progress
-from ltdm.registry import part
+from ltdm.registry import part, stage_code
 from ltdm.samplers._denoise import ImageNoise, denoiser
 from ltdm.samplers._options import SampleOptions
 from ltdm.weights import read_weights
@@ -43,11 +43,13 @@ def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path) -> None:
             f"sample.images is {options.images}, but must be a multiple of the"
             f" {about['classes']} classes, so that each gets the same number"
         )
+    parts = [part(kind, about[kind], (kind,)) for kind in ("network", "process")]
     sampler = Sampling(tensors, about, options, seed, pick())
     labels = np.arange(options.images) % about["classes"]
     made = {
         "sampler": str(options.sampler), "guidance": options.guidance,
         "weights": options.weights, "spec": spec, "seed": seed, "model": about["key"],
+        "code": stage_code("sample", *parts, options.sampler),
     }  # fmt: skip
     images = sampler.images(labels)
     write_npz(samples, images=images, labels=labels, about=np.array(json.dumps(made)))

@@ -18,7 +18,12 @@ class Checkout:
     def __init__(self, folder: Path):
         self.folder = folder
         self.config = folder / "config/smoke.yaml"
+        self.configs = ["config/smoke.yaml"]
         self.results = folder / "results/smoke"
+
+    def forget(self) -> None:
+        """Lose Snakemake's records, as a fresh clone beside the same results has none."""
+        shutil.rmtree(self.folder / ".snakemake")
 
     def copy_to(self, folder: Path) -> "Checkout":
         """Copy with modification times, Snakemake's records included."""
@@ -26,7 +31,7 @@ class Checkout:
         return Checkout(folder)
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "snakemake", "--configfile", "config/smoke.yaml"]
+        command = [sys.executable, "-m", "snakemake", "--configfile", *self.configs]
         return subprocess.Popen(
             [*command, *arguments], cwd=self.folder, env=self.environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -42,9 +47,9 @@ class Checkout:
         assert (process.returncode == 0) == ok, printed
         return printed
 
-    def planned(self) -> dict[str, int]:
+    def planned(self, *arguments: str) -> dict[str, int]:
         """Return the jobs of a dry run by rule; empty where nothing is to be done."""
-        printed = self.snakemake("--dry-run", "--quiet", "host")
+        printed = self.snakemake("--dry-run", *arguments, "--quiet", "host")
         table = printed.partition("Job stats:")[2].partition("total")[0].splitlines()[3:]
         return {line.split()[0]: int(line.split()[1]) for line in table if line.strip()}
 

@@ -4,12 +4,15 @@ import os
 import shutil
 import time
 
+import numpy as np
+import pytest
 import yaml
+from sklearn.datasets import load_digits
 
 from ltdm.source import digest
 
 SCORE = {"features": 2, "metrics": 2, "sample": 1, "grid": 1}
-END = {"tables": 1, "figures": 1, "all": 1}
+END = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
 
 
 def rules(jobs, run):
@@ -71,12 +74,93 @@ def test_touched_reformatted_and_reordered(checkout):
 
 
 def test_a_fresh_clone_with_the_same_results(checkout):
-    shutil.rmtree(checkout.folder / ".snakemake")
+    checkout.forget()
     time.sleep(0.01)
     for part in ("Snakefile", "rules", "workflow", "config", "ltdm"):
         for file in [checkout.folder / part, *(checkout.folder / part).rglob("*")]:
             os.utime(file)
     assert checkout.planned() == {}
+
+
+def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(checkout):
+    checkout.forget()
+    for file in checkout.results.rglob("*.*"):
+        age = 0 if "data" in file.parts else 100  # inputs copied last
+        os.utime(file, (time.time() - age, time.time() - age))
+    assert checkout.planned() != {}
+    checkout.snakemake("--touch", "--forceall", "--cores", "1")
+    assert checkout.planned() == {}
+    checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
+    assert checkout.planned() == {"train": 1, **SCORE, **END}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "where", "message"),
+    [
+        ("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}", "cbdm/seed-0/run.json",
+         "spec.method.tau is unset there, 0.5 here"),
+        ("config/smoke.yaml", "imbalance: 0.1", "imbalance: 0.2", "digits-lt/data.json",
+         "longtail.imbalance is 0.1 there, 0.2 here"),
+        ("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7", "seed-0/main/samples.npz",
+         "spec.guidance is 0.5 there, 0.7 here"),
+        ("config/smoke.yaml", "precision-recall]", "{name: precision-recall, k: 5}]",
+         "metrics/precision-recall.csv", 'options is "" there, "k=5" here'),
+        ("config/smoke.yaml", "width: 8", "width: 16", "extractors/classifier.json",
+         "extractor.width is 8 there, 16 here"),
+        ("ltdm/methods/cbdm.py", "mine = own[batch.kept]", "mine = 1.0 * own[batch.kept]",
+         "cbdm/seed-0/run.json", "code is "),
+    ],
+)  # fmt: skip
+def test_results_of_another_config_are_refused(checkout, file, old, new, where, message):
+    checkout.forget()
+    checkout.edit(file, old, new)
+    printed = checkout.snakemake("--cores", "1", ok=False)
+    (sentence,) = [line for line in printed.splitlines() if line.startswith("ltdm: ")]
+    assert f"{where} was made by another config" in sentence
+    assert message in sentence
+    assert "away to have it made anew" in sentence
+    assert "Traceback" not in printed
+
+
+def test_the_grid_narrowed_on_the_command_line_runs_no_network_again(checkout):
+    again = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
+    assert checkout.planned("--config", "run=cbdm", "seed=0") == again
+    assert checkout.planned("--config", "run=ddpm,cbdm") == {}
+    printed = checkout.snakemake("--dry-run", "--config", "run=cbmd", ok=False)
+    assert "run: 'cbmd' is not in the grid; did you mean 'cbdm'?" in printed
+
+
+def test_values_on_the_command_line_are_read_as_yaml(checkout):
+    same = "defaults={train: {updates: 40, lr: 1.0e-3}, sample: {sampler: {steps: 3}}}"
+    assert checkout.planned("--config", same) == {}
+    assert checkout.planned("--config", "runs={cbdm: {method: {tau: 0.5}}}")["train"] == 1
+
+
+def test_files_over_files_and_inherited_files(checkout):
+    (checkout.folder / "over.yaml").write_text("runs: {cbdm: {method: {tau: 0.5}}}")
+    checkout.configs += ["over.yaml"]
+    assert checkout.planned() == {"train": 1, **SCORE, **END}
+    (checkout.folder / "config/heir.yaml").write_text("inherits: smoke.yaml")
+    checkout.configs = ["config/heir.yaml"]
+    assert checkout.planned() == {}
+
+
+def test_data_that_moved_and_data_that_changed(checkout):
+    digits, labels = load_digits(return_X_y=True)
+    first, other = checkout.folder / "first.npz", checkout.folder / "other.npz"
+    images = digits.reshape(-1, 8, 8).astype(np.uint8)
+    np.savez(first, x_train=images, y_train=labels)
+    own = "digits-lt: {source: npz, path: first.npz, imbalance: 0.1}"
+    checkout.edit("config/smoke.yaml", "experiment: smoke", "experiment: own")
+    checkout.edit("config/smoke.yaml", "digits-lt: {source: digits, profile: exp, imbalance: 0.1}", own)
+    model = "results/own/runs/digits-lt/ddpm/seed-0/model.safetensors"
+    checkout.snakemake("--cores", "1", model)
+    first.rename(other)
+    assert checkout.planned(model) == {}, "what was prepared stands for data that is gone"
+    checkout.edit("config/smoke.yaml", "path: first.npz", "path: other.npz")
+    assert checkout.planned(model) == {}, "another place is not another data set"
+    np.savez(other, x_train=images + 1, y_train=labels)
+    assert checkout.planned(model) == {"prepare": 1, "train": 1}
 
 
 def test_a_fix_in_one_method(checkout):

@@ -1,5 +1,6 @@
 """What the workflow makes, what it survives, and what it says."""
 
+import json
 import os
 import re
 import signal
@@ -9,8 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.unit.test_cli import ltdm
+
 COLUMNS = ["dataset", "run", "seed", "sample_set", "sampler", "guidance", "weights", "features",
-           "metric", "group", "value", "n_real", "n_fake", "note"]  # fmt: skip
+           "metric", "options", "group", "value", "n_real", "n_fake", "note"]  # fmt: skip
 
 
 def test_the_tables_hold_every_number(finished):
@@ -28,6 +31,32 @@ def test_the_tables_hold_every_number(finished):
     latex = (finished.results / "tables/main.tex").read_text()
     assert latex.count(r"\textbf") * 2 == main.count("**")
     assert r"frechet (tail) $\downarrow$" in latex
+
+
+def test_the_manifest_lists_every_file_behind_every_number(checkout):
+    files = json.loads((checkout.results / "manifest.json").read_text())["files"]
+    behind, pending = set(), ["tables/main.md"]
+    while pending:
+        behind.add(name := pending.pop())
+        pending += [parent for parent in files[name]["from"] if parent not in behind]
+    there = {f.relative_to(checkout.results).as_posix() for f in checkout.results.rglob("*.npz")}
+    assert there < behind, "each npz stands behind the main table"
+    assert {f"runs/digits-lt/{r}/seed-0/model.safetensors" for r in ("ddpm", "cbdm")} < behind
+    assert "all as its manifest says" in ltdm("verify", checkout.results)
+    samples = checkout.results / "runs/digits-lt/cbdm/seed-0/main/samples.npz"
+    whole = samples.read_bytes()
+    samples.write_bytes(whole[:-1] + b"x")
+    printed = ltdm("verify", checkout.results, code=1)
+    assert "runs/digits-lt/cbdm/seed-0/main/samples.npz differs" in printed
+    samples.unlink()
+    assert "samples.npz is missing" in ltdm("verify", checkout.results, code=1)
+    samples.write_bytes(whole)
+    record = checkout.results / "runs/digits-lt/cbdm/seed-0/run.json"
+    record.write_text(record.read_text().replace('"data": "', '"data": "0'))
+    manifest = checkout.results / "manifest.json"
+    manifest.unlink()
+    checkout.snakemake("--cores", "1", "results/smoke/manifest.json")
+    assert "was trained on another data/digits-lt/train.npz" in ltdm("verify", checkout.results, code=1)
 
 
 def test_the_pictures_are_pictures(finished):

@@ -1,0 +1,59 @@
+"""Which files of an experiment are made from which: what stands behind every number."""
+
+from itertools import product
+from pathlib import Path
+
+from ltdm.config import Experiment
+
+
+def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
+    """Return every artefact of a finished experiment with the files that it is made from."""
+    made: dict[Path, list[Path]] = {}
+    for dataset in experiment.grid["dataset"]:
+        made |= _data(experiment, dataset)
+    tables = [
+        table
+        for key in product(*experiment.grid.values())
+        for table in _samples(experiment, made, *key)
+    ]
+    folder = experiment.layout.root / "tables"
+    for name in ("metrics.csv", "main.csv", "main.md", "main.tex"):
+        made[folder / name] = tables
+    return made
+
+
+def _data(experiment: Experiment, dataset: str) -> dict[Path, list[Path]]:
+    folder = experiment.layout.data(dataset)
+    made: dict[Path, list[Path]] = {
+        folder / name: [] for name in ("train.npz", "reference.npz", "counts.csv", "data.json")
+    }
+    reference = folder / "reference.npz"
+    for part in experiment.evaluate.features:
+        weights = folder / f"extractors/{part.name}.safetensors"
+        made[weights] = made[weights.with_suffix(".json")] = [reference]
+        made[folder / f"features/{part.name}.npz"] = [reference, weights]
+    return made
+
+
+def _samples(
+    experiment: Experiment,
+    made: dict[Path, list[Path]],
+    dataset: str,
+    run: str,
+    seed: int,
+    sample_set: str,
+) -> list[Path]:
+    """Add a network, a sample set of it and what follows; return the tables of its metrics."""
+    data, network = experiment.layout.data(dataset), experiment.layout.run(dataset, run, seed)
+    for name in ("model.safetensors", "history.csv", "run.json"):
+        made[network / name] = [data / "train.npz"]
+    folder = experiment.layout.samples(dataset, run, seed, sample_set)
+    made[folder / "samples.npz"] = [network / "model.safetensors"]
+    features = [f"features/{part.name}.npz" for part in experiment.evaluate.features]
+    for part, name in zip(experiment.evaluate.features, features, strict=True):
+        weights = data / f"extractors/{part.name}.safetensors"
+        made[folder / name] = [folder / "samples.npz", weights]
+    behind = [data / "counts.csv", *(at / name for name in features for at in (data, folder))]
+    tables = [folder / f"metrics/{part.name}.csv" for part in experiment.evaluate.metrics]
+    made |= dict.fromkeys(tables, behind)
+    return tables

@@ -1,0 +1,186 @@
+"""What an experiment asks for, before anything runs: jobs, evaluations, images, disk, GPU-hours.
+
+One evaluation is one image through the network once. A backward pass counts as two forward ones,
+and a multiplication with its addition as two operations.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ltdm.config import Dataset, Experiment, Run
+from ltdm.errors import LtdmError
+from ltdm.files import read_json
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Operations a second that training and sampling reach, in units of 10^12."""
+
+    train: float
+    sample: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one network asks for: training and all its sample sets.
+
+    Attributes:
+        parameters: Weights of the network.
+        operations: Of one evaluation.
+        train_images: Images that training shows, counted as often as they are shown.
+        train_evaluations: Forward evaluations of training.
+        train_operations: Of training, backward passes included.
+        sample_images: Images made.
+        sample_evaluations: Evaluations of sampling.
+        disk: Bytes of the model, the images and their features.
+    """
+
+    parameters: int
+    operations: float
+    train_images: int
+    train_evaluations: float
+    train_operations: float
+    sample_images: int
+    sample_evaluations: int
+    disk: float
+
+    def hours(self, speed: Speed) -> float:
+        """Return GPU-hours at a speed."""
+        sampling = self.operations * self.sample_evaluations
+        return (self.train_operations / speed.train + sampling / speed.sample) / 1e12 / 3600
+
+
+def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
+    """Count what one network on a data set asks for.
+
+    Args:
+        data: The data set.
+        run: The run.
+        lengths: Length of each extractor's features.
+    """
+    parameters, operations = measure(data, run)
+    images = run.train.updates * run.train.batch
+    forward, backward = run.method.module.evaluations(run.method.options, run.train.label_dropout)
+    made = sum(s.images for s in run.samples.values())
+    evaluated = sum(
+        s.images * s.sampler.module.evaluations(s.sampler.options) * (2 if s.guidance else 1)
+        for s in run.samples.values()
+    )
+    pixels = data.census.channels * data.census.side**2
+    return Cost(
+        parameters, operations, images, forward * images,
+        (forward + 2 * backward) * operations * images, made, evaluated,
+        8 * parameters + made * (pixels + 4 * sum(lengths)),
+    )  # fmt: skip
+
+
+def measure(data: Dataset, run: Run) -> tuple[int, float]:
+    """Return a network's parameters and the operations of one evaluation, without its weights."""
+    census = data.census
+    shape = census.channels, census.side, len(census.sizes), run.train.told()
+    with torch.device("meta"):
+        net = run.network.module.build(run.network.options, *shape)
+        x = torch.empty(1, census.channels, census.side, census.side)
+        level, labels = torch.zeros(1), torch.zeros(1, dtype=torch.int64)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            net(x, level, labels)
+    return sum(p.numel() for p in net.parameters()), counter.get_total_flops()
+
+
+def jobs(experiment: Experiment) -> dict[str, int]:
+    """Return the jobs of a whole run by rule."""
+    data, runs, seeds = (len(experiment.grid[axis]) for axis in ("dataset", "run", "seed"))
+    networks = data * runs * seeds
+    sets = networks * len(experiment.grid["sample_set"])
+    extractors, metrics = len(experiment.evaluate.features), len(experiment.evaluate.metrics)
+    return {
+        "prepare": data, "extractor": data * extractors, "reference_features": data * extractors,
+        "train": networks, "sample": sets, "grid": sets, "features": sets * extractors,
+        "metrics": sets * metrics, "tables": 1, "figures": data, "manifest": 1,
+    }  # fmt: skip
+
+
+def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> dict[str, Speed]:
+    """Return the speed of each run, by name; empty where none is known.
+
+    Args:
+        experiment: The experiment.
+        bench: Figures of `ltdm bench --json`; a run that is not in them takes their first run's.
+        tflops: A speed for everything instead.
+
+    Raises:
+        LtdmError: The figures are not `ltdm bench`'s.
+    """
+    runs = experiment.grid["run"]
+    if tflops is not None:
+        return {run: Speed(tflops, tflops) for run in runs}
+    if bench is None:
+        return {}
+    try:
+        rows = {r["run"]: Speed(r["train_tflops"], r["sample_tflops"])
+                for r in read_json(bench)["rows"]}  # fmt: skip
+        first = next(iter(rows.values()))
+    except (KeyError, TypeError, StopIteration) as error:
+        raise LtdmError(f"{bench} holds no figures of `ltdm bench --json`") from error
+    return {run: rows.get(run, first) for run in runs}
+
+
+def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
+    """Return a row for one network of each run on each data set, then the sum over all seeds."""
+    lengths = {d: [p.module.length(p.options, data.census.channels, data.census.side)
+                   for p in experiment.evaluate.features]
+               for d, data in experiment.datasets.items()}  # fmt: skip
+    rows = []
+    for (dataset, name), run in experiment.runs.items():
+        one = cost(experiment.datasets[dataset], run, lengths[dataset])
+        hours = one.hours(known[name]) if name in known else math.nan
+        sampling = one.operations * one.sample_evaluations
+        rows.append({
+            ("", "data set"): dataset, ("", "run"): name, ("", "M weights"): one.parameters / 1e6,
+            ("training", "M images"): one.train_images / 1e6,
+            ("training", "M evaluations"): one.train_evaluations / 1e6,
+            ("training", "PFLOP"): one.train_operations / 1e15,
+            ("sampling", "k images"): one.sample_images / 1e3,
+            ("sampling", "M evaluations"): one.sample_evaluations / 1e6,
+            ("sampling", "PFLOP"): sampling / 1e15,
+            ("both", "GB"): one.disk / 1e9, ("both", "GPU-hours"): hours,
+        })  # fmt: skip
+    frame, seeds = pd.DataFrame(rows), len(experiment.grid["seed"])
+    total = seeds * frame.iloc[:, 3:].sum(min_count=1)
+    total["both", "GB"] += sum(_data_bytes(experiment.datasets[d], n) for d, n in lengths.items()) / 1e9
+    last = {("", "data set"): "all", ("", "run"): f"x {seeds} seeds", **total}
+    whole = pd.concat([frame, pd.DataFrame([last])], ignore_index=True)
+    return whole.set_axis(pd.MultiIndex.from_tuples(whole.columns), axis="columns")
+
+
+def text(experiment: Experiment, known: dict[str, Speed]) -> str:
+    """Write the plan for a terminal."""
+    frame = table(experiment, known)
+    frame = frame if known else frame.iloc[:, :-1]
+    written = frame.to_string(index=False, na_rep="", float_format=_short)
+    listed = ", ".join(f"{n:,} {rule}" for rule, n in jobs(experiment).items())
+    lines = [
+        "A row is one network; an evaluation is one image through it; PFLOP is 10^15 operations.",
+        "", written, "", f"{sum(jobs(experiment).values()):,} jobs: {listed}.",
+    ]  # fmt: skip
+    if not known:
+        lines.append(
+            "For GPU-hours give --bench FILE (made by `ltdm bench --json FILE` there), or --tflops."
+        )
+    return "\n".join(lines)
+
+
+def _short(value: float) -> str:
+    """Write three digits, and never an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _data_bytes(data: Dataset, lengths: list[int]) -> float:
+    """Return the bytes of a prepared data set: reference, its features, training set."""
+    pixels, held = data.census.channels * data.census.side**2, sum(data.census.sizes)
+    return pixels * (held + sum(data.class_counts)) + 4 * held * sum(lengths)

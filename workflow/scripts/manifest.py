@@ -1,0 +1,7 @@
+"""Script of the rule `manifest`."""
+
+from ltdm.job import job
+from ltdm.stages import manifest
+
+with job(snakemake):
+    manifest.run(snakemake.params.lineage, manifest=snakemake.output.manifest)
