@@ -83,10 +83,16 @@ class Bench:
             "train_evaluations": self.trainer.predict.evaluations / (self.trainer.update * batch),
             "sample_images_per_s": 1 / sample,
             "sample_evaluations": self.sampling.predict.evaluations / images,
-            "train_tflops": self.cost.train_operations / self.cost.train_images * batch
-            / update / 1e12,
-            "sample_tflops": self.cost.operations * self.cost.sample_evaluations
-            / self.cost.sample_images / sample / 1e12,
+            "train_tflops": self.cost.train_operations
+            / self.cost.train_images
+            * batch
+            / update
+            / 1e12,
+            "sample_tflops": self.cost.operations
+            * self.cost.sample_evaluations
+            / self.cost.sample_images
+            / sample
+            / 1e12,
             "gpu_peak_mb": self.peak / 2**20 if self.device.type == "cuda" else None,
         }
 

@@ -147,9 +147,7 @@ class Experiment:
         for dataset in self.grid["dataset"]:
             self.evaluate.check_table(self.datasets[dataset].class_counts)
 
-    def _grid(
-        self, given: dict[str, Any], datasets: Mapping[str, Any]
-    ) -> dict[str, list[Any]]:
+    def _grid(self, given: dict[str, Any], datasets: Mapping[str, Any]) -> dict[str, list[Any]]:
         known: dict[str, Mapping[str, Any]] = {
             "dataset": datasets, "run": self.overrides, "sample_set": self.sample_sets,
         }  # fmt: skip

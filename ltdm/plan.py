@@ -7,6 +7,7 @@ and a multiplication with its addition as two operations.
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -132,30 +133,36 @@ def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> 
 
 def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
     """Return a row for one network of each run on each data set, then the sum over all seeds."""
-    lengths = {d: [p.module.length(p.options, data.census.channels, data.census.side)
-                   for p in experiment.evaluate.features]
-               for d, data in experiment.datasets.items()}  # fmt: skip
-    rows = []
-    for (dataset, name), run in experiment.runs.items():
-        one = cost(experiment.datasets[dataset], run, lengths[dataset])
-        hours = one.hours(known[name]) if name in known else math.nan
-        sampling = one.operations * one.sample_evaluations
-        rows.append({
-            ("", "data set"): dataset, ("", "run"): name, ("", "M weights"): one.parameters / 1e6,
-            ("training", "M images"): one.train_images / 1e6,
-            ("training", "M evaluations"): one.train_evaluations / 1e6,
-            ("training", "PFLOP"): one.train_operations / 1e15,
-            ("sampling", "k images"): one.sample_images / 1e3,
-            ("sampling", "M evaluations"): one.sample_evaluations / 1e6,
-            ("sampling", "PFLOP"): sampling / 1e15,
-            ("both", "GB"): one.disk / 1e9, ("both", "GPU-hours"): hours,
-        })  # fmt: skip
-    frame, seeds = pd.DataFrame(rows), len(experiment.grid["seed"])
+    rows, held = [], 0.0
+    for dataset, data in experiment.datasets.items():
+        lengths = [p.module.length(p.options, data.census.channels, data.census.side)
+                   for p in experiment.evaluate.features]  # fmt: skip
+        held += _data_bytes(data, lengths) / 1e9
+        for name in experiment.grid["run"]:
+            one = cost(data, experiment.runs[dataset, name], lengths)
+            rows.append(_row(dataset, name, one, known.get(name)))
+    columns, seeds = pd.MultiIndex.from_tuples(list(rows[0])), len(experiment.grid["seed"])
+    frame = pd.DataFrame(rows, columns=columns)
     total = seeds * frame.iloc[:, 3:].sum(min_count=1)
-    total["both", "GB"] += sum(_data_bytes(experiment.datasets[d], n) for d, n in lengths.items()) / 1e9
+    total["both", "GB"] += held
     last = {("", "data set"): "all", ("", "run"): f"x {seeds} seeds", **total}
-    whole = pd.concat([frame, pd.DataFrame([last])], ignore_index=True)
-    return whole.set_axis(pd.MultiIndex.from_tuples(whole.columns), axis="columns")
+    return pd.DataFrame([*rows, last], columns=columns)
+
+
+def _row(dataset: str, name: str, one: Cost, speed: Speed | None) -> dict[tuple[str, str], Any]:
+    return {
+        ("", "data set"): dataset,
+        ("", "run"): name,
+        ("", "M weights"): one.parameters / 1e6,
+        ("training", "M images"): one.train_images / 1e6,
+        ("training", "M evaluations"): one.train_evaluations / 1e6,
+        ("training", "PFLOP"): one.train_operations / 1e15,
+        ("sampling", "k images"): one.sample_images / 1e3,
+        ("sampling", "M evaluations"): one.sample_evaluations / 1e6,
+        ("sampling", "PFLOP"): one.operations * one.sample_evaluations / 1e15,
+        ("both", "GB"): one.disk / 1e9,
+        ("both", "GPU-hours"): one.hours(speed) if speed else math.nan,
+    }
 
 
 def text(experiment: Experiment, known: dict[str, Speed]) -> str:

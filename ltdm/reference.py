@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ltdm.config import NAME, Evaluate
+from ltdm.config import GRID, NAME, Evaluate
 from ltdm.data._longtail import LongTail
 from ltdm.options import plain
 from ltdm.registry import FOLDERS, PARTS, PartOption, load, names
@@ -28,6 +28,7 @@ AXES = {
     "seed": "Whole numbers; each is a network of its own.",
     "sample_set": "Names under `sample_sets`; all of them by default.",
 }
+REFERENCE = "The split that metrics compare with, whole, where the source has a test split."
 
 
 def write(root: Path) -> None:
@@ -44,10 +45,13 @@ def schema_text() -> str:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON schema (draft 2020-12) of a complete config file."""
+    """Return the JSON schema (draft 2020-12) of a config file.
+
+    A file may lie over others, so nothing is required here; the loader looks at the whole.
+    """
     sections = {k: _part(k) for k in PARTS}
-    sections["train"] = _object(TrainOptions, "The training loop.", partial=True)
-    sections["sample"] = _object(SampleOptions, "The sample set.", partial=True)
+    sections["train"] = _object(TrainOptions, "The training loop.")
+    sections["sample"] = _object(SampleOptions, "The sample set.")
     listed = {"type": "array", "minItems": 1, "uniqueItems": True}
     seeds = {**listed, "items": {"type": "integer", "minimum": 0}}
     axes = {k: {"description": v, **(seeds if k == "seed" else listed)} for k, v in AXES.items()}
@@ -58,17 +62,21 @@ def schema() -> dict[str, Any]:
         },
         "grid": {
             "description": "What is run: every combination of these lists.",
-            **_closed(axes, ["dataset", "run", "seed"]),
+            **_closed(axes),
         },
         "datasets": _named("Long-tailed data sets by name.", _datasets(sections)),
         "defaults": {"description": "What every run starts from.", **_closed(sections)},
         "runs": _named("What each run changes.", {**_closed(sections), "type": ["object", "null"]}),
         "sample_sets": _named("What each sample set changes.", sections["sample"]),
         "evaluate": _object(Evaluate, "What is measured and shown."),
+        "inherits": {
+            "description": "Config files that this one lies over, relative to it.",
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        },
+        **{axis: {"description": f"Only these entries of the grid's `{axis}`."} for axis in GRID},
     }  # fmt: skip
-    required = ["experiment", "grid", "datasets", "runs", "evaluate"]
     dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": dialect, "title": "ltdm experiment", **_closed(top, required)}
+    return {"$schema": dialect, "title": "ltdm experiment", **_closed(top)}
 
 
 def page_text(page: str) -> str:
@@ -76,7 +84,7 @@ def page_text(page: str) -> str:
     text = page.partition(MARKER)[0] + MARKER
     text += "\n## `datasets.<name>`\n\n"
     text += "`source` names the data source; its own options and these stand beside it.\n\n"
-    text += _table(LongTail)
+    text += _table(LongTail) + f"| `reference` | `train` | {REFERENCE} |\n"
     for title, cls in (("train", TrainOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
         text += f"\n## `{title}`\n\n{_table(cls)}"
     for kind in FOLDERS:
@@ -115,9 +123,8 @@ def _limits(f: Field[Any]) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def _closed(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
-    closed = {"type": "object", "additionalProperties": False, "properties": properties}
-    return {**closed, "required": required} if required else closed
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _named(description: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -127,11 +134,10 @@ def _named(description: str, entry: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _object(cls: type, description: str, partial: bool = False) -> dict[str, Any]:
+def _object(cls: type, description: str) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     properties = {f.name: _option(f, hints[f.name]) for f in fields(cls)}
-    missing = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
-    return {"description": description, **_closed(properties, None if partial else missing)}
+    return {"description": description, **_closed(properties)}
 
 
 def _option(f: Field[Any], hint: Any) -> dict[str, Any]:
@@ -164,7 +170,7 @@ def _part(kind: str) -> dict[str, Any]:
     for name in names(kind):
         module = load(kind, name, ())
         summary = (module.__doc__ or "").strip().splitlines()[0]
-        form = _object(module.Options, summary, partial=True)
+        form = _object(module.Options, summary)
         form["properties"] = {"name": {"const": name}, **form["properties"]}
         forms.append(form)
     return {"description": f"The {kind}: its name, or `{{name: ..., options}}`.", "anyOf": forms}
@@ -176,4 +182,5 @@ def _datasets(sections: dict[str, Any]) -> dict[str, Any]:
     for name in names("source"):
         own |= _object(load("source", name, ()).Options, "")["properties"]
     source = {"description": "The data source.", "enum": names("source")}
-    return _closed({"source": source, **own, **tail, **sections}, ["source"])
+    split = {"description": REFERENCE, "enum": ["train", "test"]}
+    return _closed({"source": source, "reference": split, **own, **tail, **sections})

@@ -25,6 +25,7 @@ PLUMBING = frozenset(
 )
 
 
+@cache
 def digest(*modules: str) -> str:
     """Return 16 hex digits over the given modules and all that they import from ltdm."""
     seen: set[str] = set()

@@ -64,7 +64,9 @@ def refuse_others(wanted, record):
         try:
             refuse_foreign(record, wanted)
         except LtdmError as error:
-            sys.exit(f"ltdm: {error}")  # an exception would reach the user as a traceback
+            sys.exit(
+                f"ltdm: {error}"
+            )  # an exception would reach the user as a traceback
 
 
 def run_of(wildcards):
@@ -120,7 +122,9 @@ def extractor_slice(wildcards):
     part = extractor_part(wildcards)
     folder = experiment.layout.data(wildcards.dataset)
     record = folder / f"extractors/{part.name}.json"
-    refuse_others({"extractor": part.plain(), "code": extractor_code(wildcards)}, record)
+    refuse_others(
+        {"extractor": part.plain(), "code": extractor_code(wildcards)}, record
+    )
     return part.plain()
 
 

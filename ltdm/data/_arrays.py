@@ -55,9 +55,7 @@ def _header(archive: zipfile.ZipFile, key: str, path: Path) -> tuple[tuple[int, 
     return shape, dtype
 
 
-def _layout(
-    shape: tuple[int, ...], dtype: np.dtype, key: str, path: Path
-) -> tuple[bool, int, int]:
+def _layout(shape: tuple[int, ...], dtype: np.dtype, key: str, path: Path) -> tuple[bool, int, int]:
     """Return whether channels come last, their number, and the side."""
     if dtype != np.uint8:
         raise LtdmError(f"{path}: {key} must hold uint8 images from 0 to 255, not {dtype}")
@@ -76,5 +74,7 @@ def _labels(path: Path, split: str, n: int) -> np.ndarray:
     (labels,) = read_npz(path, f"y_{split}")
     labels = labels.reshape(-1)
     if labels.dtype.kind not in "iu" or len(labels) != n or (n and labels.min() < 0):
-        raise LtdmError(f"{path}: y_{split} must hold one whole number from 0 for each of {n} images")
+        raise LtdmError(
+            f"{path}: y_{split} must hold one whole number from 0 for each of {n} images"
+        )
     return labels.astype(np.int64)

@@ -1,5 +1,7 @@
 """What every source tells of itself before it is loaded, and what it gives when it is."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +36,7 @@ class Loaded(NamedTuple):
 
     images: np.ndarray
     labels: np.ndarray
-    left_out: dict[str, str] = {}
+    left_out: Mapping[str, str] = MappingProxyType({})
 
 
 def numbered(classes: int) -> list[str]:

@@ -38,7 +38,9 @@ def census(options: Options, names: list[str], train: int) -> Census:
     if options.npz:
         found = _arrays.census(Path(options.npz))
         if (found.sizes, found.channels, found.side) != (told.sizes, 3, 32):
-            raise OptionError(("npz",), f"{options.npz} does not hold this data set's training images")
+            raise OptionError(
+                ("npz",), f"{options.npz} does not hold this data set's training images"
+            )
     return told
 
 

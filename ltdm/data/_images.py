@@ -68,7 +68,10 @@ def decode(
 
 
 def decode_all(
-    files: Sequence[str | Path], side: int, channels: int = 3, resample: int = Image.Resampling.LANCZOS
+    files: Sequence[str | Path],
+    side: int,
+    channels: int = 3,
+    resample: int = Image.Resampling.LANCZOS,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Decode files side by side into one array, with progress.
 
@@ -76,7 +79,8 @@ def decode_all(
         uint8 (N, channels, side, side), and for each file that could not be decoded its position
         and the reason; its place in the array is black.
     """
-    images, bad = np.zeros((len(files), channels, side, side), np.uint8), {}
+    images = np.zeros((len(files), channels, side, side), np.uint8)
+    bad: dict[int, str] = {}
 
     def one(i: int) -> str:
         """Put a picture in its place; return why that failed, or nothing."""

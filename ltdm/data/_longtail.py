@@ -73,8 +73,8 @@ def counts(options: LongTail, available: list[int]) -> list[int]:
         some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         raise OptionError(
             ("imbalance",),
-            f"{options.imbalance:g} leaves no image of {len(empty)} of {len(kept)} classes ({some});"
-            f" set min_per_class: 1, or an imbalance of at least {smallest:.6g}",
+            f"{options.imbalance:g} leaves no image of {len(empty)} of {len(kept)} classes ({some}"
+            f"); set min_per_class: 1, or an imbalance of at least {smallest:.6g}",
         )
     return kept
 

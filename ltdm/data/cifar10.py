@@ -8,7 +8,10 @@ from ltdm.data._base import Census, Loaded
 from ltdm.data._cifar import CITATION, SPLITS, Options
 
 __all__ = ["CITATION", "SPLITS", "Options", "census", "load"]
-NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+NAMES = [
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse",
+    "ship", "truck",
+]  # fmt: skip
 MEAN = (0.49139968, 0.48215841, 0.44653091)
 
 

@@ -73,5 +73,7 @@ def _listed(options: Options) -> dict[str, list[os.DirEntry[str]]]:
     except OSError as error:
         raise LtdmError(f"cannot read the folder {root}: {error.strerror}") from error
     if not folders:
-        raise LtdmError(f"{root} holds no class folders: it must hold one sub-folder for each class")
+        raise LtdmError(
+            f"{root} holds no class folders: it must hold one sub-folder for each class"
+        )
     return {name: _images.files_of(root / name) for name in folders}

@@ -23,7 +23,7 @@ CITATION = HO2020
 class Options:
     """The linear schedule of beta."""
 
-    T: int = option(1000, "Number of noise levels.", low=1)
+    T: int = option(1000, "Number of noise levels.", low=1, high=100_000)
     beta_1: float = option(1e-4, "Variance added at the first level.", above=0, high=0.999)
     beta_T: float = option(0.02, "Variance added at the last level.", above=0, high=0.999)
 

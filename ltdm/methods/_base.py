@@ -43,7 +43,8 @@ class Inputs(NamedTuple):
 
     def rows(self, index: Tensor) -> "Inputs":
         """Return some of the rows."""
-        return Inputs(*(None if t is None else t[index] for t in self))
+        told = None if self.augment is None else self.augment[index]
+        return Inputs(self.x[index], self.level[index], self.labels[index], told)
 
     def labelled(self, labels: Tensor) -> "Inputs":
         """Return the same question under other labels."""
@@ -51,8 +52,11 @@ class Inputs(NamedTuple):
 
     def joined(self, other: "Inputs") -> "Inputs":
         """Return both as one batch."""
-        pairs = zip(self, other, strict=True)
-        return Inputs(*(None if a is None else torch.cat([a, b]) for a, b in pairs))
+        told = None
+        if self.augment is not None and other.augment is not None:
+            told = torch.cat([self.augment, other.augment])
+        x, level, labels = (torch.cat(pair) for pair in zip(self[:3], other[:3], strict=True))
+        return Inputs(x, level, labels, told)
 
 
 class Noised(NamedTuple):

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from ltdm.files import read_npz, reading, writing
+from ltdm.files import read_npz, reading
 from ltdm.reporting import figures
 
 
@@ -48,10 +47,13 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
         "counts": figures.counts(table, dataset),
         "per_class": figures.per_class(classes, table, f"{metric} by class, {extractor} features"),
         "training": figures.training(pd.concat(curves, ignore_index=True), dataset),
-        "samples": figures.samples(sets, table),
-    }
+        "samples": (
+            figures.samples(sets, table) if sets["real"][0].dtype == np.uint8
+            else figures.points(sets, table["name"].tolist())
+        ),
+    }  # fmt: skip
     for name, path in pictures.items():
-        _save(made[name.removesuffix("_svg")], Path(path))
+        figures.save(made[name.removesuffix("_svg")], Path(path))
 
 
 def _pair(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -63,11 +65,3 @@ def _shuffled(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     """Mix the real images: files often hold one writer's or one scene's images in a row."""
     order = np.random.default_rng(0).permutation(len(images))
     return images[order], labels[order]
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Write without a date, so that the same figure gives the same bytes."""
-    form = path.suffix[1:]
-    metadata = {"Date": None} if form == "svg" else {"Software": None}
-    with writing(path) as temporary:
-        figure.savefig(temporary, format=form, metadata=metadata)

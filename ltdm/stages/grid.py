@@ -1,10 +1,12 @@
-"""Samples -> a picture of the first ones: rows are classes."""
+"""Samples -> a picture of the first ones: rows are classes. Points are scattered."""
 
 from pathlib import Path
 
 import numpy as np
 
+from ltdm.data._base import numbered
 from ltdm.files import read_npz, writing
+from ltdm.reporting import figures
 from ltdm.reporting.pictures import sheet, to_png
 
 COLUMNS = 10
@@ -14,6 +16,11 @@ MOST_ROWS = 100
 def run(*, samples: Path, picture: Path) -> None:
     """Write `picture` (PNG): ten images of each class, at most a hundred classes."""
     images, labels = read_npz(samples, "images", "labels")
+    if images.dtype != np.uint8:
+        figures.style()
+        names = numbered(int(labels.max()) + 1)
+        figures.save(figures.points({"samples": (images, labels)}, names), Path(picture))
+        return
     classes = np.unique(labels)[:MOST_ROWS].tolist()
     with writing(picture) as temporary:
         to_png(sheet(images, labels, classes, COLUMNS)).save(temporary, format="png")

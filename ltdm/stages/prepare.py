@@ -37,7 +37,9 @@ def run(spec: dict[str, Any], places: dict[str, Any], *, train: Path, reference:
     tail = parse(LongTail, spec["longtail"], ("longtail",))
     promised = source.module.census(source.options)
     if promised.content != spec["content"]:
-        raise LtdmError(f"the data of {source.name} changed since this began; run the command again")
+        raise LtdmError(
+            f"the data of {source.name} changed since this began; run the command again"
+        )
     loaded = source.module.load(source.options, "train")
     available = _counted(loaded, promised, source.name)
     keep = counts(tail, available)
@@ -52,7 +54,7 @@ def run(spec: dict[str, Any], places: dict[str, Any], *, train: Path, reference:
         pd.DataFrame(rows).to_csv(temporary, index=False)
     write_json(record, {
         **spec, "code": stage_code("prepare", source), "census": promised._asdict(),
-        "left_out": loaded.left_out,
+        "left_out": dict(loaded.left_out),
         "sha256": {Path(p).name: sha256(p) for p in (train, reference, table)},
     })  # fmt: skip
 

@@ -3,7 +3,7 @@
 Flips, scaling, rotation, stretching and shifting of each image, each with chance `chance`; the
 network is told what was done by nine numbers, so that it can draw plain images when told zeros.
 Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS
-2022, appendix F.2; constants as in the codes of CBDM and IGD, where the horizontal flip has no gate.
+2022, appendix F.2; constants as in the codes of CBDM and IGD, where the mirroring has no gate.
 """
 
 import math

@@ -33,6 +33,7 @@ def test_every_stage_in_a_row(tmp_path, monkeypatch):
     for stage in STAGES:
         printed = ltdm(stage, *where)
     assert "| frechet ↓ | frechet (tail) ↓ |" in " ".join(printed.split())
+    assert "all as its manifest says" in ltdm("verify", tmp_path / "smoke")
     folder = tmp_path / "smoke/runs/digits-lt/cbdm/seed-0"
     assert (folder / "main/grid.png").exists()
     before = (folder / "model.safetensors").stat().st_mtime_ns

@@ -5,8 +5,10 @@ import pytest
 import yaml
 
 from ltdm.config import Experiment
+from ltdm.data import tiny_imagenet
 from ltdm.errors import LtdmError, OptionError
-from ltdm.merging import merge, read
+from ltdm.files import write_json
+from ltdm.merging import merge, read, typed
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
@@ -28,9 +30,46 @@ def edited(path, value):
     return config
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*.yaml")), ids=lambda f: f.name)
-def test_shipped_configs_are_valid(file):
-    Experiment(read([file]))
+SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda f: f.name)
+def test_shipped_configs_are_valid(file, monkeypatch):
+    names = [f"n{c:08d}" for c in range(200)]
+    monkeypatch.setattr(tiny_imagenet, "_classes", lambda root: names)
+    experiment = Experiment(read([file]))
+    assert experiment.name == file.stem, "each has results of its own"
+    assert set(experiment.grid["run"]) <= set(experiment.overrides)
+
+
+@pytest.mark.parametrize("file", [f for f in SHIPPED if "cifar" in f.read_text()])
+def test_a_paper_s_config_says_what_it_is(file):
+    head = file.read_text().partition("inherits:")[0]
+    for said in ("Protocol: ", "Traps", "report"):
+        assert said in head or "under the protocol of" in head
+
+
+def test_papers_protocols():
+    cbdm = Experiment(read([ROOT / "config/cbdm.yaml"]))
+    plain, balanced, ada = (cbdm.runs["cifar100-lt", r] for r in ("ddpm", "cbdm", "cbdm-ada"))
+    assert [r.train.updates for r in (plain, balanced, ada)] == [200_000, 300_000, 500_000]
+    assert [r.train.batch for r in (plain, balanced, ada)] == [64, 48, 48]
+    assert [r.samples["main"].guidance for r in (plain, balanced, ada)] == [0.8, 1.6, 1.4]
+    assert [r.train.augment for r in (plain, balanced, ada)] == ["flip", "flip", "karras"]
+    for run in (plain, balanced, ada):
+        assert (run.train.lr, run.train.warmup, run.train.ema) == (2e-4, 5000, 0.9999)
+        assert run.samples["main"].images == 50_000
+        assert str(run.samples["main"].sampler) == "ancestral"
+        assert run.network.plain() == {"name": "unet"}
+    later = Experiment({**read([ROOT / "config/ddim50.yaml"]), "dataset": ["cifar10-lt"]})
+    for run in later.runs.values():
+        assert str(run.samples["main"].sampler) == "ddim"
+        assert run.samples["main"].sampler.options.steps == 50
+        assert run.samples["main"].guidance == 1.5
+    ours = Experiment(read([ROOT / "config/cifar10-lt.yaml"]))
+    assert ours.datasets["cifar10-lt"].class_counts[-1] == 50
+    assert ours.datasets["cifar10-lt-0.001"].class_counts[-1] == 5
+    assert Experiment(read([ROOT / "config/cifar100-lt.yaml"])).grid["dataset"] == ["cifar100-lt"]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +78,24 @@ def test_shipped_configs_are_valid(file):
         ("experimnt", "x", "experimnt", "did you mean 'experiment'?"),
         ("experiment", "../evil", "experiment", "name '../evil'"),
         ("experiment", ..., "experiment", "is missing"),
+        (
+            "datasets/digits-lt/reference",
+            "test",
+            "digits-lt.reference",
+            "digits has no split 'test'",
+        ),
+        ("datasets/digits-lt/reference", [], "digits-lt.reference", "has no split []"),
+        ("datasets/digits-lt/class_order", [0], "digits-lt.class_order", "lists 1 classes"),
+        ("datasets/digits-lt/counts", [1], "digits-lt.counts", "goes with `profile: counts`"),
+        ("datasets/digits-lt", {"source": "folder", "root": "/none"}, "digits-lt", "cannot read"),
+        ("datasets/digits-lt", {"source": "npz"}, "digits-lt.path", "is missing"),
+        ("defaults/train/class_sampling", "powr", "train.class_sampling", "must be natural"),
+        ("defaults/train/class_sampling", {"pow": 1}, "train.class_sampling", "'power'"),
+        ("defaults/train/class_sampling", {"brs": 0}, "class_sampling.brs", "above 0"),
+        ("defaults/train/class_sampling", {"brs": "0.1"}, "class_sampling.brs", "a number"),
+        ("defaults/train/class_sampling", {"power": 11}, "class_sampling.power", "between"),
+        ("run", "cbmd", "run", "'cbmd' is not in the grid; did you mean 'cbdm'?"),
+        ("seed", [7], "seed", "7 is not in the grid"),
         ("datasets/digits-lt/source", "digit", "datasets.digits-lt.source", "'digits'"),
         ("datasets/digits-lt/imbalence", 0.1, "datasets.digits-lt.imbalence", "'imbalance'"),
         ("datasets/digits-lt/imbalance", 0.0, "datasets.digits-lt.imbalance", "above 0"),
@@ -144,3 +201,54 @@ def test_a_slice_does_not_see_order_or_spelled_out_defaults():
     config["defaults"] = dict(reversed(config["defaults"].items()))
     config["defaults"]["train"] = dict(reversed(config["defaults"]["train"].items()))
     assert repr(Experiment(config).runs["digits-lt", "cbdm"].spec()) == repr(one)
+
+
+def test_the_grid_narrowed():
+    for only in (["cbdm"], "cbdm", "cbdm,cbdm"):
+        assert Experiment({**SMOKE, "run": only}).grid["run"] == ["cbdm"]
+    assert Experiment({**SMOKE, "run": "cbdm, ddpm"}).grid["run"] == ["ddpm", "cbdm"]
+    assert Experiment({**SMOKE, "seed": 0}).grid["seed"] == [0]
+    assert list(Experiment({**SMOKE, "run": "cbdm"}).runs) == [("digits-lt", "cbdm")]
+
+
+def test_inherited_files_lie_below_and_relative_to_their_heir(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/a.yaml").write_text("x: {a: 1, b: 1}\nl: [1, 2]")
+    (tmp_path / "shared/b.yaml").write_text("inherits: a.yaml\nx: {b: 2}")
+    (tmp_path / "c.yaml").write_text("inherits: [shared/a.yaml, shared/b.yaml]\nx: {c: 3}\nl: [3]")
+    assert read([tmp_path / "c.yaml"]) == {"x": {"a": 1, "b": 2, "c": 3}, "l": [3]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("inherits: c.yaml", "c.yaml inherits itself"),
+        ("inherits: none.yaml", r"cannot read the config .*none.yaml, which .*c.yaml inherits"),
+        ("inherits: {a: 1}", r"inherits: must be a list of files"),
+        ("inherits: [1]", r"inherits: must be a list of files"),
+    ],
+)
+def test_what_cannot_be_inherited(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(LtdmError, match=message):
+        read([tmp_path / "c.yaml"])
+
+
+def test_text_from_a_command_line_is_read_as_yaml():
+    given = {"a": {"b": "300", "c": ["1.5", "yes", "x"]}, "d": 3, "e": "0,1", "f": "[1"}
+    assert typed(given) == {"a": {"b": 300, "c": [1.5, True, "x"]}, "d": 3, "e": "0,1", "f": "[1"}
+
+
+def test_prepared_data_stand_in_for_a_source_that_is_gone(tmp_path):
+    config = edited("datasets/digits-lt", {"source": "folder", "root": "/none", "side": 8})
+    record = tmp_path / "smoke/data/digits-lt/data.json"
+    census = {"names": ["a", "b"], "sizes": [900, 900], "channels": 3, "side": 8, "content": "x"}
+    write_json(record, {"source": {"name": "folder", "side": 8}, "census": census})
+    config["defaults"]["sample"]["images"] = 60
+    config["evaluate"]["table"] = ["frechet"]
+    data = Experiment(config, tmp_path).datasets["digits-lt"]
+    assert data.class_counts == [900, 9]
+    assert data.spec()["content"] == "x"
+    config["datasets"]["digits-lt"]["side"] = 16
+    with pytest.raises(OptionError, match="cannot read the folder /none"):
+        Experiment(config, tmp_path)

@@ -43,7 +43,7 @@ def test_sampling_does_not_depend_on_the_batch():
     learner = trainer()
     about = {
         "network": SPEC["network"], "process": SPEC["process"],
-        "channels": 1, "size": 8, "classes": 3,
+        "channels": 1, "size": 8, "classes": 3, "told": 9, "points": False,
     }  # fmt: skip
     options = parse(SampleOptions, {"sampler": {"name": "ancestral", "steps": 5}, "guidance": 1.0})
     made = Sampling(learner.ema.state_dict(), about, options, 0, pick("cuda"))

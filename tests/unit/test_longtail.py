@@ -56,12 +56,57 @@ def test_step_and_balanced():
     assert counts(LongTail(profile="balanced"), [7, 9]) == [7, 9]
 
 
+def test_one_class():
+    assert counts(LongTail(profile="balanced"), [7]) == [7]
+    assert counts(LongTail(), [100]) == [100]
+
+
+def test_order_counts_cap_and_floor():
+    order = (2, 0, 3, 1)
+    assert counts(LongTail(imbalance=0.125, class_order=order), [80] * 4) == [40, 10, 80, 20]
+    assert counts(LongTail(profile="counts", counts=(5, 9, 1)), [9, 9, 9]) == [5, 9, 1]
+    assert counts(LongTail(imbalance=0.125, cap=30), [80] * 4) == [30, 30, 20, 10]
+    assert counts(LongTail(imbalance=0.001, min_per_class=3), [500] * 100)[-3:] == [3, 3, 3]
+    assert counts(LongTail(imbalance=0.001, min_per_class=9), [80, 80, 5]) == [55, 9, 5]
+
+
+def test_class_order_moves_counts_not_the_choice():
+    labels = np.tile(np.arange(4), 20)
+    for order in ((0, 1, 2, 3), (3, 2, 1, 0)):
+        keep = counts(LongTail(imbalance=0.2, class_order=order), [20] * 4)
+        chosen = select(labels, keep, 0)
+        assert np.bincount(labels[chosen]).tolist() == keep
+        everything = select(labels, [20] * 4, 0)
+        of_two = chosen[labels[chosen] == 2].tolist()
+        assert of_two == everything[labels[everything] == 2].tolist()[: keep[2]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"profile": "counts", "counts": (5, 9)}, "counts: lists 2 classes, but the source has 3"),
+        ({"profile": "counts", "counts": (5, 10, 1)}, "counts: asks for 10 images of class 1"),
+        ({"class_order": (0, 1)}, "class_order: lists 2 classes"),
+        ({"class_order": (0, 1, 1)}, "class_order: must name each class from 0 to 2 once"),
+        ({"profile": "counts"}, "counts: goes with `profile: counts`"),
+        ({"counts": (1, 1, 1)}, "counts: goes with `profile: counts`"),
+        ({"profile": "counts", "counts": (1, 1, 1), "class_order": (0, 1, 2)}, "has no meaning"),
+        ({"cap": 3, "min_per_class": 4}, "cap: is below min_per_class"),
+    ],
+)
+def test_lists_that_do_not_fit(options, message):
+    with pytest.raises(OptionError, match=message):
+        counts(LongTail(**options), [9, 9, 9])
+
+
 def test_a_class_keeps_at_most_what_it_has():
     assert counts(LongTail(imbalance=0.5), [10, 20, 30]) == [10, 14, 10]
 
 
 def test_an_empty_class_is_refused_with_the_smallest_imbalance_that_works():
-    with pytest.raises(OptionError, match=r"no image of 19 of 100 classes \(81, 82"):
+    with pytest.raises(
+        OptionError, match=r"no image of 19 of 100 classes \(81, 82.*set min_per_class: 1"
+    ):
         counts(LongTail(imbalance=0.0005), [500] * 100)
     for most in (3, 179, 300, 500, 900, 5000):
         with pytest.raises(LtdmError) as caught:

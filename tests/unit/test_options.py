@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from ltdm.errors import OptionError
-from ltdm.options import changed, option, parse
+from ltdm.options import changed, option, parse, places
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,14 @@ class Sample:
     levels: tuple[int, ...] = option((1, 2), "Levels.", low=0)
     on: bool = option(False, "On.")
     power: float | None = option(None, "Power.")
+    root: str = option("here", "Where.", place=True)
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"rat": 1.0}, "rat: unknown key; did you mean 'rate'?"),
-        ({"zzz": 1.0}, "zzz: unknown key; known: kind, levels, on, power, rate, steps"),
+        ({"zzz": 1.0}, "zzz: unknown key; known: kind, levels, on, power, rate, root, steps"),
         ({"rate": "2e-4"}, "must be a number, not '2e-4' (YAML reads it as text; write 2.0e-4)"),
         ({"rate": "1.5e-10"}, "write 1.5e-10"),
         ({"steps": "1e3"}, "must be a whole number, not '1e3' (YAML reads it as text; write 1000)"),
@@ -70,3 +71,10 @@ def test_changed_round_trips():
     options = parse(Sample, {"power": 0.5, "on": True, "kind": "bee"})
     assert parse(Sample, changed(options)) == options
     assert list(changed(options)) == sorted(changed(options))
+
+
+def test_where_something_lies_is_no_part_of_what_it_is():
+    options = parse(Sample, {"rate": 0.5, "root": "elsewhere"})
+    assert changed(options) == {"rate": 0.5}
+    assert places(options) == {"root": "elsewhere"}
+    assert places(Sample()) == {}

@@ -112,7 +112,9 @@ def test_a_column_that_a_data_set_lacks_is_a_dash():
 
 
 def test_figures_show_one_sample_set_and_survive_a_lack_of_classes(tmp_path):
-    counts = pd.DataFrame({"class": [0, 1, 2], "available": [9, 9, 9], "train": [9, 3, 1]})
+    counts = pd.DataFrame(
+        {"class": [0, 1, 2], "name": [*"abc"], "available": [9, 9, 9], "train": [9, 3, 1]}
+    )
     rows = tidy({"a": [1.0, 2.0], "b": [3.0, 4.0]}).assign(features="pixels", dataset="d")
     by_class = pd.concat([rows.assign(group=f"class-{c}") for c in range(3)])
     other = by_class.assign(sample_set="other", value=1e6)

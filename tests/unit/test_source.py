@@ -122,10 +122,10 @@ def test_the_schema_accepts_what_the_loader_accepts():
 
     check = jsonschema.Draft202012Validator(reference.schema())
     jsonschema.Draft202012Validator.check_schema(reference.schema())
-    for file in (ROOT / "config").glob("*.yaml"):
+    for file in (ROOT / "config").rglob("*.yaml"):
         config = yaml.safe_load(file.read_text())
         assert not list(check.iter_errors(config)), file
-        config["runs"]["ddpm"] = {"train": {"updats": 3}}
+        config.setdefault("runs", {})["ddpm"] = {"train": {"updats": 3}}
         assert list(check.iter_errors(config)), "an unknown key"
         config["runs"]["ddpm"] = {"train": {"lr": "2e-4"}}
         assert list(check.iter_errors(config)), "text for a number"

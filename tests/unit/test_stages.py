@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from ltdm import device
 from ltdm.errors import LtdmError
 from ltdm.files import read_npz, write_npz, writing
-from ltdm.stages import extractor, features, metrics, prepare, sample, train
+from ltdm.stages import extractor, features, grid, metrics, prepare, sample, train
 from ltdm.weights import write_weights
 
 NETWORK = {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
@@ -116,6 +117,35 @@ def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkey
     monkeypatch.setattr(small, "batch", full)
     assert np.abs(small.images(np.arange(80) % 10).astype(int) - whole).max() <= 1
     assert sizes == [64, 32, 16, 16, 16, 16, 16]
+
+
+def test_points_go_the_way_of_images(tmp_path):
+    """Points are neither scaled nor rounded; their picture is a scatter plot."""
+    spec = {"source": {"name": "mixture", "points": 60}, "longtail": {"imbalance": 0.5},
+            "reference": "test", "content": ""}  # fmt: skip
+    prepare.run(spec, {}, train=tmp_path / "train.npz", reference=tmp_path / "reference.npz",
+                table=tmp_path / "counts.csv", record=tmp_path / "data.json")  # fmt: skip
+    points, labels = read_npz(tmp_path / "train.npz", "images", "labels")
+    assert np.bincount(labels).tolist() == [60, 30]
+    network = {**NETWORK, "ch_mult": [1], "attn": []}
+    learner = train.make_trainer(
+        {**SPEC, "network": network}, 0, points, labels, device.pick("cpu")
+    )
+    assert learner.batches.draw(0).x0.abs().max() > 1.5, "coordinates as they are"
+    train.run({**SPEC, "network": network}, 0, data=tmp_path / "train.npz",
+              model=tmp_path / "model.safetensors", history=tmp_path / "history.csv",
+              record=tmp_path / "run.json")  # fmt: skip
+    sample.run(SAMPLE, 0, model=tmp_path / "model.safetensors", samples=tmp_path / "samples.npz")
+    (made,) = read_npz(tmp_path / "samples.npz", "images")
+    assert (made.dtype, made.shape) == (np.float32, (80, 2, 1, 1))
+    grid.run(samples=tmp_path / "samples.npz", picture=tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as image:
+        assert len(image.convert("L").getcolors()) > 5
+    extractor.run({"name": "pixels"}, reference=tmp_path / "reference.npz",
+                  weights=tmp_path / "p.safetensors", record=tmp_path / "p.json")  # fmt: skip
+    features.run(images=tmp_path / "samples.npz", weights=tmp_path / "p.safetensors",
+                 features=tmp_path / "f.npz")  # fmt: skip
+    assert (read_npz(tmp_path / "f.npz", "features")[0] == made[:, :, 0, 0]).all()
 
 
 def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):

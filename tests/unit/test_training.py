@@ -10,7 +10,7 @@ from ltdm.errors import LtdmError
 from ltdm.seeding import derive
 from ltdm.stages.train import make_trainer
 from ltdm.training.batches import Batches
-from ltdm.training.class_sampling import ClassSampling
+from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
 from ltdm.training.ema import EMA
 from ltdm.training.loop import learning_rate
 from ltdm.training.options import TrainOptions
@@ -204,6 +204,52 @@ def test_balanced_batches_show_every_class_alike():
     counts = torch.bincount(torch.cat([drawn.draw(u).labels for u in range(150)]))
     expected = counts.sum() / 3
     assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
+
+
+@pytest.mark.parametrize(
+    ("given", "chances"),
+    [
+        ("balanced", [1 / 3] * 3),
+        ({"power": 1}, [50 / 80, 10 / 80, 20 / 80]),
+        ({"power": 0.5}, [0.50, 0.2236, 0.3162]),
+        ({"brs": 0.25}, [4 / 7, 1 / 7, 2 / 7]),
+    ],
+)
+def test_laws_of_the_class(given, chances):
+    """brs goes by rank of frequency: here class 1 is the rarest."""
+    found = ClassSamplingOption()(given, ()).chances(np.array([50, 10, 20]))
+    expected = np.array(chances)
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-3)
+
+
+def test_batches_follow_the_law_of_the_class():
+    labels = np.repeat([0, 1, 2], [50, 10, 20])
+    images = np.arange(80, dtype=np.uint8)[:, None, None, None]
+    options = TrainOptions(batch=50, class_sampling=ClassSampling("brs", 0.25), label_dropout=0.0)
+    drawn = Batches(images, labels, options, 0, CPU)
+    made = [drawn.draw(u) for u in range(200)]
+    counts = torch.bincount(torch.cat([b.labels for b in made])).double()
+    expected = torch.tensor([4, 1, 2]) / 7 * 10_000
+    assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
+    images_seen = ((torch.cat([b.x0 for b in made]) + 1) * 127.5).round().flatten()
+    assert images_seen.unique().numel() == 80
+    assert TrainOptions().class_sampling.plain() == "natural"
+    assert options.class_sampling.plain() == {"brs": 0.25}
+
+
+def test_augmented_batches_tell_the_network_what_was_done():
+    spec = {**SPEC, "method": "cbdm", "train": {**SPEC["train"], "augment": "karras"}}
+    learner = make_trainer(spec, 0, *data(), CPU)
+    assert learner.net.augm_embedding.weight.shape == (32, 9)
+    batch = learner.batches.draw(0)
+    plain = batches().draw(0)
+    done = batch.augment.abs().sum(1) > 0
+    assert torch.equal(batch.x0[~done], plain.x0[~done]), "the rest is left alone"
+    assert batch.augment.shape == (8, 9)
+    before = learner.net.augm_embedding.weight.clone()
+    for _ in range(4):
+        learner.step()
+    assert not torch.equal(before, learner.net.augm_embedding.weight)
 
 
 def test_label_dropout_is_an_image_s_own_draw():

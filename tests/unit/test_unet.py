@@ -84,3 +84,18 @@ def test_start_of_residual_branches(zero, spread):
     at_256 = next(b.attn for b in blocks if isinstance(b.attn, unet.Attention))
     torch.testing.assert_close(at_256.proj.weight.std().item(), spread, rtol=0.02, atol=0)
     assert all(m.bias.abs().sum() == 0 for m in net.modules() if isinstance(m, torch.nn.Conv2d))
+
+
+def test_what_is_told_of_augmentation():
+    plain, told = (
+        unet.build(SMALL, channels=1, size=8, classes=5, told=n).double().eval() for n in (0, 9)
+    )
+    weights = {k: torch.randn_like(v) / 10 for k, v in plain.state_dict().items()}
+    plain.load_state_dict(weights)
+    missing = told.load_state_dict(weights, strict=False).missing_keys
+    assert missing == ["augm_embedding.weight"]
+    x, t, y = torch.randn(2, 1, 8, 8).double(), torch.tensor([3, 7]), torch.tensor([0, -1])
+    nothing, something = torch.zeros(2, 9).double(), torch.ones(2, 9).double()
+    assert torch.equal(told(x, t, y), plain(x, t, y))
+    assert torch.equal(told(x, t, y, nothing), plain(x, t, y)), "zeros are nothing told"
+    assert not torch.allclose(told(x, t, y, something), plain(x, t, y))

@@ -1,7 +1,6 @@
 """A change reruns what it touches and nothing else: each property is a dry run."""
 
 import os
-import shutil
 import time
 
 import numpy as np
@@ -9,14 +8,17 @@ import pytest
 import yaml
 from sklearn.datasets import load_digits
 
+from ltdm.config import Experiment
+from ltdm.merging import read
+from ltdm.plan import jobs
 from ltdm.source import digest
 
 SCORE = {"features": 2, "metrics": 2, "sample": 1, "grid": 1}
 END = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
 
 
-def rules(jobs, run):
-    return sorted({rule for rule, of in jobs if of == run})
+def rules(due, run):
+    return sorted({rule for rule, of in due if of == run})
 
 
 def test_finished_means_nothing_to_do(checkout):
@@ -26,9 +28,9 @@ def test_finished_means_nothing_to_do(checkout):
 def test_an_option_of_one_run(checkout):
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
     assert checkout.planned() == {"train": 1, **SCORE, **END}
-    jobs = checkout.jobs()
-    assert rules(jobs, "cbdm") == ["features", "grid", "metrics", "sample", "train"]
-    assert rules(jobs, "ddpm") == []
+    due = checkout.jobs()
+    assert rules(due, "cbdm") == ["features", "grid", "metrics", "sample", "train"]
+    assert rules(due, "ddpm") == []
 
 
 def test_a_sampling_option(checkout):
@@ -57,6 +59,11 @@ def test_another_data_set(checkout):
     planned = checkout.planned()
     assert planned["prepare"] == 1
     assert planned["train"] == 2
+
+
+def test_the_plan_counts_the_jobs_of_a_dry_run(checkout):
+    planned = checkout.planned("--config", "experiment=another")
+    assert planned == {**jobs(Experiment(read([checkout.config]))), "all": 1}
 
 
 def test_touched_reformatted_and_reordered(checkout):
@@ -97,8 +104,8 @@ def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(
 @pytest.mark.parametrize(
     ("file", "old", "new", "where", "message"),
     [
-        ("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}", "cbdm/seed-0/run.json",
-         "spec.method.tau is unset there, 0.5 here"),
+        ("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}",
+         "cbdm/seed-0/run.json", "spec.method.tau is unset there, 0.5 here"),
         ("config/smoke.yaml", "imbalance: 0.1", "imbalance: 0.2", "digits-lt/data.json",
          "longtail.imbalance is 0.1 there, 0.2 here"),
         ("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7", "seed-0/main/samples.npz",
@@ -152,7 +159,9 @@ def test_data_that_moved_and_data_that_changed(checkout):
     np.savez(first, x_train=images, y_train=labels)
     own = "digits-lt: {source: npz, path: first.npz, imbalance: 0.1}"
     checkout.edit("config/smoke.yaml", "experiment: smoke", "experiment: own")
-    checkout.edit("config/smoke.yaml", "digits-lt: {source: digits, profile: exp, imbalance: 0.1}", own)
+    checkout.edit(
+        "config/smoke.yaml", "digits-lt: {source: digits, profile: exp, imbalance: 0.1}", own
+    )
     model = "results/own/runs/digits-lt/ddpm/seed-0/model.safetensors"
     checkout.snakemake("--cores", "1", model)
     first.rename(other)

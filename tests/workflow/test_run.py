@@ -56,7 +56,9 @@ def test_the_manifest_lists_every_file_behind_every_number(checkout):
     manifest = checkout.results / "manifest.json"
     manifest.unlink()
     checkout.snakemake("--cores", "1", "results/smoke/manifest.json")
-    assert "was trained on another data/digits-lt/train.npz" in ltdm("verify", checkout.results, code=1)
+    assert "was trained on another data/digits-lt/train.npz" in ltdm(
+        "verify", checkout.results, code=1
+    )
 
 
 def test_the_pictures_are_pictures(finished):
