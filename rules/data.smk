@@ -11,6 +11,7 @@ rule prepare:
         "<benchmarks>/prepare/{dataset}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
+    threads: 8
     params:
         spec=data_slice,
         places=data_places,

@@ -70,11 +70,10 @@ def counts(options: LongTail, available: list[int]) -> list[int]:
     empty = [c for c, n in enumerate(kept) if n < 1]
     if empty:
         smallest = math.ceil(1e6 * len(available) / sum(available)) / 1e6
-        some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         raise OptionError(
             ("imbalance",),
-            f"{options.imbalance:g} leaves no image of {len(empty)} of {len(kept)} classes ({some}"
-            f"); set min_per_class: 1, or an imbalance of at least {smallest:.6g}",
+            f"{options.imbalance:g} leaves no image of {len(empty)} of {len(kept)} classes"
+            f" ({_ranges(empty)}); set min_per_class: 1, or an imbalance of at least {smallest:.6g}",
         )
     return kept
 
@@ -102,6 +101,13 @@ def _wanted(options: LongTail, available: list[int]) -> list[int]:
     if sorted(order) != list(range(classes)):
         raise OptionError(("class_order",), f"must name each class from 0 to {classes - 1} once")
     return [falling[order.index(c)] for c in range(classes)]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Write rising numbers in short: `3, 81-99`."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))
 
 
 def _fits(key: str, listed: tuple[int, ...] | list[int], classes: int) -> None:

@@ -101,6 +101,8 @@ def test_papers_protocols():
         ("datasets/digits-lt/imbalance", 0.0, "datasets.digits-lt.imbalance", "above 0"),
         ("datasets/digits-lt/imbalance", 1.5, "datasets.digits-lt.imbalance", "at most 1"),
         ("datasets/digits-lt/imbalance", 0.001, "datasets.digits-lt.imbalance", "no image of"),
+        ("runs", {"../../x": {}}, "runs", "the name '../../x'"),
+        ("sample_sets/..", {}, "sample_sets", "the name '..'"),
         ("datasets/a b", {"source": "digits"}, "datasets", "name 'a b'"),
         ("defaults/train/lr", "2e-4", "defaults.train.lr", "write 2.0e-4"),
         ("defaults/train/batch", 10_000, "defaults.train.batch", "has only"),

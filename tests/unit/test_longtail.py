@@ -105,9 +105,11 @@ def test_a_class_keeps_at_most_what_it_has():
 
 def test_an_empty_class_is_refused_with_the_smallest_imbalance_that_works():
     with pytest.raises(
-        OptionError, match=r"no image of 19 of 100 classes \(81, 82.*set min_per_class: 1"
+        OptionError, match=r"no image of 19 of 100 classes \(81-99\); set min_per_class: 1"
     ):
         counts(LongTail(imbalance=0.0005), [500] * 100)
+    with pytest.raises(OptionError, match=r"\(0, 2-3\)"):
+        counts(LongTail(imbalance=1e-4, class_order=(1, 4, 3, 2, 0)), [40] * 5)
     for most in (3, 179, 300, 500, 900, 5000):
         with pytest.raises(LtdmError) as caught:
             counts(LongTail(imbalance=1e-5), [most] * 100)
