@@ -73,7 +73,7 @@ def counts(options: LongTail, available: list[int]) -> list[int]:
         raise OptionError(
             ("imbalance",),
             f"{options.imbalance:g} leaves no image of {len(empty)} of {len(kept)} classes"
-            f" ({_ranges(empty)}); set min_per_class: 1, or an imbalance of at least {smallest:.6g}",
+            f" ({_ranges(empty)}); set min_per_class: 1, or take at least {smallest:.6g}",
         )
     return kept
 

@@ -1,44 +1,13 @@
 """The paper's figures."""
 
-from pathlib import Path
-
-import matplotlib
 import numpy as np
 import pandas as pd
-from cycler import cycler
-
-matplotlib.use("Agg")
-
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ltdm.files import writing
 from ltdm.reporting.pictures import sheet
 
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"]
-STYLE = {
-    "figure.dpi": 120,
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 160,
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.prop_cycle": cycler(color=COLOURS),
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "svg.hashsalt": "ltdm",
-}
-MOST_POINTS = 1000  # shown of each class
 MOST_ROWS = 20  # classes shown on a sheet of samples: more would be too small to see
-
-
-def style() -> None:
-    """Use the project's style for the figures that follow."""
-    plt.style.use(STYLE)
 
 
 def counts(table: pd.DataFrame, title: str) -> Figure:
@@ -147,32 +116,3 @@ def samples(
     grid[0][0].tick_params(length=0)
     grid[0][0].set_ylabel("class (training images)")
     return figure
-
-
-def points(sets: dict[str, tuple[np.ndarray, np.ndarray]], names: list[str]) -> Figure:
-    """Scatter plots side by side, a colour for each class, as far as the first set reaches.
-
-    Args:
-        sets: Points (N, 2, 1, 1) and labels by the plot's title.
-        names: The classes' names.
-    """
-    size = (2.6 * len(sets) + 0.4, 3.0)
-    figure, grid = plt.subplots(1, len(sets), figsize=size, squeeze=False, sharex=True, sharey=True)
-    reach = 1.2 * np.abs(next(iter(sets.values()))[0]).max()
-    for axes, (title, (where, labels)) in zip(grid[0], sets.items(), strict=True):
-        for label, name in enumerate(names):
-            x, y = where[labels == label][:MOST_POINTS, :2, 0, 0].T
-            axes.scatter(x, y, s=3, linewidths=0, alpha=0.6, label=name)
-        axes.set(title=title, aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
-    handles, shown = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, shown, loc="outside lower center", ncols=len(names), markerscale=3)
-    return figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write without a date, so that the same figure gives the same bytes."""
-    form = path.suffix[1:]
-    metadata = {"Date": None} if form == "svg" else {"Software": None}
-    with writing(path) as temporary:
-        figure.savefig(temporary, format=form, metadata=metadata)
-    plt.close(figure)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ltdm.files import read_npz, reading
-from ltdm.reporting import figures
+from ltdm.reporting import figures, points, style
 
 
 def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: Path, tidy: Path,
@@ -27,7 +27,7 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
         samples: samples.npz by run, one seed each.
         pictures: Paths by figure: counts, per_class, training, samples; `<figure>_svg` as well.
     """
-    figures.style()
+    style.use()
     with reading(counts):
         table = pd.read_csv(counts)
     with reading(tidy):
@@ -49,11 +49,11 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
         "training": figures.training(pd.concat(curves, ignore_index=True), dataset),
         "samples": (
             figures.samples(sets, table) if sets["real"][0].dtype == np.uint8
-            else figures.points(sets, table["name"].tolist())
+            else points.scatter(sets, table["name"].tolist())
         ),
     }  # fmt: skip
     for name, path in pictures.items():
-        figures.save(made[name.removesuffix("_svg")], Path(path))
+        style.save(made[name.removesuffix("_svg")], Path(path))
 
 
 def _pair(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ltdm.data._base import numbered
 from ltdm.files import read_npz, writing
-from ltdm.reporting import figures
+from ltdm.reporting import points, style
 from ltdm.reporting.pictures import sheet, to_png
 
 COLUMNS = 10
@@ -17,9 +17,9 @@ def run(*, samples: Path, picture: Path) -> None:
     """Write `picture` (PNG): ten images of each class, at most a hundred classes."""
     images, labels = read_npz(samples, "images", "labels")
     if images.dtype != np.uint8:
-        figures.style()
+        style.use()
         names = numbered(int(labels.max()) + 1)
-        figures.save(figures.points({"samples": (images, labels)}, names), Path(picture))
+        style.save(points.scatter({"samples": (images, labels)}, names), Path(picture))
         return
     classes = np.unique(labels)[:MOST_ROWS].tolist()
     with writing(picture) as temporary:

@@ -1,0 +1,45 @@
+"""How figures look, and how they are written."""
+
+from pathlib import Path
+
+import matplotlib
+from cycler import cycler
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from ltdm.files import writing
+
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"]
+STYLE = {
+    "figure.dpi": 120,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.hashsalt": "ltdm",
+}
+
+
+def use() -> None:
+    """Use the project's style for the figures that follow."""
+    plt.style.use(STYLE)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write without a date, so that the same figure gives the same bytes."""
+    form = path.suffix[1:]
+    metadata = {"Date": None} if form == "svg" else {"Software": None}
+    with writing(path) as temporary:
+        figure.savefig(temporary, format=form, metadata=metadata)
+    plt.close(figure)
