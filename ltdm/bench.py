@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ltdm.config import Dataset, Experiment, Run
+from ltdm.config import Experiment, Run
+from ltdm.datasets import Dataset
 from ltdm.device import pick
 from ltdm.options import changed
 from ltdm.plan import cost

@@ -2,24 +2,21 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ltdm.data._base import Census
-from ltdm.data._longtail import LongTail, counts
+from ltdm.datasets import Dataset, dataset
 from ltdm.errors import LtdmError, OptionError
-from ltdm.files import read_json
 from ltdm.layout import Layout
-from ltdm.merging import Layer, merge, told_at_its_layer
+from ltdm.merging import Layer, merge, sections, told_at_its_layer
 from ltdm.metrics._groups import KINDS, groups
 from ltdm.options import KeyPath, changed, mapping, near, option, parse, refuse_unknown
-from ltdm.registry import PARTS, Part, PartOption, load, part, stage_code
+from ltdm.registry import PARTS, Part, PartOption, part, stage_code
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.options import TrainOptions
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-SECTIONS = (*PARTS, "train", "sample")
 AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
 GRID = ("dataset", "run", "seed", "sample_set")
 TAKEN = ("model.safetensors", "history.csv", "run.json", "state")
@@ -60,29 +57,6 @@ class Evaluate:
             if (group or "all") not in known:
                 hint = near(group or "all", known)
                 raise OptionError(("evaluate", "table"), f"there is no group {group!r}; {hint}")
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A long-tailed data set."""
-
-    source: Part
-    longtail: LongTail
-    reference: str
-    census: Census
-    class_counts: list[int]
-    sections: Mapping[str, Any]
-
-    def spec(self) -> dict[str, Any]:
-        """Return what preparation depends on, but for code."""
-        return {
-            "source": self.source.plain(), "longtail": changed(self.longtail),
-            "reference": self.reference, "content": self.census.content,
-        }  # fmt: skip
-
-    def code(self) -> str:
-        """Return the digest of the code that preparation runs."""
-        return stage_code("prepare", self.source)
 
 
 @dataclass(frozen=True)
@@ -129,23 +103,23 @@ class Experiment:
                 raise OptionError((key,), "is missing")
         self.name = _name(top["experiment"], ("experiment",))
         self.evaluate = parse(Evaluate, top["evaluate"], ("evaluate",))
-        self.defaults = _sections(top.get("defaults"), ("defaults",))
+        self.defaults = sections(top.get("defaults"), ("defaults",))
         self.layout = Layout(results / self.name)
         listed = dict(_named(top, "datasets"))
-        self.overrides = {r: _sections(v, ("runs", r)) for r, v in _named(top, "runs")}
+        self.overrides = {r: sections(v, ("runs", r)) for r, v in _named(top, "runs")}
         sets = {s: mapping(v, ("sample_sets", s)) for s, v in _named(top, "sample_sets")}
         self.sample_sets = sets or {"main": {}}
         self.grid = self._grid(mapping(top["grid"], ("grid",)), listed)
         self.grid = {axis: _only(axis, top.get(axis), self.grid[axis]) for axis in GRID}
         self.datasets = {
-            d: _dataset(listed[d], ("datasets", d), self.layout.data(d) / "data.json")
+            d: dataset(listed[d], ("datasets", d), self.layout.data(d) / "data.json")
             for d in self.grid["dataset"]
         }
         self.runs = {
             (d, r): self._run(d, r) for d in self.grid["dataset"] for r in self.grid["run"]
         }
-        for dataset in self.grid["dataset"]:
-            self.evaluate.check_table(self.datasets[dataset].class_counts)
+        for data in self.datasets.values():
+            self.evaluate.check_table(data.class_counts)
 
     def _grid(self, given: dict[str, Any], datasets: Mapping[str, Any]) -> dict[str, list[Any]]:
         known: dict[str, Mapping[str, Any]] = {
@@ -201,6 +175,8 @@ def _only(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
     listed = wanted.split(",") if isinstance(wanted, str) else wanted
     listed = listed if isinstance(listed, list) else [listed]
     texts = {str(entry): entry for entry in entries}
+    if not listed:
+        raise OptionError((axis,), f"must name some of the grid; known: {', '.join(texts)}")
     for one in listed:
         if str(one).strip() not in texts:
             raise OptionError((axis,), f"{one!r} is not in the grid; {near(one, texts)}")
@@ -253,54 +229,3 @@ def _name(value: Any, path: KeyPath) -> str:
             " beginning with a letter or digit",
         )
     return value
-
-
-def _sections(value: Any, path: KeyPath) -> dict[str, Any]:
-    """Check that a layer's sections are sections."""
-    given = mapping(value, path)
-    refuse_unknown(given, SECTIONS, path)
-    for key, section in given.items():
-        if key in PARTS and not isinstance(section, str):
-            if section is None:
-                raise OptionError((*path, key), f"is empty; name a {key} or leave the key out")
-            mapping(section, (*path, key))
-        if key not in PARTS:
-            mapping(section, (*path, key))
-    return {k: v for k, v in given.items() if v is not None}
-
-
-def _dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
-    given = mapping(value, path)
-    if "source" not in given:
-        raise OptionError((*path, "source"), "is missing")
-    module = load("source", given["source"], (*path, "source"))
-    shape = {f.name for f in fields(LongTail)}
-    own = {f.name for f in fields(module.Options)}
-    refuse_unknown(given, {"source", "reference", *shape, *own, *SECTIONS}, path)
-    options = parse(module.Options, {k: v for k, v in given.items() if k in own}, path)
-    source = Part("source", given["source"], options)
-    reference = given.get("reference", "train")
-    if reference not in module.SPLITS:
-        hint = near(reference, module.SPLITS)
-        raise OptionError((*path, "reference"), f"{source.name} has no split {reference!r}; {hint}")
-    tail = parse(LongTail, {k: v for k, v in given.items() if k in shape}, path)
-    try:
-        census = _census(source, record)
-        kept = counts(tail, census.sizes)
-    except OptionError as error:
-        raise OptionError((*path, *error.path), error.message) from error
-    except LtdmError as error:
-        raise OptionError(path, str(error)) from error
-    sections = _sections({k: v for k, v in given.items() if k in SECTIONS}, path)
-    return Dataset(source, tail, reference, census, kept, sections)
-
-
-def _census(source: Part, record: Path) -> Census:
-    """Ask the source what it holds; where its files are gone, what was made of them says so."""
-    try:
-        return source.module.census(source.options)
-    except LtdmError:
-        made = read_json(record) if record.exists() else {}
-        if made.get("source") != source.plain():
-            raise
-        return Census(**made["census"])

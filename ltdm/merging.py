@@ -12,10 +12,12 @@ from typing import Any
 import yaml
 
 from ltdm.errors import LtdmError, OptionError
-from ltdm.options import KeyPath, mapping
+from ltdm.options import KeyPath, mapping, refuse_unknown
 from ltdm.registry import PARTS
 
 NAMED = (*PARTS, "sampler")
+SECTIONS = (*PARTS, "train", "sample")
+"""What may stand under `defaults`, a data set or a run."""
 Layer = tuple[KeyPath, Mapping[str, Any]]
 """Where a layer stands in the config, and its sections."""
 
@@ -81,6 +83,20 @@ def _over(key: str, below: Any, value: Any) -> Any:
     if key in NAMED and value.get("name", below.get("name")) != below.get("name"):
         return dict(value)
     return merge([below, value])
+
+
+def sections(value: Any, path: KeyPath) -> dict[str, Any]:
+    """Check that a layer's sections are sections."""
+    given = mapping(value, path)
+    refuse_unknown(given, SECTIONS, path)
+    for key, section in given.items():
+        if key in PARTS and not isinstance(section, str):
+            if section is None:
+                raise OptionError((*path, key), f"is empty; name a {key} or leave the key out")
+            mapping(section, (*path, key))
+        if key not in PARTS:
+            mapping(section, (*path, key))
+    return {k: v for k, v in given.items() if v is not None}
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ltdm.config import Dataset, Experiment, Run
+from ltdm.config import Experiment, Run
+from ltdm.datasets import Dataset
 from ltdm.errors import LtdmError
 from ltdm.files import read_json
 

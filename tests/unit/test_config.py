@@ -95,6 +95,7 @@ def test_papers_protocols():
         ("defaults/train/class_sampling", {"brs": "0.1"}, "class_sampling.brs", "a number"),
         ("defaults/train/class_sampling", {"power": 11}, "class_sampling.power", "between"),
         ("run", "cbmd", "run", "'cbmd' is not in the grid; did you mean 'cbdm'?"),
+        ("seed", [], "seed", "must name some of the grid; known: 0"),
         ("seed", [7], "seed", "7 is not in the grid"),
         ("datasets/digits-lt/source", "digit", "datasets.digits-lt.source", "'digits'"),
         ("datasets/digits-lt/imbalence", 0.1, "datasets.digits-lt.imbalence", "'imbalance'"),

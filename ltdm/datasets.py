@@ -1,0 +1,84 @@
+"""A data set of an experiment: its source, the shape of its tail, what it will hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ltdm.data._base import Census
+from ltdm.data._longtail import LongTail, counts
+from ltdm.errors import LtdmError, OptionError
+from ltdm.files import read_json
+from ltdm.merging import SECTIONS, sections
+from ltdm.options import KeyPath, changed, mapping, near, parse, refuse_unknown
+from ltdm.registry import Part, load, stage_code
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A long-tailed data set."""
+
+    source: Part
+    longtail: LongTail
+    reference: str
+    census: Census
+    class_counts: list[int]
+    sections: Mapping[str, Any]
+
+    def spec(self) -> dict[str, Any]:
+        """Return what preparation depends on, but for code."""
+        return {
+            "source": self.source.plain(), "longtail": changed(self.longtail),
+            "reference": self.reference, "content": self.census.content,
+        }  # fmt: skip
+
+    def code(self) -> str:
+        """Return the digest of the code that preparation runs."""
+        return stage_code("prepare", self.source)
+
+
+def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
+    """Parse a data set and look at what its source holds.
+
+    Args:
+        value: What the config gives.
+        path: Where that stands.
+        record: The data set's data.json, which may not be there yet.
+
+    Raises:
+        OptionError: An option is wrong, or the source is not there and nothing was made of it.
+    """
+    given = mapping(value, path)
+    if "source" not in given:
+        raise OptionError((*path, "source"), "is missing")
+    module = load("source", given["source"], (*path, "source"))
+    shape = {f.name for f in fields(LongTail)}
+    own = {f.name for f in fields(module.Options)}
+    refuse_unknown(given, {"source", "reference", *shape, *own, *SECTIONS}, path)
+    options = parse(module.Options, {k: v for k, v in given.items() if k in own}, path)
+    source = Part("source", given["source"], options)
+    reference = given.get("reference", "train")
+    if reference not in module.SPLITS:
+        hint = near(reference, module.SPLITS)
+        raise OptionError((*path, "reference"), f"{source.name} has no split {reference!r}; {hint}")
+    tail = parse(LongTail, {k: v for k, v in given.items() if k in shape}, path)
+    try:
+        census = _census(source, record)
+        kept = counts(tail, census.sizes)
+    except OptionError as error:
+        raise OptionError((*path, *error.path), error.message) from error
+    except LtdmError as error:
+        raise OptionError(path, str(error)) from error
+    own_sections = sections({k: v for k, v in given.items() if k in SECTIONS}, path)
+    return Dataset(source, tail, reference, census, kept, own_sections)
+
+
+def _census(source: Part, record: Path) -> Census:
+    """Ask the source what it holds; where its files are gone, what was made of them says so."""
+    try:
+        return source.module.census(source.options)
+    except LtdmError:
+        made = read_json(record) if record.exists() else {}
+        if made.get("source") != source.plain():
+            raise
+        return Census(**made["census"])
