@@ -17,6 +17,7 @@ from ltdm.files import write_json
 from ltdm.merging import read
 from ltdm.options import changed, places
 
+UNEVEN = 1.5  # times the smallest class: from there on `check` says so
 Command = Callable[..., None]
 
 
@@ -153,7 +154,8 @@ def sample(**given: Any) -> None:
                 f"{model} was trained with other options, data or code than the config asks for;"
                 " run `ltdm train` with it first"
             )
-        stage.run(changed(part.samples[name]), seed, model=model, samples=samples)
+        stage.run(changed(part.samples[name]), seed, model=model, samples=samples,
+                  record=folder / "samples.json")  # fmt: skip
         grid.run(samples=samples, picture=folder / "grid.png")
         click.echo(f"{folder}: sampled; {folder / 'grid.png'} shows the first")
 
@@ -200,6 +202,7 @@ def metrics(**given: Any) -> None:
             counts=data / "counts.csv", real={k: data / f for k, f in file.items()},
             fake={k: folder / f for k, f in file.items()},
             table=folder / f"metrics/{metric.name}.csv",
+            record=folder / f"metrics/{metric.name}.json",
         )  # fmt: skip
         click.echo(folder / f"metrics/{metric.name}.csv")
 
@@ -221,17 +224,17 @@ def tables(**given: Any) -> None:
             for key, metric in product(selection.samples(), evaluate.metrics)
         ],
         tidy=folder / "metrics.csv", csv=folder / "main.csv", markdown=folder / "main.md",
-        latex=folder / "main.tex",
+        latex=folder / "main.tex", record=folder / "tables.json",
     )  # fmt: skip
     manifest.run(lineage(selection.experiment), manifest=selection.layout.root / manifest.NAME)
     click.echo((folder / "main.md").read_text(encoding="utf-8"))
 
 
 @main.command()
-@click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path))
-def check(config: tuple[Path, ...]) -> None:
+@on_grid("dataset", "run", "seed", "sample_set")
+def check(**given: Any) -> None:
     """Check config files and say what they ask for."""
-    selection = Selection(config, Path("results"))
+    selection = _select(**given)
     experiment = selection.experiment
     for name in selection.grid["dataset"]:
         counts = experiment.datasets[name].class_counts
@@ -239,20 +242,26 @@ def check(config: tuple[Path, ...]) -> None:
             f"{name}: {sum(counts)} training images in {len(counts)} classes,"
             f" {max(counts)} to {min(counts)} a class"
         )
+        held = experiment.datasets[name].census.sizes
+        if max(held) > UNEVEN * min(held):
+            click.echo(
+                f"{name}: the reference is uneven, {max(held)} to {min(held)} a class; read numbers"
+                " by class there, since over several classes they compare it with even samples"
+            )
     networks, sets = len(list(selection.runs())), len(list(selection.samples()))
     click.echo(f"{experiment.name}: {networks} networks to train, {sets} sets to sample. All well.")
 
 
 @main.command()
-@click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path))
+@on_grid("dataset", "run", "seed", "sample_set")
 @click.option("--bench", type=click.Path(path_type=Path), help="Figures of `ltdm bench --json`.")
-@click.option("--tflops", type=click.FloatRange(0, min_open=True),
+@click.option("--tflops", type=float,
               help="Operations a second that the GPU reaches, in 10^12.")  # fmt: skip
-def plan(config: tuple[Path, ...], bench: Path | None, tflops: float | None) -> None:
+def plan(bench: Path | None, tflops: float | None, **given: Any) -> None:
     """Say what an experiment will cost: jobs, evaluations, images, disk, GPU-hours."""
     from ltdm import plan as planning
 
-    experiment = Selection(config, Path("results")).experiment
+    experiment = _select(**given).experiment
     click.echo(planning.text(experiment, planning.speeds(experiment, bench, tflops)))
 
 

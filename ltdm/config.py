@@ -110,7 +110,9 @@ class Experiment:
         sets = {s: mapping(v, ("sample_sets", s)) for s, v in _named(top, "sample_sets")}
         self.sample_sets = sets or {"main": {}}
         self.grid = self._grid(mapping(top["grid"], ("grid",)), listed)
-        self.grid = {axis: _only(axis, top.get(axis), self.grid[axis]) for axis in GRID}
+        for axis in GRID:
+            if axis in top:
+                self.grid[axis] = _only(axis, top[axis], self.grid[axis])
         self.datasets = {
             d: dataset(listed[d], ("datasets", d), self.layout.data(d) / "data.json")
             for d in self.grid["dataset"]
@@ -118,8 +120,12 @@ class Experiment:
         self.runs = {
             (d, r): self._run(d, r) for d in self.grid["dataset"] for r in self.grid["run"]
         }
-        for data in self.datasets.values():
+        for name, data in self.datasets.items():
             self.evaluate.check_table(data.class_counts)
+            for extractor in self.evaluate.features:
+                if data.census.points and not extractor.module.READS_POINTS:
+                    message = f"{extractor.name} reads images, and {name} holds points; take pixels"
+                    raise OptionError(("evaluate", "features"), message)
 
     def _grid(self, given: dict[str, Any], datasets: Mapping[str, Any]) -> dict[str, list[Any]]:
         known: dict[str, Mapping[str, Any]] = {
@@ -170,10 +176,9 @@ def _only(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
     Raises:
         OptionError: Something wanted is not in the grid.
     """
-    if wanted is None:
-        return entries
     listed = wanted.split(",") if isinstance(wanted, str) else wanted
     listed = listed if isinstance(listed, list) else [listed]
+    listed = [one for one in listed if one not in (None, "")]
     texts = {str(entry): entry for entry in entries}
     if not listed:
         raise OptionError((axis,), f"must name some of the grid; known: {', '.join(texts)}")

@@ -1,5 +1,6 @@
 """A data set of an experiment: its source, the shape of its tail, what it will hold."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +13,8 @@ from ltdm.files import read_json
 from ltdm.merging import SECTIONS, sections
 from ltdm.options import KeyPath, changed, mapping, near, parse, refuse_unknown
 from ltdm.registry import Part, load, stage_code
+
+log = logging.getLogger("ltdm")
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,10 @@ def _census(source: Part, record: Path) -> Census:
     """Ask the source what it holds; where its files are gone, what was made of them says so."""
     try:
         return source.module.census(source.options)
-    except LtdmError:
+    except LtdmError as error:
         made = read_json(record) if record.exists() else {}
-        if made.get("source") != source.plain():
+        gone = isinstance(error.__cause__, FileNotFoundError)
+        if not gone or made.get("source") != source.plain() or "census" not in made:
             raise
+        log.warning("%s; %s was prepared from it and is used", error, record.parent)
         return Census(**made["census"])

@@ -85,14 +85,14 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
-    """Read arrays from an .npz.
+def read_npz(path: Path, *keys: str, ours: bool = True) -> list[np.ndarray]:
+    """Read arrays from an .npz, one of ours or the user's own.
 
     Raises:
         LtdmError: The file is missing, damaged, or lacks an array.
     """
     path = Path(path)
-    with reading(path), np.load(path, allow_pickle=False) as archive:
+    with reading(path, ours), np.load(path, allow_pickle=False) as archive:
         for key in keys:
             if key not in archive:
                 raise LtdmError(f"{path} has no array {key!r}; it holds {', '.join(archive)}")
@@ -100,21 +100,25 @@ def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while reading `path` into one sentence."""
+def reading(path: Path, ours: bool = True) -> Iterator[None]:
+    """Turn what goes wrong while reading `path` into one sentence.
+
+    Args:
+        path: The file.
+        ours: Whether a stage makes it again; otherwise it is the user's own.
+    """
+    missing = "run the stage that makes it, or `snakemake`, which runs every stage that is due"
+    delete = "delete it and run the same command again"
     try:
         yield
     except FileNotFoundError as error:
-        raise LtdmError(
-            f"{path} is missing; run the stage that makes it, or `snakemake`, which runs every"
-            " stage that is due"
-        ) from error
+        mend = missing if ours else "mend the path"
+        raise LtdmError(f"{path} is missing; {mend}") from error
     except (PermissionError, IsADirectoryError) as error:
         raise LtdmError(f"cannot read {path}: {error.strerror}") from error
     except (zipfile.BadZipFile, EOFError, ValueError, KeyError, OSError) as error:
-        raise LtdmError(
-            f"{path} is damaged ({error}); delete it and run the same command again"
-        ) from error
+        mend = delete if ours else "fetch or make it again"
+        raise LtdmError(f"{path} is damaged ({error}); {mend}") from error
 
 
 def sha256(path: Path) -> str:

@@ -1,41 +1,102 @@
 """Results that another config made: found before they are taken for this one's.
 
-Snakemake knows what made a file as long as its own records are there. Beside a fresh clone, or on
-another machine, the files' records have to say it.
+Snakemake remembers what made a file, as long as its own notes are there. Beside a fresh clone, on
+another machine, or after somebody else's hand, the files' records have to say it.
 """
 
-import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from ltdm.config import Experiment
 from ltdm.errors import LtdmError
-from ltdm.files import read_json, read_npz, reading
+from ltdm.files import read_json
+from ltdm.options import changed
+from ltdm.registry import stage_code
 
-MOST = 8  # differing keys that are named; the rest are counted
+SHOWN = 3  # files, and differing keys of each, that are named; the rest are counted
 
 
-def refuse_foreign(file: Path, wanted: Mapping[str, Any]) -> None:
-    """Compare what a record says with what the config asks for.
+class Claim(NamedTuple):
+    """What a file must be to be this experiment's.
+
+    Attributes:
+        record: A JSON file beside what it describes.
+        wanted: What must stand there, as the rule's params have it.
+        links: What must stand there by other files' records.
+    """
+
+    record: Path
+    wanted: Mapping[str, Any]
+    links: Mapping[str, Any] = {}
+
+
+def claims(experiment: Experiment) -> Iterator[Claim]:
+    """Yield what the config asks of every file that says what it is."""
+    evaluate, layout = experiment.evaluate, experiment.layout
+    for name, data in experiment.datasets.items():
+        folder = layout.data(name)
+        yield Claim(folder / "data.json", {**data.spec(), "code": data.code()})
+        for part in evaluate.features:
+            wanted = {"extractor": part.plain(), "code": stage_code("extractor", part)}
+            yield Claim(folder / f"extractors/{part.name}.json", wanted)
+    for (dataset, name), run in experiment.runs.items():
+        images = _said(layout.data(dataset) / "data.json", "sha256", {}).get("train.npz")
+        for seed in experiment.grid["seed"]:
+            record = layout.run(dataset, name, seed) / "run.json"
+            wanted = {"spec": run.spec(), "code": run.train_code(), "seed": seed}
+            yield Claim(record, wanted, {"data": images} if images else {})
+    for dataset, name, seed, sample_set in product(*experiment.grid.values()):
+        yield from _of_samples(experiment, dataset, name, seed, sample_set)
+    columns, extractor = list(evaluate.table), evaluate.features[0].name
+    wanted = {"columns": columns, "extractor": extractor, "code": stage_code("tables")}
+    yield Claim(layout.root / "tables/tables.json", wanted)
+
+
+def _of_samples(
+    experiment: Experiment, dataset: str, name: str, seed: int, sample_set: str
+) -> Iterator[Claim]:
+    evaluate, run = experiment.evaluate, experiment.runs[dataset, name]
+    folder = experiment.layout.samples(dataset, name, seed, sample_set)
+    key = _said(folder.parent / "run.json", "key", None)
+    wanted = {"spec": changed(run.samples[sample_set]), "code": run.sample_code(sample_set)}
+    links = {"model": key} if key else {}
+    yield Claim(folder / "samples.json", {**wanted, "seed": seed}, links)
+    for part in evaluate.metrics:
+        scored = {
+            "metric": part.plain(), "groups": list(evaluate.groups),
+            "extractors": [p.name for p in evaluate.features], "code": stage_code("metrics", part),
+        }  # fmt: skip
+        yield Claim(folder / f"metrics/{part.name}.json", scored)
+
+
+def refuse_foreign(experiment: Experiment, remembered: Callable[[Path], list[str] | None]) -> None:
+    """Compare every record that is there with what the config asks for.
 
     Args:
-        file: A JSON record, an .npz that says what it is about, or a table whose first row does.
-            Nothing is said if it is absent.
-        wanted: What must stand there; other keys of the record do not matter.
+        experiment: The experiment.
+        remembered: Gives the params that Snakemake remembers of a file, as text; None if none. A
+            file of which it remembers other params than today's is about to be made anew.
 
     Raises:
-        LtdmError: It was made by another config, or by other code.
+        LtdmError: Files were made by another config, or by other code.
     """
-    if not file.exists():
-        return
-    made = READERS[file.suffix](file)
-    differing = differences({key: made.get(key) for key in wanted}, wanted)
-    if differing:
-        more = f", and {len(differing) - MOST} more" if len(differing) > MOST else ""
+    found = []
+    for claim in claims(experiment):
+        params = remembered(claim.record)
+        if not claim.record.exists() or (params is not None and _stale(claim, params)):
+            continue
+        wanted = {**claim.wanted, **({} if params is not None else claim.links)}
+        made = read_json(claim.record)
+        differing = differences({key: made.get(key) for key in wanted}, wanted)
+        if differing:
+            found.append(f"{claim.record} ({_few(differing)})")
+    if found:
         raise LtdmError(
-            f"{file} was made by another config: {', '.join(differing[:MOST])}{more}; give this"
-            f" experiment another name, or move {file.parent} away to have it made anew"
+            f"made by another config or other code: {_few(found)}; give this experiment another"
+            " name, or delete what is named to have it made anew"
         )
 
 
@@ -53,14 +114,20 @@ def differences(made: Any, wanted: Any, path: str = "") -> list[str]:
     return found
 
 
-def _about(file: Path) -> dict[str, Any]:
-    (text,) = read_npz(file, "about")
-    return dict(json.loads(str(text)))
+def _stale(claim: Claim, params: list[str]) -> bool:
+    """Whether some of what is wanted is not among the params that Snakemake remembers.
+
+    The seed is in the file's path, and a data set's spec is one param.
+    """
+    spec = {k: v for k, v in claim.wanted.items() if k not in ("seed", "code")}
+    apart = {repr(value) for value in spec.values()} <= {*params}
+    return repr(claim.wanted["code"]) not in params or not (apart or repr(spec) in params)
 
 
-def _first_row(file: Path) -> dict[str, Any]:
-    with reading(file), open(file, encoding="utf-8", newline="") as table:
-        return next(csv.DictReader(table), {})
+def _said(record: Path, key: str, default: Any) -> Any:
+    return read_json(record).get(key, default) if record.exists() else default
 
 
-READERS = {".json": read_json, ".npz": _about, ".csv": _first_row}
+def _few(things: list[str]) -> str:
+    more = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
+    return f"{', '.join(things[:SHOWN])}{more}"

@@ -17,7 +17,7 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
         for table in _samples(experiment, made, *key)
     ]
     folder = experiment.layout.root / "tables"
-    for name in ("metrics.csv", "main.csv", "main.md", "main.tex"):
+    for name in ("metrics.csv", "main.csv", "main.md", "main.tex", "tables.json"):
         made[folder / name] = tables
     return made
 
@@ -48,12 +48,13 @@ def _samples(
     for name in ("model.safetensors", "history.csv", "run.json"):
         made[network / name] = [data / "train.npz"]
     folder = experiment.layout.samples(dataset, run, seed, sample_set)
-    made[folder / "samples.npz"] = [network / "model.safetensors"]
+    for name in ("samples.npz", "samples.json"):
+        made[folder / name] = [network / "model.safetensors"]
     features = [f"features/{part.name}.npz" for part in experiment.evaluate.features]
     for part, name in zip(experiment.evaluate.features, features, strict=True):
         weights = data / f"extractors/{part.name}.safetensors"
         made[folder / name] = [folder / "samples.npz", weights]
     behind = [data / "counts.csv", *(at / name for name in features for at in (data, folder))]
     tables = [folder / f"metrics/{part.name}.csv" for part in experiment.evaluate.metrics]
-    made |= dict.fromkeys(tables, behind)
+    made |= dict.fromkeys([*tables, *(t.with_suffix(".json") for t in tables)], behind)
     return tables

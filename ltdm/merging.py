@@ -22,6 +22,22 @@ Layer = tuple[KeyPath, Mapping[str, Any]]
 """Where a layer stands in the config, and its sections."""
 
 
+class Loader(yaml.SafeLoader):
+    """YAML without its trap: of two equal keys, the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Make a mapping.
+
+        Raises:
+            YAMLError: A key stands there twice.
+        """
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for key in keys:
+            if isinstance(key, str) and keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+        return dict(super().construct_mapping(node, deep))
+
+
 def read(files: list[Path]) -> dict[str, Any]:
     """Read config files, later ones over earlier ones, each over the files that it inherits.
 
@@ -33,10 +49,10 @@ def read(files: list[Path]) -> dict[str, Any]:
 
 def _read(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
     """Read one file over those named by its `inherits`, which lie relative to it."""
-    if file.resolve() in heirs:
+    if "\0" in str(file) or file.resolve() in heirs:
         raise LtdmError(f"{file} inherits itself, by way of {heirs[-1]}")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader)
     except OSError as error:
         where = f", which {heirs[-1]} inherits" if heirs else ""
         raise LtdmError(f"cannot read the config {file}{where}: {error.strerror}") from error
@@ -78,6 +94,8 @@ def _over(key: str, below: Any, value: Any) -> Any:
     """Return what a key holds once `value` lies over `below`."""
     if key in NAMED:
         below, value = ({"name": v} if isinstance(v, str) else v for v in (below, value))
+    if value is None and isinstance(below, Mapping):
+        return below  # an empty section says nothing
     if not isinstance(below, Mapping) or not isinstance(value, Mapping):
         return value
     if key in NAMED and value.get("name", below.get("name")) != below.get("name"):

@@ -120,14 +120,18 @@ def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> 
     """
     runs = experiment.grid["run"]
     if tflops is not None:
+        if not 0 < tflops < math.inf:
+            raise LtdmError(f"--tflops must be a number above 0, not {tflops}")
         return {run: Speed(tflops, tflops) for run in runs}
     if bench is None:
         return {}
     try:
-        rows = {r["run"]: Speed(r["train_tflops"], r["sample_tflops"])
+        rows = {r["run"]: Speed(float(r["train_tflops"]), float(r["sample_tflops"]))
                 for r in read_json(bench)["rows"]}  # fmt: skip
         first = next(iter(rows.values()))
-    except (KeyError, TypeError, StopIteration) as error:
+        if not all(s.train > 0 and s.sample > 0 for s in rows.values()):
+            raise ValueError("a speed is not above zero")
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise LtdmError(f"{bench} holds no figures of `ltdm bench --json`") from error
     return {run: rows.get(run, first) for run in runs}
 

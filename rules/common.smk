@@ -2,8 +2,8 @@
 
 import re
 import sys
+from functools import cache
 
-from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
@@ -13,7 +13,7 @@ sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what ru
 from ltdm import layout
 from ltdm.config import Experiment
 from ltdm.errors import LtdmError
-from ltdm.foreign import refuse_foreign
+from ltdm.foreign import claims, refuse_foreign
 from ltdm.job import let_jobs_import
 from ltdm.lineage import lineage
 from ltdm.merging import merge, read, typed
@@ -54,15 +54,17 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-def refuse_others(wanted, record):
-    """Stop where a file lies that Snakemake knows nothing of and that another config made.
+@cache
+def refuse_others():
+    """Stop, once, where results lie that another config made."""
 
-    It came from another machine, or belongs to another clone: its own record says what it is.
-    """
-    known = workflow.persistence.metadata(IOFile(str(record)))
-    if known is None:
+    def remembered(file):
+        known = workflow.persistence.metadata(IOFile(str(file)))
+        return known and known.params
+
+    if workflow.is_main_process:
         try:
-            refuse_foreign(record, wanted)
+            refuse_foreign(experiment, remembered)
         except LtdmError as error:
             sys.exit(
                 f"ltdm: {error}"
@@ -74,10 +76,8 @@ def run_of(wildcards):
 
 
 def data_slice(wildcards):
-    data = experiment.datasets[wildcards.dataset]
-    record = experiment.layout.data(wildcards.dataset) / "data.json"
-    refuse_others({**data.spec(), "code": data.code()}, record)
-    return data.spec()
+    refuse_others()  # here, since every workflow asks for data, and Snakemake's notes are open now
+    return experiment.datasets[wildcards.dataset].spec()
 
 
 def data_places(wildcards, output):
@@ -90,10 +90,7 @@ def prepare_code(wildcards):
 
 
 def train_slice(wildcards):
-    run = run_of(wildcards)
-    folder = experiment.layout.run(*wildcards[:3])
-    refuse_others({"spec": run.spec(), "code": run.train_code()}, folder / "run.json")
-    return run.spec()
+    return run_of(wildcards).spec()
 
 
 def train_code(wildcards):
@@ -101,11 +98,7 @@ def train_code(wildcards):
 
 
 def sample_slice(wildcards):
-    run, name = run_of(wildcards), wildcards.sample_set
-    spec = changed(run.samples[name])
-    file = experiment.layout.samples(*wildcards[:4]) / "samples.npz"
-    refuse_others({"spec": spec, "code": run.sample_code(name)}, file)
-    return spec
+    return changed(run_of(wildcards).samples[wildcards.sample_set])
 
 
 def sample_code(wildcards):
@@ -119,13 +112,7 @@ def extractor_part(wildcards):
 
 
 def extractor_slice(wildcards):
-    part = extractor_part(wildcards)
-    folder = experiment.layout.data(wildcards.dataset)
-    record = folder / f"extractors/{part.name}.json"
-    refuse_others(
-        {"extractor": part.plain(), "code": extractor_code(wildcards)}, record
-    )
-    return part.plain()
+    return extractor_part(wildcards).plain()
 
 
 def extractor_code(wildcards):
@@ -137,10 +124,7 @@ def features_code(wildcards):
 
 
 def metric_slice(wildcards):
-    part = metrics[wildcards.metric]
-    folder = experiment.layout.samples(*wildcards[:4])
-    refuse_others({"options": part.settings}, folder / f"metrics/{part.name}.csv")
-    return part.plain()
+    return metrics[wildcards.metric].plain()
 
 
 def metric_code(wildcards):
@@ -183,8 +167,13 @@ def lineage_slice(wildcards, input):
 
 
 def final_outputs():
-    """Return what `snakemake` without arguments makes."""
+    """Return what `snakemake` without arguments makes.
+
+    A record that somebody deleted is made again, with what it describes; a large file that stands
+    behind finished tables is not.
+    """
     return [
+        *[str(claim.record) for claim in claims(experiment)],
         *rules.tables.output,
         *rules.manifest.output,
         *expand(rules.figures.output, dataset=grid["dataset"]),

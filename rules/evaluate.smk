@@ -72,6 +72,7 @@ rule metrics:
         fake=by_extractor("<samples>/features/{extractor}.npz"),
     output:
         table="<samples>/metrics/{metric}.csv",
+        record="<samples>/metrics/{metric}.json",
     log:
         "<logs>/metrics/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.log",
     benchmark:

@@ -23,6 +23,7 @@ rule tables:
         ),
         markdown="<results>/tables/main.md",
         latex="<results>/tables/main.tex",
+        record="<results>/tables/tables.json",
     log:
         "<logs>/tables.log",
     benchmark:

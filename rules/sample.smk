@@ -4,6 +4,7 @@ rule sample:
         model="<run>/model.safetensors",
     output:
         samples="<samples>/samples.npz",
+        record="<samples>/samples.json",
     log:
         "<logs>/sample/{dataset}/{run}/seed-{seed}/{sample_set}.log",
     benchmark:

@@ -19,7 +19,7 @@ def census(path: Path) -> Census:
     Raises:
         LtdmError: The file is missing or damaged, or its arrays are no labelled square images.
     """
-    with reading(path), zipfile.ZipFile(path) as archive:
+    with reading(path, ours=False), zipfile.ZipFile(path) as archive:
         sums = [(i.filename, i.CRC) for i in archive.infolist() if i.filename[:2] in ("x_", "y_")]
         shape, dtype = _header(archive, "x_train", path)
     channels, side = _layout(shape, dtype, "x_train", path)[1:]
@@ -35,7 +35,7 @@ def census(path: Path) -> Census:
 
 def load(path: Path, split: str) -> Loaded:
     """Return the images and labels of a split, channels first."""
-    (images,) = read_npz(path, f"x_{split}")
+    (images,) = read_npz(path, f"x_{split}", ours=False)
     last = _layout(images.shape, images.dtype, f"x_{split}", path)[0]
     labels = _labels(path, split, len(images))
     if images.ndim == 3:
@@ -71,9 +71,10 @@ def _layout(shape: tuple[int, ...], dtype: np.dtype, key: str, path: Path) -> tu
 
 
 def _labels(path: Path, split: str, n: int) -> np.ndarray:
-    (labels,) = read_npz(path, f"y_{split}")
+    (labels,) = read_npz(path, f"y_{split}", ours=False)
     labels = labels.reshape(-1)
-    if labels.dtype.kind not in "iu" or len(labels) != n or (n and labels.min() < 0):
+    whole = labels.dtype.kind in "iu" and len(labels) == n > 0
+    if not whole or labels.min() < 0 or labels.max() >= n:
         raise LtdmError(
             f"{path}: y_{split} must hold one whole number from 0 for each of {n} images"
         )

@@ -16,6 +16,7 @@ class Census(NamedTuple):
         channels: Channels of an image; the dimensions of a point.
         side: Height and width of an image, pixels; 1 for points.
         content: Digest that changes with the data; empty where the source is one fixed set.
+        points: Whether it holds points instead of images.
     """
 
     names: list[str]
@@ -23,6 +24,7 @@ class Census(NamedTuple):
     channels: int
     side: int
     content: str = ""
+    points: bool = False
 
 
 class Loaded(NamedTuple):

@@ -1,5 +1,9 @@
 """What CIFAR-10 and CIFAR-100 share: torchvision's files, or the same images in an .npz."""
 
+import fcntl
+import hashlib
+import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,14 +48,17 @@ def census(options: Options, names: list[str], train: int) -> Census:
     return told
 
 
-def load(options: Options, split: str, dataset: str, mean: tuple[float, ...]) -> Loaded:
-    """Return a split in the order of torchvision's files.
+def load(
+    options: Options, split: str, dataset: str, mean: tuple[float, ...], digests: Mapping[str, str]
+) -> Loaded:
+    """Return a split in the order of torchvision's files, on which the long tail depends.
 
     Args:
         options: Where they lie.
         split: "train" or "test".
         dataset: The name of torchvision's class.
         mean: The training split's published mean of each channel, in [0, 1].
+        digests: SHA-256 of a split's images and labels, in that order, where they are known.
     """
     loaded = (
         _arrays.load(Path(options.npz), split)
@@ -61,15 +68,29 @@ def load(options: Options, split: str, dataset: str, mean: tuple[float, ...]) ->
     found = loaded.images.mean((0, 2, 3)) / 255
     if split == "train" and not np.allclose(found, mean, atol=1e-4):
         raise LtdmError(f"{options.npz or options.root} does not hold the images of {dataset}")
+    if split in digests and _digest(loaded) != digests[split]:
+        raise LtdmError(
+            f"{options.npz or options.root} holds other images than {dataset}, or another order of"
+            " them, which would give another long tail; write it in the order of the original files"
+        )
     return loaded
+
+
+def _digest(loaded: Loaded) -> str:
+    whole = hashlib.sha256(np.ascontiguousarray(loaded.images).data)
+    whole.update(loaded.labels.astype("<i8").data)
+    return whole.hexdigest()
 
 
 def _torchvision(dataset: str, root: str, split: str) -> Loaded:
     from torchvision import datasets
 
     try:
-        made = getattr(datasets, dataset)(root, train=split == "train", download=True)
-    except (OSError, RuntimeError) as error:
+        Path(root).mkdir(parents=True, exist_ok=True)
+        with open(Path(root) / ".lock", "w") as lock:  # two data sets of one source come at once
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            made = getattr(datasets, dataset)(root, train=split == "train", download=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise LtdmError(
             f"cannot get {dataset} into {root} ({error}); download it where there is a network and"
             " set `root`, or set `npz`"

@@ -45,8 +45,15 @@ def files_of(folder: Path) -> list[os.DirEntry[str]]:
 
 def content_of(classes: Mapping[str, list[os.DirEntry[str]]]) -> str:
     """Return a digest of the classes' names and of their files' names and sizes."""
-    listed = [(c, e.name, e.stat().st_size) for c, found in classes.items() for e in found]
+    listed = [(c, e.name, _size(e)) for c, found in classes.items() for e in found]
     return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:  # a link to nowhere: decoding it will say so
+        return -1
 
 
 def decode(
@@ -90,7 +97,8 @@ def decode_all(
             return str(error).replace(str(files[i]), "").strip(" '") or type(error).__name__
         return ""
 
-    workers = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    workers = int(threads) if threads.isdigit() else os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, Progress("decoding", len(files), "files") as progress:
         for start in range(0, len(files), BLOCK):
             block = range(start, min(start + BLOCK, len(files)))

@@ -22,8 +22,9 @@ class LongTail:
 
     profile: str = option(
         "exp",
-        "Counts fall exponentially from head to tail, in one step, not at all, or as listed.",
-        choices=("exp", "step", "balanced", "counts"),
+        "Counts fall exponentially from head to tail (`exp`), in one step (`step`), are alike"
+        " (`balanced`), as listed (`counts`), or all that the source has (`full`).",
+        choices=("exp", "step", "balanced", "counts", "full"),
     )
     imbalance: float = option(
         0.01,
@@ -45,8 +46,8 @@ class LongTail:
         """Refuse a list without its profile, the profile without its list, and crossed limits."""
         if (self.profile == "counts") != (self.counts is not None):
             raise OptionError(("counts",), "goes with `profile: counts`, and each needs the other")
-        if self.counts is not None and self.class_order is not None:
-            raise OptionError(("class_order",), "has no meaning with `profile: counts`")
+        if self.class_order is not None and self.profile not in ("exp", "step"):
+            raise OptionError(("class_order",), f"has no meaning with `profile: {self.profile}`")
         if self.cap is not None and self.cap < self.min_per_class:
             raise OptionError(("cap",), f"is below min_per_class ({self.min_per_class})")
 
@@ -87,9 +88,11 @@ def _wanted(options: LongTail, available: list[int]) -> list[int]:
             if n > a:
                 raise OptionError(("counts",), f"asks for {n} images of class {c}, which has {a}")
         return list(options.counts)
-    if options.profile == "balanced":
+    if options.profile == "full":
         return list(available)
     most = sum(available) / classes
+    if options.profile == "balanced":
+        return [int(most)] * classes
     if options.profile == "exp":
         steps = max(classes - 1, 1)
         falling = [int(most * options.imbalance ** (rank / steps)) for rank in range(classes)]

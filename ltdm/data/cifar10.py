@@ -13,6 +13,10 @@ NAMES = [
     "ship", "truck",
 ]  # fmt: skip
 MEAN = (0.49139968, 0.48215841, 0.44653091)
+DIGESTS = {
+    "train": "973ef2abb5897efc795681a4d79a6f5f642fa2bcb1a828f7476017c89db53a57",
+    "test": "2c33b053d1cd726af8d86e174a96dd89d7000ba1412add026d68142375b89d51",
+}
 
 
 def census(options: Options) -> Census:
@@ -22,4 +26,4 @@ def census(options: Options) -> Census:
 
 def load(options: Options, split: str) -> Loaded:
     """Return a split in the order of the data set's files."""
-    return _cifar.load(options, split, "CIFAR10", MEAN)
+    return _cifar.load(options, split, "CIFAR10", MEAN, DIGESTS)

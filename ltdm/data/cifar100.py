@@ -32,4 +32,4 @@ def census(options: Options) -> Census:
 
 def load(options: Options, split: str) -> Loaded:
     """Return a split in the order of the data set's files."""
-    return _cifar.load(options, split, "CIFAR100", MEAN)
+    return _cifar.load(options, split, "CIFAR100", MEAN, {})

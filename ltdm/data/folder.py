@@ -70,8 +70,14 @@ def _listed(options: Options) -> dict[str, list[os.DirEntry[str]]]:
     root = Path(options.root)
     try:
         folders = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")
-    except OSError as error:
-        raise LtdmError(f"cannot read the folder {root}: {error.strerror}") from error
+        "".join(folders).encode()  # names that are no UTF-8 cannot go into a table
+    except UnicodeEncodeError as error:
+        raise LtdmError(
+            f"{root} holds a class folder whose name is not UTF-8; rename it"
+        ) from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise LtdmError(f"cannot read the folder {root}: {why}") from error
     if not folders:
         raise LtdmError(
             f"{root} holds no class folders: it must hold one sub-folder for each class"

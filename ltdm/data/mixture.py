@@ -41,7 +41,7 @@ class Options:
 
 def census(options: Options) -> Census:
     """Return what will be drawn."""
-    return Census(list(CLASSES), [options.points] * len(CLASSES), 2, 1)
+    return Census(list(CLASSES), [options.points] * len(CLASSES), 2, 1, points=True)
 
 
 def load(options: Options, split: str) -> Loaded:

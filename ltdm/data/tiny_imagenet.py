@@ -51,6 +51,8 @@ def load(options: Options, split: str) -> Loaded:
 
 
 def _classes(root: Path) -> list[str]:
+    if not root.exists():
+        raise LtdmError(f"{root} is missing: set `root`, or {MEND}") from FileNotFoundError(root)
     found = sorted(folder.name for folder in (root / "train").glob("n*"))
     if len(found) != CLASSES:
         raise LtdmError(f"{root}/train holds {len(found)} classes, not {CLASSES}: {MEND}")
@@ -69,7 +71,7 @@ def _train(root: Path) -> tuple[list[Path], list[int]]:
 def _validation(root: Path) -> tuple[list[Path], list[int]]:
     label = {name: i for i, name in enumerate(_classes(root))}
     table = root / "val/val_annotations.txt"
-    with reading(table):
+    with reading(table, ours=False):
         lines = [line.split("\t") for line in table.read_text().splitlines()]
     if any(len(line) < 2 or line[1] not in label for line in lines):
         raise LtdmError(f"{table} does not name a file and its class on each line: {MEND}")

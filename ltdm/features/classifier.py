@@ -21,6 +21,7 @@ from ltdm.seeding import derive
 
 log = logging.getLogger("ltdm")
 CITATION = ""
+READS_POINTS = False
 BATCH = 500  # images a call when extracting
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 CITATION = ""
+READS_POINTS = True
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from ltdm.reporting.pictures import sheet
 
+COLUMNS = 8  # images of a class on one sheet
 MOST_ROWS = 20  # classes shown on a sheet of samples: more would be too small to see
 
 
@@ -81,7 +82,7 @@ def training(histories: pd.DataFrame, title: str) -> Figure:
 def samples(
     sets: dict[str, tuple[np.ndarray, np.ndarray]],
     table: pd.DataFrame,
-    columns: int = 8,
+    columns: int = COLUMNS,
 ) -> Figure:
     """Sheets side by side, rows sharing a class, most frequent class first.
 

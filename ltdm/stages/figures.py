@@ -29,7 +29,8 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
     """
     style.use()
     with reading(counts):
-        table = pd.read_csv(counts)
+        table = pd.read_csv(counts, dtype={"name": str}, keep_default_na=False)
+        table["name"] = table["name"].str.replace("$", r"\$")  # no mathematics
     with reading(tidy):
         rows = pd.read_csv(tidy)
     classes = rows[
@@ -41,8 +42,8 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
     for (name, seed), path in histories.items():
         with reading(path):
             curves.append(pd.read_csv(path).assign(run=name, seed=seed))
-    sets = {"real": _shuffled(*read_npz(reference, "images", "labels"))}
-    sets |= {name: _pair(path) for name, path in samples.items()}
+    sets = {"real": _first(reference, shuffled=True)}
+    sets |= {name: _first(path) for name, path in samples.items()}
     made = {
         "counts": figures.counts(table, dataset),
         "per_class": figures.per_class(classes, table, f"{metric} by class, {extractor} features"),
@@ -56,12 +57,15 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
         style.save(made[name.removesuffix("_svg")], Path(path))
 
 
-def _pair(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _first(path: Path, shuffled: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first images of each class: a figure shows no more, and the files are large.
+
+    Real images are mixed before: files often hold one writer's or one scene's in a row.
+    """
     images, labels = read_npz(path, "images", "labels")
-    return images, labels
-
-
-def _shuffled(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mix the real images: files often hold one writer's or one scene's images in a row."""
-    order = np.random.default_rng(0).permutation(len(images))
-    return images[order], labels[order]
+    order = np.arange(len(labels))
+    if shuffled:
+        order = np.random.default_rng(0).permutation(len(labels))
+    each = figures.COLUMNS if images.dtype == np.uint8 else points.MOST_POINTS
+    rows = np.concatenate([order[labels[order] == c][:each] for c in np.unique(labels)])
+    return images[rows], labels[rows]

@@ -45,9 +45,7 @@ def verify(root: Path) -> tuple[int, int]:
     Raises:
         LtdmError: A file is missing or differs, or a record names another file than lies there.
     """
-    files = read_json(root / NAME).get("files")
-    if not isinstance(files, dict):
-        raise LtdmError(f"{root / NAME} lists no files; run `snakemake` to write it again")
+    files = _listed(root / NAME)
     missing = [name for name in files if not (root / name).is_file()]
     there = [root / name for name in files if name not in missing]
     found = {_below(root, file): digest for file, digest in _digests(there).items()}
@@ -63,6 +61,23 @@ def verify(root: Path) -> tuple[int, int]:
     return len(files), sum(entry["bytes"] for entry in files.values())
 
 
+def _listed(manifest: Path) -> dict[str, Any]:
+    """Return the files that a manifest lists.
+
+    Raises:
+        LtdmError: It lists none, or not what is needed of them.
+    """
+    files: dict[str, Any] = read_json(manifest).get("files") or {}
+    needed = {"sha256", "bytes", "from"}
+    try:
+        sound = files and all(needed <= entry.keys() for entry in files.values())
+    except AttributeError:
+        sound = False
+    if not sound:
+        raise LtdmError(f"{manifest} lists no files; delete it and run `snakemake` again")
+    return files
+
+
 def _broken_links(root: Path, files: Mapping[str, Any]) -> list[str]:
     """Return the networks whose record names another training set than the one that lies there."""
     broken = []
@@ -76,7 +91,7 @@ def _broken_links(root: Path, files: Mapping[str, Any]) -> list[str]:
 
 def _digests(files: list[Path]) -> dict[Path, str]:
     """Return the SHA-256 of each file, a few at a time."""
-    with ThreadPoolExecutor() as pool, Progress("reading", len(files), "files") as progress:
+    with ThreadPoolExecutor(4) as pool, Progress("reading", len(files), "files") as progress:
         made = {}
         for file, digest in zip(files, pool.map(sha256, files), strict=True):
             made[file] = digest

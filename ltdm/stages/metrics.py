@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ltdm.errors import LtdmError
-from ltdm.files import read_npz, reading, writing
+from ltdm.files import read_npz, reading, write_json, writing
 from ltdm.metrics._groups import groups
-from ltdm.registry import Part, part
+from ltdm.registry import Part, part, stage_code
 
 COLUMNS = ["features", "metric", "options", "group", "value", "n_real", "n_fake", "note"]
 HOW = ["sampler", "guidance", "weights"]
@@ -19,7 +19,8 @@ SMALL = "small n"
 
 
 def run(spec: dict[str, Any], kinds: list[str], where: dict[str, Any], *, counts: Path,
-        real: Mapping[str, Path], fake: Mapping[str, Path], table: Path) -> None:  # fmt: skip
+        real: Mapping[str, Path], fake: Mapping[str, Path], table: Path,
+        record: Path) -> None:  # fmt: skip
     """Write one metric of one sample set in all feature spaces and groups.
 
     Args:
@@ -31,6 +32,7 @@ def run(spec: dict[str, Any], kinds: list[str], where: dict[str, Any], *, counts
         real: Features of the reference, by extractor.
         fake: Features of the generated images, by extractor.
         table: Where the rows go.
+        record: Where a record goes of what was asked for, by what code.
 
     Raises:
         LtdmError: The features are damaged, do not fit together, or are not finite.
@@ -51,6 +53,8 @@ def run(spec: dict[str, Any], kinds: list[str], where: dict[str, Any], *, counts
         how = {name: made.about.get(name) for name in HOW}
         told = {**where, **how, "features": extractor, "options": metric.settings}
         frames.append(pd.DataFrame(rows).assign(**told))
+    asked = {"metric": spec, "groups": kinds, "extractors": list(real)}
+    write_json(record, {**asked, "code": stage_code("metrics", metric)})
     with writing(table) as temporary:
         pd.concat(frames)[[*where, *HOW, *COLUMNS]].to_csv(temporary, index=False)
 

@@ -41,12 +41,17 @@ def run(spec: dict[str, Any], places: dict[str, Any], *, train: Path, reference:
             f"the data of {source.name} changed since this began; run the command again"
         )
     loaded = source.module.load(source.options, "train")
-    available = _counted(loaded, promised, source.name)
+    left_out, available = dict(loaded.left_out), _counted(loaded, promised, source.name)
     keep = counts(tail, available)
     chosen = select(loaded.labels, keep, tail.seed)
     write_npz(train, images=loaded.images[chosen], labels=loaded.labels[chosen], index=chosen)
-    whole = loaded if spec["reference"] == "train" else None
-    _write_reference(reference, whole or source.module.load(source.options, spec["reference"]))
+    if spec["reference"] != "train":
+        shape = loaded.images.shape[1:]
+        loaded = source.module.load(source.options, spec["reference"])
+        _fits(loaded, shape, len(keep), f"the {spec['reference']} split of {source.name}")
+    write_npz(
+        reference, images=loaded.images, labels=loaded.labels, about=np.array("{}")
+    )  # read by the features stage as any images are
     rows = {
         "class": range(len(keep)), "name": promised.names, "available": available, "train": keep,
     }  # fmt: skip
@@ -54,7 +59,7 @@ def run(spec: dict[str, Any], places: dict[str, Any], *, train: Path, reference:
         pd.DataFrame(rows).to_csv(temporary, index=False)
     write_json(record, {
         **spec, "code": stage_code("prepare", source), "census": promised._asdict(),
-        "left_out": dict(loaded.left_out),
+        "left_out": left_out,
         "sha256": {Path(p).name: sha256(p) for p in (train, reference, table)},
     })  # fmt: skip
 
@@ -71,11 +76,21 @@ def _counted(loaded: Loaded, promised: Census, name: str) -> list[int]:
     missing = sum(promised.sizes) - sum(available)
     if len(available) != len(promised.sizes) or missing != len(loaded.left_out):
         raise LtdmError(
-            f"source {name} holds {available} images a class, expected {promised.sizes}; its files"
-            " are incomplete or of another version"
+            f"source {name} holds {sum(available)} images in {len(available)} classes, not"
+            f" {sum(promised.sizes)} in {len(promised.sizes)}; its files are incomplete or of"
+            " another version"
         )
+    if 0 in available:
+        empty = promised.names[available.index(0)]
+        raise LtdmError(f"no file of class {empty!r} of source {name} can be decoded; mend them")
     return available
 
 
-def _write_reference(path: Path, loaded: Loaded) -> None:
-    write_npz(path, images=loaded.images, labels=loaded.labels, about=np.array("{}"))
+def _fits(loaded: Loaded, shape: tuple[int, ...], classes: int, what: str) -> None:
+    """Refuse a reference whose images or classes are not the training set's."""
+    found = np.unique(loaded.labels).tolist()
+    if loaded.images.shape[1:] != shape or found != list(range(classes)):
+        raise LtdmError(
+            f"{what} holds images of shape {loaded.images.shape[1:]} in {len(found)} classes, but"
+            f" the training split {shape} in {classes}; both must be alike"
+        )

@@ -11,7 +11,7 @@ import torch
 from ltdm.batching import fixed_blocks
 from ltdm.device import pick
 from ltdm.errors import LtdmError
-from ltdm.files import write_npz
+from ltdm.files import write_json, write_npz
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.options import parse
 from ltdm.progress import Progress
@@ -24,7 +24,7 @@ log = logging.getLogger("ltdm")
 BATCH = {"cpu": 64, "cuda": 1000}  # images a call of the network
 
 
-def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path) -> None:
+def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path, record: Path) -> None:
     """Write `samples` (.npz: images NCHW, labels, about), the same number of each class.
 
     Args:
@@ -32,6 +32,7 @@ def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path) -> None:
         seed: Owner of the images' noise, together with each image's number.
         model: The network's safetensors.
         samples: Where the images go, with what they are about: sampler, guidance, weights, model.
+        record: Where samples.json goes: the same, for a look without the images.
 
     Raises:
         LtdmError: The number of images does not suit the classes, or the model is damaged or bad.
@@ -52,6 +53,7 @@ def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path) -> None:
         "code": stage_code("sample", *parts, options.sampler),
     }  # fmt: skip
     images = sampler.images(labels)
+    write_json(record, made)
     write_npz(samples, images=images, labels=labels, about=np.array(json.dumps(made)))
 
 

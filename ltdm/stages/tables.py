@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ltdm.files import reading, write_text, writing
+from ltdm.files import reading, write_json, write_text, writing
+from ltdm.registry import stage_code
 from ltdm.reporting.tables import main_table, to_csv, to_latex, to_markdown
 
 
 def run(columns: list[str], extractor: str, *, metrics: list[Path], tidy: Path,
-        csv: Path, markdown: Path, latex: Path) -> None:  # fmt: skip
+        csv: Path, markdown: Path, latex: Path, record: Path) -> None:  # fmt: skip
     """Write every row to `tidy`, and the main table in three forms.
 
     Args:
@@ -20,6 +21,7 @@ def run(columns: list[str], extractor: str, *, metrics: list[Path], tidy: Path,
         csv: Where the main table goes as numbers.
         markdown: ... for a README.
         latex: ... for a paper.
+        record: Where tables.json goes: what was asked for, by what code.
     """
     frames = []
     for path in metrics:
@@ -32,3 +34,4 @@ def run(columns: list[str], extractor: str, *, metrics: list[Path], tidy: Path,
     write_text(csv, to_csv(table))
     write_text(markdown, to_markdown(table))
     write_text(latex, to_latex(table))
+    write_json(record, {"columns": columns, "extractor": extractor, "code": stage_code("tables")})

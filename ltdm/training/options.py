@@ -9,7 +9,7 @@ from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How a network is fitted; the defaults are the papers' (DDPM, CBDM: CIFAR protocol)."""
+    """How a network is fitted; the defaults are the papers' (CIFAR), but for the mirroring."""
 
     updates: int = option(300_000, "Optimiser updates.", low=1)
     batch: int = option(64, "Images an update.", low=1)

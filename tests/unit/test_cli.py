@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from ltdm.cli import main
 
@@ -60,6 +61,26 @@ def test_check_says_what_a_config_asks_for():
     printed = ltdm("check", SMOKE)
     assert "digits-lt: 728 training images in 10 classes, 178 to 17 a class" in printed
     assert "2 networks to train, 2 sets to sample" in printed
+
+
+@pytest.mark.parametrize("text", ["{}", '{"files": {}}', '{"files": {"a": 1}}', "[]"])
+def test_a_manifest_that_lists_nothing(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    printed = ltdm("verify", tmp_path, code=1)
+    assert "manifest.json" in printed and printed.count("\n") == 1
+
+
+def test_check_says_when_a_reference_is_uneven(tmp_path):
+    for name, n in (("a", 4), ("b", 2)):
+        (tmp_path / name).mkdir()
+        for i in range(n):
+            Image.new("RGB", (8, 8)).save(tmp_path / name / f"{i}.png")
+    (tmp_path / "mine.yaml").write_text(
+        f"datasets: {{digits-lt: {{source: folder, root: {tmp_path}, side: 8, profile: full}}}}\n"
+        "defaults: {train: {batch: 2}}\nevaluate: {table: [frechet]}"
+    )
+    printed = ltdm("check", SMOKE, tmp_path / "mine.yaml")
+    assert "the reference is uneven, 4 to 2 a class" in printed
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,8 @@ def test_papers_protocols():
         ("defaults/train/class_sampling", {"brs": "0.1"}, "class_sampling.brs", "a number"),
         ("defaults/train/class_sampling", {"power": 11}, "class_sampling.power", "between"),
         ("run", "cbmd", "run", "'cbmd' is not in the grid; did you mean 'cbdm'?"),
+        ("run", None, "run", "must name some of the grid"),
+        ("run", "", "run", "must name some of the grid"),
         ("seed", [], "seed", "must name some of the grid; known: 0"),
         ("seed", [7], "seed", "7 is not in the grid"),
         ("datasets/digits-lt/source", "digit", "datasets.digits-lt.source", "'digits'"),
@@ -204,6 +206,36 @@ def test_a_slice_does_not_see_order_or_spelled_out_defaults():
     config["defaults"] = dict(reversed(config["defaults"].items()))
     config["defaults"]["train"] = dict(reversed(config["defaults"]["train"].items()))
     assert repr(Experiment(config).runs["digits-lt", "cbdm"].spec()) == repr(one)
+
+
+def test_an_empty_section_over_another_says_nothing():
+    both = merge(
+        [{"runs": {"cbdm": {"method": "cbdm"}}, "a": 1}, {"runs": {"cbdm": None}, "a": None}]
+    )
+    assert both == {"runs": {"cbdm": {"method": {"name": "cbdm"}}}, "a": None} or both == {
+        "runs": {"cbdm": {"method": "cbdm"}}, "a": None
+    }  # fmt: skip
+    assert merge([{"method": {"name": "cbdm"}}, {"method": None}]) == {"method": {"name": "cbdm"}}
+
+
+def test_a_key_that_stands_twice(tmp_path):
+    (tmp_path / "c.yaml").write_text("a: 1\nb: {c: 1, c: 2}")
+    with pytest.raises(LtdmError, match=r"c.yaml is not YAML: the key 'c' stands twice.*line 2"):
+        read([tmp_path / "c.yaml"])
+    (tmp_path / "c.yaml").write_text("a: &x {c: 1}\nb: {<<: *x, c: 2}")
+    assert read([tmp_path / "c.yaml"])["b"] == {"c": 2}
+
+
+def test_points_need_features_that_read_them():
+    config = edited("datasets/digits-lt", {"source": "mixture", "network": {"ch_mult": [1]}})
+    config["defaults"]["network"]["attn"] = []
+    config["evaluate"]["table"] = ["frechet"]
+    with pytest.raises(
+        OptionError, match=r"evaluate.features: classifier reads images, and digits"
+    ):
+        Experiment(config)
+    config["evaluate"]["features"] = ["pixels"]
+    Experiment(config)
 
 
 def test_the_grid_narrowed():

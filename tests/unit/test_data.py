@@ -1,5 +1,6 @@
 """Data sources: what they promise, what they load, and what they say of bad files."""
 
+import os
 import pickle
 
 import numpy as np
@@ -111,7 +112,10 @@ def test_content_follows_the_arrays_not_the_file(tmp_path):
         ({"y_train": np.zeros(40)}, "one whole number from 0"),
         ({"y_train": np.full(40, -1)}, "one whole number from 0"),
         ({"y_train": np.arange(40) % 4 * 2}, "no image of class 1"),
-        ({"y_train": np.array([{}] * 40)}, "is damaged"),
+        ({"y_train": np.full(40, 10**13)}, "one whole number from 0"),
+        ({"y_train": np.full(40, 2**63, np.uint64)}, "one whole number from 0"),
+        ({"x_train": np.zeros((0, 8, 8, 3), np.uint8), "y_train": np.zeros(0, int)}, "of 0 images"),
+        ({"y_train": np.array([{}] * 40)}, "is damaged .* fetch or make it again"),
     ],
 )
 def test_arrays_that_are_no_labelled_images(tmp_path, changes, message):
@@ -121,7 +125,7 @@ def test_arrays_that_are_no_labelled_images(tmp_path, changes, message):
 
 
 def test_arrays_that_are_not_there(tmp_path):
-    with pytest.raises(LtdmError, match="is missing"):
+    with pytest.raises(LtdmError, match="is missing; mend the path"):
         npz.census(npz.Options(path=str(tmp_path / "none.npz")))
     np.savez(tmp_path / "other.npz", images=np.zeros(3))
     with pytest.raises(LtdmError, match=r"no array 'x_train'; it holds images\.npy"):
@@ -161,6 +165,12 @@ def test_cifar_in_torchvisions_files(tmp_path, monkeypatch):
     options = cifar10.Options(root=str(tmp_path))
     with pytest.raises(LtdmError, match="does not hold the images of CIFAR10"):
         cifar10.load(options, "train")
+    monkeypatch.setattr(cifar10, "DIGESTS", {"test": "of other images"})
+    with pytest.raises(
+        LtdmError, match="another order of them, which would give another long tail"
+    ):
+        cifar10.load(options, "test")
+    monkeypatch.setattr(cifar10, "DIGESTS", {})
     monkeypatch.setattr(cifar10, "MEAN", rows[:5].reshape(100, 3, -1).mean((0, 2)) / 255)
     images, labels, _ = cifar10.load(options, "train")
     assert (images == rows[:5].reshape(100, 3, 32, 32)).all(), "in the order of the files"
@@ -252,6 +262,31 @@ def test_folders_that_hold_nothing(tmp_path):
         folder.census(folder.Options(root=str(tmp_path)))
 
 
+def test_links_to_nowhere_and_odd_names(tmp_path):
+    picture(tmp_path / "in/a/1.png")
+    (tmp_path / "in/a/2.png").symlink_to(tmp_path / "nowhere.png")
+    options = folder.Options(root=str(tmp_path / "in"), bad_files="skip")
+    assert folder.census(options).sizes == [2]
+    assert list(folder.load(options, "train").left_out) == ["a/2.png"]
+    (tmp_path / "in" / os.fsdecode(b"\xff")).mkdir()
+    with pytest.raises(LtdmError, match="not UTF-8; rename it"):
+        folder.census(options)
+    with pytest.raises(LtdmError, match="cannot read the folder"):
+        folder.census(folder.Options(root="a\0b"))
+
+
+def test_a_class_of_which_nothing_is_left(tmp_path):
+    picture(tmp_path / "in/a/1.png")
+    picture(tmp_path / "in/b/1.png").write_text("none")
+    spec = {"source": {"name": "folder", "bad_files": "skip"}, "reference": "train", "longtail": {}}
+    options = folder.Options(root=str(tmp_path / "in"))
+    out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "table", "record")}
+    with pytest.raises(LtdmError, match="no file of class 'b' of source folder can be decoded"):
+        prepare.run(
+            {**spec, "content": folder.census(options).content}, {"root": options.root}, **out
+        )
+
+
 def test_odd_pictures(tmp_path):
     def decoded(image, name="x.png", **options):
         image.save(tmp_path / name, **options)
@@ -338,4 +373,11 @@ def test_the_reference_may_be_the_test_split(tmp_path):
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "table", "record")}
     prepare.run(spec, {"path": path}, **out)
     assert len(read_npz(out["reference"], "images")[0]) == 8
+    arrays(tmp_path / "a.npz", x_test=np.zeros((8, 4, 4, 3), np.uint8))
+    spec["content"] = npz.census(npz.Options(path=path)).content
+    with pytest.raises(LtdmError, match="the test split of npz holds images of shape"):
+        prepare.run(spec, {"path": path}, **out)
+    arrays(tmp_path / "a.npz")
+    spec["content"] = npz.census(npz.Options(path=path)).content
+    prepare.run(spec, {"path": path}, **out)
     assert len(read_npz(out["train"], "images")[0]) == 40

@@ -41,7 +41,7 @@ BASE = {
     },
     "grid": {"dataset": ["digits-lt", "toy"], "run": ["ddpm", "cbdm"], "seed": [0]},
     "evaluate": {
-        "features": [{"name": "classifier", "width": 8}, "pixels"], "groups": ["all", "worst"],
+        "features": ["pixels"], "groups": ["all", "worst"],
         "metrics": ["frechet", {"name": "kid", "subsets": 3}], "table": ["frechet", "kid@worst"],
     },
     "runs": {

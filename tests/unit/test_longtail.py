@@ -53,7 +53,8 @@ def test_papers_subset_image_for_image():
 
 def test_step_and_balanced():
     assert counts(LongTail(profile="step", imbalance=0.1), [100] * 5) == [100, 100, 10, 10, 10]
-    assert counts(LongTail(profile="balanced"), [7, 9]) == [7, 9]
+    assert counts(LongTail(profile="balanced"), [7, 10]) == [7, 8]
+    assert counts(LongTail(profile="full"), [7, 10]) == [7, 10]
 
 
 def test_one_class():
@@ -91,6 +92,7 @@ def test_class_order_moves_counts_not_the_choice():
         ({"profile": "counts"}, "counts: goes with `profile: counts`"),
         ({"counts": (1, 1, 1)}, "counts: goes with `profile: counts`"),
         ({"profile": "counts", "counts": (1, 1, 1), "class_order": (0, 1, 2)}, "has no meaning"),
+        ({"profile": "balanced", "class_order": (0, 1, 2)}, "has no meaning"),
         ({"cap": 3, "min_per_class": 4}, "cap: is below min_per_class"),
     ],
 )

@@ -88,6 +88,21 @@ def test_the_plan_as_printed(tmp_path):
     assert ltdm("plan", smoke, "--tflops", 0.001) != printed
 
 
+@pytest.mark.parametrize("speed", ["0", '"a"', "null"])
+def test_speeds_that_are_none(tmp_path, speed):
+    bench, row = tmp_path / "bench.json", '{"run": "x", "train_tflops": %s, "sample_tflops": 1}'
+    bench.write_text('{"rows": [%s]}' % (row % speed))
+    printed = ltdm("plan", ROOT / "config/smoke.yaml", "--bench", bench, code=1)
+    assert "holds no figures" in printed
+    printed = ltdm("plan", ROOT / "config/smoke.yaml", "--tflops", "nan", code=1)
+    assert "--tflops must be a number above 0" in printed
+
+
+def test_a_part_of_the_grid():
+    printed = ltdm("plan", ROOT / "config/smoke.yaml", "--run", "cbdm")
+    assert "12 jobs" in printed and " ddpm " not in printed
+
+
 @pytest.mark.parametrize("text", ["{}", '{"rows": []}', '{"rows": [{"run": "x"}]}', "[]", "{"])
 def test_figures_that_are_none(tmp_path, text):
     (tmp_path / "bench.json").write_text(text)

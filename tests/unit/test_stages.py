@@ -79,7 +79,8 @@ def test_same_run_same_bytes(folder, tmp_path):
 
 def make(folder, **changes):
     path = folder / "samples.npz"
-    sample.run({**SAMPLE, **changes}, 0, model=folder / "model.safetensors", samples=path)
+    sample.run({**SAMPLE, **changes}, 0, model=folder / "model.safetensors", samples=path,
+               record=path.with_suffix(".json"))  # fmt: skip
     return read_npz(path, "images", "labels")
 
 
@@ -135,7 +136,8 @@ def test_points_go_the_way_of_images(tmp_path):
     train.run({**SPEC, "network": network}, 0, data=tmp_path / "train.npz",
               model=tmp_path / "model.safetensors", history=tmp_path / "history.csv",
               record=tmp_path / "run.json")  # fmt: skip
-    sample.run(SAMPLE, 0, model=tmp_path / "model.safetensors", samples=tmp_path / "samples.npz")
+    sample.run(SAMPLE, 0, model=tmp_path / "model.safetensors", samples=tmp_path / "samples.npz",
+               record=tmp_path / "samples.json")  # fmt: skip
     (made,) = read_npz(tmp_path / "samples.npz", "images")
     assert (made.dtype, made.shape) == (np.float32, (80, 2, 1, 1))
     grid.run(samples=tmp_path / "samples.npz", picture=tmp_path / "grid.png")
@@ -187,7 +189,7 @@ def rows(folder, tmp_path, metric, real, fake):
     table = tmp_path / "rows.csv"
     metrics.run({"name": metric}, ["all", "class", "thirds", "worst"], {"run": "x"},
                 counts=folder / "counts.csv", real={"pixels": real}, fake={"pixels": fake},
-                table=table)  # fmt: skip
+                table=table, record=table.with_suffix(".json"))  # fmt: skip
     return pd.read_csv(table, keep_default_na=False).set_index(["metric", "group"])
 
 
@@ -243,7 +245,8 @@ def test_damaged_and_missing_files(folder, tmp_path):
 
 
 def make_from(model, tmp_path):
-    sample.run(SAMPLE, 0, model=model, samples=tmp_path / "never.npz")
+    never = tmp_path / "never.npz"
+    sample.run(SAMPLE, 0, model=model, samples=never, record=never.with_suffix(".json"))
 
 
 def test_number_of_images_must_suit_the_classes(folder):

@@ -1,5 +1,6 @@
 """A change reruns what it touches and nothing else: each property is a dry run."""
 
+import json
 import os
 import time
 
@@ -108,10 +109,16 @@ def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(
          "cbdm/seed-0/run.json", "spec.method.tau is unset there, 0.5 here"),
         ("config/smoke.yaml", "imbalance: 0.1", "imbalance: 0.2", "digits-lt/data.json",
          "longtail.imbalance is 0.1 there, 0.2 here"),
-        ("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7", "seed-0/main/samples.npz",
+        ("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7", "seed-0/main/samples.json",
          "spec.guidance is 0.5 there, 0.7 here"),
         ("config/smoke.yaml", "precision-recall]", "{name: precision-recall, k: 5}]",
-         "metrics/precision-recall.csv", 'options is "" there, "k=5" here'),
+         "metrics/precision-recall.json", "metric.k is unset there, 5 here"),
+        ("config/smoke.yaml", "metrics: [frechet", "groups: [all, thirds]\n  metrics: [frechet",
+         "metrics/frechet.json", 'groups is ["all", "class", "thirds", "worst"] there'),
+        ("config/smoke.yaml", "frechet@tail, precision]", "frechet@head]", "tables/tables.json",
+         'columns is ["frechet", "frechet@tail", "precision"] there, ["frechet", "frechet@head"]'),
+        ("ltdm/metrics/frechet.py", "    return n >= 10 * d\n", "    return n >= 9 * d\n",
+         "metrics/frechet.json", "code is "),
         ("config/smoke.yaml", "width: 8", "width: 16", "extractors/classifier.json",
          "extractor.width is 8 there, 16 here"),
         ("ltdm/methods/cbdm.py", "mine = own[batch.kept]", "mine = 1.0 * own[batch.kept]",
@@ -123,10 +130,39 @@ def test_results_of_another_config_are_refused(checkout, file, old, new, where, 
     checkout.edit(file, old, new)
     printed = checkout.snakemake("--cores", "1", ok=False)
     (sentence,) = [line for line in printed.splitlines() if line.startswith("ltdm: ")]
-    assert f"{where} was made by another config" in sentence
+    assert "made by another config or other code: results/smoke/" in sentence
+    assert f"{where} (" in sentence
     assert message in sentence
-    assert "away to have it made anew" in sentence
+    assert "delete what is named to have it made anew" in sentence
     assert "Traceback" not in printed
+
+
+def replace(checkout, name, **values):
+    """Change a record by hand, its times kept."""
+    record, times = checkout.results / name, (checkout.results / name).stat()
+    record.write_text(json.dumps({**json.loads(record.read_text()), **values}))
+    os.utime(record, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_results_that_changed_behind_snakemake_s_back_are_refused(checkout):
+    run = "runs/digits-lt/cbdm/seed-0/run.json"
+    replace(checkout, run, spec={"method": {"name": "ddpm"}})
+    printed = checkout.snakemake("--cores", "1", ok=False)
+    assert 'spec.method.name is "ddpm" there, "cbdm" here' in printed
+    checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
+    assert checkout.planned() == {"train": 1, **SCORE, **END}, "it is about to be made anew"
+    checkout.edit("config/smoke.yaml", "method: {name: cbdm, tau: 0.5}", "method: cbdm")
+    (checkout.results / run).unlink()
+    assert checkout.planned() == {"train": 1, **SCORE, **END}, "the way out"
+
+
+def test_links_between_records_hold_where_snakemake_remembers_nothing(checkout):
+    checkout.forget()
+    replace(checkout, "runs/digits-lt/cbdm/seed-0/main/samples.json", model="another")
+    replace(checkout, "runs/digits-lt/ddpm/seed-0/run.json", seed=1, data="other")
+    printed = checkout.snakemake("--cores", "1", ok=False)
+    assert 'samples.json (model is "another" there' in printed
+    assert 'run.json (data is "other" there' in printed and "seed is 1 there, 0 here" in printed
 
 
 def test_the_grid_narrowed_on_the_command_line_runs_no_network_again(checkout):

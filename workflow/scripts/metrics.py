@@ -17,4 +17,5 @@ with job(snakemake):
         real=dict(zip(snakemake.params.extractors, snakemake.input.real, strict=True)),
         fake=dict(zip(snakemake.params.extractors, snakemake.input.fake, strict=True)),
         table=snakemake.output.table,
+        record=snakemake.output.record,
     )

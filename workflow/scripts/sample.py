@@ -9,4 +9,5 @@ with job(snakemake):
         int(snakemake.wildcards.seed),
         model=snakemake.input.model,
         samples=snakemake.output.samples,
+        record=snakemake.output.record,
     )

@@ -12,4 +12,5 @@ with job(snakemake):
         csv=snakemake.output.csv,
         markdown=snakemake.output.markdown,
         latex=snakemake.output.latex,
+        record=snakemake.output.record,
     )
