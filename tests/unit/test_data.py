@@ -166,9 +166,7 @@ def test_cifar_in_torchvisions_files(tmp_path, monkeypatch):
     with pytest.raises(LtdmError, match="does not hold the images of CIFAR10"):
         cifar10.load(options, "train")
     monkeypatch.setattr(cifar10, "DIGESTS", {"test": "of other images"})
-    with pytest.raises(
-        LtdmError, match="another order of them, which would give another long tail"
-    ):
+    with pytest.raises(LtdmError, match="another order of them, which would"):
         cifar10.load(options, "test")
     monkeypatch.setattr(cifar10, "DIGESTS", {})
     monkeypatch.setattr(cifar10, "MEAN", rows[:5].reshape(100, 3, -1).mean((0, 2)) / 255)
@@ -282,9 +280,8 @@ def test_a_class_of_which_nothing_is_left(tmp_path):
     options = folder.Options(root=str(tmp_path / "in"))
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "table", "record")}
     with pytest.raises(LtdmError, match="no file of class 'b' of source folder can be decoded"):
-        prepare.run(
-            {**spec, "content": folder.census(options).content}, {"root": options.root}, **out
-        )
+        spec["content"] = folder.census(options).content
+        prepare.run(spec, {"root": options.root}, **out)
 
 
 def test_odd_pictures(tmp_path):

@@ -78,7 +78,7 @@ def spoil(config, draw):
     node = config
     for key in path[:-1]:
         node = node[key]
-    how = draw(st.sampled_from(["nudge", "nudge", "nudge", "value", "remove", "rename", "add"]))
+    how = draw(st.sampled_from([*["nudge"] * 5, "value", "remove", "rename", "add"]))
     old = node[path[-1]]
     if how == "nudge" and isinstance(old, bool | int | float):
         node[path[-1]] = not old if isinstance(old, bool) else old * draw(st.sampled_from([2, 3]))
