@@ -25,17 +25,22 @@ Layer = tuple[KeyPath, Mapping[str, Any]]
 class Loader(yaml.SafeLoader):
     """YAML without its trap: of two equal keys, the second would silently win."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Make a mapping.
+    def __init__(self, stream: str):
+        super().__init__(stream)
+        self.checked: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Look at the keys as they are written, before `<<` brings in others.
 
         Raises:
             YAMLError: A key stands there twice.
         """
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        for key in keys:
+        keys = [key.value for key, _ in node.value]
+        for key in keys if id(node) not in self.checked else ():
             if isinstance(key, str) and keys.count(key) > 1:
                 raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
-        return dict(super().construct_mapping(node, deep))
+        self.checked.add(id(node))
+        super().flatten_mapping(node)
 
 
 def read(files: list[Path]) -> dict[str, Any]:
@@ -49,9 +54,9 @@ def read(files: list[Path]) -> dict[str, Any]:
 
 def _read(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
     """Read one file over those named by its `inherits`, which lie relative to it."""
-    if "\0" in str(file) or file.resolve() in heirs:
-        raise LtdmError(f"{file} inherits itself, by way of {heirs[-1]}")
     try:
+        if file.resolve() in heirs:
+            raise LtdmError(f"{file} inherits itself, by way of {heirs[-1]}")
         content = yaml.load(file.read_text(encoding="utf-8"), Loader)
     except OSError as error:
         where = f", which {heirs[-1]} inherits" if heirs else ""

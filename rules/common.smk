@@ -4,7 +4,6 @@ import re
 import sys
 from functools import cache
 
-
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
@@ -66,9 +65,8 @@ def refuse_others():
         try:
             refuse_foreign(experiment, remembered)
         except LtdmError as error:
-            sys.exit(
-                f"ltdm: {error}"
-            )  # an exception would reach the user as a traceback
+            # An exception would reach the user as a traceback.
+            sys.exit(f"ltdm: {error}")
 
 
 def run_of(wildcards):
@@ -76,7 +74,8 @@ def run_of(wildcards):
 
 
 def data_slice(wildcards):
-    refuse_others()  # here, since every workflow asks for data, and Snakemake's notes are open now
+    # Here, since every job goes back to data, and Snakemake's notes are open by now.
+    refuse_others()
     return experiment.datasets[wildcards.dataset].spec()
 
 

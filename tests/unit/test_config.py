@@ -220,6 +220,9 @@ def test_a_key_that_stands_twice(tmp_path):
         read([tmp_path / "c.yaml"])
     (tmp_path / "c.yaml").write_text("a: &x {c: 1}\nb: {<<: *x, c: 2}")
     assert read([tmp_path / "c.yaml"])["b"] == {"c": 2}
+    nested = "a: &a {x: 1}\nk: {i: &b {<<: *a, x: 2}}\nl: {<<: *b}"
+    (tmp_path / "c.yaml").write_text(nested)
+    assert read([tmp_path / "c.yaml"])["l"] == {"x": 2}
 
 
 def test_points_need_features_that_read_them():
@@ -254,6 +257,7 @@ def test_inherited_files_lie_below_and_relative_to_their_heir(tmp_path):
         ("inherits: c.yaml", "c.yaml inherits itself"),
         ("inherits: none.yaml", r"cannot read the config .*none.yaml, which .*c.yaml inherits"),
         ("inherits: {a: 1}", r"inherits: must be a list of files"),
+        ('inherits: "a\\0b"', "is not YAML: embedded null"),
         ("inherits: [1]", r"inherits: must be a list of files"),
     ],
 )
