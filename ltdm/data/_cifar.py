@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,11 +86,17 @@ def _digest(loaded: Loaded) -> str:
 def _torchvision(dataset: str, root: str, split: str) -> Loaded:
     from torchvision import datasets
 
+    def read(download: bool) -> Any:
+        return getattr(datasets, dataset)(root, train=split == "train", download=download)
+
     try:
-        Path(root).mkdir(parents=True, exist_ok=True)
-        with open(Path(root) / ".lock", "w") as lock:  # two data sets of one source come at once
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            made = getattr(datasets, dataset)(root, train=split == "train", download=True)
+        try:
+            made = read(download=False)
+        except RuntimeError:  # not there, or not whole
+            Path(root).mkdir(parents=True, exist_ok=True)
+            with open(Path(root) / ".lock", "w") as lock:  # two data sets of one source may come
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                made = read(download=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise LtdmError(
             f"cannot get {dataset} into {root} ({error}); download it where there is a network and"

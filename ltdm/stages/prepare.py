@@ -49,9 +49,7 @@ def run(spec: dict[str, Any], places: dict[str, Any], *, train: Path, reference:
         shape = loaded.images.shape[1:]
         loaded = source.module.load(source.options, spec["reference"])
         _fits(loaded, shape, len(keep), f"the {spec['reference']} split of {source.name}")
-    write_npz(
-        reference, images=loaded.images, labels=loaded.labels, about=np.array("{}")
-    )  # read by the features stage as any images are
+    write_npz(reference, images=loaded.images, labels=loaded.labels, about=np.array("{}"))
     rows = {
         "class": range(len(keep)), "name": promised.names, "available": available, "train": keep,
     }  # fmt: skip

@@ -173,6 +173,7 @@ def test_cifar_in_torchvisions_files(tmp_path, monkeypatch):
     images, labels, _ = cifar10.load(options, "train")
     assert (images == rows[:5].reshape(100, 3, 32, 32)).all(), "in the order of the files"
     assert labels.tolist() == [j % 10 for j in range(100)]
+    assert not (tmp_path / ".lock").exists(), "nothing is written where nothing is missing"
     assert (cifar10.load(options, "test").images == rows[5].reshape(20, 3, 32, 32)).all()
     (base / "data_batch_3").write_bytes(b"not the file")
     monkeypatch.setattr(tv.CIFAR10, "url", (tmp_path / "nowhere").as_uri())
