@@ -77,6 +77,8 @@ class Bench:
         batch = self.trainer.options.batch
         sample = statistics.median(self.sample_times[1:]) / len(self.labels)
         images = len(self.labels) * len(self.sample_times)
+        training = self.cost.train_operations / self.cost.train_images
+        sampling = self.cost.operations * self.cost.sample_evaluations / self.cost.sample_images
         return {
             "run": name,
             "train_ms": 1e3 * update,
@@ -84,16 +86,8 @@ class Bench:
             "train_evaluations": self.trainer.predict.evaluations / (self.trainer.update * batch),
             "sample_images_per_s": 1 / sample,
             "sample_evaluations": self.sampling.predict.evaluations / images,
-            "train_tflops": self.cost.train_operations
-            / self.cost.train_images
-            * batch
-            / update
-            / 1e12,
-            "sample_tflops": self.cost.operations
-            * self.cost.sample_evaluations
-            / self.cost.sample_images
-            / sample
-            / 1e12,
+            "train_tflops": training * batch / update / 1e12,
+            "sample_tflops": sampling / sample / 1e12,
             "gpu_peak_mb": self.peak / 2**20 if self.device.type == "cuda" else None,
         }
 

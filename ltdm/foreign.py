@@ -25,16 +25,16 @@ class Claim(NamedTuple):
     Attributes:
         record: A JSON file beside what it describes.
         wanted: What must stand there, as the rule's params have it.
-        links: What must stand there by other files' records.
+        link: A key of it, and where the same value stands in the record of what it is made from.
     """
 
     record: Path
     wanted: Mapping[str, Any]
-    links: Mapping[str, Any] = {}
+    link: tuple[str, Path, tuple[str, ...]] | None = None
 
 
 def claims(experiment: Experiment) -> Iterator[Claim]:
-    """Yield what the config asks of every file that says what it is."""
+    """Yield what the config asks of every file that says what it is; nothing is read."""
     evaluate, layout = experiment.evaluate, experiment.layout
     for name, data in experiment.datasets.items():
         folder = layout.data(name)
@@ -43,11 +43,11 @@ def claims(experiment: Experiment) -> Iterator[Claim]:
             wanted = {"extractor": part.plain(), "code": stage_code("extractor", part)}
             yield Claim(folder / f"extractors/{part.name}.json", wanted)
     for (dataset, name), run in experiment.runs.items():
-        images = _said(layout.data(dataset) / "data.json", "sha256", {}).get("train.npz")
+        link = "data", layout.data(dataset) / "data.json", ("sha256", "train.npz")
         for seed in experiment.grid["seed"]:
             record = layout.run(dataset, name, seed) / "run.json"
             wanted = {"spec": run.spec(), "code": run.train_code(), "seed": seed}
-            yield Claim(record, wanted, {"data": images} if images else {})
+            yield Claim(record, wanted, link)
     for dataset, name, seed, sample_set in product(*experiment.grid.values()):
         yield from _of_samples(experiment, dataset, name, seed, sample_set)
     columns, extractor = list(evaluate.table), evaluate.features[0].name
@@ -60,10 +60,9 @@ def _of_samples(
 ) -> Iterator[Claim]:
     evaluate, run = experiment.evaluate, experiment.runs[dataset, name]
     folder = experiment.layout.samples(dataset, name, seed, sample_set)
-    key = _said(folder.parent / "run.json", "key", None)
+    link = "model", folder.parent / "run.json", ("key",)
     wanted = {"spec": changed(run.samples[sample_set]), "code": run.sample_code(sample_set)}
-    links = {"model": key} if key else {}
-    yield Claim(folder / "samples.json", {**wanted, "seed": seed}, links)
+    yield Claim(folder / "samples.json", {**wanted, "seed": seed}, link)
     for part in evaluate.metrics:
         scored = {
             "metric": part.plain(), "groups": list(evaluate.groups),
@@ -88,7 +87,7 @@ def refuse_foreign(experiment: Experiment, remembered: Callable[[Path], list[str
         params = remembered(claim.record)
         if not claim.record.exists() or (params is not None and _stale(claim, params)):
             continue
-        wanted = {**claim.wanted, **({} if params is not None else claim.links)}
+        wanted = claim.wanted if params is not None else {**claim.wanted, **_linked(claim)}
         made = read_json(claim.record)
         differing = differences({key: made.get(key) for key in wanted}, wanted)
         if differing:
@@ -124,8 +123,15 @@ def _stale(claim: Claim, params: list[str]) -> bool:
     return repr(claim.wanted["code"]) not in params or not (apart or repr(spec) in params)
 
 
-def _said(record: Path, key: str, default: Any) -> Any:
-    return read_json(record).get(key, default) if record.exists() else default
+def _linked(claim: Claim) -> dict[str, Any]:
+    """Return what must stand in a record, by that of what it is made from, if that is there."""
+    if claim.link is None or not claim.link[1].exists():
+        return {}
+    key, record, path = claim.link
+    value: Any = read_json(record)
+    for step in path:
+        value = value.get(step, {})
+    return {key: value}
 
 
 def _few(things: list[str]) -> str:

@@ -73,11 +73,10 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
         s.images * s.sampler.module.evaluations(s.sampler.options) * (2 if s.guidance else 1)
         for s in run.samples.values()
     )
-    pixels = data.census.channels * data.census.side**2
     return Cost(
         parameters, operations, images, forward * images,
         (forward + 2 * backward) * operations * images, made, evaluated,
-        8 * parameters + made * (pixels + 4 * sum(lengths)),
+        8 * parameters + made * (data.census.image_bytes + 4 * sum(lengths)),
     )  # fmt: skip
 
 
@@ -194,5 +193,6 @@ def _short(value: float) -> str:
 
 def _data_bytes(data: Dataset, lengths: list[int]) -> float:
     """Return the bytes of a prepared data set: reference, its features, training set."""
-    pixels, held = data.census.channels * data.census.side**2, sum(data.census.sizes)
-    return pixels * (held + sum(data.class_counts)) + 4 * held * sum(lengths)
+    held = sum(data.census.sizes)
+    images = data.census.image_bytes * (held + sum(data.class_counts))
+    return images + 4 * held * sum(lengths)

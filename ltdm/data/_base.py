@@ -26,6 +26,11 @@ class Census(NamedTuple):
     content: str = ""
     points: bool = False
 
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one image or point as it is stored."""
+        return self.channels * self.side**2 * (4 if self.points else 1)
+
 
 class Loaded(NamedTuple):
     """A split of a source in memory.

@@ -1,8 +1,6 @@
 """Stages in a row on real digits, and what they say of bad files."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -13,7 +11,7 @@ from safetensors.torch import save_file
 
 from ltdm import device
 from ltdm.errors import LtdmError
-from ltdm.files import read_npz, write_npz, writing
+from ltdm.files import read_npz, write_npz
 from ltdm.stages import extractor, features, grid, metrics, prepare, sample, train
 from ltdm.weights import write_weights
 
@@ -262,67 +260,3 @@ def test_features_that_cannot_be_scored(folder, tmp_path):
     write_npz(tmp_path / "nan.npz", features=nan, labels=np.arange(10), about=np.array("{}"))
     with pytest.raises(LtdmError, match="not finite"):
         rows(folder, tmp_path, "kid", real, tmp_path / "nan.npz")
-
-
-FULL = """
-import resource, sys
-import numpy as np, torch
-from pathlib import Path
-from ltdm.errors import LtdmError
-from ltdm.files import write_npz
-from ltdm.training.state import State
-from ltdm.weights import write_weights
-
-folder, big = Path(sys.argv[1]), 50_000
-write_npz(folder / "table.npz", a=np.zeros(3))
-before = (folder / "table.npz").read_bytes()
-resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-for write in (
-    lambda: write_npz(folder / "table.npz", a=np.zeros(big)),
-    lambda: write_weights(folder / "model.safetensors", {"a": torch.zeros(big)}, {}),
-    lambda: State(folder / "state", "0").save({"a": torch.zeros(big)}),
-):
-    try:
-        write()
-    except LtdmError as error:
-        print(error)
-assert (folder / "table.npz").read_bytes() == before
-print(sorted(p.name for p in folder.rglob("*") if p.is_file()))
-"""
-
-
-def test_a_full_disk_is_one_sentence_and_leaves_the_old_file_and_no_rubbish(tmp_path):
-    """A limit on the size of files stands for the end of the disk: the system call fails alike."""
-    command = [sys.executable, "-c", FULL, str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    *sentences, left = result.stdout.splitlines()
-    assert [s.partition(":")[0].rpartition("/")[2] for s in sentences] == [
-        "table.npz", "model.safetensors", "state.pt",
-    ]  # fmt: skip
-    assert all("mend that and run the same command again" in s for s in sentences)
-    assert left == "['table.npz']"
-
-
-def test_a_file_is_whole_or_absent(tmp_path):
-    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "a" / "x.csv") as temporary:
-        temporary.write_text("half")
-        raise KeyboardInterrupt
-    assert list((tmp_path / "a").iterdir()) == []
-
-
-def test_devices(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device.pick().type == "cpu"
-    for name in ("cuda", "cuda:3"):
-        with pytest.raises(LtdmError, match=r"asked for, but this machine shows 0 GPUs"):
-            device.pick(name)
-    with pytest.raises(LtdmError, match="no device is called 'gpu'"):
-        device.pick("gpu")
-    with pytest.raises(LtdmError, match="no device is called 'cuda:'"):
-        device.pick("cuda:")
-    monkeypatch.setenv("LTDM_DEVICE", "")
-    assert device.pick().type == "cpu"
-    monkeypatch.setenv("LTDM_DEVICE", "cuda")
-    with pytest.raises(LtdmError, match="LTDM_DEVICE=cpu"):
-        device.pick()

@@ -9,8 +9,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ltdm.errors import LtdmError
 from ltdm.seeding import derive
 from ltdm.stages.train import make_trainer
-from ltdm.training.batches import Batches
-from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
 from ltdm.training.ema import EMA
 from ltdm.training.loop import learning_rate
 from ltdm.training.options import TrainOptions
@@ -182,105 +180,6 @@ def test_ema_has_its_closed_form():
     for _ in range(7):
         ema.update()
     assert ema.average["weight"].item() == pytest.approx(3 - 2 * 0.9**7, rel=1e-12)
-
-
-def batches(n=40, **options):
-    return Batches(*data(n), TrainOptions(**{"batch": 8, **options}), 0, CPU)
-
-
-def test_an_epoch_shows_each_image_once_and_epochs_differ():
-    images, labels = np.arange(43, dtype=np.uint8)[:, None, None, None], np.zeros(43, np.int64)
-    drawn = Batches(images, labels, TrainOptions(batch=8), 0, CPU)
-    epochs = [
-        torch.cat([(drawn.draw(5 * e + i).x0 + 1) * 127.5 for i in range(5)]).round().flatten()
-        for e in range(2)
-    ]
-    assert all(len(set(e.tolist())) == 40 for e in epochs)
-    assert epochs[0].tolist() != epochs[1].tolist()
-
-
-def test_balanced_batches_show_every_class_alike():
-    drawn = batches(class_sampling=ClassSampling("balanced"), label_dropout=0.0, batch=20)
-    counts = torch.bincount(torch.cat([drawn.draw(u).labels for u in range(150)]))
-    expected = counts.sum() / 3
-    assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
-
-
-@pytest.mark.parametrize(
-    ("given", "chances"),
-    [
-        ("balanced", [1 / 3] * 3),
-        ({"power": 1}, [50 / 80, 10 / 80, 20 / 80]),
-        ({"power": 0.5}, [0.50, 0.2236, 0.3162]),
-        ({"brs": 0.25}, [4 / 7, 1 / 7, 2 / 7]),
-    ],
-)
-def test_laws_of_the_class(given, chances):
-    """brs goes by rank of frequency: here class 1 is the rarest."""
-    found = ClassSamplingOption()(given, ()).chances(np.array([50, 10, 20]))
-    expected = np.array(chances)
-    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-3)
-
-
-def test_batches_follow_the_law_of_the_class():
-    labels = np.repeat([0, 1, 2], [50, 10, 20])
-    images = np.arange(80, dtype=np.uint8)[:, None, None, None]
-    options = TrainOptions(batch=50, class_sampling=ClassSampling("brs", 0.25), label_dropout=0.0)
-    drawn = Batches(images, labels, options, 0, CPU)
-    made = [drawn.draw(u) for u in range(200)]
-    counts = torch.bincount(torch.cat([b.labels for b in made])).double()
-    expected = torch.tensor([4, 1, 2]) / 7 * 10_000
-    assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
-    images_seen = ((torch.cat([b.x0 for b in made]) + 1) * 127.5).round().flatten()
-    assert images_seen.unique().numel() == 80
-    assert TrainOptions().class_sampling.plain() == "natural"
-    assert options.class_sampling.plain() == {"brs": 0.25}
-
-
-def test_augmented_batches_tell_the_network_what_was_done():
-    spec = {**SPEC, "method": "cbdm", "train": {**SPEC["train"], "augment": "karras"}}
-    learner = make_trainer(spec, 0, *data(), CPU)
-    assert learner.net.augm_embedding.weight.shape == (32, 9)
-    batch = learner.batches.draw(0)
-    plain = batches().draw(0)
-    done = batch.augment.abs().sum(1) > 0
-    assert torch.equal(batch.x0[~done], plain.x0[~done]), "the rest is left alone"
-    assert batch.augment.shape == (8, 9)
-    before = learner.net.augm_embedding.weight.clone()
-    for _ in range(4):
-        learner.step()
-    assert not torch.equal(before, learner.net.augm_embedding.weight)
-
-
-def test_label_dropout_is_an_image_s_own_draw():
-    drawn = [batches(label_dropout=0.3).draw(u) for u in range(300)]
-    shares = torch.stack([(b.labels == -1).double().mean() for b in drawn])
-    assert shares.mean().item() == pytest.approx(0.3, abs=4 * (0.21 / 2400) ** 0.5)
-    assert shares.unique().numel() > 3, "not the whole batch at once"
-    assert all(torch.equal(b.kept, (b.labels >= 0).nonzero()[:, 0]) for b in drawn)
-
-
-def test_flips_mirror_half_the_images():
-    plain, flipped = batches(), batches(augment="flip")
-    mirrored = 0
-    for update in range(5):
-        one, two = plain.draw(update).x0, flipped.draw(update).x0
-        for a, b in zip(one, two, strict=True):
-            assert torch.equal(a, b) or torch.equal(a.flip(-1), b)
-            mirrored += not torch.equal(a, b)
-    assert 8 < mirrored < 32
-
-
-def test_images_are_scaled_to_one():
-    x0 = batches().draw(0).x0
-    assert x0.min() >= -1
-    assert x0.max() <= 1
-    assert x0.dtype == torch.float32
-
-
-def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(LtdmError, match=r"train.batch is 41, but the training set has only 40"):
-        batches(batch=41)
 
 
 def test_state_of_another_run_or_damaged(tmp_path, caplog):

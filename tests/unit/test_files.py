@@ -1,0 +1,74 @@
+"""Files on a full disk or half written, and the device that is picked."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ltdm import device
+from ltdm.errors import LtdmError
+from ltdm.files import writing
+
+FULL = """
+import resource, sys
+import numpy as np, torch
+from pathlib import Path
+from ltdm.errors import LtdmError
+from ltdm.files import write_npz
+from ltdm.training.state import State
+from ltdm.weights import write_weights
+
+folder, big = Path(sys.argv[1]), 50_000
+write_npz(folder / "table.npz", a=np.zeros(3))
+before = (folder / "table.npz").read_bytes()
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+for write in (
+    lambda: write_npz(folder / "table.npz", a=np.zeros(big)),
+    lambda: write_weights(folder / "model.safetensors", {"a": torch.zeros(big)}, {}),
+    lambda: State(folder / "state", "0").save({"a": torch.zeros(big)}),
+):
+    try:
+        write()
+    except LtdmError as error:
+        print(error)
+assert (folder / "table.npz").read_bytes() == before
+print(sorted(p.name for p in folder.rglob("*") if p.is_file()))
+"""
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file_and_no_rubbish(tmp_path):
+    """A limit on the size of files stands for the end of the disk: the system call fails alike."""
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    *sentences, left = result.stdout.splitlines()
+    assert [s.partition(":")[0].rpartition("/")[2] for s in sentences] == [
+        "table.npz", "model.safetensors", "state.pt",
+    ]  # fmt: skip
+    assert all("mend that and run the same command again" in s for s in sentences)
+    assert left == "['table.npz']"
+
+
+def test_a_file_is_whole_or_absent(tmp_path):
+    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "a" / "x.csv") as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.pick().type == "cpu"
+    for name in ("cuda", "cuda:3"):
+        with pytest.raises(LtdmError, match=r"asked for, but this machine shows 0 GPUs"):
+            device.pick(name)
+    with pytest.raises(LtdmError, match="no device is called 'gpu'"):
+        device.pick("gpu")
+    with pytest.raises(LtdmError, match="no device is called 'cuda:'"):
+        device.pick("cuda:")
+    monkeypatch.setenv("LTDM_DEVICE", "")
+    assert device.pick().type == "cpu"
+    monkeypatch.setenv("LTDM_DEVICE", "cuda")
+    with pytest.raises(LtdmError, match="LTDM_DEVICE=cpu"):
+        device.pick()
