@@ -29,7 +29,9 @@ COLUMNS = {
     "train_ms": "train: ms/update",
     "train_images_per_s": "images/s",
     "train_ratio": "x first",
-    "train_evaluations": "evals/image",
+    "forward": "evals/image: forward",
+    "backward": "backward",
+    "encoder": "encoder",
     "sample_images_per_s": "sample: images/s",
     "sample_ratio": "x first",
     "sample_evaluations": "evals/image",
@@ -51,11 +53,14 @@ class Bench:
             "network": run.network.plain(), "process": run.process.plain(),
             "channels": images.shape[1], "size": images.shape[2],
             "classes": len(data.class_counts), "told": run.train.told(), "points": False,
+            "label": self.trainer.method.label_use(run.train.conditional),
         }  # fmt: skip
         self.cost = cost(data, replace(run, samples={sample_set: run.samples[sample_set]}), [])
         weights = dict(self.trainer.ema.state_dict())
         self.sampling = Sampling(weights, about, run.samples[sample_set], 0, device)
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
+        if self.sampling.by_label:  # one network is asked at a time
+            self.labels[:] = 0
         self.train_times: list[float] = []
         self.sample_times: list[float] = []
         self.own = torch.cuda.memory_allocated() - held if device.type == "cuda" else 0
@@ -74,7 +79,7 @@ class Bench:
     def row(self, name: str) -> dict[str, Any]:
         """Return the figures; the first, warming turn does not count."""
         update = statistics.median(self.train_times[1:])
-        batch = self.trainer.options.batch
+        batch = self.trainer.batches.size
         sample = statistics.median(self.sample_times[1:]) / len(self.labels)
         images = len(self.labels) * len(self.sample_times)
         training = self.cost.train_operations / self.cost.train_images
@@ -83,9 +88,9 @@ class Bench:
             "run": name,
             "train_ms": 1e3 * update,
             "train_images_per_s": batch / update,
-            "train_evaluations": self.trainer.predict.evaluations / (self.trainer.update * batch),
+            **self.trainer.predict.counted(self.trainer.update * batch),
             "sample_images_per_s": 1 / sample,
-            "sample_evaluations": self.sampling.predict.evaluations / images,
+            "sample_evaluations": self.sampling.predictors[0].forward / images,
             "train_tflops": training * batch / update / 1e12,
             "sample_tflops": sampling / sample / 1e12,
             "gpu_peak_mb": self.peak / 2**20 if self.device.type == "cuda" else None,

@@ -55,9 +55,10 @@ class Selection:
             raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
         self.layout, self.grid = self.experiment.layout, self.experiment.grid
 
-    def runs(self) -> Iterator[tuple[str, str, int]]:
-        """Yield data set, run and seed of each network."""
-        return product(self.grid["dataset"], self.grid["run"], self.grid["seed"])
+    def networks(self) -> Iterator[tuple[str, str, int]]:
+        """Yield data set, run and seed of each network, those that others start from first."""
+        for (dataset, run), seed in product(self.experiment.runs, self.grid["seed"]):
+            yield dataset, run, seed
 
     def samples(self) -> Iterator[tuple[str, str, int, str]]:
         """Yield data set, run, seed and sample set of each sample set."""
@@ -121,16 +122,17 @@ def train(**given: Any) -> None:
     from ltdm.stages import train as stage
 
     selection = _select(**given)
-    for dataset, run, seed in selection.runs():
+    for dataset, run, seed in selection.networks():
         folder = selection.layout.run(dataset, run, seed)
         spec = selection.experiment.runs[dataset, run].spec()
         data = selection.layout.data(dataset) / "train.npz"
-        if stage.finished(spec, seed, data, folder):
+        init = selection.experiment.init(dataset, run, seed)
+        if stage.finished(spec, seed, data, folder, init):
             click.echo(f"{folder}: already trained")
             continue
         stage.run(
             spec, seed, data=data, model=folder / "model.safetensors",
-            history=folder / "history.csv", record=folder / "run.json",
+            history=folder / "history.csv", record=folder / "run.json", init=init,
         )  # fmt: skip
         click.echo(f"{folder}: trained")
 
@@ -149,7 +151,8 @@ def sample(**given: Any) -> None:
         part, network = selection.experiment.runs[dataset, run], folder.parent
         model, samples = network / "model.safetensors", folder / "samples.npz"
         data = selection.layout.data(dataset) / "train.npz"
-        if model.exists() and not train_stage.finished(part.spec(), seed, data, network):
+        init = selection.experiment.init(dataset, run, seed)
+        if model.exists() and not train_stage.finished(part.spec(), seed, data, network, init):
             raise LtdmError(
                 f"{model} was trained with other options, data or code than the config asks for;"
                 " run `ltdm train` with it first"
@@ -248,7 +251,7 @@ def check(**given: Any) -> None:
                 f"{name}: the reference is uneven, {max(held)} to {min(held)} a class; read numbers"
                 " by class there, since over several classes they compare it with even samples"
             )
-    networks, sets = len(list(selection.runs())), len(list(selection.samples()))
+    networks, sets = len(list(selection.networks())), len(list(selection.samples()))
     click.echo(f"{experiment.name}: {networks} networks to train, {sets} sets to sample. All well.")
 
 

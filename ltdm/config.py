@@ -10,9 +10,10 @@ from ltdm.datasets import Dataset, dataset
 from ltdm.errors import LtdmError, OptionError
 from ltdm.layout import Layout
 from ltdm.merging import Layer, merge, sections, told_at_its_layer
+from ltdm.methods._objective import Objective, compose
 from ltdm.metrics._groups import KINDS, groups
 from ltdm.options import KeyPath, changed, mapping, near, option, parse, refuse_unknown
-from ltdm.registry import PARTS, Part, PartOption, part, stage_code
+from ltdm.registry import PARTS, Part, PartOption, part, parts, plain_parts, stage_code
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.options import TrainOptions
 
@@ -65,17 +66,24 @@ class Run:
 
     network: Part
     process: Part
-    method: Part
+    methods: tuple[Part, ...]
     train: TrainOptions
     samples: Mapping[str, SampleOptions]
 
     def spec(self) -> dict[str, Any]:
         """Return what training depends on, but for seed, data and code."""
-        return {**{k: getattr(self, k).plain() for k in PARTS}, "train": changed(self.train)}
+        return {
+            "network": self.network.plain(), "process": self.process.plain(),
+            "method": plain_parts(self.methods), "train": changed(self.train),
+        }  # fmt: skip
 
     def train_code(self) -> str:
         """Return the digest of the code that training runs."""
-        return stage_code("train", *(getattr(self, k) for k in PARTS))
+        return stage_code("train", self.network, self.process, *self.methods)
+
+    def objective(self, class_counts: list[int]) -> Objective:
+        """Return what is minimised on a data set with these class counts."""
+        return compose(self.methods, class_counts)
 
     def sample_code(self, sample_set: str) -> str:
         """Return the digest of the code that sampling runs."""
@@ -117,9 +125,10 @@ class Experiment:
             d: dataset(listed[d], ("datasets", d), self.layout.data(d) / "data.json")
             for d in self.grid["dataset"]
         }
-        self.runs = {
-            (d, r): self._run(d, r) for d in self.grid["dataset"] for r in self.grid["run"]
-        }
+        self.runs: dict[tuple[str, str], Run] = {}
+        for name in self.grid["dataset"]:
+            for run in self.grid["run"]:
+                self._add(name, run, ())
         for name, data in self.datasets.items():
             self.evaluate.check_table(data.class_counts)
             for extractor in self.evaluate.features:
@@ -147,27 +156,58 @@ class Experiment:
                 raise OptionError(path, "names an entry twice")
         return {axis: list(grid[axis]) for axis in GRID}
 
-    def _run(self, dataset: str, run: str) -> Run:
-        """Merge and check one run on one data set."""
-        data = self.datasets[dataset]
-        layers: list[Layer] = [
+    def init(self, dataset: str, run: str, seed: int) -> Path | None:
+        """Return the network that a run starts from, if it starts from one."""
+        source = self.runs[dataset, run].train.init_from
+        return self.layout.run(dataset, source, seed) / "model.safetensors" if source else None
+
+    def _add(self, dataset: str, run: str, heirs: tuple[str, ...]) -> Run:
+        """Add a run, after those that it starts from, in the grid or not."""
+        if (dataset, run) in self.runs:
+            return self.runs[dataset, run]
+        made = self._run(dataset, run)
+        source = made.train.init_from
+        if source:
+            with told_at_its_layer(self._layers(dataset, run)):
+                self._check_source(source, (*heirs, run))
+                start = self._add(dataset, source, (*heirs, run))
+                _fits_start(made, start, source, self.datasets[dataset].class_counts)
+        self.runs[dataset, run] = made
+        return made
+
+    def _check_source(self, source: str, heirs: tuple[str, ...]) -> None:
+        path = ("train", "init_from")
+        if source not in self.overrides:
+            hint = near(source, self.overrides)
+            raise OptionError(path, f"{source!r} is not under `runs`; {hint}")
+        if source in heirs:
+            circle = " from ".join((*heirs[heirs.index(source) :], source))
+            raise OptionError(path, f"goes in a circle: {circle}")
+
+    def _layers(self, dataset: str, run: str) -> list[Layer]:
+        """Return what a run on a data set is merged from."""
+        return [
             (("defaults",), self.defaults),
-            (("datasets", dataset), data.sections),
+            (("datasets", dataset), self.datasets[dataset].sections),
             (("runs", run), self.overrides[run]),
         ]
+
+    def _run(self, dataset: str, run: str) -> Run:
+        """Merge and check one run on one data set."""
+        data, layers, samples = self.datasets[dataset], self._layers(dataset, run), {}
         with told_at_its_layer(layers):
             merged = merge([PARTS, *(layer for _, layer in layers)])
-            parts = {kind: part(kind, merged[kind], (kind,)) for kind in PARTS}
+            network, process = (part(k, merged[k], (k,)) for k in ("network", "process"))
+            methods = parts("method", merged["method"], ("method",))
             train = parse(TrainOptions, merged.get("train"), ("train",))
-            _fits_data(parts["network"], train, data)
-        samples = {}
+            _fits_data(network, methods, train, data)
         for name in self.grid["sample_set"]:
             whole = [*layers, (("sample_sets", name), {"sample": self.sample_sets[name]})]
             with told_at_its_layer(whole):
                 merged = merge([layer for _, layer in whole])
                 samples[name] = parse(SampleOptions, merged.get("sample"), ("sample",))
-                _fits_run(samples[name], parts["process"], train, len(data.class_counts))
-        return Run(parts["network"], parts["process"], parts["method"], train, samples)
+                _fits_run(samples[name], process, train, len(data.class_counts))
+        return Run(network, process, methods, train, samples)
 
 
 def _only(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
@@ -189,13 +229,41 @@ def _only(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
     return [entry for text, entry in texts.items() if text in asked]
 
 
-def _fits_data(network: Part, train: TrainOptions, data: Dataset) -> None:
+def _fits_data(
+    network: Part, methods: tuple[Part, ...], train: TrainOptions, data: Dataset
+) -> None:
     """Check what only a run's options and its data together can tell."""
     network.module.check(network.options, data.census.side)
-    total = sum(data.class_counts)
-    if train.batch > total:
-        message = f"is {train.batch}, but the training set has only {total} images"
-        raise OptionError(("train", "batch"), message)
+    objective, named = compose(methods, data.class_counts), " and ".join(map(str, methods))
+    if objective.compares_labels and not train.conditional:
+        raise OptionError(
+            ("train", "label_dropout"),
+            f"is 1, so the network is unconditional, but {named} compares what it says under"
+            " different labels; set it below 1",
+        )
+    if objective.players and train.label_dropout:
+        raise OptionError(
+            ("train", "label_dropout"),
+            f"must be 0 for {named}: its networks are not told labels, so none can be hidden",
+        )
+    train.check_batch(data.class_counts, objective.by_class)
+
+
+def _fits_start(run: Run, start: Run, source: str, class_counts: list[int]) -> None:
+    """Refuse to start a run from another kind of network."""
+
+    def kind(one: Run) -> dict[str, Any]:
+        use = one.objective(class_counts).label_use(one.train.conditional)
+        return {
+            "network": one.network.plain(), "process": one.process.plain(),
+            "augmentation": one.train.told() > 0, "a label's use": use,
+        }  # fmt: skip
+
+    mine, theirs = kind(run), kind(start)
+    for key, value in mine.items():
+        if value != theirs[key]:
+            message = f"{source!r} is another kind of network: {key} is {theirs[key]} there"
+            raise OptionError(("train", "init_from"), f"{message}, {value} here")
 
 
 def _fits_run(sample: SampleOptions, process: Part, train: TrainOptions, classes: int) -> None:

@@ -25,12 +25,12 @@ class Claim(NamedTuple):
     Attributes:
         record: A JSON file beside what it describes.
         wanted: What must stand there, as the rule's params have it.
-        link: A key of it, and where the same value stands in the record of what it is made from.
+        links: Keys of it, and where the same values stand in the records of what it is made from.
     """
 
     record: Path
     wanted: Mapping[str, Any]
-    link: tuple[str, Path, tuple[str, ...]] | None = None
+    links: tuple[tuple[str, Path, tuple[str, ...]], ...] = ()
 
 
 def claims(experiment: Experiment) -> Iterator[Claim]:
@@ -47,7 +47,9 @@ def claims(experiment: Experiment) -> Iterator[Claim]:
         for seed in experiment.grid["seed"]:
             record = layout.run(dataset, name, seed) / "run.json"
             wanted = {"spec": run.spec(), "code": run.train_code(), "seed": seed}
-            yield Claim(record, wanted, link)
+            start = experiment.init(dataset, name, seed)
+            init = [("init", start.with_name("run.json"), ("key",))] if start else []
+            yield Claim(record, wanted, (link, *init))
     for dataset, name, seed, sample_set in product(*experiment.grid.values()):
         yield from _of_samples(experiment, dataset, name, seed, sample_set)
     columns, extractor = list(evaluate.table), evaluate.features[0].name
@@ -62,7 +64,7 @@ def _of_samples(
     folder = experiment.layout.samples(dataset, name, seed, sample_set)
     link = "model", folder.parent / "run.json", ("key",)
     wanted = {"spec": changed(run.samples[sample_set]), "code": run.sample_code(sample_set)}
-    yield Claim(folder / "samples.json", {**wanted, "seed": seed}, link)
+    yield Claim(folder / "samples.json", {**wanted, "seed": seed}, (link,))
     for part in evaluate.metrics:
         scored = {
             "metric": part.plain(), "groups": list(evaluate.groups),
@@ -124,14 +126,15 @@ def _stale(claim: Claim, params: list[str]) -> bool:
 
 
 def _linked(claim: Claim) -> dict[str, Any]:
-    """Return what must stand in a record, by that of what it is made from, if that is there."""
-    if claim.link is None or not claim.link[1].exists():
-        return {}
-    key, record, path = claim.link
-    value: Any = read_json(record)
-    for step in path:
-        value = value.get(step, {})
-    return {key: value}
+    """Return what must stand in a record, by those of what it is made from, if they are there."""
+    found = {}
+    for key, record, path in claim.links:
+        if record.exists():
+            value: Any = read_json(record)
+            for step in path:
+                value = value.get(step, {})
+            found[key] = value
+    return found
 
 
 def _few(things: list[str]) -> str:

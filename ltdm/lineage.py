@@ -11,6 +11,12 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
     made: dict[Path, list[Path]] = {}
     for dataset in experiment.grid["dataset"]:
         made |= _data(experiment, dataset)
+    for (dataset, run), seed in product(experiment.runs, experiment.grid["seed"]):
+        start = experiment.init(dataset, run, seed)
+        network = experiment.layout.run(dataset, run, seed)
+        behind = [experiment.layout.data(dataset) / "train.npz", *([start] if start else [])]
+        names = ("model.safetensors", "history.csv", "run.json")
+        made |= dict.fromkeys((network / name for name in names), behind)
     tables = [
         table
         for key in product(*experiment.grid.values())
@@ -43,10 +49,8 @@ def _samples(
     seed: int,
     sample_set: str,
 ) -> list[Path]:
-    """Add a network, a sample set of it and what follows; return the tables of its metrics."""
+    """Add a sample set of a network and what follows; return the tables of its metrics."""
     data, network = experiment.layout.data(dataset), experiment.layout.run(dataset, run, seed)
-    for name in ("model.safetensors", "history.csv", "run.json"):
-        made[network / name] = [data / "train.npz"]
     folder = experiment.layout.samples(dataset, run, seed, sample_set)
     for name in ("samples.npz", "samples.json"):
         made[folder / name] = [network / "model.safetensors"]

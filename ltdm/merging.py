@@ -113,6 +113,8 @@ def sections(value: Any, path: KeyPath) -> dict[str, Any]:
     given = mapping(value, path)
     refuse_unknown(given, SECTIONS, path)
     for key, section in given.items():
+        if key == "method" and isinstance(section, list):
+            continue  # several, used together
         if key in PARTS and not isinstance(section, str):
             if section is None:
                 raise OptionError((*path, key), f"is empty; name a {key} or leave the key out")
@@ -138,6 +140,8 @@ def _has(layer: Any, path: KeyPath) -> bool:
     for key in path:
         if isinstance(layer, str):  # a part's bare name
             return key == "name"
+        if isinstance(layer, list):  # parts that are used together
+            return True
         if not isinstance(layer, Mapping) or key not in layer:
             return False
         layer = layer[key]

@@ -5,9 +5,9 @@ and a multiplication with its addition as two operations.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -17,6 +17,8 @@ from ltdm.config import Experiment, Run
 from ltdm.datasets import Dataset
 from ltdm.errors import LtdmError
 from ltdm.files import read_json
+from ltdm.methods._objective import evaluations
+from ltdm.networks._players import build_network
 
 
 @dataclass(frozen=True)
@@ -65,39 +67,56 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
         run: The run.
         lengths: Length of each extractor's features.
     """
-    parameters, operations = measure(data, run)
-    images = run.train.updates * run.train.batch
-    forward, backward = run.method.module.evaluations(run.method.options, run.train.label_dropout)
+    size = measure(data, run)
+    classes = len(data.class_counts)
+    objective = run.objective(data.class_counts)
+    parameters = size.parameters * (classes if objective.players else 1)
+    images = run.train.updates * run.train.images_an_update(classes if objective.by_class else 0)
+    each = evaluations(run.methods, run.train.label_dropout, classes)
     made = sum(s.images for s in run.samples.values())
     evaluated = sum(
         s.images * s.sampler.module.evaluations(s.sampler.options) * (2 if s.guidance else 1)
         for s in run.samples.values()
     )
     return Cost(
-        parameters, operations, images, forward * images,
-        (forward + 2 * backward) * operations * images, made, evaluated,
+        parameters, size.operations, images, each.forward * images,
+        images * ((each.forward + 2 * each.backward) * size.operations
+                  + 3 * each.encoder * size.encoding),
+        made, evaluated,
         8 * parameters + made * (data.census.image_bytes + 4 * sum(lengths)),
     )  # fmt: skip
 
 
-def measure(data: Dataset, run: Run) -> tuple[int, float]:
-    """Return a network's parameters and the operations of one evaluation, without its weights."""
+class Size(NamedTuple):
+    """A network's weights, and the operations of an evaluation and of its encoder alone."""
+
+    parameters: int
+    operations: float
+    encoding: float
+
+
+def measure(data: Dataset, run: Run) -> Size:
+    """Return the size of a run's network, or of one of its networks, without making its weights."""
     census = data.census
+    use = run.objective(data.class_counts).label_use(run.train.conditional)
     shape = census.channels, census.side, len(census.sizes), run.train.told()
     with torch.device("meta"):
-        net = run.network.module.build(run.network.options, *shape)
+        net = build_network(run.network, use, *shape)
         x = torch.empty(1, census.channels, census.side, census.side)
         level, labels = torch.zeros(1), torch.zeros(1, dtype=torch.int64)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            net(x, level, labels)
-    return sum(p.numel() for p in net.parameters()), counter.get_total_flops()
+        counts = []
+        for want in ("F", "z"):
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                net(x, level, labels, want=want)
+            counts.append(counter.get_total_flops())
+    return Size(sum(p.numel() for p in net.parameters()), *counts)
 
 
 def jobs(experiment: Experiment) -> dict[str, int]:
     """Return the jobs of a whole run by rule."""
-    data, runs, seeds = (len(experiment.grid[axis]) for axis in ("dataset", "run", "seed"))
-    networks = data * runs * seeds
-    sets = networks * len(experiment.grid["sample_set"])
+    data, seeds = (len(experiment.grid[axis]) for axis in ("dataset", "seed"))
+    networks = len(experiment.runs) * seeds
+    sets = math.prod(map(len, experiment.grid.values()))
     extractors, metrics = len(experiment.evaluate.features), len(experiment.evaluate.metrics)
     return {
         "prepare": data, "extractor": data * extractors, "reference_features": data * extractors,
@@ -117,7 +136,7 @@ def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> 
     Raises:
         LtdmError: The figures are not `ltdm bench`'s.
     """
-    runs = experiment.grid["run"]
+    runs = {run: None for _, run in experiment.runs}
     if tflops is not None:
         if not 0 < tflops < math.inf:
             raise LtdmError(f"--tflops must be a number above 0, not {tflops}")
@@ -142,9 +161,11 @@ def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
         lengths = [p.module.length(p.options, data.census.channels, data.census.side)
                    for p in experiment.evaluate.features]  # fmt: skip
         held += _data_bytes(data, lengths) / 1e9
-        for name in experiment.grid["run"]:
-            one = cost(data, experiment.runs[dataset, name], lengths)
-            rows.append(_row(dataset, name, one, known.get(name)))
+        for name in [run for at, run in experiment.runs if at == dataset]:
+            run = experiment.runs[dataset, name]
+            if name not in experiment.grid["run"]:  # others start from it
+                run = replace(run, samples={})
+            rows.append(_row(dataset, name, cost(data, run, lengths), known.get(name)))
     columns, seeds = pd.MultiIndex.from_tuples(list(rows[0])), len(experiment.grid["seed"])
     frame = pd.DataFrame(rows, columns=columns)
     total = seeds * frame.iloc[:, 3:].sum(min_count=1)

@@ -50,6 +50,9 @@ def schema() -> dict[str, Any]:
     A file may lie over others, so nothing is required here; the loader looks at the whole.
     """
     sections = {k: _part(k) for k in PARTS}
+    several = {"type": "array", "minItems": 1, "items": {"anyOf": sections["method"]["anyOf"]}}
+    sections["method"]["anyOf"] = [*sections["method"]["anyOf"], several]
+    sections["method"]["description"] = "The method, or a list of them that are used together."
     sections["train"] = _object(TrainOptions, "The training loop.")
     sections["sample"] = _object(SampleOptions, "The sample set.")
     listed = {"type": "array", "minItems": 1, "uniqueItems": True}
@@ -84,19 +87,20 @@ def page_text(page: str) -> str:
     text = page.partition(MARKER)[0] + MARKER
     text += "\n## `datasets.<name>`\n\n"
     text += "`source` names the data source; its own options and these stand beside it.\n\n"
-    text += _table(LongTail) + f"| `reference` | `train` | {REFERENCE} |\n"
+    text += table(LongTail) + f"| `reference` | `train` | {REFERENCE} |\n"
     for title, cls in (("train", TrainOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
-        text += f"\n## `{title}`\n\n{_table(cls)}"
+        text += f"\n## `{title}`\n\n{table(cls)}"
     for kind in FOLDERS:
         text += f"\n## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
         for name in names(kind):
             module = load(kind, name, ())
             summary = (module.__doc__ or "").strip().splitlines()[0]
-            text += f"\n### `{name}`\n\n{summary}\n\n{_table(module.Options)}"
+            text += f"\n### `{name}`\n\n{summary}\n\n{table(module.Options)}"
     return text
 
 
-def _table(cls: type) -> str:
+def table(cls: type) -> str:
+    """Return the options of a dataclass as a table in Markdown."""
     rows = [(f"`{f.name}`", _shown(f), f.metadata["help"] + _limits(f)) for f in fields(cls)]
     if not rows:
         return "No options.\n"

@@ -5,7 +5,7 @@ its documentation. Adding a file adds the part; nothing else has to know.
 """
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -86,7 +86,31 @@ def part(kind: str, value: object, path: KeyPath) -> Part:
         raise OptionError((*path, "name"), f"is missing; known: {', '.join(names(kind))}")
     module = load(kind, given["name"], (*path, "name"))
     options = {k: v for k, v in given.items() if k != "name"}
+    for key in options.keys() - {f.name for f in fields(module.Options)}:
+        theirs = [n for n in names(kind) if key in _options_of(kind, n)]
+        if theirs:
+            here = ", ".join(_options_of(kind, given["name"])) or "none"
+            whose = f"is an option of {' and '.join(theirs)}, not of {given['name']}"
+            raise OptionError((*path, key), f"{whose}, whose own are: {here}")
     return Part(kind, given["name"], parse(module.Options, options, path))
+
+
+def _options_of(kind: str, name: str) -> list[str]:
+    """Return the names of a part's options."""
+    return [f.name for f in fields(load(kind, name, ()).Options)]
+
+
+def parts(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
+    """Parse one part, or a list of them that are used together."""
+    if isinstance(value, list | tuple):
+        found = PartOption(kind, many=True)(value, path)
+        return found if isinstance(found, tuple) else (found,)
+    return (part(kind, value, path),)
+
+
+def plain_parts(found: tuple[Part, ...]) -> Any:
+    """Return what YAML would hold of one part, or of several."""
+    return found[0].plain() if len(found) == 1 else [part.plain() for part in found]
 
 
 def stage_code(stage: str, *parts: Part) -> str:

@@ -46,7 +46,7 @@ pathvars:
 
 wildcard_constraints:
     dataset="|".join(map(re.escape, grid["dataset"])),
-    run="|".join(map(re.escape, grid["run"])),
+    run="|".join(re.escape(run) for run in {run: 0 for _, run in experiment.runs}),
     sample_set="|".join(map(re.escape, grid["sample_set"])),
     extractor="|".join(map(re.escape, extractors)),
     metric="|".join(map(re.escape, metrics)),
@@ -90,6 +90,12 @@ def prepare_code(wildcards):
 
 def train_slice(wildcards):
     return run_of(wildcards).spec()
+
+
+def train_init(wildcards):
+    """Return the network that a run starts from, if it starts from one."""
+    found = experiment.init(wildcards.dataset, wildcards.run, wildcards.seed)
+    return str(found) if found else []
 
 
 def train_code(wildcards):

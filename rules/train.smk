@@ -2,6 +2,7 @@ rule train:
     """Fit one network on one long-tailed data set. Killed, it goes on from where it was."""
     input:
         data="<data>/train.npz",
+        init=train_init,
     output:
         model="<run>/model.safetensors",
         history="<run>/history.csv",

@@ -14,7 +14,7 @@ class Process(nn.Module, ABC):
 
     @abstractmethod
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draw levels (n,) as the training loss weighs them."""
+        """Draw levels (n,) as the training loss weighs them, on the generator's device."""
 
     @abstractmethod
     def corrupt(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
@@ -31,6 +31,10 @@ class Process(nn.Module, ABC):
     @abstractmethod
     def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
         """Return the estimate of the clean images that F stands for."""
+
+    @abstractmethod
+    def sigma(self, level: Tensor) -> Tensor:
+        """Return the ratio of noise to signal, std / signal, above zero."""
 
     @abstractmethod
     def progress(self, level: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ class VP(Process):
 
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw n levels uniformly, as the training loss weighs them."""
-        return torch.randint(self.T, (n,), generator=rng, device=self.signal.device)
+        return torch.randint(self.T, (n,), generator=rng, device=rng.device)
 
     def corrupt(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
         """Return x_t for images x0 in [-1, 1], shape (B, C, H, W), and standard normal noise."""
@@ -81,6 +81,10 @@ class VP(Process):
     def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
         """Return the estimate of x_0 that F stands for."""
         return (x - _spread(self.std[level], x) * F) / _spread(self.signal[level], x)
+
+    def sigma(self, level: Tensor) -> Tensor:
+        """Return sqrt(1 / alpha_bar - 1) of each level."""
+        return self.std[level] / self.signal[level]
 
     def progress(self, level: Tensor) -> Tensor:
         """Return how far the level lies towards pure noise: t / T in [0, 1)."""

@@ -1,16 +1,18 @@
-"""What every objective shares: its interface and the corrupted batch it starts from."""
+"""What every objective shares: the corrupted batch it starts from, and how its terms are asked for.
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import NamedTuple
+An objective is the denoising loss and any number of terms. A term may change the target, ask the
+network again about rows of the batch under other labels, add losses, or weigh what is there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
-
-Net = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
-"""F = net(x, level, labels, augment), called as `net(*inputs)`; see `Inputs` for shapes."""
+from ltdm.seeding import Streams
 
 
 class Batch(NamedTuple):
@@ -18,16 +20,26 @@ class Batch(NamedTuple):
 
     Attributes:
         x0: Images in [-1, 1], float32, shape (B, C, H, W).
-        labels: Classes, int64, shape (B,); -1 where the label was dropped.
-        kept: Positions in the batch whose label was kept, int64; its length is known to the host,
-            so selecting by it waits for nothing.
+        classes: Classes, int64, shape (B,).
+        labels: What the network is told of them: the same, or -1 where the label was dropped.
+        labelled: Whether the label was kept, bool, (B,), known to the host.
+        kept: Where it was, int64: as many as the host knows, so selecting by it waits for nothing.
         augment: What the network is told of each image's augmentation, (B, 9), if it is told.
     """
 
     x0: Tensor
+    classes: Tensor
     labels: Tensor
+    labelled: Tensor
     kept: Tensor
     augment: Tensor | None = None
+
+    def part(self, rows: slice) -> "Batch":
+        """Return some neighbouring rows as a batch."""
+        x0, classes, labels, labelled = (self[k][rows] for k in range(4))  # type: ignore[index]
+        kept = moved(labelled.nonzero()[:, 0], x0.device)
+        told = None if self.augment is None else self.augment[rows]
+        return Batch(x0, classes, labels, labelled, kept, told)
 
 
 class Inputs(NamedTuple):
@@ -41,55 +53,166 @@ class Inputs(NamedTuple):
     labels: Tensor
     augment: Tensor | None
 
-    def rows(self, index: Tensor) -> "Inputs":
-        """Return some of the rows."""
-        told = None if self.augment is None else self.augment[index]
-        return Inputs(self.x[index], self.level[index], self.labels[index], told)
+    def again(self, rows: Tensor, labels: Tensor) -> "Inputs":
+        """Return some of the rows, under other labels."""
+        told = None if self.augment is None else self.augment[rows]
+        return Inputs(self.x[rows], self.level[rows], labels, told)
 
-    def labelled(self, labels: Tensor) -> "Inputs":
-        """Return the same question under other labels."""
-        return self._replace(labels=labels)
+    @staticmethod
+    def joined(parts: Sequence["Inputs"]) -> "Inputs":
+        """Return all as one batch."""
+        if len(parts) == 1:
+            return parts[0]
+        x, level, labels, augment = zip(*parts, strict=True)
+        told = torch.cat(augment) if augment[0] is not None else None
+        return Inputs(torch.cat(x), torch.cat(level), torch.cat(labels), told)
 
-    def joined(self, other: "Inputs") -> "Inputs":
-        """Return both as one batch."""
-        told = None
-        if self.augment is not None and other.augment is not None:
-            told = torch.cat([self.augment, other.augment])
-        x, level, labels = (torch.cat(pair) for pair in zip(self[:3], other[:3], strict=True))
-        return Inputs(x, level, labels, told)
+
+class Said(NamedTuple):
+    """What the network said: F (B, C, H, W), and its bottleneck z (B, d), as far as asked for."""
+
+    F: Tensor
+    z: Tensor
+
+
+class Net(Protocol):
+    """A network as a function of `Inputs`; each call is one evaluation a row."""
+
+    def __call__(self, *inputs: Tensor | None) -> Tensor:
+        """Return F."""
+
+    def both(self, *inputs: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return F and the bottleneck z."""
+
+    def bottleneck(self, *inputs: Tensor | None) -> Tensor:
+        """Return z alone; the way up is not computed."""
 
 
 class Noised(NamedTuple):
-    """A batch at drawn noise levels: what the network is asked, the levels, and its target."""
+    """A batch at drawn noise levels.
+
+    Attributes:
+        inputs: What the network is asked.
+        level: The levels, (B,).
+        progress: How far towards pure noise they lie, in [0, 1], (B,).
+        drawn: The same, known to the host.
+        noise: Standard normal, (B, C, H, W).
+        target: F*, what the network should say.
+    """
 
     inputs: Inputs
     level: Tensor
+    progress: Tensor
+    drawn: Tensor
+    noise: Tensor
     target: Tensor
 
 
-class Method(nn.Module, ABC):
-    """An objective. What it must remember between updates lives in its buffers."""
+class Question(NamedTuple):
+    """Rows of the batch that the network is asked about once more.
 
-    @abstractmethod
-    def loss(
-        self, net: Net, batch: Batch, process: Process, rng: torch.Generator
-    ) -> dict[str, Tensor]:
-        """Return named terms, each one value an image, shape (B,); their sum is minimised.
+    Attributes:
+        rows: Their positions, (R,).
+        labels: The label of each, (R,); -1 for none.
+        gradient: Whether the answer needs one; with it, they share the batch's own call.
+        want: "F", the bottleneck "z", or "both".
+    """
 
-        The data term is called `denoise`. Branches that need a gradient go through the network as
-        one batch. Learnt parameters of an objective are trained with the network's.
-        """
+    rows: Tensor
+    labels: Tensor
+    gradient: bool = True
+    want: str = "F"
 
 
-def noised(batch: Batch, process: Process, rng: torch.Generator) -> Noised:
-    """Draw a level and noise for each image and corrupt it."""
-    level = process.draw(len(batch.x0), rng)
-    noise = torch.randn(batch.x0.shape, generator=rng, device=batch.x0.device, dtype=batch.x0.dtype)
-    seen = process.inputs(process.corrupt(batch.x0, noise, level), level)
+@dataclass(frozen=True)
+class Evaluations:
+    """Network evaluations an image, on average.
+
+    Attributes:
+        forward: Whole forward passes.
+        backward: Whole backward passes.
+        encoder: Forward and backward passes through the way down and the middle only.
+    """
+
+    forward: float
+    backward: float
+    encoder: float = 0
+
+    def __add__(self, other: "Evaluations") -> "Evaluations":
+        """Add up."""
+        forward, backward = self.forward + other.forward, self.backward + other.backward
+        return Evaluations(forward, backward, self.encoder + other.encoder)
+
+
+ONE = Evaluations(1, 1)
+"""What every objective costs: each image once, forward and backward."""
+NOTHING = Evaluations(0, 0)
+
+
+class Term(nn.Module):
+    """A part of an objective. What it must remember between updates lives in its buffers.
+
+    Attributes:
+        compares_labels: Whether it asks under other labels, which an unconditional network has not.
+        own_want: What it wants of the batch's own call: "F" or "both".
+        by_class: Whether batches hold the same number of each class, in blocks.
+        players: Whether each class has a network of its own, which its label picks.
+        in_turns: Whether each block of a batch makes an optimiser step of its own.
+    """
+
+    compares_labels = False
+    own_want = "F"
+    by_class = False
+    players = False
+    in_turns = False
+
+    def target(self, at: Noised, batch: Batch, process: Process, rng: Streams) -> Tensor:
+        """Return what the network should say."""
+        return at.target
+
+    def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question | None:
+        """Return what else the network is asked."""
+        return None
+
+    def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
+        """Return named losses, one value an image, (B,), if something was asked."""
+        raise NotImplementedError
+
+    def weights(self, at: Noised, denoise: Tensor) -> Tensor | None:
+        """Return each image's weight (B,) from its denoising loss; None for one."""
+        return None
+
+
+def noised(batch: Batch, process: Process, rng: Streams) -> Noised:
+    """Draw a level and noise for each image and corrupt it.
+
+    Each owner of a random stream has an equal share of the batch, in order.
+    """
+    x0, share = batch.x0, len(batch.x0) // len(rng.hosts)
+    drawn = torch.cat([process.draw(share, host) for host in rng.hosts])
+    shape = (share, *x0.shape[1:])
+    noise = torch.cat(
+        [torch.randn(shape, generator=g, device=x0.device, dtype=x0.dtype) for g in rng.devices]
+    )
+    level = moved(drawn, x0.device)
+    seen = process.inputs(process.corrupt(x0, noise, level), level)
     inputs = Inputs(*seen, batch.labels, batch.augment)
-    return Noised(inputs, level, process.target(batch.x0, noise, level))
+    target = process.target(x0, noise, level)
+    return Noised(inputs, level, process.progress(level), process.progress(drawn), noise, target)
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy from the host to a device without waiting for it."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:
     """Return each image's mean squared error, shape (B,)."""
     return (a - b).square().flatten(1).mean(1)
+
+
+def spread(rows: Tensor, values: Tensor, size: int) -> Tensor:
+    """Return the sum of the values that belong to each of `size` images, (size,)."""
+    return torch.zeros(size, dtype=values.dtype, device=values.device).index_add(0, rows, values)

@@ -5,12 +5,15 @@ For each image whose label was kept, a second label y' ~ Q is drawn and, at the 
     L = |F - F*|^2 + tau s(t) (|F - sg F'|^2 + rc_weight |sg F - F'|^2),    F' = F(x_t, t, y'),
 
 where sg stops the gradient and s is the process's progress (t / T for `vp`). Q is the training
-set's class frequency by default, uniform when finetuning, or any power of the frequency.
+set's class frequency by default, uniform where the paper finetunes (`train.init_from`), or any
+power of the frequency. The last term is the paper's commitment term.
 Source: Qin et al., "Class-Balancing Diffusion Models", CVPR 2023, equation 8 and algorithm 1.
 
-The released code drops the labels of a whole batch at once; here each image has its own draw, which
-has the same expectation and less variance. Cost with label dropout p: 2 - p evaluations an image,
-forward and backward, in one call; without the commitment term 1 backward.
+Cost: both branches go through the network as one batch. Without the commitment term the other
+branch needs no gradient, and goes alone.
+
+Released code: hides the labels of a whole batch at once (`train.label_dropout_per: batch`); loads
+the wrong folder when it finetunes, and then makes no step.
 """
 
 from dataclasses import dataclass
@@ -18,10 +21,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltdm.diffusion._base import Process
 from ltdm.errors import OptionError
-from ltdm.methods._base import Batch, Inputs, Method, Net, mse, noised
+from ltdm.methods._base import (
+    NOTHING,
+    Batch,
+    Evaluations,
+    Noised,
+    Question,
+    Said,
+    Term,
+    mse,
+    spread,
+)
 from ltdm.options import option
+from ltdm.seeding import Streams
 
 CITATION = """@inproceedings{qin2023cbdm,
   title={Class-Balancing Diffusion Models},
@@ -52,21 +65,21 @@ class Options:
             raise OptionError(("power",), "goes with `target: power`, and each needs the other")
 
 
-def evaluations(options: Options, label_dropout: float) -> tuple[float, float]:
-    """Return the mean forward and backward evaluations an image."""
-    if options.tau == 0:
-        return 1, 1
-    return 2 - label_dropout, 2 - label_dropout if options.rc_weight else 1
+def evaluations(options: Options, label_dropout: float, classes: int) -> Evaluations:
+    """Return the evaluations an image beyond its own one."""
+    kept = 1 - label_dropout
+    return Evaluations(kept, kept if options.rc_weight else 0) if options.tau else NOTHING
 
 
-def build(options: Options, class_counts: list[int]) -> Method:
-    """Make the objective for a training set with these class counts."""
-    return CBDM(options, class_counts)
+def build(options: Options, class_counts: list[int]) -> Term:
+    """Make the term for a training set with these class counts."""
+    return CBDM(options, class_counts) if options.tau else Term()
 
 
-class CBDM(Method):
+class CBDM(Term):
     """See the module."""
 
+    compares_labels = True
     cdf: Tensor
 
     def __init__(self, options: Options, class_counts: list[int]):
@@ -82,33 +95,14 @@ class CBDM(Method):
         u = torch.rand(n, generator=rng, device=self.cdf.device, dtype=torch.float64)
         return torch.searchsorted(self.cdf, u, right=True).clamp(max=len(self.cdf) - 1)
 
-    def loss(
-        self, net: Net, batch: Batch, process: Process, rng: torch.Generator
-    ) -> dict[str, Tensor]:
-        """Return the terms `denoise` and `balance`; a dropped label has no `balance`."""
-        at = noised(batch, process, rng)
-        if self.options.tau == 0:
-            return {"denoise": mse(net(*at.inputs), at.target)}
-        others = self.draw_labels(len(batch.kept), rng)
-        own, other = self._branches(net, at.inputs, at.inputs.rows(batch.kept).labelled(others))
-        mine = own[batch.kept]
-        gap = mse(mine, other.detach()) + self.options.rc_weight * mse(mine.detach(), other)
-        weight = self.options.tau * process.progress(at.level[batch.kept])
-        denoise = mse(own, at.target)
-        return {
-            "denoise": denoise,
-            "balance": torch.zeros_like(denoise).index_copy(0, batch.kept, weight * gap),
-        }
+    def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question:
+        """Ask about every image with a label under another one."""
+        labels = self.draw_labels(len(batch.kept), rng.device)
+        return Question(batch.kept, labels, gradient=self.options.rc_weight > 0)
 
-    def _branches(self, net: Net, inputs: Inputs, again: Inputs) -> tuple[Tensor, Tensor]:
-        """Return F of every image, and F of those with a label under the other label.
-
-        Both go through the network as one batch, but where the commitment term is off the other
-        branch needs no gradient and goes alone, which saves its backward pass.
-        """
-        if self.options.rc_weight == 0:
-            with torch.no_grad():
-                other = net(*again)
-            return net(*inputs), other
-        both = net(*inputs.joined(again))
-        return both[: len(inputs.x)], both[len(inputs.x) :]
+    def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
+        """Return `balance`, zero where the label was dropped."""
+        rows, mine = question.rows, own.F[question.rows]
+        gap = mse(mine, other.F.detach()) + self.options.rc_weight * mse(mine.detach(), other.F)
+        weight = self.options.tau * at.progress[rows]
+        return {"balance": spread(rows, weight * gap, len(own.F))}

@@ -1,5 +1,7 @@
 """A network in use: mixed precision, and a count of what it costs."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,9 @@ class Predictor:
     """A network as a function in mixed precision, float32 out, that counts its evaluations.
 
     Attributes:
-        evaluations: Images that went through the network so far.
+        forward: Images that went through the network so far.
+        backward: Those of them that a gradient can come back from.
+        encoder: Images that went through the way down and the middle only, with a gradient.
         precision: "bf16" or "fp32", whichever it runs in.
     """
 
@@ -29,12 +33,32 @@ class Predictor:
     ):
         self.call = torch.compile(net) if compiled else net
         self.device, self.precision = device, resolved(precision, device)
-        self.evaluations = 0
+        self.forward = self.backward = self.encoder = 0
 
-    def __call__(
-        self, x: Tensor, level: Tensor, labels: Tensor, augment: Tensor | None = None
-    ) -> Tensor:
+    def __call__(self, *inputs: Tensor | None) -> Tensor:
         """Return F = net(x, level, labels, augment)."""
-        self.evaluations += len(x)
+        self._count(inputs)
         with autocast(self.device, self.precision):
-            return self.call(x, level, labels, augment).float()
+            return self.call(*inputs).float()
+
+    def both(self, *inputs: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return F and the bottleneck."""
+        self._count(inputs)
+        with autocast(self.device, self.precision):
+            F, z = self.call(*inputs, want="both")
+            return F.float(), z.float()
+
+    def bottleneck(self, *inputs: Tensor | None) -> Tensor:
+        """Return the bottleneck; the way up is not computed."""
+        self.encoder += len(inputs[0])  # type: ignore[arg-type]
+        with autocast(self.device, self.precision):
+            return self.call(*inputs, want="z").float()
+
+    def counted(self, images: int) -> dict[str, float]:
+        """Return the evaluations an image so far."""
+        counts = {"forward": self.forward, "backward": self.backward, "encoder": self.encoder}
+        return {name: count / images for name, count in counts.items()}
+
+    def _count(self, inputs: tuple[Any, ...]) -> None:
+        self.forward += len(inputs[0])
+        self.backward += len(inputs[0]) if torch.is_grad_enabled() else 0

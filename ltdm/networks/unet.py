@@ -79,7 +79,9 @@ class UNet(nn.Module):
     """F = net(x, level, labels, augment).
 
     Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
-    (B, told) or None, which is the same as zeros; returns (B, channels, H, W).
+    (B, told) or None, which is the same as zeros; returns F (B, channels, H, W). With `want="both"`
+    it returns F and the bottleneck z (B, d), flat, as it is after the middle blocks; with
+    `want="z"` that alone, without the way up.
     """
 
     def __init__(self, options: Options, channels: int, classes: int, told: int):
@@ -155,8 +157,13 @@ class UNet(nn.Module):
         _xavier(self.tail[-1], gain=1e-5)
 
     def forward(
-        self, x: Tensor, level: Tensor, labels: Tensor, augment: Tensor | None = None
-    ) -> Tensor:
+        self,
+        x: Tensor,
+        level: Tensor,
+        labels: Tensor,
+        augment: Tensor | None = None,
+        want: str = "F",
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Predict F; see the class for shapes."""
         emb = self.time_embedding(level)
         if self.label_embedding is not None:
@@ -171,11 +178,14 @@ class UNet(nn.Module):
             skips.append(h)
         for block in self.middleblocks:
             h = block(h, emb)
+        z = h.flatten(1)
+        if want == "z":
+            return z
         for block in self.upblocks:
             if isinstance(block, ResBlock):
                 h = torch.cat([h, skips.pop()], dim=1)
             h = block(h, emb)
-        return self.tail(h)
+        return (self.tail(h), z) if want == "both" else self.tail(h)
 
 
 def _xavier(module: nn.Module, gain: float = 1.0) -> None:

@@ -79,13 +79,16 @@ def _listed(manifest: Path) -> dict[str, Any]:
 
 
 def _broken_links(root: Path, files: Mapping[str, Any]) -> list[str]:
-    """Return the networks whose record names another training set than the one that lies there."""
+    """Return the networks whose record names other data, or another start, than lie there."""
     broken = []
     for name, entry in files.items():
         if name.endswith("/run.json"):
-            (data,) = entry["from"]
-            if read_json(root / name)["data"] != files[data]["sha256"]:
+            record, (data, *start) = read_json(root / name), entry["from"]
+            if record["data"] != files[data]["sha256"]:
                 broken.append(f"{name} was trained on another {data}")
+            for model in start:
+                if record.get("init") != read_json((root / model).with_name("run.json"))["key"]:
+                    broken.append(f"{name} started from another {model}")
     return broken
 
 

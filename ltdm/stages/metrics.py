@@ -49,7 +49,11 @@ def run(spec: dict[str, Any], kinds: list[str], where: dict[str, Any], *, counts
                 f"{real[extractor]} and {fake[extractor]} come from different extractors: their"
                 " features differ in length; delete both and run again"
             )
-        rows = rows_of(metric, reference, made, wanted, tuple(kinds))
+        if (made.labels < 0).all():  # from an unconditional network: nothing can be said by class
+            reference = reference._replace(labels=np.full_like(reference.labels, -1))
+            rows = rows_of(metric, reference, made, {"all": [-1]}, ("all",))
+        else:
+            rows = rows_of(metric, reference, made, wanted, tuple(kinds))
         how = {name: made.about.get(name) for name in HOW}
         told = {**where, **how, "features": extractor, "options": metric.settings}
         frames.append(pd.DataFrame(rows).assign(**told))

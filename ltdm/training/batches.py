@@ -5,14 +5,14 @@ on the host, so it is the same on every device and after any interruption. No lo
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.errors import LtdmError
-from ltdm.methods._base import Batch
-from ltdm.seeding import derive
+from ltdm.methods._base import Batch, moved
+from ltdm.seeding import derive, owners
 from ltdm.training.augment import condition, draw, origins, warp
 from ltdm.training.options import TrainOptions
 
@@ -26,9 +26,11 @@ class Batches:
         options: Batch size, class sampling, augmentation and label dropout.
         seed: Owner of all draws, with the update.
         device: Where the images live from now on.
+        by_class: Whether a batch is made of equal blocks, one a class, each drawn as a batch of
+            that class alone would be.
 
     Raises:
-        LtdmError: The batch is larger than the data set.
+        OptionError: The batch is larger than the data set.
     """
 
     def __init__(
@@ -38,29 +40,26 @@ class Batches:
         options: TrainOptions,
         seed: int,
         device: torch.device,
+        by_class: bool = False,
     ):
-        if options.batch > len(images):
-            raise LtdmError(
-                f"train.batch is {options.batch}, but the training set has only {len(images)}"
-                " images; take a smaller batch"
-            )
-        self.options, self.seed, self.device = options, seed, device
+        self.options, self.device, self.labels = options, device, labels
         self.images = torch.from_numpy(images).to(device)
-        self.labels = labels
-        self.by_class = np.argsort(labels, kind="stable")
-        self.sizes = np.bincount(labels)
-        self.starts = np.cumsum(self.sizes) - self.sizes
-        chances = options.class_sampling.chances(self.sizes)
-        self.cdf = None if chances is None else np.cumsum(chances)
-        self.permutation = lru_cache(maxsize=1)(self._permutation)
+        classes = int(labels.max()) + 1
+        options.check_batch(np.bincount(labels).tolist(), by_class)
+        self.size = options.images_an_update(classes if by_class else 0)
+        shares = [np.flatnonzero(labels == c) for c in range(classes)] if by_class else [None]
+        each = self.size // len(shares)
+        self.draws = [
+            Draws(labels, share, each, options, owner)
+            for share, owner in zip(shares, owners(seed, len(shares)), strict=True)
+        ]
 
     def draw(self, update: int) -> Batch:
         """Return the batch of an update."""
-        rng = np.random.default_rng(derive("batch", self.seed, update))
-        size = self.options.batch
-        chosen = self._natural(update) if self.cdf is None else self._by_class(self.cdf, rng)
-        flips = rng.random(size) < 0.5
-        dropped = rng.random(size) < self.options.label_dropout
+        chosen, flips, dropped, changes = (
+            np.concatenate(parts)
+            for parts in zip(*(draws.draw(update) for draws in self.draws), strict=True)
+        )
         x0, augment = self.images[self._move(chosen)], None
         if self.options.augment == "flip":
             mirror = self._move(flips)[:, None, None, None]
@@ -68,34 +67,80 @@ class Batches:
         if x0.dtype == torch.uint8:
             x0 = x0.float() / 127.5 - 1
         if self.options.augment == "karras":
-            a = draw(size, self.options.augment_chance, rng)
-            x0 = warp(x0, self._move(origins(a, x0.shape[-1])))
-            augment = self._move(condition(a))
-        labels = np.where(dropped, -1, self.labels[chosen])
-        kept = np.flatnonzero(~dropped)
-        return Batch(x0, self._move(labels), self._move(kept), augment)
+            x0 = warp(x0, self._move(origins(changes, x0.shape[-1])))
+            augment = self._move(condition(changes))
+        classes = self.labels[chosen]
+        labels, kept = np.where(dropped, -1, classes), np.flatnonzero(~dropped)
+        labelled = torch.from_numpy(~dropped)
+        told = self._move(classes), self._move(labels), labelled, self._move(kept)
+        return Batch(x0, *told, augment)
 
     def _move(self, array: np.ndarray) -> Tensor:
-        """Copy to the device without waiting for it."""
-        tensor = torch.from_numpy(array)
-        if self.device.type == "cuda":
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor
+        return moved(torch.from_numpy(array), self.device)
+
+
+class Drawn(NamedTuple):
+    """Which images make up a batch, (B,), and what becomes of each."""
+
+    chosen: np.ndarray
+    flips: np.ndarray
+    dropped: np.ndarray
+    changes: np.ndarray
+
+
+class Draws:
+    """What one owner draws: positions in the data set, mirroring, dropped labels, augmentation.
+
+    Args:
+        labels: Of the whole data set.
+        share: The positions to draw from; None for all.
+        size: Images a batch.
+        options: As for `Batches`.
+        seed: Owner, with the update.
+    """
+
+    def __init__(
+        self,
+        labels: np.ndarray,
+        share: np.ndarray | None,
+        size: int,
+        options: TrainOptions,
+        seed: int,
+    ):
+        share = np.arange(len(labels)) if share is None else share
+        self.size, self.options, self.seed, self.share = size, options, seed, share
+        self.by_class = share[np.argsort(labels[share], kind="stable")]
+        self.sizes = np.unique(labels[share], return_counts=True)[1]
+        self.starts = np.cumsum(self.sizes) - self.sizes
+        chances = options.class_sampling.chances(self.sizes)
+        self.cdf = None if chances is None else np.cumsum(chances)
+        self.permutation = lru_cache(maxsize=1)(self._permutation)
+
+    def draw(self, update: int) -> Drawn:
+        """Return the draws of an update."""
+        rng, options = np.random.default_rng(derive("batch", self.seed, update)), self.options
+        chosen = self._natural(update) if self.cdf is None else self._by_class(self.cdf, rng)
+        flips = rng.random(self.size) < 0.5
+        coins = rng.random(1 if options.label_dropout_per == "batch" else self.size)
+        dropped = np.broadcast_to(coins < options.label_dropout, self.size)
+        changes = np.zeros((self.size, 0))
+        if options.augment == "karras":
+            changes = draw(self.size, options.augment_chance, rng)
+        return Drawn(chosen, flips, dropped, changes)
 
     def _natural(self, update: int) -> np.ndarray:
         """Walk a fresh permutation each epoch; the remainder of an epoch is left out."""
-        epoch, position = divmod(update, len(self.images) // self.options.batch)
-        start = position * self.options.batch
-        return self.permutation(epoch)[start : start + self.options.batch]
+        epoch, position = divmod(update, len(self.share) // self.size)
+        start = position * self.size
+        return self.permutation(epoch)[start : start + self.size]
 
     def _permutation(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng(derive("epoch", self.seed, epoch)).permutation(
-            len(self.images)
-        )
+        order = np.random.default_rng(derive("epoch", self.seed, epoch))
+        return self.share[order.permutation(len(self.share))]
 
     def _by_class(self, cdf: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw a class by its chance, then one of its images uniformly, with replacement."""
-        u = rng.random(self.options.batch) * cdf[-1]
+        u = rng.random(self.size) * cdf[-1]
         classes = np.searchsorted(cdf, u, side="right")
-        places = (rng.random(self.options.batch) * self.sizes[classes]).astype(np.int64)
+        places = (rng.random(self.size) * self.sizes[classes]).astype(np.int64)
         return self.by_class[self.starts[classes] + places]

@@ -18,7 +18,7 @@ class ClassSampling:
     `natural`: every image alike. `balanced`: every class alike. `power: a`: class c with chance
     proportional to n_c ** a, where n_c is its training count. `brs: f`: proportional to
     f ** (r / (C - 1)) for the r-th most frequent of C classes, the batch resampling of CCUA
-    (Zhang et al., "Contrastive conditional-unconditional alignment for long-tailed diffusion").
+    (Chen et al., "Contrastive Conditional-Unconditional Alignment", 2025).
     """
 
     law: str = "natural"
@@ -27,6 +27,10 @@ class ClassSampling:
     def plain(self) -> str | dict[str, float]:
         """Return what YAML would hold."""
         return self.law if self.factor is None else {self.law: self.factor}
+
+    def repeats(self) -> bool:
+        """Whether a batch may show an image twice."""
+        return self.law != "natural"
 
     def chances(self, sizes: np.ndarray) -> np.ndarray | None:
         """Return the chance of each class for its training counts; None for `natural`."""

@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
 from ltdm.errors import LtdmError
-from ltdm.methods._base import Method
+from ltdm.methods._base import Batch
+from ltdm.methods._objective import Objective
+from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.progress import Progress
-from ltdm.seeding import derive
+from ltdm.seeding import Streams, derive, owners
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA
 from ltdm.training.options import TrainOptions
@@ -35,7 +37,7 @@ class Trainer:
     def __init__(
         self,
         net: nn.Module,
-        method: Method,
+        method: Objective,
         process: Process,
         batches: Batches,
         options: TrainOptions,
@@ -46,10 +48,14 @@ class Trainer:
         self.batches, self.method, self.process = batches, method.to(device), process.to(device)
         self.net = placed(net, device).train()
         self.predict = Predictor(self.net, device, options.precision, options.compile)
-        self.parameters = [*self.net.parameters(), *self.method.parameters()]
+        nets = list(self.net.nets) if isinstance(self.net, Players) else [self.net]
+        self.groups = [list(one.parameters()) for one in nets]
+        self.groups[0] += self.method.parameters()
         self.ema = EMA(self.net, options.ema)
-        self.optimiser = torch.optim.Adam(self.parameters, lr=options.lr, fused=True)
-        self.rng = torch.Generator(device)
+        every = [p for group in self.groups for p in group]
+        self.optimiser = torch.optim.Adam(every, lr=options.lr, fused=True)
+        self.owners = owners(seed, len(batches.draws))
+        self.streams = Streams(len(self.owners), device)
         self.update = 0
         self.history: list[dict[str, float]] = []
         self.sums: dict[str, Tensor] = {}
@@ -93,26 +99,52 @@ class Trainer:
         self.method.load_state_dict(state["method"])
         self.update, self.history = state["update"], state["history"]
 
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        """Take another run's weights, averaged ones included; the optimiser starts afresh."""
+        self.net.load_state_dict(weights)
+        self.ema = EMA(self.net, self.options.ema)
+
     def step(self) -> None:
         """Make one update; nothing in it waits for the device."""
-        torch.manual_seed(derive("dropout", self.seed, self.update))
-        self.rng.manual_seed(derive("noise", self.seed, self.update))
-        batch = self.batches.draw(self.update)
-        terms = {
-            name: term.mean()
-            for name, term in self.method.loss(self.predict, batch, self.process, self.rng).items()
-        }
-        loss = torch.stack(list(terms.values())).sum()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.options.clip)
+        dropout = [derive("dropout", owner, self.update) for owner in self.owners]
+        torch.manual_seed(dropout[0])
+        if isinstance(self.net, Players):
+            self.net.seeds = dropout
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.options, self.update)
-        self.optimiser.step()
+        turns = list(self._turns())
+        for batch, streams in turns:
+            for name, value in self._descend(batch, streams).items():
+                self.sums[name] = self.sums.get(name, 0) + value.detach() / len(turns)
         self.ema.update()
-        for name, value in {"loss": loss, **terms, "grad_norm": norm}.items():
-            self.sums[name] = self.sums.get(name, 0) + value.detach()
         self.update += 1
+
+    def _turns(self) -> Iterator[tuple[Batch, Streams]]:
+        """Yield what each optimiser step of an update works on: one, or one for each block."""
+        batch, number = self.batches.draw(self.update), len(self.owners)
+        streams = self.streams.seed([derive("noise", owner, self.update) for owner in self.owners])
+        if not self.method.in_turns:
+            yield batch, streams
+            return
+        size = self.batches.size // number
+        for k in range(number):
+            yield batch.part(slice(k * size, (k + 1) * size)), streams.only(k)
+
+    def _descend(self, batch: Batch, streams: Streams) -> dict[str, Tensor]:
+        """Make one optimiser step; return the loss, its terms and the gradient's norm.
+
+        Separate networks each have a loss and a norm of their own; what is returned is their mean.
+        """
+        networks = len(self.groups)
+        losses = self.method.loss(self.predict, batch, self.process, streams)
+        terms = {name: term.view(networks, -1).mean(1) for name, term in losses.items()}
+        loss = torch.stack(list(terms.values())).sum(0)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.sum().backward()
+        clip = [nn.utils.clip_grad_norm_(group, self.options.clip) for group in self.groups]
+        self.optimiser.step()
+        told = {"loss": loss, **terms, "grad_norm": torch.stack(clip)}
+        return {name: value.mean() for name, value in told.items()}
 
     def _log(self) -> None:
         """Add the means since the last row to the history; the only wait for the device.
@@ -134,7 +166,7 @@ class Trainer:
         self.history.append(
             {
                 "update": self.update,
-                "images": self.update * self.options.batch,
+                "images": self.update * self.batches.size,
                 "lr": learning_rate(self.options, self.update - 1),
                 **means,
             }

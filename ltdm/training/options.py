@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ltdm.errors import OptionError
 from ltdm.options import option
 from ltdm.training.augment import CONDITIONS
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
@@ -19,9 +20,16 @@ class TrainOptions:
     ema: float = option(0.9999, "Decay of the averaged weights, an update.", low=0, high=0.999999)
     label_dropout: float = option(
         0.1,
-        "Chance that an image's label is hidden; guidance needs some.",
+        "Chance that an image's label is hidden; guidance needs some, 1 makes the network"
+        " unconditional.",
         low=0,
         high=1,
+    )
+    label_dropout_per: str = option(
+        "image",
+        "Whether each image's label is hidden by a draw of its own, or those of a whole batch by"
+        " one, as in the released codes.",
+        choices=("image", "batch"),
     )
     class_sampling: ClassSampling = option(
         ClassSampling(),
@@ -44,7 +52,38 @@ class TrainOptions:
         choices=("auto", "bf16", "fp32"),
     )
     compile: bool = option(False, "Compile the network (GPU): slower start, faster updates.")
+    init_from: str | None = option(
+        None, "A run of the same config whose averaged weights this one starts from."
+    )
     log_every: int = option(100, "Updates between two rows of history.csv.", low=1)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the network is ever told a label."""
+        return self.label_dropout < 1
+
+    def images_an_update(self, blocks: int) -> int:
+        """Return the images of an update whose batch has so many equal blocks; 0 for none."""
+        return max(1, self.batch // blocks) * blocks if blocks else self.batch
+
+    def check_batch(self, class_counts: list[int], by_class: bool) -> None:
+        """Refuse a batch larger than what it is drawn from.
+
+        Raises:
+            OptionError: It is.
+        """
+        total, blocks = sum(class_counts), len(class_counts) if by_class else 0
+        each = self.images_an_update(blocks) // max(blocks, 1)
+        if not by_class and self.batch > total:
+            message = f"is {self.batch}, but the training set has only {total} images"
+            raise OptionError(("train", "batch"), f"{message}; take a smaller batch")
+        if by_class and each > min(class_counts) and not self.class_sampling.repeats():
+            raise OptionError(
+                ("train", "batch"),
+                f"is {self.batch}, so each class shows {each} different images an update, but one"
+                f" has only {min(class_counts)}; take a smaller batch, or class_sampling: balanced,"
+                " which may show an image twice",
+            )
 
     def told(self) -> int:
         """Return how many numbers the network is told of an image's augmentation."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ltdm.errors import LtdmError
+from ltdm.seeding import owners
 from ltdm.stages.train import make_trainer
 from ltdm.training.batches import Batches
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
@@ -88,6 +89,40 @@ def test_label_dropout_is_an_image_s_own_draw():
     assert all(torch.equal(b.kept, (b.labels >= 0).nonzero()[:, 0]) for b in drawn)
 
 
+def test_a_coin_a_batch_hides_all_labels_or_none():
+    made = batches(label_dropout=0.3, label_dropout_per="batch")
+    hidden = torch.stack([(made.draw(u).labels == -1).double().mean() for u in range(300)])
+    assert set(hidden.tolist()) == {0.0, 1.0}
+    assert hidden.mean().item() == pytest.approx(0.3, abs=4 * (0.21 / 300) ** 0.5)
+
+
+def test_blocks_by_class_are_what_each_class_alone_would_draw():
+    images, labels = data()
+    options = TrainOptions(batch=10, label_dropout=0.5, class_sampling=ClassSampling("balanced"))
+    blocks = Batches(images, labels, options, 7, CPU, by_class=True)
+    assert blocks.size == 9, "an equal share for each of three classes"
+    for update in range(3):
+        batch = blocks.draw(update)
+        assert batch.classes.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+        for k, seed in enumerate(owners(7, 3)):
+            mine = labels == k
+            share = TrainOptions(batch=3, label_dropout=0.5, class_sampling=options.class_sampling)
+            alone = Batches(images[mine], labels[mine] * 0, share, seed, CPU).draw(update)
+            part = batch.part(slice(3 * k, 3 * k + 3))
+            assert torch.equal(part.x0, alone.x0)
+            assert torch.equal(part.kept, alone.kept)
+            assert torch.equal(part.labels >= 0, alone.labels >= 0)
+
+
+def test_a_class_too_small_for_its_block():
+    with pytest.raises(
+        LtdmError, match=r"each class shows 4 different .* one has only 3; .*balanc"
+    ):
+        Batches(*data(), TrainOptions(batch=12), 0, CPU, by_class=True)
+    balanced = TrainOptions(batch=12, class_sampling=ClassSampling("balanced"))
+    assert Batches(*data(), balanced, 0, CPU, by_class=True).draw(0).x0.shape[0] == 12
+
+
 def test_flips_mirror_half_the_images():
     plain, flipped = batches(), batches(augment="flip")
     mirrored = 0
@@ -107,5 +142,5 @@ def test_images_are_scaled_to_one():
 
 
 def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(LtdmError, match=r"train.batch is 41, but the training set has only 40"):
+    with pytest.raises(LtdmError, match=r"train.batch: is 41, but the training set has only 40"):
         batches(batch=41)

@@ -116,9 +116,10 @@ def test_bench_counts_evaluations_and_compares(tmp_path):
     printed = ltdm("bench", SMOKE, "--rounds", 1, "--updates", 2, "--json", file)
     result = json.loads(file.read_text())
     ddpm, cbdm = result["rows"]
-    assert (ddpm["run"], ddpm["train_evaluations"], ddpm["train_ratio"]) == ("ddpm", 1, 1)
-    assert 1.7 < cbdm["train_evaluations"] <= 2
+    assert (ddpm["run"], ddpm["forward"], ddpm["train_ratio"]) == ("ddpm", 1, 1)
+    assert 1.7 < cbdm["forward"] == cbdm["backward"] <= 2
     assert ddpm["sample_evaluations"] == 2 * 3, "three steps, guided"
     assert result["process_peak_mb"] > 100
     assert result["device"] == "cpu"
+    assert ddpm["encoder"] == 0
     assert "evals/image" in printed

@@ -117,7 +117,12 @@ def test_papers_protocols():
         ("datasets/digits-lt/seed", 2**32, "datasets.digits-lt.seed", "at most"),
         ("runs/cbdm/method", {"name": "cbmd"}, "runs.cbdm.method.name", "did you mean 'cbdm'?"),
         ("runs/cbdm/method", {"name": "cbdm", "tua": 1.0}, "runs.cbdm.method.tua", "'tau'"),
-        ("runs/ddpm/method", {"tau": 1.0}, "runs.ddpm.method.tau", "unknown key"),
+        (
+            "runs/ddpm/method",
+            {"tau": 1.0},
+            "runs.ddpm.method.tau",
+            "is an option of cbdm, not of ddpm, whose own are: none",
+        ),
         ("runs/cbdm/train", {"label_dropout": 0}, "guidance", "needs a network"),
         ("runs/cbdm/method", "cbmd", "runs.cbdm.method.name", "did you mean 'cbdm'?"),
         ("runs/cbdm/method", None, "runs.cbdm.method", "is empty"),
@@ -184,7 +189,7 @@ def test_a_file_over_another_replaces_a_part_with_its_options(tmp_path):
     config = edited("runs/cbdm/method", {"name": "cbdm", "tau": 0.5})
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(config))
     both = Experiment(read([tmp_path / "base.yaml", tmp_path / "over.yaml"]))
-    assert both.runs["digits-lt", "cbdm"].method.name == "ddpm"
+    assert both.runs["digits-lt", "cbdm"].methods[0].name == "ddpm"
 
 
 def test_layers_win_in_order():

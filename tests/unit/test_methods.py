@@ -1,50 +1,20 @@
 import pytest
 import torch
-from torch import nn
 
 from ltdm.diffusion import vp
-from ltdm.methods import cbdm, ddpm
-from ltdm.methods._base import Batch
+from ltdm.errors import OptionError
+from ltdm.methods import cbdm
+from ltdm.methods._objective import evaluations
 from ltdm.networks import unet
 from ltdm.networks._predictor import Predictor
-
-CPU = torch.device("cpu")
-COUNTS = [50, 30, 15, 5]
-
-
-class Table(nn.Module):
-    """A denoiser that says one learnt number a class, whatever it sees; row -1 has no label."""
-
-    def __init__(self):
-        super().__init__()
-        self.rows = nn.Parameter(torch.tensor([0.3, -0.7, 1.1, 0.2, 0.5], dtype=torch.float64))
-        self.calls = []
-
-    def forward(self, x, level, labels, augment=None):
-        self.calls.append((x, level, labels))
-        return self.rows[labels][:, None, None, None].expand_as(x)
-
-
-def double_process():
-    process = vp.build(vp.Options())
-    process.signal, process.std = process.signal.double(), process.std.double()
-    return process
-
-
-def batch(labels):
-    y = torch.tensor(labels)
-    x0 = torch.linspace(-1, 1, len(y) * 4, dtype=torch.float64).reshape(-1, 1, 2, 2)
-    return Batch(x0, y, (y >= 0).nonzero()[:, 0])
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
+from ltdm.registry import part
+from tests.unit.methods import COUNTS, CPU, Net, batch, double_process, objective, streams
 
 
 def test_ddpm_is_the_mean_squared_error_of_the_noise():
-    process, data, net = double_process(), batch([0, 1, -1, 3]), Table()
-    terms = ddpm.build(ddpm.Options(), COUNTS).loss(net, data, process, generator())
-    rng = generator()
+    process, data, net = double_process(), batch([0, 1, -1, 3]), Net()
+    terms = objective("ddpm").loss(net, data, process, streams())
+    rng = streams().host
     t = process.draw(4, rng)
     noise = torch.randn(data.x0.shape, generator=rng, dtype=torch.float64)
     said = net.rows[data.labels][:, None, None, None]
@@ -57,9 +27,9 @@ def test_ddpm_is_the_mean_squared_error_of_the_noise():
 
 @pytest.mark.parametrize("rc_weight", [0.25, 1.0])
 def test_cbdm_value(rc_weight):
-    process, data, net = double_process(), batch([0, 1, 2, 3, -1]), Table()
-    method = cbdm.build(cbdm.Options(tau=0.7, rc_weight=rc_weight), COUNTS)
-    terms = method.loss(net, data, process, generator())
+    process, data, net = double_process(), batch([0, 1, 2, 3, -1]), Net()
+    method = objective({"name": "cbdm", "tau": 0.7, "rc_weight": rc_weight})
+    terms = method.loss(net, data, process, streams())
     (x, level, labels) = net.calls[0]
     assert len(net.calls) == 1, "one call of the network"
     assert torch.equal(x[5:], x[:4]), "the second branch sees the same noisy images"
@@ -72,23 +42,22 @@ def test_cbdm_value(rc_weight):
 
 def test_cbdm_without_the_commitment_term_pays_for_one_backward_pass():
     process, data = double_process(), batch([0, 1, 2, 3, -1])
-    method = cbdm.build(cbdm.Options(rc_weight=0.0), COUNTS)
-    alone, whole = Table(), Table()
-    terms = method.loss(alone, data, process, generator())
-    both = cbdm.build(cbdm.Options(), COUNTS).loss(whole, data, process, generator())
+    alone, whole = Net(), Net()
+    method = objective({"name": "cbdm", "rc_weight": 0})
+    terms = method.loss(alone, data, process, streams())
+    both = objective("cbdm").loss(whole, data, process, streams())
     torch.testing.assert_close(1.25 * terms["balance"], both["balance"])
-    assert [len(x) for x, _, _ in alone.calls] == [4, 5]
+    assert (alone.forward, alone.backward) == (9, 5)
     terms["balance"].sum().backward()
-    others = set(alone.calls[0][2].tolist()) - set(alone.calls[1][2].tolist())
+    others = set(alone.calls[1][2].tolist()) - set(alone.calls[0][2].tolist())
     assert all(alone.rows.grad[y] == 0 for y in others)
 
 
 def test_cbdm_gradients_of_the_two_branches_are_one_to_a_quarter():
     process, data = double_process(), batch([2])
-    method = cbdm.build(cbdm.Options(), COUNTS)
     for seed in range(20):
-        net = Table()
-        method.loss(net, data, process, generator(seed))["balance"].sum().backward()
+        net = Net()
+        objective("cbdm").loss(net, data, process, streams(seed))["balance"].sum().backward()
         other = net.calls[0][2][1]
         if other != 2:
             own, moved = net.rows.grad[2], net.rows.grad[other]
@@ -97,16 +66,24 @@ def test_cbdm_gradients_of_the_two_branches_are_one_to_a_quarter():
     raise AssertionError("no other label was drawn")
 
 
-def test_cbdm_without_tau_is_ddpm():
-    process, data = double_process(), batch([0, 1, -1, 3])
-    plain, balanced = Table(), Table()
-    ddpm.build(ddpm.Options(), COUNTS).loss(plain, data, process, generator())[
-        "denoise"
-    ].sum().backward()
-    terms = cbdm.build(cbdm.Options(tau=0.0), COUNTS).loss(balanced, data, process, generator())
-    assert [len(x) for x, _, _ in balanced.calls] == [4], "no evaluation that nothing needs"
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"name": "cbdm", "tau": 0},
+        {"name": "igd", "mode": "shared", "beta": 0},
+        {"name": "ccua", "ucl": 0, "al": 0},
+        {"name": "oclt", "cut_time": 0},
+        {"name": "agc", "ratio": 1e9},
+    ],
+)
+def test_a_method_without_strength_is_ddpm_to_the_bit_and_costs_no_more(method):
+    process, data = double_process(), batch([0, 1, -1, 3], classes=[0, 1, 2, 3])
+    plain, other = Net(), Net()
+    objective("ddpm").loss(plain, data, process, streams())["denoise"].sum().backward()
+    terms = objective(method).loss(other, data, process, streams())
+    assert [len(x) for x, _, _ in other.calls] == [4], "no evaluation that nothing needs"
     sum(t.sum() for t in terms.values()).backward()
-    torch.testing.assert_close(plain.rows.grad, balanced.rows.grad, rtol=0, atol=0)
+    assert torch.equal(plain.rows.grad, other.rows.grad)
 
 
 @pytest.mark.parametrize(
@@ -119,36 +96,110 @@ def test_cbdm_without_tau_is_ddpm():
     ],
 )
 def test_cbdm_draws_the_other_label_from_its_law(options, law):
-    n = 40_000
-    drawn = torch.bincount(cbdm.build(options, COUNTS).draw_labels(n, generator()), minlength=4)
+    n, rng = 40_000, streams().device
+    drawn = torch.bincount(cbdm.build(options, COUNTS).draw_labels(n, rng), minlength=4)
     expected = n * torch.tensor(law).double() / sum(law)
     chi2 = ((drawn - expected).square() / expected).sum()
     assert chi2 < 16.27, "3 degrees of freedom, one chance in a thousand"
 
 
-def test_evaluations_are_one_for_ddpm_and_two_less_the_dropped_for_cbdm():
-    net = unet.build(unet.Options(ch=8, groups=4, ch_mult=(1,), attn=(), num_res_blocks=1), 1, 4, 4)
-    process, data = vp.build(vp.Options()), batch([0, 1, 2, 3, 0, 1, 2, 3, 0, -1])
-    data = data._replace(x0=data.x0.float())
-    for method, evaluations in ((ddpm, 10), (cbdm, 19)):
-        forward, backward = Predictor(net, CPU, "fp32"), []
-        net.zero_grad()
-        terms = method.build(method.Options(), COUNTS).loss(
-            lambda *a, f=forward, b=backward: _count_gradient(f(*a), b), data, process, generator()
-        )
-        sum(t.mean() for t in terms.values()).backward()
-        assert forward.evaluations == evaluations
-        assert backward == [evaluations]
-
-
-def _count_gradient(output, seen):
-    output.register_hook(lambda gradient: seen.append(len(gradient)))
-    return output
-
-
 @pytest.mark.parametrize("label", [[-1], [-1, -1]])
-def test_cbdm_with_every_label_dropped(label):
-    terms = cbdm.build(cbdm.Options(), COUNTS).loss(
-        Table(), batch(label), double_process(), generator()
+@pytest.mark.parametrize("name", ["cbdm", "ccua", {"name": "igd", "mode": "shared"}])
+def test_every_label_dropped(name, label):
+    net = Net()
+    terms = objective(name).loss(net, batch(label), double_process(), streams())
+    assert net.forward == len(label)
+    for term in ("balance", "align", "mutual"):
+        assert term not in terms or terms[term].tolist() == [0.0] * len(label)
+
+
+# The cost table of the methods: forward and backward passes an image, and encoder passes, where a
+# tenth of the labels is dropped. C10 has 10 classes, C100 a hundred.
+COSTS = [
+    ("ddpm", 10, (1, 1, 0)),
+    ("cbdm", 10, (1.9, 1.9, 0)),
+    ({"name": "cbdm", "rc_weight": 0}, 10, (1.9, 1, 0)),
+    ({"name": "igd", "mode": "shared"}, 10, (1 + 0.9 * 9, 1, 0)),
+    ({"name": "igd", "mode": "shared"}, 100, (1 + 0.9 * 99, 1, 0)),
+    ({"name": "igd", "mode": "shared", "peers": {"sample": 1}}, 10, (1.9, 1, 0)),
+    ({"name": "igd", "mode": "shared", "peers": {"sample": 1}, "thin": True}, 10, (1.45, 1, 0)),
+    ({"name": "igd", "mode": "released"}, 10, (1 + 0.9 * 9, 1, 0)),
+    ({"name": "igd", "mode": "released", "beta": 0}, 10, (1, 1, 0)),
+    ("agc", 10, (1, 1, 0)),
+    ("oclt", 10, (1, 1, 0)),
+    ("ccua", 10, (1.9, 1.9, 0)),
+    ({"name": "ccua", "al": 0}, 10, (1, 1, 0.9)),
+]
+
+
+@pytest.mark.parametrize(("method", "classes", "minimum"), COSTS)
+def test_evaluations_are_the_least_that_the_estimator_needs(method, classes, minimum):
+    """Forward passes are counted at the network's door, backward ones by a hook on its output."""
+    found = evaluations([part("method", method, ())], 0.1, classes)
+    assert (found.forward, found.backward, found.encoder) == pytest.approx(minimum)
+    net = unet.build(
+        unet.Options(ch=8, groups=4, ch_mult=(1,), attn=(), num_res_blocks=1), 1, 4, classes
     )
-    assert terms["balance"].tolist() == [0.0] * len(label)
+    predict, passes = Predictor(net, CPU, "fp32"), []
+    net.register_forward_hook(lambda *seen: _watch(seen[2], passes))
+    labels = torch.arange(500) % classes
+    labels[::10] = -1
+    data = batch(labels, x0=torch.zeros(500, 1, 4, 4))
+    process = vp.build(vp.Options())
+    terms = objective(method, counts=[5] * classes).loss(predict, data, process, streams())
+    sum(t.mean() for t in terms.values()).backward()
+    counted = predict.counted(500)
+    near = 0.07 if isinstance(method, dict) and method.get("thin") else 1e-6
+    assert tuple(counted.values()) == pytest.approx(minimum, abs=near)
+    assert sum(passes) / 500 == pytest.approx(minimum[1] + minimum[2])
+
+
+def _watch(output, passes):
+    F = output[0] if isinstance(output, tuple) else output
+    if F.requires_grad:
+        F.register_hook(lambda gradient: passes.append(len(gradient)))
+
+
+def test_terms_add_up_in_one_call():
+    """OC-LT + CBDM + AGC: the target, the branch and the weights of each, one call of the net."""
+    process, data = double_process(), batch([0, 1, 2, 3, -1], classes=[0, 1, 2, 3, 2])
+    net = Net()
+    method = objective("oclt", {"name": "cbdm", "tau": 0.5}, "agc")
+    terms = method.loss(net, data, process, streams())
+    assert set(terms) == {"denoise", "balance"}
+    assert [len(x) for x, _, _ in net.calls] == [9]
+    alone = objective("oclt").loss(Net(), data, process, streams())
+    torch.testing.assert_close(terms["denoise"], alone["denoise"])
+    _, level, labels = net.calls[0]
+    gap = (net.rows[labels[:4]] - net.rows[labels[5:]]).square()
+    torch.testing.assert_close(terms["balance"][:4], 0.5 * level[:4] / 1000 * 1.25 * gap)
+    assert method.remembered[2].bank.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("methods", "counts", "message"),
+    [
+        (["igd", "cbdm"], COUNTS, "method: igd decides what a batch is and goes with no other"),
+        (["igd"], [5], "method.beta: needs another class to learn from"),
+        ([{"name": "igd", "peers": {"sample": 4}}], COUNTS, "is 4, but a class has only 3 peers"),
+    ],
+)
+def test_methods_that_do_not_fit(methods, counts, message):
+    with pytest.raises(OptionError, match=message):
+        objective(*methods, counts=counts)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"name": "igd", "tau": 0.1}, "tau: is an option of cbdm, not of igd, whose own are: mode"),
+        ({"name": "cbdm", "beta": 1}, "beta: is an option of igd, not of cbdm"),
+        ({"name": "oclt", "tua": 1}, "tua: unknown key; known: cut_time, mode, tr_tau"),
+        ({"name": "igd", "thin": True}, "thin: goes with mode: shared, and the mode is separate"),
+        ({"name": "igd", "peers": 3}, r"peers: must be all or \{sample: k\}, not 3"),
+        ({"name": "igd", "peers": {"sample": 0}}, "peers.sample: must be a whole number from 1"),
+    ],
+)
+def test_options_that_are_wrong(given, message):
+    with pytest.raises(OptionError, match=message):
+        part("method", given, ())

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ltdm.cli import main
 from ltdm.config import Experiment
 from ltdm.errors import LtdmError
 from ltdm.merging import read
+from ltdm.methods._objective import evaluations
 from ltdm.registry import part
 from ltdm.stages.train import make_trainer
 from tests.unit.test_training import SPEC, data
@@ -27,10 +29,11 @@ def cbdm():
 
 def test_the_papers_network(cbdm):
     runs = [cbdm.runs["cifar10-lt", run] for run in ("cbdm", "cbdm-ada")]
-    (plain, operations), (told, _) = (plan.measure(cbdm.datasets["cifar10-lt"], r) for r in runs)
-    assert plain == 35_751_427
-    assert told == plain + 4608
-    assert operations / 2 == pytest.approx(6.222e9, rel=1e-3), "multiplications with additions"
+    plain, told = (plan.measure(cbdm.datasets["cifar10-lt"], r) for r in runs)
+    assert plain.parameters == 35_751_427
+    assert told.parameters == plain.parameters + 4608
+    assert plain.operations / 2 == pytest.approx(6.222e9, rel=1e-3), "a multiply-add is two"
+    assert plain.encoding / plain.operations == pytest.approx(0.267, abs=5e-4)
 
 
 def test_cost_by_hand(cbdm):
@@ -55,9 +58,32 @@ def test_methods_cost_what_they_say(options):
     learner = make_trainer(spec, 0, *data(), torch.device("cpu"))
     for _ in range(40):
         learner.step()
-    method = part("method", spec["method"], ())
-    declared, _ = method.module.evaluations(method.options, 0.3)
-    assert learner.predict.evaluations / (40 * 32) == pytest.approx(declared, rel=0.05)
+    declared = evaluations([part("method", spec["method"], ())], 0.3, 3)
+    counted = learner.predict.counted(40 * 32)
+    assert counted == pytest.approx(asdict(declared), rel=0.05)
+
+
+def test_a_network_a_class_and_its_encoder_are_reckoned_with():
+    config = read([ROOT / "config/demo.yaml"])
+    config["runs"]["ccua"] = {"method": {"name": "ccua", "al": 0}}
+    config["runs"]["tuned"] = {"train": {"init_from": "ccua"}}
+    config["grid"]["run"] = ["igd-separate", "tuned"]
+    experiment = Experiment(config)
+    data, costs = experiment.datasets["digits-lt"], {}
+    for (_, name), run in experiment.runs.items():
+        costs[name] = plan.cost(data, run, []), plan.measure(data, run)
+    game, one = costs["igd-separate"]
+    assert game.parameters == 10 * one.parameters
+    assert game.train_images == 500 * 60, "6 of each class"
+    assert game.train_operations == pytest.approx((2 + 2) * one.operations * game.train_images)
+    ccua, size = costs["ccua"]
+    each = 3 * size.operations + 3 * 0.9 * size.encoding
+    assert ccua.train_operations == pytest.approx(each * ccua.train_images)
+    assert list(costs) == ["igd-separate", "ccua", "tuned"], "what others start from comes first"
+    assert plan.jobs(experiment)["train"] == 6
+    assert plan.jobs(experiment)["sample"] == 4
+    table = plan.table(experiment, {})
+    assert table["sampling", "k images"].tolist()[:3] == [1, 0, 1]
 
 
 def ltdm(*arguments, code=0):

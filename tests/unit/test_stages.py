@@ -52,7 +52,7 @@ def test_prepared_data(folder):
 def test_training_records_what_it_did(folder):
     record = json.loads((folder / "run.json").read_text())
     assert record["spec"] == SPEC
-    assert record["evaluations_per_image"] == 1
+    assert record["evaluations_per_image"] == {"forward": 1, "backward": 1, "encoder": 0}
     assert record["updates"] == 6
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert len(record["data"]) == 64
@@ -107,15 +107,15 @@ def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkey
     small = sampling(folder)
     plain, sizes = small.batch, []
 
-    def full(labels, owners):
+    def full(labels, owners, network):
         sizes.append(len(labels))
         if len(labels) > 16:
             raise torch.OutOfMemoryError
-        return plain(labels, owners)
+        return plain(labels, owners, network)
 
     monkeypatch.setattr(small, "batch", full)
     assert np.abs(small.images(np.arange(80) % 10).astype(int) - whole).max() <= 1
-    assert sizes == [64, 32, 16, 16, 16, 16, 16]
+    assert sizes == [40, 20, 10, 10, 10, 10, 10, 10, 10, 10]
 
 
 def test_points_go_the_way_of_images(tmp_path):

@@ -11,4 +11,5 @@ with job(snakemake):
         model=snakemake.output.model,
         history=snakemake.output.history,
         record=snakemake.output.record,
+        init=snakemake.input.get("init") or None,
     )

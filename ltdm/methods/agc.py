@@ -1,0 +1,80 @@
+"""Anti-gradient control: images that are fitted suspiciously well at their noise level are skipped.
+
+A bank m holds a moving average of the denoising loss at each level. With the image's own loss l_i,
+
+    keep_i = [ ratio l_i >= m[t_i] ],    L = sum keep_i l_i / max(1, sum keep_i),
+
+and after it, for every image in the order of the batch, m[t_i] <- decay m[t_i] + (1 - decay) l_i.
+The bank starts at zero, so nothing is skipped at first. Other terms of a skipped image are skipped
+with it.
+Source: Liu et al., ECCV 2024, IET-AGC; its iterative ensemble training is no part of this term.
+
+Cost: nothing beside the network's own evaluation; no loop and no wait for the device.
+
+Released code: loops over the batch with a wait for the device at each image. The same values.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltdm.methods._base import NOTHING, Evaluations, Noised, Term
+from ltdm.options import option
+
+CITATION = """@inproceedings{liu2024ietagc,
+  title={Iterative Ensemble Training with Anti-Gradient Control for Mitigating Memorization in
+         Diffusion Models},
+  author={Liu, Xiao and Guan, Xiaoliu and Wu, Yu and Miao, Jiaxu},
+  booktitle={ECCV}, year={2024}}"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """When an image is skipped."""
+
+    ratio: float = option(
+        2.0, "An image is skipped where its loss, times this, is below the bank's.", above=0
+    )
+    decay: float = option(0.8, "Decay of the bank, a visit of its level.", low=0, high=0.999999)
+    levels: int = option(1000, "Levels that the bank tells apart; T of `vp`.", low=1)
+
+
+def evaluations(options: Options, label_dropout: float, classes: int) -> Evaluations:
+    """Return the evaluations an image beyond its own one."""
+    return NOTHING
+
+
+def build(options: Options, class_counts: list[int]) -> Term:
+    """Make the term."""
+    return AGC(options)
+
+
+class AGC(Term):
+    """See the module."""
+
+    bank: Tensor
+
+    def __init__(self, options: Options):
+        super().__init__()
+        self.options = options
+        self.register_buffer("bank", torch.zeros(options.levels))
+
+    def weights(self, at: Noised, denoise: Tensor) -> Tensor:
+        """Return each image's weight, B / kept or 0, and update the bank."""
+        levels = self.options.levels
+        place = (at.progress * levels).round().long().clamp(max=levels - 1)
+        keep = (self.options.ratio * denoise >= self.bank[place]).to(denoise.dtype)
+        self.visit(place, denoise)
+        return keep * len(keep) / keep.sum().clamp(min=1)
+
+    def visit(self, place: Tensor, loss: Tensor) -> None:
+        """Move the bank as if the images came one after the other.
+
+        Of several images at one level, each fades with every later one.
+        """
+        decay, loss = self.options.decay, loss.to(self.bank.dtype)
+        later = (place[:, None] == place).triu(1).sum(1)
+        visits = torch.zeros_like(self.bank).index_add(0, place, torch.ones_like(loss))
+        faded = (1 - decay) * decay**later * loss
+        self.bank.mul_(decay**visits).index_add_(0, place, faded)

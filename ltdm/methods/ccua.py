@@ -1,0 +1,102 @@
+"""Contrastive unconditional images, and conditional predictions aligned with unconditional ones.
+
+With h_u = F(x_t, t, no label) and z_u its bottleneck, flattened and of length 1, after the middle
+blocks,
+
+    L = |F - F*|^2 + s(t) ( ucl CE_i(z_u z_u^T / kappa) + al |F - h_u|^2 ),
+
+where CE_i is the cross-entropy of row i against i itself: in the batch, every image's bottleneck is
+pushed away from every other's. s is the process's progress (t / T for `vp`). The alignment has no
+stopped gradient and is for images with a label; the contrast is for all.
+Source: Chen et al., "Contrastive Conditional-Unconditional Alignment for Long-tailed Diffusion
+Model", 2025.
+
+Cost: both branches go through the network as one batch, and a dropped label's own branch is the
+unconditional one. Without alignment the second branch stops after the middle blocks.
+
+Released code: a second pass always, also for a batch without labels; holds a tensor of B x (B - 1)
+x D. Its batches follow `class_sampling: {brs: 0.1}`. The paper's SiT has its weight the wrong way
+round.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from ltdm.methods._base import (
+    NOTHING,
+    Batch,
+    Evaluations,
+    Noised,
+    Question,
+    Said,
+    Term,
+    mse,
+    spread,
+)
+from ltdm.options import option
+from ltdm.seeding import Streams
+
+CITATION = """@article{chen2025ccua,
+  title={Contrastive Conditional-Unconditional Alignment for Long-tailed Diffusion Model},
+  author={Chen, Fang and Villa, Alex and Liang, Gongbo and Lu, Xiaoyi and Tang, Meng},
+  journal={arXiv:2507.09052}, year={2025}}"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Weights of the two losses."""
+
+    ucl: float = option(1.0, "Weight of the unconditional contrastive loss.", low=0)
+    al: float = option(1.0, "Weight of the alignment loss.", low=0)
+    kappa: float = option(0.1, "Temperature of the contrast.", above=0)
+
+
+def evaluations(options: Options, label_dropout: float, classes: int) -> Evaluations:
+    """Return the evaluations an image beyond its own one."""
+    kept = 1 - label_dropout
+    if options.al:
+        return Evaluations(kept, kept)
+    return Evaluations(0, 0, kept) if options.ucl else NOTHING
+
+
+def build(options: Options, class_counts: list[int]) -> Term:
+    """Make the term."""
+    return CCUA(options) if options.ucl or options.al else Term()
+
+
+class CCUA(Term):
+    """See the module."""
+
+    compares_labels = True
+
+    def __init__(self, options: Options):
+        super().__init__()
+        self.options = options
+        self.own_want = "both" if options.ucl else "F"
+
+    def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question:
+        """Ask about every image with a label without it."""
+        want = "both" if self.options.ucl and self.options.al else "F" if self.options.al else "z"
+        return Question(batch.kept, torch.full_like(batch.kept, -1), want=want)
+
+    def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
+        """Return `contrast` and `align`, the latter zero where the label was dropped."""
+        rows, found = question.rows, {}
+        if self.options.ucl:
+            # Own rows without a label already are unconditional; the others' are replaced.
+            z = own.z.index_copy(0, rows, other.z) if len(rows) else own.z
+            found["contrast"] = self.options.ucl * at.progress * contrast(z, self.options.kappa)
+        if self.options.al:
+            gap = self.options.al * at.progress[rows] * mse(own.F[rows], other.F)
+            found["align"] = spread(rows, gap, len(own.F))
+        return found
+
+
+def contrast(z: Tensor, kappa: float) -> Tensor:
+    """Return InfoNCE of each row with itself as the positive: z (B, d) to (B,)."""
+    unit = nnf.normalize(z, dim=1)
+    itself = torch.arange(len(z), device=z.device)
+    return nnf.cross_entropy(unit @ unit.T / kappa, itself, reduction="none")
