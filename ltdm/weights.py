@@ -18,6 +18,15 @@ def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
     write_bytes(path, save(whole, {"ltdm": json.dumps(about, sort_keys=True)}))
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """Read the description alone.
+
+    Raises:
+        LtdmError: As `read_weights`.
+    """
+    return read_weights(path, "no tensor's name")[1]
+
+
 def read_weights(path: Path, prefix: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors whose names start with `prefix`, without it, and the description.
 

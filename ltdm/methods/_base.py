@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
-from ltdm.seeding import Streams
+from ltdm.streams import Streams
 
 
 class Batch(NamedTuple):
@@ -37,7 +38,7 @@ class Batch(NamedTuple):
     def part(self, rows: slice) -> "Batch":
         """Return some neighbouring rows as a batch."""
         x0, classes, labels, labelled = (self[k][rows] for k in range(4))  # type: ignore[index]
-        kept = moved(labelled.nonzero()[:, 0], x0.device)
+        kept = positions(labelled, x0.device)
         told = None if self.augment is None else self.augment[rows]
         return Batch(x0, classes, labels, labelled, kept, told)
 
@@ -206,6 +207,11 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor
+
+
+def positions(mask: Tensor, device: torch.device) -> Tensor:
+    """Return where a mask of the host's is true, on a device, without waiting for it."""
+    return moved(torch.from_numpy(np.flatnonzero(mask.numpy())), device)
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:

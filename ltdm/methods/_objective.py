@@ -22,7 +22,7 @@ from ltdm.methods._base import (
     noised,
 )
 from ltdm.registry import Part
-from ltdm.seeding import Streams
+from ltdm.streams import Streams
 
 
 def compose(parts: Iterable[Part], class_counts: list[int]) -> "Objective":

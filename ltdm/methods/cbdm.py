@@ -34,7 +34,7 @@ from ltdm.methods._base import (
     spread,
 )
 from ltdm.options import option
-from ltdm.seeding import Streams
+from ltdm.streams import Streams
 
 CITATION = """@inproceedings{qin2023cbdm,
   title={Class-Balancing Diffusion Models},

@@ -37,7 +37,7 @@ from ltdm.methods._base import (
     spread,
 )
 from ltdm.options import option
-from ltdm.seeding import Streams
+from ltdm.streams import Streams
 
 CITATION = """@article{chen2025ccua,
   title={Contrastive Conditional-Unconditional Alignment for Long-tailed Diffusion Model},

@@ -41,12 +41,12 @@ from ltdm.methods._base import (
     Question,
     Said,
     Term,
-    moved,
     mse,
+    positions,
     spread,
 )
 from ltdm.options import KeyPath, option
-from ltdm.seeding import Streams
+from ltdm.streams import Streams
 
 CITATION = """@inproceedings{das2025igd,
   title={Principled Long-Tailed Generative Modeling via Diffusion Models},
@@ -183,7 +183,7 @@ class IGD(Term):
     def _thinned(self, at: Noised, batch: Batch, rng: Streams) -> Tensor:
         """Keep each row with chance s(t), drawn on the host, which then knows how many stay."""
         heard = torch.rand(len(at.drawn), generator=rng.host) < at.drawn
-        return moved((heard & batch.labelled).nonzero()[:, 0], batch.x0.device)
+        return positions(heard & batch.labelled, batch.x0.device)
 
     def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
         """Return `mutual`, zero where the label was dropped."""

@@ -27,7 +27,7 @@ from torch import Tensor
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Term
 from ltdm.options import option
-from ltdm.seeding import Streams
+from ltdm.streams import Streams
 
 CITATION = """@inproceedings{zhang2024oclt,
   title={Long-tailed Diffusion Models with Oriented Calibration},

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ltdm.reporting.pictures import sheet
 
 COLUMNS = 8  # images of a class on one sheet
+SHEETS = 4  # in a line
 MOST_ROWS = 20  # classes shown on a sheet of samples: more would be too small to see
 
 
@@ -59,7 +61,7 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
             0.5, 0.5, "no values by class were asked for", ha="center", transform=axes.transAxes
         )
     else:
-        axes.legend()
+        _legend(figure, axes)
     return figure
 
 
@@ -75,8 +77,16 @@ def training(histories: pd.DataFrame, title: str) -> Figure:
         mean = mine.groupby("update")["denoise"].mean()
         axes.plot(mean.index, mean, linewidth=1, label=run)
     axes.set(xlabel="update", ylabel="denoising loss", title=title, yscale="log")
-    axes.legend()
+    _legend(figure, axes)
     return figure
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Name the runs: within the axes where they are few, else beside them."""
+    if len(axes.get_lines()) <= 4:
+        axes.legend()
+    else:
+        figure.legend(loc="outside right upper")
 
 
 def samples(
@@ -84,7 +94,7 @@ def samples(
     table: pd.DataFrame,
     columns: int = COLUMNS,
 ) -> Figure:
-    """Sheets side by side, rows sharing a class, most frequent class first.
+    """Sheets side by side, four in a line; their rows are classes, most frequent class first.
 
     Args:
         sets: Images and labels by the sheet's title.
@@ -102,18 +112,22 @@ def samples(
     }
     height, width = next(iter(sheets.values())).shape[:2]
     inches = 0.22 * len(shown)
-    size = (len(sheets) * (inches * width / height + 0.15) + 0.9, inches + 0.4)
-    figure, grid = plt.subplots(1, len(sheets), figsize=size, squeeze=False)
+    across = min(len(sheets), SHEETS)
+    down = -(-len(sheets) // across)
+    size = (across * (inches * width / height + 0.15) + 0.9, down * (inches + 0.4))
+    figure, grid = plt.subplots(down, across, figsize=size, squeeze=False)
     ticks = (np.arange(len(shown)) + 0.5) * height / len(shown)
     pairs = zip(shown["name"], shown["train"], strict=True)
-    for axes, (title, picture) in zip(grid[0], sheets.items(), strict=True):
+    names = [f"{c} ({n})" for c, n in pairs]
+    for axes, (title, picture) in zip(grid.flat, sheets.items(), strict=False):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(title)
-        axes.set_xticks([])
-        axes.set_yticks([])
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-    grid[0][0].set_yticks(ticks, [f"{c} ({n})" for c, n in pairs])
-    grid[0][0].tick_params(length=0)
-    grid[0][0].set_ylabel("class (training images)")
+    for axes in grid[:, 0]:
+        axes.set_yticks(ticks, names)
+        axes.tick_params(length=0)
+        axes.set_ylabel("class (training images)")
     return figure

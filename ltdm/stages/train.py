@@ -23,7 +23,7 @@ from ltdm.training.batches import Batches
 from ltdm.training.loop import Trainer
 from ltdm.training.options import TrainOptions
 from ltdm.training.state import State, run_key
-from ltdm.weights import read_weights, write_weights
+from ltdm.weights import read_about, read_weights, write_weights
 
 log = logging.getLogger("ltdm")
 
@@ -81,7 +81,7 @@ def identity(
     """Return what decides the run's result: options, seed, data, start and the code that runs."""
     code = stage_code("train", *_parts(spec))
     who = {"spec": spec, "seed": seed, "code": code, "data": sha256(data)}
-    return {**who, "init": read_weights(init)[1]["key"]} if init else who
+    return {**who, "init": read_about(init)["key"]} if init else who
 
 
 def finished(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.methods._base import Batch, moved
+from ltdm.methods._base import Batch, moved, positions
 from ltdm.seeding import derive, owners
 from ltdm.training.augment import condition, draw, origins, warp
 from ltdm.training.options import TrainOptions
@@ -70,10 +70,9 @@ class Batches:
             x0 = warp(x0, self._move(origins(changes, x0.shape[-1])))
             augment = self._move(condition(changes))
         classes = self.labels[chosen]
-        labels, kept = np.where(dropped, -1, classes), np.flatnonzero(~dropped)
-        labelled = torch.from_numpy(~dropped)
-        told = self._move(classes), self._move(labels), labelled, self._move(kept)
-        return Batch(x0, *told, augment)
+        labels, labelled = np.where(dropped, -1, classes), torch.from_numpy(~dropped)
+        told = self._move(classes), self._move(labels), labelled
+        return Batch(x0, *told, positions(labelled, self.device), augment)
 
     def _move(self, array: np.ndarray) -> Tensor:
         return moved(torch.from_numpy(array), self.device)

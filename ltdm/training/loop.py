@@ -22,7 +22,8 @@ from ltdm.methods._objective import Objective
 from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.progress import Progress
-from ltdm.seeding import Streams, derive, owners
+from ltdm.seeding import derive, owners
+from ltdm.streams import Streams
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA
 from ltdm.training.options import TrainOptions

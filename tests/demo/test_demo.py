@@ -34,6 +34,17 @@ def test_balanced_batches_mend_the_tail_and_cost_its_variety():
         assert (sign * change > 0).all()
 
 
+def test_small_networks_for_each_class_learn_less_from_as_many_images():
+    for run in ("igd-independent", "igd-separate"):
+        assert (value(run, "kid", "head") > 2 * value("ddpm", "kid", "head")).all()
+
+
+def test_a_little_mutual_learning_changes_little():
+    """At beta 0.1 one shared network stays close to what balanced batches alone give."""
+    shared, balanced = (value(r, "kid", "tail").mean() for r in ("igd-shared", "ddpm-balanced"))
+    assert abs(shared - balanced) < 0.5 * balanced
+
+
 def test_the_classifier_knows_digits():
     record = json.loads((RESULTS / "data/digits-lt/extractors/classifier.json").read_text())
     assert record["accuracy"] > 0.95

@@ -8,7 +8,7 @@ from ltdm.methods._base import Batch
 from ltdm.methods._objective import Objective
 from ltdm.networks._predictor import Predictor
 from ltdm.registry import part
-from ltdm.seeding import Streams
+from ltdm.streams import Streams
 
 CPU = torch.device("cpu")
 COUNTS = [50, 30, 15, 5]

@@ -48,7 +48,7 @@ def test_near_the_clean_image_every_source_is_itself():
 
 @pytest.mark.parametrize("mode", ["t2h", "h2t", "full"])
 def test_gates(mode):
-    """At pure noise every image is as likely a source, so many draws show what each gate lets by."""
+    """At pure noise every image is as likely a source: many draws show what each gate lets by."""
     process, data = double_process(), batch(LABELS, x0=images(scale=0.01))
     at, method = at_level(999, data, process), term(mode=mode)
     took = torch.zeros(4, 4, dtype=torch.bool)

@@ -37,7 +37,7 @@ def equal(a, b):
 @pytest.mark.parametrize("options", [{}, {"class_sampling": "balanced", "augment": "flip"}])
 @pytest.mark.parametrize("ema", [True, False])
 def test_without_beta_each_network_is_its_class_trained_alone(options, ema):
-    """To the bit: dropout, noise, batches, warm-up, clipping, Adam and averages are each its own."""
+    """To the bit: dropout, noise, batches, clipping, Adam and averages are each its own."""
     images, labels = data()
     game = trainer(images, labels, {**GAME, "beta": 0}, label_dropout=0.0, **options)
     run(game)

@@ -36,7 +36,7 @@ def experiment(runs, grid=None):
          "runs.a.train.label_dropout", "is 1, so the network is unconditional, but cbdm compares"),
         ({"a": {"method": "ccua", "train": {"label_dropout": 1}, "sample": {"guidance": 0}}},
          "runs.a.train.label_dropout", "but ccua compares what it says under different labels"),
-        ({"a": {"method": "igd"}}, "train.label_dropout", "must be 0 for igd: its networks are not"),
+        ({"a": {"method": "igd"}}, "train.label_dropout", "must be 0 for igd: its networks are"),
         ({"a": {**SEPARATE, "sample": {"guidance": 1}}}, "runs.a.sample.guidance", "needs a"),
         ({"a": {**SEPARATE, "train": {"label_dropout": 0, "batch": 400}}}, "runs.a.train.batch",
          "each class shows 40 different images an update, but one has only"),

@@ -107,11 +107,22 @@ class NoWaiting(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("method", ["ddpm", "cbdm"])
+METHODS = {
+    "ddpm": "ddpm",
+    "composed": ["oclt", "cbdm", "agc", {"name": "ccua", "al": 0}],
+    "ccua": "ccua",
+    "thinned": {"name": "igd", "mode": "shared", "peers": {"sample": 1}, "thin": True},
+    "released": {"name": "igd", "mode": "released"},
+    "separate": {"name": "igd", "peers": {"sample": 1}},
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("class_sampling", ["natural", "balanced"])
-def test_a_step_never_waits_for_the_device(method, class_sampling):
-    spec = {**SPEC, "method": method}
+def test_a_step_never_waits_for_the_device(name, class_sampling):
+    spec = {**SPEC, "method": METHODS[name]}
     spec["train"] = {**SPEC["train"], "class_sampling": class_sampling, "augment": "karras"}
+    spec["train"]["label_dropout"] = 0.0 if name == "separate" else 0.1
     learner = make_trainer(spec, 0, *data(), CPU)
     with NoWaiting():
         for _ in range(3):

@@ -214,6 +214,24 @@ def test_a_fix_in_one_method(checkout):
     assert rules(checkout.jobs(), "ddpm") == []
 
 
+def test_a_run_that_starts_from_another(checkout):
+    """It is trained after the other, again whenever that is, and its record says which it was."""
+    fine = "fine: {method: {name: cbdm, target: uniform}, train: {init_from: ddpm}}"
+    checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [fine]")
+    checkout.edit("config/smoke.yaml", "  ddpm: {}\n", f"  ddpm: {{}}\n  {fine}\n")
+    assert checkout.planned() == {"train": 1, **SCORE, **END}
+    model = "results/smoke/runs/digits-lt/fine/seed-0/model.safetensors"
+    checkout.snakemake("--cores", "1", model)
+    assert checkout.planned(model) == {}
+    checkout.edit("config/smoke.yaml", "  ddpm: {}\n", "  ddpm: {train: {clip: 0.5}}\n")
+    assert checkout.planned(model) == {"train": 2}
+    checkout.edit("config/smoke.yaml", "  ddpm: {train: {clip: 0.5}}\n", "  ddpm: {}\n")
+    checkout.forget()
+    replace(checkout, "runs/digits-lt/fine/seed-0/run.json", init="another")
+    printed = checkout.snakemake("--cores", "1", ok=False)
+    assert 'fine/seed-0/run.json (init is "another" there' in printed
+
+
 def test_a_fix_in_the_sampler_trains_nothing(checkout):
     checkout.edit("ltdm/samplers/ddim.py", "    return x\n", "    return 1.0 * x\n")
     assert checkout.planned() == {**{k: 2 * n for k, n in SCORE.items()}, **END}
