@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from ltdm.config import Experiment, Run
+from ltdm.config import Experiment
 from ltdm.datasets import Dataset
 from ltdm.device import pick
 from ltdm.options import changed
 from ltdm.plan import cost
 from ltdm.progress import Progress
 from ltdm.provenance import commit, versions
+from ltdm.runs import Run
 from ltdm.stages.sample import BATCH, Sampling
-from ltdm.stages.train import make_trainer
+from ltdm.stages.train import described, make_trainer
 
 COLUMNS = {
     "run": "run",
@@ -49,15 +50,11 @@ class Bench:
         self.device, self.peak = device, 0
         held = torch.cuda.memory_allocated() if device.type == "cuda" else 0
         self.trainer = make_trainer(run.spec(), 0, images, labels, device)
-        about = {
-            "network": run.network.plain(), "process": run.process.plain(),
-            "channels": images.shape[1], "size": images.shape[2],
-            "classes": len(data.class_counts), "told": run.train.told(), "points": False,
-            "label": self.trainer.method.label_use(run.train.conditional),
-        }  # fmt: skip
         self.cost = cost(data, replace(run, samples={sample_set: run.samples[sample_set]}), [])
         weights = dict(self.trainer.ema.state_dict())
-        self.sampling = Sampling(weights, about, run.samples[sample_set], 0, device)
+        self.sampling = Sampling(
+            weights, described(run.spec(), self.trainer), run.samples[sample_set], 0, device
+        )
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
         if self.sampling.by_label:  # one network is asked at a time
             self.labels[:] = 0

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ltdm.datasets import Dataset, dataset
-from ltdm.errors import LtdmError, OptionError
+from ltdm.datasets import dataset
+from ltdm.errors import OptionError
 from ltdm.layout import Layout
 from ltdm.merging import Layer, merge, sections, told_at_its_layer
-from ltdm.methods._objective import Objective, compose
 from ltdm.metrics._groups import KINDS, groups
-from ltdm.options import KeyPath, changed, mapping, near, option, parse, refuse_unknown
-from ltdm.registry import PARTS, Part, PartOption, part, parts, plain_parts, stage_code
+from ltdm.options import KeyPath, mapping, near, option, parse, refuse_unknown
+from ltdm.registry import PARTS, Part, PartOption, part, parts
+from ltdm.runs import Run, fits_data, fits_run, fits_start
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.options import TrainOptions
 
@@ -58,37 +58,6 @@ class Evaluate:
             if (group or "all") not in known:
                 hint = near(group or "all", known)
                 raise OptionError(("evaluate", "table"), f"there is no group {group!r}; {hint}")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One trained network's options on one data set, and its sample sets'."""
-
-    network: Part
-    process: Part
-    methods: tuple[Part, ...]
-    train: TrainOptions
-    samples: Mapping[str, SampleOptions]
-
-    def spec(self) -> dict[str, Any]:
-        """Return what training depends on, but for seed, data and code."""
-        return {
-            "network": self.network.plain(), "process": self.process.plain(),
-            "method": plain_parts(self.methods), "train": changed(self.train),
-        }  # fmt: skip
-
-    def train_code(self) -> str:
-        """Return the digest of the code that training runs."""
-        return stage_code("train", self.network, self.process, *self.methods)
-
-    def objective(self, class_counts: list[int]) -> Objective:
-        """Return what is minimised on a data set with these class counts."""
-        return compose(self.methods, class_counts)
-
-    def sample_code(self, sample_set: str) -> str:
-        """Return the digest of the code that sampling runs."""
-        sampler = self.samples[sample_set].sampler
-        return stage_code("sample", self.network, self.process, sampler)
 
 
 class Experiment:
@@ -165,13 +134,14 @@ class Experiment:
         """Add a run, after those that it starts from, in the grid or not."""
         if (dataset, run) in self.runs:
             return self.runs[dataset, run]
-        made = self._run(dataset, run)
+        made, layers = self._run(dataset, run), self._layers(dataset, run)
         source = made.train.init_from
         if source:
-            with told_at_its_layer(self._layers(dataset, run)):
+            with told_at_its_layer(layers):
                 self._check_source(source, (*heirs, run))
-                start = self._add(dataset, source, (*heirs, run))
-                _fits_start(made, start, source, self.datasets[dataset].class_counts)
+            start = self._add(dataset, source, (*heirs, run))
+            with told_at_its_layer(layers):
+                fits_start(made, start, source, self.datasets[dataset])
         self.runs[dataset, run] = made
         return made
 
@@ -200,13 +170,13 @@ class Experiment:
             network, process = (part(k, merged[k], (k,)) for k in ("network", "process"))
             methods = parts("method", merged["method"], ("method",))
             train = parse(TrainOptions, merged.get("train"), ("train",))
-            _fits_data(network, methods, train, data)
-        for name in self.grid["sample_set"]:
+            fits_data(network, methods, train, data)
+        for name in self.grid["sample_set"] if run in self.grid["run"] else ():
             whole = [*layers, (("sample_sets", name), {"sample": self.sample_sets[name]})]
             with told_at_its_layer(whole):
                 merged = merge([layer for _, layer in whole])
                 samples[name] = parse(SampleOptions, merged.get("sample"), ("sample",))
-                _fits_run(samples[name], process, train, len(data.class_counts))
+                fits_run(samples[name], process, train, len(data.class_counts))
         return Run(network, process, methods, train, samples)
 
 
@@ -227,60 +197,6 @@ def _only(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
             raise OptionError((axis,), f"{one!r} is not in the grid; {near(one, texts)}")
     asked = {str(one).strip() for one in listed}
     return [entry for text, entry in texts.items() if text in asked]
-
-
-def _fits_data(
-    network: Part, methods: tuple[Part, ...], train: TrainOptions, data: Dataset
-) -> None:
-    """Check what only a run's options and its data together can tell."""
-    network.module.check(network.options, data.census.side)
-    objective, named = compose(methods, data.class_counts), " and ".join(map(str, methods))
-    if objective.compares_labels and not train.conditional:
-        raise OptionError(
-            ("train", "label_dropout"),
-            f"is 1, so the network is unconditional, but {named} compares what it says under"
-            " different labels; set it below 1",
-        )
-    if objective.players and train.label_dropout:
-        raise OptionError(
-            ("train", "label_dropout"),
-            f"must be 0 for {named}: its networks are not told labels, so none can be hidden",
-        )
-    train.check_batch(data.class_counts, objective.by_class)
-
-
-def _fits_start(run: Run, start: Run, source: str, class_counts: list[int]) -> None:
-    """Refuse to start a run from another kind of network."""
-
-    def kind(one: Run) -> dict[str, Any]:
-        use = one.objective(class_counts).label_use(one.train.conditional)
-        return {
-            "network": one.network.plain(), "process": one.process.plain(),
-            "augmentation": one.train.told() > 0, "a label's use": use,
-        }  # fmt: skip
-
-    mine, theirs = kind(run), kind(start)
-    for key, value in mine.items():
-        if value != theirs[key]:
-            message = f"{source!r} is another kind of network: {key} is {theirs[key]} there"
-            raise OptionError(("train", "init_from"), f"{message}, {value} here")
-
-
-def _fits_run(sample: SampleOptions, process: Part, train: TrainOptions, classes: int) -> None:
-    """Check what only a sample set and its run together can tell."""
-    if sample.images % classes:
-        message = f"is {sample.images}, but must be a multiple of the {classes} classes"
-        raise OptionError(("sample", "images"), f"{message}, so that each gets the same number")
-    if sample.guidance > 0 and not 0 < train.label_dropout < 1:
-        message = (
-            "needs a network that was trained both with and without labels: set"
-            " train.label_dropout between 0 and 1, or guidance to 0"
-        )
-        raise OptionError(("sample", "guidance"), message)
-    try:
-        process.module.build(process.options).grid(sample.sampler.options.steps)
-    except LtdmError as error:
-        raise OptionError(("sample", "sampler", "steps"), str(error)) from None
 
 
 def _named(top: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:

@@ -126,13 +126,14 @@ def sections(value: Any, path: KeyPath) -> dict[str, Any]:
 
 @contextmanager
 def told_at_its_layer(layers: list[Layer]) -> Any:
-    """Tell the error of a merged option at the layer that set it, the topmost one that did."""
+    """Tell the error of a merged option at the topmost layer that set it, or else its section."""
     try:
         yield
     except OptionError as error:
-        for where, layer in reversed(layers):
-            if _has(layer, error.path):
-                raise OptionError(_written(where, error.path), error.message) from None
+        for known in range(len(error.path), 0, -1):  # what is set, else the part that it is of
+            for where, layer in reversed(layers):
+                if _has(layer, error.path[:known]):
+                    raise OptionError(_written(where, error.path), error.message) from None
         raise OptionError(("defaults", *error.path), error.message) from None
 
 

@@ -13,12 +13,13 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ltdm.config import Experiment, Run
+from ltdm.config import Experiment
 from ltdm.datasets import Dataset
 from ltdm.errors import LtdmError
 from ltdm.files import read_json
 from ltdm.methods._objective import evaluations
 from ltdm.networks._players import build_network
+from ltdm.runs import Run
 
 
 @dataclass(frozen=True)

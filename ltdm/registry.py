@@ -86,7 +86,7 @@ def part(kind: str, value: object, path: KeyPath) -> Part:
         raise OptionError((*path, "name"), f"is missing; known: {', '.join(names(kind))}")
     module = load(kind, given["name"], (*path, "name"))
     options = {k: v for k, v in given.items() if k != "name"}
-    for key in options.keys() - {f.name for f in fields(module.Options)}:
+    for key in sorted(options.keys() - {f.name for f in fields(module.Options)}):
         theirs = [n for n in names(kind) if key in _options_of(kind, n)]
         if theirs:
             here = ", ".join(_options_of(kind, given["name"])) or "none"

@@ -7,7 +7,7 @@ def derive(purpose: str, *owner: int) -> int:
     """Return a 63-bit seed for `purpose` and its owner, such as `("noise", seed, update)`.
 
     The owner's last number is added, not hashed: torch's CPU generator takes the low 32 bits alone,
-    and so the images of a set, or the updates of a run, never share one.
+    and so the images of a set, or the updates of one owner, never share one.
     """
     *names, last = owner or (0,)
     text = "/".join([purpose, *map(str, names)])

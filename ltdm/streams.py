@@ -1,18 +1,26 @@
 """The random generators of an update: one for each owner, on the host and on the device."""
 
+from typing import NamedTuple
+
 import torch
 
 
-class Streams:
+class Streams(NamedTuple):
     """Generators of each owner, on the host and on the device; on the CPU they are the same.
 
     What the host must know the size of is drawn there, so that it never waits for the device.
     """
 
-    def __init__(self, number: int, device: torch.device):
-        self.hosts = [torch.Generator() for _ in range(number)]
-        on_cpu = device.type == "cpu"
-        self.devices = self.hosts if on_cpu else [torch.Generator(device) for _ in self.hosts]
+    hosts: list[torch.Generator]
+    devices: list[torch.Generator]
+
+    @classmethod
+    def on(cls, device: torch.device, number: int) -> "Streams":
+        """Make the streams of so many owners."""
+        hosts = [torch.Generator() for _ in range(number)]
+        if device.type == "cpu":
+            return cls(hosts, hosts)
+        return cls(hosts, [torch.Generator(device) for _ in hosts])
 
     def seed(self, seeds: list[int]) -> "Streams":
         """Start every owner's streams at its seed."""
@@ -23,9 +31,7 @@ class Streams:
 
     def only(self, owner: int) -> "Streams":
         """Return one owner's streams."""
-        one = object.__new__(Streams)
-        one.hosts, one.devices = [self.hosts[owner]], [self.devices[owner]]
-        return one
+        return Streams([self.hosts[owner]], [self.devices[owner]])
 
     @property
     def host(self) -> torch.Generator:

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
         classes: Classes, int64, shape (B,).
         labels: What the network is told of them: the same, or -1 where the label was dropped.
         labelled: Whether the label was kept, bool, (B,), known to the host.
-        kept: Where it was, int64: as many as the host knows, so selecting by it waits for nothing.
+        kept: Positions where it was, int64; found on the host, which so knows their number.
         augment: What the network is told of each image's augmentation, (B, 9), if it is told.
     """
 

@@ -1,7 +1,6 @@
 """Objectives put together from terms; the network is called once for all that needs a gradient."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +30,14 @@ def compose(parts: Iterable[Part], class_counts: list[int]) -> "Objective":
     Raises:
         OptionError: A method does not suit the classes, or the other methods.
     """
-    parts = tuple(parts)
-    objective = Objective([part.module.build(part.options, class_counts) for part in parts])
+    parts, terms = tuple(parts), []
+    for place, part in enumerate(parts):
+        try:
+            terms.append(part.module.build(part.options, class_counts))
+        except OptionError as error:
+            where = ("method", str(place)) if len(parts) > 1 else ("method",)
+            raise OptionError((*where, *error.path), error.message) from None
+    objective = Objective(terms)
     if objective.by_class and len(parts) > 1:
         alone = next(p for p, t in zip(parts, objective.terms, strict=True) if t.by_class)
         raise OptionError(
@@ -85,9 +90,9 @@ class Objective(nn.Module):
         own, others = self._ask(net, at.inputs, questions)
         denoise = mse(own.F, at.target)
         losses = {"denoise": denoise}
-        for term, question, other in zip(self.terms, questions, others, strict=True):
-            if question and other:
-                losses |= term.losses(at, own, question, other)
+        for k, (term, question) in enumerate(zip(self.terms, questions, strict=True)):
+            if question:
+                losses |= term.losses(at, own, question, others[k])
         for term in self.terms:
             weights = term.weights(at, denoise.detach())
             if weights is not None:
@@ -96,38 +101,39 @@ class Objective(nn.Module):
 
     def _ask(
         self, net: Net, own: Inputs, questions: list[Question | None]
-    ) -> tuple[Said, list[Said | None]]:
-        """Return what the network says of the batch, and of each question.
+    ) -> tuple[Said, dict[int, Said]]:
+        """Return what the network says of the batch, and of each question by its place.
 
-        What needs a gradient goes with the batch; what needs none goes without, a batch at a time.
+        What needs a gradient goes with the batch; what needs none, or less of the network, alone.
         """
-        empty, size = own.x.new_empty(0), len(own.x)
-        nothing = Said(own.x[:0], empty)
-        answers: list[Said | None] = [nothing if q else None for q in questions]
-        asked = [
-            (k, q, own.again(q.rows, q.labels))
-            for k, q in enumerate(questions)
-            if q and len(q.rows)
-        ]
-        joint = [(k, q, i) for k, q, i in asked if q.gradient and q.want != "z"]
-        both = self.own_want == "both" or any(q.want == "both" for _, q, _ in joint)
-        whole = Inputs.joined([own, *(i for _, _, i in joint)])
-        F, z = net.both(*whole) if both else (net(*whole), None)
-        sizes = [size, *(len(q.rows) for _, q, _ in joint)]
-        zs: Any = z.split(sizes) if z is not None else [empty] * len(sizes)
-        said = [Said(*pair) for pair in zip(F.split(sizes), zs, strict=True)]
-        for (k, _, _), answer in zip(joint, said[1:], strict=True):
-            answers[k] = answer
-        for k, q, inputs in asked:
-            if q.gradient and q.want == "z":
-                answers[k] = Said(empty, net.bottleneck(*inputs))
-            if not q.gradient:
-                with torch.no_grad():
-                    answers[k] = Said(_in_pieces(net, inputs, size), empty)
-        return said[0], answers
+        asked = {k: (q, own.again(q.rows, q.labels)) for k, q in enumerate(questions) if q}
+        joint = [k for k, (q, _) in asked.items() if q.gradient and q.want != "z"]
+        whole = Inputs.joined([own, *(asked[k][1] for k in joint)])
+        sizes = [len(own.x), *(len(asked[k][0].rows) for k in joint)]
+        both = "both" in (self.own_want, *(asked[k][0].want for k in joint))
+        F, z = net.both(*whole) if both else (net(*whole), _none(own))
+        zs = z.split(sizes) if both else [z] * len(sizes)
+        mine, *theirs = (Said(*pair) for pair in zip(F.split(sizes), zs, strict=True))
+        answers = dict(zip(joint, theirs, strict=True))
+        for k in sorted(asked.keys() - answers.keys()):
+            answers[k] = _alone(net, *asked[k], len(own.x))
+        return mine, answers
 
 
-def _in_pieces(net: Net, inputs: Inputs, size: int) -> Tensor:
-    """Ask in pieces of the batch's size: many questions then take no more memory than few."""
+def _alone(net: Net, question: Question, inputs: Inputs, size: int) -> Said:
+    """Return what the network says of a question apart from the batch of so many images.
+
+    Without a gradient it is asked in pieces of that size: the network takes no more memory then.
+    """
+    if not len(question.rows):
+        return Said(inputs.x, _none(inputs))
+    if question.gradient:
+        return Said(_none(inputs), net.bottleneck(*inputs))
     pieces = torch.arange(len(inputs.x), device=inputs.x.device).split(size)
-    return torch.cat([net(*inputs.again(rows, inputs.labels[rows])) for rows in pieces])
+    with torch.no_grad():
+        said = [net(*inputs.again(rows, inputs.labels[rows])) for rows in pieces]
+    return Said(torch.cat(said), _none(inputs))
+
+
+def _none(inputs: Inputs) -> Tensor:
+    return inputs.x.new_empty(0)

@@ -6,7 +6,8 @@ A bank m holds a moving average of the denoising loss at each level. With the im
 
 and after it, for every image in the order of the batch, m[t_i] <- decay m[t_i] + (1 - decay) l_i.
 The bank starts at zero, so nothing is skipped at first. Other terms of a skipped image are skipped
-with it.
+with it. It goes with any method but `igd`'s separate networks and released mode, where each class
+has a loss of its own.
 Source: Liu et al., ECCV 2024, IET-AGC; its iterative ensemble training is no part of this term.
 
 Cost: nothing beside the network's own evaluation; no loop and no wait for the device.
@@ -37,7 +38,7 @@ class Options:
         2.0, "An image is skipped where its loss, times this, is below the bank's.", above=0
     )
     decay: float = option(0.8, "Decay of the bank, a visit of its level.", low=0, high=0.999999)
-    levels: int = option(1000, "Levels that the bank tells apart; T of `vp`.", low=1)
+    levels: int = option(1000, "Levels that the bank tells apart; T of `vp`.", low=1, high=100_000)
 
 
 def evaluations(options: Options, label_dropout: float, classes: int) -> Evaluations:

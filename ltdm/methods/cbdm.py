@@ -57,7 +57,9 @@ class Options:
         "Law Q of the other label: training frequency, uniform, or frequency to a power.",
         choices=("train", "uniform", "power"),
     )
-    power: float | None = option(None, "Exponent of the frequency, for `target: power` only.")
+    power: float | None = option(
+        None, "Exponent of the frequency, for `target: power` only.", low=-10, high=10
+    )
 
     def __post_init__(self) -> None:
         """Refuse a power without its law, and the law without its power."""

@@ -1,7 +1,7 @@
 """Contrastive unconditional images, and conditional predictions aligned with unconditional ones.
 
-With h_u = F(x_t, t, no label) and z_u its bottleneck, flattened and of length 1, after the middle
-blocks,
+With h_u = F(x_t, t, no label) and z_u its bottleneck after the middle blocks, flattened and scaled
+to norm 1,
 
     L = |F - F*|^2 + s(t) ( ucl CE_i(z_u z_u^T / kappa) + al |F - h_u|^2 ),
 

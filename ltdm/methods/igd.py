@@ -10,20 +10,23 @@ criterion.
 Source: Das et al., "Principled Long-Tailed Generative Modeling via Diffusion Models", NeurIPS 2025.
 
 `mode: separate` is the paper's game: an unconditional network for each class, all of them updated
-at once, each on `batch / C` images of its class, clipped and averaged on its own. A label picks the
-network that samples. `mode: shared` is one conditional network, y' another label: no longer the
-game (the authors call it a special case close to CBDM), but as cheap as one network. `mode:
-released` is what the published code runs.
+at once, each on its share of the batch (`batch / C` images, rounded down, at least one), clipped
+and averaged on its own. A label picks the network that samples. `mode: shared` is one conditional
+network, y' another label: no longer the game (the authors call it a special case close to CBDM),
+but as cheap as one network. `mode: released` is what the published code runs.
 
 Peers: all of them, or `{sample: k}` drawn for each image without replacement, which has the same
-expectation. `thin: true` asks the peers of an image with chance s(t), and then weighs them by beta
-alone: the same expectation again.
+expectation. Separate networks draw for the same place of every class at once: each is then asked as
+often as any other. `thin: true` asks the peers of an image with chance s(t), and then weighs them
+by beta alone: the same expectation again.
 
 Released code: one shared conditional network; an optimiser step for each class in turn, of `batch /
 C` images, at one learning rate, with averaged weights once a round of C; the mean over the peers is
 divided by C - 1 once more, so the weight is beta / (C - 1); its strength is the flag `beta` (1 by
-default) and not the README's `tau`; a coin a batch hides labels (`train.label_dropout_per: batch`).
-An update here is one such round. Even at beta = 0 it is class-balanced training of one network.
+default) and not the README's `tau`. It is `{mode: released, beta: 1}` with a coin a batch that
+hides labels (`train.label_dropout_per: batch`); an update here is one such round, and a class's
+images are walked in a random order, epoch by epoch, where the code draws afresh each time. Even at
+beta = 0 it is class-balanced training of one network.
 """
 
 from dataclasses import dataclass
@@ -139,11 +142,11 @@ def build(options: Options, class_counts: list[int]) -> Term:
     others = len(class_counts) - 1
     if options.beta and not others:
         raise OptionError(
-            ("method", "beta"), "needs another class to learn from, and the data set has only one"
+            ("beta",), "needs another class to learn from, and the data set has only one"
         )
     if options.beta and options.peers.number(others + 1) > others:
         message = f"is {options.peers.sample}, but a class has only {others} peers"
-        raise OptionError(("method", "peers", "sample"), message)
+        raise OptionError(("peers", "sample"), message)
     return IGD(options, others + 1)
 
 

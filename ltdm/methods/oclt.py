@@ -48,7 +48,9 @@ class Options:
     cut_time: float = option(
         1.0, "Progress (t / T) from which on no target is taken over.", low=0, high=1
     )
-    tr_tau: float = option(0.0, "Exponent of the training frequency in the weights.")
+    tr_tau: float = option(
+        0.0, "Exponent of the training frequency in the weights.", low=-10, high=10
+    )
 
 
 def evaluations(options: Options, label_dropout: float, classes: int) -> Evaluations:
@@ -89,7 +91,7 @@ class OCLT(Term):
         images = x0.flatten(1)
         seen = images + sigma[:, None] * noise.flatten(1)
         squares = images.square().sum(1)
-        # |c_i|^2 is the same along a row; precision matters where sigma is small.
+        # |c_i|^2 is the same along a row and drops out.
         near = (seen @ images.T - squares / 2) / sigma.square()[:, None]
         weight = self.options.tr_tau * self.frequency.log()
         return near + weight.to(near.dtype)[classes]

@@ -28,9 +28,9 @@ def build_network(
 class Players(nn.Module):
     """F = net(x, level, labels, augment), where row i is asked of network labels[i].
 
-    Each of the C networks must be asked the same number of rows. On a GPU they run as one stack,
-    whose convolutions are grouped; on a CPU one after the other, which gives the same bits as each
-    network alone.
+    Each of the C networks must be asked the same number of rows, which nothing here checks: on a
+    GPU the host does not know the labels. There they run as one stack, whose convolutions are
+    grouped; on a CPU one after the other, which gives the same bits as each network alone.
 
     Attributes:
         nets: The networks, all of one shape, without labels of their own.

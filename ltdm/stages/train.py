@@ -59,12 +59,7 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
         log.info("resuming at update %d", trainer.update)
     first = trainer.update
     trainer.fit(lambda content: state.save({**content, "where": where}))
-    about = {
-        "network": spec["network"], "process": spec["process"], "channels": images.shape[1],
-        "size": images.shape[2], "classes": int(labels.max()) + 1, "key": state.key,
-        "told": trainer.options.told(), "points": images.dtype != np.uint8,
-        "label": trainer.method.label_use(trainer.options.conditional),
-    }  # fmt: skip
+    about = {**described(spec, trainer), "key": state.key}
     averaged, last = trainer.ema.state_dict(), trainer.net.state_dict()
     tensors = {f"ema.{k}": v for k, v in averaged.items()}
     write_weights(model, tensors | {f"raw.{k}": v for k, v in last.items()}, about)
@@ -73,6 +68,17 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
     write_json(record, {**who, "key": state.key, **by, "where": where, **_cost(trainer, first),
                         "seconds": round(time.monotonic() - started, 1)})  # fmt: skip
     state.clear()
+
+
+def described(spec: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
+    """Return what sampling must know of a network, its weights apart."""
+    images = trainer.batches.images
+    return {
+        "network": spec["network"], "process": spec["process"], "channels": images.shape[1],
+        "size": images.shape[2], "classes": int(trainer.batches.labels.max()) + 1,
+        "told": trainer.options.told(), "points": images.dtype != torch.uint8,
+        "label": trainer.method.label_use(trainer.options.conditional),
+    }  # fmt: skip
 
 
 def identity(

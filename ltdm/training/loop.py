@@ -1,8 +1,8 @@
 """The training loop: it does not know which network, process or objective it runs.
 
 Each update re-seeds every generator from (seed, update), so a run that was interrupted ends with
-the same bytes as one that was not. The host waits for the device only when a row of the history is
-due.
+the same bytes as one that was not (on the CPU; a GPU adds in no fixed order). The host waits for
+the device only when a row of the history is due.
 """
 
 import logging
@@ -56,7 +56,7 @@ class Trainer:
         every = [p for group in self.groups for p in group]
         self.optimiser = torch.optim.Adam(every, lr=options.lr, fused=True)
         self.owners = owners(seed, len(batches.draws))
-        self.streams = Streams(len(self.owners), device)
+        self.streams = Streams.on(device, len(self.owners))
         self.update = 0
         self.history: list[dict[str, float]] = []
         self.sums: dict[str, Tensor] = {}
@@ -137,10 +137,10 @@ class Trainer:
         Separate networks each have a loss and a norm of their own; what is returned is their mean.
         """
         networks = len(self.groups)
+        self.optimiser.zero_grad(set_to_none=True)  # before the pass: gradients are large
         losses = self.method.loss(self.predict, batch, self.process, streams)
         terms = {name: term.view(networks, -1).mean(1) for name, term in losses.items()}
         loss = torch.stack(list(terms.values())).sum(0)
-        self.optimiser.zero_grad(set_to_none=True)
         loss.sum().backward()
         clip = [nn.utils.clip_grad_norm_(group, self.options.clip) for group in self.groups]
         self.optimiser.step()

@@ -5,7 +5,7 @@ from torch import nn
 
 from ltdm.diffusion import vp
 from ltdm.methods._base import Batch
-from ltdm.methods._objective import Objective
+from ltdm.methods._objective import Objective, compose
 from ltdm.networks._predictor import Predictor
 from ltdm.registry import part
 from ltdm.streams import Streams
@@ -76,11 +76,9 @@ def batch(labels, classes=None, x0=None):
 
 
 def streams(seed=0, owners=1):
-    return Streams(owners, CPU).seed([seed + k for k in range(owners)])
+    return Streams.on(CPU, owners).seed([seed + k for k in range(owners)])
 
 
 def objective(*methods, counts=COUNTS) -> Objective:
     """An objective as a config would name it."""
-    from ltdm.methods._objective import compose
-
     return compose([part("method", m, ("method",)) for m in methods], counts)

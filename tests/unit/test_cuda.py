@@ -5,7 +5,7 @@ import torch
 
 from ltdm.device import pick
 from ltdm.stages.sample import SampleOptions, Sampling, parse
-from ltdm.stages.train import make_trainer
+from ltdm.stages.train import described, make_trainer
 from tests.unit.test_training import METHODS, SPEC, data
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -41,10 +41,7 @@ def test_loss_falls_in_bf16_and_a_state_goes_on():
 
 def test_sampling_does_not_depend_on_the_batch():
     learner = trainer()
-    about = {
-        "network": SPEC["network"], "process": SPEC["process"],
-        "channels": 1, "size": 8, "classes": 3, "told": 9, "points": False,
-    }  # fmt: skip
+    about = described({**SPEC, "method": "cbdm"}, learner)
     options = parse(SampleOptions, {"sampler": {"name": "ancestral", "steps": 5}, "guidance": 1.0})
     made = Sampling(learner.ema.state_dict(), about, options, 0, pick("cuda"))
     labels = torch.arange(12).numpy() % 3

@@ -39,7 +39,7 @@ BASE = {
             "network": {"ch_mult": [1], "attn": []},
         },
     },
-    "grid": {"dataset": ["digits-lt", "toy"], "run": ["ddpm", "cbdm"], "seed": [0]},
+    "grid": {"dataset": ["digits-lt", "toy"], "run": ["ddpm", "cbdm", "mix", "game"], "seed": [0]},
     "evaluate": {
         "features": ["pixels"], "groups": ["all", "worst"],
         "metrics": ["frechet", {"name": "kid", "subsets": 3}], "table": ["frechet", "kid@worst"],
@@ -47,16 +47,25 @@ BASE = {
     "runs": {
         "ddpm": {"train": {"class_sampling": {"brs": 0.1}}},
         "cbdm": {"method": {"name": "cbdm", "target": "power", "power": 0.5}},
+        "mix": {
+            "method": [{"name": "oclt", "tr_tau": 0.5}, {"name": "agc", "levels": 9}],
+            "train": {"init_from": "ddpm", "label_dropout_per": "batch"},
+        },
+        "game": {
+            "method": {"name": "igd", "mode": "separate", "beta": 0.1, "peers": {"sample": 1}},
+            "train": {"label_dropout": 0, "class_sampling": "balanced"}, "sample": {"guidance": 0},
+        },
     },
     "sample_sets": {"main": {}, "raw": {"weights": "raw", "sampler": "ancestral"}},
-    "run": ["ddpm", "cbdm"],
+    "run": ["mix", "cbdm", "game"],
 }  # fmt: skip
 VALUES = st.one_of(
     st.sampled_from([
         None, True, False, 0, 1, -1, 2, 10, 10**9, 10**400, 0.5, -0.5, 1e-9, 1e300, float("nan"),
         float("inf"), "", "2e-4", "no", "../x", "a/b", "ddpm", "cbdm", "digits", "toy", "karras",
         "balanced", "ancestral", [], {}, [1], [[]], [None], {"name": "ddim"}, {"name": None},
-        {"name": "cbdm", "tau": 0.5}, {1: 2}, {True: 1}, {"power": 0.5}, {"brs": 0}, [0, 1, 0],
+        {"name": "cbdm", "tau": 0.5}, ["cbdm", "oclt"], "igd", {"sample": 2},
+        {1: 2}, {True: 1}, {"power": 0.5}, {"brs": 0}, [0, 1, 0],
         ["toy"], "ddpm,cbdm", {"": {}}, {"x" * 300: {}},
     ]),
     st.text(max_size=4), st.integers(), st.floats(), st.lists(st.integers(0, 12), max_size=12),

@@ -94,6 +94,21 @@ def test_sampled_peers_are_others_without_repeats():
     assert ((counts - 1200) ** 2 / 1200).sum() < 18.5, "4 degrees of freedom, one in a thousand"
 
 
+def test_peers_of_separate_networks_are_unbiased():
+    """At every place of a class's block, each other class comes up alike over many draws."""
+    method = objective({"name": "igd", "peers": {"sample": 2}}, counts=COUNTS)
+    data, n = batch([y for y in range(4) for _ in range(3)]), 3000
+    counts, rng = torch.zeros(12, 4, dtype=torch.float64), streams()
+    for _ in range(n):
+        question = method.terms[0].ask(None, data, rng)
+        counts.index_put_((question.rows, question.labels), torch.tensor(1.0).double(), True)
+    own = torch.nn.functional.one_hot(data.classes, 4).bool()
+    assert (counts[own] == 0).all()
+    expected = 2 * n / 3
+    error = (counts[~own] - expected) / (expected * (1 - 2 / 3)) ** 0.5
+    assert error.abs().max() < 4.5, "36 shares, one chance in four thousand"
+
+
 def test_separate_networks_are_asked_alike():
     """Every network answers for as many images of the others as each other network does."""
     method = objective({"name": "igd", "peers": {"sample": 2}}, counts=COUNTS)

@@ -74,7 +74,8 @@ def test_a_network_a_class_and_its_encoder_are_reckoned_with():
         costs[name] = plan.cost(data, run, []), plan.measure(data, run)
     game, one = costs["igd-separate"]
     assert game.parameters == 10 * one.parameters
-    assert game.train_images == 500 * 60, "6 of each class"
+    updates = experiment.runs["digits-lt", "igd-separate"].train.updates
+    assert game.train_images == updates * 60, "6 of each class"
     assert game.train_operations == pytest.approx((2 + 2) * one.operations * game.train_images)
     ccua, size = costs["ccua"]
     each = 3 * size.operations + 3 * 0.9 * size.encoding

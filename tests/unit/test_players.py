@@ -6,8 +6,11 @@ import torch
 
 from ltdm.networks import unet
 from ltdm.networks._players import Players
+from ltdm.options import parse
+from ltdm.samplers._options import SampleOptions
 from ltdm.seeding import owners
-from ltdm.stages.train import make_trainer
+from ltdm.stages.sample import Sampling
+from ltdm.stages.train import described, make_trainer
 from tests.unit.test_training import CPU, SPEC, data, run
 
 
@@ -71,6 +74,21 @@ def test_peers_change_what_is_learnt_and_a_stopped_game_goes_on_to_the_bit():
     again.resume(torch.load(saved[0][1], weights_only=True))
     run(again)
     assert equal(weights(games[0]), weights(again))
+
+
+def test_images_of_a_class_come_from_its_network_alone():
+    game = trainer(*data(), {**GAME, "beta": 0}, label_dropout=0.0, updates=3)
+    run(game)
+    spec = {"sampler": {"name": "ddim", "steps": 3}, "images": 12}
+    options, about = parse(SampleOptions, spec), described(SPEC, game)
+    labels = np.arange(12) % 3
+    made = Sampling(game.ema.state_dict(), about, options, 5, CPU).images(labels)
+    for k in range(3):
+        own = {**about, "label": "nothing"}
+        sampling = Sampling(weights(game, f"nets.{k}."), own, options, 5, CPU)
+        mine = np.flatnonzero(labels == k)
+        assert (made[mine] == sampling.batch(np.full(4, -1), mine)).all()
+    assert (made[0] != made[1]).any()
 
 
 def networks(n=3):

@@ -36,7 +36,9 @@ def experiment(runs, grid=None):
          "runs.a.train.label_dropout", "is 1, so the network is unconditional, but cbdm compares"),
         ({"a": {"method": "ccua", "train": {"label_dropout": 1}, "sample": {"guidance": 0}}},
          "runs.a.train.label_dropout", "but ccua compares what it says under different labels"),
-        ({"a": {"method": "igd"}}, "train.label_dropout", "must be 0 for igd: its networks are"),
+        ({"a": {"method": "igd"}}, "runs.a.method", "set train.label_dropout to 0 in the same run"),
+        ({"a": {"method": ["oclt", {"name": "igd", "mode": "shared", "peers": {"sample": 10}}]}},
+         "runs.a.method.1.peers.sample", "is 10, but a class has only 9 peers"),
         ({"a": {**SEPARATE, "sample": {"guidance": 1}}}, "runs.a.sample.guidance", "needs a"),
         ({"a": {**SEPARATE, "train": {"label_dropout": 0, "batch": 400}}}, "runs.a.train.batch",
          "each class shows 40 different images an update, but one has only"),
@@ -53,12 +55,15 @@ def experiment(runs, grid=None):
          "goes in a circle: a from a"),
         ({"a": {"train": {"init_from": "b"}}, "b": {"train": {"init_from": "a"}}},
          "train.init_from", "goes in a circle: a from b from a"),
+        ({"a": {"train": {"lr": "x"}}, "b": {"train": {"init_from": "a"}}}, "runs.a.train.lr",
+         "must be a number"),
         ({"a": {}, "b": {"network": {"ch": 16}, "train": {"init_from": "a"}}},
-         "runs.b.train.init_from", "'a' is another kind of network: network is"),
+         "runs.b.train.init_from",
+         "'a' is another kind of network: time_embedding.mlp.0.weight is (32, 8) there, (64, 16)"),
         ({"a": {"train": {"augment": "karras"}}, "b": {"train": {"init_from": "a"}}},
-         "runs.b.train.init_from", "augmentation is True there, False here"),
+         "runs.b.train.init_from", "augm_embedding.weight is (32, 9) there, none here"),
         ({"a": SEPARATE, "b": {"train": {"init_from": "a"}}}, "runs.b.train.init_from",
-         "a label's use is network there, input here"),
+         "what a label does is network there, input here"),
     ],
 )  # fmt: skip
 def test_refuses_with_the_place_and_the_way_out(runs, where, message):
@@ -77,7 +82,7 @@ def test_mutual_learning_on_one_class(tmp_path):
     config["datasets"]["digits-lt"] = {"source": "npz", "path": str(file)}
     config["evaluate"]["table"] = ["frechet"]
     assert Experiment(config).runs["digits-lt", "a"].objective([20]).players
-    config["runs"]["a"]["method"]["beta"] = 0.1
+    config["runs"]["a"]["method"] = "igd"
     with pytest.raises(OptionError, match=r"runs.a.method.beta: needs another class to learn from"):
         Experiment(config)
 
@@ -90,6 +95,14 @@ def test_methods_together_and_over_each_other():
     assert run.train_code() != both.runs["digits-lt", "b"].train_code()
     assert merge([{"method": ["oclt", "cbdm"]}, {"method": "agc"}])["method"] == {"name": "agc"}
     assert merge([{"method": "agc"}, {"method": ["oclt"]}])["method"] == ["oclt"]
+
+
+def test_a_run_may_start_from_one_that_differs_in_what_is_no_weight():
+    other = {"network": {"dropout": 0.3}, "train": {"label_dropout": 0}}
+    runs = {"a": other, "b": {"train": {"init_from": "a"}}}
+    assert len(experiment(runs, grid=["b"]).runs) == 2, "nor is it sampled from, which it could not"
+    with pytest.raises(OptionError, match="guidance: needs a network"):
+        experiment(runs)
 
 
 FINE = {"ddpm": {}, "fine": {"method": {"name": "cbdm", "target": "uniform"},
