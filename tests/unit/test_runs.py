@@ -13,7 +13,7 @@ from ltdm.errors import LtdmError, OptionError
 from ltdm.foreign import claims, refuse_foreign
 from ltdm.lineage import lineage
 from ltdm.merging import merge
-from ltdm.stages import train
+from ltdm.stages import manifest, train
 from ltdm.training.loop import Trainer
 from ltdm.weights import read_weights
 from tests.unit.test_config import edited
@@ -182,3 +182,17 @@ def test_an_interrupted_finetuning_goes_on_where_it_was(tmp_path, monkeypatch):
     other = {**spec, "network": {**SPEC["network"], "ch": 16}}
     with pytest.raises(LtdmError, match=r"start/model.safetensors holds another network than this"):
         run("other", other, start)
+
+
+def test_verify_sees_that_a_run_started_from_another_network(tmp_path):
+    for run, record in {"a": {"key": "1", "data": "d"}, "b": {"init": "1", "data": "d"}}.items():
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "run.json").write_text(json.dumps(record))
+    files = {
+        "train.npz": {"sha256": "d"}, "a/run.json": {"from": ["train.npz"]},
+        "b/run.json": {"from": ["train.npz", "a/model.safetensors"]},
+    }  # fmt: skip
+    assert manifest._broken_links(tmp_path, files) == []
+    (tmp_path / "a/run.json").write_text(json.dumps({"key": "2", "data": "d"}))
+    broken = ["b/run.json started from another a/model.safetensors"]
+    assert manifest._broken_links(tmp_path, files) == broken
