@@ -18,7 +18,6 @@ from ltdm.datasets import Dataset
 from ltdm.errors import LtdmError
 from ltdm.files import read_json
 from ltdm.methods._objective import evaluations
-from ltdm.networks._players import build_network
 from ltdm.runs import Run
 
 
@@ -98,11 +97,8 @@ class Size(NamedTuple):
 
 def measure(data: Dataset, run: Run) -> Size:
     """Return the size of a run's network, or of one of its networks, without making its weights."""
-    census = data.census
-    use = run.objective(data.class_counts).label_use(run.train.conditional)
-    shape = census.channels, census.side, len(census.sizes), run.train.told()
+    net, census = run.outline(data), data.census
     with torch.device("meta"):
-        net = build_network(run.network, use, *shape)
         x = torch.empty(1, census.channels, census.side, census.side)
         level, labels = torch.zeros(1), torch.zeros(1, dtype=torch.int64)
         counts = []

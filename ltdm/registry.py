@@ -103,9 +103,22 @@ def _options_of(kind: str, name: str) -> list[str]:
 def parts(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
     """Parse one part, or a list of them that are used together."""
     if isinstance(value, list | tuple):
-        found = PartOption(kind, many=True)(value, path)
-        return found if isinstance(found, tuple) else (found,)
+        return several(kind, value, path)
     return (part(kind, value, path),)
+
+
+def several(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
+    """Parse a list of parts.
+
+    Raises:
+        OptionError: It is no list, is empty, or names a part twice.
+    """
+    if not isinstance(value, list | tuple) or not value:
+        raise OptionError(path, f"must be a list of at least one {kind}, not {value!r}")
+    found = tuple(part(kind, v, (*path, str(i))) for i, v in enumerate(value))
+    if len({p.name for p in found}) < len(found):
+        raise OptionError(path, f"names a {kind} twice")
+    return found
 
 
 def plain_parts(found: tuple[Part, ...]) -> Any:
@@ -127,11 +140,5 @@ class PartOption:
 
     def __call__(self, value: Any, path: KeyPath) -> Part | tuple[Part, ...]:
         """Parse what the config gives."""
-        if not self.many:
-            return part(self.kind, value, path)
-        if not isinstance(value, list | tuple) or not value:
-            raise OptionError(path, f"must be a list of at least one {self.kind}, not {value!r}")
-        found = tuple(part(self.kind, v, (*path, str(i))) for i, v in enumerate(value))
-        if len({p.name for p in found}) < len(found):
-            raise OptionError(path, f"names a {self.kind} twice")
-        return found
+        read = several if self.many else part
+        return read(self.kind, value, path)

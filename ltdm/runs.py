@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from ltdm.datasets import Dataset
 from ltdm.errors import LtdmError, OptionError
@@ -41,6 +42,16 @@ class Run:
         """Return what is minimised on a data set with these class counts."""
         return compose(self.methods, class_counts)
 
+    def label_use(self, data: Dataset) -> str:
+        """Return what a label does: the network's "input", which "network" it is, or "nothing"."""
+        return self.objective(data.class_counts).label_use(self.train.conditional)
+
+    def outline(self, data: Dataset) -> nn.Module:
+        """Return the network, or one of its networks, with the shapes of its weights alone."""
+        shape = data.census.channels, data.census.side, len(data.class_counts), self.train.told()
+        with torch.device("meta"):
+            return build_network(self.network, self.label_use(data), *shape)
+
     def sample_code(self, sample_set: str) -> str:
         """Return the digest of the code that sampling runs."""
         sampler = self.samples[sample_set].sampler
@@ -68,11 +79,13 @@ def fits_data(network: Part, methods: tuple[Part, ...], train: TrainOptions, dat
 
 def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
     """Refuse to start a run from weights that are not its own network's."""
-    ways = [one.objective(data.class_counts).label_use(one.train.conditional)
-            for one in (start, run)]  # fmt: skip
-    facts = {"what a label does": ways}
-    facts["the process"] = [str(one.process) for one in (start, run)]
-    there, here = (_shapes(one, way, data) for one, way in zip((start, run), ways, strict=True))
+    both = (start, run)
+    facts = {"what a label does": [one.label_use(data) for one in both]}
+    facts["the process"] = [str(one.process) for one in both]
+    there, here = (
+        {name: str(tuple(weight.shape)) for name, weight in one.outline(data).state_dict().items()}
+        for one in both
+    )
     differing = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     facts |= {name: [there.get(name, "none"), here.get(name, "none")] for name in differing}
     for what, (theirs, mine) in facts.items():
@@ -81,14 +94,6 @@ def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
                 ("train", "init_from"),
                 f"{source!r} is another kind of network: {what} is {theirs} there, {mine} here",
             )
-
-
-def _shapes(run: Run, label: str, data: Dataset) -> dict[str, str]:
-    """Return the shape of each weight of a run's network, which is not made for it."""
-    shape = data.census.channels, data.census.side, len(data.class_counts), run.train.told()
-    with torch.device("meta"):
-        net = build_network(run.network, label, *shape)
-    return {name: str(tuple(weight.shape)) for name, weight in net.state_dict().items()}
 
 
 def fits_run(sample: SampleOptions, process: Part, train: TrainOptions, classes: int) -> None:

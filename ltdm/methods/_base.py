@@ -37,10 +37,10 @@ class Batch(NamedTuple):
 
     def part(self, rows: slice) -> "Batch":
         """Return some neighbouring rows as a batch."""
-        x0, classes, labels, labelled = (self[k][rows] for k in range(4))  # type: ignore[index]
+        x0, labelled = self.x0[rows], self.labelled[rows]
         kept = positions(labelled, x0.device)
         told = None if self.augment is None else self.augment[rows]
-        return Batch(x0, classes, labels, labelled, kept, told)
+        return Batch(x0, self.classes[rows], self.labels[rows], labelled, kept, told)
 
 
 class Inputs(NamedTuple):
@@ -79,13 +79,13 @@ class Said(NamedTuple):
 class Net(Protocol):
     """A network as a function of `Inputs`; each call is one evaluation a row."""
 
-    def __call__(self, *inputs: Tensor | None) -> Tensor:
+    def __call__(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return F."""
 
-    def both(self, *inputs: Tensor | None) -> tuple[Tensor, Tensor]:
+    def both(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return F and the bottleneck z."""
 
-    def bottleneck(self, *inputs: Tensor | None) -> Tensor:
+    def bottleneck(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return z alone; the way up is not computed."""
 
 
@@ -176,8 +176,8 @@ class Term(nn.Module):
         return None
 
     def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
-        """Return named losses, one value an image, (B,), if something was asked."""
-        raise NotImplementedError
+        """Return named losses, one value an image, (B,), from what was asked."""
+        return {}
 
     def weights(self, at: Noised, denoise: Tensor) -> Tensor | None:
         """Return each image's weight (B,) from its denoising loss; None for one."""

@@ -1,7 +1,5 @@
 """A network in use: mixed precision, and a count of what it costs."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -35,30 +33,30 @@ class Predictor:
         self.device, self.precision = device, resolved(precision, device)
         self.forward = self.backward = self.encoder = 0
 
-    def __call__(self, *inputs: Tensor | None) -> Tensor:
+    def __call__(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return F = net(x, level, labels, augment)."""
-        self._count(inputs)
+        self._count(len(x))
         with autocast(self.device, self.precision):
-            return self.call(*inputs).float()
+            return self.call(x, *rest).float()
 
-    def both(self, *inputs: Tensor | None) -> tuple[Tensor, Tensor]:
+    def both(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return F and the bottleneck."""
-        self._count(inputs)
+        self._count(len(x))
         with autocast(self.device, self.precision):
-            F, z = self.call(*inputs, want="both")
+            F, z = self.call(x, *rest, want="both")
             return F.float(), z.float()
 
-    def bottleneck(self, *inputs: Tensor | None) -> Tensor:
+    def bottleneck(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return the bottleneck; the way up is not computed."""
-        self.encoder += len(inputs[0])  # type: ignore[arg-type]
+        self.encoder += len(x)
         with autocast(self.device, self.precision):
-            return self.call(*inputs, want="z").float()
+            return self.call(x, *rest, want="z").float()
 
     def counted(self, images: int) -> dict[str, float]:
         """Return the evaluations an image so far."""
         counts = {"forward": self.forward, "backward": self.backward, "encoder": self.encoder}
         return {name: count / images for name, count in counts.items()}
 
-    def _count(self, inputs: tuple[Any, ...]) -> None:
-        self.forward += len(inputs[0])
-        self.backward += len(inputs[0]) if torch.is_grad_enabled() else 0
+    def _count(self, rows: int) -> None:
+        self.forward += rows
+        self.backward += rows if torch.is_grad_enabled() else 0

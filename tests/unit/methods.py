@@ -40,11 +40,11 @@ class Net(Predictor):
         super().__init__(self.table, CPU, "fp32")
 
     def __call__(self, *inputs):
-        self._count(inputs)
+        self._count(len(inputs[0]))
         return self.table(*inputs)
 
     def both(self, *inputs):
-        self._count(inputs)
+        self._count(len(inputs[0]))
         return self.table(*inputs, want="both")
 
     def bottleneck(self, *inputs):

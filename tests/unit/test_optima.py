@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from ltdm.diffusion._base import Process
+from ltdm.diffusion.vp import VP, Options
 from ltdm.networks._players import Players
 from tests.unit.methods import Net, Table, batch, objective, streams
 
@@ -23,7 +23,7 @@ PI = torch.tensor(COUNTS, dtype=torch.float64) / 10
 S = 0.6
 
 
-class OneLevel(Process):
+class OneLevel(VP):
     """A process whose network says the clean image, at one level of progress 0.6."""
 
     def draw(self, n, rng):
@@ -35,16 +35,8 @@ class OneLevel(Process):
     def target(self, x0, noise, level):
         return x0
 
-    def inputs(self, x, level):
-        return x, level
-
     def progress(self, level):
         return torch.full(level.shape, S, dtype=torch.float64)
-
-    def _unused(self, *_):
-        raise NotImplementedError
-
-    denoised = sigma = grid = prior = batch_of = scales = _unused
 
 
 def images(labels):
@@ -56,7 +48,7 @@ def settle(method, net, labels, update):
     data = batch(labels, x0=images(labels))
     for _ in range(1000):
         net.zero_grad()
-        terms = method.loss(update, data, OneLevel(), streams())
+        terms = method.loss(update, data, OneLevel(Options()), streams())
         sum(t.mean() for t in terms.values()).backward()
         with torch.no_grad():
             for p in net.parameters():
