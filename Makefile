@@ -42,6 +42,6 @@ lock:  ## Rewrite requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --extra workflow --extra dev pyproject.toml -o requirements.lock
 
-docs: setup  ## Rewrite the schema, config/README.md's tables and docs/methods.md from the code
-	@$(BIN)/python -c 'from pathlib import Path; from ltdm import methods_page, reference; \
-		reference.write(Path(".")); methods_page.write(Path("."))'
+docs: setup  ## Rewrite the schema, config/README.md's tables and two pages of docs/ from the code
+	@$(BIN)/python -c 'from pathlib import Path; from ltdm import methods_page, reference, scores_page; \
+		[page.write(Path(".")) for page in (reference, methods_page, scores_page)]'

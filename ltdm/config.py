@@ -2,62 +2,24 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ltdm.datasets import dataset
 from ltdm.errors import OptionError
+from ltdm.evaluate import Evaluate
 from ltdm.layout import Layout
 from ltdm.merging import Layer, merge, sections, told_at_its_layer
-from ltdm.metrics._groups import KINDS, groups
-from ltdm.options import KeyPath, mapping, near, option, parse, refuse_unknown
-from ltdm.registry import PARTS, Part, PartOption, part, parts
-from ltdm.runs import Run, fits_data, fits_run, fits_start
+from ltdm.options import KeyPath, mapping, near, parse, refuse_unknown
+from ltdm.registry import PARTS, part, parts
+from ltdm.runs import Run, RunOptions, fits_data, fits_run, fits_start, with_checkpoint
 from ltdm.samplers._options import SampleOptions
-from ltdm.training.options import TrainOptions
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
 GRID = ("dataset", "run", "seed", "sample_set")
 TAKEN = ("model.safetensors", "history.csv", "run.json", "state")
 """What lies beside the sample sets in a run's folder."""
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """What is measured and what the main table shows."""
-
-    features: tuple[Part, ...] = option(
-        ..., "Feature extractors; the main table uses the first.",
-        convert=PartOption("extractor", many=True),
-    )  # fmt: skip
-    metrics: tuple[Part, ...] = option(..., "Metrics.", convert=PartOption("metric", many=True))
-    groups: tuple[str, ...] = option(
-        KINDS, "Groups of classes that each metric is given for.", choices=KINDS
-    )
-    table: tuple[str, ...] = option(
-        ("frechet", "frechet@head", "frechet@tail", "frechet@worst"),
-        "Columns of the main table: `metric` or `metric@group`.",
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse an empty table."""
-        if not self.table:
-            raise OptionError(("table",), "must name at least one column")
-
-    def check_table(self, class_counts: list[int]) -> None:
-        """Refuse columns that nothing computes on a data set."""
-        metrics = {m for p in self.metrics for m in p.module.HIGHER_IS_BETTER}
-        known = [*groups(class_counts, self.groups), *(g for g in self.groups if g == "worst")]
-        for column in self.table:
-            metric, _, group = column.partition("@")
-            if metric not in metrics:
-                hint = near(metric, metrics)
-                raise OptionError(("evaluate", "table"), f"nothing computes {metric!r}; {hint}")
-            if (group or "all") not in known:
-                hint = near(group or "all", known)
-                raise OptionError(("evaluate", "table"), f"there is no group {group!r}; {hint}")
 
 
 class Experiment:
@@ -98,12 +60,29 @@ class Experiment:
         for name in self.grid["dataset"]:
             for run in self.grid["run"]:
                 self._add(name, run, ())
+        baseline = self.evaluate.baseline
+        if baseline is not None and baseline not in self.overrides:
+            hint = near(baseline, self.overrides)
+            raise OptionError(("evaluate", "baseline"), f"{baseline!r} is not under `runs`; {hint}")
         for name, data in self.datasets.items():
             self.evaluate.check_table(data.class_counts)
             for extractor in self.evaluate.features:
                 if data.census.points and not extractor.module.READS_POINTS:
                     message = f"{extractor.name} reads images, and {name} holds points; take pixels"
                     raise OptionError(("evaluate", "features"), message)
+        self._check_extractors()
+
+    def _check_extractors(self) -> None:
+        """Let extractors look for the files that they need, until they have been made ready."""
+        for i, extractor in enumerate(self.evaluate.features):
+            weights = f"extractors/{extractor.label}.safetensors"
+            ready = all((self.layout.data(name) / weights).exists() for name in self.datasets)
+            if not ready and hasattr(extractor.module, "check"):
+                try:
+                    extractor.module.check(extractor.options)
+                except OptionError as error:
+                    path = ("evaluate", "features", str(i), *error.path)
+                    raise OptionError(path, error.message) from None
 
     def _grid(self, given: dict[str, Any], datasets: Mapping[str, Any]) -> dict[str, list[Any]]:
         known: dict[str, Mapping[str, Any]] = {
@@ -124,6 +103,14 @@ class Experiment:
             if len(set(entries)) < len(entries):
                 raise OptionError(path, "names an entry twice")
         return {axis: list(grid[axis]) for axis in GRID}
+
+    def shown(self) -> dict[str, Any]:
+        """Return what the tables show."""
+        return {
+            "columns": list(self.evaluate.table),
+            "extractors": [part.label for part in self.evaluate.features],
+            "baseline": self.evaluate.baseline or self.grid["run"][0],
+        }
 
     def init(self, dataset: str, run: str, seed: int) -> Path | None:
         """Return the network that a run starts from, if it starts from one."""
@@ -164,20 +151,25 @@ class Experiment:
 
     def _run(self, dataset: str, run: str) -> Run:
         """Merge and check one run on one data set."""
-        data, layers, samples = self.datasets[dataset], self._layers(dataset, run), {}
+        data, layers = self.datasets[dataset], self._layers(dataset, run)
+        samples: dict[str, SampleOptions] = {}
         with told_at_its_layer(layers):
             merged = merge([PARTS, *(layer for _, layer in layers)])
             network, process = (part(k, merged[k], (k,)) for k in ("network", "process"))
             methods = parts("method", merged["method"], ("method",))
-            train = parse(TrainOptions, merged.get("train"), ("train",))
+            train = parse(RunOptions, merged.get("train"), ("train",))
             fits_data(network, methods, train, data)
+            made = Run(network, process, methods, train, samples)
+            if train.released:
+                folders = [self.layout.run(dataset, run, seed) for seed in self.grid["seed"]]
+                made = with_checkpoint(made, data, [f / "run.json" for f in folders])
         for name in self.grid["sample_set"] if run in self.grid["run"] else ():
             whole = [*layers, (("sample_sets", name), {"sample": self.sample_sets[name]})]
             with told_at_its_layer(whole):
                 merged = merge([layer for _, layer in whole])
                 samples[name] = parse(SampleOptions, merged.get("sample"), ("sample",))
-                fits_run(samples[name], process, train, len(data.class_counts))
-        return Run(network, process, methods, train, samples)
+                fits_run(samples[name], made, len(data.class_counts))
+        return made
 
 
 def _only(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,12 +91,23 @@ def read_npz(path: Path, *keys: str, ours: bool = True) -> list[np.ndarray]:
     Raises:
         LtdmError: The file is missing, damaged, or lacks an array.
     """
+    return list(read_arrays(path, keys, ours=ours).values())
+
+
+def read_arrays(
+    path: Path, keys: Sequence[str], optional: Sequence[str] = (), ours: bool = True
+) -> dict[str, np.ndarray]:
+    """Read arrays by name from an .npz; those that are optional may not be there.
+
+    Raises:
+        LtdmError: The file is missing, damaged, or lacks an array.
+    """
     path = Path(path)
     with reading(path, ours), np.load(path, allow_pickle=False) as archive:
         for key in keys:
             if key not in archive:
                 raise LtdmError(f"{path} has no array {key!r}; it holds {', '.join(archive)}")
-        return [archive[key] for key in keys]
+        return {key: archive[key] for key in (*keys, *optional) if key in archive}
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def claims(experiment: Experiment) -> Iterator[Claim]:
         yield Claim(folder / "data.json", {**data.spec(), "code": data.code()})
         for part in evaluate.features:
             wanted = {"extractor": part.plain(), "code": stage_code("extractor", part)}
-            yield Claim(folder / f"extractors/{part.name}.json", wanted)
+            yield Claim(folder / f"extractors/{part.label}.json", wanted)
     for (dataset, name), run in experiment.runs.items():
         link = "data", layout.data(dataset) / "data.json", ("sha256", "train.npz")
         for seed in experiment.grid["seed"]:
@@ -52,8 +52,7 @@ def claims(experiment: Experiment) -> Iterator[Claim]:
             yield Claim(record, wanted, (link, *init))
     for dataset, name, seed, sample_set in product(*experiment.grid.values()):
         yield from _of_samples(experiment, dataset, name, seed, sample_set)
-    columns, extractor = list(evaluate.table), evaluate.features[0].name
-    wanted = {"columns": columns, "extractor": extractor, "code": stage_code("tables")}
+    wanted = {**experiment.shown(), "code": stage_code("tables")}
     yield Claim(layout.root / "tables/tables.json", wanted)
 
 
@@ -67,10 +66,11 @@ def _of_samples(
     yield Claim(folder / "samples.json", {**wanted, "seed": seed}, (link,))
     for part in evaluate.metrics:
         scored = {
-            "metric": part.plain(), "groups": list(evaluate.groups),
-            "extractors": [p.name for p in evaluate.features], "code": stage_code("metrics", part),
+            "metric": part.plain(), "groups": evaluate.grouping(),
+            "extractors": [p.label for p in evaluate.feeding(part)],
+            "code": stage_code("metrics", part),
         }  # fmt: skip
-        yield Claim(folder / f"metrics/{part.name}.json", scored)
+        yield Claim(folder / f"metrics/{part.label}.json", scored)
 
 
 def refuse_foreign(experiment: Experiment, remembered: Callable[[Path], list[str] | None]) -> None:

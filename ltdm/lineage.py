@@ -4,6 +4,7 @@ from itertools import product
 from pathlib import Path
 
 from ltdm.config import Experiment
+from ltdm.stages.tables import NAMES
 
 
 def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
@@ -23,7 +24,7 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
         for table in _samples(experiment, made, *key)
     ]
     folder = experiment.layout.root / "tables"
-    for name in ("metrics.csv", "main.csv", "main.md", "main.tex", "tables.json"):
+    for name in NAMES:
         made[folder / name] = tables
     return made
 
@@ -35,9 +36,9 @@ def _data(experiment: Experiment, dataset: str) -> dict[Path, list[Path]]:
     }
     reference = folder / "reference.npz"
     for part in experiment.evaluate.features:
-        weights = folder / f"extractors/{part.name}.safetensors"
+        weights = folder / f"extractors/{part.label}.safetensors"
         made[weights] = made[weights.with_suffix(".json")] = [reference]
-        made[folder / f"features/{part.name}.npz"] = [reference, weights]
+        made[folder / f"features/{part.label}.npz"] = [reference, weights]
     return made
 
 
@@ -54,11 +55,14 @@ def _samples(
     folder = experiment.layout.samples(dataset, run, seed, sample_set)
     for name in ("samples.npz", "samples.json"):
         made[folder / name] = [network / "model.safetensors"]
-    features = [f"features/{part.name}.npz" for part in experiment.evaluate.features]
-    for part, name in zip(experiment.evaluate.features, features, strict=True):
-        weights = data / f"extractors/{part.name}.safetensors"
-        made[folder / name] = [folder / "samples.npz", weights]
-    behind = [data / "counts.csv", *(at / name for name in features for at in (data, folder))]
-    tables = [folder / f"metrics/{part.name}.csv" for part in experiment.evaluate.metrics]
-    made |= dict.fromkeys([*tables, *(t.with_suffix(".json") for t in tables)], behind)
+    for part in experiment.evaluate.features:
+        weights = data / f"extractors/{part.label}.safetensors"
+        made[folder / f"features/{part.label}.npz"] = [folder / "samples.npz", weights]
+    tables = []
+    for metric in experiment.evaluate.metrics:
+        features = [f"features/{p.label}.npz" for p in experiment.evaluate.feeding(metric)]
+        table = folder / f"metrics/{metric.label}.csv"
+        behind = [data / "counts.csv", *(at / name for name in features for at in (data, folder))]
+        made |= dict.fromkeys((table, table.with_suffix(".json")), behind)
+        tables.append(table)
     return tables

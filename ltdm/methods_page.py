@@ -54,7 +54,7 @@ def write(root: Path) -> None:
 
 def text() -> str:
     """Return the page in Markdown."""
-    return HEAD + costs() + "".join(section(name) for name in names("method"))
+    return HEAD + costs() + "".join(section("method", name) for name in names("method"))
 
 
 def costs() -> str:
@@ -73,10 +73,11 @@ def costs() -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def section(name: str) -> str:
-    """Return what a method's file says of it."""
-    module = load("method", name, ())
+def section(kind: str, name: str) -> str:
+    """Return what a part's file says of it."""
+    module = load(kind, name, ())
     said = (module.__doc__ or "").strip()
-    for word in ("Source:", "Cost:", "Released code:"):
+    for word in ("Source:", "Sources:", "Cost:", "Released code:"):
         said = said.replace(f"\n{word}", f"\n\n**{word}**").replace("\n\n\n", "\n\n")
-    return f"\n## {name}\n\n{said}\n\n{table(module.Options)}\n```bibtex\n{module.CITATION}\n```\n"
+    cited = f"\n```bibtex\n{module.CITATION}\n```\n" if module.CITATION else ""
+    return f"\n## {name}\n\n{said}\n\n{table(module.Options)}{cited}"

@@ -16,8 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from ltdm.config import Experiment
 from ltdm.datasets import Dataset
 from ltdm.errors import LtdmError
+from ltdm.features import _inception
 from ltdm.files import read_json
 from ltdm.methods._objective import evaluations
+from ltdm.registry import Part
 from ltdm.runs import Run
 
 
@@ -65,13 +67,14 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     Args:
         data: The data set.
         run: The run.
-        lengths: Length of each extractor's features.
+        lengths: Numbers that each extractor gives of an image.
     """
     size = measure(data, run)
     classes = len(data.class_counts)
     objective = run.objective(data.class_counts)
     parameters = size.parameters * (classes if objective.players else 1)
-    images = run.train.updates * run.train.images_an_update(classes if objective.by_class else 0)
+    updates = 0 if run.train.released else run.train.updates
+    images = updates * run.train.images_an_update(classes if objective.by_class else 0)
     each = evaluations(run.methods, run.train.label_dropout, classes)
     made = sum(s.images for s in run.samples.values())
     evaluated = sum(
@@ -155,8 +158,7 @@ def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
     """Return a row for one network of each run on each data set, then the sum over all seeds."""
     rows, held = [], 0.0
     for dataset, data in experiment.datasets.items():
-        lengths = [p.module.length(p.options, data.census.channels, data.census.side)
-                   for p in experiment.evaluate.features]  # fmt: skip
+        lengths = [stored(part, data) for part in experiment.evaluate.features]
         held += _data_bytes(data, lengths) / 1e9
         for name in [run for at, run in experiment.runs if at == dataset]:
             run = experiment.runs[dataset, name]
@@ -207,6 +209,14 @@ def text(experiment: Experiment, known: dict[str, Speed]) -> str:
 def _short(value: float) -> str:
     """Write three digits, and never an exponent."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def stored(extractor: Part, data: Dataset) -> int:
+    """Return how many numbers an extractor gives of an image: its features and probabilities."""
+    module, census = extractor.module, data.census
+    classes = {"": 0, "classes": len(census.sizes), "imagenet": _inception.CLASSES}
+    features: int = module.length(extractor.options, census.channels, census.side)
+    return features + classes[module.PROBABILITIES]
 
 
 def _data_bytes(data: Dataset, lengths: list[int]) -> float:

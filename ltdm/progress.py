@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 log = logging.getLogger("ltdm")
 LINE_EVERY = 10.0  # seconds between lines in a log
+WORTH_A_LINE = 1.0  # seconds; what took less says nothing when it is done
 
 
 class Progress:
@@ -36,7 +37,9 @@ class Progress:
             self.bar.update(count)
             return
         now = time.monotonic()
-        if now - self.shown >= LINE_EVERY or self.done == self.total:
+        if now - self.shown >= LINE_EVERY or (
+            self.done == self.total and now - self.started >= WORTH_A_LINE
+        ):
             self.shown = now
             rate = (self.done - self.first) / max(now - self.started, 1e-9)
             left = (self.total - self.done) / rate

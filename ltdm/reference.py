@@ -11,12 +11,13 @@ from typing import Any
 
 import yaml
 
-from ltdm.config import GRID, NAME, Evaluate
+from ltdm.config import GRID, NAME
 from ltdm.data._longtail import LongTail
+from ltdm.evaluate import Evaluate
 from ltdm.options import plain
-from ltdm.registry import FOLDERS, PARTS, PartOption, load, names
+from ltdm.registry import FOLDERS, LABELLED, PARTS, PartOption, load, names
+from ltdm.runs import RunOptions
 from ltdm.samplers._options import SampleOptions
-from ltdm.training.options import TrainOptions
 
 SCHEMA = "workflow/schemas/config.schema.yaml"
 PAGE = "config/README.md"
@@ -27,6 +28,10 @@ AXES = {
     "run": "Names under `runs`.",
     "seed": "Whole numbers; each is a network of its own.",
     "sample_set": "Names under `sample_sets`; all of them by default.",
+}
+LABEL = {
+    "type": "string",
+    "description": "What files and tables call it, where a part is used twice; else its name.",
 }
 REFERENCE = "The split that metrics compare with, whole, where the source has a test split."
 
@@ -53,7 +58,7 @@ def schema() -> dict[str, Any]:
     several = {"type": "array", "minItems": 1, "items": {"anyOf": sections["method"]["anyOf"]}}
     sections["method"]["anyOf"] = [*sections["method"]["anyOf"], several]
     sections["method"]["description"] = "The method, or a list of them that are used together."
-    sections["train"] = _object(TrainOptions, "The training loop.")
+    sections["train"] = _object(RunOptions, "The training loop.")
     sections["sample"] = _object(SampleOptions, "The sample set.")
     listed = {"type": "array", "minItems": 1, "uniqueItems": True}
     seeds = {**listed, "items": {"type": "integer", "minimum": 0}}
@@ -88,7 +93,7 @@ def page_text(page: str) -> str:
     text += "\n## `datasets.<name>`\n\n"
     text += "`source` names the data source; its own options and these stand beside it.\n\n"
     text += table(LongTail) + f"| `reference` | `train` | {REFERENCE} |\n"
-    for title, cls in (("train", TrainOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
+    for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
         text += f"\n## `{title}`\n\n{table(cls)}"
     for kind in FOLDERS:
         text += f"\n## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
@@ -175,7 +180,8 @@ def _part(kind: str) -> dict[str, Any]:
         module = load(kind, name, ())
         summary = (module.__doc__ or "").strip().splitlines()[0]
         form = _object(module.Options, summary)
-        form["properties"] = {"name": {"const": name}, **form["properties"]}
+        own = {"label": LABEL} if kind in LABELLED else {}
+        form["properties"] = {"name": {"const": name}, **own, **form["properties"]}
         forms.append(form)
     return {"description": f"The {kind}: its name, or `{{name: ..., options}}`.", "anyOf": forms}
 

@@ -5,6 +5,7 @@ its documentation. Adding a file adds the part; nothing else has to know.
 """
 
 import importlib
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from ltdm.errors import OptionError
 from ltdm.options import KeyPath, changed, mapping, near, parse
 from ltdm.source import digest
 
+LABEL = re.compile(r"[a-z][a-z0-9-]*")
 FOLDERS = {
     "source": "data",
     "network": "networks",
@@ -23,6 +25,9 @@ FOLDERS = {
     "extractor": "features",
     "metric": "metrics",
 }
+
+LABELLED = ("extractor", "metric")
+"""The kinds of which one part may be used several times, under labels of its own."""
 
 PARTS = {"network": "unet", "process": "vp", "method": "ddpm"}
 """The parts that make up a run, and what they are when the config names none."""
@@ -35,6 +40,12 @@ class Part:
     kind: str
     name: str
     options: Any
+    own_label: str = ""
+
+    @property
+    def label(self) -> str:
+        """What files and tables call the part: the label given to it, else its name."""
+        return self.own_label or self.name
 
     @property
     def module(self) -> ModuleType:
@@ -52,7 +63,8 @@ class Part:
 
     def plain(self) -> dict[str, Any]:
         """Return the name and the options that differ from their defaults, as YAML would."""
-        return {"name": self.name, **changed(self.options)}
+        label = {"label": self.own_label} if self.own_label else {}
+        return {"name": self.name, **label, **changed(self.options)}
 
 
 def names(kind: str) -> list[str]:
@@ -85,6 +97,8 @@ def part(kind: str, value: object, path: KeyPath) -> Part:
     if "name" not in given:
         raise OptionError((*path, "name"), f"is missing; known: {', '.join(names(kind))}")
     module = load(kind, given["name"], (*path, "name"))
+    own = kind in LABELLED and "label" in given
+    own_label = _label(kind, given.pop("label"), path) if own else ""
     options = {k: v for k, v in given.items() if k != "name"}
     for key in sorted(options.keys() - {f.name for f in fields(module.Options)}):
         theirs = [n for n in names(kind) if key in _options_of(kind, n)]
@@ -92,7 +106,21 @@ def part(kind: str, value: object, path: KeyPath) -> Part:
             here = ", ".join(_options_of(kind, given["name"])) or "none"
             whose = f"is an option of {' and '.join(theirs)}, not of {given['name']}"
             raise OptionError((*path, key), f"{whose}, whose own are: {here}")
-    return Part(kind, given["name"], parse(module.Options, options, path))
+    return Part(kind, given["name"], parse(module.Options, options, path), own_label)
+
+
+def _label(kind: str, value: object, path: KeyPath) -> str:
+    """Check a label, which becomes a file's name."""
+    if value in names(kind):
+        raise OptionError(
+            (*path, "label"), f"{value!r} is itself the name of a {kind}; choose another"
+        )
+    if not isinstance(value, str) or not LABEL.fullmatch(value):
+        raise OptionError(
+            (*path, "label"),
+            f"must be small letters, digits and '-', beginning with a letter, not {value!r}",
+        )
+    return value
 
 
 def _options_of(kind: str, name: str) -> list[str]:
@@ -111,13 +139,14 @@ def several(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
     """Parse a list of parts.
 
     Raises:
-        OptionError: It is no list, is empty, or names a part twice.
+        OptionError: It is no list, is empty, or names a part twice without telling them apart.
     """
     if not isinstance(value, list | tuple) or not value:
         raise OptionError(path, f"must be a list of at least one {kind}, not {value!r}")
     found = tuple(part(kind, v, (*path, str(i))) for i, v in enumerate(value))
-    if len({p.name for p in found}) < len(found):
-        raise OptionError(path, f"names a {kind} twice")
+    if len({p.label for p in found}) < len(found):
+        apart = "; tell them apart by `label`" if kind in LABELLED else ""
+        raise OptionError(path, f"names a {kind} twice{apart}")
     return found
 
 

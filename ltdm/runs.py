@@ -1,41 +1,94 @@
 """One run of an experiment: its parts and options, and whether they fit together."""
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from ltdm import released
 from ltdm.datasets import Dataset
 from ltdm.errors import LtdmError, OptionError
+from ltdm.files import read_json
 from ltdm.methods._objective import Objective, compose
 from ltdm.networks._players import build_network
-from ltdm.options import changed
+from ltdm.options import changed, option, plain
 from ltdm.registry import Part, plain_parts, stage_code
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.options import TrainOptions
 
+log = logging.getLogger("ltdm")
+
+
+@dataclass(frozen=True)
+class RunOptions(TrainOptions):
+    """Where a run's network comes from: training, or a checkpoint.
+
+    Apart from the options of training, whose code does not know of it.
+    """
+
+    checkpoint: str | None = option(
+        None,
+        "A checkpoint that others released (pytorch-ddpm, CBDM, IGD, OC_LT): its weights are taken"
+        " and nothing is trained.",
+        place=True,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse two origins."""
+        if self.released and self.init_from:
+            raise OptionError(
+                ("init_from",),
+                "goes with no checkpoint, of which nothing is trained; leave one of them out, or"
+                " start from a run that has the checkpoint",
+            )
+
+    @property
+    def released(self) -> bool:
+        """Whether the network is taken from a checkpoint."""
+        return self.checkpoint is not None
+
+
+class Origin(NamedTuple):
+    """What a run's checkpoint is.
+
+    Attributes:
+        content: Digest that changes with what it holds; empty where the run is trained.
+        weights: The sets of weights that the network's file has.
+    """
+
+    content: str = ""
+    weights: tuple[str, ...] = ("ema", "raw")
+
+
+TRAINED = Origin()
+
 
 @dataclass(frozen=True)
 class Run:
-    """One trained network's options on one data set, and its sample sets'."""
+    """One network's options on one data set, and its sample sets'."""
 
     network: Part
     process: Part
     methods: tuple[Part, ...]
-    train: TrainOptions
+    train: RunOptions
     samples: Mapping[str, SampleOptions]
+    origin: Origin = TRAINED
 
     def spec(self) -> dict[str, Any]:
-        """Return what training depends on, but for seed, data and code."""
-        return {
-            "network": self.network.plain(), "process": self.process.plain(),
-            "method": plain_parts(self.methods), "train": changed(self.train),
-        }  # fmt: skip
+        """Return what the network depends on, but for seed, data and code."""
+        parts = {"network": self.network.plain(), "process": self.process.plain()}
+        if self.train.released:
+            return {**parts, "content": self.origin.content}
+        return {**parts, "method": plain_parts(self.methods), "train": changed(self.train)}
 
     def train_code(self) -> str:
-        """Return the digest of the code that training runs."""
+        """Return the digest of the code that makes the network."""
+        if self.train.released:
+            return stage_code("released", self.network, self.process)
         return stage_code("train", self.network, self.process, *self.methods)
 
     def objective(self, class_counts: list[int]) -> Objective:
@@ -58,9 +111,11 @@ class Run:
         return stage_code("sample", self.network, self.process, sampler)
 
 
-def fits_data(network: Part, methods: tuple[Part, ...], train: TrainOptions, data: Dataset) -> None:
+def fits_data(network: Part, methods: tuple[Part, ...], train: RunOptions, data: Dataset) -> None:
     """Check what only a run's options and its data together can tell."""
     network.module.check(network.options, data.census.side)
+    if train.released:
+        return
     objective, named = compose(methods, data.class_counts), " and ".join(map(str, methods))
     if objective.compares_labels and not train.conditional:
         raise OptionError(
@@ -77,8 +132,81 @@ def fits_data(network: Part, methods: tuple[Part, ...], train: TrainOptions, dat
     train.check_batch(data.class_counts, objective.by_class)
 
 
+def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
+    """Return a run that knows its checkpoint, once that holds the run's network.
+
+    Args:
+        run: The run.
+        data: Its data set.
+        records: The run.json of each seed: where all are there, they stand for a file that is gone.
+
+    Raises:
+        OptionError: The file cannot be used, or holds another network.
+    """
+    path = Path(str(run.train.checkpoint))
+    try:
+        held = released.read(path)
+        origin = Origin(released.content(path), tuple(sorted(held.weights)))
+    except LtdmError as error:
+        origin = _recorded(records)
+        if not isinstance(error.__cause__, FileNotFoundError) or not origin.content:
+            raise OptionError(("train", "checkpoint"), str(error)) from error
+        log.warning("%s; %s was made from it and is used", error, records[0].parent)
+    else:
+        _fits_checkpoint(run, held, data)
+    return replace(run, origin=origin)
+
+
+def _recorded(records: list[Path]) -> Origin:
+    """Return what the records say that a run's checkpoint was, if they say the same."""
+    made = [read_json(file) if file.exists() else {} for file in records]
+    found = {
+        Origin(one.get("spec", {}).get("content", ""), tuple(one.get("weights", [])))
+        for one in made
+    }
+    return found.pop() if len(found) == 1 else TRAINED
+
+
+def _fits_checkpoint(run: Run, held: released.Released, data: Dataset) -> None:
+    """Refuse a checkpoint that holds another network than the run's."""
+    use, shape = run.label_use(data), held.shape
+    classes = {"input": len(data.class_counts), "nothing": 0, "network": "one a network"}[use]
+    here = _outlined(run.network, run.process, data.census.channels, classes, run.train.told())
+    there = _outlined(held.network, held.process, shape.channels, shape.classes, shape.told)
+    differing = [f"{k} is {v} there, {here[k]} here" for k, v in there.items() if v != here[k]]
+    if data.census.points:
+        differing.append("it draws images, and the data are points")
+    if differing:
+        raise OptionError(
+            ("train", "checkpoint"),
+            f"{run.train.checkpoint} holds another network than the run's: {', '.join(differing)};"
+            " `ltdm import` prints the run that fits it",
+        )
+
+
+def _outlined(
+    network: Part, process: Part, channels: int, classes: Any, told: int
+) -> dict[str, Any]:
+    """Return what two networks must have in common to share weights."""
+    decided = {k: plain(getattr(network.options, k, None)) for k in released.DECIDED}
+    return {
+        "network": network.name, **{f"network.{k}": v for k, v in decided.items()},
+        "process": process.name, "process.T": getattr(process.options, "T", None),
+        "the number of channels": channels,
+        "the number of labels that it knows (none if train.label_dropout is 1)": classes,
+        "what it is told of the augmentation (9 numbers if train.augment is karras)": told,
+    }  # fmt: skip
+
+
 def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
-    """Refuse to start a run from weights that are not its own network's."""
+    """Refuse to start a run from weights that are not its own network's, or not averaged."""
+    if "ema" not in start.origin.weights:
+        raise OptionError(
+            ("train", "init_from"),
+            f"needs averaged weights, and {start.train.checkpoint}, which {source!r} is taken from,"
+            " has only the last ones; where they are good to start from, write them as averaged,"
+            " torch.save({'ema_model': ...}, file)",
+        )
     both = (start, run)
     facts = {"what a label does": [one.label_use(data) for one in both]}
     facts["the process"] = [str(one.process) for one in both]
@@ -96,18 +224,24 @@ def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
             )
 
 
-def fits_run(sample: SampleOptions, process: Part, train: TrainOptions, classes: int) -> None:
+def fits_run(sample: SampleOptions, run: Run, classes: int) -> None:
     """Check what only a sample set and its run together can tell."""
     if sample.images % classes:
         message = f"is {sample.images}, but must be a multiple of the {classes} classes"
         raise OptionError(("sample", "images"), f"{message}, so that each gets the same number")
-    if sample.guidance > 0 and not 0 < train.label_dropout < 1:
+    if sample.guidance > 0 and not 0 < run.train.label_dropout < 1:
         message = (
             "needs a network that was trained both with and without labels: set"
             " train.label_dropout between 0 and 1, or guidance to 0"
         )
         raise OptionError(("sample", "guidance"), message)
+    if sample.weights not in run.origin.weights:
+        raise OptionError(
+            ("sample", "weights"),
+            f"is {sample.weights}, but {run.train.checkpoint} has {run.origin.weights[0]} weights"
+            f" alone; set it to {run.origin.weights[0]}",
+        )
     try:
-        process.module.build(process.options).grid(sample.sampler.options.steps)
+        run.process.module.build(run.process.options).grid(sample.sampler.options.steps)
     except LtdmError as error:
         raise OptionError(("sample", "sampler", "steps"), str(error)) from None

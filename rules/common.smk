@@ -31,8 +31,8 @@ except LtdmError as error:
 grid = experiment.grid
 root = str(experiment.layout.root)
 behind = lineage(experiment)
-extractors = [part.name for part in experiment.evaluate.features]
-metrics = {part.name: part for part in experiment.evaluate.metrics}
+extractors = [part.label for part in experiment.evaluate.features]
+metrics = {part.label: part for part in experiment.evaluate.metrics}
 
 
 pathvars:
@@ -98,6 +98,11 @@ def train_init(wildcards):
     return str(found) if found else []
 
 
+def train_checkpoint(wildcards, output):
+    """Return where a released checkpoint lies; that is no reason to run again either."""
+    return run_of(wildcards).train.checkpoint
+
+
 def train_code(wildcards):
     return run_of(wildcards).train_code()
 
@@ -112,12 +117,17 @@ def sample_code(wildcards):
 
 def extractor_part(wildcards):
     return next(
-        p for p in experiment.evaluate.features if p.name == wildcards.extractor
+        p for p in experiment.evaluate.features if p.label == wildcards.extractor
     )
 
 
 def extractor_slice(wildcards):
     return extractor_part(wildcards).plain()
+
+
+def extractor_places(wildcards, output):
+    """Return where its files lie; by asking for `output` it is no reason to run again."""
+    return places(extractor_part(wildcards).options)
 
 
 def extractor_code(wildcards):
@@ -136,11 +146,33 @@ def metric_code(wildcards):
     return stage_code("metrics", metrics[wildcards.metric])
 
 
-def by_extractor(pattern):
-    """Return an input function: the pattern for each extractor, in the config's order."""
+def threads_for(wildcards, parts):
+    """Return one thread, but several where features are so long that the work is in them."""
+    census = experiment.datasets[wildcards.dataset].census
+    lengths = [p.module.length(p.options, census.channels, census.side) for p in parts]
+    return 8 if max(lengths) > 500 else 1
+
+
+def feature_threads(wildcards):
+    return threads_for(wildcards, [extractor_part(wildcards)])
+
+
+def metric_threads(wildcards):
+    return threads_for(
+        wildcards, experiment.evaluate.feeding(metrics[wildcards.metric])
+    )
+
+
+def fed_by(wildcards):
+    """Return the extractors that give what a metric reads, in the config's order."""
+    return [p.label for p in experiment.evaluate.feeding(metrics[wildcards.metric])]
+
+
+def feeding(pattern):
+    """Return an input function: the pattern for each extractor that feeds the metric."""
 
     def paths(wildcards):
-        return expand(pattern, extractor=extractors, allow_missing=True)
+        return expand(pattern, extractor=fed_by(wildcards), allow_missing=True)
 
     return paths
 

@@ -14,11 +14,13 @@ rule extractor:
         "<logs>/extractor/{dataset}/{extractor}.log",
     benchmark:
         "<benchmarks>/extractor/{dataset}/{extractor}.tsv"
+    priority: 10  # weights that cannot be had are told before networks are trained
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     params:
         spec=extractor_slice,
+        places=extractor_places,
         code=extractor_code,
     script:
         "../workflow/scripts/extractor.py"
@@ -37,7 +39,7 @@ rule reference_features:
         "<benchmarks>/reference_features/{dataset}/{extractor}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    threads: 1
+    threads: feature_threads
     params:
         code=features_code,
     script:
@@ -57,7 +59,7 @@ rule features:
         "<benchmarks>/features/{dataset}/{run}/seed-{seed}/{sample_set}/{extractor}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    threads: 1
+    threads: feature_threads
     params:
         code=features_code,
     script:
@@ -68,8 +70,8 @@ rule metrics:
     """Score a sample set by one metric, in every feature space and group of classes."""
     input:
         counts="<data>/counts.csv",
-        real=by_extractor("<data>/features/{extractor}.npz"),
-        fake=by_extractor("<samples>/features/{extractor}.npz"),
+        real=feeding("<data>/features/{extractor}.npz"),
+        fake=feeding("<samples>/features/{extractor}.npz"),
     output:
         table="<samples>/metrics/{metric}.csv",
         record="<samples>/metrics/{metric}.json",
@@ -79,11 +81,11 @@ rule metrics:
         "<benchmarks>/metrics/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    threads: 1
+    threads: metric_threads
     params:
         spec=metric_slice,
-        groups=list(experiment.evaluate.groups),
-        extractors=extractors,
+        groups=experiment.evaluate.grouping(),
+        extractors=fed_by,
         code=metric_code,
     script:
         "../workflow/scripts/metrics.py"

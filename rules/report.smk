@@ -15,14 +15,29 @@ rule tables:
             category="Tables",
             labels={"table": "all numbers"},
         ),
-        csv=report(
+        differences=report(
+            "<results>/tables/differences.csv",
+            caption="../workflow/report/differences.rst",
+            category="Tables",
+            labels={"table": "all differences"},
+        ),
+        main=report(
             "<results>/tables/main.csv",
             caption="../workflow/report/main.rst",
             category="Tables",
             labels={"table": "main"},
         ),
-        markdown="<results>/tables/main.md",
-        latex="<results>/tables/main.tex",
+        against=report(
+            "<results>/tables/against.csv",
+            caption="../workflow/report/against.rst",
+            category="Tables",
+            labels={"table": "against the baseline"},
+        ),
+        others=expand(
+            "<results>/tables/{table}.{form}",
+            table=["main", "against"],
+            form=["md", "tex"],
+        ),
         record="<results>/tables/tables.json",
     log:
         "<logs>/tables.log",
@@ -31,8 +46,7 @@ rule tables:
     conda:
         "../workflow/envs/ltdm.yaml"
     params:
-        columns=list(experiment.evaluate.table),
-        extractor=extractors[0],
+        **experiment.shown(),
         code=stage_code("tables"),
     script:
         "../workflow/scripts/tables.py"
@@ -82,7 +96,7 @@ rule figures:
         "../workflow/envs/ltdm.yaml"
     params:
         metric=experiment.evaluate.table[0].partition("@")[0],
-        extractor=extractors[0],
+        extractor=experiment.evaluate.space_of(experiment.evaluate.table[0]),
         sample_set=grid["sample_set"][0],
         runs=grid["run"],
         seeds=grid["seed"],

@@ -1,5 +1,8 @@
 rule train:
-    """Fit one network on one long-tailed data set. Killed, it goes on from where it was."""
+    """Fit one network on one long-tailed data set, or take it from a released checkpoint.
+
+    Killed, it goes on from where it was.
+    """
     input:
         data="<data>/train.npz",
         init=train_init,
@@ -16,6 +19,7 @@ rule train:
     threads: 1
     params:
         spec=train_slice,
+        checkpoint=train_checkpoint,
         code=train_code,
     script:
         "../workflow/scripts/train.py"

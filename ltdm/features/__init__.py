@@ -1,1 +1,1 @@
-"""Feature extractors, one file each: uint8 images in, one vector an image out."""
+"""Feature extractors, one file each: uint8 images in; features, maybe probabilities, out."""

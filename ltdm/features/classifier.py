@@ -5,7 +5,6 @@ fifth of each class is held out of its training; the accuracy on it is kept besi
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltdm.batching import fixed_blocks
+from ltdm.errors import LtdmError
+from ltdm.features._base import Extract, Extracted
 from ltdm.options import option
 from ltdm.progress import Progress
 from ltdm.seeding import derive
 
 log = logging.getLogger("ltdm")
 CITATION = ""
+PROBABILITIES = "classes"
 READS_POINTS = False
 BATCH = 500  # images a call when extracting
 
@@ -53,16 +55,12 @@ class Classifier(nn.Module):
         self.convolutions = nn.Sequential(*layers)
         self.embed = nn.Linear(width * size * size, options.features)
         self.classify = nn.Linear(options.features, classes)
-        self.scale: Tensor
+        self.scale: Tensor  # makes the features' mean variance on the reference 1
         self.register_buffer("scale", torch.ones(()))
 
     def activations(self, x: Tensor) -> Tensor:
         """Map images (B, C, H, W) in [-1, 1] to the last hidden layer (B, d)."""
         return F.relu(self.embed(self.convolutions(x).flatten(1)))
-
-    def features(self, x: Tensor) -> Tensor:
-        """Map images to features (B, d): on the reference their mean variance is 1."""
-        return self.scale * self.activations(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images to logits (B, classes)."""
@@ -112,21 +110,32 @@ def build(
     weights: dict[str, Tensor],
     about: dict[str, Any],
     device: torch.device,
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the extractor: uint8 images (N, C, H, W) to float32 features (N, d)."""
+) -> Extract:
+    """Return the extractor: uint8 images (N, C, H, W) to what is made of them.
+
+    Features are (N, d), probabilities (N, classes). It raises LtdmError for images of another shape
+    than those it was trained on.
+    """
+    shape = (about["channels"], about["size"], about["size"])
     net = Classifier(options, about["channels"], about["size"], about["classes"])
     net.load_state_dict(weights)
     net.to(device).eval()
 
     @torch.inference_mode()
-    def extract(images: np.ndarray) -> np.ndarray:
-        found = []
+    def extract(images: np.ndarray) -> Extracted:
+        if images.shape[1:] != shape:
+            raise LtdmError(
+                f"the classifier was trained on images of shape {shape}, not {images.shape[1:]};"
+                " extract these features with the classifier of their own data set"
+            )
+        features, probabilities = [], []
         with Progress("features", len(images), "images") as progress:
             for rows, new in fixed_blocks(len(images), BATCH):
-                x = torch.from_numpy(images[rows]).to(device)
-                found.append(net.features(_scaled(x)).cpu().numpy()[:new])
+                hidden = net.activations(_scaled(torch.from_numpy(images[rows]).to(device)))
+                features.append((net.scale * hidden).cpu().numpy()[:new])
+                probabilities.append(net.classify(hidden).softmax(1).cpu().numpy()[:new])
                 progress.advance(new)
-        return np.concatenate(found)
+        return Extracted(np.concatenate(features), np.concatenate(probabilities))
 
     return extract
 

@@ -1,6 +1,5 @@
 """The pixels themselves, scaled to [0, 1] and flattened: no weights, no opinion."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltdm.features._base import Extract, Extracted
+
 CITATION = ""
+PROBABILITIES = ""
 READS_POINTS = True
 
 
@@ -34,14 +36,14 @@ def build(
     weights: dict[str, Tensor],
     about: dict[str, Any],
     device: torch.device,
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the extractor: uint8 images (N, C, H, W) to float32 features (N, C H W).
+) -> Extract:
+    """Return the extractor: uint8 images (N, C, H, W) to features (N, C H W).
 
     Points keep their coordinates.
     """
 
-    def extract(images: np.ndarray) -> np.ndarray:
+    def extract(images: np.ndarray) -> Extracted:
         flat = images.reshape(len(images), -1).astype(np.float32)
-        return flat / 255 if images.dtype == np.uint8 else flat
+        return Extracted(flat / 255 if images.dtype == np.uint8 else flat)
 
     return extract

@@ -1,24 +1,35 @@
-"""Which classes a number is about: all, one, a third of them by frequency, or the worst one."""
+"""Which classes a number is about: all, one, a part of them by frequency, or the worst one."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-KINDS = ("all", "class", "thirds", "worst")
+KINDS = ("all", "class", "thirds", "shots", "worst")
 THIRDS = ("head", "medium", "tail")
+SHOTS = ("many-shot", "medium-shot", "few-shot")
 
 
-def groups(class_counts: list[int], kinds: tuple[str, ...]) -> dict[str, list[int]]:
+def groups(
+    class_counts: list[int], kinds: Sequence[str], shots: Sequence[int] = ()
+) -> dict[str, list[int]]:
     """Return the classes of each group, without "worst", which follows from the classes.
 
     Thirds are contiguous in the order of falling training counts, the larger ones first where the
-    classes do not divide by three.
+    classes do not divide by three. Shots are cut by the counts themselves: more than shots[0]
+    training images, fewer than shots[1], or between; an empty one is left out.
     """
-    order = np.argsort(-np.array(class_counts), kind="stable")
+    counts = np.array(class_counts)
+    order = np.argsort(-counts, kind="stable")
     found: dict[str, list[int]] = {}
     if "all" in kinds:
         found["all"] = order.tolist()
     if "thirds" in kinds:
         thirds = zip(THIRDS, np.array_split(order, 3), strict=True)
         found |= {name: part.tolist() for name, part in thirds if len(part)}
+    if "shots" in kinds:
+        many, few = counts[order] > shots[0], counts[order] < shots[1]
+        cut = zip(SHOTS, (many, ~many & ~few, few), strict=True)
+        found |= {name: order[part].tolist() for name, part in cut if part.any()}
     if "class" in kinds or "worst" in kinds:
         found |= {f"class-{c}": [c] for c in range(len(class_counts))}
     return found

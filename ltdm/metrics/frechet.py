@@ -1,33 +1,56 @@
-"""Frechet distance between Gaussians fitted to two sets of features, in float64.
+"""Frechet distance between Gaussians fitted to two sets of features, in float64; and at N -> inf.
 
     d^2 = |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
 
-It is called FID only with the Inception features; every other extractor is named beside it. With
-few images for its dimensions the value is biased upward, by about the same for all runs: rows with
-fewer than ten images a feature are flagged.
-Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
-Equilibrium", NeurIPS 2017, equation 6.
+It is FID with the Inception features only; every other extractor is named beside it. With few
+images for its dimensions it is biased upward: rows with fewer than ten images a feature are
+flagged. `frechet-infinity` takes the bias away that is linear in 1 / N: the line through the
+distances of the whole set, its halves and its quarters, at 1 / N = 0. With fewer images than
+features the bias is no line any more, so those rows are flagged as well.
+Sources: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+Equilibrium", NeurIPS 2017, equation 6; Chong and Forsyth, "Effectively Unbiased FID and Inception
+Score and where to find them", CVPR 2020, section 4.
 
-No square root of a product is taken, so nothing turns complex: the trace is the sum of square
-roots of the eigenvalues of S1^(1/2) S2 S1^(1/2), and where either set has fewer images than
-features the sum of singular values of A1 A2^T, with S = A^T A, which is exact and smaller.
+No square root of a product is taken, so nothing turns complex. With S1 = B^T B, the trace is the
+sum of the roots of the eigenvalues of B S2 B^T; where the generated images are no more than the
+features, it is the sum of the singular values of B A^T, with S2 = A^T A, exact and smaller.
 """
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import linalg
 
+from ltdm.metrics._base import Estimate, Sample, standard_error
+from ltdm.options import option
+from ltdm.seeding import derive
+
 CITATION = """@inproceedings{heusel2017fid,
   title={GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium},
   author={Heusel, Martin and Ramsauer, Hubert and Unterthiner, Thomas and Nessler, Bernhard and
-    Hochreiter, Sepp}, booktitle={NeurIPS}, year={2017}}"""
-HIGHER_IS_BETTER = {"frechet": False}
+    Hochreiter, Sepp}, booktitle={NeurIPS}, year={2017}}
+@inproceedings{chong2020effectively,
+  title={Effectively Unbiased {FID} and {I}nception Score and where to find them},
+  author={Chong, Min Jin and Forsyth, David}, booktitle={CVPR}, year={2020}}"""
+HIGHER_IS_BETTER = {"frechet": False, "frechet-infinity": False}
+READS = "features"
+BLOCK = 4096  # rows in float64 at once
+SHOWN = 5000  # rows at least, where there are so many, that the standard error is made from
+PARTS = (1, 2, 4)  # into so many disjoint parts the sets are cut: 1 / N is evenly spread enough
 
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """What the extrapolation shrinks."""
+
+    extrapolate: str = option(
+        "generated",
+        "What `frechet-infinity` takes fewer and fewer of: the generated images, as its paper does,"
+        " or both sets, which also removes what a small reference adds.",
+        choices=("generated", "both"),
+    )
 
 
 def least(options: Options) -> int:
@@ -40,21 +63,107 @@ def reliable(n: int, d: int, options: Options) -> bool:
     return n >= 10 * d
 
 
-def score(real: np.ndarray, fake: np.ndarray, options: Options) -> dict[str, float]:
-    """Return the squared distance between features (n, d) and (m, d)."""
-    (mean1, a1), (mean2, a2) = _gaussian(real), _gaussian(fake)
-    if len(a1) < a1.shape[1] or len(a2) < a2.shape[1]:
-        overlap = linalg.svdvals(a1 @ a2.T).sum()
+def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
+    """Return the squared distance between two sets of features, and its limit for many images.
+
+    The limit is NaN where a quarter of a set would be less than two images.
+    """
+    x, y = _spread(real), _spread(fake)
+    whole, made = Gaussian(x), Gaussian(y)
+    value = distance(whole, made)
+    spread = effects(whole, made, y)
+    error = standard_error(spread) * math.sqrt(len(spread) / len(y))
+    both = options.extrapolate == "both"
+    limit = np.nan
+    if min(len(y), len(x) if both else len(y)) >= 2 * PARTS[-1]:
+        means = [value]
+        for k in PARTS[1:]:
+            pairs = ((Gaussian(x[j::k]) if both else whole, Gaussian(y[j::k])) for j in range(k))
+            means.append(sum(distance(*pair) for pair in pairs) / k)
+        limit = float(np.polynomial.Polynomial.fit(PARTS, means, 1)(0))
+    return {"frechet": Estimate(value, error), "frechet-infinity": Estimate(limit, error)}
+
+
+def _spread(sample: Sample) -> np.ndarray:
+    """Return the features, ordered so that every k-th row is a fair part of each class."""
+    rng = np.random.default_rng(derive("frechet parts"))
+    return sample.features[np.lexsort((rng.random(len(sample.labels)), sample.labels))]
+
+
+class Gaussian:
+    """The Gaussian with a set's mean and covariance.
+
+    Args:
+        x: Features (n, d).
+
+    Attributes:
+        mean: In float64, as everything here.
+        rows: A = (x - mean) / sqrt(n - 1), so that A^T A is the covariance; None if n > d.
+        covariance: None if n <= d.
+        trace: Of the covariance.
+    """
+
+    def __init__(self, x: np.ndarray):
+        n, d = x.shape
+        self.mean = x.mean(axis=0, dtype=np.float64)
+        self.rows = self.covariance = None
+        if n <= d:
+            self.rows = (x - self.mean) / np.sqrt(n - 1)
+            self.trace = np.square(self.rows).sum()
+            return
+        self.covariance = np.zeros((d, d))
+        for start in range(0, n, BLOCK):  # a whole set in float64 would double its memory
+            block = x[start : start + BLOCK] - self.mean
+            self.covariance += block.T @ block
+        self.covariance /= n - 1
+        self.trace = np.trace(self.covariance)
+
+    @cached_property
+    def factor(self) -> np.ndarray:
+        """Return some B with B^T B the covariance."""
+        if self.rows is not None:
+            return self.rows
+        try:
+            return linalg.cholesky(self.covariance)
+        except linalg.LinAlgError:  # singular
+            values, vectors = linalg.eigh(self.covariance)
+            return np.sqrt(values.clip(min=0))[:, None] * vectors.T
+
+
+def distance(one: Gaussian, other: Gaussian) -> float:
+    """Return the squared Frechet distance of two Gaussians."""
+    if other.rows is not None:
+        overlap = linalg.svdvals(one.factor @ other.rows.T).sum()
     else:
-        values, vectors = linalg.eigh(a1.T @ a1)
-        root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
-        product = root @ (a2.T @ a2) @ root
+        product = one.factor @ other.covariance @ one.factor.T
         overlap = np.sqrt(linalg.eigvalsh(product).clip(min=0)).sum()
-    traces = np.square(a1).sum() + np.square(a2).sum()
-    return {"frechet": float(np.square(mean1 - mean2).sum() + traces - 2 * overlap)}
+    shift = other.mean - one.mean
+    return float(shift @ shift + one.trace + other.trace - 2 * overlap)
 
 
-def _gaussian(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and A = (x - mean) / sqrt(n - 1), so that A^T A is the covariance."""
-    mean = x.mean(axis=0)
-    return mean, (x - mean) / np.sqrt(len(x) - 1)
+def effects(one: Gaussian, other: Gaussian, y: np.ndarray) -> np.ndarray:
+    """Return what each row of y does to the distance: its derivative by the row's weight.
+
+    With T the optimal map from y's Gaussian to the other one and u = row - m2, it is
+    2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant. Of many rows some speak for all.
+
+    Args:
+        one: The Gaussian that is held fixed.
+        other: That of y.
+        y: Features (m, d).
+
+    Returns:
+        Shape (m,), or fewer.
+    """
+    m = len(y)
+    if other.rows is not None:
+        a = other.rows
+        _, values, vectors = linalg.svd(one.factor @ a.T, full_matrices=False)
+        mapped = values @ np.square(vectors)
+    else:
+        a = (y[:: max(1, m // SHOWN)] - other.mean) / np.sqrt(m - 1)
+        values, vectors = linalg.eigh(one.factor @ other.covariance @ one.factor.T)
+        kept = values > len(values) * np.finfo(float).eps * values[-1]
+        mapped = np.square(a @ (one.factor.T @ (vectors[:, kept] / values[kept] ** 0.25))).sum(1)
+    along = 2 * np.sqrt(m - 1) * a @ (other.mean - one.mean)
+    return along + m * (np.square(a).sum(1) - mapped)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ltdm.metrics._base import Estimate, Sample, standard_error
 from ltdm.options import option
 from ltdm.seeding import derive
 
@@ -17,6 +18,7 @@ CITATION = """@inproceedings{binkowski2018kid,
   author={Bi{\\'n}kowski, Miko{\\l}aj and Sutherland, Danica J. and Arbel, Michael and
     Gretton, Arthur}, booktitle={ICLR}, year={2018}}"""
 HIGHER_IS_BETTER = {"kid": False}
+READS = "features"
 
 
 @dataclass(frozen=True)
@@ -41,22 +43,29 @@ def reliable(n: int, d: int, options: Options) -> bool:
     return True
 
 
-def score(real: np.ndarray, fake: np.ndarray, options: Options) -> dict[str, float]:
-    """Return the distance between features (n, d) and (m, d)."""
+def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
+    """Return the distance between two sets of features."""
     size = options.subset_size
-    if len(real) <= size and len(fake) <= size:
-        return {"kid": _mmd2(real, fake)}
+    whole = len(real.features) <= size and len(fake.features) <= size
     rng = np.random.default_rng(derive("kid"))
 
     def pick(x: np.ndarray) -> np.ndarray:
-        return x[rng.choice(len(x), min(size, len(x)), replace=False)]
+        rows = slice(None) if whole else rng.choice(len(x), min(size, len(x)), replace=False)
+        return x[rows].astype(np.float64)
 
-    return {"kid": float(np.mean([_mmd2(pick(real), pick(fake)) for _ in range(options.subsets)]))}
+    drawn = [_mmd2(pick(real.features), pick(fake.features))
+             for _ in range(1 if whole else options.subsets)]  # fmt: skip
+    effects = np.concatenate([effects for _, effects in drawn])
+    error = standard_error(effects) * np.sqrt(len(effects) / len(fake.features))
+    return {"kid": Estimate(float(np.mean([value for value, _ in drawn])), float(error))}
 
 
-def _mmd2(x: np.ndarray, y: np.ndarray) -> float:
-    within = sum(_mean_off_diagonal(_kernel(a, a)) for a in (x, y))
-    return float(within - 2 * _kernel(x, y).mean())
+def _mmd2(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the unbiased estimate, and the effect of each row of y on it, up to a constant."""
+    among, between = _kernel(y, y), _kernel(x, y).mean(axis=0)
+    others = (among.sum(axis=0) - among.diagonal()) / (len(y) - 1)
+    value = _mean_off_diagonal(_kernel(x, x)) + others.mean() - 2 * between.mean()
+    return float(value), 2 * (others - between)
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:

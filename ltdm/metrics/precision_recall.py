@@ -1,25 +1,34 @@
-"""Improved precision and recall: shares of one set inside the other's k-nearest-neighbour balls.
+"""Improved precision and recall, density and coverage: who lies in whose neighbourhood.
 
-Precision is the share of generated images that lie in some real image's ball, recall the share of
-real images in some generated image's ball; a ball's radius is the distance to the k-th neighbour of
-the same set, the image itself not counted. Both depend on the number of images.
-Source: Kynkaanniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models",
-NeurIPS 2019, equations 1 and 2.
+An image's ball reaches to its k-th neighbour in its own set, the image itself not counted.
+`precision` is the share of generated images inside some real image's ball, `recall` the share of
+real images inside some generated image's ball. `density` is the mean number of real balls around a
+generated image, over k; `coverage` the share of real images whose ball holds a generated one. All
+depend on the number of images.
+Sources: Kynkaanniemi et al., "Improved Precision and Recall Metric for Assessing Generative
+Models", NeurIPS 2019, equations 1 and 2; Naeem et al., "Reliable Fidelity and Diversity Metrics for
+Generative Models", ICML 2020, equations 3 and 4.
+
+Recall has no standard error: images drawn twice would have balls without extent.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
+from ltdm.metrics._base import Estimate, Sample, mean_of
 from ltdm.options import option
 
 CITATION = """@inproceedings{kynkaanniemi2019improved,
   title={Improved Precision and Recall Metric for Assessing Generative Models},
   author={Kynk{\\"a}{\\"a}nniemi, Tuomas and Karras, Tero and Laine, Samuli and Lehtinen, Jaakko and
-    Aila, Timo}, booktitle={NeurIPS}, year={2019}}"""
-HIGHER_IS_BETTER = {"precision": True, "recall": True}
-BLOCK = 1000  # rows of distances held at once
+    Aila, Timo}, booktitle={NeurIPS}, year={2019}}
+@inproceedings{naeem2020reliable,
+  title={Reliable Fidelity and Diversity Metrics for Generative Models},
+  author={Naeem, Muhammad Ferjad and Oh, Seong Joon and Uh, Youngjung and Choi, Yunjey and
+    Yoo, Jaejun}, booktitle={ICML}, year={2020}}"""
+HIGHER_IS_BETTER = {"precision": True, "recall": True, "density": True, "coverage": True}
+READS = "features"
 FEW = 300  # below this many images the balls are coarse: rows are flagged
 
 
@@ -40,21 +49,24 @@ def reliable(n: int, d: int, options: Options) -> bool:
     return n >= FEW
 
 
-def score(real: np.ndarray, fake: np.ndarray, options: Options) -> dict[str, float]:
-    """Return precision and recall of features `fake` (m, d) against `real` (n, d)."""
+def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
+    """Return the four shares of the features."""
+    from ltdm.metrics._neighbours import membership  # brings PyTorch, which no other metric needs
+
+    found = membership(real.features, fake.features, options.k)
     return {
-        "precision": _share_inside(fake, real, _radii(real, options.k)),
-        "recall": _share_inside(real, fake, _radii(fake, options.k)),
-    }
+        "precision": mean_of((found.holders > 0).astype(float)),
+        "recall": Estimate(float(found.covered.mean())),
+        "density": mean_of(found.holders / options.k),
+        "coverage": Estimate(float((found.held > 0).mean()), _coverage_error(found.held,
+                             found.lone, len(fake.features))),
+    }  # fmt: skip
 
 
-def _radii(x: np.ndarray, k: int) -> np.ndarray:
-    """Return each point's distance to its k-th neighbour in the same set."""
-    rows = (cdist(x[i : i + BLOCK], x) for i in range(0, len(x), BLOCK))
-    return np.concatenate([np.partition(r, k, axis=1)[:, k].copy() for r in rows])
+def _coverage_error(held: np.ndarray, lone: np.ndarray, m: int) -> float:
+    """Return the jackknife's standard error of the coverage by m generated images.
 
-
-def _share_inside(points: np.ndarray, centres: np.ndarray, radii: np.ndarray) -> float:
-    """Return the share of points strictly inside some ball."""
-    blocks = (points[i : i + BLOCK] for i in range(0, len(points), BLOCK))
-    return float(np.concatenate([(cdist(b, centres) < radii).any(axis=1) for b in blocks]).mean())
+    Without one of them, the real images are lost whose balls hold no other.
+    """
+    lost = np.bincount(lone[held == 1], minlength=m) / len(held)
+    return float(np.sqrt((m - 1) * lost.var()))

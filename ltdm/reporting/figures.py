@@ -33,7 +33,9 @@ def counts(table: pd.DataFrame, title: str) -> Figure:
 
 
 def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
-    """Lines of a metric by class, most frequent class first; a band is one sd over seeds.
+    """Lines of a metric by class, most frequent class first.
+
+    A band is one standard deviation over seeds; of one seed, the standard error over its images.
 
     Args:
         rows: Tidy rows of one metric and extractor, groups `class-<k>`.
@@ -45,9 +47,11 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
     figure, axes = plt.subplots(figsize=(6, 3.4))
     places = np.arange(len(order))
     for run, mine in values.groupby("run", sort=False):
-        by_class = mine.groupby("position")["value"].agg(["mean", "std"]).loc[order["class"]]
+        grouped = mine.groupby("position")
+        by_class = grouped["value"].agg(["mean", "std"]).loc[order["class"]]
+        spread = by_class["std"].fillna(grouped["error"].first()).fillna(0)
         (line,) = axes.plot(places, by_class["mean"], marker="o", markersize=3, label=run)
-        low, high = (by_class["mean"] + s * by_class["std"].fillna(0) for s in (-1, 1))
+        low, high = by_class["mean"] - spread, by_class["mean"] + spread
         axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     if len(order) <= 20:
         pairs = zip(order["class"], order["train"], strict=True)
@@ -56,17 +60,12 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
     else:
         axes.set_xlabel("classes, most frequent first")
     axes.set(title=title, ylim=(0, None))
-    if values.empty:
-        axes.text(
-            0.5, 0.5, "no values by class were asked for", ha="center", transform=axes.transAxes
-        )
-    else:
-        _legend(figure, axes)
+    _legend(figure, axes, "no values by class were asked for")
     return figure
 
 
 def training(histories: pd.DataFrame, title: str) -> Figure:
-    """Curves of the denoising loss by update, each run's mean over seeds.
+    """Curves of the denoising loss by update, each run's mean over seeds; imported runs have none.
 
     Args:
         histories: Columns run, seed, update, denoise.
@@ -77,13 +76,15 @@ def training(histories: pd.DataFrame, title: str) -> Figure:
         mean = mine.groupby("update")["denoise"].mean()
         axes.plot(mean.index, mean, linewidth=1, label=run)
     axes.set(xlabel="update", ylabel="denoising loss", title=title, yscale="log")
-    _legend(figure, axes)
+    _legend(figure, axes, "no network was trained")
     return figure
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
-    """Name the runs: within the axes where they are few, else beside them."""
-    if len(axes.get_lines()) <= 4:
+def _legend(figure: Figure, axes: Axes, nothing: str) -> None:
+    """Name the runs: within the axes where they are few, else beside them; or say why none is."""
+    if not axes.get_lines():
+        axes.text(0.5, 0.5, nothing, ha="center", transform=axes.transAxes)
+    elif len(axes.get_lines()) <= 4:
         axes.legend()
     else:
         figure.legend(loc="outside right upper")

@@ -1,152 +1,156 @@
-"""The main table: a row a run, mean and standard deviation over seeds, the best in bold."""
+"""The main table, a row a run, the best in bold; and the differences from a baseline."""
 
-import math
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib import import_module
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ltdm.registry import module_name, names
+from ltdm.reporting.cells import ALIKE, SMALL, Cell, Change
+from ltdm.reporting.compare import KEYS, LEVEL, Key, entries, from_baseline, interval
 
-KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
-ARROWS = {True: "\u2191", False: "\u2193"}
-SMALL = "\u2020"
-TEX = str.maketrans(
-    {
-        "_": r"\_",
-        "%": r"\%",
-        "&": r"\&",
-        ARROWS[True]: r"$\uparrow$",
-        ARROWS[False]: r"$\downarrow$",
-        SMALL: r"$^\dagger$",
-    }
-)
-LEGEND = f"{SMALL} from few images: compare within a column only."
+ARROWS = {True: " \u2191", False: " \u2193", None: ""}
+EARNED = {"frechet": "FID", "frechet-infinity": "FID\u221e", "kid": "KID", "inception-score": "IS"}
+"""Names that a metric has with the Inception features alone."""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One entry of the main table."""
+class Table(NamedTuple):
+    """Cells indexed by run and by whatever else differs between rows, and what explains them."""
 
-    mean: float = math.nan
-    sd: float = math.nan
-    seeds: int = 0
-    best: bool = False
-    small: bool = False
-
-    def text(self, bold: str = "{}", plus_minus: str = "\u00b1") -> str:
-        """Write the entry; `bold` wraps it where it is the best of its column."""
-        if math.isnan(self.mean):
-            return "-"
-        digits = 3 if abs(self.mean) < 1 else 2 if abs(self.mean) < 100 else 1
-        value = f"{self.mean:.{digits}f}"
-        if self.seeds > 1:
-            value += f" {plus_minus} {self.sd:.{digits}f}"
-        return (bold.format(value) if self.best else value) + (SMALL if self.small else "")
+    cells: pd.DataFrame
+    legend: list[str]
 
 
-def directions() -> dict[str, bool]:
-    """Return for each metric that exists whether higher is better."""
+class Column(NamedTuple):
+    """A column's heading, whether higher is better in it, and its rows."""
+
+    heading: str
+    up: bool | None
+    rows: pd.DataFrame
+
+
+def directions() -> dict[str, bool | None]:
+    """Return for each metric that exists whether higher is better; None if neither is."""
     modules = (import_module(module_name("metric", name)) for name in names("metric"))
     return {metric: up for m in modules for metric, up in m.HIGHER_IS_BETTER.items()}
 
 
-def main_table(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Return cells indexed by run and by whatever else differs between rows, in the rows' order.
+def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
+    """Return the main table.
 
     Args:
-        rows: Tidy rows of one extractor.
-        columns: `metric` (over all classes) or `metric@group`.
+        rows: Tidy rows, in the config's order of extractors.
+        columns: `metric` (over all classes) or `metric@group`, each in the first feature space
+            that has it.
     """
-    up = directions()
+    found = [_column(rows, column) for column in columns]
+    cells = _laid_out(rows, found, _cells, Cell())
+    shown = [cell for _, row in table_rows(cells) for cell in row]
+    legend = [_spread(shown), _spaces(found)]
+    if any(cell.alike for cell in shown):
+        legend.append(
+            f"{ALIKE} not told from the best (bold): the {LEVEL:.0%} interval of the paired"
+            " difference holds 0."
+        )
+    if any(cell.small for cell in shown):
+        legend.append(f"{SMALL} from few images: compare within a column only.")
+    return Table(cells, [line for line in legend if line])
+
+
+def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> Table:
+    """Return the same columns as paired differences from a run, which is itself left out."""
+
+    def changes(column: Column) -> dict[Key, Change]:
+        found = from_baseline(column.rows, baseline)
+        return {
+            key: Change(one, one.low > 0 if column.up else column.up is not None and one.high < 0)
+            for key, one in found.items()
+        }
+
+    found = [_column(rows, column) for column in columns]
+    cells = _laid_out(rows[rows["run"] != baseline], found, changes, Change())
+    seeds = max((c.interval.seeds for _, row in table_rows(cells) for c in row), default=0)
+    what = (f"over {seeds} seeds" if seeds > 1 else "over generated images of one seed, which says"
+            " nothing of how training varies")  # fmt: skip
+    told = f"Difference from {baseline} and its {LEVEL:.0%} interval {what}; bold: better than it."
+    return Table(cells, [told, _spaces(found)])
+
+
+def _laid_out(
+    rows: pd.DataFrame,
+    columns: list[Column],
+    cells: Callable[[Column], dict[Key, Cell]] | Callable[[Column], dict[Key, Change]],
+    nothing: Cell | Change,
+) -> pd.DataFrame:
+    """Return a line for each entry and a column for each column, in the rows' order."""
     made = rows[KEYS].drop_duplicates()
     index = pd.MultiIndex.from_frame(made)
     table = pd.DataFrame(index=index)
     for column in columns:
-        metric, _, group = column.partition("@")
-        mine = rows[(rows["metric"] == metric) & (rows["group"] == (group or "all"))]
-        name = f"{metric}{f' ({group})' if group else ''} {ARROWS[up[metric]]}"
-        cells = _cells(mine, up[metric])
-        column_cells = [cells.get(key, Cell()) for key in index]
-        table[name] = pd.Series(column_cells, index=index, dtype=object)
-    constant: list[Hashable] = [
-        k for k in KEYS if k != "run" and made[k].astype(str).nunique() == 1
-    ]
-    return table.droplevel(constant)
+        mine = cells(column)
+        entry = [mine.get(key, nothing) for key in index]
+        table[column.heading] = pd.Series(entry, index=index, dtype=object)
+    same: list[Any] = [k for k in KEYS if k != "run" and made[k].astype(str).nunique() <= 1]
+    return table.droplevel(same)
 
 
-def _cells(rows: pd.DataFrame, higher_is_better: bool) -> dict[Hashable, Cell]:
+def _column(rows: pd.DataFrame, column: str) -> Column:
+    metric, _, group = column.partition("@")
+    mine = rows[(rows["metric"] == metric) & (rows["group"] == (group or "all"))]
+    label, _, name = metric.rpartition(".")
+    extractor = mine["features"].iloc[0] if len(mine) else ""
+    shown = EARNED.get(name, name) if extractor == "inception" else name
+    up = directions()[name]
+    heading = f"{label}.{shown}" if label else shown
+    heading += f" ({group})" if group else ""
+    return Column(heading + ARROWS[up], up, mine[mine["features"] == extractor])
+
+
+def _cells(column: Column) -> dict[Key, Cell]:
     """Return the entries of one column by what they are about."""
-    rows = rows.assign(small=rows["note"].fillna("").str.contains("small n"))
-    groups = rows.groupby(KEYS, sort=False, dropna=False)
-    stats = groups["value"].agg(["mean", "std", "count"]).assign(small=groups["small"].any())
-    means = stats["mean"].groupby("dataset")
-    best = stats["mean"] == means.transform("max" if higher_is_better else "min")
-    stats["best"] = best & (means.transform("count") > 1)
-    return {
-        key: Cell(mean, sd, int(seeds), bool(best), bool(small))
-        for key, mean, sd, seeds, small, best in stats.itertuples(name=None)
-    }
+    rows = column.rows.assign(small=column.rows["note"].fillna("").str.contains("small n"))
+    found = entries(rows)
+    small = rows.groupby(KEYS, sort=False, dropna=False)["small"].any()
+    means = {key: mine["value"].mean() for key, mine in found.items()}
+    best = _best(means, column.up) if column.up is not None else {}
+    cells = {}
+    for key, mine in found.items():
+        top = best.get(key)
+        alike = top is not None and top != key and interval(mine, found[top]).holds_zero
+        spread = mine["value"].std() if len(mine) > 1 else mine["error"].iloc[0]
+        cells[key] = Cell(means[key], spread, len(mine), top == key, alike, bool(small[key]))
+    return cells
 
 
-def _has_small(table: pd.DataFrame) -> bool:
-    return any(cell.small for _, row in _rows(table) for cell in row)
+def _best(means: dict[Key, float], up: bool) -> dict[Key, Key]:
+    """Return for each entry the best one of its data set, where there are several."""
+    best: dict[Key, Key] = {}
+    for dataset in {key[0] for key in means}:
+        mine = {key: mean for key, mean in means.items() if key[0] == dataset and mean == mean}
+        if len(mine) > 1:
+            best |= dict.fromkeys(mine, (max if up else min)(mine, key=mine.__getitem__))
+    return best
 
 
-def to_csv(table: pd.DataFrame) -> str:
-    """Write means, standard deviations and numbers of seeds, three columns an entry."""
-    flat = pd.DataFrame(index=table.index)
-    for name, cells in table.items():
-        flat[str(name)] = [c.mean for c in cells]
-        flat[f"{name} sd"] = [c.sd for c in cells]
-        flat[f"{name} seeds"] = [c.seeds for c in cells]
-    return flat.to_csv(float_format="%.6g")
+def _spread(cells: list[Cell]) -> str:
+    seeds = sorted({cell.seeds for cell in cells if cell.seeds})
+    if not seeds or seeds[-1] == 1:
+        return "\u00b1 standard error over generated images; one seed." if seeds else ""
+    return f"\u00b1 standard deviation over {' or '.join(map(str, seeds))} seeds."
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """Write a Markdown table, padded so that it also reads well as it stands."""
-    labels = len(table.index.names)
-    head = [*map(str, table.index.names), *map(str, table.columns)]
-    body = [[*map(str, _labels(i)), *(c.text("**{}**") for c in row)] for i, row in _rows(table)]
-    widths = [max(len(line[k]) for line in [head, *body]) for k in range(len(head))]
-    rule = ["-" * w if k < labels else "-" * (w - 1) + ":" for k, w in enumerate(widths)]
-
-    def pad(line: list[str]) -> str:
-        cells = enumerate(zip(line, widths, strict=True))
-        return " | ".join(t.ljust(w) if k < labels else t.rjust(w) for k, (t, w) in cells)
-
-    text = "".join(f"| {pad(line)} |\n" for line in [head, rule, *body])
-    return text + (f"\n{LEGEND}\n" if _has_small(table) else "")
+def _spaces(columns: list[Column]) -> str:
+    """Say whose features the columns are in; all but the first extractor's by name."""
+    by_space: dict[str, list[str]] = {}
+    for column in columns:
+        for space in column.rows["features"].unique()[:1]:
+            by_space.setdefault(space, []).append(column.heading.rsplit(" ", 1)[0])
+    first, *others = by_space or [""]
+    told = [f"{', '.join(by_space[space])} by {space}" for space in others]
+    return f"Features: {', '.join([first, *told])}." if first else ""
 
 
-def to_latex(table: pd.DataFrame) -> str:
-    """Write a LaTeX table in booktabs style."""
-
-    def escape(text: object) -> str:
-        return str(text).translate(TEX)
-
-    def entry(cell: Cell) -> str:
-        return cell.text(r"\textbf{{{}}}", r"$\pm$").translate(TEX)
-
-    body = [[*map(escape, _labels(i)), *map(entry, row)] for i, row in _rows(table)]
-    legend = [f"% {escape(LEGEND)}"] if _has_small(table) else []
-    lines = [
-        rf"\begin{{tabular}}{{{'l' * len(table.index.names)}{'r' * len(table.columns)}}}",
-        r"\toprule",
-        " & ".join(escape(h) for h in [*table.index.names, *table.columns]) + r" \\",
-        r"\midrule",
-        *(" & ".join(line) + r" \\" for line in body),
-        r"\bottomrule",
-        r"\end{tabular}",
-        *legend,
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _labels(index: object) -> tuple[object, ...]:
-    return index if isinstance(index, tuple) else (index,)
-
-
-def _rows(table: pd.DataFrame) -> list[tuple[object, list[Cell]]]:
+def table_rows(table: pd.DataFrame) -> list[tuple[object, list]]:
+    """Return each line's labels and cells."""
     return [(row[0], list(row[1:])) for row in table.itertuples(name=None)]

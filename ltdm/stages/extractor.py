@@ -9,9 +9,22 @@ from ltdm.registry import part, stage_code
 from ltdm.weights import write_weights
 
 
-def run(spec: dict[str, Any], *, reference: Path, weights: Path, record: Path) -> None:
-    """Fit the extractor; write its weights (safetensors) and what is known about them (JSON)."""
-    extractor = part("extractor", spec, ("features",))
+def run(
+    spec: dict[str, Any], places: dict[str, Any], *, reference: Path, weights: Path, record: Path
+) -> None:
+    """Make the extractor ready.
+
+    Args:
+        spec: The extractor's name and options.
+        places: Options of it that say where something lies.
+        reference: The balanced reference (.npz), for extractors that are fitted on it.
+        weights: Where the weights go (safetensors).
+        record: Where goes what is known about them (JSON).
+
+    Raises:
+        LtdmError: A file is damaged, or the extractor cannot get its weights.
+    """
+    extractor = part("extractor", {**spec, **places}, ("features",))
     images, labels = read_npz(reference, "images", "labels")
     tensors, about = extractor.module.fit(extractor.options, images, labels, pick())
     code = stage_code("extractor", extractor)

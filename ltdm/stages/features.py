@@ -1,27 +1,38 @@
 """Images, real or generated -> features."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 
 from ltdm.device import pick
 from ltdm.errors import LtdmError
-from ltdm.files import read_npz, write_npz
+from ltdm.files import read_npz, sha256, write_npz
 from ltdm.registry import part
 from ltdm.weights import read_weights
 
 
 def run(*, images: Path, weights: Path, features: Path) -> None:
-    """Write `features` (.npz: features float32 (N, d), labels, about) of the images in an .npz.
+    """Write `features` of the images in an .npz.
+
+    It is an .npz of features, float32 (N, d), labels and about, which also names the extractor and
+    the digest of its weights; of probabilities too, float32 (N, K), where the extractor gives some.
 
     Raises:
-        LtdmError: A file is damaged, or the extractor gives values that are not finite.
+        LtdmError: A file is damaged, the images are not the extractor's kind, or what it gives is
+            not finite.
     """
     pixels, labels, about = read_npz(images, "images", "labels", "about")
     tensors, known = read_weights(weights)
     extractor = part("extractor", known["extractor"], ("extractor",))
     extract = extractor.module.build(extractor.options, tensors, known, pick())
-    made = extract(pixels)
-    if not np.isfinite(made).all():
-        raise LtdmError(f"{weights} gives features that are not finite; delete it and run again")
-    write_npz(features, features=made, labels=labels, about=about)
+    try:
+        made = extract(pixels)
+    except LtdmError as error:
+        raise LtdmError(f"{images}: {error}") from error
+    arrays = {k: v for k, v in made._asdict().items() if v is not None}
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise LtdmError(f"{weights} gives values that are not finite; delete it and run again")
+    by = {"extractor": {**known["extractor"], "weights": sha256(weights)}}
+    about = np.array(json.dumps({**json.loads(str(about)), **by}))
+    write_npz(features, **arrays, labels=labels, about=about)

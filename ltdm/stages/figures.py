@@ -41,7 +41,7 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
     curves = []
     for (name, seed), path in histories.items():
         with reading(path):
-            curves.append(pd.read_csv(path).assign(run=name, seed=seed))
+            curves.append(pd.read_csv(path, dtype=float).assign(run=name, seed=seed))
     sets = {"real": _first(reference, shuffled=True)}
     sets |= {name: _first(path) for name, path in samples.items()}
     made = {

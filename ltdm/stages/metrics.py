@@ -9,23 +9,27 @@ import numpy as np
 import pandas as pd
 
 from ltdm.errors import LtdmError
-from ltdm.files import read_npz, reading, write_json, writing
+from ltdm.files import read_arrays, reading, write_json, writing
+from ltdm.metrics._base import Estimate, Sample, title
 from ltdm.metrics._groups import groups
 from ltdm.registry import Part, part, stage_code
 
-COLUMNS = ["features", "metric", "options", "group", "value", "n_real", "n_fake", "note"]
+COLUMNS = [
+    "features", "metric", "options", "group", "value", "error", "n_real", "n_fake", "note",
+]  # fmt: skip
 HOW = ["sampler", "guidance", "weights"]
-SMALL = "small n"
+SMALL, TOO_FEW = "small n", "too few images"
+DIGITS = "%.10g"  # further ones depend on the number of threads
 
 
-def run(spec: dict[str, Any], kinds: list[str], where: dict[str, Any], *, counts: Path,
+def run(spec: dict[str, Any], grouping: dict[str, Any], where: dict[str, Any], *, counts: Path,
         real: Mapping[str, Path], fake: Mapping[str, Path], table: Path,
         record: Path) -> None:  # fmt: skip
-    """Write one metric of one sample set in all feature spaces and groups.
+    """Write one metric of one sample set in the feature spaces that it reads, by group.
 
     Args:
         spec: The metric's name and options.
-        kinds: The kinds of group to report.
+        grouping: The `kinds` of group to report, and the bounds of `shots`.
         where: Columns that say where the sample set stands: dataset, run, seed, sample_set. How it
             was made, the features themselves say.
         counts: counts.csv of the data set.
@@ -40,60 +44,58 @@ def run(spec: dict[str, Any], kinds: list[str], where: dict[str, Any], *, counts
     metric = part("metric", spec, ("metrics",))
     with reading(counts):
         class_counts = pd.read_csv(counts)["train"].tolist()
-    wanted = groups(class_counts, tuple(kinds))
+    wanted = groups(class_counts, **grouping)
     frames = []
     for extractor in real:
-        reference, made = _features(real[extractor]), _features(fake[extractor])
-        if reference.vectors.shape[1] != made.vectors.shape[1]:
-            raise LtdmError(
-                f"{real[extractor]} and {fake[extractor]} come from different extractors: their"
-                " features differ in length; delete both and run again"
-            )
-        if (made.labels < 0).all():  # from an unconditional network: nothing can be said by class
-            reference = reference._replace(labels=np.full_like(reference.labels, -1))
-            rows = rows_of(metric, reference, made, {"all": [-1]}, ("all",))
-        else:
-            rows = rows_of(metric, reference, made, wanted, tuple(kinds))
+        reference, made = features_of(real[extractor]), features_of(fake[extractor])
+        fit_together(real[extractor], reference, fake[extractor], made, len(class_counts))
+        rows = rows_of(metric, reference.sample, made.sample, wanted, grouping["kinds"])
         how = {name: made.about.get(name) for name in HOW}
         told = {**where, **how, "features": extractor, "options": metric.settings}
         frames.append(pd.DataFrame(rows).assign(**told))
-    asked = {"metric": spec, "groups": kinds, "extractors": list(real)}
+    asked = {"metric": spec, "groups": grouping, "extractors": list(real)}
     write_json(record, {**asked, "code": stage_code("metrics", metric)})
     with writing(table) as temporary:
-        pd.concat(frames)[[*where, *HOW, *COLUMNS]].to_csv(temporary, index=False)
+        columns = [*where, *HOW, *COLUMNS]
+        pd.concat(frames)[columns].to_csv(temporary, index=False, float_format=DIGITS)
 
 
 def rows_of(
-    metric: Part,
-    real: "Features",
-    fake: "Features",
-    wanted: dict[str, list[int]],
-    kinds: tuple[str, ...],
+    metric: Part, real: Sample, fake: Sample, wanted: dict[str, list[int]], kinds: list[str]
 ) -> list[dict[str, Any]]:
     """Return the metric's rows for each group, then for the worst class.
 
     Args:
         metric: The metric.
-        real: Features of the reference.
-        fake: Features of the generated images.
+        real: The reference.
+        fake: The generated images; where they have no labels, only `all` can be said.
         wanted: The classes of each group.
         kinds: The kinds of group to report.
     """
-    options, module = metric.options, metric.module
+    if (fake.labels < 0).all():
+        real = real._replace(labels=np.full_like(real.labels, -1))
+        wanted, kinds = {"all": [-1]}, ["all"]
     rows: list[dict[str, Any]] = []
     for group, classes in wanted.items():
-        x, y = (f.vectors[np.isin(f.labels, classes)] for f in (real, fake))
-        n = min(len(x), len(y))
-        enough = n >= module.least(options)
-        nothing = dict.fromkeys(module.HIGHER_IS_BETTER, float("nan"))
-        values = module.score(x, y, options) if enough else nothing
-        note = "" if enough and module.reliable(n, x.shape[1], options) else SMALL
-        for name, value in values.items():
-            row = {"metric": name, "group": group, "value": value, "note": note}
-            rows.append({**row, "n_real": len(x), "n_fake": len(y)})
+        x, y = real.of(classes), fake.of(classes)
+        values, note = _estimates(metric, x, y)
+        for name, one in values.items():
+            row = {"metric": title(metric, name), "group": group, **one._asdict(), "note": note}
+            rows.append({**row, "n_real": len(x.labels), "n_fake": len(y.labels)})
     if "worst" in kinds:
-        rows += [_worst(rows, name, up) for name, up in module.HIGHER_IS_BETTER.items()]
+        directions = metric.module.HIGHER_IS_BETTER.items()
+        rows += [_worst(rows, title(metric, name), up) for name, up in directions if up is not None]
     return [r for r in rows if "class" in kinds or not r["group"].startswith("class-")]
+
+
+def _estimates(metric: Part, real: Sample, fake: Sample) -> tuple[dict[str, Estimate], str]:
+    """Return the metric's values, and what is to be said of the number of images."""
+    options, module = metric.options, metric.module
+    n = min(len(real.labels), len(fake.labels))
+    if n < module.least(options):
+        return dict.fromkeys(module.HIGHER_IS_BETTER, Estimate(float("nan"))), TOO_FEW
+    enough = module.reliable(n, fake.features.shape[1], options)
+    return module.score(real, fake, options), "" if enough else SMALL
 
 
 def _worst(rows: list[dict[str, Any]], name: str, higher_is_better: bool) -> dict[str, Any]:
@@ -106,15 +108,46 @@ def _worst(rows: list[dict[str, Any]], name: str, higher_is_better: bool) -> dic
 
 
 class Features(NamedTuple):
-    """Vectors (N, d), float64, their labels (N,), and how the images behind them were made."""
+    """What a features file holds, and how the images behind it were made."""
 
-    vectors: np.ndarray
-    labels: np.ndarray
+    sample: Sample
     about: dict[str, Any]
 
 
-def _features(path: Path) -> Features:
-    vectors, labels, about = read_npz(path, "features", "labels", "about")
-    if not np.isfinite(vectors).all():
-        raise LtdmError(f"{path} holds features that are not finite; the images behind it are bad")
-    return Features(vectors.astype(np.float64), labels, json.loads(str(about)))
+def features_of(path: Path) -> Features:
+    """Read a features file.
+
+    Raises:
+        LtdmError: It is missing, damaged, or holds values that are not finite.
+    """
+    found = read_arrays(path, ("features", "labels", "about"), ("probabilities",))
+    sample = Sample(found["features"], found["labels"], found.get("probabilities"))
+    for values in (sample.features, sample.probabilities):
+        if values is not None and not np.isfinite(values).all():
+            raise LtdmError(
+                f"{path} holds features that are not finite; the images behind it are bad"
+            )
+    return Features(sample, json.loads(str(found["about"])))
+
+
+def fit_together(
+    real_path: Path, real: Features, fake_path: Path, fake: Features, classes: int
+) -> None:
+    """Refuse features of two extractors, and labels of other classes.
+
+    Raises:
+        LtdmError: They do not fit.
+    """
+    lengths = real.sample.features.shape[1], fake.sample.features.shape[1]
+    if lengths[0] != lengths[1] or real.about.get("extractor") != fake.about.get("extractor"):
+        raise LtdmError(
+            f"{real_path} and {fake_path} come from different extractors (features of length"
+            f" {lengths[0]} and {lengths[1]}); delete both and run again"
+        )
+    for path, features in ((real_path, real), (fake_path, fake)):
+        labels = features.sample.labels
+        if len(labels) and not -1 <= labels.min() <= labels.max() < classes:
+            raise LtdmError(
+                f"{path} has labels from {labels.min()} to {labels.max()}, but the data set has"
+                f" classes 0 to {classes - 1}; score it against the data that it was made for"
+            )

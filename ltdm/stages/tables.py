@@ -1,4 +1,4 @@
-"""Rows of all metrics -> the tidy table and the main table."""
+"""Rows of all metrics -> the tidy table, the main table, and differences from a baseline."""
 
 from pathlib import Path
 
@@ -6,32 +6,47 @@ import pandas as pd
 
 from ltdm.files import reading, write_json, write_text, writing
 from ltdm.registry import stage_code
-from ltdm.reporting.tables import main_table, to_csv, to_latex, to_markdown
+from ltdm.reporting.compare import differences
+from ltdm.reporting.tables import Table, difference_table, main_table
+from ltdm.reporting.writing import to_csv, to_latex, to_markdown
+
+WRITERS = {".csv": to_csv, ".md": to_markdown, ".tex": to_latex}
+NAMES = ("metrics.csv", "differences.csv", "tables.json",
+         *(f"{table}{ending}" for table in ("main", "against") for ending in WRITERS))  # fmt: skip
+"""What the stage writes."""
 
 
-def run(columns: list[str], extractor: str, *, metrics: list[Path], tidy: Path,
-        csv: Path, markdown: Path, latex: Path, record: Path) -> None:  # fmt: skip
-    """Write every row to `tidy`, and the main table in three forms.
+def run(columns: list[str], extractors: list[str], baseline: str, *, metrics: list[Path],
+        folder: Path) -> None:  # fmt: skip
+    """Write the tables.
+
+    `metrics.csv` holds every row, `differences.csv` every paired difference from the baseline;
+    `main` and `against` show some columns of the two, each as CSV, Markdown and LaTeX.
+    `tables.json` says what was asked for, by what code.
 
     Args:
-        columns: `metric` or `metric@group`, the columns of the main table.
-        extractor: The feature space of the main table.
+        columns: `metric` or `metric@group`, the columns that are shown.
+        extractors: The feature spaces; a column is shown in the first that has it.
+        baseline: The run that differences are taken from.
         metrics: Tables of rows, one file a metric and sample set, in the order of the config.
-        tidy: Where all rows go.
-        csv: Where the main table goes as numbers.
-        markdown: ... for a README.
-        latex: ... for a paper.
-        record: Where tables.json goes: what was asked for, by what code.
+        folder: Where the files of NAMES go.
     """
     frames = []
     for path in metrics:
         with reading(path):
             frames.append(pd.read_csv(path))
     rows = pd.concat(frames, ignore_index=True)
-    with writing(tidy) as temporary:
-        rows.to_csv(temporary, index=False)
-    table = main_table(rows[rows["features"] == extractor], columns)
-    write_text(csv, to_csv(table))
-    write_text(markdown, to_markdown(table))
-    write_text(latex, to_latex(table))
-    write_json(record, {"columns": columns, "extractor": extractor, "code": stage_code("tables")})
+    for name, frame in (("metrics", rows), ("differences", differences(rows, baseline))):
+        with writing(Path(folder) / f"{name}.csv") as temporary:
+            frame.to_csv(temporary, index=False, float_format="%.10g")
+    order = rows["features"].map({name: i for i, name in enumerate(extractors)})
+    rows = rows.iloc[order.argsort(kind="stable")]
+    _write(main_table(rows, columns), Path(folder) / "main")
+    _write(difference_table(rows, columns, baseline), Path(folder) / "against")
+    asked = {"columns": columns, "extractors": extractors, "baseline": baseline}
+    write_json(Path(folder) / "tables.json", {**asked, "code": stage_code("tables")})
+
+
+def _write(table: Table, path: Path) -> None:
+    for ending, writer in WRITERS.items():
+        write_text(path.with_suffix(ending), writer(table))

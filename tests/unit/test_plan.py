@@ -50,6 +50,18 @@ def test_cost_by_hand(cbdm):
     assert slow * 3600 * 1e13 == pytest.approx(one.train_operations + sampling)
 
 
+def test_what_is_stored_of_an_image():
+    experiment = Experiment(read([ROOT / "config/smoke.yaml"]))
+    one = experiment.runs["digits-lt", "ddpm"]
+    parts = [part("extractor", name, ()) for name in ("pixels", "classifier", "inception")]
+    data = experiment.datasets["digits-lt"]
+    numbers = [plan.stored(extractor, data) for extractor in parts]
+    assert numbers == [64, 64 + 10, 2048 + 1008]
+    each = [plan.cost(data, one, [n]).disk for n in numbers]
+    images = one.samples["main"].images
+    assert each[2] - each[0] == 4 * images * (numbers[2] - numbers[0])
+
+
 @pytest.mark.parametrize("options", [{}, {"tau": 0.0}, {"rc_weight": 0.0}])
 def test_methods_cost_what_they_say(options):
     """Declared evaluations against those of a training, over enough updates for the dropout."""

@@ -6,12 +6,16 @@ import pandas as pd
 import pytest
 
 from ltdm.files import write_npz
+from ltdm.reporting.compare import differences, interval
 from ltdm.reporting.pictures import sheet
-from ltdm.reporting.tables import main_table, to_csv, to_latex, to_markdown
+from ltdm.reporting.tables import difference_table, main_table
+from ltdm.reporting.writing import to_csv, to_latex, to_markdown
 from ltdm.stages import figures
 
 
-def tidy(values, dataset="d", sample_set="main", guidance=0.5, note=""):
+def tidy(
+    values, dataset="d", sample_set="main", guidance=0.5, note="", space="pixels", error=np.nan
+):
     """Rows of two metrics: `values` by run, one list entry a seed."""
     rows = []
     for run, seeds in values.items():
@@ -20,37 +24,112 @@ def tidy(values, dataset="d", sample_set="main", guidance=0.5, note=""):
                 rows.append({"dataset": dataset, "run": run, "seed": seed, "metric": metric,
                              "sample_set": sample_set, "group": group, "value": v,
                              "sampler": "ddim", "guidance": guidance, "weights": "ema",
+                             "features": space, "error": error,
                              "note": note if metric == "recall" else ""})  # fmt: skip
     return pd.DataFrame(rows)
 
 
-VALUES = {"c": [20.0, 22.0], "b_run": [10.0, 14.0], "a": [9.0, 9.0]}
+VALUES = {"c": [20.0, 20.2], "b_run": [10.0, 14.0], "a": [9.0, 9.0]}
 TABLE = main_table(tidy(VALUES), ["frechet", "recall@tail"])
 
 
+def cells(text):
+    """The cells of a Markdown table, without its legend."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(line) for line in lines}) == 1, "columns stand in line"
+    return [[c.strip() for c in line.strip("|").split("|")] for line in lines]
+
+
 def test_markdown():
-    lines = to_markdown(TABLE).splitlines()
-    cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
-    assert cells[0] == ["run", "frechet ↓", "recall (tail) ↑"]
-    assert cells[2:] == [
-        ["c", "21.00 ± 1.41", "**0.210 ± 0.014**"],
-        ["b_run", "12.00 ± 2.83", "0.120 ± 0.028"],
+    text = to_markdown(TABLE)
+    head, _, *body = cells(text)
+    assert head == ["run", "frechet ↓", "recall (tail) ↑"]
+    assert body == [
+        ["c", "20.10 ± 0.14", "**0.201 ± 0.001**"],
+        ["b_run", "12.00 ± 2.83≈", "0.120 ± 0.028≈"],
         ["a", "**9.00 ± 0.00**", "0.090 ± 0.000"],
     ]
-    assert len({len(line) for line in lines}) == 1, "columns stand in line"
+    legend = text.partition("\n\n")[2].splitlines()
+    assert legend[0].strip() == "± standard deviation over 2 seeds."
+    assert legend[1].strip() == "Features: pixels."
+    assert legend[2].startswith("≈ not told from the best (bold): the 95% interval")
 
 
 def test_latex():
     text = to_latex(TABLE)
+    assert r"run & frechet $\uparrow$" not in text
     assert r"run & frechet $\downarrow$ & recall (tail) $\uparrow$ \\" in text
-    assert r"b\_run & 12.00 $\pm$ 2.83 & 0.120 $\pm$ 0.028 \\" in text
+    assert r"b\_run & 12.00 $\pm$ 2.83$^\approx$ & 0.120 $\pm$ 0.028$^\approx$ \\" in text
     assert r"a & \textbf{9.00 $\pm$ 0.00} & 0.090 $\pm$ 0.000 \\" in text
+    assert r"% Features: pixels." in text, "said in a comment"
+
+
+def test_names_are_earned_by_inception_alone():
+    """And a column is shown in the first feature space that has it."""
+    ours = tidy({"a": [1.0], "b": [2.0]}).query("metric == 'frechet'")
+    spaces = [ours.assign(features="inception"), tidy({"a": [5.0], "b": [6.0]})]
+    table = main_table(pd.concat(spaces), ["frechet", "recall@tail"])
+    assert list(table.cells.columns) == ["FID ↓", "recall (tail) ↑"]
+    assert [c.mean for c in table.cells["FID ↓"]] == [1, 2]
+    assert "Features: inception, recall (tail) by pixels." in table.legend
+    labelled = ours.assign(features="inception", metric="small.kid")
+    assert list(main_table(labelled, ["small.kid"]).cells.columns) == ["small.KID ↓"]
+
+
+def test_an_interval_by_hand():
+    frames = [
+        pd.DataFrame({"value": v, "error": [0.3] * len(v)})
+        for v in ([3.0, 5.0, 4.5], [1.0, 2.0, 3.0])
+    ]
+    found = interval(*frames)
+    differences = np.array([2.0, 3.0, 1.5])
+    half = 4.302653 * differences.std(ddof=1) / np.sqrt(3)  # Student's, two degrees of freedom
+    assert found == pytest.approx((differences.mean(), differences.mean() - half,
+                                   differences.mean() + half, 3), rel=1e-6)  # fmt: skip
+    one = interval(*(frame[:1] for frame in frames))
+    assert one == pytest.approx((2.0, 2 - 1.959964 * 0.3 * 2**0.5, 2 + 1.959964 * 0.3 * 2**0.5, 1))
+    assert interval(frames[0][:1], frames[1][1:]).seeds == 0, "no seed in both"
+
+
+def test_an_interval_covers_the_truth_as_often_as_it_says():
+    stream = np.random.default_rng(0)
+    draws = stream.normal(1.0, 2.0, size=(400, 2, 3))
+    found = [interval(*(pd.DataFrame({"value": v, "error": np.nan}) for v in pair)).holds_zero
+             for pair in draws]  # fmt: skip
+    assert np.mean(found) == pytest.approx(0.95, abs=0.035)
+
+
+def test_differences_from_a_baseline():
+    rows = tidy({"a": [9.0, 9.0], "b": [10.0, 10.2], "c": [8.0, 12.0]})
+    text = to_markdown(difference_table(rows, ["frechet", "recall@tail"], "a"))
+    assert cells(text)[2:] == [
+        ["b", "+1.10 [-0.17, +2.37]", "+0.011 [-0.002, +0.024]"],
+        ["c", "+1.00 [-24.41, +26.41]", "+0.010 [-0.244, +0.264]"],
+    ]
+    assert "Difference from a and its 95% interval over 2 seeds" in text
+    sure = rows.assign(value=rows["value"].where(rows["run"] != "b", 2 * rows["value"] // 2 - 8))
+    marked = cells(to_markdown(difference_table(sure, ["frechet"], "a")))[2:]
+    assert marked[0][1].startswith("**-"), "lower is better here, beyond doubt"
+    every = differences(rows, "a")
+    assert every[["run", "metric", "seeds"]].to_numpy().tolist() == [
+        ["b", "frechet", 2], ["c", "frechet", 2], ["b", "recall", 2], ["c", "recall", 2],
+    ]  # fmt: skip
+    assert every["difference"].iloc[0] == pytest.approx(1.1)
+
+
+def test_of_one_seed_the_images_tell_the_error():
+    table = main_table(tidy({"a": [3.0], "b": [3.5], "c": [9.0]}, error=0.4), ["frechet"])
+    assert [row[1] for row in cells(to_markdown(table))[2:]] == [
+        "**3.00 ± 0.40**", "3.50 ± 0.40≈", "9.00 ± 0.40",
+    ]  # fmt: skip
+    assert table.legend[0].startswith("± standard error over generated images")
 
 
 def test_csv_holds_numbers():
     rows = list(csv.DictReader(io.StringIO(to_csv(TABLE))))
     assert float(rows[1]["frechet ↓"]) == 12
     assert float(rows[1]["frechet ↓ sd"]) == pytest.approx(np.std([10, 14], ddof=1), rel=1e-5)
+    assert rows[1]["frechet ↓ seeds"] == "2"
 
 
 def test_one_seed_has_no_deviation_and_one_run_no_best():
@@ -61,9 +140,9 @@ def test_one_seed_has_no_deviation_and_one_run_no_best():
 def test_each_data_set_has_its_best_and_is_named():
     both = pd.concat([tidy(VALUES), tidy({"a": [5.0], "c": [1.0]}, dataset="e")])
     table = main_table(both, ["frechet"])
-    assert table.index.names == ["dataset", "run"]
-    assert [i for i, c in table["frechet ↓"].items() if c.best] == [("d", "a"), ("e", "c")]
-    assert [i[1] for i in table.index] == ["c", "b_run", "a", "a", "c"]
+    assert table.cells.index.names == ["dataset", "run"]
+    assert [i for i, c in table.cells["frechet ↓"].items() if c.best] == [("d", "a"), ("e", "c")]
+    assert [i[1] for i in table.cells.index] == ["c", "b_run", "a", "a", "c"]
 
 
 def test_a_missing_value_is_a_dash():
@@ -90,8 +169,8 @@ def test_sheet_rows_are_classes(channels):
 def test_what_differs_between_rows_is_shown():
     both = pd.concat([tidy({"a": [1.0]}), tidy({"b": [2.0]}, guidance=1.5)])
     table = main_table(both, ["frechet"])
-    assert table.index.names == ["run", "guidance"]
-    assert [i[1] for i in table.index] == [0.5, 1.5]
+    assert table.cells.index.names == ["run", "guidance"]
+    assert [i[1] for i in table.cells.index] == [0.5, 1.5]
 
 
 def test_values_from_few_images_are_marked_and_explained():
@@ -100,7 +179,6 @@ def test_values_from_few_images_are_marked_and_explained():
     assert to_latex(small).count(r"$^\dagger$") == 3 + 1
     assert r"% $^\dagger$ from few images" in to_latex(small), "said in a comment"
     assert "\u2020" not in to_markdown(TABLE)
-    assert "%" not in to_latex(TABLE)
 
 
 def test_a_column_that_a_data_set_lacks_is_a_dash():
@@ -108,7 +186,7 @@ def test_a_column_that_a_data_set_lacks_is_a_dash():
         [tidy({"a": [1.0]}), tidy({"a": [1.0]}, dataset="e").query("metric != 'recall'")]
     )
     table = main_table(rows, ["recall@tail"])
-    assert [c.text() for c in table["recall (tail) \u2191"]] == ["0.010", "-"]
+    assert [c.text() for c in table.cells["recall (tail) \u2191"]] == ["0.010", "-"]
 
 
 def test_figures_show_one_sample_set_and_survive_a_lack_of_classes(tmp_path):

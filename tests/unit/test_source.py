@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ltdm
-from ltdm import methods_page, reference, registry, source
+from ltdm import methods_page, reference, registry, scores_page, source
 from ltdm.options import parse
 from ltdm.provenance import commit
 
@@ -114,7 +114,8 @@ def test_schema_and_page_are_up_to_date():
     assert (ROOT / reference.SCHEMA).read_text() == reference.schema_text(), "run `make docs`"
     page = (ROOT / reference.PAGE).read_text()
     assert page == reference.page_text(page), "run `make docs`"
-    assert (ROOT / methods_page.PAGE).read_text() == methods_page.text(), "run `make docs`"
+    for page in (methods_page, scores_page):
+        assert (ROOT / page.PAGE).read_text() == page.text(), "run `make docs`"
 
 
 def test_the_schema_accepts_what_the_loader_accepts():

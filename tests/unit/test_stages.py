@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from scipy.special import softmax
 
 from ltdm import device
 from ltdm.errors import LtdmError
@@ -141,16 +142,17 @@ def test_points_go_the_way_of_images(tmp_path):
     grid.run(samples=tmp_path / "samples.npz", picture=tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as image:
         assert len(image.convert("L").getcolors()) > 5
-    extractor.run({"name": "pixels"}, reference=tmp_path / "reference.npz",
+    extractor.run({"name": "pixels"}, {}, reference=tmp_path / "reference.npz",
                   weights=tmp_path / "p.safetensors", record=tmp_path / "p.json")  # fmt: skip
     features.run(images=tmp_path / "samples.npz", weights=tmp_path / "p.safetensors",
                  features=tmp_path / "f.npz")  # fmt: skip
     assert (read_npz(tmp_path / "f.npz", "features")[0] == made[:, :, 0, 0]).all()
+    assert "probabilities" not in np.load(tmp_path / "f.npz")
 
 
 def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
     weights = tmp_path / "classifier.safetensors"
-    extractor.run({"name": "classifier", "width": 8, "updates": 300},
+    extractor.run({"name": "classifier", "width": 8, "updates": 300}, {},
                   reference=folder / "reference.npz", weights=weights,
                   record=tmp_path / "classifier.json")  # fmt: skip
     tensors, about = sample.read_weights(weights)
@@ -159,12 +161,22 @@ def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
     module = extractor.part("extractor", about["extractor"], ()).module
     options = extractor.part("extractor", about["extractor"], ()).options
     extract = module.build(options, tensors, about, torch.device("cpu"))
-    (images,) = read_npz(folder / "reference.npz", "images")
-    whole = extract(images)
-    assert (np.concatenate([extract(images[:3]), extract(images[3:])]) == whole).all()
-    assert whole.var(axis=0).mean() == pytest.approx(1, rel=0.1)
+    images, labels = read_npz(folder / "reference.npz", "images", "labels")
+    whole, parts = extract(images), [extract(images[:3]), extract(images[3:])]
+    for found, *split in zip(whole, *parts, strict=True):
+        assert (np.concatenate(split) == found).all()
+    assert whole.features.var(axis=0).mean() == pytest.approx(1, rel=0.1)
+    logits = whole.features / tensors["scale"].numpy() @ tensors["classify.weight"].numpy().T
+    expected = softmax(logits + tensors["classify.bias"].numpy(), axis=1)
+    np.testing.assert_allclose(whole.probabilities, expected, rtol=1e-3, atol=1e-6)
+    assert (whole.probabilities.argmax(axis=1) == labels).mean() > 0.9
     features.run(images=folder / "reference.npz", weights=weights, features=tmp_path / "f.npz")
-    assert (read_npz(tmp_path / "f.npz", "features")[0] == whole).all()
+    for written, found in zip(read_npz(tmp_path / "f.npz", *whole._fields), whole, strict=True):
+        assert (written == found).all()
+    write_npz(tmp_path / "rgb.npz", images=images[:9].repeat(3, axis=1), labels=labels[:9],
+              about=np.array("{}"))  # fmt: skip
+    with pytest.raises(LtdmError, match=r"rgb.npz: the classifier was trained on images of shape"):
+        features.run(images=tmp_path / "rgb.npz", weights=weights, features=tmp_path / "f.npz")
 
 
 def test_bad_weights_do_not_become_black_images(folder, tmp_path):
@@ -183,20 +195,22 @@ def test_samples_say_how_they_were_made(folder):
     assert about["model"] == json.loads((folder / "run.json").read_text())["key"]
 
 
-def rows(folder, tmp_path, metric, real, fake):
+def rows(folder, tmp_path, metric, real, fake, **options):
     table = tmp_path / "rows.csv"
-    metrics.run({"name": metric}, ["all", "class", "thirds", "worst"], {"run": "x"},
+    kinds = {"kinds": ["all", "class", "thirds", "worst"]}
+    metrics.run({"name": metric, **options}, kinds, {"run": "x"},
                 counts=folder / "counts.csv", real={"pixels": real}, fake={"pixels": fake},
                 table=table, record=table.with_suffix(".json"))  # fmt: skip
     return pd.read_csv(table, keep_default_na=False).set_index(["metric", "group"])
 
 
-def feature_file(path, per_class, d=4, seed=0):
+def feature_file(path, per_class, d=4, seed=0, extractor=None, labels=None):
     stream = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(10), per_class)
+    labels = np.repeat(np.arange(10), per_class) if labels is None else labels
     features = stream.normal(size=(len(labels), d)).astype("f4")
-    about = json.dumps({"sampler": "ddim", "guidance": 0.5, "weights": "ema"})
-    write_npz(path, features=features, labels=labels, about=np.array(about))
+    about = {"sampler": "ddim", "guidance": 0.5, "weights": "ema", "extractor": extractor}
+    about, p = json.dumps(about), softmax(stream.normal(size=(len(labels), 10)), axis=1)
+    write_npz(path, features=features, probabilities=p, labels=labels, about=np.array(about))
     return path
 
 
@@ -204,20 +218,44 @@ def test_metric_rows(folder, tmp_path):
     real = feature_file(tmp_path / "real.npz", 60)
     fake = feature_file(tmp_path / "fake.npz", [*[50] * 9, 3], seed=1)
     table = rows(folder, tmp_path, "frechet", real, fake)
-    assert len(table) == 1 + 3 + 10 + 1
+    assert len(table) == 2 * (1 + 3 + 10 + 1)
     assert table.loc[("frechet", "all"), ["n_real", "n_fake"]].tolist() == [600, 453]
     assert table.loc[("frechet", "head"), "n_real"] == 240
     assert table.loc[("frechet", "class-9"), "note"] == "small n"
     assert table.loc[("frechet", "class-0"), "note"] == ""
-    classes = table[table.index.get_level_values("group").str.startswith("class-")]["value"]
+    classes = table.loc["frechet"]["value"].filter(like="class-")
     worst = table.loc[("frechet", "worst")]
     assert worst["value"] == classes.max()
-    assert worst["note"].split(",")[0] == classes.idxmax()[1]
+    assert worst["note"].split(",")[0] == classes.idxmax()
     table = rows(folder, tmp_path, "precision-recall", real, fake)
-    assert table.loc[("precision", "class-9"), "value"] == "", (
-        "three images have no third neighbour"
-    )
+    alone = table.loc[("precision", "class-9")]
+    assert alone["value"] == "", "three images have no third neighbour"
+    assert alone["note"] == "too few images"
     assert float(table.loc[("recall", "worst"), "value"]) <= 1
+
+
+def test_rows_of_two_parts_of_one_metric_and_of_probabilities(folder, tmp_path):
+    real, fake = feature_file(tmp_path / "a.npz", 9), feature_file(tmp_path / "b.npz", 8, seed=1)
+    table = rows(folder, tmp_path, "precision-recall", real, fake, k=5, label="pr5")
+    assert set(table.index.get_level_values(0)) == {
+        "pr5.precision", "pr5.recall", "pr5.density", "pr5.coverage",
+    }  # fmt: skip
+    assert table.loc[("pr5.recall", "all"), "options"] == "k=5"
+    table = rows(folder, tmp_path, "accuracy", real, fake)
+    p, labels = read_npz(fake, "probabilities", "labels")
+    right = p.argmax(axis=1) == labels
+    assert float(table.loc[("accuracy", "all"), "value"]) == pytest.approx(right.mean())
+    assert float(table.loc[("accuracy", "all"), "error"]) == pytest.approx(
+        right.std(ddof=1) / 80**0.5
+    )
+
+
+def test_images_without_labels_are_scored_as_a_whole(folder, tmp_path):
+    real = feature_file(tmp_path / "a.npz", 9)
+    fake = feature_file(tmp_path / "b.npz", 0, labels=np.full(50, -1))
+    table = rows(folder, tmp_path, "frechet", real, fake)
+    assert set(table.index.get_level_values("group")) == {"all"}
+    assert table["n_real"].tolist() == [90, 90]
 
 
 def damaged(path, source):
@@ -254,8 +292,13 @@ def test_number_of_images_must_suit_the_classes(folder):
 
 def test_features_that_cannot_be_scored(folder, tmp_path):
     real = feature_file(tmp_path / "real.npz", 5)
-    with pytest.raises(LtdmError, match="different extractors"):
-        rows(folder, tmp_path, "kid", real, feature_file(tmp_path / "b.npz", 5, d=3))
+    for other in (feature_file(tmp_path / "b.npz", 5, d=3),
+                  feature_file(tmp_path / "c.npz", 5, extractor="of other weights")):  # fmt: skip
+        with pytest.raises(LtdmError, match="different extractors"):
+            rows(folder, tmp_path, "kid", real, other)
+    strange = feature_file(tmp_path / "d.npz", 0, labels=np.arange(12))
+    with pytest.raises(LtdmError, match=r"d.npz has labels from 0 to 11, but .* classes 0 to 9"):
+        rows(folder, tmp_path, "kid", real, strange)
     nan = np.full((10, 4), np.nan)
     write_npz(tmp_path / "nan.npz", features=nan, labels=np.arange(10), about=np.array("{}"))
     with pytest.raises(LtdmError, match="not finite"):

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from sklearn.datasets import load_digits
 
@@ -13,6 +14,7 @@ from ltdm.config import Experiment
 from ltdm.merging import read
 from ltdm.plan import jobs
 from ltdm.source import digest
+from tests.unit.test_released import network, their_names
 
 SCORE = {"features": 2, "metrics": 2, "sample": 1, "grid": 1}
 END = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
@@ -231,6 +233,31 @@ def test_a_run_that_starts_from_another(checkout):
     replace(checkout, "runs/digits-lt/fine/seed-0/run.json", init="another")
     printed = checkout.snakemake("--cores", "1", ok=False)
     assert 'fine/seed-0/run.json (init is "another" there' in printed
+
+
+def test_a_network_that_others_released(checkout):
+    """What counts is what its file holds: not its path or time, nor whether it is still there."""
+    file, moved = checkout.folder / "theirs.pt", checkout.folder / "moved.pt"
+    torch.save({"ema_model": their_names(network(0))}, file)
+    run = "{network: {ch: 32, groups: 32}, train: {checkpoint: theirs.pt}}"
+    checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [ddpm, cbdm, theirs]")
+    checkout.edit("config/smoke.yaml", "  ddpm: {}\n", f"  ddpm: {{}}\n  theirs: {run}\n")
+    assert checkout.planned() == {"train": 1, **SCORE, **END}
+    folder = "results/smoke/runs/digits-lt/theirs/seed-0"
+    images = f"{folder}/main/samples.npz"
+    checkout.snakemake("--cores", "1", images)
+    file.rename(moved)
+    assert checkout.planned(images) == {}, "its record stands for a file that is gone"
+    checkout.edit("config/smoke.yaml", "theirs.pt", "moved.pt")
+    os.utime(moved)
+    checkout.edit("config/smoke.yaml", "updates: 40, batch: 16", "updates: 50, batch: 16")
+    assert checkout.planned(images) == {}, "nothing of it is trained"
+    torch.save({"ema_model": their_names(network(1))}, moved)
+    assert checkout.planned(images) == {"train": 1, "sample": 1}
+    moved.unlink()
+    (checkout.folder / folder / "run.json").unlink()
+    printed = checkout.snakemake("--dry-run", ok=False)
+    assert "runs.theirs.train.checkpoint: moved.pt is missing; mend the path" in printed
 
 
 def test_a_fix_in_the_sampler_trains_nothing(checkout):

@@ -6,6 +6,7 @@ from ltdm.stages import extractor
 with job(snakemake):
     extractor.run(
         snakemake.params.spec,
+        snakemake.params.places,
         reference=snakemake.input.reference,
         weights=snakemake.output.weights,
         record=snakemake.output.record,

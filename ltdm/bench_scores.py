@@ -1,0 +1,125 @@
+"""What scoring costs, measured on features like Inception's, of any number and length."""
+
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import linalg
+
+from ltdm.device import pick
+from ltdm.features import random_inception
+from ltdm.metrics import _neighbours, frechet
+from ltdm.provenance import commit, versions
+from ltdm.seeding import derive
+
+IMAGES = 256  # that the extractor is timed on
+EACH = 500  # images of a class
+K = 3
+Statistics = tuple[np.ndarray, np.ndarray]
+
+
+def run(images: int, length: int, classes: int) -> dict[str, Any]:
+    """Time the extractor, neighbours, and the Frechet distance beside SciPy's square root.
+
+    Args:
+        images: Of each set.
+        length: Of a feature vector.
+        classes: How many class-wise distances, of 500 images each.
+
+    Returns:
+        Seconds and what was measured with them, and the machine.
+    """
+    device = pick()
+    x, y = (features_like(images, length, seed) for seed in range(2))
+    found: dict[str, Any] = {"images": images, "length": length, "device": str(device)}
+    found["neighbours_s"] = _timed(lambda: _neighbours.membership(x, y, K))[0]
+    found["peak_gb"] = _peak()
+    found |= _frechet(x, y)
+    pairs = [(features_like(EACH, length, 2 * c), features_like(EACH, length, 2 * c + 1))
+             for c in range(classes)]  # fmt: skip
+    found["classes"] = classes
+    found["classes_s"] = _timed(
+        lambda: [frechet.distance(*map(frechet.Gaussian, pair)) for pair in pairs]
+    )[0]
+    found["inception_images_per_s"] = _inception(device)
+    return {**found, "versions": versions(), "commit": commit()}
+
+
+def features_like(n: int, d: int, seed: int) -> np.ndarray:
+    """Return correlated features that are never negative, float32 (n, d)."""
+    rng = np.random.default_rng(derive("features like", seed))
+    mixing = np.random.default_rng(0).standard_normal((d, d), dtype=np.float32)
+    mixing *= np.exp(-np.arange(d, dtype=np.float32) * 6 / d)[:, None] / np.sqrt(np.float32(d))
+    return np.maximum(rng.standard_normal((n, d), dtype=np.float32) @ mixing + 0.3, 0)
+
+
+def _frechet(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Time the statistics and the distance between them, ours and as others take them."""
+    ours_s, gaussians = _timed(lambda: [frechet.Gaussian(s) for s in (x, y)])
+    distance_s, ours = _timed(lambda: frechet.distance(*gaussians))
+    numpy_s, statistics = _timed(
+        lambda: [(s.mean(axis=0, dtype=np.float64), np.cov(s.astype(np.float64), rowvar=False))
+                 for s in (x, y)]
+    )  # fmt: skip
+    sqrtm_s, theirs = _timed(lambda: by_square_root(*statistics))
+    return {
+        "statistics_s": ours_s, "distance_s": distance_s, "numpy_statistics_s": numpy_s,
+        "sqrtm_distance_s": sqrtm_s, "distance_ratio": sqrtm_s / distance_s,
+        "distance_difference": abs(ours - theirs) / theirs,
+    }  # fmt: skip
+
+
+def by_square_root(one: Statistics, other: Statistics) -> float:
+    """Return the distance as others take it: by SciPy's square root of the covariances' product."""
+    (mean, covariance), (other_mean, other_covariance) = one, other
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        root = linalg.sqrtm(covariance @ other_covariance)
+    traces = np.trace(covariance) + np.trace(other_covariance) - 2 * np.trace(root).real
+    return float(np.square(mean - other_mean).sum() + traces)
+
+
+def _inception(device: torch.device) -> float:
+    options = random_inception.Options()
+    nothing = np.zeros((1, 3, 32, 32), np.uint8), np.zeros(1, np.int64)
+    weights, about = random_inception.fit(options, *nothing, device)
+    extract = random_inception.build(options, weights, about, device)
+    pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
+    extract(pixels[:32])
+    return IMAGES / _timed(lambda: extract(pixels))[0]
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result
+
+
+def _peak() -> float:
+    """Return the most memory that the process has held, GB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+
+
+def to_text(found: dict[str, Any]) -> str:
+    """Write the figures for a terminal."""
+    n, d = found["images"], found["length"]
+    return "\n".join(
+        [
+            f"device: {found['device']}, {torch.get_num_threads()} threads on the host",
+            f"precision and recall, {n} x {n} x {d}: {found['neighbours_s']:.1f} s, the process"
+            f" peaked at {found['peak_gb']:.2f} GB",
+            f"means and covariances of two times {n} x {d}: {found['statistics_s']:.1f} s; by"
+            f" numpy.cov {found['numpy_statistics_s']:.1f} s",
+            f"Frechet distance between them: {found['distance_s']:.2f} s; by scipy.linalg.sqrtm"
+            f" {found['sqrtm_distance_s']:.1f} s, {found['distance_ratio']:.1f} times as long; they"
+            f" differ by {found['distance_difference']:.0e} of it",
+            f"{found['classes']} distances of {EACH} x {d}: {found['classes_s']:.1f} s",
+            f"Inception: {found['inception_images_per_s']:.1f} images/s of 32 x 32",
+        ]
+    )

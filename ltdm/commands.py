@@ -1,0 +1,163 @@
+"""Commands beside the stages: what a config asks for, what things cost, what others made."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from ltdm.errors import LtdmError
+from ltdm.files import write_json
+from ltdm.registry import Part, names, several
+from ltdm.selection import DEVICE, on_grid, run_on, select
+
+UNEVEN = 1.5  # times the smallest class: from there on `check` says so
+PLACE = click.Path(path_type=Path)
+
+
+@click.command()
+@on_grid("dataset", "run", "seed", "sample_set")
+def check(**given: Any) -> None:
+    """Check config files and say what they ask for."""
+    selection = select(**given)
+    experiment = selection.experiment
+    for name in selection.grid["dataset"]:
+        counts = experiment.datasets[name].class_counts
+        click.echo(
+            f"{name}: {sum(counts)} training images in {len(counts)} classes,"
+            f" {max(counts)} to {min(counts)} a class"
+        )
+        held = experiment.datasets[name].census.sizes
+        if max(held) > UNEVEN * min(held):
+            click.echo(
+                f"{name}: the reference is uneven, {max(held)} to {min(held)} a class; read numbers"
+                " by class there, since over several classes they compare it with even samples"
+            )
+    taken = [experiment.runs[d, run].train.released for d, run, _ in selection.networks()]
+    imported = f" and {sum(taken)} to import" if any(taken) else ""
+    click.echo(
+        f"{experiment.name}: {len(taken) - sum(taken)} networks to train{imported},"
+        f" {len(list(selection.samples()))} sets to sample. All well."
+    )
+
+
+@click.command()
+@on_grid("dataset", "run", "seed", "sample_set")
+@click.option("--bench", type=click.Path(path_type=Path), help="Figures of `ltdm bench --json`.")
+@click.option("--tflops", type=float,
+              help="Operations a second that the GPU reaches, in 10^12.")  # fmt: skip
+def plan(bench: Path | None, tflops: float | None, **given: Any) -> None:
+    """Say what an experiment will cost: jobs, evaluations, images, disk, GPU-hours."""
+    from ltdm import plan as planning
+
+    experiment = select(**given).experiment
+    click.echo(planning.text(experiment, planning.speeds(experiment, bench, tflops)))
+
+
+@click.command("import")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--side", type=click.IntRange(1), default=32, show_default=True,
+              help="Height and width of its images, pixels: the file does not say.")  # fmt: skip
+def import_(checkpoint: Path, model: Path, side: int) -> None:
+    """Write MODEL (.safetensors) from a checkpoint that others released, and say what it is.
+
+    Read are files of pytorch-ddpm, CBDM, IGD and OC_LT.
+    """
+    from ltdm import importing
+
+    click.echo(importing.text(checkpoint, importing.convert(checkpoint, model, side)))
+
+
+@click.command()
+@click.argument("results", type=click.Path(path_type=Path))
+def verify(results: Path) -> None:
+    """Check a results folder, such as results/demo, against its manifest."""
+    from ltdm.stages import manifest
+
+    files, size = manifest.verify(results)
+    click.echo(f"{results}: {files} files, {size / 1e9:.3g} GB, all as its manifest says.")
+
+
+@click.command()
+@on_grid("run")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Turns each.")
+@click.option("--updates", type=click.IntRange(1), default=10, show_default=True, help="A turn.")
+@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here too.")
+def bench(rounds: int, updates: int, path: Path | None, **given: Any) -> None:
+    """Measure what each run costs, in turns, as ratios to the first."""
+    from ltdm import bench as measure
+
+    selection = select(**given)
+    dataset, runs = selection.grid["dataset"][0], selection.grid["run"]
+    trained = [r for r in runs if not selection.experiment.runs[dataset, r].train.released]
+    if not trained:
+        raise LtdmError("no run of these is trained, so there is nothing to measure; name others")
+    result = measure.run(selection.experiment, trained, rounds, updates)
+    click.echo(measure.to_text(result))
+    if path:
+        write_json(path, result)
+
+
+@click.command("bench-scores")
+@click.option("--images", type=click.IntRange(3000), default=50_000, show_default=True,
+              help="Of each set.")  # fmt: skip
+@click.option("--length", type=click.IntRange(2), default=2048, show_default=True,
+              help="Of a feature vector.")  # fmt: skip
+@click.option("--classes", type=click.IntRange(1), default=100, show_default=True,
+              help="Class-wise distances.")  # fmt: skip
+@click.option("--json", "path", type=PLACE, help="Write the figures here too.")
+@DEVICE
+def bench_scores(
+    images: int, length: int, classes: int, path: Path | None, device: str | None
+) -> None:
+    """Measure what scoring costs, beside SciPy's square root in the same run."""
+    from ltdm import bench_scores as measure
+
+    run_on(device)
+    result = measure.run(images, length, classes)
+    click.echo(measure.to_text(result))
+    if path:
+        write_json(path, result)
+
+
+@click.command()
+@click.argument("images", type=PLACE)
+@click.option("--reference", type=PLACE, required=True,
+              help="What to compare with: images, or a data folder of an experiment.")  # fmt: skip
+@click.option("--features", multiple=True, help="An extractor, such as inception; by default the"
+              " data folder's, else inception.")  # fmt: skip
+@click.option("--metric", "metrics", multiple=True, help="A metric; by default all that suit.")
+@click.option("--labels", type=PLACE, help="Labels of the images (.npy).")
+@click.option("--reference-labels", type=PLACE, help="Labels of the reference (.npy).")
+@click.option("--work", type=PLACE, default=Path("results/scored"), show_default=True,
+              help="Where features and rows are kept.")  # fmt: skip
+@DEVICE
+def score(
+    images: Path, reference: Path, features: tuple[str, ...], metrics: tuple[str, ...],
+    labels: Path | None, reference_labels: Path | None, work: Path, device: str | None,
+) -> None:  # fmt: skip
+    """Score IMAGES that others made: a folder, an .npz or an .npy.
+
+    An extractor or a metric with options is written as in a config, '{name: kid, subsets: 50}'.
+    """
+    from ltdm import scoring
+
+    run_on(device)
+    against = scoring.Reference(reference, reference_labels, work)
+    extractors = _parts("extractor", features) or against.prepared() or _parts(
+        "extractor", ("inception",))  # fmt: skip
+    asked = _parts("metric", metrics) or scoring.suiting(_parts("metric", names("metric")),
+                                                         extractors)  # fmt: skip
+    rows, file = scoring.run(images, against, extractors, asked, labels, work)
+    click.echo(scoring.to_text(rows))
+    click.echo(f"All rows: {file}")
+
+
+def _parts(kind: str, given: tuple[str, ...] | list[str]) -> tuple[Part, ...]:
+    """Parse parts that are written as in a config."""
+    try:
+        values = [yaml.safe_load(text) for text in given]
+    except yaml.YAMLError as error:
+        raise LtdmError(f"cannot read {' '.join(given)!r} as YAML: {error}") from error
+    return several(kind, values, (kind,)) if values else ()

@@ -1,0 +1,88 @@
+"""What an experiment measures: feature spaces, metrics, groups of classes, the main table."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ltdm.errors import OptionError
+from ltdm.metrics._base import reads, title
+from ltdm.metrics._groups import KINDS, groups
+from ltdm.options import near, option
+from ltdm.registry import Part, PartOption
+
+READS = {
+    "features": "features",
+    "imagenet": "Inception's class probabilities (inception, random-inception)",
+    "classes": "the probabilities of the data's classes (classifier)",
+}
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """What is measured and what the main table shows."""
+
+    features: tuple[Part, ...] = option(
+        ..., "Feature extractors; the main table uses the first.",
+        convert=PartOption("extractor", many=True),
+    )  # fmt: skip
+    metrics: tuple[Part, ...] = option(..., "Metrics.", convert=PartOption("metric", many=True))
+    groups: tuple[str, ...] = option(
+        ("all", "class", "thirds", "worst"),
+        "Groups of classes that each metric is given for.", choices=KINDS,
+    )  # fmt: skip
+    shots: tuple[int, ...] = option(
+        (100, 20),
+        "The group `shots` takes classes of more than the first number of training images as"
+        " many-shot, of fewer than the second as few-shot.", low=0,
+    )  # fmt: skip
+    table: tuple[str, ...] = option(
+        ("frechet", "frechet@head", "frechet@tail", "frechet@worst"),
+        "Columns of the main table: `metric` or `metric@group`.",
+    )
+    baseline: str | None = option(
+        None, "The run that differences are taken from; by default the grid's first."
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what shows nothing: an empty table, a metric that no extractor feeds."""
+        if not self.table:
+            raise OptionError(("table",), "must name at least one column")
+        if len(self.shots) != 2 or self.shots[0] < self.shots[1]:
+            raise OptionError(("shots",), "must be two numbers, the larger one first")
+        for metric in self.metrics:
+            if not self.feeding(metric):
+                what = READS[metric.module.READS]
+                message = f"{metric.name} reads {what}, and none of `features` gives them"
+                raise OptionError(("metrics",), message)
+
+    def feeding(self, metric: Part) -> list[Part]:
+        """Return the extractors that give what a metric reads."""
+        return [extractor for extractor in self.features if reads(metric, extractor)]
+
+    def space_of(self, column: str) -> str:
+        """Return the feature space that a column of the main table is shown in."""
+        metric = column.partition("@")[0]
+        part = next(p for p in self.metrics for m in p.module.HIGHER_IS_BETTER
+                    if title(p, m) == metric)  # fmt: skip
+        return self.feeding(part)[0].label
+
+    def groups_of(self, class_counts: list[int]) -> dict[str, list[int]]:
+        """Return the classes of each group on a data set."""
+        return groups(class_counts, self.groups, self.shots)
+
+    def grouping(self) -> dict[str, Any]:
+        """Return what the groups depend on, the class counts apart."""
+        shots = {"shots": list(self.shots)} if "shots" in self.groups else {}
+        return {"kinds": list(self.groups), **shots}
+
+    def check_table(self, class_counts: list[int]) -> None:
+        """Refuse columns that nothing computes on a data set."""
+        metrics = {title(p, m) for p in self.metrics for m in p.module.HIGHER_IS_BETTER}
+        known = [*self.groups_of(class_counts), *(g for g in self.groups if g == "worst")]
+        for column in self.table:
+            metric, _, group = column.partition("@")
+            if metric not in metrics:
+                hint = near(metric, metrics)
+                raise OptionError(("evaluate", "table"), f"nothing computes {metric!r}; {hint}")
+            if (group or "all") not in known:
+                hint = near(group or "all", known)
+                raise OptionError(("evaluate", "table"), f"there is no group {group!r}; {hint}")

@@ -1,0 +1,131 @@
+"""The FID's network, pytorch-fid's: one pass gives its features and its classes' probabilities.
+
+Images in [0, 1] are resized to 299 x 299 (bilinear) and become 2 x - 1. Features are the 2048 means
+over the last layer's positions, probabilities the softmax of the 1008 logits without their bias, as
+the first code of the Inception score took them. Always in float32.
+Source: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016;
+Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
+NeurIPS 2017.
+"""
+
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+from ltdm.batching import fixed_blocks
+from ltdm.citations import HEUSEL2017
+from ltdm.errors import LtdmError
+from ltdm.features._base import Extract, Extracted
+from ltdm.progress import Progress
+
+CITATION = (
+    HEUSEL2017
+    + """
+@inproceedings{szegedy2016inception,
+  title={Rethinking the Inception Architecture for Computer Vision},
+  author={Szegedy, Christian and Vanhoucke, Vincent and Ioffe, Sergey and Shlens, Jonathon and
+    Wojna, Zbigniew}, booktitle={CVPR}, year={2016}}"""
+)
+PROBABILITIES = "imagenet"
+READS_POINTS = False
+SIDE, LENGTH, CLASSES = 299, 2048, 1008
+BATCH = {"cpu": 8, "cuda": 128}  # images a call; on a CPU more of them leave its cache
+
+
+def length(options: Any, channels: int, side: int) -> int:
+    """Return the length of a feature vector."""
+    return LENGTH
+
+
+def library() -> ModuleType:
+    """Return pytorch-fid's module of the network.
+
+    Raises:
+        LtdmError: It is not installed.
+    """
+    try:
+        from pytorch_fid import inception
+    except ModuleNotFoundError as error:
+        raise LtdmError(
+            f"the Inception features need a package that is not installed ({error.name}); run `pip"
+            " install pytorch-fid`"
+        ) from error
+    return inception
+
+
+def outline() -> Any:
+    """Return the network (torchvision's Inception3, as pytorch-fid changes it) without weights."""
+    fid = library()
+    from torchvision.models import Inception3
+
+    # pytorch-fid downloads weights while it builds the network; which ones it gets is for us to say
+    with (
+        torch.device("meta"),
+        patch.object(fid, "load_state_dict_from_url"),
+        patch.object(Inception3, "load_state_dict"),
+    ):
+        return fid.fid_inception_v3().eval()
+
+
+def build(
+    options: Any, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
+) -> Extract:
+    """Return the extractor: uint8 images (N, C, H, W), C = 1 or 3, to what is made of them.
+
+    Features are (N, 2048), probabilities (N, 1008). It raises LtdmError for anything but images.
+    """
+    net = outline()
+    net.load_state_dict(weights, assign=True)
+    classify, net.fc = net.fc.weight.to(device), nn.Identity()
+    # Twice as fast on a CPU; float32 on a GPU has its fastest kernels for the common layout.
+    layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
+    _fuse(net).to(device, memory_format=layout)
+    # TF32 would keep ten bits of each factor, and give other features.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+    @torch.inference_mode()
+    def extract(images: np.ndarray) -> Extracted:
+        _refuse_others(images)
+        features = np.empty((len(images), LENGTH), np.float32)
+        probabilities = np.empty((len(images), CLASSES), np.float32)
+        with Progress("features", len(images), "images") as progress:
+            for rows, new in fixed_blocks(len(images), BATCH[device.type]):
+                x = torch.from_numpy(images[rows]).to(device).expand(-1, 3, -1, -1)
+                pooled = net(_scaled(x).contiguous(memory_format=layout))
+                features[rows[:new]] = pooled[:new].cpu()
+                probabilities[rows[:new]] = (pooled @ classify.T).softmax(1)[:new].cpu()
+                progress.advance(new)
+        return Extracted(features, probabilities)
+
+    return extract
+
+
+def _fuse(net: Any) -> Any:
+    """Work the fixed normalisations into the weights of the convolutions: a fifth faster."""
+    from torchvision.models.inception import BasicConv2d
+
+    for module in net.modules():
+        if isinstance(module, BasicConv2d):
+            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
+            module.bn = nn.Identity()
+    return net
+
+
+def _scaled(images: Tensor) -> Tensor:
+    """Map uint8 images to [-1, 1] and the network's side."""
+    x = F.interpolate(images.float() / 255, (SIDE, SIDE), mode="bilinear", align_corners=False)
+    return 2 * x - 1
+
+
+def _refuse_others(images: np.ndarray) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise LtdmError(
+            "the Inception network reads uint8 images of 1 or 3 channels, not"
+            f" {images.dtype} of shape {images.shape[1:]}; take other features for these"
+        )

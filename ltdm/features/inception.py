@@ -1,0 +1,114 @@
+"""Inception v3 with the FID's weights: a Frechet distance in its features is a FID.
+
+The weights are those of the TensorFlow graph of 2015-12-05 that defines the FID, ported by
+pytorch-fid; a file with any other SHA-256 is refused.
+Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+Equilibrium", NeurIPS 2017.
+"""
+
+import fcntl
+import logging
+import shutil
+import urllib.request
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltdm.errors import LtdmError, OptionError
+from ltdm.features import _inception
+from ltdm.features._inception import CITATION, PROBABILITIES, READS_POINTS, build, length
+from ltdm.files import sha256, writing
+from ltdm.options import option
+
+__all__ = [
+    "CITATION", "PROBABILITIES", "READS_POINTS", "Options", "build", "check", "fit", "length",
+]  # fmt: skip
+log = logging.getLogger("ltdm")
+FILE = "data/pt_inception-2015-12-05-6726825d.pth"
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+TIMEOUT = 60  # seconds without a byte
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the weights lie."""
+
+    path: str | None = option(
+        None, f"File of the weights; left out, `{FILE}`, downloaded if it is missing.", place=True
+    )
+
+
+def check(options: Options) -> None:
+    """Look whether the weights can be had.
+
+    Raises:
+        OptionError: `path` names no file.
+    """
+    if options.path is not None and not Path(options.path).is_file():
+        raise OptionError(
+            ("path",),
+            f"there is no file {options.path!r}; mend it, or leave `path` out and the weights are"
+            f" downloaded to {FILE}",
+        )
+
+
+def fit(
+    options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the FID's weights and their file's SHA-256; the images do not matter.
+
+    Raises:
+        LtdmError: The file is missing and cannot be downloaded, or is another one.
+    """
+    check(options)
+    net, file = _inception.outline(), Path(FILE if options.path is None else options.path)
+    mend = "delete it to have it downloaded anew" if options.path is None else "mend `path`"
+    if options.path is None and not file.exists():
+        _download(file)
+    _refuse_others(file, str(file), mend)
+    try:
+        net.load_state_dict(torch.load(file, "cpu", weights_only=True), assign=True)
+    except Exception as error:  # bytes of another kind may lead the reader to any
+        raise LtdmError(
+            f"{file} does not hold the FID network's weights ({type(error).__name__}); {mend}"
+        ) from error
+    return net.state_dict(), {"sha256": SHA256}
+
+
+def _download(file: Path) -> None:
+    """Download the weights, unless another job does or did."""
+    url = _inception.library().FID_WEIGHTS_URL
+    by_hand = (
+        f"download {url} where there is a network (SHA-256 {SHA256}) and save it as {file},"
+        " or elsewhere and set `path`"
+    )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(file.parent / ".inception.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if file.exists():
+                return
+            log.info("downloading %s", url)
+            with writing(file) as temporary:
+                with (
+                    urllib.request.urlopen(url, timeout=TIMEOUT) as answer,
+                    open(temporary, "wb") as copy,
+                ):
+                    shutil.copyfileobj(answer, copy)
+                _refuse_others(temporary, f"what came from {url}", by_hand)
+    except (OSError, HTTPException) as error:
+        raise LtdmError(f"cannot download {file.name} ({error}); {by_hand}") from error
+
+
+def _refuse_others(file: Path, name: str, mend: str) -> None:
+    """Refuse a file that is not the FID's weights."""
+    found = sha256(file)
+    if found != SHA256:
+        raise LtdmError(
+            f"{name} has the SHA-256 {found}, but the FID's weights have {SHA256}; {mend}"
+        )

@@ -1,0 +1,71 @@
+"""What every metric is given and what it says: arrays in, estimates out.
+
+An estimate carries a standard error over the generated images: that of a bootstrap which draws them
+anew, in its closed form. To first order a metric is a mean of one effect an image, so the
+bootstrap's standard deviation is that of the effects over sqrt(n), with no draw made (the
+infinitesimal jackknife). The reference is held fixed. Source: Efron, "Nonparametric standard errors
+and confidence intervals", Canadian Journal of Statistics 1981.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ltdm.registry import Part
+
+
+class Sample(NamedTuple):
+    """What metrics see of a set of images.
+
+    Attributes:
+        features: float32, shape (N, d).
+        labels: int64, shape (N,); -1 for no label.
+        probabilities: float32, shape (N, K), rows sum to 1; None where the extractor gives none.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray | None = None
+
+    def of(self, classes: Sequence[int]) -> "Sample":
+        """Return the images of some classes."""
+        rows = np.isin(self.labels, classes)
+        if rows.all():
+            return self
+        picked = None if self.probabilities is None else self.probabilities[rows]
+        return Sample(self.features[rows], self.labels[rows], picked)
+
+    def known(self) -> np.ndarray:
+        """Return the probabilities in float64, for metrics that are only given sets with them."""
+        if self.probabilities is None:
+            raise ValueError("this extractor gives no probabilities")
+        return self.probabilities.astype(np.float64)
+
+
+class Estimate(NamedTuple):
+    """A value, and its standard error over the generated images; NaN where none is valid."""
+
+    value: float
+    error: float = math.nan
+
+
+def reads(metric: Part, extractor: Part) -> bool:
+    """Whether an extractor gives what a metric reads."""
+    return metric.module.READS in ("features", extractor.module.PROBABILITIES)
+
+
+def title(metric: Part, name: str) -> str:
+    """Return what tables call one of a metric's values: `recall`, or `pr5.recall` if labelled."""
+    return f"{metric.own_label}.{name}" if metric.own_label else name
+
+
+def standard_error(effects: np.ndarray) -> float:
+    """Return the standard error of a mean of one effect an image, shape (N,)."""
+    return float(effects.std(ddof=1) / math.sqrt(len(effects))) if len(effects) > 1 else math.nan
+
+
+def mean_of(effects: np.ndarray) -> Estimate:
+    """Return a value that is the mean of one number an image."""
+    return Estimate(float(effects.mean()), standard_error(effects))

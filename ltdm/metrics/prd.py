@@ -1,0 +1,102 @@
+"""Precision and recall for distributions (PRD), as F_8 and F_1/8 of histograms over clusters.
+
+Both sets together are clustered by k-means; with p the real and q the generated histogram,
+
+    alpha(l) = sum_k min(l p_k, q_k)    beta(l) = alpha(l) / l    for 1001 slopes l
+
+are precision and recall, meaned over ten clusterings, and F_b = (1 + b^2) alpha beta / (b^2 alpha +
+beta) is taken where it is largest. `prd-f8` weighs recall, `prd-f1/8` precision; many tables swap
+the two. Sets of unequal size are cut to the smaller one, as the measure wants.
+Source: Sajjadi et al., "Assessing Generative Models via Precision and Recall", NeurIPS 2018,
+equations 7 and 8 and section 4.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ltdm.metrics._base import Estimate, Sample
+from ltdm.options import option
+from ltdm.progress import Progress
+from ltdm.seeding import derive
+
+CITATION = """@inproceedings{sajjadi2018assessing,
+  title={Assessing Generative Models via Precision and Recall},
+  author={Sajjadi, Mehdi S. M. and Bachem, Olivier and Lucic, Mario and Bousquet, Olivier and
+    Gelly, Sylvain}, booktitle={NeurIPS}, year={2018}}"""
+HIGHER_IS_BETTER = {"prd-f8": True, "prd-f1/8": True}
+READS = "features"
+SLOPES = np.tan(np.linspace(1e-10, np.pi / 2 - 1e-10, 1001))
+BETAS = {"prd-f8": 8.0, "prd-f1/8": 1 / 8}
+DRAWS = 100  # of the bootstrap
+EACH = 10  # images a cluster and set: with fewer the histograms are noise and rows are flagged
+
+
+@dataclass(frozen=True)
+class Options:
+    """The clusterings."""
+
+    clusters: int = option(20, "Clusters for each class in the group.", low=1)
+    runs: int = option(10, "Clusterings that the curves are meaned over.", low=1)
+
+
+def least(options: Options) -> int:
+    """Return the fewest images a set may have: an image a cluster of one class."""
+    return options.clusters
+
+
+def reliable(n: int, d: int, options: Options) -> bool:
+    """Whether n images of a class fill its clusters."""
+    return n >= EACH * options.clusters
+
+
+def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
+    """Return the two scores of the features.
+
+    Their standard errors are a bootstrap's that is drawn out: F is largest at a corner of alpha,
+    where it has no derivative.
+    """
+    n = min(len(real.features), len(fake.features))
+    x, y = (s.features[_fewer(len(s.features), n)] for s in (real, fake))
+    together = np.concatenate([x, y])
+    clusters = min(options.clusters * len(np.unique(real.labels)), n)
+    halves = []
+    with Progress("clusterings", options.runs, "runs") as progress:
+        for run in range(options.runs):
+            labels = _clustered(together, clusters, derive("prd clusters", run) % 2**32)
+            halves.append((labels[:n], labels[n:]))
+            progress.advance()
+    p = [np.bincount(ours, minlength=clusters) / n for ours, _ in halves]
+
+    def scored(weights: np.ndarray) -> np.ndarray:
+        q = [np.bincount(theirs, weights, clusters) / n for _, theirs in halves]
+        return f_scores(p, q)
+
+    rng = np.random.default_rng(derive("prd bootstrap"))
+    again = [scored(np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(DRAWS)]
+    pairs = zip(scored(np.ones(n)).tolist(), np.std(again, axis=0, ddof=1).tolist(), strict=True)
+    return {name: Estimate(*pair) for name, pair in zip(BETAS, pairs, strict=True)}
+
+
+def f_scores(p: list[np.ndarray], q: list[np.ndarray]) -> np.ndarray:
+    """Return F_8 and F_1/8 of real and generated histograms, a pair of shape (K,) a clustering."""
+    alpha = np.mean(
+        [np.minimum(SLOPES[:, None] * a, b).sum(1) for a, b in zip(p, q, strict=True)], axis=0
+    )
+    precision, recall = alpha.clip(max=1), (alpha / SLOPES).clip(max=1)
+    beta2 = np.square(list(BETAS.values()))[:, None]
+    f = (1 + beta2) * precision * recall / (beta2 * precision + recall + 1e-10)
+    return f.max(axis=1)
+
+
+def _fewer(number: int, n: int) -> slice | np.ndarray:
+    """Return the rows of a set of this number that are kept: all, or n at random."""
+    rng = np.random.default_rng(derive("prd"))
+    return slice(None) if number == n else rng.choice(number, n, replace=False)
+
+
+def _clustered(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+    """Return each point's cluster."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    return MiniBatchKMeans(clusters, n_init=10, random_state=seed).fit_predict(points)

@@ -1,0 +1,72 @@
+"""Entries of tables, as text."""
+
+import math
+from dataclasses import dataclass
+
+from ltdm.reporting.compare import UNKNOWN, Interval
+
+SMALL, ALIKE = "\u2020", "\u2248"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of the main table.
+
+    Attributes:
+        mean: Over seeds.
+        spread: Standard deviation over seeds; of one seed, its standard error over images.
+        seeds: How many.
+        best: Whether it is the best of its column and data set.
+        alike: Whether it cannot be told from the best.
+        small: Whether it rests on few images.
+    """
+
+    mean: float = math.nan
+    spread: float = math.nan
+    seeds: int = 0
+    best: bool = False
+    alike: bool = False
+    small: bool = False
+
+    def text(self, bold: str = "{}", plus_minus: str = "\u00b1") -> str:
+        """Write the entry; `bold` wraps it where it is the best of its column."""
+        if math.isnan(self.mean):
+            return "-"
+        digits = _digits(self.mean)
+        value = f"{self.mean:.{digits}f}"
+        if not math.isnan(self.spread):
+            value += f" {plus_minus} {self.spread:.{digits}f}"
+        value = bold.format(value) if self.best else value
+        return value + ALIKE * self.alike + SMALL * self.small
+
+    def numbers(self) -> dict[str, float]:
+        """Return what a CSV holds of it, by the ending of the column's name."""
+        return {"": self.mean, " sd": self.spread, " seeds": self.seeds}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry of the table of differences; in bold where it is better beyond doubt."""
+
+    interval: Interval = UNKNOWN
+    best: bool = False
+
+    def text(self, bold: str = "{}", plus_minus: str = "") -> str:
+        """Write the difference and its interval."""
+        mean, low, high, _ = self.interval
+        if math.isnan(mean):
+            return "-"
+        digits = _digits(mean)
+        value = f"{mean:+.{digits}f}"
+        if not math.isnan(low):
+            value += f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+        return bold.format(value) if self.best else value
+
+    def numbers(self) -> dict[str, float]:
+        """Return what a CSV holds of it, by the ending of the column's name."""
+        mean, low, high, seeds = self.interval
+        return {"": mean, " low": low, " high": high, " seeds": seeds}
+
+
+def _digits(value: float) -> int:
+    return 3 if abs(value) < 1 else 2 if abs(value) < 100 else 1

@@ -1,0 +1,90 @@
+"""Paired differences between runs, with a confidence interval.
+
+Networks are paired by seed: the runs of one seed share their data, and the noise of their images.
+With n >= 2 seeds the interval is Student's for the mean of n differences. With one seed it is
+normal, from the two standard errors over generated images, and says nothing of how training varies.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri, stdtrit
+
+KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
+"""What makes rows one entry of a table: all but the seed."""
+Key = tuple[Any, ...]
+WHAT = ["features", "metric", "group"]
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean paired difference and the ends of its interval; NaN where nothing is known."""
+
+    difference: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def holds_zero(self) -> bool:
+        """Whether the two cannot be told apart."""
+        return self.low <= 0 <= self.high
+
+
+UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
+
+
+def interval(mine: pd.DataFrame, theirs: pd.DataFrame) -> Interval:
+    """Return the interval of mine - theirs.
+
+    Args:
+        mine: Columns value and error, indexed by seed.
+        theirs: The same of another run; seeds that are not in both are left out.
+    """
+    both = mine.join(theirs.add_suffix("_theirs"), how="inner")
+    differences = (both["value"] - both["value_theirs"]).to_numpy()
+    n, tail = len(differences), (1 + LEVEL) / 2
+    if n == 0:
+        return UNKNOWN
+    if n == 1:
+        half = ndtri(tail) * np.hypot(*both[["error", "error_theirs"]].iloc[0])
+    else:
+        half = stdtrit(n - 1, tail) * differences.std(ddof=1) / np.sqrt(n)
+    mean = differences.mean()
+    return Interval(float(mean), float(mean - half), float(mean + half), n)
+
+
+def entries(rows: pd.DataFrame) -> dict[Key, pd.DataFrame]:
+    """Return value and error by seed of each entry of a column (see KEYS), in the rows' order."""
+    grouped = rows.groupby(KEYS, sort=False, dropna=False)
+    return {key: mine.set_index("seed")[["value", "error"]] for key, mine in grouped}
+
+
+def from_baseline(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:
+    """Return how each other entry of a column differs from the baseline's of its data and samples.
+
+    Args:
+        rows: Tidy rows of one metric, group and extractor.
+        baseline: The run.
+    """
+    found = entries(rows)
+    theirs = {(d, s): mine for (d, run, s, *_), mine in found.items() if run == baseline}
+    nothing = pd.DataFrame({"value": [], "error": []})
+    return {
+        key: interval(mine, theirs.get((key[0], key[2]), nothing))
+        for key, mine in found.items()
+        if key[1] != baseline
+    }
+
+
+def differences(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Return every run's difference from the baseline, in every metric, group and extractor."""
+    found: Iterator[dict] = (
+        {**dict(zip(KEYS, key, strict=True)), **dict(zip(WHAT, what, strict=True)),
+         "baseline": baseline, **one._asdict()}
+        for what, mine in rows.groupby(WHAT, sort=False)
+        for key, one in from_baseline(mine, baseline).items()
+    )  # fmt: skip
+    return pd.DataFrame(found, columns=[*KEYS, *WHAT, "baseline", *Interval._fields])

@@ -1,0 +1,74 @@
+"""Tables as CSV, Markdown and LaTeX."""
+
+import pandas as pd
+
+from ltdm.reporting.cells import ALIKE, SMALL, Cell, Change
+from ltdm.reporting.tables import Table, table_rows
+
+TEX = str.maketrans(
+    {
+        "_": r"\_",
+        "%": r"\%",
+        "&": r"\&",
+        "\u2191": r"$\uparrow$",
+        "\u2193": r"$\downarrow$",
+        "\u221e": r"$_\infty$",
+        "\u00b1": r"$\pm$",
+        SMALL: r"$^\dagger$",
+        ALIKE: r"$^\approx$",
+    }
+)
+
+
+def to_csv(table: Table) -> str:
+    """Write numbers, several columns an entry."""
+    flat = pd.DataFrame(index=table.cells.index)
+    for name, cells in table.cells.items():
+        for ending in cells.iloc[0].numbers() if len(cells) else ():
+            flat[f"{name}{ending}"] = [cell.numbers()[ending] for cell in cells]
+    return flat.to_csv(float_format="%.6g")
+
+
+def to_markdown(table: Table) -> str:
+    """Write a Markdown table, padded so that it also reads well as it stands."""
+    labels = len(table.cells.index.names)
+    head = [*map(str, table.cells.index.names), *map(str, table.cells.columns)]
+    body = [[*map(str, _labels(i)), *(c.text("**{}**") for c in row)]
+            for i, row in table_rows(table.cells)]  # fmt: skip
+    widths = [max(len(line[k]) for line in [head, *body]) for k in range(len(head))]
+    rule = ["-" * w if k < labels else "-" * (w - 1) + ":" for k, w in enumerate(widths)]
+
+    def pad(line: list[str]) -> str:
+        cells = enumerate(zip(line, widths, strict=True))
+        return " | ".join(t.ljust(w) if k < labels else t.rjust(w) for k, (t, w) in cells)
+
+    lines = "".join(f"| {pad(line)} |\n" for line in [head, rule, *body])
+    return "\n".join([lines, *(f"{line}  " for line in table.legend)]).rstrip() + "\n"
+
+
+def to_latex(table: Table) -> str:
+    """Write a LaTeX table in booktabs style."""
+
+    def escape(text: object) -> str:
+        return str(text).translate(TEX)
+
+    def entry(cell: Cell | Change) -> str:
+        return cell.text(r"\textbf{{{}}}").translate(TEX)
+
+    names, cells = table.cells.index.names, table.cells
+    body = [[*map(escape, _labels(i)), *map(entry, row)] for i, row in table_rows(cells)]
+    lines = [
+        rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(cells.columns)}}}",
+        r"\toprule",
+        " & ".join(escape(h) for h in [*names, *cells.columns]) + r" \\",
+        r"\midrule",
+        *(" & ".join(line) + r" \\" for line in body),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(f"% {escape(line)}" for line in table.legend),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(index: object) -> tuple[object, ...]:
+    return index if isinstance(index, tuple) else (index,)

@@ -1,0 +1,53 @@
+"""The page of metrics and features, made from their files. `make docs` writes it."""
+
+from pathlib import Path
+
+from ltdm.methods_page import section
+from ltdm.registry import names
+
+PAGE = "docs/scores.md"
+HEAD = """# Scores
+
+<!-- Written by `make docs` from the files in ltdm/features and ltdm/metrics; do not edit. -->
+
+An extractor turns images into features, once for the reference and once for each sample set;
+metrics read features alone. So another metric, or another group of classes, runs no network.
+
+**Names.** FID, FID\u221e, KID and IS stand in tables only where the features are `inception`'s,
+whose weights are checked by SHA-256. In every other space the same numbers are called `frechet`,
+`frechet-infinity`, `kid` and `inception-score`, and the table names the space.
+
+**The reference** is the whole balanced set (`reference: train`, or `test`), not the long-tailed
+one. Every value says how many real and generated images it rests on (`n_real`, `n_fake`).
+
+**Few images.** Distances of Gaussians are biased upward where images are few for the features: for
+2,048 features, 500 images of a class are very few. Such values are marked (\u2020): compare them
+between runs with the same number of images, never with those of other numbers. `kid` has no such
+bias and stands beside them; `frechet-infinity` takes the first part of it away.
+
+**Errors.** `error` in metrics.csv is the standard error over generated images: what a bootstrap
+that draws them anew would give. Main tables show the standard deviation over seeds, and fall back
+on it where there is one seed. `differences.csv` and `against.*` hold differences from
+`evaluate.baseline`, paired by seed, with a 95 % interval: Student's over seeds; of one seed,
+normal from the two standard errors, which says nothing of how training varies. In the main table
+\u2248 marks what such an interval does not tell from the best. With two seeds that is much; take
+three or more to settle anything.
+
+**Groups.** `all`; `class-<k>`; thirds of the classes by training count (`head`, `medium`, `tail`);
+shots (`many-shot`, `medium-shot`, `few-shot`: over 100 training images, under 20, between;
+`evaluate.shots`); `worst`, the class with the worst value, which the note names.
+
+# Features
+"""
+
+
+def write(root: Path) -> None:
+    """Write the page into the checkout at `root`."""
+    (root / PAGE).write_text(text(), encoding="utf-8")
+
+
+def text() -> str:
+    """Return the page in Markdown."""
+    features = "".join(section("extractor", name) for name in names("extractor"))
+    metrics = "".join(section("metric", name) for name in names("metric"))
+    return f"{HEAD}{features}\n# Metrics\n{metrics}"

@@ -1,0 +1,94 @@
+"""The whole evaluation on small coloured squares: Inception's network, every metric, two seeds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.workflow.conftest import Checkout
+
+CONFIG = """
+inherits: smoke.yaml
+experiment: scored
+grid: {dataset: [squares], run: [ddpm, cbdm], seed: [0, 1]}
+datasets: {squares: {source: npz, path: squares.npz, imbalance: 0.5}}
+defaults: {train: {updates: 10}, sample: {images: 18}}
+evaluate:
+  features: [random-inception, {name: classifier, width: 4, features: 8, updates: 20}]
+  metrics:
+    - frechet
+    - kid
+    - {name: inception-score, splits: 2}
+    - {name: prd, clusters: 3, runs: 2}
+    - precision-recall
+    - {name: precision-recall, k: 5, label: pr5}
+    - accuracy
+  groups: [all, class, shots, worst]
+  shots: [11, 7]
+  table: [frechet, frechet@few-shot, inception-score, pr5.recall, accuracy@worst]
+"""
+METRICS = 7
+
+
+@pytest.fixture(scope="module")
+def scored(finished, tmp_path_factory) -> Checkout:
+    checkout = finished.copy_to(tmp_path_factory.mktemp("scored"))
+    stream, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 12)
+    pixels = stream.integers(0, 120, (36, 8, 8, 3)) + 50 * labels[:, None, None, None]
+    np.savez(checkout.folder / "squares.npz", x_train=pixels.astype(np.uint8), y_train=labels)
+    (checkout.folder / "config/scored.yaml").write_text(CONFIG)
+    checkout.configs = ["config/scored.yaml"]
+    checkout.results = checkout.folder / "results/scored"
+    checkout.snakemake("--cores", "2")
+    return checkout
+
+
+def test_every_metric_stands_in_the_tables(scored):
+    rows = pd.read_csv(scored.results / "tables/metrics.csv")
+    by_space = {space: set(mine["metric"]) for space, mine in rows.groupby("features")}
+    shared = {"frechet", "frechet-infinity", "kid", "prd-f8", "prd-f1/8",
+              *(f"{label}{name}" for label in ("", "pr5.")
+                for name in ("precision", "recall", "density", "coverage"))}  # fmt: skip
+    assert by_space == {
+        "random-inception": shared | {"inception-score", "inception-score-sd"},
+        "classifier": shared | {"accuracy"},
+    }
+    assert set(rows["group"]) == {
+        "all", "class-0", "class-1", "class-2", "many-shot", "medium-shot", "few-shot", "worst",
+    }  # fmt: skip
+    told = rows[(rows["metric"] == "frechet") & (rows["group"] == "all")]
+    assert (told["error"] > 0).all()
+    main = (scored.results / "tables/main.md").read_text()
+    head = main.splitlines()[0]
+    assert "frechet ↓" in head, "the network is Inception's, its weights are not the FID's"
+    assert "pr5.recall ↑" in head
+    assert "Features: random-inception, accuracy (worst) by classifier." in main
+    differences = pd.read_csv(scored.results / "tables/differences.csv")
+    assert set(differences["run"]) == {"cbdm"}
+    assert set(differences["baseline"]) == {"ddpm"}
+    assert set(differences["seeds"]) == {2}
+    against = (scored.results / "tables/against.md").read_text()
+    assert "Difference from ddpm and its 95% interval over 2 seeds" in against
+    assert (scored.results / "tables/against.tex").exists()
+
+
+def test_another_metric_and_other_groups_run_no_network(scored):
+    text = (scored.folder / "config/scored.yaml").read_text()
+    over = scored.folder / "config/scored.yaml"
+    try:
+        over.write_text(text.replace("    - kid\n", "    - {name: kid, subsets: 5}\n"))
+        assert scored.planned() == {
+            "metrics": 4,
+            "tables": 1,
+            "figures": 1,
+            "manifest": 1,
+            "all": 1,
+        }
+        over.write_text(text.replace("shots: [11, 7]", "shots: [10, 7]"))
+        planned = scored.planned()
+        assert planned.pop("metrics") == 4 * METRICS
+        assert set(planned) == {"tables", "figures", "manifest", "all"}
+        over.write_text(text.replace("  table:", "  baseline: cbdm\n  table:"))
+        assert scored.planned() == {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
+    finally:
+        over.write_text(text)
+    assert scored.planned() == {}
