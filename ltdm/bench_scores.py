@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,20 @@ from scipy import linalg
 
 from ltdm.device import pick
 from ltdm.features import random_inception
-from ltdm.metrics import _neighbours, frechet
+from ltdm.metrics import frechet, kid, prd, precision_recall
+from ltdm.metrics._base import Sample
 from ltdm.provenance import commit, versions
 from ltdm.seeding import derive
 
 IMAGES = 256  # that the extractor is timed on
 EACH = 500  # images of a class
-K = 3
+CLASSES = 10
+METRICS = {"kid": kid, "precision-recall": precision_recall, "frechet": frechet, "prd": prd}
 Statistics = tuple[np.ndarray, np.ndarray]
 
 
 def run(images: int, length: int, classes: int) -> dict[str, Any]:
-    """Time the extractor, neighbours, and the Frechet distance beside SciPy's square root.
+    """Time the metrics, the extractor, and the Frechet distance beside SciPy's square root.
 
     Args:
         images: Of each set.
@@ -35,19 +38,25 @@ def run(images: int, length: int, classes: int) -> dict[str, Any]:
         Seconds and what was measured with them, and the machine.
     """
     device = pick()
-    x, y = (features_like(images, length, seed) for seed in range(2))
+    real, fake = (_sample(images, length, seed, CLASSES) for seed in range(2))
     found: dict[str, Any] = {"images": images, "length": length, "device": str(device)}
-    found["neighbours_s"] = _timed(lambda: _neighbours.membership(x, y, K))[0]
-    found["peak_gb"] = _peak()
-    found |= _frechet(x, y)
-    pairs = [(features_like(EACH, length, 2 * c), features_like(EACH, length, 2 * c + 1))
-             for c in range(classes)]  # fmt: skip
-    found["classes"] = classes
-    found["classes_s"] = _timed(
-        lambda: [frechet.distance(*map(frechet.Gaussian, pair)) for pair in pairs]
-    )[0]
+    found |= _frechet(real.features, fake.features)
+    of_classes = [(_sample(EACH, length, 2 * c, 1), _sample(EACH, length, 2 * c + 1, 1))
+                  for c in range(classes)]  # fmt: skip
+    distances = (frechet.distance(frechet.Gaussian(x.features), frechet.Gaussian(y.features))
+                 for x, y in of_classes)  # fmt: skip
+    found |= {"classes": classes, "classes_s": _timed(lambda: list(distances))[0]}
+    scored = (frechet.score(x, y, frechet.Options()) for x, y in of_classes)
+    found["classes_whole_s"] = _timed(lambda: list(scored))[0]
     found["inception_images_per_s"] = _inception(device)
+    for name, metric in METRICS.items():
+        score = partial(metric.score, real, fake, metric.Options())
+        found[f"{name}_s"], found[f"{name}_peak_gb"] = _timed(score)[0], _peak()
     return {**found, "versions": versions(), "commit": commit()}
+
+
+def _sample(n: int, d: int, seed: int, classes: int) -> Sample:
+    return Sample(features_like(n, d, seed), np.arange(n) % classes)
 
 
 def features_like(n: int, d: int, seed: int) -> np.ndarray:
@@ -108,18 +117,22 @@ def _peak() -> float:
 
 def to_text(found: dict[str, Any]) -> str:
     """Write the figures for a terminal."""
-    n, d = found["images"], found["length"]
+    n, d, classes = (found[key] for key in ("images", "length", "classes"))
     return "\n".join(
         [
             f"device: {found['device']}, {torch.get_num_threads()} threads on the host",
-            f"precision and recall, {n} x {n} x {d}: {found['neighbours_s']:.1f} s, the process"
-            f" peaked at {found['peak_gb']:.2f} GB",
             f"means and covariances of two times {n} x {d}: {found['statistics_s']:.1f} s; by"
             f" numpy.cov {found['numpy_statistics_s']:.1f} s",
             f"Frechet distance between them: {found['distance_s']:.2f} s; by scipy.linalg.sqrtm"
             f" {found['sqrtm_distance_s']:.1f} s, {found['distance_ratio']:.1f} times as long; they"
             f" differ by {found['distance_difference']:.0e} of it",
-            f"{found['classes']} distances of {EACH} x {d}: {found['classes_s']:.1f} s",
+            f"{classes} distances of {EACH} x {d}: {found['classes_s']:.1f} s; with limits and"
+            f" errors {found['classes_whole_s']:.1f} s",
             f"Inception: {found['inception_images_per_s']:.1f} images/s of 32 x 32",
+            *(
+                f"{name}, {n} x {n} x {d} in {CLASSES} classes: {found[f'{name}_s']:.1f} s; the"
+                f" process has peaked at {found[f'{name}_peak_gb']:.2f} GB"
+                for name in METRICS
+            ),
         ]
     )

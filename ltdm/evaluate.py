@@ -4,16 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ltdm.errors import OptionError
-from ltdm.metrics._base import reads, title
+from ltdm.metrics._base import check_fed, reads, title
 from ltdm.metrics._groups import KINDS, groups
 from ltdm.options import near, option
 from ltdm.registry import Part, PartOption
-
-READS = {
-    "features": "features",
-    "imagenet": "Inception's class probabilities (inception, random-inception)",
-    "classes": "the probabilities of the data's classes (classifier)",
-}
 
 
 @dataclass(frozen=True)
@@ -21,7 +15,7 @@ class Evaluate:
     """What is measured and what the main table shows."""
 
     features: tuple[Part, ...] = option(
-        ..., "Feature extractors; the main table uses the first.",
+        ..., "Feature extractors; a column of the main table is shown in the first that has it.",
         convert=PartOption("extractor", many=True),
     )  # fmt: skip
     metrics: tuple[Part, ...] = option(..., "Metrics.", convert=PartOption("metric", many=True))
@@ -49,10 +43,7 @@ class Evaluate:
         if len(self.shots) != 2 or self.shots[0] < self.shots[1]:
             raise OptionError(("shots",), "must be two numbers, the larger one first")
         for metric in self.metrics:
-            if not self.feeding(metric):
-                what = READS[metric.module.READS]
-                message = f"{metric.name} reads {what}, and none of `features` gives them"
-                raise OptionError(("metrics",), message)
+            check_fed(metric, self.features)
 
     def feeding(self, metric: Part) -> list[Part]:
         """Return the extractors that give what a metric reads."""
@@ -72,17 +63,22 @@ class Evaluate:
     def grouping(self) -> dict[str, Any]:
         """Return what the groups depend on, the class counts apart."""
         shots = {"shots": list(self.shots)} if "shots" in self.groups else {}
-        return {"kinds": list(self.groups), **shots}
+        return {"kinds": [kind for kind in KINDS if kind in self.groups], **shots}
 
     def check_table(self, class_counts: list[int]) -> None:
         """Refuse columns that nothing computes on a data set."""
-        metrics = {title(p, m) for p in self.metrics for m in p.module.HIGHER_IS_BETTER}
+        metrics = {
+            title(p, m): up for p in self.metrics for m, up in p.module.HIGHER_IS_BETTER.items()
+        }
         known = [*self.groups_of(class_counts), *(g for g in self.groups if g == "worst")]
         for column in self.table:
             metric, _, group = column.partition("@")
             if metric not in metrics:
                 hint = near(metric, metrics)
                 raise OptionError(("evaluate", "table"), f"nothing computes {metric!r}; {hint}")
+            if group == "worst" and metrics[metric] is None:
+                message = f"{metric} is neither good nor bad, so it has no worst class"
+                raise OptionError(("evaluate", "table"), message)
             if (group or "all") not in known:
                 hint = near(group or "all", known)
                 raise OptionError(("evaluate", "table"), f"there is no group {group!r}; {hint}")

@@ -18,24 +18,31 @@ whose weights are checked by SHA-256. In every other space the same numbers are 
 `frechet-infinity`, `kid` and `inception-score`, and the table names the space.
 
 **The reference** is the whole balanced set (`reference: train`, or `test`), not the long-tailed
-one. Every value says how many real and generated images it rests on (`n_real`, `n_fake`).
+one. Every value says how many real and generated images it is about (`n_real`, `n_fake`).
 
 **Few images.** Distances of Gaussians are biased upward where images are few for the features: for
 2,048 features, 500 images of a class are very few. Such values are marked (\u2020): compare them
 between runs with the same number of images, never with those of other numbers. `kid` has no such
-bias and stands beside them; `frechet-infinity` takes the first part of it away.
+bias and stands beside them; `frechet-infinity` takes the first part of it away, and where images
+are few more than that.
 
-**Errors.** `error` in metrics.csv is the standard error over generated images: what a bootstrap
-that draws them anew would give. Main tables show the standard deviation over seeds, and fall back
-on it where there is one seed. `differences.csv` and `against.*` hold differences from
-`evaluate.baseline`, paired by seed, with a 95 % interval: Student's over seeds; of one seed,
-normal from the two standard errors, which says nothing of how training varies. In the main table
-\u2248 marks what such an interval does not tell from the best. With two seeds that is much; take
+**Errors.** `error` in metrics.csv is the standard error over generated images, with the reference
+and the number of images of each class held fixed: what a bootstrap that draws the images anew would
+give. It is empty where there is none: for recall, and for `frechet-infinity`. That of a distance
+marked \u2020 is too large, and that of `worst` is of the class that turned out worst.
+
+**Tables** show the mean and the standard deviation over seeds; of one seed, the standard error.
+`differences.csv` and `against.*` hold differences from `evaluate.baseline`, paired by seed, with a
+95 % interval: Student's over seeds; of one seed, normal from the two standard errors as if the
+images had nothing in common, which says nothing of how training varies. In the main table \u2248
+marks what no such interval tells from the best. The best is picked from the same numbers and many
+are compared, so a single unmarked value is weak evidence. With two seeds nearly all is marked; take
 three or more to settle anything.
 
 **Groups.** `all`; `class-<k>`; thirds of the classes by training count (`head`, `medium`, `tail`);
-shots (`many-shot`, `medium-shot`, `few-shot`: over 100 training images, under 20, between;
-`evaluate.shots`); `worst`, the class with the worst value, which the note names.
+shots by the count itself (`many-shot`: over 100 training images, `medium-shot`: 20 to 100,
+`few-shot`: under 20; `evaluate.shots`); `worst`, the class with the worst value, which the note
+names. Of images without labels only `all` is scored, and no accuracy.
 
 # Features
 """

@@ -5,6 +5,7 @@ extracted once for each set, and a reference's are there for all that are compar
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,15 @@ from ltdm.data import _given
 from ltdm.data._base import numbered
 from ltdm.errors import LtdmError
 from ltdm.files import read_json, read_npz, reading, sha256, write_npz, writing
-from ltdm.metrics._base import reads
+from ltdm.metrics._base import check_fed, reads
 from ltdm.options import places
 from ltdm.registry import Part, part, stage_code
+from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
 from ltdm.stages import metrics as metrics_stage
 
-WITHOUT_COUNTS = {"kinds": ["all", "class", "worst"]}
-WITH_COUNTS = {"kinds": ["all", "class", "thirds", "worst"]}
+log = logging.getLogger("ltdm")
 
 
 class Reference:
@@ -34,56 +35,71 @@ class Reference:
         path: A data folder, `results/<experiment>/data/<data set>`, whose classes, training counts,
             extractors and features are used as they are; else what `_given.read` takes.
         labels: Labels of the images, where they lie apart.
-        work: Where things are kept that are made for other sets.
+        work: Where things are kept that are made.
+
+    Attributes:
+        file: An .npz of the images.
+        counts: counts.csv.
+        names: The classes' names; empty where the images have no labels.
+        grouping: The groups that values are given for.
+
+    Raises:
+        LtdmError: The images cannot be read.
     """
 
     def __init__(self, path: Path, labels: Path | None, work: Path):
-        self.ours = (Path(path) / "reference.npz").exists()
+        self.ours = Path(path) if (Path(path) / "reference.npz").exists() else None
+        self.grouping: dict[str, Any] = {"kinds": ["all", "class", "worst"]}
         if self.ours:
-            self.folder = Path(path)
-            with reading(self.folder / "counts.csv"):
-                self.counts = pd.read_csv(self.folder / "counts.csv", keep_default_na=False)
-            self.grouping: dict[str, Any] = WITH_COUNTS
+            if labels is not None:
+                raise LtdmError(f"{path} knows its labels; leave {labels} out")
+            self.file, self.counts = self.ours / "reference.npz", self.ours / "counts.csv"
+            self.folder = work / f"reference-{sha256(self.file)[:12]}"
+            with reading(self.counts):
+                self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
+            self.grouping["kinds"].insert(2, "thirds")
             return
         given = _given.read(path, labels)
-        held = np.bincount(given.labels[given.labels >= 0]).tolist() or [len(given.labels)]
-        names = given.names or numbered(len(held))
-        self.counts = pd.DataFrame({"class": range(len(held)), "name": names, "train": held})
+        held = _counted(given.labels, path)
+        self.names = given.names or numbered(len(held))
         self.folder = _kept(work / "reference", given, "reference.npz")
-        with writing(self.folder / "counts.csv") as temporary:
-            self.counts.to_csv(temporary, index=False)
-        self.grouping = WITHOUT_COUNTS
-
-    def names(self) -> list[str]:
-        """Return the classes' names."""
-        return [str(name) for name in self.counts["name"]]
+        self.file, self.counts = self.folder / "reference.npz", self.folder / "counts.csv"
+        table = {"class": range(len(held)), "name": self.names, "train": held}
+        with writing(self.counts) as temporary:
+            pd.DataFrame(table if held else {"train": [len(given.labels)]}).to_csv(temporary)
 
     def prepared(self) -> tuple[Part, ...]:
         """Return the extractors that lie in a data folder of ours."""
-        records = sorted((self.folder / "extractors").glob("*.json")) if self.ours else []
+        records = sorted((self.ours / "extractors").glob("*.json")) if self.ours else []
         found = [part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records]
         return tuple(found)
 
-    def weights(self, extractor: Part) -> Path:
-        """Return the weights of an extractor, made ready if they are not.
+    def features(self, extractor: Part) -> tuple[Path, Path]:
+        """Return an extractor's weights, and the reference's features, made if they are not there.
 
         Raises:
-            LtdmError: A data folder of ours has others of that name.
+            LtdmError: The extractor learns classes, and the reference has none.
         """
-        weights = self.folder / f"extractors/{extractor.label}.safetensors"
+        home = self.ours if self.ours and extractor in self.prepared() else self.folder
+        weights = home / f"extractors/{extractor.label}.safetensors"
+        features = home / f"features/{extractor.label}.npz"
+        if home == self.ours and weights.exists() and features.exists():
+            return weights, features
         record = weights.with_suffix(".json")
         wanted = {"extractor": extractor.plain(), "code": stage_code("extractor", extractor)}
         made = read_json(record) if weights.exists() else {}
-        if all(made.get(key) == value for key, value in wanted.items()):
-            return weights
-        if self.ours and made:
-            raise LtdmError(
-                f"{record} is of other options or code than {extractor}; leave --features out to"
-                " use what is there, or run `snakemake` to make it anew"
-            )
-        extractor_stage.run(extractor.plain(), places(extractor.options), weights=weights,
-                            reference=self.folder / "reference.npz", record=record)  # fmt: skip
-        return weights
+        if any(made.get(key) != value for key, value in wanted.items()):
+            if extractor.module.PROBABILITIES == "classes" and not self.names:
+                raise LtdmError(
+                    f"{extractor.name} learns the reference's classes, and its images have no"
+                    " labels; give --reference-labels, or take other features"
+                )
+            extractor_stage.run(extractor.plain(), places(extractor.options),
+                                reference=self.file, weights=weights, record=record)  # fmt: skip
+            features.unlink(missing_ok=True)
+        if not features.exists():
+            features_stage.run(images=self.file, weights=weights, features=features)
+        return weights, features
 
 
 def run(
@@ -101,32 +117,43 @@ def run(
         work: Where features and rows are kept.
 
     Raises:
-        LtdmError: The images cannot be read, or do not fit the reference.
+        LtdmError: The images cannot be read, or do not fit the reference, or nothing gives what a
+            metric reads.
     """
-    given = _given.read(images, labels, reference.names())
-    (real,) = read_npz(reference.folder / "reference.npz", "images")
+    for metric in metrics:
+        check_fed(metric, extractors)
+    given = _given.read(images, labels, reference.names)
+    (real,) = read_npz(reference.file, "images")
     if real.shape[1:] != given.images.shape[1:]:
         raise LtdmError(
             f"{images} holds images of shape {given.images.shape[1:]} (channels, height, width),"
             f" the reference {real.shape[1:]}; bring both to one shape by the same means"
         )
-    folder = _kept(work / Path(images).stem, given, "images.npz")
-    frames = []
-    features = {e.label: _features(reference, e, folder) for e in extractors}
+    if not reference.names and (given.labels >= 0).any():
+        log.info("the reference has no labels, so those of %s are left aside", images)
+        given = given._replace(labels=np.full_like(given.labels, -1))
+    folder = _kept(work / Path(images).resolve().stem, given, "images.npz")
+    real_files, fake_files = {}, {}
+    for extractor in extractors:
+        weights, real_files[extractor.label] = reference.features(extractor)
+        made = folder / f"features/{extractor.label}-{sha256(weights)[:12]}.npz"
+        fake_files[extractor.label] = made
+        if not made.exists():
+            features_stage.run(images=folder / "images.npz", weights=weights, features=made)
+    where = {"images": str(images), "reference": str(reference.ours or reference.folder)}
+    frames, against = [], folder / f"against-{reference.folder.name}"
     for metric in metrics:
         fed = [e.label for e in extractors if reads(metric, e)]
-        table = folder / f"metrics/{metric.label}.csv"
-        real_files, fake_files = ({label: features[label][i] for label in fed} for i in (0, 1))
+        table = against / f"{metric.label}.csv"
         metrics_stage.run(
-            metric.plain(), reference.grouping, {"images": str(images)}, table=table,
-            counts=reference.folder / "counts.csv", real=real_files, fake=fake_files,
+            metric.plain(), reference.grouping, where, table=table, counts=reference.counts,
+            real={e: real_files[e] for e in fed}, fake={e: fake_files[e] for e in fed},
             record=table.with_suffix(".json"),
         )  # fmt: skip
-        frames.append(pd.read_csv(table, keep_default_na=True))
+        frames.append(read_rows(table))
     rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.HOW)
-    with writing(folder / "metrics.csv") as temporary:
-        rows.to_csv(temporary, index=False, float_format=metrics_stage.DIGITS)
-    return rows, folder / "metrics.csv"
+    write_rows(rows, against / "metrics.csv")
+    return rows, against / "metrics.csv"
 
 
 def suiting(metrics: Sequence[Part], extractors: Sequence[Part]) -> list[Part]:
@@ -136,33 +163,25 @@ def suiting(metrics: Sequence[Part], extractors: Sequence[Part]) -> list[Part]:
 
 def to_text(rows: pd.DataFrame) -> str:
     """Write the rows for a terminal, those of single classes left out."""
-    shown = rows[~rows["group"].str.startswith("class-")]
-    columns = [
-        "features",
-        "metric",
-        "options",
-        "group",
-        "value",
-        "error",
-        "n_real",
-        "n_fake",
-        "note",
-    ]
-    kept = [c for c in columns if shown[c].notna().any()]
+    shown = rows[~rows["group"].str.startswith("class-")].drop(columns=["images", "reference"])
+    kept = [column for column in shown if set(shown[column].dropna()) - {""}]
     return shown[kept].to_string(index=False, na_rep="", float_format=lambda v: f"{v:.4g}")
 
 
-def _features(reference: Reference, extractor: Part, folder: Path) -> tuple[Path, Path]:
-    """Return the features of the reference and of the images, made where they are not there."""
-    weights = reference.weights(extractor)
-    name = f"{extractor.label}-{sha256(weights)[:12]}"
-    real = reference.folder / f"features/{extractor.label if reference.ours else name}.npz"
-    fake = folder / f"features/{name}.npz"
-    for source, features in ((reference.folder / "reference.npz", real),
-                             (folder / "images.npz", fake)):  # fmt: skip
-        if not features.exists():
-            features_stage.run(images=source, weights=weights, features=features)
-    return real, fake
+def _counted(labels: np.ndarray, path: Path) -> list[int]:
+    """Return the images of each class; nothing where there are no labels.
+
+    Raises:
+        LtdmError: A class has none.
+    """
+    if labels.max() < 0:
+        return []
+    if labels.max() >= len(labels) or 0 in np.bincount(labels):
+        raise LtdmError(
+            f"the labels of {path} must be 0 to C - 1 without a gap, but reach {labels.max()} in"
+            f" {len(np.unique(labels))} classes"
+        )
+    return np.bincount(labels).tolist()
 
 
 def _kept(name: Path, given: _given.Given, file: str) -> Path:

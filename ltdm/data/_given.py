@@ -45,7 +45,7 @@ def read(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> G
             uint8 or in [0, 1], shape (N, H, W), (N, H, W, C) or (N, C, H, W).
         labels: An .npy of labels, where the images' own file has none.
         names: The classes' names, one of which each sub-folder must bear, or its number; without
-            them sub-folders are numbers, or else classes in sorted order.
+            them sub-folders are the numbers from 0, or else classes in sorted order.
 
     Raises:
         LtdmError: They cannot be read, or are of several sizes, or of an unclear range.
@@ -57,18 +57,33 @@ def read(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> G
         return _folder(path, names)
     images, own = _arrays(path)
     if labels is not None:
-        with reading(labels, ours=False):
-            own = np.load(labels, allow_pickle=False)
+        own = _labels(labels)
     n = len(images)
     own = np.full(n, -1) if own is None else own.reshape(-1)
-    if own.dtype.kind not in "iu" or len(own) != n:
+    if own.dtype.kind not in "iu" or len(own) != n or n == 0:
         raise LtdmError(f"{labels or path}: there must be one whole number for each of {n} images")
+    if own.min() < 0 <= own.max():
+        raise LtdmError(f"{labels or path}: some images have labels and some (below 0) have none")
     return Given(_levels(images, path), own.astype(np.int64), [])
+
+
+def _labels(path: Path) -> np.ndarray:
+    with reading(path, ours=False):
+        found = np.load(path, allow_pickle=False)
+        if not isinstance(found, np.ndarray):
+            raise LtdmError(f"{path} holds several arrays; write the labels alone, as .npy")
+        return found
 
 
 def _folder(root: Path, names: Sequence[str]) -> Given:
     classes = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")
     numbers = _numbers(classes, names, root)
+    beside = [e.name for e in os.scandir(root) if e.name.lower().endswith(_images.ENDINGS)]
+    if classes and beside:
+        raise LtdmError(
+            f"{root} holds both images ({min(beside)}) and folders ({classes[0]}); keep one kind"
+            " alone"
+        )
     listed = {c: _images.files_of(root / c) for c in classes} or {"": _images.files_of(root)}
     files = [entry.path for found in listed.values() for entry in found]
     labels = [numbers.get(c, -1) for c, found in listed.items() for _ in found]
@@ -87,7 +102,8 @@ def _numbers(classes: list[str], names: Sequence[str], root: Path) -> dict[str, 
     """Return the label of each sub-folder."""
     numbers = {c: int(c) for c in classes if c.isdecimal()}
     if not names:
-        return numbers if len(numbers) == len(classes) else {c: i for i, c in enumerate(classes)}
+        counted = set(numbers.values()) == set(range(len(classes)))
+        return numbers if counted else {c: i for i, c in enumerate(classes)}
     known = {**{c: i for c, i in numbers.items() if i < len(names)},
              **{name: i for i, name in enumerate(names)}}  # fmt: skip
     strange = [c for c in classes if c not in known]

@@ -3,8 +3,9 @@
 An estimate carries a standard error over the generated images: that of a bootstrap which draws them
 anew, in its closed form. To first order a metric is a mean of one effect an image, so the
 bootstrap's standard deviation is that of the effects over sqrt(n), with no draw made (the
-infinitesimal jackknife). The reference is held fixed. Source: Efron, "Nonparametric standard errors
-and confidence intervals", Canadian Journal of Statistics 1981.
+infinitesimal jackknife). The reference is held fixed, and so is the number of images of each class.
+Source: Efron, "Nonparametric standard errors and confidence intervals", Canadian Journal of
+Statistics 1981.
 """
 
 import math
@@ -13,7 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ltdm.errors import OptionError
 from ltdm.registry import Part
+
+READS = {
+    "features": "features",
+    "imagenet": "Inception's class probabilities (inception, random-inception)",
+    "classes": "the probabilities of the data's classes (classifier)",
+}
 
 
 class Sample(NamedTuple):
@@ -56,16 +64,39 @@ def reads(metric: Part, extractor: Part) -> bool:
     return metric.module.READS in ("features", extractor.module.PROBABILITIES)
 
 
+def check_fed(metric: Part, extractors: Sequence[Part]) -> None:
+    """Refuse a metric that no extractor gives what it reads.
+
+    Raises:
+        OptionError: It is one.
+    """
+    if not any(reads(metric, extractor) for extractor in extractors):
+        what = READS[metric.module.READS]
+        message = f"{metric.name} reads {what}, and none of `features` gives them"
+        raise OptionError(("metrics",), message)
+
+
 def title(metric: Part, name: str) -> str:
     """Return what tables call one of a metric's values: `recall`, or `pr5.recall` if labelled."""
     return f"{metric.own_label}.{name}" if metric.own_label else name
 
 
-def standard_error(effects: np.ndarray) -> float:
-    """Return the standard error of a mean of one effect an image, shape (N,)."""
-    return float(effects.std(ddof=1) / math.sqrt(len(effects))) if len(effects) > 1 else math.nan
+def standard_error(effects: np.ndarray, labels: np.ndarray) -> float:
+    """Return the standard error of a mean of one effect an image.
+
+    Args:
+        effects: Shape (N,).
+        labels: Shape (N,). Sample sets have a fixed number of images of each class, so classes
+            that differ add nothing to it.
+    """
+    _, members = np.unique(labels, return_inverse=True)
+    n, sizes = len(effects), np.bincount(members)
+    if n <= len(sizes):
+        return math.nan
+    within = effects - (np.bincount(members, effects) / sizes)[members]
+    return float(np.sqrt(np.square(within).sum() / (n - len(sizes)) / n))
 
 
-def mean_of(effects: np.ndarray) -> Estimate:
+def mean_of(effects: np.ndarray, labels: np.ndarray) -> Estimate:
     """Return a value that is the mean of one number an image."""
-    return Estimate(float(effects.mean()), standard_error(effects))
+    return Estimate(float(effects.mean()), standard_error(effects, labels))

@@ -1,8 +1,8 @@
 """Nearest neighbours by blocks of rows: memory grows with block x N, on a GPU where there is one.
 
-Distances are |x|^2 + |y|^2 - 2 x.y in float32, of features whose common mean was taken away: that
-leaves them exact to about 1e-6 of their size, and neighbours that much nearer or farther than
-others are rare. Everything is in squared distances, whose order is the same.
+Squared distances are |x|^2 + |y|^2 - 2 x.y in float32, of features whose common mean was taken
+away. Their error is some 1e-7 of |x|^2 + |y|^2: it decides only between neighbours that are as good
+as equally near, and ties, such as between exact copies, fall either way.
 """
 
 from collections.abc import Iterator

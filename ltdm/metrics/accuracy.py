@@ -25,11 +25,12 @@ def least(options: Options) -> int:
     return 1
 
 
-def reliable(n: int, d: int, options: Options) -> bool:
+def reliable(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether the value is unbiased: always."""
     return True
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the accuracy of the generated labels; the real images are not looked at."""
-    return {"accuracy": mean_of((fake.known().argmax(axis=1) == fake.labels).astype(float))}
+    right = fake.known().argmax(axis=1) == fake.labels
+    return {"accuracy": mean_of(right.astype(float), fake.labels)}

@@ -4,9 +4,11 @@
 
 It is FID with the Inception features only; every other extractor is named beside it. With few
 images for its dimensions it is biased upward: rows with fewer than ten images a feature are
-flagged. `frechet-infinity` takes the bias away that is linear in 1 / N: the line through the
-distances of the whole set, its halves and its quarters, at 1 / N = 0. With fewer images than
-features the bias is no line any more, so those rows are flagged as well.
+flagged, and their standard errors are too large, by up to twice at one image a feature.
+`frechet-infinity` takes the bias away that is linear in 1 / N: the line through the distances of
+the whole set, its halves and its quarters, at 1 / N = 0. In flagged rows the bias is no line and
+more than all of it is taken away, so that values may be negative; compare them between runs alone.
+It has no standard error of its own: seeds tell.
 Sources: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
 Equilibrium", NeurIPS 2017, equation 6; Chong and Forsyth, "Effectively Unbiased FID and Inception
 Score and where to find them", CVPR 2020, section 4.
@@ -37,7 +39,7 @@ CITATION = """@inproceedings{heusel2017fid,
 HIGHER_IS_BETTER = {"frechet": False, "frechet-infinity": False}
 READS = "features"
 BLOCK = 4096  # rows in float64 at once
-SHOWN = 5000  # rows at least, where there are so many, that the standard error is made from
+SHOWN = 5000  # rows that the standard error is made from, where there are so many
 PARTS = (1, 2, 4)  # into so many disjoint parts the sets are cut: 1 / N is evenly spread enough
 
 
@@ -58,7 +60,7 @@ def least(options: Options) -> int:
     return 2
 
 
-def reliable(n: int, d: int, options: Options) -> bool:
+def reliable(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether n images in d dimensions leave little of the bias, which falls with d / n."""
     return n >= 10 * d
 
@@ -68,12 +70,15 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
 
     The limit is NaN where a quarter of a set would be less than two images.
     """
-    x, y = _spread(real), _spread(fake)
+    order = _spread(fake.labels)
+    x, y, labels = real.features, fake.features[order], fake.labels[order]
     whole, made = Gaussian(x), Gaussian(y)
     value = distance(whole, made)
-    spread = effects(whole, made, y)
-    error = standard_error(spread) * math.sqrt(len(spread) / len(y))
+    some = slice(None, None, max(1, len(y) // SHOWN))
+    spread = standard_error(effects(whole, made, y, some), labels[some])
+    error = spread * math.sqrt(len(labels[some]) / len(y))
     both = options.extrapolate == "both"
+    x = x[_spread(real.labels)] if both else x
     limit = np.nan
     if min(len(y), len(x) if both else len(y)) >= 2 * PARTS[-1]:
         means = [value]
@@ -81,13 +86,13 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
             pairs = ((Gaussian(x[j::k]) if both else whole, Gaussian(y[j::k])) for j in range(k))
             means.append(sum(distance(*pair) for pair in pairs) / k)
         limit = float(np.polynomial.Polynomial.fit(PARTS, means, 1)(0))
-    return {"frechet": Estimate(value, error), "frechet-infinity": Estimate(limit, error)}
+    return {"frechet": Estimate(value, error), "frechet-infinity": Estimate(limit)}
 
 
-def _spread(sample: Sample) -> np.ndarray:
-    """Return the features, ordered so that every k-th row is a fair part of each class."""
+def _spread(labels: np.ndarray) -> np.ndarray:
+    """Return an order in which every k-th image is a fair part of each class."""
     rng = np.random.default_rng(derive("frechet parts"))
-    return sample.features[np.lexsort((rng.random(len(sample.labels)), sample.labels))]
+    return np.lexsort((rng.random(len(labels)), labels))
 
 
 class Gaussian:
@@ -141,27 +146,27 @@ def distance(one: Gaussian, other: Gaussian) -> float:
     return float(shift @ shift + one.trace + other.trace - 2 * overlap)
 
 
-def effects(one: Gaussian, other: Gaussian, y: np.ndarray) -> np.ndarray:
-    """Return what each row of y does to the distance: its derivative by the row's weight.
+def effects(one: Gaussian, other: Gaussian, y: np.ndarray, some: slice = slice(None)) -> np.ndarray:
+    """Return what rows of y do to the distance: its derivatives by the rows' weights.
 
     With T the optimal map from y's Gaussian to the other one and u = row - m2, it is
-    2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant. Of many rows some speak for all.
+    2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant.
 
     Args:
         one: The Gaussian that is held fixed.
         other: That of y.
         y: Features (m, d).
+        some: Which rows are asked for.
 
     Returns:
-        Shape (m,), or fewer.
+        Shape (rows,).
     """
     m = len(y)
     if other.rows is not None:
-        a = other.rows
-        _, values, vectors = linalg.svd(one.factor @ a.T, full_matrices=False)
-        mapped = values @ np.square(vectors)
+        _, values, vectors = linalg.svd(one.factor @ other.rows.T, full_matrices=False)
+        a, mapped = other.rows[some], values @ np.square(vectors[:, some])
     else:
-        a = (y[:: max(1, m // SHOWN)] - other.mean) / np.sqrt(m - 1)
+        a = (y[some] - other.mean) / np.sqrt(m - 1)
         values, vectors = linalg.eigh(one.factor @ other.covariance @ one.factor.T)
         kept = values > len(values) * np.finfo(float).eps * values[-1]
         mapped = np.square(a @ (one.factor.T @ (vectors[:, kept] / values[kept] ** 0.25))).sum(1)

@@ -38,7 +38,7 @@ def least(options: Options) -> int:
     return options.splits
 
 
-def reliable(n: int, d: int, options: Options) -> bool:
+def reliable(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether n images leave little of the bias."""
     return n >= FEW
 
@@ -46,14 +46,17 @@ def reliable(n: int, d: int, options: Options) -> bool:
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the score of the generated images; the real ones are not looked at."""
     p = fake.known()
-    p = p[np.random.RandomState(SHUFFLE).permutation(len(p))]
+    order = np.random.RandomState(SHUFFLE).permutation(len(p))
+    p = p[order]
     cuts = np.arange(1, options.splits) * len(p) // options.splits
     divergences = [_divergence(part) for part in np.split(p, cuts)]
     scores = np.array([np.exp(kl.mean()) for kl in divergences])
     # p(y) is where the mean divergence is smallest, so a row moves the score as if it were fixed.
     effects = np.concatenate([s * kl for s, kl in zip(scores, divergences, strict=True)])
     return {
-        "inception-score": Estimate(float(scores.mean()), standard_error(effects)),
+        "inception-score": Estimate(
+            float(scores.mean()), standard_error(effects, fake.labels[order])
+        ),
         "inception-score-sd": Estimate(float(scores.std())),
     }
 

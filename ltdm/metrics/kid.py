@@ -5,6 +5,7 @@ with the Inception features.
 Source: Binkowski et al., "Demystifying MMD GANs", ICLR 2018, section 4.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ class Options:
     subsets: int = option(100, "Random subsets that the value is the mean of.", low=1)
     subset_size: int = option(
         1000,
-        "Images of each set in a subset; smaller sets are taken whole, once.",
+        "Images of each set in a subset; a smaller set is taken whole, and both once if both are.",
         low=2,
     )
 
@@ -38,7 +39,7 @@ def least(options: Options) -> int:
     return 2
 
 
-def reliable(n: int, d: int, options: Options) -> bool:
+def reliable(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether the value is unbiased: always."""
     return True
 
@@ -49,15 +50,29 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     whole = len(real.features) <= size and len(fake.features) <= size
     rng = np.random.default_rng(derive("kid"))
 
-    def pick(x: np.ndarray) -> np.ndarray:
-        rows = slice(None) if whole else rng.choice(len(x), min(size, len(x)), replace=False)
-        return x[rows].astype(np.float64)
+    def pick(sample: Sample) -> Sample:
+        n = len(sample.labels)
+        rows = slice(None) if whole else rng.choice(n, min(size, n), replace=False)
+        return Sample(sample.features[rows].astype(np.float64), sample.labels[rows])
 
-    drawn = [_mmd2(pick(real.features), pick(fake.features))
-             for _ in range(1 if whole else options.subsets)]  # fmt: skip
-    effects = np.concatenate([effects for _, effects in drawn])
-    error = standard_error(effects) * np.sqrt(len(effects) / len(fake.features))
-    return {"kid": Estimate(float(np.mean([value for value, _ in drawn])), float(error))}
+    values, effects, labels = [], [], []
+    for _ in range(1 if whole else options.subsets):
+        x, y = pick(real), pick(fake)
+        value, effect = _mmd2(x.features, y.features)
+        values.append(value)
+        effects.append(effect)
+        labels.append(y.labels)
+    error = standard_error(np.concatenate(effects), np.concatenate(labels))
+    error *= math.sqrt(_shown_again(len(fake.labels), len(effects[0]), len(values)))
+    return {"kid": Estimate(float(np.mean(values)), error)}
+
+
+def _shown_again(n: int, size: int, subsets: int) -> float:
+    """Return by what the variance of a mean over subsets is above that over all their effects.
+
+    Effects come `size` at a time; they are those of n images, some of them several times.
+    """
+    return subsets * size / n + 1 - size / n
 
 
 def _mmd2(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:

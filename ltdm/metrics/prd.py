@@ -45,9 +45,9 @@ def least(options: Options) -> int:
     return options.clusters
 
 
-def reliable(n: int, d: int, options: Options) -> bool:
-    """Whether n images of a class fill its clusters."""
-    return n >= EACH * options.clusters
+def reliable(n: int, d: int, classes: int, options: Options) -> bool:
+    """Whether n images of so many classes fill their clusters."""
+    return n >= EACH * options.clusters * classes
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.metrics._base import Estimate, Sample, mean_of
+from ltdm.metrics._base import Estimate, Sample, mean_of, standard_error
 from ltdm.options import option
 
 CITATION = """@inproceedings{kynkaanniemi2019improved,
@@ -44,7 +44,7 @@ def least(options: Options) -> int:
     return options.k + 1
 
 
-def reliable(n: int, d: int, options: Options) -> bool:
+def reliable(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether n images are enough for the balls to follow the data."""
     return n >= FEW
 
@@ -55,18 +55,19 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
 
     found = membership(real.features, fake.features, options.k)
     return {
-        "precision": mean_of((found.holders > 0).astype(float)),
+        "precision": mean_of((found.holders > 0).astype(float), fake.labels),
         "recall": Estimate(float(found.covered.mean())),
-        "density": mean_of(found.holders / options.k),
-        "coverage": Estimate(float((found.held > 0).mean()), _coverage_error(found.held,
-                             found.lone, len(fake.features))),
-    }  # fmt: skip
+        "density": mean_of(found.holders / options.k, fake.labels),
+        "coverage": Estimate(
+            float((found.held > 0).mean()),
+            standard_error(_alone(found.held, found.lone, len(fake.features)), fake.labels),
+        ),
+    }
 
 
-def _coverage_error(held: np.ndarray, lone: np.ndarray, m: int) -> float:
-    """Return the jackknife's standard error of the coverage by m generated images.
+def _alone(held: np.ndarray, lone: np.ndarray, m: int) -> np.ndarray:
+    """Return what each of m generated images does to the coverage, by leaving it out.
 
-    Without one of them, the real images are lost whose balls hold no other.
+    Without it, the real images are lost whose balls hold no other.
     """
-    lost = np.bincount(lone[held == 1], minlength=m) / len(held)
-    return float(np.sqrt((m - 1) * lost.var()))
+    return (m - 1) * np.bincount(lone[held == 1], minlength=m) / len(held)

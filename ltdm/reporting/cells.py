@@ -32,7 +32,7 @@ class Cell:
         """Write the entry; `bold` wraps it where it is the best of its column."""
         if math.isnan(self.mean):
             return "-"
-        digits = _digits(self.mean)
+        digits = _digits(self.mean, self.spread)
         value = f"{self.mean:.{digits}f}"
         if not math.isnan(self.spread):
             value += f" {plus_minus} {self.spread:.{digits}f}"
@@ -56,7 +56,7 @@ class Change:
         mean, low, high, _ = self.interval
         if math.isnan(mean):
             return "-"
-        digits = _digits(mean)
+        digits = _digits(mean, high - mean)
         value = f"{mean:+.{digits}f}"
         if not math.isnan(low):
             value += f" [{low:+.{digits}f}, {high:+.{digits}f}]"
@@ -68,5 +68,9 @@ class Change:
         return {"": mean, " low": low, " high": high, " seeds": seeds}
 
 
-def _digits(value: float) -> int:
-    return 3 if abs(value) < 1 else 2 if abs(value) < 100 else 1
+def _digits(*numbers: float) -> int:
+    """Return the decimals to write of the largest of some numbers."""
+    scale = max((abs(n) for n in numbers if not math.isnan(n)), default=0.0)
+    if 0 < scale < 0.01:
+        return 2 - math.floor(math.log10(scale))
+    return 3 if scale < 1 else 2 if scale < 100 else 1

@@ -28,9 +28,9 @@ class Interval(NamedTuple):
     seeds: int
 
     @property
-    def holds_zero(self) -> bool:
-        """Whether the two cannot be told apart."""
-        return self.low <= 0 <= self.high
+    def tells(self) -> bool:
+        """Whether the two can be told apart; never where nothing is known."""
+        return self.low > 0 or self.high < 0
 
 
 UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)

@@ -59,7 +59,9 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
         axes.set_xlabel("class (training images)")
     else:
         axes.set_xlabel("classes, most frequent first")
-    axes.set(title=title, ylim=(0, None))
+    axes.set(title=title)
+    if not (values["value"] < 0).any():
+        axes.set_ylim(bottom=0)
     _legend(figure, axes, "no values by class were asked for")
     return figure
 

@@ -50,8 +50,8 @@ def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
     legend = [_spread(shown), _spaces(found)]
     if any(cell.alike for cell in shown):
         legend.append(
-            f"{ALIKE} not told from the best (bold): the {LEVEL:.0%} interval of the paired"
-            " difference holds 0."
+            f"{ALIKE} not told from the best (bold): no {LEVEL:.0%} interval of the paired"
+            " difference excludes 0."
         )
     if any(cell.small for cell in shown):
         legend.append(f"{SMALL} from few images: compare within a column only.")
@@ -71,6 +71,8 @@ def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> T
     found = [_column(rows, column) for column in columns]
     cells = _laid_out(rows[rows["run"] != baseline], found, changes, Change())
     seeds = max((c.interval.seeds for _, row in table_rows(cells) for c in row), default=0)
+    if not seeds:
+        return Table(cells, [f"No run to compare with {baseline}, or it is not among these runs."])
     what = (f"over {seeds} seeds" if seeds > 1 else "over generated images of one seed, which says"
             " nothing of how training varies")  # fmt: skip
     told = f"Difference from {baseline} and its {LEVEL:.0%} interval {what}; bold: better than it."
@@ -98,13 +100,16 @@ def _laid_out(
 def _column(rows: pd.DataFrame, column: str) -> Column:
     metric, _, group = column.partition("@")
     mine = rows[(rows["metric"] == metric) & (rows["group"] == (group or "all"))]
-    label, _, name = metric.rpartition(".")
     extractor = mine["features"].iloc[0] if len(mine) else ""
-    shown = EARNED.get(name, name) if extractor == "inception" else name
-    up = directions()[name]
-    heading = f"{label}.{shown}" if label else shown
-    heading += f" ({group})" if group else ""
-    return Column(heading + ARROWS[up], up, mine[mine["features"] == extractor])
+    up = directions()[metric.rpartition(".")[2]]
+    heading = called(metric, extractor) + (f" ({group})" if group else "") + ARROWS[up]
+    return Column(heading, up, mine[mine["features"] == extractor])
+
+
+def called(metric: str, extractor: str) -> str:
+    """Return what people call a metric in a feature space."""
+    label, dot, name = metric.rpartition(".")
+    return label + dot + (EARNED.get(name, name) if extractor == "inception" else name)
 
 
 def _cells(column: Column) -> dict[Key, Cell]:
@@ -117,7 +122,7 @@ def _cells(column: Column) -> dict[Key, Cell]:
     cells = {}
     for key, mine in found.items():
         top = best.get(key)
-        alike = top is not None and top != key and interval(mine, found[top]).holds_zero
+        alike = top is not None and top != key and not interval(mine, found[top]).tells
         spread = mine["value"].std() if len(mine) > 1 else mine["error"].iloc[0]
         cells[key] = Cell(means[key], spread, len(mine), top == key, alike, bool(small[key]))
     return cells

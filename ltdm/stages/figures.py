@@ -8,6 +8,8 @@ import pandas as pd
 
 from ltdm.files import read_npz, reading
 from ltdm.reporting import figures, points, style
+from ltdm.reporting.rows import read_rows
+from ltdm.reporting.tables import called
 
 
 def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: Path, tidy: Path,
@@ -31,8 +33,7 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
     with reading(counts):
         table = pd.read_csv(counts, dtype={"name": str}, keep_default_na=False)
         table["name"] = table["name"].str.replace("$", r"\$")  # no mathematics
-    with reading(tidy):
-        rows = pd.read_csv(tidy)
+    rows = read_rows(tidy)
     classes = rows[
         (rows["dataset"] == dataset) & (rows["features"] == extractor)
         & (rows["metric"] == metric) & (rows["sample_set"] == sample_set)
@@ -46,7 +47,9 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
     sets |= {name: _first(path) for name, path in samples.items()}
     made = {
         "counts": figures.counts(table, dataset),
-        "per_class": figures.per_class(classes, table, f"{metric} by class, {extractor} features"),
+        "per_class": figures.per_class(
+            classes, table, f"{called(metric, extractor)} by class, {extractor} features"
+        ),
         "training": figures.training(pd.concat(curves, ignore_index=True), dataset),
         "samples": (
             figures.samples(sets, table) if sets["real"][0].dtype == np.uint8

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 
 from ltdm.errors import LtdmError
-from ltdm.files import read_arrays, reading, write_json, writing
+from ltdm.files import read_arrays, reading, write_json
 from ltdm.metrics._base import Estimate, Sample, title
 from ltdm.metrics._groups import groups
 from ltdm.registry import Part, part, stage_code
+from ltdm.reporting.rows import write_rows
 
 COLUMNS = [
     "features", "metric", "options", "group", "value", "error", "n_real", "n_fake", "note",
 ]  # fmt: skip
 HOW = ["sampler", "guidance", "weights"]
-SMALL, TOO_FEW = "small n", "too few images"
-DIGITS = "%.10g"  # further ones depend on the number of threads
+SMALL, TOO_FEW, NO_LABELS = "small n", "too few images", "no labels"
 
 
 def run(spec: dict[str, Any], grouping: dict[str, Any], where: dict[str, Any], *, counts: Path,
@@ -55,9 +55,7 @@ def run(spec: dict[str, Any], grouping: dict[str, Any], where: dict[str, Any], *
         frames.append(pd.DataFrame(rows).assign(**told))
     asked = {"metric": spec, "groups": grouping, "extractors": list(real)}
     write_json(record, {**asked, "code": stage_code("metrics", metric)})
-    with writing(table) as temporary:
-        columns = [*where, *HOW, *COLUMNS]
-        pd.concat(frames)[columns].to_csv(temporary, index=False, float_format=DIGITS)
+    write_rows(pd.concat(frames)[[*where, *HOW, *COLUMNS]], table)
 
 
 def rows_of(
@@ -72,12 +70,12 @@ def rows_of(
         wanted: The classes of each group.
         kinds: The kinds of group to report.
     """
-    if (fake.labels < 0).all():
-        real = real._replace(labels=np.full_like(real.labels, -1))
-        wanted, kinds = {"all": [-1]}, ["all"]
+    labelled = (fake.labels >= 0).any()
+    chosen = {group: (real.of(classes), fake.of(classes)) for group, classes in wanted.items()}
+    if not labelled:
+        chosen, kinds = {"all": (real, fake)}, ["all"]
     rows: list[dict[str, Any]] = []
-    for group, classes in wanted.items():
-        x, y = real.of(classes), fake.of(classes)
+    for group, (x, y) in chosen.items():
         values, note = _estimates(metric, x, y)
         for name, one in values.items():
             row = {"metric": title(metric, name), "group": group, **one._asdict(), "note": note}
@@ -89,21 +87,29 @@ def rows_of(
 
 
 def _estimates(metric: Part, real: Sample, fake: Sample) -> tuple[dict[str, Estimate], str]:
-    """Return the metric's values, and what is to be said of the number of images."""
+    """Return the metric's values, and what is to be said of the images they rest on."""
     options, module = metric.options, metric.module
-    n = min(len(real.labels), len(fake.labels))
+    alone = module.READS != "features"  # no image is compared with a real one
+    n = len(fake.labels) if alone else min(len(real.labels), len(fake.labels))
+    nothing = dict.fromkeys(module.HIGHER_IS_BETTER, Estimate(float("nan")))
     if n < module.least(options):
-        return dict.fromkeys(module.HIGHER_IS_BETTER, Estimate(float("nan"))), TOO_FEW
-    enough = module.reliable(n, fake.features.shape[1], options)
+        return nothing, TOO_FEW
+    if module.READS == "classes" and (fake.labels < 0).all():
+        return nothing, NO_LABELS
+    classes = len(np.unique(real.labels))
+    enough = module.reliable(n, fake.features.shape[1], classes, options)
     return module.score(real, fake, options), "" if enough else SMALL
 
 
 def _worst(rows: list[dict[str, Any]], name: str, higher_is_better: bool) -> dict[str, Any]:
     """Return the row of the class with the worst value, which the note then names."""
     classes = [r for r in rows if r["metric"] == name and r["group"].startswith("class-")]
+    valued = [r for r in classes if r["value"] == r["value"]]
     sign = 1 if higher_is_better else -1
-    worst = min(classes, key=lambda r: sign * r["value"] if r["value"] == r["value"] else np.inf)
-    note = ", ".join(filter(None, [worst["group"], worst["note"]]))
+    worst = min(valued or classes, key=lambda r: sign * r["value"])
+    unknown = len(classes) - len(valued)
+    without = f"{unknown} classes without a value" if unknown else ""
+    note = ", ".join(filter(None, [worst["group"], without, worst["note"]]))
     return {**worst, "group": "worst", "note": note}
 
 
@@ -146,7 +152,7 @@ def fit_together(
         )
     for path, features in ((real_path, real), (fake_path, fake)):
         labels = features.sample.labels
-        if len(labels) and not -1 <= labels.min() <= labels.max() < classes:
+        if len(labels) and (labels.max() >= classes or (labels.min() < 0 and labels.max() >= 0)):
             raise LtdmError(
                 f"{path} has labels from {labels.min()} to {labels.max()}, but the data set has"
                 f" classes 0 to {classes - 1}; score it against the data that it was made for"

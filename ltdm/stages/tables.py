@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ltdm.files import reading, write_json, write_text, writing
+from ltdm.files import write_json, write_text
 from ltdm.registry import stage_code
 from ltdm.reporting.compare import differences
+from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.tables import Table, difference_table, main_table
 from ltdm.reporting.writing import to_csv, to_latex, to_markdown
 
@@ -31,14 +32,9 @@ def run(columns: list[str], extractors: list[str], baseline: str, *, metrics: li
         metrics: Tables of rows, one file a metric and sample set, in the order of the config.
         folder: Where the files of NAMES go.
     """
-    frames = []
-    for path in metrics:
-        with reading(path):
-            frames.append(pd.read_csv(path))
-    rows = pd.concat(frames, ignore_index=True)
-    for name, frame in (("metrics", rows), ("differences", differences(rows, baseline))):
-        with writing(Path(folder) / f"{name}.csv") as temporary:
-            frame.to_csv(temporary, index=False, float_format="%.10g")
+    rows = pd.concat([read_rows(path) for path in metrics], ignore_index=True)
+    write_rows(rows, Path(folder) / "metrics.csv")
+    write_rows(differences(rows, baseline), Path(folder) / "differences.csv")
     order = rows["features"].map({name: i for i, name in enumerate(extractors)})
     rows = rows.iloc[order.argsort(kind="stable")]
     _write(main_table(rows, columns), Path(folder) / "main")

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from ltdm.files import write_npz
+from ltdm.reporting.cells import Cell
 from ltdm.reporting.compare import differences, interval
 from ltdm.reporting.pictures import sheet
+from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.tables import difference_table, main_table
 from ltdm.reporting.writing import to_csv, to_latex, to_markdown
 from ltdm.stages import figures
@@ -52,7 +54,7 @@ def test_markdown():
     legend = text.partition("\n\n")[2].splitlines()
     assert legend[0].strip() == "± standard deviation over 2 seeds."
     assert legend[1].strip() == "Features: pixels."
-    assert legend[2].startswith("≈ not told from the best (bold): the 95% interval")
+    assert legend[2].startswith("≈ not told from the best (bold): no 95% interval")
 
 
 def test_latex():
@@ -94,7 +96,7 @@ def test_an_interval_by_hand():
 def test_an_interval_covers_the_truth_as_often_as_it_says():
     stream = np.random.default_rng(0)
     draws = stream.normal(1.0, 2.0, size=(400, 2, 3))
-    found = [interval(*(pd.DataFrame({"value": v, "error": np.nan}) for v in pair)).holds_zero
+    found = [not interval(*(pd.DataFrame({"value": v, "error": np.nan}) for v in pair)).tells
              for pair in draws]  # fmt: skip
     assert np.mean(found) == pytest.approx(0.95, abs=0.035)
 
@@ -115,6 +117,30 @@ def test_differences_from_a_baseline():
         ["b", "frechet", 2], ["c", "frechet", 2], ["b", "recall", 2], ["c", "recall", 2],
     ]  # fmt: skip
     assert every["difference"].iloc[0] == pytest.approx(1.1)
+
+
+def test_what_is_not_known_tells_nothing():
+    """Recall has no standard error, so one seed does not tell it from the best."""
+    table = main_table(tidy({"a": [3.0], "b": [3.5]}), ["recall@tail"])
+    assert [row[1] for row in cells(to_markdown(table))[2:]] == ["0.030≈", "**0.035**"]
+    nobody = difference_table(tidy({"a": [3.0], "b": [3.5]}), ["frechet"], "c")
+    assert nobody.legend == ["No run to compare with c, or it is not among these runs."]
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "text"),
+    [(123.456, 7.0, "123.5 ± 7.0"), (12.3456, 0.5, "12.35 ± 0.50"), (0.5, 0.01, "0.500 ± 0.010"),
+     (0.00321, 0.0003, "0.00321 ± 0.00030"), (0.0, 0.002, "0.00000 ± 0.00200"),
+     (0.0, 0.0, "0.000 ± 0.000")],
+)  # fmt: skip
+def test_small_values_keep_their_digits(value, spread, text):
+    assert Cell(value, spread, 2).text() == text
+
+
+def test_runs_may_be_called_as_numbers_are(tmp_path):
+    rows = tidy({"0.1": [1.0], "0.10": [2.0], "null": [3.0]})
+    write_rows(rows, tmp_path / "rows.csv")
+    assert read_rows(tmp_path / "rows.csv")["run"].unique().tolist() == ["0.1", "0.10", "null"]
 
 
 def test_of_one_seed_the_images_tell_the_error():

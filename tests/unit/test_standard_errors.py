@@ -16,17 +16,19 @@ def sets(n=300, m=240, d=6, seed=0):
     mix = stream.normal(size=(d, d))
     real, fake = stream.normal(size=(n, d)) @ mix, 1.3 * stream.normal(size=(m, d)) @ mix + 0.4
     p = np.exp(2 * stream.normal(size=(m, 12)))
-    labels = stream.integers(0, 12, m)
+    labels = np.arange(m) % 3
     return (Sample(real, np.zeros(n, int)),
             Sample(fake, labels, p / p.sum(1, keepdims=True)))  # fmt: skip
 
 
 def drawn_anew(metric, options, real, fake):
-    """Standard deviation of each value over draws of the generated images, with replacement."""
+    """Standard deviation of each value over draws of the generated images, class by class."""
     stream = np.random.default_rng(1)
     values = []
     for _ in range(DRAWS):
-        rows = stream.integers(0, len(fake.labels), len(fake.labels))
+        classes = zip(*np.unique(fake.labels, return_counts=True), strict=True)
+        rows = [stream.choice(np.flatnonzero(fake.labels == c), n) for c, n in classes]
+        rows = np.concatenate(rows)
         again = Sample(fake.features[rows], fake.labels[rows], fake.probabilities[rows])
         found = metric.score(real, again, options)
         values.append([one.value for one in found.values()])
@@ -39,6 +41,7 @@ def drawn_anew(metric, options, real, fake):
         (frechet, {}, ["frechet"]),
         (kid, {}, ["kid"]),
         (inception_score, {"splits": 1}, ["inception-score"]),
+        (inception_score, {"splits": 4}, ["inception-score"]),
         (accuracy, {}, ["accuracy"]),
         (pr, {}, ["precision", "density"]),
     ],
@@ -78,6 +81,7 @@ def test_effects_on_the_frechet_distance_are_its_derivatives(n, m):
 
 def test_coverage_by_leaving_each_image_out():
     real, fake = sets(120, 40)
+    fake = fake._replace(labels=np.zeros(40, int))
     n = len(fake.labels)
     score = pr.score(real, fake, pr.Options())["coverage"]
     left = []
@@ -85,6 +89,7 @@ def test_coverage_by_leaving_each_image_out():
         rest = Sample(np.delete(fake.features, i, axis=0), np.zeros(n - 1, int))
         left.append(pr.score(real, rest, pr.Options())["coverage"].value)
     assert score.error == pytest.approx(np.sqrt((n - 1) * np.var(left)))
+    assert np.isnan(frechet.score(real, fake, frechet.Options())["frechet-infinity"].error)
     assert np.isnan(pr.score(real, fake, pr.Options())["recall"].error), "none is valid"
 
 
@@ -97,9 +102,22 @@ def test_prd_draws_images(monkeypatch):
         assert one.error == pytest.approx(expected[name], rel=0.3), name
 
 
-def test_kid_of_subsets_has_about_the_error_of_all_its_images():
-    """A little above it, by the noise of a subset's own means."""
-    real, fake = sets(800, 800)
-    whole, parts = (kid.score(real, fake, kid.Options(subsets=50, subset_size=n))["kid"].error
-                    for n in (1000, 400))  # fmt: skip
-    assert 0.95 * whole < parts < 1.3 * whole
+@pytest.mark.parametrize(("subsets", "size"), [(2, 500), (5, 500)])
+def test_few_subsets_of_kid_tell_less_than_all_images(subsets, size):
+    real, fake = sets(2000, 2000)
+    options = kid.Options(subsets=subsets, subset_size=size)
+    expected, found = drawn_anew(kid, options, real, fake)["kid"], kid.score(real, fake, options)
+    assert found["kid"].error == pytest.approx(expected, rel=0.25)
+
+
+def test_classes_that_differ_add_no_error_where_their_numbers_are_fixed():
+    p = np.eye(2)[np.arange(100) % 2]
+    labels = np.where(np.arange(100) % 2, 1, 0)
+    always = Sample(np.zeros((100, 1)), labels, p)
+    never = always._replace(probabilities=p[::-1])
+    both = Sample(np.zeros((200, 1)), np.repeat([0, 1, 2, 3], 50),
+                  np.repeat(np.eye(4)[[0, 1, 3, 2]], 50, axis=0))  # fmt: skip
+    for made, value in ((always, 1.0), (never, 0.0), (both, 0.5)):
+        assert accuracy.score(made, made, accuracy.Options())["accuracy"] == (value, 0.0)
+    assert np.isnan(accuracy.score(made, made.of([0])._replace(labels=np.arange(50)),
+                                   accuracy.Options())["accuracy"].error)  # fmt: skip
