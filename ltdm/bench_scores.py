@@ -41,18 +41,23 @@ def run(images: int, length: int, classes: int) -> dict[str, Any]:
     real, fake = (_sample(images, length, seed, CLASSES) for seed in range(2))
     found: dict[str, Any] = {"images": images, "length": length, "device": str(device)}
     found |= _frechet(real.features, fake.features)
-    of_classes = [(_sample(EACH, length, 2 * c, 1), _sample(EACH, length, 2 * c + 1, 1))
-                  for c in range(classes)]  # fmt: skip
-    distances = (frechet.distance(frechet.Gaussian(x.features), frechet.Gaussian(y.features))
-                 for x, y in of_classes)  # fmt: skip
-    found |= {"classes": classes, "classes_s": _timed(lambda: list(distances))[0]}
-    scored = (frechet.score(x, y, frechet.Options()) for x, y in of_classes)
-    found["classes_whole_s"] = _timed(lambda: list(scored))[0]
+    found |= _by_class(length, classes)
     found["inception_images_per_s"] = _inception(device)
     for name, metric in METRICS.items():
         score = partial(metric.score, real, fake, metric.Options())
         found[f"{name}_s"], found[f"{name}_peak_gb"] = _timed(score)[0], _peak()
     return {**found, "versions": versions(), "commit": commit()}
+
+
+def _by_class(d: int, classes: int) -> dict[str, float]:
+    """Time the distances of single classes, and their whole scores."""
+    pairs = [(_sample(EACH, d, 2 * c, 1), _sample(EACH, d, 2 * c + 1, 1)) for c in range(classes)]
+    distances = (frechet.distance(frechet.Gaussian(x.features), frechet.Gaussian(y.features))
+                 for x, y in pairs)  # fmt: skip
+    seconds = _timed(lambda: list(distances))[0]
+    scored = (frechet.score(x, y, frechet.Options()) for x, y in pairs)
+    whole = _timed(lambda: list(scored))[0]
+    return {"classes": classes, "classes_s": seconds, "classes_whole_s": whole}
 
 
 def _sample(n: int, d: int, seed: int, classes: int) -> Sample:

@@ -25,17 +25,18 @@ from functools import cached_property
 import numpy as np
 from scipy import linalg
 
+from ltdm.citations import HEUSEL2017
 from ltdm.metrics._base import Estimate, Sample, standard_error
 from ltdm.options import option
 from ltdm.seeding import derive
 
-CITATION = """@inproceedings{heusel2017fid,
-  title={GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium},
-  author={Heusel, Martin and Ramsauer, Hubert and Unterthiner, Thomas and Nessler, Bernhard and
-    Hochreiter, Sepp}, booktitle={NeurIPS}, year={2017}}
+CITATION = (
+    HEUSEL2017
+    + """
 @inproceedings{chong2020effectively,
   title={Effectively Unbiased {FID} and {I}nception Score and where to find them},
   author={Chong, Min Jin and Forsyth, David}, booktitle={CVPR}, year={2020}}"""
+)
 HIGHER_IS_BETTER = {"frechet": False, "frechet-infinity": False}
 READS = "features"
 BLOCK = 4096  # rows in float64 at once

@@ -1,9 +1,13 @@
 """What only a GPU can show; skipped where there is none, and the same code runs on the CPU."""
 
+import numpy as np
 import pytest
 import torch
 
+from ltdm.bench_scores import features_like
 from ltdm.device import pick
+from ltdm.features import random_inception
+from ltdm.metrics import _neighbours
 from ltdm.stages.sample import SampleOptions, Sampling, parse
 from ltdm.stages.train import described, make_trainer
 from tests.unit.test_training import METHODS, SPEC, data
@@ -47,3 +51,19 @@ def test_sampling_does_not_depend_on_the_batch():
     labels = torch.arange(12).numpy() % 3
     whole = made.images(labels)
     assert (whole[5:] == made.images(labels[5:], 5)).mean() > 0.999
+
+
+def test_neighbours_and_inception_say_the_same_as_on_the_cpu(monkeypatch):
+    features = [features_like(3000, 2048, seed) for seed in range(2)]
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), dtype=np.uint8)
+    nothing, options = (np.zeros((1, 3, 8, 8), np.uint8), np.zeros(1)), random_inception.Options()
+    balls, made = [], []
+    for device in ("cpu", "cuda"):
+        monkeypatch.setenv("LTDM_DEVICE", device)
+        balls.append(_neighbours.membership(*features, 3))
+        weights, about = random_inception.fit(options, *nothing, pick())
+        made.append(random_inception.build(options, weights, about, pick())(pixels))
+    for one, other in zip(*balls, strict=True):
+        assert (one == other).mean() > 0.999, "but for neighbours that are as good as equally near"
+    for one, other in zip(*made, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)

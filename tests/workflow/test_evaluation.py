@@ -1,4 +1,4 @@
-"""The whole evaluation on small coloured squares: Inception's network, every metric, two seeds."""
+"""The whole evaluation on small coloured squares: Inception's network and nearly every metric."""
 
 import numpy as np
 import pandas as pd
@@ -9,14 +9,13 @@ from tests.workflow.conftest import Checkout
 CONFIG = """
 inherits: smoke.yaml
 experiment: scored
-grid: {dataset: [squares], run: [ddpm, cbdm], seed: [0, 1]}
+grid: {dataset: [squares], run: [ddpm, cbdm], seed: [0]}
 datasets: {squares: {source: npz, path: squares.npz, imbalance: 0.5}}
 defaults: {train: {updates: 10}, sample: {images: 18}}
 evaluate:
   features: [random-inception, {name: classifier, width: 4, features: 8, updates: 20}]
   metrics:
     - frechet
-    - kid
     - {name: inception-score, splits: 2}
     - {name: prd, clusters: 3, runs: 2}
     - precision-recall
@@ -26,7 +25,7 @@ evaluate:
   shots: [11, 7]
   table: [frechet, frechet@few-shot, inception-score, pr5.recall, accuracy@worst]
 """
-METRICS = 7
+METRICS = 6
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def scored(finished, tmp_path_factory) -> Checkout:
 def test_every_metric_stands_in_the_tables(scored):
     rows = pd.read_csv(scored.results / "tables/metrics.csv")
     by_space = {space: set(mine["metric"]) for space, mine in rows.groupby("features")}
-    shared = {"frechet", "frechet-infinity", "kid", "prd-f8", "prd-f1/8",
+    shared = {"frechet", "frechet-infinity", "prd-f8", "prd-f1/8",
               *(f"{label}{name}" for label in ("", "pr5.")
                 for name in ("precision", "recall", "density", "coverage"))}  # fmt: skip
     assert by_space == {
@@ -65,30 +64,21 @@ def test_every_metric_stands_in_the_tables(scored):
     differences = pd.read_csv(scored.results / "tables/differences.csv")
     assert set(differences["run"]) == {"cbdm"}
     assert set(differences["baseline"]) == {"ddpm"}
-    assert set(differences["seeds"]) == {2}
+    assert set(differences["seeds"]) == {1}
     against = (scored.results / "tables/against.md").read_text()
-    assert "Difference from ddpm and its 95% interval over 2 seeds" in against
+    assert "Difference from ddpm and its 95% interval over generated images of one seed" in against
     assert (scored.results / "tables/against.tex").exists()
 
 
-def test_another_metric_and_other_groups_run_no_network(scored):
-    text = (scored.folder / "config/scored.yaml").read_text()
-    over = scored.folder / "config/scored.yaml"
+def test_other_groups_and_another_baseline_run_no_network(scored):
+    config = scored.folder / "config/scored.yaml"
+    text = config.read_text()
     try:
-        over.write_text(text.replace("    - kid\n", "    - {name: kid, subsets: 5}\n"))
-        assert scored.planned() == {
-            "metrics": 4,
-            "tables": 1,
-            "figures": 1,
-            "manifest": 1,
-            "all": 1,
-        }
-        over.write_text(text.replace("shots: [11, 7]", "shots: [10, 7]"))
+        config.write_text(text.replace("shots: [11, 7]", "shots: [10, 7]"))
         planned = scored.planned()
-        assert planned.pop("metrics") == 4 * METRICS
+        assert planned.pop("metrics") == 2 * METRICS
         assert set(planned) == {"tables", "figures", "manifest", "all"}
-        over.write_text(text.replace("  table:", "  baseline: cbdm\n  table:"))
+        config.write_text(text.replace("  table:", "  baseline: cbdm\n  table:"))
         assert scored.planned() == {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
     finally:
-        over.write_text(text)
-    assert scored.planned() == {}
+        config.write_text(text)

@@ -118,7 +118,7 @@ def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(
         ("config/smoke.yaml", "precision-recall]", "{name: precision-recall, k: 5}]",
          "metrics/precision-recall.json", "metric.k is unset there, 5 here"),
         ("config/smoke.yaml", "metrics: [frechet", "groups: [all, thirds]\n  metrics: [frechet",
-         "metrics/frechet.json", 'groups is ["all", "class", "thirds", "worst"] there'),
+         "metrics/frechet.json", 'groups.kinds is ["all", "class", "thirds", "worst"] there'),
         ("config/smoke.yaml", "frechet@tail, precision]", "frechet@head]", "tables/tables.json",
          'columns is ["frechet", "frechet@tail", "precision"] there, ["frechet", "frechet@head"]'),
         ("ltdm/metrics/frechet.py", "    return n >= 10 * d\n", "    return n >= 9 * d\n",

@@ -13,14 +13,14 @@ from PIL import Image
 from tests.unit.test_cli import ltdm
 
 COLUMNS = ["dataset", "run", "seed", "sample_set", "sampler", "guidance", "weights", "features",
-           "metric", "options", "group", "value", "n_real", "n_fake", "note"]  # fmt: skip
+           "metric", "options", "group", "value", "error", "n_real", "n_fake", "note"]  # fmt: skip
 
 
 def test_the_tables_hold_every_number(finished):
     rows = pd.read_csv(finished.results / "tables/metrics.csv")
     assert list(rows.columns) == COLUMNS
     groups = 1 + 3 + 10 + 1
-    assert len(rows) == 2 * 2 * 3 * groups  # runs, extractors, values a metric
+    assert len(rows) == 2 * 2 * (2 + 4) * groups  # runs, extractors, values of the two metrics
     assert set(rows["sampler"]) == {"ddim(steps=3)"}
     assert set(rows["guidance"]) == {0.5}
     assert rows[["n_real", "n_fake"]].notna().all().all()
