@@ -66,7 +66,9 @@ class Reference:
         self.file, self.counts = self.folder / "reference.npz", self.folder / "counts.csv"
         table = {"class": range(len(held)), "name": self.names, "train": held}
         with writing(self.counts) as temporary:
-            pd.DataFrame(table if held else {"train": [len(given.labels)]}).to_csv(temporary)
+            pd.DataFrame(table if held else {"train": [len(given.labels)]}).to_csv(
+                temporary, index=False
+            )
 
     def prepared(self) -> tuple[Part, ...]:
         """Return the extractors that lie in a data folder of ours."""
@@ -122,16 +124,7 @@ def run(
     """
     for metric in metrics:
         check_fed(metric, extractors)
-    given = _given.read(images, labels, reference.names)
-    (real,) = read_npz(reference.file, "images")
-    if real.shape[1:] != given.images.shape[1:]:
-        raise LtdmError(
-            f"{images} holds images of shape {given.images.shape[1:]} (channels, height, width),"
-            f" the reference {real.shape[1:]}; bring both to one shape by the same means"
-        )
-    if not reference.names and (given.labels >= 0).any():
-        log.info("the reference has no labels, so those of %s are left aside", images)
-        given = given._replace(labels=np.full_like(given.labels, -1))
+    given = _fitting(images, labels, reference)
     folder = _kept(work / Path(images).resolve().stem, given, "images.npz")
     real_files, fake_files = {}, {}
     for extractor in extractors:
@@ -154,6 +147,25 @@ def run(
     rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.HOW)
     write_rows(rows, against / "metrics.csv")
     return rows, against / "metrics.csv"
+
+
+def _fitting(images: Path, labels: Path | None, reference: Reference) -> _given.Given:
+    """Read the images; their labels are left aside where the reference has none.
+
+    Raises:
+        LtdmError: They are of another shape than the reference's.
+    """
+    given = _given.read(images, labels, reference.names)
+    (real,) = read_npz(reference.file, "images")
+    if real.shape[1:] != given.images.shape[1:]:
+        raise LtdmError(
+            f"{images} holds images of shape {given.images.shape[1:]} (channels, height, width),"
+            f" the reference {real.shape[1:]}; bring both to one shape by the same means"
+        )
+    if not reference.names and (given.labels >= 0).any():
+        log.info("the reference has no labels, so those of %s are left aside", images)
+        given = given._replace(labels=np.full_like(given.labels, -1))
+    return given
 
 
 def suiting(metrics: Sequence[Part], extractors: Sequence[Part]) -> list[Part]:

@@ -71,11 +71,10 @@ def rows_of(
         kinds: The kinds of group to report.
     """
     labelled = (fake.labels >= 0).any()
-    chosen = {group: (real.of(classes), fake.of(classes)) for group, classes in wanted.items()}
-    if not labelled:
-        chosen, kinds = {"all": (real, fake)}, ["all"]
+    kinds = kinds if labelled else ["all"]
     rows: list[dict[str, Any]] = []
-    for group, (x, y) in chosen.items():
+    for group, classes in wanted.items() if labelled else [("all", [])]:
+        x, y = (real.of(classes), fake.of(classes)) if labelled else (real, fake)
         values, note = _estimates(metric, x, y)
         for name, one in values.items():
             row = {"metric": title(metric, name), "group": group, **one._asdict(), "note": note}
