@@ -5,6 +5,7 @@ away. Their error is some 1e-7 of |x|^2 + |y|^2: it decides only between neighbo
 as equally near, and ties, such as between exact copies, fall either way.
 """
 
+import logging
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from ltdm.device import pick
 from ltdm.progress import Progress
 
+log = logging.getLogger("ltdm")
 BLOCK = 1000  # rows of distances held at once
 
 
@@ -34,7 +36,6 @@ class Membership(NamedTuple):
     covered: np.ndarray
 
 
-@torch.inference_mode()
 def membership(real: np.ndarray, fake: np.ndarray, k: int) -> Membership:
     """Say who lies in whose ball; a ball's radius is the distance to the k-th neighbour.
 
@@ -43,7 +44,15 @@ def membership(real: np.ndarray, fake: np.ndarray, k: int) -> Membership:
         fake: Features, shape (m, d), m > k.
         k: Which neighbour in the same set, the image itself not counted.
     """
-    device = pick()
+    try:
+        return _membership(real, fake, k, pick())
+    except torch.OutOfMemoryError:
+        log.info("out of GPU memory: looking for neighbours on the CPU")
+        return _membership(real, fake, k, torch.device("cpu"))
+
+
+@torch.inference_mode()
+def _membership(real: np.ndarray, fake: np.ndarray, k: int, device: torch.device) -> Membership:
     centre = real.mean(axis=0, dtype=np.float64).astype(np.float32)
     x, y = (torch.from_numpy(s - centre).to(device) for s in (real, fake))
     with Progress("neighbours", len(x) + 2 * len(y), "images") as progress:

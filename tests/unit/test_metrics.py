@@ -187,6 +187,21 @@ def test_blocks_of_neighbours_do_not_matter(features, monkeypatch):
     assert value(pr, *(x.astype(np.float32) for x in features)) == whole
 
 
+def test_a_full_gpu_leaves_the_neighbours_to_the_cpu(features, monkeypatch):
+    pair, found = [x.astype(np.float32) for x in features], _neighbours._membership
+
+    def full(real, fake, k, device):
+        if device.type == "cuda":
+            raise torch.OutOfMemoryError
+        return found(real, fake, k, device)
+
+    expected = _neighbours.membership(*pair, 3)
+    monkeypatch.setattr(_neighbours, "pick", lambda: torch.device("cuda"))
+    monkeypatch.setattr(_neighbours, "_membership", full)
+    for one, other in zip(_neighbours.membership(*pair, 3), expected, strict=True):
+        assert (one == other).all()
+
+
 def test_neighbours_far_from_the_origin_keep_their_order():
     """Without the common mean taken away, float32 would lose the distances in the norms."""
     stream = np.random.default_rng(0)
