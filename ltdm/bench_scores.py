@@ -5,34 +5,38 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from scipy import linalg
+from torch import nn
+from torchvision.models import Inception3
 
 from ltdm.device import pick
 from ltdm.features import random_inception
+from ltdm.features._inception import library
 from ltdm.metrics import frechet, kid, prd, precision_recall
 from ltdm.metrics._base import Sample
 from ltdm.provenance import commit, versions
 from ltdm.seeding import derive
 
-IMAGES = 256  # that the extractor is timed on
+TURNS = 4  # of ours and pytorch-fid's network
 EACH = 500  # images of a class
 CLASSES = 10
 METRICS = {"kid": kid, "precision-recall": precision_recall, "frechet": frechet, "prd": prd}
 Statistics = tuple[np.ndarray, np.ndarray]
 
 
-def run(images: int, length: int, classes: int) -> dict[str, Any]:
+def run(images: int, length: int, classes: int, inception: int) -> dict[str, Any]:
     """Time the metrics, the extractor, and the Frechet distance beside SciPy's square root.
 
     Args:
         images: Of each set.
         length: Of a feature vector.
         classes: How many class-wise distances, of 500 images each.
+        inception: Images that the extractor is timed on.
 
     Returns:
         Seconds and what was measured with them, and the machine.
@@ -42,10 +46,10 @@ def run(images: int, length: int, classes: int) -> dict[str, Any]:
     found: dict[str, Any] = {"images": images, "length": length, "device": str(device)}
     found |= _frechet(real.features, fake.features)
     found |= _by_class(length, classes)
-    found["inception_images_per_s"] = _inception(device)
+    found |= _inception(device, inception)
     for name, metric in METRICS.items():
-        score = partial(metric.score, real, fake, metric.Options())
-        found[f"{name}_s"], found[f"{name}_peak_gb"] = _timed(score)[0], _peak()
+        found[f"{name}_s"] = _timed(metric.score, real, fake, metric.Options())[0]
+        found[f"{name}_peak_gb"] = _peak()
     return {**found, "versions": versions(), "commit": commit()}
 
 
@@ -98,19 +102,63 @@ def by_square_root(one: Statistics, other: Statistics) -> float:
     return float(np.square(mean - other_mean).sum() + traces)
 
 
-def _inception(device: torch.device) -> float:
-    options = random_inception.Options()
+def _inception(device: torch.device, images: int) -> dict[str, float]:
+    """Time the extractor and pytorch-fid's own network, its batches of 50, in turns."""
     nothing = np.zeros((1, 3, 32, 32), np.uint8), np.zeros(1, np.int64)
-    weights, about = random_inception.fit(options, *nothing, device)
-    extract = random_inception.build(options, weights, about, device)
-    pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, 32, 32), dtype=np.uint8)
-    extract(pixels[:32])
-    return IMAGES / _timed(lambda: extract(pixels))[0]
+    weights, about = random_inception.fit(random_inception.Options(), *nothing, device)
+    ours = random_inception.build(random_inception.Options(), weights, about, device)
+    with patch.object(library(), "load_state_dict_from_url", return_value=weights):
+        net = library().InceptionV3().to(device).eval()
+
+    @torch.inference_mode()
+    def theirs(pixels: np.ndarray) -> None:
+        for block in torch.from_numpy(pixels).split(50):
+            net(block.to(device).float() / 255)[0].cpu()
+
+    pixels = np.random.default_rng(0).integers(0, 256, (images, 3, 32, 32), dtype=np.uint8)
+    turns = np.array_split(pixels, TURNS)
+    ours(pixels[:8]), theirs(pixels[:8])
+    inside, times = Inside(), {"ours": 0.0, "theirs": 0.0}
+    for turn in turns:
+        with inside:
+            times["ours"] += _timed(ours, turn)[0]
+        times["theirs"] += _timed(theirs, turn)[0]
+    return {
+        "inception_images": images,
+        "inception_images_per_s": images / times["ours"],
+        "inception_inside": inside.seconds / times["ours"],
+        "pytorch_fid_images_per_s": images / times["theirs"],
+    }
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+class Inside:
+    """Seconds within torchvision's Inception network, while it is entered; exact on a CPU."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        """Watch."""
+
+        def before(module: nn.Module, _: object) -> None:
+            self.seconds -= time.perf_counter() if isinstance(module, Inception3) else 0
+
+        def after(module: nn.Module, _: object, __: object) -> None:
+            self.seconds += time.perf_counter() if isinstance(module, Inception3) else 0
+
+        hooks = nn.modules.module
+        self.hooks = [hooks.register_module_forward_pre_hook(before),
+                      hooks.register_module_forward_hook(after)]  # fmt: skip
+
+    def __exit__(self, *error: object) -> None:
+        """Stop watching."""
+        for hook in self.hooks:
+            hook.remove()
+
+
+def _timed(work: Callable[..., Any], *given: Any) -> tuple[float, Any]:
     started = time.perf_counter()
-    result = work()
+    result = work(*given)
     return time.perf_counter() - started, result
 
 
@@ -133,7 +181,9 @@ def to_text(found: dict[str, Any]) -> str:
             f" differ by {found['distance_difference']:.0e} of it",
             f"{classes} distances of {EACH} x {d}: {found['classes_s']:.1f} s; with limits and"
             f" errors {found['classes_whole_s']:.1f} s",
-            f"Inception: {found['inception_images_per_s']:.1f} images/s of 32 x 32",
+            f"Inception, {found['inception_images']} images of 32 x 32:"
+            f" {found['inception_images_per_s']:.1f} images/s, {found['inception_inside']:.1%} of"
+            f" the time inside the network; pytorch-fid {found['pytorch_fid_images_per_s']:.1f}",
             *(
                 f"{name}, {n} x {n} x {d} in {CLASSES} classes: {found[f'{name}_s']:.1f} s; the"
                 f" process has peaked at {found[f'{name}_peak_gb']:.2f} GB"

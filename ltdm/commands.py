@@ -100,22 +100,24 @@ def bench(rounds: int, updates: int, path: Path | None, **given: Any) -> None:
 
 
 @click.command("bench-scores")
-@click.option("--images", type=click.IntRange(3000), default=50_000, show_default=True,
+@click.option("--images", type=click.IntRange(1000), default=50_000, show_default=True,
               help="Of each set.")  # fmt: skip
 @click.option("--length", type=click.IntRange(2), default=2048, show_default=True,
               help="Of a feature vector.")  # fmt: skip
 @click.option("--classes", type=click.IntRange(1), default=100, show_default=True,
               help="Class-wise distances.")  # fmt: skip
+@click.option("--inception", type=click.IntRange(8), default=256, show_default=True,
+              help="Images that the Inception network is timed on.")  # fmt: skip
 @click.option("--json", "path", type=PLACE, help="Write the figures here too.")
 @DEVICE
 def bench_scores(
-    images: int, length: int, classes: int, path: Path | None, device: str | None
+    images: int, length: int, classes: int, inception: int, path: Path | None, device: str | None
 ) -> None:
     """Measure what scoring costs, beside SciPy's square root in the same run."""
     from ltdm import bench_scores as measure
 
     run_on(device)
-    result = measure.run(images, length, classes)
+    result = measure.run(images, length, classes, inception)
     click.echo(measure.to_text(result))
     if path:
         write_json(path, result)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,11 @@ DISK = {
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "you have no permission to write there",
 }
+
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError,
+    RuntimeError,  # an archive that is encrypted, or of a kind that zipfile does not know
+)  # fmt: skip
 
 
 @contextmanager
@@ -127,7 +133,7 @@ def reading(path: Path, ours: bool = True) -> Iterator[None]:
         raise LtdmError(f"{path} is missing; {mend}") from error
     except (PermissionError, IsADirectoryError) as error:
         raise LtdmError(f"cannot read {path}: {error.strerror}") from error
-    except (zipfile.BadZipFile, EOFError, ValueError, KeyError, OSError) as error:
+    except UNREADABLE as error:
         mend = delete if ours else "fetch or make it again"
         raise LtdmError(f"{path} is damaged ({error}); {mend}") from error
 

@@ -57,8 +57,8 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     where it has no derivative.
     """
     n = min(len(real.features), len(fake.features))
-    x, y = (s.features[_fewer(len(s.features), n)] for s in (real, fake))
-    together = np.concatenate([x, y])
+    kept_real, kept = (_fewer(len(s.features), n) for s in (real, fake))
+    together = np.concatenate([real.features[kept_real], fake.features[kept]])
     clusters = min(options.clusters * len(np.unique(real.labels)), n)
     halves = []
     with Progress("clusterings", options.runs, "runs") as progress:
@@ -73,7 +73,7 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
         return f_scores(p, q)
 
     rng = np.random.default_rng(derive("prd bootstrap"))
-    again = [scored(np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(DRAWS)]
+    again = [scored(_drawn(fake.labels[kept], rng)) for _ in range(DRAWS)]
     pairs = zip(scored(np.ones(n)).tolist(), np.std(again, axis=0, ddof=1).tolist(), strict=True)
     return {name: Estimate(*pair) for name, pair in zip(BETAS, pairs, strict=True)}
 
@@ -87,6 +87,15 @@ def f_scores(p: list[np.ndarray], q: list[np.ndarray]) -> np.ndarray:
     beta2 = np.square(list(BETAS.values()))[:, None]
     f = (1 + beta2) * precision * recall / (beta2 * precision + recall + 1e-10)
     return f.max(axis=1)
+
+
+def _drawn(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw as many images of each class anew; return how often each was drawn, shape (n,)."""
+    times = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        times[members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)))
+    return times
 
 
 def _fewer(number: int, n: int) -> slice | np.ndarray:

@@ -28,20 +28,21 @@ class Cell:
     alike: bool = False
     small: bool = False
 
-    def text(self, bold: str = "{}", plus_minus: str = "\u00b1") -> str:
+    def text(self, bold: str = "{}") -> str:
         """Write the entry; `bold` wraps it where it is the best of its column."""
         if math.isnan(self.mean):
             return "-"
         digits = _digits(self.mean, self.spread)
         value = f"{self.mean:.{digits}f}"
         if not math.isnan(self.spread):
-            value += f" {plus_minus} {self.spread:.{digits}f}"
+            value += f" \u00b1 {self.spread:.{digits}f}"
         value = bold.format(value) if self.best else value
         return value + ALIKE * self.alike + SMALL * self.small
 
     def numbers(self) -> dict[str, float]:
         """Return what a CSV holds of it, by the ending of the column's name."""
-        return {"": self.mean, " sd": self.spread, " seeds": self.seeds}
+        sd, error = (self.spread if one == (self.seeds == 1) else math.nan for one in (False, True))
+        return {"": self.mean, " sd": sd, " error": error, " seeds": self.seeds}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Change:
     interval: Interval = UNKNOWN
     best: bool = False
 
-    def text(self, bold: str = "{}", plus_minus: str = "") -> str:
+    def text(self, bold: str = "{}") -> str:
         """Write the difference and its interval."""
         mean, low, high, _ = self.interval
         if math.isnan(mean):

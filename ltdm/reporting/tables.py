@@ -114,7 +114,7 @@ def called(metric: str, extractor: str) -> str:
 
 def _cells(column: Column) -> dict[Key, Cell]:
     """Return the entries of one column by what they are about."""
-    rows = column.rows.assign(small=column.rows["note"].fillna("").str.contains("small n"))
+    rows = column.rows.assign(small=column.rows["note"].str.contains("small n"))
     found = entries(rows)
     small = rows.groupby(KEYS, sort=False, dropna=False)["small"].any()
     means = {key: mine["value"].mean() for key, mine in found.items()}

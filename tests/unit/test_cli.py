@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from ltdm import bench_scores
 from ltdm.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -123,3 +124,16 @@ def test_bench_counts_evaluations_and_compares(tmp_path):
     assert result["device"] == "cpu"
     assert ddpm["encoder"] == 0
     assert "evals/image" in printed
+
+
+def test_bench_scores_compares_within_one_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_scores, "METRICS", {"kid": bench_scores.kid})
+    file = tmp_path / "scores.json"
+    printed = ltdm("bench-scores", "--images", 1000, "--length", 24, "--classes", 2, "--inception",
+                   8, "--json", file)  # fmt: skip
+    found = json.loads(file.read_text())
+    assert found["distance_difference"] < 1e-6, "SciPy's square root says the same"
+    assert 0.5 < found["inception_inside"] <= 1
+    assert found["pytorch_fid_images_per_s"] > 0
+    assert "2 distances of 500 x 24" in printed
+    assert "kid, 1000 x 1000 x 24 in 10 classes" in printed

@@ -1,14 +1,15 @@
-"""Files on a full disk or half written, and the device that is picked."""
+"""Files on a full disk, half written or unreadable, and the device that is picked."""
 
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from ltdm import device
 from ltdm.errors import LtdmError
-from ltdm.files import writing
+from ltdm.files import read_npz, writing
 
 FULL = """
 import resource, sys
@@ -54,6 +55,30 @@ def test_a_file_is_whole_or_absent(tmp_path):
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert list((tmp_path / "a").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [(6, 250), (10, 99), (8, 1)],
+    ids=["a version of zip", "a compression", "an encryption"],
+)
+def test_archives_that_nobody_can_read_are_one_sentence(tmp_path, offset, value):
+    """Each of them makes zipfile raise something else."""
+    np.savez(tmp_path / "a.npz", x=np.arange(9))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[content.rindex(b"PK\x01\x02") + offset] = value
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(LtdmError, match=r"a.npz is damaged \(.*\); fetch or make it again"):
+        read_npz(tmp_path / "a.npz", "x", ours=False)
+
+
+def test_a_damaged_compressed_archive_is_one_sentence(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", x=np.random.default_rng(0).integers(0, 9, 999))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[200:260] = bytes(60)
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(LtdmError, match=r"a.npz is damaged"):
+        read_npz(tmp_path / "a.npz", "x", ours=False)
 
 
 def test_devices(monkeypatch):

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from ltdm import device
 from ltdm.errors import LtdmError
 from ltdm.files import read_npz, write_npz
-from ltdm.stages import extractor, features, grid, metrics, prepare, sample, train
+from ltdm.stages import extractor, features, grid, prepare, sample, train
 from ltdm.weights import write_weights
 
 NETWORK = {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
@@ -195,70 +195,6 @@ def test_samples_say_how_they_were_made(folder):
     assert about["model"] == json.loads((folder / "run.json").read_text())["key"]
 
 
-def rows(folder, tmp_path, metric, real, fake, **options):
-    table = tmp_path / "rows.csv"
-    kinds = {"kinds": ["all", "class", "thirds", "worst"]}
-    metrics.run({"name": metric, **options}, kinds, {"run": "x"},
-                counts=folder / "counts.csv", real={"pixels": real}, fake={"pixels": fake},
-                table=table, record=table.with_suffix(".json"))  # fmt: skip
-    return pd.read_csv(table, keep_default_na=False).set_index(["metric", "group"])
-
-
-def feature_file(path, per_class, d=4, seed=0, extractor=None, labels=None):
-    stream = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(10), per_class) if labels is None else labels
-    features = stream.normal(size=(len(labels), d)).astype("f4")
-    about = {"sampler": "ddim", "guidance": 0.5, "weights": "ema", "extractor": extractor}
-    about, p = json.dumps(about), softmax(stream.normal(size=(len(labels), 10)), axis=1)
-    write_npz(path, features=features, probabilities=p, labels=labels, about=np.array(about))
-    return path
-
-
-def test_metric_rows(folder, tmp_path):
-    real = feature_file(tmp_path / "real.npz", 60)
-    fake = feature_file(tmp_path / "fake.npz", [*[50] * 9, 3], seed=1)
-    table = rows(folder, tmp_path, "frechet", real, fake)
-    assert len(table) == 2 * (1 + 3 + 10 + 1)
-    assert table.loc[("frechet", "all"), ["n_real", "n_fake"]].tolist() == [600, 453]
-    assert table.loc[("frechet", "head"), "n_real"] == 240
-    assert table.loc[("frechet", "class-9"), "note"] == "small n"
-    assert table.loc[("frechet", "class-0"), "note"] == ""
-    classes = table.loc["frechet"]["value"].filter(like="class-")
-    worst = table.loc[("frechet", "worst")]
-    assert worst["value"] == classes.max()
-    assert worst["note"].split(",")[0] == classes.idxmax()
-    table = rows(folder, tmp_path, "precision-recall", real, fake)
-    alone = table.loc[("precision", "class-9")]
-    assert alone["value"] == "", "three images have no third neighbour"
-    assert alone["note"] == "too few images"
-    assert float(table.loc[("recall", "worst"), "value"]) <= 1
-
-
-def test_rows_of_two_parts_of_one_metric_and_of_probabilities(folder, tmp_path):
-    real, fake = feature_file(tmp_path / "a.npz", 9), feature_file(tmp_path / "b.npz", 8, seed=1)
-    table = rows(folder, tmp_path, "precision-recall", real, fake, k=5, label="pr5")
-    assert set(table.index.get_level_values(0)) == {
-        "pr5.precision", "pr5.recall", "pr5.density", "pr5.coverage",
-    }  # fmt: skip
-    assert table.loc[("pr5.recall", "all"), "options"] == "k=5"
-    table = rows(folder, tmp_path, "accuracy", real, fake)
-    p, labels = read_npz(fake, "probabilities", "labels")
-    right = p.argmax(axis=1) == labels
-    assert float(table.loc[("accuracy", "all"), "value"]) == pytest.approx(right.mean())
-    within = right - right.reshape(10, 8).mean(axis=1).repeat(8)
-    assert float(table.loc[("accuracy", "all"), "error"]) == pytest.approx(
-        ((within**2).sum() / 70 / 80) ** 0.5
-    )
-
-
-def test_images_without_labels_are_scored_as_a_whole(folder, tmp_path):
-    real = feature_file(tmp_path / "a.npz", 9)
-    fake = feature_file(tmp_path / "b.npz", 0, labels=np.full(50, -1))
-    table = rows(folder, tmp_path, "frechet", real, fake)
-    assert set(table.index.get_level_values("group")) == {"all"}
-    assert table["n_real"].tolist() == [90, 90]
-
-
 def damaged(path, source):
     path.write_bytes(source.read_bytes()[:-200])
     return path
@@ -289,18 +225,3 @@ def make_from(model, tmp_path):
 def test_number_of_images_must_suit_the_classes(folder):
     with pytest.raises(LtdmError, match="multiple of the 10 classes"):
         make(folder, images=81)
-
-
-def test_features_that_cannot_be_scored(folder, tmp_path):
-    real = feature_file(tmp_path / "real.npz", 5)
-    for other in (feature_file(tmp_path / "b.npz", 5, d=3),
-                  feature_file(tmp_path / "c.npz", 5, extractor="of other weights")):  # fmt: skip
-        with pytest.raises(LtdmError, match="different extractors"):
-            rows(folder, tmp_path, "kid", real, other)
-    strange = feature_file(tmp_path / "d.npz", 0, labels=np.arange(12))
-    with pytest.raises(LtdmError, match=r"d.npz has labels from 0 to 11, but .* classes 0 to 9"):
-        rows(folder, tmp_path, "kid", real, strange)
-    nan = np.full((10, 4), np.nan)
-    write_npz(tmp_path / "nan.npz", features=nan, labels=np.arange(10), about=np.array("{}"))
-    with pytest.raises(LtdmError, match="not finite"):
-        rows(folder, tmp_path, "kid", real, tmp_path / "nan.npz")

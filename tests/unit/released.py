@@ -1,0 +1,80 @@
+"""Checkpoints in the form that other codes release."""
+
+import math
+import re
+
+import pytest
+import torch
+
+from ltdm.networks import unet
+
+OPTIONS = unet.Options(ch=32, ch_mult=(1, 2), num_res_blocks=1)
+
+
+NETWORK = {"name": "unet", "ch": 32, "ch_mult": [1, 2], "attn": [1], "num_res_blocks": 1,
+           "groups": 32}  # fmt: skip
+
+
+def network(seed, classes=10, told=0, options=OPTIONS, channels=1):
+    """A network of ours whose output depends on every weight."""
+    torch.manual_seed(seed)
+    net = unet.UNet(options, channels, classes, told).eval()
+    for p in net.parameters():
+        p.data += 0.05 * torch.randn_like(p)
+    return net
+
+
+def their_names(net, levels=1000):
+    """The state dict that the released codes write of this network: the time table among it."""
+    ch = net.head.weight.shape[0]
+    exponent = torch.arange(0, ch, step=2) / ch * math.log(10000)
+    angle = torch.arange(levels).float()[:, None] * torch.exp(-exponent)[None, :]
+    waves = torch.stack([torch.sin(angle), torch.cos(angle)], dim=-1).view(levels, ch)
+    theirs = {"time_embedding.timembedding.0.weight": waves}
+    for name, tensor in net.state_dict().items():
+        layer = re.fullmatch(r"time_embedding\.mlp\.(\d)\.(weight|bias)", name)
+        if layer:
+            name = f"time_embedding.timembedding.{int(layer[1]) + 1}.{layer[2]}"
+        theirs[name] = tensor
+    return theirs
+
+
+def rest_of_a_checkpoint(net):
+    """What the released codes save beside the weights."""
+    optim = torch.optim.Adam(net.parameters(), lr=2e-4)
+    sched = torch.optim.lr_scheduler.LambdaLR(optim, lr_lambda=lambda step: min(step, 5) / 5)
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)
+    optim.step()
+    sched.step()
+    state = {"sched": sched.state_dict(), "optim": optim.state_dict(), "step": 200000}
+    return {**state, "fixed_x_T": torch.randn(4, 1, 8, 8)}
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Write a checkpoint of two networks, (raw, ema); give its path and the networks."""
+
+    def write(name="ckpt.pt", prefix="", legacy=False, levels=1000, **options):
+        raw, ema = network(1, **options), network(2, **options)
+        both = {"net_model": raw, "ema_model": ema}
+        content = {
+            key: {prefix + n: t for n, t in their_names(net, levels).items()}
+            for key, net in both.items()
+        }
+        content |= rest_of_a_checkpoint(raw)
+        torch.save(content, tmp_path / name, _use_new_zipfile_serialization=not legacy)
+        return tmp_path / name, raw, ema
+
+    return write
+
+
+def answers(net, classes, told=0):
+    """What a network says of one image under each label and under none."""
+    labels = torch.arange(-1, classes)
+    x = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)).expand(
+        len(labels), -1, -1, -1
+    )
+    augment = torch.linspace(-1, 1, told).expand(len(labels), -1) if told else None
+    with torch.no_grad():
+        return net(x, torch.linspace(0, 999, len(labels)).long(), labels, augment)

@@ -1,0 +1,92 @@
+"""Features to tidy rows: groups, notes, and what is refused."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import softmax
+
+from ltdm.errors import LtdmError
+from ltdm.files import read_npz, write_npz
+from ltdm.stages import metrics
+
+
+def rows(tmp_path, metric, real, fake, **options):
+    counts, table = tmp_path / "counts.csv", tmp_path / "rows.csv"
+    counts.write_text("\n".join(map(str, ["train", *range(100, 0, -10)])))
+    kinds = {"kinds": ["all", "class", "thirds", "worst"]}
+    metrics.run({"name": metric, **options}, kinds, {"run": "x"},
+                counts=counts, real={"pixels": real}, fake={"pixels": fake},
+                table=table, record=table.with_suffix(".json"))  # fmt: skip
+    return pd.read_csv(table, keep_default_na=False).set_index(["metric", "group"])
+
+
+def feature_file(path, per_class, d=4, seed=0, extractor=None, labels=None):
+    stream = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(10), per_class) if labels is None else labels
+    features = stream.normal(size=(len(labels), d)).astype("f4")
+    about = {"sampler": "ddim", "guidance": 0.5, "weights": "ema", "extractor": extractor}
+    about, p = json.dumps(about), softmax(stream.normal(size=(len(labels), 10)), axis=1)
+    write_npz(path, features=features, probabilities=p, labels=labels, about=np.array(about))
+    return path
+
+
+def test_metric_rows(tmp_path):
+    real = feature_file(tmp_path / "real.npz", 60)
+    fake = feature_file(tmp_path / "fake.npz", [*[50] * 9, 3], seed=1)
+    table = rows(tmp_path, "frechet", real, fake)
+    assert len(table) == 2 * (1 + 3 + 10 + 1)
+    assert table.loc[("frechet", "all"), ["n_real", "n_fake"]].tolist() == [600, 453]
+    assert table.loc[("frechet", "head"), "n_real"] == 240
+    assert table.loc[("frechet", "class-9"), "note"] == "small n"
+    assert table.loc[("frechet", "class-0"), "note"] == ""
+    classes = table.loc["frechet"]["value"].filter(like="class-")
+    worst = table.loc[("frechet", "worst")]
+    assert worst["value"] == classes.max()
+    assert worst["note"].split(",")[0] == classes.idxmax()
+    table = rows(tmp_path, "precision-recall", real, fake)
+    alone = table.loc[("precision", "class-9")]
+    assert alone["value"] == "", "three images have no third neighbour"
+    assert alone["note"] == "too few images"
+    assert float(table.loc[("recall", "worst"), "value"]) <= 1
+
+
+def test_rows_of_two_parts_of_one_metric_and_of_probabilities(tmp_path):
+    real, fake = feature_file(tmp_path / "a.npz", 9), feature_file(tmp_path / "b.npz", 8, seed=1)
+    table = rows(tmp_path, "precision-recall", real, fake, k=5, label="pr5")
+    assert set(table.index.get_level_values(0)) == {
+        "pr5.precision", "pr5.recall", "pr5.density", "pr5.coverage",
+    }  # fmt: skip
+    assert table.loc[("pr5.recall", "all"), "options"] == "k=5"
+    table = rows(tmp_path, "accuracy", real, fake)
+    p, labels = read_npz(fake, "probabilities", "labels")
+    right = p.argmax(axis=1) == labels
+    assert float(table.loc[("accuracy", "all"), "value"]) == pytest.approx(right.mean())
+    within = right - right.reshape(10, 8).mean(axis=1).repeat(8)
+    assert float(table.loc[("accuracy", "all"), "error"]) == pytest.approx(
+        ((within**2).sum() / 70 / 80) ** 0.5
+    )
+
+
+def test_images_without_labels_are_scored_as_a_whole(tmp_path):
+    real = feature_file(tmp_path / "a.npz", 9)
+    fake = feature_file(tmp_path / "b.npz", 0, labels=np.full(50, -1))
+    table = rows(tmp_path, "frechet", real, fake)
+    assert set(table.index.get_level_values("group")) == {"all"}
+    assert table["n_real"].tolist() == [90, 90]
+
+
+def test_features_that_cannot_be_scored(tmp_path):
+    real = feature_file(tmp_path / "real.npz", 5)
+    for other in (feature_file(tmp_path / "b.npz", 5, d=3),
+                  feature_file(tmp_path / "c.npz", 5, extractor="of other weights")):  # fmt: skip
+        with pytest.raises(LtdmError, match="different extractors"):
+            rows(tmp_path, "kid", real, other)
+    strange = feature_file(tmp_path / "d.npz", 0, labels=np.arange(12))
+    with pytest.raises(LtdmError, match=r"d.npz has labels from 0 to 11, but .* classes 0 to 9"):
+        rows(tmp_path, "kid", real, strange)
+    nan = np.full((10, 4), np.nan)
+    write_npz(tmp_path / "nan.npz", features=nan, labels=np.arange(10), about=np.array("{}"))
+    with pytest.raises(LtdmError, match="not finite"):
+        rows(tmp_path, "kid", real, tmp_path / "nan.npz")
