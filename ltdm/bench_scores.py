@@ -1,5 +1,6 @@
 """What scoring costs, measured on features like Inception's, of any number and length."""
 
+import math
 import resource
 import sys
 import time
@@ -19,12 +20,15 @@ from ltdm.features import random_inception
 from ltdm.features._inception import library
 from ltdm.metrics import frechet, kid, prd, precision_recall
 from ltdm.metrics._base import Sample
+from ltdm.metrics._nearest import nearest
 from ltdm.provenance import commit, versions
 from ltdm.seeding import derive
 
 TURNS = 4  # of ours and pytorch-fid's network
 EACH = 500  # images of a class
 CLASSES = 10
+PIXELS = 3, 32, 32
+TENTH = 0.1 * 65_536 / 50_000  # of the generated images a training image that IET-AGC looks up
 METRICS = {"kid": kid, "precision-recall": precision_recall, "frechet": frechet, "prd": prd}
 Statistics = tuple[np.ndarray, np.ndarray]
 
@@ -50,6 +54,7 @@ def run(images: int, length: int, classes: int, inception: int) -> dict[str, Any
     for name, metric in METRICS.items():
         found[f"{name}_s"] = _timed(metric.score, real, fake, metric.Options())[0]
         found[f"{name}_peak_gb"] = _peak()
+    found |= _memorisation(images)
     return {**found, "versions": versions(), "commit": commit()}
 
 
@@ -131,6 +136,17 @@ def _inception(device: torch.device, images: int) -> dict[str, float]:
     }
 
 
+def _memorisation(train: int) -> dict[str, float]:
+    """Time the search for the 50 nearest of some training images."""
+    rng, made = np.random.default_rng(0), round(train * TENTH)
+    images, known = (rng.integers(0, 256, (n, *PIXELS), dtype=np.uint8) for n in (made, train))
+    seconds = _timed(nearest, images, known, 50, False)[0]
+    return {
+        "memorisation_images": made, "memorisation_s": seconds,
+        "memorisation_images_per_s": made / seconds, "memorisation_peak_gb": _peak(),
+    }  # fmt: skip
+
+
 class Inside:
     """Seconds within torchvision's Inception network, while it is entered; exact on a CPU."""
 
@@ -189,5 +205,8 @@ def to_text(found: dict[str, Any]) -> str:
                 f" process has peaked at {found[f'{name}_peak_gb']:.2f} GB"
                 for name in METRICS
             ),
+            f"memorization, {found['memorisation_images']} x {n} x {math.prod(PIXELS)} pixels:"
+            f" {found['memorisation_s']:.1f} s, {found['memorisation_images_per_s']:.0f} images/s;"
+            f" the process has peaked at {found['memorisation_peak_gb']:.2f} GB",
         ]
     )

@@ -58,8 +58,8 @@ def prepare(**given: Any) -> None:
 @on_grid("dataset", "run", "seed")
 def train(**given: Any) -> None:
     """Train networks; a finished one is left alone, an interrupted one goes on."""
-    from ltdm.stages import released
-    from ltdm.stages import train as stage
+    from ltdm.stages import ensemble, released
+    from ltdm.stages import train as plain
 
     selection = select(**given)
     for dataset, run, seed in selection.networks():
@@ -77,6 +77,7 @@ def train(**given: Any) -> None:
             click.echo(f"{folder}: taken from {made.train.checkpoint}")
             continue
         init = selection.experiment.init(dataset, run, seed)
+        stage = ensemble if made.train.ensemble else plain
         stage.run(made.spec(), seed, **files, init=init)
         click.echo(f"{folder}: trained")
 
@@ -107,8 +108,8 @@ def sample(**given: Any) -> None:
 @main.command()
 @on_grid("dataset", "run", "seed", "sample_set")
 def features(**given: Any) -> None:
-    """Extract features of the references and the sample sets."""
-    from ltdm.stages import extractor
+    """Extract features of the references and the sample sets; find nearest training images."""
+    from ltdm.stages import copies, extractor, neighbours
     from ltdm.stages import features as stage
 
     selection = select(**given)
@@ -127,12 +128,23 @@ def features(**given: Any) -> None:
             weights = selection.layout.data(dataset) / f"extractors/{part.label}.safetensors"
             stage.run(images=folder / "samples.npz", weights=weights, features=folder / file)
             click.echo(folder / file)
+    searching = selection.experiment.evaluate.searching
+    for (dataset, run, seed, name), metric in product(selection.samples(), searching):
+        data = selection.layout.data(dataset)
+        folder = selection.layout.samples(dataset, run, seed, name)
+        found = folder / f"neighbours/{metric.label}.npz"
+        images = {"train": data / "train.npz", "samples": folder / "samples.npz"}
+        neighbours.run(metric.module.search(metric.options), **images, neighbours=found)
+        copies.run(**images, counts=data / "counts.csv", neighbours=found,
+                   picture=found.with_suffix(".png"))  # fmt: skip
+        click.echo(found)
 
 
 @main.command()
 @on_grid("dataset", "run", "seed", "sample_set")
 def metrics(**given: Any) -> None:
     """Score the sample sets from their features; no network runs."""
+    from ltdm.metrics._base import looks_up
     from ltdm.stages import metrics as stage
 
     selection = select(**given)
@@ -146,6 +158,7 @@ def metrics(**given: Any) -> None:
             {"dataset": dataset, "run": run, "seed": seed, "sample_set": name},
             counts=data / "counts.csv", real={k: data / f for k, f in file.items()},
             fake={k: folder / f for k, f in file.items()},
+            neighbours=folder / f"neighbours/{metric.label}.npz" if looks_up(metric) else None,
             table=folder / f"metrics/{metric.label}.csv",
             record=folder / f"metrics/{metric.label}.json",
         )  # fmt: skip

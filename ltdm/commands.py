@@ -149,8 +149,9 @@ def score(
     against = scoring.Reference(reference, reference_labels, work)
     extractors = _parts("extractor", features) or against.prepared() or _parts(
         "extractor", ("inception",))  # fmt: skip
-    asked = _parts("metric", metrics) or scoring.suiting(_parts("metric", names("metric")),
-                                                         extractors)  # fmt: skip
+    asked = _parts("metric", metrics) or scoring.suiting(
+        _parts("metric", names("metric")), extractors, against
+    )
     rows, file = scoring.run(images, against, extractors, asked, labels, work)
     click.echo(scoring.to_text(rows))
     click.echo(f"All rows: {file}")

@@ -18,7 +18,7 @@ from ltdm.samplers._options import SampleOptions
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
 GRID = ("dataset", "run", "seed", "sample_set")
-TAKEN = ("model.safetensors", "history.csv", "run.json", "state")
+TAKEN = ("model.safetensors", "history.csv", "run.json", "state", "rounds")
 """What lies beside the sample sets in a run's folder."""
 
 
@@ -66,6 +66,7 @@ class Experiment:
             raise OptionError(("evaluate", "baseline"), f"{baseline!r} is not under `runs`; {hint}")
         for name, data in self.datasets.items():
             self.evaluate.check_table(data.class_counts)
+            self.evaluate.check_searches(data.class_counts)
             for extractor in self.evaluate.features:
                 if data.census.points and not extractor.module.READS_POINTS:
                     message = f"{extractor.name} reads images, and {name} holds points; take pixels"
@@ -168,7 +169,7 @@ class Experiment:
             with told_at_its_layer(whole):
                 merged = merge([layer for _, layer in whole])
                 samples[name] = parse(SampleOptions, merged.get("sample"), ("sample",))
-                fits_run(samples[name], made, len(data.class_counts))
+                fits_run(samples[name], made, data)
         return made
 
 

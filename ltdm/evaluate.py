@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ltdm.errors import OptionError
-from ltdm.metrics._base import check_fed, reads, title
+from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads, title
 from ltdm.metrics._groups import KINDS, groups
 from ltdm.options import near, option
 from ltdm.registry import Part, PartOption
@@ -49,12 +49,17 @@ class Evaluate:
         """Return the extractors that give what a metric reads."""
         return [extractor for extractor in self.features if reads(metric, extractor)]
 
+    @property
+    def searching(self) -> list[Part]:
+        """The metrics that read the nearest training images."""
+        return [metric for metric in self.metrics if looks_up(metric)]
+
     def space_of(self, column: str) -> str:
         """Return the feature space that a column of the main table is shown in."""
         metric = column.partition("@")[0]
         part = next(p for p in self.metrics for m in p.module.HIGHER_IS_BETTER
                     if title(p, m) == metric)  # fmt: skip
-        return self.feeding(part)[0].label
+        return PIXELS if looks_up(part) else self.feeding(part)[0].label
 
     def groups_of(self, class_counts: list[int]) -> dict[str, list[int]]:
         """Return the classes of each group on a data set."""
@@ -64,6 +69,15 @@ class Evaluate:
         """Return what the groups depend on, the class counts apart."""
         shots = {"shots": list(self.shots)} if "shots" in self.groups else {}
         return {"kinds": [kind for kind in KINDS if kind in self.groups], **shots}
+
+    def check_searches(self, class_counts: list[int]) -> None:
+        """Refuse a search for more neighbours than a data set has training images."""
+        for i, metric in enumerate(self.metrics):
+            most = sum(class_counts)
+            if looks_up(metric) and metric.options.neighbours > most:
+                path = ("evaluate", "metrics", str(i), "neighbours")
+                message = f"must be at most {most}, the training images of a data set, not"
+                raise OptionError(path, f"{message} {metric.options.neighbours}")
 
     def check_table(self, class_counts: list[int]) -> None:
         """Refuse columns that nothing computes on a data set."""

@@ -58,11 +58,15 @@ def _samples(
     for part in experiment.evaluate.features:
         weights = data / f"extractors/{part.label}.safetensors"
         made[folder / f"features/{part.label}.npz"] = [folder / "samples.npz", weights]
+    found = {m.label: folder / f"neighbours/{m.label}.npz" for m in experiment.evaluate.searching}
+    for file in found.values():
+        made[file] = [data / "train.npz", folder / "samples.npz"]
     tables = []
     for metric in experiment.evaluate.metrics:
         features = [f"features/{p.label}.npz" for p in experiment.evaluate.feeding(metric)]
         table = folder / f"metrics/{metric.label}.csv"
         behind = [data / "counts.csv", *(at / name for name in features for at in (data, folder))]
+        behind += [found[metric.label]] if metric.label in found else []
         made |= dict.fromkeys((table, table.with_suffix(".json")), behind)
         tables.append(table)
     return tables

@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -11,6 +12,7 @@ import yaml
 from ltdm.methods._objective import compose, evaluations
 from ltdm.reference import table
 from ltdm.registry import load, names, part
+from ltdm.training import ensemble
 
 PAGE = "docs/methods.md"
 ENCODER = 0.267  # share of the papers' U-Net that lies before the way up
@@ -21,7 +23,7 @@ HEAD = """# Methods
 An objective is the denoising loss and the terms of one method, or of several: `method: cbdm`, or
 `method: [oclt, {name: cbdm, tau: 0.5}, agc]`. Whatever needs a gradient goes through the network in
 one call. All are written in the network's own output F, with target F*: the noise for the process
-`vp`.
+`vp`. Any of them can be trained as an ensemble, which is on the last of this page's sections.
 
 What an image costs in an update, in evaluations of the network, with 10 classes where nothing else
 is said and a tenth of the labels dropped (none for `mode: separate`). F-equivalents count a
@@ -54,7 +56,8 @@ def write(root: Path) -> None:
 
 def text() -> str:
     """Return the page in Markdown."""
-    return HEAD + costs() + "".join(section("method", name) for name in names("method"))
+    methods = "".join(section("method", name) for name in names("method"))
+    return HEAD + costs() + methods + told("Ensembles: train.ensemble", ensemble, ensemble.Ensemble)
 
 
 def costs() -> str:
@@ -76,8 +79,13 @@ def costs() -> str:
 def section(kind: str, name: str) -> str:
     """Return what a part's file says of it."""
     module = load(kind, name, ())
+    cited = f"\n```bibtex\n{module.CITATION}\n```\n" if module.CITATION else ""
+    return told(name, module, module.Options) + cited
+
+
+def told(title: str, module: ModuleType, options: type) -> str:
+    """Return what a file says, and the options that it holds."""
     said = (module.__doc__ or "").strip()
     for word in ("Source:", "Sources:", "Cost:", "Released code:"):
         said = said.replace(f"\n{word}", f"\n\n**{word}**").replace("\n\n\n", "\n\n")
-    cited = f"\n```bibtex\n{module.CITATION}\n```\n" if module.CITATION else ""
-    return f"\n## {name}\n\n{said}\n\n{table(module.Options)}{cited}"
+    return f"\n## {title}\n\n{said}\n\n{table(options)}"

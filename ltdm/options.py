@@ -5,7 +5,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
 from ltdm.errors import OptionError
@@ -35,7 +35,7 @@ def option(
         high: Largest value allowed.
         above: Value that it must exceed.
         convert: Parser of a value that is no plain scalar or list, `(value, path) -> object`.
-        place: Whether it only says where something lies on this machine: no part of a result.
+        place: Whether it only says where something lies or runs: no part of a result.
     """
     limits = {
         "choices": choices,
@@ -137,7 +137,18 @@ def plain(value: Any) -> Any:
         return value.plain()
     if isinstance(value, tuple):
         return [plain(v) for v in value]
-    return value
+    return changed(value) if is_dataclass(value) else value
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Parser of an option that is itself a set of options, or nothing."""
+
+    cls: type
+
+    def __call__(self, value: Any, path: KeyPath) -> Any:
+        """Parse what the config gives."""
+        return None if value is None else parse(self.cls, value, path)
 
 
 def _value(hint: Any, f: Field[Any], value: Any, path: KeyPath) -> Any:

@@ -67,14 +67,15 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     Args:
         data: The data set.
         run: The run.
-        lengths: Numbers that each extractor gives of an image.
+        lengths: Numbers of four bytes that each extractor gives of an image, or a search.
     """
     size = measure(data, run)
     classes = len(data.class_counts)
     objective = run.objective(data.class_counts)
     parameters = size.parameters * (classes if objective.players else 1)
-    updates = 0 if run.train.released else run.train.updates
-    images = updates * run.train.images_an_update(classes if objective.by_class else 0)
+    by_class = objective.by_class
+    updates = 0 if run.train.released else run.train.all_updates(data.class_counts, by_class)
+    images = updates * run.train.images_an_update(classes if by_class else 0)
     each = evaluations(run.methods, run.train.label_dropout, classes)
     made = sum(s.images for s in run.samples.values())
     evaluated = sum(
@@ -116,13 +117,21 @@ def jobs(experiment: Experiment) -> dict[str, int]:
     """Return the jobs of a whole run by rule."""
     data, seeds = (len(experiment.grid[axis]) for axis in ("dataset", "seed"))
     networks = len(experiment.runs) * seeds
+    parallel = [r.train.ensemble for r in experiment.runs.values()
+                if r.train.ensemble and r.train.ensemble.parallel]  # fmt: skip
     sets = math.prod(map(len, experiment.grid.values()))
     extractors, metrics = len(experiment.evaluate.features), len(experiment.evaluate.metrics)
-    return {
+    searches = sets * len(experiment.evaluate.searching)
+    counted = {
         "prepare": data, "extractor": data * extractors, "reference_features": data * extractors,
-        "train": networks, "sample": sets, "grid": sets, "features": sets * extractors,
+        "train": networks,
+        "train_shard": seeds * sum(one.shards * one.rounds for one in parallel),
+        "average": seeds * sum(one.rounds - 1 for one in parallel),
+        "sample": sets, "grid": sets, "features": sets * extractors,
+        "neighbours": searches, "copies": searches,
         "metrics": sets * metrics, "tables": 1, "figures": data, "manifest": 1,
     }  # fmt: skip
+    return {rule: number for rule, number in counted.items() if number}
 
 
 def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> dict[str, Speed]:
@@ -157,6 +166,8 @@ def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> 
 def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
     """Return a row for one network of each run on each data set, then the sum over all seeds."""
     rows, held = [], 0.0
+    # 13 bytes a neighbour: its distance, its number, whether it is mirrored
+    found = [13 * metric.options.neighbours // 4 for metric in experiment.evaluate.searching]
     for dataset, data in experiment.datasets.items():
         lengths = [stored(part, data) for part in experiment.evaluate.features]
         held += _data_bytes(data, lengths) / 1e9
@@ -164,7 +175,7 @@ def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
             run = experiment.runs[dataset, name]
             if name not in experiment.grid["run"]:  # others start from it
                 run = replace(run, samples={})
-            rows.append(_row(dataset, name, cost(data, run, lengths), known.get(name)))
+            rows.append(_row(dataset, name, cost(data, run, [*lengths, *found]), known.get(name)))
     columns, seeds = pd.MultiIndex.from_tuples(list(rows[0])), len(experiment.grid["seed"])
     frame = pd.DataFrame(rows, columns=columns)
     total = seeds * frame.iloc[:, 3:].sum(min_count=1)

@@ -14,7 +14,7 @@ import yaml
 from ltdm.config import GRID, NAME
 from ltdm.data._longtail import LongTail
 from ltdm.evaluate import Evaluate
-from ltdm.options import plain
+from ltdm.options import Nested, plain
 from ltdm.registry import FOLDERS, LABELLED, PARTS, PartOption, load, names
 from ltdm.runs import RunOptions
 from ltdm.samplers._options import SampleOptions
@@ -95,6 +95,9 @@ def page_text(page: str) -> str:
     text += table(LongTail) + f"| `reference` | `train` | {REFERENCE} |\n"
     for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
         text += f"\n## `{title}`\n\n{table(cls)}"
+        for f in fields(cls):
+            if isinstance(nested := f.metadata["convert"], Nested):
+                text += f"\n### `{title}.{f.name}`\n\n{table(nested.cls)}"
     for kind in FOLDERS:
         text += f"\n## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
         for name in names(kind):
@@ -156,6 +159,8 @@ def _option(f: Field[Any], hint: Any) -> dict[str, Any]:
         return {**items, **description}
     if isinstance(convert, PartOption):
         return {**_part(convert.kind), **description}
+    if isinstance(convert, Nested):
+        return {**_object(convert.cls, ""), "type": ["object", "null"], **description}
     if convert:
         return {**convert.schema, **description}
     return {**_type(hint, f.metadata), **description}

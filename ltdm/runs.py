@@ -39,6 +39,7 @@ class RunOptions(TrainOptions):
 
     def __post_init__(self) -> None:
         """Refuse two origins."""
+        super().__post_init__()
         if self.released and self.init_from:
             raise OptionError(
                 ("init_from",),
@@ -89,7 +90,8 @@ class Run:
         """Return the digest of the code that makes the network."""
         if self.train.released:
             return stage_code("released", self.network, self.process)
-        return stage_code("train", self.network, self.process, *self.methods)
+        stage = "ensemble" if self.train.ensemble else "train"
+        return stage_code(stage, self.network, self.process, *self.methods)
 
     def objective(self, class_counts: list[int]) -> Objective:
         """Return what is minimised on a data set with these class counts."""
@@ -129,7 +131,8 @@ def fits_data(network: Part, methods: tuple[Part, ...], train: RunOptions, data:
             f"trains networks that are told no labels, so none can be hidden ({named}): set"
             " train.label_dropout to 0 in the same run",
         )
-    train.check_batch(data.class_counts, objective.by_class)
+    for shard in train.shares(data.class_counts):
+        train.check_batch(shard, objective.by_class)
 
 
 def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
@@ -224,9 +227,10 @@ def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
             )
 
 
-def fits_run(sample: SampleOptions, run: Run, classes: int) -> None:
+def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
     """Check what only a sample set and its run together can tell."""
-    if sample.images % classes:
+    classes = len(data.class_counts)
+    if sample.images % classes and run.label_use(data) != "nothing":
         message = f"is {sample.images}, but must be a multiple of the {classes} classes"
         raise OptionError(("sample", "images"), f"{message}, so that each gets the same number")
     if sample.guidance > 0 and not 0 < run.train.label_dropout < 1:

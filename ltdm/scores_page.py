@@ -12,13 +12,21 @@ HEAD = """# Scores
 
 An extractor turns images into features, once for the reference and once for each sample set;
 metrics read features alone. So another metric, or another group of classes, runs no network.
+`memorization` reads the nearest training images instead, by pixels, which are looked up once for
+each sample set; its rows are those of the features `pixels`, whatever the extractors.
 
 **Names.** FID, FID\u221e, KID and IS stand in tables only where the features are `inception`'s,
 whose weights are checked by SHA-256. In every other space the same numbers are called `frechet`,
 `frechet-infinity`, `kid` and `inception-score`, and the table names the space.
 
 **The reference** is the whole balanced set (`reference: train`, or `test`), not the long-tailed
-one. Every value says how many real and generated images it is about (`n_real`, `n_fake`).
+one; only `memorization` compares with the long-tailed training set. Every value says how many real
+and generated images it is about (`n_real`, `n_fake`).
+
+**Copies.** `ltdm score` looks for copies of a prepared data set's training images; where the
+reference is any other set of images, `--metric memorization` takes it for the training set. In the
+report, *Memorisation* shows each sample set's likeliest copies beside the training images that are
+nearest to them (`neighbours/memorization.png`), for head, medium and tail.
 
 **Few images.** Distances of Gaussians are biased upward where images are few for the features: for
 2,048 features, 500 images of a class are very few. Such values are marked (\u2020): compare them

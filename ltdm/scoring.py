@@ -17,13 +17,14 @@ from ltdm.data import _given
 from ltdm.data._base import numbered
 from ltdm.errors import LtdmError
 from ltdm.files import read_json, read_npz, reading, sha256, write_npz, writing
-from ltdm.metrics._base import check_fed, reads
+from ltdm.metrics._base import check_fed, looks_up, reads
 from ltdm.options import places
 from ltdm.registry import Part, part, stage_code
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
 from ltdm.stages import metrics as metrics_stage
+from ltdm.stages import neighbours as neighbours_stage
 
 log = logging.getLogger("ltdm")
 
@@ -39,6 +40,7 @@ class Reference:
 
     Attributes:
         file: An .npz of the images.
+        train: An .npz of the training images: the data set's long-tailed ones, else `file` itself.
         counts: counts.csv.
         names: The classes' names; empty where the images have no labels.
         grouping: The groups that values are given for.
@@ -54,6 +56,7 @@ class Reference:
             if labels is not None:
                 raise LtdmError(f"{path} knows its labels; leave {labels} out")
             self.file, self.counts = self.ours / "reference.npz", self.ours / "counts.csv"
+            self.train = self.ours / "train.npz"
             self.folder = work / f"reference-{sha256(self.file)[:12]}"
             with reading(self.counts):
                 self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
@@ -64,11 +67,17 @@ class Reference:
         self.names = given.names or numbered(len(held))
         self.folder = _kept(work / "reference", given, "reference.npz")
         self.file, self.counts = self.folder / "reference.npz", self.folder / "counts.csv"
+        self.train = self.file
         table = {"class": range(len(held)), "name": self.names, "train": held}
         with writing(self.counts) as temporary:
             pd.DataFrame(table if held else {"train": [len(given.labels)]}).to_csv(
                 temporary, index=False
             )
+
+    def training_images(self) -> int:
+        """Return how many images nearest neighbours are looked for among."""
+        with reading(self.counts):
+            return int(pd.read_csv(self.counts)["train"].sum())
 
     def prepared(self) -> tuple[Part, ...]:
         """Return the extractors that lie in a data folder of ours."""
@@ -124,6 +133,12 @@ def run(
     """
     for metric in metrics:
         check_fed(metric, extractors)
+        if looks_up(metric) and not _suits(metric, reference):
+            raise LtdmError(
+                f"{metric.name} looks for the {metric.options.neighbours} nearest training images,"
+                f" but {reference.train} holds {reference.training_images()}; ask for fewer, such"
+                f" as --metric '{{name: {metric.name}, neighbours: 10}}'"
+            )
     given = _fitting(images, labels, reference)
     folder = _kept(work / Path(images).resolve().stem, given, "images.npz")
     real_files, fake_files = {}, {}
@@ -141,6 +156,7 @@ def run(
         metrics_stage.run(
             metric.plain(), reference.grouping, where, table=table, counts=reference.counts,
             real={e: real_files[e] for e in fed}, fake={e: fake_files[e] for e in fed},
+            neighbours=_neighbours(metric, folder, reference) if looks_up(metric) else None,
             record=table.with_suffix(".json"),
         )  # fmt: skip
         frames.append(read_rows(table))
@@ -168,9 +184,35 @@ def _fitting(images: Path, labels: Path | None, reference: Reference) -> _given.
     return given
 
 
-def suiting(metrics: Sequence[Part], extractors: Sequence[Part]) -> list[Part]:
-    """Return the metrics that some extractor gives what they read."""
-    return [m for m in metrics if any(reads(m, e) for e in extractors)]
+def suiting(
+    metrics: Sequence[Part], extractors: Sequence[Part], reference: Reference
+) -> list[Part]:
+    """Return the metrics that have what they read.
+
+    That is what some extractor gives, or a training set that is known to be one.
+    """
+    known = bool(reference.ours) and reference.train.exists()
+    return [
+        metric for metric in metrics
+        if any(reads(metric, extractor) for extractor in extractors)
+        or (known and looks_up(metric) and _suits(metric, reference))
+    ]  # fmt: skip
+
+
+def _suits(metric: Part, reference: Reference) -> bool:
+    """Whether a reference has as many training images as a metric looks for."""
+    return bool(metric.options.neighbours <= reference.training_images())
+
+
+def _neighbours(metric: Part, folder: Path, reference: Reference) -> Path:
+    """Return the images' nearest training images, found if they are not there."""
+    search = metric.module.search(metric.options)
+    asked = "-".join(f"{key}-{value}" for key, value in search.items())
+    made = folder / f"neighbours/{sha256(reference.train)[:12]}-{asked}.npz"
+    if not made.exists():
+        samples = folder / "images.npz"
+        neighbours_stage.run(search, train=reference.train, samples=samples, neighbours=made)
+    return made
 
 
 def to_text(rows: pd.DataFrame) -> str:

@@ -33,6 +33,7 @@ root = str(experiment.layout.root)
 behind = lineage(experiment)
 extractors = [part.label for part in experiment.evaluate.features]
 metrics = {part.label: part for part in experiment.evaluate.metrics}
+searching = [part.label for part in experiment.evaluate.searching]
 
 
 pathvars:
@@ -51,6 +52,8 @@ wildcard_constraints:
     extractor="|".join(map(re.escape, extractors)),
     metric="|".join(map(re.escape, metrics)),
     seed=r"\d+",
+    round=r"\d+",
+    shard=r"\d+",
 
 
 @cache
@@ -103,6 +106,43 @@ def train_checkpoint(wildcards, output):
     return run_of(wildcards).train.checkpoint
 
 
+def shards_of(wildcards, number):
+    """Return the shards' files after a round."""
+    return expand(
+        "<run>/rounds/{round}/shard-{shard}.pt",
+        round=number,
+        shard=range(run_of(wildcards).train.ensemble.shards),
+        allow_missing=True,
+    )
+
+
+def shards_of_round(wildcards):
+    return shards_of(wildcards, wildcards.round)
+
+
+def last_shards(wildcards):
+    """Return the shards' files after the last round, where rounds are jobs of their own."""
+    ensemble = run_of(wildcards).train.ensemble
+    return (
+        shards_of(wildcards, ensemble.rounds) if ensemble and ensemble.parallel else []
+    )
+
+
+def of_round_before(wildcards, pattern):
+    """Return a file of the round before; none in the first."""
+    number = int(wildcards.round)
+    found = expand(pattern, round=number - 1, allow_missing=True)
+    return found[0] if number > 1 else []
+
+
+def shard_before(wildcards):
+    return of_round_before(wildcards, "<run>/rounds/{round}/shard-{shard}.pt")
+
+
+def average_before(wildcards):
+    return of_round_before(wildcards, "<run>/rounds/{round}/average.safetensors")
+
+
 def train_code(wildcards):
     return run_of(wildcards).train_code()
 
@@ -138,6 +178,24 @@ def features_code(wildcards):
     return stage_code("features", extractor_part(wildcards))
 
 
+def search_slice(wildcards):
+    """Return what decides which training images are found; the other options rerun no search."""
+    metric = metrics[wildcards.metric]
+    return metric.module.search(metric.options)
+
+
+def search_threads(wildcards):
+    """Return several threads where images are so large that the work is in multiplying them."""
+    census = experiment.datasets[wildcards.dataset].census
+    return 8 if census.channels * census.side**2 > 500 else 1
+
+
+def found_neighbours(wildcards):
+    """Return the nearest training images, where a metric reads them."""
+    found = wildcards.metric in searching
+    return rules.neighbours.output.neighbours if found else []
+
+
 def metric_slice(wildcards):
     return metrics[wildcards.metric].plain()
 
@@ -150,7 +208,7 @@ def threads_for(wildcards, parts):
     """Return one thread, but several where features are so long that the work is in them."""
     census = experiment.datasets[wildcards.dataset].census
     lengths = [p.module.length(p.options, census.channels, census.side) for p in parts]
-    return 8 if max(lengths) > 500 else 1
+    return 8 if max(lengths, default=0) > 500 else 1
 
 
 def feature_threads(wildcards):
@@ -215,4 +273,5 @@ def final_outputs():
         *rules.manifest.output,
         *expand(rules.figures.output, dataset=grid["dataset"]),
         *expand(rules.grid.output, **grid),
+        *expand(rules.copies.output, metric=searching, **grid),
     ]

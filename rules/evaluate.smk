@@ -66,12 +66,34 @@ rule features:
         "../workflow/scripts/features.py"
 
 
+rule neighbours:
+    """Find the nearest training images of every generated one, for a metric that reads them."""
+    input:
+        train="<data>/train.npz",
+        samples="<samples>/samples.npz",
+    output:
+        neighbours="<samples>/neighbours/{metric}.npz",
+    log:
+        "<logs>/neighbours/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.log",
+    benchmark:
+        "<benchmarks>/neighbours/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    threads: search_threads
+    params:
+        search=search_slice,
+        code=stage_code("neighbours"),
+    script:
+        "../workflow/scripts/neighbours.py"
+
+
 rule metrics:
     """Score a sample set by one metric, in every feature space and group of classes."""
     input:
         counts="<data>/counts.csv",
         real=feeding("<data>/features/{extractor}.npz"),
         fake=feeding("<samples>/features/{extractor}.npz"),
+        neighbours=found_neighbours,
     output:
         table="<samples>/metrics/{metric}.csv",
         record="<samples>/metrics/{metric}.json",

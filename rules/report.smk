@@ -1,6 +1,7 @@
 localrules:
     tables,
     figures,
+    copies,
     manifest,
 
 
@@ -103,6 +104,38 @@ rule figures:
         code=stage_code("figures"),
     script:
         "../workflow/scripts/figures.py"
+
+
+rule copies:
+    """Show a sample set's likeliest copies beside their nearest training images."""
+    input:
+        neighbours="<samples>/neighbours/{metric}.npz",
+        samples="<samples>/samples.npz",
+        train="<data>/train.npz",
+        counts="<data>/counts.csv",
+    output:
+        picture=report(
+            "<samples>/neighbours/{metric}.png",
+            caption="../workflow/report/copies.rst",
+            category="Memorisation",
+            labels={
+                "run": "{run}",
+                "seed": "{seed}",
+                "sample set": "{sample_set}",
+                "data set": "{dataset}",
+                "metric": "{metric}",
+            },
+        ),
+    log:
+        "<logs>/copies/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.log",
+    benchmark:
+        "<benchmarks>/copies/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    params:
+        code=stage_code("copies"),
+    script:
+        "../workflow/scripts/copies.py"
 
 
 rule manifest:

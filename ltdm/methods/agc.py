@@ -8,7 +8,8 @@ and after it, for every image in the order of the batch, m[t_i] <- decay m[t_i] 
 The bank starts at zero, so nothing is skipped at first. Other terms of a skipped image are skipped
 with it. It goes with any method but `igd`'s separate networks and released mode, where each class
 has a loss of its own.
-Source: Liu et al., ECCV 2024, IET-AGC; its iterative ensemble training is no part of this term.
+Source: Liu et al., ECCV 2024, IET-AGC; its other half, iterative ensemble training, is
+`train.ensemble`, of which each shard keeps a bank of its own.
 
 Cost: nothing beside the network's own evaluation; no loop and no wait for the device.
 

@@ -21,7 +21,10 @@ READS = {
     "features": "features",
     "imagenet": "Inception's class probabilities (inception, random-inception)",
     "classes": "the probabilities of the data's classes (classifier)",
+    "neighbours": "distances to the nearest training images, which no extractor gives",
 }
+PIXELS = "pixels"
+"""The space of those distances."""
 
 
 class Sample(NamedTuple):
@@ -64,13 +67,22 @@ def reads(metric: Part, extractor: Part) -> bool:
     return metric.module.READS in ("features", extractor.module.PROBABILITIES)
 
 
+def looks_up(metric: Part) -> bool:
+    """Whether a metric reads the nearest training images, and nothing of any extractor.
+
+    The generated `Sample` then has squared distances as features, ascending, float64 (N, n). Which
+    images are found, the module's `search` says.
+    """
+    return bool(metric.module.READS == "neighbours")
+
+
 def check_fed(metric: Part, extractors: Sequence[Part]) -> None:
     """Refuse a metric that no extractor gives what it reads.
 
     Raises:
         OptionError: It is one.
     """
-    if not any(reads(metric, extractor) for extractor in extractors):
+    if not looks_up(metric) and not any(reads(metric, extractor) for extractor in extractors):
         what = READS[metric.module.READS]
         message = f"{metric.name} reads {what}, and none of `features` gives them"
         raise OptionError(("metrics",), message)

@@ -31,7 +31,7 @@ class Predictor:
     ):
         self.call = torch.compile(net) if compiled else net
         self.device, self.precision = device, resolved(precision, device)
-        self.forward = self.backward = self.encoder = 0
+        self.recount()
 
     def __call__(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return F = net(x, level, labels, augment)."""
@@ -51,6 +51,10 @@ class Predictor:
         self.encoder += len(x)
         with autocast(self.device, self.precision):
             return self.call(x, *rest, want="z").float()
+
+    def recount(self) -> None:
+        """Count from nothing again."""
+        self.forward = self.backward = self.encoder = 0
 
     def counted(self, images: int) -> dict[str, float]:
         """Return the evaluations an image so far."""

@@ -17,7 +17,8 @@ class SampleOptions:
     )
     images: int = option(
         50_000,
-        "Images in the set, the same number of each class: a multiple of the classes.",
+        "Images in the set, the same number of each class: a multiple of the classes, unless the"
+        " network is unconditional.",
         low=1,
     )
     guidance: float = option(

@@ -40,7 +40,7 @@ def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path, record: 
     """
     options = parse(SampleOptions, spec, ("sample",))
     tensors, about = read_weights(model, f"{options.weights}.")
-    if options.images % about["classes"]:
+    if options.images % about["classes"] and about["label"] != "nothing":
         raise LtdmError(
             f"sample.images is {options.images}, but must be a multiple of the"
             f" {about['classes']} classes, so that each gets the same number"

@@ -35,7 +35,8 @@ def run(columns: list[str], extractors: list[str], baseline: str, *, metrics: li
     rows = pd.concat([read_rows(path) for path in metrics], ignore_index=True)
     write_rows(rows, Path(folder) / "metrics.csv")
     write_rows(differences(rows, baseline), Path(folder) / "differences.csv")
-    order = rows["features"].map({name: i for i, name in enumerate(extractors)})
+    places = {name: i for i, name in enumerate(extractors)}
+    order = rows["features"].map(places).fillna(len(places))  # pixels may be no extractor
     rows = rows.iloc[order.argsort(kind="stable")]
     _write(main_table(rows, columns), Path(folder) / "main")
     _write(difference_table(rows, columns, baseline), Path(folder) / "against")

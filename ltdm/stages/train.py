@@ -49,10 +49,10 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
     state = State(Path(model).parent / "state", run_key(who))
     images, labels = read_npz(data, "images", "labels")
     trainer = make_trainer(spec, seed, images, labels, device)
-    where = [f"{_device_name(device)}, {trainer.predict.precision}"]
+    where = [f"{device_name(device)}, {trainer.predict.precision}"]
     saved = state.load(device)
     if init and not saved:
-        _start_from(trainer, init)
+        start_from(trainer, init)
     if saved:
         trainer.resume(saved)
         where = saved["where"] + [w for w in where if w != saved["where"][-1]]
@@ -85,7 +85,8 @@ def identity(
     spec: dict[str, Any], seed: int, data: Path, init: Path | None = None
 ) -> dict[str, Any]:
     """Return what decides the run's result: options, seed, data, start and the code that runs."""
-    code = stage_code("train", *_parts(spec))
+    stage = "ensemble" if "ensemble" in spec["train"] else "train"
+    code = stage_code(stage, *_parts(spec))
     who = {"spec": spec, "seed": seed, "code": code, "data": sha256(data)}
     return {**who, "init": read_about(init)["key"]} if init else who
 
@@ -123,7 +124,12 @@ def make_trainer(
     return Trainer(net, method, process, batches, options, seed)
 
 
-def _start_from(trainer: Trainer, init: Path) -> None:
+def start_from(trainer: Trainer, init: Path) -> None:
+    """Let a trainer start from another run's averaged weights.
+
+    Raises:
+        LtdmError: They are not its network's.
+    """
     weights, about = read_weights(init, "ema.")
     try:
         trainer.start_from(weights)
@@ -140,7 +146,8 @@ def _parts(spec: dict[str, Any]) -> list[Part]:
     return [p for kind in PARTS for p in parts(kind, spec[kind], (kind,))]
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """Return what a device is called."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu, {torch.get_num_threads()} threads"

@@ -42,16 +42,29 @@ class Batches:
         device: torch.device,
         by_class: bool = False,
     ):
-        self.options, self.device, self.labels = options, device, labels
+        self.options, self.device, self.labels, self.by_class = options, device, labels, by_class
         self.images = torch.from_numpy(images).to(device)
-        classes = int(labels.max()) + 1
-        options.check_batch(np.bincount(labels).tolist(), by_class)
-        self.size = options.images_an_update(classes if by_class else 0)
-        shares = [np.flatnonzero(labels == c) for c in range(classes)] if by_class else [None]
+        self.classes = int(labels.max()) + 1
+        self.size = options.images_an_update(self.classes if by_class else 0)
+        self.deal(np.arange(len(labels)), seed)
+
+    def deal(self, share: np.ndarray, seed: int) -> None:
+        """Draw from some images from now on, by another owner.
+
+        Args:
+            share: Their positions, rising.
+            seed: Owner.
+        """
+        labels, options = self.labels, self.options
+        held = np.bincount(labels[share], minlength=self.classes).tolist()
+        options.check_batch(held, self.by_class)
+        shares = [share]
+        if self.by_class:
+            shares = [share[labels[share] == c] for c in range(self.classes)]
         each = self.size // len(shares)
         self.draws = [
-            Draws(labels, share, each, options, owner)
-            for share, owner in zip(shares, owners(seed, len(shares)), strict=True)
+            Draws(labels, one, each, options, owner)
+            for one, owner in zip(shares, owners(seed, len(shares)), strict=True)
         ]
 
     def draw(self, update: int) -> Batch:
@@ -92,7 +105,7 @@ class Draws:
 
     Args:
         labels: Of the whole data set.
-        share: The positions to draw from; None for all.
+        share: The positions to draw from.
         size: Images a batch.
         options: As for `Batches`.
         seed: Owner, with the update.
@@ -101,12 +114,11 @@ class Draws:
     def __init__(
         self,
         labels: np.ndarray,
-        share: np.ndarray | None,
+        share: np.ndarray,
         size: int,
         options: TrainOptions,
         seed: int,
     ):
-        share = np.arange(len(labels)) if share is None else share
         self.size, self.options, self.seed, self.share = size, options, seed, share
         self.by_class = share[np.argsort(labels[share], kind="stable")]
         self.sizes = np.unique(labels[share], return_counts=True)[1]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -45,7 +46,7 @@ class Trainer:
         seed: int,
     ):
         device = batches.device
-        self.options, self.seed, self.device = options, seed, device
+        self.options, self.device = options, device
         self.batches, self.method, self.process = batches, method.to(device), process.to(device)
         self.net = placed(net, device).train()
         self.predict = Predictor(self.net, device, options.precision, options.compile)
@@ -57,25 +58,31 @@ class Trainer:
         self.optimiser = torch.optim.Adam(every, lr=options.lr, fused=True)
         self.owners = owners(seed, len(batches.draws))
         self.streams = Streams.on(device, len(self.owners))
+        self.until = options.updates
         self.update = 0
         self.history: list[dict[str, float]] = []
         self.sums: dict[str, Tensor] = {}
 
-    def fit(self, save: Callable[[dict[str, Any]], None]) -> None:
-        """Run all updates that are left, giving the state to `save` now and then."""
-        options, interval, saved = self.options, save_interval(), time.monotonic()
+    def fit(self, save: Callable[[dict[str, Any]], None], what: str = "training") -> None:
+        """Run all updates that are left, giving the state to `save` now and then.
+
+        Args:
+            save: Called with `state()`.
+            what: What the progress is called.
+        """
+        interval, saved = save_interval(), time.monotonic()
         devices = [self.device] if self.device.type == "cuda" else []
         with (
             torch.random.fork_rng(devices),
-            Progress("training", options.updates, "updates", self.update) as progress,
+            Progress(what, self.until, "updates", self.update) as progress,
         ):
-            while self.update < options.updates:
+            while self.update < self.until:
                 self.step()
                 note = ""
-                if self.update % options.log_every == 0 or self.update == options.updates:
+                unfinished = self.update < self.until
+                if self.update % self.options.log_every == 0 or not unfinished:
                     self._log()
                     note = f"loss {self.history[-1]['loss']:.4f}"
-                    unfinished = self.update < options.updates
                     if unfinished and time.monotonic() - saved >= interval:
                         save(self.state())
                         saved = time.monotonic()
@@ -98,12 +105,22 @@ class Trainer:
         self.ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.method.load_state_dict(state["method"])
-        self.update, self.history = state["update"], state["history"]
+        self.update, self.history = state["update"], list(state["history"])
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
         """Take another run's weights, averaged ones included; the optimiser starts afresh."""
         self.net.load_state_dict(weights)
         self.ema = EMA(self.net, self.options.ema)
+
+    def take(self, net: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
+        """Go on from other weights and averages; the optimiser stays as it is."""
+        self.net.load_state_dict(net)
+        self.ema.load_state_dict(ema)
+
+    def serve(self, share: np.ndarray, owner: int, until: int) -> None:
+        """Train on some of the images from now on, by another owner of draws, up to an update."""
+        self.batches.deal(share, owner)
+        self.owners, self.until = owners(owner, len(self.batches.draws)), until
 
     def step(self) -> None:
         """Make one update; nothing in it waits for the device."""

@@ -1,11 +1,13 @@
 """Options of the training loop."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ltdm.errors import OptionError
-from ltdm.options import option
+from ltdm.options import Nested, option
 from ltdm.training.augment import CONDITIONS
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
+from ltdm.training.ensemble import Ensemble, dealt
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,23 @@ class TrainOptions:
         None, "A run of the same config whose averaged weights this one starts from."
     )
     log_every: int = option(100, "Updates between two rows of history.csv.", low=1)
+    ensemble: Ensemble | None = option(
+        None,
+        "Iterative ensemble training (IET): networks that each learn from a shard of the training"
+        " set and are averaged every round; with any method. `{}` takes its defaults.",
+        convert=Nested(Ensemble),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse updates that cannot be shared out alike."""
+        one = self.ensemble
+        if one and one.epochs is None and self.updates % (one.shards * one.rounds):
+            raise OptionError(
+                ("updates",),
+                f"is {self.updates}, but must be a multiple of shards x rounds,"
+                f" {one.shards} x {one.rounds}, so that each shard makes the same number in a"
+                " round; or set ensemble.epochs",
+            )
 
     @property
     def conditional(self) -> bool:
@@ -66,7 +85,28 @@ class TrainOptions:
         """Return the images of an update whose batch has so many equal blocks; 0 for none."""
         return max(1, self.batch // blocks) * blocks if blocks else self.batch
 
-    def check_batch(self, class_counts: list[int], by_class: bool) -> None:
+    def shares(self, class_counts: Sequence[int]) -> list[list[int]]:
+        """Return the class counts of each shard, or of the one training set there is."""
+        return dealt(class_counts, self.ensemble.shards if self.ensemble else 1).tolist()
+
+    def shard_updates(self, images: int, size: int) -> int:
+        """Return the updates of a round of a shard with so many images, `size` an update.
+
+        Without an ensemble, that is all of the training.
+        """
+        if self.ensemble is None:
+            return self.updates
+        if self.ensemble.epochs is None:
+            return self.updates // (self.ensemble.shards * self.ensemble.rounds)
+        return self.ensemble.epochs * (images // size)
+
+    def all_updates(self, class_counts: Sequence[int], by_class: bool) -> int:
+        """Return the updates of a run on a training set, those of all shards and rounds."""
+        size = self.images_an_update(len(class_counts) if by_class else 0)
+        once = sum(self.shard_updates(sum(one), size) for one in self.shares(class_counts))
+        return once * (self.ensemble.rounds if self.ensemble else 1)
+
+    def check_batch(self, class_counts: Sequence[int], by_class: bool) -> None:
         """Refuse a batch larger than what it is drawn from.
 
         Raises:
@@ -75,8 +115,16 @@ class TrainOptions:
         total, blocks = sum(class_counts), len(class_counts) if by_class else 0
         each = self.images_an_update(blocks) // max(blocks, 1)
         if not by_class and self.batch > total:
-            message = f"is {self.batch}, but the training set has only {total} images"
-            raise OptionError(("train", "batch"), f"{message}; take a smaller batch")
+            which = "smallest shard of the training set" if self.ensemble else "training set"
+            message = f"is {self.batch}, but the {which} has only {total} images"
+            fewer = ", or fewer shards" if self.ensemble else ""
+            raise OptionError(("train", "batch"), f"{message}; take a smaller batch{fewer}")
+        if by_class and 0 in class_counts:
+            raise OptionError(
+                ("train", "ensemble", "shards"),
+                "leaves a shard without an image of some class, and the method trains on every"
+                " class alike; take at most as many shards as the rarest class has images",
+            )
         if by_class and each > min(class_counts) and not self.class_sampling.repeats():
             raise OptionError(
                 ("train", "batch"),

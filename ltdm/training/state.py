@@ -37,9 +37,7 @@ class State:
 
     def save(self, content: dict[str, Any]) -> None:
         """Write the state, whole or not at all."""
-        buffer = io.BytesIO()
-        torch.save({"key": self.key, **content}, buffer)
-        write_bytes(self.file, buffer.getbuffer())
+        write_state(self.file, self.key, content)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """Return the state, or None where there is none yet.
@@ -54,20 +52,38 @@ class State:
                     self.folder.parent,
                 )
             return None
-        try:
-            content = torch.load(self.file, map_location=device, weights_only=True)
-        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-            raise LtdmError(
-                f"the resume state {self.file} is damaged ({str(error).splitlines()[0]});"
-                " delete it to start this run afresh"
-            ) from error
-        if content.get("key") != self.key:
-            raise LtdmError(
-                f"the resume state {self.file} belongs to a run with other options, data or code;"
-                " move it away to start this run afresh"
-            )
-        return content
+        return read_state(self.file, self.key, device)
 
     def clear(self) -> None:
         """Remove this and all older states once the model is written."""
         shutil.rmtree(self.folder.parent, ignore_errors=True)
+
+
+def write_state(file: Path, key: str, content: dict[str, Any]) -> None:
+    """Write a state with the key of its run, whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save({"key": key, **content}, buffer)
+    write_bytes(file, buffer.getbuffer())
+
+
+def read_state(file: Path, key: str, device: torch.device) -> dict[str, Any]:
+    """Read a state of the run with this key.
+
+    Raises:
+        LtdmError: The file is missing, damaged, or belongs to a run with other options.
+    """
+    try:
+        content: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise LtdmError(f"{file} is missing; run the same command again") from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise LtdmError(
+            f"the resume state {file} is damaged ({str(error).splitlines()[0]});"
+            " delete it and run the same command again"
+        ) from error
+    if content.get("key") != key:
+        raise LtdmError(
+            f"the resume state {file} belongs to a run with other options, data or code;"
+            " delete it and run the same command again"
+        )
+    return content

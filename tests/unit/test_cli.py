@@ -78,7 +78,7 @@ def test_check_says_when_a_reference_is_uneven(tmp_path):
             Image.new("RGB", (8, 8)).save(tmp_path / name / f"{i}.png")
     (tmp_path / "mine.yaml").write_text(
         f"datasets: {{digits-lt: {{source: folder, root: {tmp_path}, side: 8, profile: full}}}}\n"
-        "defaults: {train: {batch: 2}}\nevaluate: {table: [frechet]}"
+        "defaults: {train: {batch: 2}}\nevaluate: {metrics: [frechet], table: [frechet]}"
     )
     printed = ltdm("check", SMOKE, tmp_path / "mine.yaml")
     assert "the reference is uneven, 4 to 2 a class" in printed
@@ -137,3 +137,4 @@ def test_bench_scores_compares_within_one_run(tmp_path, monkeypatch):
     assert found["pytorch_fid_images_per_s"] > 0
     assert "2 distances of 500 x 24" in printed
     assert "kid, 1000 x 1000 x 24 in 10 classes" in printed
+    assert "memorization, 131 x 1000 x 3072 pixels: " in printed

@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from ltdm.config import Experiment
-from ltdm.data import tiny_imagenet
+from ltdm.data import afhq_dog, tiny_imagenet
+from ltdm.data._base import Census
 from ltdm.errors import LtdmError, OptionError
 from ltdm.files import write_json
 from ltdm.merging import merge, read, typed
@@ -37,6 +38,7 @@ SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
 def test_shipped_configs_are_valid(file, monkeypatch):
     names = [f"n{c:08d}" for c in range(200)]
     monkeypatch.setattr(tiny_imagenet, "_classes", lambda root: names)
+    monkeypatch.setattr(afhq_dog, "census", lambda options: Census(["dog"], [4739], 3, 64))
     experiment = Experiment(read([file]))
     assert experiment.name == file.stem, "each has results of its own"
     assert set(experiment.grid["run"]) <= set(experiment.overrides)
@@ -47,6 +49,18 @@ def test_a_paper_s_config_says_what_it_is(file):
     head = file.read_text().partition("inherits:")[0]
     for said in ("Protocol: ", "Traps", "report"):
         assert said in head or "under the protocol of" in head
+
+
+def test_iet_agc_s_protocol(monkeypatch):
+    monkeypatch.setattr(afhq_dog, "census", lambda options: Census(["dog"], [4739], 3, 64))
+    experiment = Experiment(read([ROOT / "config/iet-agc.yaml"]))
+    for (name, run), made in experiment.runs.items():
+        updates = 30_000 if name == "afhq-dog" else 390_000
+        assert made.train.all_updates(experiment.datasets[name].class_counts, False) == updates
+        assert bool(made.train.ensemble) == run.startswith("iet")
+        assert made.samples["raw"].images == 65_536
+        assert (made.samples["raw"].weights, made.samples["ema"].weights) == ("raw", "ema")
+        assert made.label_use(experiment.datasets[name]) == "nothing"
 
 
 def test_papers_protocols():

@@ -7,7 +7,7 @@ import torch
 from ltdm.bench_scores import features_like
 from ltdm.device import pick
 from ltdm.features import random_inception
-from ltdm.metrics import _neighbours
+from ltdm.metrics import _nearest, _neighbours
 from ltdm.stages.sample import SampleOptions, Sampling, parse
 from ltdm.stages.train import described, make_trainer
 from tests.unit.test_training import METHODS, SPEC, data
@@ -51,6 +51,18 @@ def test_sampling_does_not_depend_on_the_batch():
     labels = torch.arange(12).numpy() % 3
     whole = made.images(labels)
     assert (whole[5:] == made.images(labels[5:], 5)).mean() > 0.999
+
+
+def test_the_nearest_training_images_are_the_same_to_the_bit(monkeypatch):
+    made, train = (
+        np.random.default_rng(n).integers(0, 256, (n, 3, 32, 32), dtype=np.uint8)
+        for n in (300, 9000)
+    )
+    found = []
+    for device in ("cuda", "cpu"):
+        monkeypatch.setenv("LTDM_DEVICE", device)
+        found.append([a.tobytes() for a in _nearest.nearest(made, train, 50, True)])
+    assert found[0] == found[1]
 
 
 def test_neighbours_and_inception_say_the_same_as_on_the_cpu(monkeypatch):

@@ -16,7 +16,7 @@ from ltdm.plan import jobs
 from ltdm.source import digest
 from tests.unit.test_released import network, their_names
 
-SCORE = {"features": 2, "metrics": 2, "sample": 1, "grid": 1}
+SCORE = {"features": 2, "neighbours": 1, "copies": 1, "metrics": 3, "sample": 1, "grid": 1}
 END = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
 FIX = ("rows, mine = question.rows, own.F", "rows, mine = question.rows, 1.0 * own.F")
 """A change of cbdm's code that leaves its result."""
@@ -34,7 +34,9 @@ def test_an_option_of_one_run(checkout):
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
     assert checkout.planned() == {"train": 1, **SCORE, **END}
     due = checkout.jobs()
-    assert rules(due, "cbdm") == ["features", "grid", "metrics", "sample", "train"]
+    assert rules(due, "cbdm") == [
+        "copies", "features", "grid", "metrics", "neighbours", "sample", "train",
+    ]  # fmt: skip
     assert rules(due, "ddpm") == []
 
 
@@ -49,8 +51,15 @@ def test_a_new_metric(checkout):
 
 
 def test_a_metric_option(checkout):
-    checkout.edit("config/smoke.yaml", "precision-recall]", "{name: precision-recall, k: 5}]")
+    checkout.edit("config/smoke.yaml", "precision-recall,", "{name: precision-recall, k: 5},")
     assert checkout.planned() == {"metrics": 2, **END}
+
+
+def test_an_option_that_reads_the_same_neighbours_and_one_that_asks_for_others(checkout):
+    checkout.edit("config/smoke.yaml", "memorization]", "{name: memorization, alpha: 0.4}]")
+    assert checkout.planned() == {"metrics": 2, **END}
+    checkout.edit("config/smoke.yaml", "alpha: 0.4", "mirror: true")
+    assert checkout.planned() == {"neighbours": 2, "copies": 2, "metrics": 2, **END}
 
 
 def test_a_new_seed_and_a_removed_run(checkout):
@@ -115,7 +124,7 @@ def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(
          "longtail.imbalance is 0.1 there, 0.2 here"),
         ("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7", "seed-0/main/samples.json",
          "spec.guidance is 0.5 there, 0.7 here"),
-        ("config/smoke.yaml", "precision-recall]", "{name: precision-recall, k: 5}]",
+        ("config/smoke.yaml", "precision-recall,", "{name: precision-recall, k: 5},",
          "metrics/precision-recall.json", "metric.k is unset there, 5 here"),
         ("config/smoke.yaml", "metrics: [frechet", "groups: [all, thirds]\n  metrics: [frechet",
          "metrics/frechet.json", 'groups.kinds is ["all", "class", "thirds", "worst"] there'),
@@ -273,6 +282,13 @@ def test_a_fix_in_a_metric_runs_no_network(checkout):
 def test_another_look_of_the_figures_draws_figures_only(checkout):
     checkout.edit("ltdm/reporting/figures.py", "alpha=0.15", "alpha=0.3")
     assert checkout.planned() == {"figures": 1, "all": 1}
+
+
+def test_a_fix_in_the_copies_search_or_in_their_picture(checkout):
+    checkout.edit("ltdm/reporting/copies.py", "COLUMNS = 5", "COLUMNS = 6")
+    assert checkout.planned() == {"copies": 2, "all": 1}
+    checkout.edit("ltdm/metrics/_nearest.py", "BLOCK = 4096", "BLOCK = 2048")
+    assert checkout.planned() == {"neighbours": 2, "copies": 2, "metrics": 2, **END}
 
 
 def test_plumbing_is_not_part_of_a_result(checkout):

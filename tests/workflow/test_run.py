@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from ltdm.metrics.memorization import HIGHER_IS_BETTER
 from tests.unit.test_cli import ltdm
 
 COLUMNS = ["dataset", "run", "seed", "sample_set", "sampler", "guidance", "weights", "features",
@@ -20,7 +21,11 @@ def test_the_tables_hold_every_number(finished):
     rows = pd.read_csv(finished.results / "tables/metrics.csv")
     assert list(rows.columns) == COLUMNS
     groups = 1 + 3 + 10 + 1
-    assert len(rows) == 2 * 2 * (2 + 4) * groups  # runs, extractors, values of the two metrics
+    # runs; extractors and values of two metrics; values of memorization
+    assert len(rows) == 2 * (2 * (2 + 4) + 20) * groups
+    copied = rows[rows["metric"].isin(HIGHER_IS_BETTER)]
+    assert len(copied) == 2 * 20 * groups
+    assert set(copied["features"]) == {"pixels"} and set(copied["n_real"]) == {728}
     assert set(rows["sampler"]) == {"ddim(steps=3)"}
     assert set(rows["guidance"]) == {0.5}
     assert rows[["n_real", "n_fake"]].notna().all().all()
@@ -74,6 +79,7 @@ def test_the_report_builds_offline(checkout):
     checkout.snakemake("--report", "report.html")
     text = (checkout.folder / "report.html").read_text()
     assert "Training images of each class of" in text
+    assert "The likeliest copies of run" in text
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=[\"']?(https?:)?//", text)
 
 

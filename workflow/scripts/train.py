@@ -1,12 +1,16 @@
 """Script of the rule `train`."""
 
 from ltdm.job import job
-from ltdm.stages import released, train
+from ltdm.stages import ensemble, released, train
 
 with job(snakemake):
-    which = snakemake.params.spec, int(snakemake.wildcards.seed)
+    spec, seed = snakemake.params.spec, int(snakemake.wildcards.seed)
     files = {"data": snakemake.input.data, **dict(snakemake.output.items())}
+    init = snakemake.input.get("init") or None
     if snakemake.params.checkpoint is not None:
-        released.run(*which, snakemake.params.checkpoint, **files)
+        released.run(spec, seed, snakemake.params.checkpoint, **files)
+    elif snakemake.input.get("shards"):
+        ensemble.gather(spec, seed, **files, shards=snakemake.input.shards, init=init)
     else:
-        train.run(*which, **files, init=snakemake.input.get("init") or None)
+        stage = ensemble if "ensemble" in spec["train"] else train
+        stage.run(spec, seed, **files, init=init)

@@ -1,0 +1,108 @@
+"""Memorisation: how many generated images are copies of images of the long-tailed training set.
+
+Of a generated image, d_1 <= ... <= d_n are the squared distances, in pixels from 0 to 1, to its n
+nearest training images of whatever class. Where one is far nearer than the others, it was learnt by
+heart:
+
+    r = d_1 / mean(d_1, ..., d_n)        l = sqrt(d_1) / (alpha mean(sqrt(d_1), ..., sqrt(d_n)))
+
+`mq-40` is the number of images with r below 0.40 (MQ, the memorisation quantity), `memorized-40`
+their share; likewise the other thresholds, in hundredths. `l2-ratio` is the mean of l, and
+`extracted` the share of images with l below 1. A copy has r = l = 0, also where all n are copies.
+A count grows with the number of generated images, a share does not. Both depend on how near the
+training images lie to each other (a near copy of one that is there n times is not found), so
+compare runs on one data set.
+
+Groups are of generated images: each is compared with the whole training set, of `n_real` images.
+Sources: Liu et al., ECCV 2024, IET-AGC (counts, n = 50); Carlini et al., "Extracting Training Data
+from Diffusion Models", USENIX Security 2023 (l, n = 50, alpha = 0.5).
+
+Released code: IET-AGC's writes r into file names and reads it back, which loses exact copies. Here
+they are counted.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ltdm.metrics._base import Estimate, Sample, mean_of
+from ltdm.options import option
+
+CITATION = """@inproceedings{liu2024ietagc,
+  title={Iterative Ensemble Training with Anti-Gradient Control for Mitigating Memorization in
+         Diffusion Models},
+  author={Liu, Xiao and Guan, Xiaoliu and Wu, Yu and Miao, Jiaxu},
+  booktitle={ECCV}, year={2024}}
+@inproceedings{carlini2023extracting,
+  title={Extracting Training Data from Diffusion Models},
+  author={Carlini, Nicholas and Hayes, Jamie and Nasr, Milad and Jagielski, Matthew and
+    Sehwag, Vikash and Tram{\\`e}r, Florian and Balle, Borja and Ippolito, Daphne and
+    Wallace, Eric}, booktitle={USENIX Security Symposium}, year={2023}}"""
+THRESHOLDS = (15, 20, 30, 40, 50, 60, 70, 80, 90)
+HIGHER_IS_BETTER = {
+    **{f"{name}-{t}": False for name in ("mq", "memorized") for t in THRESHOLDS},
+    "l2-ratio": True, "extracted": False,
+}  # fmt: skip
+READS = "neighbours"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a generated image is compared with."""
+
+    neighbours: int = option(50, "Nearest training images, n.", low=2)
+    alpha: float = option(0.5, "Share of the mean distance below which l calls a copy.", above=0)
+    mirror: bool = option(
+        False, "Whether mirror images of training images count too, as `augment: flip` shows them."
+    )
+
+
+def search(options: Options) -> dict[str, Any]:
+    """Return what decides which training images are found: arguments of `_nearest.nearest`."""
+    return {"mirror": options.mirror, "neighbours": options.neighbours}
+
+
+def least(options: Options) -> int:
+    """Return the fewest images a set may have."""
+    return 1
+
+
+def reliable(n: int, d: int, classes: int, options: Options) -> bool:
+    """Whether the values are unbiased: always."""
+    return True
+
+
+def ratios(squared: np.ndarray) -> np.ndarray:
+    """Return each image's r, from 0 to 1.
+
+    Args:
+        squared: Squared distances, ascending, shape (N, n).
+    """
+    return _share(squared[:, 0], squared.mean(axis=1))
+
+
+def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
+    """Return counts and shares of copies.
+
+    Args:
+        real: The training images; not looked at.
+        fake: Squared distances to the nearest of them, ascending, as features, shape (N, n).
+        options: The options.
+    """
+    r, distances, n = ratios(fake.features), np.sqrt(fake.features), len(fake.labels)
+    below = {t: (r < t / 100).astype(float) for t in THRESHOLDS}
+    shares = {t: mean_of(copied, fake.labels) for t, copied in below.items()}
+    counts = {t: Estimate(float(copied.sum()), n * shares[t].error) for t, copied in below.items()}
+    ratio = _share(distances[:, 0], options.alpha * distances.mean(axis=1))
+    return {
+        **{f"mq-{t}": count for t, count in counts.items()},
+        **{f"memorized-{t}": share for t, share in shares.items()},
+        "l2-ratio": mean_of(ratio, fake.labels),
+        "extracted": mean_of((ratio < 1).astype(float), fake.labels),
+    }
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return part / whole; 0 where both are."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

@@ -1,0 +1,56 @@
+"""Samples and their nearest training images -> a picture of the likeliest copies."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ltdm.errors import LtdmError
+from ltdm.files import read_npz, reading
+from ltdm.metrics._groups import groups
+from ltdm.metrics.memorization import ratios
+from ltdm.reporting import copies, style
+
+
+def run(*, train: Path, samples: Path, counts: Path, neighbours: Path, picture: Path) -> None:
+    """Write `picture` (PNG): a panel for head, medium and tail, the likeliest copies on top.
+
+    Where there are no labels, or fewer than three classes, it has one panel of all.
+
+    Args:
+        train: The training set (.npz).
+        samples: The sample set (.npz).
+        counts: counts.csv of the data set.
+        neighbours: What the stage `neighbours` found (.npz).
+        picture: Where the picture goes.
+
+    Raises:
+        LtdmError: A file is damaged, or the files are of different images.
+    """
+    (known,) = read_npz(train, "images")
+    (images,) = read_npz(samples, "images")
+    squared, index, mirrored, labels = read_npz(
+        neighbours, "squared", "index", "mirrored", "labels"
+    )
+    if len(index) != len(images) or index.max() >= len(known):
+        raise LtdmError(f"{neighbours} is about other images; delete it and run again")
+    with reading(counts):
+        class_counts = pd.read_csv(counts)["train"].tolist()
+    pairs = copies.Pairs(images, known, index, mirrored, ratios(squared))
+    parts = _parts(class_counts) if len(class_counts) >= 3 and labels.max() >= 0 else {}
+    pixels = images.dtype == np.uint8
+    most = copies.ROWS if pixels else copies.MOST_POINTS
+    panels = copies.worst(pairs.ratios, labels, parts, most)
+    style.use()
+    draw = copies.pictures if pixels else copies.points
+    style.save(draw(pairs, panels), Path(picture))
+
+
+def _parts(class_counts: list[int]) -> dict[str, list[int]]:
+    """Return the classes of head, medium and tail, by a title that tells their training images."""
+    found = {}
+    for name, classes in groups(class_counts, ["thirds"]).items():
+        held = sorted({class_counts[c] for c in classes}, reverse=True)
+        reach = f"{held[0]} to {held[-1]}" if len(held) > 1 else f"{held[0]}"
+        found[f"{name} ({reach} a class in training)"] = classes
+    return found

@@ -1,0 +1,233 @@
+"""Long-tailed training set -> one network by iterative ensemble training.
+
+A shard's round starts from files and ends in one: what the shard keeps to itself and the last
+average, then its state. So it makes no difference whether the rounds are jobs of their own or the
+loop of one job, nor when that was interrupted; and one network at a time is on the device.
+"""
+
+import io
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ltdm.device import pick
+from ltdm.errors import LtdmError
+from ltdm.files import read_npz, write_json, writing
+from ltdm.options import parse
+from ltdm.provenance import commit, versions
+from ltdm.stages.train import described, device_name, identity, make_trainer, start_from
+from ltdm.training.ensemble import Ensemble, Weights, averaged, owner, split
+from ltdm.training.state import State, read_state, run_key, write_state
+from ltdm.weights import read_weights, write_weights
+
+log = logging.getLogger("ltdm")
+TOLD = ("images", "update", "history", "where", "seconds", "evaluations")
+"""What a shard's file says beside its weights and optimiser."""
+
+
+class Team:
+    """The shards of a run, and the one network that they train in turn.
+
+    Args:
+        spec: `network`, `process`, `method` (one or a list) and `train` options, as in the config.
+        seed: Owner of all draws.
+        data: train.npz.
+        init: The network of the run that `train.init_from` names.
+
+    Raises:
+        LtdmError: Bad options or data.
+    """
+
+    def __init__(self, spec: dict[str, Any], seed: int, data: Path, init: Path | None):
+        self.who, self.seed = identity(spec, seed, data, init), seed
+        self.key = run_key(self.who)
+        images, labels = read_npz(data, "images", "labels")
+        self.trainer = make_trainer(spec, seed, images, labels, pick())
+        if init:
+            start_from(self.trainer, init)
+        self.about = {**described(spec, self.trainer), "key": self.key}
+        self.options = parse(Ensemble, spec["train"]["ensemble"])
+        self.shares = split(labels, self.options.shards)
+        self.fresh = io.BytesIO()  # a shard's first state, for all that the network is lent to
+        torch.save(self.trainer.state(), self.fresh)
+
+    def train(self, number: int, shard: int, output: Path, start: tuple[Path, Path] | None,
+              state: State) -> None:  # fmt: skip
+        """Train one shard for one round, going on from a saved state where there is one.
+
+        Args:
+            number: Of the round, from 1.
+            shard: Which, from 0.
+            output: Where its state goes.
+            start: Its state after the round before, and that round's average; None in the first.
+            state: Where its state is saved within the round.
+        """
+        trainer, share, started = self.trainer, self.shares[shard], time.monotonic()
+        each = trainer.options.shard_updates(len(share), trainer.batches.size)
+        trainer.serve(share, owner(self.seed, shard), number * each)
+        saved = state.load(trainer.device)
+        if saved:
+            log.info("resuming at update %d", saved["update"])
+            spent = self._resumed(saved)
+        else:
+            spent = self._begun(start)
+        del saved  # it is as large as the trainer's own
+        first = trainer.update
+        trainer.predict.recount()
+        trainer.fit(
+            lambda content: state.save({**content, **spent}),
+            f"round {number} of {self.options.rounds}, shard {shard + 1} of {self.options.shards}",
+        )
+        images = trainer.batches.size * max(trainer.update - first, 1)
+        spent["seconds"] += time.monotonic() - started
+        write_state(output, self.key, {
+            **trainer.state(), **spent, "images": len(share),
+            "evaluations": trainer.predict.counted(images),
+        })  # fmt: skip
+        state.clear()
+
+    def _begun(self, start: tuple[Path, Path] | None) -> dict[str, Any]:
+        """Put the trainer where a round begins; return where and how long the shard has trained."""
+        device = self.trainer.device
+        if start is None:
+            self.fresh.seek(0)
+            fresh = torch.load(self.fresh, map_location=device, weights_only=True)
+            return self._resumed({**fresh, "where": [], "seconds": 0.0})
+        before, average = start
+        spent = self._resumed(read_state(before, self.key, device))
+        weights, about = read_weights(average)
+        if about["key"] != self.key:
+            raise LtdmError(
+                f"{average} belongs to another run; delete it and run the same command again"
+            )
+        self.trainer.take(*(_part(weights, kind) for kind in ("raw.", "ema.")))
+        return spent
+
+    def _resumed(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Go on from a state; return where and how long the shard has trained."""
+        self.trainer.resume(state)
+        here = f"{device_name(self.trainer.device)}, {self.trainer.predict.precision}"
+        new = [here] if here not in state["where"][-1:] else []
+        return {"where": state["where"] + new, "seconds": state["seconds"]}
+
+    def average(self, shards: Sequence[Path], path: Path) -> list[dict[str, Any]]:
+        """Write the average of a round's shards; return what each one's file says."""
+        told = []
+
+        def weighed() -> Iterator[tuple[int, Weights]]:
+            for file in shards:
+                one = read_state(file, self.key, torch.device("cpu"))
+                told.append({name: one[name] for name in TOLD})
+                ema = {f"ema.{k}": v for k, v in one["ema"].items()}
+                yield one["images"], ema | {f"raw.{k}": v for k, v in one["net"].items()}
+
+        write_weights(path, averaged(weighed()), self.about)
+        return told
+
+    def finish(self, shards: Sequence[Path], *, model: Path, history: Path, record: Path) -> None:
+        """Write the run's network and records from the last round's shards."""
+        by = {"versions": versions(), "commit": commit()}
+        told = self.average(shards, model)
+        frames = [pd.DataFrame(one["history"]).assign(shard=k) for k, one in enumerate(told)]
+        rows = pd.concat(frames).sort_values(["update", "shard"], kind="stable")
+        for column in ("update", "images"):  # of all shards, as other runs count
+            rows[column] *= len(told)
+        with writing(history) as temporary:
+            rows.to_csv(temporary, index=False)
+        evaluations = pd.DataFrame([one["evaluations"] for one in told]).mean().to_dict()
+        write_json(record, {
+            **self.who, "key": self.key, **by, "where": list(dict.fromkeys(
+                place for one in told for place in one["where"])),
+            "parameters": sum(p.numel() for p in self.trainer.net.parameters()),
+            "updates": sum(one["update"] for one in told),
+            "shards": [one["images"] for one in told], "evaluations_per_image": evaluations,
+            "seconds": round(sum(one["seconds"] for one in told), 1),
+        })  # fmt: skip
+
+
+def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Path,
+        record: Path, init: Path | None = None) -> None:  # fmt: skip
+    """Train all rounds in one job, going on from where it was interrupted.
+
+    Args:
+        spec: As for `Team`; `train.ensemble` says how the data are shared out.
+        seed: Owner of all draws.
+        data: train.npz.
+        model: Where the averages of the last round go: "ema." and "raw.", safetensors.
+        history: Where the losses go, each shard's; `update` and `images` are those of all shards.
+        record: Where run.json goes: what was run, on what, by what.
+        init: The network of the run that `train.init_from` names.
+
+    Raises:
+        LtdmError: Bad options or data, divergence, a state of another run, a full disk.
+    """
+    team, states = Team(spec, seed, data, init), Path(model).parent / "state"
+    home, rounds = states / team.key, team.options.rounds
+    averages = [home / f"average-{r}.safetensors" for r in range(rounds)]  # there is none of 0
+    begun = max((r for r in range(rounds) if averages[r].exists()), default=0) + 1
+    for r in range(begun, rounds + 1):
+        for k in range(team.options.shards):
+            output, before = _file(home, r, k), _file(home, r - 1, k)
+            if not output.exists():
+                start = (before, averages[r - 1]) if r > 1 else None
+                team.train(r, k, output, start, within(model, r, k, team.key))
+            before.unlink(missing_ok=True)
+        files = [_file(home, r, k) for k in range(team.options.shards)]
+        if r < rounds:
+            team.average(files, averages[r])
+            averages[r - 1].unlink(missing_ok=True)
+    team.finish(files, model=model, history=history, record=record)
+    shutil.rmtree(states, ignore_errors=True)
+
+
+def shard(spec: dict[str, Any], seed: int, number: int, which: int, *, data: Path, output: Path,
+          model: Path, start: tuple[Path, Path] | None = None,
+          init: Path | None = None) -> None:  # fmt: skip
+    """Train one shard for one round, as a job of its own; see `Team.train`.
+
+    Args:
+        spec: As for `Team`.
+        seed: Owner of all draws.
+        number: Of the round, from 1.
+        which: The shard, from 0.
+        data: train.npz.
+        output: Where its state goes.
+        model: Where the run's network will go; what is saved within a round lies beside it.
+        start: The shard's state after the round before, and that round's average.
+        init: The network of the run that `train.init_from` names.
+    """
+    team = Team(spec, seed, data, init)
+    team.train(number, which, output, start, within(model, number, which, team.key))
+
+
+def average_round(spec: dict[str, Any], seed: int, *, data: Path, shards: Sequence[Path],
+                  output: Path, init: Path | None = None) -> None:  # fmt: skip
+    """Average the shards after a round, as a job of its own."""
+    Team(spec, seed, data, init).average(shards, output)
+
+
+def gather(spec: dict[str, Any], seed: int, *, data: Path, shards: Sequence[Path], model: Path,
+           history: Path, record: Path, init: Path | None = None) -> None:  # fmt: skip
+    """Write the network from its shards after the last round, as a job of its own."""
+    team = Team(spec, seed, data, init)
+    team.finish(shards, model=model, history=history, record=record)
+    shutil.rmtree(Path(model).parent / "state", ignore_errors=True)
+
+
+def within(model: Path, number: int, which: int, key: str) -> State:
+    """Return where a shard's state is saved within a round."""
+    return State(Path(model).parent / "state" / f"round-{number}-shard-{which}", key)
+
+
+def _file(home: Path, number: int, which: int) -> Path:
+    return home / f"round-{number}-shard-{which}.pt"
+
+
+def _part(weights: Weights, prefix: str) -> Weights:
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

@@ -1,0 +1,97 @@
+"""Iterative ensemble training: networks that learn from shards of the data and are averaged.
+
+The training set is cut into shards of alike classes. One network, drawn once, starts for all; in
+each round every shard trains it on from where the last average left it, and then the weights of
+all, and their moving averages (EMA), become w = sum_k n_k w_k / sum_k n_k, where shard k has n_k
+images. Adam's moments, the warm-up and what a method remembers (AGC's bank) stay with their shard
+and are never averaged. No network sees all images, which is meant to keep it from learning them by
+heart.
+Source: Liu et al., "Iterative Ensemble Training with Anti-Gradient Control for Mitigating
+Memorization in Diffusion Models", ECCV 2024, algorithm 1; the averaging is FedAvg's (McMahan et
+al., AISTATS 2017).
+
+Released code: needs classes of one size, leaves remainders of the shards out, and holds every
+shard's network, averages and optimiser on the device. Here classes may have any size, every image
+is in one shard, and one network at a time is on the device.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltdm.options import option
+from ltdm.seeding import derive
+
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """How the training set is shared out, and for how long; the defaults are IET-AGC's."""
+
+    shards: int = option(10, "Shards of the training set.", low=1)
+    rounds: int = option(10, "Times that the shards' networks are averaged.", low=1)
+    epochs: int | None = option(
+        None,
+        "Epochs that a shard trains in a round (the paper's 100), in place of `updates`; left out,"
+        " `updates` are those of all shards in all rounds, each with the same number.",
+        low=1,
+    )
+    parallel: bool = option(
+        False,
+        "Make each shard's round a job of its own, which a cluster runs side by side, and not one"
+        " job of them all: the same network, bit for bit on the CPU.",
+        place=True,
+    )
+
+
+def owner(seed: int, shard: int) -> int:
+    """Return the owner of a shard's draws; the first one's are those of a run without shards."""
+    return derive("shard", seed, shard) if shard else seed
+
+
+def dealt(class_counts: Iterable[int], shards: int) -> np.ndarray:
+    """Return the images of each class in each shard, (shards, classes).
+
+    Images are dealt out like cards, class after class: the shards' counts of a class differ by one
+    at most, and so do their sizes. A class that has fewer images than shards is missing in some.
+    """
+    sizes, before = [], 0
+    for n in class_counts:
+        hands = (before + np.arange(n)) % shards
+        sizes.append(np.bincount(hands, minlength=shards))
+        before += n
+    return np.stack(sizes, axis=1)
+
+
+def split(labels: np.ndarray, shards: int) -> list[np.ndarray]:
+    """Return the positions of each shard's images, in rising order.
+
+    A shard has a run of neighbours of each class, as in the released code. Training sets of ltdm
+    are shuffled within the classes, so neighbours have nothing in common.
+    """
+    sizes = dealt(np.bincount(labels), shards)
+    parts = [
+        np.split(np.flatnonzero(labels == c), np.cumsum(sizes[:-1, c]))
+        for c in range(sizes.shape[1])
+    ]
+    return [np.sort(np.concatenate(part)) for part in zip(*parts, strict=True)]
+
+
+def averaged(shards: Iterable[tuple[int, Weights]]) -> Weights:
+    """Return the mean of weights, each counted by its shard's images; summed in float64.
+
+    Args:
+        shards: Images and weights of each, asked for one after the other.
+    """
+    total, sums, kinds = 0, dict[str, Tensor](), dict[str, torch.dtype]()
+    for images, weights in shards:
+        total += images
+        for name, weight in weights.items():
+            kinds[name] = weight.dtype
+            part = weight.cpu().double() * images
+            sums[name] = sums[name].add_(part) if name in sums else part
+    return {name: (value / total).to(kinds[name]) for name, value in sums.items()}

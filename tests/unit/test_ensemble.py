@@ -1,0 +1,238 @@
+"""Iterative ensemble training: shards, averages, and rounds that may be jobs of their own."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ltdm.errors import LtdmError, OptionError
+from ltdm.files import write_npz
+from ltdm.options import changed, parse
+from ltdm.stages import ensemble, train
+from ltdm.training import loop
+from ltdm.training.ensemble import Ensemble, averaged, dealt, split
+from ltdm.training.options import TrainOptions
+from ltdm.weights import read_weights
+from tests.unit.test_training import SPEC, data
+
+LONG_TAIL = [50, 29, 17, 9, 3, 1]
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4, 7, 10])
+def test_every_image_is_in_one_shard_and_the_shards_are_alike(shards):
+    labels = np.random.default_rng(0).permutation(np.repeat(range(6), LONG_TAIL))
+    parts = split(labels, shards)
+    assert sorted(np.concatenate(parts)) == list(range(len(labels)))
+    counts = np.array([np.bincount(labels[part], minlength=6) for part in parts])
+    assert np.array_equal(counts, dealt(LONG_TAIL, shards))
+    assert np.ptp(counts, axis=0).max() <= 1, "classes are shared out alike"
+    assert np.ptp(counts.sum(axis=1)) <= 1, "and so are images"
+    assert all(np.all(np.diff(part) > 0) for part in parts)
+
+
+def test_equal_classes_are_cut_as_in_the_released_code():
+    """Shard i has positions [i m, (i + 1) m) of each class."""
+    labels = np.repeat([0, 1, 2], 12)
+    for i, part in enumerate(split(labels, 4)):
+        assert part.tolist() == [12 * c + p for c in range(3) for p in range(3 * i, 3 * i + 3)]
+
+
+def test_the_average_counts_images():
+    weights = [{"w": torch.tensor([1.0, 2.0]), "b": torch.tensor(4.0)},
+               {"w": torch.tensor([5.0, -2.0]), "b": torch.tensor(0.0)}]  # fmt: skip
+    mean = averaged([(1, weights[0]), (3, weights[1])])
+    assert mean["w"].tolist() == [4.0, -1.0] and mean["b"].item() == 1.0
+    third = torch.full((1000,), 0.1)
+    assert torch.equal(averaged((n, {"w": third}) for n in (3, 4, 4))["w"], third)
+
+
+def test_updates_are_those_of_all_shards():
+    options = TrainOptions(updates=600, batch=8, ensemble=Ensemble(shards=4, rounds=5))
+    assert options.shard_updates(27, 8) == 30
+    assert options.all_updates(LONG_TAIL, by_class=False) == 600
+    options = TrainOptions(batch=8, ensemble=Ensemble(shards=4, rounds=5, epochs=2))
+    assert options.shard_updates(27, 8) == 6
+    assert options.all_updates(LONG_TAIL, by_class=False) == 4 * 5 * 6
+    # the paper's: 39 updates an epoch, 390,000 in all
+    options = TrainOptions(batch=128, ensemble=Ensemble(epochs=100))
+    assert options.all_updates([5000] * 10, by_class=False) == 390_000
+
+
+@pytest.mark.parametrize(
+    ("given", "where", "said"),
+    [
+        ({"updates": 10, "ensemble": {"shards": 4}}, "updates", "multiple of shards x rounds, 4 x"),
+        ({"ensemble": {"shrads": 4}}, "ensemble.shrads", "did you mean 'shards'?"),
+        ({"ensemble": {"rounds": 0}}, "ensemble.rounds", "at least 1"),
+        ({"ensemble": 4}, "ensemble", "must be a mapping"),
+    ],
+)
+def test_mistakes_are_told(given, where, said):
+    with pytest.raises(OptionError, match=said) as error:
+        parse(TrainOptions, given)
+    assert ".".join(error.value.path) == where
+
+
+def test_how_the_rounds_are_run_is_no_part_of_a_result():
+    options = parse(TrainOptions, {"ensemble": {"parallel": True, "epochs": 3, "shards": 10}})
+    assert changed(options) == {"ensemble": {"epochs": 3}}
+    assert changed(parse(TrainOptions, {"ensemble": {}})) == {"ensemble": {}}
+    assert changed(parse(TrainOptions, {"ensemble": None})) == {}
+
+
+def spec(method="cbdm", updates=12, log_every=3, **iet):
+    return {**SPEC, "method": method, "train": {
+        **SPEC["train"], "updates": updates, "log_every": log_every,
+        **({"ensemble": iet} if iet else {}),
+    }}  # fmt: skip
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    monkeypatch.setenv("LTDM_SAVE_SECONDS", "0")
+    monkeypatch.setenv("LTDM_DEVICE", "cpu")
+    pixels, labels = data()
+    write_npz(tmp_path / "train.npz", images=pixels, labels=labels)
+    return tmp_path / "train.npz"
+
+
+def outputs(folder):
+    names = {"model": "model.safetensors", "history": "history.csv", "record": "run.json"}
+    return {key: folder / name for key, name in names.items()}
+
+
+def in_one_job(wanted, images, folder, stage=ensemble, **more):
+    stage.run(wanted, 5, data=images, **outputs(folder), **more)
+    return read_weights(folder / "model.safetensors")
+
+
+def in_jobs(wanted, images, folder: Path):
+    """The jobs that the workflow makes, each with a trainer of its own."""
+    options = parse(Ensemble, wanted["train"]["ensemble"])
+    model = folder / "model.safetensors"
+    for r in range(1, options.rounds + 1):
+        files = [folder / f"rounds/{r}/shard-{k}.pt" for k in range(options.shards)]
+        old = folder / f"rounds/{r - 1}"
+        for k in reversed(range(options.shards)):  # in any order
+            start = (old / f"shard-{k}.pt", old / "average.safetensors") if r > 1 else None
+            ensemble.shard(wanted, 5, r, k, data=images, output=files[k], model=model, start=start)
+        if r < options.rounds:
+            average = files[0].parent / "average.safetensors"
+            ensemble.average_round(wanted, 5, data=images, shards=files, output=average)
+    ensemble.gather(wanted, 5, data=images, shards=files, **outputs(folder))
+    return read_weights(model)
+
+
+def assert_same(one, other):
+    assert one[0].keys() == other[0].keys()
+    assert all(torch.equal(v, other[0][k]) for k, v in one[0].items())
+
+
+def test_one_shard_is_plain_training_to_the_bit(images, tmp_path):
+    """In three rounds, of which two end where no row of the history is due."""
+    plain = in_one_job(spec(), images, tmp_path / "plain", train)
+    alone = in_one_job(spec(shards=1, rounds=3), images, tmp_path / "alone")
+    assert_same(plain, alone)
+
+
+@pytest.mark.parametrize("method", ["ddpm", ["cbdm", "agc"], {"name": "igd", "mode": "released"}])
+def test_jobs_of_their_own_give_the_same_bytes(method, images, tmp_path):
+    wanted = spec(method, shards=3, rounds=2)
+    wanted["train"]["batch"] = 3  # the rarest class has one image in each shard
+    in_one_job(wanted, images, tmp_path / "one")
+    in_jobs(wanted, images, tmp_path / "many")
+    for name in ("model.safetensors", "history.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
+    assert not (tmp_path / "many/state").exists()
+    assert not (tmp_path / "one/state").exists()
+
+
+def test_epochs_and_the_end_of_each_shard_count(images, tmp_path):
+    """Against the rounds written out: every shard's own trainer, averaged by hand."""
+    wanted = spec("agc", shards=3, rounds=2, epochs=2)  # 13 or 14 images, 8 an update
+    weights, _ = in_one_job(wanted, images, tmp_path)
+    pixels, labels = data()
+    teams = []
+    for k, part in enumerate(split(labels, 3)):
+        one = train.make_trainer(wanted, 5, pixels, labels, torch.device("cpu"))
+        one.serve(part, ensemble.owner(5, k), 2)
+        teams.append((len(part), one))
+    for number in (1, 2):
+        for _, one in teams:
+            one.until = 2 * number
+            one.fit(lambda state: None)
+        net = averaged((n, one.net.state_dict()) for n, one in teams)
+        ema = averaged((n, one.ema.state_dict()) for n, one in teams)
+        for _, one in teams:
+            one.take(net, ema)
+    assert all(torch.equal(weights[f"raw.{k}"], v) for k, v in net.items())
+    assert all(torch.equal(weights[f"ema.{k}"], v) for k, v in ema.items())
+    banks = [one.method.state_dict()["remembered.0.bank"] for _, one in teams]
+    assert not torch.equal(banks[0], banks[1]), "what a method remembers stays with its shard"
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["shards"] == [14, 13, 13]
+    assert record["updates"] == 12
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert history["shard"].tolist() == [0, 1, 2] * 3
+    assert history["update"].tolist() == np.repeat([6, 9, 12], 3).tolist(), "rounds end with a row"
+
+
+class Killed(Exception):
+    """As the operating system would."""
+
+
+def test_interrupted_anywhere_is_uninterrupted(images, tmp_path, monkeypatch):
+    """Within a round, between shards, between rounds: after every one of the updates."""
+    wanted = spec(["cbdm", "agc"], updates=24, log_every=1, shards=3, rounds=2)
+    whole = in_one_job(wanted, images, tmp_path / "whole")
+    step, left = loop.Trainer.step, [0]
+
+    def mortal(trainer):
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        step(trainer)
+
+    monkeypatch.setattr(loop.Trainer, "step", mortal)
+    for steps in (1, 5):
+        folder, times = tmp_path / str(steps), 0
+        while not (folder / "model.safetensors").exists():
+            left[0], times = steps, times + 1
+            assert times < 40, "it does not get on"
+            try:
+                resumed = in_one_job(wanted, images, folder)
+            except Killed:
+                largest = [f for f in (folder / "state").rglob("*") if f.suffix in (".pt",)]
+                assert len(largest) <= 3 + 2, "old rounds are cleared away"
+        assert_same(whole, resumed)
+        history = [(tmp_path / f / "history.csv").read_bytes() for f in ("whole", str(steps))]
+        assert history[0] == history[1]
+
+
+def test_a_file_of_another_run_is_refused(images, tmp_path):
+    wanted, other = spec(shards=2, rounds=2), spec(shards=2, rounds=2, updates=24)
+    one, two = tmp_path / "one.pt", tmp_path / "two.pt"
+    where = {"data": images, "model": tmp_path / "model.safetensors"}
+    ensemble.shard(wanted, 5, 1, 0, output=one, **where)
+    ensemble.shard(other, 5, 1, 1, output=two, **where)
+    with pytest.raises(LtdmError, match=r"two\.pt belongs to a run with other options"):
+        ensemble.average_round(wanted, 5, data=images, shards=[one, two], output=tmp_path / "mean")
+    one.write_bytes(one.read_bytes()[:100])
+    with pytest.raises(LtdmError, match=r"one\.pt is damaged"):
+        ensemble.average_round(wanted, 5, data=images, shards=[one], output=tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
+
+
+def test_it_may_start_from_another_run(images, tmp_path):
+    in_one_job(spec("ddpm"), images, tmp_path / "start", train)
+    init = tmp_path / "start/model.safetensors"
+    still = spec("ddpm", shards=2, rounds=1)
+    still["train"] |= {"warmup": 10**9}  # a rate of nearly nothing: the network stays where it is
+    weights, _ = in_one_job(still, images, tmp_path / "iet", init=init)
+    began, _ = read_weights(init, "ema.")
+    for name, value in began.items():
+        torch.testing.assert_close(weights[f"raw.{name}"], value, atol=1e-5, rtol=0)
+    assert json.loads((tmp_path / "iet/run.json").read_text())["init"]
