@@ -128,23 +128,26 @@ def features(**given: Any) -> None:
             weights = selection.layout.data(dataset) / f"extractors/{part.label}.safetensors"
             stage.run(images=folder / "samples.npz", weights=weights, features=folder / file)
             click.echo(folder / file)
-    searching = selection.experiment.evaluate.searching
-    for (dataset, run, seed, name), metric in product(selection.samples(), searching):
-        data = selection.layout.data(dataset)
-        folder = selection.layout.samples(dataset, run, seed, name)
-        found = folder / f"neighbours/{metric.label}.npz"
-        images = {"train": data / "train.npz", "samples": folder / "samples.npz"}
-        neighbours.run(metric.module.search(metric.options), **images, neighbours=found)
-        copies.run(**images, counts=data / "counts.csv", neighbours=found,
-                   picture=found.with_suffix(".png"))  # fmt: skip
-        click.echo(found)
+    for metric in selection.experiment.evaluate.searching:
+        search, file = metric.module.search(metric.options), f"neighbours/{metric.label}.npz"
+        for dataset in selection.grid["dataset"]:
+            data = selection.layout.data(dataset)
+            neighbours.run(search, train=data / "train.npz", images=data / "reference.npz",
+                           neighbours=data / file, unseen=True)  # fmt: skip
+        for dataset, run, seed, name in selection.samples():
+            data = selection.layout.data(dataset)
+            folder = selection.layout.samples(dataset, run, seed, name)
+            train, samples, found = data / "train.npz", folder / "samples.npz", folder / file
+            neighbours.run(search, train=train, images=samples, neighbours=found)
+            copies.run(train=train, samples=samples, counts=data / "counts.csv",
+                       neighbours=found, picture=found.with_suffix(".png"))  # fmt: skip
+            click.echo(found)
 
 
 @main.command()
 @on_grid("dataset", "run", "seed", "sample_set")
 def metrics(**given: Any) -> None:
     """Score the sample sets from their features; no network runs."""
-    from ltdm.metrics._base import looks_up
     from ltdm.stages import metrics as stage
 
     selection = select(**given)
@@ -152,13 +155,12 @@ def metrics(**given: Any) -> None:
     for (dataset, run, seed, name), metric in product(selection.samples(), evaluate.metrics):
         data = selection.layout.data(dataset)
         folder = selection.layout.samples(dataset, run, seed, name)
-        file = {p.label: f"features/{p.label}.npz" for p in evaluate.feeding(metric)}
+        file = evaluate.files(metric)
         stage.run(
             metric.plain(), evaluate.grouping(),
             {"dataset": dataset, "run": run, "seed": seed, "sample_set": name},
             counts=data / "counts.csv", real={k: data / f for k, f in file.items()},
             fake={k: folder / f for k, f in file.items()},
-            neighbours=folder / f"neighbours/{metric.label}.npz" if looks_up(metric) else None,
             table=folder / f"metrics/{metric.label}.csv",
             record=folder / f"metrics/{metric.label}.json",
         )  # fmt: skip

@@ -49,6 +49,12 @@ class Evaluate:
         """Return the extractors that give what a metric reads."""
         return [extractor for extractor in self.features if reads(metric, extractor)]
 
+    def files(self, metric: Part) -> dict[str, str]:
+        """Return what a metric reads below a data set's and a sample set's folder, by space."""
+        if looks_up(metric):
+            return {PIXELS: f"neighbours/{metric.label}.npz"}
+        return {part.label: f"features/{part.label}.npz" for part in self.feeding(metric)}
+
     @property
     def searching(self) -> list[Part]:
         """The metrics that read the nearest training images."""
@@ -59,7 +65,7 @@ class Evaluate:
         metric = column.partition("@")[0]
         part = next(p for p in self.metrics for m in p.module.HIGHER_IS_BETTER
                     if title(p, m) == metric)  # fmt: skip
-        return PIXELS if looks_up(part) else self.feeding(part)[0].label
+        return next(iter(self.files(part)))
 
     def groups_of(self, class_counts: list[int]) -> dict[str, list[int]]:
         """Return the classes of each group on a data set."""

@@ -67,7 +67,7 @@ def _of_samples(
     for part in evaluate.metrics:
         scored = {
             "metric": part.plain(), "groups": evaluate.grouping(),
-            "extractors": [p.label for p in evaluate.feeding(part)],
+            "extractors": list(evaluate.files(part)),
             "code": stage_code("metrics", part),
         }  # fmt: skip
         yield Claim(folder / f"metrics/{part.label}.json", scored)

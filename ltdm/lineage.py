@@ -39,6 +39,8 @@ def _data(experiment: Experiment, dataset: str) -> dict[Path, list[Path]]:
         weights = folder / f"extractors/{part.label}.safetensors"
         made[weights] = made[weights.with_suffix(".json")] = [reference]
         made[folder / f"features/{part.label}.npz"] = [reference, weights]
+    for metric in experiment.evaluate.searching:
+        made[folder / f"neighbours/{metric.label}.npz"] = [folder / "train.npz", reference]
     return made
 
 
@@ -58,15 +60,14 @@ def _samples(
     for part in experiment.evaluate.features:
         weights = data / f"extractors/{part.label}.safetensors"
         made[folder / f"features/{part.label}.npz"] = [folder / "samples.npz", weights]
-    found = {m.label: folder / f"neighbours/{m.label}.npz" for m in experiment.evaluate.searching}
-    for file in found.values():
-        made[file] = [data / "train.npz", folder / "samples.npz"]
+    for metric in experiment.evaluate.searching:
+        found = folder / f"neighbours/{metric.label}.npz"
+        made[found] = [data / "train.npz", folder / "samples.npz"]
     tables = []
     for metric in experiment.evaluate.metrics:
-        features = [f"features/{p.label}.npz" for p in experiment.evaluate.feeding(metric)]
+        files = experiment.evaluate.files(metric).values()
         table = folder / f"metrics/{metric.label}.csv"
-        behind = [data / "counts.csv", *(at / name for name in features for at in (data, folder))]
-        behind += [found[metric.label]] if metric.label in found else []
+        behind = [data / "counts.csv", *(at / name for name in files for at in (data, folder))]
         made |= dict.fromkeys((table, table.with_suffix(".json")), behind)
         tables.append(table)
     return tables

@@ -128,6 +128,7 @@ def jobs(experiment: Experiment) -> dict[str, int]:
         "train_shard": seeds * sum(one.shards * one.rounds for one in parallel),
         "average": seeds * sum(one.rounds - 1 for one in parallel),
         "sample": sets, "grid": sets, "features": sets * extractors,
+        "unseen": data * len(experiment.evaluate.searching),
         "neighbours": searches, "copies": searches,
         "metrics": sets * metrics, "tables": 1, "figures": data, "manifest": 1,
     }  # fmt: skip
@@ -170,7 +171,7 @@ def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
     found = [13 * metric.options.neighbours // 4 for metric in experiment.evaluate.searching]
     for dataset, data in experiment.datasets.items():
         lengths = [stored(part, data) for part in experiment.evaluate.features]
-        held += _data_bytes(data, lengths) / 1e9
+        held += _data_bytes(data, [*lengths, *found]) / 1e9
         for name in [run for at, run in experiment.runs if at == dataset]:
             run = experiment.runs[dataset, name]
             if name not in experiment.grid["run"]:  # others start from it

@@ -17,7 +17,7 @@ from ltdm.data import _given
 from ltdm.data._base import numbered
 from ltdm.errors import LtdmError
 from ltdm.files import read_json, read_npz, reading, sha256, write_npz, writing
-from ltdm.metrics._base import check_fed, looks_up, reads
+from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads
 from ltdm.options import places
 from ltdm.registry import Part, part, stage_code
 from ltdm.reporting.rows import read_rows, write_rows
@@ -141,22 +141,24 @@ def run(
             )
     given = _fitting(images, labels, reference)
     folder = _kept(work / Path(images).resolve().stem, given, "images.npz")
-    real_files, fake_files = {}, {}
+    files = {}
     for extractor in extractors:
-        weights, real_files[extractor.label] = reference.features(extractor)
+        weights, real = reference.features(extractor)
         made = folder / f"features/{extractor.label}-{sha256(weights)[:12]}.npz"
-        fake_files[extractor.label] = made
+        files[extractor.label] = real, made
         if not made.exists():
             features_stage.run(images=folder / "images.npz", weights=weights, features=made)
     where = {"images": str(images), "reference": str(reference.ours or reference.folder)}
     frames, against = [], folder / f"against-{reference.folder.name}"
     for metric in metrics:
-        fed = [e.label for e in extractors if reads(metric, e)]
+        fed = {e.label: files[e.label] for e in extractors if reads(metric, e)}
+        if looks_up(metric):
+            fed = {PIXELS: _neighbours(metric, folder, reference)}
         table = against / f"{metric.label}.csv"
         metrics_stage.run(
             metric.plain(), reference.grouping, where, table=table, counts=reference.counts,
-            real={e: real_files[e] for e in fed}, fake={e: fake_files[e] for e in fed},
-            neighbours=_neighbours(metric, folder, reference) if looks_up(metric) else None,
+            real={space: real for space, (real, _) in fed.items()},
+            fake={space: made for space, (_, made) in fed.items()},
             record=table.with_suffix(".json"),
         )  # fmt: skip
         frames.append(read_rows(table))
@@ -204,15 +206,17 @@ def _suits(metric: Part, reference: Reference) -> bool:
     return bool(metric.options.neighbours <= reference.training_images())
 
 
-def _neighbours(metric: Part, folder: Path, reference: Reference) -> Path:
-    """Return the images' nearest training images, found if they are not there."""
+def _neighbours(metric: Part, folder: Path, reference: Reference) -> tuple[Path, Path]:
+    """Return what is nearest in the training set to the reference's images and to those given."""
     search = metric.module.search(metric.options)
     asked = "-".join(f"{key}-{value}" for key, value in search.items())
-    made = folder / f"neighbours/{sha256(reference.train)[:12]}-{asked}.npz"
-    if not made.exists():
-        samples = folder / "images.npz"
-        neighbours_stage.run(search, train=reference.train, samples=samples, neighbours=made)
-    return made
+    name = f"neighbours/{sha256(reference.train)[:12]}-{asked}.npz"
+    real, made = reference.folder / name, folder / name
+    for file, images in ((real, reference.file), (made, folder / "images.npz")):
+        if not file.exists():
+            neighbours_stage.run(search, train=reference.train, images=images, neighbours=file,
+                                 unseen=file == real)  # fmt: skip
+    return real, made
 
 
 def to_text(rows: pd.DataFrame) -> str:

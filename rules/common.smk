@@ -190,12 +190,6 @@ def search_threads(wildcards):
     return 8 if census.channels * census.side**2 > 500 else 1
 
 
-def found_neighbours(wildcards):
-    """Return the nearest training images, where a metric reads them."""
-    found = wildcards.metric in searching
-    return rules.neighbours.output.neighbours if found else []
-
-
 def metric_slice(wildcards):
     return metrics[wildcards.metric].plain()
 
@@ -222,15 +216,16 @@ def metric_threads(wildcards):
 
 
 def fed_by(wildcards):
-    """Return the extractors that give what a metric reads, in the config's order."""
-    return [p.label for p in experiment.evaluate.feeding(metrics[wildcards.metric])]
+    """Return the feature spaces that a metric is given in, in the config's order."""
+    return list(experiment.evaluate.files(metrics[wildcards.metric]))
 
 
-def feeding(pattern):
-    """Return an input function: the pattern for each extractor that feeds the metric."""
+def feeding(folder):
+    """Return an input function: what a metric reads of a data set or a sample set."""
 
     def paths(wildcards):
-        return expand(pattern, extractor=fed_by(wildcards), allow_missing=True)
+        files = experiment.evaluate.files(metrics[wildcards.metric])
+        return [f"{folder}/{file}" for file in files.values()]
 
     return paths
 

@@ -70,7 +70,7 @@ rule neighbours:
     """Find the nearest training images of every generated one, for a metric that reads them."""
     input:
         train="<data>/train.npz",
-        samples="<samples>/samples.npz",
+        images="<samples>/samples.npz",
     output:
         neighbours="<samples>/neighbours/{metric}.npz",
     log:
@@ -87,13 +87,33 @@ rule neighbours:
         "../workflow/scripts/neighbours.py"
 
 
+rule unseen:
+    """Find those of the real images that are not in the training set, as a baseline."""
+    input:
+        train="<data>/train.npz",
+        images="<data>/reference.npz",
+    output:
+        neighbours="<data>/neighbours/{metric}.npz",
+    log:
+        "<logs>/unseen/{dataset}/{metric}.log",
+    benchmark:
+        "<benchmarks>/unseen/{dataset}/{metric}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    threads: search_threads
+    params:
+        search=search_slice,
+        code=stage_code("neighbours"),
+    script:
+        "../workflow/scripts/neighbours.py"
+
+
 rule metrics:
     """Score a sample set by one metric, in every feature space and group of classes."""
     input:
         counts="<data>/counts.csv",
-        real=feeding("<data>/features/{extractor}.npz"),
-        fake=feeding("<samples>/features/{extractor}.npz"),
-        neighbours=found_neighbours,
+        real=feeding("<data>"),
+        fake=feeding("<samples>"),
     output:
         table="<samples>/metrics/{metric}.csv",
         record="<samples>/metrics/{metric}.json",

@@ -70,8 +70,9 @@ def reads(metric: Part, extractor: Part) -> bool:
 def looks_up(metric: Part) -> bool:
     """Whether a metric reads the nearest training images, and nothing of any extractor.
 
-    The generated `Sample` then has squared distances as features, ascending, float64 (N, n). Which
-    images are found, the module's `search` says.
+    Samples then have squared distances as features, ascending, float64 (N, n); the real images are
+    those of the reference that are not in the training set. The module's `search` says how they
+    are found.
     """
     return bool(metric.module.READS == "neighbours")
 

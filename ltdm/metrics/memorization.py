@@ -10,10 +10,13 @@ heart:
 their share; likewise the other thresholds, in hundredths. `l2-ratio` is the mean of l, and
 `extracted` the share of images with l below 1. A copy has r = l = 0, also where all n are copies.
 A count grows with the number of generated images, a share does not. Both depend on how near the
-training images lie to each other (a near copy of one that is there n times is not found), so
-compare runs on one data set.
+training images of a class lie to each other (a near copy of one that is there n times is not
+found), so compare runs, not classes or data sets, unless beside `unseen-40`: the share of real
+images of the reference for which the same would be said, though they are not in the training set
+(empty where all are). What a network copies is what `memorized` exceeds it by.
 
-Groups are of generated images: each is compared with the whole training set, of `n_real` images.
+Groups are of generated images, and of the `n_real` unseen ones: each is compared with the whole
+training set.
 Sources: Liu et al., ECCV 2024, IET-AGC (counts, n = 50); Carlini et al., "Extracting Training Data
 from Diffusion Models", USENIX Security 2023 (l, n = 50, alpha = 0.5).
 
@@ -21,6 +24,7 @@ Released code: IET-AGC's writes r into file names and reads it back, which loses
 they are counted.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +46,10 @@ CITATION = """@inproceedings{liu2024ietagc,
 THRESHOLDS = (15, 20, 30, 40, 50, 60, 70, 80, 90)
 HIGHER_IS_BETTER = {
     **{f"{name}-{t}": False for name in ("mq", "memorized") for t in THRESHOLDS},
+    **{f"unseen-{t}": None for t in THRESHOLDS},
     "l2-ratio": True, "extracted": False,
 }  # fmt: skip
+BASELINES = {f"memorized-{t}": f"unseen-{t}" for t in THRESHOLDS}
 READS = "neighbours"
 
 
@@ -86,18 +92,22 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return counts and shares of copies.
 
     Args:
-        real: The training images; not looked at.
-        fake: Squared distances to the nearest of them, ascending, as features, shape (N, n).
+        real: Of unseen real images, squared distances to the nearest training images, ascending,
+            as features, shape (M, n).
+        fake: The same of the generated images, shape (N, n).
         options: The options.
     """
     r, distances, n = ratios(fake.features), np.sqrt(fake.features), len(fake.labels)
     below = {t: (r < t / 100).astype(float) for t in THRESHOLDS}
     shares = {t: mean_of(copied, fake.labels) for t, copied in below.items()}
     counts = {t: Estimate(float(copied.sum()), n * shares[t].error) for t, copied in below.items()}
+    seen = ratios(real.features)
+    unseen = {t: float((seen < t / 100).mean()) if len(seen) else math.nan for t in THRESHOLDS}
     ratio = _share(distances[:, 0], options.alpha * distances.mean(axis=1))
     return {
         **{f"mq-{t}": count for t, count in counts.items()},
         **{f"memorized-{t}": share for t, share in shares.items()},
+        **{f"unseen-{t}": Estimate(share) for t, share in unseen.items()},
         "l2-ratio": mean_of(ratio, fake.labels),
         "extracted": mean_of((ratio < 1).astype(float), fake.labels),
     }

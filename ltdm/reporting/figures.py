@@ -32,7 +32,7 @@ def counts(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
+def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str, real: pd.DataFrame) -> Figure:
     """Lines of a metric by class, most frequent class first.
 
     A band is one standard deviation over seeds; of one seed, the standard error over its images.
@@ -41,9 +41,10 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
         rows: Tidy rows of one metric and extractor, groups `class-<k>`.
         table: counts.csv of the data set.
         title: What is plotted.
+        real: Rows of what the metric would be of real images; none where nothing says it.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
-    values = rows.assign(position=rows["group"].str.removeprefix("class-").astype(int))
+    values = _by_position(rows)
     figure, axes = plt.subplots(figsize=(6, 3.4))
     places = np.arange(len(order))
     for run, mine in values.groupby("run", sort=False):
@@ -53,6 +54,9 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
         (line,) = axes.plot(places, by_class["mean"], marker="o", markersize=3, label=run)
         low, high = by_class["mean"] - spread, by_class["mean"] + spread
         axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    if len(real):
+        line = _by_position(real).groupby("position")["value"].first().reindex(order["class"])
+        axes.plot(places, line, color="#888888", linestyle=":", label="unseen real images")
     if len(order) <= 20:
         pairs = zip(order["class"], order["train"], strict=True)
         axes.set_xticks(places, [f"{c}\n({n})" for c, n in pairs])
@@ -64,6 +68,11 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
         axes.set_ylim(bottom=0)
     _legend(figure, axes, "no values by class were asked for")
     return figure
+
+
+def _by_position(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of groups `class-<k>` with k as their position."""
+    return rows.assign(position=rows["group"].str.removeprefix("class-").astype(int))
 
 
 def training(histories: pd.DataFrame, title: str) -> Figure:

@@ -36,6 +36,14 @@ def directions() -> dict[str, bool | None]:
     return {metric: up for m in modules for metric, up in m.HIGHER_IS_BETTER.items()}
 
 
+def baseline_of(metric: str) -> str | None:
+    """Return the metric that says what another would be of real images, if there is one."""
+    label, dot, name = metric.rpartition(".")
+    modules = (import_module(module_name("metric", one)) for one in names("metric"))
+    known = {k: v for m in modules for k, v in getattr(m, "BASELINES", {}).items()}
+    return label + dot + known[name] if name in known else None
+
+
 def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
     """Return the main table.
 

@@ -30,7 +30,7 @@ def run(*, train: Path, samples: Path, counts: Path, neighbours: Path, picture: 
     (known,) = read_npz(train, "images")
     (images,) = read_npz(samples, "images")
     squared, index, mirrored, labels = read_npz(
-        neighbours, "squared", "index", "mirrored", "labels"
+        neighbours, "features", "index", "mirrored", "labels"
     )
     if len(index) != len(images) or index.max() >= len(known):
         raise LtdmError(f"{neighbours} is about other images; delete it and run again")

@@ -9,7 +9,7 @@ import pandas as pd
 from ltdm.files import read_npz, reading
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.rows import read_rows
-from ltdm.reporting.tables import called
+from ltdm.reporting.tables import baseline_of, called
 
 
 def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: Path, tidy: Path,
@@ -36,9 +36,9 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
     rows = read_rows(tidy)
     classes = rows[
         (rows["dataset"] == dataset) & (rows["features"] == extractor)
-        & (rows["metric"] == metric) & (rows["sample_set"] == sample_set)
-        & rows["group"].str.startswith("class-")
+        & (rows["sample_set"] == sample_set) & rows["group"].str.startswith("class-")
     ]  # fmt: skip
+    mine, real = (classes[classes["metric"] == one] for one in (metric, baseline_of(metric)))
     curves = []
     for (name, seed), path in histories.items():
         with reading(path):
@@ -48,7 +48,7 @@ def run(dataset: str, metric: str, extractor: str, sample_set: str, *, counts: P
     made = {
         "counts": figures.counts(table, dataset),
         "per_class": figures.per_class(
-            classes, table, f"{called(metric, extractor)} by class, {extractor} features"
+            mine, table, f"{called(metric, extractor)} by class, {extractor} features", real
         ),
         "training": figures.training(pd.concat(curves, ignore_index=True), dataset),
         "samples": (

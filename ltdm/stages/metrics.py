@@ -1,7 +1,7 @@
-"""Features of real and generated images, or nearest training images -> rows of one metric."""
+"""Features of real and generated images -> tidy rows of one metric."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from ltdm.errors import LtdmError
 from ltdm.files import read_arrays, reading, write_json
-from ltdm.metrics._base import PIXELS, Estimate, Sample, looks_up, title
+from ltdm.metrics._base import Estimate, Sample, looks_up, title
 from ltdm.metrics._groups import groups
 from ltdm.registry import Part, part, stage_code
 from ltdm.reporting.rows import write_rows
@@ -23,8 +23,8 @@ SMALL, TOO_FEW, NO_LABELS = "small n", "too few images", "no labels"
 
 
 def run(spec: dict[str, Any], grouping: dict[str, Any], where: dict[str, Any], *, counts: Path,
-        real: Mapping[str, Path], fake: Mapping[str, Path], neighbours: Path | None = None,
-        table: Path, record: Path) -> None:  # fmt: skip
+        real: Mapping[str, Path], fake: Mapping[str, Path], table: Path,
+        record: Path) -> None:  # fmt: skip
     """Write one metric of one sample set in the feature spaces that it reads, by group.
 
     Args:
@@ -33,23 +33,25 @@ def run(spec: dict[str, Any], grouping: dict[str, Any], where: dict[str, Any], *
         where: Columns that say where the sample set stands: dataset, run, seed, sample_set. How it
             was made, the features themselves say.
         counts: counts.csv of the data set.
-        real: Features of the reference, by extractor.
-        fake: Features of the generated images, by extractor.
-        neighbours: Their nearest training images, where the metric reads those instead.
+        real: Features of the reference by their space; or what `neighbours` found for it.
+        fake: The same of the generated images.
         table: Where the rows go.
         record: Where a record goes of what was asked for, by what code.
 
     Raises:
-        LtdmError: The features are damaged, do not fit together, or are not finite; or the
-            neighbours are those of another search.
+        LtdmError: The features are damaged, do not fit together, or are not finite; or they are
+            the neighbours of another search.
     """
     metric = part("metric", spec, ("metrics",))
     with reading(counts):
         class_counts = pd.read_csv(counts)["train"].tolist()
     wanted = groups(class_counts, **grouping)
     frames = []
-    for space, reference, made in _pairs(metric, real, fake, neighbours, len(class_counts)):
-        rows = rows_of(metric, reference, made.sample, wanted, grouping["kinds"])
+    for space in real:
+        reference, made = features_of(real[space]), features_of(fake[space])
+        fit_together(real[space], reference, fake[space], made, len(class_counts))
+        _check_search(metric, fake[space], made)
+        rows = rows_of(metric, reference.sample, made.sample, wanted, grouping["kinds"])
         how = {name: made.about.get(name) for name in HOW}
         told = {**where, **how, "features": space, "options": metric.settings}
         frames.append(pd.DataFrame(rows).assign(**told))
@@ -65,7 +67,7 @@ def rows_of(
 
     Args:
         metric: The metric.
-        real: The reference, whole for each group where the metric looks up neighbours in it.
+        real: The reference.
         fake: The generated images; where they have no labels, only `all` can be said.
         wanted: The classes of each group.
         kinds: The kinds of group to report.
@@ -74,8 +76,7 @@ def rows_of(
     kinds = kinds if labelled else ["all"]
     rows: list[dict[str, Any]] = []
     for group, classes in wanted.items() if labelled else [("all", [])]:
-        x = real.of(classes) if labelled and not looks_up(metric) else real
-        y = fake.of(classes) if labelled else fake
+        x, y = (real.of(classes), fake.of(classes)) if labelled else (real, fake)
         values, note = _estimates(metric, x, y)
         for name, one in values.items():
             row = {"metric": title(metric, name), "group": group, **one._asdict(), "note": note}
@@ -136,39 +137,19 @@ def features_of(path: Path) -> Features:
     return Features(sample, json.loads(str(found["about"])))
 
 
-def _pairs(
-    metric: Part,
-    real: Mapping[str, Path],
-    fake: Mapping[str, Path],
-    neighbours: Path | None,
-    classes: int,
-) -> Iterator[tuple[str, Sample, Features]]:
-    """Yield a feature space, the reference and the generated images, one space at a time."""
-    for extractor in real:
-        reference, made = features_of(real[extractor]), features_of(fake[extractor])
-        fit_together(real[extractor], reference, fake[extractor], made, classes)
-        yield extractor, reference.sample, made
-    if neighbours:
-        yield PIXELS, *_nearest(metric, neighbours, classes)
-
-
-def _nearest(metric: Part, path: Path, classes: int) -> tuple[Sample, Features]:
-    """Read what the stage `neighbours` wrote: training images without features, and distances.
+def _check_search(metric: Part, path: Path, found: Features) -> None:
+    """Refuse nearest training images that are not those that a metric asks for.
 
     Raises:
-        LtdmError: It is missing, damaged, or the result of another search.
+        LtdmError: They are not.
     """
-    found = read_arrays(path, ("squared", "labels", "about"))
-    about, wanted = json.loads(str(found["about"])), metric.module.search(metric.options)
-    if about["search"] != wanted:
-        raise LtdmError(
-            f"{path} was searched with {about['search']}, but {metric.label} asks for {wanted}; run"
-            " `ltdm features` again"
-        )
-    made = Features(Sample(found["squared"], found["labels"]), about)
-    check_labels(path, made, classes)
-    known = about["training_images"]
-    return Sample(np.empty((known, 0), np.float32), np.full(known, -1)), made
+    if looks_up(metric):
+        made, wanted = found.about["extractor"]["search"], metric.module.search(metric.options)
+        if made != wanted:
+            raise LtdmError(
+                f"{path} was searched with {made}, but {metric.label} asks for {wanted}; run `ltdm"
+                " features` again"
+            )
 
 
 def fit_together(
@@ -185,19 +166,10 @@ def fit_together(
             f"{real_path} and {fake_path} come from different extractors (features of length"
             f" {lengths[0]} and {lengths[1]}); delete both and run again"
         )
-    check_labels(real_path, real, classes)
-    check_labels(fake_path, fake, classes)
-
-
-def check_labels(path: Path, features: Features, classes: int) -> None:
-    """Refuse labels of other classes.
-
-    Raises:
-        LtdmError: There are some.
-    """
-    labels = features.sample.labels
-    if len(labels) and (labels.max() >= classes or (labels.min() < 0 and labels.max() >= 0)):
-        raise LtdmError(
-            f"{path} has labels from {labels.min()} to {labels.max()}, but the data set has"
-            f" classes 0 to {classes - 1}; score it against the data that it was made for"
-        )
+    for path, features in ((real_path, real), (fake_path, fake)):
+        labels = features.sample.labels
+        if len(labels) and (labels.max() >= classes or (labels.min() < 0 and labels.max() >= 0)):
+            raise LtdmError(
+                f"{path} has labels from {labels.min()} to {labels.max()}, but the data set has"
+                f" classes 0 to {classes - 1}; score it against the data that it was made for"
+            )

@@ -1,5 +1,6 @@
-"""Samples and the long-tailed training set -> the nearest training images of each sample."""
+"""Images, generated or real, and the long-tailed training set -> the nearest ones of each image."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,33 +8,35 @@ from typing import Any
 import numpy as np
 
 from ltdm.errors import LtdmError
-from ltdm.files import read_npz, write_npz
+from ltdm.files import read_npz, sha256, write_npz
 from ltdm.metrics._nearest import nearest
 
 
-def run(search: dict[str, Any], *, train: Path, samples: Path, neighbours: Path) -> None:
-    """Write `neighbours` (.npz), in the order of the samples.
+def run(search: dict[str, Any], *, train: Path, images: Path, neighbours: Path,
+        unseen: bool = False) -> None:  # fmt: skip
+    """Write `neighbours` (.npz), in the order of the images.
 
-    It holds squared distances of pixels in [0, 1], or of points, to the n nearest training images,
-    ascending, float64 (N, n); their rows in `train`, index, int32 (N, n); whether they are mirrored
-    there, bool (N, n); labels of the samples; about, which also has the search and the number of
-    training images.
+    As features it holds squared distances of pixels in [0, 1], or of points, to the n nearest
+    training images, ascending, float64 (N, n); then their rows in `train`, index, int32 (N, n);
+    whether they are mirrored there, bool (N, n); labels of the images; about, which also has the
+    search and the training set's digest.
 
     Args:
         search: `neighbours`, n, and `mirror`: whether mirror images of training images count.
         train: The training set (.npz).
-        samples: The sample set (.npz).
+        images: The images (.npz).
         neighbours: Where the result goes.
+        unseen: Whether images that are in the training set themselves are left out.
 
     Raises:
         LtdmError: A file is damaged, the two hold different kinds of image, or there are too few
             training images.
     """
     (known,) = read_npz(train, "images")
-    images, labels, about = read_npz(samples, "images", "labels", "about")
-    if (known.dtype, known.shape[1:]) != (images.dtype, images.shape[1:]):
+    made, labels, about = read_npz(images, "images", "labels", "about")
+    if (known.dtype, known.shape[1:]) != (made.dtype, made.shape[1:]):
         raise LtdmError(
-            f"{samples} holds {images.dtype} images of shape {images.shape[1:]}, but {train}"
+            f"{images} holds {made.dtype} images of shape {made.shape[1:]}, but {train}"
             f" {known.dtype} of {known.shape[1:]}; compare them with what they were made from"
         )
     if len(known) < search["neighbours"]:
@@ -41,8 +44,18 @@ def run(search: dict[str, Any], *, train: Path, samples: Path, neighbours: Path)
             f"{train} holds {len(known)} images, of which no {search['neighbours']} can be the"
             " nearest; set the metric's `neighbours` lower"
         )
-    found = nearest(images, known, **search)
-    told = {**json.loads(str(about)), "training_images": len(known), "search": search}
-    about = np.array(json.dumps(told))
-    arrays = {"squared": found.squared, "index": found.numbers, "mirrored": found.mirrored}
-    write_npz(neighbours, **arrays, labels=labels, about=about)
+    if unseen:
+        rows = ~np.isin(_digests(made), _digests(known))
+        made, labels = made[rows], labels[rows]
+    found = nearest(made, known, **search)
+    by = {"extractor": {"search": search, "train": sha256(train)}}
+    write_npz(
+        neighbours, features=found.squared, index=found.numbers, mirrored=found.mirrored,
+        labels=labels, about=np.array(json.dumps({**json.loads(str(about)), **by})),
+    )  # fmt: skip
+
+
+def _digests(images: np.ndarray) -> np.ndarray:
+    """Return a digest of each image, as bytes (N,)."""
+    found = [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
+    return np.array(found, dtype="U32")

@@ -8,27 +8,23 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ltdm import plan
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError, OptionError
+from ltdm.errors import LtdmError
 from ltdm.files import read_npz, write_npz
-from ltdm.foreign import claims
-from ltdm.lineage import lineage
-from ltdm.merging import read
 from ltdm.metrics import _nearest, memorization
 from ltdm.reporting import copies as drawing
-from ltdm.stages import copies, metrics, neighbours, tables
+from ltdm.stages import copies, metrics, neighbours
 from tests.unit.scores import sample
-from tests.unit.test_cli import ltdm
 from tests.unit.test_nearest import MADE, STREAM, TRAIN
 
 ROOT = Path(__file__).parents[2]
 SEARCH = {"neighbours": 50, "mirror": False}
+UNSEEN = np.concatenate([STREAM.integers(0, 256, (20, 3, 6, 6), dtype=np.uint8), TRAIN[80:90] ^ 1])
+"""Of which the last ten look like copies, and are none."""
 
 
 def shares(made, mirror=False, train=TRAIN):
     squared = _nearest.nearest(made, train, 50, mirror).squared
-    found = memorization.score(sample(train), sample(squared), memorization.Options())
+    found = memorization.score(sample(squared[:0]), sample(squared), memorization.Options())
     return {name: one.value for name, one in found.items()}
 
 
@@ -58,7 +54,8 @@ def test_scores_by_hand():
     squared = np.array([[0.0, 0, 0, 0], [1, 4, 9, 16], [4, 4, 4, 4], [0, 1, 1, 1]])
     assert memorization.ratios(squared).tolist() == [0, 1 / 7.5, 1, 0]
     options = memorization.Options(alpha=0.8)
-    found = memorization.score(sample(squared[:0]), sample(squared), options)
+    found = memorization.score(sample(squared[1:3]), sample(squared), options)
+    assert (found["unseen-15"].value, found["unseen-90"].value) == (0.5, 0.5)
     assert set(found) == set(memorization.HIGHER_IS_BETTER)
     assert (found["mq-15"].value, found["memorized-15"].value) == (3, 0.75)
     assert found["mq-15"].error == pytest.approx(4 * found["memorized-15"].error)
@@ -72,37 +69,59 @@ def test_scores_by_hand():
 
 @pytest.fixture
 def folder(tmp_path):
+    return prepared(tmp_path)
+
+
+def prepared(folder):
     """Training images of three classes, and samples of which those of class 2 are copies."""
     labels, made = np.repeat([0, 1, 2], [50, 30, 10]), MADE.copy()
     of = np.arange(40) % 4 % 3
     made[of == 2] = TRAIN[80:90]
     about = np.array(json.dumps({"sampler": "ddim", "guidance": 0.5, "weights": "ema"}))
-    write_npz(tmp_path / "train.npz", images=TRAIN, labels=labels, index=np.arange(90))
-    write_npz(tmp_path / "samples.npz", images=made, labels=of, about=about)
-    (tmp_path / "counts.csv").write_text("class,name,train\n0,a,50\n1,b,30\n2,c,10\n")
-    return tmp_path
+    write_npz(folder / "train.npz", images=TRAIN, labels=labels, index=np.arange(90))
+    write_npz(folder / "samples.npz", images=made, labels=of, about=about)
+    (folder / "counts.csv").write_text("class,name,train\n0,a,50\n1,b,30\n2,c,10\n")
+    return folder
 
 
 def find(folder, search=SEARCH, samples="samples.npz"):
-    neighbours.run(search, train=folder / "train.npz", samples=folder / samples,
+    neighbours.run(search, train=folder / "train.npz", images=folder / samples,
                    neighbours=folder / "found.npz")  # fmt: skip
     return folder / "found.npz"
+
+
+def baseline(folder):
+    """A reference of the training images of class 0, a copy of another, and thirty unseen ones."""
+    images = np.concatenate([TRAIN[:50], TRAIN[60:61], UNSEEN])
+    labels = np.repeat([0, 1, 0, 2], [50, 1, 20, 10])
+    write_npz(folder / "reference.npz", images=images, labels=labels, about=np.array("{}"))
+    (search,) = [json.loads(str(*read_npz(folder / "found.npz", "about")))["extractor"]["search"]]
+    neighbours.run(search, train=folder / "train.npz", images=folder / "reference.npz",
+                   neighbours=folder / "real.npz", unseen=True)  # fmt: skip
+    return folder / "real.npz"
 
 
 def rows(folder, found, **options):
     kinds = {"kinds": ["all", "class", "thirds", "worst"]}
     metrics.run({"name": "memorization", **options}, kinds, {"dataset": "d", "run": "x", "seed": 0,
-                "sample_set": "main"}, counts=folder / "counts.csv", real={}, fake={},
-                neighbours=found, table=folder / "x.csv", record=folder / "x.json")  # fmt: skip
+                "sample_set": "main"}, counts=folder / "counts.csv", table=folder / "x.csv",
+                real={"pixels": baseline(folder)}, fake={"pixels": found},
+                record=folder / "x.json")  # fmt: skip
     return pd.read_csv(folder / "x.csv", keep_default_na=False).set_index(["metric", "group"])
 
 
 def test_rows_of_groups_compare_with_the_whole_training_set(folder):
     table = rows(folder, find(folder))
     assert set(table["features"]) == {"pixels"}
-    assert set(table["n_real"]) == {90}
+    held = table["n_real"].groupby("group").first().to_dict()
+    assert held == {"all": 30, "head": 20, "medium": 0, "tail": 10,
+                    "class-0": 20, "class-1": 0, "class-2": 10, "worst": 10}  # fmt: skip
     assert set(table["sampler"]) == {"ddim"}
-    values = table["value"].astype(float)
+    values = pd.to_numeric(table["value"])
+    assert values["unseen-40"].dropna().to_dict() == {
+        "all": pytest.approx(10 / 30), "head": 0, "tail": 1, "class-0": 0, "class-2": 1,
+    }, "training images do not count, and what is no fault has no worst"  # fmt: skip
+    assert np.isnan(values["unseen-40", "class-1"])
     assert values["mq-40"].to_dict() == {
         "all": 10, "head": 0, "medium": 0, "tail": 10,
         "class-0": 0, "class-1": 0, "class-2": 10, "worst": 10,
@@ -111,7 +130,7 @@ def test_rows_of_groups_compare_with_the_whole_training_set(folder):
     assert table.loc[("memorized-40", "worst"), "note"] == "class-2"
     assert table.loc[("l2-ratio", "worst"), "note"] == "class-2"
     assert table.loc[("mq-40", "tail"), "n_fake"] == 10
-    assert json.loads((folder / "x.json").read_text())["extractors"] == []
+    assert json.loads((folder / "x.json").read_text())["extractors"] == ["pixels"]
     assert "halved.mq-40" in rows(folder, folder / "found.npz", alpha=1.0, label="halved").index
 
 
@@ -120,6 +139,11 @@ def test_what_the_stages_refuse(folder):
         find(folder, {**SEARCH, "neighbours": 91})
     with pytest.raises(LtdmError, match=r"was searched with .*'neighbours': 50.* asks for .*20"):
         rows(folder, find(folder), neighbours=20)
+    find(folder, {**SEARCH, "mirror": True})
+    real = baseline(folder)
+    with pytest.raises(LtdmError, match="come from different extractors"):
+        metrics.fit_together(real, metrics.features_of(real), find(folder),
+                             metrics.features_of(find(folder)), 3)  # fmt: skip
     about = np.array("{}")
     for images in (MADE[..., :4], MADE.astype("f4")):
         write_npz(folder / "other.npz", images=images, labels=np.arange(40) % 3, about=about)
@@ -157,7 +181,7 @@ def test_the_picture_has_a_panel_for_head_medium_and_tail(folder, monkeypatch):
     assert len(colours) > 100
     assert [p.title.partition(" ")[0] for p in seen] == ["head", "medium", "tail"]
     assert seen[2].title == "tail (10 a class in training)"
-    squared, labels = read_npz(folder / "found.npz", "squared", "labels")
+    squared, labels = read_npz(folder / "found.npz", "features", "labels")
     for c, panel in enumerate(seen):
         assert set(labels[panel.rows]) == {c}
         r = memorization.ratios(squared)
@@ -180,102 +204,3 @@ def test_points_are_tied_to_their_nearest(folder):
     write_npz(folder / "samples.npz", images=made, labels=np.arange(40) % 3, about=np.array("{}"))
     find(folder)
     assert len(draw(folder)[1]) > 20
-
-
-# In an experiment
-
-
-def smoke(**evaluate):
-    config = read([ROOT / "config/smoke.yaml"])
-    config["evaluate"] |= {"metrics": ["frechet", "memorization"], **evaluate}
-    return Experiment(config)
-
-
-def test_what_it_is_made_from_and_how_many_jobs():
-    one = smoke(table=["memorized-40@tail", "frechet"])
-    (metric,) = one.evaluate.searching
-    assert one.evaluate.feeding(metric) == []
-    assert one.evaluate.space_of("memorized-40@tail") == "pixels"
-    made = {str(k): list(map(str, v)) for k, v in lineage(one).items()}
-    at = "results/smoke/runs/digits-lt/cbdm/seed-0/main"
-    data = "results/smoke/data/digits-lt"
-    found = f"{at}/neighbours/memorization.npz"
-    assert made[found] == [f"{data}/train.npz", f"{at}/samples.npz"]
-    assert made[f"{at}/metrics/memorization.csv"] == [f"{data}/counts.csv", found]
-    jobs = plan.jobs(one)
-    assert (jobs["neighbours"], jobs["copies"], jobs["metrics"]) == (2, 2, 4)
-    without = smoke(metrics=["frechet"], table=["frechet"])
-    assert not {"neighbours", "copies"} & set(plan.jobs(without))
-    held = [plan.table(e, {})["both", "GB"].iloc[0] for e in (one, without)]
-    assert held[0] - held[1] == pytest.approx(60 * 50 * 13 / 1e9, rel=0.01)
-    (claim,) = [c for c in claims(one) if c.record == Path(at) / "metrics/memorization.json"]
-    assert claim.wanted["extractors"] == []
-
-
-def test_options_that_decide_no_search():
-    def asked(**options):
-        return memorization.search(memorization.Options(**options))
-
-    assert asked(alpha=0.3) == asked()
-    assert asked(mirror=True) != asked() != asked(neighbours=20)
-
-
-def test_more_neighbours_than_training_images_are_refused_at_the_door():
-    many = {"name": "memorization", "neighbours": 729}
-    message = r"evaluate.metrics.1.neighbours: must be at most 728, the training images .* not 729"
-    with pytest.raises(OptionError, match=message):
-        smoke(metrics=["frechet", many], table=["frechet"])
-    smoke(metrics=["frechet", {**many, "neighbours": 728}], table=["frechet"])
-
-
-def test_tables_take_pixels_after_the_extractors(folder):
-    rows(folder, find(folder))
-    told = {"features": "classifier", "metric": "frechet", "value": 1.0}
-    pd.read_csv(folder / "x.csv").head(1).assign(**told).to_csv(folder / "y.csv", index=False)
-    tables.run(["frechet", "memorized-40@tail"], ["classifier"], "x",
-               metrics=[folder / "x.csv", folder / "y.csv"], folder=folder / "tables")  # fmt: skip
-    main = (folder / "tables/main.md").read_text()
-    assert "memorized-40 (tail) ↓" in main
-    assert "Features: classifier, memorized-40 (tail) by pixels." in main
-
-
-# Images that others made
-
-
-def scored(folder, reference, *options, code=0):
-    printed = ltdm("score", folder / "theirs.npz", "--reference", reference, "--features", "pixels",
-                   "--work", folder / "work", *options, code=code)  # fmt: skip
-    return printed if code else pd.read_csv(printed.partition("All rows: ")[2].strip())
-
-
-@pytest.fixture
-def ours(folder):
-    """A prepared data folder, whose reference holds other images, and others' samples."""
-    images, labels = read_npz(folder / "samples.npz", "images", "labels")
-    np.savez(folder / "theirs.npz", images=images, labels=labels)
-    about, labels = np.array("{}"), np.arange(40) % 3
-    write_npz(folder / "reference.npz", images=255 - MADE, labels=labels, about=about)
-    return folder
-
-
-def test_others_images_are_compared_with_the_long_tailed_training_set(ours, monkeypatch):
-    table = scored(ours, ours)
-    assert "frechet" in set(table["metric"]), "with all that suit"
-    tail = table[(table["metric"] == "memorized-40") & (table["group"] == "tail")].iloc[0]
-    assert (tail["value"], tail["n_real"], tail["n_fake"]) == (1, 90, 10)
-    monkeypatch.setattr(neighbours, "run", None)
-    asked = "--metric", "{name: memorization, alpha: 0.9}"
-    assert len(scored(ours, ours, *asked)), "the search is used again"
-
-
-def test_another_reference_is_the_training_set_where_that_is_asked_for(ours):
-    assert not scored(ours, ours / "reference.npz")["metric"].str.startswith("mq").any()
-    asked = "--metric", "{name: memorization, neighbours: 40}"
-    table = scored(ours, ours / "reference.npz", *asked)
-    assert set(table["n_real"]) == {40}
-    assert table.query("metric == 'mq-40' and group == 'all'")["value"].tolist() == [0]
-    printed = scored(ours, ours / "reference.npz", "--metric", "memorization", code=1)
-    assert "looks for the 50 nearest training images, but" in printed
-    assert "holds 40; ask for fewer" in printed
-    (ours / "counts.csv").write_text("class,name,train\n0,a,9\n1,b,8\n2,c,7\n")
-    assert not scored(ours, ours)["metric"].str.startswith("mq").any(), "too few to be the default"

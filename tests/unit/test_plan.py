@@ -110,7 +110,7 @@ def test_the_plan_as_printed(tmp_path):
     printed = ltdm("plan", smoke)
     assert "GPU-hours" not in printed.splitlines()[2]
     assert "give --bench FILE" in printed
-    assert "28 jobs: 1 prepare" in printed
+    assert "29 jobs: 1 prepare" in printed
     bench = tmp_path / "bench.json"
     row = {"train_tflops": 0.001, "sample_tflops": 0.002}
     bench.write_text(json.dumps({"rows": [{"run": "ddpm", **row}]}))
@@ -139,7 +139,7 @@ def test_speeds_that_are_none(tmp_path, speed):
 
 def test_a_part_of_the_grid():
     printed = ltdm("plan", ROOT / "config/smoke.yaml", "--run", "cbdm")
-    assert "18 jobs" in printed and " ddpm " not in printed
+    assert "19 jobs" in printed and " ddpm " not in printed
 
 
 @pytest.mark.parametrize("text", ["{}", '{"rows": []}', '{"rows": [{"run": "x"}]}', "[]", "{"])

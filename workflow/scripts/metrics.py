@@ -16,7 +16,6 @@ with job(snakemake):
         counts=snakemake.input.counts,
         real=dict(zip(snakemake.params.extractors, snakemake.input.real, strict=True)),
         fake=dict(zip(snakemake.params.extractors, snakemake.input.fake, strict=True)),
-        neighbours=snakemake.input.get("neighbours") or None,
         table=snakemake.output.table,
         record=snakemake.output.record,
     )

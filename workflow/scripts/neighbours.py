@@ -1,4 +1,4 @@
-"""Script of the rule `neighbours`."""
+"""Script of the rules `neighbours` and `unseen`."""
 
 from ltdm.job import job
 from ltdm.stages import neighbours
@@ -7,6 +7,7 @@ with job(snakemake):
     neighbours.run(
         snakemake.params.search,
         train=snakemake.input.train,
-        samples=snakemake.input.samples,
+        images=snakemake.input.images,
         neighbours=snakemake.output.neighbours,
+        unseen=snakemake.rule == "unseen",
     )
