@@ -55,8 +55,8 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str, real: pd.Data
         low, high = by_class["mean"] - spread, by_class["mean"] + spread
         axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     if len(real):
-        line = _by_position(real).groupby("position")["value"].first().reindex(order["class"])
-        axes.plot(places, line, color="#888888", linestyle=":", label="unseen real images")
+        unseen = _by_position(real).groupby("position")["value"].first().reindex(order["class"])
+        axes.plot(places, unseen, color="#888888", linestyle=":", label="unseen real images")
     if len(order) <= 20:
         pairs = zip(order["class"], order["train"], strict=True)
         axes.set_xticks(places, [f"{c}\n({n})" for c, n in pairs])

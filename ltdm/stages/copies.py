@@ -15,7 +15,8 @@ from ltdm.reporting import copies, style
 def run(*, train: Path, samples: Path, counts: Path, neighbours: Path, picture: Path) -> None:
     """Write `picture` (PNG): a panel for head, medium and tail, the likeliest copies on top.
 
-    Where there are no labels, or fewer than three classes, it has one panel of all.
+    Where there are no labels, fewer than three classes, or as many images of each, it has one panel
+    of all.
 
     Args:
         train: The training set (.npz).
@@ -37,7 +38,8 @@ def run(*, train: Path, samples: Path, counts: Path, neighbours: Path, picture: 
     with reading(counts):
         class_counts = pd.read_csv(counts)["train"].tolist()
     pairs = copies.Pairs(images, known, index, mirrored, ratios(squared))
-    parts = _parts(class_counts) if len(class_counts) >= 3 and labels.max() >= 0 else {}
+    uneven = len(class_counts) >= 3 and len(set(class_counts)) > 1
+    parts = _parts(class_counts) if uneven and labels.max() >= 0 else {}
     pixels = images.dtype == np.uint8
     most = copies.ROWS if pixels else copies.MOST_POINTS
     panels = copies.worst(pairs.ratios, labels, parts, most)

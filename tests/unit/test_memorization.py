@@ -194,6 +194,8 @@ def test_the_picture_has_a_panel_for_head_medium_and_tail(folder, monkeypatch):
     (folder / "counts.csv").write_text("class,name,train\n0,a,60\n1,b,30\n")
     assert draw(folder)[0][0] < wide[0], "fewer than three classes are one panel"
     assert seen[-1].title == "all"
+    (folder / "counts.csv").write_text("class,name,train\n0,a,30\n1,b,30\n2,c,30\n")
+    assert draw(folder)[0][0] < wide[0], "and so are classes alike, of which none is the tail"
     assert draw(folder, "again.png") and draw(folder, "copies.png")
     assert (folder / "again.png").read_bytes() == (folder / "copies.png").read_bytes()
 

@@ -1,4 +1,4 @@
-"""The real workflow on the smoke config, run once; each test works on a copy of its results."""
+"""The real workflow on the smoke config, run once for each worker; tests work on copies of it."""
 
 import os
 import shutil
@@ -92,7 +92,8 @@ def checkout(finished, tmp_path) -> Checkout:
 
 
 def pytest_collection_modifyitems(items):
-    """Keep these tests on one worker: they share one finished run."""
+    """Keep these tests on two workers: those of each share one finished run."""
     for item in items:
         if "workflow" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("workflow"))
+            group = "reruns" if item.path.stem == "test_reruns" else "runs"
+            item.add_marker(pytest.mark.xdist_group(group))
