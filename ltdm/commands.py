@@ -144,9 +144,10 @@ def score(
     An extractor or a metric with options is written as in a config, '{name: kid, subsets: 50}'.
     """
     from ltdm import scoring
+    from ltdm.references import Reference
 
     run_on(device)
-    against = scoring.Reference(reference, reference_labels, work)
+    against = Reference(reference, reference_labels, work)
     extractors = _parts("extractor", features) or against.prepared() or _parts(
         "extractor", ("inception",))  # fmt: skip
     asked = _parts("metric", metrics) or scoring.suiting(

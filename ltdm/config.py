@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ltdm.checkpoints import with_checkpoint
 from ltdm.datasets import dataset
 from ltdm.errors import OptionError
 from ltdm.evaluate import Evaluate
@@ -12,7 +13,7 @@ from ltdm.layout import Layout
 from ltdm.merging import Layer, merge, sections, told_at_its_layer
 from ltdm.options import KeyPath, mapping, near, parse, refuse_unknown
 from ltdm.registry import PARTS, part, parts
-from ltdm.runs import Run, RunOptions, fits_data, fits_run, fits_start, with_checkpoint
+from ltdm.runs import Run, RunOptions, fits_data, fits_run, fits_start
 from ltdm.samplers._options import SampleOptions
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -66,7 +67,7 @@ class Experiment:
             raise OptionError(("evaluate", "baseline"), f"{baseline!r} is not under `runs`; {hint}")
         for name, data in self.datasets.items():
             self.evaluate.check_table(data.class_counts)
-            self.evaluate.check_searches(data.class_counts)
+            self.evaluate.check_searches(name, data.class_counts)
             for extractor in self.evaluate.features:
                 if data.census.points and not extractor.module.READS_POINTS:
                     message = f"{extractor.name} reads images, and {name} holds points; take pixels"

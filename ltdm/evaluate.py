@@ -76,14 +76,14 @@ class Evaluate:
         shots = {"shots": list(self.shots)} if "shots" in self.groups else {}
         return {"kinds": [kind for kind in KINDS if kind in self.groups], **shots}
 
-    def check_searches(self, class_counts: list[int]) -> None:
+    def check_searches(self, dataset: str, class_counts: list[int]) -> None:
         """Refuse a search for more neighbours than a data set has training images."""
         for i, metric in enumerate(self.metrics):
             most = sum(class_counts)
             if looks_up(metric) and metric.options.neighbours > most:
-                path = ("evaluate", "metrics", str(i), "neighbours")
-                message = f"must be at most {most}, the training images of a data set, not"
-                raise OptionError(path, f"{message} {metric.options.neighbours}")
+                path, asked = ("evaluate", "metrics", str(i)), metric.options.neighbours
+                message = f"is {asked}, but {dataset} has {most} training images; lower it"
+                raise OptionError((*path, "neighbours"), message)
 
     def check_table(self, class_counts: list[int]) -> None:
         """Refuse columns that nothing computes on a data set."""

@@ -117,8 +117,7 @@ def jobs(experiment: Experiment) -> dict[str, int]:
     """Return the jobs of a whole run by rule."""
     data, seeds = (len(experiment.grid[axis]) for axis in ("dataset", "seed"))
     networks = len(experiment.runs) * seeds
-    parallel = [r.train.ensemble for r in experiment.runs.values()
-                if r.train.ensemble and r.train.ensemble.parallel]  # fmt: skip
+    parallel = [run.train.apart for run in experiment.runs.values() if run.train.apart]
     sets = math.prod(map(len, experiment.grid.values()))
     extractors, metrics = len(experiment.evaluate.features), len(experiment.evaluate.metrics)
     searches = sets * len(experiment.evaluate.searching)

@@ -1,26 +1,21 @@
 """One run of an experiment: its parts and options, and whether they fit together."""
 
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from ltdm import released
 from ltdm.datasets import Dataset
 from ltdm.errors import LtdmError, OptionError
-from ltdm.files import read_json
 from ltdm.methods._objective import Objective, compose
 from ltdm.networks._players import build_network
-from ltdm.options import changed, option, plain
+from ltdm.options import changed, option
 from ltdm.registry import Part, plain_parts, stage_code
 from ltdm.samplers._options import SampleOptions
+from ltdm.training.ensemble import Ensemble
 from ltdm.training.options import TrainOptions
-
-log = logging.getLogger("ltdm")
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,6 @@ class RunOptions(TrainOptions):
 
     def __post_init__(self) -> None:
         """Refuse two origins."""
-        super().__post_init__()
         if self.released and self.init_from:
             raise OptionError(
                 ("init_from",),
@@ -51,6 +45,12 @@ class RunOptions(TrainOptions):
     def released(self) -> bool:
         """Whether the network is taken from a checkpoint."""
         return self.checkpoint is not None
+
+    @property
+    def apart(self) -> Ensemble | None:
+        """The ensemble whose rounds are jobs of their own, if there is one."""
+        one = None if self.released else self.ensemble
+        return one if one and one.parallel else None
 
 
 class Origin(NamedTuple):
@@ -84,7 +84,10 @@ class Run:
         parts = {"network": self.network.plain(), "process": self.process.plain()}
         if self.train.released:
             return {**parts, "content": self.origin.content}
-        return {**parts, "method": plain_parts(self.methods), "train": changed(self.train)}
+        train = changed(self.train)
+        if self.train.ensemble and self.train.ensemble.epochs:
+            train.pop("updates", None)  # epochs stand in their place
+        return {**parts, "method": plain_parts(self.methods), "train": train}
 
     def train_code(self) -> str:
         """Return the digest of the code that makes the network."""
@@ -131,74 +134,7 @@ def fits_data(network: Part, methods: tuple[Part, ...], train: RunOptions, data:
             f"trains networks that are told no labels, so none can be hidden ({named}): set"
             " train.label_dropout to 0 in the same run",
         )
-    for shard in train.shares(data.class_counts):
-        train.check_batch(shard, objective.by_class)
-
-
-def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
-    """Return a run that knows its checkpoint, once that holds the run's network.
-
-    Args:
-        run: The run.
-        data: Its data set.
-        records: The run.json of each seed: where all are there, they stand for a file that is gone.
-
-    Raises:
-        OptionError: The file cannot be used, or holds another network.
-    """
-    path = Path(str(run.train.checkpoint))
-    try:
-        held = released.read(path)
-        origin = Origin(released.content(path), tuple(sorted(held.weights)))
-    except LtdmError as error:
-        origin = _recorded(records)
-        if not isinstance(error.__cause__, FileNotFoundError) or not origin.content:
-            raise OptionError(("train", "checkpoint"), str(error)) from error
-        log.warning("%s; %s was made from it and is used", error, records[0].parent)
-    else:
-        _fits_checkpoint(run, held, data)
-    return replace(run, origin=origin)
-
-
-def _recorded(records: list[Path]) -> Origin:
-    """Return what the records say that a run's checkpoint was, if they say the same."""
-    made = [read_json(file) if file.exists() else {} for file in records]
-    found = {
-        Origin(one.get("spec", {}).get("content", ""), tuple(one.get("weights", [])))
-        for one in made
-    }
-    return found.pop() if len(found) == 1 else TRAINED
-
-
-def _fits_checkpoint(run: Run, held: released.Released, data: Dataset) -> None:
-    """Refuse a checkpoint that holds another network than the run's."""
-    use, shape = run.label_use(data), held.shape
-    classes = {"input": len(data.class_counts), "nothing": 0, "network": "one a network"}[use]
-    here = _outlined(run.network, run.process, data.census.channels, classes, run.train.told())
-    there = _outlined(held.network, held.process, shape.channels, shape.classes, shape.told)
-    differing = [f"{k} is {v} there, {here[k]} here" for k, v in there.items() if v != here[k]]
-    if data.census.points:
-        differing.append("it draws images, and the data are points")
-    if differing:
-        raise OptionError(
-            ("train", "checkpoint"),
-            f"{run.train.checkpoint} holds another network than the run's: {', '.join(differing)};"
-            " `ltdm import` prints the run that fits it",
-        )
-
-
-def _outlined(
-    network: Part, process: Part, channels: int, classes: Any, told: int
-) -> dict[str, Any]:
-    """Return what two networks must have in common to share weights."""
-    decided = {k: plain(getattr(network.options, k, None)) for k in released.DECIDED}
-    return {
-        "network": network.name, **{f"network.{k}": v for k, v in decided.items()},
-        "process": process.name, "process.T": getattr(process.options, "T", None),
-        "the number of channels": channels,
-        "the number of labels that it knows (none if train.label_dropout is 1)": classes,
-        "what it is told of the augmentation (9 numbers if train.augment is karras)": told,
-    }  # fmt: skip
+    train.check_data(data.class_counts, objective.by_class)
 
 
 def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:

@@ -122,10 +122,8 @@ def shards_of_round(wildcards):
 
 def last_shards(wildcards):
     """Return the shards' files after the last round, where rounds are jobs of their own."""
-    ensemble = run_of(wildcards).train.ensemble
-    return (
-        shards_of(wildcards, ensemble.rounds) if ensemble and ensemble.parallel else []
-    )
+    ensemble = run_of(wildcards).train.apart
+    return shards_of(wildcards, ensemble.rounds) if ensemble else []
 
 
 def of_round_before(wildcards, pattern):

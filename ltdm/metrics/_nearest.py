@@ -3,7 +3,7 @@
 Squared distances are |g|^2 + |x|^2 - 2 g.x in levels less 128: of SLICE of them at once, every sum
 is a whole number that float32 holds, in whatever order it is taken, so matrix products are exact;
 int64 adds them up. A distance and the image's number make one key, so there are no ties. The result
-is the same to the bit whatever the blocks, threads and device.
+is the same to the bit whatever the blocks, threads and device. Points are compared in float64.
 """
 
 import logging

@@ -12,11 +12,12 @@ their share; likewise the other thresholds, in hundredths. `l2-ratio` is the mea
 A count grows with the number of generated images, a share does not. Both depend on how near the
 training images of a class lie to each other (a near copy of one that is there n times is not
 found), so compare runs, not classes or data sets, unless beside `unseen-40`: the share of real
-images of the reference for which the same would be said, though they are not in the training set
-(empty where all are). What a network copies is what `memorized` exceeds it by.
+images of the reference for which the same would be said, though they are not in the training set,
+each class counted as it is among the generated ones. What a network copies is what `memorized`
+exceeds it by. It is empty where some class has no unseen image, as where all are trained on.
 
 Groups are of generated images, and of the `n_real` unseen ones: each is compared with the whole
-training set.
+training set. A network that was trained with `augment: flip` also copies mirrored: take `mirror`.
 Sources: Liu et al., ECCV 2024, IET-AGC (counts, n = 50); Carlini et al., "Extracting Training Data
 from Diffusion Models", USENIX Security 2023 (l, n = 50, alpha = 0.5).
 
@@ -101,16 +102,30 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     below = {t: (r < t / 100).astype(float) for t in THRESHOLDS}
     shares = {t: mean_of(copied, fake.labels) for t, copied in below.items()}
     counts = {t: Estimate(float(copied.sum()), n * shares[t].error) for t, copied in below.items()}
-    seen = ratios(real.features)
-    unseen = {t: float((seen < t / 100).mean()) if len(seen) else math.nan for t in THRESHOLDS}
     ratio = _share(distances[:, 0], options.alpha * distances.mean(axis=1))
     return {
         **{f"mq-{t}": count for t, count in counts.items()},
         **{f"memorized-{t}": share for t, share in shares.items()},
-        **{f"unseen-{t}": Estimate(share) for t, share in unseen.items()},
+        **{f"unseen-{t}": Estimate(unseen(real, fake.labels, t / 100)) for t in THRESHOLDS},
         "l2-ratio": mean_of(ratio, fake.labels),
         "extracted": mean_of((ratio < 1).astype(float), fake.labels),
     }
+
+
+def unseen(real: Sample, labels: np.ndarray, threshold: float) -> float:
+    """Return the share of real images below a threshold of r, in the classes' mix of others.
+
+    Args:
+        real: As for `score`.
+        labels: Of those others, shape (N,); -1 where they have none, and all real images count.
+        threshold: Of r.
+    """
+    below = ratios(real.features) < threshold
+    classes, sizes = np.unique(labels, return_counts=True)
+    mine = [below[(real.labels == c) | (c < 0)] for c in classes]
+    if not all(len(one) for one in mine):
+        return math.nan
+    return float(np.average([one.mean() for one in mine], weights=sizes))
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str, real: pd.Data
         (line,) = axes.plot(places, by_class["mean"], marker="o", markersize=3, label=run)
         low, high = by_class["mean"] - spread, by_class["mean"] + spread
         axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-    if len(real):
+    if real["value"].notna().any():
         unseen = _by_position(real).groupby("position")["value"].first().reindex(order["class"])
         axes.plot(places, unseen, color="#888888", linestyle=":", label="unseen real images")
     if len(order) <= 20:

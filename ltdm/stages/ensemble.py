@@ -27,6 +27,7 @@ from ltdm.training.state import State, read_state, run_key, write_state
 from ltdm.weights import read_weights, write_weights
 
 log = logging.getLogger("ltdm")
+CPU = torch.device("cpu")  # where averages are made: a device would only be waited for
 TOLD = ("images", "update", "history", "where", "seconds", "evaluations")
 """What a shard's file says beside its weights and optimiser."""
 
@@ -39,16 +40,18 @@ class Team:
         seed: Owner of all draws.
         data: train.npz.
         init: The network of the run that `train.init_from` names.
+        device: Where it is.
 
     Raises:
         LtdmError: Bad options or data.
     """
 
-    def __init__(self, spec: dict[str, Any], seed: int, data: Path, init: Path | None):
+    def __init__(self, spec: dict[str, Any], seed: int, data: Path, init: Path | None,
+                 device: torch.device):  # fmt: skip
         self.who, self.seed = identity(spec, seed, data, init), seed
         self.key = run_key(self.who)
         images, labels = read_npz(data, "images", "labels")
-        self.trainer = make_trainer(spec, seed, images, labels, pick())
+        self.trainer = make_trainer(spec, seed, images, labels, device)
         if init:
             start_from(self.trainer, init)
         self.about = {**described(spec, self.trainer), "key": self.key}
@@ -80,14 +83,17 @@ class Team:
         del saved  # it is as large as the trainer's own
         first = trainer.update
         trainer.predict.recount()
+
+        def seconds() -> float:
+            return float(spent["seconds"] + time.monotonic() - started)
+
         trainer.fit(
-            lambda content: state.save({**content, **spent}),
+            lambda content: state.save({**content, **spent, "seconds": seconds()}),
             f"round {number} of {self.options.rounds}, shard {shard + 1} of {self.options.shards}",
         )
         images = trainer.batches.size * max(trainer.update - first, 1)
-        spent["seconds"] += time.monotonic() - started
         write_state(output, self.key, {
-            **trainer.state(), **spent, "images": len(share),
+            **trainer.state(), **spent, "seconds": seconds(), "images": len(share),
             "evaluations": trainer.predict.counted(images),
         })  # fmt: skip
         state.clear()
@@ -122,7 +128,7 @@ class Team:
 
         def weighed() -> Iterator[tuple[int, Weights]]:
             for file in shards:
-                one = read_state(file, self.key, torch.device("cpu"))
+                one = read_state(file, self.key, CPU)
                 told.append({name: one[name] for name in TOLD})
                 ema = {f"ema.{k}": v for k, v in one["ema"].items()}
                 yield one["images"], ema | {f"raw.{k}": v for k, v in one["net"].items()}
@@ -167,7 +173,7 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
     Raises:
         LtdmError: Bad options or data, divergence, a state of another run, a full disk.
     """
-    team, states = Team(spec, seed, data, init), Path(model).parent / "state"
+    team, states = Team(spec, seed, data, init, pick()), Path(model).parent / "state"
     home, rounds = states / team.key, team.options.rounds
     averages = [home / f"average-{r}.safetensors" for r in range(rounds)]  # there is none of 0
     begun = max((r for r in range(rounds) if averages[r].exists()), default=0) + 1
@@ -183,7 +189,7 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
             team.average(files, averages[r])
             averages[r - 1].unlink(missing_ok=True)
     team.finish(files, model=model, history=history, record=record)
-    shutil.rmtree(states, ignore_errors=True)
+    _clear(model)
 
 
 def shard(spec: dict[str, Any], seed: int, number: int, which: int, *, data: Path, output: Path,
@@ -202,27 +208,33 @@ def shard(spec: dict[str, Any], seed: int, number: int, which: int, *, data: Pat
         start: The shard's state after the round before, and that round's average.
         init: The network of the run that `train.init_from` names.
     """
-    team = Team(spec, seed, data, init)
+    team = Team(spec, seed, data, init, pick())
     team.train(number, which, output, start, within(model, number, which, team.key))
 
 
 def average_round(spec: dict[str, Any], seed: int, *, data: Path, shards: Sequence[Path],
                   output: Path, init: Path | None = None) -> None:  # fmt: skip
     """Average the shards after a round, as a job of its own."""
-    Team(spec, seed, data, init).average(shards, output)
+    Team(spec, seed, data, init, CPU).average(shards, output)
 
 
 def gather(spec: dict[str, Any], seed: int, *, data: Path, shards: Sequence[Path], model: Path,
            history: Path, record: Path, init: Path | None = None) -> None:  # fmt: skip
     """Write the network from its shards after the last round, as a job of its own."""
-    team = Team(spec, seed, data, init)
+    team = Team(spec, seed, data, init, CPU)
     team.finish(shards, model=model, history=history, record=record)
-    shutil.rmtree(Path(model).parent / "state", ignore_errors=True)
+    _clear(model)
 
 
 def within(model: Path, number: int, which: int, key: str) -> State:
     """Return where a shard's state is saved within a round."""
     return State(Path(model).parent / "state" / f"round-{number}-shard-{which}", key)
+
+
+def _clear(model: Path) -> None:
+    """Remove what only an unfinished run needs, whichever way it was run before."""
+    for folder in ("state", "rounds"):
+        shutil.rmtree(Path(model).parent / folder, ignore_errors=True)
 
 
 def _file(home: Path, number: int, which: int) -> Path:

@@ -90,7 +90,7 @@ def rows_of(
 def _estimates(metric: Part, real: Sample, fake: Sample) -> tuple[dict[str, Estimate], str]:
     """Return the metric's values, and what is to be said of the images they rest on."""
     options, module = metric.options, metric.module
-    alone = module.READS != "features"  # no image is compared with a real one
+    alone = module.READS != "features"  # how many real images there are does not matter
     n = len(fake.labels) if alone else min(len(real.labels), len(fake.labels))
     nothing = dict.fromkeys(module.HIGHER_IS_BETTER, Estimate(float("nan")))
     if n < module.least(options):

@@ -26,7 +26,8 @@ def run(search: dict[str, Any], *, train: Path, images: Path, neighbours: Path,
         train: The training set (.npz).
         images: The images (.npz).
         neighbours: Where the result goes.
-        unseen: Whether images that are in the training set themselves are left out.
+        unseen: Whether images that are in the training set themselves, or their mirror images if
+            those count, are left out.
 
     Raises:
         LtdmError: A file is damaged, the two hold different kinds of image, or there are too few
@@ -45,7 +46,8 @@ def run(search: dict[str, Any], *, train: Path, images: Path, neighbours: Path,
             " nearest; set the metric's `neighbours` lower"
         )
     if unseen:
-        rows = ~np.isin(_digests(made), _digests(known))
+        seen = np.concatenate([known, known[..., ::-1]]) if search["mirror"] else known
+        rows = ~np.isin(_digests(made), _digests(seen))
         made, labels = made[rows], labels[rows]
     found = nearest(made, known, **search)
     by = {"extractor": {"search": search, "train": sha256(train)}}

@@ -65,17 +65,6 @@ class TrainOptions:
         convert=Nested(Ensemble),
     )
 
-    def __post_init__(self) -> None:
-        """Refuse updates that cannot be shared out alike."""
-        one = self.ensemble
-        if one and one.epochs is None and self.updates % (one.shards * one.rounds):
-            raise OptionError(
-                ("updates",),
-                f"is {self.updates}, but must be a multiple of shards x rounds,"
-                f" {one.shards} x {one.rounds}, so that each shard makes the same number in a"
-                " round; or set ensemble.epochs",
-            )
-
     @property
     def conditional(self) -> bool:
         """Whether the network is ever told a label."""
@@ -105,6 +94,26 @@ class TrainOptions:
         size = self.images_an_update(len(class_counts) if by_class else 0)
         once = sum(self.shard_updates(sum(one), size) for one in self.shares(class_counts))
         return once * (self.ensemble.rounds if self.ensemble else 1)
+
+    def check_data(self, class_counts: Sequence[int], by_class: bool) -> None:
+        """Refuse a training set that is too small, or cannot be shared out alike.
+
+        Raises:
+            OptionError: It is one.
+        """
+        one, images = self.ensemble, sum(class_counts)
+        if one and one.shards > images:
+            message = f"is {one.shards}, but the training set has only {images} images"
+            raise OptionError(("train", "ensemble", "shards"), message)
+        if one and one.epochs is None and self.updates % (one.shards * one.rounds):
+            raise OptionError(
+                ("train", "updates"),
+                f"is {self.updates}, but must be a multiple of the ensemble's shards x rounds,"
+                f" {one.shards} x {one.rounds}, so that each shard makes the same number in a"
+                " round; or set ensemble.epochs",
+            )
+        for shard in sorted(self.shares(class_counts), key=sum):
+            self.check_batch(shard, by_class)
 
     def check_batch(self, class_counts: Sequence[int], by_class: bool) -> None:
         """Refuse a batch larger than what it is drawn from.

@@ -72,18 +72,16 @@ def read_state(file: Path, key: str, device: torch.device) -> dict[str, Any]:
     Raises:
         LtdmError: The file is missing, damaged, or belongs to a run with other options.
     """
+    way_out = f"delete the folder {file.parent} and run the same command again"
     try:
         content: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
     except FileNotFoundError as error:
-        raise LtdmError(f"{file} is missing; run the same command again") from error
+        raise LtdmError(f"the resume state {file} is missing; {way_out}") from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise LtdmError(
-            f"the resume state {file} is damaged ({str(error).splitlines()[0]});"
-            " delete it and run the same command again"
-        ) from error
+        what = f"damaged ({str(error).splitlines()[0]})"
+        raise LtdmError(f"the resume state {file} is {what}; {way_out}") from error
     if content.get("key") != key:
         raise LtdmError(
-            f"the resume state {file} belongs to a run with other options, data or code;"
-            " delete it and run the same command again"
+            f"the resume state {file} belongs to a run with other options, data or code; {way_out}"
         )
     return content

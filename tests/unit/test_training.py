@@ -214,7 +214,7 @@ def test_state_of_another_run_or_damaged(tmp_path, caplog):
     with pytest.raises(LtdmError, match="belongs to a run with other options"):
         other.load(CPU)
     mine.file.write_bytes(mine.file.read_bytes()[:100])
-    with pytest.raises(LtdmError, match=r"is damaged .* delete it"):
+    with pytest.raises(LtdmError, match=r"is damaged .* delete the folder"):
         mine.load(CPU)
     assert State(tmp_path / "state", "1" * 16).load(CPU) is None
     assert "unfinished run with other options" in caplog.text

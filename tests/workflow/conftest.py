@@ -91,9 +91,11 @@ def checkout(finished, tmp_path) -> Checkout:
     return finished.copy_to(tmp_path / "checkout")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items):
-    """Keep these tests on two workers: those of each share one finished run."""
+    """Keep tests that share an experiment of their own on one worker; the others go where there is
+    time, and the smoke config runs once on each worker.
+    """
     for item in items:
-        if "workflow" in item.path.parts:
-            group = "reruns" if item.path.stem == "test_reruns" else "runs"
-            item.add_marker(pytest.mark.xdist_group(group))
+        if item.path.stem == "test_evaluation":
+            item.add_marker(pytest.mark.xdist_group("evaluation"))
