@@ -72,7 +72,7 @@ def read_state(file: Path, key: str, device: torch.device) -> dict[str, Any]:
     Raises:
         LtdmError: The file is missing, damaged, or belongs to a run with other options.
     """
-    way_out = f"delete the folder {file.parent} and run the same command again"
+    way_out = f"delete the folder {Path(file).parent} and run the same command again"
     try:
         content: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
     except FileNotFoundError as error:

@@ -79,7 +79,7 @@ def test_one_shard_is_plain_training_to_the_bit(method, images, tmp_path):
     assert_same(plain, alone)
 
 
-@pytest.mark.parametrize("method", ["ddpm", ["cbdm", "agc"], {"name": "igd", "mode": "released"}])
+@pytest.mark.parametrize("method", [["cbdm", "agc"], {"name": "igd", "mode": "released"}])
 def test_jobs_of_their_own_give_the_same_bytes(method, images, tmp_path):
     wanted = spec(method, shards=3, rounds=2)
     wanted["train"]["batch"] = 3  # the rarest class has one image in each shard
@@ -127,7 +127,7 @@ class Killed(Exception):
 
 def test_interrupted_anywhere_is_uninterrupted(images, tmp_path, monkeypatch):
     """Within a round, between shards, between rounds: after every one of the updates."""
-    wanted = spec(["cbdm", "agc"], updates=24, log_every=1, shards=3, rounds=2)
+    wanted = spec(["cbdm", "agc"], updates=12, log_every=1, shards=3, rounds=2)
     whole = in_one_job(wanted, images, tmp_path / "whole")
     step, left = loop.Trainer.step, [0]
 
@@ -138,7 +138,7 @@ def test_interrupted_anywhere_is_uninterrupted(images, tmp_path, monkeypatch):
         step(trainer)
 
     monkeypatch.setattr(loop.Trainer, "step", mortal)
-    for steps in (1, 5):
+    for steps in (1, 3):
         folder, times = tmp_path / str(steps), 0
         while not (folder / "model.safetensors").exists():
             left[0], times = steps, times + 1
