@@ -107,10 +107,10 @@ class TrainOptions:
             raise OptionError(("train", "ensemble", "shards"), message)
         if one and one.epochs is None and self.updates % (one.shards * one.rounds):
             raise OptionError(
-                ("train", "updates"),
-                f"is {self.updates}, but must be a multiple of the ensemble's shards x rounds,"
-                f" {one.shards} x {one.rounds}, so that each shard makes the same number in a"
-                " round; or set ensemble.epochs",
+                ("train", "ensemble", "shards"),
+                f"is {one.shards}, and {one.shards} shards x {one.rounds} rounds do not divide"
+                f" updates, {self.updates}, of which each shard has the same number in a round;"
+                " change one of them, or set ensemble.epochs",
             )
         for shard in sorted(self.shares(class_counts), key=sum):
             self.check_batch(shard, by_class)

@@ -72,7 +72,11 @@ def test_mistakes_are_told(given, where, said):
 @pytest.mark.parametrize(
     ("given", "where", "said"),
     [
-        ({"updates": 10, "ensemble": {"shards": 4}}, "train.updates", "shards x rounds, 4 x 10,"),
+        (
+            {"updates": 10, "ensemble": {"shards": 4}},
+            "train.ensemble.shards",
+            "4 shards x 10 rounds",
+        ),
         ({"ensemble": {"shards": 41, "epochs": 1}}, "train.ensemble.shards", "has only 40 images"),
         (
             {"batch": 14, "ensemble": {"shards": 3, "epochs": 1}},
