@@ -26,7 +26,7 @@ and generated images it is about (`n_real`, `n_fake`).
 **Copies.** `ltdm score` looks for copies of a prepared data set's training images; where the
 reference is any other set of images, `--metric memorization` takes it for the training set. In the
 report, *Memorisation* shows each sample set's likeliest copies beside the training images that are
-nearest to them (`neighbours/memorization.png`), for head, medium and tail.
+nearest to them (`neighbours/memorization.png`), for head, medium and tail where there are such.
 
 **Few images.** Distances of Gaussians are biased upward where images are few for the features: for
 2,048 features, 500 images of a class are very few. Such values are marked (\u2020): compare them

@@ -182,12 +182,6 @@ def search_slice(wildcards):
     return metric.module.search(metric.options)
 
 
-def search_threads(wildcards):
-    """Return several threads where images are so large that the work is in multiplying them."""
-    census = experiment.datasets[wildcards.dataset].census
-    return 8 if census.channels * census.side**2 > 500 else 1
-
-
 def metric_slice(wildcards):
     return metrics[wildcards.metric].plain()
 
@@ -196,11 +190,18 @@ def metric_code(wildcards):
     return stage_code("metrics", metrics[wildcards.metric])
 
 
-def threads_for(wildcards, parts):
-    """Return one thread, but several where features are so long that the work is in them."""
+def threads_for(wildcards, parts=()):
+    """Return one thread, but several where features are so long that the work is in them.
+
+    Without parts the images themselves are compared, pixel by pixel.
+    """
     census = experiment.datasets[wildcards.dataset].census
     lengths = [p.module.length(p.options, census.channels, census.side) for p in parts]
-    return 8 if max(lengths, default=0) > 500 else 1
+    return 8 if max(lengths or [census.channels * census.side**2]) > 500 else 1
+
+
+def search_threads(wildcards):
+    return threads_for(wildcards)
 
 
 def feature_threads(wildcards):
@@ -208,9 +209,8 @@ def feature_threads(wildcards):
 
 
 def metric_threads(wildcards):
-    return threads_for(
-        wildcards, experiment.evaluate.feeding(metrics[wildcards.metric])
-    )
+    fed = experiment.evaluate.feeding(metrics[wildcards.metric])
+    return threads_for(wildcards, fed) if fed else 1
 
 
 def fed_by(wildcards):

@@ -82,6 +82,7 @@ rule neighbours:
     threads: search_threads
     params:
         search=search_slice,
+        unseen=False,
         code=stage_code("neighbours"),
     script:
         "../workflow/scripts/neighbours.py"
@@ -103,6 +104,7 @@ rule unseen:
     threads: search_threads
     params:
         search=search_slice,
+        unseen=True,
         code=stage_code("neighbours"),
     script:
         "../workflow/scripts/neighbours.py"

@@ -99,6 +99,7 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
         options: The options.
     """
     r, distances, n = ratios(fake.features), np.sqrt(fake.features), len(fake.labels)
+    seen = ratios(real.features)
     below = {t: (r < t / 100).astype(float) for t in THRESHOLDS}
     shares = {t: mean_of(copied, fake.labels) for t, copied in below.items()}
     counts = {t: Estimate(float(copied.sum()), n * shares[t].error) for t, copied in below.items()}
@@ -106,23 +107,28 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     return {
         **{f"mq-{t}": count for t, count in counts.items()},
         **{f"memorized-{t}": share for t, share in shares.items()},
-        **{f"unseen-{t}": Estimate(unseen(real, fake.labels, t / 100)) for t in THRESHOLDS},
+        **{
+            f"unseen-{t}": Estimate(in_mix(seen < t / 100, real.labels, fake.labels))
+            for t in THRESHOLDS
+        },
         "l2-ratio": mean_of(ratio, fake.labels),
         "extracted": mean_of((ratio < 1).astype(float), fake.labels),
     }
 
 
-def unseen(real: Sample, labels: np.ndarray, threshold: float) -> float:
-    """Return the share of real images below a threshold of r, in the classes' mix of others.
+def in_mix(true: np.ndarray, classes: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of images of which something is true, in the classes' mix of others.
 
     Args:
-        real: As for `score`.
-        labels: Of those others, shape (N,); -1 where they have none, and all real images count.
-        threshold: Of r.
+        true: bool, shape (M,).
+        classes: Of these images, shape (M,).
+        labels: Of the others, shape (N,); -1 where they have none, and all images count alike.
+
+    Returns:
+        The share; NaN where a class of the others has no image here.
     """
-    below = ratios(real.features) < threshold
-    classes, sizes = np.unique(labels, return_counts=True)
-    mine = [below[(real.labels == c) | (c < 0)] for c in classes]
+    held, sizes = np.unique(labels, return_counts=True)
+    mine = [true[(classes == c) | (c < 0)] for c in held]
     if not all(len(one) for one in mine):
         return math.nan
     return float(np.average([one.mean() for one in mine], weights=sizes))

@@ -58,6 +58,6 @@ def run(search: dict[str, Any], *, train: Path, images: Path, neighbours: Path,
 
 
 def _digests(images: np.ndarray) -> np.ndarray:
-    """Return a digest of each image, as bytes (N,)."""
+    """Return a digest of each image, as text (N,)."""
     found = [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
     return np.array(found, dtype="U32")

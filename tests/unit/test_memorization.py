@@ -65,12 +65,13 @@ def test_scores_by_hand():
 
 
 def test_unseen_images_are_mixed_as_the_generated_ones_are():
-    squared = np.array([[0.0, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1]])
-    real = sample(squared, np.array([0, 0, 0, 1]))
-    assert memorization.unseen(real, np.array([0, 1, 1, 1]), 0.5) == pytest.approx(1 / 12 + 3 / 4)
-    assert memorization.unseen(real, np.array([-1, -1]), 0.5) == 0.5
-    assert np.isnan(memorization.unseen(real, np.array([0, 2]), 0.5))
-    assert np.isnan(memorization.unseen(sample(squared[:0]), np.array([-1]), 0.5))
+    true, classes = np.array([True, False, False, True]), np.array([0, 0, 0, 1])
+    assert memorization.in_mix(true, classes, np.array([0, 1, 1, 1])) == pytest.approx(
+        1 / 12 + 3 / 4
+    )
+    assert memorization.in_mix(true, classes, np.array([-1, -1])) == 0.5
+    assert np.isnan(memorization.in_mix(true, classes, np.array([0, 2])))
+    assert np.isnan(memorization.in_mix(true[:0], classes[:0], np.array([-1])))
 
 
 @pytest.mark.parametrize("mirror", [False, True])

@@ -1,9 +1,5 @@
 """Ensemble training whose rounds are jobs of their own."""
 
-import os
-import signal
-import time
-
 CONFIG = """
 inherits: smoke.yaml
 grid: {run: [ddpm, cbdm, one, many]}
@@ -19,14 +15,7 @@ def test_rounds_as_jobs_survive_a_kill_and_equal_one_job(checkout):
     one, many = (checkout.results / f"runs/digits-lt/{run}/seed-0" for run in ("one", "many"))
     asked = [str((run / "model.safetensors").relative_to(checkout.folder)) for run in (one, many)]
 
-    unseen = checkout.start("--cores", "2", asked[1])
-    deadline = time.monotonic() + 200
-    while not list(many.glob("state/*/*/state.pt")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(unseen.pid, signal.SIGKILL)
-    unseen.communicate()
-    assert list(many.glob("state/*/*/state.pt")), "killed before a state was saved"
-    checkout.snakemake("--unlock")
+    checkout.kill("runs/digits-lt/many/seed-0/state/*/*/state.pt", "--cores", "2", asked[1])
     checkout.snakemake("--cores", "2", *asked)
     logs = (checkout.results / "logs/train_shard/digits-lt/many/seed-0/1").glob("*.log")
     assert any("resuming at update" in log.read_text() for log in logs)

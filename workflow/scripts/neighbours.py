@@ -9,5 +9,5 @@ with job(snakemake):
         train=snakemake.input.train,
         images=snakemake.input.images,
         neighbours=snakemake.output.neighbours,
-        unseen=snakemake.rule == "unseen",
+        unseen=snakemake.params.unseen,
     )

@@ -1,0 +1,84 @@
+"""Results that moved, lost their times, or were made by something else: their records decide."""
+
+import os
+import time
+
+import pytest
+
+from tests.workflow.test_reruns import END, FIX, SCORE
+
+
+def test_a_fresh_clone_with_the_same_results(checkout):
+    checkout.forget()
+    time.sleep(0.01)
+    for part in ("Snakefile", "rules", "workflow", "config", "ltdm"):
+        for file in [checkout.folder / part, *(checkout.folder / part).rglob("*")]:
+            os.utime(file)
+    assert checkout.planned() == {}
+
+
+def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(checkout):
+    checkout.forget()
+    for file in checkout.results.rglob("*.*"):
+        age = 0 if "data" in file.parts else 100  # inputs copied last
+        os.utime(file, (time.time() - age, time.time() - age))
+    assert checkout.planned() != {}
+    checkout.snakemake("--touch", "--forceall", "--cores", "1")
+    assert checkout.planned() == {}
+    checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
+    assert checkout.planned() == {"train": 1, **SCORE, **END}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "where", "message"),
+    [
+        ("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}",
+         "cbdm/seed-0/run.json", "spec.method.tau is unset there, 0.5 here"),
+        ("config/smoke.yaml", "imbalance: 0.1", "imbalance: 0.2", "digits-lt/data.json",
+         "longtail.imbalance is 0.1 there, 0.2 here"),
+        ("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7", "seed-0/main/samples.json",
+         "spec.guidance is 0.5 there, 0.7 here"),
+        ("config/smoke.yaml", "precision-recall,", "{name: precision-recall, k: 5},",
+         "metrics/precision-recall.json", "metric.k is unset there, 5 here"),
+        ("config/smoke.yaml", "metrics: [frechet", "groups: [all, thirds]\n  metrics: [frechet",
+         "metrics/frechet.json", 'groups.kinds is ["all", "class", "thirds", "worst"] there'),
+        ("config/smoke.yaml", "frechet@tail, precision]", "frechet@head]", "tables/tables.json",
+         'columns is ["frechet", "frechet@tail", "precision"] there, ["frechet", "frechet@head"]'),
+        ("ltdm/metrics/frechet.py", "    return n >= 10 * d\n", "    return n >= 9 * d\n",
+         "metrics/frechet.json", "code is "),
+        ("config/smoke.yaml", "width: 8", "width: 16", "extractors/classifier.json",
+         "extractor.width is 8 there, 16 here"),
+        ("ltdm/methods/cbdm.py", *FIX, "cbdm/seed-0/run.json", "code is "),
+    ],
+)  # fmt: skip
+def test_results_of_another_config_are_refused(checkout, file, old, new, where, message):
+    checkout.forget()
+    checkout.edit(file, old, new)
+    printed = checkout.snakemake("--cores", "1", ok=False)
+    (sentence,) = [line for line in printed.splitlines() if line.startswith("ltdm: ")]
+    assert "made by another config or other code: results/smoke/" in sentence
+    assert f"{where} (" in sentence
+    assert message in sentence
+    assert "delete what is named to have it made anew" in sentence
+    assert "Traceback" not in printed
+
+
+def test_results_that_changed_behind_snakemake_s_back_are_refused(checkout):
+    run = "runs/digits-lt/cbdm/seed-0/run.json"
+    checkout.rewrite(run, spec={"method": {"name": "ddpm"}})
+    printed = checkout.snakemake("--cores", "1", ok=False)
+    assert 'spec.method.name is "ddpm" there, "cbdm" here' in printed
+    checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
+    assert checkout.planned() == {"train": 1, **SCORE, **END}, "it is about to be made anew"
+    checkout.edit("config/smoke.yaml", "method: {name: cbdm, tau: 0.5}", "method: cbdm")
+    (checkout.results / run).unlink()
+    assert checkout.planned() == {"train": 1, **SCORE, **END}, "the way out"
+
+
+def test_links_between_records_hold_where_snakemake_remembers_nothing(checkout):
+    checkout.forget()
+    checkout.rewrite("runs/digits-lt/cbdm/seed-0/main/samples.json", model="another")
+    checkout.rewrite("runs/digits-lt/ddpm/seed-0/run.json", seed=1, data="other")
+    printed = checkout.snakemake("--cores", "1", ok=False)
+    assert 'samples.json (model is "another" there' in printed
+    assert 'run.json (data is "other" there' in printed and "seed is 1 there, 0 here" in printed
