@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 REPORT := results/demo/report.html
+APT := $(if $(filter 0,$(shell id -u)),,sudo -n) apt-get
 
-.PHONY: help setup demo test check lock docs
+.PHONY: help setup demo test test-slurm check lock docs
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 setup: $(VENV)/ready  ## Create .venv from requirements.lock and install ltdm into it
 
@@ -29,6 +30,11 @@ demo: setup  ## Real digits through the whole workflow, then the main table and 
 
 test: setup  ## All tests
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+test-slurm: setup  ## Tests on a real Slurm cluster on this machine (Debian, Ubuntu)
+	-@test -x /usr/sbin/slurmctld -a -x /usr/sbin/munged || \
+		{ $(APT) update -q && $(APT) install -q -y --no-install-recommends slurm-wlm munge; }
+	@$(BIN)/python -m pytest -q tests/slurm
 
 check: setup  ## Format, lint, types, import contract
 	@$(BIN)/ruff check .

@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from ltdm import __version__, commands
-from ltdm.errors import LtdmError
+from ltdm.errors import LtdmError, Stopped
 from ltdm.options import changed, places
 from ltdm.selection import on_grid, select
 
 
 class Group(click.Group):
-    """Commands whose LtdmError ends with one sentence on stderr and exit status 1."""
+    """Commands whose LtdmError ends with one sentence on stderr, and a status that says so."""
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command."""
@@ -23,7 +23,7 @@ class Group(click.Group):
             return super().invoke(context)
         except LtdmError as error:
             click.echo(f"ltdm: {error}", err=True)
-            sys.exit(1)
+            sys.exit(Stopped.STATUS if isinstance(error, Stopped) else 1)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,8 +77,10 @@ def train(**given: Any) -> None:
             click.echo(f"{folder}: taken from {made.train.checkpoint}")
             continue
         init = selection.experiment.init(dataset, run, seed)
-        stage = ensemble if made.train.ensemble else plain
-        stage.run(made.spec(), seed, **files, init=init)
+        if made.train.ensemble:
+            ensemble.run(made.spec(), seed, **files, init=init)
+        else:
+            plain.run(made.spec(), seed, **files, init=init, gpus=made.train.gpus)
         click.echo(f"{folder}: trained")
 
 
@@ -186,6 +188,6 @@ def tables(**given: Any) -> None:
     click.echo((folder / "main.md").read_text(encoding="utf-8"))
 
 
-for command in (commands.check, commands.plan, commands.score, commands.import_, commands.verify,
-                commands.bench, commands.bench_scores):  # fmt: skip
+for command in (commands.check, commands.plan, commands.score, commands.import_, commands.status,
+                commands.verify, commands.bench, commands.bench_scores):  # fmt: skip
     main.add_command(command)

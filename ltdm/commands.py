@@ -70,6 +70,15 @@ def import_(checkpoint: Path, model: Path, side: int) -> None:
 
 
 @click.command()
+@click.argument("results", type=PLACE)
+def status(results: Path) -> None:
+    """Say how far each network of a results folder, such as results/demo, is."""
+    from ltdm import status as reading
+
+    click.echo(reading.text(results))
+
+
+@click.command()
 @click.argument("results", type=click.Path(path_type=Path))
 def verify(results: Path) -> None:
     """Check a results folder, such as results/demo, against its manifest."""

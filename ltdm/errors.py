@@ -12,3 +12,18 @@ class OptionError(LtdmError):
         super().__init__(f"{'.'.join(path)}: {message}" if path else message)
         self.path = path
         self.message = message
+
+
+class Stopped(LtdmError):
+    """A job ended before its work did, with its state saved: the same command goes on from there.
+
+    Attributes:
+        STATUS: The exit status then (EX_TEMPFAIL of sysexits.h), so that Snakemake tries again.
+        for_time: Whether it ended for want of time, and another job as long as this one will do.
+    """
+
+    STATUS = 75
+
+    def __init__(self, message: str, for_time: bool = False):
+        super().__init__(message)
+        self.for_time = for_time

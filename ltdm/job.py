@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, NoReturn
 
-from ltdm.errors import LtdmError
+from ltdm.asked import check_code
+from ltdm.errors import LtdmError, Stopped
+from ltdm.slots import sharing
+from ltdm.slurm import job_id, requeue
 
 log = logging.getLogger("ltdm")
 
@@ -33,10 +36,18 @@ def job(snakemake: Any) -> Iterator[None]:
             force=True,
         )
         logging.captureWarnings(True)
-        if snakemake.resources.get("gpu", 0):
-            os.environ.setdefault("LTDM_DEVICE", "cuda")
+        gpus = snakemake.resources.get("gpu", 0) or int(bool(snakemake.resources.get("gres")))
+        if job_id():  # what a job was not given it must not use, and what it was given is there
+            os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")
         try:
-            yield
+            check_code(snakemake.rule, snakemake.params.code)
+            with sharing(gpus):
+                yield
+        except Stopped as stopped:
+            log.warning("%s", stopped)
+            if stopped.for_time and requeue():
+                log.warning("the job is back in Slurm's queue")
+            _end(f"{stopped} (log: {snakemake.log[0]})", Stopped.STATUS)
         except LtdmError as error:
             log.error("error: %s", error)
             _end(f"{error} (log: {snakemake.log[0]})")
@@ -45,10 +56,10 @@ def job(snakemake: Any) -> Iterator[None]:
             _end(f"a bug, {type(error).__name__}: please report it with {snakemake.log[0]}")
 
 
-def _end(sentence: str) -> NoReturn:
+def _end(sentence: str, status: int = 1) -> NoReturn:
     """End the job with a sentence in the terminal, where Snakemake's own words are not enough."""
     print(f"ltdm: {sentence}", file=sys.__stderr__, flush=True)
-    sys.exit(1)
+    sys.exit(status)
 
 
 def let_jobs_import(folder: str) -> None:

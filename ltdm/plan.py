@@ -21,6 +21,7 @@ from ltdm.files import read_json
 from ltdm.methods._objective import evaluations
 from ltdm.registry import Part
 from ltdm.runs import Run
+from ltdm.samplers._options import SampleOptions
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,7 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     images = updates * run.train.images_an_update(classes if by_class else 0)
     each = evaluations(run.methods, run.train.label_dropout, classes)
     made = sum(s.images for s in run.samples.values())
-    evaluated = sum(
-        s.images * s.sampler.module.evaluations(s.sampler.options) * (2 if s.guidance else 1)
-        for s in run.samples.values()
-    )
+    evaluated = sum(sampling(one) for one in run.samples.values())
     return Cost(
         parameters, size.operations, images, each.forward * images,
         images * ((each.forward + 2 * each.backward) * size.operations
@@ -89,6 +87,12 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
         made, evaluated,
         8 * parameters + made * (data.census.image_bytes + 4 * sum(lengths)),
     )  # fmt: skip
+
+
+def sampling(one: SampleOptions) -> int:
+    """Return the evaluations of a sample set; guidance asks twice."""
+    each: int = one.sampler.module.evaluations(one.sampler.options)
+    return one.images * each * (2 if one.guidance else 1)
 
 
 class Size(NamedTuple):

@@ -16,11 +16,14 @@ PLUMBING = frozenset(
         "ltdm.citations",
         "ltdm.errors",
         "ltdm.files",
+        "ltdm.locks",
         "ltdm.options",
         "ltdm.progress",
         "ltdm.provenance",
         "ltdm.registry",
+        "ltdm.slurm",
         "ltdm.source",
+        "ltdm.stopping",
     }
 )
 

@@ -3,28 +3,35 @@
 import re
 import sys
 from functools import cache
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
 sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what runs
 
-from ltdm import layout
+from ltdm import asked, layout
 from ltdm.config import Experiment
 from ltdm.errors import LtdmError
 from ltdm.foreign import claims, refuse_foreign
 from ltdm.job import let_jobs_import
 from ltdm.lineage import lineage
 from ltdm.merging import merge, read, typed
-from ltdm.options import changed, places
+from ltdm.options import changed, near, places
 from ltdm.registry import stage_code
 
 let_jobs_import(workflow.basedir)
 
 # Snakemake lays files over each other key by key; ltdm also knows when a part is replaced.
+# A job takes what the run that it belongs to was asked for: the files may have changed since.
 try:
-    given = [read(workflow.configfiles), typed(workflow.config_settings.config)]
-    experiment = Experiment(merge(given))
+    began = None if workflow.is_main_process else asked.frozen()
+    if began:
+        whole = began["config"]
+    else:
+        overlay = typed(workflow.config_settings.config)
+        whole = merge([read(workflow.configfiles), overlay])
+    experiment = Experiment(whole)
 except LtdmError as error:
     raise WorkflowError(f"config: {error}") from None
 
@@ -43,6 +50,18 @@ pathvars:
     data=f"{root}/{layout.DATA}",
     run=f"{root}/{layout.RUN}",
     samples=f"{root}/{layout.SAMPLES}",
+
+
+# Jobs that share a sample set, and a feature file of one: `--set-scatter samples=8 features=4`.
+scattergather:
+    samples=1,
+    features=1,
+
+
+for name in workflow.resource_settings.overwrite_scatter:
+    if name not in ("samples", "features"):
+        hint = near(name, ["samples", "features"])
+        raise WorkflowError(f"--set-scatter: there is no {name!r}; {hint}")
 
 
 wildcard_constraints:
@@ -106,14 +125,28 @@ def train_checkpoint(wildcards, output):
     return run_of(wildcards).train.checkpoint
 
 
+def temporary(files, wildcards):
+    """Return temporary files; Snakemake forgets what made those that are gone.
+
+    Else it would make them again where that has changed, though what they went into is finished:
+    made since by one job, which needs none of them.
+    """
+    for file in files:
+        path = workflow.pathvars.apply(file).format(**dict(wildcards.items()))
+        if workflow.is_main_process and not Path(path).exists():
+            workflow.persistence.cleanup_metadata(IOFile(path))
+    return files
+
+
 def shards_of(wildcards, number):
     """Return the shards' files after a round."""
-    return expand(
+    files = expand(
         "<run>/rounds/{round}/shard-{shard}.pt",
         round=number,
         shard=range(run_of(wildcards).train.ensemble.shards),
         allow_missing=True,
     )
+    return temporary(files, wildcards)
 
 
 def shards_of_round(wildcards):
@@ -130,7 +163,7 @@ def of_round_before(wildcards, pattern):
     """Return a file of the round before; none in the first."""
     number = int(wildcards.round)
     found = expand(pattern, round=number - 1, allow_missing=True)
-    return found[0] if number > 1 else []
+    return temporary(found, wildcards)[0] if number > 1 else []
 
 
 def shard_before(wildcards):
@@ -151,6 +184,26 @@ def sample_slice(wildcards):
 
 def sample_code(wildcards):
     return run_of(wildcards).sample_code(wildcards.sample_set)
+
+
+def sample_shards(wildcards):
+    """Return the parts of a sample set, where several jobs share it."""
+    pattern = "<samples>/samples.shards/{scatteritem}.npz"
+    parts = gather.samples(pattern, allow_missing=True)
+    return temporary(parts, wildcards) if len(parts) > 1 else []
+
+
+def features_shards(wildcards):
+    """Return the parts of a sample set's features, where several jobs share them."""
+    pattern = "<samples>/features/{extractor}.shards/{scatteritem}.npz"
+    parts = gather.features(pattern, allow_missing=True)
+    return temporary(parts, wildcards) if len(parts) > 1 else []
+
+
+def shard_number(wildcards):
+    """Return a shard's number, from 0, and how many there are."""
+    number, of = wildcards.scatteritem.split("-of-")
+    return int(number) - 1, int(of)
 
 
 def extractor_part(wildcards):
@@ -252,6 +305,26 @@ def shown_samples(wildcards):
 def lineage_slice(wildcards, input):
     """Return what is made from what; by asking for `input` it is no reason to run again."""
     return behind
+
+
+def freeze(jobs):
+    """Hold on to what is asked for: the config, and the code that each job is to run."""
+    codes = {}
+    for job in jobs:
+        codes.setdefault(job.rule.name, set()).add(job.params.get("code"))
+    asked.freeze(
+        Path(root) / "logs",
+        {
+            "config": whole,
+            "site": changed(here),
+            "codes": {rule: sorted(codes[rule] - {None}) for rule in sorted(codes)},
+            "networks": [
+                [*run, seed] for run in experiment.runs for seed in grid["seed"]
+            ],
+            "sample_sets": grid["sample_set"],
+            "metrics": list(metrics),
+        },
+    )
 
 
 def final_outputs():

@@ -12,6 +12,8 @@ rule prepare:
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 8
+    resources:
+        **asks,
     params:
         spec=data_slice,
         places=data_places,

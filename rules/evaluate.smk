@@ -18,6 +18,8 @@ rule extractor:
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 1
+    resources:
+        **asks,
     params:
         spec=extractor_slice,
         places=extractor_places,
@@ -40,6 +42,8 @@ rule reference_features:
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: feature_threads
+    resources:
+        **asks,
     params:
         code=features_code,
     script:
@@ -47,10 +51,14 @@ rule reference_features:
 
 
 rule features:
-    """Extract the features of a sample set."""
+    """Extract the features of a sample set.
+
+    Where several jobs share it, this puts their features together, and needs no GPU.
+    """
     input:
         images="<samples>/samples.npz",
         weights="<data>/extractors/{extractor}.safetensors",
+        shards=features_shards,
     output:
         features="<samples>/features/{extractor}.npz",
     log:
@@ -60,10 +68,35 @@ rule features:
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: feature_threads
+    resources:
+        **asks,
     params:
         code=features_code,
     script:
         "../workflow/scripts/features.py"
+
+
+rule features_shard:
+    """Extract the features of some images of a sample set."""
+    input:
+        images="<samples>/samples.npz",
+        weights="<data>/extractors/{extractor}.safetensors",
+    output:
+        features=temp("<samples>/features/{extractor}.shards/{scatteritem}.npz"),
+    log:
+        "<logs>/features_shard/{dataset}/{run}/seed-{seed}/{sample_set}/{extractor}/{scatteritem}.log",
+    benchmark:
+        "<benchmarks>/features_shard/{dataset}/{run}/seed-{seed}/{sample_set}/{extractor}/{scatteritem}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    threads: feature_threads
+    resources:
+        **asks,
+    params:
+        shard=shard_number,
+        code=features_code,
+    script:
+        "../workflow/scripts/features_shard.py"
 
 
 rule neighbours:
@@ -80,6 +113,8 @@ rule neighbours:
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: search_threads
+    resources:
+        **asks,
     params:
         search=search_slice,
         unseen=False,
@@ -102,6 +137,8 @@ rule unseen:
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: search_threads
+    resources:
+        **asks,
     params:
         search=search_slice,
         unseen=True,
@@ -126,6 +163,8 @@ rule metrics:
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: metric_threads
+    resources:
+        **asks,
     params:
         spec=metric_slice,
         groups=experiment.evaluate.grouping(),

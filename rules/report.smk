@@ -2,7 +2,7 @@ localrules:
     tables,
     figures,
     copies,
-    manifest,
+    grid,
 
 
 rule tables:
@@ -46,8 +46,12 @@ rule tables:
         "<benchmarks>/tables.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
     params:
         **experiment.shown(),
+        grid=grid,
+        metrics=list(metrics),
         code=stage_code("tables"),
     script:
         "../workflow/scripts/tables.py"
@@ -95,6 +99,8 @@ rule figures:
         "<benchmarks>/figures/{dataset}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
     params:
         metric=experiment.evaluate.table[0].partition("@")[0],
         extractor=experiment.evaluate.space_of(experiment.evaluate.table[0]),
@@ -132,6 +138,8 @@ rule copies:
         "<benchmarks>/copies/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
     params:
         code=stage_code("copies"),
     script:
@@ -150,6 +158,8 @@ rule manifest:
         "<benchmarks>/manifest.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
     params:
         lineage=lineage_slice,
         code=stage_code("manifest"),

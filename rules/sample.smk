@@ -1,7 +1,11 @@
 rule sample:
-    """Generate one sample set, the same number of images of each class."""
+    """Generate one sample set, the same number of images of each class.
+
+    Where several jobs share it, this puts their images together, and needs no GPU.
+    """
     input:
         model="<run>/model.safetensors",
+        shards=sample_shards,
     output:
         samples="<samples>/samples.npz",
         record="<samples>/samples.json",
@@ -12,11 +16,36 @@ rule sample:
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 1
+    resources:
+        **asks,
     params:
         spec=sample_slice,
         code=sample_code,
     script:
         "../workflow/scripts/sample.py"
+
+
+rule sample_shard:
+    """Generate some images of a sample set."""
+    input:
+        model="<run>/model.safetensors",
+    output:
+        images=temp("<samples>/samples.shards/{scatteritem}.npz"),
+    log:
+        "<logs>/sample_shard/{dataset}/{run}/seed-{seed}/{sample_set}/{scatteritem}.log",
+    benchmark:
+        "<benchmarks>/sample_shard/{dataset}/{run}/seed-{seed}/{sample_set}/{scatteritem}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    threads: 1
+    resources:
+        **asks,
+    params:
+        spec=sample_slice,
+        shard=shard_number,
+        code=sample_code,
+    script:
+        "../workflow/scripts/sample_shard.py"
 
 
 rule grid:
@@ -37,6 +66,8 @@ rule grid:
         "<benchmarks>/grid/{dataset}/{run}/seed-{seed}/{sample_set}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
     params:
         code=stage_code("grid"),
     script:

@@ -19,6 +19,8 @@ rule train:
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 1
+    resources:
+        **asks,
     params:
         spec=train_slice,
         checkpoint=train_checkpoint,
@@ -43,6 +45,8 @@ rule train_shard:
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 1
+    resources:
+        **asks,
     params:
         spec=train_slice,
         code=train_code,
@@ -64,6 +68,8 @@ rule average:
         "<benchmarks>/average/{dataset}/{run}/seed-{seed}/{round}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
     params:
         spec=train_slice,
         code=train_code,

@@ -36,6 +36,7 @@ PROBABILITIES = "imagenet"
 READS_POINTS = False
 SIDE, LENGTH, CLASSES = 299, 2048, 1008
 BATCH = {"cpu": 8, "cuda": 128}  # images a call; on a CPU more of them leave its cache
+BLOCK = BATCH["cuda"]  # a multiple of the other
 
 
 def length(options: Any, channels: int, side: int) -> int:

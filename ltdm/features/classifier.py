@@ -24,7 +24,7 @@ log = logging.getLogger("ltdm")
 CITATION = ""
 PROBABILITIES = "classes"
 READS_POINTS = False
-BATCH = 500  # images a call when extracting
+BLOCK = 500  # images a call when extracting
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def fit(
             schedule.step()
             progress.advance()
     with torch.inference_mode():
-        activations = torch.cat([net.activations(_scaled(block)) for block in x.split(BATCH)])
+        activations = torch.cat([net.activations(_scaled(block)) for block in x.split(BLOCK)])
         right = (net.classify(activations).argmax(1) == y).float().cpu().numpy()
         net.scale.copy_(activations[train].var(0).mean().rsqrt())
     accuracy = float(right[held_out].mean())
@@ -130,7 +130,7 @@ def build(
             )
         features, probabilities = [], []
         with Progress("features", len(images), "images") as progress:
-            for rows, new in fixed_blocks(len(images), BATCH):
+            for rows, new in fixed_blocks(len(images), BLOCK):
                 hidden = net.activations(_scaled(torch.from_numpy(images[rows]).to(device)))
                 features.append((net.scale * hidden).cpu().numpy()[:new])
                 probabilities.append(net.classify(hidden).softmax(1).cpu().numpy()[:new])

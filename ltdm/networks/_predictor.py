@@ -1,7 +1,17 @@
-"""A network in use: mixed precision, and a count of what it costs."""
+"""A network in use: mixed precision, a count of what it costs, and rows shared out to processes.
+
+Several processes train one network like this: each makes the same draws and works out the whole
+objective, but runs only its share of the rows that the network is asked about, and gathers what the
+network says of the others. So every objective, whatever it does with a batch, is the same one.
+"""
+
+import warnings
+from typing import Any, NamedTuple, cast
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ltdm.device import autocast, resolved
 
@@ -12,11 +22,84 @@ def placed(net: nn.Module, device: torch.device) -> nn.Module:
     return moved.to(memory_format=torch.channels_last) if device.type == "cuda" else moved
 
 
+def together(net: nn.Module) -> nn.Module:
+    """Return the network with its gradients averaged over all processes."""
+    with warnings.catch_warnings():
+        # Newer releases of PyTorch have another name for it, which others do not know.
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(net, broadcast_buffers=False)
+
+
+class Share(NamedTuple):
+    """Which rows are this process's: every world-th, from its rank on.
+
+    Where a batch is made of blocks, each block is so shared out alike.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def here(cls) -> "Share":
+        """Return this process's; all rows, where it trains alone."""
+        if dist.is_available() and dist.is_initialized():
+            return cls(dist.get_rank(), dist.get_world_size())
+        return cls()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def of(self, rows: Tensor) -> Tensor:
+        """Return this process's rows; where they do not divide, some get the first one to boot."""
+        return self._filled(rows[self.rank :: self.world], rows[:1], len(rows))
+
+    def back(self, gradient: Tensor) -> Tensor:
+        """Return the gradient of what `of` gave, from that of all rows."""
+        mine = gradient[self.rank :: self.world]
+        return self._filled(mine, torch.zeros_like(gradient[:1]), len(gradient))
+
+    def _filled(self, mine: Tensor, more: Tensor, rows: int) -> Tensor:
+        return mine if len(mine) * self.world >= rows else torch.cat([mine, more])
+
+
+ALONE = Share()
+
+
+class Gathered(torch.autograd.Function):
+    """All rows in order, from every process's share; the gradient goes to a process's own rows.
+
+    Times `world`, since what is then averaged over the processes, the gradients of the weights, is
+    to be added up.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, mine: Tensor, share: Share, rows: int) -> Tensor:
+        """Map (b, ...) of each process to (rows, ...)."""
+        ctx.share = share
+        every = mine.new_empty((share.world * len(mine), *mine.shape[1:]))
+        dist.all_gather_into_tensor(every, mine.contiguous())
+        return every.unflatten(0, (share.world, -1)).transpose(0, 1).flatten(0, 1)[:rows]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Map (rows, ...) to (b, ...)."""
+        return ctx.share.back(gradient) * ctx.share.world, None, None
+
+
 class Predictor:
     """A network as a function in mixed precision, float32 out, that counts its evaluations.
 
+    Args:
+        net: The network.
+        device: Where it is.
+        precision: "auto", "bf16" or "fp32".
+        compiled: Whether to compile it.
+        share: Which rows this process runs, of all that it is asked about.
+
     Attributes:
-        forward: Images that went through the network so far.
+        forward: Images that went through the network so far, of all processes.
         backward: Those of them that a gradient can come back from.
         encoder: Images that went through the way down and the middle only, with a gradient.
         precision: "bf16" or "fp32", whichever it runs in.
@@ -28,29 +111,29 @@ class Predictor:
         device: torch.device,
         precision: str,
         compiled: bool = False,
+        share: Share = ALONE,
     ):
-        self.call = torch.compile(net) if compiled else net
+        self.call = cast(nn.Module, torch.compile(net)) if compiled else net
+        self.trained = together(self.call) if share.world > 1 else self.call
+        self.share = share
         self.device, self.precision = device, resolved(precision, device)
         self.recount()
 
     def __call__(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return F = net(x, level, labels, augment)."""
         self._count(len(x))
-        with autocast(self.device, self.precision):
-            return self.call(x, *rest).float()
+        return self._said(x, *rest)[0]
 
     def both(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return F and the bottleneck."""
         self._count(len(x))
-        with autocast(self.device, self.precision):
-            F, z = self.call(x, *rest, want="both")
-            return F.float(), z.float()
+        F, z = self._said(x, *rest, want="both")
+        return F, z
 
     def bottleneck(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return the bottleneck; the way up is not computed."""
         self.encoder += len(x)
-        with autocast(self.device, self.precision):
-            return self.call(x, *rest, want="z").float()
+        return self._said(x, *rest, want="z")[0]
 
     def recount(self) -> None:
         """Count from nothing again."""
@@ -64,3 +147,12 @@ class Predictor:
     def _count(self, rows: int) -> None:
         self.forward += rows
         self.backward += rows if torch.is_grad_enabled() else 0
+
+    def _said(self, x: Tensor, *rest: Tensor | None, **want: str) -> list[Tensor]:
+        """Return what the network says of all rows, of which each process runs its share."""
+        inputs, alone = (x, *rest), self.share.world == 1
+        net = self.trained if torch.is_grad_enabled() else self.call
+        with autocast(self.device, self.precision):
+            said = net(*(t if t is None or alone else self.share.of(t) for t in inputs), **want)
+            parts = [t.float() for t in (said if isinstance(said, tuple) else (said,))]
+        return parts if alone else [Gathered.apply(t, self.share, len(x)) for t in parts]

@@ -21,7 +21,15 @@ from ltdm.errors import LtdmError
 from ltdm.files import read_npz, write_json, writing
 from ltdm.options import parse
 from ltdm.provenance import commit, versions
-from ltdm.stages.train import described, device_name, identity, make_trainer, start_from
+from ltdm.stages.train import (
+    described,
+    device_name,
+    identity,
+    made,
+    make_trainer,
+    start_from,
+)
+from ltdm.stopping import Stop, listening
 from ltdm.training.ensemble import Ensemble, Weights, averaged, owner, split
 from ltdm.training.state import State, read_state, run_key, write_state
 from ltdm.weights import read_weights, write_weights
@@ -61,7 +69,7 @@ class Team:
         torch.save(self.trainer.state(), self.fresh)
 
     def train(self, number: int, shard: int, output: Path, start: tuple[Path, Path] | None,
-              state: State) -> None:  # fmt: skip
+              state: State, stop: Stop) -> None:  # fmt: skip
         """Train one shard for one round, going on from a saved state where there is one.
 
         Args:
@@ -70,6 +78,7 @@ class Team:
             output: Where its state goes.
             start: Its state after the round before, and that round's average; None in the first.
             state: Where its state is saved within the round.
+            stop: Asked after each update whether the job must end.
         """
         trainer, share, started = self.trainer, self.shares[shard], time.monotonic()
         each = trainer.options.shard_updates(len(share), trainer.batches.size)
@@ -90,7 +99,8 @@ class Team:
         trainer.fit(
             lambda content: state.save({**content, **spent, "seconds": seconds()}),
             f"round {number} of {self.options.rounds}, shard {shard + 1} of {self.options.shards}",
-        )
+            stop, state.progress,
+        )  # fmt: skip
         images = trainer.batches.size * max(trainer.update - first, 1)
         write_state(output, self.key, {
             **trainer.state(), **spent, "seconds": seconds(), "images": len(share),
@@ -174,22 +184,31 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
         LtdmError: Bad options or data, divergence, a state of another run, a full disk.
     """
     team, states = Team(spec, seed, data, init, pick()), Path(model).parent / "state"
-    home, rounds = states / team.key, team.options.rounds
+    with listening() as stop, State(states, team.key).alone():
+        if made(team.who, model, history, record):
+            log.info("another job has finished this network in the meantime")
+        else:
+            files = _rounds(team, states / team.key, model, stop)
+            team.finish(files, model=model, history=history, record=record)
+        _clear(model)
+
+
+def _rounds(team: Team, home: Path, model: Path, stop: Stop) -> list[Path]:
+    """Train what is left of all rounds; return the shards' files after the last."""
+    rounds, shards = team.options.rounds, range(team.options.shards)
     averages = [home / f"average-{r}.safetensors" for r in range(rounds)]  # there is none of 0
     begun = max((r for r in range(rounds) if averages[r].exists()), default=0) + 1
     for r in range(begun, rounds + 1):
-        for k in range(team.options.shards):
+        for k in shards:
             output, before = _file(home, r, k), _file(home, r - 1, k)
             if not output.exists():
                 start = (before, averages[r - 1]) if r > 1 else None
-                team.train(r, k, output, start, within(model, r, k, team.key))
+                team.train(r, k, output, start, within(model, r, k, team.key), stop)
             before.unlink(missing_ok=True)
-        files = [_file(home, r, k) for k in range(team.options.shards)]
         if r < rounds:
-            team.average(files, averages[r])
+            team.average([_file(home, r, k) for k in shards], averages[r])
             averages[r - 1].unlink(missing_ok=True)
-    team.finish(files, model=model, history=history, record=record)
-    _clear(model)
+    return [_file(home, rounds, k) for k in shards]
 
 
 def shard(spec: dict[str, Any], seed: int, number: int, which: int, *, data: Path, output: Path,
@@ -209,7 +228,9 @@ def shard(spec: dict[str, Any], seed: int, number: int, which: int, *, data: Pat
         init: The network of the run that `train.init_from` names.
     """
     team = Team(spec, seed, data, init, pick())
-    team.train(number, which, output, start, within(model, number, which, team.key))
+    state = within(model, number, which, team.key)
+    with listening() as stop, state.alone():
+        team.train(number, which, output, start, state, stop)
 
 
 def average_round(spec: dict[str, Any], seed: int, *, data: Path, shards: Sequence[Path],

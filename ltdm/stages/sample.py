@@ -1,7 +1,8 @@
-"""Trained network -> a set of generated images."""
+"""Trained network -> a set of generated images, made by one job or by several side by side."""
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from ltdm.progress import Progress
 from ltdm.registry import part, stage_code
 from ltdm.samplers._denoise import ImageNoise, denoiser
 from ltdm.samplers._options import SampleOptions
-from ltdm.weights import read_weights
+from ltdm.sharded import blocks, clear, share, whole, write_part
+from ltdm.weights import read_about, read_weights
 
 log = logging.getLogger("ltdm")
 BATCH = {"cpu": 64, "cuda": 1000}  # images a call of the network
@@ -38,26 +40,77 @@ def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path, record: 
     Raises:
         LtdmError: The number of images does not suit the classes, or the model is damaged or bad.
     """
-    options = parse(SampleOptions, spec, ("sample",))
-    tensors, about = read_weights(model, f"{options.weights}.")
-    if options.images % about["classes"] and about["label"] != "nothing":
-        raise LtdmError(
-            f"sample.images is {options.images}, but must be a multiple of the"
-            f" {about['classes']} classes, so that each gets the same number"
-        )
-    parts = [part(kind, about[kind], (kind,)) for kind in ("network", "process")]
-    sampler = Sampling(tensors, about, options, seed, pick())
-    labels = np.arange(options.images) % about["classes"]
-    if about["label"] == "nothing":
-        labels = np.full_like(labels, -1)
-    made = {
-        "sampler": str(options.sampler), "guidance": options.guidance,
-        "weights": options.weights, "spec": spec, "seed": seed, "model": about["key"],
-        "code": stage_code("sample", *parts, options.sampler),
-    }  # fmt: skip
-    images = sampler.images(labels)
-    write_json(record, made)
-    write_npz(samples, images=images, labels=labels, about=np.array(json.dumps(made)))
+    wanted = SampleSet(spec, seed, model)
+    images = wanted.sampling().images(wanted.labels, np.arange(len(wanted.labels)))
+    wanted.write(images, samples, record)
+
+
+def shard(spec: dict[str, Any], seed: int, which: tuple[int, int], *, model: Path,
+          output: Path) -> None:  # fmt: skip
+    """Make some of a set's images, as a job of its own; see `run`.
+
+    Args:
+        spec: The sample set's options.
+        seed: Owner of the images' noise.
+        which: The shard's number, from 0, and how many there are.
+        model: The network's safetensors.
+        output: Where the images go, with their numbers.
+    """
+    wanted = SampleSet(spec, seed, model)
+    sampling = wanted.sampling()
+    rows = sampling.share(wanted.labels, which)
+    write_part(output, wanted.about, rows, {"images": sampling.images(wanted.labels[rows], rows)})
+
+
+def gather(spec: dict[str, Any], seed: int, *, model: Path, shards: Sequence[Path], samples: Path,
+           record: Path) -> None:  # fmt: skip
+    """Write from its shards what `run` writes; no network is asked.
+
+    Raises:
+        LtdmError: The shards are damaged, not this set's, or not all of it.
+    """
+    wanted = SampleSet(spec, seed, model)
+    parts = whole(shards, wanted.about, len(wanted.labels), ["images"])
+    wanted.write(parts["images"], samples, record)
+
+
+class SampleSet:
+    """What a sample set is to be.
+
+    Attributes:
+        labels: Each image's, -1 where the network knows none.
+        about: What the images are about, as `samples` and `record` have it.
+    """
+
+    def __init__(self, spec: dict[str, Any], seed: int, model: Path):
+        self.options, self.seed, self.model = parse(SampleOptions, spec, ("sample",)), seed, model
+        network, options = read_about(model), self.options
+        classes, labelled = network["classes"], network["label"] != "nothing"
+        if options.images % classes and labelled:
+            raise LtdmError(
+                f"sample.images is {options.images}, but must be a multiple of the"
+                f" {classes} classes, so that each gets the same number"
+            )
+        numbers = np.arange(options.images)
+        self.labels = numbers % classes if labelled else np.full_like(numbers, -1)
+        parts = [part(kind, network[kind], (kind,)) for kind in ("network", "process")]
+        self.about = {
+            "sampler": str(options.sampler), "guidance": options.guidance,
+            "weights": options.weights, "spec": spec, "seed": seed, "model": network["key"],
+            "code": stage_code("sample", *parts, options.sampler),
+        }  # fmt: skip
+
+    def sampling(self) -> "Sampling":
+        """Return the network set up to make the images."""
+        tensors, about = read_weights(self.model, f"{self.options.weights}.")
+        return Sampling(tensors, about, self.options, self.seed, pick())
+
+    def write(self, images: np.ndarray, samples: Path, record: Path) -> None:
+        """Write all images, and clear away what only an unfinished set needs."""
+        write_json(record, self.about)
+        about = np.array(json.dumps(self.about))
+        write_npz(samples, images=images, labels=self.labels, about=about)
+        clear(samples)
 
 
 def _own(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -87,20 +140,30 @@ class Sampling:
         share, most = options.images // len(self.predictors), BATCH[device.type]
         self.block = -(-share // -(-share // most))  # blocks as even as can be
 
-    def images(self, labels: np.ndarray, first: int = 0) -> np.ndarray:
-        """Return images number first, first + 1, ... with these labels, uint8 (N, C, H, W).
+    def share(self, labels: np.ndarray, shard: tuple[int, int]) -> np.ndarray:
+        """Return the numbers of the images that a shard makes, of a set with these labels."""
+        cut = [block for mine in self._by_network(labels) for block in blocks(mine, self.block)]
+        return share(cut, shard)
+
+    def images(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Return the images with these numbers and labels, uint8 (N, C, H, W).
 
         Points are float32.
         """
         kind = np.float32 if self.points else np.uint8
         made = np.empty((len(labels), *self.shape), kind)
         with Progress("sampling", len(labels), "images") as progress:
-            for k in range(len(self.predictors)):
-                mine = np.flatnonzero(labels == k) if self.by_label else np.arange(len(labels))
-                self._fill(made, labels, first, k, mine, progress)
+            for network, mine in enumerate(self._by_network(labels)):
+                self._fill(made, labels, numbers, network, mine, progress)
         return made
 
-    def _fill(self, made: np.ndarray, labels: np.ndarray, first: int, network: int,
+    def _by_network(self, labels: np.ndarray) -> list[np.ndarray]:
+        """Return the positions of the labels that each network is asked for."""
+        if self.by_label:
+            return [np.flatnonzero(labels == k) for k in range(len(self.predictors))]
+        return [np.arange(len(labels))]
+
+    def _fill(self, made: np.ndarray, labels: np.ndarray, numbers: np.ndarray, network: int,
               mine: np.ndarray, progress: Progress) -> None:  # fmt: skip
         """Make one network's images, in blocks of one size."""
         done = 0
@@ -108,7 +171,7 @@ class Sampling:
             positions, new = next(fixed_blocks(len(mine), self.block, done))
             rows = mine[positions]
             try:
-                made[rows[:new]] = self.batch(labels[rows], first + rows, network)[:new]
+                made[rows[:new]] = self.batch(labels[rows], numbers[rows], network)[:new]
             except torch.OutOfMemoryError:
                 if self.block == 1:
                     raise

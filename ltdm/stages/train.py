@@ -1,6 +1,5 @@
 """Long-tailed training set -> one trained network."""
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -12,24 +11,29 @@ import torch
 
 from ltdm.device import pick
 from ltdm.errors import LtdmError
-from ltdm.files import read_npz, reading, sha256, write_json, writing
+from ltdm.files import read_json, read_npz, sha256, write_json, writing
 from ltdm.methods._objective import compose
 from ltdm.networks._players import Players, build_network
+from ltdm.networks._predictor import Share
 from ltdm.options import parse
 from ltdm.provenance import commit, versions
 from ltdm.registry import PARTS, Part, parts, stage_code
 from ltdm.seeding import derive, owners
+from ltdm.stopping import Stop, listening
 from ltdm.training.batches import Batches
+from ltdm.training.distributed import available, launch
 from ltdm.training.loop import Trainer
 from ltdm.training.options import TrainOptions
 from ltdm.training.state import State, run_key
 from ltdm.weights import read_about, read_weights, write_weights
 
 log = logging.getLogger("ltdm")
+WORKER = "ltdm.stages.worker"
+"""The module that is one of several processes of a training."""
 
 
 def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Path,
-        record: Path, init: Path | None = None) -> None:  # fmt: skip
+        record: Path, init: Path | None = None, gpus: int = 1) -> None:  # fmt: skip
     """Train one network, going on from the saved state where there is one.
 
     Args:
@@ -40,16 +44,63 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
         history: Where the losses go, a row every `train.log_every` updates.
         record: Where run.json goes: what was run, on what, by what.
         init: The network of the run that `train.init_from` names.
+        gpus: Processes that train together, each on a GPU where there is one.
 
     Raises:
-        LtdmError: Bad options or data, divergence, a state of another run, a full disk.
+        LtdmError: Bad options or data, divergence, a state of another run, a full disk, another
+            process that trains it.
+        Stopped: The job must end before the training has; its state is saved.
     """
-    device, started, by = pick(), time.monotonic(), {"versions": versions(), "commit": commit()}
     who = identity(spec, seed, data, init)
     state = State(Path(model).parent / "state", run_key(who))
+    files: dict[str, Any] = {
+        "data": data, "model": model, "history": history, "record": record, "init": init,
+    }  # fmt: skip
+    with listening() as stop, state.alone():
+        if made(who, model, history, record):
+            log.info("another job has finished this network in the meantime")
+        elif (processes := _processes(spec, data, gpus)) > 1:
+            told = {name: path and str(path) for name, path in files.items()}
+            launch(processes, WORKER, {"who": who, **told}, stop)
+        else:
+            fit(stop, who, **files)
+        state.clear()
+
+
+def _processes(spec: dict[str, Any], data: Path, gpus: int) -> int:
+    """Return how many processes train: as many as asked for, or as there are GPUs."""
+    if gpus == 1:
+        return 1
+    (labels,) = read_npz(data, "labels")
+    counts, here = np.bincount(labels).tolist(), available(gpus)
+    _, _, *methods = _parts(spec)
+    by_class = compose(methods, counts).by_class
+    options = parse(TrainOptions, {**spec["train"], "gpus": gpus}, ("train",))
+    options.check_processes(here, len(counts) if by_class else 0)
+    if here < gpus:
+        log.info("train.gpus is %d, but only %d are here: training on those", gpus, here)
+    return here
+
+
+def fit(stop: Stop | None, who: dict[str, Any], *, data: Path, model: Path, history: Path,
+        record: Path, init: Path | None) -> None:  # fmt: skip
+    """Train one network, as one of the processes that do, of which the first writes.
+
+    Args:
+        stop: Asked after each update whether the work must end; None in all but the first.
+        who: What `identity` says of the run.
+        data: As for `run`, and so the others.
+        model: Where the weights go.
+        history: Where the losses go.
+        record: Where run.json goes.
+        init: The network to start from.
+    """
+    state, share = State(Path(model).parent / "state", run_key(who)), Share.here()
+    device, started, by = pick(), time.monotonic(), {"versions": versions(), "commit": commit()}
     images, labels = read_npz(data, "images", "labels")
-    trainer = make_trainer(spec, seed, images, labels, device)
-    where = [f"{device_name(device)}, {trainer.predict.precision}"]
+    trainer = make_trainer(who["spec"], who["seed"], images, labels, device)
+    each = f"{device_name(device)}, {trainer.predict.precision}"
+    where = [f"{share.world} x {each}" if share.world > 1 else each]
     saved = state.load(device)
     if init and not saved:
         start_from(trainer, init)
@@ -58,8 +109,12 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
         where = saved["where"] + [w for w in where if w != saved["where"][-1]]
         log.info("resuming at update %d", trainer.update)
     first = trainer.update
-    trainer.fit(lambda content: state.save({**content, "where": where}))
-    about = {**described(spec, trainer), "key": state.key}
+    if not share.leads:
+        trainer.fit(lambda content: None)
+        return
+    trainer.fit(lambda content: state.save({**content, "where": where}), stop=stop,
+                progress=state.progress)  # fmt: skip
+    about = {**described(who["spec"], trainer), "key": state.key}
     averaged, last = trainer.ema.state_dict(), trainer.net.state_dict()
     tensors = {f"ema.{k}": v for k, v in averaged.items()}
     write_weights(model, tensors | {f"raw.{k}": v for k, v in last.items()}, about)
@@ -67,7 +122,6 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
         pd.DataFrame(trainer.history).to_csv(temporary, index=False)
     write_json(record, {**who, "key": state.key, **by, "where": where, **_cost(trainer, first),
                         "seconds": round(time.monotonic() - started, 1)})  # fmt: skip
-    state.clear()
 
 
 def described(spec: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
@@ -95,12 +149,16 @@ def finished(
     spec: dict[str, Any], seed: int, data: Path, folder: Path, init: Path | None = None
 ) -> bool:
     """Whether `folder` holds exactly this run, finished."""
-    files = [folder / name for name in ("run.json", "model.safetensors", "history.csv")]
-    if not all(file.exists() for file in files):
+    names = ("model.safetensors", "history.csv", "run.json")
+    files = [folder / name for name in names]
+    return all(map(Path.exists, files)) and made(identity(spec, seed, data, init), *files)
+
+
+def made(who: dict[str, Any], model: Path, history: Path, record: Path) -> bool:
+    """Whether a run's files are there, and say that they are this run's."""
+    if not all(Path(file).exists() for file in (model, history, record)):
         return False
-    with reading(files[0]):
-        key = json.loads(files[0].read_text(encoding="utf-8"))["key"]
-    return bool(key == run_key(identity(spec, seed, data, init)))
+    return bool(read_json(record).get("key") == run_key(who))
 
 
 def make_trainer(

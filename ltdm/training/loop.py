@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
-from ltdm.errors import LtdmError
+from ltdm.errors import LtdmError, Stopped
 from ltdm.methods._base import Batch
 from ltdm.methods._objective import Objective
 from ltdm.networks._players import Players
-from ltdm.networks._predictor import Predictor, placed
+from ltdm.networks._predictor import Predictor, Share, placed
 from ltdm.progress import Progress
 from ltdm.seeding import derive, owners
+from ltdm.stopping import LATE, Stop
 from ltdm.streams import Streams
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA
@@ -31,6 +33,7 @@ from ltdm.training.options import TrainOptions
 
 log = logging.getLogger("ltdm")
 DIVERGED = 1e3  # times the first row's loss
+WORTH = 30.0  # seconds of training that make another job of the same length worth its start
 
 
 class Trainer:
@@ -49,7 +52,10 @@ class Trainer:
         self.options, self.device = options, device
         self.batches, self.method, self.process = batches, method.to(device), process.to(device)
         self.net = placed(net, device).train()
-        self.predict = Predictor(self.net, device, options.precision, options.compile)
+        self.share = Share.here()
+        self.predict = Predictor(
+            self.net, device, options.precision, options.compile, self.share
+        )
         nets = list(self.net.nets) if isinstance(self.net, Players) else [self.net]
         self.groups = [list(one.parameters()) for one in nets]
         self.groups[0] += self.method.parameters()
@@ -63,30 +69,50 @@ class Trainer:
         self.history: list[dict[str, float]] = []
         self.sums: dict[str, Tensor] = {}
 
-    def fit(self, save: Callable[[dict[str, Any]], None], what: str = "training") -> None:
+    def fit(
+        self,
+        save: Callable[[dict[str, Any]], None],
+        what: str = "training",
+        stop: Stop | None = None,
+        progress: Path | None = None,
+    ) -> None:
         """Run all updates that are left, giving the state to `save` now and then.
 
         Args:
             save: Called with `state()`.
             what: What the progress is called.
+            stop: Asked after each update whether the work must end.
+            progress: Where others can read how far it is.
+
+        Raises:
+            Stopped: It must end; the state is saved.
+            LtdmError: Training diverged.
         """
-        interval, saved = save_interval(), time.monotonic()
+        interval, begun, cost = save_interval(), time.monotonic(), 0.0
+        saved = begun
         devices = [self.device] if self.device.type == "cuda" else []
-        with (
-            torch.random.fork_rng(devices),
-            Progress(what, self.until, "updates", self.update) as progress,
-        ):
+        shown = Progress(what, self.until, "updates", self.update, progress, self.batches.size)
+        with torch.random.fork_rng(devices), shown:
             while self.update < self.until:
                 self.step()
-                note = ""
-                unfinished = self.update < self.until
-                if self.update % self.options.log_every == 0 or not unfinished:
+                unfinished, note = self.update < self.until, ""
+                logs = self.update % self.options.log_every == 0 or not unfinished
+                if logs:
                     self._log()
                     note = f"loss {self.history[-1]['loss']:.4f}"
-                    if unfinished and time.monotonic() - saved >= interval:
-                        save(self.state())
-                        saved = time.monotonic()
-                progress.advance(1, note)
+                shown.advance(1, note)
+                why, now = stop.why(cost) if stop and unfinished else None, time.monotonic()
+                if why or (logs and unfinished and now - saved >= interval):
+                    self._means()  # a state that has diverged is never saved
+                    save(self.state())
+                    saved = time.monotonic()
+                    cost = saved - now
+                if why:
+                    raise Stopped(
+                        f"stopped at update {self.update:,} of {self.until:,}, since {why}; the"
+                        " state is saved, and the same command goes on from there",
+                        for_time=why == LATE and now - begun >= WORTH,
+                    )
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next update depends on."""
@@ -97,6 +123,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "method": self.method.state_dict(),
             "history": self.history,
+            "sums": self.sums,
         }
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -106,6 +133,7 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.method.load_state_dict(state["method"])
         self.update, self.history = state["update"], list(state["history"])
+        self.sums = dict(state["sums"])
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
         """Take another run's weights, averaged ones included; the optimiser starts afresh."""
@@ -124,7 +152,8 @@ class Trainer:
 
     def step(self) -> None:
         """Make one update; nothing in it waits for the device."""
-        dropout = [derive("dropout", owner, self.update) for owner in self.owners]
+        mine = (self.share.rank,) if self.share.rank else ()  # each process has masks of its own
+        dropout = [derive("dropout", owner, *mine, self.update) for owner in self.owners]
         torch.manual_seed(dropout[0])
         if isinstance(self.net, Players):
             self.net.seeds = dropout
@@ -134,7 +163,8 @@ class Trainer:
         for batch, streams in turns:
             for name, value in self._descend(batch, streams).items():
                 self.sums[name] = self.sums.get(name, 0) + value.detach() / len(turns)
-        self.ema.update()
+        if self.share.leads:
+            self.ema.update()
         self.update += 1
 
     def _turns(self) -> Iterator[tuple[Batch, Streams]]:
@@ -165,22 +195,8 @@ class Trainer:
         return {name: value.mean() for name, value in told.items()}
 
     def _log(self) -> None:
-        """Add the means since the last row to the history; the only wait for the device.
-
-        Raises:
-            LtdmError: The loss is no longer a number, or has run away.
-        """
-        rows = self.update - (self.history[-1]["update"] if self.history else 0)
-        means = {name: float(total) / rows for name, total in self.sums.items()}
-        self.sums = {}
-        first = self.history[0]["loss"] if self.history else math.inf
-        finite = math.isfinite(means["loss"]) and math.isfinite(means["grad_norm"])
-        if not finite or means["loss"] > DIVERGED * first:
-            raise LtdmError(
-                f"training diverged before update {self.update}: the loss is {means['loss']:.4g},"
-                f" the gradient's norm {means['grad_norm']:.4g}; lower train.lr, lengthen"
-                " train.warmup, or set train.precision to fp32"
-            )
+        """Add the means since the last row to the history; the only wait for the device."""
+        means, self.sums = self._means(), {}
         self.history.append(
             {
                 "update": self.update,
@@ -189,6 +205,26 @@ class Trainer:
                 **means,
             }
         )
+
+    def _means(self) -> dict[str, float]:
+        """Return the means since the last row; nothing right after it.
+
+        Raises:
+            LtdmError: The loss is no longer a number, or has run away.
+        """
+        if not self.sums:
+            return {}
+        rows = self.update - (self.history[-1]["update"] if self.history else 0)
+        means = {name: float(total) / rows for name, total in self.sums.items()}
+        first = self.history[0]["loss"] if self.history else math.inf
+        finite = math.isfinite(means["loss"]) and math.isfinite(means["grad_norm"])
+        if not finite or means["loss"] > DIVERGED * first:
+            raise LtdmError(
+                f"training diverged before update {self.update}: the loss is {means['loss']:.4g},"
+                f" the gradient's norm {means['grad_norm']:.4g}; lower train.lr, lengthen"
+                " train.warmup, or set train.precision to fp32"
+            )
+        return means
 
 
 def save_interval() -> float:

@@ -54,6 +54,14 @@ class TrainOptions:
         choices=("auto", "bf16", "fp32"),
     )
     compile: bool = option(False, "Compile the network (GPU): slower start, faster updates.")
+    gpus: int = option(
+        1,
+        "GPUs of one machine that train a run together, a process each; without a GPU, processes."
+        " They share out each batch, so they must divide it. It is no part of what a run is: the"
+        " result is the same but for rounding and, like on another device, for the dropout.",
+        low=1,
+        place=True,
+    )
     init_from: str | None = option(
         None, "A run of the same config whose averaged weights this one starts from."
     )
@@ -112,8 +120,35 @@ class TrainOptions:
                 f" updates, {self.updates}, of which each shard has the same number in a round;"
                 " change one of them, or set ensemble.epochs",
             )
+        if one and self.gpus > 1:
+            raise OptionError(
+                ("train", "gpus"),
+                f"is {self.gpus}, but an ensemble's shards are networks of their own: set"
+                " ensemble.parallel, which trains them side by side, and leave gpus out",
+            )
+        self.check_processes(self.gpus, len(class_counts) if by_class else 0)
         for shard in sorted(self.shares(class_counts), key=sum):
             self.check_batch(shard, by_class)
+
+    def check_processes(self, number: int, blocks: int) -> None:
+        """Refuse a number of processes that cannot share out every batch alike.
+
+        Args:
+            number: Of processes.
+            blocks: Equal blocks of a batch, one a class; 0 for none.
+
+        Raises:
+            OptionError: They cannot.
+        """
+        each = self.images_an_update(blocks) // max(blocks, 1)
+        if each % number:
+            fewer = f", of which {number} are here" if number < self.gpus else ""
+            whose = f"the {each} images of each class in a batch" if blocks else f"batch, {each}"
+            raise OptionError(
+                ("train", "gpus"),
+                f"is {self.gpus}{fewer}, and {number} does not divide {whose}, which each takes"
+                " the same share of; change one of them",
+            )
 
     def check_batch(self, class_counts: Sequence[int], by_class: bool) -> None:
         """Refuse a batch larger than what it is drawn from.

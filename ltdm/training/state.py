@@ -11,6 +11,7 @@ import json
 import logging
 import pickle
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 
 from ltdm.errors import LtdmError
 from ltdm.files import write_bytes
+from ltdm.locks import alone
 
 log = logging.getLogger("ltdm")
 
@@ -33,7 +35,16 @@ class State:
     def __init__(self, folder: Path, key: str):
         self.folder = Path(folder) / key
         self.file = self.folder / "state.pt"
+        self.progress = self.folder / "progress.json"
         self.key = key
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold the run's lock: one process at a time trains it, whatever its options.
+
+        Raises:
+            LtdmError: Another process does.
+        """
+        return alone(self.folder.parent)
 
     def save(self, content: dict[str, Any]) -> None:
         """Write the state, whole or not at all."""

@@ -82,7 +82,7 @@ def test_images_of_a_class_come_from_its_network_alone():
     spec = {"sampler": {"name": "ddim", "steps": 3}, "images": 12}
     options, about = parse(SampleOptions, spec), described(SPEC, game)
     labels = np.arange(12) % 3
-    made = Sampling(game.ema.state_dict(), about, options, 5, CPU).images(labels)
+    made = Sampling(game.ema.state_dict(), about, options, 5, CPU).images(labels, np.arange(12))
     for k in range(3):
         own = {**about, "label": "nothing"}
         sampling = Sampling(weights(game, f"nets.{k}."), own, options, 5, CPU)

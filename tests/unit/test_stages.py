@@ -93,8 +93,8 @@ def test_sampling_three_and_five_equals_eight(folder):
     images, labels = make(folder)
     assert images.shape == (80, 1, 8, 8)
     assert np.bincount(labels).tolist() == [8] * 10
-    split = sampling(folder)
-    parts = [split.images(labels[:3]), split.images(labels[3:8], 3), split.images(labels[8:], 8)]
+    split, numbers = sampling(folder), np.split(np.arange(80), [3, 8])
+    parts = [split.images(labels[some], some) for some in numbers]
     assert (np.concatenate(parts) == images).all()
     assert len(np.unique(images, axis=0)) == 80, "each image has noise of its own"
 
@@ -115,7 +115,7 @@ def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkey
         return plain(labels, owners, network)
 
     monkeypatch.setattr(small, "batch", full)
-    assert np.abs(small.images(np.arange(80) % 10).astype(int) - whole).max() <= 1
+    assert np.abs(small.images(np.arange(80) % 10, np.arange(80)).astype(int) - whole).max() <= 1
     assert sizes == [40, 20, 10, 10, 10, 10, 10, 10, 10, 10]
 
 

@@ -25,3 +25,7 @@ def test_rounds_as_jobs_survive_a_kill_and_equal_one_job(checkout):
     assert not (many / "rounds").exists(), "shards' states are as large as the run: cleared away"
     assert not (many / "state").exists()
     assert checkout.planned(*asked) == {}, "and nothing misses them"
+    checkout.edit("config/ensemble.yaml", "  one:", "  another:")
+    checkout.edit("config/ensemble.yaml", "  many:", "  one:")
+    checkout.edit("config/ensemble.yaml", "  another:", "  many:")
+    assert checkout.planned(*asked) == {}, "either is finished the other way too"

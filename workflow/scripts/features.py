@@ -4,8 +4,9 @@ from ltdm.job import job
 from ltdm.stages import features
 
 with job(snakemake):
-    features.run(
-        images=snakemake.input.images,
-        weights=snakemake.input.weights,
-        features=snakemake.output.features,
-    )
+    given = snakemake.input
+    files = {"images": given.images, "weights": given.weights, **dict(snakemake.output.items())}
+    if given.get("shards"):
+        features.gather(given.shards, **files)
+    else:
+        features.run(**files)

@@ -4,10 +4,9 @@ from ltdm.job import job
 from ltdm.stages import sample
 
 with job(snakemake):
-    sample.run(
-        snakemake.params.spec,
-        int(snakemake.wildcards.seed),
-        model=snakemake.input.model,
-        samples=snakemake.output.samples,
-        record=snakemake.output.record,
-    )
+    spec, seed = snakemake.params.spec, int(snakemake.wildcards.seed)
+    files = {"model": snakemake.input.model, **dict(snakemake.output.items())}
+    if snakemake.input.get("shards"):
+        sample.gather(spec, seed, **files, shards=snakemake.input.shards)
+    else:
+        sample.run(spec, seed, **files)

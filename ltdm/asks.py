@@ -1,0 +1,147 @@
+"""What each job of the workflow asks a cluster for: GPUs, cores, memory, time, and where to run.
+
+Times of training and sampling are reckoned from their operations (`ltdm plan`) and doubled, since a
+job that Slurm ends early costs more than one that asks for too much. Every further attempt asks for
+more time and memory.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from ltdm.config import Experiment
+from ltdm.errors import LtdmError
+from ltdm.plan import Cost, Speed, cost, sampling, speeds
+from ltdm.runs import Run
+from ltdm.site import FILE, Site
+
+SAFETY = 2.0
+SLOW = {True: 10.0, False: 0.02}
+"""10^12 operations a second that a GPU, or else a CPU core, is trusted with until one is told."""
+STATE = 48
+"""Bytes a weight that training holds on the host: a state that is read, and one being written."""
+
+
+class Need(NamedTuple):
+    """What the jobs of a rule need: a GPU, MB of memory, minutes beside what is reckoned."""
+
+    gpu: bool = False
+    memory: int = 4_000
+    minutes: int = 20
+
+
+NEEDS = {
+    "prepare": Need(False, 8_000, 60),
+    "extractor": Need(True, 8_000, 60),
+    "reference_features": Need(True, 12_000, 60),
+    "features": Need(True, 12_000, 60),
+    "features_shard": Need(True, 12_000, 60),
+    "neighbours": Need(False, 12_000, 120),
+    "unseen": Need(False, 12_000, 120),
+    "metrics": Need(False, 12_000, 120),
+    "train": Need(True, 8_000),
+    "train_shard": Need(True, 8_000),
+    "average": Need(False, 8_000),
+    "sample": Need(True, 8_000),
+    "sample_shard": Need(True, 8_000),
+    "manifest": Need(False, 4_000, 240),
+}
+
+
+class Asks:
+    """What the jobs of an experiment ask a site for.
+
+    Args:
+        experiment: The experiment.
+        site: The site.
+        scattered: Jobs that share a sample set ("samples") and its features ("features").
+    """
+
+    def __init__(self, experiment: Experiment, site: Site, scattered: Mapping[str, int]):
+        self.experiment, self.site, self.scattered = experiment, site, scattered
+        self.cost = cache(self._cost)
+        self.speed = cache(self._speed)
+
+    def gpus(self, rule: str, wildcards: Mapping[str, str]) -> int:
+        """Return the GPUs that a job asks for; jobs that only put shards together need none."""
+        need = NEEDS.get(rule, Need())
+        if not (need.gpu and self.site.has_gpus) or self._gathers(rule, wildcards):
+            return 0
+        return self._run(wildcards).train.gpus if rule == "train" else 1
+
+    def shards(self, rule: str, wildcards: Mapping[str, str]) -> int:
+        """Return the shards of a GPU that a training asks Slurm for instead of all of it; or 0.
+
+        Raises:
+            LtdmError: Trainings are to share GPUs, but this Slurm has no shards.
+        """
+        if self.site.runs_per_gpu == 1 or rule not in ("train", "train_shard"):
+            return 0
+        if self.site.shards_per_gpu is None:
+            raise LtdmError(
+                f"{FILE}: runs_per_gpu is {self.site.runs_per_gpu}, and on Slurm that needs shards"
+                " of GPUs: set shards_per_gpu where the cluster has them (see Gres in"
+                " `scontrol show node`), or run `snakemake --profile workstation` within one job"
+            )
+        each = self.site.shards_per_gpu // self.site.runs_per_gpu
+        return each if self.gpus(rule, wildcards) == 1 else 0
+
+    def cores(self, rule: str, wildcards: Mapping[str, str], threads: int) -> int:
+        """Return the cores that a job asks for: those of its threads, and those of its GPUs."""
+        return max(threads, self.site.cpus_per_gpu * self.gpus(rule, wildcards))
+
+    def word(self, rule: str, wildcards: Mapping[str, str], name: str) -> str | None:
+        """Return what a job says to Slurm under a name of its plugin, if it says it."""
+        return self.site.words(self.gpus(rule, wildcards) > 0).get(name)
+
+    def memory(
+        self, rule: str, wildcards: Mapping[str, str], attempt: int, reckon: bool = True
+    ) -> int:
+        """Return MB of memory; without reckoning, which takes a while, what all jobs need."""
+        need = NEEDS.get(rule, Need()).memory
+        if reckon and rule in ("train", "train_shard", "average"):
+            need += round(
+                STATE * self.cost(wildcards["dataset"], wildcards["run"]).parameters / 1e6
+            )
+        return need * attempt
+
+    def minutes(
+        self, rule: str, wildcards: Mapping[str, str], attempt: int, reckon: bool = True
+    ) -> int:
+        """Return minutes, at most what the site allows; without reckoning, what all jobs need."""
+        reckon = reckon and not self._gathers(rule, wildcards)
+        seconds = self._reckoned(rule, wildcards) if reckon else 0.0
+        minutes = attempt * (NEEDS.get(rule, Need()).minutes + math.ceil(SAFETY * seconds / 60))
+        return min(minutes, self.site.max_minutes or minutes)
+
+    def _reckoned(self, rule: str, wildcards: Mapping[str, str]) -> float:
+        """Return the seconds of a job's operations; none but training and sampling has many."""
+        if rule not in ("train", "train_shard", "sample", "sample_shard"):
+            return 0.0
+        run, one = self._run(wildcards), self.cost(wildcards["dataset"], wildcards["run"])
+        speed = self.speed(wildcards["run"])
+        if rule in ("train", "train_shard"):
+            ensemble = run.train.apart
+            jobs = ensemble.shards * ensemble.rounds if ensemble else 1
+            return one.train_operations / jobs / run.train.gpus / speed.train / 1e12
+        evaluations = sampling(run.samples[wildcards["sample_set"]]) / self.scattered["samples"]
+        return one.operations * evaluations / speed.sample / 1e12
+
+    def _gathers(self, rule: str, wildcards: Mapping[str, str]) -> bool:
+        """Whether a job only puts together what others made."""
+        if rule == "train":
+            return self._run(wildcards).train.apart is not None
+        return self.scattered.get({"sample": "samples"}.get(rule, rule), 1) > 1
+
+    def _run(self, wildcards: Mapping[str, str]) -> Run:
+        return self.experiment.runs[wildcards["dataset"], wildcards["run"]]
+
+    def _cost(self, dataset: str, run: str) -> Cost:
+        return cost(self.experiment.datasets[dataset], self.experiment.runs[dataset, run], [])
+
+    def _speed(self, run: str) -> Speed:
+        tflops = self.site.tflops or (None if self.site.bench else SLOW[self.site.has_gpus])
+        bench = self.site.bench
+        return speeds(self.experiment, Path(bench) if bench else None, tflops)[run]

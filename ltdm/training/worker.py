@@ -1,0 +1,139 @@
+"""One of several processes that train a network together: how it begins, and how it ends.
+
+Each holds a file locked as long as it lives, which the others wait for: when one ends, however it
+ends, all do, and none is left waiting for rows or gradients of the others.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+
+import torch
+import torch.distributed as dist
+
+from ltdm.device import pick
+from ltdm.errors import LtdmError, Stopped
+from ltdm.files import write_json
+from ltdm.stopping import Stop
+
+LAUNCHER = "launcher"
+"""The file that the launching process holds; the others' are called by their ranks."""
+SAID = "said-{}.json"
+"""What a process ended with, by its rank."""
+WAIT = timedelta(minutes=30)
+"""How long a process waits for the others: the first may be saving, or compiling its network."""
+
+
+def gpus() -> int:
+    """Return how many GPUs there are to choose from, without touching one."""
+    name = os.environ.get("LTDM_DEVICE") or "auto"
+    return 0 if name == "cpu" else 1 if name.startswith("cuda:") else torch.cuda.device_count()
+
+
+@contextmanager
+def held(file: Path) -> Iterator[None]:
+    """Hold a file locked; the system lets it go when the process ends."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def work(share: Callable[..., None]) -> None:
+    """Do what one of the processes that `distributed.launch` starts does, and end it.
+
+    Args:
+        share: Called with a `Stop` in the first process, None in the others, and with the
+            arguments of `launch`.
+    """
+    job, rank = json.loads(sys.argv[1]), int(os.environ["RANK"])
+    folder, finished = Path(job["folder"]), threading.Event()
+    others = [other for other in range(int(os.environ["WORLD_SIZE"])) if other != rank]
+    with held(folder / str(rank)):
+        _after(folder / LAUNCHER, lambda: os._exit(1))
+        _speak(rank)
+        try:
+            torch.set_num_threads(job["threads"])
+            _join(rank)
+            stop = _listen(rank, job["deadline"])
+            for other in others:
+                _after(folder / str(other), lambda: os._exit(0 if finished.is_set() else 1))
+            share(stop, **job["arguments"])
+            finished.set()
+            dist.barrier()  # the first one may still be writing
+            dist.destroy_process_group()
+        except BaseException as error:
+            _say(folder / SAID.format(rank), error)
+            os._exit(1)
+
+
+def _after(file: Path, then: Callable[[], None]) -> None:
+    """Call a function, in a thread, once the process that holds a file has ended."""
+
+    def wait() -> None:
+        with held(file):
+            then()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _speak(rank: int) -> None:
+    """Let the first process log as a job does, and the others not at all."""
+    if rank:
+        logging.disable()
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        return
+    form = "%(message)s" if sys.stderr.isatty() else "%(asctime)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
+    logging.getLogger("torch").setLevel(logging.WARNING)
+    # Of convolutions of one pixel, where the two orders in memory are the same.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+
+
+def _join(rank: int) -> None:
+    """Meet the other processes, each on its GPU if there are any."""
+    if gpus():
+        os.environ["LTDM_DEVICE"] = f"cuda:{rank}"
+    device = pick()
+    if device.type == "cuda":
+        dist.init_process_group("nccl", timeout=WAIT, device_id=device)
+    else:
+        dist.init_process_group("gloo", timeout=WAIT)
+    dist.barrier()  # from here on, each holds its file
+
+
+def _listen(rank: int, deadline: float | None) -> Stop | None:
+    """Let the first process hear what the launcher passes on; the others end when it does."""
+    stop, numbers = Stop(), (signal.SIGTERM, signal.SIGINT)
+    stop.deadline = deadline
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        stop.on_signal(number, frame)
+        signal.signal(number, hear)  # Slurm signals each process, and the launcher passes it on
+
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN if rank else hear)
+    return None if rank else stop
+
+
+def _say(file: Path, error: BaseException) -> None:
+    """Tell the launcher what a process ended with."""
+    kind, text = "mistake", str(error)
+    if isinstance(error, Stopped):
+        kind = "stopped"
+    elif not isinstance(error, LtdmError):
+        kind, text = "bug", "".join(traceback.format_exception(error))
+    write_json(file, {"kind": kind, "text": text})

@@ -1,0 +1,75 @@
+"""What jobs ask for: on a cluster all of it, on one machine GPUs alone, if it says how many it has."""
+
+import os
+
+from ltdm import slots
+from ltdm.asks import Asks
+from ltdm.site import WORDS, Site, site
+
+try:
+    here = Site.of(began["site"]) if began else site()
+    asking = Asks(
+        experiment,
+        here,
+        {
+            name: len(getattr(gather, name)("{scatteritem}"))
+            for name in ("samples", "features")
+        },
+    )
+except LtdmError as error:
+    raise WorkflowError(str(error)) from None
+
+# `--resources gpu=4` is a machine with four; each takes as many jobs as the site says.
+if workflow.is_main_process and "gpu" in workflow.global_resources:
+    shown = workflow.global_resources["gpu"].value
+    workflow.register_resource("gpu", shown * here.runs_per_gpu)
+    os.environ[slots.VARIABLE] = str(here.runs_per_gpu)
+
+
+def gpus(wildcards, rulename):
+    return 0 if shards(wildcards, rulename) else asking.gpus(rulename, wildcards)
+
+
+def shards(wildcards, rulename):
+    return None if workflow.local_exec else asking.shards(rulename, wildcards)
+
+
+def gres(wildcards, rulename):
+    number = shards(wildcards, rulename)
+    return f"shard:{number}" if number else None
+
+
+def cores(wildcards, rulename, threads):
+    return asking.cores(rulename, wildcards, threads)
+
+
+def memory(wildcards, rulename, attempt):
+    return asking.memory(rulename, wildcards, attempt, reckoned())
+
+
+def minutes(wildcards, rulename, attempt):
+    return asking.minutes(rulename, wildcards, attempt, reckoned())
+
+
+def reckoned():
+    """Whether to take the time to reckon: where jobs are submitted, and not in them once more."""
+    return workflow.is_main_process and not workflow.local_exec
+
+
+def word(name):
+    """Return a function of what a job says to Slurm under a name, if anything."""
+
+    def said(wildcards, rulename):
+        return asking.word(rulename, wildcards, name)
+
+    return said
+
+
+asks = {
+    "gpu": gpus,
+    "gres": gres,
+    "cpus_per_task": cores,
+    "mem_mb": memory,
+    "runtime": minutes,
+    **{name: word(name) for name in WORDS.values()},
+}

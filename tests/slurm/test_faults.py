@@ -1,0 +1,141 @@
+"""What clusters do to a training: each time it ends with the bytes of an undisturbed one."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.slurm.conftest import Project
+
+FAULTS = """
+inherits: smoke.yaml
+experiment: faults
+grid: {run: [ddpm], seed: [0, 1, 2, 3, 4, 5, 6]}
+defaults: {train: {updates: 300}}
+"""
+RUN = "runs/digits-lt/ddpm/seed-{}"
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture(scope="session")
+def faults(project: Project) -> Project:
+    """The project with its data set, and with each seed's network as one job makes it."""
+    (project.folder / "config/faults.yaml").write_text(FAULTS)
+    project.ltdm("prepare", "config/faults.yaml")
+    project.ltdm("prepare", "config/faults.yaml", "--results", "undisturbed")
+    project.ltdm("train", "config/faults.yaml", "--results", "undisturbed")
+    return project
+
+
+class Trial:
+    """One seed's training on the cluster, to which something happens."""
+
+    def __init__(self, project: Project, seed: int):
+        self.project, self.seed, self.cluster = project, seed, project.cluster
+        self.home = project.folder / "results/faults" / RUN.format(seed)
+        self.model = str((self.home / "model.safetensors").relative_to(project.folder))
+        self.before = project.times()
+
+    def start(self, *arguments: str):
+        return self.project.start(self.model, *arguments, "--configfile", "config/faults.yaml")
+
+    def ends_well(self, process, resumed: bool = True) -> str:
+        """See Snakemake end with the undisturbed network, and every other result left alone."""
+        printed = self.project.end(process)
+        for name in ("model.safetensors", "history.csv"):
+            whole = self.project.folder / "undisturbed/faults" / RUN.format(self.seed) / name
+            assert (self.home / name).read_bytes() == whole.read_bytes(), name
+        assert not (self.home / "state").exists()
+        log = self.project.folder / f"results/faults/logs/train/digits-lt/ddpm/seed-{self.seed}.log"
+        assert ("resuming at update" in log.read_text()) == resumed
+        after = self.project.times()
+        assert {f: after[f] for f in self.before} == self.before, "something else ran again"
+        return printed
+
+    def requeued(self) -> None:
+        """Let the job that Slurm has put back into its queue start at once."""
+        self.cluster.wait("a requeued job", self._waits, 90)
+        self.cluster.start_now()
+
+    def _waits(self) -> bool:
+        return any(job["reason"] == "BeginTime" for job in self.cluster.jobs())
+
+
+def test_scancel(faults):
+    trial = Trial(faults, 0)
+    process = trial.start()
+    with faults.frozen(process, trial.home) as holder:
+        faults.cluster.run("scancel", holder["job"])  # which wakes it
+    trial.ends_well(process)
+
+
+def test_kill_of_the_training_process(faults):
+    trial = Trial(faults, 1)
+    process = trial.start()
+    with faults.frozen(process, trial.home) as holder:
+        os.kill(holder["pid"], signal.SIGKILL)
+    trial.ends_well(process)
+
+
+def test_a_time_limit_of_one_minute(faults):
+    """Sleeping through most of it stands for a slow training: it then stops by itself."""
+    trial = Trial(faults, 2)
+    process = trial.start("--set-resources", "train:runtime=1")
+    with faults.frozen(process, trial.home) as holder:
+        left = ("squeue", "--noheader", "--jobs", holder["job"], "--format=%L")
+        faults.cluster.wait("the last seconds", lambda: faults.cluster.run(*left) < "0:04", 70)
+    trial.ends_well(process)
+    ended = next(job for job in faults.cluster.finished() if job["JobId"] == holder["job"])
+    assert ended["JobState"] == "FAILED", "it ended itself, Slurm did not"
+
+
+def test_a_node_that_dies(faults):
+    trial = Trial(faults, 3)
+    process = trial.start()
+    with faults.frozen(process, trial.home) as holder:
+        job = next(job for job in faults.cluster.jobs() if job["id"] == holder["job"])
+        faults.cluster.node_down(job["node"])
+    trial.requeued()
+    printed = trial.ends_well(process)
+    faults.cluster.node_up(job["node"])
+    assert "Trying to restart" not in printed, "Slurm's own requeue uses up no retry"
+
+
+def test_preemption(faults):
+    trial = Trial(faults, 4)
+    faults.say("gpu: {partition: gpu_low}\n")
+    process = trial.start()
+    with faults.frozen(process, trial.home):
+        for _ in range(2):  # all GPUs of both nodes
+            faults.cluster.run("sbatch", "-p", "gpu", "--gpus=2", "--nodes=1", "--wrap", "sleep 5")
+        trial.requeued()
+    printed = trial.ends_well(process)
+    faults.say("gpu: {partition: gpu}\n")
+    assert "Trying to restart" not in printed
+
+
+def test_a_controller_that_goes_away(faults):
+    trial = Trial(faults, 5)
+    process = trial.start()
+    with faults.frozen(process, trial.home):
+        faults.cluster.restart_controller(away=10)
+    trial.ends_well(process, resumed=False)
+
+
+def test_an_orphan_of_a_killed_snakemake_is_waited_for(faults):
+    trial = Trial(faults, 6)
+    process = trial.start()
+    with faults.frozen(process, trial.home):
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        faults.end(faults.start("--unlock", "--configfile", "config/faults.yaml"))
+        again = trial.start()
+        log = faults.folder / "results/faults/logs/train/digits-lt/ddpm/seed-6.log"
+        told = "waiting for Slurm job"
+        faults.cluster.wait("the second job", lambda: told in log.read_text(), 90)
+        time.sleep(1)
+    faults.end(again)
+    assert "another job has finished this network in the meantime" in log.read_text()
+    whole = faults.folder / "undisturbed/faults" / RUN.format(6) / "model.safetensors"
+    assert (trial.home / "model.safetensors").read_bytes() == whole.read_bytes()

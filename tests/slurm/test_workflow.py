@@ -1,0 +1,36 @@
+"""The smoke experiment through `snakemake --profile slurm`, from nothing to its tables."""
+
+import re
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.slurm
+
+
+def test_the_smoke_experiment_runs_to_its_tables(project):
+    process = project.start(
+        "--set-scatter", "samples=2", "features=1", "--configfile", "config/smoke.yaml"
+    )
+    results = project.folder / "results/smoke"
+    project.cluster.wait("a training", lambda: list(results.glob("runs/*/*/*/state/*/*")), 200)
+    told = project.ltdm("status", "results/smoke")
+    assert re.search(r"ddpm +0 +(training|waiting|trained)", told)
+    printed = project.end(process)
+    assert "Trying to restart" not in printed
+    rows = pd.read_csv(results / "tables/metrics.csv")
+    assert set(rows["run"]) == {"ddpm", "cbdm"}
+    assert "frechet (tail) ↓" in (results / "tables/main.md").read_text()
+    assert project.ltdm("status", "results/smoke").count(" scored") == 3, "two rows and the sum"
+    assert "all as its manifest says" in project.ltdm("verify", "results/smoke")
+
+    jobs = project.cluster.jobs(done=True)
+    rules = [re.sub(r"rule_(\w+?)_wildcards.*", r"\1", job["rule"]) for job in jobs]
+    assert rules.count("train") == 2
+    assert rules.count("sample_shard") == 4
+    assert not {"tables", "figures", "grid", "copies"} & {*rules}, "small jobs run beside snakemake"
+    where = dict(zip(rules, (job["partition"] for job in jobs), strict=True))
+    assert where["train"] == where["sample_shard"] == "gpu"
+    assert where["metrics"] == where["sample"] == where["prepare"] == "cpu"
+    again = project.end(project.start("--configfile", "config/smoke.yaml", "--dry-run"))
+    assert "Nothing to be done" in again

@@ -1,0 +1,154 @@
+"""What jobs ask a cluster for, and how jobs of one machine share its GPUs."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ltdm import slots
+from ltdm.asks import NEEDS, SAFETY, Asks
+from ltdm.config import Experiment
+from ltdm.errors import LtdmError
+from ltdm.locks import alone
+from ltdm.merging import merge
+from ltdm.plan import cost, sampling
+from ltdm.site import Site, Words, site
+from tests.unit.test_config import SMOKE
+
+ONE = {"samples": 1, "features": 1}
+OVER = {
+    "grid": {"run": ["ddpm", "many", "wide"]},
+    "runs": {
+        "many": {
+            "train": {"updates": 480, "ensemble": {"shards": 2, "rounds": 3, "parallel": True}}
+        },
+        "wide": {"train": {"gpus": 2}},
+    },
+}
+EXPERIMENT = Experiment(merge([SMOKE, OVER]))
+
+
+def job(run="ddpm"):
+    return {"dataset": "digits-lt", "run": run, "seed": "0", "sample_set": "main"}
+
+
+def test_training_asks_for_twice_the_time_that_its_operations_take():
+    made = EXPERIMENT.runs["digits-lt", "ddpm"]
+    one = cost(EXPERIMENT.datasets["digits-lt"], made, [])
+    slow = one.train_operations / 1e12 / 6000  # at this speed it takes 100 minutes
+    asks = Asks(EXPERIMENT, Site(tflops=slow), ONE)
+    least = NEEDS["train"].minutes
+    assert asks.minutes("train", job(), 1) == least + 100 * SAFETY
+    assert asks.minutes("train", job(), 3) == 3 * (least + 100 * SAFETY)
+    assert asks.minutes("train", job(), 1, reckon=False) == least
+    assert asks.minutes("train", job("wide"), 1) == least + 50 * SAFETY, "two GPUs share it"
+    assert asks.minutes("train", job("many"), 1) == least, "this one puts shards together"
+    assert asks.minutes("train_shard", job("many"), 1) == least + 12 * 100 * SAFETY / 6
+    limited = Asks(EXPERIMENT, Site(tflops=slow, max_minutes=60), ONE)
+    assert limited.minutes("train", job(), 2) == 60
+
+
+def test_sampling_asks_for_its_share():
+    made = EXPERIMENT.runs["digits-lt", "ddpm"]
+    evaluations = sampling(made.samples["main"])
+    assert evaluations == 60 * 3 * 2
+    one = cost(EXPERIMENT.datasets["digits-lt"], made, [])
+    site = Site(tflops=one.operations * evaluations / 1e12 / 6000)
+    least = NEEDS["sample"].minutes
+    assert Asks(EXPERIMENT, site, ONE).minutes("sample", job(), 1) == least + 100 * SAFETY
+    shared = Asks(EXPERIMENT, site, {"samples": 4, "features": 1})
+    assert shared.minutes("sample_shard", job(), 1) == least + 25 * SAFETY
+    assert shared.minutes("sample", job(), 1) == least
+    assert shared.gpus("sample", job()) == 0 < shared.gpus("sample_shard", job())
+
+
+def test_gpus_cores_and_memory():
+    asks = Asks(EXPERIMENT, Site(), ONE)
+    assert [asks.gpus("train", job(run)) for run in ("ddpm", "many", "wide")] == [1, 0, 2]
+    assert [asks.gpus(rule, job()) for rule in ("sample", "metrics", "tables")] == [1, 0, 0]
+    assert asks.cores("train", job("wide"), 1) == 8
+    assert asks.cores("metrics", job(), 8) == 8
+    one = cost(EXPERIMENT.datasets["digits-lt"], EXPERIMENT.runs["digits-lt", "ddpm"], [])
+    large = 48 * one.parameters
+    assert asks.memory("train", job(), 2) == 2 * (NEEDS["train"].memory + round(large / 1e6))
+    assert asks.memory("metrics", job(), 1) == NEEDS["metrics"].memory
+    assert Asks(EXPERIMENT, Site(has_gpus=False), ONE).gpus("train", job()) == 0
+
+
+def test_trainings_that_share_a_gpu_ask_for_shards():
+    asks = Asks(EXPERIMENT, Site(runs_per_gpu=4, shards_per_gpu=8), ONE)
+    assert asks.shards("train", job()) == asks.shards("train_shard", job("many")) == 2
+    assert asks.shards("train", job("wide")) == asks.shards("train", job("many")) == 0
+    assert asks.shards("sample", job()) == Asks(EXPERIMENT, Site(), ONE).shards("train", job()) == 0
+    with pytest.raises(LtdmError, match="shards of GPUs: set shards_per_gpu"):
+        Asks(EXPERIMENT, Site(runs_per_gpu=4), ONE).shards("train", job())
+    with pytest.raises(LtdmError, match="is 3, which does not divide the 8 shards"):
+        Site(runs_per_gpu=3, shards_per_gpu=8)
+
+
+def test_the_words_of_a_site(tmp_path):
+    file = tmp_path / "site.yaml"
+    assert site(file) == Site()
+    file.write_text(yaml.safe_dump({"account": "lab", "gpu": {"partition": "a100", "qos": "long"}}))
+    asks = Asks(EXPERIMENT, site(file), ONE)
+    assert asks.word("train", job(), "slurm_partition") == "a100"
+    assert asks.word("metrics", job(), "slurm_partition") is None
+    assert {asks.word(rule, job(), "slurm_account") for rule in ("train", "metrics")} == {"lab"}
+    assert site(file).gpu == Words(partition="a100", qos="long")
+    for wrong, message in (
+        ("acount: lab", "site.yaml: acount: unknown key; did you mean 'account'?"),
+        ("gpu: {partition: [a]}", r"site.yaml: gpu.partition: must be text"),
+        ("max_minutes: 1", "site.yaml: max_minutes: must be at least 2"),
+        ("account: [", "is not YAML"),
+    ):
+        file.write_text(wrong)
+        with pytest.raises(LtdmError, match=message):
+            site(file)
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine that shows three GPUs and takes two jobs on each."""
+    monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(slots.torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setenv(slots.VARIABLE, "2")
+    for name in ("LTDM_DEVICE", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "")  # so that both are as they were afterwards
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def test_jobs_take_the_least_busy_gpus(machine):
+    with slots.on_gpus(1, 3, 2) as one, slots.on_gpus(1, 3, 2) as two:
+        assert (one, two) == ([0], [1])
+        with slots.on_gpus(2, 3, 2) as pair:
+            assert pair == [0, 2], "the free one, and a second place on another"
+        with slots.on_gpus(2, 3, 2) as pair:
+            assert pair == [0, 2], "freed by the job that ended"
+    with pytest.raises(LtdmError, match="asks for 4 GPUs, and this machine shows 3"):
+        slots.on_gpus(4, 3, 2).__enter__()
+
+
+def test_a_job_sees_its_own_gpus_alone(machine, monkeypatch):
+    user = next(machine.glob("*"), machine / f"ltdm-gpus-{slots.getpass.getuser()}")
+    with alone(user / "0-0"), slots.sharing(1):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
+        assert os.environ["LTDM_DEVICE"] == "cuda"
+    monkeypatch.delenv("LTDM_DEVICE")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    with slots.sharing(2):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,6", "of those that the machine lends"
+    monkeypatch.delenv("LTDM_DEVICE")
+    with slots.sharing(0):
+        assert os.environ["LTDM_DEVICE"] == "cpu"
+    with slots.sharing(1):
+        assert os.environ["LTDM_DEVICE"] == "cpu", "what the user says holds"
+
+
+def test_profiles_are_found_from_the_root():
+    root = Path(__file__).parents[2]
+    for name in ("slurm", "workstation"):
+        assert (root / name).is_symlink()
+        assert (root / name).resolve() == root / "profiles" / name
+        assert yaml.safe_load((root / name / "config.yaml").read_text())

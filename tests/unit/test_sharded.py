@@ -1,0 +1,186 @@
+"""A sample set and its features made by several jobs: the same bytes, whatever their number."""
+
+import numpy as np
+import pytest
+import torch
+
+from ltdm.errors import LtdmError
+from ltdm.features import classifier, random_inception
+from ltdm.files import read_npz, write_npz
+from ltdm.sharded import blocks, share
+from ltdm.stages import features, sample
+from ltdm.stages.train import described
+from ltdm.weights import write_weights
+from tests.unit.test_training import CPU, SPEC, data, make_trainer
+
+NUMBERS = (1, 2, 5, 7)
+GUIDED = {"images": 51, "guidance": 0.7}
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch):
+    """Four blocks of 13 of 51 images, two of 9 of each network's 17."""
+    monkeypatch.setitem(sample.BATCH, "cpu", 13)
+    monkeypatch.setattr(classifier, "BLOCK", 8)
+    monkeypatch.setattr(random_inception, "BLOCK", 8)
+
+
+def network(path, labels=None, images=None, **changes):
+    """Write an untrained network, its weights shaken."""
+    spec = {**SPEC, **changes}
+    pixels, classes = data()
+    learner = make_trainer(spec, 0, pixels if images is None else images, classes, CPU)
+    torch.manual_seed(0)
+    for weight in learner.net.parameters():
+        weight.data += 0.05 * torch.randn_like(weight)
+    tensors = {f"ema.{k}": v for k, v in learner.net.state_dict().items()}
+    write_weights(path / "model.safetensors", tensors, {**described(spec, learner), "key": "one"})
+
+
+def sampled(folder, spec, of=0):
+    """Return the bytes of a set and of its record, made by one job or by several."""
+    made = {"model": folder / "model.safetensors", "samples": folder / f"{of}.npz",
+            "record": folder / f"{of}.json"}  # fmt: skip
+    if not of:
+        sample.run(spec, 3, **made)
+    else:
+        parts = [folder / f"{of}.shards/{i + 1}-of-{of}.npz" for i in range(of)]
+        for i, part in enumerate(parts):
+            sample.shard(spec, 3, (i, of), model=made["model"], output=part)
+        sample.gather(spec, 3, shards=parts, **made)
+        assert not parts[0].parent.exists(), "they are cleared away"
+    return made["samples"].read_bytes(), made["record"].read_bytes()
+
+
+def points():
+    return np.random.default_rng(0).normal(size=(40, 2, 1, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [
+        ({}, {**GUIDED, "sampler": {"name": "ancestral", "steps": 4}}),
+        ({}, {**GUIDED, "sampler": {"name": "ddim", "steps": 4, "eta": 0.5}}),
+        (
+            {"method": {"name": "igd", "mode": "separate"},
+             "train": {**SPEC["train"], "batch": 9, "label_dropout": 0.0}},
+            {"images": 51, "sampler": {"name": "ancestral", "steps": 4}},
+        ),
+        (
+            {"images": points(), "method": "ddpm",
+             "network": {**SPEC["network"], "ch_mult": [1], "attn": []}},
+            {**GUIDED, "sampler": {"name": "ddim", "steps": 2}},
+        ),
+    ],
+    ids=["ancestral", "ddim", "separate", "points"],
+)  # fmt: skip
+def test_samples_are_the_same_bytes_whatever_the_number_of_jobs(tmp_path, changes, asked):
+    network(tmp_path, **changes)
+    whole = sampled(tmp_path, asked)
+    for of in NUMBERS:
+        assert sampled(tmp_path, asked, of) == whole
+
+
+def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
+    """So an image shares its call with the same others, which is what a GPU's bits depend on."""
+    network(tmp_path, method={"name": "igd", "mode": "separate"},
+            train={**SPEC["train"], "batch": 9, "label_dropout": 0.0})  # fmt: skip
+    plain, calls = sample.Sampling.batch, []
+
+    def batch(self, labels, owners, network):
+        calls.append((network, *owners))
+        return plain(self, labels, owners, network)
+
+    monkeypatch.setattr(sample.Sampling, "batch", batch)
+    asked = {"images": 51, "sampler": {"name": "ddim", "steps": 1}}
+    sampled(tmp_path, asked)
+    whole, calls[:] = list(calls), []
+    assert len(whole) == 6
+    for of in NUMBERS:
+        sampled(tmp_path, asked, of)
+        assert calls == whole
+        calls.clear()
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 7, 20])
+def test_blocks_are_shared_out_in_order_and_evenly(of):
+    cut = blocks(np.arange(51), 5)
+    shares = [share(cut, (i, of)) for i in range(of)]
+    assert np.concatenate(shares).tolist() == list(range(51))
+    numbers = [-(-len(rows) // 5) for rows in shares]
+    assert max(numbers) - min(numbers) <= 1
+    assert all(rows[0] % 5 == 0 for rows in shares if len(rows))
+
+
+@pytest.fixture
+def images(tmp_path):
+    numbers = np.arange(27)
+    pixels = np.random.default_rng(1).integers(0, 256, (27, 1, 8, 8), dtype=np.uint8)
+    write_npz(tmp_path / "images.npz", images=pixels, labels=numbers % 3, about=np.array("{}"))
+    return tmp_path / "images.npz"
+
+
+def weights_of(folder, name, **options):
+    """Write an extractor's untrained weights."""
+    torch.manual_seed(0)
+    tensors, about = {}, {}
+    if name == "classifier":
+        about = {"channels": 1, "size": 8, "classes": 3}
+        net = classifier.Classifier(classifier.Options(**options), *about.values())
+        tensors = net.state_dict()
+    if name == "random-inception":
+        nothing = np.zeros(0)
+        tensors, _ = random_inception.fit(random_inception.Options(), nothing, nothing, CPU)
+    about["extractor"] = {"name": name, **options}
+    write_weights(folder / "weights.safetensors", tensors, about)
+    return folder / "weights.safetensors"
+
+
+def extracted(images, weights, of=0):
+    """Return the bytes of the features, extracted by one job or by several."""
+    made, given = images.with_name(f"{of}.npz"), {"images": images, "weights": weights}
+    if not of:
+        features.run(**given, features=made)
+    else:
+        parts = [images.with_name(f"{of}.shards") / f"{i}.npz" for i in range(of)]
+        for i, part in enumerate(parts):
+            features.shard((i, of), **given, output=part)
+        features.gather(parts, **given, features=made)
+        assert not parts[0].parent.exists()
+    return made.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("extractor", "numbers"),
+    [
+        ({"name": "classifier", "width": 8, "features": 16}, (*NUMBERS, 30)),
+        ({"name": "pixels"}, (*NUMBERS, 30)),
+        ({"name": "random-inception"}, (3,)),  # a second for eight images
+    ],
+    ids=["classifier", "pixels", "inception"],
+)
+def test_features_are_the_same_bytes_whatever_the_number_of_jobs(
+    tmp_path, images, extractor, numbers
+):
+    weights = weights_of(tmp_path, **extractor)
+    whole = extracted(images, weights)
+    for of in numbers:
+        assert extracted(images, weights, of) == whole
+    assert read_npz(tmp_path / "0.npz", "features")[0].std(axis=0).max() > 0
+
+
+def test_parts_of_another_set_and_missing_ones_are_refused(tmp_path):
+    network(tmp_path)
+    spec = {**GUIDED, "sampler": {"name": "ddim", "steps": 1}}
+    model, parts = tmp_path / "model.safetensors", [tmp_path / f"s/{i}.npz" for i in range(2)]
+    files = {"model": model, "samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
+    for i, part in enumerate(parts):
+        sample.shard(spec, 0, (i, 2), model=model, output=part)
+    with pytest.raises(LtdmError, match=r"s/0.npz was made by another config, network or code"):
+        sample.gather(spec, 1, shards=parts, **files)
+    with pytest.raises(LtdmError, match="whole: 26 rows are missing, 25 are there twice"):
+        sample.gather(spec, 0, shards=[parts[1], parts[1]], **files)
+    parts[1].write_bytes(parts[1].read_bytes()[:-200])
+    with pytest.raises(LtdmError, match=r"1.npz is damaged .*; delete it and run the same"):
+        sample.gather(spec, 0, shards=parts, **files)
+    assert not files["samples"].exists()
