@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from ltdm.config import Experiment
 from ltdm.errors import LtdmError
 from ltdm.merging import read
 
@@ -22,6 +21,8 @@ class Selection:
     """An experiment, narrowed to the part of its grid that a command works on."""
 
     def __init__(self, config: tuple[Path, ...], results: Path, **chosen: tuple[Any, ...]):
+        from ltdm.config import Experiment  # with PyTorch, which not every command needs
+
         only = {axis: list(entries) for axis, entries in chosen.items() if entries}
         try:
             self.experiment = Experiment({**read(list(config)), **only}, results)

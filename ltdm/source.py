@@ -24,6 +24,8 @@ PLUMBING = frozenset(
         "ltdm.slurm",
         "ltdm.source",
         "ltdm.stopping",
+        "ltdm.training.distributed",
+        "ltdm.training.worker",
     }
 )
 
@@ -56,6 +58,7 @@ def _tree(module: str) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
+@cache
 def _imports(module: str) -> list[str]:
     found: set[str] = set()
     for node in ast.walk(_tree(module)):

@@ -174,6 +174,11 @@ def average_before(wildcards):
     return of_round_before(wildcards, "<run>/rounds/{round}/average.safetensors")
 
 
+def train_gpus(wildcards, output):
+    """Return how many processes train together; that is no reason to run again either."""
+    return run_of(wildcards).train.gpus
+
+
 def train_code(wildcards):
     return run_of(wildcards).train_code()
 

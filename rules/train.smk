@@ -24,6 +24,7 @@ rule train:
     params:
         spec=train_slice,
         checkpoint=train_checkpoint,
+        gpus=train_gpus,
         code=train_code,
     script:
         "../workflow/scripts/train.py"

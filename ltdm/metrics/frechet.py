@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from ltdm.citations import HEUSEL2017
 from ltdm.metrics._base import Estimate, Sample, standard_error
@@ -130,19 +130,19 @@ class Gaussian:
         if self.rows is not None:
             return self.rows
         try:
-            return linalg.cholesky(self.covariance)
-        except linalg.LinAlgError:  # singular
-            values, vectors = linalg.eigh(self.covariance)
+            return scipy.linalg.cholesky(self.covariance)
+        except scipy.linalg.LinAlgError:  # singular
+            values, vectors = scipy.linalg.eigh(self.covariance)
             return np.sqrt(values.clip(min=0))[:, None] * vectors.T
 
 
 def distance(one: Gaussian, other: Gaussian) -> float:
     """Return the squared Frechet distance of two Gaussians."""
     if other.rows is not None:
-        overlap = linalg.svdvals(one.factor @ other.rows.T).sum()
+        overlap = scipy.linalg.svdvals(one.factor @ other.rows.T).sum()
     else:
         product = one.factor @ other.covariance @ one.factor.T
-        overlap = np.sqrt(linalg.eigvalsh(product).clip(min=0)).sum()
+        overlap = np.sqrt(scipy.linalg.eigvalsh(product).clip(min=0)).sum()
     shift = other.mean - one.mean
     return float(shift @ shift + one.trace + other.trace - 2 * overlap)
 
@@ -164,11 +164,11 @@ def effects(one: Gaussian, other: Gaussian, y: np.ndarray, some: slice = slice(N
     """
     m = len(y)
     if other.rows is not None:
-        _, values, vectors = linalg.svd(one.factor @ other.rows.T, full_matrices=False)
+        _, values, vectors = scipy.linalg.svd(one.factor @ other.rows.T, full_matrices=False)
         a, mapped = other.rows[some], values @ np.square(vectors[:, some])
     else:
         a = (y[some] - other.mean) / np.sqrt(m - 1)
-        values, vectors = linalg.eigh(one.factor @ other.covariance @ one.factor.T)
+        values, vectors = scipy.linalg.eigh(one.factor @ other.covariance @ one.factor.T)
         kept = values > len(values) * np.finfo(float).eps * values[-1]
         mapped = np.square(a @ (one.factor.T @ (vectors[:, kept] / values[kept] ** 0.25))).sum(1)
     along = 2 * np.sqrt(m - 1) * a @ (other.mean - one.mean)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, stdtrit
+import scipy
 
 KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
 """What makes rows one entry of a table: all but the seed."""
@@ -49,9 +49,9 @@ def interval(mine: pd.DataFrame, theirs: pd.DataFrame) -> Interval:
     if n == 0:
         return UNKNOWN
     if n == 1:
-        half = ndtri(tail) * np.hypot(*both[["error", "error_theirs"]].iloc[0])
+        half = scipy.special.ndtri(tail) * np.hypot(*both[["error", "error_theirs"]].iloc[0])
     else:
-        half = stdtrit(n - 1, tail) * differences.std(ddof=1) / np.sqrt(n)
+        half = scipy.special.stdtrit(n - 1, tail) * differences.std(ddof=1) / np.sqrt(n)
     mean = differences.mean()
     return Interval(float(mean), float(mean - half), float(mean + half), n)
 

@@ -53,9 +53,7 @@ class Trainer:
         self.batches, self.method, self.process = batches, method.to(device), process.to(device)
         self.net = placed(net, device).train()
         self.share = Share.here()
-        self.predict = Predictor(
-            self.net, device, options.precision, options.compile, self.share
-        )
+        self.predict = Predictor(self.net, device, options.precision, options.compile, self.share)
         nets = list(self.net.nets) if isinstance(self.net, Players) else [self.net]
         self.groups = [list(one.parameters()) for one in nets]
         self.groups[0] += self.method.parameters()

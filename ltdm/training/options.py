@@ -143,11 +143,11 @@ class TrainOptions:
         each = self.images_an_update(blocks) // max(blocks, 1)
         if each % number:
             fewer = f", of which {number} are here" if number < self.gpus else ""
-            whose = f"the {each} images of each class in a batch" if blocks else f"batch, {each}"
+            what = f"{each} images of each class" if blocks else f"a batch of {each}"
             raise OptionError(
                 ("train", "gpus"),
-                f"is {self.gpus}{fewer}, and {number} does not divide {whose}, which each takes"
-                " the same share of; change one of them",
+                f"is {self.gpus}{fewer}, and {number} processes cannot share out {what} alike;"
+                " change gpus or batch",
             )
 
     def check_batch(self, class_counts: Sequence[int], by_class: bool) -> None:

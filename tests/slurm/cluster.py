@@ -23,6 +23,7 @@ from pathlib import Path
 
 import click
 
+SHARDS = 4  # of a GPU, for jobs that share it
 CLIENTS = ("sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
 
 
@@ -161,18 +162,24 @@ class Cluster:
 
     def _write_config(self, nodes: int, node: str, gpus: int) -> None:
         template = Path(__file__).with_name("slurm.conf").read_text()
-        port = free_ports(nodes + 1)
+        port, shards = free_ports(nodes + 1), SHARDS * gpus
+        node += f" Gres=gpu:{gpus},shard:{shards}"
         values = {
-            "folder": self.folder, "nodes": nodes, "node": node, "gpus": gpus, "port": port,
+            "folder": self.folder, "nodes": nodes, "node": node, "port": port,
             "host": socket.gethostname().partition(".")[0],
             "user": pwd.getpwuid(os.getuid()).pw_name, "first": port + 1, "last": port + nodes,
         }  # fmt: skip
         (self.folder / "slurm.conf").write_text(template.format(**values))
+        # Not used; but the default plugin wants cgroups that a container may not have.
+        (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
         for index in range(gpus):
             # Slurm takes a link to a device for a GPU, and sets CUDA_VISIBLE_DEVICES.
             (self.folder / f"dev/nvidia{index}").symlink_to("/dev/null")
         devices = ",".join(f"{self.folder}/dev/nvidia{index}" for index in range(gpus))
-        (self.folder / "gres.conf").write_text(f"NodeName=n[1-{nodes}] Name=gpu File={devices}\n")
+        (self.folder / "gres.conf").write_text(
+            f"NodeName=n[1-{nodes}] Name=gpu File={devices}\n"
+            f"NodeName=n[1-{nodes}] Name=shard Count={shards}\n"
+        )
 
     def _write_clients(self) -> None:
         """Write commands that know this cluster by themselves.

@@ -1,6 +1,7 @@
 """What clusters do to a training: each time it ends with the bytes of an undisturbed one."""
 
 import os
+import shutil
 import signal
 import time
 
@@ -20,11 +21,11 @@ pytestmark = pytest.mark.slurm
 
 @pytest.fixture(scope="session")
 def faults(project: Project) -> Project:
-    """The project with its data set, and with each seed's network as one job makes it."""
+    """The project with its data set, twice: for the cluster's jobs and for undisturbed ones."""
     (project.folder / "config/faults.yaml").write_text(FAULTS)
     project.ltdm("prepare", "config/faults.yaml")
-    project.ltdm("prepare", "config/faults.yaml", "--results", "undisturbed")
-    project.ltdm("train", "config/faults.yaml", "--results", "undisturbed")
+    data = project.folder / "results/faults/data"
+    shutil.copytree(data, project.folder / "undisturbed/faults/data")
     return project
 
 
@@ -37,6 +38,14 @@ class Trial:
         self.model = str((self.home / "model.safetensors").relative_to(project.folder))
         self.before = project.times()
 
+    def whole(self, name: str) -> bytes:
+        """Return a file of this seed's network as one undisturbed training makes it."""
+        apart = ("--results", "undisturbed", "--seed", str(self.seed))
+        self.project.ltdm("train", "config/faults.yaml", *apart)
+        return (
+            self.project.folder / "undisturbed/faults" / RUN.format(self.seed) / name
+        ).read_bytes()
+
     def start(self, *arguments: str):
         return self.project.start(self.model, *arguments, "--configfile", "config/faults.yaml")
 
@@ -44,8 +53,7 @@ class Trial:
         """See Snakemake end with the undisturbed network, and every other result left alone."""
         printed = self.project.end(process)
         for name in ("model.safetensors", "history.csv"):
-            whole = self.project.folder / "undisturbed/faults" / RUN.format(self.seed) / name
-            assert (self.home / name).read_bytes() == whole.read_bytes(), name
+            assert (self.home / name).read_bytes() == self.whole(name), name
         assert not (self.home / "state").exists()
         log = self.project.folder / f"results/faults/logs/train/digits-lt/ddpm/seed-{self.seed}.log"
         assert ("resuming at update" in log.read_text()) == resumed
@@ -60,6 +68,11 @@ class Trial:
 
     def _waits(self) -> bool:
         return any(job["reason"] == "BeginTime" for job in self.cluster.jobs())
+
+
+def read(log) -> str:
+    """Return what a log says, if it is there."""
+    return log.read_text() if log.exists() else ""
 
 
 def test_scancel(faults):
@@ -133,9 +146,9 @@ def test_an_orphan_of_a_killed_snakemake_is_waited_for(faults):
         again = trial.start()
         log = faults.folder / "results/faults/logs/train/digits-lt/ddpm/seed-6.log"
         told = "waiting for Slurm job"
-        faults.cluster.wait("the second job", lambda: told in log.read_text(), 90)
+        faults.cluster.wait("the second job", lambda: told in read(log), 90)
         time.sleep(1)
     faults.end(again)
-    assert "another job has finished this network in the meantime" in log.read_text()
-    whole = faults.folder / "undisturbed/faults" / RUN.format(6) / "model.safetensors"
-    assert (trial.home / "model.safetensors").read_bytes() == whole.read_bytes()
+    assert "another job has finished this network in the meantime" in read(log)
+    name = "model.safetensors"
+    assert (trial.home / name).read_bytes() == trial.whole(name)

@@ -14,12 +14,17 @@ def test_the_smoke_experiment_runs_to_its_tables(project):
     )
     results = project.folder / "results/smoke"
     project.cluster.wait("a training", lambda: list(results.glob("runs/*/*/*/state/*/*")), 200)
+    config = project.folder / "config/smoke.yaml"
+    before = config.read_text()
+    config.write_text(before.replace("guidance: 0.5", "guidance: 0.7"))  # more jobs start yet
     told = project.ltdm("status", "results/smoke")
     assert re.search(r"ddpm +0 +(training|waiting|trained)", told)
     printed = project.end(process)
     assert "Trying to restart" not in printed
     rows = pd.read_csv(results / "tables/metrics.csv")
     assert set(rows["run"]) == {"ddpm", "cbdm"}
+    assert set(rows["guidance"]) == {0.5}, "what was edited meanwhile is the next run's"
+    config.write_text(before)
     assert "frechet (tail) ↓" in (results / "tables/main.md").read_text()
     assert project.ltdm("status", "results/smoke").count(" scored") == 3, "two rows and the sum"
     assert "all as its manifest says" in project.ltdm("verify", "results/smoke")

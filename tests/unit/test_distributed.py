@@ -118,8 +118,8 @@ def test_shares_put_together_are_all_rows(rows):
 @pytest.mark.parametrize(
     ("options", "by_class", "sentence"),
     [
-        ({"gpus": 3, "batch": 8}, False, "train.gpus: is 3, and 3 does not divide batch, 8"),
-        ({"gpus": 4, "batch": 8}, True, "4 does not divide the 2 images of each class"),
+        ({"gpus": 3, "batch": 8}, False, "train.gpus: is 3, and .* share out a batch of 8 alike"),
+        ({"gpus": 4, "batch": 8}, True, "4 processes cannot share out 2 images of each class"),
         ({"gpus": 2, "ensemble": {"epochs": 1}}, False, "set ensemble.parallel.* leave gpus out"),
     ],
 )
@@ -139,7 +139,7 @@ def test_fewer_gpus_than_asked_for(monkeypatch, tmp_path):
     images, labels = data()
     write_npz(tmp_path / "train.npz", images=images.transpose(0, 2, 3, 1), labels=labels)
     files = {name: tmp_path / name for name in ("model", "history", "record")}
-    with pytest.raises(OptionError, match="is 4, of which 3 are here, and 3 does not divide batch"):
+    with pytest.raises(OptionError, match="is 4, of which 3 are here, and 3 processes cannot"):
         train.run(SPEC, 0, data=tmp_path / "train.npz", **files, gpus=4)
     monkeypatch.setenv("LTDM_DEVICE", "cuda:2")
     assert available(4) == 1

@@ -1,5 +1,6 @@
-"""The real workflow on the smoke config, run once for each worker; tests work on copies of it."""
+"""The real workflow on the smoke config, run once; tests work on copies of it."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.workflow import forking
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "profiles", "config", "ltdm")
@@ -33,30 +36,35 @@ class Checkout:
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return Checkout(folder)
 
-    def start(self, *arguments: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "snakemake", "--configfile", *self.configs]
-        return subprocess.Popen(
-            [*command, *arguments], cwd=self.folder, env=self.environment(), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+    def asked(self, *arguments: str) -> list[str]:
+        return ["--configfile", *self.configs, *arguments]
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "LTDM_DEVICE": "cpu", "LTDM_SAVE_SECONDS": "0"}
+        return {**os.environ, "LTDM_DEVICE": "cpu"}
 
     def snakemake(self, *arguments: str, ok: bool = True) -> str:
         """Run to the end; return what it printed."""
-        process = self.start(*arguments)
-        printed, _ = process.communicate(timeout=300)
-        assert (process.returncode == 0) == ok, printed
+        asked = self.asked(*arguments)
+        status, printed = forking.snakemake(asked, self.folder, self.environment())
+        assert (status == 0) == ok, printed
         return printed
 
     def kill(self, there: str, *arguments: str) -> None:
-        """Run until a file is there, kill all at once, and unlock what Snakemake left locked."""
-        process, deadline = self.start(*arguments), time.monotonic() + 200
+        """Run until a file is there, kill all at once, and unlock what Snakemake left locked.
+
+        This is a start as a user makes it, and it saves the state of a training at every update.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *self.asked(*arguments)], cwd=self.folder,
+            env={**self.environment(), "LTDM_SAVE_SECONDS": "0"}, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 200
         while not list(self.results.glob(there)) and time.monotonic() < deadline:
+            assert process.poll() is None, "ended before it was killed"
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
         assert list(self.results.glob(there)), f"killed before there was a {there}"
         self.snakemake("--unlock")
 
@@ -88,10 +96,8 @@ class Checkout:
         path.write_text(text.replace(old, new))
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Checkout:
-    """A checkout whose smoke experiment has run."""
-    folder = tmp_path_factory.mktemp("finished")
+def project(folder: Path) -> Checkout:
+    """Copy the project, nothing of which has run."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -99,9 +105,22 @@ def finished(tmp_path_factory) -> Checkout:
             shutil.copytree(source, folder / part, ignore=ignore)
         else:
             shutil.copy2(source, folder / part)
-    checkout = Checkout(folder)
-    checkout.snakemake("--cores", "2")
-    return checkout
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Checkout:
+    """A checkout whose smoke experiment has run, the same for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "finished"
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            folder.mkdir()
+            project(folder).snakemake("--cores", "2")
+    return Checkout(folder)
 
 
 @pytest.fixture

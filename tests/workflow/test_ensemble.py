@@ -4,8 +4,8 @@ CONFIG = """
 inherits: smoke.yaml
 grid: {run: [ddpm, cbdm, one, many]}
 runs:
-  one: {method: agc, train: {updates: 480, ensemble: {shards: 2, rounds: 2}}}
-  many: {method: agc, train: {updates: 480, ensemble: {shards: 2, rounds: 2, parallel: true}}}
+  one: {method: agc, train: {updates: 240, ensemble: {shards: 2, rounds: 2}}}
+  many: {method: agc, train: {updates: 240, ensemble: {shards: 2, rounds: 2, parallel: true}}}
 """
 
 

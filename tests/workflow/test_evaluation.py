@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.workflow.conftest import Checkout
+from tests.workflow.conftest import Checkout, project
 
 CONFIG = """
 inherits: smoke.yaml
@@ -29,8 +29,8 @@ METRICS = 6
 
 
 @pytest.fixture(scope="module")
-def scored(finished, tmp_path_factory) -> Checkout:
-    checkout = finished.copy_to(tmp_path_factory.mktemp("scored"))
+def scored(tmp_path_factory) -> Checkout:
+    checkout = project(tmp_path_factory.mktemp("scored"))
     stream, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 12)
     pixels = stream.integers(0, 120, (36, 8, 8, 3)) + 50 * labels[:, None, None, None]
     np.savez(checkout.folder / "squares.npz", x_train=pixels.astype(np.uint8), y_train=labels)

@@ -87,7 +87,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(checkout):
     files = [folder / name for name in ("model.safetensors", "history.csv")]
     whole = [file.read_bytes() for file in files]
     samples = (folder / "main/samples.npz").read_bytes()
-    checkout.edit("config/smoke.yaml", "updates: 40", "updates: 400")
+    checkout.edit("config/smoke.yaml", "updates: 40", "updates: 200")
     model = str(files[0].relative_to(checkout.folder))
     checkout.kill("runs/digits-lt/ddpm/seed-0/state/*/state.pt", "--cores", "1", model)
     printed = checkout.snakemake("--cores", "1", model)

@@ -11,6 +11,7 @@ with job(snakemake):
         released.run(spec, seed, snakemake.params.checkpoint, **files)
     elif snakemake.input.get("shards"):
         ensemble.gather(spec, seed, **files, shards=snakemake.input.shards, init=init)
+    elif "ensemble" in spec["train"]:
+        ensemble.run(spec, seed, **files, init=init)
     else:
-        stage = ensemble if "ensemble" in spec["train"] else train
-        stage.run(spec, seed, **files, init=init)
+        train.run(spec, seed, **files, init=init, gpus=snakemake.params.gpus)

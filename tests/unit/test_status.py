@@ -1,0 +1,99 @@
+"""What a run of the workflow was asked for, and how far it is, from files alone."""
+
+import json
+import os
+import time
+
+import pytest
+
+from ltdm import asked, status
+from ltdm.errors import LtdmError
+from ltdm.files import write_json
+
+TOLD = {
+    "what": "training", "done": 1200, "total": 6000, "unit": "updates", "units_per_second": 4.0,
+    "images_per_second": 256.0, "note": "loss 0.0312", "ended": "", "host": "n1", "pid": 17,
+    "job": "42",
+}  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setenv(asked.VARIABLE, "")  # so that it is as it was afterwards
+    wanted = {
+        "config": {"experiment": "x"}, "codes": {"train": ["aa"]}, "site": {},
+        "networks": [["d", f"r{k}", 0] for k in range(7)], "sample_sets": ["main"],
+        "metrics": ["frechet"],
+    }  # fmt: skip
+    asked.freeze(tmp_path / "logs", wanted)
+    return tmp_path
+
+
+def says(results, run, key="k", **told):
+    file = results / f"runs/d/{run}/seed-0/state/{key}/progress.json"
+    write_json(file, {**TOLD, "time": time.time(), **told})
+
+
+def test_each_network_in_its_state(results):
+    says(results, "r0")
+    says(results, "r0", "older", time=time.time() - 9e5, done=1)
+    says(results, "r1", ended="stopped")
+    says(results, "r2", time=time.time() - 3600)
+    says(results, "r3", ended="failed: training diverged before update 40")
+    network = results / "runs/d/r4/seed-0"
+    write_json(network / "run.json", {})
+    (network / "model.safetensors").touch()
+    assert {s.network[1]: s.state for s in status.lines(results)} == {
+        "r0": "training", "r1": "stopped", "r2": "silent for 1 h 0 min",
+        "r3": "failed: training diverged before update 40", "r4": "trained", "r5": "waiting",
+        "r6": "waiting",
+    }  # fmt: skip
+    text = status.text(results)
+    assert "1,200 of 6,000" in text
+    row = next(line for line in text.splitlines() if " r0 " in line)
+    assert all(part in row for part in ("256", "20 min 0 s", "loss 0.0312", "42", "n1, process 17"))
+    assert text.endswith(
+        "7 networks: 2 waiting, 1 training, 1 stopped, 1 silent, 1 failed, 1 trained."
+    )
+    (network / "main/metrics").mkdir(parents=True)
+    (network / "main/samples.npz").touch()
+    assert " sampled" in status.text(results)
+    (network / "main/metrics/frechet.csv").touch()
+    assert " scored" in status.text(results)
+
+
+def test_the_shards_of_an_ensemble_stand_apart(results):
+    for k in range(2):
+        home = results / f"runs/d/r0/seed-0/state/round-1-shard-{k}/k/progress.json"
+        write_json(home, {**TOLD, "time": time.time(), "what": f"round 1 of 2, shard {k + 1} of 2"})
+    states = [line.state for line in status.lines(results) if line.network[1] == "r0"]
+    assert states == ["round 1 of 2, shard 1 of 2", "round 1 of 2, shard 2 of 2"]
+
+
+def test_networks_that_nobody_asked_for_are_shown_too(tmp_path):
+    (tmp_path / "runs/d/by-hand/seed-3").mkdir(parents=True)
+    assert [line.network for line in status.lines(tmp_path)] == [("d", "by-hand", 3)]
+    with pytest.raises(LtdmError, match="holds no networks; name a folder such as results/demo"):
+        status.text(tmp_path / "none")
+
+
+def test_jobs_hold_on_to_what_their_run_was_asked_for(results):
+    assert asked.frozen()["config"] == {"experiment": "x"}
+    asked.check_code("train", "aa")
+    asked.check_code("sample", "of a rule that was not asked for")
+    with pytest.raises(LtdmError, match="code behind the rule train has changed since this run"):
+        asked.check_code("train", "bb")
+    os.environ.pop(asked.VARIABLE)
+    assert asked.frozen() is None
+    asked.check_code("train", "bb")
+
+
+def test_the_last_run_is_the_one_that_counts(results):
+    (first,) = (results / "logs").glob("asked-*.json")
+    other = results / "logs/asked-0000.json"
+    other.write_text(json.dumps({"networks": []}))
+    os.utime(other, (1, 1))
+    assert asked.latest(results / "logs") == json.loads(first.read_text())
+    os.utime(other)
+    os.utime(first, (1, 1))
+    assert asked.latest(results / "logs") == {"networks": []}
