@@ -33,7 +33,7 @@ from ltdm.training.options import TrainOptions
 
 log = logging.getLogger("ltdm")
 DIVERGED = 1e3  # times the first row's loss
-WORTH = 30.0  # seconds of training that make another job of the same length worth its start
+WORTH = 15.0  # seconds of training that make another job of the same length worth its start
 
 
 class Trainer:
