@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/slices.smk"
 include: "rules/cluster.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"

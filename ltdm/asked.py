@@ -23,8 +23,9 @@ def freeze(folder: Path, asked: Mapping[str, Any]) -> None:
 
     Args:
         folder: Where to.
-        asked: The merged `config`, the `codes` (digests) that each rule's jobs are to run, and the
-            `networks` (data set, run, seed), `sample_sets` and `metrics` that will be there.
+        asked: The merged `config`, its `site`, whether jobs are submitted to a `cluster`,
+            the `codes` (digests) that each rule's jobs are to run, and the `networks` (data set,
+            run, seed), `sample_sets` and `metrics` that will be there.
     """
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
     file = Path(folder) / PATTERN.format(digest)
@@ -36,6 +37,11 @@ def frozen() -> dict[str, Any] | None:
     """Return what the run that this job belongs to was asked for; None outside one."""
     path = os.environ.get(VARIABLE)
     return read_json(Path(path)) if path else None
+
+
+def submitted() -> bool:
+    """Whether this job was submitted to a cluster, and does not run beside Snakemake."""
+    return bool((frozen() or {}).get("cluster"))
 
 
 def check_code(rule: str, code: str) -> None:

@@ -69,6 +69,9 @@ class Asks:
         need = NEEDS.get(rule, Need())
         if not (need.gpu and self.site.has_gpus) or self._gathers(rule, wildcards):
             return 0
+        for part in self.experiment.evaluate.features:
+            if part.label == wildcards.get("extractor") and not part.module.RUNS_NETWORK:
+                return 0
         return self._run(wildcards).train.gpus if rule == "train" else 1
 
     def shards(self, rule: str, wildcards: Mapping[str, str]) -> int:

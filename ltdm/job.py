@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, NoReturn
 
-from ltdm.asked import check_code
+from ltdm import asked
 from ltdm.errors import LtdmError, Stopped
 from ltdm.slots import sharing
-from ltdm.slurm import job_id, requeue
+from ltdm.slurm import requeue
 
 log = logging.getLogger("ltdm")
 
@@ -37,15 +37,16 @@ def job(snakemake: Any) -> Iterator[None]:
         )
         logging.captureWarnings(True)
         gpus = snakemake.resources.get("gpu", 0) or int(bool(snakemake.resources.get("gres")))
-        if job_id():  # what a job was not given it must not use, and what it was given is there
+        submitted = asked.submitted()
+        if submitted:  # what a job was not given it must not use, and what it was given is there
             os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")
         try:
-            check_code(snakemake.rule, snakemake.params.code)
+            asked.check_code(snakemake.rule, snakemake.params.code)
             with sharing(gpus):
                 yield
         except Stopped as stopped:
             log.warning("%s", stopped)
-            if stopped.for_time and requeue():
+            if submitted and stopped.for_time and requeue():
                 log.warning("the job is back in Slurm's queue")
             _end(f"{stopped} (log: {snakemake.log[0]})", Stopped.STATUS)
         except LtdmError as error:

@@ -35,7 +35,8 @@ def on_gpus(number: int, gpus: int, each: int) -> Iterator[list[int]]:
     """
     if number > gpus:
         raise LtdmError(
-            f"a job asks for {number} GPUs, and this machine shows {gpus}; ask for fewer"
+            f"a job asks for {number} GPUs, and this machine shows {gpus}; ask for fewer, or leave"
+            " --profile workstation out"
         )
     home = Path(tempfile.gettempdir()) / f"ltdm-gpus-{getpass.getuser()}"
     with ExitStack() as held:

@@ -24,6 +24,7 @@ log = logging.getLogger("ltdm")
 CITATION = ""
 PROBABILITIES = "classes"
 READS_POINTS = False
+RUNS_NETWORK = True
 BLOCK = 500  # images a call when extracting
 
 

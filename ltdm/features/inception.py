@@ -21,13 +21,21 @@ from torch import Tensor
 
 from ltdm.errors import LtdmError, OptionError
 from ltdm.features import _inception
-from ltdm.features._inception import BLOCK, CITATION, PROBABILITIES, READS_POINTS, build, length
+from ltdm.features._inception import (
+    BLOCK,
+    CITATION,
+    PROBABILITIES,
+    READS_POINTS,
+    RUNS_NETWORK,
+    build,
+    length,
+)
 from ltdm.files import sha256, writing
 from ltdm.options import option
 
 __all__ = [
-    "BLOCK", "CITATION", "PROBABILITIES", "READS_POINTS", "Options", "build", "check", "fit",
-    "length",
+    "BLOCK", "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
+    "check", "fit", "length",
 ]  # fmt: skip
 log = logging.getLogger("ltdm")
 FILE = "data/pt_inception-2015-12-05-6726825d.pth"

@@ -12,6 +12,7 @@ from ltdm.features._base import Extract, Extracted
 CITATION = ""
 PROBABILITIES = ""
 READS_POINTS = True
+RUNS_NETWORK = False
 BLOCK = 1
 
 

@@ -13,12 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from ltdm.features import _inception
-from ltdm.features._inception import BLOCK, CITATION, PROBABILITIES, READS_POINTS, build, length
+from ltdm.features._inception import (
+    BLOCK,
+    CITATION,
+    PROBABILITIES,
+    READS_POINTS,
+    RUNS_NETWORK,
+    build,
+    length,
+)
 from ltdm.options import option
 from ltdm.seeding import derive
 
 __all__ = [
-    "BLOCK", "CITATION", "PROBABILITIES", "READS_POINTS", "Options", "build", "fit", "length",
+    "BLOCK", "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
+    "fit", "length",
 ]  # fmt: skip
 
 

@@ -67,6 +67,8 @@ def test_gpus_cores_and_memory():
     asks = Asks(EXPERIMENT, Site(), ONE)
     assert [asks.gpus("train", job(run)) for run in ("ddpm", "many", "wide")] == [1, 0, 2]
     assert [asks.gpus(rule, job()) for rule in ("sample", "metrics", "tables")] == [1, 0, 0]
+    features = [asks.gpus("features", {"extractor": e}) for e in ("classifier", "pixels")]
+    assert features == [1, 0], "no network looks at pixels"
     assert asks.cores("train", job("wide"), 1) == 8
     assert asks.cores("metrics", job(), 8) == 8
     one = cost(EXPERIMENT.datasets["digits-lt"], EXPERIMENT.runs["digits-lt", "ddpm"], [])

@@ -1,0 +1,222 @@
+"""What rules take of the config: inputs, params, threads. All of it is a function of wildcards."""
+
+
+def run_of(wildcards):
+    return experiment.runs[wildcards.dataset, wildcards.run]
+
+
+def data_slice(wildcards):
+    # Here, since every job goes back to data, and Snakemake's notes are open by now.
+    refuse_others()
+    return experiment.datasets[wildcards.dataset].spec()
+
+
+def data_places(wildcards, output):
+    """Return where the source lies; by asking for `output` it is no reason to run again."""
+    return places(experiment.datasets[wildcards.dataset].source.options)
+
+
+def prepare_code(wildcards):
+    return experiment.datasets[wildcards.dataset].code()
+
+
+def train_slice(wildcards):
+    return run_of(wildcards).spec()
+
+
+def train_init(wildcards):
+    """Return the network that a run starts from, if it starts from one."""
+    found = experiment.init(wildcards.dataset, wildcards.run, wildcards.seed)
+    return str(found) if found else []
+
+
+def train_checkpoint(wildcards, output):
+    """Return where a released checkpoint lies; that is no reason to run again either."""
+    return run_of(wildcards).train.checkpoint
+
+
+def temporary(files, wildcards):
+    """Return temporary files; Snakemake forgets what made those that are gone.
+
+    Else it would make them again where that has changed, though what they went into is finished:
+    made since by one job, which needs none of them.
+    """
+    for file in files:
+        path = workflow.pathvars.apply(file).format(**dict(wildcards.items()))
+        if workflow.is_main_process and not Path(path).exists():
+            workflow.persistence.cleanup_metadata(IOFile(path))
+    return files
+
+
+def shards_of(wildcards, number):
+    """Return the shards' files after a round."""
+    files = expand(
+        "<run>/rounds/{round}/shard-{shard}.pt",
+        round=number,
+        shard=range(run_of(wildcards).train.ensemble.shards),
+        allow_missing=True,
+    )
+    return temporary(files, wildcards)
+
+
+def shards_of_round(wildcards):
+    return shards_of(wildcards, wildcards.round)
+
+
+def last_shards(wildcards):
+    """Return the shards' files after the last round, where rounds are jobs of their own."""
+    ensemble = run_of(wildcards).train.apart
+    return shards_of(wildcards, ensemble.rounds) if ensemble else []
+
+
+def of_round_before(wildcards, pattern):
+    """Return a file of the round before; none in the first."""
+    number = int(wildcards.round)
+    found = expand(pattern, round=number - 1, allow_missing=True)
+    return temporary(found, wildcards)[0] if number > 1 else []
+
+
+def shard_before(wildcards):
+    return of_round_before(wildcards, "<run>/rounds/{round}/shard-{shard}.pt")
+
+
+def average_before(wildcards):
+    return of_round_before(wildcards, "<run>/rounds/{round}/average.safetensors")
+
+
+def train_gpus(wildcards, output):
+    """Return how many processes train together; that is no reason to run again either."""
+    return run_of(wildcards).train.gpus
+
+
+def train_code(wildcards):
+    return run_of(wildcards).train_code()
+
+
+def sample_slice(wildcards):
+    return changed(run_of(wildcards).samples[wildcards.sample_set])
+
+
+def sample_code(wildcards):
+    return run_of(wildcards).sample_code(wildcards.sample_set)
+
+
+def sample_shards(wildcards):
+    """Return the parts of a sample set, where several jobs share it."""
+    pattern = "<samples>/samples.shards/{scatteritem}.npz"
+    parts = gather.samples(pattern, allow_missing=True)
+    return temporary(parts, wildcards) if len(parts) > 1 else []
+
+
+def features_shards(wildcards):
+    """Return the parts of a sample set's features, where several jobs share them."""
+    pattern = "<samples>/features/{extractor}.shards/{scatteritem}.npz"
+    parts = gather.features(pattern, allow_missing=True)
+    return temporary(parts, wildcards) if len(parts) > 1 else []
+
+
+def shard_number(wildcards):
+    """Return a shard's number, from 0, and how many there are."""
+    number, of = wildcards.scatteritem.split("-of-")
+    return int(number) - 1, int(of)
+
+
+def extractor_part(wildcards):
+    return next(
+        p for p in experiment.evaluate.features if p.label == wildcards.extractor
+    )
+
+
+def extractor_slice(wildcards):
+    return extractor_part(wildcards).plain()
+
+
+def extractor_places(wildcards, output):
+    """Return where its files lie; by asking for `output` it is no reason to run again."""
+    return places(extractor_part(wildcards).options)
+
+
+def extractor_code(wildcards):
+    return stage_code("extractor", extractor_part(wildcards))
+
+
+def features_code(wildcards):
+    return stage_code("features", extractor_part(wildcards))
+
+
+def search_slice(wildcards):
+    """Return what decides which training images are found; the other options rerun no search."""
+    metric = metrics[wildcards.metric]
+    return metric.module.search(metric.options)
+
+
+def metric_slice(wildcards):
+    return metrics[wildcards.metric].plain()
+
+
+def metric_code(wildcards):
+    return stage_code("metrics", metrics[wildcards.metric])
+
+
+def threads_for(wildcards, parts=()):
+    """Return one thread, but several where features are so long that the work is in them.
+
+    Without parts the images themselves are compared, pixel by pixel.
+    """
+    census = experiment.datasets[wildcards.dataset].census
+    lengths = [p.module.length(p.options, census.channels, census.side) for p in parts]
+    return 8 if max(lengths or [census.channels * census.side**2]) > 500 else 1
+
+
+def search_threads(wildcards):
+    return threads_for(wildcards)
+
+
+def feature_threads(wildcards):
+    return threads_for(wildcards, [extractor_part(wildcards)])
+
+
+def metric_threads(wildcards):
+    fed = experiment.evaluate.feeding(metrics[wildcards.metric])
+    return threads_for(wildcards, fed) if fed else 1
+
+
+def fed_by(wildcards):
+    """Return the feature spaces that a metric is given in, in the config's order."""
+    return list(experiment.evaluate.files(metrics[wildcards.metric]))
+
+
+def feeding(folder):
+    """Return an input function: what a metric reads of a data set or a sample set."""
+
+    def paths(wildcards):
+        files = experiment.evaluate.files(metrics[wildcards.metric])
+        return [f"{folder}/{file}" for file in files.values()]
+
+    return paths
+
+
+def history_files(wildcards):
+    """Return a data set's training histories, seeds within runs."""
+    return expand(
+        rules.train.output.history,
+        dataset=wildcards.dataset,
+        run=grid["run"],
+        seed=grid["seed"],
+    )
+
+
+def shown_samples(wildcards):
+    """Return one sample set a run: the first seed's first."""
+    return expand(
+        rules.sample.output.samples,
+        dataset=wildcards.dataset,
+        run=grid["run"],
+        seed=grid["seed"][0],
+        sample_set=grid["sample_set"][0],
+    )
+
+
+def lineage_slice(wildcards, input):
+    """Return what is made from what; by asking for `input` it is no reason to run again."""
+    return behind
