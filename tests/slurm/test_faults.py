@@ -83,12 +83,16 @@ def test_scancel(faults):
     trial.ends_well(process)
 
 
-def test_kill_of_the_training_process(faults):
+def test_kill_of_a_training_that_shares_a_gpu(faults):
     trial = Trial(faults, 1)
+    faults.say("gpu: {partition: gpu}\nruns_per_gpu: 2\nshards_per_gpu: 4\n")
     process = trial.start()
     with faults.frozen(process, trial.home) as holder:
+        asked = ("squeue", "--noheader", "--jobs", holder["job"], "--format=%b")
+        assert faults.cluster.run(*asked) == "gres:shard:2"
         os.kill(holder["pid"], signal.SIGKILL)
     trial.ends_well(process)
+    faults.say("gpu: {partition: gpu}\n")
 
 
 def test_a_time_limit_of_one_minute(faults):
