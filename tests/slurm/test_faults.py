@@ -125,7 +125,8 @@ def test_preemption(faults):
     process = trial.start()
     with faults.frozen(process, trial.home):
         for _ in range(2):  # all GPUs of both nodes
-            faults.cluster.run("sbatch", "-p", "gpu", "--gpus=2", "--nodes=1", "--wrap", "sleep 5")
+            all_of_one = ("--gpus=2", "--nodes=1", "--output=/dev/null", "--wrap", "sleep 5")
+            faults.cluster.run("sbatch", "-p", "gpu", *all_of_one)
         trial.requeued()
     printed = trial.ends_well(process)
     faults.say("gpu: {partition: gpu}\n")
