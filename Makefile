@@ -34,7 +34,7 @@ test: setup  ## All tests
 test-slurm: setup  ## Tests on a real Slurm cluster on this machine (Debian, Ubuntu)
 	-@test -x /usr/sbin/slurmctld -a -x /usr/sbin/munged || \
 		{ $(APT) update -q && $(APT) install -q -y --no-install-recommends slurm-wlm munge; }
-	@$(BIN)/python -m pytest -q -n 3 --dist worksteal tests/slurm
+	@$(BIN)/python -m pytest -q -n 2 tests/slurm
 
 check: setup  ## Format, lint, types, import contract
 	@$(BIN)/ruff check .

@@ -104,9 +104,3 @@ def project(cluster, tmp_path_factory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("project")
     yield Project(folder, cluster)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist deals them out
-def pytest_collection_modifyitems(items):
-    """Begin with the longest."""
-    items.sort(key=lambda item: item.path.stem != "test_workflow")
