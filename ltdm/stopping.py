@@ -16,7 +16,8 @@ from ltdm.slurm import seconds_left
 
 SHARE, LEAST, MOST = 0.05, 5.0, 120.0
 """A job keeps this share of its time, within these seconds, to end in: Slurm is not punctual."""
-LATE = "the job's time is nearly up"
+WORTH = 15.0
+"""Seconds of work that make another job of the same length worth its start."""
 
 
 class Stop:
@@ -29,9 +30,10 @@ class Stop:
 
     def __init__(self, left: float | None = None):
         self.told: str | None = None
+        self.begun = time.monotonic()
         self.deadline: float | None = None
         if left is not None:
-            self.deadline = time.monotonic() + left - min(max(SHARE * left, LEAST), MOST)
+            self.deadline = self.begun + left - min(max(SHARE * left, LEAST), MOST)
 
     def why(self, saving: float = 0.0) -> str | None:
         """Return why the work must end now, in words; None where it need not.
@@ -42,7 +44,11 @@ class Stop:
         if self.told:
             return self.told
         near = self.deadline is not None and time.monotonic() + 2 * saving >= self.deadline
-        return LATE if near else None
+        return "the job's time is nearly up" if near else None
+
+    def worth_another(self) -> bool:
+        """Whether the clock alone ends this job, and another one as long would help."""
+        return self.told is None and time.monotonic() - self.begun >= WORTH
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Take a signal; the next one of its kind ends the process at once."""

@@ -25,7 +25,7 @@ from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor, Share, placed
 from ltdm.progress import Progress
 from ltdm.seeding import derive, owners
-from ltdm.stopping import LATE, Stop
+from ltdm.stopping import Stop
 from ltdm.streams import Streams
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA
@@ -33,7 +33,6 @@ from ltdm.training.options import TrainOptions
 
 log = logging.getLogger("ltdm")
 DIVERGED = 1e3  # times the first row's loss
-WORTH = 15.0  # seconds of training that make another job of the same length worth its start
 
 
 class Trainer:
@@ -86,8 +85,7 @@ class Trainer:
             Stopped: It must end; the state is saved.
             LtdmError: Training diverged.
         """
-        interval, begun, cost = save_interval(), time.monotonic(), 0.0
-        saved = begun
+        interval, saved, cost = save_interval(), time.monotonic(), 0.0
         devices = [self.device] if self.device.type == "cuda" else []
         shown = Progress(what, self.until, "updates", self.update, progress, self.batches.size)
         with torch.random.fork_rng(devices), shown:
@@ -105,11 +103,11 @@ class Trainer:
                     save(self.state())
                     saved = time.monotonic()
                     cost = saved - now
-                if why:
+                if stop and why:
                     raise Stopped(
                         f"stopped at update {self.update:,} of {self.until:,}, since {why}; the"
                         " state is saved, and the same command goes on from there",
-                        for_time=why == LATE and now - begun >= WORTH,
+                        for_time=stop.worth_another(),
                     )
 
     def state(self) -> dict[str, Any]:

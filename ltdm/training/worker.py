@@ -94,7 +94,7 @@ def _speak(rank: int) -> None:
     """Let the first process log as a job does, and the others not at all."""
     if rank:
         logging.disable()
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
         return
     form = "%(message)s" if sys.stderr.isatty() else "%(asctime)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
