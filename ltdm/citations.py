@@ -8,3 +8,11 @@ HO2020 = """@inproceedings{ho2020ddpm,
   title={Denoising Diffusion Probabilistic Models},
   author={Ho, Jonathan and Jain, Ajay and Abbeel, Pieter},
   booktitle={NeurIPS}, year={2020}}"""
+KARRAS2022 = """@inproceedings{karras2022edm,
+  title={Elucidating the Design Space of Diffusion-Based Generative Models},
+  author={Karras, Tero and Aittala, Miika and Aila, Timo and Laine, Samuli},
+  booktitle={NeurIPS}, year={2022}}"""
+KARRAS2024 = """@inproceedings{karras2024edm2,
+  title={Analyzing and Improving the Training Dynamics of Diffusion Models},
+  author={Karras, Tero and Aittala, Miika and Lehtinen, Jaakko and Hellsten, Janne and Aila, Timo
+    and Laine, Samuli}, booktitle={CVPR}, year={2024}}"""

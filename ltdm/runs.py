@@ -182,6 +182,7 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
             f" alone; set it to {run.origin.weights[0]}",
         )
     try:
-        run.process.module.build(run.process.options).grid(sample.sampler.options.steps)
+        sampler = sample.sampler
+        sampler.module.levels(run.process.module.build(run.process.options), sampler.options)
     except LtdmError as error:
         raise OptionError(("sample", "sampler", "steps"), str(error)) from None

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -45,6 +46,29 @@ class Process(nn.Module, ABC):
         """Return the levels that a sampler visits, noisiest first, then the clean image's."""
 
     @abstractmethod
+    def spaced(self, steps: int, rho: float) -> list[float]:
+        """Return `steps` different levels, about even in sigma^(1/rho), then the clean image's.
+
+        Raises:
+            LtdmError: There are not so many different ones.
+        """
+
+    @abstractmethod
+    def level_of(self, sigma: float) -> float:
+        """Return the level whose ratio of noise to signal is nearest."""
+
+    @abstractmethod
+    def mean_progress(self) -> float:
+        """Return the mean of `progress` over the levels of training."""
+
+    def log_error(self, level: Tensor) -> Tensor | None:
+        """Return the log of the denoising loss that is expected at levels (B,), where it is learnt.
+
+        Losses are divided by what it stands for; (B,), with its gradient.
+        """
+        return None
+
+    @abstractmethod
     def prior(self, noise: Tensor) -> Tensor:
         """Return noisy images at the grid's first level, from standard normal noise alone."""
 
@@ -55,3 +79,19 @@ class Process(nn.Module, ABC):
     @abstractmethod
     def scales(self, level: float) -> tuple[float, float]:
         """Return signal and std at a level of the grid; the last one has std 0."""
+
+
+def karras(low: float, high: float, steps: int, rho: float) -> list[float]:
+    """Return `steps` numbers from high to low, even in their rho-th root.
+
+    Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models",
+    NeurIPS 2022, equation 5.
+    """
+    roots = np.linspace(high ** (1 / rho), low ** (1 / rho), steps)
+    found: list[float] = (roots**rho).tolist()
+    return found
+
+
+def spread(values: Tensor, like: Tensor) -> Tensor:
+    """Give per-image values (B,) the dimensions of a batch of images."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))

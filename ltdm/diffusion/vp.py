@@ -8,11 +8,12 @@ Source: Ho et al., "Denoising Diffusion Probabilistic Models", NeurIPS 2020, equ
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ltdm.citations import HO2020
-from ltdm.diffusion._base import Process
+from ltdm.diffusion._base import Process, karras, spread
 from ltdm.errors import LtdmError, OptionError
 from ltdm.options import option
 
@@ -59,6 +60,7 @@ class VP(Process):
         beta = torch.linspace(options.beta_1, options.beta_T, self.T).double()
         alpha_bar = torch.cumprod(1 - beta, dim=0)
         self.alpha_bar = [*alpha_bar.tolist(), 1.0]  # the level -1 is the clean image
+        self.sigmas = ((1 - alpha_bar) / alpha_bar).sqrt().numpy()
         self.register_buffer("signal", alpha_bar.sqrt().float(), persistent=False)
         self.register_buffer("std", (1 - alpha_bar).sqrt().float(), persistent=False)
 
@@ -68,7 +70,7 @@ class VP(Process):
 
     def corrupt(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
         """Return x_t for images x0 in [-1, 1], shape (B, C, H, W), and standard normal noise."""
-        return _spread(self.signal[level], x0) * x0 + _spread(self.std[level], x0) * noise
+        return spread(self.signal[level], x0) * x0 + spread(self.std[level], x0) * noise
 
     def target(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
         """Return F*, what the network should say: the noise."""
@@ -80,7 +82,7 @@ class VP(Process):
 
     def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
         """Return the estimate of x_0 that F stands for."""
-        return (x - _spread(self.std[level], x) * F) / _spread(self.signal[level], x)
+        return (x - spread(self.std[level], x) * F) / spread(self.signal[level], x)
 
     def sigma(self, level: Tensor) -> Tensor:
         """Return sqrt(1 / alpha_bar - 1) of each level."""
@@ -101,6 +103,26 @@ class VP(Process):
         ts = torch.linspace(self.T - 1, 0, steps, dtype=torch.float64).round().tolist()
         return [*ts, -1.0]
 
+    def spaced(self, steps: int, rho: float) -> list[float]:
+        """Return the `steps` levels nearest to sigmas that are even in sigma^(1/rho), then -1.
+
+        Raises:
+            LtdmError: Two of them are the same.
+        """
+        low, high = (self.sigmas[t] for t in (0, self.T - 1))
+        levels = [self.level_of(sigma) for sigma in karras(low, high, steps, rho)]
+        if len(set(levels)) < steps:
+            raise LtdmError(f"is {steps}, but the process has fewer levels so spaced; lower it")
+        return [*levels, -1.0]
+
+    def level_of(self, sigma: float) -> float:
+        """Return the level whose sqrt(1 / alpha_bar - 1) is nearest, by its log."""
+        return float(np.abs(np.log(self.sigmas) - math.log(sigma)).argmin())
+
+    def mean_progress(self) -> float:
+        """Return the mean of t / T."""
+        return (self.T - 1) / (2 * self.T)
+
     def prior(self, noise: Tensor) -> Tensor:
         """Return where sampling starts: the noise itself, since almost no signal is left."""
         return noise
@@ -114,7 +136,3 @@ class VP(Process):
         alpha_bar = self.alpha_bar[int(level)]
         return math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
 
-
-def _spread(values: Tensor, like: Tensor) -> Tensor:
-    """Give per-image values (B,) the dimensions of a batch of images."""
-    return values.reshape(-1, *[1] * (like.ndim - 1))

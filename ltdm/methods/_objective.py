@@ -46,9 +46,18 @@ def compose(parts: Iterable[Part], class_counts: list[int]) -> "Objective":
     return objective
 
 
-def evaluations(parts: Iterable[Part], label_dropout: float, classes: int) -> Evaluations:
-    """Return the evaluations an image, on average, of what methods add up to."""
-    extra = (p.module.evaluations(p.options, label_dropout, classes) for p in parts)
+def evaluations(
+    parts: Iterable[Part], label_dropout: float, classes: int, progress: float = 0.5
+) -> Evaluations:
+    """Return the evaluations an image, on average, of what methods add up to.
+
+    Args:
+        parts: The methods.
+        label_dropout: Share of the labels that are hidden.
+        classes: Of the data.
+        progress: Mean of the process's progress in training.
+    """
+    extra = (p.module.evaluations(p.options, label_dropout, classes, progress) for p in parts)
     return sum(extra, NOTHING) + ONE
 
 
@@ -81,7 +90,8 @@ class Objective(nn.Module):
     def loss(self, net: Net, batch: Batch, process: Process, rng: Streams) -> dict[str, Tensor]:
         """Return named losses, each one value an image, shape (B,); their sum is minimised.
 
-        The data term is called `denoise`.
+        The data term is called `denoise`. Where the process learns how large it is at each level,
+        all are divided by that, and `uncertainty`, its log, is added.
         """
         at = noised(batch, process, rng)
         for term in self.terms:
@@ -93,6 +103,7 @@ class Objective(nn.Module):
         for k, (term, question) in enumerate(zip(self.terms, questions, strict=True)):
             if question:
                 losses |= term.losses(at, own, question, others[k])
+        losses = _levelled(losses, process.log_error(at.level))
         for term in self.terms:
             weights = term.weights(at, denoise.detach())
             if weights is not None:
@@ -118,6 +129,19 @@ class Objective(nn.Module):
         for k in sorted(asked.keys() - answers.keys()):
             answers[k] = _alone(net, *asked[k], len(own.x))
         return mine, answers
+
+
+def _levelled(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
+    """Return losses with every noise level counting alike, where its error's log u (B,) is learnt.
+
+    u is learnt from the denoising loss alone: other terms neither move it nor lessen themselves.
+    """
+    if u is None:
+        return losses
+    weight = (-u).exp()
+    fixed = weight.detach()
+    others = {name: fixed * values for name, values in losses.items() if name != "denoise"}
+    return {"denoise": weight * losses["denoise"], "uncertainty": u, **others}
 
 
 def _alone(net: Net, question: Question, inputs: Inputs, size: int) -> Said:

@@ -67,7 +67,9 @@ class Options:
             raise OptionError(("power",), "goes with `target: power`, and each needs the other")
 
 
-def evaluations(options: Options, label_dropout: float, classes: int) -> Evaluations:
+def evaluations(
+    options: Options, label_dropout: float, classes: int, progress: float
+) -> Evaluations:
     """Return the evaluations an image beyond its own one."""
     kept = 1 - label_dropout
     return Evaluations(kept, kept if options.rc_weight else 0) if options.tau else NOTHING

@@ -54,7 +54,9 @@ class Options:
     kappa: float = option(0.1, "Temperature of the contrast.", above=0)
 
 
-def evaluations(options: Options, label_dropout: float, classes: int) -> Evaluations:
+def evaluations(
+    options: Options, label_dropout: float, classes: int, progress: float
+) -> Evaluations:
     """Return the evaluations an image beyond its own one."""
     kept = 1 - label_dropout
     if options.al:

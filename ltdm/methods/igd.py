@@ -123,13 +123,11 @@ class Options:
             )
 
 
-THINNED = 0.5
-"""The mean of s(t) over the levels of training, up to 1 / (2 T)."""
-
-
-def evaluations(options: Options, label_dropout: float, classes: int) -> Evaluations:
+def evaluations(
+    options: Options, label_dropout: float, classes: int, progress: float
+) -> Evaluations:
     """Return the evaluations an image beyond its own one."""
-    kept = THINNED * (1 - label_dropout) if options.thin else 1 - label_dropout
+    kept = progress * (1 - label_dropout) if options.thin else 1 - label_dropout
     return Evaluations(kept * options.peers.number(classes), 0) if options.beta else NOTHING
 
 

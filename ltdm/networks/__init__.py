@@ -1,1 +1,1 @@
-"""Networks, one file each: F = net(x, level, labels, augment), or its bottleneck too (`want`)."""
+"""Networks, one file each: F = net(x, level, labels, augment); `want` and `taps` ask for more, or less."""

@@ -135,6 +135,11 @@ class Predictor:
         self.encoder += len(x)
         return self._said(x, *rest, want="z")[0]
 
+    def taps(self, number: int, x: Tensor, *rest: Tensor | None) -> list[Tensor]:
+        """Return what the first blocks of the way up say, each (B, width), without a gradient."""
+        with torch.no_grad():
+            return self._said(x, *rest, taps=number)
+
     def recount(self) -> None:
         """Count from nothing again."""
         self.forward = self.backward = self.encoder = 0
@@ -148,7 +153,7 @@ class Predictor:
         self.forward += rows
         self.backward += rows if torch.is_grad_enabled() else 0
 
-    def _said(self, x: Tensor, *rest: Tensor | None, **want: str) -> list[Tensor]:
+    def _said(self, x: Tensor, *rest: Tensor | None, **want: str | int) -> list[Tensor]:
         """Return what the network says of all rows, of which each process runs its share."""
         inputs, alone = (x, *rest), self.share.world == 1
         net = self.trained if torch.is_grad_enabled() else self.call

@@ -81,7 +81,8 @@ class UNet(nn.Module):
     Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
     (B, told) or None, which is the same as zeros; returns F (B, channels, H, W). With `want="both"`
     it returns F and the bottleneck z (B, d), flat, as it is after the middle blocks; with
-    `want="z"` that alone, without the way up.
+    `want="z"` that alone, without the way up. With `taps` = k it returns the mean over positions of
+    what each of the first k blocks of the way up says, (B, width), and computes no more.
     """
 
     def __init__(self, options: Options, channels: int, classes: int, told: int):
@@ -163,7 +164,8 @@ class UNet(nn.Module):
         labels: Tensor,
         augment: Tensor | None = None,
         want: str = "F",
-    ) -> Tensor | tuple[Tensor, Tensor]:
+        taps: int = 0,
+    ) -> Tensor | tuple[Tensor, ...]:
         """Predict F; see the class for shapes."""
         emb = self.time_embedding(level)
         if self.label_embedding is not None:
@@ -178,13 +180,17 @@ class UNet(nn.Module):
             skips.append(h)
         for block in self.middleblocks:
             h = block(h, emb)
-        z = h.flatten(1)
+        z, said = h.flatten(1), []
         if want == "z":
             return z
         for block in self.upblocks:
             if isinstance(block, ResBlock):
                 h = torch.cat([h, skips.pop()], dim=1)
             h = block(h, emb)
+            if taps:
+                said.append(h.mean((2, 3), dtype=torch.float32))
+            if taps and len(said) == taps:
+                return tuple(said)
         return (self.tail(h), z) if want == "both" else self.tail(h)
 
 

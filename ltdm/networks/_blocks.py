@@ -1,0 +1,124 @@
+"""What the configurations of `edm2` are made of: layers, blocks and attention."""
+
+from typing import Protocol
+
+import torch.nn.functional as nnf
+from torch import Tensor, nn, ones, zeros
+
+from ltdm.magnitude import Forced, mp_silu, mp_sum, normalised
+
+CLIP = 256.0
+"""Where E and G cut activations off, so that half precision holds them."""
+RESIDUAL = 0.3
+"""Share of a residual branch in a sum that keeps sizes."""
+
+
+class Shape(Protocol):
+    """The options of a network that its blocks read; see `edm2.Options`."""
+
+    config: str
+    groups: int
+    dropout: float
+
+    @property
+    def official_g(self) -> bool:
+        """Whether this is NVlabs' G."""
+
+    @property
+    def embedding(self) -> int:
+        """Length of the embedding of level and label."""
+
+    def head(self, width: int) -> int:
+        """Return the channels of an attention head among so many."""
+
+
+def layer(options: Shape, width: int, out: int, *kernel: int) -> nn.Module:
+    """Return a linear layer, or with a kernel a convolution; neither has a bias."""
+    if options.config != "C":
+        return Forced(width, out, *kernel)
+    if kernel:
+        return nn.Conv2d(width, out, kernel, padding=kernel[0] // 2, bias=False)
+    return nn.Linear(width, out, bias=False)
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions with the embedding as a scale between them, a shortcut, attention.
+
+    `resample` is "down", "up" or nothing. This is C's and E's, whatever the direction.
+    """
+
+    def __init__(self, options: Shape, width: int, out: int, *, resample: str = "",
+                 attention: bool = False, down: bool = True):  # fmt: skip
+        super().__init__()
+        self.options, self.resample = options, resample
+        self.conv1 = layer(options, self.first(width, out, down), out, 3, 3)
+        self.modulation = layer(options, options.embedding, out)
+        self.dropout = nn.Dropout(options.dropout)
+        self.conv2 = layer(options, out, out, 3, 3)
+        self.shortcut = layer(options, width, out, 1, 1) if width != out else nn.Identity()
+        self.attention = Attention(options, out) if attention else nn.Identity()
+
+    @staticmethod
+    def first(width: int, out: int, down: bool) -> int:
+        """Return what the first convolution sees."""
+        return width
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Map (B, width, H, W) to (B, out, H', W')."""
+        groups = self.options.groups
+        h = self.conv1(self.resampled(nnf.silu(nnf.group_norm(x, groups))))
+        h = nnf.group_norm(h, groups) * (1 + self.modulation(emb)[:, :, None, None])
+        h = self.conv2(self.dropout(nnf.silu(h)))
+        whole = self.attention(self.shortcut(self.resampled(x)) + h)
+        return whole.clip(-CLIP, CLIP) if self.options.config == "E" else whole
+
+    def resampled(self, x: Tensor) -> Tensor:
+        """Halve or double the side, if the block does."""
+        if self.resample == "down":
+            return nnf.avg_pool2d(x, 2)
+        return nnf.interpolate(x, scale_factor=2.0) if self.resample == "up" else x
+
+
+class MPBlock(Block):
+    """G's: sums and activations keep sizes, and no norm but one of pixels on the way down."""
+
+    def __init__(self, options: Shape, width: int, out: int, *, resample: str = "",
+                 attention: bool = False, down: bool = True):  # fmt: skip
+        super().__init__(
+            options, width, out, resample=resample, attention=attention, down=down
+        )
+        self.down = down
+        self.gain = nn.Parameter(zeros(()) if options.official_g else ones(()))
+
+    @staticmethod
+    def first(width: int, out: int, down: bool) -> int:
+        """Return what the first convolution sees: on the way down, the shortcut's output."""
+        return out if down else width
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """Map (B, width, H, W) to (B, out, H', W')."""
+        x = self.resampled(x)
+        short = self.shortcut(x)
+        if self.down:
+            x = short = normalised(short)
+        h = self.conv1(mp_silu(x)) * (1 + self.modulation(emb, self.gain)[:, :, None, None])
+        h = self.conv2(self.dropout(mp_silu(h)))
+        return self.attention(mp_sum(short, h, RESIDUAL)).clip(-CLIP, CLIP)
+
+
+class Attention(nn.Module):
+    """Self-attention over positions in which queries, keys and values have norms of their own."""
+
+    def __init__(self, options: Shape, width: int):
+        super().__init__()
+        self.heads, self.keeps_size = width // options.head(width), options.config == "G"
+        self.qkv = layer(options, width, 3 * width, 1, 1)
+        self.proj = layer(options, width, width, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width, H, W) to the same shape."""
+        parts = self.qkv(x).flatten(2).unflatten(1, (self.heads, 3, -1))
+        q, k, v = normalised(parts, dim=3).transpose(3, 4).unbind(2)
+        h = nnf.scaled_dot_product_attention(q, k, v)
+        h = self.proj(h.transpose(2, 3).reshape(x.shape))
+        return mp_sum(x, h, RESIDUAL) if self.keeps_size else x + h

@@ -1,0 +1,240 @@
+"""The U-Nets of EDM2's ablation: its configurations C, E and G.
+
+C streamlines EDM's network: no biases (a channel of ones stands in for them), cosine attention,
+waves instead of positional embeddings. E also keeps the norm of every layer's weights (`Forced`),
+which controls how fast they learn. G also drops group norms, and sums, concatenates and activates
+so that sizes are kept.
+Source: Karras et al., "Analyzing and Improving the Training Dynamics of Diffusion Models", CVPR
+2024, section 2 and appendix B.
+
+A label's embedding is added to the level's; in E and G each class has a vector of its own whose
+norm is kept, and "no label" (-1) is one more. Vectors are normalised by x / (1e-4 + rms).
+
+Released code: FutureXiang/edm2 (C, E and a G of its own, `g: multi-gpu`) and NVlabs/edm2 (G). The
+defaults are the former's for 32 x 32: 39,509,888 weights in C and E without labels, 37,871,517 in
+the official G, 39,542,685 in the other.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+
+from ltdm.citations import KARRAS2024
+from ltdm.errors import OptionError
+from ltdm.magnitude import Forced, ForcedTable, Fourier, mp_cat, mp_silu, mp_sum
+from ltdm.networks._blocks import Block, MPBlock, layer
+from ltdm.options import option
+
+CITATION = KARRAS2024
+
+
+@dataclass(frozen=True)
+class Options:
+    """Configuration, size and shape; the defaults are the 39.5 M network for 32 x 32."""
+
+    config: str = option("E", "The ablation's configuration.", choices=("C", "E", "G"))
+    ch: int = option(128, "Channels at full resolution; a multiple of `groups`.", low=1)
+    ch_mult: tuple[int, ...] = option(
+        (1, 2, 2, 2), "Channels of each level as a multiple of `ch`; each level halves the side.",
+        low=1,
+    )  # fmt: skip
+    attn: tuple[int, ...] = option((1,), "Levels with self-attention, counted from 0.", low=0)
+    blocks: int = option(3, "Blocks a level on the way up; one fewer on the way down.", low=2)
+    dropout: float = option(0.13, "Dropout inside each block.", low=0, high=0.99)
+    groups: int = option(
+        32, "Groups of a group norm (C, E); a quarter as many in the last.", low=4
+    )
+    head_channels: int | None = option(
+        None, "Channels of an attention head; none: all of them in C and E, 64 in G.", low=1
+    )
+    g: str = option(
+        "official",
+        "Whose G: NVlabs' (`official`), or FutureXiang's (`multi-gpu`) with an embedding of 4 `ch`,"
+        " normalised middle blocks, one head, and the embedding's gains beginning at 1.",
+        choices=("official", "multi-gpu"),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that do not fit together."""
+        if not self.ch_mult:
+            raise OptionError(("ch_mult",), "must name at least one level")
+        if self.ch % self.groups or self.groups % 4:
+            message = f"must be a multiple of groups ({self.groups}), and that of 4"
+            raise OptionError(("ch",), message)
+        if any(level >= len(self.ch_mult) for level in self.attn):
+            raise OptionError(("attn",), f"counts levels from 0 to {len(self.ch_mult) - 1}")
+        if self.g != "official" and self.config != "G":
+            raise OptionError(("g",), f"goes with config: G, and that is {self.config}")
+        for width in {self.ch * self.ch_mult[level] for level in self.attn} | {self.deepest}:
+            if width % self.head(width):
+                message = f"is {self.head(width)}, which does not divide {width} channels"
+                raise OptionError(("head_channels",), message)
+
+    @property
+    def deepest(self) -> int:
+        """Channels at the lowest resolution."""
+        return self.ch * self.ch_mult[-1]
+
+    @property
+    def embedding(self) -> int:
+        """Length of the embedding of level and label."""
+        return self.ch * (max(self.ch_mult) if self.official_g else 4)
+
+    @property
+    def official_g(self) -> bool:
+        """Whether this is NVlabs' G."""
+        return self.config == "G" and self.g == "official"
+
+    def head(self, width: int) -> int:
+        """Return the channels of an attention head among so many."""
+        if self.head_channels:
+            return self.head_channels
+        return 64 if self.official_g else width
+
+
+def check(options: Options, size: int) -> None:
+    """Refuse images whose side (pixels) cannot be halved once a level.
+
+    Raises:
+        OptionError: They cannot.
+    """
+    halvings = len(options.ch_mult) - 1
+    if size % 2**halvings:
+        raise OptionError(
+            ("network", "ch_mult"),
+            f"has {halvings + 1} levels, so the image side must be a multiple of {2**halvings},"
+            f" and it is {size}; take fewer levels or resize the data",
+        )
+
+
+def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "EDM2":
+    """Make a network for square images.
+
+    `classes` = 0 makes it unconditional; `told` is the length of the augmentation's condition.
+    """
+    check(options, size)
+    return EDM2(options, channels, classes, told)
+
+
+class EDM2(nn.Module):
+    """F = net(x, level, labels, augment).
+
+    Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
+    (B, told) or None, which is the same as zeros; returns F (B, channels, H, W). With `want="both"`
+    it returns F and the bottleneck z (B, d), flat, as it is after the middle blocks; with
+    `want="z"` that alone, without the way up. With `taps` = k it returns the mean over positions of
+    what each of the first k blocks of the way up says, (B, width), and computes no more.
+    """
+
+    def __init__(self, options: Options, channels: int, classes: int, told: int):
+        super().__init__()
+        self.keeps_size = options.config == "G"
+        self.block = MPBlock if self.keeps_size else Block
+        self.embedding = Embedding(options, classes, told)
+        self.head = layer(options, channels + 1, options.ch, 3, 3)
+        self.downblocks, widths = self._down(options)
+        deepest, down = options.deepest, not options.official_g
+        self.middleblocks = nn.ModuleList(
+            self.block(options, deepest, deepest, attention=attention, down=down)
+            for attention in (True, False)
+        )
+        self.upblocks = self._up(options, widths)
+        self.tail = layer(options, options.ch, channels, 3, 3)
+        self.groups = options.groups // 4
+        self.gain = nn.Parameter(torch.zeros(())) if self.keeps_size else None
+
+    def _down(self, options: Options) -> tuple[nn.ModuleList, list[int]]:
+        blocks, widths, width = nn.ModuleList(), [options.ch], options.ch
+        for level, mult in enumerate(options.ch_mult):
+            if level:
+                blocks.append(self.block(options, width, width, resample="down"))
+                widths.append(width)
+            for _ in range(options.blocks - 1):
+                attention = level in options.attn
+                blocks.append(self.block(options, width, options.ch * mult, attention=attention))
+                width = options.ch * mult
+                widths.append(width)
+        return blocks, widths
+
+    def _up(self, options: Options, widths: list[int]) -> nn.ModuleList:
+        blocks, skips, width = nn.ModuleList(), list(widths), widths[-1]
+        for level, mult in reversed(list(enumerate(options.ch_mult))):
+            for _ in range(options.blocks):
+                seen, out = width + skips.pop(), options.ch * mult
+                attention = level in options.attn
+                blocks.append(self.block(options, seen, out, attention=attention, down=False))
+                width = out
+            if level:
+                blocks.append(self.block(options, width, width, resample="up", down=False))
+        return blocks
+
+    def forward(
+        self,
+        x: Tensor,
+        level: Tensor,
+        labels: Tensor,
+        augment: Tensor | None = None,
+        want: str = "F",
+        taps: int = 0,
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Predict F; see the class for shapes."""
+        emb = self.embedding(level, labels, augment)
+        h = self.head(torch.cat([x, torch.ones_like(x[:, :1])], dim=1))
+        skips = [h]
+        for block in self.downblocks:
+            h = block(h, emb)
+            skips.append(h)
+        for block in self.middleblocks:
+            h = block(h, emb)
+        z, said = h.flatten(1), []
+        if want == "z":
+            return z
+        for block in self.upblocks:
+            if block.resample != "up":
+                h = self._joined(h, skips.pop())
+            h = block(h, emb)
+            if taps:
+                said.append(h.mean((2, 3), dtype=torch.float32))
+            if taps and len(said) == taps:
+                return tuple(said)
+        F = self._ended(h)
+        return (F, z) if want == "both" else F
+
+    def _joined(self, h: Tensor, skip: Tensor) -> Tensor:
+        return mp_cat(h, skip) if self.keeps_size else torch.cat([h, skip], dim=1)
+
+    def _ended(self, h: Tensor) -> Tensor:
+        if self.keeps_size:
+            return self.tail(h, self.gain)
+        return self.tail(nnf.silu(nnf.group_norm(h, self.groups)))
+
+
+class Embedding(nn.Module):
+    """Waves of the level through one linear layer (G) or two, and a vector for the label."""
+
+    def __init__(self, options: Options, classes: int, told: int):
+        super().__init__()
+        waves, out = options.ch * options.ch_mult[0], options.embedding
+        self.keeps_size = options.config == "G"
+        self.waves = Fourier(waves)
+        self.first = layer(options, waves, out)
+        self.second = None if self.keeps_size else layer(options, out, out)
+        table = nn.Embedding if options.config == "C" else ForcedTable
+        self.labels = table(classes + 1, out) if classes else None
+        self.augment = nn.Linear(told, out, bias=False) if told else None
+
+    def forward(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
+        """Map levels (B,), labels (B,) and the augmentation's condition to (B, embedding)."""
+        emb = self.waves(level)
+        if self.second is None:
+            emb = self.first(2**0.5 * emb)
+        else:
+            emb = self.second(nnf.silu(self.first(emb)))
+        if self.labels is not None:
+            own = self.labels(labels % self.labels.weight.shape[0])  # -1 is the last
+            emb = mp_sum(emb, own, 0.5) if self.keeps_size else emb + own
+        if self.augment is not None and augment is not None:
+            emb = emb + self.augment(augment)
+        return mp_silu(emb) if self.keeps_size else nnf.silu(emb)
