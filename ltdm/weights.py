@@ -5,17 +5,28 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ltdm.errors import LtdmError
-from ltdm.files import write_bytes
+from ltdm.files import writing
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write tensors and a JSON description; the same input always gives the same bytes."""
+    """Write tensors and a JSON description; the same input always gives the same bytes.
+
+    Raises:
+        LtdmError: The file cannot be written; what was there stays.
+    """
     whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    write_bytes(path, save(whole, {"ltdm": json.dumps(about, sort_keys=True)}))
+    with writing(path) as temporary:
+        try:
+            save_file(whole, temporary, {"ltdm": json.dumps(about, sort_keys=True)})
+        except SafetensorError as error:  # it has no error number
+            raise LtdmError(
+                f"cannot write {path} ({error}); mend that and run the same command again, what was"
+                " finished before is kept"
+            ) from error
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Players(nn.Module):
 
     def stacked(self, *inputs: Tensor | None) -> Tensor:
         """Ask all networks at once: inputs (C, b, ...) to F (C, b, ...)."""
-        own = [dict(net.named_parameters()) for net in self.nets]
+        own = [dict(net.named_parameters()) | dict(net.named_buffers()) for net in self.nets]
         weights = {name: torch.stack([p[name] for p in own]) for name in own[0]}
         dims = (0, *(None if t is None else 0 for t in inputs))
         return vmap(self._one, in_dims=dims, randomness="different")(weights, *inputs)

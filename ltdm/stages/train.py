@@ -113,11 +113,15 @@ def fit(stop: Stop | None, who: dict[str, Any], *, data: Path, model: Path, hist
         trainer.fit(lambda content: None)
         return
     trainer.fit(lambda content: state.save({**content, "where": where}), stop=stop,
-                progress=state.progress)  # fmt: skip
-    about = {**described(who["spec"], trainer), "key": state.key}
-    averaged, last = trainer.ema.state_dict(), trainer.net.state_dict()
-    tensors = {f"ema.{k}": v for k, v in averaged.items()}
-    write_weights(model, tensors | {f"raw.{k}": v for k, v in last.items()}, about)
+                progress=state.progress, keep=state.keep)  # fmt: skip
+    about, posthoc = {**described(who["spec"], trainer), "key": state.key}, trainer.options.posthoc
+    tensors = {f"ema.{k}": v for k, v in trainer.ema.state_dict().items()}
+    tensors |= {f"raw.{k}": v for k, v in trainer.net.state_dict().items()}
+    if posthoc:
+        taken = posthoc.at(trainer.until)
+        about["posthoc"] = {"sigma_rel": list(posthoc.sigma_rel), "updates": taken}
+        tensors |= state.kept(taken)
+    write_weights(model, tensors, about)
     with writing(history) as temporary:
         pd.DataFrame(trainer.history).to_csv(temporary, index=False)
     write_json(record, {**who, "key": state.key, **by, "where": where, **_cost(trainer, first),

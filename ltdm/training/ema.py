@@ -1,7 +1,35 @@
-"""Exponential moving average of weights."""
+"""Moving averages of weights, of a fixed memory or of one that grows with the training."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from ltdm.errors import OptionError
+from ltdm.options import option
+from ltdm.training.posthoc import gamma_of
+
+
+@dataclass(frozen=True)
+class Posthoc:
+    """Snapshots from which averages of any width can be made after the training."""
+
+    snapshots: int = option(
+        20, "Evenly spaced snapshots of each average; 20 to 40 are enough.", low=1
+    )
+    sigma_rel: tuple[float, ...] = option(
+        (0.05, 0.1), "Widths of the two averages, relative to the training's length.",
+        low=0.01, high=0.28,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        """Refuse no width, and one that stands twice."""
+        if not self.sigma_rel or len(set(self.sigma_rel)) < len(self.sigma_rel):
+            raise OptionError(("sigma_rel",), "must be widths, each of them once")
+
+    def at(self, updates: int) -> list[int]:
+        """Return the updates after which snapshots are taken, of so many."""
+        return [round(updates * k / self.snapshots) for k in range(1, self.snapshots + 1)]
 
 
 class EMA:
@@ -14,20 +42,47 @@ class EMA:
     def __init__(self, net: nn.Module, decay: float):
         self.decay = decay
         self.source = dict(net.named_parameters())
+        rest = {k: v for k, v in net.state_dict().items() if k not in self.source}
+        self.fixed = {name: value.clone() for name, value in rest.items()}
         self.average = {name: p.detach().clone() for name, p in self.source.items()}
 
+    def decay_at(self, update: int) -> float:
+        """Return the decay of an update, counted from 1."""
+        return self.decay
+
     @torch.no_grad()
-    def update(self) -> None:
+    def update(self, update: int) -> None:
         """Move every average towards its weight, in a few fused kernels."""
-        torch._foreach_lerp_(
-            list(self.average.values()), list(self.source.values()), 1 - self.decay
-        )
+        share = 1 - self.decay_at(update)
+        torch._foreach_lerp_(list(self.average.values()), list(self.source.values()), share)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the averaged weights by name."""
-        return self.average
+        """Return the averaged weights by name, and what the network holds beside weights."""
+        return {**self.fixed, **self.average}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take averaged weights back."""
-        for name, value in state.items():
-            self.average[name].copy_(value)
+        for name, value in self.state_dict().items():
+            value.copy_(state[name])
+
+
+class PowerEMA(EMA):
+    """An average whose memory is a fixed share of the training so far: its profile is tau^gamma.
+
+    Its decay at update t is (1 - 1 / t)^(gamma + 1), so the first one replaces the initial weights.
+    Source: Karras et al., "Analyzing and Improving the Training Dynamics of Diffusion Models", CVPR
+    2024, equations 5 and 6.
+    """
+
+    def __init__(self, net: nn.Module, sigma_rel: float):
+        super().__init__(net, 0.0)
+        self.sigma_rel, self.gamma = sigma_rel, gamma_of(sigma_rel)
+
+    def decay_at(self, update: int) -> float:
+        """Return the decay of an update, counted from 1."""
+        return (1 - 1 / update) ** (self.gamma + 1)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Return the averaged weights in half precision, under names that say whose they are."""
+        names = ((f"{self.sigma_rel:g}", k, v) for k, v in self.average.items())
+        return {f"{width}.{name}": value.half().cpu() for width, name, value in names}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
 from ltdm.errors import LtdmError, Stopped
+from ltdm.magnitude import force
 from ltdm.methods._base import Batch
 from ltdm.methods._objective import Objective
 from ltdm.networks._players import Players
@@ -28,7 +29,7 @@ from ltdm.seeding import derive, owners
 from ltdm.stopping import Stop
 from ltdm.streams import Streams
 from ltdm.training.batches import Batches
-from ltdm.training.ema import EMA
+from ltdm.training.ema import EMA, PowerEMA
 from ltdm.training.options import TrainOptions
 
 log = logging.getLogger("ltdm")
@@ -55,10 +56,11 @@ class Trainer:
         self.predict = Predictor(self.net, device, options.precision, options.compile, self.share)
         nets = list(self.net.nets) if isinstance(self.net, Players) else [self.net]
         self.groups = [list(one.parameters()) for one in nets]
-        self.groups[0] += self.method.parameters()
-        self.ema = EMA(self.net, options.ema)
+        self.groups[0] += [*self.method.parameters(), *self.process.parameters()]
+        self._average()
         every = [p for group in self.groups for p in group]
-        self.optimiser = torch.optim.Adam(every, lr=options.lr, fused=True)
+        beta1, beta2 = options.betas
+        self.optimiser = torch.optim.Adam(every, lr=options.lr, betas=(beta1, beta2), fused=True)
         self.owners = owners(seed, len(batches.draws))
         self.streams = Streams.on(device, len(self.owners))
         self.until = options.updates
@@ -72,6 +74,7 @@ class Trainer:
         what: str = "training",
         stop: Stop | None = None,
         progress: Path | None = None,
+        keep: Callable[[int, dict[str, Tensor]], None] | None = None,
     ) -> None:
         """Run all updates that are left, giving the state to `save` now and then.
 
@@ -80,6 +83,7 @@ class Trainer:
             what: What the progress is called.
             stop: Asked after each update whether the work must end.
             progress: Where others can read how far it is.
+            keep: Called with an update and the snapshots after it, where `train.posthoc` asks.
 
         Raises:
             Stopped: It must end; the state is saved.
@@ -87,10 +91,13 @@ class Trainer:
         """
         interval, saved, cost = save_interval(), time.monotonic(), 0.0
         devices = [self.device] if self.device.type == "cuda" else []
+        due = self.options.posthoc.at(self.until) if self.options.posthoc else []
         shown = Progress(what, self.until, "updates", self.update, progress, self.batches.size)
         with torch.random.fork_rng(devices), shown:
             while self.update < self.until:
                 self.step()
+                if keep and self.update in due:
+                    keep(self.update, self.snapshots())
                 unfinished, note = self.update < self.until, ""
                 logs = self.update % self.options.log_every == 0 or not unfinished
                 if logs:
@@ -116,8 +123,10 @@ class Trainer:
             "update": self.update,
             "net": self.net.state_dict(),
             "ema": self.ema.state_dict(),
+            "powers": [one.state_dict() for one in self.powers],
             "optimiser": self.optimiser.state_dict(),
             "method": self.method.state_dict(),
+            "process": self.process.state_dict(),
             "history": self.history,
             "sums": self.sums,
         }
@@ -126,20 +135,35 @@ class Trainer:
         """Go on from a saved state."""
         self.net.load_state_dict(state["net"])
         self.ema.load_state_dict(state["ema"])
+        for one, known in zip(self.powers, state["powers"], strict=True):
+            one.load_state_dict(known)
         self.optimiser.load_state_dict(state["optimiser"])
         self.method.load_state_dict(state["method"])
+        self.process.load_state_dict(state["process"])
         self.update, self.history = state["update"], list(state["history"])
         self.sums = dict(state["sums"])
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
         """Take another run's weights, averaged ones included; the optimiser starts afresh."""
         self.net.load_state_dict(weights)
-        self.ema = EMA(self.net, self.options.ema)
+        force(self.net)
+        self._average()
 
     def take(self, net: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
         """Go on from other weights and averages; the optimiser stays as it is."""
         self.net.load_state_dict(net)
+        force(self.net)
         self.ema.load_state_dict(ema)
+
+    def snapshots(self) -> dict[str, Tensor]:
+        """Return the averages that `train.posthoc` asks for, in half precision, on the host."""
+        return {name: t for one in self.powers for name, t in one.snapshot().items()}
+
+    def _average(self) -> None:
+        """Begin all averages of the weights."""
+        asked = self.options.posthoc
+        self.ema = EMA(self.net, self.options.ema)
+        self.powers = [PowerEMA(self.net, width) for width in asked.sigma_rel] if asked else []
 
     def serve(self, share: np.ndarray, owner: int, until: int) -> None:
         """Train on some of the images from now on, by another owner of draws, up to an update."""
@@ -154,14 +178,14 @@ class Trainer:
         if isinstance(self.net, Players):
             self.net.seeds = dropout
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.options, self.update)
+            group["lr"] = learning_rate(self.options, self.update, self.batches.size)
         turns = list(self._turns())
         for batch, streams in turns:
             for name, value in self._descend(batch, streams).items():
                 self.sums[name] = self.sums.get(name, 0) + value.detach() / len(turns)
-        if self.share.leads:
-            self.ema.update()
         self.update += 1
+        for average in (self.ema, *self.powers) if self.share.leads else ():
+            average.update(self.update)
 
     def _turns(self) -> Iterator[tuple[Batch, Streams]]:
         """Yield what each optimiser step of an update works on: one, or one for each block."""
@@ -185,8 +209,10 @@ class Trainer:
         terms = {name: term.view(networks, -1).mean(1) for name, term in losses.items()}
         loss = torch.stack(list(terms.values())).sum(0)
         loss.sum().backward()
-        clip = [nn.utils.clip_grad_norm_(group, self.options.clip) for group in self.groups]
+        most = self.options.clip or math.inf
+        clip = [nn.utils.clip_grad_norm_(group, most) for group in self.groups]
         self.optimiser.step()
+        force(self.net, self.process)
         told = {"loss": loss, **terms, "grad_norm": torch.stack(clip)}
         return {name: value.mean() for name, value in told.items()}
 
@@ -197,7 +223,7 @@ class Trainer:
             {
                 "update": self.update,
                 "images": self.update * self.batches.size,
-                "lr": learning_rate(self.options, self.update - 1),
+                "lr": learning_rate(self.options, self.update - 1, self.batches.size),
                 **means,
             }
         )
@@ -232,11 +258,16 @@ def save_interval() -> float:
         raise LtdmError(f"LTDM_SAVE_SECONDS must be a number of seconds, not {text!r}") from None
 
 
-def learning_rate(options: TrainOptions, update: int) -> float:
-    """Return the rate of an update: a linear warm-up from 0, then constant.
+def learning_rate(options: TrainOptions, update: int, size: int) -> float:
+    """Return the rate of an update of `size` images: a rise from 0, then constant or falling.
 
-    The first update has rate 0, as in the released codes.
+    The first update has rate 0 where there is a rise, as in the released codes.
+    Source: Karras et al., "Analyzing and Improving the Training Dynamics of Diffusion Models", CVPR
+    2024, equation 67.
     """
-    return (
-        options.lr * min(update, options.warmup) / options.warmup if options.warmup else options.lr
-    )
+    shown, rate = update * size, options.lr
+    if options.warmup_images:
+        rate = rate * min(shown, options.warmup_images) / options.warmup_images
+    elif options.warmup:
+        rate = rate * min(update, options.warmup) / options.warmup
+    return rate / math.sqrt(max(shown / options.falls_after, 1)) if options.falls_after else rate

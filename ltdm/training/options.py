@@ -7,6 +7,7 @@ from ltdm.errors import OptionError
 from ltdm.options import Nested, option
 from ltdm.training.augment import CONDITIONS
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
+from ltdm.training.ema import Posthoc
 from ltdm.training.ensemble import Ensemble, dealt
 
 
@@ -18,8 +19,28 @@ class TrainOptions:
     batch: int = option(64, "Images an update.", low=1)
     lr: float = option(2e-4, "Adam's learning rate after the warm-up.", above=0)
     warmup: int = option(5000, "Updates over which the learning rate rises from 0.", low=0)
-    clip: float = option(1.0, "Largest norm of the gradient; larger ones are scaled down.", above=0)
+    warmup_images: int | None = option(
+        None, "Images, in place of the updates of `warmup`, over which it rises.", low=1
+    )
+    falls_after: int | None = option(
+        None,
+        "Images after which the learning rate falls, with the inverse square root of those shown;"
+        " none: it stays.",
+        low=1,
+    )
+    betas: tuple[float, ...] = option(
+        (0.9, 0.999), "Decays of Adam's two moments.", low=0, high=0.999999
+    )
+    clip: float | None = option(
+        1.0, "Largest norm of the gradient, larger ones are scaled down; none: of any.", above=0
+    )
     ema: float = option(0.9999, "Decay of the averaged weights, an update.", low=0, high=0.999999)
+    posthoc: Posthoc | None = option(
+        None,
+        "Snapshots of two more averages, from which a sample set's `sigma_rel` makes any other, as"
+        " EDM2 does; the network's file holds them. `{}` takes the defaults.",
+        convert=Nested(Posthoc),
+    )
     label_dropout: float = option(
         0.1,
         "Chance that an image's label is hidden; guidance needs some, 1 makes the network"
@@ -72,6 +93,18 @@ class TrainOptions:
         " set and are averaged every round; with any method. `{}` takes its defaults.",
         convert=Nested(Ensemble),
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together."""
+        if len(self.betas) != 2:
+            raise OptionError(("betas",), "must be two numbers")
+        if self.posthoc and self.ensemble:
+            raise OptionError(
+                ("posthoc",), "goes with no ensemble, whose averages begin anew; leave one out"
+            )
+        if self.posthoc and self.posthoc.snapshots > self.updates:
+            message = f"is {self.posthoc.snapshots}, but there are only {self.updates} updates"
+            raise OptionError(("posthoc", "snapshots"), message)
 
     @property
     def conditional(self) -> bool:

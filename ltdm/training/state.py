@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ltdm.errors import LtdmError
 from ltdm.files import write_bytes
 from ltdm.locks import alone
+from ltdm.weights import read_weights, write_weights
 
 log = logging.getLogger("ltdm")
 
@@ -64,6 +66,23 @@ class State:
                 )
             return None
         return read_state(self.file, self.key, device)
+
+    def keep(self, update: int, tensors: dict[str, Tensor]) -> None:
+        """Write the snapshots that are taken after an update, beside the state."""
+        write_weights(self._snapshot(update), tensors, {"key": self.key})
+
+    def kept(self, updates: list[int]) -> dict[str, Tensor]:
+        """Return the snapshots of these updates: `snapshot.<width>.<update>.<weight>`."""
+        found = {}
+        for update in updates:
+            tensors, _ = read_weights(self._snapshot(update))
+            for name, tensor in tensors.items():
+                place = name.index(".", name.index(".") + 1)  # widths are 0.05, 0.1, ..
+                found[f"snapshot.{name[:place]}.{update}{name[place:]}"] = tensor
+        return found
+
+    def _snapshot(self, update: int) -> Path:
+        return self.folder / "snapshots" / f"{update}.safetensors"
 
     def clear(self) -> None:
         """Remove this and all older states once the model is written."""

@@ -13,6 +13,8 @@ import pytest
 import torch
 from torch import nn
 
+from ltdm.diffusion.edm import EDM
+from ltdm.diffusion.edm import Options as EDMOptions
 from ltdm.diffusion.vp import VP, Options
 from ltdm.networks._players import Players
 from tests.unit.methods import Net, Table, batch, objective, streams
@@ -39,25 +41,48 @@ class OneLevel(VP):
         return torch.full(level.shape, S, dtype=torch.float64)
 
 
+class OneLearntLevel(EDM):
+    """The same on EDM's process, whose u is learnt along."""
+
+    draw = OneLevel.draw
+    corrupt = OneLevel.corrupt
+    target = OneLevel.target
+    progress = OneLevel.progress
+
+    def inputs(self, x, level):
+        return x, level
+
+    def log_error(self, level):
+        return self.uncertainty(torch.zeros_like(level, dtype=torch.float64))
+
+
 def images(labels):
     return MEANS[torch.as_tensor(labels)][:, None, None, None].expand(-1, 1, 2, 2)
 
 
-def settle(method, net, labels, update):
-    """Follow the gradient until nothing moves."""
-    data = batch(labels, x0=images(labels))
-    for _ in range(1000):
+def settle(method, net, labels, update, learnt=False):
+    """Follow the gradient until nothing moves, that of u as well where it is learnt."""
+    data, process = batch(labels, x0=images(labels)), OneLevel(Options())
+    if learnt:
+        process = OneLearntLevel(EDMOptions(uncertainty="linear")).double()
+    for _ in range(1500 if learnt else 1000):
         net.zero_grad()
-        terms = method.loss(update, data, OneLevel(Options()), streams())
+        process.zero_grad()
+        terms = method.loss(update, data, process, streams())
         sum(t.mean() for t in terms.values()).backward()
         with torch.no_grad():
             for p in net.parameters():
-                p -= 0.3 * p.grad
+                p -= (0.05 if learnt else 0.3) * p.grad
+            for p in process.parameters():
+                p -= 0.001 * p.grad
+    if learnt:
+        torch.testing.assert_close(terms["denoise"].mean(), torch.tensor(1.0).double())
 
 
 @pytest.mark.parametrize("target", ["train", "uniform"])
 @pytest.mark.parametrize("c", [0.25, 0.0])
-def test_cbdm(target, c):
+@pytest.mark.parametrize("learnt", [False, True])
+def test_cbdm(target, c, learnt):
     """Every image meets every label in proportion to Q, so the sum is the expectation."""
     method = objective(
         {"name": "cbdm", "tau": 2.0, "rc_weight": c, "target": target}, counts=COUNTS
@@ -71,7 +96,7 @@ def test_cbdm(target, c):
     labels, others = (torch.tensor(side) for side in zip(*pairs, strict=True))
     method.terms[0].draw_labels = lambda n, rng: others
     table = Table()
-    settle(method, table, labels, Net(table))
+    settle(method, table, labels, Net(table), learnt)
     r, eye = 2.0 * S, torch.eye(4, dtype=torch.float64)
     matrix = (
         torch.diag(PI * (1 + r) + c * r * q)
@@ -90,11 +115,11 @@ def mutual_optimum(beta):
     return (MEANS + k * MEANS.mean()) / (1 + k)
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.1, 3.0])
-def test_mutual_learning_does_not_see_the_class_frequencies(beta):
+@pytest.mark.parametrize(("beta", "learnt"), [(0.0, False), (0.1, False), (3.0, False), (3.0, True)])
+def test_mutual_learning_does_not_see_the_class_frequencies(beta, learnt):
     method = objective({"name": "igd", "mode": "shared", "beta": beta}, counts=COUNTS)
     labels, table = [y for y in range(4) for _ in range(COUNTS[y])], Table()
-    settle(method, table, labels, Net(table))
+    settle(method, table, labels, Net(table), learnt)
     torch.testing.assert_close(table.rows[:4].detach(), mutual_optimum(beta), rtol=0, atol=1e-12)
 
 

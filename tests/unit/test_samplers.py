@@ -2,10 +2,15 @@ import math
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    EDMDPMSolverMultistepScheduler,
+    HeunDiscreteScheduler,
+)
 
-from ltdm.diffusion import vp
-from ltdm.samplers import ancestral, ddim
+from ltdm.diffusion import edm, vp
+from ltdm.samplers import ancestral, ddim, dpmpp2m, heun
 from ltdm.samplers._denoise import ImageNoise, denoiser
 
 SHAPE = (3, 1, 4, 4)
@@ -33,6 +38,9 @@ class OnGrid(vp.VP):
         self.levels = levels
 
     def grid(self, steps):
+        return self.levels
+
+    def spaced(self, steps, rho):
         return self.levels
 
 
@@ -75,38 +83,96 @@ def test_ancestral_agrees_with_diffusers(variance, name):
     torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("sampler", [ddim, ancestral])
-def test_a_perfect_denoiser_is_believed_to_the_end(sampler):
-    process = vp.build(vp.Options())
+def test_heun_agrees_with_diffusers():
+    """Over DDPM's levels: a network in eps, asked at half steps too."""
+    oracle = HeunDiscreteScheduler(**settings(1000))
+    oracle.set_timesteps(10)
+    levels = oracle.timesteps[::2].tolist()
+    process = OnGrid(vp.Options(), [*levels, -1])
+    labels, noise = torch.tensor([0, 1, 2]), stream()
+    denoise = denoiser(predict_noise, process, labels, 0.0)
+    z = noise()
+    ours = heun.sample(denoise, process, lambda: z, heun.Options(steps=10))
+    x = z / process.scales(999)[0]
+    assert len(oracle.timesteps) == heun.evaluations(heun.Options(steps=10))
+    for t in oracle.timesteps:
+        said = predict_noise(oracle.scale_model_input(x, t), t.expand(3), labels)
+        x = oracle.step(said, t, x).prev_sample
+    torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
+
+
+def test_dpmpp2m_agrees_with_diffusers():
+    """Under EDM's preconditioning, which the oracle applies by itself."""
+    process, labels = edm.build(edm.Options(uncertainty="none")).double(), torch.tensor([0, 1, 2])
+    denoise = denoiser(predict_noise, process, labels, 0.0)
+    z = stream()()
+    ours = dpmpp2m.sample(denoise, process, lambda: z, dpmpp2m.Options(steps=20))
+    oracle = EDMDPMSolverMultistepScheduler()
+    oracle.set_timesteps(20)
+    x = 80 * z
+    for t in oracle.timesteps:
+        seen = oracle.scale_model_input(x, t)
+        x = oracle.step(predict_noise(seen, t.expand(3), labels), t, x).prev_sample
+    torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
+
+
+EVERY = [(module, process) for module in (ddim, ancestral, heun, dpmpp2m)
+         for process in (vp, edm)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sampler", "kind"), EVERY)
+def test_a_perfect_denoiser_is_believed_to_the_end(sampler, kind):
+    process = kind.build(kind.Options())
     x0 = torch.rand(SHAPE, dtype=torch.float64) * 2 - 1
     for steps in (1, 2, 10):
         made = sampler.sample(lambda x, t: x0, process, stream(), sampler.Options(steps=steps))
         torch.testing.assert_close(made, x0, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("sampler", [ddim, ancestral])
-def test_gaussian_data_come_out_with_their_mean_and_variance(sampler):
+LAWS = [*((*pair, {"steps": 500}) for pair in EVERY if pair[0] in (ddim, ancestral)),
+        *((*pair, {"steps": 40}) for pair in EVERY if pair[0] not in (ddim, ancestral)),
+        (heun, edm, {"steps": 60, "S_churn": 30.0}), (heun, vp, {"steps": 60, "S_churn": 30.0}),
+        (heun, edm, {"steps": 60, "S_churn": 12.0, "S_min": 0.05, "S_max": 10.0})]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sampler", "kind", "options"), LAWS)
+def test_gaussian_data_come_out_with_their_mean_and_variance(sampler, kind, options):
     """For N(m, s^2) the best denoiser is known, and the samples' law must be the data's."""
-    process, m, s = vp.build(vp.Options()), 0.4, 0.3
+    process, m, s = kind.build(kind.Options()), 0.4, 0.3
 
     def denoise(x, t):
-        ab = process.scales(t)[0] ** 2
-        return m + math.sqrt(ab) * s**2 / (ab * s**2 + 1 - ab) * (x - math.sqrt(ab) * m)
+        signal, std = process.scales(t)
+        return m + signal * s**2 / (signal**2 * s**2 + std**2) * (x - signal * m)
 
     rng = torch.Generator().manual_seed(0)
 
     def noise():
         return torch.randn(20_000, 1, 1, 1, generator=rng, dtype=torch.float64)
 
-    x = sampler.sample(denoise, process, noise, sampler.Options(steps=500))
+    x = sampler.sample(denoise, process, noise, sampler.Options(**options))
     assert x.mean().item() == pytest.approx(m, abs=0.01)
     assert x.std().item() == pytest.approx(s, abs=0.01)
+
+
+def test_heun_adds_noise_between_its_limits_alone():
+    process, drawn = edm.build(edm.Options()), []
+    options = heun.Options(S_churn=7.46, S_min=0.01, S_max=1.0, S_noise=1.007)
+
+    def noise():
+        drawn.append(1)
+        return torch.zeros(SHAPE, dtype=torch.float64)
+
+    heun.sample(lambda x, t: 0.5 * x, process, noise, options)
+    inside = [level for level in process.grid(18) if 0.01 <= level <= 1]
+    assert len(drawn) == 1 + len(inside)
+    hat = heun.churned(process, inside[0], options)
+    assert hat == pytest.approx(inside[0] * (1 + math.sqrt(2) - 1), rel=1e-3)
 
 
 def test_clip_x0():
     process = vp.build(vp.Options())
     far = torch.full(SHAPE, 3.0, dtype=torch.float64)
-    for sampler in (ddim, ancestral):
+    for sampler in (ddim, ancestral, heun, dpmpp2m):
         made = sampler.sample(
             lambda x, t: far, process, stream(), sampler.Options(steps=3, clip_x0=True)
         )

@@ -1,0 +1,95 @@
+"""Averages of a training's weights with a power-function profile, and how to mix them into others.
+
+An average over updates up to t weighs the weights of update s by (g + 1) s^g / t^(g + 1). Its
+width, `sigma_rel`, is the standard deviation of that profile as a share of t. What was averaged
+with one width can be had with another: of the profiles of stored averages, the mix that is
+nearest to the one that is wanted. Everything here is reckoned in float64.
+
+Source: Karras et al., "Analyzing and Improving the Training Dynamics of Diffusion Models", CVPR
+2024, section 3; times are counted in updates.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ltdm.errors import LtdmError
+
+WIDEST = 12**-0.5
+"""The width of the plain mean of all updates, g = 0."""
+
+
+def gamma_of(sigma_rel: float) -> float:
+    """Return the exponent g of the profile with a width.
+
+    It is the largest root of g^3 + 7 g^2 + (16 - w) g + (12 - w) with w = sigma_rel^-2.
+
+    Raises:
+        LtdmError: No profile that rises has that width.
+    """
+    if not 0 < sigma_rel < WIDEST:
+        raise LtdmError(
+            f"an average's sigma_rel must lie between 0 and {WIDEST:.4f}, not {sigma_rel:g}"
+        )
+    w = sigma_rel**-2
+    roots = np.roots([1, 7, 16 - w, 12 - w])
+    return float(roots.real.max())  # all three are real: w is above 12
+
+
+def sigma_rel_of(gamma: float) -> float:
+    """Return the width of the profile with an exponent g >= 0."""
+    return math.sqrt((gamma + 1) / ((gamma + 2) ** 2 * (gamma + 3)))
+
+
+def inner(t_a: ArrayLike, g_a: ArrayLike, t_b: ArrayLike, g_b: ArrayLike) -> np.ndarray:
+    """Return the integral over time of the product of two profiles; arrays go with each other.
+
+    Args:
+        t_a: Where the first ends, above 0.
+        g_a: Its exponent.
+        t_b: Where the second ends.
+        g_b: Its exponent.
+    """
+    t_a, g_a, t_b, g_b = (np.asarray(x, float) for x in (t_a, g_a, t_b, g_b))
+    first, last = np.minimum(t_a, t_b), np.maximum(t_a, t_b)
+    overlap = (first / last) ** np.where(t_a < t_b, g_b, g_a)
+    return (g_a + 1) * (g_b + 1) * overlap / ((g_a + g_b + 1) * last)
+
+
+def coefficients(times: ArrayLike, gammas: ArrayLike, t: ArrayLike, g: ArrayLike) -> np.ndarray:
+    """Return how much of each stored average goes into the one that is wanted; they sum to 1.
+
+    Args:
+        times: Updates after which the averages were stored, (N,).
+        gammas: Their exponents, (N,).
+        t: The update that the wanted profile ends at; or (M,) for so many at once.
+        g: Its exponent, likewise.
+
+    Returns:
+        (N,), or (N, M).
+    """
+    times, gammas = np.asarray(times, float)[:, None], np.asarray(gammas, float)[:, None]
+    wanted = inner(times, gammas, np.atleast_1d(t), np.atleast_1d(g))
+    mix = np.linalg.solve(inner(times, gammas, times.T, gammas.T), wanted)
+    mix /= mix.sum(axis=0)
+    return mix.reshape(len(times), *np.broadcast_shapes(np.shape(t), np.shape(g)))
+
+
+def profile_error(
+    mix: np.ndarray, times: ArrayLike, gammas: ArrayLike, t: float, g: float
+) -> float:
+    """Return how far a mix of stored profiles is from the wanted one, as a share of its L2 norm.
+
+    Args:
+        mix: What `coefficients` gave, (N,).
+        times: As there, and so the others.
+        gammas: The exponents.
+        t: The update that the wanted profile ends at.
+        g: Its exponent.
+    """
+    times, gammas = np.asarray(times, float)[:, None], np.asarray(gammas, float)[:, None]
+    whole = inner(t, g, t, g)
+    both = mix @ inner(times, gammas, t, g)[:, 0]
+    square = mix @ inner(times, gammas, times.T, gammas.T) @ mix - 2 * both + whole
+    return math.sqrt(max(0.0, square) / whole)  # rounding may leave less than nothing
