@@ -44,8 +44,11 @@ NEEDS = {
     "train": Need(True, 8_000),
     "train_shard": Need(True, 8_000),
     "average": Need(False, 8_000),
+    "posthoc": Need(False, 8_000),
     "sample": Need(True, 8_000),
     "sample_shard": Need(True, 8_000),
+    "test_split": Need(False, 8_000, 60),
+    "probe": Need(True, 12_000),
     "manifest": Need(False, 4_000, 240),
 }
 
@@ -105,9 +108,10 @@ class Asks:
         """Return MB of memory; without reckoning, which takes a while, what all jobs need."""
         need = NEEDS.get(rule, Need()).memory
         if reckon and rule in ("train", "train_shard", "average"):
-            need += round(
-                STATE * self.cost(wildcards["dataset"], wildcards["run"]).parameters / 1e6
-            )
+            posthoc = self._run(wildcards).train.posthoc
+            each = STATE + (posthoc.weight_bytes if posthoc else 0)
+            weights = self.cost(wildcards["dataset"], wildcards["run"]).parameters
+            need += round(each * weights / 1e6)
         return need * attempt
 
     def minutes(
@@ -120,8 +124,8 @@ class Asks:
         return min(minutes, self.site.max_minutes or minutes)
 
     def _reckoned(self, rule: str, wildcards: Mapping[str, str]) -> float:
-        """Return the seconds of a job's operations; none but training and sampling has many."""
-        if rule not in ("train", "train_shard", "sample", "sample_shard"):
+        """Return the seconds of a job's operations; training, sampling and the probe have many."""
+        if rule not in ("train", "train_shard", "sample", "sample_shard", "probe"):
             return 0.0
         run, one = self._run(wildcards), self.cost(wildcards["dataset"], wildcards["run"])
         speed = self.speed(wildcards["run"])
@@ -129,6 +133,9 @@ class Asks:
             ensemble = run.train.apart
             jobs = ensemble.shards * ensemble.rounds if ensemble else 1
             return one.train_operations / jobs / run.train.gpus / speed.train / 1e12
+        if (probe := self.experiment.evaluate.probe) and rule == "probe":
+            images = self.experiment.datasets[wildcards["dataset"]].probed(probe.train_on)
+            return one.operations * probe.evaluations(images) / speed.sample / 1e12
         evaluations = sampling(run.samples[wildcards["sample_set"]]) / self.scattered["samples"]
         return one.operations * evaluations / speed.sample / 1e12
 

@@ -9,14 +9,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from ltdm.config import Experiment
 from ltdm.datasets import Dataset
 from ltdm.device import pick
+from ltdm.networks._predictor import Predictor
 from ltdm.options import changed
 from ltdm.plan import cost
 from ltdm.progress import Progress
@@ -38,12 +40,18 @@ COLUMNS = {
     "sample_evaluations": "evals/image",
     "train_tflops": "train: TFLOP/s",
     "sample_tflops": "sample: TFLOP/s",
+    "probe_images_per_s": "probe: images/s",
+    "probe_gain": "x whole forwards",
     "gpu_peak_mb": "GPU peak MB",
 }
 
 
+LAYER = 6
+"""The block of the way up at which the probe's forward pass ends, or the last where fewer are."""
+
+
 class Bench:
-    """One run set up to train and to sample."""
+    """One run set up to train, to sample and to be probed."""
 
     def __init__(self, data: Dataset, run: Run, sample_set: str, device: torch.device):
         images, labels = noise_like(data)
@@ -58,8 +66,17 @@ class Bench:
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
         if self.sampling.by_label:  # one network is asked at a time
             self.labels[:] = 0
+        net = self.sampling.predictors[0].call
+        self.probed = Predictor(net, device, "auto")
+        self.taps = min(LAYER, len(cast(nn.ModuleList, net.upblocks)))
+        x = torch.randn((len(self.labels), *self.sampling.shape), device=device)
+        process = self.sampling.process
+        level = process.batch_of(process.grid(1)[0], len(x))
+        self.seen = *process.inputs(x, level), torch.full((len(x),), -1, device=device)
         self.train_times: list[float] = []
         self.sample_times: list[float] = []
+        self.probe_times: list[float] = []
+        self.whole_times: list[float] = []
         self.own = torch.cuda.memory_allocated() - held if device.type == "cuda" else 0
 
     def train(self, updates: int) -> None:
@@ -73,11 +90,19 @@ class Bench:
         with Timer(self, self.sample_times, 1):
             self.sampling.batch(self.labels, np.arange(len(self.labels)))
 
+    def probe(self) -> None:
+        """Time the probe's features of one batch of images, then whole forward passes."""
+        with Timer(self, self.probe_times, 1):
+            self.probed.taps(self.taps, *self.seen)
+        with Timer(self, self.whole_times, 1), torch.no_grad():
+            self.probed(*self.seen)
+
     def row(self, name: str) -> dict[str, Any]:
         """Return the figures; the first, warming turn does not count."""
         update = statistics.median(self.train_times[1:])
         batch = self.trainer.batches.size
         sample = statistics.median(self.sample_times[1:]) / len(self.labels)
+        probe, whole = (statistics.median(t[1:]) for t in (self.probe_times, self.whole_times))
         images = len(self.labels) * len(self.sample_times)
         training = self.cost.train_operations / self.cost.train_images
         sampling = self.cost.operations * self.cost.sample_evaluations / self.cost.sample_images
@@ -90,6 +115,8 @@ class Bench:
             "sample_evaluations": self.sampling.predictors[0].forward / images,
             "train_tflops": training * batch / update / 1e12,
             "sample_tflops": sampling / sample / 1e12,
+            "probe_images_per_s": len(self.labels) / probe,
+            "probe_gain": whole / probe,
             "gpu_peak_mb": self.peak / 2**20 if self.device.type == "cuda" else None,
         }
 
@@ -145,7 +172,7 @@ def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> d
     made = {name: Bench(data, experiment.runs[dataset, name], sample_set, device) for name in runs}
     turns: list[Callable[[], None]] = []
     for bench in made.values():
-        turns += [lambda b=bench: b.train(updates), bench.sample]  # type: ignore[misc]
+        turns += [lambda b=bench: b.train(updates), bench.sample, bench.probe]  # type: ignore[misc]
     with Progress("bench", (rounds + 1) * len(turns), "turns") as progress:
         for _ in range(rounds + 1):
             for turn in turns:

@@ -88,21 +88,26 @@ def train(**given: Any) -> None:
 @on_grid("dataset", "run", "seed", "sample_set")
 def sample(**given: Any) -> None:
     """Generate sample sets."""
-    from ltdm.stages import grid
+    from ltdm.stages import grid, posthoc
     from ltdm.stages import sample as stage
 
     selection = select(**given)
     for dataset, run, seed, name in selection.samples():
         folder = selection.layout.samples(dataset, run, seed, name)
-        part, network = selection.experiment.runs[dataset, run], folder.parent
-        model, samples = network / "model.safetensors", folder / "samples.npz"
+        spec = selection.experiment.runs[dataset, run].samples[name]
+        model, samples = selection.layout.model(dataset, run, seed), folder / "samples.npz"
         if model.exists() and not selection.finished(dataset, run, seed):
             raise LtdmError(
                 f"{model} was trained with other options, data or code than the config asks for;"
                 " run `ltdm train` with it first"
             )
-        stage.run(changed(part.samples[name]), seed, model=model, samples=samples,
-                  record=folder / "samples.json")  # fmt: skip
+        if spec.sigma_rel is not None:
+            network, model = model, selection.experiment.model(dataset, run, seed, name)
+            posthoc.run(spec.sigma_rel, model=network, output=model,
+                        record=model.with_suffix(".json"))  # fmt: skip
+        guide = selection.experiment.guide(dataset, run, seed, name)
+        stage.run(changed(spec), seed, model=model, samples=samples,
+                  record=folder / "samples.json", guide=guide)  # fmt: skip
         grid.run(samples=samples, picture=folder / "grid.png")
         click.echo(f"{folder}: sampled; {folder / 'grid.png'} shows the first")
 
@@ -170,11 +175,39 @@ def metrics(**given: Any) -> None:
 
 
 @main.command()
+@on_grid("dataset", "run", "seed")
+def probe(**given: Any) -> None:
+    """Train and test the linear probe of the networks, where `evaluate.probe` asks for one."""
+    from ltdm.stages import probe as stage
+    from ltdm.stages import test_split
+
+    selection = select(**given)
+    evaluate, grid = selection.experiment.evaluate, selection.grid
+    if evaluate.probe is None:
+        raise LtdmError("the config asks for no probe; set `evaluate: {probe: {}}`")
+    for dataset in grid["dataset"]:
+        data, folder = selection.experiment.datasets[dataset], selection.layout.data(dataset)
+        test = folder / "test.npz"
+        test_split.run(data.test_spec(), places(data.source.options), test=test,
+                       reference=folder / "reference.npz", record=folder / "test.json")  # fmt: skip
+        for run, seed in product(grid["run"], grid["seed"]):
+            table = selection.layout.run(dataset, run, seed) / "probe.csv"
+            stage.run(
+                changed(evaluate.probe), evaluate.probe_grouping(),
+                {"dataset": dataset, "run": run, "seed": seed},
+                model=selection.layout.model(dataset, run, seed), test=test, table=table,
+                train=folder / evaluate.probe.file, counts=folder / "counts.csv",
+                record=table.with_suffix(".json"),
+            )  # fmt: skip
+            click.echo(table)
+
+
+@main.command()
 @on_grid()
 def tables(**given: Any) -> None:
     """Gather all numbers, write the main table, and the manifest of what stands behind it."""
     from ltdm.lineage import lineage
-    from ltdm.stages import manifest
+    from ltdm.stages import manifest, probe_tables
     from ltdm.stages import tables as stage
 
     selection = select(**given)
@@ -184,10 +217,15 @@ def tables(**given: Any) -> None:
         for key, metric in product(selection.samples(), evaluate.metrics)
     ]
     stage.run(**selection.experiment.shown(), metrics=files, folder=folder)
+    if evaluate.probe:
+        networks = product(*(selection.grid[axis] for axis in ("dataset", "run", "seed")))
+        probes = [selection.layout.run(*key) / "probe.csv" for key in networks]
+        probe_tables.run(probes=probes, folder=folder)
     manifest.run(lineage(selection.experiment), manifest=selection.layout.root / manifest.NAME)
     click.echo((folder / "main.md").read_text(encoding="utf-8"))
 
 
-for command in (commands.check, commands.plan, commands.score, commands.import_, commands.status,
-                commands.verify, commands.bench, commands.bench_scores):  # fmt: skip
+for command in (commands.check, commands.plan, commands.score, commands.import_, commands.posthoc,
+                commands.status, commands.verify, commands.bench,
+                commands.bench_scores):  # fmt: skip
     main.add_command(command)

@@ -33,6 +33,13 @@ def check(**given: Any) -> None:
                 f"{name}: the reference is uneven, {max(held)} to {min(held)} a class; read numbers"
                 " by class there, since over several classes they compare it with even samples"
             )
+    for (name, run), made in experiment.runs.items() if experiment.evaluate.probe else ():
+        told = made.label_use(experiment.datasets[name]) == "input" and not made.train.released
+        if told and not made.train.label_dropout:
+            click.echo(
+                f"{run} on {name}: was never trained without labels (train.label_dropout is 0), and"
+                " that is how the probe asks it; its features may be worse for that"
+            )
     taken = [experiment.runs[d, run].train.released for d, run, _ in selection.networks()]
     imported = f" and {sum(taken)} to import" if any(taken) else ""
     click.echo(
@@ -67,6 +74,18 @@ def import_(checkpoint: Path, model: Path, side: int) -> None:
     from ltdm import importing
 
     click.echo(importing.text(checkpoint, importing.convert(checkpoint, model, side)))
+
+
+@click.command()
+@click.argument("model", type=PLACE)
+@click.argument("output", type=PLACE)
+@click.option("--sigma-rel", type=click.FloatRange(0.01, 0.28), required=True,
+              help="Width of the average, relative to the training's length.")  # fmt: skip
+def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
+    """Write OUTPUT (.safetensors) with another average of MODEL's weights, from its snapshots."""
+    from ltdm.stages import posthoc as stage
+
+    click.echo(f"{output}: {stage.told(stage.run(sigma_rel, model=model, output=output))}")
 
 
 @click.command()

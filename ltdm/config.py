@@ -9,17 +9,19 @@ from ltdm.checkpoints import with_checkpoint
 from ltdm.datasets import dataset
 from ltdm.errors import OptionError
 from ltdm.evaluate import Evaluate
+from ltdm.fits import fits_data, fits_guide, fits_probe, fits_run, fits_start
 from ltdm.layout import Layout
 from ltdm.merging import Layer, merge, sections, told_at_its_layer
 from ltdm.options import KeyPath, mapping, near, parse, refuse_unknown
 from ltdm.registry import PARTS, part, parts
-from ltdm.runs import Run, RunOptions, fits_data, fits_run, fits_start
+from ltdm.runs import Run, RunOptions
 from ltdm.samplers._options import SampleOptions
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
 GRID = ("dataset", "run", "seed", "sample_set")
-TAKEN = ("model.safetensors", "history.csv", "run.json", "state", "rounds")
+TAKEN = ("model.safetensors", "history.csv", "run.json", "state", "rounds", "posthoc",
+         "probe.csv", "probe.json")  # fmt: skip
 """What lies beside the sample sets in a run's folder."""
 
 
@@ -73,6 +75,7 @@ class Experiment:
                     message = f"{extractor.name} reads images, and {name} holds points; take pixels"
                     raise OptionError(("evaluate", "features"), message)
         self._check_extractors()
+        self._check_probe()
 
     def _check_extractors(self) -> None:
         """Let extractors look for the files that they need, until they have been made ready."""
@@ -85,6 +88,13 @@ class Experiment:
                 except OptionError as error:
                     path = ("evaluate", "features", str(i), *error.path)
                     raise OptionError(path, error.message) from None
+
+    def _check_probe(self) -> None:
+        """Refuse a probe that a network of the grid has no place for."""
+        probe = self.evaluate.probe
+        for (name, run), made in self.runs.items():
+            if probe and run in self.grid["run"]:
+                fits_probe(probe, f"{run} on {name}", made, self.datasets[name])
 
     def _grid(self, given: dict[str, Any], datasets: Mapping[str, Any]) -> dict[str, list[Any]]:
         known: dict[str, Mapping[str, Any]] = {
@@ -119,6 +129,22 @@ class Experiment:
         source = self.runs[dataset, run].train.init_from
         return self.layout.run(dataset, source, seed) / "model.safetensors" if source else None
 
+    def model(self, dataset: str, run: str, seed: int, sample_set: str) -> Path:
+        """Return the network's file that a sample set is made from."""
+        width = self.runs[dataset, run].samples[sample_set].sigma_rel
+        return self.layout.model(dataset, run, seed, width)
+
+    def guide(self, dataset: str, run: str, seed: int, sample_set: str) -> Path | None:
+        """Return the network that guides a sample set, if another one does."""
+        guide = self.runs[dataset, run].samples[sample_set].guide
+        return self.layout.model(dataset, guide, seed) if guide else None
+
+    @property
+    def swept(self) -> list[str]:
+        """The data sets on which a run is sampled with averages of several widths."""
+        several = {dataset for (dataset, _), run in self.runs.items() if len(run.widths) > 1}
+        return [dataset for dataset in self.grid["dataset"] if dataset in several]
+
     def _add(self, dataset: str, run: str, heirs: tuple[str, ...]) -> Run:
         """Add a run, after those that it starts from, in the grid or not."""
         if (dataset, run) in self.runs:
@@ -132,7 +158,24 @@ class Experiment:
             with told_at_its_layer(layers):
                 fits_start(made, start, source, self.datasets[dataset])
         self.runs[dataset, run] = made
+        for sample_set, one in made.samples.items():
+            with told_at_its_layer([*layers, self._set_layer(sample_set)]):
+                self._guided(dataset, run, one)
         return made
+
+    def _guided(self, dataset: str, run: str, sample: SampleOptions) -> None:
+        """Add the run whose network guides a sample set, if one does, in the grid or not."""
+        if sample.guide is None:
+            return
+        if sample.guide not in self.overrides:
+            hint = near(sample.guide, self.overrides)
+            message = f"{sample.guide!r} is not under `runs`; {hint}"
+            raise OptionError(("sample", "guide"), message)
+        guide = self._add(dataset, sample.guide, ())
+        fits_guide(sample.guide, guide, self.runs[dataset, run], self.datasets[dataset])
+
+    def _set_layer(self, sample_set: str) -> Layer:
+        return ("sample_sets", sample_set), {"sample": self.sample_sets[sample_set]}
 
     def _check_source(self, source: str, heirs: tuple[str, ...]) -> None:
         path = ("train", "init_from")
@@ -160,13 +203,13 @@ class Experiment:
             network, process = (part(k, merged[k], (k,)) for k in ("network", "process"))
             methods = parts("method", merged["method"], ("method",))
             train = parse(RunOptions, merged.get("train"), ("train",))
-            fits_data(network, methods, train, data)
+            fits_data(network, process, methods, train, data)
             made = Run(network, process, methods, train, samples)
             if train.released:
                 folders = [self.layout.run(dataset, run, seed) for seed in self.grid["seed"]]
                 made = with_checkpoint(made, data, [f / "run.json" for f in folders])
         for name in self.grid["sample_set"] if run in self.grid["run"] else ():
-            whole = [*layers, (("sample_sets", name), {"sample": self.sample_sets[name]})]
+            whole = [*layers, self._set_layer(name)]
             with told_at_its_layer(whole):
                 merged = merge([layer for _, layer in whole])
                 samples[name] = parse(SampleOptions, merged.get("sample"), ("sample",))

@@ -39,6 +39,18 @@ class Dataset:
         """Return the digest of the code that preparation runs."""
         return stage_code("prepare", self.source)
 
+    def probed(self, train_on: str) -> int:
+        """Return how many labelled images the linear probe has, some of which it is tested on."""
+        return sum(self.census.sizes if train_on == "balanced" else self.class_counts)
+
+    def test_spec(self) -> dict[str, Any]:
+        """Return what the probe's test images depend on, but for code."""
+        return {"source": self.source.plain(), "content": self.census.content}
+
+    def test_code(self) -> str:
+        """Return the digest of the code that sets them apart."""
+        return stage_code("test_split", self.source)
+
 
 def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
     """Parse a data set and look at what its source holds.

@@ -6,8 +6,9 @@ from typing import Any
 from ltdm.errors import OptionError
 from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads, title
 from ltdm.metrics._groups import KINDS, groups
-from ltdm.options import near, option
+from ltdm.options import Nested, near, option
 from ltdm.registry import Part, PartOption
+from ltdm.training.probe import ProbeOptions
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,12 @@ class Evaluate:
     )
     baseline: str | None = option(
         None, "The run that differences are taken from; by default the grid's first."
+    )
+    probe: ProbeOptions | None = option(
+        None,
+        "The linear probe: how well linear classifiers of a network's features tell the classes"
+        " apart. None without it; `{}` has its defaults.",
+        convert=Nested(ProbeOptions),
     )
 
     def __post_init__(self) -> None:
@@ -75,6 +82,11 @@ class Evaluate:
         """Return what the groups depend on, the class counts apart."""
         shots = {"shots": list(self.shots)} if "shots" in self.groups else {}
         return {"kinds": [kind for kind in KINDS if kind in self.groups], **shots}
+
+    def probe_grouping(self) -> dict[str, Any]:
+        """Return what the probe's groups of classes depend on, the class counts apart."""
+        kinds = ["all", *(kind for kind in ("thirds",) if kind in self.groups), "shots"]
+        return {"kinds": kinds, "shots": list(self.shots)}
 
     def check_searches(self, dataset: str, class_counts: list[int]) -> None:
         """Refuse a search for more neighbours than a data set has training images."""

@@ -50,8 +50,13 @@ def claims(experiment: Experiment) -> Iterator[Claim]:
             start = experiment.init(dataset, name, seed)
             init = [("init", start.with_name("run.json"), ("key",))] if start else []
             yield Claim(record, wanted, (link, *init))
+            for width in run.widths:
+                of = "of", record, ("key",)
+                average = layout.model(dataset, name, seed, width).with_suffix(".json")
+                yield Claim(average, {"sigma_rel": width, "code": stage_code("posthoc")}, (of,))
     for dataset, name, seed, sample_set in product(*experiment.grid.values()):
         yield from _of_samples(experiment, dataset, name, seed, sample_set)
+    yield from _of_probes(experiment)
     wanted = {**experiment.shown(), "code": stage_code("tables")}
     yield Claim(layout.root / "tables/tables.json", wanted)
 
@@ -61,9 +66,14 @@ def _of_samples(
 ) -> Iterator[Claim]:
     evaluate, run = experiment.evaluate, experiment.runs[dataset, name]
     folder = experiment.layout.samples(dataset, name, seed, sample_set)
-    link = "model", folder.parent / "run.json", ("key",)
+    model, own = experiment.model(dataset, name, seed, sample_set), folder.parent / "run.json"
+    averaged = run.samples[sample_set].sigma_rel is not None
+    links = [("model", model.with_suffix(".json") if averaged else own, ("key",))]
+    guide = experiment.guide(dataset, name, seed, sample_set)
+    if guide:
+        links.append(("guide", guide.with_name("run.json"), ("key",)))
     wanted = {"spec": changed(run.samples[sample_set]), "code": run.sample_code(sample_set)}
-    yield Claim(folder / "samples.json", {**wanted, "seed": seed}, (link,))
+    yield Claim(folder / "samples.json", {**wanted, "seed": seed}, tuple(links))
     for part in evaluate.metrics:
         scored = {
             "metric": part.plain(), "groups": evaluate.grouping(),
@@ -71,6 +81,23 @@ def _of_samples(
             "code": stage_code("metrics", part),
         }  # fmt: skip
         yield Claim(folder / f"metrics/{part.label}.json", scored)
+
+
+def _of_probes(experiment: Experiment) -> Iterator[Claim]:
+    probe, layout, grid = experiment.evaluate.probe, experiment.layout, experiment.grid
+    if probe is None:
+        return
+    for dataset in grid["dataset"]:
+        data, test = experiment.datasets[dataset], layout.data(dataset) / "test.json"
+        yield Claim(test, {**data.test_spec(), "code": data.test_code()})
+        for run, seed in product(grid["run"], grid["seed"]):
+            folder = layout.run(dataset, run, seed)
+            wanted = {
+                "probe": changed(probe), "groups": experiment.evaluate.probe_grouping(),
+                "code": experiment.runs[dataset, run].probe_code(), "seed": seed,
+            }  # fmt: skip
+            link = "model", folder / "run.json", ("key",)
+            yield Claim(folder / "probe.json", wanted, (link,))
 
 
 def refuse_foreign(experiment: Experiment, remembered: Callable[[Path], list[str] | None]) -> None:

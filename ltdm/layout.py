@@ -6,6 +6,9 @@ from pathlib import Path
 DATA = "data/{dataset}"
 RUN = "runs/{dataset}/{run}/seed-{seed}"
 SAMPLES = RUN + "/{sample_set}"
+MODEL = "model.safetensors"
+AVERAGE = "posthoc/{sigma_rel}.safetensors"
+"""What sample sets are made from, in a run's folder: the network, or with another average."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class Layout:
     def run(self, dataset: str, run: str, seed: int) -> Path:
         """Return a trained network's folder."""
         return self.root / RUN.format(dataset=dataset, run=run, seed=seed)
+
+    def model(self, dataset: str, run: str, seed: int, sigma_rel: float | None = None) -> Path:
+        """Return a network's file; or that with the average of a width."""
+        name = MODEL if sigma_rel is None else AVERAGE.format(sigma_rel=sigma_rel)
+        return self.run(dataset, run, seed) / name
 
     def samples(self, dataset: str, run: str, seed: int, sample_set: str) -> Path:
         """Return a sample set's folder."""

@@ -4,6 +4,7 @@ from itertools import product
 from pathlib import Path
 
 from ltdm.config import Experiment
+from ltdm.stages import probe_tables
 from ltdm.stages.tables import NAMES
 
 
@@ -18,6 +19,9 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
         behind = [experiment.layout.data(dataset) / "train.npz", *([start] if start else [])]
         names = ("model.safetensors", "history.csv", "run.json")
         made |= dict.fromkeys((network / name for name in names), behind)
+        for width in experiment.runs[dataset, run].widths:
+            average = experiment.layout.model(dataset, run, seed, width)
+            made[average] = made[average.with_suffix(".json")] = [network / "model.safetensors"]
     tables = [
         table
         for key in product(*experiment.grid.values())
@@ -26,7 +30,7 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
     folder = experiment.layout.root / "tables"
     for name in NAMES:
         made[folder / name] = tables
-    return made
+    return made | _probes(experiment)
 
 
 def _data(experiment: Experiment, dataset: str) -> dict[Path, list[Path]]:
@@ -44,6 +48,25 @@ def _data(experiment: Experiment, dataset: str) -> dict[Path, list[Path]]:
     return made
 
 
+def _probes(experiment: Experiment) -> dict[Path, list[Path]]:
+    """Return the files of the linear probe, if there is one."""
+    made: dict[Path, list[Path]] = {}
+    probe, layout, grid = experiment.evaluate.probe, experiment.layout, experiment.grid
+    if probe is None:
+        return made
+    tables = []
+    for dataset in grid["dataset"]:
+        data = layout.data(dataset)
+        made[data / "test.npz"] = made[data / "test.json"] = [data / "reference.npz"]
+        behind = [data / name for name in (probe.file, "test.npz", "counts.csv")]
+        for run, seed in product(grid["run"], grid["seed"]):
+            table = layout.run(dataset, run, seed) / "probe.csv"
+            made[table] = [layout.model(dataset, run, seed), *behind]
+            made[table.with_suffix(".json")] = made[table]
+            tables.append(table)
+    return made | {layout.root / "tables" / name: tables for name in probe_tables.NAMES}
+
+
 def _samples(
     experiment: Experiment,
     made: dict[Path, list[Path]],
@@ -53,10 +76,11 @@ def _samples(
     sample_set: str,
 ) -> list[Path]:
     """Add a sample set of a network and what follows; return the tables of its metrics."""
-    data, network = experiment.layout.data(dataset), experiment.layout.run(dataset, run, seed)
+    data, model = experiment.layout.data(dataset), experiment.model(dataset, run, seed, sample_set)
     folder = experiment.layout.samples(dataset, run, seed, sample_set)
+    guide = experiment.guide(dataset, run, seed, sample_set)
     for name in ("samples.npz", "samples.json"):
-        made[folder / name] = [network / "model.safetensors"]
+        made[folder / name] = [model, *([guide] if guide else [])]
     for part in experiment.evaluate.features:
         weights = data / f"extractors/{part.label}.safetensors"
         made[folder / f"features/{part.label}.npz"] = [folder / "samples.npz", weights]

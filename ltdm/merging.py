@@ -1,7 +1,8 @@
 """Layers of config: files over files, and runs over data sets over defaults.
 
 A mapping is merged key by key; a list is replaced; a part (network, process, method, sampler) that
-is given another name is replaced with its options.
+is given another name is replaced with its options. An empty section says nothing, but null turns
+off what is an option and has options of its own (`train.posthoc`).
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from ltdm.registry import PARTS
 NAMED = (*PARTS, "sampler")
 SECTIONS = (*PARTS, "train", "sample")
 """What may stand under `defaults`, a data set or a run."""
+SWITCHED = {"train": ("ensemble", "posthoc"), "evaluate": ("probe",)}
+"""Options that are sets of options, which null turns off again."""
 Layer = tuple[KeyPath, Mapping[str, Any]]
 """Where a layer stands in the config, and its sections."""
 
@@ -86,26 +89,31 @@ def typed(value: Any) -> Any:
     return value
 
 
-def merge(layers: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Merge mappings, the last one on top; see the module for the rules."""
+def merge(layers: list[Mapping[str, Any]], within: str = "") -> dict[str, Any]:
+    """Merge mappings, the last one on top; see the module for the rules.
+
+    Args:
+        layers: The mappings.
+        within: The key that they stand under.
+    """
     merged: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
-            merged[key] = _over(key, merged.get(key), value)
+            merged[key] = _over(key, merged.get(key), value, within)
     return merged
 
 
-def _over(key: str, below: Any, value: Any) -> Any:
+def _over(key: str, below: Any, value: Any, within: str) -> Any:
     """Return what a key holds once `value` lies over `below`."""
     if key in NAMED:
         below, value = ({"name": v} if isinstance(v, str) else v for v in (below, value))
-    if value is None and isinstance(below, Mapping):
+    if value is None and isinstance(below, Mapping) and key not in SWITCHED.get(within, ()):
         return below  # an empty section says nothing
     if not isinstance(below, Mapping) or not isinstance(value, Mapping):
         return value
     if key in NAMED and value.get("name", below.get("name")) != below.get("name"):
         return dict(value)
-    return merge([below, value])
+    return merge([below, value], key)
 
 
 def sections(value: Any, path: KeyPath) -> dict[str, Any]:

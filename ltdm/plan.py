@@ -86,12 +86,12 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
         images * ((each.forward + 2 * each.backward) * size.operations
                   + 3 * each.encoder * size.encoding),
         made, evaluated,
-        8 * parameters + made * (data.census.image_bytes + 4 * sum(lengths)),
+        _weight_bytes(run) * parameters + made * (data.census.image_bytes + 4 * sum(lengths)),
     )  # fmt: skip
 
 
 def sampling(one: SampleOptions) -> int:
-    """Return the evaluations of a sample set; guidance asks twice."""
+    """Return the evaluations of a sample set; guidance asks twice, if a smaller network too."""
     each: int = one.sampler.module.evaluations(one.sampler.options)
     return one.images * each * (2 if one.guidance else 1)
 
@@ -131,11 +131,16 @@ def jobs(experiment: Experiment) -> dict[str, int]:
         "train": networks,
         "train_shard": seeds * sum(one.shards * one.rounds for one in parallel),
         "average": seeds * sum(one.rounds - 1 for one in parallel),
+        "posthoc": seeds * sum(len(run.widths) for run in experiment.runs.values()),
         "sample": sets, "grid": sets, "features": sets * extractors,
         "unseen": data * len(experiment.evaluate.searching),
         "neighbours": searches, "copies": searches,
-        "metrics": sets * metrics, "tables": 1, "figures": data, "manifest": 1,
+        "metrics": sets * metrics, "tables": 1, "figures": data,
+        "widths": len(experiment.swept), "manifest": 1,
     }  # fmt: skip
+    if experiment.evaluate.probe:
+        probes = sets // len(experiment.grid["sample_set"])
+        counted |= {"test_split": data, "probe": probes, "probe_tables": 1, "probe_figure": data}
     return {rule: number for rule, number in counted.items() if number}
 
 
@@ -215,6 +220,11 @@ def text(experiment: Experiment, known: dict[str, Speed]) -> str:
         "A row is one network; an evaluation is one image through it; PFLOP is 10^15 operations.",
         "", written, "", f"{sum(jobs(experiment).values()):,} jobs: {listed}.",
     ]  # fmt: skip
+    if probe := experiment.evaluate.probe:
+        each = sum(d.probed(probe.train_on) for d in experiment.datasets.values())
+        number = len(experiment.grid["run"]) * len(experiment.grid["seed"])
+        asked = _short(number * probe.evaluations(each) / 1e6)
+        lines.append(f"Beside that, probes: {asked} M evaluations, ended early.")
     if not known:
         lines.append(
             "For GPU-hours give --bench FILE (made by `ltdm bench --json FILE` there), or --tflops."
@@ -233,6 +243,12 @@ def stored(extractor: Part, data: Dataset) -> int:
     classes = {"": 0, "classes": len(census.sizes), "imagenet": _inception.CLASSES}
     features: int = module.length(extractor.options, census.channels, census.side)
     return features + classes[module.PROBABILITIES]
+
+
+def _weight_bytes(run: Run) -> int:
+    """Return the bytes that a weight takes in all files of a network."""
+    asked = None if run.train.released else run.train.posthoc
+    return 8 + (asked.weight_bytes if asked else 0) + 4 * len(run.widths)
 
 
 def _data_bytes(data: Dataset, lengths: list[int]) -> float:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ltdm.datasets import Dataset
-from ltdm.errors import LtdmError, OptionError
+from ltdm.errors import OptionError
 from ltdm.methods._objective import Objective, compose
 from ltdm.networks._players import build_network
 from ltdm.options import changed, option
@@ -34,6 +34,7 @@ class RunOptions(TrainOptions):
 
     def __post_init__(self) -> None:
         """Refuse two origins."""
+        super().__post_init__()
         if self.released and self.init_from:
             raise OptionError(
                 ("init_from",),
@@ -96,6 +97,12 @@ class Run:
         stage = "ensemble" if self.train.ensemble else "train"
         return stage_code(stage, self.network, self.process, *self.methods)
 
+    @property
+    def widths(self) -> list[float]:
+        """The widths of the averages that the sample sets ask for, each once."""
+        asked = (one.sigma_rel for one in self.samples.values())
+        return [*dict.fromkeys(width for width in asked if width is not None)]
+
     def objective(self, class_counts: list[int]) -> Objective:
         """Return what is minimised on a data set with these class counts."""
         return compose(self.methods, class_counts)
@@ -115,74 +122,6 @@ class Run:
         sampler = self.samples[sample_set].sampler
         return stage_code("sample", self.network, self.process, sampler)
 
-
-def fits_data(network: Part, methods: tuple[Part, ...], train: RunOptions, data: Dataset) -> None:
-    """Check what only a run's options and its data together can tell."""
-    network.module.check(network.options, data.census.side)
-    if train.released:
-        return
-    objective, named = compose(methods, data.class_counts), " and ".join(map(str, methods))
-    if objective.compares_labels and not train.conditional:
-        raise OptionError(
-            ("train", "label_dropout"),
-            f"is 1, so the network is unconditional, but {named} compares what it says under"
-            " different labels; set it below 1",
-        )
-    if objective.players and train.label_dropout:
-        raise OptionError(
-            ("method",),
-            f"trains networks that are told no labels, so none can be hidden ({named}): set"
-            " train.label_dropout to 0 in the same run",
-        )
-    train.check_data(data.class_counts, objective.by_class)
-
-
-def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
-    """Refuse to start a run from weights that are not its own network's, or not averaged."""
-    if "ema" not in start.origin.weights:
-        raise OptionError(
-            ("train", "init_from"),
-            f"needs averaged weights, and {start.train.checkpoint}, which {source!r} is taken from,"
-            " has only the last ones; where they are good to start from, write them as averaged,"
-            " torch.save({'ema_model': ...}, file)",
-        )
-    both = (start, run)
-    facts = {"what a label does": [one.label_use(data) for one in both]}
-    facts["the process"] = [str(one.process) for one in both]
-    there, here = (
-        {name: str(tuple(weight.shape)) for name, weight in one.outline(data).state_dict().items()}
-        for one in both
-    )
-    differing = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    facts |= {name: [there.get(name, "none"), here.get(name, "none")] for name in differing}
-    for what, (theirs, mine) in facts.items():
-        if theirs != mine:
-            raise OptionError(
-                ("train", "init_from"),
-                f"{source!r} is another kind of network: {what} is {theirs} there, {mine} here",
-            )
-
-
-def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
-    """Check what only a sample set and its run together can tell."""
-    classes = len(data.class_counts)
-    if sample.images % classes and run.label_use(data) != "nothing":
-        message = f"is {sample.images}, but must be a multiple of the {classes} classes"
-        raise OptionError(("sample", "images"), f"{message}, so that each gets the same number")
-    if sample.guidance > 0 and not 0 < run.train.label_dropout < 1:
-        message = (
-            "needs a network that was trained both with and without labels: set"
-            " train.label_dropout between 0 and 1, or guidance to 0"
-        )
-        raise OptionError(("sample", "guidance"), message)
-    if sample.weights not in run.origin.weights:
-        raise OptionError(
-            ("sample", "weights"),
-            f"is {sample.weights}, but {run.train.checkpoint} has {run.origin.weights[0]} weights"
-            f" alone; set it to {run.origin.weights[0]}",
-        )
-    try:
-        sampler = sample.sampler
-        sampler.module.levels(run.process.module.build(run.process.options), sampler.options)
-    except LtdmError as error:
-        raise OptionError(("sample", "sampler", "steps"), str(error)) from None
+    def probe_code(self) -> str:
+        """Return the digest of the code that the linear probe runs."""
+        return stage_code("probe", self.network, self.process)

@@ -20,6 +20,8 @@ def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
     """
     whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with writing(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # what the user's files have; safetensors' are private
         try:
             save_file(whole, temporary, {"ltdm": json.dumps(about, sort_keys=True)})
         except SafetensorError as error:  # it has no error number
@@ -27,6 +29,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
                 f"cannot write {path} ({error}); mend that and run the same command again, what was"
                 " finished before is kept"
             ) from error
+        temporary.chmod(mode)
 
 
 def read_about(path: Path) -> dict[str, Any]:

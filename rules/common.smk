@@ -36,6 +36,7 @@ except LtdmError as error:
     raise WorkflowError(f"config: {error}") from None
 
 grid = experiment.grid
+networks = {axis: grid[axis] for axis in ("dataset", "run", "seed")}
 root = str(experiment.layout.root)
 behind = lineage(experiment)
 extractors = [part.label for part in experiment.evaluate.features]
@@ -73,6 +74,7 @@ wildcard_constraints:
     seed=r"\d+",
     round=r"\d+",
     shard=r"\d+",
+    sigma_rel=r"0\.\d+",
 
 
 @cache
@@ -112,6 +114,12 @@ def freeze(jobs):
     )
 
 
+def probe_outputs():
+    """Return the table and the figures of the linear probe."""
+    figures = expand(rules.probe_figure.output, dataset=grid["dataset"])
+    return [*rules.probe_tables.output, *figures]
+
+
 def final_outputs():
     """Return what `snakemake` without arguments makes.
 
@@ -123,6 +131,8 @@ def final_outputs():
         *rules.tables.output,
         *rules.manifest.output,
         *expand(rules.figures.output, dataset=grid["dataset"]),
+        *expand(rules.widths.output, dataset=experiment.swept),
         *expand(rules.grid.output, **grid),
         *expand(rules.copies.output, metric=searching, **grid),
+        *(probe_outputs() if experiment.evaluate.probe else []),
     ]

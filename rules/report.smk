@@ -1,6 +1,7 @@
 localrules:
     tables,
     figures,
+    widths,
     copies,
     grid,
 
@@ -110,6 +111,34 @@ rule figures:
         code=stage_code("figures"),
     script:
         "../workflow/scripts/figures.py"
+
+
+rule widths:
+    """Draw a metric against the width of the weights' average, where sample sets sweep it."""
+    input:
+        tidy="<results>/tables/metrics.csv",
+    output:
+        picture=report(
+            "<results>/figures/{dataset}-ema-width.png",
+            caption="../workflow/report/widths.rst",
+            category="Figures",
+            labels={"figure": "width of the average", "data set": "{dataset}"},
+        ),
+        picture_svg="<results>/figures/{dataset}-ema-width.svg",
+    log:
+        "<logs>/widths/{dataset}.log",
+    benchmark:
+        "<benchmarks>/widths/{dataset}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
+    params:
+        metric=experiment.evaluate.table[0].partition("@")[0],
+        extractor=experiment.evaluate.space_of(experiment.evaluate.table[0]),
+        code=stage_code("widths"),
+    script:
+        "../workflow/scripts/widths.py"
 
 
 rule copies:

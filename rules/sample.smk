@@ -1,10 +1,34 @@
+rule posthoc:
+    """Make another average of a network's weights, from the snapshots of its training."""
+    input:
+        model="<run>/model.safetensors",
+    output:
+        output="<run>/posthoc/{sigma_rel}.safetensors",
+        record="<run>/posthoc/{sigma_rel}.json",
+    log:
+        "<logs>/posthoc/{dataset}/{run}/seed-{seed}/{sigma_rel}.log",
+    benchmark:
+        "<benchmarks>/posthoc/{dataset}/{run}/seed-{seed}/{sigma_rel}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    threads: 1
+    resources:
+        **asks,
+    params:
+        sigma_rel=posthoc_width,
+        code=stage_code("posthoc"),
+    script:
+        "../workflow/scripts/posthoc.py"
+
+
 rule sample:
     """Generate one sample set, the same number of images of each class.
 
     Where several jobs share it, this puts their images together, and needs no GPU.
     """
     input:
-        model="<run>/model.safetensors",
+        model=sample_model,
+        guide=sample_guide,
         shards=sample_shards,
     output:
         samples="<samples>/samples.npz",
@@ -28,7 +52,8 @@ rule sample:
 rule sample_shard:
     """Generate some images of a sample set."""
     input:
-        model="<run>/model.safetensors",
+        model=sample_model,
+        guide=sample_guide,
     output:
         images=temp("<samples>/samples.shards/{scatteritem}.npz"),
     log:

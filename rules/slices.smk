@@ -101,6 +101,23 @@ def sample_code(wildcards):
     return run_of(wildcards).sample_code(wildcards.sample_set)
 
 
+def posthoc_width(wildcards):
+    return float(wildcards.sigma_rel)
+
+
+def sample_model(wildcards):
+    """Return the network that a sample set is made from, with the average that it asks for."""
+    wanted = [wildcards[axis] for axis in ("dataset", "run", "seed", "sample_set")]
+    return str(experiment.model(*wanted))
+
+
+def sample_guide(wildcards):
+    """Return the network that guides a sample set, if another one does."""
+    wanted = [wildcards[axis] for axis in ("dataset", "run", "seed", "sample_set")]
+    found = experiment.guide(*wanted)
+    return str(found) if found else []
+
+
 def sample_shards(wildcards):
     """Return the parts of a sample set, where several jobs share it."""
     pattern = "<samples>/samples.shards/{scatteritem}.npz"
@@ -194,6 +211,27 @@ def feeding(folder):
         return [f"{folder}/{file}" for file in files.values()]
 
     return paths
+
+
+def test_slice(wildcards):
+    return experiment.datasets[wildcards.dataset].test_spec()
+
+
+def test_code(wildcards):
+    return experiment.datasets[wildcards.dataset].test_code()
+
+
+def probe_images(wildcards):
+    """Return the labelled images that the probe's classifiers are trained on."""
+    return f"<data>/{experiment.evaluate.probe.file}"
+
+
+def probe_slice(wildcards):
+    return changed(experiment.evaluate.probe)
+
+
+def probe_code(wildcards):
+    return run_of(wildcards).probe_code()
 
 
 def history_files(wildcards):

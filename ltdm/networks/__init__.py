@@ -1,1 +1,1 @@
-"""Networks, one file each: F = net(x, level, labels, augment); `want` and `taps` ask for more, or less."""
+"""Networks, one file each: F = net(x, level, labels, augment), or what lies within it."""

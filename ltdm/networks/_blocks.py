@@ -16,9 +16,17 @@ RESIDUAL = 0.3
 class Shape(Protocol):
     """The options of a network that its blocks read; see `edm2.Options`."""
 
-    config: str
-    groups: int
-    dropout: float
+    @property
+    def config(self) -> str:
+        """C, E or G."""
+
+    @property
+    def groups(self) -> int:
+        """Groups of a group norm."""
+
+    @property
+    def dropout(self) -> float:
+        """Dropout inside each block."""
 
     @property
     def official_g(self) -> bool:
@@ -32,12 +40,12 @@ class Shape(Protocol):
         """Return the channels of an attention head among so many."""
 
 
-def layer(options: Shape, width: int, out: int, *kernel: int) -> nn.Module:
-    """Return a linear layer, or with a kernel a convolution; neither has a bias."""
+def layer(options: Shape, width: int, out: int, kernel: int = 0) -> nn.Module:
+    """Return a linear layer, or with the side of a kernel a convolution; neither has a bias."""
     if options.config != "C":
-        return Forced(width, out, *kernel)
+        return Forced(width, out, *((kernel, kernel) if kernel else ()))
     if kernel:
-        return nn.Conv2d(width, out, kernel, padding=kernel[0] // 2, bias=False)
+        return nn.Conv2d(width, out, kernel, padding=kernel // 2, bias=False)
     return nn.Linear(width, out, bias=False)
 
 
@@ -51,11 +59,11 @@ class Block(nn.Module):
                  attention: bool = False, down: bool = True):  # fmt: skip
         super().__init__()
         self.options, self.resample = options, resample
-        self.conv1 = layer(options, self.first(width, out, down), out, 3, 3)
+        self.conv1 = layer(options, self.first(width, out, down), out, 3)
         self.modulation = layer(options, options.embedding, out)
         self.dropout = nn.Dropout(options.dropout)
-        self.conv2 = layer(options, out, out, 3, 3)
-        self.shortcut = layer(options, width, out, 1, 1) if width != out else nn.Identity()
+        self.conv2 = layer(options, out, out, 3)
+        self.shortcut = layer(options, width, out, 1) if width != out else nn.Identity()
         self.attention = Attention(options, out) if attention else nn.Identity()
 
     @staticmethod
@@ -84,9 +92,7 @@ class MPBlock(Block):
 
     def __init__(self, options: Shape, width: int, out: int, *, resample: str = "",
                  attention: bool = False, down: bool = True):  # fmt: skip
-        super().__init__(
-            options, width, out, resample=resample, attention=attention, down=down
-        )
+        super().__init__(options, width, out, resample=resample, attention=attention, down=down)
         self.down = down
         self.gain = nn.Parameter(zeros(()) if options.official_g else ones(()))
 
@@ -112,8 +118,8 @@ class Attention(nn.Module):
     def __init__(self, options: Shape, width: int):
         super().__init__()
         self.heads, self.keeps_size = width // options.head(width), options.config == "G"
-        self.qkv = layer(options, width, 3 * width, 1, 1)
-        self.proj = layer(options, width, width, 1, 1)
+        self.qkv = layer(options, width, 3 * width, 1)
+        self.proj = layer(options, width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""

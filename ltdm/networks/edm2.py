@@ -23,11 +23,13 @@ from torch import Tensor, nn
 
 from ltdm.citations import KARRAS2024
 from ltdm.errors import OptionError
-from ltdm.magnitude import Forced, ForcedTable, Fourier, mp_cat, mp_silu, mp_sum
+from ltdm.magnitude import ForcedTable, Fourier, mp_cat, mp_silu, mp_sum
 from ltdm.networks._blocks import Block, MPBlock, layer
 from ltdm.options import option
 
 CITATION = KARRAS2024
+HEARS = "log-sigma"
+"""The scale of the levels that its waves are made for."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,7 @@ class Options:
     attn: tuple[int, ...] = option((1,), "Levels with self-attention, counted from 0.", low=0)
     blocks: int = option(3, "Blocks a level on the way up; one fewer on the way down.", low=2)
     dropout: float = option(0.13, "Dropout inside each block.", low=0, high=0.99)
-    groups: int = option(
-        32, "Groups of a group norm (C, E); a quarter as many in the last.", low=4
-    )
+    groups: int = option(32, "Groups of a group norm (C, E); a quarter as many in the last.", low=4)
     head_channels: int | None = option(
         None, "Channels of an attention head; none: all of them in C and E, 64 in G.", low=1
     )
@@ -133,7 +133,7 @@ class EDM2(nn.Module):
         self.keeps_size = options.config == "G"
         self.block = MPBlock if self.keeps_size else Block
         self.embedding = Embedding(options, classes, told)
-        self.head = layer(options, channels + 1, options.ch, 3, 3)
+        self.head = layer(options, channels + 1, options.ch, 3)
         self.downblocks, widths = self._down(options)
         deepest, down = options.deepest, not options.official_g
         self.middleblocks = nn.ModuleList(
@@ -141,7 +141,7 @@ class EDM2(nn.Module):
             for attention in (True, False)
         )
         self.upblocks = self._up(options, widths)
-        self.tail = layer(options, options.ch, channels, 3, 3)
+        self.tail = layer(options, options.ch, channels, 3)
         self.groups = options.groups // 4
         self.gain = nn.Parameter(torch.zeros(())) if self.keeps_size else None
 

@@ -53,9 +53,9 @@ def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
             that has it.
     """
     found = [_column(rows, column) for column in columns]
-    cells = _laid_out(rows, found, _cells, Cell())
+    cells = laid_out(rows, found, cells_of, Cell())
     shown = [cell for _, row in table_rows(cells) for cell in row]
-    legend = [_spread(shown), _spaces(found)]
+    legend = [spread_legend(shown), _spaces(found)]
     if any(cell.alike for cell in shown):
         legend.append(
             f"{ALIKE} not told from the best (bold): no {LEVEL:.0%} interval of the paired"
@@ -77,7 +77,7 @@ def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> T
         }
 
     found = [_column(rows, column) for column in columns]
-    cells = _laid_out(rows[rows["run"] != baseline], found, changes, Change())
+    cells = laid_out(rows[rows["run"] != baseline], found, changes, Change())
     seeds = max((c.interval.seeds for _, row in table_rows(cells) for c in row), default=0)
     if not seeds:
         return Table(cells, [f"No run to compare with {baseline}, or it is not among these runs."])
@@ -87,7 +87,7 @@ def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> T
     return Table(cells, [told, _spaces(found)])
 
 
-def _laid_out(
+def laid_out(
     rows: pd.DataFrame,
     columns: list[Column],
     cells: Callable[[Column], dict[Key, Cell]] | Callable[[Column], dict[Key, Change]],
@@ -120,7 +120,7 @@ def called(metric: str, extractor: str) -> str:
     return label + dot + (EARNED.get(name, name) if extractor == "inception" else name)
 
 
-def _cells(column: Column) -> dict[Key, Cell]:
+def cells_of(column: Column) -> dict[Key, Cell]:
     """Return the entries of one column by what they are about."""
     rows = column.rows.assign(small=column.rows["note"].str.contains("small n"))
     found = entries(rows)
@@ -146,10 +146,11 @@ def _best(means: dict[Key, float], up: bool) -> dict[Key, Key]:
     return best
 
 
-def _spread(cells: list[Cell]) -> str:
+def spread_legend(cells: list[Cell], over: str = "generated images") -> str:
+    """Say what stands behind the sign of plus or minus; of one seed, what the error is over."""
     seeds = sorted({cell.seeds for cell in cells if cell.seeds})
     if not seeds or seeds[-1] == 1:
-        return "\u00b1 standard error over generated images; one seed." if seeds else ""
+        return f"\u00b1 standard error over {over}; one seed." if seeds else ""
     return f"\u00b1 standard deviation over {' or '.join(map(str, seeds))} seeds."
 
 

@@ -1,6 +1,7 @@
 """From a network to `denoise(x, level) -> x0-hat`, with classifier-free guidance if asked for."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,20 +9,26 @@ from torch import Tensor
 from ltdm.diffusion._base import Process
 from ltdm.seeding import derive
 
+Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A network: F from what it sees, levels and labels."""
 Denoise = Callable[[Tensor, float], Tensor]
 """The estimate of the clean image, from x (B, C, H, W) at one level for the whole batch."""
 
 
 def denoiser(
-    predict: Callable[[Tensor, Tensor, Tensor], Tensor],
+    predict: Predict,
     process: Process,
     labels: Tensor,
     guidance: float,
+    guide: Predict | None = None,
 ) -> Denoise:
     """Return the conditional denoiser, guided by w = `guidance`: D + w (D - D_null).
 
     Guidance costs one call of twice the batch. Source: Ho and Salimans, "Classifier-Free Diffusion
-    Guidance", 2022, equation 6, where w is the same.
+    Guidance", 2022, equation 6, where w is the same; EDM2 writes g = 1 + w.
+
+    With a `guide`, a weaker network, D_null is what that says under the same labels. Source: Karras
+    et al., "Guiding a Diffusion Model with a Bad Version of Itself", NeurIPS 2024, equation 1.
     """
 
     def plain(x: Tensor, level: float) -> Tensor:
@@ -36,6 +43,14 @@ def denoiser(
         with_label, without = denoised.chunk(2)
         return with_label + guidance * (with_label - without)
 
+    def guided_by(weaker: Predict, x: Tensor, level: float) -> Tensor:
+        levels = process.batch_of(level, len(x))
+        seen = process.inputs(x, levels)
+        said, bad = (process.denoised(net(*seen, labels), x, levels) for net in (predict, weaker))
+        return said + guidance * (said - bad)
+
+    if guide:
+        return partial(guided_by, guide)
     return guided if guidance > 0 else plain
 
 

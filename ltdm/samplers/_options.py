@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ltdm.errors import OptionError
 from ltdm.options import option
 from ltdm.registry import Part, PartOption, part
 
@@ -26,5 +27,35 @@ class SampleOptions:
         "Weight w of classifier-free guidance: D + w (D - D_null); 0 samples without.",
         low=0,
     )
+    guide: str | None = option(
+        None,
+        "A run of the same config, of a weaker network, whose averaged weights guide in place of"
+        " the network without labels: D + w (D - D_guide), under the same labels.",
+    )
     weights: str = option("ema", "Averaged weights or the last ones.", choices=("ema", "raw"))
+    sigma_rel: float | None = option(
+        None,
+        "Width, relative to the training's length, of an average of the weights that is made from"
+        " the snapshots of `train.posthoc` and stands in for the run's own.",
+        low=0.01,
+        high=0.28,
+    )
     precision: str = option("fp32", "Precision of the network.", choices=("bf16", "fp32"))
+
+    def __post_init__(self) -> None:
+        """Refuse two sets of weights, and a guide that is not heard."""
+        if self.guide is not None and not self.guidance:
+            raise OptionError(("guide",), "is heard where guidance is above 0; set that")
+        if self.sigma_rel is not None and self.weights != "ema":
+            message = f"asks for averaged weights, and weights is {self.weights}; leave one out"
+            raise OptionError(("sigma_rel",), message)
+
+    @property
+    def how(self) -> str:
+        """What rows call the sampler."""
+        return f"{self.sampler}, guided by {self.guide}" if self.guide else str(self.sampler)
+
+    @property
+    def whose(self) -> str:
+        """What rows call the weights."""
+        return self.weights if self.sigma_rel is None else f"posthoc-{self.sigma_rel}"

@@ -24,10 +24,12 @@ from ltdm.sharded import blocks, clear, share, whole, write_part
 from ltdm.weights import read_about, read_weights
 
 log = logging.getLogger("ltdm")
+Tensors = dict[str, torch.Tensor]
 BATCH = {"cpu": 64, "cuda": 1000}  # images a call of the network
 
 
-def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path, record: Path) -> None:
+def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path, record: Path,
+        guide: Path | None = None) -> None:  # fmt: skip
     """Write `samples` (.npz: images NCHW, labels, about), the same number of each class.
 
     Args:
@@ -36,17 +38,18 @@ def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path, record: 
         model: The network's safetensors.
         samples: Where the images go, with what they are about: sampler, guidance, weights, model.
         record: Where samples.json goes: the same, for a look without the images.
+        guide: The safetensors of the run that the option `guide` names.
 
     Raises:
         LtdmError: The number of images does not suit the classes, or the model is damaged or bad.
     """
-    wanted = SampleSet(spec, seed, model)
+    wanted = SampleSet(spec, seed, model, guide)
     images = wanted.sampling().images(wanted.labels, np.arange(len(wanted.labels)))
     wanted.write(images, samples, record)
 
 
 def shard(spec: dict[str, Any], seed: int, which: tuple[int, int], *, model: Path,
-          output: Path) -> None:  # fmt: skip
+          output: Path, guide: Path | None = None) -> None:  # fmt: skip
     """Make some of a set's images, as a job of its own; see `run`.
 
     Args:
@@ -55,21 +58,22 @@ def shard(spec: dict[str, Any], seed: int, which: tuple[int, int], *, model: Pat
         which: The shard's number, from 0, and how many there are.
         model: The network's safetensors.
         output: Where the images go, with their numbers.
+        guide: The safetensors of the run that the option `guide` names.
     """
-    wanted = SampleSet(spec, seed, model)
+    wanted = SampleSet(spec, seed, model, guide)
     sampling = wanted.sampling()
     rows = sampling.share(wanted.labels, which)
     write_part(output, wanted.about, rows, {"images": sampling.images(wanted.labels[rows], rows)})
 
 
 def gather(spec: dict[str, Any], seed: int, *, model: Path, shards: Sequence[Path], samples: Path,
-           record: Path) -> None:  # fmt: skip
+           record: Path, guide: Path | None = None) -> None:  # fmt: skip
     """Write from its shards what `run` writes; no network is asked.
 
     Raises:
         LtdmError: The shards are damaged, not this set's, or not all of it.
     """
-    wanted = SampleSet(spec, seed, model)
+    wanted = SampleSet(spec, seed, model, guide)
     parts = whole(shards, wanted.about, len(wanted.labels), ["images"])
     wanted.write(parts["images"], samples, record)
 
@@ -82,8 +86,9 @@ class SampleSet:
         about: What the images are about, as `samples` and `record` have it.
     """
 
-    def __init__(self, spec: dict[str, Any], seed: int, model: Path):
+    def __init__(self, spec: dict[str, Any], seed: int, model: Path, guide: Path | None = None):
         self.options, self.seed, self.model = parse(SampleOptions, spec, ("sample",)), seed, model
+        self.guide = guide
         network, options = read_about(model), self.options
         classes, labelled = network["classes"], network["label"] != "nothing"
         if options.images % classes and labelled:
@@ -91,19 +96,29 @@ class SampleSet:
                 f"sample.images is {options.images}, but must be a multiple of the"
                 f" {classes} classes, so that each gets the same number"
             )
+        average = network.get("average", {}).get("sigma_rel")
+        if average != options.sigma_rel:
+            raise LtdmError(
+                f"{model} has the weights of sigma_rel {average or 'unset'}, but sample.sigma_rel"
+                f" is {options.sigma_rel or 'unset'}; take the other file, or make it with `ltdm"
+                " posthoc`"
+            )
         numbers = np.arange(options.images)
         self.labels = numbers % classes if labelled else np.full_like(numbers, -1)
         parts = [part(kind, network[kind], (kind,)) for kind in ("network", "process")]
         self.about = {
-            "sampler": str(options.sampler), "guidance": options.guidance,
-            "weights": options.weights, "spec": spec, "seed": seed, "model": network["key"],
+            "sampler": options.how, "guidance": options.guidance,
+            "weights": options.whose, "spec": spec, "seed": seed, "model": network["key"],
             "code": stage_code("sample", *parts, options.sampler),
         }  # fmt: skip
+        if guide:
+            self.about["guide"] = read_about(guide)["key"]
 
     def sampling(self) -> "Sampling":
         """Return the network set up to make the images."""
         tensors, about = read_weights(self.model, f"{self.options.weights}.")
-        return Sampling(tensors, about, self.options, self.seed, pick())
+        guide = read_weights(self.guide, "ema.") if self.guide else None
+        return Sampling(tensors, about, self.options, self.seed, pick(), guide)
 
     def write(self, images: np.ndarray, samples: Path, record: Path) -> None:
         """Write all images, and clear away what only an unfinished set needs."""
@@ -113,26 +128,37 @@ class SampleSet:
         clear(samples)
 
 
-def _own(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _own(tensors: Tensors, prefix: str) -> Tensors:
     """Return the tensors whose names start with `prefix`, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-class Sampling:
-    """A network, or one for each class, set up to make the images of one sample set."""
+def _predictor(
+    tensors: Tensors, about: dict[str, Any], precision: str, device: torch.device
+) -> Predictor:
+    """Return one network with its weights, ready to be asked."""
+    network = part("network", about["network"], ("network",))
+    shape = (about[k] for k in ("channels", "size", "classes", "told"))
+    net = build_network(network, about["label"], *shape)
+    net.load_state_dict(tensors)
+    return Predictor(placed(net, device).eval(), device, precision)
 
-    def __init__(self, tensors: dict[str, torch.Tensor], about: dict[str, Any],
-                 options: SampleOptions, seed: int, device: torch.device):  # fmt: skip
-        network = part("network", about["network"], ("network",))
+
+class Sampling:
+    """A network, or one for each class, set up to make the images of one sample set.
+
+    A `guide` is the weights of another network and what is told of it.
+    """
+
+    def __init__(self, tensors: Tensors, about: dict[str, Any], options: SampleOptions, seed: int,
+                 device: torch.device,
+                 guide: tuple[Tensors, dict[str, Any]] | None = None):  # fmt: skip
         process = part("process", about["process"], ("process",))
-        shape = about["label"], *(about[k] for k in ("channels", "size", "classes", "told"))
         self.by_label = about["label"] == "network"
-        self.predictors = []
-        for k in range(about["classes"]) if self.by_label else [None]:
-            net = build_network(network, *shape)
-            net.load_state_dict(_own(tensors, f"nets.{k}.") if self.by_label else tensors)
-            net = placed(net, device).eval()
-            self.predictors.append(Predictor(net, device, options.precision))
+        classes = range(about["classes"]) if self.by_label else ()
+        each = [_own(tensors, f"nets.{k}.") for k in classes] or [tensors]
+        self.predictors = [_predictor(own, about, options.precision, device) for own in each]
+        self.guide = _predictor(*guide, options.precision, device) if guide else None
         self.process = process.module.build(process.options).to(device)
         self.options, self.seed, self.device = options, seed, device
         self.shape = (about["channels"], about["size"], about["size"])
@@ -187,7 +213,8 @@ class Sampling:
         noise = ImageNoise(self.seed, owners.tolist(), self.shape, self.device)
         on_device = torch.from_numpy(labels).to(self.device)
         predict = self.predictors[network]
-        denoise = denoiser(predict, self.process, on_device, self.options.guidance)
+        weight = self.options.guidance
+        denoise = denoiser(predict, self.process, on_device, weight, self.guide)
         sampler = self.options.sampler
         x = sampler.module.sample(denoise, self.process, noise, sampler.options)
         if not torch.isfinite(x).all():

@@ -27,6 +27,11 @@ class Posthoc:
         if not self.sigma_rel or len(set(self.sigma_rel)) < len(self.sigma_rel):
             raise OptionError(("sigma_rel",), "must be widths, each of them once")
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes that a weight takes in all snapshots."""
+        return 2 * self.snapshots * len(self.sigma_rel)
+
     def at(self, updates: int) -> list[int]:
         """Return the updates after which snapshots are taken, of so many."""
         return [round(updates * k / self.snapshots) for k in range(1, self.snapshots + 1)]

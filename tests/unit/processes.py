@@ -12,19 +12,15 @@ from ltdm.networks._players import build_network
 from ltdm.networks._predictor import Share
 from ltdm.stages import train
 from ltdm.training.worker import work
-from tests.unit.test_training import CPU, METHODS, SPEC, data
+from tests.unit.test_training import CPU, METHODS, data, spec_of
 
 UPDATES, HALF = 50, 25
 
 
 def trainer_of(name):
     """Return the trainer of one of METHODS, without dropout, whose masks differ by process."""
-    options = {
-        **SPEC["train"], "updates": UPDATES, "log_every": HALF, "augment": "karras",
-        "label_dropout": 0.0 if name == "separate" else 0.1,
-    }  # fmt: skip
-    network = {**SPEC["network"], "dropout": 0.0}
-    spec = {**SPEC, "network": network, "method": METHODS[name], "train": options}
+    spec = spec_of(name, updates=UPDATES, log_every=HALF, augment="karras")
+    spec["network"] = {**spec["network"], "dropout": 0.0}
     return train.make_trainer(spec, 0, *data(), CPU)
 
 

@@ -123,6 +123,7 @@ def test_bench_counts_evaluations_and_compares(tmp_path):
     assert result["process_peak_mb"] > 100
     assert result["device"] == "cpu"
     assert ddpm["encoder"] == 0
+    assert ddpm["probe_images_per_s"] > 0 < ddpm["probe_gain"]
     assert "evals/image" in printed
 
 

@@ -165,6 +165,16 @@ def test_merge_rules():
     }
 
 
+def test_null_turns_off_what_has_options_and_empties_no_section():
+    base = {"defaults": {"train": {"lr": 1, "posthoc": {"snapshots": 4}}},
+            "evaluate": {"probe": {"lr": 2}}, "runs": {"probe": {"train": {"lr": 3}}}}  # fmt: skip
+    off = merge([base, {"defaults": {"train": {"posthoc": None}}, "evaluate": {"probe": None}}])
+    assert off["defaults"] == {"train": {"lr": 1, "posthoc": None}}
+    assert off["evaluate"] == {"probe": None}
+    empty = {"defaults": {"train": None}, "evaluate": None, "runs": {"probe": None}}
+    assert merge([base, empty]) == base, "also where a run has an option's name"
+
+
 def test_a_file_over_another_replaces_a_part_with_its_options(tmp_path):
     (tmp_path / "over.yaml").write_text("runs: {cbdm: {method: ddpm}}")
     config = edited("runs/cbdm/method", {"name": "cbdm", "tau": 0.5})

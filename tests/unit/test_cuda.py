@@ -10,7 +10,7 @@ from ltdm.features import random_inception
 from ltdm.metrics import _nearest, _neighbours
 from ltdm.stages.sample import SampleOptions, Sampling, parse
 from ltdm.stages.train import described, make_trainer
-from tests.unit.test_training import METHODS, SPEC, data
+from tests.unit.test_training import METHODS, SPEC, data, spec_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
@@ -22,7 +22,8 @@ def trainer(method="cbdm", **train):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_step_never_waits_for_the_device(name):
-    learner = trainer(METHODS[name], label_dropout=0.0 if name == "separate" else 0.1)
+    spec = spec_of(name, class_sampling="balanced", augment="karras")
+    learner = make_trainer(spec, 0, *data(), pick("cuda"))
     learner.step()
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -5,12 +5,15 @@ import math
 import pytest
 import torch
 
+from ltdm.config import Experiment
 from ltdm.diffusion import edm, vp
 from ltdm.diffusion._base import spread
 from ltdm.errors import LtdmError
+from ltdm.merging import merge, read
 from ltdm.methods._objective import evaluations
 from ltdm.options import parse
 from ltdm.registry import part
+from tests.conftest import ROOT
 from tests.unit.methods import Net, Table, batch, double_process, objective, streams
 
 NODES = [80, 57.58599, 40.78557, 28.37459, 19.35245, 12.91008, 8.400935, 5.315195, 3.256822,
@@ -73,14 +76,17 @@ def test_progress(kind, place):
 
 @pytest.mark.parametrize(
     ("options", "mean"),
-    [({}, 0.13394), ({"P_mean": -0.8, "P_std": 1.6}, 0.201), ({"P_mean": -0.4, "P_std": 1.0}, 0.219),
-     ({"progress": "rank"}, 0.5), ({"progress": "grid"}, 0.304)],
+    [({}, 0.13394), ({"P_mean": -0.8, "P_std": 1.6}, 0.201),
+     ({"P_mean": -0.4, "P_std": 1.0}, 0.219), ({"progress": "rank"}, 0.5),
+     ({"progress": "grid"}, 0.304)],
 )  # fmt: skip
 def test_mean_progress(options, mean):
     process = made(**options)
     assert process.mean_progress() == pytest.approx(mean, abs=1e-4 if not options else 5e-4)
     levels = process.draw(100_000, torch.Generator().manual_seed(0))
-    assert process.progress(levels).mean().item() == pytest.approx(process.mean_progress(), abs=2e-3)
+    assert process.progress(levels).mean().item() == pytest.approx(
+        process.mean_progress(), abs=2e-3
+    )
 
 
 def test_progress_is_ddpms_at_the_same_noise():
@@ -184,3 +190,15 @@ def test_vp_levels_for_samplers_in_sigma():
 def test_a_range_that_is_empty_is_refused():
     with pytest.raises(LtdmError, match="above sigma_min"):
         parse(edm.Options, {"sigma_max": 0.001})
+
+
+def test_edm2_on_ddpm_s_process_is_told_of_sigma():
+    smoke = read([ROOT / "config/smoke.yaml"])
+    network = {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "blocks": 2}
+    with pytest.raises(LtdmError, match="hears levels as log-sigma"):
+        Experiment(merge([smoke, {"defaults": {"network": network}}]))
+    told = {"network": network, "process": {"name": "vp", "tells": "log-sigma"}}
+    Experiment(merge([smoke, {"defaults": told}]))
+    process = double_process(tells="log-sigma")
+    _, heard = process.inputs(torch.zeros(2, 1, 1, 1), torch.tensor([0, 999]))
+    torch.testing.assert_close(heard, process.sigma(torch.tensor([0, 999])).log() / 4)

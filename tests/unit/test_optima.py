@@ -115,7 +115,9 @@ def mutual_optimum(beta):
     return (MEANS + k * MEANS.mean()) / (1 + k)
 
 
-@pytest.mark.parametrize(("beta", "learnt"), [(0.0, False), (0.1, False), (3.0, False), (3.0, True)])
+@pytest.mark.parametrize(
+    ("beta", "learnt"), [(0.0, False), (0.1, False), (3.0, False), (3.0, True)]
+)
 def test_mutual_learning_does_not_see_the_class_frequencies(beta, learnt):
     method = objective({"name": "igd", "mode": "shared", "beta": beta}, counts=COUNTS)
     labels, table = [y for y in range(4) for _ in range(COUNTS[y])], Table()

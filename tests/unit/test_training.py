@@ -10,8 +10,8 @@ from ltdm.errors import LtdmError
 from ltdm.seeding import derive
 from ltdm.stages.train import make_trainer
 from ltdm.training.ema import EMA
-from ltdm.training.loop import learning_rate
 from ltdm.training.options import TrainOptions
+from ltdm.training.schedule import learning_rate
 from ltdm.training.state import State, run_key
 
 CPU = torch.device("cpu")
@@ -67,13 +67,25 @@ METHODS = {
     "thinned": {"name": "igd", "mode": "shared", "peers": {"sample": 1}, "thin": True},
     "released": {"name": "igd", "mode": "released"},
     "separate": {"name": "igd", "peers": {"sample": 1}},
+    "edm2": "cbdm",
+    "edm2-separate": {"name": "igd", "peers": {"sample": 1}},
+}
+EDM2 = {
+    "network": {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "attn": [1], "blocks": 2},
+    "process": "edm",
 }
 
 
+def spec_of(name, **train):
+    """The run of one of METHODS, on EDM2's network and process where its name says so."""
+    parts = EDM2 if name.startswith("edm2") else {}
+    dropout = 0.0 if name.endswith("separate") else 0.1
+    train = {**SPEC["train"], "label_dropout": dropout, **train}
+    return {**SPEC, **parts, "method": METHODS[name], "train": train}
+
+
 def learner_of(name, **train):
-    spec = {**SPEC, "method": METHODS[name], "train": {**SPEC["train"], **train}}
-    spec["train"]["label_dropout"] = 0.0 if name == "separate" else 0.1
-    return make_trainer(spec, 0, *data(), CPU)
+    return make_trainer(spec_of(name, **train), 0, *data(), CPU)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -186,9 +198,9 @@ def test_learnt_parameters_of_an_objective_are_trained():
 
 def test_warm_up_begins_at_zero():
     options = TrainOptions()
-    assert [learning_rate(options, u) for u in (0, 1, 2)] == pytest.approx([0, 4e-8, 8e-8])
-    assert learning_rate(options, 5000) == learning_rate(options, 10**6) == 2e-4
-    assert learning_rate(TrainOptions(warmup=0), 0) == 2e-4
+    assert [learning_rate(options, u, 64) for u in (0, 1, 2)] == pytest.approx([0, 4e-8, 8e-8])
+    assert learning_rate(options, 5000, 64) == learning_rate(options, 10**6, 64) == 2e-4
+    assert learning_rate(TrainOptions(warmup=0), 0, 64) == 2e-4
 
 
 def test_ema_has_its_closed_form():
@@ -196,8 +208,8 @@ def test_ema_has_its_closed_form():
     net.weight.data.fill_(1.0)
     ema = EMA(net, 0.9)
     net.weight.data.fill_(3.0)
-    for _ in range(7):
-        ema.update()
+    for update in range(7):
+        ema.update(update + 1)
     assert ema.average["weight"].item() == pytest.approx(3 - 2 * 0.9**7, rel=1e-12)
 
 

@@ -10,4 +10,5 @@ with job(snakemake):
         snakemake.params.shard,
         model=snakemake.input.model,
         output=snakemake.output.images,
+        guide=snakemake.input.get("guide") or None,
     )

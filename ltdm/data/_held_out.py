@@ -1,0 +1,18 @@
+"""Images that are kept apart, the same share of each class."""
+
+import numpy as np
+
+
+def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Return the rows of a share of each class, rising; at least one image of a class is left.
+
+    Args:
+        labels: int64, shape (N,).
+        share: Of each class, rounded to whole images.
+        seed: Owner of the draw.
+    """
+    rng, rows = np.random.default_rng(seed), []
+    for c in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == c))
+        rows.append(members[: min(round(share * len(members)), len(members) - 1)])
+    return np.sort(np.concatenate(rows))

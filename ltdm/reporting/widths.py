@@ -1,0 +1,82 @@
+"""A metric by the width of the weights' average that images were made with."""
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ltdm.reporting.style import COLOURS
+
+PANELS = ("all", "head", "tail")
+PREFIX = "posthoc-"
+"""Of `weights` in rows of images from such an average; the width follows."""
+HOW = ["run", "sampler", "guidance"]
+"""What makes a line: sample sets that differ in the width alone."""
+MARKERS = "osD^"
+"""Of lines; the next where the colours begin again."""
+
+
+def by_width(rows: pd.DataFrame, name: str, title: str) -> Figure:
+    """Draw lines of a metric by width, side by side over all classes, the head and the tail.
+
+    A band is one standard deviation over seeds; of one seed, the standard error over its images. A
+    dashed line is the run's own average, where it was sampled in the same way.
+
+    Args:
+        rows: Tidy rows of one data set, metric and extractor.
+        name: What people call the metric.
+        title: The data set's name.
+    """
+    shown = rows[rows["value"].notna()]
+    lines = shown[shown["weights"].str.startswith(PREFIX)]
+    lines = lines.assign(width=lines["weights"].str.removeprefix(PREFIX).astype(float))
+    own = shown[(shown["weights"] == "ema") & shown["group"].isin(lines["group"])]
+    panels = [group for group in PANELS if group in {*lines["group"]}] or ["all"]
+    labels = _labels(lines)
+    size = (2.6 * len(panels) + 1.4, 2.9)
+    figure, grid = plt.subplots(1, len(panels), figsize=size, squeeze=False)
+    for axes, group in zip(grid[0], panels, strict=True):
+        _panel(axes, lines[lines["group"] == group], own[own["group"] == group], labels)
+        axes.set(title=f"{title}, {group}", xlabel="width of the average")
+    grid[0][0].set_ylabel(name)
+    if len(own):
+        grid[0][0].plot([], [], "--", color="#888888", linewidth=1, label="its own average")
+    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def _labels(lines: pd.DataFrame) -> dict[tuple, str]:
+    """Return what each line is called: its run, and whatever else tells the run's lines apart."""
+    labels: dict[tuple, str] = {}
+    for run, mine in lines[HOW].drop_duplicates().groupby("run", sort=False):
+        apart = [column for column in HOW[1:] if mine[column].nunique() > 1]
+        for key in mine.itertuples(index=False, name=None):
+            told = dict(zip(HOW, key, strict=True))
+            labels[key] = ", ".join([str(run), *(f"{column} {told[column]}" for column in apart)])
+    return labels
+
+
+def _panel(axes: Axes, lines: pd.DataFrame, own: pd.DataFrame, labels: dict[tuple, str]) -> None:
+    for number, (key, label) in enumerate(labels.items()):
+        grouped = _of(lines, key).groupby("width")
+        means = grouped["value"].mean()
+        spread = grouped["value"].std().fillna(grouped["error"].mean()).fillna(0)
+        turn, hue = divmod(number, len(COLOURS))
+        colour, marker = COLOURS[hue], MARKERS[turn % len(MARKERS)]
+        axes.plot(means.index, means, f"{marker}-", color=colour, markersize=3, label=label)
+        axes.fill_between(
+            means.index, means - spread, means + spread, color=colour, alpha=0.15, linewidth=0
+        )
+        plain = _of(own, key)["value"]
+        if len(plain):
+            axes.axhline(plain.mean(), color=colour, linestyle="--", linewidth=1)
+    ticks = sorted({*lines["width"]})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{width:g}" for width in ticks])
+    axes.minorticks_off()
+
+
+def _of(rows: pd.DataFrame, key: tuple) -> pd.DataFrame:
+    """Return the rows of a line."""
+    same = [rows[column] == value for column, value in zip(HOW, key, strict=True)]
+    return rows[same[0] & same[1] & same[2]]

@@ -1,0 +1,113 @@
+localrules:
+    probe_tables,
+    probe_figure,
+
+
+rule test_split:
+    """Set apart the images that the linear probe is tested on, the same for all networks."""
+    input:
+        reference="<data>/reference.npz",
+    output:
+        test="<data>/test.npz",
+        record="<data>/test.json",
+    log:
+        "<logs>/test_split/{dataset}.log",
+    benchmark:
+        "<benchmarks>/test_split/{dataset}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    threads: 8
+    resources:
+        **asks,
+    params:
+        spec=test_slice,
+        places=data_places,
+        code=test_code,
+    script:
+        "../workflow/scripts/test_split.py"
+
+
+rule probe:
+    """Train linear classifiers on a frozen network's features, a level and layer each; test them."""
+    input:
+        model="<run>/model.safetensors",
+        train=probe_images,
+        test="<data>/test.npz",
+        counts="<data>/counts.csv",
+    output:
+        table="<run>/probe.csv",
+        record="<run>/probe.json",
+    log:
+        "<logs>/probe/{dataset}/{run}/seed-{seed}.log",
+    benchmark:
+        "<benchmarks>/probe/{dataset}/{run}/seed-{seed}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    threads: 1
+    resources:
+        **asks,
+    params:
+        spec=probe_slice,
+        groups=experiment.evaluate.probe_grouping(),
+        code=probe_code,
+    script:
+        "../workflow/scripts/probe.py"
+
+
+rule probe_tables:
+    """Gather the probes of all networks; write the table of the chosen levels and layers."""
+    input:
+        probes=expand(rules.probe.output.table, **networks),
+    output:
+        tidy=report(
+            "<results>/tables/probe-all.csv",
+            caption="../workflow/report/probe_all.rst",
+            category="Linear probe",
+            labels={"table": "all levels and layers"},
+        ),
+        main=report(
+            "<results>/tables/probe.csv",
+            caption="../workflow/report/probe.rst",
+            category="Linear probe",
+            labels={"table": "chosen levels and layers"},
+        ),
+        others=expand("<results>/tables/probe.{form}", form=["md", "tex"]),
+    log:
+        "<logs>/probe_tables.log",
+    benchmark:
+        "<benchmarks>/probe_tables.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
+    params:
+        networks=networks,
+        code=stage_code("probe_tables"),
+    script:
+        "../workflow/scripts/probe_tables.py"
+
+
+rule probe_figure:
+    """Draw a data set's heat maps: the probe's accuracy by level and layer."""
+    input:
+        tidy="<results>/tables/probe-all.csv",
+    output:
+        png=report(
+            "<results>/figures/{dataset}-probe.png",
+            caption="../workflow/report/probe_figure.rst",
+            category="Linear probe",
+            labels={"figure": "levels and layers", "data set": "{dataset}"},
+        ),
+        svg="<results>/figures/{dataset}-probe.svg",
+    log:
+        "<logs>/probe_figure/{dataset}.log",
+    benchmark:
+        "<benchmarks>/probe_figure/{dataset}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
+    params:
+        code=stage_code("probe_figure"),
+    script:
+        "../workflow/scripts/probe_figure.py"

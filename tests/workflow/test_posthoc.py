@@ -1,0 +1,85 @@
+"""Sample sets with averages of several widths, of networks that are trained once."""
+
+import pytest
+from click.testing import CliRunner
+
+from ltdm.cli import main
+from ltdm.config import Experiment
+from ltdm.files import read_json
+from ltdm.merging import read
+from ltdm.plan import jobs
+from ltdm.reporting.rows import read_rows
+from tests.workflow.conftest import Checkout, project
+
+CONFIG = """
+inherits: smoke.yaml
+experiment: widths
+grid: {run: [ddpm], sample_set: [plain, narrow, wide]}
+defaults: {train: {posthoc: {snapshots: 8}}, sample: {images: 20}}
+sample_sets: {plain: {}, narrow: {sigma_rel: 0.05}, wide: {sigma_rel: 0.2}, third: {sigma_rel: 0.1}}
+evaluate: {features: [pixels], metrics: [frechet], groups: [all, thirds], table: [frechet]}
+"""
+RUN = "runs/digits-lt/ddpm/seed-0"
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory) -> Checkout:
+    checkout = project(tmp_path_factory.mktemp("widths"))
+    checkout.config = checkout.folder / "config/widths.yaml"
+    checkout.config.write_text(CONFIG)
+    checkout.configs = ["config/widths.yaml"]
+    checkout.results = checkout.folder / "results/widths"
+    planned = checkout.planned()
+    assert planned == {**jobs(Experiment(read([checkout.config]))), "all": 1}
+    checkout.snakemake("--cores", "2")
+    return checkout
+
+
+def test_rows_and_the_figure_say_whose_weights_they_are(sweep):
+    rows = read_rows(sweep.results / "tables/metrics.csv")
+    told = rows.groupby("sample_set")["weights"].unique().map(list).to_dict()
+    assert told == {"plain": ["ema"], "narrow": ["posthoc-0.05"], "wide": ["posthoc-0.2"]}
+    assert rows.query("group == 'all' and metric == 'frechet'")["value"].nunique() == 3
+    made = read_json(sweep.results / RUN / "posthoc/0.2.json")
+    assert made["of"] == read_json(sweep.results / RUN / "run.json")["key"]
+    assert read_json(sweep.results / RUN / "wide/samples.json")["model"] == made["key"]
+    assert (sweep.results / "figures/digits-lt-ema-width.png").exists()
+    assert sweep.planned() == {}
+
+
+def test_another_width_trains_nothing_and_samples_one_set(sweep):
+    text = sweep.config.read_text()
+    try:
+        sweep.config.write_text(text.replace("narrow, wide]", "narrow, wide, third]"))
+        assert sweep.planned() == {
+            "posthoc": 1, "sample": 1, "features": 1, "metrics": 1, "grid": 1,
+            "tables": 1, "figures": 1, "widths": 1, "manifest": 1, "all": 1,
+        }  # fmt: skip
+    finally:
+        sweep.config.write_text(text)
+
+
+def test_shards_and_the_command_make_the_same_images(sweep):
+    samples = sweep.results / RUN / "wide/samples.npz"
+    alone, asked = samples.read_bytes(), str(samples.relative_to(sweep.folder))
+    average = sweep.results / RUN / "posthoc/0.2.safetensors"
+    samples.unlink()
+    average.unlink()
+    shared = ("--set-scatter", "samples=2")
+    due = sweep.planned(asked, *shared)
+    assert due == {"posthoc": 1, "sample_shard": 2, "sample": 1}
+    sweep.snakemake("--cores", "2", asked, *shared)
+    assert samples.read_bytes() == alone
+    average.unlink()
+    arguments = ["sample", str(sweep.config), "--results", str(sweep.folder / "results"),
+                 "--sample-set", "wide", "--device", "cpu"]  # fmt: skip
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert samples.read_bytes() == alone
+
+
+def test_an_average_that_another_config_made_is_refused(sweep):
+    sweep.forget()
+    sweep.rewrite(f"{RUN}/posthoc/0.05.json", of="0123456789abcdef")
+    printed = sweep.snakemake("--dry-run", ok=False)
+    assert "posthoc/0.05.json (of is" in printed

@@ -1,0 +1,38 @@
+"""The linear probe in the workflow: turned on it trains nothing, and a change reruns it alone."""
+
+from ltdm.config import Experiment
+from ltdm.merging import read
+from ltdm.plan import jobs
+
+END = {"probe_tables": 1, "probe_figure": 1, "manifest": 1, "all": 1}
+
+
+def test_turned_on_changed_and_its_code_mended(checkout):
+    over = checkout.folder / "probe.yaml"
+    over.write_text("evaluate: {probe: {levels: [3, 4], layers: [1, 5], epochs: 1}}")
+    checkout.configs += [over.name]
+    assert checkout.planned() == {"test_split": 1, "probe": 2, **END}
+    whole = {**jobs(Experiment(read([checkout.config, over]))), "all": 1}
+    assert checkout.planned("--config", "experiment=another") == whole
+    checkout.snakemake("--cores", "2")
+    assert checkout.planned() == {}
+    assert (checkout.results / "figures/digits-lt-probe.png").exists()
+    assert "accuracy (few-shot)" in (checkout.results / "tables/probe.md").read_text()
+
+    checkout.edit(over.name, "epochs: 1", "epochs: 1, lr: 0.01")
+    assert checkout.planned() == {"probe": 2, **END}
+    checkout.edit(over.name, ", lr: 0.01", ", seed: 0")
+    assert checkout.planned() == {}, "its default, spelled out"
+    checkout.edit("ltdm/training/probe.py", "RHO = 18, 7.0", "RHO = 18, 6.0")
+    assert checkout.planned() == {"probe": 2, **END}
+    checkout.edit("ltdm/training/probe.py", "RHO = 18, 6.0", "RHO = 18, 7.0")
+    checkout.edit("ltdm/reporting/probe.py", "ACROSS = 3", "ACROSS = 2")
+    assert checkout.planned() == {**END}
+    checkout.edit("ltdm/reporting/probe.py", "ACROSS = 2", "ACROSS = 3")
+    checkout.edit("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7")
+    assert "probe" not in checkout.planned(), "another sampling is not another network"
+    checkout.edit("config/smoke.yaml", "guidance: 0.7", "guidance: 0.5")
+    checkout.forget()
+    checkout.rewrite("runs/digits-lt/cbdm/seed-0/probe.json", model="another")
+    printed = checkout.snakemake("--cores", "1", ok=False)
+    assert 'cbdm/seed-0/probe.json (model is "another" there' in printed
