@@ -1,6 +1,7 @@
 """Networks on disk: safetensors with their options inside, so a model says what it is."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
     """Write tensors and a JSON description; the same input always gives the same bytes.
 
     Raises:
-        LtdmError: The file cannot be written; what was there stays.
+        LtdmError: The disk is full, or closed to the user; what was there stays.
     """
     whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with writing(path) as temporary:
@@ -24,11 +25,9 @@ def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
         mode = temporary.stat().st_mode  # what the user's files have; safetensors' are private
         try:
             save_file(whole, temporary, {"ltdm": json.dumps(about, sort_keys=True)})
-        except SafetensorError as error:  # it has no error number
-            raise LtdmError(
-                f"cannot write {path} ({error}); mend that and run the same command again, what was"
-                " finished before is kept"
-            ) from error
+        except SafetensorError as error:  # the system's error, in words
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else 0, str(error)) from error
         temporary.chmod(mode)
 
 

@@ -86,6 +86,11 @@ class Project:
         return {f: f.stat().st_mtime_ns for f in files if not {*apart} & {*f.parts}}
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the longest test, while there are others to run beside it."""
+    items.sort(key=lambda item: item.path.stem != "test_workflow")
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     # Not pytest's own folder: a socket's path has 107 bytes.

@@ -1,5 +1,6 @@
 """What a rule's script does around its one call."""
 
+import logging
 import os
 from types import SimpleNamespace
 
@@ -8,6 +9,17 @@ import pytest
 from ltdm import asked
 from ltdm.errors import LtdmError, Stopped
 from ltdm.job import job
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before():
+    """A script takes the log for itself; the tests after it have theirs."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
 
 
 @pytest.fixture

@@ -135,5 +135,5 @@ def pytest_collection_modifyitems(items):
     time, and the smoke config runs once on each worker.
     """
     for item in items:
-        if item.path.stem == "test_evaluation":
-            item.add_marker(pytest.mark.xdist_group("evaluation"))
+        if item.path.stem in ("test_evaluation", "test_posthoc"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
