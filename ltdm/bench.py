@@ -1,6 +1,7 @@
 """What each run costs, measured: training and sampling speed, network evaluations, memory.
 
-All runs take turns within one process, so the ratios hold while the machine's speed drifts.
+All runs take turns within one process, so the ratios hold while the machine's speed drifts. Of a
+sample set that another network guides, the run's own stands for that one.
 """
 
 import resource

@@ -58,7 +58,7 @@ class Block(nn.Module):
     def __init__(self, options: Shape, width: int, out: int, *, resample: str = "",
                  attention: bool = False, down: bool = True):  # fmt: skip
         super().__init__()
-        self.options, self.resample = options, resample
+        self.options, self.resample, self.joins = options, resample, resample != "up"
         self.conv1 = layer(options, self.first(width, out, down), out, 3)
         self.modulation = layer(options, options.embedding, out)
         self.dropout = nn.Dropout(options.dropout)

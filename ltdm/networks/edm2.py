@@ -25,6 +25,7 @@ from ltdm.citations import KARRAS2024
 from ltdm.errors import OptionError
 from ltdm.magnitude import ForcedTable, Fourier, mp_cat, mp_silu, mp_sum
 from ltdm.networks._blocks import Block, MPBlock, layer
+from ltdm.networks._unet import Through, check_side
 from ltdm.options import option
 
 CITATION = KARRAS2024
@@ -95,18 +96,8 @@ class Options:
 
 
 def check(options: Options, size: int) -> None:
-    """Refuse images whose side (pixels) cannot be halved once a level.
-
-    Raises:
-        OptionError: They cannot.
-    """
-    halvings = len(options.ch_mult) - 1
-    if size % 2**halvings:
-        raise OptionError(
-            ("network", "ch_mult"),
-            f"has {halvings + 1} levels, so the image side must be a multiple of {2**halvings},"
-            f" and it is {size}; take fewer levels or resize the data",
-        )
+    """Refuse images whose side (pixels) cannot be halved once a level."""
+    check_side(options.ch_mult, size)
 
 
 def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "EDM2":
@@ -118,15 +109,8 @@ def build(options: Options, channels: int, size: int, classes: int, told: int = 
     return EDM2(options, channels, classes, told)
 
 
-class EDM2(nn.Module):
-    """F = net(x, level, labels, augment).
-
-    Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
-    (B, told) or None, which is the same as zeros; returns F (B, channels, H, W). With `want="both"`
-    it returns F and the bottleneck z (B, d), flat, as it is after the middle blocks; with
-    `want="z"` that alone, without the way up. With `taps` = k it returns the mean over positions of
-    what each of the first k blocks of the way up says, (B, width), and computes no more.
-    """
+class EDM2(Through):
+    """See the module, and `Through` for shapes."""
 
     def __init__(self, options: Options, channels: int, classes: int, told: int):
         super().__init__()
@@ -170,42 +154,20 @@ class EDM2(nn.Module):
                 blocks.append(self.block(options, width, width, resample="up", down=False))
         return blocks
 
-    def forward(
-        self,
-        x: Tensor,
-        level: Tensor,
-        labels: Tensor,
-        augment: Tensor | None = None,
-        want: str = "F",
-        taps: int = 0,
-    ) -> Tensor | tuple[Tensor, ...]:
-        """Predict F; see the class for shapes."""
-        emb = self.embedding(level, labels, augment)
-        h = self.head(torch.cat([x, torch.ones_like(x[:, :1])], dim=1))
-        skips = [h]
-        for block in self.downblocks:
-            h = block(h, emb)
-            skips.append(h)
-        for block in self.middleblocks:
-            h = block(h, emb)
-        z, said = h.flatten(1), []
-        if want == "z":
-            return z
-        for block in self.upblocks:
-            if block.resample != "up":
-                h = self._joined(h, skips.pop())
-            h = block(h, emb)
-            if taps:
-                said.append(h.mean((2, 3), dtype=torch.float32))
-            if taps and len(said) == taps:
-                return tuple(said)
-        F = self._ended(h)
-        return (F, z) if want == "both" else F
+    def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
+        """Return the embedding (B, d) of levels, labels and augmentation."""
+        return self.embedding(level, labels, augment)
 
-    def _joined(self, h: Tensor, skip: Tensor) -> Tensor:
+    def entered(self, x: Tensor) -> Tensor:
+        """Return what the first layer says of the images and a channel of ones."""
+        return self.head(torch.cat([x, torch.ones_like(x[:, :1])], dim=1))
+
+    def joined(self, h: Tensor, skip: Tensor) -> Tensor:
+        """Return the way up's channels and a skip's as one."""
         return mp_cat(h, skip) if self.keeps_size else torch.cat([h, skip], dim=1)
 
-    def _ended(self, h: Tensor) -> Tensor:
+    def ended(self, h: Tensor) -> Tensor:
+        """Return F from what the last block says."""
         if self.keeps_size:
             return self.tail(h, self.gain)
         return self.tail(nnf.silu(nnf.group_norm(h, self.groups)))

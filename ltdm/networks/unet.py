@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ltdm.citations import HO2020
 from ltdm.errors import OptionError
+from ltdm.networks._unet import Through, check_side
 from ltdm.options import option
 
 CITATION = HO2020
@@ -52,18 +53,8 @@ class Options:
 
 
 def check(options: Options, size: int) -> None:
-    """Refuse images whose side (pixels) cannot be halved once a level.
-
-    Raises:
-        OptionError: They cannot.
-    """
-    halvings = len(options.ch_mult) - 1
-    if size % 2**halvings:
-        raise OptionError(
-            ("network", "ch_mult"),
-            f"has {halvings + 1} levels, so the image side must be a multiple of {2**halvings},"
-            f" and it is {size}; take fewer levels or resize the data",
-        )
+    """Refuse images whose side (pixels) cannot be halved once a level."""
+    check_side(options.ch_mult, size)
 
 
 def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "UNet":
@@ -75,15 +66,8 @@ def build(options: Options, channels: int, size: int, classes: int, told: int = 
     return UNet(options, channels, classes, told)
 
 
-class UNet(nn.Module):
-    """F = net(x, level, labels, augment).
-
-    Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
-    (B, told) or None, which is the same as zeros; returns F (B, channels, H, W). With `want="both"`
-    it returns F and the bottleneck z (B, d), flat, as it is after the middle blocks; with
-    `want="z"` that alone, without the way up. With `taps` = k it returns the mean over positions of
-    what each of the first k blocks of the way up says, (B, width), and computes no more.
-    """
+class UNet(Through):
+    """See the module, and `Through` for shapes."""
 
     def __init__(self, options: Options, channels: int, classes: int, told: int):
         super().__init__()
@@ -157,41 +141,27 @@ class UNet(nn.Module):
                 _xavier(module.proj, gain=1e-5)
         _xavier(self.tail[-1], gain=1e-5)
 
-    def forward(
-        self,
-        x: Tensor,
-        level: Tensor,
-        labels: Tensor,
-        augment: Tensor | None = None,
-        want: str = "F",
-        taps: int = 0,
-    ) -> Tensor | tuple[Tensor, ...]:
-        """Predict F; see the class for shapes."""
+    def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
+        """Return the embedding (B, d) of levels, labels and augmentation."""
         emb = self.time_embedding(level)
         if self.label_embedding is not None:
             known = (labels >= 0).to(emb.dtype)[:, None]
             emb = emb + self.label_embedding(labels.clamp(min=0)) * known
         if self.augm_embedding is not None and augment is not None:
             emb = emb + self.augm_embedding(augment)
-        h = self.head(x)
-        skips = [h]
-        for block in self.downblocks:
-            h = block(h, emb)
-            skips.append(h)
-        for block in self.middleblocks:
-            h = block(h, emb)
-        z, said = h.flatten(1), []
-        if want == "z":
-            return z
-        for block in self.upblocks:
-            if isinstance(block, ResBlock):
-                h = torch.cat([h, skips.pop()], dim=1)
-            h = block(h, emb)
-            if taps:
-                said.append(h.mean((2, 3), dtype=torch.float32))
-            if taps and len(said) == taps:
-                return tuple(said)
-        return (self.tail(h), z) if want == "both" else self.tail(h)
+        return emb
+
+    def entered(self, x: Tensor) -> Tensor:
+        """Return what the first layer says of the images."""
+        return self.head(x)
+
+    def joined(self, h: Tensor, skip: Tensor) -> Tensor:
+        """Return the way up's channels and a skip's as one."""
+        return torch.cat([h, skip], dim=1)
+
+    def ended(self, h: Tensor) -> Tensor:
+        """Return F from what the last block says."""
+        return self.tail(h)
 
 
 def _xavier(module: nn.Module, gain: float = 1.0) -> None:
@@ -222,6 +192,8 @@ class TimeEmbedding(nn.Module):
 
 class ResBlock(nn.Module):
     """Two 3 x 3 convolutions with the embedding added between them, a shortcut, and attention."""
+
+    joins = True
 
     def __init__(self, width: int, out: int, tdim: int, options: Options, attention: bool):
         super().__init__()
@@ -279,6 +251,8 @@ class DownSample(nn.Module):
 
 class UpSample(nn.Module):
     """Double the side by repeating pixels, then convolve."""
+
+    joins = False
 
     def __init__(self, ch: int):
         super().__init__()

@@ -1,0 +1,93 @@
+"""What U-Nets share: which sides they take, and the way through them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ltdm.errors import OptionError
+
+
+def check_side(levels: Sequence[int], size: int) -> None:
+    """Refuse images whose side (pixels) cannot be halved once a level.
+
+    Raises:
+        OptionError: They cannot.
+    """
+    halvings = len(levels) - 1
+    if size % 2**halvings:
+        raise OptionError(
+            ("network", "ch_mult"),
+            f"has {halvings + 1} levels, so the image side must be a multiple of {2**halvings},"
+            f" and it is {size}; take fewer levels or resize the data",
+        )
+
+
+class Through(nn.Module, ABC):
+    """F = net(x, level, labels, augment).
+
+    Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
+    (B, told) or None, which is the same as zeros; returns F (B, channels, H, W). With `want="both"`
+    it returns F and the bottleneck z (B, d), flat, as it is after the middle blocks; with
+    `want="z"` that alone, without the way up. With `taps` = k it returns the mean over positions of
+    what each of the first k blocks of the way up says, (B, width), and computes no more.
+
+    Attributes:
+        downblocks: Blocks of the way down, each of which leaves a skip; a block maps h and the
+            embedding to h.
+        middleblocks: Those between.
+        upblocks: Blocks of the way up; those whose `joins` is true take a skip.
+    """
+
+    downblocks: nn.ModuleList
+    middleblocks: nn.ModuleList
+    upblocks: nn.ModuleList
+
+    @abstractmethod
+    def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
+        """Return the embedding (B, d) of levels, labels and augmentation."""
+
+    @abstractmethod
+    def entered(self, x: Tensor) -> Tensor:
+        """Return what the first layer says of the images."""
+
+    @abstractmethod
+    def joined(self, h: Tensor, skip: Tensor) -> Tensor:
+        """Return the way up's channels and a skip's as one."""
+
+    @abstractmethod
+    def ended(self, h: Tensor) -> Tensor:
+        """Return F from what the last block says."""
+
+    def forward(
+        self,
+        x: Tensor,
+        level: Tensor,
+        labels: Tensor,
+        augment: Tensor | None = None,
+        want: str = "F",
+        taps: int = 0,
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Predict F; see the class for shapes."""
+        emb = self.embedded(level, labels, augment)
+        h = self.entered(x)
+        skips = [h]
+        for block in self.downblocks:
+            h = block(h, emb)
+            skips.append(h)
+        for block in self.middleblocks:
+            h = block(h, emb)
+        z, said = h.flatten(1), []
+        if want == "z":
+            return z
+        for block in self.upblocks:
+            if block.joins:
+                h = self.joined(h, skips.pop())
+            h = block(h, emb)
+            if taps:
+                said.append(h.mean((2, 3), dtype=torch.float32))
+            if taps and len(said) == taps:
+                return tuple(said)
+        F = self.ended(h)
+        return (F, z) if want == "both" else F
