@@ -109,7 +109,7 @@ class Asks:
         need = NEEDS.get(rule, Need()).memory
         if reckon and rule in ("train", "train_shard", "average"):
             posthoc = self._run(wildcards).train.posthoc
-            each = STATE + (posthoc.weight_bytes if posthoc else 0)
+            each = STATE + (posthoc.weight_bytes + 12 * len(posthoc.sigma_rel) if posthoc else 0)
             weights = self.cost(wildcards["dataset"], wildcards["run"]).parameters
             need += round(each * weights / 1e6)
         return need * attempt

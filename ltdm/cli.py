@@ -95,17 +95,12 @@ def sample(**given: Any) -> None:
     for dataset, run, seed, name in selection.samples():
         folder = selection.layout.samples(dataset, run, seed, name)
         spec = selection.experiment.runs[dataset, run].samples[name]
-        model, samples = selection.layout.model(dataset, run, seed), folder / "samples.npz"
-        if model.exists() and not selection.finished(dataset, run, seed):
-            raise LtdmError(
-                f"{model} was trained with other options, data or code than the config asks for;"
-                " run `ltdm train` with it first"
-            )
+        model, samples = selection.network(dataset, run, seed), folder / "samples.npz"
         if spec.sigma_rel is not None:
             network, model = model, selection.experiment.model(dataset, run, seed, name)
             posthoc.run(spec.sigma_rel, model=network, output=model,
                         record=model.with_suffix(".json"))  # fmt: skip
-        guide = selection.experiment.guide(dataset, run, seed, name)
+        guide = selection.network(dataset, spec.guide, seed) if spec.guide else None
         stage.run(changed(spec), seed, model=model, samples=samples,
                   record=folder / "samples.json", guide=guide)  # fmt: skip
         grid.run(samples=samples, picture=folder / "grid.png")
@@ -195,7 +190,7 @@ def probe(**given: Any) -> None:
             stage.run(
                 changed(evaluate.probe), evaluate.probe_grouping(),
                 {"dataset": dataset, "run": run, "seed": seed},
-                model=selection.layout.model(dataset, run, seed), test=test, table=table,
+                model=selection.network(dataset, run, seed), test=test, table=table,
                 train=folder / evaluate.probe.file, counts=folder / "counts.csv",
                 record=table.with_suffix(".json"),
             )  # fmt: skip

@@ -12,6 +12,9 @@ from ltdm.runs import Run, RunOptions
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.probe import LEVELS, ProbeOptions, levels_of
 
+FAR = 0.25
+"""How far a reconstructed average may be off, as a share of its profile's norm."""
+
 
 def fits_data(
     network: Part,
@@ -82,9 +85,8 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
             " train.label_dropout between 0 and 1, or guidance to 0"
         )
         raise OptionError(("sample", "guidance"), message)
-    if sample.sigma_rel is not None and (run.train.released or not run.train.posthoc):
-        message = "needs snapshots of the training, and this run has none: set train.posthoc"
-        raise OptionError(("sample", "sigma_rel"), message)
+    if sample.sigma_rel is not None:
+        fits_width(sample.sigma_rel, run)
     if sample.weights not in run.origin.weights:
         raise OptionError(
             ("sample", "weights"),
@@ -98,6 +100,21 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
         raise OptionError(("sample", "sampler", "steps"), str(error)) from None
 
 
+def fits_width(sigma_rel: float, run: Run) -> None:
+    """Refuse an average that the snapshots of a training cannot give."""
+    posthoc, path = None if run.train.released else run.train.posthoc, ("sample", "sigma_rel")
+    if not posthoc:
+        message = "needs snapshots of the training, and this run has none: set train.posthoc"
+        raise OptionError(path, message)
+    if (error := posthoc.error(sigma_rel)) > FAR:
+        raise OptionError(
+            path,
+            f"is {sigma_rel:g}, and from {posthoc.snapshots} snapshots that average would be off by"
+            f" {error:.0%}; set train.posthoc.snapshots higher, or take a width nearer to"
+            f" {', '.join(f'{width:g}' for width in posthoc.sigma_rel)}",
+        )
+
+
 def fits_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
     """Refuse a guide whose network cannot be asked what the guided one is."""
     path = "sample", "guide"
@@ -106,12 +123,18 @@ def fits_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
     if "ema" not in guide.origin.weights:
         raise OptionError(path, f"is {name}, which has no averaged weights")
     for what, theirs, mine in (
-        ("process", str(guide.process), str(run.process)),
+        ("process", *(_spoken(one.process) for one in (guide, run))),
         ("use of labels", guide.label_use(data), run.label_use(data)),
     ):
         if theirs != mine or theirs == "network":
             message = f"is {name}, whose {what} is {theirs}, and here it is {mine}"
             raise OptionError(path, f"{message}; both must be alike, and one network each")
+
+
+def _spoken(process: Part) -> str:
+    """Write a process without the options that nothing but training depends on."""
+    told, aside = process.plain(), getattr(process.module, "TRAINING", ())
+    return ", ".join(f"{name}={value}" for name, value in told.items() if name not in aside)
 
 
 def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:

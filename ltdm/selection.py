@@ -45,6 +45,20 @@ class Selection:
             return released.finished(*which)
         return train.finished(*which, self.experiment.init(dataset, run, seed))
 
+    def network(self, dataset: str, run: str, seed: int) -> Path:
+        """Return a network's file.
+
+        Raises:
+            LtdmError: It is another one than the config asks for.
+        """
+        model = self.layout.model(dataset, run, seed)
+        if model.exists() and not self.finished(dataset, run, seed):
+            raise LtdmError(
+                f"{model} was trained with other options, data or code than the config asks for;"
+                " run `ltdm train` with it first"
+            )
+        return model
+
     def samples(self) -> Iterator[tuple[str, str, int, str]]:
         """Yield data set, run, seed and sample set of each sample set."""
         return product(

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Return the rows of a share of each class, rising; at least one image of a class is left.
+    """Return the rows of a share of each class, rising; some, but not all, of two images or more.
 
     Args:
         labels: int64, shape (N,).
@@ -14,5 +14,6 @@ def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     rng, rows = np.random.default_rng(seed), []
     for c in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == c))
-        rows.append(members[: min(round(share * len(members)), len(members) - 1)])
+        number = max(round(share * len(members)), 1)
+        rows.append(members[: min(number, len(members) - 1)])
     return np.sort(np.concatenate(rows))

@@ -42,7 +42,9 @@ class Options:
     P_mean: float = option(-1.2, "Mean of ln sigma in training.", low=-10, high=10)
     P_std: float = option(1.2, "Standard deviation of ln sigma in training.", above=0, high=10)
     sigma_data: float = option(0.5, "Standard deviation of the images, in [-1, 1].", above=0)
-    sigma_min: float = option(0.002, "Lowest level of a sampler, the clean image's apart.", above=0)
+    sigma_min: float = option(
+        0.002, "Lowest level of a sampler, the clean image's apart.", low=1e-6
+    )
     sigma_max: float = option(80.0, "Highest level of a sampler.", above=0, high=1e6)
     progress: str = option(
         "level",
@@ -62,6 +64,10 @@ class Options:
         """Refuse an empty range."""
         if self.sigma_max <= self.sigma_min:
             raise OptionError(("sigma_max",), f"must be above sigma_min ({self.sigma_min:g})")
+
+
+TRAINING = ("P_mean", "P_std", "progress", "uncertainty", "uncertainty_features")
+"""Options that nothing but training depends on: networks that differ in them speak alike."""
 
 
 def build(options: Options) -> "EDM":
@@ -134,11 +140,7 @@ class EDM(Process):
         return self.spaced(steps, 7)
 
     def spaced(self, steps: int, rho: float) -> list[float]:
-        """Return `steps` levels, even in sigma^(1/rho), then the clean image's 0.
-
-        Raises:
-            LtdmError: There are so many that two are the same.
-        """
+        """Return `steps` levels, even in sigma^(1/rho), then the clean image's 0."""
         return [*karras(self.options.sigma_min, self.options.sigma_max, steps, rho), 0.0]
 
     def level_of(self, sigma: float) -> float:

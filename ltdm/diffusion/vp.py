@@ -118,7 +118,9 @@ class VP(Process):
         low, high = (self.sigmas[t] for t in (0, self.T - 1))
         levels = [self.level_of(sigma) for sigma in karras(low, high, steps, rho)]
         if len(set(levels)) < steps:
-            raise LtdmError(f"is {steps}, but the process has fewer levels so spaced; lower it")
+            raise LtdmError(
+                f"is {steps}, but the process has fewer levels so spaced; lower steps or rho"
+            )
         return [*levels, -1.0]
 
     def level_of(self, sigma: float) -> float:

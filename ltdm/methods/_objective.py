@@ -90,8 +90,8 @@ class Objective(nn.Module):
     def loss(self, net: Net, batch: Batch, process: Process, rng: Streams) -> dict[str, Tensor]:
         """Return named losses, each one value an image, shape (B,); their sum is minimised.
 
-        The data term is called `denoise`. Where the process learns how large it is at each level,
-        all are divided by that, and `uncertainty`, its log, is added.
+        The data term is called `denoise`. Where the process learns how large that is at each level,
+        all count by it, and `uncertainty` is what that changes of the data term.
         """
         at = noised(batch, process, rng)
         for term in self.terms:
@@ -134,14 +134,15 @@ class Objective(nn.Module):
 def _levelled(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
     """Return losses with every noise level counting alike, where its error's log u (B,) is learnt.
 
-    u is learnt from the denoising loss alone: other terms neither move it nor lessen themselves.
+    `denoise` stays what it was, and `uncertainty` is what makes it e^-u denoise + u. u is learnt
+    from these alone: other terms neither move it nor lessen themselves.
     """
     if u is None:
         return losses
-    weight = (-u).exp()
+    weight, denoise = (-u).exp(), losses["denoise"]
     fixed = weight.detach()
     others = {name: fixed * values for name, values in losses.items() if name != "denoise"}
-    return {"denoise": weight * losses["denoise"], "uncertainty": u, **others}
+    return {"denoise": denoise, "uncertainty": (weight - 1) * denoise + u, **others}
 
 
 def _alone(net: Net, question: Question, inputs: Inputs, size: int) -> Said:

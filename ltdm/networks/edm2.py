@@ -52,7 +52,7 @@ class Options:
     )
     g: str = option(
         "official",
-        "Whose G: NVlabs' (`official`), or FutureXiang's (`multi-gpu`) with an embedding of 4 `ch`,"
+        "Whose G: NVlabs' (`official`), or FutureXiang's (`multi-gpu`): an embedding of 4 `ch`,"
         " normalised middle blocks, one head, and the embedding's gains beginning at 1.",
         choices=("official", "multi-gpu"),
     )

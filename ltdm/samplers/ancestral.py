@@ -32,7 +32,7 @@ CITATION = HO2020
 class Options:
     """Steps and variance."""
 
-    steps: int = option(1000, "Denoising steps; all levels by default.", low=1)
+    steps: int = option(1000, "Denoising steps; all levels by default.", low=1, high=100_000)
     variance: str = option(
         "large",
         "Variance of a step: beta, or the posterior's.",

@@ -32,7 +32,7 @@ CITATION = """@inproceedings{song2021ddim,
 class Options:
     """Steps and randomness."""
 
-    steps: int = option(50, "Denoising steps.", low=1)
+    steps: int = option(50, "Denoising steps.", low=1, high=100_000)
     eta: float = option(0.0, "Randomness: 0 is deterministic, 1 is DDPM's variance.", low=0, high=1)
     clip_x0: bool = option(False, "Keep each step's clean image inside [-1, 1].")
 

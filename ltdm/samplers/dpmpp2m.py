@@ -32,8 +32,10 @@ CITATION = """@article{lu2022dpmsolverpp,
 class Options:
     """Steps and their spacing."""
 
-    steps: int = option(18, "Steps, the last one to the clean image.", low=1)
-    rho: float = option(7.0, "Spacing of the levels; larger ones lie closer at low noise.", above=0)
+    steps: int = option(18, "Steps, the last one to the clean image.", low=1, high=100_000)
+    rho: float = option(
+        7.0, "Spacing of the levels; larger ones lie closer at low noise.", low=1, high=1000
+    )
     clip_x0: bool = option(False, "Keep each denoised image inside [-1, 1].")
 
 

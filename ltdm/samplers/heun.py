@@ -25,6 +25,7 @@ from torch import Tensor
 
 from ltdm.citations import KARRAS2022
 from ltdm.diffusion._base import Process
+from ltdm.errors import OptionError
 from ltdm.options import option
 from ltdm.samplers._denoise import Denoise
 
@@ -35,13 +36,20 @@ CITATION = KARRAS2022
 class Options:
     """Steps, their spacing, and the noise on the way."""
 
-    steps: int = option(18, "Steps, the last one to the clean image.", low=1)
-    rho: float = option(7.0, "Spacing of the levels; larger ones lie closer at low noise.", above=0)
+    steps: int = option(18, "Steps, the last one to the clean image.", low=1, high=100_000)
+    rho: float = option(
+        7.0, "Spacing of the levels; larger ones lie closer at low noise.", low=1, high=1000
+    )
     S_churn: float = option(0.0, "Noise added over all steps; 0 is deterministic.", low=0)
     S_min: float = option(0.0, "Lowest sigma at which noise is added.", low=0)
     S_max: float = option(1e6, "Highest sigma at which noise is added.", low=0)
     S_noise: float = option(1.0, "Standard deviation of the added noise.", above=0)
     clip_x0: bool = option(False, "Keep each denoised image inside [-1, 1].")
+
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing lies between."""
+        if self.S_min > self.S_max:
+            raise OptionError(("S_min",), f"is above S_max ({self.S_max:g}); swap them")
 
 
 def evaluations(options: Options) -> int:

@@ -53,6 +53,11 @@ def run(spec: dict[str, Any], grouping: dict[str, Any], where: dict[str, Any], *
     test_images, test_labels, about = read_npz(test, "images", "labels", "about")
     probe = _probe(model, options)
     kept = held_out(labels, SHARE, derive("probe held out", options.seed))
+    if not len(kept):
+        raise LtdmError(
+            f"{train} has one image of each class, so none can be held out to choose a level and a"
+            " layer on; set evaluate.probe.train_on to balanced, or take more images"
+        )
     rest = np.setdiff1d(np.arange(len(labels)), kept)
     device = probe.predict.device
     probe.fit(Labelled.on(device, images[rest], labels[rest]))
@@ -122,5 +127,10 @@ def _cells(probe: Probe, options: ProbeOptions) -> list[tuple[int, int, dict[str
 
 def _accuracy(right: np.ndarray, among: np.ndarray) -> dict[str, float]:
     """Return the share of some images that is right, and its standard error."""
-    share, number = right[among].mean(), int(among.sum())
-    return {"accuracy": share, "error": np.sqrt(share * (1 - share) / number), "n_test": number}
+    number = int(among.sum())
+    share = right[among].mean() if number else np.nan
+    return {
+        "accuracy": share,
+        "error": np.sqrt(share * (1 - share) / max(number, 1)),
+        "n_test": number,
+    }

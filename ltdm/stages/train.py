@@ -104,7 +104,10 @@ def fit(stop: Stop | None, who: dict[str, Any], *, data: Path, model: Path, hist
     saved = state.load(device)
     if init and not saved:
         start_from(trainer, init)
+    posthoc = trainer.options.posthoc
+    taken = posthoc.at(trainer.until) if posthoc else []
     if saved:
+        state.kept([update for update in taken if update <= saved["update"]])
         trainer.resume(saved)
         where = saved["where"] + [w for w in where if w != saved["where"][-1]]
         log.info("resuming at update %d", trainer.update)
@@ -114,11 +117,10 @@ def fit(stop: Stop | None, who: dict[str, Any], *, data: Path, model: Path, hist
         return
     trainer.fit(lambda content: state.save({**content, "where": where}), stop=stop,
                 progress=state.progress, keep=state.keep)  # fmt: skip
-    about, posthoc = {**described(who["spec"], trainer), "key": state.key}, trainer.options.posthoc
+    about = {**described(who["spec"], trainer), "key": state.key}
     tensors = {f"ema.{k}": v for k, v in trainer.ema.state_dict().items()}
     tensors |= {f"raw.{k}": v for k, v in trainer.net.state_dict().items()}
     if posthoc:
-        taken = posthoc.at(trainer.until)
         about["posthoc"] = {"sigma_rel": list(posthoc.sigma_rel), "updates": taken}
         tensors |= state.kept(taken)
     write_weights(model, tensors, about)

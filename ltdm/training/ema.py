@@ -1,13 +1,14 @@
 """Moving averages of weights, of a fixed memory or of one that grows with the training."""
 
 from dataclasses import dataclass
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor, nn
 
 from ltdm.errors import OptionError
 from ltdm.options import option
-from ltdm.training.posthoc import gamma_of
+from ltdm.training.posthoc import coefficients, gamma_of, profile_error
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,21 @@ class Posthoc:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        """Refuse no width, and one that stands twice."""
-        if not self.sigma_rel or len(set(self.sigma_rel)) < len(self.sigma_rel):
-            raise OptionError(("sigma_rel",), "must be widths, each of them once")
+        """Refuse no width, and two that cannot be told apart."""
+        rising = sorted(self.sigma_rel)
+        if not rising or any(b < 1.01 * a for a, b in pairwise(rising)):
+            raise OptionError(("sigma_rel",), "must be widths, a hundredth or more apart")
 
     @property
     def weight_bytes(self) -> int:
         """Bytes that a weight takes in all snapshots."""
         return 2 * self.snapshots * len(self.sigma_rel)
+
+    def error(self, sigma_rel: float) -> float:
+        """Return how far the average of a width would be off, as a share of its profile's norm."""
+        times, widths = zip(*product(self.at(100 * self.snapshots), self.sigma_rel), strict=True)
+        gammas, wanted = [gamma_of(width) for width in widths], (times[-1], gamma_of(sigma_rel))
+        return profile_error(coefficients(times, gammas, *wanted), times, gammas, *wanted)
 
     def at(self, updates: int) -> list[int]:
         """Return the updates after which snapshots are taken, of so many."""

@@ -56,9 +56,9 @@ class Trainer:
         self.predict = Predictor(self.net, device, options.precision, options.compile, self.share)
         nets = list(self.net.nets) if isinstance(self.net, Players) else [self.net]
         self.groups = [list(one.parameters()) for one in nets]
-        self.groups[0] += [*self.method.parameters(), *self.process.parameters()]
+        self.beside = [*self.method.parameters(), *self.process.parameters()]
         self._average()
-        every = [p for group in self.groups for p in group]
+        every = [p for group in (*self.groups, self.beside) for p in group]
         beta1, beta2 = options.betas
         self.optimiser = torch.optim.Adam(every, lr=options.lr, betas=(beta1, beta2), fused=True)
         self.owners = owners(seed, len(batches.draws))
@@ -211,6 +211,7 @@ class Trainer:
         loss.sum().backward()
         most = self.options.clip or math.inf
         clip = [nn.utils.clip_grad_norm_(group, most) for group in self.groups]
+        nn.utils.clip_grad_norm_(self.beside, most)
         self.optimiser.step()
         force(self.net, self.process)
         told = {"loss": loss, **terms, "grad_norm": torch.stack(clip)}
@@ -238,12 +239,17 @@ class Trainer:
             return {}
         rows = self.update - (self.history[-1]["update"] if self.history else 0)
         means = {name: float(total) / rows for name, total in self.sums.items()}
-        first = self.history[0]["loss"] if self.history else math.inf
+        first = _size(self.history[0]) if self.history else math.inf
         finite = math.isfinite(means["loss"]) and math.isfinite(means["grad_norm"])
-        if not finite or means["loss"] > DIVERGED * first:
+        if not finite or _size(means) > DIVERGED * first:
             raise LtdmError(
                 f"training diverged before update {self.update}: the loss is {means['loss']:.4g},"
                 f" the gradient's norm {means['grad_norm']:.4g}; lower train.lr, lengthen"
                 " train.warmup, or set train.precision to fp32"
             )
         return means
+
+
+def _size(row: dict[str, float]) -> float:
+    """Return a row's loss before the learnt uncertainty weighs it, which may make it negative."""
+    return row["loss"] - row.get("uncertainty", 0.0)

@@ -37,7 +37,7 @@ class TrainOptions:
     ema: float = option(0.9999, "Decay of the averaged weights, an update.", low=0, high=0.999999)
     posthoc: Posthoc | None = option(
         None,
-        "Snapshots of two more averages, from which a sample set's `sigma_rel` makes any other, as"
+        "Snapshots of more averages, from which a sample set's `sigma_rel` makes any other, as"
         " EDM2 does; the network's file holds them. `{}` takes the defaults.",
         convert=Nested(Posthoc),
     )

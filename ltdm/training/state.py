@@ -72,10 +72,20 @@ class State:
         write_weights(self._snapshot(update), tensors, {"key": self.key})
 
     def kept(self, updates: list[int]) -> dict[str, Tensor]:
-        """Return the snapshots of these updates: `snapshot.<width>.<update>.<weight>`."""
+        """Return the snapshots of these updates: `snapshot.<width>.<update>.<weight>`.
+
+        Raises:
+            LtdmError: One is missing or damaged, and can only be taken by training anew.
+        """
         found = {}
         for update in updates:
-            tensors, _ = read_weights(self._snapshot(update))
+            try:
+                tensors, _ = read_weights(self._snapshot(update))
+            except LtdmError as error:
+                raise LtdmError(
+                    f"the snapshot {self._snapshot(update)} is missing or damaged; delete the"
+                    f" folder {self.folder} and run the same command again, which trains anew"
+                ) from error
             for name, tensor in tensors.items():
                 place = name.index(".", name.index(".") + 1)  # widths are 0.05, 0.1, ..
                 found[f"snapshot.{name[:place]}.{update}{name[place:]}"] = tensor

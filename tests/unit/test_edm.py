@@ -150,6 +150,11 @@ def test_cbdm_is_one_loss_in_every_space(kind, space):
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-6, atol=1e-9)
 
 
+def drawn_levels(process):
+    """The levels of a batch of four, as an objective draws them first."""
+    return process.draw(4, streams().host)
+
+
 def test_a_level_counts_by_what_is_left_of_its_loss():
     """At the optimum u is the log of the loss; terms neither move u nor escape its weight."""
     process, data = made(uncertainty="linear"), batch([0, 1, 2, 3])
@@ -157,13 +162,17 @@ def test_a_level_counts_by_what_is_left_of_its_loss():
     plain = objective("cbdm").loss(Net(), data, made(), streams())
     torch.nn.init.normal_(process.uncertainty.line.weight, std=0.3)
     losses = method.loss(Net(table), data, process, streams())
-    u = losses["uncertainty"]
-    torch.testing.assert_close(losses["denoise"], (-u).exp() * plain["denoise"])
+    u = process.log_error(drawn_levels(process))
+    whole = losses["denoise"] + losses["uncertainty"]
+    torch.testing.assert_close(losses["denoise"], plain["denoise"])
+    torch.testing.assert_close(whole, (-u).exp() * plain["denoise"] + u)
     torch.testing.assert_close(losses["balance"], (-u).exp() * plain["balance"])
     losses["balance"].sum().backward(retain_graph=True)
     assert process.uncertainty.line.weight.grad is None, "a term cannot lessen itself"
-    gradient = torch.autograd.grad((losses["denoise"] + u).sum(), u)[0]
-    torch.testing.assert_close(gradient, 1 - losses["denoise"])
+    weight = process.uncertainty.line.weight
+    found = torch.autograd.grad(whole.sum(), weight, retain_graph=True)[0]
+    pull = (1 - (-u).exp() * plain["denoise"]).detach()
+    torch.testing.assert_close(found, torch.autograd.grad((pull * u).sum(), weight)[0])
 
 
 def test_the_row_of_norm_one_starts_so_and_the_line_at_zero():

@@ -13,6 +13,7 @@ from ltdm.stages import train as stage
 from ltdm.stages.train import make_trainer
 from ltdm.training.options import TrainOptions
 from ltdm.training.schedule import learning_rate
+from ltdm.training.state import State, run_key
 from ltdm.weights import read_weights
 from tests.unit.test_training import CPU, data, run
 
@@ -80,9 +81,10 @@ def test_norms_are_kept_and_waves_stay_as_they_were(config):
 def test_u_learns_the_log_of_the_loss_at_each_level():
     one = trainer(process={"uncertainty": "linear"}, updates=300, lr=2e-2, warmup=10, log_every=50)
     run(one)
-    first, *_, last = one.history
-    assert last["denoise"] == pytest.approx(1, abs=0.25)
-    assert abs(last["uncertainty"]) > 0.02 and first["uncertainty"] != last["uncertainty"]
+    levels = one.process.draw(10_000, torch.Generator().manual_seed(0))
+    u = one.process.log_error(levels).mean().item()
+    assert abs(u) > 0.02
+    assert one.history[-1]["loss"] - u == pytest.approx(1, abs=0.25), "what e^-u leaves of the loss"
 
 
 def test_the_rate_is_counted_in_images():
@@ -160,7 +162,7 @@ def test_a_run_that_starts_from_another_keeps_norms_and_takes_its_waves():
     [
         ({"betas": [0.9]}, "two numbers"),
         ({"updates": 10, "posthoc": {}}, "is 20, but there are only 10 updates"),
-        ({"posthoc": {"sigma_rel": [0.1, 0.1]}}, "each of them once"),
+        ({"posthoc": {"sigma_rel": [0.1, 0.1005]}}, "a hundredth or more apart"),
         ({"posthoc": {}, "ensemble": {}}, "goes with no ensemble"),
         ({"posthoc": {"sigma_rel": [0.3]}}, "at most 0.28"),
     ],
@@ -168,6 +170,55 @@ def test_a_run_that_starts_from_another_keeps_norms_and_takes_its_waves():
 def test_what_does_not_go_together_is_refused(train, message):
     with pytest.raises(OptionError, match=message):
         parse(TrainOptions, train)
+
+
+def test_a_loss_that_begins_below_zero_has_not_diverged():
+    """With u it is about 1 + ln of the error; what runs away is the loss before that."""
+    one = trainer()
+    one.history, one.update = [{"update": 0, "loss": -0.3, "uncertainty": -0.5}], 1
+    one.sums = {name: torch.tensor(value) for name, value in
+                (("loss", 0.4), ("uncertainty", 0.1), ("grad_norm", 1.0))}  # fmt: skip
+    one._means()
+    one.sums["loss"] = torch.tensor(300.0)
+    with pytest.raises(LtdmError, match="diverged"):
+        one._means()
+
+
+def test_u_does_not_clip_the_networks():
+    """Of separate networks each has a norm of its own, and u's counts for none of them."""
+    game = trainer({"name": "igd"}, clip=1e-3)
+    game.step()
+    norms = [torch.stack([p.grad.norm() for p in group if p.grad is not None]).norm()
+             for group in (*game.groups, game.beside)]  # fmt: skip
+    assert len(norms) == 4
+    assert [norm.item() for norm in norms] == pytest.approx([1e-3] * 4, rel=1e-2)
+
+
+def test_a_snapshot_that_is_lost_is_told_at_once(tmp_path):
+    images, labels = data()
+    write_npz(tmp_path / "train.npz", images=images, labels=labels)
+    whole, files = spec(posthoc={"snapshots": 4}), {"data": tmp_path / "train.npz", "init": None}
+    files |= {name: tmp_path / name for name in ("model", "history", "record")}
+    who = stage.identity(whole, 0, tmp_path / "train.npz")
+    kept = State(tmp_path / "state", run_key(who))
+    one = make_trainer(whole, 0, images, labels, CPU)
+    for update in (3, 6):
+        for _ in range(3):
+            one.step()
+        kept.keep(update, one.snapshots())
+    kept.save({**one.state(), "where": ["here"]})
+    lost = kept.folder / "snapshots/3.safetensors"
+    content = lost.read_bytes()
+    for damage in (lambda: lost.write_bytes(content[:50]), lost.unlink):
+        damage()
+        with pytest.raises(LtdmError, match=r"3.safetensors is missing or damaged; delete the"):
+            stage.fit(None, who, **files)
+    lost.write_bytes(content)
+    stage.fit(None, who, **files)
+    straight = make_trainer(whole, 0, images, labels, CPU)
+    run(straight)
+    tensors, _ = read_weights(tmp_path / "model", "ema.")
+    assert all(torch.equal(v, tensors[k]) for k, v in straight.ema.average.items())
 
 
 def test_divergence_tells_of_it():

@@ -86,6 +86,15 @@ def test_a_guide_is_trained_though_it_is_not_in_the_grid():
     assert place == made.layout.run("digits-lt", "ddpm", 0) / "model.safetensors"
 
 
+def test_what_only_training_depends_on_keeps_no_guide_away():
+    network = {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "blocks": 2}
+    made = experiment(
+        defaults={"network": network, "process": {"name": "edm"}},
+        runs={"ddpm": {"network": {"config": "C"}, "process": {"uncertainty": "linear"}}},
+    )
+    assert made.runs["digits-lt", "cbdm"].samples["guided"].guide == "ddpm"
+
+
 def test_runs_may_guide_each_other():
     made = experiment(grid={"run": ["cbdm", "ddpm"], "sample_set": ["main"]},
                       runs={"cbdm": {"sample": {"guide": "ddpm"}},

@@ -10,6 +10,8 @@ from diffusers import (
 )
 
 from ltdm.diffusion import edm, vp
+from ltdm.errors import OptionError
+from ltdm.options import parse
 from ltdm.samplers import ancestral, ddim, dpmpp2m, heun
 from ltdm.samplers._denoise import ImageNoise, denoiser
 
@@ -152,6 +154,16 @@ def test_gaussian_data_come_out_with_their_mean_and_variance(sampler, kind, opti
     x = sampler.sample(denoise, process, noise, sampler.Options(**options))
     assert x.mean().item() == pytest.approx(m, abs=0.01)
     assert x.std().item() == pytest.approx(s, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"rho": 0.005}, "at least 1"), ({"steps": 10**11}, "at most 100000"),
+     ({"S_min": 2.0, "S_max": 1.0}, "is above S_max")],
+)  # fmt: skip
+def test_limits_of_heun(options, message):
+    with pytest.raises(OptionError, match=message):
+        parse(heun.Options, options)
 
 
 def test_heun_adds_noise_between_its_limits_alone():
