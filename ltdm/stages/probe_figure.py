@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ltdm.reporting import probe, style
+from ltdm.reporting import style
+from ltdm.reporting.heat_maps import heat_maps
 from ltdm.reporting.rows import read_rows
 
 
@@ -19,4 +20,4 @@ def run(dataset: str, *, tidy: Path, pictures: Iterable[Path]) -> None:
     rows = read_rows(tidy)
     mine = rows[(rows["dataset"] == dataset) & (rows["group"] == "all")]
     for picture in pictures:
-        style.save(probe.heat_maps(mine, f"{dataset}: linear probe"), Path(picture))
+        style.save(heat_maps(mine, f"{dataset}: linear probe"), Path(picture))

@@ -18,6 +18,7 @@ from ltdm.lineage import lineage
 from ltdm.merging import merge, read
 from ltdm.networks import edm2
 from ltdm.reporting import probe
+from ltdm.reporting.heat_maps import heat_maps
 from ltdm.reporting.rows import write_rows
 from ltdm.site import Site
 from ltdm.stages import probe_figure, probe_tables
@@ -159,7 +160,7 @@ def test_the_table_shows_what_was_chosen():
 
 
 def test_a_heat_map_a_run():
-    made = probe.heat_maps(rows().query("group == 'all'"), "digits")
+    made = heat_maps(rows().query("group == 'all'"), "digits")
     first, second, bar = made.axes
     assert [axes.get_title() for axes in (first, second)] == ["ddpm", "cbdm"]
     shown = first.images[0].get_array()

@@ -26,9 +26,9 @@ def test_turned_on_changed_and_its_code_mended(checkout):
     checkout.edit("ltdm/training/probe.py", "RHO = 18, 7.0", "RHO = 18, 6.0")
     assert checkout.planned() == {"probe": 2, **END}
     checkout.edit("ltdm/training/probe.py", "RHO = 18, 6.0", "RHO = 18, 7.0")
-    checkout.edit("ltdm/reporting/probe.py", "ACROSS = 3", "ACROSS = 2")
-    assert checkout.planned() == {**END}
-    checkout.edit("ltdm/reporting/probe.py", "ACROSS = 2", "ACROSS = 3")
+    checkout.edit("ltdm/reporting/heat_maps.py", "ACROSS = 3", "ACROSS = 2")
+    assert checkout.planned() == {"probe_figure": 1, "all": 1}
+    checkout.edit("ltdm/reporting/heat_maps.py", "ACROSS = 2", "ACROSS = 3")
     checkout.edit("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7")
     assert "probe" not in checkout.planned(), "another sampling is not another network"
     checkout.edit("config/smoke.yaml", "guidance: 0.7", "guidance: 0.5")
