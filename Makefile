@@ -29,7 +29,7 @@ demo: setup  ## Real digits through the whole workflow, then the main table and 
 	@echo "Report: $(REPORT)"
 
 test: setup  ## All tests
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slurm: setup  ## Tests on a real Slurm cluster on this machine (Debian, Ubuntu)
 	-@test -x /usr/sbin/slurmctld -a -x /usr/sbin/munged || \

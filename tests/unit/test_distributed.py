@@ -26,8 +26,6 @@ from tests.conftest import ROOT
 from tests.unit import processes
 from tests.unit.test_training import METHODS, SPEC, data
 
-pytestmark = pytest.mark.xdist_group("distributed")
-
 
 @pytest.fixture(autouse=True)
 def _importing_tests(monkeypatch):

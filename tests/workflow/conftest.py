@@ -16,7 +16,6 @@ from tests.workflow import forking
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "profiles", "config", "ltdm")
-FIRST = "test_finished_means_nothing_to_do"
 
 
 class Checkout:
@@ -128,14 +127,3 @@ def finished(tmp_path_factory) -> Checkout:
 def checkout(finished, tmp_path) -> Checkout:
     """A copy of the finished checkout, to change."""
     return finished.copy_to(tmp_path / "checkout")
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
-def pytest_collection_modifyitems(items):
-    """Keep tests that share an experiment of their own on one worker; the others go where there is
-    time. The smoke experiment is run first, while there are tests to go on with that need it not.
-    """
-    items.sort(key=lambda item: item.name != FIRST)
-    for item in items:
-        if item.path.stem in ("test_evaluation", "test_posthoc"):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
