@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -173,7 +174,7 @@ def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> d
     made = {name: Bench(data, experiment.runs[dataset, name], sample_set, device) for name in runs}
     turns: list[Callable[[], None]] = []
     for bench in made.values():
-        turns += [lambda b=bench: b.train(updates), bench.sample, bench.probe]  # type: ignore[misc]
+        turns += [partial(bench.train, updates), bench.sample, bench.probe]
     with Progress("bench", (rounds + 1) * len(turns), "turns") as progress:
         for _ in range(rounds + 1):
             for turn in turns:

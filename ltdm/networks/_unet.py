@@ -1,12 +1,76 @@
-"""What U-Nets share: which sides they take, and the way through them."""
+"""What U-Nets share: their levels, which sides they take, and the way through them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ltdm.errors import OptionError
+
+
+class Levels(Protocol):
+    """The options that say what the levels are."""
+
+    @property
+    def ch(self) -> int:
+        """Channels at full resolution."""
+
+    @property
+    def ch_mult(self) -> tuple[int, ...]:
+        """Channels of each level as a multiple of `ch`."""
+
+    @property
+    def attn(self) -> tuple[int, ...]:
+        """Levels with self-attention, counted from 0."""
+
+
+Make = Callable[[int, int, bool], nn.Module]
+"""A block from the channels that it sees and gives, and whether it has attention."""
+Resample = Callable[[int], nn.Module]
+"""A block that halves or doubles the side, from its channels."""
+
+
+def check_levels(options: Levels) -> None:
+    """Refuse no level, and attention at one that is not there.
+
+    Raises:
+        OptionError: One of these.
+    """
+    if not options.ch_mult:
+        raise OptionError(("ch_mult",), "must name at least one level")
+    if any(level >= len(options.ch_mult) for level in options.attn):
+        raise OptionError(("attn",), f"counts levels from 0 to {len(options.ch_mult) - 1}")
+
+
+def way_down(
+    options: Levels, number: int, make: Make, halve: Resample
+) -> tuple[nn.ModuleList, list[int]]:
+    """Return `number` blocks a level and those between levels, and the channels of each skip."""
+    blocks, widths = nn.ModuleList(), [options.ch]
+    for level, mult in enumerate(options.ch_mult):
+        if level:
+            blocks.append(halve(widths[-1]))
+            widths.append(widths[-1])
+        for _ in range(number):
+            blocks.append(make(widths[-1], options.ch * mult, level in options.attn))
+            widths.append(options.ch * mult)
+    return blocks, widths
+
+
+def way_up(
+    options: Levels, number: int, widths: list[int], make: Make, double: Resample
+) -> nn.ModuleList:
+    """Return `number` blocks a level, each of which takes a skip, and those between levels."""
+    blocks, skips, width = nn.ModuleList(), list(widths), widths[-1]
+    for level, mult in reversed(list(enumerate(options.ch_mult))):
+        for _ in range(number):
+            blocks.append(make(width + skips.pop(), options.ch * mult, level in options.attn))
+            width = options.ch * mult
+        if level:
+            blocks.append(double(width))
+    return blocks
 
 
 def check_side(levels: Sequence[int], size: int) -> None:

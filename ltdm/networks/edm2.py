@@ -16,6 +16,7 @@ the official G, 39,542,685 in the other.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as nnf
@@ -25,7 +26,7 @@ from ltdm.citations import KARRAS2024
 from ltdm.errors import OptionError
 from ltdm.magnitude import ForcedTable, Fourier, mp_cat, mp_silu, mp_sum
 from ltdm.networks._blocks import Block, MPBlock, layer
-from ltdm.networks._unet import Through, check_side
+from ltdm.networks._unet import Through, check_levels, check_side, way_down, way_up
 from ltdm.options import option
 
 CITATION = KARRAS2024
@@ -59,13 +60,10 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse sizes that do not fit together."""
-        if not self.ch_mult:
-            raise OptionError(("ch_mult",), "must name at least one level")
+        check_levels(self)
         if self.ch % self.groups or self.groups % 4:
             message = f"must be a multiple of groups ({self.groups}), and that of 4"
             raise OptionError(("ch",), message)
-        if any(level >= len(self.ch_mult) for level in self.attn):
-            raise OptionError(("attn",), f"counts levels from 0 to {len(self.ch_mult) - 1}")
         if self.g != "official" and self.config != "G":
             raise OptionError(("g",), f"goes with config: G, and that is {self.config}")
         for width in {self.ch * self.ch_mult[level] for level in self.attn} | {self.deepest}:
@@ -115,44 +113,26 @@ class EDM2(Through):
     def __init__(self, options: Options, channels: int, classes: int, told: int):
         super().__init__()
         self.keeps_size = options.config == "G"
-        self.block = MPBlock if self.keeps_size else Block
+        block = partial(MPBlock if self.keeps_size else Block, options)
         self.embedding = Embedding(options, classes, told)
         self.head = layer(options, channels + 1, options.ch, 3)
-        self.downblocks, widths = self._down(options)
+        self.downblocks, widths = way_down(
+            options, options.blocks - 1,
+            lambda width, out, attention: block(width, out, attention=attention),
+            lambda width: block(width, width, resample="down"),
+        )  # fmt: skip
         deepest, down = options.deepest, not options.official_g
         self.middleblocks = nn.ModuleList(
-            self.block(options, deepest, deepest, attention=attention, down=down)
-            for attention in (True, False)
+            block(deepest, deepest, attention=attention, down=down) for attention in (True, False)
         )
-        self.upblocks = self._up(options, widths)
+        self.upblocks = way_up(
+            options, options.blocks, widths,
+            lambda width, out, attention: block(width, out, attention=attention, down=False),
+            lambda width: block(width, width, resample="up", down=False),
+        )  # fmt: skip
         self.tail = layer(options, options.ch, channels, 3)
         self.groups = options.groups // 4
         self.gain = nn.Parameter(torch.zeros(())) if self.keeps_size else None
-
-    def _down(self, options: Options) -> tuple[nn.ModuleList, list[int]]:
-        blocks, widths, width = nn.ModuleList(), [options.ch], options.ch
-        for level, mult in enumerate(options.ch_mult):
-            if level:
-                blocks.append(self.block(options, width, width, resample="down"))
-                widths.append(width)
-            for _ in range(options.blocks - 1):
-                attention = level in options.attn
-                blocks.append(self.block(options, width, options.ch * mult, attention=attention))
-                width = options.ch * mult
-                widths.append(width)
-        return blocks, widths
-
-    def _up(self, options: Options, widths: list[int]) -> nn.ModuleList:
-        blocks, skips, width = nn.ModuleList(), list(widths), widths[-1]
-        for level, mult in reversed(list(enumerate(options.ch_mult))):
-            for _ in range(options.blocks):
-                seen, out = width + skips.pop(), options.ch * mult
-                attention = level in options.attn
-                blocks.append(self.block(options, seen, out, attention=attention, down=False))
-                width = out
-            if level:
-                blocks.append(self.block(options, width, width, resample="up", down=False))
-        return blocks
 
     def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
         """Return the embedding (B, d) of levels, labels and augmentation."""

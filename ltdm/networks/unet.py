@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ltdm.citations import HO2020
 from ltdm.errors import OptionError
-from ltdm.networks._unet import Through, check_side
+from ltdm.networks._unet import Through, check_levels, check_side, way_down, way_up
 from ltdm.options import option
 
 CITATION = HO2020
@@ -42,14 +42,11 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse sizes that do not fit together."""
-        if not self.ch_mult:
-            raise OptionError(("ch_mult",), "must name at least one level")
+        check_levels(self)
         if self.ch % self.groups:
             raise OptionError(("ch",), f"must be a multiple of groups ({self.groups})")
         if self.ch % 2:
             raise OptionError(("ch",), "must be even: half its channels are sines, half cosines")
-        if any(level >= len(self.ch_mult) for level in self.attn):
-            raise OptionError(("attn",), f"counts levels from 0 to {len(self.ch_mult) - 1}")
 
 
 def check(options: Options, size: int) -> None:
@@ -75,15 +72,16 @@ class UNet(Through):
         self.time_embedding = TimeEmbedding(ch, tdim)
         self.label_embedding = nn.Embedding(classes, tdim) if classes else None
         self.head = nn.Conv2d(channels, ch, 3, padding=1)
-        self.downblocks, widths = self._down(options)
+
+        def block(width: int, out: int, attention: bool) -> ResBlock:
+            return ResBlock(width, out, tdim, options, attention)
+
+        self.downblocks, widths = way_down(options, options.num_res_blocks, block, DownSample)
         deepest = widths[-1]
         self.middleblocks = nn.ModuleList(
-            [
-                ResBlock(deepest, deepest, tdim, options, attention=True),
-                ResBlock(deepest, deepest, tdim, options, attention=False),
-            ]
+            block(deepest, deepest, attention) for attention in (True, False)
         )
-        self.upblocks = self._up(options, widths)
+        self.upblocks = way_up(options, options.num_res_blocks + 1, widths, block, UpSample)
         self.tail = nn.Sequential(
             nn.GroupNorm(options.groups, ch),
             nn.SiLU(),
@@ -91,43 +89,6 @@ class UNet(Through):
         )
         self._initialise(options)
         self.augm_embedding = nn.Linear(told, tdim, bias=False) if told else None
-
-    @staticmethod
-    def _down(options: Options) -> tuple[nn.ModuleList, list[int]]:
-        blocks, widths, width = nn.ModuleList(), [options.ch], options.ch
-        for level, mult in enumerate(options.ch_mult):
-            out = options.ch * mult
-            for _ in range(options.num_res_blocks):
-                blocks.append(
-                    ResBlock(
-                        width,
-                        out,
-                        4 * options.ch,
-                        options,
-                        attention=level in options.attn,
-                    )
-                )
-                width = out
-                widths.append(width)
-            if level + 1 < len(options.ch_mult):
-                blocks.append(DownSample(width))
-                widths.append(width)
-        return blocks, widths
-
-    @staticmethod
-    def _up(options: Options, widths: list[int]) -> nn.ModuleList:
-        blocks, skips, width = nn.ModuleList(), list(widths), widths[-1]
-        for level, mult in reversed(list(enumerate(options.ch_mult))):
-            out = options.ch * mult
-            for _ in range(options.num_res_blocks + 1):
-                attention = level in options.attn
-                blocks.append(
-                    ResBlock(skips.pop() + width, out, 4 * options.ch, options, attention)
-                )
-                width = out
-            if level:
-                blocks.append(UpSample(width))
-        return blocks
 
     def _initialise(self, options: Options) -> None:
         """Xavier-uniform everywhere, near zero where a residual branch or the network ends."""

@@ -14,9 +14,9 @@ from ltdm.networks import edm2, unet
 from ltdm.networks._predictor import Predictor
 from ltdm.options import parse
 from ltdm.reporting.rows import read_rows
-from ltdm.stages import prepare, probe, test_split, train
+from ltdm.stages import probe, test_split
 from ltdm.training.probe import Labelled, Probe, ProbeOptions
-from tests.unit.test_stages import SPEC
+from tests.unit.stages import digits
 
 CPU = torch.device("cpu")
 GROUPING = {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
@@ -123,13 +123,7 @@ def test_a_share_of_each_class_is_held_out():
 def folder(tmp_path_factory):
     """Prepared digits, each image another; a trained network; the test images."""
     torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("probe")
-    spec = {"source": {"name": "digits"}, "longtail": {"imbalance": 0.1}, "reference": "train",
-            "content": ""}  # fmt: skip
-    prepare.run(spec, {}, train=root / "train.npz", reference=root / "reference.npz",
-                table=root / "counts.csv", record=root / "data.json")  # fmt: skip
-    train.run(SPEC, 0, data=root / "train.npz", model=root / "model.safetensors",
-              history=root / "history.csv", record=root / "run.json")  # fmt: skip
+    root = digits(tmp_path_factory.mktemp("probe"))
     test_split.run({"source": {"name": "digits"}, "content": ""}, {}, test=root / "test.npz",
                    reference=root / "reference.npz", record=root / "test.json")  # fmt: skip
     return root

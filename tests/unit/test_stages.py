@@ -15,10 +15,8 @@ from ltdm.errors import LtdmError
 from ltdm.files import read_npz, write_npz
 from ltdm.stages import extractor, features, grid, prepare, sample, train
 from ltdm.weights import write_weights
+from tests.unit.stages import NETWORK, SPEC, digits
 
-NETWORK = {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
-TRAIN = {"updates": 6, "batch": 8, "lr": 1e-3, "warmup": 2, "log_every": 2}
-SPEC = {"network": NETWORK, "process": {"name": "vp"}, "method": {"name": "ddpm"}, "train": TRAIN}
 SAMPLE = {"sampler": {"name": "ancestral", "steps": 5}, "images": 80, "guidance": 1.0}
 
 
@@ -26,14 +24,7 @@ SAMPLE = {"sampler": {"name": "ancestral", "steps": 5}, "images": 80, "guidance"
 def folder(tmp_path_factory):
     """A prepared data set and a trained network."""
     torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("stages")
-    spec = {"source": {"name": "digits"}, "longtail": {"imbalance": 0.1}, "reference": "train",
-            "content": ""}  # fmt: skip
-    prepare.run(spec, {}, train=root / "train.npz", reference=root / "reference.npz",
-                table=root / "counts.csv", record=root / "data.json")  # fmt: skip
-    train.run(SPEC, 0, data=root / "train.npz", model=root / "model.safetensors",
-              history=root / "history.csv", record=root / "run.json")  # fmt: skip
-    return root
+    return digits(tmp_path_factory.mktemp("stages"))
 
 
 def test_prepared_data(folder):
