@@ -107,7 +107,7 @@ def fit(stop: Stop | None, who: dict[str, Any], *, data: Path, model: Path, hist
     posthoc = trainer.options.posthoc
     taken = posthoc.at(trainer.until) if posthoc else []
     if saved:
-        state.kept([update for update in taken if update <= saved["update"]])
+        state.check_kept([update for update in taken if update <= saved["update"]])
         trainer.resume(saved)
         where = saved["where"] + [w for w in where if w != saved["where"][-1]]
         log.info("resuming at update %d", trainer.update)

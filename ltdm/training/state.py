@@ -11,7 +11,8 @@ import json
 import logging
 import pickle
 import shutil
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from ltdm.errors import LtdmError
 from ltdm.files import write_bytes
 from ltdm.locks import alone
-from ltdm.weights import read_weights, write_weights
+from ltdm.weights import read_about, read_weights, write_weights
 
 log = logging.getLogger("ltdm")
 
@@ -69,30 +70,47 @@ class State:
 
     def keep(self, update: int, tensors: dict[str, Tensor]) -> None:
         """Write the snapshots that are taken after an update, beside the state."""
-        write_weights(self._snapshot(update), tensors, {"key": self.key})
+        write_weights(self._place(update), tensors, {"key": self.key})
+
+    def check_kept(self, updates: list[int]) -> None:
+        """Refuse to go on where a snapshot of these updates is lost; their weights are not read.
+
+        Raises:
+            LtdmError: One is missing or damaged, and can only be taken by training anew.
+        """
+        for update in updates:
+            with self._snapshot(update) as file:
+                read_about(file)
 
     def kept(self, updates: list[int]) -> dict[str, Tensor]:
         """Return the snapshots of these updates: `snapshot.<width>.<update>.<weight>`.
 
         Raises:
-            LtdmError: One is missing or damaged, and can only be taken by training anew.
+            LtdmError: As `check_kept`.
         """
         found = {}
         for update in updates:
-            try:
-                tensors, _ = read_weights(self._snapshot(update))
-            except LtdmError as error:
-                raise LtdmError(
-                    f"the snapshot {self._snapshot(update)} is missing or damaged; delete the"
-                    f" folder {self.folder} and run the same command again, which trains anew"
-                ) from error
+            with self._snapshot(update) as file:
+                tensors, _ = read_weights(file)
             for name, tensor in tensors.items():
                 place = name.index(".", name.index(".") + 1)  # widths are 0.05, 0.1, ..
                 found[f"snapshot.{name[:place]}.{update}{name[place:]}"] = tensor
         return found
 
-    def _snapshot(self, update: int) -> Path:
+    def _place(self, update: int) -> Path:
         return self.folder / "snapshots" / f"{update}.safetensors"
+
+    @contextmanager
+    def _snapshot(self, update: int) -> Iterator[Path]:
+        """Give a snapshot's file; what goes wrong with it is told with the way out."""
+        file = self._place(update)
+        try:
+            yield file
+        except LtdmError as error:
+            raise LtdmError(
+                f"the snapshot {file} is missing or damaged; delete the folder {self.folder} and"
+                " run the same command again, which trains anew"
+            ) from error
 
     def clear(self) -> None:
         """Remove this and all older states once the model is written."""
