@@ -19,6 +19,7 @@ include: "rules/train.smk"
 include: "rules/sample.smk"
 include: "rules/evaluate.smk"
 include: "rules/probe.smk"
+include: "rules/theory.smk"
 include: "rules/report.smk"
 
 

@@ -49,6 +49,7 @@ NEEDS = {
     "sample_shard": Need(True, 8_000),
     "test_split": Need(False, 8_000, 60),
     "probe": Need(True, 12_000),
+    "theory": Need(False, 8_000, 60),
     "manifest": Need(False, 4_000, 240),
 }
 

@@ -199,6 +199,28 @@ def probe(**given: Any) -> None:
 
 @main.command()
 @on_grid()
+@click.option("--sweep", "names", multiple=True, help="Only this one.")
+def theory(names: tuple[str, ...], **given: Any) -> None:
+    """Run the sweeps of the theory lab, and write their tables."""
+    from ltdm.stages import theory as stage
+    from ltdm.stages import theory_tables
+
+    selection = select(**given)
+    sweeps = selection.sweeps(names)
+    for name, sweep in sweeps.items():
+        file = selection.layout.sweep(name)
+        stage.run(sweep.spec(), rows=file, networks=file.with_suffix(".npz"),
+                  record=file.with_suffix(".json"))  # fmt: skip
+        click.echo(file)
+    rows = {name: selection.layout.sweep(name) for name in sweeps}
+    folder = selection.layout.root / "tables"
+    theory_tables.run({name: changed(sweep) for name, sweep in sweeps.items()}, rows=rows,
+                      folder=folder)  # fmt: skip
+    click.echo((folder / f"{theory_tables.FINDINGS}.md").read_text(encoding="utf-8"))
+
+
+@main.command()
+@on_grid()
 def tables(**given: Any) -> None:
     """Gather all numbers, write the main table, and the manifest of what stands behind it."""
     from ltdm.lineage import lineage
@@ -222,5 +244,5 @@ def tables(**given: Any) -> None:
 
 for command in (commands.check, commands.plan, commands.score, commands.import_, commands.posthoc,
                 commands.status, commands.verify, commands.bench,
-                commands.bench_scores):  # fmt: skip
+                commands.bench_scores, commands.bench_theory):  # fmt: skip
     main.add_command(command)

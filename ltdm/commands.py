@@ -151,6 +151,24 @@ def bench_scores(
         write_json(path, result)
 
 
+@click.command("bench-theory")
+@on_grid()
+@click.option("--sweep", "name", help="Which one; by default that of the most games.")
+@click.option("--updates", type=click.IntRange(1), default=20_000, show_default=True,
+              help="So many are made one by one, to tell what all would take.")  # fmt: skip
+@click.option("--json", "path", type=PLACE, help="Write the figures here too.")
+def bench_theory(name: str | None, updates: int, path: Path | None, **given: Any) -> None:
+    """Measure a seed of a sweep of the theory lab, beside its games one at a time."""
+    from ltdm import bench_theory as measure
+
+    sweeps = select(**given).sweeps((name,) if name else ())
+    largest = max(sweeps, key=lambda one: sweeps[one].games)
+    result = measure.run(largest, sweeps[largest], updates)
+    click.echo(measure.to_text(result))
+    if path:
+        write_json(path, result)
+
+
 @click.command()
 @click.argument("images", type=PLACE)
 @click.option("--reference", type=PLACE, required=True,

@@ -16,6 +16,7 @@ from ltdm.options import KeyPath, mapping, near, parse, refuse_unknown
 from ltdm.registry import PARTS, part, parts
 from ltdm.runs import Run, RunOptions
 from ltdm.samplers._options import SampleOptions
+from ltdm.theory.options import Sweep
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
@@ -39,7 +40,7 @@ class Experiment:
     def __init__(self, config: Mapping[str, Any], results: Path = Path("results")):
         top = mapping(config, ())
         required = ("experiment", "grid", "datasets", "runs", "evaluate")
-        refuse_unknown(top, (*required, "defaults", "sample_sets", *GRID), ())
+        refuse_unknown(top, (*required, "defaults", "sample_sets", "theory", *GRID), ())
         for key in required:
             if key not in top:
                 raise OptionError((key,), "is missing")
@@ -51,6 +52,8 @@ class Experiment:
         self.overrides = {r: sections(v, ("runs", r)) for r, v in _named(top, "runs")}
         sets = {s: mapping(v, ("sample_sets", s)) for s, v in _named(top, "sample_sets")}
         self.sample_sets = sets or {"main": {}}
+        sweeps = sorted(_named(top, "theory"))
+        self.sweeps = {name: parse(Sweep, v, ("theory", name)) for name, v in sweeps}
         self.grid = self._grid(mapping(top["grid"], ("grid",)), listed)
         for axis in GRID:
             if axis in top:

@@ -93,8 +93,11 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
             f"is {sample.weights}, but {run.train.checkpoint} has {run.origin.weights[0]} weights"
             f" alone; set it to {run.origin.weights[0]}",
         )
+    sampler = sample.sampler
+    if data.census.points and getattr(sampler.options, "clip_x0", False):
+        message = "keeps images inside [-1, 1], and these are points, which lie anywhere; drop it"
+        raise OptionError(("sample", "sampler", "clip_x0"), message)
     try:
-        sampler = sample.sampler
         sampler.module.levels(run.process.module.build(run.process.options), sampler.options)
     except LtdmError as error:
         raise OptionError(("sample", "sampler", "steps"), str(error)) from None

@@ -57,6 +57,9 @@ def claims(experiment: Experiment) -> Iterator[Claim]:
     for dataset, name, seed, sample_set in product(*experiment.grid.values()):
         yield from _of_samples(experiment, dataset, name, seed, sample_set)
     yield from _of_probes(experiment)
+    for name, sweep in experiment.sweeps.items():
+        wanted = {"spec": sweep.spec(), "code": stage_code("theory", sweep.sampler)}
+        yield Claim(layout.sweep(name).with_suffix(".json"), wanted)
     wanted = {**experiment.shown(), "code": stage_code("tables")}
     yield Claim(layout.root / "tables/tables.json", wanted)
 

@@ -9,6 +9,7 @@ SAMPLES = RUN + "/{sample_set}"
 MODEL = "model.safetensors"
 AVERAGE = "posthoc/{sigma_rel}.safetensors"
 """What sample sets are made from, in a run's folder: the network, or with another average."""
+THEORY = "theory"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Layout:
         """Return a network's file; or that with the average of a width."""
         name = MODEL if sigma_rel is None else AVERAGE.format(sigma_rel=sigma_rel)
         return self.run(dataset, run, seed) / name
+
+    def sweep(self, name: str) -> Path:
+        """Return the rows of a sweep of the theory lab."""
+        return self.root / THEORY / f"{name}.csv"
 
     def samples(self, dataset: str, run: str, seed: int, sample_set: str) -> Path:
         """Return a sample set's folder."""

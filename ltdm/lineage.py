@@ -4,8 +4,11 @@ from itertools import product
 from pathlib import Path
 
 from ltdm.config import Experiment
-from ltdm.stages import probe_tables
+from ltdm.stages import probe_tables, theory_tables
 from ltdm.stages.tables import NAMES
+
+SWEEP = (".csv", ".npz", ".json")
+"""Endings of a sweep's files."""
 
 
 def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
@@ -30,7 +33,7 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
     folder = experiment.layout.root / "tables"
     for name in NAMES:
         made[folder / name] = tables
-    return made | _probes(experiment)
+    return made | _probes(experiment) | _theory(experiment)
 
 
 def _data(experiment: Experiment, dataset: str) -> dict[Path, list[Path]]:
@@ -65,6 +68,17 @@ def _probes(experiment: Experiment) -> dict[Path, list[Path]]:
             made[table.with_suffix(".json")] = made[table]
             tables.append(table)
     return made | {layout.root / "tables" / name: tables for name in probe_tables.NAMES}
+
+
+def _theory(experiment: Experiment) -> dict[Path, list[Path]]:
+    """Return the files of the theory lab, which are made from the config alone, and its tables."""
+    sweeps = {name: experiment.layout.sweep(name) for name in experiment.sweeps}
+    made: dict[Path, list[Path]] = {
+        rows.with_suffix(ending): [] for rows in sweeps.values() for ending in SWEEP
+    }
+    folder = experiment.layout.root / "tables"
+    tables = theory_tables.names(list(sweeps)) if sweeps else []
+    return made | {folder / name: list(sweeps.values()) for name in tables}
 
 
 def _samples(

@@ -18,6 +18,7 @@ from ltdm.options import Nested, plain
 from ltdm.registry import FOLDERS, LABELLED, PARTS, PartOption, load, names
 from ltdm.runs import RunOptions
 from ltdm.samplers._options import SampleOptions
+from ltdm.theory.options import Sweep
 
 SCHEMA = "workflow/schemas/config.schema.yaml"
 PAGE = "config/README.md"
@@ -77,6 +78,7 @@ def schema() -> dict[str, Any]:
         "runs": _named("What each run changes.", {**_closed(sections), "type": ["object", "null"]}),
         "sample_sets": _named("What each sample set changes.", sections["sample"]),
         "evaluate": _object(Evaluate, "What is measured and shown."),
+        "theory": _named("Sweeps of the theory lab by name.", _object(Sweep, "A sweep.")),
         "inherits": {
             "description": "Config files that this one lies over, relative to it.",
             "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
@@ -98,6 +100,7 @@ def page_text(page: str) -> str:
         for f in fields(cls):
             if isinstance(nested := f.metadata["convert"], Nested):
                 text += f"\n### `{title}.{f.name}`\n\n{table(nested.cls)}"
+    text += f"\n## `theory.<name>`\n\n{table(Sweep)}"
     for kind in FOLDERS:
         text += f"\n## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
         for name in names(kind):

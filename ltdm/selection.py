@@ -4,12 +4,16 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ltdm.errors import LtdmError
 from ltdm.merging import read
+from ltdm.options import near
+
+if TYPE_CHECKING:
+    from ltdm.theory.options import Sweep
 
 Command = Callable[..., None]
 DEVICE = click.option(
@@ -58,6 +62,20 @@ class Selection:
                 " run `ltdm train` with it first"
             )
         return model
+
+    def sweeps(self, names: tuple[str, ...]) -> "dict[str, Sweep]":
+        """Return the sweeps of the theory lab by name, only some if names are given.
+
+        Raises:
+            LtdmError: There are none, or none of a name.
+        """
+        known = self.experiment.sweeps
+        if not known:
+            raise LtdmError("the config has no sweeps under `theory`; config/theory.yaml has some")
+        for name in names:
+            if name not in known:
+                raise LtdmError(f"{name!r} is not under `theory`; {near(name, known)}")
+        return {name: known[name] for name in names or known}
 
     def samples(self) -> Iterator[tuple[str, str, int, str]]:
         """Yield data set, run, seed and sample set of each sample set."""

@@ -19,6 +19,7 @@ from ltdm.lineage import lineage
 from ltdm.merging import merge, read, typed
 from ltdm.options import changed, near, places
 from ltdm.registry import stage_code
+from ltdm.theory.options import FIGURES
 
 let_jobs_import(workflow.basedir)
 
@@ -71,6 +72,8 @@ wildcard_constraints:
     sample_set="|".join(map(re.escape, grid["sample_set"])),
     extractor="|".join(map(re.escape, extractors)),
     metric="|".join(map(re.escape, metrics)),
+    sweep="|".join(map(re.escape, experiment.sweeps)),
+    figure="|".join(FIGURES),
     seed=r"\d+",
     round=r"\d+",
     shard=r"\d+",
@@ -120,6 +123,16 @@ def probe_outputs():
     return [*rules.probe_tables.output, *figures]
 
 
+def theory_outputs():
+    """Return the theory lab's tables and figures."""
+    figures = [
+        file
+        for name, sweep in experiment.sweeps.items()
+        for file in expand(rules.theory_figure.output, sweep=name, figure=sweep.figures)
+    ]
+    return [*rules.theory_tables.output, *figures]
+
+
 def final_outputs():
     """Return what `snakemake` without arguments makes.
 
@@ -135,4 +148,5 @@ def final_outputs():
         *expand(rules.grid.output, **grid),
         *expand(rules.copies.output, metric=searching, **grid),
         *(probe_outputs() if experiment.evaluate.probe else []),
+        *(theory_outputs() if experiment.sweeps else []),
     ]

@@ -234,6 +234,14 @@ def probe_code(wildcards):
     return run_of(wildcards).probe_code()
 
 
+def sweep_slice(wildcards):
+    return experiment.sweeps[wildcards.sweep].spec()
+
+
+def sweep_code(wildcards):
+    return stage_code("theory", experiment.sweeps[wildcards.sweep].sampler)
+
+
 def history_files(wildcards):
     """Return a data set's training histories, seeds within runs."""
     return expand(

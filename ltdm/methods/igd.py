@@ -53,7 +53,7 @@ from ltdm.streams import Streams
 
 CITATION = """@inproceedings{das2025igd,
   title={Principled Long-Tailed Generative Modeling via Diffusion Models},
-  author={Das, Pranoy and others},
+  author={Das, Pranoy and Fu, Kexin and Hashemi, Abolfazl and Gupta, Vijay},
   booktitle={NeurIPS}, year={2025}}"""
 
 

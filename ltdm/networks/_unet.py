@@ -1,4 +1,4 @@
-"""What U-Nets share: their levels, which sides they take, and the way through them."""
+"""What networks share: the way through them; and U-Nets their levels and which sides they take."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -117,12 +117,16 @@ class Through(nn.Module, ABC):
         """Return what the first layer says of the images."""
 
     @abstractmethod
-    def joined(self, h: Tensor, skip: Tensor) -> Tensor:
-        """Return the way up's channels and a skip's as one."""
-
-    @abstractmethod
     def ended(self, h: Tensor) -> Tensor:
         """Return F from what the last block says."""
+
+    def joined(self, h: Tensor, skip: Tensor) -> Tensor:
+        """Return the way up's channels and a skip's as one."""
+        return torch.cat([h, skip], dim=1)
+
+    def tapped(self, h: Tensor) -> Tensor:
+        """Return the mean over positions of what a block says, (B, width)."""
+        return h.mean((2, 3), dtype=torch.float32)
 
     def forward(
         self,
@@ -150,7 +154,7 @@ class Through(nn.Module, ABC):
                 h = self.joined(h, skips.pop())
             h = block(h, emb)
             if taps:
-                said.append(h.mean((2, 3), dtype=torch.float32))
+                said.append(self.tapped(h))
             if taps and len(said) == taps:
                 return tuple(said)
         F = self.ended(h)

@@ -7,16 +7,15 @@ NeurIPS 2020, appendix B; the class embedding is CBDM's (Qin et al., CVPR 2023).
 The label -1 means "no label": its embedding is exactly zero.
 """
 
-import math
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltdm.citations import HO2020
 from ltdm.errors import OptionError
-from ltdm.networks._unet import Through, check_levels, check_side, way_down, way_up
+from ltdm.networks._embedding import TimeEmbedding, Told, xavier
+from ltdm.networks._unet import check_levels, check_side, way_down, way_up
 from ltdm.options import option
 
 CITATION = HO2020
@@ -63,7 +62,7 @@ def build(options: Options, channels: int, size: int, classes: int, told: int = 
     return UNet(options, channels, classes, told)
 
 
-class UNet(Through):
+class UNet(Told):
     """See the module, and `Through` for shapes."""
 
     def __init__(self, options: Options, channels: int, classes: int, told: int):
@@ -94,61 +93,21 @@ class UNet(Through):
         """Xavier-uniform everywhere, near zero where a residual branch or the network ends."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                _xavier(module)
+                xavier(module)
         for module in self.modules():
             if isinstance(module, ResBlock):
-                _xavier(module.block2[-1], gain=1e-5)
+                xavier(module.block2[-1], gain=1e-5)
             if isinstance(module, Attention) and options.zero_attention:
-                _xavier(module.proj, gain=1e-5)
-        _xavier(self.tail[-1], gain=1e-5)
-
-    def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
-        """Return the embedding (B, d) of levels, labels and augmentation."""
-        emb = self.time_embedding(level)
-        if self.label_embedding is not None:
-            known = (labels >= 0).to(emb.dtype)[:, None]
-            emb = emb + self.label_embedding(labels.clamp(min=0)) * known
-        if self.augm_embedding is not None and augment is not None:
-            emb = emb + self.augm_embedding(augment)
-        return emb
+                xavier(module.proj, gain=1e-5)
+        xavier(self.tail[-1], gain=1e-5)
 
     def entered(self, x: Tensor) -> Tensor:
         """Return what the first layer says of the images."""
         return self.head(x)
 
-    def joined(self, h: Tensor, skip: Tensor) -> Tensor:
-        """Return the way up's channels and a skip's as one."""
-        return torch.cat([h, skip], dim=1)
-
     def ended(self, h: Tensor) -> Tensor:
         """Return F from what the last block says."""
         return self.tail(h)
-
-
-def _xavier(module: nn.Module, gain: float = 1.0) -> None:
-    """Draw a layer's weights from Xavier's uniform law; its bias starts at zero."""
-    weight, bias = dict(module.named_parameters()).values()
-    nn.init.xavier_uniform_(weight, gain)
-    nn.init.zeros_(bias)
-
-
-class TimeEmbedding(nn.Module):
-    """Sines and cosines of the level, interleaved, then a two-layer perceptron."""
-
-    frequency: Tensor
-
-    def __init__(self, ch: int, tdim: int):
-        super().__init__()
-        exponent = torch.arange(0, ch, 2, dtype=torch.float64) / ch
-        frequency = torch.exp(-math.log(10_000) * exponent).float()
-        self.register_buffer("frequency", frequency, persistent=False)
-        self.mlp = nn.Sequential(nn.Linear(ch, tdim), nn.SiLU(), nn.Linear(tdim, tdim))
-
-    def forward(self, level: Tensor) -> Tensor:
-        """Map levels (B,) to embeddings (B, tdim)."""
-        angle = level.to(self.frequency.dtype)[:, None] * self.frequency
-        waves = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
-        return self.mlp(waves)
 
 
 class ResBlock(nn.Module):

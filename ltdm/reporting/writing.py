@@ -1,7 +1,10 @@
 """Tables as CSV, Markdown and LaTeX."""
 
+from pathlib import Path
+
 import pandas as pd
 
+from ltdm.files import write_text
 from ltdm.reporting.cells import ALIKE, SMALL, Cell, Change
 from ltdm.reporting.tables import Table, table_rows
 
@@ -72,3 +75,12 @@ def to_latex(table: Table) -> str:
 
 def _labels(index: object) -> tuple[object, ...]:
     return index if isinstance(index, tuple) else (index,)
+
+
+WRITERS = {".csv": to_csv, ".md": to_markdown, ".tex": to_latex}
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write a table in every form, beside each other."""
+    for ending, writer in WRITERS.items():
+        write_text(Path(f"{path}{ending}"), writer(table))

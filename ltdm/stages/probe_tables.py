@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ltdm.files import write_text
 from ltdm.reporting.probe import table
 from ltdm.reporting.rows import read_rows, write_rows
-from ltdm.stages.tables import WRITERS
+from ltdm.reporting.writing import WRITERS, write_table
 
 ALL = "probe-all.csv"
 NAMES = (ALL, *(f"probe{ending}" for ending in WRITERS))
@@ -23,6 +22,4 @@ def run(*, probes: list[Path], folder: Path) -> None:
     """
     rows = pd.concat([read_rows(path) for path in probes], ignore_index=True)
     write_rows(rows, Path(folder) / ALL)
-    made = table(rows)
-    for ending, writer in WRITERS.items():
-        write_text(Path(folder) / f"probe{ending}", writer(made))
+    write_table(table(rows), Path(folder) / "probe")

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ltdm.files import write_json, write_text
+from ltdm.files import write_json
 from ltdm.registry import stage_code
 from ltdm.reporting.compare import differences
 from ltdm.reporting.rows import read_rows, write_rows
-from ltdm.reporting.tables import Table, difference_table, main_table
-from ltdm.reporting.writing import to_csv, to_latex, to_markdown
+from ltdm.reporting.tables import difference_table, main_table
+from ltdm.reporting.writing import WRITERS, write_table
 
-WRITERS = {".csv": to_csv, ".md": to_markdown, ".tex": to_latex}
 NAMES = ("metrics.csv", "differences.csv", "tables.json",
          *(f"{table}{ending}" for table in ("main", "against") for ending in WRITERS))  # fmt: skip
 """What the stage writes."""
@@ -38,12 +37,7 @@ def run(columns: list[str], extractors: list[str], baseline: str, *, metrics: li
     places = {name: i for i, name in enumerate(extractors)}
     order = rows["features"].map(places).fillna(len(places))  # pixels may be no extractor
     rows = rows.iloc[order.argsort(kind="stable")]
-    _write(main_table(rows, columns), Path(folder) / "main")
-    _write(difference_table(rows, columns, baseline), Path(folder) / "against")
+    write_table(main_table(rows, columns), Path(folder) / "main")
+    write_table(difference_table(rows, columns, baseline), Path(folder) / "against")
     asked = {"columns": columns, "extractors": extractors, "baseline": baseline}
     write_json(Path(folder) / "tables.json", {**asked, "code": stage_code("tables")})
-
-
-def _write(table: Table, path: Path) -> None:
-    for ending, writer in WRITERS.items():
-        write_text(path.with_suffix(ending), writer(table))

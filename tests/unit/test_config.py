@@ -231,6 +231,15 @@ def test_points_need_features_that_read_them():
     Experiment(config)
 
 
+def test_points_are_not_kept_where_images_are():
+    config = edited("datasets/digits-lt", {"source": "mixture", "network": "mlp"})
+    config["evaluate"] |= {"features": ["pixels"], "table": ["frechet"]}
+    Experiment(config)
+    config["defaults"]["sample"]["sampler"]["clip_x0"] = True
+    with pytest.raises(OptionError, match=r"sampler.clip_x0: keeps images inside \[-1, 1\]"):
+        Experiment(config)
+
+
 def test_the_grid_narrowed():
     for only in (["cbdm"], "cbdm", "cbdm,cbdm"):
         assert Experiment({**SMOKE, "run": only}).grid["run"] == ["cbdm"]

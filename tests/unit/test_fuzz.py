@@ -36,6 +36,10 @@ BASE = {
         },
         "toy": {
             "source": "mixture", "points": 100, "profile": "counts", "counts": [90, 20],
+            "classes": [
+                {"wide": [{"mean": [-2, 0], "weight": 2}, {"mean": [2, 0], "std": [1, 2]}]},
+                {"round": [{"mean": [0, 0], "std": 2}]},
+            ],
             "network": {"ch_mult": [1], "attn": []},
         },
     },

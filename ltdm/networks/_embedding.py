@@ -1,0 +1,60 @@
+"""What a network of DDPM's line is told beside its images: level, label and augmentation."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ltdm.networks._unet import Through
+
+
+class Told(Through):
+    """A network that adds its embeddings of level, label and augmentation.
+
+    The label -1 means "no label": its embedding is exactly zero.
+
+    Attributes:
+        time_embedding: Of the level.
+        label_embedding: Of the label; None in an unconditional network.
+        augm_embedding: Of the augmentation's condition; None where nothing is told.
+    """
+
+    time_embedding: "TimeEmbedding"
+    label_embedding: nn.Embedding | None
+    augm_embedding: nn.Linear | None
+
+    def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
+        """Return the embedding (B, d) of levels, labels and augmentation."""
+        emb = self.time_embedding(level)
+        if self.label_embedding is not None:
+            known = (labels >= 0).to(emb.dtype)[:, None]
+            emb = emb + self.label_embedding(labels.clamp(min=0)) * known
+        if self.augm_embedding is not None and augment is not None:
+            emb = emb + self.augm_embedding(augment)
+        return emb
+
+
+class TimeEmbedding(nn.Module):
+    """Sines and cosines of the level, interleaved, then a two-layer perceptron."""
+
+    frequency: Tensor
+
+    def __init__(self, ch: int, tdim: int):
+        super().__init__()
+        exponent = torch.arange(0, ch, 2, dtype=torch.float64) / ch
+        frequency = torch.exp(-math.log(10_000) * exponent).float()
+        self.register_buffer("frequency", frequency, persistent=False)
+        self.mlp = nn.Sequential(nn.Linear(ch, tdim), nn.SiLU(), nn.Linear(tdim, tdim))
+
+    def forward(self, level: Tensor) -> Tensor:
+        """Map levels (B,) to embeddings (B, tdim)."""
+        angle = level.to(self.frequency.dtype)[:, None] * self.frequency
+        waves = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+        return self.mlp(waves)
+
+
+def xavier(module: nn.Module, gain: float = 1.0) -> None:
+    """Draw a layer's weights from Xavier's uniform law; its bias starts at zero."""
+    weight, bias = dict(module.named_parameters()).values()
+    nn.init.xavier_uniform_(weight, gain)
+    nn.init.zeros_(bias)

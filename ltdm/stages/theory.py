@@ -1,0 +1,32 @@
+"""A sweep's options -> rows of all that is measured, and the networks that its figures show."""
+
+from pathlib import Path
+from typing import Any
+
+from ltdm.files import sha256, write_json, write_npz
+from ltdm.options import parse
+from ltdm.registry import stage_code
+from ltdm.reporting.rows import write_rows
+from ltdm.theory import lab
+from ltdm.theory.options import Sweep
+
+
+def run(spec: dict[str, Any], *, rows: Path, networks: Path, record: Path) -> None:
+    """Run a sweep of the theory lab.
+
+    Args:
+        spec: Its options that are not at their defaults, as the config has them.
+        rows: Where the rows go (CSV); `ltdm.theory.lab` says what they are.
+        networks: Where the first seed's networks go (.npz: W, U, A).
+        record: Where a record goes of what was asked for, by what code.
+
+    Raises:
+        LtdmError: An equilibrium is badly conditioned, or training leads away from it.
+    """
+    sweep = parse(Sweep, spec, ("theory",))
+    found = lab.run(sweep)
+    write_rows(found.rows, rows)
+    write_npz(networks, W=found.W, U=found.U, A=found.A)
+    digests = {Path(p).name: sha256(p) for p in (rows, networks)}
+    code = stage_code("theory", sweep.sampler)
+    write_json(record, {"spec": spec, "sha256": digests, "code": code})

@@ -1,0 +1,125 @@
+"""Rows or networks of a sweep -> one of its figures."""
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from ltdm.diffusion import vp
+from ltdm.files import read_npz
+from ltdm.options import parse
+from ltdm.reporting import style, theory_figures
+from ltdm.reporting.rows import read_rows
+from ltdm.reporting.theory import least
+from ltdm.reporting.theory_figures import Cloud, Field
+from ltdm.theory.densities import Mixture
+from ltdm.theory.features import RandomFeatures
+from ltdm.theory.flow import Predict
+from ltdm.theory.measures import Judge, frechet
+from ltdm.theory.options import Sweep
+from ltdm.theory.points import counts, training_points
+
+CURVES = {
+    "v-curve": theory_figures.v_curve, "nash-gap": theory_figures.nash_gap,
+    "generalisation": theory_figures.generalisation,
+}  # fmt: skip
+SIGMA = 1.0  # noise over signal at which scores are shown
+GRID = 61  # points along an axis where they are reckoned
+REACH = 2.5  # standard deviations of the widest class that are shown
+EXACT = "exact"
+
+
+def run(sweep: str, spec: dict[str, Any], figure: str, *, rows: Path, networks: Path,
+        pictures: Iterable[Path]) -> None:  # fmt: skip
+    """Write a figure to each of `pictures` (PNG or SVG by its ending).
+
+    Scores and clouds are of the first seed and tail: the exact ones, and the networks' without
+    mutual learning and with the weight that is best for the worst class.
+
+    Args:
+        sweep: Its name.
+        spec: Its options, those at their defaults left out.
+        figure: Which one, of `ltdm.theory.options.FIGURES`.
+        rows: What the stage `theory` measured.
+        networks: The networks that it kept.
+        pictures: Where the figure goes.
+    """
+    style.use()
+    measured = read_rows(rows)
+    for path in pictures:
+        if figure in CURVES:
+            made = CURVES[figure](measured, sweep)
+        else:
+            gallery = Gallery(parse(Sweep, spec, ("theory", sweep)), networks, measured)
+            title = f"{sweep}: {gallery.sweep.tails[0]} points of the tail"
+            made = gallery.scores(title) if figure == "scores" else gallery.clouds(title)
+        style.save(made, Path(path))
+
+
+def _best(rows: pd.DataFrame, sweep: Sweep) -> float:
+    """Return the weight whose networks of the first tail are best for the worst class, by KL."""
+    mine = rows[
+        (rows["metric"] == "kl") & (rows["group"] == "worst")
+        & (rows["updates"] == sweep.updates[-1]) & (rows["tail"] == sweep.tails[0])
+    ]  # fmt: skip
+    return least(mine.groupby("beta")["value"].mean())
+
+
+class Gallery:
+    """What a sweep's first networks say and draw.
+
+    Args:
+        sweep: Its options.
+        networks: What was kept of it.
+        rows: What was measured.
+    """
+
+    def __init__(self, sweep: Sweep, networks: Path, rows: pd.DataFrame):
+        W, U, A = (torch.from_numpy(part) for part in read_npz(networks, "W", "U", "A"))
+        self.sweep, self.process = sweep, vp.build(vp.Options())
+        self.net = RandomFeatures(W[None], U[None])
+        self.classes = {n: Mixture(parts) for n, parts in sweep.classes.classes.items()}
+        self.judge = Judge(sweep, list(self.classes.values()), self.process, self.net, [0])
+        chosen = sorted({sweep.betas[0], _best(rows, sweep)})
+        self.models = {f"beta {b:g}": A[0, sweep.betas.index(b)] for b in chosen}
+
+    def authors(self, c: int) -> dict[str, Predict]:
+        """Return what says the noise for class c, by name."""
+        found = {name: partial(self.net.predict, A[c][None, None])
+                 for name, A in self.models.items()}  # fmt: skip
+        return {EXACT: self.judge.exact_noise(c), **found}
+
+    def scores(self, title: str) -> Figure:
+        """Draw score fields at one noise level."""
+        signal, std = self.process.scales(self.process.level_of(SIGMA))
+        widest = max(float(one.moments()[1].diagonal().max()) for one in self.classes.values())
+        line = torch.linspace(-1, 1, GRID, dtype=torch.float64) * REACH * widest**0.5
+        grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
+        fields = {}
+        for c, (name, density) in enumerate(self.classes.items()):
+            exact, log_p = (f(grid, signal, std) for f in (density.score, density.log_density))
+            for who, predict in self.authors(c).items():
+                score = -predict(grid[None], signal, std)[0] / std
+                apart = (score - exact).norm(dim=-1)
+                mass = log_p.flatten().softmax(0).view_as(log_p)
+                fields[name, who] = Field(
+                    grid.numpy(), score.numpy(), apart.numpy(), log_p.exp().numpy(),
+                    float((apart.square() * mass).sum().sqrt()),
+                )  # fmt: skip
+        return theory_figures.scores(fields, f"{title}, scores at sigma {SIGMA:g}")
+
+    def clouds(self, title: str) -> Figure:
+        """Draw what is drawn with each, and the training points of small classes."""
+        clouds = {}
+        numbers = counts(self.sweep.head, self.sweep.tails[0], len(self.classes))
+        for c, (name, density) in enumerate(self.classes.items()):
+            seen = training_points(density, self.sweep.head, 0, c)[: numbers[c]]
+            for who, predict in self.authors(c).items():
+                x = self.judge.drawn(predict, c, 1)
+                distance = float(frechet(x, *density.moments()))
+                clouds[name, who] = Cloud(x[0, 0].numpy(), seen.numpy(), distance)
+        return theory_figures.clouds(clouds, title)

@@ -1,0 +1,1 @@
+"""The theory lab: mixtures with known scores, and the game of mutual learning solved exactly."""

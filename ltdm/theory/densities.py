@@ -1,0 +1,56 @@
+"""Mixtures of Gaussians under noise: x = signal x_0 + std eps is a mixture again, known exactly.
+
+A component N(m, diag s^2) becomes N(signal m, diag(signal^2 s^2 + std^2)), so density and score are
+closed forms at every level. All in float64.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ltdm.mixtures import Gaussian
+
+
+class Mixture:
+    """A class's density.
+
+    Args:
+        components: Its Gaussians, all of one dimension d.
+    """
+
+    def __init__(self, components: Sequence[Gaussian]):
+        self.means = torch.tensor([c.mean for c in components], dtype=torch.float64)
+        self.stds = torch.tensor([c.std for c in components], dtype=torch.float64)
+        weights = torch.tensor([c.weight for c in components], dtype=torch.float64)
+        self.weights = weights / weights.sum()
+
+    def log_density(self, x: Tensor, signal: float = 1.0, std: float = 0.0) -> Tensor:
+        """Return log p(x) at a noise level, of x (..., d) to (...)."""
+        return self._parts(x, signal, std)[0].logsumexp(-1)
+
+    def score(self, x: Tensor, signal: float = 1.0, std: float = 0.0) -> Tensor:
+        """Return the gradient of log p at x (..., d), at a noise level."""
+        logs, pulls = self._parts(x, signal, std)
+        return (logs.softmax(-1)[..., None] * pulls).sum(-2)
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw n points without noise, (n, d)."""
+        of = torch.multinomial(self.weights, n, replacement=True, generator=rng)
+        eps = torch.randn(n, self.means.shape[1], generator=rng, dtype=torch.float64)
+        return self.means[of] + self.stds[of] * eps
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Return the mean (d,) and the covariance (d, d), without noise."""
+        mean = self.weights @ self.means
+        apart = self.means - mean
+        within = (self.weights @ self.stds.square()).diag()
+        return mean, within + apart.T @ (self.weights[:, None] * apart)
+
+    def _parts(self, x: Tensor, signal: float, std: float) -> tuple[Tensor, Tensor]:
+        """Return each component's log density with its weight (..., k), and its score."""
+        variance = signal**2 * self.stds.square() + std**2
+        away = x[..., None, :] - signal * self.means
+        norm = self.weights.log() - (2 * math.pi * variance).log().sum(-1) / 2
+        return norm - (away.square() / variance).sum(-1) / 2, -away / variance

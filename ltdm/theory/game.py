@@ -1,0 +1,190 @@
+"""The game of mutual learning on random features: quadratic, so that all of it can be solved.
+
+Player y of C has weights A_y and the cost, over the noisy points of its class,
+
+    J_y(A) = mean |F_y - eps|^2 + beta mean s(t) mean_{y' != y} |F_y - F_y'|^2 + ridge |A_y|^2
+           = <A_y, (K_y + ridge) A_y> - 2 <A_y, B_y> + c_y
+             + beta mean_{y' != y} <A_y - A_y', M_y (A_y - A_y')>,
+
+with K_y = mean phi phi^T, M_y = mean s(t) phi phi^T, B_y = mean phi eps^T, c_y = mean |eps|^2. Its
+best response and the equilibrium are linear solves: with H_y = K_y + ridge + beta M_y,
+
+    H_y A_y - beta M_y mean_{y' != y} A_y' = B_y,   for all y at once: G A = B.
+
+Individual gradient descent (IGD), A <- A - 2 eta (G A - B), is affine, and so it stays if players
+move in turn: its error e = A - A* is multiplied by one matrix P an update. 2^k updates are k
+squarings of P, exactly the updates one by one, up to rounding.
+Source: Das et al., "Principled Long-Tailed Generative Modeling via Diffusion Models", NeurIPS 2025;
+the ridge is ours: without it features that no point reaches leave the equilibrium undetermined.
+
+Every method takes any batch of games (...), C players each, m features, d dimensions.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ltdm.errors import LtdmError
+
+WORST_CONDITION = 1e12
+"""Beyond which an equilibrium in float64 has too few digits left."""
+
+
+class Costs(NamedTuple):
+    """What a class's points say of its cost: the moments K, M, B and c of the module.
+
+    Attributes:
+        K: (..., C, m, m).
+        M: (..., C, m, m).
+        B: (..., C, m, d).
+        c: (..., C).
+    """
+
+    K: Tensor
+    M: Tensor
+    B: Tensor
+    c: Tensor
+
+    def loss(self, A: Tensor) -> Tensor:
+        """Return each player's denoising loss without the ridge, (..., C), of A (..., C, m, d)."""
+        return _inner(A, self.K @ A) - 2 * _inner(A, self.B) + self.c
+
+    def lowest(self, ridge: float) -> Tensor:
+        """Return the weights (..., C, m, d) of each player's lowest own cost."""
+        return torch.linalg.solve(self.K + ridge * _eye(self.K), self.B)
+
+    def excess(self, A: Tensor, ridge: float) -> Tensor:
+        """Return by how much each player's own cost, peers left aside, is above its lowest."""
+        K = self.K + ridge * _eye(self.K)
+        return _gap(K, K @ A - self.B)
+
+
+class Game:
+    """Games with these costs.
+
+    Args:
+        costs: The players'.
+        beta: Weight of the mutual term, (...), which the batch of the costs broadcasts with.
+        ridge: Weight of |A_y|^2.
+    """
+
+    def __init__(self, costs: Costs, beta: Tensor, ridge: float):
+        self.players = costs.K.shape[-3]
+        heard = beta[..., None, None, None] * costs.M
+        self.H = costs.K + ridge * _eye(costs.K) + heard
+        self.heard, self.B = heard, costs.B.expand(*heard.shape[:-1], -1)
+        peers = 1 - torch.eye(self.players, dtype=heard.dtype)
+        across = -heard[..., :, :, None, :] * (peers / max(self.players - 1, 1))[:, None, :, None]
+        here = torch.eye(self.players, dtype=heard.dtype)[:, None, :, None]
+        self.G = (across + self.H[..., :, :, None, :] * here).flatten(-4, -3).flatten(-2)
+
+    def equilibrium(self) -> Tensor:
+        """Return the Nash equilibrium A*, (..., C, m, d).
+
+        Raises:
+            LtdmError: It is too badly conditioned.
+        """
+        condition = float(torch.linalg.cond(self.G, 1).max())
+        if not condition < WORST_CONDITION:
+            raise LtdmError(
+                f"the equilibrium's equations have condition {condition:.1e}, too much for float64;"
+                " raise the sweep's ridge or lower its width"
+            )
+        return self._split(torch.linalg.solve(self.G, self._stack(self.B)))
+
+    def gradient(self, A: Tensor) -> Tensor:
+        """Return each player's gradient by its own weights, peers held fixed: 2 (G A - B)."""
+        return 2 * (self.pull(A) - self.B)
+
+    def pull(self, A: Tensor) -> Tensor:
+        """Return G A, (..., C, m, d)."""
+        return self._split(self.G @ self._stack(A))
+
+    def best_response(self, A: Tensor) -> Tensor:
+        """Return each player's best weights against its peers in A, (..., C, m, d)."""
+        others = (A.sum(-3, keepdim=True) - A) / max(self.players - 1, 1)
+        return torch.linalg.solve(self.H, self.B + self.heard @ others)
+
+    def gap(self, pulled: Tensor) -> Tensor:
+        """Return what each player would gain by its best response, (..., C).
+
+        The Nash gap is its maximum over players.
+
+        Args:
+            pulled: G (A - A*), (..., C, m, d): taken from the error, it has all its digits also
+                where the gap is tiny.
+        """
+        return _gap(self.H, pulled)
+
+    def step_bound(self) -> Tensor:
+        """Return the step (...) below which simultaneous IGD converges, and above which it cannot.
+
+        It is min Re(mu) / |mu|^2 over the eigenvalues mu of G; not positive where IGD never does.
+        """
+        mu = torch.linalg.eigvals(self.G)
+        return (mu.real / mu.abs().square()).min(-1).values
+
+    def safe_step(self) -> Tensor:
+        """Return 1 / max_y (|H_y| + |beta M_y|), (...), cheap to have.
+
+        No eigenvalue of G is larger than that maximum, so this is at most `step_bound` where they
+        are real and positive.
+        """
+        reach = (torch.linalg.eigvalsh(part)[..., -1] for part in (self.H, self.heard))
+        return 1 / sum(reach).max(-1).values
+
+    def update_map(self, step: Tensor, sequential: bool) -> Tensor:
+        """Return P, (..., C m, C m), of an update of all players at once or one after the other."""
+        eta = 2 * step[..., None, None]
+        P = torch.eye(self.G.shape[-1], dtype=self.G.dtype).expand_as(self.G)
+        if not sequential:
+            return P - eta * self.G
+        P, m = P.clone(), self.H.shape[-1]
+        for start in range(0, self.G.shape[-1], m):
+            rows = slice(start, start + m)
+            P[..., rows, :] -= eta * (self.G[..., rows, :] @ P)
+        return P
+
+    def errors(
+        self, start: Tensor, P: Tensor, updates: tuple[int, ...]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Give A - A* after 1, 2, 4, ... updates and after those of `updates`, from A - A* = start.
+
+        Args:
+            start: (..., C, m, d).
+            P: What `update_map` gives; it is squared on the way.
+            updates: Numbers of updates; the largest ends it.
+        """
+        first, last = self._stack(start), max(updates)
+        wanted = dict.fromkeys(updates, first)
+        for k in range(last.bit_length()):
+            P = P @ P if k else P
+            wanted = {n: P @ e if n >> k & 1 else e for n, e in wanted.items()}
+            if 2**k not in updates:
+                yield 2**k, self._split(P @ first)
+            for n in updates:
+                if n.bit_length() == k + 1:
+                    yield n, self._split(wanted[n])
+
+    def _stack(self, A: Tensor) -> Tensor:
+        """Put the players' weights (..., C, m, d) below each other, (..., C m, d)."""
+        return A.flatten(-3, -2)
+
+    def _split(self, A: Tensor) -> Tensor:
+        return A.unflatten(-2, (self.players, -1))
+
+
+def _eye(like: Tensor) -> Tensor:
+    return torch.eye(like.shape[-1], dtype=like.dtype)
+
+
+def _inner(A: Tensor, B: Tensor) -> Tensor:
+    return (A * B).sum((-2, -1))
+
+
+def _gap(H: Tensor, residual: Tensor) -> Tensor:
+    """Return <r, H^-1 r>: how far a quadratic with Hessian 2 H is above its minimum."""
+    half = torch.linalg.solve_triangular(torch.linalg.cholesky(H), residual, upper=False)
+    return half.square().sum((-2, -1))

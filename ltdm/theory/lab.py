@@ -1,0 +1,179 @@
+"""A sweep: games for all its seeds, tails and weights at once, trained, solved and measured.
+
+A row's `metric` is one of: `loss`, a player's denoising loss on its own noisy points;
+`generalisation-gap`, how much larger it is on fresh ones; `nash-gap`, what the player would gain by
+its best response; `own-gap`, how far its own cost without its peers is above the lowest;
+`frechet` and `kl`, of what its network draws; and `step`, the step size. Their group is a class, or
+`worst`: the largest of them.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ltdm.diffusion import vp
+from ltdm.errors import LtdmError
+from ltdm.progress import Progress
+from ltdm.theory.densities import Mixture
+from ltdm.theory.features import RandomFeatures
+from ltdm.theory.game import Costs, Game
+from ltdm.theory.measures import Judge
+from ltdm.theory.options import Sweep
+from ltdm.theory.points import Points, rng
+
+MEMORY = 2**28
+"""Bytes of the matrices of updates that are held at once."""
+STATIONARY = 1e-8
+"""The largest entry of a gradient that an equilibrium may have."""
+
+
+class Found(NamedTuple):
+    """What a sweep gives.
+
+    Attributes:
+        rows: Columns metric, seed, tail, beta, updates, group, value and error. Rows of the
+            equilibrium have infinite `updates`; those of the exact scores have no beta.
+        W: The first seed's first layer, (d, m).
+        U: Its part for levels, (3, m).
+        A: Its players' weights after the last update, (tails, betas, C, m, d).
+    """
+
+    rows: pd.DataFrame
+    W: np.ndarray
+    U: np.ndarray
+    A: np.ndarray
+
+
+def run(sweep: Sweep) -> Found:
+    """Run a sweep, as many seeds at once as fit into memory.
+
+    Raises:
+        LtdmError: An equilibrium is badly conditioned, or training leads away from it.
+    """
+    side = len(sweep.classes.classes) * sweep.width
+    games = len(sweep.tails) * len(sweep.betas)
+    together = max(1, MEMORY // (8 * side**2 * games))
+    rows: list[pd.DataFrame] = []
+    shown: tuple[np.ndarray, ...] = ()
+    with Progress("theory", sweep.seeds, "seeds") as progress:
+        for start in range(0, sweep.seeds, together):
+            seeds = list(range(start, min(start + together, sweep.seeds)))
+            lab = Lab(sweep, seeds)
+            rows += lab.measured()
+            shown = shown or tuple(t[0].numpy() for t in (lab.net.W, lab.net.U, lab.trained))
+            progress.advance(len(seeds))
+    return Found(pd.concat(rows, ignore_index=True), *shown)
+
+
+class Lab:
+    """Some seeds of a sweep; tensors are (S seeds, N tails, B weights, C classes, ...).
+
+    Attributes:
+        net: The players' first layers, one a seed.
+        costs: The players' costs, (S, N, 1, C, ...).
+        unseen: Those of fresh points, (S, 1, 1, C, ...).
+        known: Weights of players who know their class, from other fresh points still.
+        game: The games.
+        trained: Weights after the last update, once measured.
+    """
+
+    trained: Tensor
+
+    def __init__(self, sweep: Sweep, seeds: list[int]):
+        self.sweep, self.seeds = sweep, seeds
+        self.names = list(sweep.classes.classes)
+        densities = [Mixture(parts) for parts in sweep.classes.classes.values()]
+        process, layers = vp.build(vp.Options()), (sweep.width, sweep.classes.dimension)
+        self.net = RandomFeatures.drawn([rng("layer", seed) for seed in seeds], *layers)
+        costs, unseen, known = [], [], []
+        for seed in seeds:
+            one = RandomFeatures.drawn([rng("layer", seed)], *layers)
+            points = Points(densities, process, one, seed)
+            costs.append(points.train(sweep.head, sweep.tails, sweep.draws))
+            unseen.append(points.unseen("unseen"))
+            known.append(points.unseen("known").lowest(sweep.ridge))
+        self.costs = Costs(*(torch.stack(t)[:, :, None] for t in zip(*costs, strict=True)))
+        self.unseen = Costs(*(torch.stack(t)[:, None, None] for t in zip(*unseen, strict=True)))
+        self.known = torch.stack(known)[:, None, None]
+        self.game = Game(self.costs, torch.tensor(sweep.betas, dtype=torch.float64), sweep.ridge)
+        self.judge = Judge(sweep, densities, process, self.net, seeds)
+
+    def measured(self) -> Iterator[pd.DataFrame]:
+        """Solve, train and measure; give rows.
+
+        Raises:
+            LtdmError: An equilibrium is badly conditioned, or training leads away from it.
+        """
+        game, sweep = self.game, self.sweep
+        nash = self._equilibrium()
+        yield from self._of_costs(nash, math.inf)
+        step = self.step()
+        yield self._rows("step", step, 1)
+        P = game.update_map(step, sweep.order == "sequential")
+        for updates, error in game.errors(-nash, P, sweep.updates):
+            if not error.square().sum() <= nash.square().sum():
+                raise LtdmError(
+                    f"after {updates} updates the players are further from the equilibrium than at"
+                    f" first; lower the sweep's step ({sweep.step:g})"
+                )
+            yield self._rows("nash-gap", game.gap(game.pull(error)).amax(-1), updates)
+            if updates in sweep.updates:
+                self.trained = nash + error
+                yield from self._of_costs(self.trained, updates)
+                for metric, mean in self.judge.models(self.trained).items():
+                    yield self._by_class(metric, mean.value, updates, mean.error)
+        for metric, mean in self.judge.exact().items():
+            yield self._by_class(metric, mean.value, updates, mean.error, exact=True)
+
+    def step(self) -> Tensor:
+        """Return the step size, (S, N, B): one for all games of a seed, safe for each of them."""
+        safe = self.game.safe_step()
+        return self.sweep.step * safe.amin((1, 2), keepdim=True).expand_as(safe)
+
+    def _equilibrium(self) -> Tensor:
+        """Return the equilibrium, once it is seen to be one."""
+        nash = self.game.equilibrium()
+        if not (rest := float(self.game.gradient(nash).abs().max())) <= STATIONARY:
+            raise LtdmError(
+                f"a gradient at the equilibrium is {rest:.1e}, above {STATIONARY:.0e}: its"
+                " equations are badly conditioned; raise the sweep's ridge"
+            )
+        return nash
+
+    def _of_costs(self, A: Tensor, updates: float) -> Iterator[pd.DataFrame]:
+        """Give what the costs say of weights (S, N, B, C, m, d)."""
+        yield self._by_class("loss", self.costs.loss(A), updates)
+        # Neither has seen the points that `known` is from: its own gap is the noise of the draws.
+        gap, noise = (self.unseen.loss(w) - self.costs.loss(w) for w in (A, self.known))
+        yield self._by_class("generalisation-gap", gap - noise, updates)
+        yield self._rows("own-gap", self.costs.excess(A, self.sweep.ridge).amax(-1), updates)
+
+    def _by_class(self, metric: str, value: Tensor, updates: float, error: Tensor | None = None,
+                  exact: bool = False) -> pd.DataFrame:  # fmt: skip
+        """Return rows of (S, N, B, C): those of each class, and of the worst."""
+        error = torch.full_like(value, math.nan) if error is None else error
+        worst = value.argmax(-1, keepdim=True)
+        groups = [*self.names, "worst"]
+        value, error = (torch.cat([t, t.gather(-1, worst)], dim=-1) for t in (value, error))
+        made = [
+            self._rows(metric, value[..., k], updates, error[..., k], group, exact)
+            for k, group in enumerate(groups)
+        ]
+        return pd.concat(made, ignore_index=True)
+
+    def _rows(self, metric: str, value: Tensor, updates: float, error: Tensor | None = None,
+              group: str = "worst", exact: bool = False) -> pd.DataFrame:  # fmt: skip
+        """Return rows of (S, N, B); of (S, 1, 1) for the exact scores."""
+        betas = (math.nan,) if exact else self.sweep.betas
+        tails = (math.nan,) if exact else self.sweep.tails
+        keys = pd.MultiIndex.from_product([self.seeds, tails, betas])
+        rows = keys.to_frame(index=False, name=["seed", "tail", "beta"])
+        return rows.assign(
+            metric=metric, group=group, updates=float(updates), value=value.flatten().numpy(),
+            error=math.nan if error is None else error.flatten().numpy(),
+        )  # fmt: skip

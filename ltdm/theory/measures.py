@@ -1,0 +1,111 @@
+"""How far what players' networks draw is from their classes: Frechet distance and KL divergence."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ltdm.diffusion.vp import VP
+from ltdm.theory import flow
+from ltdm.theory.densities import Mixture
+from ltdm.theory.features import RandomFeatures
+from ltdm.theory.flow import Mean
+from ltdm.theory.options import Sweep
+from ltdm.theory.points import rng
+
+Measure = Callable[[Tensor, int], Mean]
+ENTRIES = 2**20
+"""Of features that are held at once: more of them do not fit a processor's cache."""
+
+
+class Judge:
+    """Measures of models of some seeds, the same noise for all models of a seed and class.
+
+    Args:
+        sweep: What is measured, and how.
+        densities: The classes'.
+        process: The process.
+        net: The models' first layers, one a seed.
+        seeds: The seeds, S of them.
+    """
+
+    def __init__(self, sweep: Sweep, densities: Sequence[Mixture], process: VP,
+                 net: RandomFeatures, seeds: list[int]):  # fmt: skip
+        self.sweep, self.densities, self.process = sweep, densities, process
+        self.net, self.seeds = net, seeds
+        self.levels = flow.levels_from(process, sweep.sigma_min)
+
+    def models(self, A: Tensor) -> dict[str, Mean]:
+        """Return `frechet` and `kl` of weights (S, N, B, C, m, d), each (S, N, B, C)."""
+        return {"frechet": self._by_class(self._frechet, A), "kl": self._by_class(self._kl, A)}
+
+    def exact(self) -> dict[str, Mean]:
+        """Return `frechet` of the exact scores with the same sampler, (S, 1, 1, C)."""
+        found = [
+            frechet(self.drawn(self.exact_noise(c), c, 1), *density.moments())
+            for c, density in enumerate(self.densities)
+        ]
+        value = torch.stack(found, dim=-1)[:, None]
+        return {"frechet": Mean(value, torch.full_like(value, math.nan))}
+
+    def exact_noise(self, c: int) -> flow.Predict:
+        """Return what F ought to be for class c: -std times its exact score."""
+
+        def predict(x: Tensor, signal: float, std: float) -> Tensor:
+            return -std * self.densities[c].score(x, signal, std)
+
+        return predict
+
+    def drawn(self, predict: flow.Predict, c: int, models: int) -> Tensor:
+        """Return what the sampler draws with F, (S, models, n, d), from class c's own noise."""
+        rngs = [rng("samples", seed, c) for seed in self.seeds]
+
+        def noise() -> Tensor:
+            shape = (self.sweep.samples, self.densities[c].means.shape[1])
+            drawn = [torch.randn(shape, generator=g, dtype=torch.float64) for g in rngs]
+            return torch.stack(drawn)[:, None].expand(-1, models, -1, -1)
+
+        return flow.draw(predict, self.process, self.sweep.sampler, noise)
+
+    def _by_class(self, measure: Measure, A: Tensor) -> Mean:
+        """Measure weights (S, N, B, C, m, d), so many models at once as a cache holds."""
+        points = max(self.sweep.samples, self.sweep.likelihoods)
+        together = max(1, ENTRIES // (len(self.seeds) * points * self.net.width))
+        classes = []
+        for c in range(A.shape[3]):
+            parts = A[..., c, :, :].flatten(1, 2).split(together, dim=1)
+            classes.append(
+                [torch.cat(t, 1) for t in zip(*(measure(p, c) for p in parts), strict=True)]
+            )
+        return Mean(*(torch.stack(t, -1).view(A.shape[:4]) for t in zip(*classes, strict=True)))
+
+    def _frechet(self, A: Tensor, c: int) -> Mean:
+        """Return the Frechet distances of models (S, R, m, d) from class c, (S, R)."""
+        x = self.drawn(partial(self.net.predict, A), c, A.shape[1])
+        value = frechet(x, *self.densities[c].moments())
+        return Mean(value, torch.full_like(value, math.nan))
+
+    def _kl(self, A: Tensor, c: int) -> Mean:
+        """Return the KL divergence of class c from models (S, R, m, d), (S, R)."""
+        signal, std = self.process.scales(self.levels[0])
+        drawn = []
+        for seed in self.seeds:
+            g = rng("likelihoods", seed, c)
+            x0 = self.densities[c].draw(self.sweep.likelihoods, g)
+            drawn.append(signal * x0 + std * torch.randn(x0.shape, generator=g, dtype=x0.dtype))
+        x = torch.stack(drawn)[:, None]
+        log_p = self.densities[c].log_density(x, signal, std)
+        x = x.expand(-1, A.shape[1], -1, -1)
+        return flow.kl(partial(self.net.with_divergence, A), log_p, self.process, self.levels, x)
+
+
+def frechet(x: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
+    """Return the squared Frechet distance of points (..., n, d) from a law's moments, (...)."""
+    centred = x - x.mean(-2, keepdim=True)
+    own = centred.mT @ centred / (x.shape[-2] - 1)
+    factor = torch.linalg.cholesky(covariance)
+    roots = torch.linalg.eigvalsh(factor.T @ own @ factor).clamp(min=0).sqrt().sum(-1)
+    traces = own.diagonal(dim1=-2, dim2=-1).sum(-1) + covariance.trace()
+    return (x.mean(-2) - mean).square().sum(-1) + traces - 2 * roots

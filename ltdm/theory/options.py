@@ -1,0 +1,81 @@
+"""What a sweep of the theory lab varies, and how."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ltdm.errors import OptionError
+from ltdm.mixtures import Case, CaseOption
+from ltdm.options import changed, option
+from ltdm.registry import Part, PartOption, part
+
+FIGURES = ("v-curve", "nash-gap", "generalisation", "scores", "clouds")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Games over all these tails, weights of the mutual term, and seeds."""
+
+    classes: Case = option(
+        Case.called("overlapping"), "The classes' densities, head first.",
+        convert=CaseOption(),
+    )  # fmt: skip
+    head: int = option(1000, "Points of the first class.", low=1)
+    tails: tuple[int, ...] = option(
+        (50,), "Points of the last class; classes between lie on an exponential.", low=1
+    )
+    betas: tuple[float, ...] = option(
+        (0.0, 0.001, 0.01, 0.1, 1.0), "Weights of the mutual term at pure noise.", low=0
+    )
+    seeds: int = option(10, "How often all is drawn: data, noise, first layers.", low=1)
+    updates: tuple[int, ...] = option(
+        (100_000,), "Updates of training (T_train) after which is sampled; the last is its end.",
+        low=1, high=2**40,
+    )  # fmt: skip
+    order: str = option(
+        "simultaneous", "Whether all players move at once, as the paper's do, or in turn.",
+        choices=("simultaneous", "sequential"),
+    )  # fmt: skip
+    step: float = option(
+        0.9, "Step size over what is safe for the largest weight; all weights have the same.",
+        above=0,
+    )  # fmt: skip
+    width: int = option(128, "Random features of each player.", low=1)
+    draws: int = option(64, "Noise levels and noises that a training point is seen with.", low=1)
+    ridge: float = option(
+        1e-6, "Weight of |A|^2 in each player's cost; keeps the equilibrium determined.", low=0
+    )
+    samples: int = option(1000, "Points drawn of each class, for the Frechet distance.", low=10)
+    sampler: Part = option(
+        part("sampler", {"name": "heun", "steps": 25}, ()),
+        "How they are drawn: `heun` and `ddim` follow the probability flow, `ancestral` the reverse"
+        " SDE.",
+        convert=PartOption("sampler"),
+    )  # fmt: skip
+    sigma_min: float = option(
+        0.1, "Noise over signal at which densities are compared (KL).", low=0.01, high=100
+    )
+    likelihoods: int = option(250, "Exact draws of each class that a KL is a mean over.", low=10)
+    figures: tuple[str, ...] = option((), "What is drawn of it.", choices=FIGURES)
+
+    @property
+    def games(self) -> int:
+        """How many there are."""
+        return self.seeds * len(self.tails) * len(self.betas)
+
+    def spec(self) -> dict[str, Any]:
+        """Return what decides the rows: all that is not at its default, the figures apart."""
+        return {k: v for k, v in changed(self).items() if k != "figures"}
+
+    def __post_init__(self) -> None:
+        """Refuse lists that are empty or name an entry twice, and figures without their axis."""
+        for name in ("tails", "betas", "updates"):
+            entries = getattr(self, name)
+            if not entries or sorted(set(entries)) != list(entries):
+                raise OptionError((name,), "must name at least one, in rising order")
+        if max(self.tails) > self.head:
+            raise OptionError(("tails",), f"must not be above head ({self.head})")
+        if self.classes.dimension != 2 and {"scores", "clouds"} & {*self.figures}:
+            raise OptionError(("figures",), "scores and clouds are drawn of two dimensions alone")
+        for figure, axis in (("v-curve", "betas"), ("generalisation", "tails")):
+            if figure in self.figures and len(getattr(self, axis)) < 2:
+                raise OptionError(("figures",), f"{figure} is drawn over {axis}; name several")

@@ -1,0 +1,109 @@
+"""The points that players learn from and are measured on, and the moments that costs are of."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ltdm.diffusion.vp import VP
+from ltdm.seeding import derive
+from ltdm.theory.densities import Mixture
+from ltdm.theory.features import RandomFeatures
+from ltdm.theory.game import Costs
+
+UNSEEN = 50_000
+"""Fresh draws, each with one level and noise, that a class's loss is also taken over."""
+BLOCK = 10_000  # rows at once
+
+
+def counts(head: int, tail: int, classes: int) -> list[int]:
+    """Return the points of each class, from head to tail along an exponential (profile `exp`)."""
+    return [int(head * (tail / head) ** (c / (classes - 1))) for c in range(classes)]
+
+
+def rng(purpose: str, seed: int, label: int = 0) -> torch.Generator:
+    """Return the generator that owns a purpose's draws of a seed and class."""
+    return torch.Generator().manual_seed(derive(f"theory {purpose} {label}", seed))
+
+
+def training_points(density: Mixture, head: int, seed: int, label: int) -> Tensor:
+    """Return a class's points (head, d), of which a smaller class has the first."""
+    return density.draw(head, rng("points", seed, label))
+
+
+class Noisy(NamedTuple):
+    """Points (n, d), their levels (n,) and noises (n, d)."""
+
+    x0: Tensor
+    level: Tensor
+    eps: Tensor
+
+
+class Points:
+    """One seed's points.
+
+    Args:
+        densities: The classes'.
+        process: How they are made noisy.
+        net: The players' features; of this seed alone.
+        seed: The seed.
+    """
+
+    def __init__(self, densities: Sequence[Mixture], process: VP, net: RandomFeatures, seed: int):
+        self.densities, self.net, self.seed = densities, net, seed
+        self.T = process.T
+        self.scales = torch.tensor([process.scales(t) for t in range(self.T)], dtype=torch.float64)
+
+    def train(self, head: int, tails: Sequence[int], draws: int) -> Costs:
+        """Return the costs of each tail's training set, all (N, C, ...).
+
+        A smaller class is the beginning of a larger one, whatever else is in the sweep: each class
+        is drawn `head` points long, and each point with `draws` noises.
+        """
+        each = [counts(head, tail, len(self.densities)) for tail in tails]
+        players = [
+            self._growing(c, head, [numbers[c] for numbers in each], draws)
+            for c in range(len(self.densities))
+        ]
+        return Costs(*(torch.stack(part, dim=1) for part in zip(*players, strict=True)))
+
+    def unseen(self, purpose: str) -> Costs:
+        """Return the costs of fresh draws, close to the law's own, all (C, ...)."""
+        players = []
+        for c, density in enumerate(self.densities):
+            draw = rng(purpose, self.seed, c)
+            noisy = self._noisy(density.draw(UNSEEN, draw), draw)
+            players.append([part / UNSEEN for part in self._moments(noisy, 0, UNSEEN)])
+        return Costs(*(torch.stack(part) for part in zip(*players, strict=True)))
+
+    def _growing(self, c: int, head: int, numbers: list[int], draws: int) -> Costs:
+        """Return a class's costs at each of some numbers of points, all (N, ...)."""
+        points = training_points(self.densities[c], head, self.seed, c)
+        noisy = self._noisy(points.repeat_interleave(draws, dim=0), rng("noise", self.seed, c))
+        sums: dict[int, Costs] = {}
+        for begin, end in pairwise([0, *sorted(set(numbers))]):
+            more = self._moments(noisy, begin * draws, end * draws)
+            sums[end] = Costs(*map(torch.add, sums[begin], more)) if begin else more
+        means = [[part / (n * draws) for part in sums[n]] for n in numbers]
+        return Costs(*(torch.stack(part) for part in zip(*means, strict=True)))
+
+    def _noisy(self, x0: Tensor, draw: torch.Generator) -> Noisy:
+        """Give each point (n, d) a level and a noise of its own."""
+        level = torch.randint(self.T, (len(x0),), generator=draw)
+        return Noisy(x0, level, torch.randn(x0.shape, generator=draw, dtype=x0.dtype))
+
+    def _moments(self, noisy: Noisy, begin: int, end: int) -> Costs:
+        """Return the sums over rows of what costs are the means of."""
+        total = None
+        for start in range(begin, end, BLOCK):
+            x0, level, eps = (part[start : min(start + BLOCK, end)] for part in noisy)
+            signal, std = self.scales[level].unbind(-1)
+            x = signal[:, None] * x0 + std[:, None] * eps
+            phi = self.net(x[None], signal[None], std[None])[0]
+            heard = phi * (level / self.T)[:, None]
+            more = Costs(phi.T @ phi, phi.T @ heard, phi.T @ eps, eps.square().sum())
+            total = Costs(*map(torch.add, total, more)) if total else more
+        assert total is not None
+        return total

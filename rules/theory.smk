@@ -1,0 +1,90 @@
+localrules:
+    theory_tables,
+    theory_figure,
+
+
+rule theory:
+    """Train, solve and measure the games of a sweep: all its seeds, tails and weights at once."""
+    output:
+        rows="<results>/theory/{sweep}.csv",
+        networks="<results>/theory/{sweep}.npz",
+        record="<results>/theory/{sweep}.json",
+    log:
+        "<logs>/theory/{sweep}.log",
+    benchmark:
+        "<benchmarks>/theory/{sweep}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    threads: 1
+    resources:
+        **asks,
+    params:
+        spec=sweep_slice,
+        code=sweep_code,
+    script:
+        "../workflow/scripts/theory.py"
+
+
+rule theory_tables:
+    """Write each sweep's table, and what the paper's claims come to."""
+    input:
+        rows=expand(rules.theory.output.rows, sweep=experiment.sweeps),
+    output:
+        findings=report(
+            "<results>/tables/theory.csv",
+            caption="../workflow/report/theory_findings.rst",
+            category="Theory",
+            labels={"table": "findings"},
+        ),
+        tables=report(
+            expand("<results>/tables/theory-{sweep}.csv", sweep=experiment.sweeps),
+            caption="../workflow/report/theory.rst",
+            category="Theory",
+            labels={"table": "sweeps"},
+        ),
+        others=expand(
+            "<results>/tables/{table}.{form}",
+            table=["theory", *(f"theory-{name}" for name in experiment.sweeps)],
+            form=["md", "tex"],
+        ),
+    log:
+        "<logs>/theory_tables.log",
+    benchmark:
+        "<benchmarks>/theory_tables.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
+    params:
+        specs={name: changed(sweep) for name, sweep in experiment.sweeps.items()},
+        code=stage_code("theory_tables"),
+    script:
+        "../workflow/scripts/theory_tables.py"
+
+
+rule theory_figure:
+    """Draw a figure of a sweep: curves over it, or what its first networks say and draw."""
+    input:
+        rows="<results>/theory/{sweep}.csv",
+        networks="<results>/theory/{sweep}.npz",
+    output:
+        png=report(
+            "<results>/figures/theory-{sweep}-{figure}.png",
+            caption="../workflow/report/theory_figure.rst",
+            category="Theory",
+            labels={"figure": "{figure}", "sweep": "{sweep}"},
+        ),
+        svg="<results>/figures/theory-{sweep}-{figure}.svg",
+    log:
+        "<logs>/theory_figure/{sweep}/{figure}.log",
+    benchmark:
+        "<benchmarks>/theory_figure/{sweep}/{figure}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    resources:
+        **asks,
+    params:
+        spec=sweep_slice,
+        code=stage_code("theory_figure"),
+    script:
+        "../workflow/scripts/theory_figure.py"

@@ -1,0 +1,114 @@
+"""The perceptron: its inputs, what it says on the way, and every method on points."""
+
+import numpy as np
+import pytest
+import torch
+
+from ltdm import registry
+from ltdm.data import mixture
+from ltdm.errors import OptionError
+from ltdm.networks import mlp
+from ltdm.networks._players import Players
+from ltdm.networks._predictor import Predictor
+from ltdm.options import parse
+from ltdm.samplers._options import SampleOptions
+from ltdm.stages.sample import Sampling
+from ltdm.stages.train import described, make_trainer
+
+CPU = torch.device("cpu")
+SMALL = mlp.Options(width=16, depth=3)
+TRAIN = {"updates": 3, "batch": 8, "lr": 1e-2, "warmup": 0, "log_every": 1}
+
+
+def shaken(channels=2, size=1, classes=3, told=0):
+    """A network whose output depends on everything: at first its last layer is nearly zero."""
+    torch.manual_seed(0)
+    net = mlp.build(SMALL, channels, size, classes, told).double().eval()
+    for p in net.parameters():
+        p.data += 0.1 * torch.randn_like(p)
+    return net
+
+
+@pytest.mark.parametrize(("channels", "size"), [(2, 1), (5, 1), (3, 4)])
+def test_points_and_images(channels, size):
+    net = mlp.build(SMALL, channels, size, classes=3)
+    x = torch.randn(2, channels, size, size)
+    for level in (torch.tensor([0, 999]), torch.tensor([-1.2, 0.5])):
+        F = net(x, level, torch.tensor([2, -1]))
+        assert F.shape == x.shape
+        assert 0 < F.abs().max() < 1e-3, "it starts near zero"
+
+
+def test_it_hears_every_input():
+    net = shaken(told=9)
+    x, t, y, a = torch.randn(2, 2, 1, 1).double(), torch.tensor([3, 7]), torch.tensor([0, 1]), None
+    told = torch.ones(2, 9).double()
+    said = net(x, t, y, a)
+    others = net(x + 1, t, y, a), net(x, t + 5, y, a), net(x, t, y + 1, a), net(x, t, y, told)
+    assert not any(torch.isclose(other, said).any() for other in others)
+    assert torch.equal(net(x, t, y, 0 * told), said), "zeros are nothing told"
+
+
+def test_no_label_equals_an_unconditional_network():
+    net, plain = shaken(), shaken(classes=0)
+    plain.load_state_dict({k: v for k, v in net.state_dict().items() if "label" not in k})
+    x, t, y = torch.randn(4, 2, 1, 1).double(), torch.arange(4), torch.tensor([-1, 0, 2, -1])
+    mixed, without = net(x, t, y), plain(x, t, y)
+    assert torch.equal(mixed[[0, 3]], without[[0, 3]])
+    assert not torch.isclose(mixed[[1, 2]], without[[1, 2]]).any()
+
+
+def test_bottleneck_and_taps():
+    net = shaken().float()
+    predict = Predictor(net, CPU, "fp32")
+    inputs = torch.randn(4, 2, 1, 1), torch.arange(4), torch.tensor([-1, 0, 2, 1])
+    F, z = predict.both(*inputs)
+    assert torch.equal(F, predict(*inputs))
+    assert torch.equal(z, predict.bottleneck(*inputs))
+    assert z.shape == (4, 16)
+    first, second = predict.taps(2, *inputs)
+    assert torch.equal(first, net.upblocks[0](z, net.embedded(*inputs[1:], None)))
+    assert torch.equal(net.ended(second), F)
+
+
+def test_a_stack_of_networks_says_what_each_says():
+    torch.manual_seed(0)
+    players = Players([shaken(classes=0).float() for _ in range(3)])
+    rows = torch.randn(3, 4, 2, 1, 1), torch.arange(12).view(3, 4), torch.zeros(3, 4).long()
+    torch.testing.assert_close(players.stacked(*rows, None), players.in_turn(*rows, None))
+
+
+def test_an_odd_width_is_refused():
+    with pytest.raises(OptionError, match="width: must be even"):
+        parse(mlp.Options, {"width": 7})
+
+
+METHODS = [
+    *registry.names("method"),
+    ["oclt", "cbdm"],
+    *({"name": "igd", "mode": mode} for mode in ("shared", "released")),
+]
+
+
+@pytest.mark.parametrize("process", ["vp", "edm"])
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_every_method_trains_it_on_points(method, process):
+    loaded = mixture.load(mixture.Options(points=30), "train")
+    game = method == "igd"
+    options = {"label_dropout": 0.0 if game else 0.2, "class_sampling": "balanced"}
+    network = {"name": "mlp", "width": 16, "depth": 2}
+    spec = {"network": network, "process": process, "method": method, "train": {**TRAIN, **options}}
+    one = make_trainer(spec, 0, loaded.images, loaded.labels, CPU)
+    before = {k: v.clone() for k, v in one.net.state_dict().items()}
+    one.fit(lambda state: None)
+    after = one.net.state_dict()
+    assert all(torch.isfinite(v).all() for v in after.values())
+    assert any(not torch.equal(v, after[k]) for k, v in before.items())
+    about = described(spec, one)
+    sampling = {"sampler": {"name": "heun", "steps": 2}, "images": 6}
+    made = Sampling(one.ema.state_dict(), about, parse(SampleOptions, sampling), 0, CPU).images(
+        np.array([0, 0, 0, 1, 1, 1]), np.arange(6)
+    )
+    assert made.shape == (6, 2, 1, 1)
+    assert made.dtype == np.float32
+    assert np.isfinite(made).all()
