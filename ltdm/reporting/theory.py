@@ -10,7 +10,7 @@ import scipy
 
 from ltdm.reporting.cells import ALIKE, Cell, Change
 from ltdm.reporting.compare import LEVEL, UNKNOWN, Interval, interval
-from ltdm.reporting.tables import ARROWS, Table
+from ltdm.reporting.tables import ARROWS, Table, spread_legend, table_rows
 
 GAMES = ["tail", "updates", "beta"]
 FIRST = 16
@@ -31,15 +31,16 @@ class Fit:
     Attributes:
         slope: Of the line through the logs of x and of the mean, and its interval over the slopes
             of the seeds' own curves.
-        at: The x that it goes through.
+        at: The x that it goes through; none where fewer than two points are above RESOLVED.
         line: y there.
     """
 
     def __init__(self, curves: pd.DataFrame):
         kept = curves[(curves > RESOLVED).all(axis=1)]
-        self.slope, self.at, self.line = UNKNOWN, kept.index.to_numpy(dtype=float), np.zeros(0)
+        self.slope, self.at, self.line = UNKNOWN, np.zeros(0), np.zeros(0)
         if len(kept) < 2:
             return
+        self.at = kept.index.to_numpy(dtype=float)
         x, seeds = np.log(self.at), kept.shape[1]
         slope, offset = np.polyfit(x, np.log(kept.mean(axis=1)), 1)
         self.line = np.exp(slope * x + offset)
@@ -59,6 +60,11 @@ def by(rows: pd.DataFrame, keys: str | list[str]) -> Iterator[tuple[Any, pd.Data
 def least(values: pd.Series) -> float:
     """Return the number in the index at which a series is least."""
     return float(values.index.to_numpy()[values.to_numpy().argmin()])
+
+
+def end(rows: pd.DataFrame) -> float:
+    """Return the last update, as the rows have it."""
+    return float(rows.loc[np.isfinite(rows["updates"]), "updates"].max())
 
 
 def curves(rows: pd.DataFrame, metric: str, over: str, group: str = "worst") -> pd.DataFrame:
@@ -85,7 +91,7 @@ def measures(rows: pd.DataFrame, classes: Sequence[str], reported: Reported) -> 
             heading = f"{metric} ({group}){ARROWS[False]}"
             cells[heading] = pd.Series(_column(mine, games), index=cells.index, dtype=object)
     legend = [
-        f"\u00b1 standard deviation over {rows['seed'].nunique()} seeds.",
+        spread_legend([cell for _, row in table_rows(cells) for cell in row], "exact draws"),
         f"Bold: best of its tail and updates; {ALIKE} not told from it: no {LEVEL:.0%} interval of"
         " the difference, paired by seed, excludes 0.",
     ]
@@ -93,7 +99,7 @@ def measures(rows: pd.DataFrame, classes: Sequence[str], reported: Reported) -> 
     told = ", ".join(f"{exact.get_group(c).mean():.3f} ({c})" for c in classes)
     legend.append(f"With the exact scores the same sampler is at a Frechet distance of {told}.")
     for c in classes if reported else ():
-        known = [Cell(*reported[b][c], 1) if b in reported else Cell() for *_, b in games]
+        known = [Cell(*reported[b][c]) if b in reported else Cell() for *_, b in games]
         cells[f"reported frechet ({c})"] = pd.Series(known, index=cells.index, dtype=object)
     return Table(cells, legend)
 
@@ -108,8 +114,9 @@ def _column(rows: pd.DataFrame, games: list[Any]) -> list[Cell]:
         rivals = [other for other in found if other[:2] == key[:2]]
         best = min(rivals, key=means.__getitem__)
         alike = key != best and not interval(found[key], found[best]).tells
-        spread = found[key]["value"].std()
-        cells.append(Cell(means[key], spread, len(found[key]), key == best, alike))
+        mine, top = found[key], key == best and len(rivals) > 1
+        spread = mine["value"].std() if len(mine) > 1 else mine["error"].iloc[0]
+        cells.append(Cell(means[key], spread, len(mine), top, alike))
     return cells
 
 
@@ -131,7 +138,7 @@ def _generalisation(rows: pd.DataFrame) -> Iterator[Finding]:
     if rows["tail"].nunique() < 3:
         return
     last = [group for group in rows["group"].unique() if group != "worst"][-1]
-    ends = rows[rows["updates"] == rows.loc[np.isfinite(rows["updates"]), "updates"].max()]
+    ends = rows[rows["updates"] == end(rows)]
     for beta, mine in by(ends, "beta"):
         slope = Fit(curves(mine, "generalisation-gap", "tail", last)).slope
         yield ("", f"{beta:g}", "slope of the generalisation gap over points", "-1"), slope
@@ -154,6 +161,8 @@ def _changes(rows: pd.DataFrame) -> Iterator[Finding]:
     drawn = rows[(rows["group"] != "worst") & (rows["metric"] == "frechet")]
     for (group, updates, tail), mine in by(drawn, ["group", "updates", "tail"]):
         first, last = mine["beta"].min(), mine["beta"].max()
+        if first == last:
+            continue
         one, other = (
             mine[mine["beta"] == b].set_index("seed")[["value", "error"]] for b in (last, first)
         )

@@ -1,7 +1,7 @@
 """Figures of the theory lab: curves over a sweep, and what single networks say and draw."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ltdm.reporting.style import COLOURS
-from ltdm.reporting.theory import FIRST, RESOLVED, Fit, by, curves, least
+from ltdm.reporting.theory import FIRST, RESOLVED, Fit, curves, end, least
 
 T = TypeVar("T")
 EVERY = 4  # points of a grid to an arrow
 WRONG = LinearSegmentedColormap.from_list("wrong", ["#222222", COLOURS[1]])
 LINES = 6
-"""Weights that get a line of their own where each has one."""
+"""Weights or tails that get a line of their own where each has one."""
 
 
 def v_curve(rows: pd.DataFrame, title: str) -> Figure:
@@ -28,15 +28,15 @@ def v_curve(rows: pd.DataFrame, title: str) -> Figure:
     A band is one standard error over seeds, a ring each line's least value.
     """
     figure, panels = plt.subplots(1, 2, figsize=(7.2, 3.1))
-    drawn = rows[rows["updates"] == _end(rows)]
+    drawn = rows[rows["updates"] == end(rows)]
     for axes, (metric, label) in zip(panels, NAMES.items(), strict=True):
-        for colour, (tail, mine) in zip(COLOURS, by(drawn, "tail"), strict=False):
+        for colour, tail, mine in _picked(drawn, "tail"):
             _with_band(axes, _spaced(curves(mine, metric, "beta")), colour, f"{tail:g}")
         axes.set(title=f"worst class: {label}", yscale="log")
         _beta_axis(axes, drawn["beta"])
     figure.legend(*panels[0].get_legend_handles_labels(), title="tail points",
                   loc="outside right upper")  # fmt: skip
-    figure.suptitle(f"{title}, {_end(rows):,.0f} updates")
+    figure.suptitle(f"{title}, {end(rows):,.0f} updates")
     return figure
 
 
@@ -47,10 +47,7 @@ def nash_gap(rows: pd.DataFrame, title: str) -> Figure:
     """
     rows = rows[rows["tail"] == rows["tail"].min()]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
-    betas = sorted(rows["beta"].dropna().unique())
-    picked = np.unique(np.linspace(0, len(betas) - 1, min(LINES, len(betas))).round().astype(int))
-    for colour, beta in zip(COLOURS, (betas[k] for k in picked), strict=False):
-        mine = rows[rows["beta"] == beta]
+    for colour, beta, mine in _picked(rows, "beta"):
         means = curves(mine, "nash-gap", "updates").mean(axis=1)
         fit = Fit(curves(mine[mine["updates"] >= FIRST], "nash-gap", "updates"))
         name = f"{beta:g}: slope {fit.slope.difference:.2f}"
@@ -59,10 +56,10 @@ def nash_gap(rows: pd.DataFrame, title: str) -> Figure:
     _guide(left, -0.5, r"the bound's $T^{-1/2}$")
     left.set(title=f"{title}: Nash gap", xlabel="updates T", xscale="log", yscale="log")
     left.legend(title="beta", fontsize=7)
-    end = _end(rows)
+    last = end(rows)
     for colour, (metric, updates, name) in zip(COLOURS, (
-        ("nash-gap", end, f"Nash gap after {end:,.0f} updates"),
-        ("own-gap", end, "gap of own costs, then"),
+        ("nash-gap", last, f"Nash gap after {last:,.0f} updates"),
+        ("own-gap", last, "gap of own costs, then"),
         ("own-gap", math.inf, "gap of own costs, at the equilibrium"),
     ), strict=False):  # fmt: skip
         found = curves(rows[rows["updates"] == updates], metric, "beta")
@@ -77,14 +74,13 @@ def generalisation(rows: pd.DataFrame, title: str) -> Figure:
     """Draw the last class's generalisation gap over its points, a line for each beta."""
     last = [group for group in rows["group"].unique() if group != "worst"][-1]
     figure, axes = plt.subplots(figsize=(4.8, 3.4))
-    ends = rows[rows["updates"] == _end(rows)]
-    for colour, (beta, mine) in zip(COLOURS, by(ends, "beta"), strict=False):
+    for colour, beta, mine in _picked(rows[rows["updates"] == end(rows)], "beta"):
         found = curves(mine, "generalisation-gap", "tail", last)
         slope = Fit(found).slope.difference
         _with_band(axes, found, colour, f"{beta:g}: slope {slope:.2f}", ring=False)
     axes.set(xscale="log", yscale="log", xlabel=f"points of the {last}", ylabel="gap of its loss")
     _guide(axes, -1.0, r"$1 / n_y$")
-    axes.set_title(f"{title}: generalisation, {_end(rows):,.0f} updates")
+    axes.set_title(f"{title}: generalisation, {end(rows):,.0f} updates")
     axes.legend(title="beta", fontsize=7)
     return figure
 
@@ -185,9 +181,12 @@ def _sheet(
 NAMES = {"kl": "KL(p | network)", "frechet": "Frechet distance"}
 
 
-def _end(rows: pd.DataFrame) -> float:
-    """Return the last update."""
-    return float(rows.loc[np.isfinite(rows["updates"]), "updates"].max())
+def _picked(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, float, pd.DataFrame]]:
+    """Give a colour, the value and its rows for some values of an axis, evenly from all."""
+    values = sorted(rows[axis].dropna().unique())
+    picked = np.linspace(0, len(values) - 1, min(LINES, len(values))).round().astype(int)
+    for colour, k in zip(COLOURS, picked, strict=False):
+        yield colour, float(values[k]), rows[rows[axis] == values[k]]
 
 
 def _spaced(found: pd.DataFrame) -> pd.DataFrame:
@@ -203,9 +202,11 @@ def _beta_axis(axes: Axes, betas: pd.Series) -> None:
     """Name the axis of beta, with 0 at its left end."""
     axes.set(xscale="log", xlabel="beta")
     if (betas == 0).any():
-        left = _nought(betas.dropna().to_list())
-        decades = range(math.ceil(math.log10(left) + 0.1), math.floor(math.log10(betas.max())) + 1)
-        marks = [10.0**k for k in decades]
+        positive = sorted(betas[betas > 0].unique())
+        left = _nought(positive)
+        right = max(positive, default=left)
+        decades = range(math.ceil(math.log10(left) + 0.1), math.floor(math.log10(right)) + 1)
+        marks = [10.0**k for k in decades] or positive
         axes.set_xticks([left, *marks], ["0", *(f"{mark:g}" for mark in marks)])
         axes.xaxis.set_minor_locator(NullLocator())
 
@@ -225,6 +226,8 @@ def _guide(axes: Axes, slope: float, label: str) -> None:
     lines = [line.get_xydata() for line in axes.get_lines()]
     points = np.concatenate([np.asarray(line, dtype=float) for line in lines])
     points = points[(points > 0).all(axis=1)]
+    if not len(points):
+        return
     x = np.array([points[:, 0].min(), points[:, 0].max()])
     middle = np.exp(np.log(points).mean(axis=0))
     axes.plot(x, middle[1] * (x / middle[0]) ** slope, ":", color="#888888", label=label)

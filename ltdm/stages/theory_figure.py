@@ -14,7 +14,7 @@ from ltdm.files import read_npz
 from ltdm.options import parse
 from ltdm.reporting import style, theory_figures
 from ltdm.reporting.rows import read_rows
-from ltdm.reporting.theory import least
+from ltdm.reporting.theory import end, least
 from ltdm.reporting.theory_figures import Cloud, Field
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
@@ -64,9 +64,11 @@ def _best(rows: pd.DataFrame, sweep: Sweep) -> float:
     """Return the weight whose networks of the first tail are best for the worst class, by KL."""
     mine = rows[
         (rows["metric"] == "kl") & (rows["group"] == "worst")
-        & (rows["updates"] == sweep.updates[-1]) & (rows["tail"] == sweep.tails[0])
+        & (rows["updates"] == end(rows)) & (rows["tail"] == sweep.tails[0])
     ]  # fmt: skip
-    return least(mine.groupby("beta")["value"].mean())
+    best = least(mine.groupby("beta")["value"].mean())
+    # Rows hold ten digits of it.
+    return min(sweep.betas, key=lambda beta: abs(beta - best))
 
 
 class Gallery:

@@ -35,7 +35,7 @@ class Judge:
                  net: RandomFeatures, seeds: list[int]):  # fmt: skip
         self.sweep, self.densities, self.process = sweep, densities, process
         self.net, self.seeds = net, seeds
-        self.levels = flow.levels_from(process, sweep.sigma_min)
+        self.angles = flow.angles(process, sweep.sigma_min)
 
     def models(self, A: Tensor) -> dict[str, Mean]:
         """Return `frechet` and `kl` of weights (S, N, B, C, m, d), each (S, N, B, C)."""
@@ -89,7 +89,7 @@ class Judge:
 
     def _kl(self, A: Tensor, c: int) -> Mean:
         """Return the KL divergence of class c from models (S, R, m, d), (S, R)."""
-        signal, std = self.process.scales(self.levels[0])
+        signal, std = math.cos(self.angles[0]), math.sin(self.angles[0])
         drawn = []
         for seed in self.seeds:
             g = rng("likelihoods", seed, c)
@@ -98,7 +98,7 @@ class Judge:
         x = torch.stack(drawn)[:, None]
         log_p = self.densities[c].log_density(x, signal, std)
         x = x.expand(-1, A.shape[1], -1, -1)
-        return flow.kl(partial(self.net.with_divergence, A), log_p, self.process, self.levels, x)
+        return flow.kl(partial(self.net.with_divergence, A), log_p, self.angles, x)
 
 
 def frechet(x: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:

@@ -1,0 +1,173 @@
+"""Exact densities and scores under noise, the network's own density, and Frechet distances."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ltdm.diffusion import vp
+from ltdm.metrics import frechet as metric
+from ltdm.mixtures import CASES, Gaussian
+from ltdm.registry import part
+from ltdm.theory import flow
+from ltdm.theory.densities import Mixture
+from ltdm.theory.features import RandomFeatures
+from ltdm.theory.measures import frechet
+from ltdm.theory.points import rng
+
+UNEVEN = (
+    Gaussian((-1.0, 2.0, 0.5), (0.3, 1.0, 2.0), 3.0),
+    Gaussian((1.0, -2.0, 0.0), (1.5, 0.2, 1.0), 1.0),
+)
+MIXTURES = {"uneven": UNEVEN, **CASES["overlapping"]}
+PROCESS = vp.build(vp.Options())
+HEUN = part("sampler", {"name": "heun", "steps": 40}, ())
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+@pytest.mark.parametrize("level", [0, 100, 400, 999])
+def test_score_is_the_gradient_of_the_log_density(name, level):
+    density, (signal, std) = Mixture(MIXTURES[name]), PROCESS.scales(level)
+    d = density.means.shape[1]
+    x = 4 * torch.randn(50, d, generator=rng("test", level), dtype=torch.float64)
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(density.log_density(x, signal, std).sum(), x)
+    score = density.score(x, signal, std)
+    assert float((score.detach() - gradient).abs().max() / gradient.abs().max()) < 1e-10
+
+
+def test_log_density_is_that_of_normal_laws_added_up():
+    parts = [
+        (one.weight / 4, torch.distributions.MultivariateNormal(
+            0.6 * torch.tensor(one.mean, dtype=torch.float64),
+            (0.36 * torch.tensor(one.std, dtype=torch.float64) ** 2 + 0.64).diag(),
+        ))
+        for one in UNEVEN
+    ]  # fmt: skip
+    x = torch.randn(20, 3, generator=rng("test", 0), dtype=torch.float64)
+    expected = torch.stack([math.log(w) + law.log_prob(x) for w, law in parts]).logsumexp(0)
+    torch.testing.assert_close(Mixture(UNEVEN).log_density(x, 0.6, 0.8), expected)
+
+
+def test_draws_have_the_moments():
+    density = Mixture(UNEVEN)
+    x = density.draw(200_000, rng("test", 0))
+    mean, covariance = density.moments()
+    torch.testing.assert_close(x.mean(0), mean, atol=0.02, rtol=0)
+    torch.testing.assert_close(x.T.cov(), covariance, atol=0.05, rtol=0)
+
+
+def test_frechet_distance_is_the_metrics():
+    x = Mixture(UNEVEN).draw(500, rng("test", 0))
+    mean, covariance = Mixture(UNEVEN).moments()
+    exact = metric.Gaussian(np.zeros((4, 3)))
+    exact.mean, exact.covariance = mean.numpy(), covariance.numpy()
+    exact.trace = np.trace(exact.covariance)
+    expected = metric.distance(exact, metric.Gaussian(x.numpy()))
+    assert float(frechet(x, mean, covariance)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_frechet_distance_of_shifted_points_is_the_shift():
+    x = torch.randn(3, 1000, 2, generator=rng("test", 0), dtype=torch.float64)
+    x = (x - x.mean(-2, keepdim=True)) / x.std(-2, keepdim=True)
+    for mine in x:
+        own = mine.T.cov()
+        assert float(frechet(mine + 2, torch.zeros(2).double(), own)) == pytest.approx(8)
+
+
+def normal(s):
+    """Return F and its divergence for points of N(0, s^2 I)."""
+
+    def exact(x, signal, std):
+        rate = std / (signal**2 * s**2 + std**2)
+        return rate * x, torch.full(x.shape[:-1], rate * x.shape[-1], dtype=x.dtype)
+
+    return exact
+
+
+def of_mixture(density):
+    """Return F and its divergence for points of any mixture of two dimensions."""
+
+    def exact(x, signal, std):
+        x = x.detach().requires_grad_()
+        F = -std * density.score(x, signal, std)
+        slopes = [
+            torch.autograd.grad(F[..., k].sum(), x, retain_graph=True)[0][..., k] for k in range(2)
+        ]
+        return F.detach(), sum(slopes)
+
+    return exact
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.1, 1.0])
+def test_exact_noise_has_the_exact_density(sigma):
+    angles, g = flow.angles(PROCESS, sigma), rng("test", 0)
+    signal, std = math.cos(angles[0]), math.sin(angles[0])
+    assert std / signal == pytest.approx(sigma)
+    densities = {s: Mixture([Gaussian((0.0, 0.0), (s, s))]) for s in (0.5, 1.0, 2.0)}
+    cases = [(normal(s), density) for s, density in densities.items()]
+    cases += [(of_mixture(m), m) for m in map(Mixture, CASES["overlapping"].values())]
+    for exact, density in cases:
+        x = density.draw(300, g)
+        x = signal * x + std * torch.randn(x.shape, generator=g, dtype=x.dtype)
+        found = flow.log_density(exact, angles, x)
+        # The last level is a little short of pure noise: that is what is left.
+        torch.testing.assert_close(found, density.log_density(x, signal, std), atol=0.005, rtol=0)
+        assert float((found - density.log_density(x, signal, std)).mean().abs()) < 3e-4
+
+
+def test_kl_is_that_of_two_normal_laws():
+    angles, g, n = flow.angles(PROCESS, 0.1), rng("test", 0), 20_000
+    signal, std = math.cos(angles[0]), math.sin(angles[0])
+    density = Mixture([Gaussian((0.0, 0.0), (1.0, 1.0))])
+    x = signal * density.draw(n, g) + std * torch.randn(n, 2, generator=g, dtype=torch.float64)
+    log_p = density.log_density(x, signal, std)
+    found = flow.kl(normal(2.0), log_p, angles, x)
+    ratio = (signal**2 + std**2) / (4 * signal**2 + std**2)
+    exact = ratio - 1 - math.log(ratio)
+    assert abs(float(found.value) - exact) < 4 * float(found.error) < 0.05
+    same = flow.kl(normal(1.0), log_p, angles, x)
+    assert abs(float(same.value)) < 1e-4
+
+
+def test_divergence_is_the_trace_of_the_jacobian():
+    net = RandomFeatures.drawn([rng("layer", 0)], 32, 3)
+    A = torch.randn(1, 2, 32, 3, generator=rng("test", 0), dtype=torch.float64)
+    x = torch.randn(1, 2, 5, 3, generator=rng("test", 1), dtype=torch.float64)
+    F, divergence = net.with_divergence(A, x, 0.6, 0.8)
+    torch.testing.assert_close(F, net.predict(A, x, 0.6, 0.8), rtol=0, atol=0)
+    for model in range(2):
+        for point in range(5):
+            here = x[:, model, None, None, point]
+
+            def one(where, model=model):
+                return net.predict(A[:, model, None], where, 0.6, 0.8).flatten()
+
+            jacobian = torch.autograd.functional.jacobian(one, here).view(3, 3)
+            assert float(divergence[0, model, point]) == pytest.approx(float(jacobian.trace()))
+
+
+def test_prediction_is_what_the_features_say():
+    net = RandomFeatures.drawn([rng("layer", seed) for seed in range(2)], 16, 2)
+    A = torch.randn(2, 3, 16, 2, generator=rng("test", 0), dtype=torch.float64)
+    x = torch.randn(2, 3, 4, 2, generator=rng("test", 1), dtype=torch.float64)
+    for model in range(3):
+        signal, std = (torch.full((2, 4), v, dtype=torch.float64) for v in (0.6, 0.8))
+        expected = net(x[:, model], signal, std) @ A[:, model]
+        torch.testing.assert_close(net.predict(A, x, 0.6, 0.8)[:, model], expected)
+
+
+def test_exact_noise_draws_the_mixture():
+    density = Mixture(CASES["overlapping"]["head"])
+    g = rng("test", 0)
+
+    def noise():
+        return torch.randn(4000, 2, generator=g, dtype=torch.float64)
+
+    def predict(x, signal, std):
+        return -std * density.score(x, signal, std)
+
+    for sampler in (HEUN, part("sampler", {"name": "ancestral", "steps": 200}, ())):
+        x = flow.draw(predict, PROCESS, sampler, noise)
+        assert float(frechet(x, *density.moments())) < 0.02
