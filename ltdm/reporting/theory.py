@@ -126,6 +126,12 @@ def _gaps(rows: pd.DataFrame) -> Iterator[Finding]:
     for (tail, beta), mine in by(gaps, ["tail", "beta"]):
         slope = Fit(curves(mine, "nash-gap", "updates")).slope
         yield (int(tail), f"{beta:g}", "slope of the Nash gap over T", "-0.5"), slope
+    bounds = rows[rows["metric"] == "step-bound"]
+    for (tail, beta), mine in by(bounds, ["tail", "beta"]):
+        steps = rows[(rows["metric"] == "step") & (rows["seed"] == 0) & (rows["beta"] == beta)]
+        share = float(steps["value"].iloc[0] / mine["value"].iloc[0])
+        where = (int(tail), f"{beta:g}", "step size over the largest that converges", "below 1")
+        yield where, Interval(share, math.nan, math.nan, 1)
     ends = rows[(rows["beta"] > 0) & (rows["updates"] == math.inf)]
     for tail, mine in by(ends, "tail"):
         if mine["beta"].nunique() > 2:
@@ -171,7 +177,7 @@ def _changes(rows: pd.DataFrame) -> Iterator[Finding]:
 
 
 FINDERS = {
-    "nash-gap": _gaps, "generalisation": _generalisation, "v-curve": _optima, "clouds": _changes,
+    "nash-gap": _gaps, "generalisation": _generalisation, "v-curve": _optima, "scores": _changes,
 }  # fmt: skip
 """What is looked for in a sweep, by the figure that shows it."""
 

@@ -118,12 +118,15 @@ class Game:
         """
         return _gap(self.H, pulled)
 
-    def step_bound(self) -> Tensor:
+    def step_bound(self, which: tuple[int, ...] = ()) -> Tensor:
         """Return the step (...) below which simultaneous IGD converges, and above which it cannot.
 
         It is min Re(mu) / |mu|^2 over the eigenvalues mu of G; not positive where IGD never does.
+
+        Args:
+            which: First indices of the games asked for: eigenvalues take long.
         """
-        mu = torch.linalg.eigvals(self.G)
+        mu = torch.linalg.eigvals(self.G[which])
         return (mu.real / mu.abs().square()).min(-1).values
 
     def safe_step(self) -> Tensor:

@@ -3,8 +3,8 @@
 A row's `metric` is one of: `loss`, a player's denoising loss on its own noisy points;
 `generalisation-gap`, how much larger it is on fresh ones; `nash-gap`, what the player would gain by
 its best response; `own-gap`, how far its own cost without its peers is above the lowest;
-`frechet` and `kl`, of what its network draws; and `step`, the step size. Their group is a class, or
-`worst`: the largest of them.
+`frechet` and `kl`, of what its network draws; `step`, the step size, and `step-bound`, the largest
+that converges, of the first seed and tail alone. Their group is a class, or `worst`: the largest.
 """
 
 import math
@@ -114,6 +114,8 @@ class Lab:
         yield from self._of_costs(nash, math.inf)
         step = self.step()
         yield self._rows("step", step, 1)
+        if 0 in self.seeds:
+            yield self._rows("step-bound", game.step_bound((0, 0))[None, None], 1)
         P = game.update_map(step, sweep.order == "sequential")
         for updates, error in game.errors(-nash, P, sweep.updates):
             if not error.square().sum() <= nash.square().sum():
@@ -168,10 +170,11 @@ class Lab:
 
     def _rows(self, metric: str, value: Tensor, updates: float, error: Tensor | None = None,
               group: str = "worst", exact: bool = False) -> pd.DataFrame:  # fmt: skip
-        """Return rows of (S, N, B); of (S, 1, 1) for the exact scores."""
-        betas = (math.nan,) if exact else self.sweep.betas
-        tails = (math.nan,) if exact else self.sweep.tails
-        keys = pd.MultiIndex.from_product([self.seeds, tails, betas])
+        """Return rows of the first (S, N, B); of (S, 1, 1) for the exact scores."""
+        axes = (self.seeds, *([(math.nan,)] * 2 if exact else (self.sweep.tails, self.sweep.betas)))
+        keys = pd.MultiIndex.from_product(
+            [axis[:number] for axis, number in zip(axes, value.shape, strict=True)]
+        )
         rows = keys.to_frame(index=False, name=["seed", "tail", "beta"])
         return rows.assign(
             metric=metric, group=group, updates=float(updates), value=value.flatten().numpy(),
