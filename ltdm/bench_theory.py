@@ -59,7 +59,10 @@ def _timed(sweep: Sweep) -> tuple[float, Lab]:
 
 
 def _stepped(lab: Lab, updates: int) -> float:
-    """Return the seconds of so many updates one by one, seen to lead where squaring leads."""
+    """Return the seconds of so many updates one by one, seen to lead where squaring leads.
+
+    They are simultaneous, whatever the sweep's order: those in turn take longer.
+    """
     game = lab.game
     step = lab.step()[..., None, None, None]
     A = torch.zeros_like(game.B)

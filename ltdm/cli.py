@@ -201,18 +201,21 @@ def probe(**given: Any) -> None:
 @on_grid()
 @click.option("--sweep", "names", multiple=True, help="Only this one.")
 def theory(names: tuple[str, ...], **given: Any) -> None:
-    """Run the sweeps of the theory lab, and write their tables."""
+    """Run sweeps of the theory lab; with the last of them, write the tables of all."""
     from ltdm.stages import theory as stage
     from ltdm.stages import theory_tables
 
     selection = select(**given)
-    sweeps = selection.sweeps(names)
-    for name, sweep in sweeps.items():
+    sweeps = selection.sweeps(())
+    for name, sweep in selection.sweeps(names).items():
         file = selection.layout.sweep(name)
         stage.run(sweep.spec(), rows=file, networks=file.with_suffix(".npz"),
                   record=file.with_suffix(".json"))  # fmt: skip
         click.echo(file)
     rows = {name: selection.layout.sweep(name) for name in sweeps}
+    if missing := [name for name, file in rows.items() if not file.exists()]:
+        click.echo(f"no tables yet: {', '.join(missing)} still to run")
+        return
     folder = selection.layout.root / "tables"
     theory_tables.run({name: changed(sweep) for name, sweep in sweeps.items()}, rows=rows,
                       folder=folder)  # fmt: skip

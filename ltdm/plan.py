@@ -141,6 +141,9 @@ def jobs(experiment: Experiment) -> dict[str, int]:
     if experiment.evaluate.probe:
         probes = sets // len(experiment.grid["sample_set"])
         counted |= {"test_split": data, "probe": probes, "probe_tables": 1, "probe_figure": data}
+    if sweeps := experiment.sweeps.values():
+        drawn = sum(len(sweep.figures) for sweep in sweeps)
+        counted |= {"theory": len(sweeps), "theory_tables": 1, "theory_figure": drawn}
     return {rule: number for rule, number in counted.items() if number}
 
 

@@ -23,7 +23,7 @@ from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
 from ltdm.theory.game import Costs, Game
 from ltdm.theory.measures import Judge
-from ltdm.theory.options import Sweep
+from ltdm.theory.options import WORST, Sweep
 from ltdm.theory.points import Points, rng
 
 MEMORY = 2**28
@@ -160,7 +160,7 @@ class Lab:
         """Return rows of (S, N, B, C): those of each class, and of the worst."""
         error = torch.full_like(value, math.nan) if error is None else error
         worst = value.argmax(-1, keepdim=True)
-        groups = [*self.names, "worst"]
+        groups = [*self.names, WORST]
         value, error = (torch.cat([t, t.gather(-1, worst)], dim=-1) for t in (value, error))
         made = [
             self._rows(metric, value[..., k], updates, error[..., k], group, exact)
@@ -169,7 +169,7 @@ class Lab:
         return pd.concat(made, ignore_index=True)
 
     def _rows(self, metric: str, value: Tensor, updates: float, error: Tensor | None = None,
-              group: str = "worst", exact: bool = False) -> pd.DataFrame:  # fmt: skip
+              group: str = WORST, exact: bool = False) -> pd.DataFrame:  # fmt: skip
         """Return rows of the first (S, N, B); of (S, 1, 1) for the exact scores."""
         axes = (self.seeds, *([(math.nan,)] * 2 if exact else (self.sweep.tails, self.sweep.betas)))
         keys = pd.MultiIndex.from_product(

@@ -8,6 +8,8 @@ from ltdm.mixtures import Case, CaseOption
 from ltdm.options import changed, option
 from ltdm.registry import Part, PartOption, part
 
+WORST = "worst"
+"""The group of the class that is worst, beside the classes by name."""
 FIGURES = ("v-curve", "nash-gap", "generalisation", "scores", "clouds")
 
 
@@ -74,6 +76,8 @@ class Sweep:
                 raise OptionError((name,), "must name at least one, in rising order")
         if max(self.tails) > self.head:
             raise OptionError(("tails",), f"must not be above head ({self.head})")
+        if WORST in self.classes.classes:
+            raise OptionError(("classes",), f"a class called {WORST} is taken for the worst one")
         if self.classes.dimension != 2 and {"scores", "clouds"} & {*self.figures}:
             raise OptionError(("figures",), "scores and clouds are drawn of two dimensions alone")
         for figure, axis in (("v-curve", "betas"), ("generalisation", "tails")):
