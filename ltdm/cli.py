@@ -213,8 +213,8 @@ def theory(names: tuple[str, ...], **given: Any) -> None:
                   record=file.with_suffix(".json"))  # fmt: skip
         click.echo(file)
     rows = {name: selection.layout.sweep(name) for name in sweeps}
-    if missing := [name for name, file in rows.items() if not file.exists()]:
-        click.echo(f"no tables yet: {', '.join(missing)} still to run")
+    if due := [name for name in sweeps if not stage.finished(sweeps[name], rows[name])]:
+        click.echo(f"no tables yet: {', '.join(due)} still to run")
         return
     folder = selection.layout.root / "tables"
     theory_tables.run({name: changed(sweep) for name, sweep in sweeps.items()}, rows=rows,

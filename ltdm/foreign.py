@@ -15,6 +15,7 @@ from ltdm.errors import LtdmError
 from ltdm.files import read_json
 from ltdm.options import changed
 from ltdm.registry import stage_code
+from ltdm.stages import theory
 
 SHOWN = 3  # files, and differing keys of each, that are named; the rest are counted
 
@@ -58,8 +59,7 @@ def claims(experiment: Experiment) -> Iterator[Claim]:
         yield from _of_samples(experiment, dataset, name, seed, sample_set)
     yield from _of_probes(experiment)
     for name, sweep in experiment.sweeps.items():
-        wanted = {"spec": sweep.spec(), "code": stage_code("theory", sweep.sampler)}
-        yield Claim(layout.sweep(name).with_suffix(".json"), wanted)
+        yield Claim(layout.sweep(name).with_suffix(".json"), theory.asked(sweep))
     wanted = {**experiment.shown(), "code": stage_code("tables")}
     yield Claim(layout.root / "tables/tables.json", wanted)
 

@@ -239,7 +239,7 @@ def sweep_slice(wildcards):
 
 
 def sweep_code(wildcards):
-    return stage_code("theory", experiment.sweeps[wildcards.sweep].sampler)
+    return stage_code("theory", *experiment.sweeps[wildcards.sweep].samplers)
 
 
 def history_files(wildcards):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from ltdm.reporting.compare import UNKNOWN, Interval
 
+HUGE = 1e6
+"""Numbers from here on are written with an exponent."""
 SMALL, ALIKE = "\u2020", "\u2248"
 
 
@@ -32,10 +34,10 @@ class Cell:
         """Write the entry; `bold` wraps it where it is the best of its column."""
         if math.isnan(self.mean):
             return "-"
-        digits = _digits(self.mean, self.spread)
-        value = f"{self.mean:.{digits}f}"
+        form = _form(self.mean, self.spread)
+        value = f"{self.mean:{form}}"
         if not math.isnan(self.spread):
-            value += f" \u00b1 {self.spread:.{digits}f}"
+            value += f" \u00b1 {self.spread:{form}}"
         value = bold.format(value) if self.best else value
         return value + ALIKE * self.alike + SMALL * self.small
 
@@ -57,10 +59,10 @@ class Change:
         mean, low, high, _ = self.interval
         if math.isnan(mean):
             return "-"
-        digits = _digits(mean, high - mean)
-        value = f"{mean:+.{digits}f}"
+        form = "+" + _form(mean, high - mean)
+        value = f"{mean:{form}}"
         if not math.isnan(low):
-            value += f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+            value += f" [{low:{form}}, {high:{form}}]"
         return bold.format(value) if self.best else value
 
     def numbers(self) -> dict[str, float]:
@@ -69,9 +71,11 @@ class Change:
         return {"": mean, " low": low, " high": high, " seeds": seeds}
 
 
-def _digits(*numbers: float) -> int:
-    """Return the decimals to write of the largest of some numbers."""
+def _form(*numbers: float) -> str:
+    """Return the format to write numbers in: so many decimals as suit the largest of them."""
     scale = max((abs(n) for n in numbers if not math.isnan(n)), default=0.0)
+    if scale >= HUGE:
+        return ".2e"
     if 0 < scale < 0.01:
-        return 2 - math.floor(math.log10(scale))
-    return 3 if scale < 1 else 2 if scale < 100 else 1
+        return f".{2 - math.floor(math.log10(scale))}f"
+    return f".{3 if scale < 1 else 2 if scale < 100 else 1}f"

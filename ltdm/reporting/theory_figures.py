@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ltdm.reporting.style import COLOURS
-from ltdm.reporting.theory import FIRST, RESOLVED, Fit, curves, end, least
+from ltdm.reporting.theory import FLOOR, curves, distances, end, least
+from ltdm.reporting.theory_findings import FIRST, RESOLVED, Fit
 
 T = TypeVar("T")
 EVERY = 4  # points of a grid to an arrow
@@ -23,32 +24,37 @@ LINES = 6
 
 
 def v_curve(rows: pd.DataFrame, title: str) -> Figure:
-    """Draw the worst class's KL and Frechet distance by beta, a line for each tail.
+    """Draw the worst class's distances by beta, a line for each tail, a row for each training.
 
-    A band is one standard error over seeds, a ring each line's least value.
+    Lines are means of logarithms over seeds, bands one standard error, rings the least values.
     """
-    figure, panels = plt.subplots(1, 2, figsize=(7.2, 3.1))
-    drawn = rows[rows["updates"] == end(rows)]
-    for axes, (metric, label) in zip(panels, NAMES.items(), strict=True):
-        for colour, tail, mine in _picked(drawn, "tail"):
-            _with_band(axes, _spaced(curves(mine, metric, "beta")), colour, f"{tail:g}")
-        axes.set(title=f"worst class: {label}", yscale="log")
-        _beta_axis(axes, drawn["beta"])
-    figure.legend(*panels[0].get_legend_handles_labels(), title="tail points",
+    metrics, drawn = distances(rows), rows[rows["metric"].isin(distances(rows))]
+    trainings = sorted(drawn["updates"].unique())
+    size = (2.9 * len(metrics) + 1.2, 2.5 * len(trainings) + 0.5)
+    figure, grid = plt.subplots(len(trainings), len(metrics), figsize=size, squeeze=False)
+    for panels, updates in zip(grid, trainings, strict=True):
+        for axes, metric in zip(panels, metrics, strict=True):
+            for colour, tail, mine in _picked(drawn[drawn["updates"] == updates], "tail"):
+                found = curves(mine, metric, "beta").clip(lower=FLOOR)
+                _with_band(axes, _spaced(found), colour, f"{tail:g}")
+            axes.set(title=f"{metric}, {updates:,.0f} updates", yscale="log")
+            _beta_axis(axes, drawn["beta"])
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), title="tail points",
                   loc="outside right upper")  # fmt: skip
-    figure.suptitle(f"{title}, {end(rows):,.0f} updates")
+    figure.suptitle(f"{title}: the worst class")
     return figure
 
 
 def nash_gap(rows: pd.DataFrame, title: str) -> Figure:
     """Draw the exact Nash gap over updates with fitted slopes, and gaps over beta.
 
-    Lines are means over seeds; of several tails the first is shown.
+    Lines are means of logarithms over seeds; of several tails the first is shown.
     """
     rows = rows[rows["tail"] == rows["tail"].min()]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
     for colour, beta, mine in _picked(rows, "beta"):
-        means = curves(mine, "nash-gap", "updates").mean(axis=1)
+        found = curves(mine, "nash-gap", "updates")
+        means = np.exp(np.log(found[(found > 0).all(axis=1)]).mean(axis=1))
         fit = Fit(curves(mine[mine["updates"] >= FIRST], "nash-gap", "updates"))
         name = f"{beta:g}: slope {fit.slope.difference:.2f}"
         left.plot(means.index, means, "o-", color=colour, markersize=2.5, label=name)
@@ -74,11 +80,11 @@ def generalisation(rows: pd.DataFrame, title: str) -> Figure:
     """Draw the last class's generalisation gap over its points, a line for each beta."""
     last = [group for group in rows["group"].unique() if group != "worst"][-1]
     figure, axes = plt.subplots(figsize=(4.8, 3.4))
+    axes.set(xscale="log", yscale="log", xlabel=f"points of the {last}", ylabel="gap of its loss")
     for colour, beta, mine in _picked(rows[rows["updates"] == end(rows)], "beta"):
         found = curves(mine, "generalisation-gap", "tail", last)
         slope = Fit(found).slope.difference
         _with_band(axes, found, colour, f"{beta:g}: slope {slope:.2f}", ring=False)
-    axes.set(xscale="log", yscale="log", xlabel=f"points of the {last}", ylabel="gap of its loss")
     _guide(axes, -1.0, r"$1 / n_y$")
     axes.set_title(f"{title}: generalisation, {end(rows):,.0f} updates")
     axes.legend(title="beta", fontsize=7)
@@ -178,9 +184,6 @@ def _sheet(
     return figure
 
 
-NAMES = {"kl": "KL(p | network)", "frechet": "Frechet distance"}
-
-
 def _picked(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, float, pd.DataFrame]]:
     """Give a colour, the value and its rows for some values of an axis, evenly from all."""
     values = sorted(rows[axis].dropna().unique())
@@ -212,13 +215,15 @@ def _beta_axis(axes: Axes, betas: pd.Series) -> None:
 
 
 def _with_band(axes: Axes, found: pd.DataFrame, colour: str, label: str, ring: bool = True) -> None:
-    """Draw the mean over seeds with one standard error, and a ring at its least."""
-    mean, error = found.mean(axis=1), found.sem(axis=1).fillna(0)
-    axes.plot(mean.index, mean, "o-", color=colour, markersize=2.5, linewidth=1, label=label)
-    low = (mean - error).clip(lower=mean.abs().min() / 10)
-    axes.fill_between(mean.index, low, mean + error, color=colour, alpha=0.15, linewidth=0)
-    if ring:
-        axes.plot([least(mean)], [mean.min()], "o", color=colour, markersize=7, fillstyle="none")
+    """Draw the mean of logarithms over seeds with one standard error, and a ring at its least."""
+    logs = pd.DataFrame(np.log(found[(found > 0).all(axis=1)]))
+    mean, error = logs.mean(axis=1), logs.std(axis=1).fillna(0) / math.sqrt(logs.shape[1])
+    middle = np.exp(mean)
+    axes.plot(middle.index, middle, "o-", color=colour, markersize=2.5, linewidth=1, label=label)
+    low, high = np.exp(mean - error), np.exp(mean + error)
+    axes.fill_between(middle.index, low, high, color=colour, alpha=0.15, linewidth=0)
+    if ring and len(middle):
+        axes.plot([least(mean)], [middle.min()], "o", color=colour, markersize=7, fillstyle="none")
 
 
 def _guide(axes: Axes, slope: float, label: str) -> None:

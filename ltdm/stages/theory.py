@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ltdm.files import sha256, write_json, write_npz
+from ltdm.files import read_json, sha256, write_json, write_npz
 from ltdm.options import parse
 from ltdm.registry import stage_code
 from ltdm.reporting.rows import write_rows
@@ -28,5 +28,16 @@ def run(spec: dict[str, Any], *, rows: Path, networks: Path, record: Path) -> No
     write_rows(found.rows, rows)
     write_npz(networks, W=found.W, U=found.U, A=found.A)
     digests = {Path(p).name: sha256(p) for p in (rows, networks)}
-    code = stage_code("theory", sweep.sampler)
-    write_json(record, {"spec": spec, "sha256": digests, "code": code})
+    write_json(record, {**asked(sweep), "sha256": digests})
+
+
+def asked(sweep: Sweep) -> dict[str, Any]:
+    """Return what the record of a sweep says of what it was made from."""
+    return {"spec": sweep.spec(), "code": stage_code("theory", *sweep.samplers)}
+
+
+def finished(sweep: Sweep, rows: Path) -> bool:
+    """Whether a sweep's rows are there, of these options and this code."""
+    record = rows.with_suffix(".json")
+    made = read_json(record) if rows.exists() and record.exists() else {}
+    return asked(sweep).items() <= made.items()

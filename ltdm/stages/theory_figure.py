@@ -14,7 +14,7 @@ from ltdm.files import read_npz
 from ltdm.options import parse
 from ltdm.reporting import style, theory_figures
 from ltdm.reporting.rows import read_rows
-from ltdm.reporting.theory import end, least
+from ltdm.reporting.theory import end, least, middle
 from ltdm.reporting.theory_figures import Cloud, Field
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
@@ -66,7 +66,7 @@ def _best(rows: pd.DataFrame, sweep: Sweep) -> float:
         (rows["metric"] == "kl") & (rows["group"] == "worst")
         & (rows["updates"] == end(rows)) & (rows["tail"] == sweep.tails[0])
     ]  # fmt: skip
-    best = least(mine.groupby("beta")["value"].mean())
+    best = least(middle(mine.pivot(index="beta", columns="seed", values="value")))
     # Rows hold ten digits of it.
     return min(sweep.betas, key=lambda beta: abs(beta - best))
 
@@ -121,7 +121,7 @@ class Gallery:
         for c, (name, density) in enumerate(self.classes.items()):
             seen = training_points(density, self.sweep.head, 0, c)[: numbers[c]]
             for who, predict in self.authors(c).items():
-                x = self.judge.drawn(predict, c, 1)
+                x = self.judge.drawn(self.sweep.samplers[0], predict, c, 1)
                 distance = float(frechet(x, *density.moments()))
                 clouds[name, who] = Cloud(x[0, 0].numpy(), seen.numpy(), distance)
         return theory_figures.clouds(clouds, title)

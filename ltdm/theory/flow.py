@@ -1,12 +1,13 @@
 """What learned noise estimates draw, and how likely they hold the truth: the probability flow.
 
-With x = cos(a) x_0 + sin(a) eps, where the angle a goes from 0 to almost pi / 2, the flow is
+In x = signal x_0 + std eps with sigma = std / signal = sinh(u), the flow is
 
-    dx / da = (F - sin(a) x) / cos(a),
+    dx / du = F - std x,
 
 and log p(x) changes along it by minus its divergence. So a network's own density is known without
 sampling, and with it KL(p_y | p-hat_y) = E_p [log p - log p-hat], a mean over exact draws. Its time
-is the angle since there both ends are smooth: twenty steps leave 0.001 of exact log densities.
+is u since there nothing is divided by the signal, which vanishes: what networks say of pure noise
+is not exactly the noise.
 Source: Song et al., "Score-Based Generative Modeling through Stochastic Differential Equations",
 ICLR 2021, section 4.3 and equation 39.
 """
@@ -27,7 +28,7 @@ Predict = Callable[[Tensor, float, float], Tensor]
 Flow = Callable[[Tensor, float, float], tuple[Tensor, Tensor]]
 """F and its divergence, (..., d) and (...)."""
 STEPS = 20
-"""Runge-Kutta's of fourth order over the whole range of angles."""
+"""Runge-Kutta's of fourth order."""
 
 
 class Mean(NamedTuple):
@@ -48,23 +49,28 @@ def draw(predict: Predict, process: VP, sampler: Part, noise: Callable[[], Tenso
     return found
 
 
-def angles(process: VP, sigma_min: float) -> list[float]:
-    """Return the angles that densities are integrated over, from sigma_min to the last level."""
+def times(process: VP, sigma_min: float) -> list[float]:
+    """Return the times u that densities are integrated over, from sigma_min to the last level."""
     signal, std = process.scales(process.T - 1)
-    low, high = math.atan(sigma_min), math.atan2(std, signal)
+    low, high = math.asinh(sigma_min), math.asinh(std / signal)
     return [low + (high - low) * k / STEPS for k in range(STEPS + 1)]
 
 
-def log_density(flow: Flow, angles: list[float], x: Tensor) -> Tensor:
-    """Return the log density that F gives points at the first angle, (...), of x (..., n, d)."""
+def scales(u: float) -> tuple[float, float]:
+    """Return signal and std at a time."""
+    return 1 / math.cosh(u), math.tanh(u)
+
+
+def log_density(flow: Flow, times: list[float], x: Tensor) -> Tensor:
+    """Return the log density that F gives points at the first time, (...), of x (..., n, d)."""
     d, gained = x.shape[-1], torch.zeros(x.shape[:-1], dtype=x.dtype)
 
-    def slope(x: Tensor, angle: float) -> tuple[Tensor, Tensor]:
-        signal, std = math.cos(angle), math.sin(angle)
+    def slope(x: Tensor, u: float) -> tuple[Tensor, Tensor]:
+        signal, std = scales(u)
         F, divergence = flow(x, signal, std)
-        return (F - std * x) / signal, (divergence - d * std) / signal
+        return F - std * x, divergence - d * std
 
-    for low, high in pairwise(angles):
+    for low, high in pairwise(times):
         h, middle = high - low, (low + high) / 2
         first, a = slope(x, low)
         second, b = slope(x + h / 2 * first, middle)
@@ -75,14 +81,14 @@ def log_density(flow: Flow, angles: list[float], x: Tensor) -> Tensor:
     return gained - (x.square().sum(-1) + d * math.log(2 * math.pi)) / 2
 
 
-def kl(flow: Flow, log_p: Tensor, angles: list[float], x: Tensor) -> Mean:
-    """Return KL(p | p-hat) at the first angle, from exact draws x (..., n, d) of p.
+def kl(flow: Flow, log_p: Tensor, times: list[float], x: Tensor) -> Mean:
+    """Return KL(p | p-hat) at the first time, from exact draws x (..., n, d) of p.
 
     Args:
         flow: F and its divergence.
         log_p: The exact log density of x, (..., n).
-        angles: What `angles` gives.
-        x: The draws, with that angle's noise.
+        times: What `times` gives.
+        x: The draws, with that time's noise.
     """
-    apart = log_p - log_density(flow, angles, x)
+    apart = log_p - log_density(flow, times, x)
     return Mean(apart.mean(-1), apart.std(-1) / math.sqrt(apart.shape[-1]))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ltdm.diffusion.vp import VP
+from ltdm.registry import Part
 from ltdm.theory import flow
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
@@ -35,20 +36,26 @@ class Judge:
                  net: RandomFeatures, seeds: list[int]):  # fmt: skip
         self.sweep, self.densities, self.process = sweep, densities, process
         self.net, self.seeds = net, seeds
-        self.angles = flow.angles(process, sweep.sigma_min)
+        self.times = flow.times(process, sweep.sigma_min)
 
     def models(self, A: Tensor) -> dict[str, Mean]:
-        """Return `frechet` and `kl` of weights (S, N, B, C, m, d), each (S, N, B, C)."""
-        return {"frechet": self._by_class(self._frechet, A), "kl": self._by_class(self._kl, A)}
+        """Return `frechet-<sampler>` and `kl` of weights (S, N, B, C, m, d), each (S, N, B, C)."""
+        measures: dict[str, Measure] = {"kl": self._kl}
+        for sampler in self.sweep.samplers:
+            measures[f"frechet-{sampler.name}"] = partial(self._frechet, sampler)
+        return {name: self._by_class(measure, A) for name, measure in measures.items()}
 
     def exact(self) -> dict[str, Mean]:
-        """Return `frechet` of the exact scores with the same sampler, (S, 1, 1, C)."""
-        found = [
-            frechet(self.drawn(self.exact_noise(c), c, 1), *density.moments())
-            for c, density in enumerate(self.densities)
-        ]
-        value = torch.stack(found, dim=-1)[:, None]
-        return {"frechet": Mean(value, torch.full_like(value, math.nan))}
+        """Return `frechet-<sampler>` of the exact scores, (S, 1, 1, C)."""
+        made = {}
+        for sampler in self.sweep.samplers:
+            found = [
+                frechet(self.drawn(sampler, self.exact_noise(c), c, 1), *density.moments())
+                for c, density in enumerate(self.densities)
+            ]
+            value = torch.stack(found, dim=-1)[:, None]
+            made[f"frechet-{sampler.name}"] = Mean(value, torch.full_like(value, math.nan))
+        return made
 
     def exact_noise(self, c: int) -> flow.Predict:
         """Return what F ought to be for class c: -std times its exact score."""
@@ -58,8 +65,8 @@ class Judge:
 
         return predict
 
-    def drawn(self, predict: flow.Predict, c: int, models: int) -> Tensor:
-        """Return what the sampler draws with F, (S, models, n, d), from class c's own noise."""
+    def drawn(self, sampler: Part, predict: flow.Predict, c: int, models: int) -> Tensor:
+        """Return what a sampler draws with F, (S, models, n, d), from class c's own noise."""
         rngs = [rng("samples", seed, c) for seed in self.seeds]
 
         def noise() -> Tensor:
@@ -67,7 +74,7 @@ class Judge:
             drawn = [torch.randn(shape, generator=g, dtype=torch.float64) for g in rngs]
             return torch.stack(drawn)[:, None].expand(-1, models, -1, -1)
 
-        return flow.draw(predict, self.process, self.sweep.sampler, noise)
+        return flow.draw(predict, self.process, sampler, noise)
 
     def _by_class(self, measure: Measure, A: Tensor) -> Mean:
         """Measure weights (S, N, B, C, m, d), so many models at once as a cache holds."""
@@ -81,15 +88,15 @@ class Judge:
             )
         return Mean(*(torch.stack(t, -1).view(A.shape[:4]) for t in zip(*classes, strict=True)))
 
-    def _frechet(self, A: Tensor, c: int) -> Mean:
+    def _frechet(self, sampler: Part, A: Tensor, c: int) -> Mean:
         """Return the Frechet distances of models (S, R, m, d) from class c, (S, R)."""
-        x = self.drawn(partial(self.net.predict, A), c, A.shape[1])
+        x = self.drawn(sampler, partial(self.net.predict, A), c, A.shape[1])
         value = frechet(x, *self.densities[c].moments())
         return Mean(value, torch.full_like(value, math.nan))
 
     def _kl(self, A: Tensor, c: int) -> Mean:
         """Return the KL divergence of class c from models (S, R, m, d), (S, R)."""
-        signal, std = math.cos(self.angles[0]), math.sin(self.angles[0])
+        signal, std = flow.scales(self.times[0])
         drawn = []
         for seed in self.seeds:
             g = rng("likelihoods", seed, c)
@@ -98,7 +105,7 @@ class Judge:
         x = torch.stack(drawn)[:, None]
         log_p = self.densities[c].log_density(x, signal, std)
         x = x.expand(-1, A.shape[1], -1, -1)
-        return flow.kl(partial(self.net.with_divergence, A), log_p, self.angles, x)
+        return flow.kl(partial(self.net.with_divergence, A), log_p, self.times, x)
 
 
 def frechet(x: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ltdm.errors import OptionError
+from ltdm.diffusion import vp
+from ltdm.errors import LtdmError, OptionError
 from ltdm.mixtures import Case, CaseOption
 from ltdm.options import changed, option
-from ltdm.registry import Part, PartOption, part
+from ltdm.registry import Part, PartOption, several
 
+MOST_BYTES = 2e9
+"""Of the matrices of a seed's games; a run holds several times as many."""
 WORST = "worst"
 """The group of the class that is worst, beside the classes by name."""
 FIGURES = ("v-curve", "nash-gap", "generalisation", "scores", "clouds")
@@ -37,21 +40,21 @@ class Sweep:
         "simultaneous", "Whether all players move at once, as the paper's do, or in turn.",
         choices=("simultaneous", "sequential"),
     )  # fmt: skip
-    step: float = option(
-        0.9, "Step size over what is safe for the largest weight; all weights have the same.",
-        above=0,
-    )  # fmt: skip
-    width: int = option(128, "Random features of each player.", low=1)
+    step: float = option(0.9, "Step size over what is safe for the game.", above=0)
+    common_step: bool = option(
+        False, "One step size for all games of a seed: the smallest of theirs."
+    )
+    width: int = option(128, "Random features of each player.", low=1, high=4096)
     draws: int = option(64, "Noise levels and noises that a training point is seen with.", low=1)
     ridge: float = option(
-        1e-6, "Weight of |A|^2 in each player's cost; keeps the equilibrium determined.", low=0
+        1e-6, "Weight of |A|^2 in each player's cost; keeps the equilibrium determined.", above=0
     )
     samples: int = option(1000, "Points drawn of each class, for the Frechet distance.", low=10)
-    sampler: Part = option(
-        part("sampler", {"name": "heun", "steps": 25}, ()),
-        "How they are drawn: `heun` and `ddim` follow the probability flow, `ancestral` the reverse"
-        " SDE.",
-        convert=PartOption("sampler"),
+    samplers: tuple[Part, ...] = option(
+        several("sampler", [{"name": "ancestral", "steps": 50}, {"name": "heun", "steps": 25}], ()),
+        "How they are drawn: `ancestral` follows the reverse SDE, `heun` and `ddim` the probability"
+        " flow. Figures show the first one's.",
+        convert=PartOption("sampler", many=True),
     )  # fmt: skip
     sigma_min: float = option(
         0.1, "Noise over signal at which densities are compared (KL).", low=0.01, high=100
@@ -74,6 +77,10 @@ class Sweep:
             entries = getattr(self, name)
             if not entries or sorted(set(entries)) != list(entries):
                 raise OptionError((name,), "must name at least one, in rising order")
+        if len(set(self.figures)) < len(self.figures):
+            raise OptionError(("figures",), "names a figure twice")
+        self._check_size()
+        self._check_samplers()
         if max(self.tails) > self.head:
             raise OptionError(("tails",), f"must not be above head ({self.head})")
         if WORST in self.classes.classes:
@@ -83,3 +90,23 @@ class Sweep:
         for figure, axis in (("v-curve", "betas"), ("generalisation", "tails")):
             if figure in self.figures and len(getattr(self, axis)) < 2:
                 raise OptionError(("figures",), f"{figure} is drawn over {axis}; name several")
+
+    def _check_size(self) -> None:
+        """Refuse games of one seed whose matrices would not fit into memory."""
+        side = len(self.classes.classes) * self.width
+        size = 8 * side**2 * len(self.tails) * len(self.betas)
+        if size > MOST_BYTES:
+            message = (
+                f"makes matrices of {size / 1e9:.1f} GB for a seed's games, and"
+                f" {MOST_BYTES / 1e9:.0f} are allowed; lower it, or cut tails and betas"
+            )
+            raise OptionError(("width",), message)
+
+    def _check_samplers(self) -> None:
+        """Refuse samplers that ask for more levels than the process has."""
+        process = vp.build(vp.Options())
+        for i, one in enumerate(self.samplers):
+            try:
+                one.module.levels(process, one.options)
+            except LtdmError as error:
+                raise OptionError(("samplers", str(i), "steps"), str(error)) from None

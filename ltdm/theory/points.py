@@ -20,7 +20,8 @@ BLOCK = 10_000  # rows at once
 
 def counts(head: int, tail: int, classes: int) -> list[int]:
     """Return the points of each class, from head to tail along an exponential (profile `exp`)."""
-    return [int(head * (tail / head) ** (c / (classes - 1))) for c in range(classes)]
+    between = [int(head * (tail / head) ** (c / (classes - 1))) for c in range(classes - 1)]
+    return [*between, tail]
 
 
 def rng(purpose: str, seed: int, label: int = 0) -> torch.Generator:

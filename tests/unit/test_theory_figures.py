@@ -22,16 +22,20 @@ def labels(axes):
     return [t.get_text() for t in axes.get_legend().get_texts()]
 
 
-def test_a_v_for_each_tail():
+def test_a_v_for_each_tail_and_training():
     figure = theory_figures.v_curve(sweep(tails=(5, 50)), "toy")
-    left, right = figure.axes
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["5", "50"]
-    assert figure.get_suptitle() == "toy, 1,024 updates"
-    line, ring, *_ = left.get_lines()
+    assert [axes.get_title() for axes in figure.axes] == [
+        f"{metric}, {updates} updates"
+        for updates, metric in product(("64", "1,024"), ("frechet-heun", "kl"))
+    ]
+    last = figure.axes[-1]
+    line, ring, *_ = last.get_lines()
     assert line.get_xdata() == pytest.approx([0.01 / 3, 0.01, 0.1, 1]), "0 at the left end"
-    assert line.get_ydata() == pytest.approx([3.35, 3.34, 3.25, 4.15]), "KL, mean over seeds"
-    assert ring.get_xydata() == pytest.approx(np.array([[0.1, 3.25]]))
-    assert [t.get_text() for t in right.get_xticklabels()] == ["0", "0.01", "0.1", "1"]
+    means = [((x + 3.2) * (x + 3.3)) ** 0.5 for x in (0.1, 0.09, 0, 0.9)]
+    assert line.get_ydata() == pytest.approx(means), "means of logarithms"
+    assert ring.get_xydata() == pytest.approx(np.array([[0.1, means[2]]]))
+    assert [t.get_text() for t in last.get_xticklabels()] == ["0", "0.01", "0.1", "1"]
 
 
 def test_gaps_over_updates_and_over_weights():
@@ -41,7 +45,7 @@ def test_gaps_over_updates_and_over_weights():
     ]  # fmt: skip
     assert labels(right)[0] == "Nash gap after 1,024 updates"
     at_the_end = right.get_lines()[2]
-    assert at_the_end.get_xydata() == pytest.approx(np.array([[b, 1.5 * b] for b in BETAS[1:]]))
+    assert at_the_end.get_xydata() == pytest.approx(np.array([[b, 2**0.5 * b] for b in BETAS[1:]]))
     many = theory_figures.nash_gap(sweep(betas=tuple(np.arange(12) / 4)), "toy").axes[0]
     told = [label.partition(":")[0] for label in labels(many)[:-1]]
     assert len(told) == theory_figures.LINES
@@ -53,7 +57,7 @@ def test_gaps_over_points():
     assert labels(axes) == [*(f"{beta:g}: slope -1.00" for beta in BETAS), "$1 / n_y$"]
     assert axes.get_xlabel() == "points of the tail"
     assert axes.get_lines()[0].get_xydata() == pytest.approx(
-        np.array([[5, 0.5], [10, 0.25], [50, 0.05]])
+        np.array([[n, 6**0.5 / n] for n in (5, 10, 50)])
     )
 
 

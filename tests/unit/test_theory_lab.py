@@ -10,7 +10,7 @@ import torch
 from ltdm.diffusion import vp
 from ltdm.errors import LtdmError
 from ltdm.mixtures import CASES, Case
-from ltdm.registry import part
+from ltdm.registry import several
 from ltdm.theory import lab
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
@@ -20,7 +20,7 @@ from ltdm.theory.points import Points, counts, rng, training_points
 SMALL = Sweep(
     head=20, tails=(3, 7), betas=(0.0, 0.5), seeds=3, updates=(10, 300), width=10, draws=6,
     samples=30, likelihoods=12, ridge=1e-3,
-    sampler=part("sampler", {"name": "heun", "steps": 4}, ()),
+    samplers=several("sampler", [{"name": "heun", "steps": 4}], ()),
 )  # fmt: skip
 KEYS = ["metric", "seed", "tail", "beta", "updates", "group"]
 
@@ -39,6 +39,8 @@ def points(seed=0):
 def test_classes_lie_on_an_exponential():
     assert counts(1000, 50, 2) == [1000, 50]
     assert counts(5000, 50, 10) == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    for head in (49, 100, 5000):
+        assert all(counts(head, tail, 3)[::2] == [head, tail] for tail in range(1, head + 1))
 
 
 def test_costs_are_moments_of_the_noisy_points():
@@ -82,7 +84,7 @@ def test_rows_are_complete(found):
         ("kl", 3, 2), ("step", 1, 1),
     ):  # fmt: skip
         assert (rows["metric"] == metric).sum() == games * groups * times, metric
-    assert (rows["metric"] == "frechet").sum() == games * 3 * 2 + 3 * 3  # and of exact scores
+    assert (rows["metric"] == "frechet-heun").sum() == games * 3 * 2 + 3 * 3  # and of exact scores
     assert rows["value"].notna().all()
     assert (rows["error"].notna() == (rows["metric"] == "kl")).all()
     told = rows.loc[rows["metric"] == "nash-gap", "updates"].unique()
@@ -91,7 +93,7 @@ def test_rows_are_complete(found):
 
 
 def test_worst_is_the_largest(found):
-    wide = found.rows[found.rows["metric"].isin(["kl", "frechet", "loss"])].pivot_table(
+    wide = found.rows[found.rows["metric"].isin(["kl", "frechet-heun", "loss"])].pivot_table(
         index=[k for k in KEYS if k != "group"], columns="group", values="value", dropna=False
     )
     wide = wide.dropna()
@@ -129,6 +131,18 @@ def test_a_seed_is_itself_in_any_company(found):
 
 def test_the_same_sweep_gives_the_same_rows(found):
     pd.testing.assert_frame_equal(lab.run(SMALL).rows, found.rows)
+
+
+def test_steps_are_each_game_s_own_or_one_for_a_seed(found):
+    own = found.rows[found.rows["metric"] == "step"]
+    bounds = found.rows[found.rows["metric"] == "step-bound"].set_index("beta")["value"]
+    first = own[(own["seed"] == 0) & (own["tail"] == 3)].set_index("beta")["value"]
+    assert (0.5 * bounds < first).all() and (first < bounds).all()
+    assert own.groupby("seed")["value"].nunique().gt(1).all()
+    one = lab.run(replace(SMALL, seeds=2, common_step=True)).rows
+    common = one[one["metric"] == "step"].groupby("seed")["value"]
+    assert common.nunique().eq(1).all()
+    assert common.first()[0] == pytest.approx(own[own["seed"] == 0]["value"].min())
 
 
 def test_players_in_turn_end_where_players_at_once_do():

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ltdm.reporting import theory
+from ltdm.reporting import theory, theory_findings
 from ltdm.reporting.compare import UNKNOWN
-from ltdm.reporting.theory import Fit
+from ltdm.reporting.theory_findings import Fit
 from ltdm.reporting.writing import write_table
 from tests.unit.theory_rows import BETAS, GROUPS, made, sweep
 
@@ -20,13 +20,13 @@ def test_a_fit_recovers_a_slope_and_leaves_out_what_rounding_made():
     x = np.array([1.0, 4.0, 16.0, 64.0])
     curves = pd.DataFrame({s: (1 + s) * x**slope for s, slope in enumerate((-0.6, -0.5, -0.4))}, x)
     fit = Fit(curves)
-    assert fit.slope.low < -0.5 < fit.slope.high
+    assert fit.slope.difference == pytest.approx(-0.5), "the mean of the seeds' slopes"
     assert fit.slope.high - fit.slope.low == pytest.approx(2 * 4.302653 * 0.1 / 3**0.5)
     assert (fit.slope.seeds, fit.at.tolist()) == (3, x.tolist())
     same = pd.DataFrame({s: (1 + s) * x**-0.5 for s in range(3)}, x)
     assert Fit(same).slope == pytest.approx((-0.5, -0.5, -0.5, 3))
-    assert Fit(same).line == pytest.approx(2 * x**-0.5), "through the mean over seeds"
-    same.loc[64.0, 1] = theory.RESOLVED / 2
+    assert Fit(same).line == pytest.approx(6 ** (1 / 3) * x**-0.5), "through the mean of logs"
+    same.loc[64.0, 1] = theory_findings.RESOLVED / 2
     assert Fit(same).at.tolist() == [1, 4, 16], "of one seed is enough"
     assert Fit(same).slope.difference == pytest.approx(-0.5)
 
@@ -53,7 +53,8 @@ def test_a_fit_says_nothing_of_one_point_and_no_interval_of_one_seed():
 
 # Tables
 
-FRECHET = {0.0: [2.0, 2.4], 0.01: [1.5, 2.7], 0.1: [1.0, 1.2], 1.0: [5.0, 5.2]}
+SEEDS = {0.0: [2.0, 2.4], 0.01: [1.5, 2.7], 0.1: [1.0, 1.2], 1.0: [5.0, 5.2]}
+FRECHET = {beta: [*two, 2.0, 2.5, 3.0] for beta, two in SEEDS.items()}
 REPORTED = {0.0: {"head": (2.766, 0.534), "tail": (1.984, 0.321)},
             1.0: {"head": (1.954, 0.403), "tail": (2.021, 0.37)}}  # fmt: skip
 
@@ -61,10 +62,10 @@ REPORTED = {0.0: {"head": (2.766, 0.534), "tail": (1.984, 0.321)},
 def by_game(seeds=2, **axes):
     exact = {"tails": (math.nan,), "betas": (math.nan,), "updates": (9.0,)}
     return pd.concat([
-        made("frechet", lambda g, s, t, b, u: FRECHET[b][s], GROUPS, seeds, **axes),
+        made("frechet-heun", lambda g, s, t, b, u: FRECHET[b][s], GROUPS, seeds, **axes),
         made("kl", lambda g, s, t, b, u: 1 + b, GROUPS, seeds, **axes),
-        made("frechet", lambda g, s, *_: {"head": 1, "tail": 0.25, "worst": 1}[g] + s / 2, GROUPS,
-             seeds, **exact),
+        made("frechet-heun", lambda g, s, *_: (0.25 if g == "tail" else 1) + s / 2, GROUPS, seeds,
+             **exact),
     ])  # fmt: skip
 
 
@@ -76,32 +77,52 @@ def test_a_line_for_each_game():
         (5, 64, "0"), (5, 64, "0.01"), (5, 64, "0.1"), (5, 64, "1"), (5, 1024, "0"),
     ]  # fmt: skip
     assert list(table.cells) == [
-        f"{metric} ({group}) ↓" for metric in ("frechet", "kl") for group in GROUPS
+        f"{metric} ({group}) ↓" for metric in ("frechet-heun", "kl") for group in ("head", "tail")
     ]
-    first, close, best, worst = table.cells["frechet (tail) ↓"].iloc[:4]
+    first, close, best, worst = table.cells["frechet-heun (tail) ↓"].iloc[:4]
     assert (first.mean, first.seeds) == (pytest.approx(2.2), 2)
     assert first.spread == pytest.approx(np.std([2.0, 2.4], ddof=1))
     assert [c.best for c in (first, close, best, worst)] == [False, False, True, False]
-    assert [c.alike for c in (first, close, best, worst)] == [True, True, False, False]
+    assert [c.alike for c in (first, close, best, worst)] == [False, True, False, False]
     assert best.text("**{}**") == "**1.10 ± 0.14**"
-    assert [c.best for c in table.cells["kl (worst) ↓"]] == [True, False, False, False] * 4
-    assert table.legend[0] == "± standard deviation over 2 seeds."
-    assert table.legend[-1].endswith("Frechet distance of 1.250 (head), 0.500 (tail).")
+    assert [c.best for c in table.cells["kl (tail) ↓"]] == [True, False, False, False] * 4
+    assert table.legend[0].startswith("± standard deviation over 2 seeds; of kl the median")
+    assert table.legend[-1].endswith("scores, frechet-heun is 1.250 (head), 0.500 (tail).")
+
+
+def test_of_kl_the_middle_is_shown_since_a_few_seeds_are_huge():
+    rows = pd.concat([
+        by_game(5)[lambda r: r["metric"] != "kl"],
+        made("kl", lambda g, s, t, b, u: [1.0, 2.0, 3.0, 4.0, 1e6][s] * (1 + b), GROUPS, 5),
+    ])  # fmt: skip
+    cell = theory.measures(rows, ["head", "tail"], {}).cells["kl (tail) ↓"].iloc[0]
+    assert (cell.mean, cell.spread, cell.best) == (3, 1, True)
+
+
+def test_changes_are_shares_of_the_mean_of_logarithms():
+    mine, theirs = (pd.Series(v, index=[0, 1]) for v in ([1.0, 1e3], [2.0, 2e3]))
+    assert theory.change(mine, theirs) == pytest.approx((-0.5, -0.5, -0.5, 2))
+    told = theory.change(mine, pd.Series([4.0, 1e3], index=[0, 1]))
+    assert told.difference == pytest.approx(-0.5) and not told.tells
+    below = pd.Series([-0.1, 0.0], index=[0, 1])
+    assert theory.change(below, below) == pytest.approx((0, 0, 0, 2)), "what draws cannot tell"
 
 
 def test_what_is_reported_stands_beside_the_weights_it_is_reported_for():
-    table = theory.measures(by_game(), ["head", "tail"], REPORTED)
+    table = theory.measures(by_game(betas=(0.0, 1.0)), ["head", "tail"], REPORTED)
     assert list(table.cells)[-2:] == ["reported frechet (head)", "reported frechet (tail)"]
     texts = [cell.text() for cell in table.cells["reported frechet (tail)"]]
-    assert texts == ["1.98 ± 0.32", "-", "-", "2.02 ± 0.37"] * 2
+    assert texts == ["1.98 ± 0.32", "2.02 ± 0.37"] * 2
     assert table.cells.iloc[0, -1].numbers()[" sd"] == 0.321, "over their runs"
     assert not any(cell.best or cell.alike for cell in table.cells["reported frechet (head)"])
+    others = theory.measures(by_game(), ["head", "tail"], REPORTED)
+    assert "reported frechet (head)" not in others.cells, "there are weights that none is of"
 
 
-def test_of_one_seed_the_draws_tell_the_error_and_a_game_alone_is_no_best():
+def test_one_seed_tells_no_spread_and_a_game_alone_is_no_best():
     table = theory.measures(by_game(1, betas=(0.1,)), ["head", "tail"], {})
-    assert [c.text("**{}**") for c in table.cells["kl (head) ↓"]] == ["1.10 ± 0.10"] * 2
-    assert table.legend[0] == "± standard error over exact draws; one seed."
+    assert [c.text("**{}**") for c in table.cells["kl (head) ↓"]] == ["1.10"] * 2
+    assert table.legend[0] == "One seed."
 
 
 # Findings
@@ -109,7 +130,7 @@ def test_of_one_seed_the_draws_tell_the_error_and_a_game_alone_is_no_best():
 
 def found(rows, *figures):
     """What is found, by weight, finding and claim."""
-    table = theory.findings({"one": (rows, figures)})
+    table = theory_findings.findings({"one": (rows, figures)})
     assert {index[0] for index in table.cells.index} <= {"one"}
     return {index[1:]: cell.interval for index, cell in table.cells["found"].items()}
 
@@ -117,23 +138,21 @@ def found(rows, *figures):
 def test_the_optimum_of_a_v():
     v = {0.0: 3.0, 0.01: 2.0, 0.1: 1.0, 1.0: 5.0}
     rows = pd.concat([
-        made("kl", lambda g, s, t, b, u: v[b] + s, updates=(1024,)),
-        made("frechet", lambda g, s, t, b, u: 1 + b * (1 + s), updates=(1024,)),
-        made("kl", lambda *_: 0.0, ("head",), updates=(1024,)),
+        made("kl", lambda g, s, t, b, u: v[b] * (1 + s), updates=(1024,)),
+        made("frechet-heun", lambda g, s, t, b, u: 1 + b, updates=(1024,)),
+        made("kl", lambda *_: 0.5, ("head",), updates=(1024,)),
     ])  # fmt: skip
     told = found(rows, "v-curve")
-    assert {where[3] for where in told} == {"below 0"}
-    half = 12.706205 * 0.5  # Student's, one degree of freedom; the two differences are 1 and 2
     changes = {
-        ("0.1", "kl", 0): (-2, -2, -2), ("0.1", "kl", 1): (-4, -4, -4),
-        ("0", "frechet", 0): (0, 0, 0), ("0", "frechet", 1): (-1.5, -1.5 - half, -1.5 + half),
+        ("0.1", "kl", 0): 1 / 3 - 1, ("0.1", "kl", 1): 1 / 5 - 1,
+        ("0, the least", "frechet-heun", 1): 1 / 2 - 1,
     }  # fmt: skip
-    assert {where[:3]: change for where, change in told.items()} == {
-        (50, best, f"worst {metric} after 1024 updates, less that at beta = {other}"):
-            pytest.approx((*change, 2), rel=1e-6)
-        for (best, metric, other), change in changes.items()
+    assert told == {
+        (50, best, f"worst {metric} after 1024 updates, against beta = {other}", "below 0"):
+            pytest.approx((share, share, share, 2))
+        for (best, metric, other), share in changes.items()
     }  # fmt: skip
-    assert found(rows[rows["beta"] < 0.1], "v-curve") == {}, "two points are no curve"
+    assert found(rows[rows["beta"] == 0], "v-curve") == {}, "nothing beside itself"
 
 
 def test_slopes_of_the_gaps():
@@ -163,19 +182,25 @@ def test_how_far_the_step_is_from_the_largest_one():
 
 def test_what_the_largest_weight_changes_in_each_class():
     told = found(sweep(updates=(64,)), "scores")
-    what = "frechet ({}) after 64 updates, less that at beta = 0"
-    assert told == {
-        (50, "1", what.format(c), ""): pytest.approx((0.8, 0.8, 0.8, 2)) for c in ("head", "tail")
+    what = "{} ({}) after 64 updates, against beta = 0"
+    assert set(told) == {
+        (50, "1", what.format(metric, c), "")
+        for metric, c in product(("kl", "frechet-heun"), ("head", "tail"))
     }
+    ends = [(g + 0.1 * s + 0.9 + 0.02) / (g + 0.1 * s + 0.1 + 0.02) for g, s in ((1, 0), (1, 1))]
+    share = told[50, "1", what.format("kl", "head"), ""].difference
+    assert share == pytest.approx((ends[0] * ends[1]) ** 0.5 - 1)
     assert found(sweep(betas=(0.1,)), "scores") == {}, "nothing beside itself"
 
 
 def test_only_what_a_sweep_draws_is_looked_for(tmp_path):
     rows = sweep(tails=(10, 20, 50))
-    both = theory.findings({"a": (rows, ("generalisation",)), "b": (rows, ("clouds", "v-curve"))})
+    both = theory_findings.findings(
+        {"a": (rows, ("generalisation",)), "b": (rows, ("clouds", "v-curve"))}
+    )
     assert both.cells.index.names == ["sweep", "tail", "beta", "finding", "claimed"]
     assert {(i[0], i[3].split()[0]) for i in both.cells.index} == {("a", "slope"), ("b", "worst")}
-    nothing = theory.findings({"a": (rows, ())})
+    nothing = theory_findings.findings({"a": (rows, ())})
     for name, table in (("both", both), ("nothing", nothing)):
         write_table(table, tmp_path / name)
     head = "| sweep | tail | beta | finding | claimed | found |"

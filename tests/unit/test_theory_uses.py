@@ -21,7 +21,8 @@ from tests.unit.test_config import edited
 
 TINY = {
     "head": 30, "tails": [6, 12, 24], "betas": [0, 1 / 3, 1], "seeds": 2, "width": 8, "draws": 4,
-    "samples": 20, "likelihoods": 10, "sampler": {"name": "heun", "steps": 4}, "updates": [4, 40],
+    "samples": 20, "likelihoods": 10, "samplers": [{"name": "heun", "steps": 4}],
+    "updates": [4, 40],
 }  # fmt: skip
 SMALL = {**TINY, "tails": [6]}
 SOLID = [{"a": [{"mean": [0, 0, 0]}]}, {"b": [{"mean": [1, 0, 0], "std": 2}]}]
@@ -42,7 +43,21 @@ SOLID = [{"a": [{"mean": [0, 0, 0]}]}, {"b": [{"mean": [1, 0, 0], "std": 2}]}]
         ({"toy": {"tails": [9, 2000]}}, "theory.toy.tails", "must not be above head (1000)"),
         ({"toy": {"tails": [0]}}, "theory.toy.tails", "must be at least 1"),
         ({"toy": {"order": "sequentia"}}, "theory.toy.order", "sequential"),
-        ({"toy": {"sampler": {"name": "heun", "step": 4}}}, "theory.toy.sampler.step", "'steps'"),
+        (
+            {"toy": {"samplers": [{"name": "heun", "step": 4}]}}, "theory.toy.samplers.0.step",
+            "'steps'",
+        ),
+        (
+            {"toy": {"samplers": ["heun", {"name": "ddim", "steps": 1001}]}},
+            "theory.toy.samplers.1.steps", "is 1001, but the process has only 1000 levels",
+        ),
+        ({"toy": {"samplers": ["heun", "heun"]}}, "theory.toy.samplers", "names a sampler twice"),
+        ({"toy": {"ridge": 0}}, "theory.toy.ridge", "must be above 0"),
+        (
+            {"toy": {"width": 4096}}, "theory.toy.width",
+            "makes matrices of 2.7 GB for a seed's games, and 2 are allowed; lower it, or cut",
+        ),
+        ({"toy": {"figures": ["scores", "scores"]}}, "theory.toy.figures", "names a figure twice"),
         ({"toy": {"figures": ["scors"]}}, "theory.toy.figures", "scores"),
         (
             {"toy": {"figures": ["v-curve"], "betas": [0]}}, "theory.toy.figures",
@@ -121,7 +136,7 @@ def test_by_hand(config, tmp_path):
     assert printed == f"{root}/theory/one.csv\nno tables yet: other still to run\n"
     rows, record = read_rows(root / "theory/one.csv"), read_json(root / "theory/one.json")
     assert list(rows)[:3] == ["seed", "tail", "beta"]
-    assert {"frechet", "kl", "nash-gap", "own-gap", "generalisation-gap"} < {*rows["metric"]}
+    assert {"frechet-heun", "kl", "nash-gap", "own-gap", "generalisation-gap"} < {*rows["metric"]}
     assert {*rows["updates"]} == {1, 2, 4, 8, 16, 32, 40, np.inf}
     assert record["spec"] == parse(Sweep, SMALL).spec()
     W, U, A = read_npz(root / "theory/one.npz", "W", "U", "A")
@@ -145,7 +160,7 @@ def test_asked_for_what_is_not_there(config, tmp_path):
     over = tmp_path / "fast.yaml"
     over.write_text("theory: {one: {step: 1.0e+6}}")
     printed = ltdm("theory", *config[:2], over, *config[2:], "--sweep", "one", code=1)
-    assert "further from the equilibrium than at first; lower the sweep's step" in printed
+    assert "twice as far from the equilibrium as at first; lower the sweep's step" in printed
     assert not (tmp_path / "smoke/theory").exists()
 
 
@@ -209,7 +224,8 @@ def test_fields_and_clouds_show_the_best_weight_beside_none(tmp_path, best, mode
 
 
 def test_tables_of_several_sweeps(tmp_path):
-    sweeps = {"one": {**SMALL, "figures": ["v-curve"]}, "far": {**SMALL, "classes": "separated"}}
+    one = {**SMALL, "betas": [0, 0.1, 1], "figures": ["v-curve"]}
+    sweeps = {"one": one, "far": {**SMALL, "classes": "separated"}}
     rows, specs = {}, {}
     for name, sweep in sweeps.items():
         (tmp_path / name).mkdir()

@@ -33,7 +33,7 @@ def sweep(**axes):
         made("nash-gap", lambda g, s, t, b, u: (1 + s) * max(u, 16) ** -0.5,
              **{**axes, "updates": before}),
         made("generalisation-gap", lambda g, s, t, b, u: (2 + s) / t, ("head", "tail"), **axes),
-        *(made(metric, wave, GROUPS, **axes) for metric in ("frechet", "kl")),
-        made("frechet", lambda g, *_: {"head": 1.25, "tail": 0.5, "worst": 1.25}[g], GROUPS,
+        *(made(metric, wave, GROUPS, **axes) for metric in ("frechet-heun", "kl")),
+        made("frechet-heun", lambda g, *_: {"head": 1.25, "tail": 0.5, "worst": 1.25}[g], GROUPS,
              **{**axes, "tails": (math.nan,), "betas": (math.nan,), "updates": (end,)}),
     ], ignore_index=True)  # fmt: skip
