@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).parents[1]
 
@@ -13,6 +14,13 @@ ROOT = Path(__file__).parents[1]
 def _one_thread():
     """Keep results to the bit the same whatever the machine, and tests side by side quick."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_figures_left():
+    """Close the figures that a test looked at: of more than twenty open ones matplotlib warns."""
+    yield
+    plt.close("all")
 
 
 @pytest.fixture

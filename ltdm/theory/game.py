@@ -23,6 +23,7 @@ Every method takes any batch of games (...), C players each, m features, d dimen
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,7 +54,7 @@ class Costs(NamedTuple):
 
     def lowest(self, ridge: float) -> Tensor:
         """Return the weights (..., C, m, d) of each player's lowest own cost."""
-        return torch.linalg.solve(self.K + ridge * _eye(self.K), self.B)
+        return _solve(self.K + ridge * _eye(self.K), self.B)
 
     def excess(self, A: Tensor, ridge: float) -> Tensor:
         """Return by how much each player's own cost, peers left aside, is above its lowest."""
@@ -86,13 +87,13 @@ class Game:
         Raises:
             LtdmError: It is too badly conditioned.
         """
-        condition = float(torch.linalg.cond(self.G, 1).max())
+        condition = float(np.linalg.cond(self.G.numpy(), 1).max())
         if not condition < WORST_CONDITION:
             raise LtdmError(
                 f"the equilibrium's equations have condition {condition:.1e}, too much for float64;"
                 " raise the sweep's ridge or lower its width"
             )
-        return self._split(torch.linalg.solve(self.G, self._stack(self.B)))
+        return self._split(_solve(self.G, self._stack(self.B)))
 
     def gradient(self, A: Tensor) -> Tensor:
         """Return each player's gradient by its own weights, peers held fixed: 2 (G A - B)."""
@@ -105,7 +106,7 @@ class Game:
     def best_response(self, A: Tensor) -> Tensor:
         """Return each player's best weights against its peers in A, (..., C, m, d)."""
         others = (A.sum(-3, keepdim=True) - A) / max(self.players - 1, 1)
-        return torch.linalg.solve(self.H, self.B + self.heard @ others)
+        return _solve(self.H, self.B + self.heard @ others)
 
     def gap(self, pulled: Tensor) -> Tensor:
         """Return what each player would gain by its best response, (..., C).
@@ -185,6 +186,15 @@ def _eye(like: Tensor) -> Tensor:
 
 def _inner(A: Tensor, B: Tensor) -> Tensor:
     return (A * B).sum((-2, -1))
+
+
+def _solve(A: Tensor, B: Tensor) -> Tensor:
+    """Return A^-1 B, by NumPy.
+
+    PyTorch 2.15 with oneMKL solves batches of 200 equations and more wrongly once its number of
+    threads has been set; its Cholesky factors and eigenvalues are right.
+    """
+    return torch.from_numpy(np.linalg.solve(A.numpy(), B.numpy()))
 
 
 def _gap(H: Tensor, residual: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 
 from ltdm.reporting import style, theory_figures
 from ltdm.reporting.theory_figures import Cloud, Field
@@ -14,8 +13,6 @@ from tests.unit.theory_rows import BETAS, sweep
 @pytest.fixture(autouse=True)
 def _style():
     style.use()
-    yield
-    plt.close("all")
 
 
 def labels(axes):

@@ -166,6 +166,20 @@ def test_many_games_at_once_are_each_alone():
             assert float(safe[seed, k]) == pytest.approx(float(one.safe_step()))
 
 
+def test_the_number_of_threads_does_not_matter():
+    """With some it did: the library's own solver was wrong from about 200 equations on."""
+    many = moments(m=130, n=400)[-1]
+    betas = torch.tensor([0.0, 0.5, 1.0], dtype=F64)
+    mine = Game(Costs(*(part[None] for part in many)), betas, RIDGE)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        nash = mine.equilibrium()
+    finally:
+        torch.set_num_threads(before)
+    assert float(mine.gradient(nash).abs().max()) < 1e-8
+
+
 def test_an_undetermined_equilibrium_is_refused():
     """Fewer rows than features leave directions that nothing pulls at."""
     costs = moments(n=5)[-1]
