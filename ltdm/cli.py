@@ -201,7 +201,7 @@ def probe(**given: Any) -> None:
 @on_grid()
 @click.option("--sweep", "names", multiple=True, help="Only this one.")
 def theory(names: tuple[str, ...], **given: Any) -> None:
-    """Run sweeps of the theory lab; with the last of them, write the tables of all."""
+    """Run sweeps of the theory lab that are due; with the last of them, write the tables of all."""
     from ltdm.stages import theory as stage
     from ltdm.stages import theory_tables
 
@@ -209,8 +209,9 @@ def theory(names: tuple[str, ...], **given: Any) -> None:
     sweeps = selection.sweeps(())
     for name, sweep in selection.sweeps(names).items():
         file = selection.layout.sweep(name)
-        stage.run(sweep.spec(), rows=file, networks=file.with_suffix(".npz"),
-                  record=file.with_suffix(".json"))  # fmt: skip
+        if not stage.finished(sweep, file):
+            stage.run(sweep.spec(), rows=file, networks=file.with_suffix(".npz"),
+                      record=file.with_suffix(".json"))  # fmt: skip
         click.echo(file)
     rows = {name: selection.layout.sweep(name) for name in sweeps}
     if due := [name for name in sweeps if not stage.finished(sweeps[name], rows[name])]:

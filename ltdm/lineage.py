@@ -4,11 +4,8 @@ from itertools import product
 from pathlib import Path
 
 from ltdm.config import Experiment
-from ltdm.stages import probe_tables, theory_tables
+from ltdm.stages import probe_tables, theory, theory_tables
 from ltdm.stages.tables import NAMES
-
-SWEEP = (".csv", ".npz", ".json")
-"""Endings of a sweep's files."""
 
 
 def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
@@ -74,7 +71,7 @@ def _theory(experiment: Experiment) -> dict[Path, list[Path]]:
     """Return the files of the theory lab, which are made from the config alone, and its tables."""
     sweeps = {name: experiment.layout.sweep(name) for name in experiment.sweeps}
     made: dict[Path, list[Path]] = {
-        rows.with_suffix(ending): [] for rows in sweeps.values() for ending in SWEEP
+        rows.with_suffix(ending): [] for rows in sweeps.values() for ending in theory.ENDINGS
     }
     folder = experiment.layout.root / "tables"
     tables = theory_tables.names(list(sweeps)) if sweeps else []

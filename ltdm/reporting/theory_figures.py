@@ -54,10 +54,9 @@ def nash_gap(rows: pd.DataFrame, title: str) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
     for colour, beta, mine in _picked(rows, "beta"):
         found = curves(mine, "nash-gap", "updates")
-        means = np.exp(np.log(found[(found > 0).all(axis=1)]).mean(axis=1))
         fit = Fit(curves(mine[mine["updates"] >= FIRST], "nash-gap", "updates"))
         name = f"{beta:g}: slope {fit.slope.difference:.2f}"
-        left.plot(means.index, means, "o-", color=colour, markersize=2.5, label=name)
+        _with_band(left, found, colour, name, ring=False)
         left.plot(fit.at, fit.line, "--", color=colour, linewidth=0.8)
     _guide(left, -0.5, r"the bound's $T^{-1/2}$")
     left.set(title=f"{title}: Nash gap", xlabel="updates T", xscale="log", yscale="log")

@@ -10,6 +10,9 @@ from ltdm.reporting.rows import write_rows
 from ltdm.theory import lab
 from ltdm.theory.options import Sweep
 
+ENDINGS = (".csv", ".npz", ".json")
+"""Of a sweep's files: its rows, networks and record."""
+
 
 def run(spec: dict[str, Any], *, rows: Path, networks: Path, record: Path) -> None:
     """Run a sweep of the theory lab.
@@ -37,7 +40,7 @@ def asked(sweep: Sweep) -> dict[str, Any]:
 
 
 def finished(sweep: Sweep, rows: Path) -> bool:
-    """Whether a sweep's rows are there, of these options and this code."""
-    record = rows.with_suffix(".json")
-    made = read_json(record) if rows.exists() and record.exists() else {}
+    """Whether all that is made of a sweep is there, of these options and this code."""
+    files = [rows.with_suffix(ending) for ending in ENDINGS]
+    made = read_json(files[-1]) if all(file.exists() for file in files) else {}
     return asked(sweep).items() <= made.items()

@@ -47,7 +47,9 @@ class Sweep:
     width: int = option(128, "Random features of each player.", low=1, high=4096)
     draws: int = option(64, "Noise levels and noises that a training point is seen with.", low=1)
     ridge: float = option(
-        1e-6, "Weight of |A|^2 in each player's cost; keeps the equilibrium determined.", above=0
+        1e-6,
+        "Weight of A's squared norm in each player's cost; keeps the equilibrium determined.",
+        above=0,
     )
     samples: int = option(1000, "Points drawn of each class, for the Frechet distance.", low=10)
     samplers: tuple[Part, ...] = option(
