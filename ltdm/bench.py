@@ -112,7 +112,7 @@ class Bench:
             "run": name,
             "train_ms": 1e3 * update,
             "train_images_per_s": batch / update,
-            **self.trainer.predict.counted(self.trainer.update * batch),
+            **self.trainer.counted(),
             "sample_images_per_s": 1 / sample,
             "sample_evaluations": self.sampling.predictors[0].forward / images,
             "train_tflops": training * batch / update / 1e12,

@@ -50,6 +50,7 @@ class Forced(nn.Module):
     def __init__(self, width: int, out: int, *kernel: int, rng: torch.Generator | None = None):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out, width, *kernel, generator=rng))
+        self.dims = tuple(range(-1 - len(kernel), 0))
         self.force()
 
     @torch.no_grad()
@@ -65,7 +66,9 @@ class Forced(nn.Module):
         return nnf.conv2d(x, weight, padding=weight.shape[-1] // 2)
 
     def _unit(self) -> Tensor:
-        return normalised(self.weight, tuple(range(1, self.weight.ndim)))
+        """Return the weights with unit rows, worked out in float32; of a stack as well."""
+        weight = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
+        return normalised(weight, self.dims).to(self.weight.dtype)
 
 
 class ForcedTable(nn.Module):
@@ -83,11 +86,11 @@ class ForcedTable(nn.Module):
     @torch.no_grad()
     def force(self) -> None:
         """Give each vector the root mean square 1."""
-        self.weight.copy_(normalised(self.weight))
+        self.weight.copy_(normalised(self.weight, dim=-1))
 
     def forward(self, labels: Tensor) -> Tensor:
         """Map labels (B,) to vectors (B, width)."""
-        return normalised(nnf.embedding(labels, self.weight))
+        return normalised(nnf.embedding(labels, self.weight), dim=-1)
 
 
 class Fourier(nn.Module):

@@ -77,8 +77,7 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     by_class = objective.by_class
     updates = 0 if run.train.released else run.train.all_updates(data.class_counts, by_class)
     images = updates * run.train.images_an_update(classes if by_class else 0)
-    process = run.process.module.build(run.process.options)
-    each = evaluations(run.methods, run.train.label_dropout, classes, process.mean_progress())
+    each = evaluations(run.methods, classes)
     made = sum(s.images for s in run.samples.values())
     evaluated = sum(sampling(one) for one in run.samples.values())
     return Cost(

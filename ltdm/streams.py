@@ -8,7 +8,7 @@ import torch
 class Streams(NamedTuple):
     """Generators of each owner, on the host and on the device; on the CPU they are the same.
 
-    What the host must know the size of is drawn there, so that it never waits for the device.
+    Noise levels are drawn on the host, so that they are the same ones whatever the device.
     """
 
     hosts: list[torch.Generator]
@@ -34,11 +34,6 @@ class Streams(NamedTuple):
         return Streams([self.hosts[owner]], [self.devices[owner]])
 
     @property
-    def host(self) -> torch.Generator:
-        """The first owner's on the host: for what concerns all."""
-        return self.hosts[0]
-
-    @property
     def device(self) -> torch.Generator:
-        """The first owner's on the device."""
+        """The first owner's on the device: for what concerns all."""
         return self.devices[0]

@@ -57,10 +57,6 @@ class Process(nn.Module, ABC):
     def level_of(self, sigma: float) -> float:
         """Return the level whose ratio of noise to signal is nearest."""
 
-    @abstractmethod
-    def mean_progress(self) -> float:
-        """Return the mean of `progress` over the levels of training."""
-
     def log_error(self, level: Tensor) -> Tensor | None:
         """Return the log of the denoising loss that is expected at levels (B,), where it is learnt.
 

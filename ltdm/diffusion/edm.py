@@ -129,12 +129,6 @@ class EDM(Process):
         root = (LAST**2 + 2 * LINEAR * level.square().log1p()).sqrt()
         return ((root - LAST) / LINEAR).clamp(0, 1)
 
-    def mean_progress(self) -> float:
-        """Return the mean of `progress` over the levels of training, to four digits."""
-        places = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
-        levels = (self.options.P_mean + self.options.P_std * torch.special.ndtri(places)).exp()
-        return float(self.progress(levels).mean())
-
     def grid(self, steps: int) -> list[float]:
         """Return `steps` levels, even in sigma^(1/7), then the clean image's 0."""
         return self.spaced(steps, 7)

@@ -127,10 +127,6 @@ class VP(Process):
         """Return the level whose sqrt(1 / alpha_bar - 1) is nearest, by its log."""
         return float(np.abs(np.log(self.sigmas) - math.log(sigma)).argmin())
 
-    def mean_progress(self) -> float:
-        """Return the mean of t / T."""
-        return (self.T - 1) / (2 * self.T)
-
     def prior(self, noise: Tensor) -> Tensor:
         """Return where sampling starts: the noise itself, since almost no signal is left."""
         return noise

@@ -1,14 +1,17 @@
 """What every objective shares: the corrupted batch it starts from, and how its terms are asked for.
 
 An objective is the denoising loss and any number of terms. A term may change the target, ask the
-network again about rows of the batch under other labels, add losses, or weigh what is there.
+network again about the batch under other labels, add losses, or weigh what is there.
+
+Every tensor has the same shape in every update, so that an update can be compiled once and captured
+as one CUDA graph. What concerns images with a label alone is computed for all, and weighs 0 for the
+others.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,25 +25,27 @@ class Batch(NamedTuple):
     Attributes:
         x0: Images in [-1, 1], float32, shape (B, C, H, W).
         classes: Classes, int64, shape (B,).
-        labels: What the network is told of them: the same, or -1 where the label was dropped.
-        labelled: Whether the label was kept, bool, (B,), known to the host.
-        kept: Positions where it was, int64; found on the host, which so knows their number.
+        labels: What the network is conditioned on: the same, or -1 where the label was dropped.
+        level: Noise levels as the process draws them, (B,).
         augment: What the network is told of each image's augmentation, (B, 9), if it is told.
     """
 
     x0: Tensor
     classes: Tensor
     labels: Tensor
-    labelled: Tensor
-    kept: Tensor
+    level: Tensor
     augment: Tensor | None = None
+
+    @property
+    def labelled(self) -> Tensor:
+        """Whether an image's label was kept, bool, (B,)."""
+        return self.labels >= 0
 
     def part(self, rows: slice) -> "Batch":
         """Return some neighbouring rows as a batch."""
-        x0, labelled = self.x0[rows], self.labelled[rows]
-        kept = positions(labelled, x0.device)
-        told = None if self.augment is None else self.augment[rows]
-        return Batch(x0, self.classes[rows], self.labels[rows], labelled, kept, told)
+        augment = None if self.augment is None else self.augment[rows]
+        x0, classes, labels, level = (t[rows] for t in self[:4])
+        return Batch(x0, classes, labels, level, augment)
 
 
 class Inputs(NamedTuple):
@@ -54,10 +59,10 @@ class Inputs(NamedTuple):
     labels: Tensor
     augment: Tensor | None
 
-    def again(self, rows: Tensor, labels: Tensor) -> "Inputs":
-        """Return some of the rows, under other labels."""
-        told = None if self.augment is None else self.augment[rows]
-        return Inputs(self.x[rows], self.level[rows], labels, told)
+    def again(self, labels: Tensor) -> "Inputs":
+        """Return all rows once for each (B,) of the labels (k B,), under those."""
+        every = Inputs.joined([self] * (len(labels) // len(self.x)))
+        return every._replace(labels=labels)
 
     @staticmethod
     def joined(parts: Sequence["Inputs"]) -> "Inputs":
@@ -96,7 +101,7 @@ class Noised(NamedTuple):
         inputs: What the network is asked.
         level: The levels, (B,).
         progress: How far towards pure noise they lie, in [0, 1], (B,).
-        drawn: The same, known to the host.
+        labelled: Whether an image's label was kept, bool, (B,).
         noise: Standard normal, (B, C, H, W).
         target: F*, what the network should say.
     """
@@ -104,22 +109,21 @@ class Noised(NamedTuple):
     inputs: Inputs
     level: Tensor
     progress: Tensor
-    drawn: Tensor
+    labelled: Tensor
     noise: Tensor
     target: Tensor
 
 
 class Question(NamedTuple):
-    """Rows of the batch that the network is asked about once more.
+    """What the network is asked about the whole batch once more, or k times.
 
     Attributes:
-        rows: Their positions, (R,).
-        labels: The label of each, (R,); -1 for none.
+        labels: The label of each image, (k B,): those of the first time, of the second, ..;
+            -1 for none.
         gradient: Whether the answer needs one; with it, they share the batch's own call.
         want: "F", the bottleneck "z", or "both".
     """
 
-    rows: Tensor
     labels: Tensor
     gradient: bool = True
     want: str = "F"
@@ -155,14 +159,12 @@ class Term(nn.Module):
 
     Attributes:
         compares_labels: Whether it asks under other labels, which an unconditional network has not.
-        own_want: What it wants of the batch's own call: "F" or "both".
         by_class: Whether batches hold the same number of each class, in blocks.
         players: Whether each class has a network of its own, which its label picks.
         in_turns: Whether each block of a batch makes an optimiser step of its own.
     """
 
     compares_labels = False
-    own_want = "F"
     by_class = False
     players = False
     in_turns = False
@@ -184,41 +186,27 @@ class Term(nn.Module):
         return None
 
 
-def noised(batch: Batch, process: Process, rng: Streams) -> Noised:
-    """Draw a level and noise for each image and corrupt it.
+def draw_levels(process: Process, size: int, rng: Streams) -> Tensor:
+    """Draw the noise levels (B,) of a batch on the host: the same ones whatever the device.
 
     Each owner of a random stream has an equal share of the batch, in order.
     """
-    x0, share = batch.x0, len(batch.x0) // len(rng.hosts)
-    drawn = torch.cat([process.draw(share, host) for host in rng.hosts])
-    shape = (share, *x0.shape[1:])
+    return torch.cat([process.draw(size // len(rng.hosts), host) for host in rng.hosts])
+
+
+def noised(batch: Batch, process: Process, rng: Streams) -> Noised:
+    """Draw noise for each image and corrupt it; owners share the batch as in `draw_levels`."""
+    x0, level = batch.x0, batch.level
+    shape = (len(x0) // len(rng.devices), *x0.shape[1:])
     noise = torch.cat(
         [torch.randn(shape, generator=g, device=x0.device, dtype=x0.dtype) for g in rng.devices]
     )
-    level = moved(drawn, x0.device)
     seen = process.inputs(process.corrupt(x0, noise, level), level)
     inputs = Inputs(*seen, batch.labels, batch.augment)
     target = process.target(x0, noise, level)
-    return Noised(inputs, level, process.progress(level), process.progress(drawn), noise, target)
-
-
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy from the host to a device without waiting for it."""
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor
-
-
-def positions(mask: Tensor, device: torch.device) -> Tensor:
-    """Return where a mask of the host's is true, on a device, without waiting for it."""
-    return moved(torch.from_numpy(np.flatnonzero(mask.numpy())), device)
+    return Noised(inputs, level, process.progress(level), batch.labelled, noise, target)
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:
     """Return each image's mean squared error, shape (B,)."""
     return (a - b).square().flatten(1).mean(1)
-
-
-def spread(rows: Tensor, values: Tensor, size: int) -> Tensor:
-    """Return the sum of the values that belong to each of `size` images, (size,)."""
-    return torch.zeros(size, dtype=values.dtype, device=values.device).index_add(0, rows, values)

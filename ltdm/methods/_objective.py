@@ -23,6 +23,9 @@ from ltdm.methods._base import (
 from ltdm.registry import Part
 from ltdm.streams import Streams
 
+PIECE = 512
+"""Rows that the network is asked about at once, or more, where no gradient is needed."""
+
 
 def compose(parts: Iterable[Part], class_counts: list[int]) -> "Objective":
     """Make the objective that methods add up to, for a training set with these class counts.
@@ -46,19 +49,9 @@ def compose(parts: Iterable[Part], class_counts: list[int]) -> "Objective":
     return objective
 
 
-def evaluations(
-    parts: Iterable[Part], label_dropout: float, classes: int, progress: float = 0.5
-) -> Evaluations:
-    """Return the evaluations an image, on average, of what methods add up to.
-
-    Args:
-        parts: The methods.
-        label_dropout: Share of the labels that are hidden.
-        classes: Of the data.
-        progress: Mean of the process's progress in training.
-    """
-    extra = (p.module.evaluations(p.options, label_dropout, classes, progress) for p in parts)
-    return sum(extra, NOTHING) + ONE
+def evaluations(parts: Iterable[Part], classes: int) -> Evaluations:
+    """Return the evaluations an image of what methods add up to, on data of so many classes."""
+    return sum((p.module.evaluations(p.options, classes) for p in parts), NOTHING) + ONE
 
 
 class Objective(nn.Module):
@@ -79,7 +72,6 @@ class Objective(nn.Module):
         self.by_class = any(t.by_class for t in terms)
         self.players = any(t.players for t in terms)
         self.in_turns = any(t.in_turns for t in terms)
-        self.own_want = "both" if any(t.own_want == "both" for t in terms) else "F"
 
     def label_use(self, conditional: bool) -> str:
         """Return what a label does: the network's "input", which "network" it is, or "nothing"."""
@@ -117,11 +109,11 @@ class Objective(nn.Module):
 
         What needs a gradient goes with the batch; what needs none, or less of the network, alone.
         """
-        asked = {k: (q, own.again(q.rows, q.labels)) for k, q in enumerate(questions) if q}
+        asked = {k: (q, own.again(q.labels)) for k, q in enumerate(questions) if q}
         joint = [k for k, (q, _) in asked.items() if q.gradient and q.want != "z"]
         whole = Inputs.joined([own, *(asked[k][1] for k in joint)])
-        sizes = [len(own.x), *(len(asked[k][0].rows) for k in joint)]
-        both = "both" in (self.own_want, *(asked[k][0].want for k in joint))
+        sizes = [len(own.x), *(len(asked[k][0].labels) for k in joint)]
+        both = any(asked[k][0].want == "both" for k in joint)
         F, z = net.both(*whole) if both else (net(*whole), _none(own))
         zs = z.split(sizes) if both else [z] * len(sizes)
         mine, *theirs = (Said(*pair) for pair in zip(F.split(sizes), zs, strict=True))
@@ -148,15 +140,17 @@ def _levelled(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
 def _alone(net: Net, question: Question, inputs: Inputs, size: int) -> Said:
     """Return what the network says of a question apart from the batch of so many images.
 
-    Without a gradient it is asked in pieces of that size: the network takes no more memory then.
+    Without a gradient it is asked in equal pieces of whole batches, each of `PIECE` rows or more if
+    there are as many: a GPU is filled, and memory stays about that of a training step.
     """
-    if not len(question.rows):
-        return Said(inputs.x, _none(inputs))
     if question.gradient:
         return Said(_none(inputs), net.bottleneck(*inputs))
-    pieces = torch.arange(len(inputs.x), device=inputs.x.device).split(size)
+    number = len(inputs.x) // size
+    equal = [k for k in range(1, number + 1) if number % k == 0]
+    each = next((k for k in equal if k * size >= PIECE), number)
+    pieces = zip(*(t.split(each * size) for t in inputs if t is not None), strict=True)
     with torch.no_grad():
-        said = [net(*inputs.again(rows, inputs.labels[rows])) for rows in pieces]
+        said = [net(*piece) for piece in pieces]
     return Said(torch.cat(said), _none(inputs))
 
 

@@ -42,9 +42,7 @@ class Options:
     levels: int = option(1000, "Levels that the bank tells apart; T of `vp`.", low=1, high=100_000)
 
 
-def evaluations(
-    options: Options, label_dropout: float, classes: int, progress: float
-) -> Evaluations:
+def evaluations(options: Options, classes: int) -> Evaluations:
     """Return the evaluations an image beyond its own one."""
     return NOTHING
 

@@ -31,7 +31,6 @@ from ltdm.methods._base import (
     Said,
     Term,
     mse,
-    spread,
 )
 from ltdm.options import option
 from ltdm.streams import Streams
@@ -67,12 +66,9 @@ class Options:
             raise OptionError(("power",), "goes with `target: power`, and each needs the other")
 
 
-def evaluations(
-    options: Options, label_dropout: float, classes: int, progress: float
-) -> Evaluations:
+def evaluations(options: Options, classes: int) -> Evaluations:
     """Return the evaluations an image beyond its own one."""
-    kept = 1 - label_dropout
-    return Evaluations(kept, kept if options.rc_weight else 0) if options.tau else NOTHING
+    return Evaluations(1, 1 if options.rc_weight else 0) if options.tau else NOTHING
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
@@ -100,13 +96,12 @@ class CBDM(Term):
         return torch.searchsorted(self.cdf, u, right=True).clamp(max=len(self.cdf) - 1)
 
     def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question:
-        """Ask about every image with a label under another one."""
-        labels = self.draw_labels(len(batch.kept), rng.device)
-        return Question(batch.kept, labels, gradient=self.options.rc_weight > 0)
+        """Ask about every image under another label."""
+        labels = self.draw_labels(len(batch.labels), rng.device)
+        return Question(labels, gradient=self.options.rc_weight > 0)
 
     def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
         """Return `balance`, zero where the label was dropped."""
-        rows, mine = question.rows, own.F[question.rows]
-        gap = mse(mine, other.F.detach()) + self.options.rc_weight * mse(mine.detach(), other.F)
-        weight = self.options.tau * at.progress[rows]
-        return {"balance": spread(rows, weight * gap, len(own.F))}
+        there = mse(own.F, other.F.detach())
+        gap = there + self.options.rc_weight * mse(own.F.detach(), other.F)
+        return {"balance": self.options.tau * at.progress * at.labelled * gap}

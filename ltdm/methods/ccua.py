@@ -11,8 +11,8 @@ stopped gradient and is for images with a label; the contrast is for all.
 Source: Chen et al., "Contrastive Conditional-Unconditional Alignment for Long-tailed Diffusion
 Model", 2025.
 
-Cost: both branches go through the network as one batch, and a dropped label's own branch is the
-unconditional one. Without alignment the second branch stops after the middle blocks.
+Cost: both branches go through the network as one batch. Without alignment the second branch stops
+after the middle blocks.
 
 Released code: a second pass always, also for a batch without labels; holds a tensor of B x (B - 1)
 x D. Its batches follow `class_sampling: {brs: 0.1}`. The paper's SiT has its weight the wrong way
@@ -34,7 +34,6 @@ from ltdm.methods._base import (
     Said,
     Term,
     mse,
-    spread,
 )
 from ltdm.options import option
 from ltdm.streams import Streams
@@ -54,14 +53,11 @@ class Options:
     kappa: float = option(0.1, "Temperature of the contrast.", above=0)
 
 
-def evaluations(
-    options: Options, label_dropout: float, classes: int, progress: float
-) -> Evaluations:
+def evaluations(options: Options, classes: int) -> Evaluations:
     """Return the evaluations an image beyond its own one."""
-    kept = 1 - label_dropout
     if options.al:
-        return Evaluations(kept, kept)
-    return Evaluations(0, 0, kept) if options.ucl else NOTHING
+        return Evaluations(1, 1)
+    return Evaluations(0, 0, 1) if options.ucl else NOTHING
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
@@ -77,23 +73,19 @@ class CCUA(Term):
     def __init__(self, options: Options):
         super().__init__()
         self.options = options
-        self.own_want = "both" if options.ucl else "F"
 
     def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question:
-        """Ask about every image with a label without it."""
+        """Ask about every image without a label."""
         want = "both" if self.options.ucl and self.options.al else "F" if self.options.al else "z"
-        return Question(batch.kept, torch.full_like(batch.kept, -1), want=want)
+        return Question(torch.full_like(batch.labels, -1), want=want)
 
     def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
         """Return `contrast` and `align`, the latter zero where the label was dropped."""
-        rows, found = question.rows, {}
-        if self.options.ucl:
-            # Own rows without a label already are unconditional; the others' are replaced.
-            z = own.z.index_copy(0, rows, other.z) if len(rows) else own.z
-            found["contrast"] = self.options.ucl * at.progress * contrast(z, self.options.kappa)
-        if self.options.al:
-            gap = self.options.al * at.progress[rows] * mse(own.F[rows], other.F)
-            found["align"] = spread(rows, gap, len(own.F))
+        found, one = {}, self.options
+        if one.ucl:
+            found["contrast"] = one.ucl * at.progress * contrast(other.z, one.kappa)
+        if one.al:
+            found["align"] = one.al * at.progress * at.labelled * mse(own.F, other.F)
         return found
 
 

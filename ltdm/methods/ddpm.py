@@ -23,9 +23,7 @@ class Options:
     """None."""
 
 
-def evaluations(
-    options: Options, label_dropout: float, classes: int, progress: float
-) -> Evaluations:
+def evaluations(options: Options, classes: int) -> Evaluations:
     """Return the evaluations an image beyond its own one."""
     return NOTHING
 

@@ -17,8 +17,7 @@ but as cheap as one network. `mode: released` is what the published code runs.
 
 Peers: all of them, or `{sample: k}` drawn for each image without replacement, which has the same
 expectation. Separate networks draw for the same place of every class at once: each is then asked as
-often as any other. `thin: true` asks the peers of an image with chance s(t), and then weighs them
-by beta alone: the same expectation again.
+often as any other.
 
 Released code: one shared conditional network; an optimiser step for each class in turn, of `batch /
 C` images, at one learning rate, with averaged weights once a round of C; the mean over the peers is
@@ -44,9 +43,6 @@ from ltdm.methods._base import (
     Question,
     Said,
     Term,
-    mse,
-    positions,
-    spread,
 )
 from ltdm.options import KeyPath, option
 from ltdm.streams import Streams
@@ -111,24 +107,11 @@ class Options:
         Peers(), "The other classes that an image is shown to: `all`, or `{sample: k}` of them.",
         convert=PeersOption(),
     )  # fmt: skip
-    thin: bool = option(
-        False, "Ask the peers of an image with chance s(t), for `mode: shared` only."
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse what does not go with the mode."""
-        if self.thin and self.mode != "shared":
-            raise OptionError(
-                ("thin",), f"goes with mode: shared, and the mode is {self.mode}; leave it out"
-            )
 
 
-def evaluations(
-    options: Options, label_dropout: float, classes: int, progress: float
-) -> Evaluations:
+def evaluations(options: Options, classes: int) -> Evaluations:
     """Return the evaluations an image beyond its own one."""
-    kept = progress * (1 - label_dropout) if options.thin else 1 - label_dropout
-    return Evaluations(kept * options.peers.number(classes), 0) if options.beta else NOTHING
+    return Evaluations(options.peers.number(classes), 0) if options.beta else NOTHING
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
@@ -160,17 +143,16 @@ class IGD(Term):
         self.compares_labels = options.beta > 0 and not self.players
 
     def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question | None:
-        """Ask the peers about every image with a label; no gradient reaches them."""
+        """Ask the peers about every image; no gradient reaches them."""
         if not self.options.beta:
             return None
-        rows = self._thinned(at, batch, rng) if self.options.thin else batch.kept
-        k = self.options.peers.number(self.classes)
+        rows, k = len(batch.classes), self.options.peers.number(self.classes)
         # Where each class has a network, all of them move by the same shifts: each then is asked
         # the same number of rows, as a stack needs it.
-        columns = len(rows) // self.classes if self.players else len(rows)
-        shifts = self.shifts(k, columns, rng.device).repeat(1, len(rows) // max(columns, 1))
-        labels = (batch.classes[rows] + shifts) % self.classes
-        return Question(rows.repeat(k), labels.flatten(), gradient=False)
+        columns = rows // self.classes if self.players else rows
+        shifts = self.shifts(k, columns, rng.device).repeat(1, rows // columns)
+        labels = (batch.classes + shifts) % self.classes
+        return Question(labels.flatten(), gradient=False)
 
     def shifts(self, k: int, columns: int, rng: torch.Generator) -> Tensor:
         """Draw k different steps to another class for each column, (k, columns)."""
@@ -181,17 +163,12 @@ class IGD(Term):
         order = torch.rand(others, columns, generator=rng, device=rng.device).argsort(0)
         return order[:k] + 1
 
-    def _thinned(self, at: Noised, batch: Batch, rng: Streams) -> Tensor:
-        """Keep each row with chance s(t), drawn on the host, which then knows how many stay."""
-        heard = torch.rand(len(at.drawn), generator=rng.host) < at.drawn
-        return positions(heard & batch.labelled, batch.x0.device)
-
     def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
         """Return `mutual`, zero where the label was dropped."""
-        rows, k = question.rows, self.options.peers.number(self.classes)
+        k = self.options.peers.number(self.classes)
         weight = self.options.beta / k
         if self.options.mode == "released":
             weight /= self.classes - 1
-        gap = weight * mse(own.F[rows], other.F)
-        heard = gap if self.options.thin else at.progress[rows] * gap
-        return {"mutual": spread(rows, heard, len(own.F))}
+        peers = other.F.unflatten(0, (k, -1))
+        gap = weight * (own.F - peers).square().flatten(2).mean(2)
+        return {"mutual": (at.progress * at.labelled * gap).sum(0)}

@@ -6,6 +6,7 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn, ones, zeros
 
 from ltdm.magnitude import Forced, mp_silu, mp_sum, normalised
+from ltdm.networks._norm import group_norm
 
 CLIP = 256.0
 """Where E and G cut activations off, so that half precision holds them."""
@@ -40,7 +41,7 @@ class Shape(Protocol):
         """Return the channels of an attention head among so many."""
 
 
-def layer(options: Shape, width: int, out: int, kernel: int = 0) -> nn.Module:
+def layer(options: Shape, width: int, out: int, kernel: int = 0) -> nn.Conv2d | nn.Linear | Forced:
     """Return a linear layer, or with the side of a kernel a convolution; neither has a bias."""
     if options.config != "C":
         return Forced(width, out, *((kernel, kernel) if kernel else ()))
@@ -74,8 +75,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map (B, width, H, W) to (B, out, H', W')."""
         groups = self.options.groups
-        h = self.conv1(self.resampled(nnf.silu(nnf.group_norm(x, groups))))
-        h = nnf.group_norm(h, groups) * (1 + self.modulation(emb)[:, :, None, None])
+        h = self.conv1(self.resampled(nnf.silu(group_norm(x, groups))))
+        h = group_norm(h, groups) * (1 + self.modulation(emb)[:, :, None, None])
         h = self.conv2(self.dropout(nnf.silu(h)))
         whole = self.attention(self.shortcut(self.resampled(x)) + h)
         return whole.clip(-CLIP, CLIP) if self.options.config == "E" else whole

@@ -30,7 +30,7 @@ class Told(Through):
             known = (labels >= 0).to(emb.dtype)[:, None]
             emb = emb + self.label_embedding(labels.clamp(min=0)) * known
         if self.augm_embedding is not None and augment is not None:
-            emb = emb + self.augm_embedding(augment)
+            emb = emb + self.augm_embedding(augment.to(emb.dtype))
         return emb
 
 
@@ -50,7 +50,7 @@ class TimeEmbedding(nn.Module):
         """Map levels (B,) to embeddings (B, tdim)."""
         angle = level.to(self.frequency.dtype)[:, None] * self.frequency
         waves = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
-        return self.mlp(waves)
+        return self.mlp(waves.to(next(self.mlp.parameters()).dtype))
 
 
 def xavier(module: nn.Module, gain: float = 1.0) -> None:

@@ -1,8 +1,11 @@
 """One network for each class, asked as one; and how a network is built for what labels do."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ltdm.registry import Part
 
@@ -32,43 +35,68 @@ class Players(nn.Module):
     GPU the host does not know the labels. There they run as one stack, whose convolutions are
     grouped; on a CPU one after the other, which gives the same bits as each network alone.
 
+    Args:
+        nets: The networks, all of one shape, without labels of their own. They are used up.
+
     Attributes:
-        nets: The networks, all of one shape, without labels of their own.
+        net: One of them, in which each parameter and buffer is the stack of all, (C, ...).
+        number: How many there are, C.
         seeds: Owners of each network's dropout in the next call that needs a gradient, on the CPU.
     """
 
-    def __init__(self, nets: list[nn.Module]):
+    def __init__(self, nets: Sequence[nn.Module]):
         super().__init__()
-        self.nets = nn.ModuleList(nets)
+        self.net, self.number = nets[0], len(nets)
         self.seeds: list[int] = []
+        for name, module in self.net.named_modules():
+            others = [net.get_submodule(name) for net in nets]
+            for kind, wrap in (("_parameters", nn.Parameter), ("_buffers", lambda stack: stack)):
+                own = getattr(module, kind)
+                for key in [key for key, value in own.items() if value is not None]:
+                    each = [getattr(other, kind)[key].detach() for other in others]
+                    own[key] = wrap(torch.stack(each))
 
     def forward(
         self, x: Tensor, level: Tensor, labels: Tensor, augment: Tensor | None = None
     ) -> Tensor:
         """Predict F, (B, channels, H, W)."""
-        if len(x) % len(self.nets):
-            raise ValueError(f"{len(x)} rows cannot be shared by {len(self.nets)} networks alike")
+        if len(x) % self.number:
+            raise ValueError(f"{len(x)} rows cannot be shared by {self.number} networks alike")
         order = labels.argsort(stable=True)
-        rows = order.view(len(self.nets), -1)
+        rows = order.view(self.number, -1)
         inputs = [t if t is None else t[rows] for t in (x, level, labels, augment)]
         said = self.stacked(*inputs) if x.is_cuda else self.in_turn(*inputs)
         return said.flatten(0, 1)[order.argsort()]
 
     def in_turn(self, *inputs: Tensor | None) -> Tensor:
         """Ask one network after the other: inputs (C, b, ...) to F (C, b, ...)."""
+        names, stacks = zip(*self._tensors().items(), strict=True)
+        each = zip(*(stack.unbind() for stack in stacks), strict=True)
         said = []
-        for k, net in enumerate(self.nets):
+        for k, own in enumerate(each):
             if self.training and torch.is_grad_enabled() and self.seeds:
                 torch.default_generator.manual_seed(self.seeds[k])
-            said.append(net(*(t if t is None else t[k] for t in inputs)))
+            mine = (t if t is None else t[k] for t in inputs)
+            said.append(self._one(dict(zip(names, own, strict=True)), *mine))
         return torch.stack(said)
 
     def stacked(self, *inputs: Tensor | None) -> Tensor:
         """Ask all networks at once: inputs (C, b, ...) to F (C, b, ...)."""
-        own = [dict(net.named_parameters()) | dict(net.named_buffers()) for net in self.nets]
-        weights = {name: torch.stack([p[name] for p in own]) for name in own[0]}
+        tensors = self._tensors()
         dims = (0, *(None if t is None else 0 for t in inputs))
-        return vmap(self._one, in_dims=dims, randomness="different")(weights, *inputs)
+        ask = vmap(self._one, in_dims=dims, randomness="different")
+        if next(self.net.parameters()).dtype != torch.float32:
+            return ask(tensors, *inputs)
+        with sdpa_kernel(SDPBackend.MATH):  # others have no backward pass under vmap (torch 2.11)
+            return ask(tensors, *inputs)
 
-    def _one(self, weights: dict[str, Tensor], *inputs: Tensor | None) -> Tensor:
-        return functional_call(self.nets[0], weights, inputs)
+    def _tensors(self) -> dict[str, Tensor]:
+        return dict(self.net.named_parameters()) | dict(self.net.named_buffers())
+
+    def _one(self, tensors: dict[str, Tensor], *inputs: Tensor | None) -> Tensor:
+        return functional_call(self.net, tensors, inputs)
+
+
+def network_of(tensors: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Return the tensors of one of the networks from those of `Players`."""
+    return {name.removeprefix("net."): stack[number] for name, stack in tensors.items()}

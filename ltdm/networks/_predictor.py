@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ltdm.device import autocast, resolved
+from ltdm.networks._half import HalfWeights
+from ltdm.networks._players import Players
 
 
 def placed(net: nn.Module, device: torch.device) -> nn.Module:
@@ -94,15 +96,15 @@ class Predictor:
     Args:
         net: The network.
         device: Where it is.
-        precision: "auto", "bf16" or "fp32".
-        compiled: Whether to compile it.
+        precision: "auto", "bf16", "bf16-master" or "fp32".
+        compiled: Whether to compile it, for each shape that it is asked for.
         share: Which rows this process runs, of all that it is asked about.
 
     Attributes:
         forward: Images that went through the network so far, of all processes.
         backward: Those of them that a gradient can come back from.
         encoder: Images that went through the way down and the middle only, with a gradient.
-        precision: "bf16" or "fp32", whichever it runs in.
+        precision: What "auto" comes to.
     """
 
     def __init__(
@@ -113,10 +115,14 @@ class Predictor:
         compiled: bool = False,
         share: Share = ALONE,
     ):
-        self.call = cast(nn.Module, torch.compile(net)) if compiled else net
+        self.share, self.device, self.precision = share, device, resolved(precision, device)
+        # Under vmap autocast does not see what a stack of networks does, but for its convolutions.
+        half = self.precision == "bf16" and isinstance(net, Players)
+        self.autocast = "bf16" if self.precision == "bf16" and not half else "fp32"
+        if half or self.precision == "bf16-master":
+            net = HalfWeights(net)
+        self.call = cast(nn.Module, torch.compile(net, dynamic=False)) if compiled else net
         self.trained = together(self.call) if share.world > 1 else self.call
-        self.share = share
-        self.device, self.precision = device, resolved(precision, device)
         self.recount()
 
     def __call__(self, x: Tensor, *rest: Tensor | None) -> Tensor:
@@ -157,7 +163,7 @@ class Predictor:
         """Return what the network says of all rows, of which each process runs its share."""
         inputs, alone = (x, *rest), self.share.world == 1
         net = self.trained if torch.is_grad_enabled() else self.call
-        with autocast(self.device, self.precision):
+        with autocast(self.device, self.autocast):
             said = net(*(t if t is None or alone else self.share.of(t) for t in inputs), **want)
             parts = [t.float() for t in (said if isinstance(said, tuple) else (said,))]
         return parts if alone else [Gathered.apply(t, self.share, len(x)) for t in parts]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ltdm.errors import OptionError
+from ltdm.magnitude import Forced
 
 
 class Levels(Protocol):
@@ -97,13 +98,17 @@ class Through(nn.Module, ABC):
     `want="z"` that alone, without the way up. With `taps` = k it returns the mean over positions of
     what each of the first k blocks of the way up says, (B, width), and computes no more.
 
+    It runs in the type of its weights, but for the level's waves.
+
     Attributes:
+        head: The first layer.
         downblocks: Blocks of the way down, each of which leaves a skip; a block maps h and the
             embedding to h.
         middleblocks: Those between.
         upblocks: Blocks of the way up; those whose `joins` is true take a skip.
     """
 
+    head: nn.Conv2d | nn.Linear | Forced
     downblocks: nn.ModuleList
     middleblocks: nn.ModuleList
     upblocks: nn.ModuleList
@@ -139,7 +144,7 @@ class Through(nn.Module, ABC):
     ) -> Tensor | tuple[Tensor, ...]:
         """Predict F; see the class for shapes."""
         emb = self.embedded(level, labels, augment)
-        h = self.entered(x)
+        h = self.entered(x.to(self.head.weight.dtype))
         skips = [h]
         for block in self.downblocks:
             h = block(h, emb)

@@ -26,6 +26,7 @@ from ltdm.citations import KARRAS2024
 from ltdm.errors import OptionError
 from ltdm.magnitude import ForcedTable, Fourier, mp_cat, mp_silu, mp_sum
 from ltdm.networks._blocks import Block, MPBlock, layer
+from ltdm.networks._norm import group_norm
 from ltdm.networks._unet import Through, check_levels, check_side, way_down, way_up
 from ltdm.options import option
 
@@ -150,7 +151,7 @@ class EDM2(Through):
         """Return F from what the last block says."""
         if self.keeps_size:
             return self.tail(h, self.gain)
-        return self.tail(nnf.silu(nnf.group_norm(h, self.groups)))
+        return self.tail(nnf.silu(group_norm(h, self.groups)))
 
 
 class Embedding(nn.Module):
@@ -169,7 +170,7 @@ class Embedding(nn.Module):
 
     def forward(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
         """Map levels (B,), labels (B,) and the augmentation's condition to (B, embedding)."""
-        emb = self.waves(level)
+        emb = self.waves(level).to(self.first.weight.dtype)
         if self.second is None:
             emb = self.first(2**0.5 * emb)
         else:
@@ -178,5 +179,5 @@ class Embedding(nn.Module):
             own = self.labels(labels % self.labels.weight.shape[0])  # -1 is the last
             emb = mp_sum(emb, own, 0.5) if self.keeps_size else emb + own
         if self.augment is not None and augment is not None:
-            emb = emb + self.augment(augment)
+            emb = emb + self.augment(augment.to(emb.dtype))
         return mp_silu(emb) if self.keeps_size else nnf.silu(emb)

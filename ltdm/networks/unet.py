@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ltdm.citations import HO2020
 from ltdm.errors import OptionError
 from ltdm.networks._embedding import TimeEmbedding, Told, xavier
+from ltdm.networks._norm import GroupNorm
 from ltdm.networks._unet import check_levels, check_side, way_down, way_up
 from ltdm.options import option
 
@@ -82,7 +83,7 @@ class UNet(Told):
         )
         self.upblocks = way_up(options, options.num_res_blocks + 1, widths, block, UpSample)
         self.tail = nn.Sequential(
-            nn.GroupNorm(options.groups, ch),
+            GroupNorm(options.groups, ch),
             nn.SiLU(),
             nn.Conv2d(ch, channels, 3, padding=1),
         )
@@ -118,13 +119,13 @@ class ResBlock(nn.Module):
     def __init__(self, width: int, out: int, tdim: int, options: Options, attention: bool):
         super().__init__()
         self.block1 = nn.Sequential(
-            nn.GroupNorm(options.groups, width),
+            GroupNorm(options.groups, width),
             nn.SiLU(),
             nn.Conv2d(width, out, 3, padding=1),
         )
         self.temb_proj = nn.Sequential(nn.SiLU(), nn.Linear(tdim, out))
         self.block2 = nn.Sequential(
-            nn.GroupNorm(options.groups, out),
+            GroupNorm(options.groups, out),
             nn.SiLU(),
             nn.Dropout(options.dropout),
             nn.Conv2d(out, out, 3, padding=1),
@@ -143,7 +144,7 @@ class Attention(nn.Module):
 
     def __init__(self, ch: int, groups: int):
         super().__init__()
-        self.group_norm = nn.GroupNorm(groups, ch)
+        self.group_norm = GroupNorm(groups, ch)
         self.proj_q, self.proj_k, self.proj_v, self.proj = (nn.Conv2d(ch, ch, 1) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -90,8 +90,7 @@ class Team:
         else:
             spent = self._begun(start)
         del saved  # it is as large as the trainer's own
-        first = trainer.update
-        trainer.predict.recount()
+        trainer.recount()
 
         def seconds() -> float:
             return float(spent["seconds"] + time.monotonic() - started)
@@ -101,10 +100,9 @@ class Team:
             f"round {number} of {self.options.rounds}, shard {shard + 1} of {self.options.shards}",
             stop, state.progress,
         )  # fmt: skip
-        images = trainer.batches.size * max(trainer.update - first, 1)
         write_state(output, self.key, {
             **trainer.state(), **spent, "seconds": seconds(), "images": len(share),
-            "evaluations": trainer.predict.counted(images),
+            "evaluations": trainer.counted(),
         })  # fmt: skip
         state.clear()
 

@@ -13,7 +13,7 @@ from ltdm.batching import fixed_blocks
 from ltdm.device import pick
 from ltdm.errors import LtdmError
 from ltdm.files import write_json, write_npz
-from ltdm.networks._players import build_network
+from ltdm.networks._players import build_network, network_of
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.options import parse
 from ltdm.progress import Progress
@@ -156,7 +156,7 @@ class Sampling:
         process = part("process", about["process"], ("process",))
         self.by_label = about["label"] == "network"
         classes = range(about["classes"]) if self.by_label else ()
-        each = [_own(tensors, f"nets.{k}.") for k in classes] or [tensors]
+        each = [network_of(tensors, k) for k in classes] or [tensors]
         self.predictors = [_predictor(own, about, options.precision, device) for own in each]
         self.guide = _predictor(*guide, options.precision, device) if guide else None
         self.process = process.module.build(process.options).to(device)

@@ -219,10 +219,9 @@ def device_name(device: torch.device) -> str:
 
 def _cost(trainer: Trainer, first: int) -> dict[str, Any]:
     """Return what was spent since update `first`."""
-    images = trainer.batches.size * max(trainer.update - first, 1)
     return {
         "parameters": sum(p.numel() for p in trainer.net.parameters()),
         "updates": trainer.update,
         "resumed_at": first,
-        "evaluations_per_image": trainer.predict.counted(images),
+        "evaluations_per_image": trainer.counted(),
     }

@@ -1,24 +1,24 @@
 """Batches from a data set that lives on the device as uint8.
 
 Which images, changes and dropped labels make up update u depends on (seed, u) alone and is drawn
-on the host, so it is the same on every device and after any interruption. No loader processes.
+on the host, so it is the same on every device and after any interruption. The batch itself is made
+from these draws on the device. No loader processes.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.methods._base import Batch, moved, positions
+from ltdm.methods._base import Batch
 from ltdm.seeding import derive, owners
 from ltdm.training.augment import condition, draw, origins, warp
 from ltdm.training.options import TrainOptions
 
 
 class Batches:
-    """Draws the batch of any update.
+    """Draws what makes up the batch of any update, and makes it.
 
     Args:
         images: uint8, shape (N, C, H, W), from 0 to 255; float32 points are taken as they are.
@@ -67,37 +67,45 @@ class Batches:
             for one, owner in zip(shares, owners(seed, len(shares)), strict=True)
         ]
 
-    def draw(self, update: int) -> Batch:
-        """Return the batch of an update."""
-        chosen, flips, dropped, changes = (
+    def draw(self, update: int) -> list[Tensor]:
+        """Return what `make` takes beside the levels, for an update, on the host."""
+        chosen, mirrored, dropped, changes = (
             np.concatenate(parts)
             for parts in zip(*(draws.draw(update) for draws in self.draws), strict=True)
         )
-        x0, augment = self.images[self._move(chosen)], None
+        classes = self.labels[chosen]
+        arrays = [chosen, classes, np.where(dropped, -1, classes), mirrored]
+        if self.options.augment == "karras":
+            arrays += [origins(changes, self.images.shape[-1]), condition(changes)]
+        return [torch.from_numpy(array) for array in arrays]
+
+    def make(
+        self,
+        level: Tensor,
+        chosen: Tensor,
+        classes: Tensor,
+        labels: Tensor,
+        mirrored: Tensor,
+        origin: Tensor | None = None,
+        augment: Tensor | None = None,
+    ) -> Batch:
+        """Return a batch; nothing in it waits for the device.
+
+        Args:
+            level: Noise levels, (B,), like all that follows on the device.
+            chosen: Positions in the data set, int64, (B,).
+            classes: Their classes, int64, (B,).
+            labels: The same, or -1 where the label is dropped.
+            mirrored: Which are mirrored where `augment` is `flip`, bool, (B,).
+            origin: Where their pixels come from, (B, 2, 3), if that is `karras`.
+            augment: What the network is told of it, (B, 9).
+        """
+        x0 = self.images[chosen]
         if self.options.augment == "flip":
-            mirror = self._move(flips)[:, None, None, None]
-            x0 = torch.where(mirror, x0.flip(-1), x0)
+            x0 = torch.where(mirrored[:, None, None, None], x0.flip(-1), x0)
         if x0.dtype == torch.uint8:
             x0 = x0.float() / 127.5 - 1
-        if self.options.augment == "karras":
-            x0 = warp(x0, self._move(origins(changes, x0.shape[-1])))
-            augment = self._move(condition(changes))
-        classes = self.labels[chosen]
-        labels, labelled = np.where(dropped, -1, classes), torch.from_numpy(~dropped)
-        told = self._move(classes), self._move(labels), labelled
-        return Batch(x0, *told, positions(labelled, self.device), augment)
-
-    def _move(self, array: np.ndarray) -> Tensor:
-        return moved(torch.from_numpy(array), self.device)
-
-
-class Drawn(NamedTuple):
-    """Which images make up a batch, (B,), and what becomes of each."""
-
-    chosen: np.ndarray
-    flips: np.ndarray
-    dropped: np.ndarray
-    changes: np.ndarray
+        return Batch(x0 if origin is None else warp(x0, origin), classes, labels, level, augment)
 
 
 class Draws:
@@ -127,8 +135,8 @@ class Draws:
         self.cdf = None if chances is None else np.cumsum(chances)
         self.permutation = lru_cache(maxsize=1)(self._permutation)
 
-    def draw(self, update: int) -> Drawn:
-        """Return the draws of an update."""
+    def draw(self, update: int) -> tuple[np.ndarray, ...]:
+        """Return an update's images (B,), which are mirrored, whose label is dropped; changes."""
         rng, options = np.random.default_rng(derive("batch", self.seed, update)), self.options
         chosen = self._natural(update) if self.cdf is None else self._by_class(self.cdf, rng)
         flips = rng.random(self.size) < 0.5
@@ -137,7 +145,7 @@ class Draws:
         changes = np.zeros((self.size, 0))
         if options.augment == "karras":
             changes = draw(self.size, options.augment_chance, rng)
-        return Drawn(chosen, flips, dropped, changes)
+        return chosen, flips, dropped, changes
 
     def _natural(self, update: int) -> np.ndarray:
         """Walk a fresh permutation each epoch; the remainder of an epoch is left out."""

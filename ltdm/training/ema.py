@@ -59,15 +59,14 @@ class EMA:
         self.fixed = {name: value.clone() for name, value in rest.items()}
         self.average = {name: p.detach().clone() for name, p in self.source.items()}
 
-    def decay_at(self, update: int) -> float:
-        """Return the decay of an update, counted from 1."""
-        return self.decay
+    def schedule(self, update: int) -> None:
+        """Set what an update, counted from 1, is to do; `move` itself is the same in all."""
 
     @torch.no_grad()
-    def update(self, update: int) -> None:
+    def move(self) -> None:
         """Move every average towards its weight, in a few fused kernels."""
-        share = 1 - self.decay_at(update)
-        torch._foreach_lerp_(list(self.average.values()), list(self.source.values()), share)
+        weights: list[Tensor] = list(self.source.values())
+        torch._foreach_lerp_(list(self.average.values()), weights, 1 - self.decay)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the averaged weights by name, and what the network holds beside weights."""
@@ -90,10 +89,18 @@ class PowerEMA(EMA):
     def __init__(self, net: nn.Module, sigma_rel: float):
         super().__init__(net, 0.0)
         self.sigma_rel, self.gamma = sigma_rel, gamma_of(sigma_rel)
+        # A tensor, since a captured update reads it anew.
+        self.share = next(iter(self.average.values())).new_zeros(())
 
-    def decay_at(self, update: int) -> float:
-        """Return the decay of an update, counted from 1."""
-        return (1 - 1 / update) ** (self.gamma + 1)
+    def schedule(self, update: int) -> None:
+        """Set the decay of an update, counted from 1."""
+        self.share.fill_(1 - (1 - 1 / update) ** (self.gamma + 1))
+
+    @torch.no_grad()
+    def move(self) -> None:
+        """Move every average towards its weight."""
+        for name, average in self.average.items():
+            average.lerp_(self.source[name], self.share)
 
     def snapshot(self) -> dict[str, Tensor]:
         """Return the averaged weights in half precision, under names that say whose they are."""

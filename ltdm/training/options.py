@@ -71,10 +71,17 @@ class TrainOptions:
     )
     precision: str = option(
         "auto",
-        "bf16 autocast or fp32; auto is bf16 on a GPU.",
-        choices=("auto", "bf16", "fp32"),
+        "bf16 autocast (`bf16`), bf16 weights that follow fp32 ones (`bf16-master`: fewer kernels),"
+        " or `fp32`; `auto` is bf16 on a GPU.",
+        choices=("auto", "bf16", "bf16-master", "fp32"),
     )
     compile: bool = option(False, "Compile the network (GPU): slower start, faster updates.")
+    graph: str = option(
+        "auto",
+        "Launch each update as one CUDA graph where that can be done: on a GPU, by one process"
+        " (`auto`), or kernel by kernel (`off`).",
+        choices=("auto", "off"),
+    )
     gpus: int = option(
         1,
         "GPUs of one machine that train a run together, a process each; without a GPU, processes."

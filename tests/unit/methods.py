@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ltdm.diffusion import vp
-from ltdm.methods._base import Batch
+from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._objective import Objective, compose
 from ltdm.networks._predictor import Predictor
 from ltdm.registry import part
@@ -72,7 +72,21 @@ def batch(labels, classes=None, x0=None):
     if x0 is None:
         x0 = torch.linspace(-1, 1, len(y) * 4, dtype=torch.float64).reshape(-1, 1, 2, 2)
     known = y.clamp(min=0) if classes is None else torch.as_tensor(classes)
-    return Batch(x0, known, y, y >= 0, (y >= 0).nonzero()[:, 0])
+    return Batch(x0, known, y, torch.zeros(len(y), dtype=torch.int64))
+
+
+def loss(method, net, data, process, rng):
+    """The losses of a batch at levels that are drawn first, as a trainer has it."""
+    return method.loss(net, with_levels(data, process, rng), process, rng)
+
+
+def with_levels(data, process, rng):
+    return data._replace(level=draw_levels(process, len(data.x0), rng))
+
+
+def made_of(batches, update):
+    """The batch of an update, at levels of zero."""
+    return batches.make(torch.zeros(batches.size), *batches.draw(update))
 
 
 def streams(seed=0, owners=1):

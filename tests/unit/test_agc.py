@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ltdm.methods import agc
-from tests.unit.methods import Net, batch, double_process, objective, streams
+from tests.unit.methods import Net, batch, double_process, loss, objective, streams
 
 
 def one_by_one(bank, place, loss, options):
@@ -37,10 +37,10 @@ def test_vectorised_is_sequential(ratio):
 def test_skipped_images_give_no_gradient_and_the_rest_are_renormalised():
     process, data = double_process(), batch([0, 1, 2, 3])
     method, net = objective("agc"), Net()
-    plain = objective("ddpm").loss(Net(), data, process, streams())["denoise"]
-    levels = process.draw(4, streams().host)
+    plain = loss(objective("ddpm"), Net(), data, process, streams())["denoise"]
+    levels = process.draw(4, streams().device)
     method.remembered[0].bank[levels[0]] = 1e6  # the first image is fitted far too well
-    terms = method.loss(net, data, process, streams())
+    terms = loss(method, net, data, process, streams())
     torch.testing.assert_close(terms["denoise"].mean(), plain[1:].mean())
     terms["denoise"].mean().backward()
     assert net.rows.grad[0] == 0 and (net.rows.grad[1:4] != 0).all()
@@ -49,7 +49,7 @@ def test_skipped_images_give_no_gradient_and_the_rest_are_renormalised():
 def test_all_skipped_is_a_loss_of_zero():
     method = objective("agc")
     method.remembered[0].bank.fill_(1e6)
-    terms = method.loss(Net(), batch([0, 1]), double_process(), streams())
+    terms = loss(method, Net(), batch([0, 1]), double_process(), streams())
     assert terms["denoise"].tolist() == [0, 0]
 
 

@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from ltdm.methods._base import Said, noised
-from tests.unit.methods import COUNTS, Net, batch, double_process, objective, streams
+from tests.unit.methods import (
+    COUNTS,
+    Net,
+    Table,
+    batch,
+    double_process,
+    loss,
+    objective,
+    streams,
+    with_levels,
+)
 
 LABELS = [0, 1, 2, 3, -1]
 
@@ -13,10 +23,14 @@ def shared(**options):
     return objective({"name": "igd", "mode": "shared", "beta": 0.7, **options})
 
 
+def shared_of(classes):
+    return objective({"name": "igd", "mode": "shared"}, counts=[5] * classes)
+
+
 def run(method, seed=0, labels=LABELS):
     """Return the terms and the network, its gradient taken of the mutual term."""
     net = Net()
-    terms = method.loss(net, batch(labels), double_process(), streams(seed))
+    terms = loss(method, net, batch(labels), double_process(), streams(seed))
     terms["mutual"].sum().backward()
     return terms, net
 
@@ -33,7 +47,15 @@ def test_all_peers_are_the_mean_over_the_other_classes():
     expected = 0.7 * level[:4] / 1000 * gaps(net)
     torch.testing.assert_close(terms["mutual"][:4], expected)
     assert terms["mutual"][4] == 0
-    assert [len(x) for x, _, _ in net.calls] == [5, 5, 5, 2], "in pieces of the batch's size"
+    assert [len(x) for x, _, _ in net.calls] == [5, 15], "the peers in one call"
+
+
+def test_peers_are_asked_in_equal_pieces_of_512_rows_or_more():
+    """Six batches of 128 rows in pieces of half as many; five have no such parts."""
+    for peers, pieces in ((6, [768]), (8, [512, 512]), (1, [128])):
+        method, net = shared_of(peers + 1), Net(Table([0.1] * (peers + 2)))
+        loss(method, net, batch([0] * 128), double_process(), streams())
+        assert [len(x) for x, _, _ in net.calls[1:]] == pieces
 
 
 def test_peers_hold_no_gradient():
@@ -53,9 +75,8 @@ def test_released_weighs_by_the_number_of_peers_once_more():
 
 @pytest.mark.parametrize(
     "options",
-    [{"peers": {"sample": 1}}, {"peers": {"sample": 2}}, {"thin": True},
-     {"thin": True, "peers": {"sample": 1}}],
-)  # fmt: skip
+    [{"peers": {"sample": 1}}, {"peers": {"sample": 2}}],
+)
 def test_estimators_are_unbiased(options):
     """Each image's loss and its gradient, at fixed levels, over many draws of peers.
 
@@ -75,10 +96,10 @@ def _losses_and_gradients(options, n):
     (term,), process, data = shared(**options).terms, double_process(), batch(LABELS * n)
     process.draw = lambda size, rng: torch.tensor([100, 400, 700, 950, 500]).repeat(n)
     rng, net = streams(), Net()
-    at = noised(data, process, rng)
+    at = noised(with_levels(data, process, rng), process, rng)
     own = net(*at.inputs).detach().requires_grad_()
     question = term.ask(at, data, rng)
-    other = net(*at.inputs.again(question.rows, question.labels)).detach()
+    other = net(*at.inputs.again(question.labels)).detach()
     none = torch.empty(0)
     losses = term.losses(at, Said(own, none), question, Said(other, none))["mutual"]
     losses.sum().backward()
@@ -99,9 +120,10 @@ def test_peers_of_separate_networks_are_unbiased():
     method = objective({"name": "igd", "peers": {"sample": 2}}, counts=COUNTS)
     data, n = batch([y for y in range(4) for _ in range(3)]), 3000
     counts, rng = torch.zeros(12, 4, dtype=torch.float64), streams()
+    rows = torch.arange(12).repeat(2)
     for _ in range(n):
         question = method.terms[0].ask(None, data, rng)
-        counts.index_put_((question.rows, question.labels), torch.tensor(1.0).double(), True)
+        counts.index_put_((rows, question.labels), torch.tensor(1.0).double(), True)
     own = torch.nn.functional.one_hot(data.classes, 4).bool()
     assert (counts[own] == 0).all()
     expected = 2 * n / 3
@@ -117,5 +139,5 @@ def test_separate_networks_are_asked_alike():
     question = method.terms[0].ask(None, data, streams())
     for piece in question.labels.split(len(labels)):
         assert torch.bincount(piece).tolist() == [6] * 4
-    assert (question.labels != data.classes[question.rows]).all()
+    assert (question.labels.view(2, -1) != data.classes).all()
     assert method.players and not method.compares_labels

@@ -40,8 +40,8 @@ def test_cost_by_hand(cbdm):
     data, run = cbdm.datasets["cifar10-lt"], cbdm.runs["cifar10-lt", "cbdm"]
     one = plan.cost(data, run, [128])
     assert one.train_images == 300_000 * 48
-    assert one.train_evaluations == pytest.approx(1.9 * 300_000 * 48)
-    assert one.train_operations == pytest.approx(5.7 * 300_000 * 48 * one.operations)
+    assert one.train_evaluations == 2 * 300_000 * 48
+    assert one.train_operations == pytest.approx(6 * 300_000 * 48 * one.operations)
     assert one.sample_evaluations == 50_000 * 1000 * 2, "guided"
     assert one.disk == 8 * one.parameters + 50_000 * (3072 + 4 * 128)
     slow, fast = one.hours(plan.Speed(10, 10)), one.hours(plan.Speed(20, 20))
@@ -64,15 +64,14 @@ def test_what_is_stored_of_an_image():
 
 @pytest.mark.parametrize("options", [{}, {"tau": 0.0}, {"rc_weight": 0.0}])
 def test_methods_cost_what_they_say(options):
-    """Declared evaluations against those of a training, over enough updates for the dropout."""
+    """Declared evaluations against those of a training, where labels are dropped."""
     spec = {**SPEC, "method": {"name": "cbdm", **options}}
     spec["train"] = {**SPEC["train"], "label_dropout": 0.3, "batch": 32}
     learner = make_trainer(spec, 0, *data(), torch.device("cpu"))
-    for _ in range(40):
+    for _ in range(4):
         learner.step()
-    declared = evaluations([part("method", spec["method"], ())], 0.3, 3)
-    counted = learner.predict.counted(40 * 32)
-    assert counted == pytest.approx(asdict(declared), rel=0.05)
+    declared = evaluations([part("method", spec["method"], ())], 3)
+    assert learner.counted() == asdict(declared)
 
 
 def test_a_network_a_class_and_its_encoder_are_reckoned_with():
@@ -90,7 +89,7 @@ def test_a_network_a_class_and_its_encoder_are_reckoned_with():
     assert game.train_images == updates * 60, "6 of each class"
     assert game.train_operations == pytest.approx((2 + 2) * one.operations * game.train_images)
     ccua, size = costs["ccua"]
-    each = 3 * size.operations + 3 * 0.9 * size.encoding
+    each = 3 * size.operations + 3 * size.encoding
     assert ccua.train_operations == pytest.approx(each * ccua.train_images)
     assert list(costs) == ["igd-separate", "ccua", "tuned"], "what others start from comes first"
     assert plan.jobs(experiment)["train"] == 6

@@ -1,11 +1,13 @@
 """One network a class: equal to training each class alone, and to DDPM where there is one class."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from ltdm.networks import unet
-from ltdm.networks._players import Players
+from ltdm.networks._players import Players, network_of
 from ltdm.options import parse
 from ltdm.samplers._options import SampleOptions
 from ltdm.seeding import owners
@@ -28,9 +30,10 @@ def trainer(images, labels, method, seed=0, **train):
     return make_trainer({**SPEC, "method": method, "train": train}, seed, images, labels, CPU)
 
 
-def weights(one, prefix="", ema=True):
+def weights(one, k=None, ema=True):
+    """The weights, or those of one of separate networks."""
     state = one.ema.state_dict() if ema else one.net.state_dict()
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    return state if k is None else network_of(state, k)
 
 
 def equal(a, b):
@@ -49,7 +52,7 @@ def test_without_beta_each_network_is_its_class_trained_alone(options, ema):
         nothing = np.zeros(len(mine), np.int64)
         alone = trainer(mine, nothing, "ddpm", seed, label_dropout=1.0, **{**options, "batch": 3})
         run(alone)
-        assert equal(weights(game, f"nets.{k}.", ema), weights(alone, ema=ema))
+        assert equal(weights(game, k, ema), weights(alone, ema=ema))
 
 
 def test_one_class_is_ddpm():
@@ -58,7 +61,7 @@ def test_one_class_is_ddpm():
     plain = trainer(images, labels, "ddpm", label_dropout=1.0)
     run(game)
     run(plain)
-    assert equal(weights(game, "nets.0."), weights(plain))
+    assert equal(weights(game, 0), weights(plain))
     assert game.history == plain.history
 
 
@@ -85,7 +88,7 @@ def test_images_of_a_class_come_from_its_network_alone():
     made = Sampling(game.ema.state_dict(), about, options, 5, CPU).images(labels, np.arange(12))
     for k in range(3):
         own = {**about, "label": "nothing"}
-        sampling = Sampling(weights(game, f"nets.{k}."), own, options, 5, CPU)
+        sampling = Sampling(weights(game, k), own, options, 5, CPU)
         mine = np.flatnonzero(labels == k)
         assert (made[mine] == sampling.batch(np.full(4, -1), mine)).all()
     assert (made[0] != made[1]).any()
@@ -98,24 +101,24 @@ def networks(n=3):
     for net in made:
         for p in net.parameters():
             p.data += 0.05 * torch.randn_like(p)
-    return Players(made)
+    return Players(copy.deepcopy(made)), made
 
 
 def test_a_label_picks_the_network():
-    players = networks()
+    players, nets = networks()
     x, level = torch.randn(6, 1, 8, 8), torch.arange(6)
     labels, told = torch.tensor([2, 0, 1, 1, 2, 0]), torch.randn(6, 9)
     found = players(x, level, labels, told)
     for i, y in enumerate(labels.tolist()):
         own = slice(i, i + 1)
-        alone = players.nets[y](x[own], level[own], None, told[own])
+        alone = nets[y](x[own], level[own], None, told[own])
         torch.testing.assert_close(found[own], alone)
     with pytest.raises(ValueError, match="5 rows cannot be shared by 3 networks alike"):
         players(x[:5], level[:5], labels[:5])
 
 
 def test_the_stack_is_the_same_function_with_the_same_gradient():
-    players = networks().double()
+    players = networks()[0].double()
     inputs = torch.randn(3, 4, 1, 8, 8).double(), torch.arange(12).view(3, 4), None, None
     grads, said = [], []
     for ask in (players.in_turn, players.stacked):
@@ -132,7 +135,7 @@ def test_released_steps_once_a_class_and_averages_once_a_round():
     """Its history counts rounds; Adam counts the steps."""
     learner = trainer(*data(), {**GAME, "mode": "released", "beta": 1.0})
     run(learner)
-    steps = {int(s["step"]) for s in learner.optimiser.state_dict()["state"].values()}
+    steps = {int(s["step"]) for s in learner.optimiser.state_dict().values()}
     assert steps == {3 * SPEC["train"]["updates"]}
     assert learner.history[-1]["images"] == 9 * SPEC["train"]["updates"]
     assert learner.net.label_embedding is not None

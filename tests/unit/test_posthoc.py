@@ -74,7 +74,8 @@ def test_the_average_of_a_steady_path_in_closed_form():
     for update in range(1, 1001):
         nn.init.constant_(net.weight, update)
         for one in averages:
-            one.update(update)
+            one.schedule(update)
+            one.move()
         if update in (1, 100, 1000):
             for one in averages:
                 closed = (one.gamma + 1) / (one.gamma + 2) * update

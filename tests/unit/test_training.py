@@ -64,7 +64,7 @@ METHODS = {
     "cbdm": "cbdm",
     "composed": ["oclt", "cbdm", "agc", {"name": "ccua", "al": 0}],
     "ccua": "ccua",
-    "thinned": {"name": "igd", "mode": "shared", "peers": {"sample": 1}, "thin": True},
+    "shared": {"name": "igd", "mode": "shared", "peers": {"sample": 1}},
     "released": {"name": "igd", "mode": "released"},
     "separate": {"name": "igd", "peers": {"sample": 1}},
     "edm2": "cbdm",
@@ -209,7 +209,8 @@ def test_ema_has_its_closed_form():
     ema = EMA(net, 0.9)
     net.weight.data.fill_(3.0)
     for update in range(7):
-        ema.update(update + 1)
+        ema.schedule(update + 1)
+        ema.move()
     assert ema.average["weight"].item() == pytest.approx(3 - 2 * 0.9**7, rel=1e-12)
 
 

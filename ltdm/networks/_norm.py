@@ -1,0 +1,45 @@
+"""Group norm that keeps the memory layout of its input."""
+
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+
+EPSILON = 1e-5
+
+
+def group_norm(
+    x: Tensor, groups: int, weight: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
+    """Map (B, C, ...) to the same shape, with mean 0 and variance 1 in each group of channels.
+
+    It is PyTorch's own but where the network is compiled for a GPU: there that one turns channels
+    last into channels first in older releases (2.11), and each next convolution turns them back.
+    Without the compiler it stays, since it then takes fewer passes over memory than what is written
+    out here.
+
+    Source: Wu and He, "Group Normalization", ECCV 2018.
+    """
+    if x.is_cuda and torch.compiler.is_compiling():
+        return written_out(x, groups, weight, bias)
+    return nnf.group_norm(x, groups, weight, bias, EPSILON)
+
+
+def written_out(
+    x: Tensor, groups: int, weight: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
+    """Return the same as tensor operations; statistics are in float32 at least."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(1, (groups, -1))
+    var, mean = torch.var_mean(wide, dim=tuple(range(2, wide.ndim)), correction=0, keepdim=True)
+    unit = ((wide - mean) * (var + EPSILON).rsqrt()).flatten(1, 2)
+    if weight is not None and bias is not None:
+        shape = (-1, *[1] * (x.ndim - 2))
+        unit = unit * weight.view(shape) + bias.view(shape)
+    return unit.to(x.dtype)
+
+
+class GroupNorm(nn.GroupNorm):
+    """The same as a module, with a scale and a shift for each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, ...) to the same shape."""
+        return group_norm(x, self.num_groups, self.weight, self.bias)

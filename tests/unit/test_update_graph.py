@@ -1,0 +1,162 @@
+"""An update as one graph: on the CPU, recorded on a tape and run again, it is the same update."""
+
+import pytest
+import torch
+
+from ltdm.errors import LtdmError
+from ltdm.stages.train import make_trainer
+from ltdm.training import graph
+from tests.unit.tape import Tape
+from tests.unit.test_training import CPU, METHODS, data, run, same, spec_of
+
+
+@pytest.fixture(autouse=True)
+def _save_always(monkeypatch):
+    """Save the state at every row of the history."""
+    monkeypatch.setenv("LTDM_SAVE_SECONDS", "0")
+
+
+TRAIN = {"class_sampling": "balanced", "augment": "karras", "updates": 12}
+
+
+class Taped:
+    """Does what `UpdateGraph` does, with a tape in place of the graph."""
+
+    def __init__(self, work):
+        self.work, self.tape, self.calls = work, None, 0
+
+    def __call__(self):
+        if self.calls < graph.WARM:
+            self.work()
+        elif self.tape is None:
+            self.tape = Tape()
+            with self.tape:
+                self.work()
+        else:
+            self.tape.replay()
+        self.calls += 1
+
+
+def plain(name, **train):
+    """Separate networks on a CPU seed their masks one after the other, which no tape can hold."""
+    spec = spec_of(name, **{**TRAIN, **train})
+    if name.endswith("separate"):
+        spec["network"] = {**spec["network"], "dropout": 0.0}
+    return make_trainer(spec, 0, *data(), CPU)
+
+
+def taped(name, **train):
+    learner = plain(name, **train)
+    learner.run = Taped(learner._work)
+    return learner
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_recorded_update_is_every_update_to_the_bit(name):
+    """Batches, levels, noise, dropout, rates, Adam, averages and losses: all follow the update."""
+    snapshots = {} if name == "edm2-separate" else {"posthoc": {"snapshots": 3}}
+    one, other = taped(name, **snapshots), plain(name, **snapshots)
+    for learner in (one, other):
+        run(learner)
+    assert one.run.tape is not None
+    assert same(one, other)
+    assert one.history == other.history
+    assert one.method.state_dict().keys() == other.method.state_dict().keys()
+    for key, value in one.method.state_dict().items():
+        assert torch.equal(value, other.method.state_dict()[key])
+    for mine, its in zip(one.powers, other.powers, strict=True):
+        assert all(torch.equal(v, its.average[k]) for k, v in mine.average.items())
+    assert one.counted() == other.counted()
+
+
+def test_a_run_that_is_resumed_within_a_graph_ends_the_same():
+    whole = taped("cbdm")
+    saved = run(whole)
+    resumed = taped("cbdm")
+    for _ in range(5):  # whatever a graph knew before
+        resumed.step()
+    saved[1].seek(0)
+    resumed.resume(torch.load(saved[1], weights_only=True))
+    resumed.run = Taped(resumed._work)
+    run(resumed)
+    assert same(whole, resumed)
+    assert whole.history == resumed.history
+
+
+def test_a_tape_keeps_what_an_update_took_from_the_host():
+    """The test above would see it: a rate that is a number stays what it was."""
+    one, other = taped("ddpm"), plain("ddpm")
+    one.optimiser.adam.param_groups[0]["lr"] = 1e-3
+    run(one)
+    run(other)
+    assert not same(one, other)
+
+
+class FakeCuda:
+    """What `UpdateGraph` asks of torch.cuda, on the CPU."""
+
+    def __init__(self, monkeypatch, error=None):
+        self.captured, self.replayed, self.error = [], 0, error
+        outer = self
+
+        class Stream:
+            def wait_stream(self, other):
+                pass
+
+        class Graph:
+            def register_generator_state(self, generator):
+                outer.captured.append(generator)
+
+            def replay(self):
+                outer.replayed += 1
+
+        class Context:
+            def __init__(self, *_, **__):
+                pass
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                if outer.error:
+                    raise outer.error
+
+        for name, part in {"Stream": Stream, "CUDAGraph": Graph, "graph": Context}.items():
+            monkeypatch.setattr(torch.cuda, name, part)
+        monkeypatch.setattr(
+            torch.cuda, "stream", lambda stream: Context() if not error else _Null()
+        )
+        monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+
+
+class _Null:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+
+def test_warm_updates_then_one_capture_then_replays(monkeypatch):
+    fake, done = FakeCuda(monkeypatch), []
+    runner = graph.UpdateGraph(lambda: done.append(1), ["a generator"])
+    for _ in range(10):
+        runner()
+    assert (len(done), fake.replayed, fake.captured) == (graph.WARM + 1, 7, ["a generator"])
+
+
+def test_what_cannot_be_captured_goes_on_with_one_line(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    fake, done = FakeCuda(monkeypatch, RuntimeError("not permitted\nstack")), []
+    runner = graph.UpdateGraph(lambda: done.append(1), [])
+    for _ in range(10):
+        runner()
+    assert (len(done), fake.replayed) == (11, 0), "one of them was the capture's, and ran nothing"
+    assert caplog.messages == [
+        "updates are launched kernel by kernel, since a CUDA graph fails: not permitted"
+    ]
+
+
+def test_graph_is_auto_or_off():
+    with pytest.raises(LtdmError, match="train.graph: 'on' is not known; known: auto, off"):
+        plain("ddpm", graph="on")
