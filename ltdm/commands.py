@@ -127,6 +127,16 @@ def bench(rounds: int, updates: int, path: Path | None, **given: Any) -> None:
         write_json(path, result)
 
 
+@click.command("image-distances")
+@on_grid("dataset", "run", "seed", "sample_set")
+def image_distances(**given: Any) -> None:
+    """Say how far the images of each sample set are from those of the first."""
+    from ltdm import image_distances as measure
+
+    rows = measure.run(select(**given))
+    click.echo(rows.to_string(index=False, float_format="{:.4g}".format))
+
+
 @click.command("bench-scores")
 @click.option("--images", type=click.IntRange(1000), default=50_000, show_default=True,
               help="Of each set.")  # fmt: skip

@@ -13,13 +13,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ltdm.device import autocast, resolved
+from ltdm.device import compute_in, layout, resolved
 
 
-def placed(net: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network on the device; channels last on a GPU, as its convolutions want it."""
-    moved = net.to(device)
-    return moved.to(memory_format=torch.channels_last) if device.type == "cuda" else moved
+def placed(net: nn.Module, device: torch.device, precision: str = "bf16") -> nn.Module:
+    """Return the network on the device, in the layout that suits its convolutions there."""
+    return net.to(device).to(memory_format=layout(precision, device))
 
 
 def together(net: nn.Module) -> nn.Module:
@@ -94,7 +93,7 @@ class Predictor:
     Args:
         net: The network.
         device: Where it is.
-        precision: "auto", "bf16" or "fp32".
+        precision: "auto", "bf16", "tf32" or "fp32".
         compiled: Whether to compile it.
         share: Which rows this process runs, of all that it is asked about.
 
@@ -102,7 +101,7 @@ class Predictor:
         forward: Images that went through the network so far, of all processes.
         backward: Those of them that a gradient can come back from.
         encoder: Images that went through the way down and the middle only, with a gradient.
-        precision: "bf16" or "fp32", whichever it runs in.
+        precision: "bf16", "tf32" or "fp32", whichever it runs in.
     """
 
     def __init__(
@@ -157,7 +156,7 @@ class Predictor:
         """Return what the network says of all rows, of which each process runs its share."""
         inputs, alone = (x, *rest), self.share.world == 1
         net = self.trained if torch.is_grad_enabled() else self.call
-        with autocast(self.device, self.precision):
+        with compute_in(self.precision, self.device):
             said = net(*(t if t is None or alone else self.share.of(t) for t in inputs), **want)
             parts = [t.float() for t in (said if isinstance(said, tuple) else (said,))]
         return parts if alone else [Gathered.apply(t, self.share, len(x)) for t in parts]
