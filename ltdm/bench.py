@@ -161,7 +161,7 @@ class Timer:
 
 
 def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> dict[str, Any]:
-    """Measure runs on the experiment's first data set, in turns.
+    """Measure runs on the experiment's first data set and with its first sample set, in turns.
 
     Args:
         experiment: The experiment.

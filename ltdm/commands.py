@@ -108,7 +108,7 @@ def verify(results: Path) -> None:
 
 
 @click.command()
-@on_grid("run")
+@on_grid("run", "sample_set")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Turns each.")
 @click.option("--updates", type=click.IntRange(1), default=10, show_default=True, help="A turn.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here too.")

@@ -89,6 +89,16 @@ def test_the_commands_of_the_page_of_benchmarks(tmp_path):
     assert "no sample set beside 'tf32'" in printed
 
 
+@pytest.mark.parametrize("precision", SETS)
+def test_bench_measures_the_precision_asked_for(tmp_path, precision):
+    where, file = (SMOKE, OVERLAY, "--run", "ddpm"), tmp_path / "bench.json"
+    ltdm("bench", *where, "--sample-set", precision, "--rounds", 1, "--updates", 1, "--json", file)
+    found = json.loads(file.read_text())
+    assert found["sample_set"] == precision
+    assert found["sample"]["ddpm"].get("precision", "fp32") == precision
+    assert found["rows"][0]["sample_images_per_s"] > 0
+
+
 @pytest.mark.parametrize("name", ["demo", "edm2-demo", "cifar10-lt", "cifar100-lt"])
 def test_the_overlay_fits_other_configs(name):
     experiment = Experiment(read([ROOT / f"config/{name}.yaml", Path(OVERLAY)]))
