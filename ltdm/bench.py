@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -20,7 +21,7 @@ from torch import nn
 from ltdm.config import Experiment
 from ltdm.datasets import Dataset
 from ltdm.device import pick
-from ltdm.networks._predictor import Predictor
+from ltdm.networks._predictor import Predictor, placed
 from ltdm.options import changed
 from ltdm.plan import cost
 from ltdm.progress import Progress
@@ -68,8 +69,8 @@ class Bench:
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
         if self.sampling.by_label:  # one network is asked at a time
             self.labels[:] = 0
-        net = self.sampling.predictors[0].call
-        self.probed = Predictor(net, device, "auto")
+        net = deepcopy(self.sampling.predictors[0].call)  # the probe has a layout of its own
+        self.probed = Predictor(placed(net, device, "auto"), device, "auto")
         self.taps = min(LAYER, len(cast(nn.ModuleList, net.upblocks)))
         x = torch.randn((len(self.labels), *self.sampling.shape), device=device)
         process = self.sampling.process
@@ -160,7 +161,7 @@ class Timer:
 
 
 def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> dict[str, Any]:
-    """Measure runs on the experiment's first data set, in turns.
+    """Measure runs on the experiment's first data set and with its first sample set, in turns.
 
     Args:
         experiment: The experiment.

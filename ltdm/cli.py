@@ -246,7 +246,6 @@ def tables(**given: Any) -> None:
     click.echo((folder / "main.md").read_text(encoding="utf-8"))
 
 
-for command in (commands.check, commands.plan, commands.score, commands.import_, commands.posthoc,
-                commands.status, commands.verify, commands.bench,
-                commands.bench_scores, commands.bench_theory):  # fmt: skip
-    main.add_command(command)
+for command in vars(commands).values():
+    if isinstance(command, click.Command):
+        main.add_command(command)

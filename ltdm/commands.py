@@ -108,7 +108,7 @@ def verify(results: Path) -> None:
 
 
 @click.command()
-@on_grid("run")
+@on_grid("run", "sample_set")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Turns each.")
 @click.option("--updates", type=click.IntRange(1), default=10, show_default=True, help="A turn.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here too.")
@@ -125,6 +125,16 @@ def bench(rounds: int, updates: int, path: Path | None, **given: Any) -> None:
     click.echo(measure.to_text(result))
     if path:
         write_json(path, result)
+
+
+@click.command("image-distances")
+@on_grid("dataset", "run", "seed", "sample_set")
+def image_distances(**given: Any) -> None:
+    """Say how far the images of each sample set are from those of the first."""
+    from ltdm import image_distances as measure
+
+    rows = measure.run(select(**given))
+    click.echo(rows.to_string(index=False, float_format="{:.4g}".format))
 
 
 @click.command("bench-scores")

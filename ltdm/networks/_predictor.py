@@ -13,15 +13,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ltdm.device import autocast, resolved
+from ltdm.device import compute_in, layout, resolved
 from ltdm.networks._half import HalfWeights
 from ltdm.networks._players import Players
 
 
-def placed(net: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network on the device; channels last on a GPU, as its convolutions want it."""
+def placed(net: nn.Module, device: torch.device, precision: str = "bf16") -> nn.Module:
+    """Return the network on the device, in the layout that suits its convolutions there."""
     moved = net.to(device)
-    return moved.to(memory_format=torch.channels_last) if device.type == "cuda" else moved
+    if isinstance(net, Players):  # whose weights have a dimension more
+        return moved
+    return moved.to(memory_format=layout(precision, device))
 
 
 def together(net: nn.Module) -> nn.Module:
@@ -96,7 +98,7 @@ class Predictor:
     Args:
         net: The network.
         device: Where it is.
-        precision: "auto", "bf16", "bf16-master" or "fp32".
+        precision: "auto", "bf16", "bf16-master", "tf32" or "fp32".
         compiled: Whether to compile it, for each shape that it is asked for.
         share: Which rows this process runs, of all that it is asked about.
 
@@ -104,7 +106,7 @@ class Predictor:
         forward: Images that went through the network so far, of all processes.
         backward: Those of them that a gradient can come back from.
         encoder: Images that went through the way down and the middle only, with a gradient.
-        precision: What "auto" comes to.
+        precision: The same, or what "auto" comes to.
     """
 
     def __init__(
@@ -116,11 +118,12 @@ class Predictor:
         share: Share = ALONE,
     ):
         self.share, self.device, self.precision = share, device, resolved(precision, device)
-        # Under vmap autocast does not see what a stack of networks does, but for its convolutions.
-        half = self.precision == "bf16" and isinstance(net, Players)
-        self.autocast = "bf16" if self.precision == "bf16" and not half else "fp32"
-        if half or self.precision == "bf16-master":
-            net = HalfWeights(net)
+        self.context = self.precision
+        # Under vmap autocast acts too late: a stack of networks would run in float32.
+        if self.precision == "bf16-master" or (
+            self.precision == "bf16" and isinstance(net, Players)
+        ):
+            net, self.context = HalfWeights(net), "fp32"
         self.call = cast(nn.Module, torch.compile(net, dynamic=False)) if compiled else net
         self.trained = together(self.call) if share.world > 1 else self.call
         self.recount()
@@ -163,7 +166,7 @@ class Predictor:
         """Return what the network says of all rows, of which each process runs its share."""
         inputs, alone = (x, *rest), self.share.world == 1
         net = self.trained if torch.is_grad_enabled() else self.call
-        with autocast(self.device, self.autocast):
+        with compute_in(self.context, self.device):
             said = net(*(t if t is None or alone else self.share.of(t) for t in inputs), **want)
             parts = [t.float() for t in (said if isinstance(said, tuple) else (said,))]
         return parts if alone else [Gathered.apply(t, self.share, len(x)) for t in parts]

@@ -40,7 +40,12 @@ class SampleOptions:
         low=0.01,
         high=0.28,
     )
-    precision: str = option("fp32", "Precision of the network.", choices=("bf16", "fp32"))
+    precision: str = option(
+        "fp32",
+        "Precision of the network: tf32 is fp32 whose products round their operands to 10 bits of"
+        " mantissa, on a CPU too; bf16 is autocast.",
+        choices=("bf16", "fp32", "tf32"),
+    )
 
     def __post_init__(self) -> None:
         """Refuse two sets of weights, and a guide that is not heard."""

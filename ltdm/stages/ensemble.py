@@ -16,19 +16,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ltdm.device import pick
+from ltdm.device import device_name, pick
 from ltdm.errors import LtdmError
 from ltdm.files import read_npz, write_json, writing
 from ltdm.options import parse
 from ltdm.provenance import commit, versions
-from ltdm.stages.train import (
-    described,
-    device_name,
-    identity,
-    made,
-    make_trainer,
-    start_from,
-)
+from ltdm.stages.train import described, identity, made, make_trainer, start_from
 from ltdm.stopping import Stop, listening
 from ltdm.training.ensemble import Ensemble, Weights, averaged, owner, split
 from ltdm.training.state import State, read_state, run_key, write_state

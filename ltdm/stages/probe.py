@@ -111,7 +111,7 @@ def _probe(model: Path, options: ProbeOptions) -> Probe:
     device, (channels, side) = pick(), (about["channels"], about["size"])
     net = build_network(network, about["label"], channels, side, about["classes"], about["told"])
     net.load_state_dict(tensors)
-    predict = Predictor(placed(net, device).eval(), device, "auto")
+    predict = Predictor(placed(net, device, "auto").eval(), device, "auto")
     made = process.module.build(process.options).to(device)
     return Probe(predict, made, options, about["classes"], (channels, side, side))
 

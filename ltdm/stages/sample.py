@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from ltdm.batching import fixed_blocks
-from ltdm.device import pick
+from ltdm.device import device_name, layout, pick
 from ltdm.errors import LtdmError
-from ltdm.files import write_json, write_npz
+from ltdm.files import read_npz, write_json, write_npz
 from ltdm.networks._players import build_network, network_of
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.options import parse
@@ -37,15 +37,17 @@ def run(spec: dict[str, Any], seed: int, *, model: Path, samples: Path, record: 
         seed: Owner of the images' noise, together with each image's number.
         model: The network's safetensors.
         samples: Where the images go, with what they are about: sampler, guidance, weights, model.
-        record: Where samples.json goes: the same, for a look without the images.
+        record: Where samples.json goes: the same, for a look without the images, and where and how
+            they were made: device, precision, layout.
         guide: The safetensors of the run that the option `guide` names.
 
     Raises:
         LtdmError: The number of images does not suit the classes, or the model is damaged or bad.
     """
     wanted = SampleSet(spec, seed, model, guide)
-    images = wanted.sampling().images(wanted.labels, np.arange(len(wanted.labels)))
-    wanted.write(images, samples, record)
+    sampling = wanted.sampling()
+    images = sampling.images(wanted.labels, np.arange(len(wanted.labels)))
+    wanted.write(images, [sampling.where], samples, record)
 
 
 def shard(spec: dict[str, Any], seed: int, which: tuple[int, int], *, model: Path,
@@ -63,7 +65,8 @@ def shard(spec: dict[str, Any], seed: int, which: tuple[int, int], *, model: Pat
     wanted = SampleSet(spec, seed, model, guide)
     sampling = wanted.sampling()
     rows = sampling.share(wanted.labels, which)
-    write_part(output, wanted.about, rows, {"images": sampling.images(wanted.labels[rows], rows)})
+    made = {"images": sampling.images(wanted.labels[rows], rows), "where": np.array(sampling.where)}
+    write_part(output, wanted.about, rows, made)
 
 
 def gather(spec: dict[str, Any], seed: int, *, model: Path, shards: Sequence[Path], samples: Path,
@@ -75,7 +78,9 @@ def gather(spec: dict[str, Any], seed: int, *, model: Path, shards: Sequence[Pat
     """
     wanted = SampleSet(spec, seed, model, guide)
     parts = whole(shards, wanted.about, len(wanted.labels), ["images"])
-    wanted.write(parts["images"], samples, record)
+    told = [read_npz(file, "rows", "where") for file in shards]
+    where = dict.fromkeys(str(where) for rows, where in told if len(rows))
+    wanted.write(parts["images"], [*where], samples, record)
 
 
 class SampleSet:
@@ -83,7 +88,8 @@ class SampleSet:
 
     Attributes:
         labels: Each image's, -1 where the network knows none.
-        about: What the images are about, as `samples` and `record` have it.
+        about: What the images are about, as `samples` and `record` have it. What depends on the
+            machine is no part of it.
     """
 
     def __init__(self, spec: dict[str, Any], seed: int, model: Path, guide: Path | None = None):
@@ -120,17 +126,12 @@ class SampleSet:
         guide = read_weights(self.guide, "ema.") if self.guide else None
         return Sampling(tensors, about, self.options, self.seed, pick(), guide)
 
-    def write(self, images: np.ndarray, samples: Path, record: Path) -> None:
+    def write(self, images: np.ndarray, where: list[str], samples: Path, record: Path) -> None:
         """Write all images, and clear away what only an unfinished set needs."""
-        write_json(record, self.about)
+        write_json(record, {**self.about, "where": where})
         about = np.array(json.dumps(self.about))
         write_npz(samples, images=images, labels=self.labels, about=about)
         clear(samples)
-
-
-def _own(tensors: Tensors, prefix: str) -> Tensors:
-    """Return the tensors whose names start with `prefix`, without it."""
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _predictor(
@@ -141,13 +142,16 @@ def _predictor(
     shape = (about[k] for k in ("channels", "size", "classes", "told"))
     net = build_network(network, about["label"], *shape)
     net.load_state_dict(tensors)
-    return Predictor(placed(net, device).eval(), device, precision)
+    return Predictor(placed(net, device, precision).eval(), device, precision)
 
 
 class Sampling:
     """A network, or one for each class, set up to make the images of one sample set.
 
     A `guide` is the weights of another network and what is told of it.
+
+    Attributes:
+        where: Device, precision and layout of the network's calls.
     """
 
     def __init__(self, tensors: Tensors, about: dict[str, Any], options: SampleOptions, seed: int,
@@ -161,6 +165,8 @@ class Sampling:
         self.guide = _predictor(*guide, options.precision, device) if guide else None
         self.process = process.module.build(process.options).to(device)
         self.options, self.seed, self.device = options, seed, device
+        order = str(layout(options.precision, device)).removeprefix("torch.")
+        self.where = f"{device_name(device)}, {options.precision}, {order}"
         self.shape = (about["channels"], about["size"], about["size"])
         self.points = about["points"]
         share, most = options.images // len(self.predictors), BATCH[device.type]

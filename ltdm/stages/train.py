@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ltdm.device import pick
+from ltdm.device import device_name, pick
 from ltdm.errors import LtdmError
 from ltdm.files import read_json, read_npz, sha256, write_json, writing
 from ltdm.methods._objective import compose
@@ -208,13 +208,6 @@ def start_from(trainer: Trainer, init: Path) -> None:
 def _parts(spec: dict[str, Any]) -> list[Part]:
     """Return network, process and methods."""
     return [p for kind in PARTS for p in parts(kind, spec[kind], (kind,))]
-
-
-def device_name(device: torch.device) -> str:
-    """Return what a device is called."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu, {torch.get_num_threads()} threads"
 
 
 def _cost(trainer: Trainer, first: int) -> dict[str, Any]:

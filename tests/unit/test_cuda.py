@@ -1,5 +1,8 @@
 """What only a GPU can show; skipped where there is none, and the same code runs on the CPU."""
 
+from copy import deepcopy
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,8 @@ from ltdm.bench_scores import features_like
 from ltdm.device import pick
 from ltdm.features import random_inception
 from ltdm.metrics import _nearest, _neighbours
+from ltdm.networks import unet
+from ltdm.networks._predictor import Predictor, placed
 from ltdm.stages.sample import SampleOptions, Sampling, parse
 from ltdm.stages.train import described, make_trainer
 from tests.unit.test_training import METHODS, SPEC, data, spec_of
@@ -53,6 +58,27 @@ def test_sampling_does_not_depend_on_the_batch():
     labels = numbers % 3
     whole = made.images(labels, numbers)
     assert (whole[5:] == made.images(labels[5:], numbers[5:])).mean() > 0.999
+
+
+def test_tf32_is_as_far_from_fp32_as_the_cpu_s_imitation_and_leaves_no_switch_on():
+    torch.manual_seed(0)
+    options = unet.Options(ch=64, ch_mult=(1, 2), attn=(1,), num_res_blocks=1)
+    net = unet.build(options, channels=3, size=32, classes=3).eval()
+    for p in net.parameters():
+        p.data += 0.02 * torch.randn_like(p)
+    asked = torch.randn(8, 3, 32, 32), torch.linspace(0.1, 900, 8), torch.arange(8) % 3
+    said = {}
+    for device, precision in product(("cpu", "cuda"), ("fp32", "tf32", "bf16")):
+        at = pick(device)
+        predict = Predictor(placed(deepcopy(net), at, precision), at, precision)
+        with torch.inference_mode():
+            said[device, precision] = predict(*(t.to(at) for t in asked)).cpu()
+        if device == "cuda":
+            assert not torch.backends.cudnn.allow_tf32
+            assert not torch.backends.cuda.matmul.allow_tf32
+    gap = {k: float((v - said["cpu", "fp32"]).abs().mean()) for k, v in said.items()}
+    assert 10 * gap["cuda", "fp32"] < gap["cuda", "tf32"] < gap["cuda", "bf16"]
+    assert 1 / 3 < gap["cuda", "tf32"] / gap["cpu", "tf32"] < 3, "however ties are rounded"
 
 
 def test_the_nearest_training_images_are_the_same_to_the_bit(monkeypatch):

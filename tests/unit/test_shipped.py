@@ -1,5 +1,7 @@
 """The configs that come with ltdm: sound, said in words, and the papers' own numbers."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from ltdm.config import Experiment
 from ltdm.data import afhq_dog, tiny_imagenet
 from ltdm.data._base import Census
 from ltdm.merging import read
+from ltdm.plan import cost
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
@@ -28,6 +31,21 @@ def test_a_paper_s_config_says_what_it_is(file):
     head = file.read_text().partition("inherits:")[0]
     for said in ("Protocol: ", "Traps", "report"):
         assert said in head or "under the protocol of" in head
+
+
+@pytest.mark.parametrize("file", [f for f in SHIPPED if "cifar" in f.read_text()])
+def test_a_config_says_what_sampling_costs(file, monkeypatch):
+    """A set of its first run, in operations, as `ltdm plan` counts them."""
+    monkeypatch.setattr(tiny_imagenet, "_classes", lambda root: [f"n{c:08d}" for c in range(200)])
+    monkeypatch.setattr(afhq_dog, "census", lambda options: Census(["dog"], [4739], 3, 64))
+    head = file.read_text().partition("inherits:")[0]
+    said = re.search(r"Sampled in (\w+)\. .* ([\d,]+) PFLOP", head)
+    experiment = Experiment(read([file]))
+    (name, made), (first, *_) = next(iter(experiment.runs.items())), experiment.grid["sample_set"]
+    one = cost(experiment.datasets[name[0]], replace(made, samples={"": made.samples[first]}), [])
+    assert said[1] == made.samples[first].precision
+    operations = one.operations * one.sample_evaluations
+    assert float(said[2].replace(",", "")) == pytest.approx(operations / 1e15, rel=0.02)
 
 
 def test_iet_agc_s_protocol(monkeypatch):
