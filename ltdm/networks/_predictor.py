@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ltdm.compiling import share_compiled
 from ltdm.device import autocast, resolved
 
 
@@ -113,6 +114,8 @@ class Predictor:
         compiled: bool = False,
         share: Share = ALONE,
     ):
+        if compiled:
+            share_compiled(device)
         self.call = cast(nn.Module, torch.compile(net)) if compiled else net
         self.trained = together(self.call) if share.world > 1 else self.call
         self.share = share
