@@ -6,7 +6,6 @@ import os
 from ltdm.errors import LtdmError
 from ltdm.training.options import TrainOptions
 
-
 LEAST, SHARE = 60.0, 30
 """Seconds between two saves of the state, and how many times a save's own cost they are at least:
 one of gigabytes takes a quarter of a minute."""
