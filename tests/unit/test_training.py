@@ -160,34 +160,6 @@ def test_divergence_stops_with_a_sentence_and_keeps_the_last_good_state():
     assert all(torch.isfinite(v).all() for s in saved for v in s["net"].values())
 
 
-def test_a_save_interval_that_is_no_number(monkeypatch):
-    monkeypatch.setenv("LTDM_SAVE_SECONDS", "often")
-    with pytest.raises(LtdmError, match="LTDM_SAVE_SECONDS must be a number of seconds"):
-        trainer().fit(lambda state: None)
-
-
-def test_large_states_are_saved_less_often(monkeypatch):
-    """A clock that only updates and saves move on: of 10 seconds and of 4."""
-    learner, now, saves = trainer(updates=40, log_every=1), [0.0], []
-    plain = learner.step
-    monkeypatch.setattr("ltdm.training.loop.time.monotonic", lambda: now[0])
-
-    def step():
-        plain()
-        now[0] += 10
-
-    def save(state):
-        saves.append(state["update"])
-        now[0] += 4
-
-    learner.step = step
-    for said, expected in (("", [6, 18, 30]), ("20", [42, 44, 46, 48])):
-        monkeypatch.setenv("LTDM_SAVE_SECONDS", said)
-        learner.fit(save)
-        assert saves == expected
-        learner.until, saves[:] = 50, []
-
-
 def test_a_gradient_that_is_not_a_number_is_never_saved():
     """The loss is still finite in the update whose gradient breaks the weights."""
     learner, saved = trainer(), []
