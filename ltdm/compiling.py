@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 VARIABLE = "LTDM_COMPILED"
 THEIRS = "TORCHINDUCTOR_CACHE_DIR"
-"""PyTorch sets it as well once it compiles, so whether the user did is asked before."""
+DEFAULT = "torchinductor_"
+"""How the folder's name begins that PyTorch takes by itself, and then sets the variable to."""
 
 
 def keep_compiled(folder: Path) -> None:
     """Name a folder to this process and those that it starts, unless the user has named one."""
-    if THEIRS not in os.environ:
+    if Path(os.environ.get(THEIRS, DEFAULT)).name.startswith(DEFAULT):
         os.environ[VARIABLE] = str(Path(folder).resolve())
 
 

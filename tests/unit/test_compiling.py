@@ -33,8 +33,10 @@ def folder(device, compiled=True):
 
 def test_what_is_compiled_for_a_gpu_lies_with_the_results(tmp_path):
     assert folder(CUDA) is None, "nobody has named a place"
+    assert cache_dir_utils.cache_dir() == folder(CUDA), "PyTorch names one itself"
     compiling.keep_compiled(tmp_path / "here")
-    assert folder(CUDA, compiled=False) is folder(CPU) is None
+    for other in (folder(CUDA, compiled=False), folder(CPU)):
+        assert other == cache_dir_utils.default_cache_dir()
     assert folder(CUDA) == str(tmp_path / "here")
     assert cache_dir_utils.triton_cache_dir(0) == str(tmp_path / "here/triton/0")
 
