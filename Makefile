@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-torch211
 REPORT := results/demo/report.html
 APT := $(if $(filter 0,$(shell id -u)),,sudo -n) apt-get
 
-.PHONY: help setup demo test test-slurm check lock docs
+.PHONY: help setup demo test test-torch211 test-slurm check lock docs
 
 help:  ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 setup: $(VENV)/ready  ## Create .venv from requirements.lock and install ltdm into it
 
@@ -30,6 +31,18 @@ demo: setup  ## Real digits through the whole workflow, then the main table and 
 
 test: setup  ## All tests
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+$(OLDEST)/ready: pyproject.toml
+	@echo "Setting up $(OLDEST) (once; a few minutes, about 5 GB)"
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+		'torch==2.11.*' 'torchvision==0.26.*' -e . pytest pytest-timeout pytest-xdist diffusers
+	@touch $@
+
+# Whichever tests import what trains and samples, so that new ones need not be listed.
+test-torch211: $(OLDEST)/ready  ## Tests of training, networks, methods and samplers on the oldest PyTorch
+	@$(OLDEST)/bin/python -m pytest -q -n 2 --dist loadfile \
+		$$(grep -lE '^from ltdm\.(training|networks|methods|samplers|stages\.train)' tests/unit/test_*.py)
 
 test-slurm: setup  ## Tests on a real Slurm cluster on this machine (Debian, Ubuntu)
 	-@test -x /usr/sbin/slurmctld -a -x /usr/sbin/munged || \

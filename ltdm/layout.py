@@ -18,6 +18,11 @@ class Layout:
 
     root: Path
 
+    @property
+    def compiled(self) -> Path:
+        """Return the folder of what the compiler keeps: no result, and may be deleted."""
+        return self.root / ".compiled"
+
     def data(self, dataset: str) -> Path:
         """Return a data set's folder."""
         return self.root / DATA.format(dataset=dataset)

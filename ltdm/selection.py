@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ltdm.compiling import keep_compiled
 from ltdm.errors import LtdmError
 from ltdm.merging import read
 from ltdm.options import near
@@ -110,7 +111,9 @@ def on_grid(*axes: str) -> Callable[[Command], Command]:
 def select(config: tuple[Path, ...], results: Path, device: str | None, **axes: Any) -> Selection:
     """Return the experiment that a command's options ask for."""
     run_on(device)
-    return Selection(config, results, **axes)
+    chosen = Selection(config, results, **axes)
+    keep_compiled(chosen.layout.compiled)
+    return chosen
 
 
 def run_on(device: str | None) -> None:

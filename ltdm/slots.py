@@ -8,7 +8,7 @@ import getpass
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -22,33 +22,49 @@ VARIABLE = "LTDM_RUNS_PER_GPU"
 
 
 @contextmanager
-def on_gpus(number: int, gpus: int, each: int) -> Iterator[list[int]]:
+def on_gpus(number: int, gpus: Sequence[str], each: int) -> Iterator[list[str]]:
     """Hold places on the least busy GPUs for as long as a job runs.
 
     Args:
         number: GPUs that the job needs, each another one.
-        gpus: GPUs that there are.
+        gpus: The names of those that there are.
         each: Places on each.
 
     Raises:
         LtdmError: There are not so many GPUs.
     """
-    if number > gpus:
+    if number > len(gpus):
         raise LtdmError(
-            f"a job asks for {number} GPUs, and this machine shows {gpus}; ask for fewer, or leave"
-            " --profile workstation out"
+            f"a job asks for {number} GPUs, and this machine shows {len(gpus)}; ask for fewer, or"
+            " leave --profile workstation out"
         )
-    home = Path(tempfile.gettempdir()) / f"ltdm-gpus-{getpass.getuser()}"
+    home = _home()
     with ExitStack() as held:
-        taken: list[int] = []
+        taken: list[str] = []
         while len(taken) < number:
-            for place, gpu in ((p, g) for p in range(each) for g in range(gpus)):
-                if len(taken) < number and gpu not in taken:
-                    with suppress(Held):
-                        held.enter_context(alone(home / f"{gpu}-{place}", 0))
-                        taken.append(gpu)
-            time.sleep(0 if len(taken) == number else 1)  # one that is ending still holds it
-        yield sorted(taken)
+            with alone(home / "choice"):  # else several at once would choose the same GPU
+                free = {g: _free(home, g, each) for g in gpus if g not in taken}
+                gpu = max(free, key=lambda g: len(free[g]))
+                if free[gpu]:
+                    held.enter_context(alone(free[gpu][0], 0))
+                    taken.append(gpu)
+            time.sleep(0 if free[gpu] else 1)  # one that is ending still holds it
+        yield sorted(taken, key=gpus.index)
+
+
+def _home() -> Path:
+    """Return where the places of these GPUs lie: a job of Slurm has GPUs of its own."""
+    names = ("ltdm-gpus", getpass.getuser(), os.environ.get("SLURM_JOB_ID"))
+    return Path(tempfile.gettempdir()) / "-".join(filter(None, names))
+
+
+def _free(home: Path, gpu: str, each: int) -> list[Path]:
+    """Return the places on a GPU that no job holds."""
+    free = []
+    for folder in (home / f"{gpu}-{place}" for place in range(each)):
+        with suppress(Held), alone(folder, 0):
+            free.append(folder)
+    return free
 
 
 @contextmanager
@@ -65,6 +81,6 @@ def sharing(number: int) -> Iterator[None]:
     os.environ["LTDM_DEVICE"] = "cuda" if number else "cpu"
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     known = shown.split(",") if shown else [str(k) for k in range(torch.cuda.device_count())]
-    with on_gpus(number, len(known), int(each)) as taken:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(known[k] for k in taken)
+    with on_gpus(number, known, int(each)) as taken:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
         yield

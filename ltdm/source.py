@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent
 PLUMBING = frozenset(
     {
         "ltdm.citations",
+        "ltdm.compiling",
         "ltdm.errors",
         "ltdm.files",
         "ltdm.locks",

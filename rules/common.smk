@@ -11,6 +11,7 @@ from snakemake.io import IOFile
 sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what runs
 
 from ltdm import asked, layout
+from ltdm.compiling import keep_compiled
 from ltdm.config import Experiment
 from ltdm.errors import LtdmError
 from ltdm.foreign import claims, refuse_foreign
@@ -40,6 +41,7 @@ grid = experiment.grid
 networks = {axis: grid[axis] for axis in ("dataset", "run", "seed")}
 root = str(experiment.layout.root)
 behind = lineage(experiment)
+keep_compiled(experiment.layout.compiled)
 extractors = [part.label for part in experiment.evaluate.features]
 metrics = {part.label: part for part in experiment.evaluate.metrics}
 searching = [part.label for part in experiment.evaluate.searching]

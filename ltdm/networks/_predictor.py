@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ltdm.compiling import share_compiled
 from ltdm.device import compute_in, layout, resolved
 from ltdm.networks._half import HalfWeights
 from ltdm.networks._players import Players
@@ -118,12 +119,12 @@ class Predictor:
         share: Share = ALONE,
     ):
         self.share, self.device, self.precision = share, device, resolved(precision, device)
-        self.context = self.precision
+        half, self.context = self.precision == "bf16-master", self.precision
         # Under vmap autocast acts too late: a stack of networks would run in float32.
-        if self.precision == "bf16-master" or (
-            self.precision == "bf16" and isinstance(net, Players)
-        ):
+        if half or (self.precision == "bf16" and isinstance(net, Players)):
             net, self.context = HalfWeights(net), "fp32"
+        if compiled:
+            share_compiled(device)
         self.call = cast(nn.Module, torch.compile(net, dynamic=False)) if compiled else net
         self.trained = together(self.call) if share.world > 1 else self.call
         self.recount()

@@ -76,6 +76,7 @@ class Trainer(Learner):
                     save(self.state())
                     saved = time.monotonic()
                     cost = saved - now
+                    interval = save_interval(cost)
                 if stop and why:
                     raise Stopped(
                         f"stopped at update {self.update:,} of {self.until:,}, since {why}; the"

@@ -6,10 +6,23 @@ import os
 from ltdm.errors import LtdmError
 from ltdm.training.options import TrainOptions
 
+LEAST, SHARE = 60.0, 30
+"""Seconds between two saves of the state, and how many times a save's own cost they are at least:
+one of gigabytes takes a quarter of a minute."""
 
-def save_interval() -> float:
-    """Return the seconds between two saves of the state: $LTDM_SAVE_SECONDS, or 60."""
-    text = os.environ.get("LTDM_SAVE_SECONDS") or "60"
+
+def save_interval(cost: float = 0.0) -> float:
+    """Return the seconds from a save of the state to the next: $LTDM_SAVE_SECONDS, if it is set.
+
+    Args:
+        cost: Seconds that the save took.
+
+    Raises:
+        LtdmError: The variable is no number.
+    """
+    text = os.environ.get("LTDM_SAVE_SECONDS")
+    if not text:
+        return max(LEAST, SHARE * cost)
     try:
         return float(text)
     except ValueError:

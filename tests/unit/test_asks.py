@@ -1,6 +1,7 @@
 """What jobs ask a cluster for, and how jobs of one machine share its GPUs."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ from ltdm import slots
 from ltdm.asks import NEEDS, SAFETY, Asks
 from ltdm.config import Experiment
 from ltdm.errors import LtdmError
-from ltdm.locks import alone
 from ltdm.merging import merge
 from ltdm.plan import cost, sampling
 from ltdm.site import Site, Words, site
@@ -115,26 +115,51 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(slots.torch.cuda, "device_count", lambda: 3)
     monkeypatch.setenv(slots.VARIABLE, "2")
-    for name in ("LTDM_DEVICE", "CUDA_VISIBLE_DEVICES"):
+    for name in ("LTDM_DEVICE", "CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
         monkeypatch.setenv(name, "")  # so that both are as they were afterwards
         monkeypatch.delenv(name)
     return tmp_path
 
 
 def test_jobs_take_the_least_busy_gpus(machine):
-    with slots.on_gpus(1, 3, 2) as one, slots.on_gpus(1, 3, 2) as two:
-        assert (one, two) == ([0], [1])
-        with slots.on_gpus(2, 3, 2) as pair:
-            assert pair == [0, 2], "the free one, and a second place on another"
-        with slots.on_gpus(2, 3, 2) as pair:
-            assert pair == [0, 2], "freed by the job that ended"
+    names = ["0", "1", "2"]
+    with slots.on_gpus(1, names, 2) as one, slots.on_gpus(1, names, 2) as two:
+        assert (one, two) == (["0"], ["1"])
+        for _ in range(2):  # freed by the job that ended
+            with slots.on_gpus(2, names, 2) as pair:
+                assert pair == ["0", "2"], "the free one, and a second place on another"
     with pytest.raises(LtdmError, match="asks for 4 GPUs, and this machine shows 3"):
-        slots.on_gpus(4, 3, 2).__enter__()
+        slots.on_gpus(4, names, 2).__enter__()
+
+
+def test_a_gpu_takes_no_more_jobs_than_it_has_places(machine, monkeypatch):
+    monkeypatch.setattr(slots.time, "sleep", lambda _: None)
+    jobs = [slots.on_gpus(1, ["4", "6"], 3) for _ in range(8)]
+    assert [job.__enter__() for job in jobs[:6]] == 3 * [["4"], ["6"]]
+    found = []
+    waiting = threading.Thread(target=lambda: found.append(jobs[6].__enter__()))
+    waiting.start()
+    waiting.join(0.2)
+    assert not found, "all places are taken"
+    jobs[0].__exit__(None, None, None)
+    waiting.join(60)
+    assert found == [["4"]]
+    for k in (1, 3, 5, 6):
+        jobs[k].__exit__(None, None, None)
+    assert jobs[7].__enter__() == ["6"], "which is idle, though the other's first place is free"
+    for k in (2, 4, 7):
+        jobs[k].__exit__(None, None, None)
+
+
+def test_jobs_of_slurm_have_gpus_of_their_own(machine, monkeypatch):
+    with slots.on_gpus(1, ["0"], 1):
+        monkeypatch.setenv("SLURM_JOB_ID", "17")
+        with slots.on_gpus(1, ["0"], 1) as one:
+            assert one == ["0"], "of the same name, and yet another one"
 
 
 def test_a_job_sees_its_own_gpus_alone(machine, monkeypatch):
-    user = next(machine.glob("*"), machine / f"ltdm-gpus-{slots.getpass.getuser()}")
-    with alone(user / "0-0"), slots.sharing(1):
+    with slots.on_gpus(1, ["0"], 2), slots.sharing(1):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
         assert os.environ["LTDM_DEVICE"] == "cuda"
     monkeypatch.delenv("LTDM_DEVICE")
