@@ -2,12 +2,23 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import torch
 
 log = logging.getLogger("ltdm")
 WARM = 3
 """Updates before the capture, in which kernels are chosen, compiled, and memory is laid out."""
+
+
+@cache
+def memory() -> Any:
+    """Return the memory that all graphs of this process share.
+
+    One may overwrite what another computed, since nothing that is read later lies there.
+    """
+    return torch.cuda.graph_pool_handle()
 
 
 class UpdateGraph:
@@ -52,7 +63,7 @@ class UpdateGraph:
         for generator in self.generators:
             graph.register_generator_state(generator)
         try:
-            with torch.cuda.graph(graph, stream=self.stream):
+            with torch.cuda.graph(graph, pool=memory(), stream=self.stream):
                 self.work()
         except RuntimeError as error:
             self.fails = True

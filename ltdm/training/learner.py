@@ -175,8 +175,9 @@ class Learner:
         turns = list(self._turns(self.batches.make(*self.inputs)))
         for batch, streams in turns:
             for name, value in self._descend(batch, streams).items():
-                total = self.sums.setdefault(name, torch.zeros_like(value))
-                total += value.detach() / len(turns)
+                if name not in self.sums:
+                    self.sums[name] = torch.zeros_like(value)
+                self.sums[name] += value.detach() / len(turns)
         for average in (self.ema, *self.powers) if self.share.leads else ():
             average.move()
         self.worked += 1

@@ -1,5 +1,8 @@
 """An update as one graph: on the CPU, recorded on a tape and run again, it is the same update."""
 
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -93,48 +96,30 @@ def test_a_tape_keeps_what_an_update_took_from_the_host():
 
 
 class FakeCuda:
-    """What `UpdateGraph` asks of torch.cuda, on the CPU."""
+    """What `UpdateGraph` asks of torch.cuda, on the CPU; a capture may end in an error."""
 
     def __init__(self, monkeypatch, error=None):
-        self.captured, self.replayed, self.error = [], 0, error
-        outer = self
-
-        class Stream:
-            def wait_stream(self, other):
-                pass
-
-        class Graph:
-            def register_generator_state(self, generator):
-                outer.captured.append(generator)
-
-            def replay(self):
-                outer.replayed += 1
-
-        class Context:
-            def __init__(self, *_, **__):
-                pass
-
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *_):
-                if outer.error:
-                    raise outer.error
-
-        for name, part in {"Stream": Stream, "CUDAGraph": Graph, "graph": Context}.items():
-            monkeypatch.setattr(torch.cuda, name, part)
-        monkeypatch.setattr(
-            torch.cuda, "stream", lambda stream: Context() if not error else _Null()
+        self.generators, self.replays, self.error = [], 0, error
+        stream, graphs = (
+            SimpleNamespace(wait_stream=lambda other: None),
+            SimpleNamespace(register_generator_state=self.generators.append, replay=self.replay),
         )
-        monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+        fakes = {
+            "Stream": lambda: stream, "current_stream": lambda: stream,
+            "CUDAGraph": lambda: graphs, "graph": self.capture,
+            "stream": lambda stream: nullcontext(), "graph_pool_handle": lambda: None,
+        }  # fmt: skip
+        for name, fake in fakes.items():
+            monkeypatch.setattr(torch.cuda, name, fake)
 
+    def replay(self):
+        self.replays += 1
 
-class _Null:
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return False
+    @contextmanager
+    def capture(self, *_, **__):
+        yield
+        if self.error:
+            raise self.error
 
 
 def test_warm_updates_then_one_capture_then_replays(monkeypatch):
@@ -142,7 +127,7 @@ def test_warm_updates_then_one_capture_then_replays(monkeypatch):
     runner = graph.UpdateGraph(lambda: done.append(1), ["a generator"])
     for _ in range(10):
         runner()
-    assert (len(done), fake.replayed, fake.captured) == (graph.WARM + 1, 7, ["a generator"])
+    assert (len(done), fake.replays, fake.generators) == (graph.WARM + 1, 7, ["a generator"])
 
 
 def test_what_cannot_be_captured_goes_on_with_one_line(monkeypatch, caplog):
@@ -151,7 +136,7 @@ def test_what_cannot_be_captured_goes_on_with_one_line(monkeypatch, caplog):
     runner = graph.UpdateGraph(lambda: done.append(1), [])
     for _ in range(10):
         runner()
-    assert (len(done), fake.replayed) == (11, 0), "one of them was the capture's, and ran nothing"
+    assert (len(done), fake.replays) == (11, 0), "one of them was the capture's, and ran nothing"
     assert caplog.messages == [
         "updates are launched kernel by kernel, since a CUDA graph fails: not permitted"
     ]
