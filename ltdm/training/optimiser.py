@@ -1,7 +1,6 @@
 """Adam with clipped gradients, for one network or for separate ones as a stack."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +9,16 @@ from ltdm.networks._players import Players
 from ltdm.training.options import TrainOptions
 
 MOMENTS = "exp_avg", "exp_avg_sq"
+"""What Adam remembers of a weight."""
 
 
 class Optimiser:
     """Adam; the gradients of each network are scaled down where their norm is above `clip`.
+
+    Adam's kernels walk a weight and its moments as flat memory, so both lie alike: the moments are
+    made here, and those of a saved state, of whatever device and layout, are copied into them. On
+    the CPU each of separate networks is walked alone, since the bits of a number there depend on
+    its place.
 
     Args:
         net: The network, or separate ones, of which each has a norm of its own.
@@ -35,16 +40,33 @@ class Optimiser:
         self.weights, self.beside = list(net.parameters()), list(beside)
         self.networks = net.number if isinstance(net, Players) else 1
         self.clip, cuda = options.clip, device.type == "cuda"
+        self.split = self.networks > 1 and not cuda
         # A tensor, since a captured update reads it anew; Adam's kernel on the CPU takes a double.
         self.rate = torch.zeros((), device=device, dtype=torch.float32 if cuda else torch.float64)
         beta1, beta2 = options.betas
+        self.every = [*self.weights, *self.beside]
+        self.moments = [{name: torch.zeros_like(p) for name in MOMENTS} for p in self.every]
+        self.walked = [list(self._walked(p)) for p in self.every]
         self.adam = torch.optim.Adam(
-            [*self.weights, *self.beside], self.rate, (beta1, beta2), fused=True, capturable=cuda
-        )
+            [one for each in self.walked for one in each], self.rate, (beta1, beta2),
+            fused=True, capturable=cuda,
+        )  # fmt: skip
+        for moments, each in zip(self.moments, self.walked, strict=True):
+            for k, one in enumerate(each):
+                mine = {n: m[k] if len(each) > 1 else m for n, m in moments.items()}
+                self.adam.state[one] = {"step": torch.zeros((), device=device), **mine}
+
+    def _walked(self, weight: nn.Parameter) -> Iterator[Tensor]:
+        """Yield what Adam takes for one tensor: the weight, or each network's part of it."""
+        if self.split and any(weight is one for one in self.weights):
+            yield from (weight.detach()[k] for k in range(self.networks))
+        else:
+            yield weight
 
     def zero_grad(self) -> None:
         """Let go of all gradients, which are large."""
-        self.adam.zero_grad(set_to_none=True)
+        for weight in self.every:
+            weight.grad = None
 
     def step(self) -> Tensor:
         """Make a step; return the norm of each network's gradient before the clipping, (C,)."""
@@ -55,6 +77,9 @@ class Optimiser:
             each = [gradients]
         norms = [self._clipped(rows) for rows in each]
         self._clipped([p.grad for p in self.beside if p.grad is not None])
+        for weight, parts in zip(self.every, self.walked, strict=True):
+            for k, part in enumerate(parts if len(parts) > 1 else ()):
+                part.grad = None if weight.grad is None else weight.grad[k]
         self.adam.step()
         return torch.stack(norms)
 
@@ -65,21 +90,15 @@ class Optimiser:
             torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
         return norm
 
-    def state_dict(self) -> dict[int, dict[str, Tensor]]:
-        """Return Adam's moments and steps by the number of the parameter."""
-        state: dict[int, dict[str, Tensor]] = self.adam.state_dict()["state"]
-        return state
+    def state_dict(self) -> list[dict[str, Tensor]]:
+        """Return the moments of each parameter, and the steps that were made of it."""
+        steps = [self.adam.state[each[0]]["step"] for each in self.walked]
+        return [{"step": n, **m} for n, m in zip(steps, self.moments, strict=True)]
 
-    def load_state_dict(self, state: dict[int, dict[str, Any]]) -> None:
-        """Take moments back, of whatever device and memory layout.
-
-        Adam's kernels walk a weight and its moments as flat memory, so both must lie alike.
-        """
-        every = [*self.weights, *self.beside]
-        self.adam.state.clear()
-        for number, kept in state.items():
-            weight = every[number]
-            self.adam.state[weight] = {
-                "step": kept["step"].to(weight.device, copy=True),
-                **{name: torch.empty_like(weight).copy_(kept[name]) for name in MOMENTS},
-            }
+    def load_state_dict(self, state: list[dict[str, Tensor]]) -> None:
+        """Take moments and steps back."""
+        for kept, moments, each in zip(state, self.moments, self.walked, strict=True):
+            for name, moment in moments.items():
+                moment.copy_(kept[name])
+            for one in each:
+                self.adam.state[one]["step"].copy_(kept["step"])

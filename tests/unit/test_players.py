@@ -135,7 +135,7 @@ def test_released_steps_once_a_class_and_averages_once_a_round():
     """Its history counts rounds; Adam counts the steps."""
     learner = trainer(*data(), {**GAME, "mode": "released", "beta": 1.0})
     run(learner)
-    steps = {int(s["step"]) for s in learner.optimiser.state_dict().values()}
+    steps = {int(s["step"]) for s in learner.optimiser.state_dict()}
     assert steps == {3 * SPEC["train"]["updates"]}
     assert learner.history[-1]["images"] == 9 * SPEC["train"]["updates"]
     assert learner.net.label_embedding is not None
