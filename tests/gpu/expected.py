@@ -1,7 +1,7 @@
 """What a model of an H100 expects of the check's figures; nothing of it was measured.
 
-The model counts launches, operations and bytes: whole waves of tiles on 132 multiprocessors, 0.72 to
-0.8 of 800 TFLOP/s, 2.7 TB/s, and one core of a host that launches the kernels.
+The model counts launches, operations and bytes: whole waves of tiles on 132 multiprocessors, 0.72
+to 0.8 of 800 TFLOP/s, 2.7 TB/s, and one core of a host that launches the kernels.
 """
 
 from typing import Any, NamedTuple

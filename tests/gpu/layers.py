@@ -12,11 +12,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ltdm.device import compute_in
 from ltdm.networks._norm import EPSILON, written_out
+from tests.gpu.machine import KINDS
 from tests.gpu.setting import Setting
 from tests.gpu.timing import median_ms, wait
 
 LAYOUTS = {"channels last": torch.channels_last, "contiguous": torch.contiguous_format}
-KINDS = {"bf16": torch.bfloat16, "fp32": torch.float32, "tf32": torch.float32}
 NORMS = {
     "native": lambda x, w, b: nnf.group_norm(x, 32, w, b, EPSILON),
     "written out": lambda x, w, b: written_out(x, 32, w, b),
@@ -69,9 +69,7 @@ def convolution(
         )
         context = compute_in("tf32", setting.device) if precision == "tf32" else nullcontext()
         with context:
-            ms = both_ways(
-                setting, lambda x, w: nnf.conv2d(x, w, padding=1, groups=groups), x, w
-            )
+            ms = both_ways(setting, lambda x, w: nnf.conv2d(x, w, padding=1, groups=groups), x, w)
         operations = 6 * batch * groups * side**2 * width**2 * 9
         setting.rows.say(what, groups=groups, ms=ms, tflops=operations / ms / 1e9)
 
@@ -103,6 +101,6 @@ def attention(setting: Setting, kernel: str, batch: int, positions: int) -> None
         torch.autograd.grad(made.sum(), q)
         wait(setting.device)
         first = time.perf_counter() - started
-        off = float((made - exact).norm() / exact.norm())
+        off = float(((made - exact).norm() / exact.norm()).detach())
         ms = both_ways(setting, lambda q: nnf.scaled_dot_product_attention(q, q, q), q)
         setting.rows.say(what, first_s=first, ms=ms, off=off, bad=not off < 0.05)

@@ -14,6 +14,7 @@ from ltdm.provenance import commit, versions
 from tests.gpu.setting import Setting
 from tests.gpu.timing import median_ms
 
+KINDS = {"bf16": torch.bfloat16, "fp32": torch.float32, "tf32": torch.float32}
 ASKED = "name,driver_version,memory.total,clocks.max.sm,power.limit"
 
 
@@ -25,7 +26,7 @@ def run(setting: Setting) -> None:
 def ceilings(setting: Setting) -> None:
     """Time matrix products, a copy and launches."""
     device, side = setting.device, 256 if setting.tiny else 8192
-    for name, kind in {"bf16": torch.bfloat16, "fp32": torch.float32, "tf32": torch.float32}.items():
+    for name, kind in KINDS.items():
         with setting.rows.attempt(f"product, {name}"):
             a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
             with compute_in("tf32" if name == "tf32" else "fp32", device):

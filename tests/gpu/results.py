@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.gpu.expected import EXPECTED
 from tests.gpu.rows import read
+from tests.gpu.steps import CUT
 
 Row = dict[str, Any]
 BENCHES = "methods", "others", "edm2"
@@ -17,8 +18,8 @@ def write(out: Path, work: Path, about: Row, ends: list[Row]) -> None:
     found = read(out / "rows.jsonl")
     machine = next((row for row in found if row["step"] == "machine" and "card" in row), {})
     check = {**about, "machine": machine, "steps": ends, "found": found}
-    whole = {**benched(work), "check": check}
-    for name, text in {"results.json": json.dumps(whole, indent=1), "summary.txt": summary(check)}.items():
+    whole = json.dumps({**benched(work), "check": check}, indent=1)
+    for name, text in {"results.json": whole, "summary.txt": summary(check)}.items():
         temporary = out / f"{name}.new"
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(out / name)
@@ -68,7 +69,7 @@ def failures(check: Row) -> list[str]:
         for row in check["found"]
         if "error" in row or row.get("bad")
     ]
-    lines += [f"  {e['step']}: {e['end']}" for e in check["steps"] if e["end"] != "ok"]
+    lines += [f"  {e['step']}: {e['end']}" for e in check["steps"] if e["end"] not in ("ok", CUT)]
     return lines or ["  none"]
 
 
@@ -76,8 +77,8 @@ def listed(found: list[Row]) -> list[str]:
     """Return every row with its figures."""
     lines = []
     for row in found:
-        figures = {k: v for k, v in row.items() if k not in ("step", "what") and v not in (None, False)}
-        text = ", ".join(f"{key} {value}" for key, value in figures.items())
+        figures = {k: v for k, v in row.items() if k not in ("step", "what")}
+        text = ", ".join(f"{k} {v}" for k, v in figures.items() if v not in (None, False))
         lines.append(f"  {row['step']}: {row['what']}: {text}")
     return lines
 

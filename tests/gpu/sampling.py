@@ -38,8 +38,9 @@ def run(setting: Setting) -> None:
                 ms = median_ms(lambda p=predict, s=seen: p(*s), setting.device, 3, 4.0)
                 rate = 1e3 * batch / ms
                 fastest[name] = max(rate, fastest.get(name, 0.0))
-                setting.rows.say(what, evaluations_per_s=rate, ms=ms, off=off, bad=not off < 0.1,
-                                 hours=SET / rate / 3600, peak_gib=peak_gib(setting.device))  # fmt: skip
+                setting.rows.say(what, evaluations_per_s=rate, ms=ms, hours=SET / rate / 3600,
+                                 peak_gib=peak_gib(setting.device), off=off,
+                                 bad=not off < 0.1)  # fmt: skip
     for name, rate in fastest.items():
         setting.rows.say(f"{name} over fp32", ratio=rate / fastest["fp32"], evaluations_per_s=rate)
 

@@ -1,18 +1,20 @@
 """Where and how large the check runs, and what it trains there."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from ltdm.bench import noise_like
 from ltdm.config import Experiment
+from ltdm.datasets import Dataset
 from ltdm.device import pick
 from ltdm.merging import merge, read
 from ltdm.plan import cost
+from ltdm.runs import Run
 from ltdm.stages.train import make_trainer
 from ltdm.training.loop import Trainer
 from tests.gpu.rows import Rows
@@ -68,42 +70,41 @@ class Setting:
         names = [family, f"{family}-tiny"] if self.tiny else [family]
         return [HERE / f"{name}.yaml" for name in names]
 
-    def experiment(self, family: str) -> Experiment:
-        """Return what these files ask for."""
-        return Experiment(read(self.configs(family)))
-
-    def subject(self, run: str, batch: int | None = None) -> "Subject":
-        """Return a run of the methods' config or of EDM2's, at its own batch or another."""
-        experiment = self.experiment("edm2" if run.startswith("edm2") else "methods")
-        return Subject(experiment, run, self.device, {"batch": batch} if batch else {})
-
-
-class Subject:
-    """A run that can be trained on random pixels.
-
-    Attributes:
-        operations: Of its training, an image.
-    """
-
-    def __init__(
-        self, experiment: Experiment, run: str, device: torch.device, train: dict[str, Any]
-    ):
+    def subject(self, run: str) -> "Subject":
+        """Return a run of the methods' config, or of EDM2's."""
+        experiment = _experiment(*self.configs("edm2" if run.startswith("edm2") else "methods"))
         dataset = experiment.grid["dataset"][0]
-        self.data, self.device = experiment.datasets[dataset], device
-        self.spec = merge([experiment.runs[dataset, run].spec(), {"train": train}])
-        spent = cost(self.data, experiment.runs[dataset, run], [])
-        self.operations = spent.train_operations / spent.train_images
+        return Subject(experiment.datasets[dataset], experiment.runs[dataset, run], self.device)
+
+
+@lru_cache
+def _experiment(*files: Path) -> Experiment:
+    return Experiment(read([*files]))
+
+
+class Subject(NamedTuple):
+    """A run that can be trained on random pixels."""
+
+    data: Dataset
+    run: Run
+    device: torch.device
 
     def learner(self, **train: Any) -> Trainer:
         """Set it up to train with other options of `train`."""
-        spec = merge([self.spec, {"train": train}])
+        spec = merge([self.run.spec(), {"train": train}])
         return make_trainer(spec, 0, *noise_like(self.data), self.device)
+
+    def operations(self) -> float:
+        """Return those of its training, an image."""
+        spent = cost(self.data, replace(self.run, samples={}), [])
+        return spent.train_operations / spent.train_images
 
 
 SMALL = {"ch_mult": [1, 2], "dropout": 0.0}
+EDM2 = {"name": "edm2", "attn": [1], "blocks": 2, **SMALL}
 NETWORKS = {
     "unet": {"name": "unet", "num_res_blocks": 1, **SMALL},
-    **{f"edm2-{c}": {"name": "edm2", "config": c, "attn": [1], "blocks": 2, **SMALL} for c in "CEG"},
+    **{f"edm2-{config}": {**EDM2, "config": config} for config in "CEG"},
 }
 PROCESSES = {"unet": "vp", "edm2-C": {"name": "edm", "uncertainty": "linear"}}
 METHODS: dict[str, Any] = {

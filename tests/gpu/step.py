@@ -27,8 +27,8 @@ def run(name: str, out: Path, work: Path, tiny: bool) -> None:
     with rows.attempt(name):
         setting = Setting(out, work, tiny, rows)
         if not setting.gpu:
-            # A CPU's code takes a minute to compile: there, go as far as the traced operations.
-            torch.compile = partial(torch.compile, backend="aot_eager")
+            # A CPU's code takes a minute to compile: there, the network is only traced.
+            torch.compile = partial(torch.compile, backend="eager")
         if tiny:
             torch.set_num_threads(1)
         EVERY[name].run(setting)
@@ -54,8 +54,10 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
+    if given.work:
+        run(given.name, given.out, given.work, given.tiny)
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as work:
-        run(given.name, given.out, given.work or Path(work), given.tiny)
+        run(given.name, given.out, Path(work), given.tiny)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 HALF = "bf16-master, compiled, one graph"
 """What an update is at its fastest; see `tests.gpu.setting.VARIANTS`."""
+CUT = "cut off"
+"""How a step ends that was to fill what time is left."""
 
 
 class Step(NamedTuple):
@@ -15,12 +17,14 @@ class Step(NamedTuple):
         seconds: Its limit.
         call: Module of tests.gpu and function.
         arguments: What the function is given beside the setting.
+        spare: Whether it fills what time is left, and may be cut off.
     """
 
     name: str
     seconds: int
     call: str
     arguments: tuple[str, ...] = ()
+    spare: bool = False
 
     @property
     def module(self) -> str:
@@ -62,7 +66,7 @@ TIMED = [
     Step("layers", 30, "layers.run"),
     Step("sizes", 40, "speed.sizes"),
     Step("bench-edm2", 60, "benching.run", ("edm2",)),
-    Step("rest", 300, "speed.rest"),
+    Step("rest", 300, "speed.rest", spare=True),
 ]
 """What it costs: one after the other, once nothing is compiled beside them; the least one last."""
 
@@ -70,5 +74,5 @@ PART = Step("trained-beside", 0, "beside.trained")
 """One of the trainings that the step `beside` starts."""
 
 EVERY = {step.name: step for step in (*COMPILING, *CORRECT, *TIMED, PART)}
-TINY = {"compile-half"}
+TINY = {"compile-ddpm"}
 """What of `COMPILING` the tiny check runs: a CPU's compiler shows no more with the others."""

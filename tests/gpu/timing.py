@@ -4,6 +4,7 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def median_ms(call: Call, device: torch.device, times: int = 20, seconds: float 
         if time.perf_counter() - started > seconds:
             break
     wait(device)
-    spans = zip(marks, marks[1:], strict=False)
+    spans = pairwise(marks)
     if device.type == "cuda":
         return statistics.median(one.elapsed_time(other) for one, other in spans)
     return 1e3 * statistics.median(other - one for one, other in spans)
