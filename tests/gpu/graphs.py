@@ -86,8 +86,9 @@ def resume(setting: Setting) -> None:
     losses(other, UPDATES)
     other.resume(state)
     gap = off(losses(other, UPDATES), losses(whole, UPDATES))
+    bad = setting.gpu and not captured(other)
     setting.rows.say("a state within a graph", off=gap, captured=captured(other),
-                     bad=not gap <= 1e-3, **setting.needs)  # fmt: skip
+                     bad=bad or not gap <= 1e-3, **setting.needs)  # fmt: skip
 
 
 def copied(learner: Trainer, device: torch.device | None = None) -> dict[str, Any]:

@@ -15,6 +15,8 @@ WAYS = {
     "tf32": ("tf32", torch.channels_last),
     "bf16": ("bf16", torch.channels_last),
 }
+LIMITS = {"fp32": 1e-4, "tf32": 0.02, "bf16": 0.2}
+"""How far each may be from float64, as a share."""
 SET = 50_000 * 200
 """Evaluations of a guided set of 50,000 images in 100 steps."""
 
@@ -40,7 +42,7 @@ def run(setting: Setting) -> None:
                 fastest[name] = max(rate, fastest.get(name, 0.0))
                 setting.rows.say(what, evaluations_per_s=rate, ms=ms, hours=SET / rate / 3600,
                                  peak_gib=peak_gib(setting.device), off=off,
-                                 bad=not off < 0.1)  # fmt: skip
+                                 bad=not off < LIMITS[precision])  # fmt: skip
     for name, rate in fastest.items():
         setting.rows.say(f"{name} over fp32", ratio=rate / fastest["fp32"], evaluations_per_s=rate)
 

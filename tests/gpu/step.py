@@ -20,6 +20,7 @@ def run(name: str, out: Path, work: Path, tiny: bool) -> None:
 
     import torch
 
+    from ltdm.errors import LtdmError
     from tests.gpu.setting import Setting
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -31,6 +32,8 @@ def run(name: str, out: Path, work: Path, tiny: bool) -> None:
             torch.compile = partial(torch.compile, backend="eager")
         if tiny:
             torch.set_num_threads(1)
+        elif not setting.gpu:
+            raise LtdmError("there is no GPU here; --tiny tries the check on a CPU")
         EVERY[name].run(setting)
     sys.stdout.flush()
     sys.exit(rows.failed)

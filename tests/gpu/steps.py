@@ -56,7 +56,7 @@ CORRECT = [
 
 TIMED = [
     Step("ceilings", 25, "machine.ceilings"),
-    Step("methods", 80, "speed.methods"),
+    Step("methods", 90, "speed.methods"),
     Step("compiled", 60, "speed.compiled"),
     Step("sampling", 40, "sampling.run"),
     Step("edm2", 50, "speed.edm2"),

@@ -101,7 +101,7 @@ class Operations(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def kernels(call: Call, device: torch.device, name: str, file: Path, times: int = 3) -> dict:
+def kernels(call: Call, device: torch.device, name: str, file: Path, times: int = 1) -> dict:
     """Return how many kernels a call has and how long the GPU works; add the longest to a file."""
     if device.type != "cuda":
         return {}

@@ -17,6 +17,7 @@ from ltdm.cli import main
 from tests.gpu.check import PRELOADED
 from tests.gpu.draws import HostDraws
 from tests.gpu.expected import EXPECTED, markdown
+from tests.gpu.results import compared
 from tests.gpu.steps import CORRECT, EVERY, TIMED
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +158,10 @@ def test_a_miss_of_more_than_a_third_is_marked():
     assert (one.low, one.high) == (1600, 2500)
     values = (1000, 1100, 2000, 3300, 3400)
     assert [one.missed(v) for v in values] == ["below", "", "", "", "above"]
+    row = {"step": one.step, "what": one.row, one.figure: 1000.0}
+    lines = compared([row], tiny=False)
+    assert lines[1].split()[-7:] == ["1,000", "<--", "more", "than", "a", "third", "below"]
+    assert "not measured" in lines[2]
 
 
 def test_the_page_has_the_same_expectations():
