@@ -24,6 +24,7 @@ LEAST = 8.0
 """Seconds that a step needs; with less left it is not begun."""
 PATIENCE = 3.0
 """Seconds between SIGTERM and SIGKILL."""
+ENDS = signal.SIGTERM, signal.SIGINT
 PRELOADED = "torch._dynamo", "ltdm.cli"
 """What is imported once for all steps, beside their own modules."""
 
@@ -126,6 +127,8 @@ class Check:
 
 
 def _told_to_end(number: int, frame: FrameType | None) -> None:
+    for each in ENDS:  # once is enough: what follows is short
+        signal.signal(each, signal.SIG_IGN)
     raise Ended(signal.Signals(number).name)
 
 
@@ -136,7 +139,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=480.0, help="In all (default: 480).")
     parser.add_argument("--tiny", action="store_true", help="Try the check itself, on a CPU too.")
     given = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDS:
         signal.signal(number, _told_to_end)
     work = Path(tempfile.mkdtemp(prefix="gpu-check-"))
     check = Check(given.out, work, given.tiny, given.seconds)
