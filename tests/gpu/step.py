@@ -40,7 +40,7 @@ def run(name: str, out: Path, work: Path, tiny: bool) -> None:
 
 
 def logged(log: Path, *step: object) -> None:
-    """Run a step in a session of its own, of which all that is said goes to a file."""
+    """Run a step in a process group of its own; all that is said there goes to a file."""
     os.setsid()
     with open(log, "w", encoding="utf-8") as file:
         for stream in (1, 2):
