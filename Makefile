@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-torch211
 REPORT := results/demo/report.html
+OUT ?= results/gpu-check
+SECONDS ?= 480
 APT := $(if $(filter 0,$(shell id -u)),,sudo -n) apt-get
 
-.PHONY: help setup demo test test-torch211 test-slurm check lock docs
+.PHONY: help setup demo test test-torch211 test-slurm gpu-check check lock docs
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -48,6 +50,10 @@ test-slurm: setup  ## Tests on a real Slurm cluster on this machine (Debian, Ubu
 	-@test -x /usr/sbin/slurmctld -a -x /usr/sbin/munged || \
 		{ $(APT) update -q && $(APT) install -q -y --no-install-recommends slurm-wlm munge; }
 	@$(BIN)/python -m pytest -q -n 2 tests/slurm
+
+gpu-check:  ## On a GPU: is it right, and what does it cost? Eight minutes; OUT=folder SECONDS=480
+	@test -x $(BIN)/python && python=$(BIN)/python || python=$(PYTHON); \
+		$$python -m tests.gpu.check $(OUT) --seconds $(SECONDS)
 
 check: setup  ## Format, lint, types, import contract
 	@$(BIN)/ruff check .

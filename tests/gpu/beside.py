@@ -1,0 +1,73 @@
+"""Several trainings on one GPU beside each other, each a process of its own."""
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+from tests.gpu.setting import VARIANTS, Setting
+from tests.gpu.steps import HALF
+from tests.gpu.timing import wait
+
+TOGETHER = 3
+
+
+def run(setting: Setting) -> None:
+    """Set up all, then let one train alone, two, and three, for some seconds each."""
+    number, seconds = (2, 0.2) if setting.tiny else (TOGETHER, 4.0)
+    variant = "eager" if setting.tiny else HALF
+    command = [sys.executable, "-m", "tests.gpu.step", "trained-beside", str(setting.out),
+               "--work", str(setting.work), *["--tiny"] * setting.tiny]  # fmt: skip
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    trainings = [subprocess.Popen(command, **pipes) for _ in range(number)]
+    try:
+        ask(trainings, variant)
+        for several in range(1, number + 1):
+            rates = ask(trainings[:several], str(seconds))
+            what = f"{several} beside each other" if several > 1 else "1 alone"
+            setting.rows.say(what, img_per_s=sum(rates), each=[round(r, 1) for r in rates],
+                             variant=variant, **setting.needs)  # fmt: skip
+    finally:
+        for training in trainings:
+            training.kill()
+            training.wait()
+
+
+def ask(trainings: list[Any], line: str) -> list[float]:
+    """Tell trainings a line at once; return what each answers."""
+    for training in trainings:
+        training.stdin.write(line + "\n")
+        training.stdin.flush()
+    return [answer(training) for training in trainings]
+
+
+def answer(training: Any) -> float:
+    """Return the number that a training says next.
+
+    Raises:
+        RuntimeError: It has ended instead.
+    """
+    for line in training.stdout:
+        if line.startswith("{"):
+            return float(json.loads(line)["img_per_s"])
+    raise RuntimeError(f"a training ended with status {training.wait()}")
+
+
+def trained(setting: Setting) -> None:
+    """Be one of them: set up what the first line names, then train so many seconds a line."""
+    learner = setting.subject("ddpm").learner(**VARIANTS[sys.stdin.readline().strip()])
+    for _ in range(1 if setting.tiny else 6):
+        learner.step()
+    wait(setting.device)
+    print(json.dumps({"img_per_s": 0}), flush=True)
+    for line in sys.stdin:
+        started, done = time.perf_counter(), 0
+        while time.perf_counter() - started < float(line):
+            learner.step()
+            done += 1
+            if done % 10 == 0:  # or the host would run far ahead
+                wait(setting.device)
+        wait(setting.device)
+        rate = done * learner.batches.size / (time.perf_counter() - started)
+        print(json.dumps({"img_per_s": rate}), flush=True)

@@ -1,0 +1,61 @@
+"""What the steps of the check find: rows, each written at once, so that none is lost."""
+
+import json
+import math
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FATAL = "illegal", "device-side", "launch failure"
+"""Words of errors after which a process can do nothing more on its GPU."""
+
+
+class Rows:
+    """The rows of one step, added to a file that all steps share.
+
+    Attributes:
+        failed: Whether one of them is an error, or not as it should be.
+    """
+
+    def __init__(self, file: Path, step: str):
+        self.file, self.step, self.failed = file, step, False
+
+    def say(self, what: str, /, **figures: Any) -> None:
+        """Keep a row: what was measured or checked, and figures; `bad` where a check failed."""
+        row = {"step": self.step, "what": what, **{k: _short(v) for k, v in figures.items()}}
+        self.failed |= bool(row.get("bad")) or "error" in row
+        text = json.dumps(row)
+        with open(self.file, "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+        print(text, flush=True)
+
+    @contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """Keep an error as a row and go on after it."""
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            traceback.print_exc()
+            self.say(what, error=f"{type(error).__name__}: {str(error)[:300]}")
+            if any(word in str(error) for word in FATAL):
+                raise
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """Return all rows; a line that a killed process left unfinished is none."""
+    found = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return found
+
+
+def _short(value: Any) -> Any:
+    """Return a number with five digits, or None for one that is none; other values as they are."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.5g}") if math.isfinite(value) else None

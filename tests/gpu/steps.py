@@ -1,0 +1,78 @@
+"""The steps of the check: what each runs, and how many seconds it may take."""
+
+from importlib import import_module
+from typing import Any, NamedTuple
+
+HALF = "bf16-master, compiled, one graph"
+"""What an update is at its fastest; see `tests.gpu.setting.VARIANTS`."""
+CUT = "cut off"
+"""How a step ends that was to fill what time is left."""
+
+
+class Step(NamedTuple):
+    """A process of the check.
+
+    Attributes:
+        name: What results call it.
+        seconds: Its limit.
+        call: Module of tests.gpu and function.
+        arguments: What the function is given beside the setting.
+        spare: Whether it fills what time is left, and may be cut off.
+    """
+
+    name: str
+    seconds: int
+    call: str
+    arguments: tuple[str, ...] = ()
+    spare: bool = False
+
+    @property
+    def module(self) -> str:
+        """The module's whole name."""
+        return f"tests.gpu.{self.call.partition('.')[0]}"
+
+    def run(self, setting: Any) -> None:
+        """Run it in this process."""
+        getattr(import_module(self.module), self.call.partition(".")[2])(setting, *self.arguments)
+
+
+COMPILING = [
+    Step("compile-ddpm", 200, "speed.compiling", ("ddpm", "compiled, one graph")),
+    Step("compile-cbdm", 200, "speed.compiling", ("cbdm", "compiled, one graph")),
+    Step("compile-half", 200, "speed.compiling", ("ddpm", HALF)),
+    Step("compile-edm2", 200, "speed.compiling", ("edm2-e", "compiled")),
+]
+"""They fill the compiler's cache, which takes the host: all at once, beside what is not timed."""
+
+CORRECT = [
+    Step("machine", 30, "machine.run"),
+    Step("own-tests", 100, "own_tests.run"),
+    Step("parity", 70, "parity.run"),
+    Step("graphs", 60, "graphs.run"),
+    Step("resuming", 50, "resuming.run"),
+    Step("training", 100, "training.run"),
+]
+"""Whether it is right, which a busy machine does not change."""
+
+TIMED = [
+    Step("ceilings", 25, "machine.ceilings"),
+    Step("methods", 90, "speed.methods"),
+    Step("compiled", 60, "speed.compiled"),
+    Step("sampling", 40, "sampling.run"),
+    Step("edm2", 50, "speed.edm2"),
+    Step("bench", 60, "benching.run", ("methods",)),
+    Step("beside", 50, "beside.run"),
+    Step("bench-others", 40, "benching.run", ("others",)),
+    Step("layers", 30, "layers.run"),
+    Step("sizes", 40, "speed.sizes"),
+    Step("bench-edm2", 60, "benching.run", ("edm2",)),
+    Step("rest", 300, "speed.rest", spare=True),
+]
+"""What it costs: one after the other, once nothing is compiled beside them; the least one last."""
+
+PART = Step("trained-beside", 0, "beside.trained")
+"""One of the trainings that the step `beside` starts."""
+
+EVERY = {step.name: step for step in (*COMPILING, *CORRECT, *TIMED, PART)}
+TINY = {"compile-ddpm"}
+"""What of `COMPILING` the tiny check runs: a CPU's compiler shows no more with the others."""

@@ -1,0 +1,138 @@
+"""How long things take on a device, how many operations they are, and where the time goes."""
+
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+
+Call = Callable[[], Any]
+KINDS = {
+    "convolution": ("conv", "cudnn", "implicit", "xmma", "wgrad", "dgrad", "cutlass", "gemm",
+                    "nvjet"),
+    "attention": ("flash", "fmha", "sdpa"),
+    "layout": ("nchwtonhwc", "nhwctonchw", "transpose"),
+    "norm": ("norm", "moments"),
+    "optimiser": ("multi_tensor", "foreach"),
+    "copy": ("copy",),
+    "triton": ("triton",),
+}  # fmt: skip
+"""Parts of kernels' names, by what the kernels are for; the first that fits counts."""
+
+
+def wait(device: torch.device) -> None:
+    """Let the device finish."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def median_ms(call: Call, device: torch.device, times: int = 20, seconds: float = 3.0,
+              warm: int = 1) -> float:  # fmt: skip
+    """Return the median milliseconds of a call, of as many as there is time for.
+
+    On a GPU these are between events on its stream: what the GPU waits for the host is in them.
+    """
+    for _ in range(warm):
+        call()
+    wait(device)
+    started, marks = time.perf_counter(), [_mark(device)]
+    for _ in range(times):
+        call()
+        marks.append(_mark(device))
+        if time.perf_counter() - started > seconds:
+            break
+    wait(device)
+    spans = pairwise(marks)
+    if device.type == "cuda":
+        return statistics.median(one.elapsed_time(other) for one, other in spans)
+    return 1e3 * statistics.median(other - one for one, other in spans)
+
+
+def _mark(device: torch.device) -> Any:
+    if device.type != "cuda":
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def host_ms(call: Call, device: torch.device, times: int = 5) -> float:
+    """Return the milliseconds that the host alone takes for a call.
+
+    The queue may hold it back where the GPU is far slower.
+    """
+    wait(device)
+    started = time.perf_counter()
+    for _ in range(times):
+        call()
+    taken = time.perf_counter() - started
+    wait(device)
+    return 1e3 * taken / times
+
+
+def peak_gib(device: torch.device) -> float | None:
+    """Return the most memory that was held since the last `forget_peak`."""
+    return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
+
+
+def forget_peak(device: torch.device) -> None:
+    """Begin to watch the memory anew."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations that PyTorch dispatches within a block, as `number`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, function: Any, kinds: Any, args: Any = (), kwargs: Any = None):
+        """Count one."""
+        self.number += 1
+        return function(*args, **(kwargs or {}))
+
+
+def kernels(call: Call, device: torch.device, name: str, file: Path, times: int = 1) -> dict:
+    """Return how many kernels a call has and how long the GPU works; add the longest to a file."""
+    if device.type != "cuda":
+        return {}
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+        for _ in range(times):
+            call()
+        wait(device)
+    spent: dict[str, list[float]] = defaultdict(list)
+    for event in seen.events():
+        if event.device_type == torch.autograd.DeviceType.CUDA and is_kernel(event):
+            spent[event.name].append(event.time_range.elapsed_us() / 1e3)
+    kinds: Counter[str] = Counter()
+    for kernel, each in spent.items():
+        kinds[kind_of(kernel)] += sum(each) / times
+    number, busy = sum(map(len, spent.values())) // times, sum(map(sum, spent.values())) / times
+    with open(file, "a", encoding="utf-8") as to:
+        to.write(f"\n{name}: {number} kernels, {busy:.2f} ms\n")
+        for kernel, each in sorted(spent.items(), key=lambda item: -sum(item[1]))[:40]:
+            to.write(f"{sum(each) / times:8.3f} ms {len(each) // times:6d} x  {kernel[:150]}\n")
+    return {"kernels": number, "busy_ms": busy, **{f"{k}_ms": v for k, v in kinds.most_common()}}
+
+
+def is_kernel(event: Any) -> bool:
+    """Whether an event on the GPU is a kernel, and no copy or annotation."""
+    other = "Memcpy", "Memset", "Optimizer.", "ProfilerStep", "Torch-Compiled", "##", "Compiled"
+    return not getattr(event, "is_user_annotation", False) and not event.name.startswith(other)
+
+
+def kind_of(kernel: str) -> str:
+    """Return what a kernel is for, by its name."""
+    low = kernel.lower()
+    if low.startswith("triton"):
+        return "triton"
+    return next((k for k, parts in KINDS.items() if any(p in low for p in parts)), "rest")
