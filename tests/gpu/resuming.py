@@ -39,8 +39,7 @@ def go_on(setting: Setting, what: str, method: str, network: str, start: torch.d
 
 def otherwise(learner: Trainer) -> int:
     """Return how many of Adam's moments lie in memory otherwise than their weights."""
-    every = [*learner.optimiser.weights, *learner.optimiser.beside]
-    state = learner.optimiser.adam.state
+    one = learner.optimiser
     return sum(moment.stride() != weight.stride()
-               for weight in every
-               for name, moment in state[weight].items() if name.startswith("exp_avg"))  # fmt: skip
+               for weight, moments in zip(one.every, one.moments, strict=True)
+               for moment in moments.values())  # fmt: skip

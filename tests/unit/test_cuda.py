@@ -60,7 +60,7 @@ def test_an_update_as_one_graph_is_the_update(name):
 
 
 @pytest.mark.parametrize("ways", [("cuda", "cuda"), ("cuda", "cpu"), ("cpu", "cuda")])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["composed", "separate", "edm2"])
 def test_a_state_goes_on_on_another_device(name, ways, monkeypatch):
     monkeypatch.setenv("LTDM_SAVE_SECONDS", "0")
     states = []
@@ -70,8 +70,8 @@ def test_a_state_goes_on_on_another_device(name, ways, monkeypatch):
     torch.save(states[1], file)
     file.seek(0)
     resumed.resume(torch.load(file, map_location=resumed.device, weights_only=True))
-    for weight, kept in resumed.optimiser.adam.state.items():
-        assert weight.stride() == kept["exp_avg"].stride() == kept["exp_avg_sq"].stride()
+    for weight, moments in zip(resumed.optimiser.every, resumed.optimiser.moments, strict=True):
+        assert all(weight.stride() == moment.stride() for moment in moments.values())
     resumed.fit(lambda state: None)
     assert resumed.history[:2] == states[1]["history"]
     assert all(row["loss"] < 2 * states[1]["history"][0]["loss"] for row in resumed.history)

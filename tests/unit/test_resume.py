@@ -25,9 +25,9 @@ def laid(learner, layout):
 
 def strides(learner):
     """Pairs of strides, a weight's and its moment's, where there is a choice."""
-    adam = learner.optimiser.adam.state
-    return [(p.stride(), s[name].stride()) for p, s in adam.items() for name in
-            ("exp_avg", "exp_avg_sq") if p.ndim == 4]  # fmt: skip
+    one = learner.optimiser
+    return [(p.stride(), moment.stride()) for p, moments in zip(one.every, one.moments, strict=True)
+            for moment in moments.values() if p.ndim == 4]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [n for n in METHODS if not n.endswith("separate")])
