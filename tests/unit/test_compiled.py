@@ -28,15 +28,22 @@ def _afresh():
     torch._dynamo.reset()
 
 
+def compiled(name, monkeypatch, **train):
+    """A learner of a tiny network, traced but not compiled further."""
+    compile_as = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda net, **given: compile_as(net, backend="aot_eager", **given)
+    )
+    spec = spec_of(name, compile=True, **train)
+    spec["network"] = {**spec["network"], "ch": 4, "ch_mult": [1], "attn": [0]}
+    return make_trainer(spec, 0, *data(), CPU)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_one_graph_a_call_whatever_labels_are_dropped(name, monkeypatch):
-    compiled = torch.compile
-    monkeypatch.setattr(
-        torch, "compile", lambda net, **given: compiled(net, backend="aot_eager", **given)
-    )
     monkeypatch.setattr(Players, "in_turn", Players.stacked)  # as on a GPU
     dropout = {} if name.endswith("separate") else {"label_dropout": 0.4}
-    learner = make_trainer(spec_of(name, compile=True, **dropout), 0, *data(), CPU)
+    learner = compiled(name, monkeypatch, **dropout)
     for _ in range(40):
         learner.step()
     assert counters["stats"]["unique_graphs"] == CALLS[name]
@@ -45,11 +52,7 @@ def test_one_graph_a_call_whatever_labels_are_dropped(name, monkeypatch):
 
 
 def test_half_weights_are_within_the_graph(monkeypatch):
-    compiled = torch.compile
-    monkeypatch.setattr(
-        torch, "compile", lambda net, **given: compiled(net, backend="aot_eager", **given)
-    )
-    learner = make_trainer(spec_of("ddpm", compile=True, precision="bf16-master"), 0, *data(), CPU)
+    learner = compiled("ddpm", monkeypatch, precision="bf16-master")
     for _ in range(5):
         learner.step()
     assert counters["stats"]["unique_graphs"] == 1
@@ -59,13 +62,13 @@ def test_half_weights_are_within_the_graph(monkeypatch):
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
 def test_the_compiler_makes_the_same_function():
     torch.manual_seed(0)
-    options = unet.Options(ch=4, groups=2, ch_mult=(1,), attn=(0,), num_res_blocks=1, dropout=0.0)
+    options = unet.Options(ch=4, groups=2, ch_mult=(1,), attn=(), num_res_blocks=1, dropout=0.0)
     net = unet.build(options, 1, 4, 3)
     x, level, labels = torch.randn(6, 1, 4, 4), torch.arange(6), torch.arange(6) % 4 - 1
     found = []
-    for compiled in (False, True):
+    for compiles in (False, True):
         net.zero_grad()
-        said = Predictor(net, CPU, "fp32", compiled)(x, level, labels)
+        said = Predictor(net, CPU, "fp32", compiles)(x, level, labels)
         said.sin().sum().backward()
         found.append((said.detach(), [p.grad.clone() for p in net.parameters()]))
     torch.testing.assert_close(*found)
