@@ -65,8 +65,8 @@ class Optimiser:
 
     def zero_grad(self) -> None:
         """Let go of all gradients, which are large."""
-        for weight in self.every:
-            weight.grad = None
+        for tensor in (*self.every, *(part for parts in self.walked for part in parts)):
+            tensor.grad = None
 
     def step(self) -> Tensor:
         """Make a step; return the norm of each network's gradient before the clipping, (C,)."""

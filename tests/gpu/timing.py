@@ -89,7 +89,10 @@ def forget_peak(device: torch.device) -> None:
 
 
 class Operations(TorchDispatchMode):
-    """Counts the operations that PyTorch dispatches within a block, as `number`."""
+    """Counts the operations that PyTorch dispatches within a block, as `number`.
+
+    Views and allocations, which launch nothing, do not count.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,7 +100,8 @@ class Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, kinds: Any, args: Any = (), kwargs: Any = None):
         """Count one."""
-        self.number += 1
+        views = any(r.alias_info and not r.alias_info.is_write for r in function._schema.returns)
+        self.number += not views and "empty" not in function.name()
         return function(*args, **(kwargs or {}))
 
 
