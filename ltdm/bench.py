@@ -29,6 +29,7 @@ from ltdm.provenance import commit, versions
 from ltdm.runs import Run
 from ltdm.stages.sample import BATCH, Sampling
 from ltdm.stages.train import described, make_trainer
+from ltdm.training.graph import WARM
 
 COLUMNS = {
     "run": "run",
@@ -83,10 +84,13 @@ class Bench:
         self.own = torch.cuda.memory_allocated() - held if device.type == "cuda" else 0
 
     def train(self, updates: int) -> None:
-        """Time some updates."""
+        """Time some updates, those before a graph apart, which is not kept beside other runs'."""
+        for _ in range(WARM + 1 if self.device.type == "cuda" else 0):
+            self.trainer.step()
         with Timer(self, self.train_times, updates):
             for _ in range(updates):
                 self.trainer.step()
+        self.trainer.release()
 
     def sample(self) -> None:
         """Time one batch of images."""

@@ -1,9 +1,10 @@
 """A training update as one CUDA graph: hundreds of kernels that the host launches at once."""
 
+import gc
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -13,12 +14,9 @@ WARM = 3
 
 
 @cache
-def memory() -> Any:
-    """Return the memory that all graphs of this process share.
-
-    One may overwrite what another computed, since nothing that is read later lies there.
-    """
-    return torch.cuda.graph_pool_handle()
+def side_stream() -> torch.cuda.Stream:
+    """Return the one stream of this process that captures, and that runs what comes before."""
+    return torch.cuda.Stream()
 
 
 class UpdateGraph:
@@ -35,14 +33,14 @@ class UpdateGraph:
     """
 
     def __init__(self, work: Callable[[], None], generators: Sequence[torch.Generator]):
-        self.work, self.generators = work, generators
-        self.stream = torch.cuda.Stream()
+        self.work, self.generators, self.stream = work, generators, side_stream()
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.calls, self.fails = 0, False
+        self.failed: torch.cuda.CUDAGraph | None = None
+        self.calls = 0
 
     def __call__(self) -> None:
         """Run it once."""
-        if self.graph is None and self.calls == WARM and not self.fails:
+        if self.graph is None and self.failed is None and self.calls == WARM:
             self._capture()
         if self.graph is None:
             self._launch()
@@ -59,15 +57,26 @@ class UpdateGraph:
 
     def _capture(self) -> None:
         """Record it, without running anything."""
-        graph = torch.cuda.CUDAGraph()
+        gc.collect()  # a graph that is let go of during the capture would end it
+        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         for generator in self.generators:
             graph.register_generator_state(generator)
         try:
-            with torch.cuda.graph(graph, pool=memory(), stream=self.stream):
+            with torch.cuda.graph(graph, pool=pool, stream=self.stream):
                 self.work()
         except RuntimeError as error:
-            self.fails = True
-            reason = str(error).strip().splitlines()[0]
+            self.failed = graph  # kept, since PyTorch 2.11 may still refer to it
+            self._recover(pool)
+            reason = str(error.__context__ or error).strip().splitlines()[0]
             log.info("updates are launched kernel by kernel, since a CUDA graph fails: %s", reason)
         else:
             self.graph = graph
+
+    def _recover(self, pool: tuple[int, int]) -> None:
+        """End what a failed capture leaves begun in PyTorch 2.11: generators and its memory."""
+        index = torch.cuda.current_device()
+        for generator in (torch.cuda.default_generators[index], *self.generators):
+            fresh = torch.Generator(generator.device).manual_seed(generator.initial_seed())
+            generator.graphsafe_set_state(fresh)
+        with suppress(RuntimeError):  # later releases have ended it
+            torch._C._cuda_endAllocateToPool(index, pool)

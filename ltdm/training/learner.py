@@ -55,7 +55,7 @@ class Learner:
         device = batches.device
         self.options, self.device = options, device
         self.batches, self.method, self.process = batches, method.to(device), process.to(device)
-        self.net = placed(net, device).train()
+        self.net = placed(net, device, options.precision).train()
         self.share = Share.here()
         self.predict = Predictor(self.net, device, options.precision, options.compile, self.share)
         self._average()
@@ -67,7 +67,7 @@ class Learner:
         self.update = self.worked = 0
         self.sums: dict[str, Tensor] = {}
         self.inputs: list[Tensor] = []
-        self.run = self._runner()
+        self.release()
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next update depends on."""
@@ -93,7 +93,7 @@ class Learner:
         self.process.load_state_dict(state["process"])
         self.update = state["update"]
         self.sums = {name: total.clone() for name, total in state["sums"].items()}
-        self.run = self._runner()  # a graph knows the tensors that were there before
+        self.release()  # a graph knows the tensors that were there before
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
         """Take another run's weights, averaged ones included; the optimiser starts afresh."""
@@ -131,6 +131,10 @@ class Learner:
         self._fill()
         self.run()
         self.update += 1
+
+    def release(self) -> None:
+        """Let go of the captured graph and its memory, if there is one; the next is made anew."""
+        self.run = self._runner()
 
     def counted(self) -> dict[str, float]:
         """Return the network's evaluations an image; a captured update counts when captured."""

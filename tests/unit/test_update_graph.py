@@ -95,22 +95,40 @@ def test_a_tape_keeps_what_an_update_took_from_the_host():
     assert not same(one, other)
 
 
+class Generator:
+    """What a graph asks of a GPU's generator."""
+
+    device = "cpu"
+
+    def __init__(self):
+        self.states = []
+
+    def initial_seed(self):
+        return 5
+
+    def graphsafe_set_state(self, state):
+        self.states.append(state.initial_seed())
+
+
 class FakeCuda:
     """What `UpdateGraph` asks of torch.cuda, on the CPU; a capture may end in an error."""
 
     def __init__(self, monkeypatch, error=None):
         self.generators, self.replays, self.error = [], 0, error
-        stream, graphs = (
-            SimpleNamespace(wait_stream=lambda other: None),
-            SimpleNamespace(register_generator_state=self.generators.append, replay=self.replay),
+        self.default, stream = Generator(), SimpleNamespace(wait_stream=lambda other: None)
+        captured = SimpleNamespace(
+            register_generator_state=self.generators.append, replay=self.replay
         )
         fakes = {
             "Stream": lambda: stream, "current_stream": lambda: stream,
-            "CUDAGraph": lambda: graphs, "graph": self.capture,
-            "stream": lambda stream: nullcontext(), "graph_pool_handle": lambda: None,
+            "CUDAGraph": lambda: captured, "graph": self.capture,
+            "stream": lambda stream: nullcontext(), "graph_pool_handle": lambda: (0, 1),
+            "current_device": lambda: 0, "default_generators": [self.default],
         }  # fmt: skip
         for name, fake in fakes.items():
             monkeypatch.setattr(torch.cuda, name, fake)
+        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda *_: None, raising=False)
+        graph.side_stream.cache_clear()
 
     def replay(self):
         self.replays += 1
@@ -122,6 +140,12 @@ class FakeCuda:
             raise self.error
 
 
+@pytest.fixture(autouse=True)
+def _no_stream_is_kept():
+    yield
+    graph.side_stream.cache_clear()
+
+
 def test_warm_updates_then_one_capture_then_replays(monkeypatch):
     fake, done = FakeCuda(monkeypatch), []
     runner = graph.UpdateGraph(lambda: done.append(1), ["a generator"])
@@ -131,12 +155,15 @@ def test_warm_updates_then_one_capture_then_replays(monkeypatch):
 
 
 def test_what_cannot_be_captured_goes_on_with_one_line(monkeypatch, caplog):
+    """Generators, which still take the capture for going on, are given a state of their own."""
     caplog.set_level("INFO")
     fake, done = FakeCuda(monkeypatch, RuntimeError("not permitted\nstack")), []
-    runner = graph.UpdateGraph(lambda: done.append(1), [])
+    mine = Generator()
+    runner = graph.UpdateGraph(lambda: done.append(1), [mine])
     for _ in range(10):
         runner()
     assert (len(done), fake.replays) == (11, 0), "one of them was the capture's, and ran nothing"
+    assert mine.states == fake.default.states == [5]
     assert caplog.messages == [
         "updates are launched kernel by kernel, since a CUDA graph fails: not permitted"
     ]
