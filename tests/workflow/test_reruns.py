@@ -16,7 +16,7 @@ from tests.unit.test_released import network, their_names
 SCORE = {"features": 2, "neighbours": 1, "copies": 1, "metrics": 3, "sample": 1, "grid": 1}
 END = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
 SEARCH = {"neighbours": 2, "unseen": 1, "copies": 2, "metrics": 2}
-FIX = ("rows, mine = question.rows, own.F", "rows, mine = question.rows, 1.0 * own.F")
+FIX = ("there = mse(own.F, other.F.detach())", "there = mse(1.0 * own.F, other.F.detach())")
 """A change of cbdm's code that leaves its result."""
 
 
