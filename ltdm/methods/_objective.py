@@ -140,14 +140,14 @@ def _levelled(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
 def _alone(net: Net, question: Question, inputs: Inputs, size: int) -> Said:
     """Return what the network says of a question apart from the batch of so many images.
 
-    Without a gradient it is asked in equal pieces of whole batches, each of `PIECE` rows or more if
-    there are as many: a GPU is filled, and memory stays about that of a training step.
+    Without a gradient it is asked in pieces of whole batches, of `PIECE` rows or a little more: a
+    GPU is filled, and memory stays bounded. Where the rest would be a piece of another shape, and
+    compiled apart, up to twice as many rows are taken if they leave none.
     """
     if question.gradient:
         return Said(_none(inputs), net.bottleneck(*inputs))
-    number = len(inputs.x) // size
-    equal = [k for k in range(1, number + 1) if number % k == 0]
-    each = next((k for k in equal if k * size >= PIECE), number)
+    number, least = len(inputs.x) // size, -(-PIECE // size)
+    each = next((k for k in range(least, 2 * least) if number % k == 0), least)
     pieces = zip(*(t.split(each * size) for t in inputs if t is not None), strict=True)
     with torch.no_grad():
         said = [net(*piece) for piece in pieces]

@@ -19,7 +19,7 @@ from ltdm.networks._half import HalfWeights
 from ltdm.networks._players import Players
 
 
-def placed(net: nn.Module, device: torch.device, precision: str = "bf16") -> nn.Module:
+def placed(net: nn.Module, device: torch.device, precision: str) -> nn.Module:
     """Return the network on the device, in the layout that suits its convolutions there."""
     moved = net.to(device)
     if isinstance(net, Players):  # whose weights have a dimension more

@@ -78,5 +78,5 @@ class UpdateGraph:
         for generator in (torch.cuda.default_generators[index], *self.generators):
             fresh = torch.Generator(generator.device).manual_seed(generator.initial_seed())
             generator.graphsafe_set_state(fresh)
-        with suppress(RuntimeError):  # later releases have ended it
+        with suppress(RuntimeError, AttributeError):  # later releases have ended it
             torch._C._cuda_endAllocateToPool(index, pool)

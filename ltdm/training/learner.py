@@ -147,7 +147,7 @@ class Learner:
 
     def _runner(self) -> Callable[[], None]:
         """Return what does the device's part of an update."""
-        if self.options.graph == "off" or self.device.type != "cuda":
+        if self.options.graph == "none" or self.device.type != "cuda":
             return self._work
         if self.share.world > 1:
             log.info("updates are launched kernel by kernel: several processes train together")

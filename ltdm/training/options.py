@@ -79,8 +79,8 @@ class TrainOptions:
     graph: str = option(
         "auto",
         "Launch each update as one CUDA graph where that can be done: on a GPU, by one process"
-        " (`auto`), or kernel by kernel (`off`).",
-        choices=("auto", "off"),
+        " (`auto`), or kernel by kernel (`none`).",
+        choices=("auto", "none"),
     )
     gpus: int = option(
         1,

@@ -18,7 +18,7 @@ from types import FrameType
 
 from tests.gpu import results
 from tests.gpu.step import logged
-from tests.gpu.steps import COMPILING, CORRECT, CUT, EVERY, TIMED, TINY, Step
+from tests.gpu.steps import ABSENT, COMPILING, CORRECT, CUT, EVERY, MACHINE, TIMED, TINY, Step
 
 LEAST = 8.0
 """Seconds that a step needs; with less left it is not begun."""
@@ -69,23 +69,28 @@ class Check:
 
     Attributes:
         ends: What became of the steps so far.
+        work: A folder for what is no result.
     """
 
-    def __init__(self, out: Path, work: Path, tiny: bool, seconds: float):
-        self.out, self.work, self.tiny = out.resolve(), work, tiny
+    def __init__(self, out: Path, tiny: bool, seconds: float):
+        (out / "logs").mkdir(parents=True, exist_ok=True)
+        self.out, self.tiny = out.resolve(), tiny
+        self.work = Path(tempfile.mkdtemp(prefix="gpu-check-"))
         self.begun, self.seconds = time.monotonic(), seconds
         self.ends: list[dict[str, object]] = []
         self.running: list[Running] = []
         self.processes = multiprocessing.get_context("forkserver")
         self.processes.set_forkserver_preload([*PRELOADED, *{s.module for s in EVERY.values()}])
         for cache in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "MPLCONFIGDIR"):
-            os.environ[cache] = str(work / cache.lower())
-        (self.out / "logs").mkdir(parents=True, exist_ok=True)
+            os.environ[cache] = str(self.work / cache.lower())
         for name in ("rows.jsonl", "profile.txt"):  # those of an earlier check
             (self.out / name).unlink(missing_ok=True)
 
     def run(self) -> None:
         """Compile beside what is not timed, then time, one step after the other."""
+        self.complete(self.begin(MACHINE))
+        if self.ends[-1]["end"] == f"failed ({ABSENT})":
+            return
         for step in COMPILING:
             if not self.tiny or step.name in TINY:
                 self.begin(step)
@@ -141,8 +146,10 @@ def main() -> None:
     given = parser.parse_args()
     for number in ENDS:
         signal.signal(number, _told_to_end)
-    work = Path(tempfile.mkdtemp(prefix="gpu-check-"))
-    check = Check(given.out, work, given.tiny, given.seconds)
+    try:
+        check = Check(given.out, given.tiny, given.seconds)
+    except OSError as error:
+        parser.error(f"cannot write {given.out} ({error.strerror}); name another folder")
     try:
         check.run()
     except Ended as why:
@@ -151,7 +158,7 @@ def main() -> None:
         for one in check.running:
             one.stop()
         check.write()
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(check.work, ignore_errors=True)
     print((check.out / "summary.txt").read_text(encoding="utf-8"))
     sys.exit(any(end["end"] not in ("ok", CUT) for end in check.ends))
 

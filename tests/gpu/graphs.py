@@ -55,7 +55,7 @@ def compare(setting: Setting, method: str) -> None:
     """Compare the losses of updates as a graph with those launched one by one."""
     learner = small(setting, method, setting.device)
     found = losses(learner, UPDATES)
-    plain = losses(small(setting, method, setting.device, graph="off"), UPDATES)
+    plain = losses(small(setting, method, setting.device, graph="none"), UPDATES)
     gap, bad = off(found, plain), setting.gpu and not captured(learner)
     setting.rows.say(f"losses of {method}", off=gap, captured=captured(learner),
                      bad=bad or not gap <= 1e-3, **setting.needs)  # fmt: skip

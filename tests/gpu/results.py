@@ -78,7 +78,8 @@ def listed(found: list[Row]) -> list[str]:
     lines = []
     for row in found:
         figures = {k: v for k, v in row.items() if k not in ("step", "what")}
-        text = ", ".join(f"{k} {v}" for k, v in figures.items() if v not in (None, False))
+        text = ", ".join(f"{k} {v}" for k, v in figures.items()
+                         if v is not None and v is not False)  # fmt: skip
         lines.append(f"  {row['step']}: {row['what']}: {text}")
     return lines
 

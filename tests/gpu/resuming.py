@@ -26,7 +26,7 @@ def run(setting: Setting) -> None:
 def go_on(setting: Setting, what: str, method: str, network: str, start: torch.device,
           end: torch.device) -> None:  # fmt: skip
     """Compare the losses with those of a training that stayed; moments must lie as weights do."""
-    stays, moves = (small(setting, method, device, network, graph="off") for device in (start, end))
+    stays, moves = (small(setting, method, where, network, graph="none") for where in (start, end))
     with HostDraws():
         losses(stays, BEFORE)
         moves.resume(copied(stays, end))

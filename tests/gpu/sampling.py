@@ -49,7 +49,7 @@ def run(setting: Setting) -> None:
 
 def network(setting: Setting) -> nn.Module:
     """Return the papers' network with weights that are not those of its start, which say 0."""
-    net = setting.subject("ddpm").learner(graph="off", precision="fp32").net.eval()
+    net = setting.subject("ddpm").learner(graph="none", precision="fp32").net.eval()
     torch.manual_seed(0)
     for weight in net.parameters():
         weight.data += 0.02 * torch.randn_like(weight)

@@ -23,9 +23,9 @@ HERE = Path(__file__).parent
 NEEDS = "a GPU"
 """What a row says under `needs` where a CPU ran what it can of it."""
 VARIANTS: dict[str, dict[str, Any]] = {
-    "eager": {"graph": "off", "compile": False},
+    "eager": {"graph": "none", "compile": False},
     "one graph": {"graph": "auto", "compile": False},
-    "compiled": {"graph": "off", "compile": True},
+    "compiled": {"graph": "none", "compile": True},
     "compiled, one graph": {"graph": "auto", "compile": True},
     "bf16-master, compiled, one graph": {
         "graph": "auto", "compile": True, "precision": "bf16-master",

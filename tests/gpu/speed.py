@@ -124,7 +124,7 @@ def _figures(
         "host_ms": host_ms(learner.step, device, 1 if setting.tiny else 5),
         "peak_gib": peak_gib(device), "loss": float(learner.sums["loss"]) / learner.update,
     }  # fmt: skip
-    if not options["compile"] and options["graph"] == "off":
+    if not options["compile"] and options["graph"] == "none":
         with Operations() as counted:
             learner.step()
         found["operations"] = counted.number

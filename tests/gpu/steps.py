@@ -9,6 +9,10 @@ CUT = "cut off"
 """How a step ends that was to fill what time is left."""
 
 
+ABSENT = 2
+"""Status of a step that finds no GPU, and none of which another would find."""
+
+
 class Step(NamedTuple):
     """A process of the check.
 
@@ -44,8 +48,10 @@ COMPILING = [
 ]
 """They fill the compiler's cache, which takes the host: all at once, beside what is not timed."""
 
+MACHINE = Step("machine", 30, "machine.run")
+"""The first."""
+
 CORRECT = [
-    Step("machine", 30, "machine.run"),
     Step("own-tests", 100, "own_tests.run"),
     Step("parity", 70, "parity.run"),
     Step("graphs", 60, "graphs.run"),
@@ -73,6 +79,6 @@ TIMED = [
 PART = Step("trained-beside", 0, "beside.trained")
 """One of the trainings that the step `beside` starts."""
 
-EVERY = {step.name: step for step in (*COMPILING, *CORRECT, *TIMED, PART)}
+EVERY = {step.name: step for step in (MACHINE, *COMPILING, *CORRECT, *TIMED, PART)}
 TINY = {"compile-ddpm"}
 """What of `COMPILING` the tiny check runs: a CPU's compiler shows no more with the others."""

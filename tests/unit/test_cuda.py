@@ -32,7 +32,7 @@ def learner_of(name, device="cuda", **train):
     return make_trainer(spec, 0, *data(), pick(device))
 
 
-@pytest.mark.parametrize("graph", ["auto", "off"])
+@pytest.mark.parametrize("graph", ["auto", "none"])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_step_never_waits_for_the_device(name, graph):
     learner = learner_of(name, graph=graph)
@@ -50,7 +50,7 @@ def test_a_step_never_waits_for_the_device(name, graph):
 @pytest.mark.parametrize("name", METHODS)
 def test_an_update_as_one_graph_is_the_update(name):
     """But for the order in which a GPU adds, which twelve updates of 1e-3 hardly show."""
-    one, other = (learner_of(name, graph=graph, precision="fp32") for graph in ("auto", "off"))
+    one, other = (learner_of(name, graph=graph, precision="fp32") for graph in ("auto", "none"))
     for learner in (one, other):
         learner.fit(lambda state: None)
     assert one.run.graph is not None

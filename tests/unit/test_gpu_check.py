@@ -21,7 +21,7 @@ from tests.gpu.results import compared
 from tests.gpu.steps import CORRECT, EVERY, TIMED
 
 ROOT = Path(__file__).parents[2]
-STEPS = ["compile-ddpm", *(step.name for step in (*CORRECT, *TIMED))]
+STEPS = ["machine", "compile-ddpm", *(step.name for step in (*CORRECT, *TIMED))]
 ONLY_GPU = {"compile-cbdm", "compile-half", "compile-edm2", "trained-beside"}
 
 
@@ -29,7 +29,7 @@ def start(out, *options):
     """Begin the check where no GPU is seen."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     environment.pop("LTDM_SECONDS", None)
-    command = [sys.executable, "-m", "tests.gpu.check", str(out), "--tiny", *options]
+    command = [sys.executable, "-m", "tests.gpu.check", str(out), *options]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
 
@@ -38,7 +38,7 @@ def start(out, *options):
 def checked(tmp_path_factory):
     """The folder of a whole check, and what it printed."""
     out = tmp_path_factory.mktemp("gpu-check")
-    process = start(out)
+    process = start(out, "--tiny")
     printed, _ = process.communicate(timeout=400)
     assert process.returncode == 0, printed
     return out, printed
@@ -105,12 +105,12 @@ def test_the_plan_reads_the_results(checked):
 
 
 def test_without_time_and_when_told_to_end_there_are_results_all_the_same(tmp_path):
-    process = start(tmp_path, "--seconds", "0")
+    process = start(tmp_path, "--tiny", "--seconds", "0")
     process.communicate(timeout=60)
     assert process.returncode == 1
     ends = {step["step"]: step["end"] for step in results(tmp_path)["check"]["steps"]}
     assert ends["parity"] == "no time" and ends["rest"] == "cut off"
-    process = start(tmp_path)
+    process = start(tmp_path, "--tiny")
     while process.poll() is None and '"card"' not in read(tmp_path / "rows.jsonl"):
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
@@ -120,13 +120,30 @@ def test_without_time_and_when_told_to_end_there_are_results_all_the_same(tmp_pa
     assert results(tmp_path)["check"]["machine"]["card"]
 
 
+def test_without_a_gpu_it_says_so_once(tmp_path):
+    process = start(tmp_path)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    failures = printed.partition("Failures\n")[2].partition("\n\n")[0].splitlines()
+    assert "there is no GPU here; --tiny tries the check on a CPU" in failures[0]
+    assert [step["step"] for step in results(tmp_path)["check"]["steps"]] == ["machine"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    process = start(tmp_path / "file")
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"cannot write {tmp_path / 'file'}" in printed
+
+
 def test_a_step_that_takes_too_long_is_ended_and_the_next_one_runs(tmp_path):
     code = """
 import sys
 from pathlib import Path
 from tests.gpu.check import Check
 from tests.gpu.steps import EVERY
-check = Check(Path(sys.argv[1]), Path(sys.argv[1]), tiny=True, seconds=100)
+check = Check(Path(sys.argv[1]), tiny=True, seconds=100)
 for step in EVERY["machine"], EVERY["methods"]._replace(seconds=1), EVERY["ceilings"]:
     check.complete(check.begin(step))
 """

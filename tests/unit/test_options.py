@@ -1,9 +1,11 @@
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from ltdm.errors import OptionError
 from ltdm.options import changed, option, parse, places
+from tests.conftest import ROOT
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,21 @@ def test_where_something_lies_is_no_part_of_what_it_is():
     assert changed(options) == {"rate": 0.5}
     assert places(options) == {"root": "elsewhere"}
     assert places(Sample()) == {}
+
+
+def words_of(schema):
+    """All words that a schema lets a user choose from."""
+    if isinstance(schema, list):
+        return {word for one in schema for word in words_of(one)}
+    if not isinstance(schema, dict):
+        return set()
+    own = {word for word in schema.get("enum", ()) if isinstance(word, str)}
+    return own | {word for one in schema.values() for word in words_of(one)}
+
+
+def test_every_word_to_choose_can_be_written_without_quotes():
+    """YAML reads some words, such as off, as something else."""
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    words = words_of(schema)
+    assert {"fp32", "natural", "none"} <= words
+    assert [word for word in words if yaml.safe_load(word) != word] == []

@@ -169,6 +169,7 @@ def test_what_cannot_be_captured_goes_on_with_one_line(monkeypatch, caplog):
     ]
 
 
-def test_graph_is_auto_or_off():
-    with pytest.raises(LtdmError, match=r"train.graph: 'on' is not known; known: auto, off"):
-        plain("ddpm", graph="on")
+def test_graph_is_auto_or_none():
+    assert plain("ddpm", graph="none").options.graph == "none"
+    with pytest.raises(LtdmError, match=r"train.graph: 'always' is not known; known: auto, none"):
+        plain("ddpm", graph="always")
