@@ -210,8 +210,8 @@ def theory(names: tuple[str, ...], **given: Any) -> None:
     for name, sweep in selection.sweeps(names).items():
         file = selection.layout.sweep(name)
         if not stage.finished(sweep, file):
-            stage.run(sweep.spec(), rows=file, networks=file.with_suffix(".npz"),
-                      record=file.with_suffix(".json"))  # fmt: skip
+            networks, record = (file.with_suffix(ending) for ending in stage.ENDINGS[1:])
+            stage.run(sweep.spec(), rows=file, networks=networks, record=record)
         click.echo(file)
     rows = {name: selection.layout.sweep(name) for name in sweeps}
     if due := [name for name in sweeps if not stage.finished(sweeps[name], rows[name])]:

@@ -36,9 +36,16 @@ def run(selection: Selection) -> pd.DataFrame:
         ]
         mean, most, differ = zip(*found, strict=True)
         rows.append(
-            {"dataset": dataset, "run": name, "sample_set": other, "from": first,
-             "mean": np.mean(mean), "max": max(most), "differ": np.mean(differ)}
-        )  # fmt: skip
+            {
+                "dataset": dataset,
+                "run": name,
+                "sample_set": other,
+                "from": first,
+                "mean": np.mean(mean),
+                "max": max(most),
+                "differ": np.mean(differ),
+            }
+        )
     return pd.DataFrame(rows)
 
 

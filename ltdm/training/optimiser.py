@@ -1,6 +1,6 @@
 """Adam with clipped gradients, for one network or for separate ones as a stack."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,28 +40,25 @@ class Optimiser:
         self.weights, self.beside = list(net.parameters()), list(beside)
         self.networks = net.number if isinstance(net, Players) else 1
         self.clip, cuda = options.clip, device.type == "cuda"
-        self.split = self.networks > 1 and not cuda
         # A tensor, since a captured update reads it anew; Adam's kernel on the CPU takes a double.
         self.rate = torch.zeros((), device=device, dtype=torch.float32 if cuda else torch.float64)
         beta1, beta2 = options.betas
         self.every = [*self.weights, *self.beside]
         self.moments = [{name: torch.zeros_like(p) for name in MOMENTS} for p in self.every]
-        self.walked = [list(self._walked(p)) for p in self.every]
+        split = self.networks > 1 and not cuda
+        rows = [list(p.detach()) if split else [p] for p in self.weights]
+        self.walked: list[Sequence[Tensor]] = [*rows, *([p] for p in self.beside)]
         self.adam = torch.optim.Adam(
-            [one for each in self.walked for one in each], self.rate, (beta1, beta2),
-            fused=True, capturable=cuda,
-        )  # fmt: skip
+            [one for each in self.walked for one in each],
+            self.rate,
+            (beta1, beta2),
+            fused=True,
+            capturable=cuda,
+        )
         for moments, each in zip(self.moments, self.walked, strict=True):
             for k, one in enumerate(each):
                 mine = {n: m[k] if len(each) > 1 else m for n, m in moments.items()}
                 self.adam.state[one] = {"step": torch.zeros((), device=device), **mine}
-
-    def _walked(self, weight: nn.Parameter) -> Iterator[Tensor]:
-        """Yield what Adam takes for one tensor: the weight, or each network's part of it."""
-        if self.split and any(weight is one for one in self.weights):
-            yield from (weight.detach()[k] for k in range(self.networks))
-        else:
-            yield weight
 
     def zero_grad(self) -> None:
         """Let go of all gradients, which are large."""

@@ -19,9 +19,27 @@ def run(setting: Setting, which: str) -> None:
     runs = [word for name in RUNS[which] for word in ("--run", name)]
     file = setting.work / f"bench-{which}.json"
     with setting.rows.attempt(which):
-        main.main(["bench", *map(str, configs), *runs, "--rounds", "1", "--json", str(file),
-                   "--updates", "1" if setting.tiny else "10"], standalone_mode=False)  # fmt: skip
+        main.main(
+            [
+                "bench",
+                *map(str, configs),
+                *runs,
+                "--rounds",
+                "1",
+                "--json",
+                str(file),
+                "--updates",
+                "1" if setting.tiny else "10",
+            ],
+            standalone_mode=False,
+        )
         for row in read_json(file)["rows"]:
-            told = ("train_ms", "train_images_per_s", "train_tflops", "sample_images_per_s",
-                    "sample_tflops", "gpu_peak_mb")  # fmt: skip
+            told = (
+                "train_ms",
+                "train_images_per_s",
+                "train_tflops",
+                "sample_images_per_s",
+                "sample_tflops",
+                "gpu_peak_mb",
+            )
             setting.rows.say(row["run"], **{key: row[key] for key in told})

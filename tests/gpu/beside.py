@@ -17,8 +17,16 @@ def run(setting: Setting) -> None:
     """Set up all, then let one train alone, two, and three, for some seconds each."""
     number, seconds = (2, 0.2) if setting.tiny else (TOGETHER, 4.0)
     variant = "eager" if setting.tiny else HALF
-    command = [sys.executable, "-m", "tests.gpu.step", "trained-beside", str(setting.out),
-               "--work", str(setting.work), *["--tiny"] * setting.tiny]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "tests.gpu.step",
+        "trained-beside",
+        str(setting.out),
+        "--work",
+        str(setting.work),
+        *["--tiny"] * setting.tiny,
+    ]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     trainings = [subprocess.Popen(command, **pipes) for _ in range(number)]
     try:
@@ -26,8 +34,13 @@ def run(setting: Setting) -> None:
         for several in range(1, number + 1):
             rates = ask(trainings[:several], str(seconds))
             what = f"{several} beside each other" if several > 1 else "1 alone"
-            setting.rows.say(what, img_per_s=sum(rates), each=[round(r, 1) for r in rates],
-                             variant=variant, **setting.needs)  # fmt: skip
+            setting.rows.say(
+                what,
+                img_per_s=sum(rates),
+                each=[round(r, 1) for r in rates],
+                variant=variant,
+                **setting.needs,
+            )
     finally:
         for training in trainings:
             training.kill()

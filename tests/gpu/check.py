@@ -50,8 +50,12 @@ class Running:
         late = CUT if self.step.spare else "too long"
         end = {None: late, 0: "ok"}.get(status, f"failed ({status})")
         self.stop()
-        return {"step": self.step.name, "end": end, "limit": round(self.seconds),
-                "seconds": round(time.monotonic() - self.begun, 1)}  # fmt: skip
+        return {
+            "step": self.step.name,
+            "end": end,
+            "limit": round(self.seconds),
+            "seconds": round(time.monotonic() - self.begun, 1),
+        }
 
     def stop(self) -> None:
         """End it with all that it began."""

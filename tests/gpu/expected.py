@@ -39,9 +39,15 @@ class Expected(NamedTuple):
 
     def measured(self, rows: list[dict[str, Any]]) -> float | None:
         """Return the figure, if it was measured."""
-        return next((row[self.figure] for row in rows
-                     if (row["step"], row["what"]) == (self.step, self.row)
-                     and row.get(self.figure) is not None), None)  # fmt: skip
+        return next(
+            (
+                row[self.figure]
+                for row in rows
+                if (row["step"], row["what"]) == (self.step, self.row)
+                and row.get(self.figure) is not None
+            ),
+            None,
+        )
 
     def missed(self, value: float) -> str:
         """Return "below" or "above" where a figure lies more than a third outside; else ""."""
@@ -79,7 +85,12 @@ EXPECTED = [
 def markdown() -> str:
     """Return the table of docs/benchmarks.md, without what was measured."""
     lines = ["| step | what | expected | measured |", "| --- | --- | ---: | ---: |"]
-    return "\n".join([
-        *lines,
-        *(f"| {one.step} | {one.row} | {one.text} {one.unit} | not measured |" for one in EXPECTED),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            *lines,
+            *(
+                f"| {one.step} | {one.row} | {one.text} {one.unit} | not measured |"
+                for one in EXPECTED
+            ),
+        ]
+    )

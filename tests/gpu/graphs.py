@@ -14,8 +14,11 @@ UPDATES = WARM + 5
 
 def run(setting: Setting) -> None:
     """Compare losses; look at the masks of dropout; go on from a state."""
-    for method in ("cbdm", "igd-shared") if setting.tiny else ("ddpm", "cbdm", "oclt", "ccua",
-                   "agc", "igd-shared", "igd-released", "igd-separate"):  # fmt: skip
+    for method in (
+        ("cbdm", "igd-shared")
+        if setting.tiny
+        else ("ddpm", "cbdm", "oclt", "ccua", "agc", "igd-shared", "igd-released", "igd-separate")
+    ):
         with setting.rows.attempt(f"losses of {method}"):
             compare(setting, method)
     with setting.rows.attempt("masks of dropout"):
@@ -57,8 +60,13 @@ def compare(setting: Setting, method: str) -> None:
     found = losses(learner, UPDATES)
     plain = losses(small(setting, method, setting.device, graph="none"), UPDATES)
     gap, bad = off(found, plain), setting.gpu and not captured(learner)
-    setting.rows.say(f"losses of {method}", off=gap, captured=captured(learner),
-                     bad=bad or not gap <= 1e-3, **setting.needs)  # fmt: skip
+    setting.rows.say(
+        f"losses of {method}",
+        off=gap,
+        captured=captured(learner),
+        bad=bad or not gap <= 1e-3,
+        **setting.needs,
+    )
 
 
 def masks(setting: Setting) -> None:
@@ -73,8 +81,13 @@ def masks(setting: Setting) -> None:
         learner.run()
         found.append(loss(learner))
     alike, differ = off(found[:1], found[1:2]), off(found[:1], found[2:])
-    setting.rows.say("masks of dropout", one_seed=alike, two_seeds=differ,
-                     bad=not alike < 1e-4 < differ, **setting.needs)  # fmt: skip
+    setting.rows.say(
+        "masks of dropout",
+        one_seed=alike,
+        two_seeds=differ,
+        bad=not alike < 1e-4 < differ,
+        **setting.needs,
+    )
 
 
 def resume(setting: Setting) -> None:
@@ -87,8 +100,13 @@ def resume(setting: Setting) -> None:
     other.resume(state)
     gap = off(losses(other, UPDATES), losses(whole, UPDATES))
     bad = setting.gpu and not captured(other)
-    setting.rows.say("a state within a graph", off=gap, captured=captured(other),
-                     bad=bad or not gap <= 1e-3, **setting.needs)  # fmt: skip
+    setting.rows.say(
+        "a state within a graph",
+        off=gap,
+        captured=captured(other),
+        bad=bad or not gap <= 1e-3,
+        **setting.needs,
+    )
 
 
 def copied(learner: Trainer, device: torch.device | None = None) -> dict[str, Any]:

@@ -46,10 +46,15 @@ def ceilings(setting: Setting) -> None:
 def described(setting: Setting) -> dict[str, Any]:
     """Return card, driver, processor, versions, commit and time."""
     found = {
-        "card": device_name(setting.device), "cores": os.cpu_count(), "processor": _processor(),
-        "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version(), "commit": commit(),
-        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **versions(),
-    }  # fmt: skip
+        "card": device_name(setting.device),
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "commit": commit(),
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        **versions(),
+    }
     if setting.gpu and shutil.which("nvidia-smi"):
         command = ["nvidia-smi", f"--query-gpu={ASKED}", "--format=csv,noheader"]
         told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)

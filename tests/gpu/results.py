@@ -41,8 +41,11 @@ def summary(check: Row) -> str:
     if check["tiny"]:
         lines.append("Tiny: the figures show that the check runs, and nothing else.")
     lines += ["", *compared(found, check["tiny"]), "", "Failures", *failures(check)]
-    lines += ["", "Steps", *aligned([[e["step"], e["end"], f"{e['seconds']} s"]
-                                    for e in check["steps"]])]  # fmt: skip
+    lines += [
+        "",
+        "Steps",
+        *aligned([[e["step"], e["end"], f"{e['seconds']} s"] for e in check["steps"]]),
+    ]
     needing = Counter((row["needs"], row["step"]) for row in found if "needs" in row)
     for what in dict.fromkeys(what for what, _ in needing):
         told = (f"{step} ({n})" for (which, step), n in needing.items() if which == what)
@@ -56,9 +59,14 @@ def compared(found: list[Row], tiny: bool) -> list[str]:
     for one in EXPECTED:
         value = one.measured(found)
         missed = "" if value is None or tiny else one.missed(value)
-        table.append([f"{one.step}: {one.row}", f"{one.text} {one.unit}",
-                      "not measured" if value is None else f"{value:,.4g}",
-                      f"<-- more than a third {missed}" if missed else ""])  # fmt: skip
+        table.append(
+            [
+                f"{one.step}: {one.row}",
+                f"{one.text} {one.unit}",
+                "not measured" if value is None else f"{value:,.4g}",
+                f"<-- more than a third {missed}" if missed else "",
+            ]
+        )
     return aligned(table)
 
 
@@ -78,8 +86,7 @@ def listed(found: list[Row]) -> list[str]:
     lines = []
     for row in found:
         figures = {k: v for k, v in row.items() if k not in ("step", "what")}
-        text = ", ".join(f"{k} {v}" for k, v in figures.items()
-                         if v is not None and v is not False)  # fmt: skip
+        text = ", ".join(f"{k} {v}" for k, v in figures.items() if v is not None and v is not False)
         lines.append(f"  {row['step']}: {row['what']}: {text}")
     return lines
 
@@ -87,5 +94,7 @@ def listed(found: list[Row]) -> list[str]:
 def aligned(table: list[list[str]]) -> list[str]:
     """Return rows of a table in columns."""
     widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
-    return ["  " + "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
-            for line in table]  # fmt: skip
+    return [
+        "  " + "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    ]

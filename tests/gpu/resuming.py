@@ -19,12 +19,19 @@ def run(setting: Setting) -> None:
         for start, end in ways if setting.gpu else ways[:1]:
             what = f"{name}, {start.type} to {end.type}"
             with setting.rows.attempt(what):
-                go_on(setting, what, name if name in ("cbdm", "igd-separate") else "cbdm",
-                      network, start, end)  # fmt: skip
+                go_on(
+                    setting,
+                    what,
+                    name if name in ("cbdm", "igd-separate") else "cbdm",
+                    network,
+                    start,
+                    end,
+                )
 
 
-def go_on(setting: Setting, what: str, method: str, network: str, start: torch.device,
-          end: torch.device) -> None:  # fmt: skip
+def go_on(
+    setting: Setting, what: str, method: str, network: str, start: torch.device, end: torch.device
+) -> None:
     """Compare the losses with those of a training that stayed; moments must lie as weights do."""
     stays, moves = (small(setting, method, where, network, graph="none") for where in (start, end))
     with HostDraws():
@@ -33,13 +40,16 @@ def go_on(setting: Setting, what: str, method: str, network: str, start: torch.d
         apart = otherwise(moves)
         gap = off(losses(moves, AFTER), losses(stays, AFTER))
     needs = setting.needs if start == end else {}
-    setting.rows.say(what, off=gap, moments_otherwise=apart, bad=apart > 0 or not gap <= 1e-2,
-                     **needs)  # fmt: skip
+    setting.rows.say(
+        what, off=gap, moments_otherwise=apart, bad=apart > 0 or not gap <= 1e-2, **needs
+    )
 
 
 def otherwise(learner: Trainer) -> int:
     """Return how many of Adam's moments lie in memory otherwise than their weights."""
     one = learner.optimiser
-    return sum(moment.stride() != weight.stride()
-               for weight, moments in zip(one.every, one.moments, strict=True)
-               for moment in moments.values())  # fmt: skip
+    return sum(
+        moment.stride() != weight.stride()
+        for weight, moments in zip(one.every, one.moments, strict=True)
+        for moment in moments.values()
+    )

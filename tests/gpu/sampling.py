@@ -40,9 +40,15 @@ def run(setting: Setting) -> None:
                 ms = median_ms(lambda p=predict, s=seen: p(*s), setting.device, 3, 4.0)
                 rate = 1e3 * batch / ms
                 fastest[name] = max(rate, fastest.get(name, 0.0))
-                setting.rows.say(what, evaluations_per_s=rate, ms=ms, hours=SET / rate / 3600,
-                                 peak_gib=peak_gib(setting.device), off=off,
-                                 bad=not off < LIMITS[precision])  # fmt: skip
+                setting.rows.say(
+                    what,
+                    evaluations_per_s=rate,
+                    ms=ms,
+                    hours=SET / rate / 3600,
+                    peak_gib=peak_gib(setting.device),
+                    off=off,
+                    bad=not off < LIMITS[precision],
+                )
     for name, rate in fastest.items():
         setting.rows.say(f"{name} over fp32", ratio=rate / fastest["fp32"], evaluations_per_s=rate)
 
@@ -62,5 +68,5 @@ def inputs(setting: Setting, batch: int) -> tuple[Tensor, Tensor, Tensor]:
     stream = torch.Generator().manual_seed(0)
     x = torch.randn(batch, census.channels, census.side, census.side, generator=stream)
     level, labels = torch.arange(batch) * 997 % 1000, torch.arange(batch) % 10
-    found = (t.to(setting.device) for t in (x, level, labels))
-    return tuple(found)  # type: ignore[return-value]
+    device = setting.device
+    return x.to(device), level.to(device), labels.to(device)

@@ -28,9 +28,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "compiled": {"graph": "none", "compile": True},
     "compiled, one graph": {"graph": "auto", "compile": True},
     "bf16-master, compiled, one graph": {
-        "graph": "auto", "compile": True, "precision": "bf16-master",
+        "graph": "auto",
+        "compile": True,
+        "precision": "bf16-master",
     },
-}  # fmt: skip
+}
 """Ways to make an update, as options of `train`."""
 
 
@@ -120,20 +122,32 @@ METHODS: dict[str, Any] = {
 
 
 def small(
-    setting: Setting, method: str, device: torch.device, network: str = "unet",
-    dropout: float = 0.0, **train: Any,
-) -> Trainer:  # fmt: skip
+    setting: Setting,
+    method: str,
+    device: torch.device,
+    network: str = "unet",
+    dropout: float = 0.0,
+    **train: Any,
+) -> Trainer:
     """Set up a small network on random pixels in float32, for a check of what an update does."""
     ch, groups, side = (8, 4, 8) if setting.tiny else (32, 8, 16)
     stream = np.random.default_rng(0)
     images = stream.integers(0, 256, (300, 3, side, side), dtype=np.uint8)
     shape = {**NETWORKS[network], "ch": ch, "groups": groups, "dropout": dropout}
     options = {
-        "updates": 1000, "batch": 20, "warmup": 0, "lr": 1e-3, "precision": "fp32",
-        "augment": "karras", "label_dropout": 0.0 if method == "igd-separate" else 0.1, **train,
-    }  # fmt: skip
+        "updates": 1000,
+        "batch": 20,
+        "warmup": 0,
+        "lr": 1e-3,
+        "precision": "fp32",
+        "augment": "karras",
+        "label_dropout": 0.0 if method == "igd-separate" else 0.1,
+        **train,
+    }
     spec = {
-        "network": shape, "process": PROCESSES.get(network, "edm"), "method": METHODS[method],
+        "network": shape,
+        "process": PROCESSES.get(network, "edm"),
+        "method": METHODS[method],
         "train": options,
-    }  # fmt: skip
+    }
     return make_trainer(spec, 0, images, np.repeat(np.arange(10), 30), device)

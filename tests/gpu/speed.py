@@ -25,9 +25,14 @@ RUNS = ("ddpm", "cbdm", "oclt", "ccua", "agc", "igd-shared", "igd-separate", "ig
 LARGEST = "igd-released"
 """Ten times the kernels of the others: as a graph it comes last."""
 PROFILED = (
-    "ddpm, eager", "ddpm, one graph", "ddpm, compiled, one graph", "cbdm, one graph",
-    "igd-separate, one graph", "edm2-e, eager", "edm2-e, compiled",
-)  # fmt: skip
+    "ddpm, eager",
+    "ddpm, one graph",
+    "ddpm, compiled, one graph",
+    "cbdm, one graph",
+    "igd-separate, one graph",
+    "edm2-e, eager",
+    "edm2-e, compiled",
+)
 
 
 def methods(setting: Setting) -> None:
@@ -120,10 +125,13 @@ def _figures(
     ms = median_ms(learner.step, device, 2 if setting.tiny else 20)
     size = learner.batches.size
     found |= {
-        "batch": size, "ms": ms, "img_per_s": 1e3 * size / ms,
+        "batch": size,
+        "ms": ms,
+        "img_per_s": 1e3 * size / ms,
         "host_ms": host_ms(learner.step, device, 1 if setting.tiny else 5),
-        "peak_gib": peak_gib(device), "loss": float(learner.sums["loss"]) / learner.update,
-    }  # fmt: skip
+        "peak_gib": peak_gib(device),
+        "loss": float(learner.sums["loss"]) / learner.update,
+    }
     if not options["compile"] and options["graph"] == "none":
         with Operations() as counted:
             learner.step()

@@ -40,13 +40,13 @@ def run(name: str, out: Path, work: Path, tiny: bool) -> None:
     sys.exit(status or rows.failed)
 
 
-def logged(log: Path, *step: object) -> None:
+def logged(log: Path, name: str, out: Path, work: Path, tiny: bool) -> None:
     """Run a step in a process group of its own; all that is said there goes to a file."""
     os.setsid()
     with open(log, "w", encoding="utf-8") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
-    run(*step)  # type: ignore[arg-type]
+    run(name, out, work, tiny)
 
 
 def main() -> None:

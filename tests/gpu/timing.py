@@ -14,15 +14,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 Call = Callable[[], Any]
 KINDS = {
-    "convolution": ("conv", "cudnn", "implicit", "xmma", "wgrad", "dgrad", "cutlass", "gemm",
-                    "nvjet"),
+    "convolution": (
+        "conv",
+        "cudnn",
+        "implicit",
+        "xmma",
+        "wgrad",
+        "dgrad",
+        "cutlass",
+        "gemm",
+        "nvjet",
+    ),
     "attention": ("flash", "fmha", "sdpa"),
     "layout": ("nchwtonhwc", "nhwctonchw", "transpose"),
     "norm": ("norm", "moments"),
     "optimiser": ("multi_tensor", "foreach"),
     "copy": ("copy",),
     "triton": ("triton",),
-}  # fmt: skip
+}
 """Parts of kernels' names, by what the kernels are for; the first that fits counts."""
 
 
@@ -32,8 +41,9 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def median_ms(call: Call, device: torch.device, times: int = 20, seconds: float = 3.0,
-              warm: int = 1) -> float:  # fmt: skip
+def median_ms(
+    call: Call, device: torch.device, times: int = 20, seconds: float = 3.0, warm: int = 1
+) -> float:
     """Return the median milliseconds of a call, of as many as there is time for.
 
     On a GPU these are between events on its stream: what the GPU waits for the host is in them.

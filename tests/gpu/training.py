@@ -47,10 +47,16 @@ def train(setting: Setting, dataset: str, files: list[Path]) -> None:
     scores = pd.read_csv(samples / "metrics/frechet.csv")
     shutil.copy(folder / "history.csv", setting.out / f"history-{dataset}.csv")
     shutil.copy(samples / "grid.png", setting.out / f"samples-{dataset}.png")
-    setting.rows.say(dataset, updates=int(history["update"].iloc[-1]), where=record["where"],
-                     resumed_at=record["resumed_at"], first_loss=float(first),
-                     last_loss=float(last), frechet=float(scores["value"].iloc[0]),
-                     bad=not (last < 0.8 * first and record["resumed_at"] > 0))  # fmt: skip
+    setting.rows.say(
+        dataset,
+        updates=int(history["update"].iloc[-1]),
+        where=record["where"],
+        resumed_at=record["resumed_at"],
+        first_loss=float(first),
+        last_loss=float(last),
+        frechet=float(scores["value"].iloc[0]),
+        bad=not (last < 0.8 * first and record["resumed_at"] > 0),
+    )
 
 
 def ltdm(*arguments: str) -> None:

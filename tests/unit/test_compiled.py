@@ -13,10 +13,17 @@ from ltdm.stages.train import make_trainer
 from tests.unit.test_training import CPU, METHODS, data, spec_of
 
 CALLS = {
-    "ddpm": 1, "cbdm": 1, "ccua": 1, "edm2": 1,
+    "ddpm": 1,
+    "cbdm": 1,
+    "ccua": 1,
+    "edm2": 1,
     # Peers hold no gradient, and a contrast alone needs no way up: they are asked apart.
-    "composed": 2, "shared": 2, "released": 2, "separate": 2, "edm2-separate": 2,
-}  # fmt: skip
+    "composed": 2,
+    "shared": 2,
+    "released": 2,
+    "separate": 2,
+    "edm2-separate": 2,
+}
 
 
 @pytest.fixture(autouse=True)

@@ -87,8 +87,11 @@ def test_the_summary_sets_what_is_expected_beside_what_was_measured(checked):
     summary = (out / "summary.txt").read_text()
     assert summary.strip() in printed
     for one in EXPECTED:
-        (line,) = [part for part in summary.splitlines() if f" {one.step}: {one.row} " in part
-                   and f" {one.text} {one.unit} " in part]  # fmt: skip
+        (line,) = [
+            part
+            for part in summary.splitlines()
+            if f" {one.step}: {one.row} " in part and f" {one.text} {one.unit} " in part
+        ]
         assert "third" not in line, "a tiny figure misses nothing"
     assert "Failures\n  none\n" in summary
     assert "own-tests (" in summary.partition("only with a GPU:")[2].splitlines()[0]

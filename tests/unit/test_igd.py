@@ -53,9 +53,14 @@ def test_all_peers_are_the_mean_over_the_other_classes():
 def test_peers_are_asked_in_pieces_of_512_rows_or_a_little_more():
     """Of four batches of 128 rows, or of as many more as leave no rest, if they are below eight."""
     for peers, pieces in (
-        (1, [128]), (3, [384]), (6, [768]), (8, [512, 512]), (10, [640, 640]),
-        (11, [512, 512, 384]), (199, [512] * 49 + [384]),
-    ):  # fmt: skip
+        (1, [128]),
+        (3, [384]),
+        (6, [768]),
+        (8, [512, 512]),
+        (10, [640, 640]),
+        (11, [512, 512, 384]),
+        (199, [512] * 49 + [384]),
+    ):
         method, net = shared_of(peers + 1), Net(Table([0.1] * (peers + 2)))
         loss(method, net, batch([0] * 128), double_process(), streams())
         assert [len(x) for x, _, _ in net.calls[1:]] == pieces

@@ -50,8 +50,9 @@ def test_shards_of_two_machines_are_one_set(model, tmp_path, monkeypatch):
         monkeypatch.setattr(sample, "device_name", lambda device, name=name: name)
         sample.shard(SAMPLE, 0, (k, 5), model=model, output=parts[k])
     made = tmp_path / "samples.npz"
-    sample.gather(SAMPLE, 0, model=model, shards=parts, samples=made,
-                  record=tmp_path / "samples.json")  # fmt: skip
+    sample.gather(
+        SAMPLE, 0, model=model, shards=parts, samples=made, record=tmp_path / "samples.json"
+    )
     record = json.loads((tmp_path / "samples.json").read_text())
     asleep = not len(read_npz(parts[0], "rows")[0])
     assert asleep, "five jobs, four blocks"

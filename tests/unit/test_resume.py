@@ -19,20 +19,26 @@ def _save_always(monkeypatch):
 def laid(learner, layout):
     """Lay a network out as a GPU would, before anything is made of it."""
     learner.net.to(memory_format=layout)
-    return type(learner)(learner.net, learner.method, learner.process, learner.batches,
-                         learner.options, 0)  # fmt: skip
+    return type(learner)(
+        learner.net, learner.method, learner.process, learner.batches, learner.options, 0
+    )
 
 
 def strides(learner):
     """Pairs of strides, a weight's and its moment's, where there is a choice."""
     one = learner.optimiser
-    return [(p.stride(), moment.stride()) for p, moments in zip(one.every, one.moments, strict=True)
-            for moment in moments.values() if p.ndim == 4]  # fmt: skip
+    return [
+        (p.stride(), moment.stride())
+        for p, moments in zip(one.every, one.moments, strict=True)
+        for moment in moments.values()
+        if p.ndim == 4
+    ]
 
 
 @pytest.mark.parametrize("name", [n for n in METHODS if not n.endswith("separate")])
-@pytest.mark.parametrize("ways", [(LAST, torch.contiguous_format), (torch.contiguous_format, LAST),
-                                  (LAST, LAST)])  # fmt: skip
+@pytest.mark.parametrize(
+    "ways", [(LAST, torch.contiguous_format), (torch.contiguous_format, LAST), (LAST, LAST)]
+)
 def test_a_state_of_any_layout_goes_on(name, ways):
     """The moments are those that were saved; before, a CPU walked them as flat memory."""
     first, second = (laid(learner_of(name), layout) for layout in ways)

@@ -114,16 +114,18 @@ class Dynamic:
 
 def learner(method, network):
     train = {**SPEC["train"], "updates": 40, "batch": 9, "label_dropout": 0.3, "warmup": 0}
-    return make_trainer({**SPEC, **NETWORKS[network], "method": METHODS[method], "train": train},
-                        0, *data(), CPU)  # fmt: skip
+    return make_trainer(
+        {**SPEC, **NETWORKS[network], "method": METHODS[method], "train": train}, 0, *data(), CPU
+    )
 
 
 def gradient(losses, modules):
     for module in modules:
         module.zero_grad(set_to_none=True)
     sum(values.mean() for values in losses.values()).backward()
-    return torch.cat([p.grad.flatten() for module in modules for p in module.parameters()
-                      if p.grad is not None])  # fmt: skip
+    return torch.cat(
+        [p.grad.flatten() for module in modules for p in module.parameters() if p.grad is not None]
+    )
 
 
 @pytest.mark.parametrize(

@@ -120,11 +120,15 @@ class FakeCuda:
             register_generator_state=self.generators.append, replay=self.replay
         )
         fakes = {
-            "Stream": lambda: stream, "current_stream": lambda: stream,
-            "CUDAGraph": lambda: captured, "graph": self.capture,
-            "stream": lambda stream: nullcontext(), "graph_pool_handle": lambda: (0, 1),
-            "current_device": lambda: 0, "default_generators": [self.default],
-        }  # fmt: skip
+            "Stream": lambda: stream,
+            "current_stream": lambda: stream,
+            "CUDAGraph": lambda: captured,
+            "graph": self.capture,
+            "stream": lambda stream: nullcontext(),
+            "graph_pool_handle": lambda: (0, 1),
+            "current_device": lambda: 0,
+            "default_generators": [self.default],
+        }
         for name, fake in fakes.items():
             monkeypatch.setattr(torch.cuda, name, fake)
         monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda *_: None, raising=False)

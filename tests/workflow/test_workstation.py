@@ -49,9 +49,7 @@ def test_three_trainings_share_a_gpu_and_one_that_is_killed_makes_room(checkout,
     )
     lines = [line.split() for line in (checkout.folder / "began").read_text().splitlines()]
     seeds, *where = zip(*lines, strict=True)
-    assert [set(one) for one in where] == [
-        {"cuda"}, {"5"}, {str(checkout.results / ".compiled")}
-    ]  # fmt: skip
+    assert [set(one) for one in where] == [{"cuda"}, {"5"}, {str(checkout.results / ".compiled")}]
     started = printed.partition("Error in rule train")[0].count("rule train:\n")
     assert (started, len(lines)) == (3, 4), "the fourth had to wait"
     assert {n for n, run in runs.items() if (run / "model.safetensors").exists()} == {*seeds[1:]}
