@@ -154,6 +154,9 @@ class Nested:
 def _value(hint: Any, f: Field[Any], value: Any, path: KeyPath) -> Any:
     if f.metadata["convert"]:
         return f.metadata["convert"](value, path)
+    choices = f.metadata["choices"]
+    if choices and isinstance(value, bool):  # YAML's reading of on, off, yes and no
+        raise OptionError(path, f"must be one of {', '.join(choices)}, not {value!r}")
     result = _typed(hint, value, path)
     for v in result if isinstance(result, tuple) else (result,):
         if v is not None:

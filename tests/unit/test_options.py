@@ -30,7 +30,7 @@ class Sample:
         ({"steps": 1.5}, "must be a whole number, not 1.5"),
         ({"steps": True}, "must be a whole number, not True"),
         ({"on": 1}, "must be true or false, not 1"),
-        ({"kind": False}, "must be text, not False (put it in quotes)"),
+        ({"kind": False}, "must be one of a, bee, not False"),
         ({"kind": "be"}, "'be' is not known; did you mean 'bee'?"),
         ({"rate": 0}, "must be above 0, not 0"),
         ({"rate": 2}, "must be at most 1, not 2"),
