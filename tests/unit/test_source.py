@@ -38,17 +38,14 @@ def test_code_counts(other):
     assert shape("def f(x):\n    return x + 1") != shape(other)
 
 
-def test_a_stage_s_digest_covers_what_it_imports(monkeypatch):
-    opened = set()
-    plain = source._shape
-    monkeypatch.setattr(source, "_shape", lambda m: opened.add(m) or plain(m))
-    source.digest("ltdm.stages.train", "ltdm.methods.cbdm")
+def test_a_stage_s_digest_covers_what_it_imports():
+    covered = source.closure("ltdm.stages.train", "ltdm.methods.cbdm")
     assert {"ltdm.training.loop", "ltdm.training.ema", "ltdm.methods.cbdm", "ltdm.methods._base",
-            "ltdm.seeding", "ltdm.device"} <= opened  # fmt: skip
+            "ltdm.seeding", "ltdm.device"} <= covered  # fmt: skip
     others = ("metrics", "features", "samplers", "reporting", "data")
-    assert not [m for m in opened if m.split(".")[1] in others]
-    assert "ltdm.methods.ddpm" not in opened
-    assert not opened & source.PLUMBING
+    assert not [m for m in covered if m.split(".")[1] in others]
+    assert "ltdm.methods.ddpm" not in covered
+    assert not covered & source.PLUMBING
 
 
 GOLDEN = (
@@ -68,7 +65,6 @@ def test_the_form_is_the_same_under_every_python():
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("x = option(1, 'Help.', low=0)", "x = option(1, 'Other words.', low=0)"),
         ("CITATION = 'a'\nx = 1", "x = 1"),
         ("raise LtdmError('a')", "raise LtdmError('b')"),
         ("log.info('a')\nx = 1", "x = 1"),
@@ -81,14 +77,137 @@ def test_words_do_not_count(one, other):
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("x = option(1, 'Help.', low=0)", "x = option(2, 'Help.', low=0)"),
-        ("x = option(1, 'Help.', low=0)", "x = option(1, 'Help.', low=1)"),
         ("raise LtdmError('a')", "raise ValueError('a')"),
         ("x = math.log(2)", "x = math.log(3)"),
     ],
 )
 def test_values_do(one, other):
     assert shape(one) != shape(other)
+
+
+OPTIONS = """
+class Options:
+    a: int = option(1, "Help.", low=0)
+
+    def __post_init__(self):
+        if self.a == 3:
+            raise OptionError(("a",), "is 3")
+
+    def twice(self):
+        return 2 * self.a
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a: int = option(1, ", "a: int = option(2, "),
+        ("low=0)", "low=1)\n    b: bool = option(False, 'New.')"),
+        ("__post_init__", "check_it"),
+        ("self.a == 3", "self.a == 4"),
+    ],
+)
+def test_options_and_their_checks_do_not_count(old, new):
+    assert shape(OPTIONS) == shape(OPTIONS.replace(old, new))
+
+
+@pytest.mark.parametrize(("old", "new"), [("2 * self", "3 * self"), ("twice", "thrice")])
+def test_what_is_computed_from_options_does(old, new):
+    assert shape(OPTIONS) != shape(OPTIONS.replace(old, new))
+
+
+CHECKS = [
+    (file.stem, owner.name, check)
+    for file in sorted((ROOT / "ltdm").rglob("*.py"))
+    for owner in ast.walk(ast.parse(file.read_text()))
+    if isinstance(owner, ast.ClassDef) and any(map(source._is_option, owner.body))
+    for check in filter(source.is_check, owner.body)
+]
+
+
+def keeps_something(check):
+    """Return the first statement of a check that could change a result."""
+    for node in ast.walk(check):
+        returns = isinstance(node, ast.Return) and node.value is not None
+        stores = isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store)
+        sets = isinstance(node, ast.Attribute | ast.Name) and "setattr" in ast.unparse(node)
+        if returns or stores or sets or isinstance(node, ast.Global | ast.Nonlocal | ast.Yield):
+            return ast.unparse(node)
+    return None
+
+
+@pytest.mark.parametrize("check", [c for *_, c in CHECKS], ids=[f"{c[0]}-{c[1]}" for c in CHECKS])
+def test_a_check_of_options_can_only_raise(check):
+    """Else a change in it could change a result that its digest does not cover."""
+    assert keeps_something(check) is None
+
+
+@pytest.mark.parametrize(
+    "line", ["return 1", "self.a = 1", "object.__setattr__(self, 'a', 1)", "x[0] = 1", "yield 1"]
+)
+def test_a_check_that_does_more_is_found(line):
+    assert keeps_something(ast.parse(f"def check_a(self):\n    {line}").body[0])
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of three modules that the digest takes for ltdm's."""
+    texts = {
+        "loop": "from ltdm.parts import steps\nfrom ltdm import seeds\n\n"
+        "def run(n):\n    return steps(seeds.draw(n))\n",
+        "parts": "def steps(n):\n    return n + 1\n\n\ndef others(n):\n    return n + 2\n",
+        "seeds": "def draw(n):\n    return 2 * n\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+
+    def edit(name, *pairs):
+        file = tmp_path / f"{name}.py"
+        text = file.read_text()
+        for old, new in pairs:
+            assert old in text
+            text = text.replace(old, new)
+        file.write_text(text)
+
+    def digest(module="ltdm.loop"):
+        for cached in (source.digest, source._tree, source._imports, source._texts):
+            cached.cache_clear()
+        return source.digest(module)
+
+    monkeypatch.setattr(source, "ROOT", tmp_path)
+    yield tmp_path, edit, digest
+    for cached in (source.digest, source._tree, source._imports, source._texts):
+        cached.cache_clear()
+
+
+def test_moved_renamed_and_split_modules_are_the_same_code(package):
+    folder, edit, digest = package
+    before = digest()
+    (folder / "core").mkdir()
+    (folder / "core/__init__.py").write_text('"""A folder."""')
+    (folder / "seeds.py").rename(folder / "core/owners.py")
+    edit(
+        "loop", ("from ltdm import seeds", "from ltdm.core import owners"), ("seeds.d", "owners.d")
+    )
+    assert digest() == before
+    (folder / "loop.py").rename(folder / "core/loop.py")
+    assert digest("ltdm.core.loop") == before
+    (folder / "two.py").write_text("def others(n):\n    return n + 2\n")
+    edit("parts", ("\n\ndef others(n):\n    return n + 2\n", ""))
+    edit("core/loop", ("import steps\n", "import steps\nfrom ltdm.two import others\n"))
+    assert digest("ltdm.core.loop") != before, "a new name, though nothing of it is used"
+    edit("core/loop", ("from ltdm.two import others\n", "from ltdm import two\n"))
+    assert digest("ltdm.core.loop") == before, "where a definition stands does not count"
+
+
+def test_code_that_is_imported_counts_and_so_does_which(package):
+    _, edit, digest = package
+    before = digest()
+    edit("seeds", ("2 * n", "3 * n"))
+    other = digest()
+    assert other != before
+    edit("loop", ("import steps", "import others as steps"))
+    assert digest() not in (before, other)
 
 
 def test_only_plumbing_is_left_out():
