@@ -1,8 +1,8 @@
 """A digest of the code behind a result: exactly the files that can change it.
 
 Comments, docstrings, layout and the words of messages, help and citations do not count, and neither
-does the plumbing that only reads options, writes files or reports progress. So reformatting reruns
-nothing, while a fix to a method reruns that method's runs.
+do protocols, which no code runs, nor the plumbing that only reads options, writes files or reports
+progress. So reformatting reruns nothing, while a fix to a method reruns that method's runs.
 """
 
 import ast
@@ -29,6 +29,8 @@ PLUMBING = frozenset(
         "ltdm.training.worker",
     }
 )
+TYPES = ("typing", "collections.abc")
+"""Modules whose names stand for types alone."""
 
 
 @cache
@@ -97,7 +99,11 @@ def _canonical(node: object) -> str:
 
 
 def _is_words(node: object) -> bool:
-    """Whether a statement only says something: a docstring, a line of the log, a citation."""
+    """Whether a statement only says something: a docstring, a protocol, a log line, a citation."""
+    if isinstance(node, ast.ClassDef):
+        return any(_name_of(base) == "Protocol" for base in node.bases)
+    if isinstance(node, ast.ImportFrom):  # or a protocol would count by the import that it needs
+        return node.module in TYPES
     if isinstance(node, ast.Assign):
         return _name_of(node.targets[0]) == "CITATION"
     if not isinstance(node, ast.Expr):
