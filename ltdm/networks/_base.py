@@ -39,7 +39,7 @@ class NetworkModuleExtras(Protocol):
 
     @property
     def HEARS(self) -> str:
-        """How it must be told levels: "t" or "log-sigma", as a process `tells` them.
+        """How levels must be written for it: "t" or "log-sigma", as a process `tells` them.
 
         Without it: in any way.
         """

@@ -28,7 +28,7 @@ def test_every_name_of_a_protocol_is_documented(kind):
     assert {"Options", "CITATION"} < protocol(kind).keys()
 
 
-def test_no_two_metrics_name_a_value_alike():
+def test_no_two_metrics_have_a_value_of_one_name():
     modules = [registry.load("metric", name, ()) for name in registry.names("metric")]
     times = Counter(value for module in modules for value in module.HIGHER_IS_BETTER)
     assert [value for value, number in times.items() if number > 1] == []
