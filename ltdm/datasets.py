@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ltdm.data._base import Census
+from ltdm.data._base import Census, SourceModule
 from ltdm.data._longtail import LongTail, counts
 from ltdm.errors import LtdmError, OptionError
 from ltdm.files import read_json
@@ -66,7 +66,7 @@ def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
     given = mapping(value, path)
     if "source" not in given:
         raise OptionError((*path, "source"), "is missing")
-    module = load("source", given["source"], (*path, "source"))
+    module: SourceModule = load("source", given["source"], (*path, "source"))
     shape = {f.name for f in fields(LongTail)}
     own = {f.name for f in fields(module.Options)}
     refuse_unknown(given, {"source", "reference", *shape, *own, *SECTIONS}, path)

@@ -25,8 +25,8 @@ def fits_data(
 ) -> None:
     """Check what only a run's options and its data together can tell."""
     network.module.check(network.options, data.census.side)
-    told = getattr(process.options, "tells", None)
-    if told not in (None, getattr(network.module, "HEARS", told)):
+    told = getattr(process.options, "tells", "log-sigma")
+    if told != getattr(network.module, "HEARS", told):
         message = f"is {told}, and {network.name} hears levels as {network.module.HEARS}; set that"
         raise OptionError(("process", "tells"), message)
     if train.released:

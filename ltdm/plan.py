@@ -17,10 +17,12 @@ from ltdm.config import Experiment
 from ltdm.datasets import Dataset
 from ltdm.errors import LtdmError
 from ltdm.features import _inception
+from ltdm.features._base import ExtractorModule
 from ltdm.files import read_json
 from ltdm.methods._objective import evaluations
 from ltdm.registry import Part
 from ltdm.runs import Run
+from ltdm.samplers._base import SamplerModule
 from ltdm.samplers._options import SampleOptions
 
 
@@ -91,7 +93,8 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
 
 def sampling(one: SampleOptions) -> int:
     """Return the evaluations of a sample set; guidance asks twice, if a smaller network too."""
-    each: int = one.sampler.module.evaluations(one.sampler.options)
+    sampler: SamplerModule = one.sampler.module
+    each = sampler.evaluations(one.sampler.options)
     return one.images * each * (2 if one.guidance else 1)
 
 
@@ -241,9 +244,10 @@ def _short(value: float) -> str:
 
 def stored(extractor: Part, data: Dataset) -> int:
     """Return how many numbers an extractor gives of an image: its features and probabilities."""
-    module, census = extractor.module, data.census
+    module: ExtractorModule = extractor.module
+    census = data.census
     classes = {"": 0, "classes": len(census.sizes), "imagenet": _inception.CLASSES}
-    features: int = module.length(extractor.options, census.channels, census.side)
+    features = module.length(extractor.options, census.channels, census.side)
     return features + classes[module.PROBABILITIES]
 
 

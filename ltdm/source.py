@@ -4,7 +4,7 @@ Comments, docstrings, layout and the words of messages, help and citations do no
 does where a definition stands, nor the plumbing that only reads options, writes files or reports
 progress. So reformatting a file, moving or splitting it reruns nothing, while a fix to a method
 reruns that method's runs. Options do not count either: their values are part of what a stage is
-asked for, and their checks can only raise.
+asked for, and their checks can only raise. Nor do protocols, which no code runs.
 """
 
 import ast
@@ -33,6 +33,8 @@ PLUMBING = frozenset(
         "ltdm.training.worker",
     }
 )
+TYPES = ("typing", "collections.abc")
+"""Modules whose names stand for types alone."""
 
 
 @cache
@@ -107,17 +109,17 @@ def _texts(module: str) -> tuple[str, ...]:
     texts = [_canonical(node, module) for node in _tree(module).body if not _is_words(node)]
     for name, one in _imports(module).items():
         if one.module not in PLUMBING and not one.is_module:
-            texts.append(f"{name} is {_hash([_definition(one.module, one.name)])}")
+            texts += [f"{name} is {_hash([text])}" for text in _definition(one.module, one.name)]
     return tuple(texts)
 
 
-def _definition(module: str, name: str) -> str:
-    """Return the text of what a module calls `name`; the bare name where it only passes it on."""
+def _definition(module: str, name: str) -> list[str]:
+    """Return the text of what a module calls `name`, if it has one that counts."""
     for node in _tree(module).body:
         targets = node.targets if isinstance(node, ast.Assign) else []
         if name in (getattr(node, "name", None), *map(_name_of, targets)):
-            return _canonical(node, module)
-    return name
+            return [] if _is_words(node) else [_canonical(node, module)]
+    return [name]  # which it only passes on
 
 
 def _canonical(node: object, module: str | None = None) -> str:
@@ -177,12 +179,14 @@ def _is_ours(node: ast.ImportFrom) -> bool:
 
 
 def _is_words(node: object) -> bool:
-    """Whether a statement changes nothing itself: a docstring, a line of the log, a citation.
+    """Whether a statement changes nothing itself: a docstring, a protocol, a log line, a citation.
 
     Nor does an import from ltdm: what it brings is digested where it stands.
     """
+    if isinstance(node, ast.ClassDef):
+        return any(_name_of(base) == "Protocol" for base in node.bases)
     if isinstance(node, ast.ImportFrom):
-        return _is_ours(node)
+        return _is_ours(node) or node.module in TYPES
     if isinstance(node, ast.Assign):
         return _name_of(node.targets[0]) == "CITATION"
     if not isinstance(node, ast.Expr):

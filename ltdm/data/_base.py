@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -44,6 +44,42 @@ class Loaded(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
     left_out: Mapping[str, str] = MappingProxyType({})
+
+
+class SourceModule(Protocol):
+    """What the file of a data source defines."""
+
+    @property
+    def CITATION(self) -> str:
+        """BibTeX of who made the data; empty where there is nothing to cite."""
+
+    @property
+    def SPLITS(self) -> tuple[str, ...]:
+        """The splits that `load` knows: "train", and "test" where the source has one."""
+
+    @property
+    def Options(self) -> type[Any]:
+        """A frozen dataclass of `option`s.
+
+        They stand beside the long tail's keys in the config, and so bear other names than those.
+        Whatever has no default says where the data lie, and is called `root` or `path`.
+        """
+
+    def census(self, options: Any) -> Census:
+        """Return what the training split holds, without decoding it.
+
+        Raises:
+            OptionError: An option does not suit the data.
+            LtdmError: The data cannot be read. Where that is from a FileNotFoundError, what was
+                prepared earlier is used, if there is any.
+        """
+
+    def load(self, options: Any, split: str) -> Loaded:
+        """Return a split's images and labels; of "train", as many of each class as promised.
+
+        Raises:
+            LtdmError: The data cannot be read.
+        """
 
 
 def numbered(classes: int) -> list[str]:

@@ -15,6 +15,7 @@ from ltdm.data._base import Census, Loaded
 from ltdm.errors import LtdmError, OptionError
 from ltdm.options import option
 
+CITATION = ""
 SPLITS = ("train",)
 
 

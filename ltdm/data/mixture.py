@@ -15,6 +15,7 @@ from ltdm.mixtures import Case, CaseOption, draw
 from ltdm.options import option
 from ltdm.seeding import derive
 
+CITATION = ""
 SPLITS = ("train", "test")
 
 

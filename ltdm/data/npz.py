@@ -10,6 +10,7 @@ from ltdm.data import _arrays
 from ltdm.data._base import Census, Loaded
 from ltdm.options import option
 
+CITATION = ""
 SPLITS = ("train", "test")
 
 

@@ -1,6 +1,7 @@
 """What objectives and samplers ask of a diffusion process."""
 
 from abc import ABC, abstractmethod
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -75,6 +76,43 @@ class Process(nn.Module, ABC):
     @abstractmethod
     def scales(self, level: float) -> tuple[float, float]:
         """Return signal and std at a level of the grid; the last one has std 0."""
+
+
+class ProcessModule(Protocol):
+    """What the file of a diffusion process defines."""
+
+    @property
+    def CITATION(self) -> str:
+        """BibTeX of its source; empty where there is nothing to cite."""
+
+    @property
+    def Options(self) -> type[Any]:
+        """A frozen dataclass of `option`s; see `ProcessOptionsExtras` for one with a meaning."""
+
+    def build(self, options: Any) -> Process:
+        """Make the process; it has no weights but those of `log_error`."""
+
+
+class ProcessModuleExtras(Protocol):
+    """What it may define beside."""
+
+    @property
+    def TRAINING(self) -> tuple[str, ...]:
+        """Options that only training depends on: networks that differ in them may guide each other.
+
+        Without it: none, ().
+        """
+
+
+class ProcessOptionsExtras(Protocol):
+    """An option that it may have."""
+
+    @property
+    def tells(self) -> str:
+        """How `inputs` writes levels for the network: "t", a number, or "log-sigma".
+
+        The latter is ln(sigma) / 4, and what is assumed of a process without this option.
+        """
 
 
 def karras(low: float, high: float, steps: int, rho: float) -> list[float]:

@@ -1,14 +1,11 @@
-"""What every feature extractor gives; its file's `PROBABILITIES` says what the classes are.
-
-They are "imagenet" (the 1008 of the Inception network), "classes" (the data's own), or "" (none).
-`RUNS_NETWORK` says whether a GPU is of use to it. Its `BLOCK` is a multiple of the images that it
-takes at once, on any device: jobs that share a set of images cut it there.
-"""
+"""What every feature extractor is, and what it gives."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
+from torch import Tensor
 
 
 class Extracted(NamedTuple):
@@ -24,3 +21,74 @@ class Extracted(NamedTuple):
 
 
 Extract = Callable[[np.ndarray], Extracted]
+
+
+class ExtractorModule(Protocol):
+    """What the file of a feature extractor defines."""
+
+    @property
+    def CITATION(self) -> str:
+        """BibTeX of its source; empty where there is nothing to cite."""
+
+    @property
+    def PROBABILITIES(self) -> str:
+        """Whose class probabilities it gives.
+
+        "imagenet" (the 1008 of the Inception network), "classes" (the data's own), or "" (none).
+        """
+
+    @property
+    def READS_POINTS(self) -> bool:
+        """Whether it takes points, float32 (N, d, 1, 1), too; all take uint8 images."""
+
+    @property
+    def RUNS_NETWORK(self) -> bool:
+        """Whether a GPU is of use to it."""
+
+    @property
+    def BLOCK(self) -> int:
+        """A multiple of the images that it takes at once on any device.
+
+        Jobs that share a set of images cut it there, so that each image's features are the same.
+        """
+
+    @property
+    def Options(self) -> type[Any]:
+        """A frozen dataclass of `option`s, none of which is called `label`."""
+
+    def length(self, options: Any, channels: int, side: int) -> int:
+        """Return d, the length of the features of an image of so many channels and pixels."""
+
+    def fit(
+        self, options: Any, images: np.ndarray, labels: np.ndarray, device: torch.device
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return its weights, and what is worth knowing about them, as JSON can hold it.
+
+        The images (N, C, H, W) and labels (N,) are those of the whole reference.
+
+        Raises:
+            LtdmError: The weights cannot be had.
+        """
+
+    def build(
+        self,
+        options: Any,
+        weights: dict[str, Tensor],
+        about: dict[str, Any],
+        device: torch.device,
+    ) -> Extract:
+        """Return the function from images (N, C, H, W) to features, from what `fit` returned.
+
+        The function raises LtdmError for images of a kind that it does not take.
+        """
+
+
+class ExtractorModuleExtras(Protocol):
+    """What it may define beside."""
+
+    def check(self, options: Any) -> None:
+        """Look whether the files that `fit` needs are there. Without it: it needs none.
+
+        Raises:
+            OptionError: They are not; the path begins with the option that names them.
+        """

@@ -10,7 +10,7 @@ others.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -184,6 +184,28 @@ class Term(nn.Module):
     def weights(self, at: Noised, denoise: Tensor) -> Tensor | None:
         """Return each image's weight (B,) from its denoising loss; None for one."""
         return None
+
+
+class MethodModule(Protocol):
+    """What the file of a method defines."""
+
+    @property
+    def CITATION(self) -> str:
+        """BibTeX of its source; empty where there is nothing to cite."""
+
+    @property
+    def Options(self) -> type[Any]:
+        """A frozen dataclass of `option`s."""
+
+    def evaluations(self, options: Any, classes: int) -> Evaluations:
+        """Return the network evaluations per image that it adds to `ONE`, with so many classes."""
+
+    def build(self, options: Any, class_counts: list[int]) -> Term:
+        """Make the term for a training set with so many images of each class.
+
+        Raises:
+            OptionError: It does not suit these classes; the path begins with the method's option.
+        """
 
 
 def draw_levels(process: Process, size: int, rng: Streams) -> Tensor:

@@ -9,8 +9,8 @@ Statistics 1981.
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -60,6 +60,55 @@ class Estimate(NamedTuple):
 
     value: float
     error: float = math.nan
+
+
+class MetricModule(Protocol):
+    """What the file of a metric defines."""
+
+    @property
+    def CITATION(self) -> str:
+        """BibTeX of its source; empty where there is nothing to cite."""
+
+    @property
+    def HIGHER_IS_BETTER(self) -> Mapping[str, bool | None]:
+        """The names of its values, and whether higher is better; None where neither is.
+
+        No other metric has a value of that name, and a name holds no "@" and no ".".
+        """
+
+    @property
+    def READS(self) -> str:
+        """What it is given: a key of this file's `READS`."""
+
+    @property
+    def Options(self) -> type[Any]:
+        """A frozen dataclass of `option`s, none of which is called `label`."""
+
+    def least(self, options: Any) -> int:
+        """Return the fewest images a set may have; with fewer, all values are NaN."""
+
+    def reliable(self, n: int, d: int, classes: int, options: Any) -> bool:
+        """Whether n images are enough for d features and so many classes; if not, rows say so.
+
+        n is the smaller set's size; the generated set's alone where `READS` is not "features".
+        """
+
+    def score(self, real: Sample, fake: Sample, options: Any) -> dict[str, Estimate]:
+        """Return every value of `HIGHER_IS_BETTER` for the generated images of a group."""
+
+
+class MetricModuleExtras(Protocol):
+    """What it may define beside; it must define `search` where `READS` is "neighbours"."""
+
+    @property
+    def BASELINES(self) -> Mapping[str, str]:
+        """Values, each with the one that says what it would be of real images. Without it: {}."""
+
+    def search(self, options: Any) -> dict[str, Any]:
+        """Return `neighbours` and `mirror` of `_nearest.nearest`: which images are looked for.
+
+        The metric then has an option `neighbours`, the number that is searched for.
+        """
 
 
 def reads(metric: Part, extractor: Part) -> bool:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ltdm.networks._base import NetworkModule
 from ltdm.registry import Part
 
 
@@ -24,8 +25,8 @@ def build_network(
         told: Length of the augmentation's condition.
     """
     known = classes if label == "input" else 0
-    built: nn.Module = network.module.build(network.options, channels, size, known, told)
-    return built
+    module: NetworkModule = network.module
+    return module.build(network.options, channels, size, known, told)
 
 
 class Players(nn.Module):

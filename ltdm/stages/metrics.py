@@ -10,7 +10,7 @@ import pandas as pd
 
 from ltdm.errors import LtdmError
 from ltdm.files import read_arrays, reading, write_json
-from ltdm.metrics._base import Estimate, Sample, looks_up, title
+from ltdm.metrics._base import Estimate, MetricModule, Sample, looks_up, title
 from ltdm.metrics._groups import groups
 from ltdm.registry import Part, part, stage_code
 from ltdm.reporting.rows import write_rows
@@ -89,7 +89,8 @@ def rows_of(
 
 def _estimates(metric: Part, real: Sample, fake: Sample) -> tuple[dict[str, Estimate], str]:
     """Return the metric's values, and what is to be said of the images they rest on."""
-    options, module = metric.options, metric.module
+    module: MetricModule = metric.module
+    options = metric.options
     alone = module.READS != "features"  # how many real images there are does not matter
     n = len(fake.labels) if alone else min(len(real.labels), len(fake.labels))
     nothing = dict.fromkeys(module.HIGHER_IS_BETTER, Estimate(float("nan")))

@@ -10,6 +10,7 @@ from ltdm.diffusion import edm, vp
 from ltdm.diffusion._base import spread
 from ltdm.errors import LtdmError
 from ltdm.merging import merge, read
+from ltdm.networks import mlp
 from ltdm.options import parse
 from tests.conftest import ROOT
 from tests.unit.methods import Net, Table, batch, double_process, loss, objective, streams
@@ -201,3 +202,12 @@ def test_edm2_on_ddpm_s_process_is_told_of_sigma():
     process = double_process(tells="log-sigma")
     _, heard = process.inputs(torch.zeros(2, 1, 1, 1), torch.tensor([0, 999]))
     torch.testing.assert_close(heard, process.sigma(torch.tensor([0, 999])).log() / 4)
+
+
+def test_a_network_that_hears_numbers_does_not_go_with_edm(monkeypatch):
+    """EDM has no option `tells`: it always writes ln(sigma) / 4."""
+    monkeypatch.setattr(mlp, "HEARS", "t", raising=False)
+    given = read([ROOT / "config/smoke.yaml"]), {"defaults": {"network": "mlp", "process": "vp"}}
+    Experiment(merge([*given]))
+    with pytest.raises(LtdmError, match=r"is log-sigma, and mlp hears levels as t"):
+        Experiment(merge([*given, {"defaults": {"process": "edm"}}]))

@@ -1,0 +1,45 @@
+"""What the file of a network defines. The network itself is a `Through`, or one like it."""
+
+from typing import Any, Protocol
+
+from torch import nn
+
+
+class NetworkModule(Protocol):
+    """What the file of a network defines."""
+
+    @property
+    def CITATION(self) -> str:
+        """BibTeX of its source; empty where there is nothing to cite."""
+
+    @property
+    def Options(self) -> type[Any]:
+        """A frozen dataclass of `option`s."""
+
+    def check(self, options: Any, size: int) -> None:
+        """Look whether the network takes images of this side in pixels; points have side 1.
+
+        Raises:
+            OptionError: It does not; the path begins with "network".
+        """
+
+    def build(
+        self, options: Any, channels: int, size: int, classes: int, told: int = 0
+    ) -> nn.Module:
+        """Make the network, with weights from torch's global generator.
+
+        F = net(x, level, labels, augment), with `want` and `taps` as `Through.forward` has them and
+        the blocks of its way up in `upblocks`. `classes` = 0 makes it unconditional; `told` is the
+        length of the augmentation's condition.
+        """
+
+
+class NetworkModuleExtras(Protocol):
+    """What it may define beside."""
+
+    @property
+    def HEARS(self) -> str:
+        """How levels must be written for it: "t" or "log-sigma", as a process `tells` them.
+
+        Without it: in any way.
+        """
