@@ -22,7 +22,6 @@ from torch import Tensor
 
 from ltdm.diffusion.vp import VP
 from ltdm.registry import Part
-from ltdm.samplers._base import SamplerModule
 
 Predict = Callable[[Tensor, float, float], Tensor]
 """F of points (..., d) at one level, told by its signal and std."""
@@ -46,8 +45,8 @@ def draw(predict: Predict, process: VP, sampler: Part, noise: Callable[[], Tenso
         signal, std = process.scales(level)
         return (x - std * predict(x, signal, std)) / signal
 
-    module: SamplerModule = sampler.module
-    return module.sample(denoise, process, noise, sampler.options)
+    found: Tensor = sampler.module.sample(denoise, process, noise, sampler.options)
+    return found
 
 
 def times(process: VP, sigma_min: float) -> list[float]:
