@@ -42,8 +42,6 @@ NEEDS = {
     "unseen": Need(False, 12_000, 120),
     "metrics": Need(False, 12_000, 120),
     "train": Need(True, 8_000),
-    "train_shard": Need(True, 8_000),
-    "average": Need(False, 8_000),
     "posthoc": Need(False, 8_000),
     "sample": Need(True, 8_000),
     "sample_shard": Need(True, 8_000),
@@ -84,7 +82,7 @@ class Asks:
         Raises:
             LtdmError: Trainings are to share GPUs, but this Slurm has no shards.
         """
-        if self.site.runs_per_gpu == 1 or rule not in ("train", "train_shard"):
+        if self.site.runs_per_gpu == 1 or rule != "train":
             return 0
         if self.site.shards_per_gpu is None:
             raise LtdmError(
@@ -108,7 +106,7 @@ class Asks:
     ) -> int:
         """Return MB of memory; without reckoning, which takes a while, what all jobs need."""
         need = NEEDS.get(rule, Need()).memory
-        if reckon and rule in ("train", "train_shard", "average"):
+        if reckon and rule == "train":
             posthoc = self._run(wildcards).train.posthoc
             each = STATE + (posthoc.weight_bytes + 12 * len(posthoc.sigma_rel) if posthoc else 0)
             weights = self.cost(wildcards["dataset"], wildcards["run"]).parameters
@@ -126,14 +124,12 @@ class Asks:
 
     def _reckoned(self, rule: str, wildcards: Mapping[str, str]) -> float:
         """Return the seconds of a job's operations; training, sampling and the probe have many."""
-        if rule not in ("train", "train_shard", "sample", "sample_shard", "probe"):
+        if rule not in ("train", "sample", "sample_shard", "probe"):
             return 0.0
         run, one = self._run(wildcards), self.cost(wildcards["dataset"], wildcards["run"])
         speed = self.speed(wildcards["run"])
-        if rule in ("train", "train_shard"):
-            ensemble = run.train.apart
-            jobs = ensemble.shards * ensemble.rounds if ensemble else 1
-            return one.train_operations / jobs / run.train.gpus / speed.train / 1e12
+        if rule == "train":
+            return one.train_operations / run.train.gpus / speed.train / 1e12
         if (probe := self.experiment.evaluate.probe) and rule == "probe":
             images = self.experiment.datasets[wildcards["dataset"]].probed(probe.train_on)
             return one.operations * probe.evaluations(images) / speed.sample / 1e12
@@ -142,8 +138,6 @@ class Asks:
 
     def _gathers(self, rule: str, wildcards: Mapping[str, str]) -> bool:
         """Whether a job only puts together what others made."""
-        if rule == "train":
-            return self._run(wildcards).train.apart is not None
         return self.scattered.get({"sample": "samples"}.get(rule, rule), 1) > 1
 
     def _run(self, wildcards: Mapping[str, str]) -> Run:

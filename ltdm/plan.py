@@ -121,15 +121,12 @@ def jobs(experiment: Experiment) -> dict[str, int]:
     """Return the jobs of a whole run by rule."""
     data, seeds = (len(experiment.grid[axis]) for axis in ("dataset", "seed"))
     networks = len(experiment.runs) * seeds
-    parallel = [run.train.apart for run in experiment.runs.values() if run.train.apart]
     sets = math.prod(map(len, experiment.grid.values()))
     extractors, metrics = len(experiment.evaluate.features), len(experiment.evaluate.metrics)
     searches = sets * len(experiment.evaluate.searching)
     counted = {
         "prepare": data, "extractor": data * extractors, "reference_features": data * extractors,
         "train": networks,
-        "train_shard": seeds * sum(one.shards * one.rounds for one in parallel),
-        "average": seeds * sum(one.rounds - 1 for one in parallel),
         "posthoc": seeds * sum(len(run.widths) for run in experiment.runs.values()),
         "sample": sets, "grid": sets, "features": sets * extractors,
         "unseen": data * len(experiment.evaluate.searching),

@@ -77,8 +77,6 @@ wildcard_constraints:
     sweep="|".join(map(re.escape, experiment.sweeps)),
     figure="|".join(FIGURES),
     seed=r"\d+",
-    round=r"\d+",
-    shard=r"\d+",
     sigma_rel=r"0\.\d+",
 
 

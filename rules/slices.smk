@@ -48,42 +48,6 @@ def temporary(files, wildcards):
     return files
 
 
-def shards_of(wildcards, number):
-    """Return the shards' files after a round."""
-    files = expand(
-        "<run>/rounds/{round}/shard-{shard}.pt",
-        round=number,
-        shard=range(run_of(wildcards).train.ensemble.shards),
-        allow_missing=True,
-    )
-    return temporary(files, wildcards)
-
-
-def shards_of_round(wildcards):
-    return shards_of(wildcards, wildcards.round)
-
-
-def last_shards(wildcards):
-    """Return the shards' files after the last round, where rounds are jobs of their own."""
-    ensemble = run_of(wildcards).train.apart
-    return shards_of(wildcards, ensemble.rounds) if ensemble else []
-
-
-def of_round_before(wildcards, pattern):
-    """Return a file of the round before; none in the first."""
-    number = int(wildcards.round)
-    found = expand(pattern, round=number - 1, allow_missing=True)
-    return temporary(found, wildcards)[0] if number > 1 else []
-
-
-def shard_before(wildcards):
-    return of_round_before(wildcards, "<run>/rounds/{round}/shard-{shard}.pt")
-
-
-def average_before(wildcards):
-    return of_round_before(wildcards, "<run>/rounds/{round}/average.safetensors")
-
-
 def train_gpus(wildcards, output):
     """Return how many processes train together; that is no reason to run again either."""
     return run_of(wildcards).train.gpus

@@ -40,12 +40,6 @@ class Ensemble:
         " `updates` are those of all shards in all rounds, each with the same number.",
         low=1,
     )
-    parallel: bool = option(
-        False,
-        "Make each shard's round a job of its own, which a cluster runs side by side, and not one"
-        " job of them all: the same network, bit for bit on the CPU.",
-        place=True,
-    )
 
 
 def owner(seed: int, shard: int) -> int:

@@ -163,8 +163,8 @@ class TrainOptions:
         if one and self.gpus > 1:
             raise OptionError(
                 ("train", "gpus"),
-                f"is {self.gpus}, but an ensemble's shards are networks of their own: set"
-                " ensemble.parallel, which trains them side by side, and leave gpus out",
+                f"is {self.gpus}, but an ensemble trains the networks of its shards one after the"
+                " other, each in one process; leave gpus out",
             )
         self.check_processes(self.gpus, len(class_counts) if by_class else 0)
         for shard in sorted(self.shares(class_counts), key=sum):

@@ -20,9 +20,7 @@ ONE = {"samples": 1, "features": 1}
 OVER = {
     "grid": {"run": ["ddpm", "many", "wide"]},
     "runs": {
-        "many": {
-            "train": {"updates": 480, "ensemble": {"shards": 2, "rounds": 3, "parallel": True}}
-        },
+        "many": {"train": {"updates": 480, "ensemble": {"shards": 2, "rounds": 3}}},
         "wide": {"train": {"gpus": 2}},
     },
 }
@@ -43,8 +41,7 @@ def test_training_asks_for_twice_the_time_that_its_operations_take():
     assert asks.minutes("train", job(), 3) == 3 * (least + 100 * SAFETY)
     assert asks.minutes("train", job(), 1, reckon=False) == least
     assert asks.minutes("train", job("wide"), 1) == least + 50 * SAFETY, "two GPUs share it"
-    assert asks.minutes("train", job("many"), 1) == least, "this one puts shards together"
-    assert asks.minutes("train_shard", job("many"), 1) == least + 12 * 100 * SAFETY / 6
+    assert asks.minutes("train", job("many"), 1) == least + 12 * 100 * SAFETY, "all its shards"
     limited = Asks(EXPERIMENT, Site(tflops=slow, max_minutes=60), ONE)
     assert limited.minutes("train", job(), 2) == 60
 
@@ -65,7 +62,7 @@ def test_sampling_asks_for_its_share():
 
 def test_gpus_cores_and_memory():
     asks = Asks(EXPERIMENT, Site(), ONE)
-    assert [asks.gpus("train", job(run)) for run in ("ddpm", "many", "wide")] == [1, 0, 2]
+    assert [asks.gpus("train", job(run)) for run in ("ddpm", "many", "wide")] == [1, 1, 2]
     assert [asks.gpus(rule, job()) for rule in ("sample", "metrics", "tables")] == [1, 0, 0]
     features = [asks.gpus("features", {"extractor": e}) for e in ("classifier", "pixels")]
     assert features == [1, 0], "no network looks at pixels"
@@ -80,8 +77,8 @@ def test_gpus_cores_and_memory():
 
 def test_trainings_that_share_a_gpu_ask_for_shards():
     asks = Asks(EXPERIMENT, Site(runs_per_gpu=4, shards_per_gpu=8), ONE)
-    assert asks.shards("train", job()) == asks.shards("train_shard", job("many")) == 2
-    assert asks.shards("train", job("wide")) == asks.shards("train", job("many")) == 0
+    assert asks.shards("train", job()) == asks.shards("train", job("many")) == 2
+    assert asks.shards("train", job("wide")) == 0
     assert asks.shards("sample", job()) == Asks(EXPERIMENT, Site(), ONE).shards("train", job()) == 0
     with pytest.raises(LtdmError, match="shards of GPUs: set shards_per_gpu"):
         Asks(EXPERIMENT, Site(runs_per_gpu=4), ONE).shards("train", job())

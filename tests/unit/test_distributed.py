@@ -118,7 +118,7 @@ def test_shares_put_together_are_all_rows(rows):
     [
         ({"gpus": 3, "batch": 8}, False, "train.gpus: is 3, and .* share out a batch of 8 alike"),
         ({"gpus": 4, "batch": 8}, True, "4 processes cannot share out 2 images of each class"),
-        ({"gpus": 2, "ensemble": {"epochs": 1}}, False, "set ensemble.parallel.* leave gpus out"),
+        ({"gpus": 2, "ensemble": {"epochs": 1}}, False, "one after the other.* leave gpus out"),
     ],
 )
 def test_what_does_not_divide(options, by_class, sentence):

@@ -7,7 +7,6 @@ import torch
 from ltdm.config import Experiment
 from ltdm.errors import OptionError
 from ltdm.options import changed, parse
-from ltdm.runs import RunOptions
 from ltdm.training.ensemble import Ensemble, averaged, dealt, split
 from ltdm.training.options import TrainOptions
 from tests.unit.test_config import edited
@@ -108,16 +107,9 @@ def test_epochs_stand_in_the_place_of_updates():
     assert made(40) != made(80)
 
 
-def test_a_checkpoint_has_no_rounds():
-    """Though defaults that it inherits may ask for them."""
-    apart = Ensemble(parallel=True)
-    assert RunOptions(checkpoint="x", ensemble=apart).apart is None
-    assert RunOptions(ensemble=apart).apart == apart
-    assert RunOptions(ensemble=Ensemble()).apart is None
-
-
-def test_how_the_rounds_are_run_is_no_part_of_a_result():
-    options = parse(TrainOptions, {"ensemble": {"parallel": True, "epochs": 3, "shards": 10}})
-    assert changed(options) == {"ensemble": {"epochs": 3}}
+def test_what_is_left_out_is_no_part_of_a_result():
+    assert changed(parse(TrainOptions, {"ensemble": {"epochs": 3, "shards": 10}})) == {
+        "ensemble": {"epochs": 3}
+    }
     assert changed(parse(TrainOptions, {"ensemble": {}})) == {"ensemble": {}}
     assert changed(parse(TrainOptions, {"ensemble": None})) == {}
