@@ -22,6 +22,7 @@ from ltdm.methods._objective import evaluations
 from ltdm.registry import Part
 from ltdm.runs import Run
 from ltdm.samplers._options import SampleOptions
+from ltdm.training.ensemble import all_updates
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     objective = run.objective(data.class_counts)
     parameters = size.parameters * (classes if objective.players else 1)
     by_class = objective.by_class
-    updates = 0 if run.train.released else run.train.all_updates(data.class_counts, by_class)
+    updates = 0 if run.train.released else all_updates(run.train, data.class_counts, by_class)
     images = updates * run.train.images_an_update(classes if by_class else 0)
     each = evaluations(run.methods, classes)
     made = sum(s.images for s in run.samples.values())

@@ -22,7 +22,8 @@ from ltdm.options import parse
 from ltdm.provenance import commit, versions
 from ltdm.stages.train import described, identity, made, make_trainer, start_from
 from ltdm.stopping import Stop, listening
-from ltdm.training.ensemble import Ensemble, Weights, averaged, owner, split
+from ltdm.training.ensemble import Weights, averaged, owner, shard_updates, split
+from ltdm.training.options import Ensemble
 from ltdm.training.state import State, read_state, run_key, write_state
 from ltdm.weights import read_weights, write_weights
 
@@ -73,7 +74,7 @@ class Team:
             stop: Asked after each update whether the job must end.
         """
         trainer, share, started = self.trainer, self.shares[shard], time.monotonic()
-        each = trainer.options.shard_updates(len(share), trainer.batches.size)
+        each = shard_updates(trainer.options, len(share), trainer.batches.size)
         trainer.serve(share, owner(self.seed, shard), number * each)
         saved = state.load(trainer.device)
         if saved:

@@ -14,6 +14,7 @@ import yaml
 
 from ltdm.errors import LtdmError, OptionError, Stopped
 from ltdm.files import write_npz
+from ltdm.fits import check_data
 from ltdm.networks._predictor import Share
 from ltdm.options import changed, parse
 from ltdm.runs import RunOptions
@@ -123,7 +124,7 @@ def test_shares_put_together_are_all_rows(rows):
 )
 def test_what_does_not_divide(options, by_class, sentence):
     with pytest.raises(OptionError, match=sentence):
-        parse(RunOptions, options).check_data([30, 20, 20], by_class)
+        check_data(parse(RunOptions, options), [30, 20, 20], by_class)
 
 
 def test_their_number_is_no_part_of_what_a_run_is():

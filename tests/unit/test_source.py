@@ -48,6 +48,7 @@ def test_a_stage_s_digest_covers_what_it_imports(monkeypatch):
     others = ("metrics", "features", "samplers", "reporting", "data")
     assert not [m for m in opened if m.split(".")[1] in others]
     assert "ltdm.methods.ddpm" not in opened
+    assert "ltdm.training.ensemble" not in opened, "it trains no shards"
     assert not opened & source.PLUMBING
 
 
