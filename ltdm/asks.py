@@ -37,7 +37,6 @@ NEEDS = {
     "extractor": Need(True, 8_000, 60),
     "reference_features": Need(True, 12_000, 60),
     "features": Need(True, 12_000, 60),
-    "features_shard": Need(True, 12_000, 60),
     "neighbours": Need(False, 12_000, 120),
     "unseen": Need(False, 12_000, 120),
     "metrics": Need(False, 12_000, 120),
@@ -58,18 +57,18 @@ class Asks:
     Args:
         experiment: The experiment.
         site: The site.
-        scattered: Jobs that share a sample set ("samples") and its features ("features").
+        sharing: Jobs that share a sample set.
     """
 
-    def __init__(self, experiment: Experiment, site: Site, scattered: Mapping[str, int]):
-        self.experiment, self.site, self.scattered = experiment, site, scattered
+    def __init__(self, experiment: Experiment, site: Site, sharing: int):
+        self.experiment, self.site, self.sharing = experiment, site, sharing
         self.cost = cache(self._cost)
         self.speed = cache(self._speed)
 
     def gpus(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """Return the GPUs that a job asks for; jobs that only put shards together need none."""
         need = NEEDS.get(rule, Need())
-        if not (need.gpu and self.site.has_gpus) or self._gathers(rule, wildcards):
+        if not (need.gpu and self.site.has_gpus) or self._gathers(rule):
             return 0
         for part in self.experiment.evaluate.features:
             if part.label == wildcards.get("extractor") and not part.module.RUNS_NETWORK:
@@ -117,7 +116,7 @@ class Asks:
         self, rule: str, wildcards: Mapping[str, str], attempt: int, reckon: bool = True
     ) -> int:
         """Return minutes, at most what the site allows; without reckoning, what all jobs need."""
-        reckon = reckon and not self._gathers(rule, wildcards)
+        reckon = reckon and not self._gathers(rule)
         seconds = self._reckoned(rule, wildcards) if reckon else 0.0
         minutes = attempt * (NEEDS.get(rule, Need()).minutes + math.ceil(SAFETY * seconds / 60))
         return min(minutes, self.site.max_minutes or minutes)
@@ -133,12 +132,12 @@ class Asks:
         if (probe := self.experiment.evaluate.probe) and rule == "probe":
             images = self.experiment.datasets[wildcards["dataset"]].probed(probe.train_on)
             return one.operations * probe.evaluations(images) / speed.sample / 1e12
-        evaluations = sampling(run.samples[wildcards["sample_set"]]) / self.scattered["samples"]
+        evaluations = sampling(run.samples[wildcards["sample_set"]]) / self.sharing
         return one.operations * evaluations / speed.sample / 1e12
 
-    def _gathers(self, rule: str, wildcards: Mapping[str, str]) -> bool:
+    def _gathers(self, rule: str) -> bool:
         """Whether a job only puts together what others made."""
-        return self.scattered.get({"sample": "samples"}.get(rule, rule), 1) > 1
+        return rule == "sample" and self.sharing > 1
 
     def _run(self, wildcards: Mapping[str, str]) -> Run:
         return self.experiment.runs[wildcards["dataset"], wildcards["run"]]

@@ -8,14 +8,7 @@ from ltdm.site import WORDS, Site, site
 
 try:
     here = Site.of(began["site"]) if began else site()
-    asking = Asks(
-        experiment,
-        here,
-        {
-            name: len(getattr(gather, name)("{scatteritem}"))
-            for name in ("samples", "features")
-        },
-    )
+    asking = Asks(experiment, here, len(gather.samples("{scatteritem}")))
 except LtdmError as error:
     raise WorkflowError(str(error)) from None
 

@@ -56,15 +56,14 @@ pathvars:
     samples=f"{root}/{layout.SAMPLES}",
 
 
-# Jobs that share a sample set, and a feature file of one: `--set-scatter samples=8 features=4`.
+# Jobs that share a sample set: `--set-scatter samples=8`.
 scattergather:
     samples=1,
-    features=1,
 
 
 for name in workflow.resource_settings.overwrite_scatter:
-    if name not in ("samples", "features"):
-        hint = near(name, ["samples", "features"])
+    if name != "samples":
+        hint = near(name, ["samples"])
         raise WorkflowError(f"--set-scatter: there is no {name!r}; {hint}")
 
 

@@ -89,13 +89,6 @@ def sample_shards(wildcards):
     return temporary(parts, wildcards) if len(parts) > 1 else []
 
 
-def features_shards(wildcards):
-    """Return the parts of a sample set's features, where several jobs share them."""
-    pattern = "<samples>/features/{extractor}.shards/{scatteritem}.npz"
-    parts = gather.features(pattern, allow_missing=True)
-    return temporary(parts, wildcards) if len(parts) > 1 else []
-
-
 def shard_number(wildcards):
     """Return a shard's number, from 0, and how many there are."""
     number, of = wildcards.scatteritem.split("-of-")

@@ -1,8 +1,7 @@
 """What every feature extractor gives; its file's `PROBABILITIES` says what the classes are.
 
 They are "imagenet" (the 1008 of the Inception network), "classes" (the data's own), or "" (none).
-`RUNS_NETWORK` says whether a GPU is of use to it. Its `BLOCK` is a multiple of the images that it
-takes at once, on any device: jobs that share a set of images cut it there.
+`RUNS_NETWORK` says whether a GPU is of use to it.
 """
 
 from collections.abc import Callable

@@ -22,7 +22,6 @@ from torch import Tensor
 from ltdm.errors import LtdmError, OptionError
 from ltdm.features import _inception
 from ltdm.features._inception import (
-    BLOCK,
     CITATION,
     PROBABILITIES,
     READS_POINTS,
@@ -34,7 +33,7 @@ from ltdm.files import sha256, writing
 from ltdm.options import option
 
 __all__ = [
-    "BLOCK", "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
+    "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
     "check", "fit", "length",
 ]  # fmt: skip
 log = logging.getLogger("ltdm")

@@ -1,7 +1,7 @@
-"""Sample sets and features that several jobs share: `--set-scatter samples=5 features=2`."""
+"""Sample sets that several jobs share: `--set-scatter samples=5`."""
 
 SET = "runs/digits-lt/ddpm/seed-0/main"
-SHARED = ("--set-scatter", "samples=5", "features=2")
+SHARED = ("--set-scatter", "samples=5")
 MADE = (
     "samples.npz", "samples.json", "features/classifier.npz", "features/pixels.npz",
     "metrics/frechet.csv",
@@ -17,7 +17,7 @@ def test_five_jobs_make_what_one_makes(checkout):
         (folder / name).unlink()
     parts = [f"results/smoke/{SET}/samples.shards/{n}.npz" for n in ("1-of-5", "5-of-5", "2-of-4")]
     checkout.snakemake("--cores", "2", *parts)
-    due = {"sample_shard": 3, "sample": 1, "features_shard": 4, "features": 2, "metrics": 1}
+    due = {"sample_shard": 3, "sample": 1, "features": 2, "metrics": 1}
     assert checkout.planned(*paths, *SHARED) == due
 
     checkout.snakemake("--cores", "2", *paths, *SHARED)
@@ -25,7 +25,7 @@ def test_five_jobs_make_what_one_makes(checkout):
     assert not [*folder.rglob("*.shards")]
     shards = checkout.results / "logs/sample_shard/digits-lt/ddpm/seed-0/main"
     assert len([*shards.glob("*-of-5.log")]) == 5
-    for shared in (SHARED, (), ("--set-scatter", "samples=4", "features=3")):
+    for shared in (SHARED, (), ("--set-scatter", "samples=4")):
         assert checkout.planned(*paths, *shared) == {}
 
     checkout.edit("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7")
