@@ -44,6 +44,7 @@ NEEDS = {
     "posthoc": Need(False, 8_000),
     "sample": Need(True, 8_000),
     "sample_shard": Need(True, 8_000),
+    "gather": Need(False, 8_000),  # `sample` where it puts shards together
     "test_split": Need(False, 8_000, 60),
     "probe": Need(True, 12_000),
     "theory": Need(False, 8_000, 60),
@@ -66,9 +67,9 @@ class Asks:
         self.speed = cache(self._speed)
 
     def gpus(self, rule: str, wildcards: Mapping[str, str]) -> int:
-        """Return the GPUs that a job asks for; jobs that only put shards together need none."""
+        """Return the GPUs that a job asks for."""
         need = NEEDS.get(rule, Need())
-        if not (need.gpu and self.site.has_gpus) or self._gathers(rule):
+        if not (need.gpu and self.site.has_gpus):
             return 0
         for part in self.experiment.evaluate.features:
             if part.label == wildcards.get("extractor") and not part.module.RUNS_NETWORK:
@@ -116,7 +117,6 @@ class Asks:
         self, rule: str, wildcards: Mapping[str, str], attempt: int, reckon: bool = True
     ) -> int:
         """Return minutes, at most what the site allows; without reckoning, what all jobs need."""
-        reckon = reckon and not self._gathers(rule)
         seconds = self._reckoned(rule, wildcards) if reckon else 0.0
         minutes = attempt * (NEEDS.get(rule, Need()).minutes + math.ceil(SAFETY * seconds / 60))
         return min(minutes, self.site.max_minutes or minutes)
@@ -132,12 +132,9 @@ class Asks:
         if (probe := self.experiment.evaluate.probe) and rule == "probe":
             images = self.experiment.datasets[wildcards["dataset"]].probed(probe.train_on)
             return one.operations * probe.evaluations(images) / speed.sample / 1e12
-        evaluations = sampling(run.samples[wildcards["sample_set"]]) / self.sharing
-        return one.operations * evaluations / speed.sample / 1e12
-
-    def _gathers(self, rule: str) -> bool:
-        """Whether a job only puts together what others made."""
-        return rule == "sample" and self.sharing > 1
+        evaluations = sampling(run.samples[wildcards["sample_set"]])
+        jobs = self.sharing if rule == "sample_shard" else 1
+        return one.operations * evaluations / jobs / speed.sample / 1e12
 
     def _run(self, wildcards: Mapping[str, str]) -> Run:
         return self.experiment.runs[wildcards["dataset"], wildcards["run"]]

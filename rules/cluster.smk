@@ -19,8 +19,15 @@ if workflow.is_main_process and "gpu" in workflow.global_resources:
     os.environ[slots.VARIABLE] = str(here.runs_per_gpu)
 
 
-def gpus(wildcards, rulename):
-    return 0 if shards(wildcards, rulename) else asking.gpus(rulename, wildcards)
+def gpus(wildcards, rulename, input):
+    if shards(wildcards, rulename):
+        return 0
+    return asking.gpus(called(rulename, input), wildcards)
+
+
+def called(rulename, input):
+    """Return the name by which `Asks` knows a job: `gather` if it only puts shards together."""
+    return "gather" if input.get("shards") else rulename
 
 
 def shards(wildcards, rulename):
@@ -32,16 +39,16 @@ def gres(wildcards, rulename):
     return f"shard:{number}" if number else None
 
 
-def cores(wildcards, rulename, threads):
-    return asking.cores(rulename, wildcards, threads)
+def cores(wildcards, rulename, threads, input):
+    return asking.cores(called(rulename, input), wildcards, threads)
 
 
-def memory(wildcards, rulename, attempt):
-    return asking.memory(rulename, wildcards, attempt, reckoned())
+def memory(wildcards, rulename, attempt, input):
+    return asking.memory(called(rulename, input), wildcards, attempt, reckoned())
 
 
-def minutes(wildcards, rulename, attempt):
-    return asking.minutes(rulename, wildcards, attempt, reckoned())
+def minutes(wildcards, rulename, attempt, input):
+    return asking.minutes(called(rulename, input), wildcards, attempt, reckoned())
 
 
 def reckoned():
@@ -52,8 +59,8 @@ def reckoned():
 def word(name):
     """Return a function of what a job says to Slurm under a name, if anything."""
 
-    def said(wildcards, rulename):
-        return asking.word(rulename, wildcards, name)
+    def said(wildcards, rulename, input):
+        return asking.word(called(rulename, input), wildcards, name)
 
     return said
 

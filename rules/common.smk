@@ -14,7 +14,7 @@ from ltdm import asked, layout
 from ltdm.compiling import keep_compiled
 from ltdm.config import Experiment
 from ltdm.errors import LtdmError
-from ltdm.foreign import claims, refuse_foreign
+from ltdm.foreign import claims, finished, refuse_foreign
 from ltdm.job import let_jobs_import
 from ltdm.lineage import lineage
 from ltdm.merging import merge, read, typed

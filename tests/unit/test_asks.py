@@ -55,8 +55,9 @@ def test_sampling_asks_for_its_share():
     assert Asks(EXPERIMENT, site, 1).minutes("sample", job(), 1) == least + 100 * SAFETY
     shared = Asks(EXPERIMENT, site, 4)
     assert shared.minutes("sample_shard", job(), 1) == least + 25 * SAFETY
-    assert shared.minutes("sample", job(), 1) == least
-    assert shared.gpus("sample", job()) == 0 < shared.gpus("sample_shard", job())
+    assert shared.minutes("sample", job(), 1) == least + 100 * SAFETY, "if no others make it"
+    assert shared.minutes("gather", job(), 1) == least
+    assert shared.gpus("gather", job()) == 0 < shared.gpus("sample_shard", job())
 
 
 def test_gpus_cores_and_memory():

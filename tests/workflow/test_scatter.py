@@ -34,6 +34,33 @@ def test_five_jobs_make_what_one_makes(checkout):
     assert checkout.planned(paths[0], *SHARED) == {}, "though five had made it from another config"
 
 
+def test_one_job_makes_what_others_shared_once(checkout):
+    """Deleted images whose record still holds are no reason to ask for parts."""
+    path = checkout.results / SET / "samples.npz"
+    alone, asked = path.read_bytes(), str(path.relative_to(checkout.folder))
+    path.unlink()
+    assert checkout.planned(asked, *SHARED) == {"sample": 1}
+    checkout.snakemake("--cores", "1", asked, *SHARED)
+    assert path.read_bytes() == alone
+
+
+def test_a_dry_run_writes_and_deletes_nothing(checkout):
+    def listing():
+        # Snakemake's own: what it said, its locks, and when it last saw which file.
+        own = [checkout.folder / ".snakemake" / name for name in ("log", "locks", "iocache")]
+        files = [f for f in checkout.folder.rglob("*") if f.is_file()]
+        told = {f: f.stat() for f in files if not any(f.is_relative_to(one) for one in own)}
+        return {f: (one.st_size, one.st_mtime_ns) for f, one in told.items()}
+
+    path = str((checkout.results / SET / "samples.json").relative_to(checkout.folder))
+    checkout.snakemake("--cores", "2", "--force", path, *SHARED)  # so that there are notes of parts
+    for old, new in (("guidance: 0.5", "guidance: 0.7"), ("guidance: 0.7", "guidance: 0.5")):
+        before = listing()
+        checkout.planned(*SHARED)
+        assert listing() == before
+        checkout.edit("config/smoke.yaml", old, new)
+
+
 def test_a_number_of_jobs_for_nothing(checkout):
     printed = checkout.snakemake("--dry-run", "--set-scatter", "sample=5", ok=False)
     assert "--set-scatter: there is no 'sample'; did you mean 'samples'?" in printed
