@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ltdm.config import Experiment
-from ltdm.errors import LtdmError
 from ltdm.plan import Cost, Speed, cost, sampling, speeds
 from ltdm.runs import Run
-from ltdm.site import FILE, Site
+from ltdm.site import Site
 
 SAFETY = 2.0
 SLOW = {True: 10.0, False: 0.02}
@@ -75,23 +74,6 @@ class Asks:
             if part.label == wildcards.get("extractor") and not part.module.RUNS_NETWORK:
                 return 0
         return self._run(wildcards).train.gpus if rule == "train" else 1
-
-    def shards(self, rule: str, wildcards: Mapping[str, str]) -> int:
-        """Return the shards of a GPU that a training asks Slurm for instead of all of it; or 0.
-
-        Raises:
-            LtdmError: Trainings are to share GPUs, but this Slurm has no shards.
-        """
-        if self.site.runs_per_gpu == 1 or rule != "train":
-            return 0
-        if self.site.shards_per_gpu is None:
-            raise LtdmError(
-                f"{FILE}: runs_per_gpu is {self.site.runs_per_gpu}, and on Slurm that needs shards"
-                " of GPUs: set shards_per_gpu where the cluster has them (see Gres in"
-                " `scontrol show node`), or run `snakemake --profile workstation` within one job"
-            )
-        each = self.site.shards_per_gpu // self.site.runs_per_gpu
-        return each if self.gpus(rule, wildcards) == 1 else 0
 
     def cores(self, rule: str, wildcards: Mapping[str, str], threads: int) -> int:
         """Return the cores that a job asks for: those of its threads, and those of its GPUs."""

@@ -19,24 +19,22 @@ if workflow.is_main_process and "gpu" in workflow.global_resources:
     os.environ[slots.VARIABLE] = str(here.runs_per_gpu)
 
 
+def refuse_shared_gpus():
+    """Stop where trainings are to share GPUs that Slurm gives out whole."""
+    try:
+        if not workflow.local_exec:
+            here.check_slurm()
+    except LtdmError as error:
+        sys.exit(f"ltdm: {error}")
+
+
 def gpus(wildcards, rulename, input):
-    if shards(wildcards, rulename):
-        return 0
     return asking.gpus(called(rulename, input), wildcards)
 
 
 def called(rulename, input):
     """Return the name by which `Asks` knows a job: `gather` if it only puts shards together."""
     return "gather" if input.get("shards") else rulename
-
-
-def shards(wildcards, rulename):
-    return None if workflow.local_exec else asking.shards(rulename, wildcards)
-
-
-def gres(wildcards, rulename):
-    number = shards(wildcards, rulename)
-    return f"shard:{number}" if number else None
 
 
 def cores(wildcards, rulename, threads, input):
@@ -67,7 +65,6 @@ def word(name):
 
 asks = {
     "gpu": gpus,
-    "gres": gres,
     "cpus_per_task": cores,
     "mem_mb": memory,
     "runtime": minutes,

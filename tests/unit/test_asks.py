@@ -75,15 +75,10 @@ def test_gpus_cores_and_memory():
     assert Asks(EXPERIMENT, Site(has_gpus=False), 1).gpus("train", job()) == 0
 
 
-def test_trainings_that_share_a_gpu_ask_for_shards():
-    asks = Asks(EXPERIMENT, Site(runs_per_gpu=4, shards_per_gpu=8), 1)
-    assert asks.shards("train", job()) == asks.shards("train", job("many")) == 2
-    assert asks.shards("train", job("wide")) == 0
-    assert asks.shards("sample", job()) == Asks(EXPERIMENT, Site(), 1).shards("train", job()) == 0
-    with pytest.raises(LtdmError, match="shards of GPUs: set shards_per_gpu"):
-        Asks(EXPERIMENT, Site(runs_per_gpu=4), 1).shards("train", job())
-    with pytest.raises(LtdmError, match="is 3, which does not divide the 8 shards"):
-        Site(runs_per_gpu=3, shards_per_gpu=8)
+def test_trainings_share_no_gpu_on_slurm():
+    Site().check_slurm()
+    with pytest.raises(LtdmError, match=r"runs_per_gpu is 4, .* or run `snakemake --profile work"):
+        Site(runs_per_gpu=4).check_slurm()
 
 
 def test_the_words_of_a_site(tmp_path):
