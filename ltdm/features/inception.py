@@ -6,7 +6,6 @@ Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to
 Equilibrium", NeurIPS 2017.
 """
 
-import fcntl
 import logging
 import shutil
 import urllib.request
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from ltdm.errors import LtdmError, OptionError
@@ -96,9 +96,7 @@ def _download(file: Path) -> None:
         " or elsewhere and set `path`"
     )
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(file.parent / ".inception.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(file.parent / ".inception.lock"):
             if file.exists():
                 return
             log.info("downloading %s", url)
