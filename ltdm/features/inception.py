@@ -7,8 +7,6 @@ Equilibrium", NeurIPS 2017.
 """
 
 import logging
-import shutil
-import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -29,7 +27,7 @@ from ltdm.features._inception import (
     build,
     length,
 )
-from ltdm.files import sha256, writing
+from ltdm.files import sha256
 from ltdm.options import option
 
 __all__ = [
@@ -39,7 +37,6 @@ __all__ = [
 log = logging.getLogger("ltdm")
 FILE = "data/pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-TIMEOUT = 60  # seconds without a byte
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,10 @@ def fit(
     mend = "delete it to have it downloaded anew" if options.path is None else "mend `path`"
     if options.path is None and not file.exists():
         _download(file)
-    _refuse_others(file, str(file), mend)
+    if (found := sha256(file)) != SHA256:
+        raise LtdmError(
+            f"{file} has the SHA-256 {found}, but the FID's weights have {SHA256}; {mend}"
+        )
     try:
         net.load_state_dict(torch.load(file, "cpu", weights_only=True), assign=True)
     except Exception as error:  # bytes of another kind may lead the reader to any
@@ -100,21 +100,6 @@ def _download(file: Path) -> None:
             if file.exists():
                 return
             log.info("downloading %s", url)
-            with writing(file) as temporary:
-                with (
-                    urllib.request.urlopen(url, timeout=TIMEOUT) as answer,
-                    open(temporary, "wb") as copy,
-                ):
-                    shutil.copyfileobj(answer, copy)
-                _refuse_others(temporary, f"what came from {url}", by_hand)
-    except (OSError, HTTPException) as error:
+            torch.hub.download_url_to_file(url, str(file), hash_prefix=SHA256, progress=False)
+    except (OSError, HTTPException, RuntimeError) as error:  # the last: it is another file
         raise LtdmError(f"cannot download {file.name} ({error}); {by_hand}") from error
-
-
-def _refuse_others(file: Path, name: str, mend: str) -> None:
-    """Refuse a file that is not the FID's weights."""
-    found = sha256(file)
-    if found != SHA256:
-        raise LtdmError(
-            f"{name} has the SHA-256 {found}, but the FID's weights have {SHA256}; {mend}"
-        )
