@@ -24,6 +24,7 @@ include: "rules/report.smk"
 
 
 onstart:
+    refuse_shared_gpus()
     freeze(workflow.dag.jobs)
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ltdm.config import Experiment
-from ltdm.errors import LtdmError
 from ltdm.plan import Cost, Speed, cost, sampling, speeds
 from ltdm.runs import Run
-from ltdm.site import FILE, Site
+from ltdm.site import Site
 
 SAFETY = 2.0
 SLOW = {True: 10.0, False: 0.02}
@@ -37,16 +36,14 @@ NEEDS = {
     "extractor": Need(True, 8_000, 60),
     "reference_features": Need(True, 12_000, 60),
     "features": Need(True, 12_000, 60),
-    "features_shard": Need(True, 12_000, 60),
     "neighbours": Need(False, 12_000, 120),
     "unseen": Need(False, 12_000, 120),
     "metrics": Need(False, 12_000, 120),
     "train": Need(True, 8_000),
-    "train_shard": Need(True, 8_000),
-    "average": Need(False, 8_000),
     "posthoc": Need(False, 8_000),
     "sample": Need(True, 8_000),
     "sample_shard": Need(True, 8_000),
+    "gather": Need(False, 8_000),  # `sample` where it puts shards together
     "test_split": Need(False, 8_000, 60),
     "probe": Need(True, 12_000),
     "theory": Need(False, 8_000, 60),
@@ -60,40 +57,23 @@ class Asks:
     Args:
         experiment: The experiment.
         site: The site.
-        scattered: Jobs that share a sample set ("samples") and its features ("features").
+        sharing: Jobs that share a sample set.
     """
 
-    def __init__(self, experiment: Experiment, site: Site, scattered: Mapping[str, int]):
-        self.experiment, self.site, self.scattered = experiment, site, scattered
+    def __init__(self, experiment: Experiment, site: Site, sharing: int):
+        self.experiment, self.site, self.sharing = experiment, site, sharing
         self.cost = cache(self._cost)
         self.speed = cache(self._speed)
 
     def gpus(self, rule: str, wildcards: Mapping[str, str]) -> int:
-        """Return the GPUs that a job asks for; jobs that only put shards together need none."""
+        """Return the GPUs that a job asks for."""
         need = NEEDS.get(rule, Need())
-        if not (need.gpu and self.site.has_gpus) or self._gathers(rule, wildcards):
+        if not (need.gpu and self.site.has_gpus):
             return 0
         for part in self.experiment.evaluate.features:
             if part.label == wildcards.get("extractor") and not part.module.RUNS_NETWORK:
                 return 0
         return self._run(wildcards).train.gpus if rule == "train" else 1
-
-    def shards(self, rule: str, wildcards: Mapping[str, str]) -> int:
-        """Return the shards of a GPU that a training asks Slurm for instead of all of it; or 0.
-
-        Raises:
-            LtdmError: Trainings are to share GPUs, but this Slurm has no shards.
-        """
-        if self.site.runs_per_gpu == 1 or rule not in ("train", "train_shard"):
-            return 0
-        if self.site.shards_per_gpu is None:
-            raise LtdmError(
-                f"{FILE}: runs_per_gpu is {self.site.runs_per_gpu}, and on Slurm that needs shards"
-                " of GPUs: set shards_per_gpu where the cluster has them (see Gres in"
-                " `scontrol show node`), or run `snakemake --profile workstation` within one job"
-            )
-        each = self.site.shards_per_gpu // self.site.runs_per_gpu
-        return each if self.gpus(rule, wildcards) == 1 else 0
 
     def cores(self, rule: str, wildcards: Mapping[str, str], threads: int) -> int:
         """Return the cores that a job asks for: those of its threads, and those of its GPUs."""
@@ -108,7 +88,7 @@ class Asks:
     ) -> int:
         """Return MB of memory; without reckoning, which takes a while, what all jobs need."""
         need = NEEDS.get(rule, Need()).memory
-        if reckon and rule in ("train", "train_shard", "average"):
+        if reckon and rule == "train":
             posthoc = self._run(wildcards).train.posthoc
             each = STATE + (posthoc.weight_bytes + 12 * len(posthoc.sigma_rel) if posthoc else 0)
             weights = self.cost(wildcards["dataset"], wildcards["run"]).parameters
@@ -119,32 +99,24 @@ class Asks:
         self, rule: str, wildcards: Mapping[str, str], attempt: int, reckon: bool = True
     ) -> int:
         """Return minutes, at most what the site allows; without reckoning, what all jobs need."""
-        reckon = reckon and not self._gathers(rule, wildcards)
         seconds = self._reckoned(rule, wildcards) if reckon else 0.0
         minutes = attempt * (NEEDS.get(rule, Need()).minutes + math.ceil(SAFETY * seconds / 60))
         return min(minutes, self.site.max_minutes or minutes)
 
     def _reckoned(self, rule: str, wildcards: Mapping[str, str]) -> float:
         """Return the seconds of a job's operations; training, sampling and the probe have many."""
-        if rule not in ("train", "train_shard", "sample", "sample_shard", "probe"):
+        if rule not in ("train", "sample", "sample_shard", "probe"):
             return 0.0
         run, one = self._run(wildcards), self.cost(wildcards["dataset"], wildcards["run"])
         speed = self.speed(wildcards["run"])
-        if rule in ("train", "train_shard"):
-            ensemble = run.train.apart
-            jobs = ensemble.shards * ensemble.rounds if ensemble else 1
-            return one.train_operations / jobs / run.train.gpus / speed.train / 1e12
+        if rule == "train":
+            return one.train_operations / run.train.gpus / speed.train / 1e12
         if (probe := self.experiment.evaluate.probe) and rule == "probe":
             images = self.experiment.datasets[wildcards["dataset"]].probed(probe.train_on)
             return one.operations * probe.evaluations(images) / speed.sample / 1e12
-        evaluations = sampling(run.samples[wildcards["sample_set"]]) / self.scattered["samples"]
-        return one.operations * evaluations / speed.sample / 1e12
-
-    def _gathers(self, rule: str, wildcards: Mapping[str, str]) -> bool:
-        """Whether a job only puts together what others made."""
-        if rule == "train":
-            return self._run(wildcards).train.apart is not None
-        return self.scattered.get({"sample": "samples"}.get(rule, rule), 1) > 1
+        evaluations = sampling(run.samples[wildcards["sample_set"]])
+        jobs = self.sharing if rule == "sample_shard" else 1
+        return one.operations * evaluations / jobs / speed.sample / 1e12
 
     def _run(self, wildcards: Mapping[str, str]) -> Run:
         return self.experiment.runs[wildcards["dataset"], wildcards["run"]]

@@ -21,7 +21,7 @@ from ltdm.theory.options import Sweep
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
 GRID = ("dataset", "run", "seed", "sample_set")
-TAKEN = ("model.safetensors", "history.csv", "run.json", "state", "rounds", "posthoc",
+TAKEN = ("model.safetensors", "history.csv", "run.json", "state", "posthoc",
          "probe.csv", "probe.json")  # fmt: skip
 """What lies beside the sample sets in a run's folder."""
 

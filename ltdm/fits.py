@@ -1,5 +1,6 @@
 """Whether the parts of a run fit together, with its data, its sample sets and other runs."""
 
+from collections.abc import Sequence
 from typing import cast
 
 from torch import nn
@@ -10,6 +11,8 @@ from ltdm.methods._objective import compose
 from ltdm.registry import Part
 from ltdm.runs import Run, RunOptions
 from ltdm.samplers._options import SampleOptions
+from ltdm.training.ensemble import shares
+from ltdm.training.options import TrainOptions
 from ltdm.training.probe import LEVELS, ProbeOptions, levels_of
 
 FAR = 0.25
@@ -44,7 +47,35 @@ def fits_data(
             f"trains networks that are told no labels, so none can be hidden ({named}): set"
             " train.label_dropout to 0 in the same run",
         )
-    train.check_data(data.class_counts, objective.by_class)
+    check_data(train, data.class_counts, objective.by_class)
+
+
+def check_data(train: TrainOptions, class_counts: Sequence[int], by_class: bool) -> None:
+    """Refuse a training set that is too small, or cannot be shared out alike.
+
+    Raises:
+        OptionError: It is one.
+    """
+    one, images = train.ensemble, sum(class_counts)
+    if one and one.shards > images:
+        message = f"is {one.shards}, but the training set has only {images} images"
+        raise OptionError(("train", "ensemble", "shards"), message)
+    if one and one.epochs is None and train.updates % (one.shards * one.rounds):
+        raise OptionError(
+            ("train", "ensemble", "shards"),
+            f"is {one.shards}, and {one.shards} shards x {one.rounds} rounds do not divide"
+            f" updates, {train.updates}, of which each shard has the same number in a round;"
+            " change one of them, or set ensemble.epochs",
+        )
+    if one and train.gpus > 1:
+        raise OptionError(
+            ("train", "gpus"),
+            f"is {train.gpus}, but an ensemble trains the networks of its shards one after the"
+            " other, each in one process; leave gpus out",
+        )
+    train.check_processes(train.gpus, len(class_counts) if by_class else 0)
+    for shard in sorted(shares(train, class_counts), key=sum):
+        train.check_batch(shard, by_class)
 
 
 def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:

@@ -131,6 +131,23 @@ def refuse_foreign(experiment: Experiment, remembered: Callable[[Path], list[str
         )
 
 
+def finished(record: Path, claimed: Mapping[Path, Claim]) -> bool:
+    """Whether a record, and those of all that it is made from, say what the config asks for.
+
+    Args:
+        record: The record.
+        claimed: What the config asks of every record.
+    """
+    claim = claimed[record]
+    if not all(finished(source, claimed) for _, source, _ in claim.links):
+        return False
+    try:
+        made = read_json(record)
+    except LtdmError:  # missing or damaged
+        return False
+    return all(made.get(key) == value for key, value in {**claim.wanted, **_linked(claim)}.items())
+
+
 def differences(made: Any, wanted: Any, path: str = "") -> list[str]:
     """Return a phrase for each key in which two nested mappings differ, sorted by key."""
     if not (isinstance(made, Mapping) and isinstance(wanted, Mapping)):

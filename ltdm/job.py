@@ -36,7 +36,7 @@ def job(snakemake: Any) -> Iterator[None]:
             force=True,
         )
         logging.captureWarnings(True)
-        gpus = snakemake.resources.get("gpu", 0) or int(bool(snakemake.resources.get("gres")))
+        gpus = snakemake.resources.get("gpu", 0)
         submitted = asked.submitted()
         if submitted:  # what a job was not given it must not use, and what it was given is there
             os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")

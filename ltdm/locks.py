@@ -4,7 +4,6 @@ The operating system frees a lock when its process ends, however it ends: a lock
 """
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -12,6 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 from ltdm.errors import LtdmError
 from ltdm.slurm import here
@@ -34,8 +35,9 @@ def alone(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
         Held: Another process still writes there.
     """
     file = Path(folder) / "lock"
+    lock = FileLock(file, thread_local=False, fallback_to_soft=False, on_acquired=_sign)
     deadline, told = time.monotonic() + patience, False
-    while (held := _take(file)) is None:
+    while not _taken(lock):
         if time.monotonic() >= deadline:
             raise Held(
                 f"{_holder(file)} is still writing to {folder}; let it end or end it, then run the"
@@ -46,37 +48,34 @@ def alone(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
             told = True
         time.sleep(0.2)
     try:
-        with suppress(OSError):  # who holds it is only told; a disk may be full
-            os.ftruncate(held, 0)
-            os.write(held, json.dumps(here()).encode())
         yield
     finally:
-        os.close(held)
+        lock.release()
 
 
-def _take(file: Path) -> int | None:
-    """Lock a file; return its descriptor, or None where another process has it locked."""
+def _taken(lock: BaseFileLock) -> bool:
+    """Try once to take a lock, and say whether it is ours.
+
+    FileLock's own waiting would fail where the holder removes the folder meanwhile.
+    """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        held = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise LtdmError(f"cannot write {file}: {error.strerror}") from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
-        return None
+        lock.acquire(blocking=False)
+    except (Timeout, FileNotFoundError):
+        return False
     except OSError as error:
         if error.errno not in UNKNOWN:
-            os.close(held)
-            raise
-        log.warning("%s: this file system has no locks; let one job at a time write there", file)
-        return held
-    with suppress(FileNotFoundError):
-        if os.fstat(held).st_ino == os.stat(file).st_ino:
-            return held
-    os.close(held)  # its holder has removed it in the meantime
-    return None
+            raise LtdmError(f"cannot write {lock.lock_file}: {error.strerror}") from error
+        log.warning(
+            "%s: this file system has no locks; let one job at a time write there", lock.lock_file
+        )
+    return True
+
+
+def _sign(descriptor: int) -> None:
+    """Say in a lock's file which process holds it."""
+    with suppress(OSError):  # it is only told; a disk may be full
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(here()).encode())
 
 
 def _holder(file: Path) -> str:

@@ -13,6 +13,7 @@ from ltdm.methods._objective import evaluations
 from ltdm.reference import table
 from ltdm.registry import load, names, part
 from ltdm.training import ensemble
+from ltdm.training.options import Ensemble
 
 PAGE = "docs/methods.md"
 ENCODER = 0.267  # share of the papers' U-Net that lies before the way up
@@ -57,7 +58,7 @@ def write(root: Path) -> None:
 def text() -> str:
     """Return the page in Markdown."""
     methods = "".join(section("method", name) for name in names("method"))
-    return HEAD + costs() + methods + told("Ensembles: train.ensemble", ensemble, ensemble.Ensemble)
+    return HEAD + costs() + methods + told("Ensembles: train.ensemble", ensemble, Ensemble)
 
 
 def costs() -> str:

@@ -24,6 +24,7 @@ from ltdm.registry import Part
 from ltdm.runs import Run
 from ltdm.samplers._base import SamplerModule
 from ltdm.samplers._options import SampleOptions
+from ltdm.training.ensemble import all_updates
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     objective = run.objective(data.class_counts)
     parameters = size.parameters * (classes if objective.players else 1)
     by_class = objective.by_class
-    updates = 0 if run.train.released else run.train.all_updates(data.class_counts, by_class)
+    updates = 0 if run.train.released else all_updates(run.train, data.class_counts, by_class)
     images = updates * run.train.images_an_update(classes if by_class else 0)
     each = evaluations(run.methods, classes)
     made = sum(s.images for s in run.samples.values())
@@ -124,15 +125,12 @@ def jobs(experiment: Experiment) -> dict[str, int]:
     """Return the jobs of a whole run by rule."""
     data, seeds = (len(experiment.grid[axis]) for axis in ("dataset", "seed"))
     networks = len(experiment.runs) * seeds
-    parallel = [run.train.apart for run in experiment.runs.values() if run.train.apart]
     sets = math.prod(map(len, experiment.grid.values()))
     extractors, metrics = len(experiment.evaluate.features), len(experiment.evaluate.metrics)
     searches = sets * len(experiment.evaluate.searching)
     counted = {
         "prepare": data, "extractor": data * extractors, "reference_features": data * extractors,
         "train": networks,
-        "train_shard": seeds * sum(one.shards * one.rounds for one in parallel),
-        "average": seeds * sum(one.rounds - 1 for one in parallel),
         "posthoc": seeds * sum(len(run.widths) for run in experiment.runs.values()),
         "sample": sets, "grid": sets, "features": sets * extractors,
         "unseen": data * len(experiment.evaluate.searching),

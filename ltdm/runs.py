@@ -14,7 +14,6 @@ from ltdm.networks._players import build_network
 from ltdm.options import changed, option
 from ltdm.registry import Part, plain_parts, stage_code
 from ltdm.samplers._options import SampleOptions
-from ltdm.training.ensemble import Ensemble
 from ltdm.training.options import TrainOptions
 
 
@@ -46,12 +45,6 @@ class RunOptions(TrainOptions):
     def released(self) -> bool:
         """Whether the network is taken from a checkpoint."""
         return self.checkpoint is not None
-
-    @property
-    def apart(self) -> Ensemble | None:
-        """The ensemble whose rounds are jobs of their own, if there is one."""
-        one = None if self.released else self.ensemble
-        return one if one and one.parallel else None
 
 
 class Origin(NamedTuple):

@@ -38,11 +38,6 @@ class Site(Words):
     runs_per_gpu: int = option(
         1, "Trainings that share a GPU, since small networks do not fill one.", low=1
     )
-    shards_per_gpu: int | None = option(
-        None,
-        "Shards that this Slurm makes of a GPU (gres/shard); `runs_per_gpu` needs them.",
-        low=1,
-    )
     cpus_per_gpu: int = option(4, "Cores for each GPU that a job asks for.", low=1)
     max_minutes: int | None = option(
         None, "No job asks for longer; training goes on in the next one.", low=2
@@ -55,13 +50,17 @@ class Site(Words):
         None, "Figures that `ltdm bench --json` measured on these GPUs, instead of `tflops`."
     )
 
-    def __post_init__(self) -> None:
-        """Refuse shares of a GPU that are no whole shards."""
-        if self.shards_per_gpu and self.shards_per_gpu % self.runs_per_gpu:
-            raise OptionError(
-                ("runs_per_gpu",),
-                f"is {self.runs_per_gpu}, which does not divide the {self.shards_per_gpu} shards of"
-                " a GPU (shards_per_gpu)",
+    def check_slurm(self) -> None:
+        """Refuse what only one machine can do.
+
+        Raises:
+            LtdmError: Trainings are to share a GPU, and Slurm gives out whole ones.
+        """
+        if self.runs_per_gpu > 1:
+            raise LtdmError(
+                f"{FILE}: runs_per_gpu is {self.runs_per_gpu}, but on Slurm every job has GPUs of"
+                " its own: leave it out, or run `snakemake --profile workstation` within one job"
+                " that asks for whole nodes"
             )
 
     @classmethod

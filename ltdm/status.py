@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ ENDS = {"stopped": "stopped", "done": "ending"}
 
 @dataclass(frozen=True)
 class Line:
-    """What is known of one network, or of one shard of an ensemble.
+    """What is known of one network.
 
     Attributes:
         network: Data set, run and seed.
@@ -52,18 +51,14 @@ def lines(results: Path) -> list[Line]:
     if not networks:
         raise LtdmError(f"{results} holds no networks; name a folder such as results/demo")
     layout = Layout(results)
-    return [line for n in networks for line in _network(n, layout.run(*n), wanted)]
+    return [_network(n, layout.run(*n), wanted) for n in networks]
 
 
-def _network(network: tuple[str, str, int], folder: Path, wanted: dict[str, Any]) -> Iterator[Line]:
+def _network(network: tuple[str, str, int], folder: Path, wanted: dict[str, Any]) -> Line:
     if (folder / "run.json").exists() and (folder / "model.safetensors").exists():
-        yield Line(network, _after(folder, wanted), {})
-        return
-    said = _said(folder / "state")
-    for told in said:
-        yield Line(network, _state(told), told)
-    if not said:
-        yield Line(network, "waiting", {})
+        return Line(network, _after(folder, wanted), {})
+    told = _last(folder / "state")
+    return Line(network, _state(told) if told else "waiting", told)
 
 
 def _after(folder: Path, wanted: dict[str, Any]) -> str:
@@ -75,14 +70,10 @@ def _after(folder: Path, wanted: dict[str, Any]) -> str:
     return "scored" if all(table.exists() for table in tables) else "sampled"
 
 
-def _said(state: Path) -> list[dict[str, Any]]:
-    """Return what the trainings of a network said last: one, or one for each shard at work."""
-    newest: dict[Path, dict[str, Any]] = {}
-    for file in state.glob("**/progress.json"):
-        told, home = read_json(file), file.parent.parent
-        if home not in newest or told["time"] > newest[home]["time"]:
-            newest[home] = told  # the others are of other options
-    return sorted(newest.values(), key=lambda told: told["what"])
+def _last(state: Path) -> dict[str, Any]:
+    """Return what the network's training said last; older files are of other options."""
+    said = map(read_json, state.glob("**/progress.json"))
+    return max(said, key=lambda told: told["time"], default={})
 
 
 def _state(told: dict[str, Any]) -> str:
@@ -100,8 +91,7 @@ def text(results: Path) -> str:
     frame = pd.DataFrame([_row(line) for line in found]).fillna("")
     counts = Counter(line.state.partition(" ")[0].rstrip(":") for line in found)
     summary = ", ".join(f"{number} {state}" for state, number in counts.most_common())
-    networks = len({line.network for line in found})
-    return f"{frame.to_string(index=False)}\n\n{networks} networks: {summary}."
+    return f"{frame.to_string(index=False)}\n\n{len(found)} networks: {summary}."
 
 
 def _row(line: Line) -> dict[str, Any]:

@@ -8,14 +8,7 @@ from ltdm.site import WORDS, Site, site
 
 try:
     here = Site.of(began["site"]) if began else site()
-    asking = Asks(
-        experiment,
-        here,
-        {
-            name: len(getattr(gather, name)("{scatteritem}"))
-            for name in ("samples", "features")
-        },
-    )
+    asking = Asks(experiment, here, len(gather.samples("{scatteritem}")))
 except LtdmError as error:
     raise WorkflowError(str(error)) from None
 
@@ -26,29 +19,34 @@ if workflow.is_main_process and "gpu" in workflow.global_resources:
     os.environ[slots.VARIABLE] = str(here.runs_per_gpu)
 
 
-def gpus(wildcards, rulename):
-    return 0 if shards(wildcards, rulename) else asking.gpus(rulename, wildcards)
+def refuse_shared_gpus():
+    """Stop where trainings are to share GPUs that Slurm gives out whole."""
+    try:
+        if not workflow.local_exec:
+            here.check_slurm()
+    except LtdmError as error:
+        sys.exit(f"ltdm: {error}")
 
 
-def shards(wildcards, rulename):
-    return None if workflow.local_exec else asking.shards(rulename, wildcards)
+def gpus(wildcards, rulename, input):
+    return asking.gpus(called(rulename, input), wildcards)
 
 
-def gres(wildcards, rulename):
-    number = shards(wildcards, rulename)
-    return f"shard:{number}" if number else None
+def called(rulename, input):
+    """Return the name by which `Asks` knows a job: `gather` if it only puts shards together."""
+    return "gather" if input.get("shards") else rulename
 
 
-def cores(wildcards, rulename, threads):
-    return asking.cores(rulename, wildcards, threads)
+def cores(wildcards, rulename, threads, input):
+    return asking.cores(called(rulename, input), wildcards, threads)
 
 
-def memory(wildcards, rulename, attempt):
-    return asking.memory(rulename, wildcards, attempt, reckoned())
+def memory(wildcards, rulename, attempt, input):
+    return asking.memory(called(rulename, input), wildcards, attempt, reckoned())
 
 
-def minutes(wildcards, rulename, attempt):
-    return asking.minutes(rulename, wildcards, attempt, reckoned())
+def minutes(wildcards, rulename, attempt, input):
+    return asking.minutes(called(rulename, input), wildcards, attempt, reckoned())
 
 
 def reckoned():
@@ -59,15 +57,14 @@ def reckoned():
 def word(name):
     """Return a function of what a job says to Slurm under a name, if anything."""
 
-    def said(wildcards, rulename):
-        return asking.word(rulename, wildcards, name)
+    def said(wildcards, rulename, input):
+        return asking.word(called(rulename, input), wildcards, name)
 
     return said
 
 
 asks = {
     "gpu": gpus,
-    "gres": gres,
     "cpus_per_task": cores,
     "mem_mb": memory,
     "runtime": minutes,

@@ -14,7 +14,7 @@ from ltdm import asked, layout
 from ltdm.compiling import keep_compiled
 from ltdm.config import Experiment
 from ltdm.errors import LtdmError
-from ltdm.foreign import claims, refuse_foreign
+from ltdm.foreign import claims, finished, refuse_foreign
 from ltdm.job import let_jobs_import
 from ltdm.lineage import lineage
 from ltdm.merging import merge, read, typed
@@ -56,15 +56,14 @@ pathvars:
     samples=f"{root}/{layout.SAMPLES}",
 
 
-# Jobs that share a sample set, and a feature file of one: `--set-scatter samples=8 features=4`.
+# Jobs that share a sample set: `--set-scatter samples=8`.
 scattergather:
     samples=1,
-    features=1,
 
 
 for name in workflow.resource_settings.overwrite_scatter:
-    if name not in ("samples", "features"):
-        hint = near(name, ["samples", "features"])
+    if name != "samples":
+        hint = near(name, ["samples"])
         raise WorkflowError(f"--set-scatter: there is no {name!r}; {hint}")
 
 
@@ -77,8 +76,6 @@ wildcard_constraints:
     sweep="|".join(map(re.escape, experiment.sweeps)),
     figure="|".join(FIGURES),
     seed=r"\d+",
-    round=r"\d+",
-    shard=r"\d+",
     sigma_rel=r"0\.\d+",
 
 

@@ -51,14 +51,10 @@ rule reference_features:
 
 
 rule features:
-    """Extract the features of a sample set.
-
-    Where several jobs share it, this puts their features together, and needs no GPU.
-    """
+    """Extract the features of a sample set."""
     input:
         images="<samples>/samples.npz",
         weights="<data>/extractors/{extractor}.safetensors",
-        shards=features_shards,
     output:
         features="<samples>/features/{extractor}.npz",
     log:
@@ -74,29 +70,6 @@ rule features:
         code=features_code,
     script:
         "../workflow/scripts/features.py"
-
-
-rule features_shard:
-    """Extract the features of some images of a sample set."""
-    input:
-        images="<samples>/samples.npz",
-        weights="<data>/extractors/{extractor}.safetensors",
-    output:
-        features=temp("<samples>/features/{extractor}.shards/{scatteritem}.npz"),
-    log:
-        "<logs>/features_shard/{dataset}/{run}/seed-{seed}/{sample_set}/{extractor}/{scatteritem}.log",
-    benchmark:
-        "<benchmarks>/features_shard/{dataset}/{run}/seed-{seed}/{sample_set}/{extractor}/{scatteritem}.tsv"
-    conda:
-        "../workflow/envs/ltdm.yaml"
-    threads: feature_threads
-    resources:
-        **asks,
-    params:
-        shard=shard_number,
-        code=features_code,
-    script:
-        "../workflow/scripts/features_shard.py"
 
 
 rule neighbours:

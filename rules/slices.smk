@@ -35,55 +35,6 @@ def train_checkpoint(wildcards, output):
     return run_of(wildcards).train.checkpoint
 
 
-def temporary(files, wildcards):
-    """Return temporary files; Snakemake forgets what made those that are gone.
-
-    Else it would make them again where that has changed, though what they went into is finished:
-    made since by one job, which needs none of them.
-    """
-    for file in files:
-        path = workflow.pathvars.apply(file).format(**dict(wildcards.items()))
-        if workflow.is_main_process and not Path(path).exists():
-            workflow.persistence.cleanup_metadata(IOFile(path))
-    return files
-
-
-def shards_of(wildcards, number):
-    """Return the shards' files after a round."""
-    files = expand(
-        "<run>/rounds/{round}/shard-{shard}.pt",
-        round=number,
-        shard=range(run_of(wildcards).train.ensemble.shards),
-        allow_missing=True,
-    )
-    return temporary(files, wildcards)
-
-
-def shards_of_round(wildcards):
-    return shards_of(wildcards, wildcards.round)
-
-
-def last_shards(wildcards):
-    """Return the shards' files after the last round, where rounds are jobs of their own."""
-    ensemble = run_of(wildcards).train.apart
-    return shards_of(wildcards, ensemble.rounds) if ensemble else []
-
-
-def of_round_before(wildcards, pattern):
-    """Return a file of the round before; none in the first."""
-    number = int(wildcards.round)
-    found = expand(pattern, round=number - 1, allow_missing=True)
-    return temporary(found, wildcards)[0] if number > 1 else []
-
-
-def shard_before(wildcards):
-    return of_round_before(wildcards, "<run>/rounds/{round}/shard-{shard}.pt")
-
-
-def average_before(wildcards):
-    return of_round_before(wildcards, "<run>/rounds/{round}/average.safetensors")
-
-
 def train_gpus(wildcards, output):
     """Return how many processes train together; that is no reason to run again either."""
     return run_of(wildcards).train.gpus
@@ -118,18 +69,28 @@ def sample_guide(wildcards):
     return str(found) if found else []
 
 
+@cache
+def claimed():
+    return {claim.record: claim for claim in claims(experiment)}
+
+
 def sample_shards(wildcards):
-    """Return the parts of a sample set, where several jobs share it."""
+    """Return the parts of a sample set, where several jobs share it; none of a finished one.
+
+    Parts are gone once they are put together, and Snakemake would make them again where what made
+    them has changed, though one job has made the whole since. A job's own process takes the parts
+    that it was given, since what was finished when Snakemake began may not be any more.
+    """
     pattern = "<samples>/samples.shards/{scatteritem}.npz"
     parts = gather.samples(pattern, allow_missing=True)
-    return temporary(parts, wildcards) if len(parts) > 1 else []
-
-
-def features_shards(wildcards):
-    """Return the parts of a sample set's features, where several jobs share them."""
-    pattern = "<samples>/features/{extractor}.shards/{scatteritem}.npz"
-    parts = gather.features(pattern, allow_missing=True)
-    return temporary(parts, wildcards) if len(parts) > 1 else []
+    wanted = [wildcards[axis] for axis in ("dataset", "run", "seed", "sample_set")]
+    folder = experiment.layout.samples(*wanted)
+    if len(parts) == 1:
+        return []
+    if workflow.is_main_process:
+        return [] if finished(folder / "samples.json", claimed()) else parts
+    there = [(folder / "samples.shards" / Path(part).name).exists() for part in parts]
+    return parts if all(there) else []
 
 
 def shard_number(wildcards):

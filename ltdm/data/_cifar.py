@@ -1,6 +1,5 @@
 """What CIFAR-10 and CIFAR-100 share: torchvision's files, or the same images in an .npz."""
 
-import fcntl
 import hashlib
 import pickle
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from ltdm.data import _arrays
 from ltdm.data._base import Census, Loaded
@@ -93,9 +93,7 @@ def _torchvision(dataset: str, root: str, split: str) -> Loaded:
         try:
             made = read(download=False)
         except RuntimeError:  # not there, or not whole
-            Path(root).mkdir(parents=True, exist_ok=True)
-            with open(Path(root) / ".lock", "w") as lock:  # two data sets of one source may come
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with FileLock(Path(root) / ".lock"):  # two data sets of one source may come
                 made = read(download=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise LtdmError(

@@ -46,13 +46,6 @@ class ExtractorModule(Protocol):
         """Whether a GPU is of use to it."""
 
     @property
-    def BLOCK(self) -> int:
-        """A multiple of the images that it takes at once on any device.
-
-        Jobs that share a set of images cut it there, so that each image's features are the same.
-        """
-
-    @property
     def Options(self) -> type[Any]:
         """A frozen dataclass of `option`s, none of which is called `label`."""
 

@@ -37,7 +37,6 @@ READS_POINTS = False
 RUNS_NETWORK = True
 SIDE, LENGTH, CLASSES = 299, 2048, 1008
 BATCH = {"cpu": 8, "cuda": 128}  # images a call; on a CPU more of them leave its cache
-BLOCK = BATCH["cuda"]  # a multiple of the other
 
 
 def length(options: Any, channels: int, side: int) -> int:

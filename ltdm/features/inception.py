@@ -6,10 +6,7 @@ Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to
 Equilibrium", NeurIPS 2017.
 """
 
-import fcntl
 import logging
-import shutil
-import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -17,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from ltdm.errors import LtdmError, OptionError
 from ltdm.features import _inception
 from ltdm.features._inception import (
-    BLOCK,
     CITATION,
     PROBABILITIES,
     READS_POINTS,
@@ -30,17 +27,16 @@ from ltdm.features._inception import (
     build,
     length,
 )
-from ltdm.files import sha256, writing
+from ltdm.files import sha256
 from ltdm.options import option
 
 __all__ = [
-    "BLOCK", "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
+    "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
     "check", "fit", "length",
 ]  # fmt: skip
 log = logging.getLogger("ltdm")
 FILE = "data/pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-TIMEOUT = 60  # seconds without a byte
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,10 @@ def fit(
     mend = "delete it to have it downloaded anew" if options.path is None else "mend `path`"
     if options.path is None and not file.exists():
         _download(file)
-    _refuse_others(file, str(file), mend)
+    if (found := sha256(file)) != SHA256:
+        raise LtdmError(
+            f"{file} has the SHA-256 {found}, but the FID's weights have {SHA256}; {mend}"
+        )
     try:
         net.load_state_dict(torch.load(file, "cpu", weights_only=True), assign=True)
     except Exception as error:  # bytes of another kind may lead the reader to any
@@ -97,27 +96,10 @@ def _download(file: Path) -> None:
         " or elsewhere and set `path`"
     )
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(file.parent / ".inception.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(file.parent / ".inception.lock"):
             if file.exists():
                 return
             log.info("downloading %s", url)
-            with writing(file) as temporary:
-                with (
-                    urllib.request.urlopen(url, timeout=TIMEOUT) as answer,
-                    open(temporary, "wb") as copy,
-                ):
-                    shutil.copyfileobj(answer, copy)
-                _refuse_others(temporary, f"what came from {url}", by_hand)
-    except (OSError, HTTPException) as error:
+            torch.hub.download_url_to_file(url, str(file), hash_prefix=SHA256, progress=False)
+    except (OSError, HTTPException, RuntimeError) as error:  # the last: it is another file
         raise LtdmError(f"cannot download {file.name} ({error}); {by_hand}") from error
-
-
-def _refuse_others(file: Path, name: str, mend: str) -> None:
-    """Refuse a file that is not the FID's weights."""
-    found = sha256(file)
-    if found != SHA256:
-        raise LtdmError(
-            f"{name} has the SHA-256 {found}, but the FID's weights have {SHA256}; {mend}"
-        )

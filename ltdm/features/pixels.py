@@ -13,7 +13,6 @@ CITATION = ""
 PROBABILITIES = ""
 READS_POINTS = True
 RUNS_NETWORK = False
-BLOCK = 1
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from ltdm.features import _inception
 from ltdm.features._inception import (
-    BLOCK,
     CITATION,
     PROBABILITIES,
     READS_POINTS,
@@ -26,7 +25,7 @@ from ltdm.options import option
 from ltdm.seeding import derive
 
 __all__ = [
-    "BLOCK", "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
+    "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
     "fit", "length",
 ]  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Long-tailed training set -> one network by iterative ensemble training.
 
 A shard's round starts from files and ends in one: what the shard keeps to itself and the last
-average, then its state. So it makes no difference whether the rounds are jobs of their own or the
-loop of one job, nor when that was interrupted; and one network at a time is on the device.
+average, then its state. So it makes no difference when the job was interrupted; and one network at
+a time is on the device.
 """
 
 import io
@@ -17,13 +17,13 @@ import pandas as pd
 import torch
 
 from ltdm.device import device_name, pick
-from ltdm.errors import LtdmError
 from ltdm.files import read_npz, write_json, writing
 from ltdm.options import parse
 from ltdm.provenance import commit, versions
 from ltdm.stages.train import described, identity, made, make_trainer, start_from
 from ltdm.stopping import Stop, listening
-from ltdm.training.ensemble import Ensemble, Weights, averaged, owner, split
+from ltdm.training.ensemble import Weights, averaged, owner, shard_updates, split
+from ltdm.training.options import Ensemble
 from ltdm.training.state import State, read_state, run_key, write_state
 from ltdm.weights import read_weights, write_weights
 
@@ -74,7 +74,7 @@ class Team:
             stop: Asked after each update whether the job must end.
         """
         trainer, share, started = self.trainer, self.shares[shard], time.monotonic()
-        each = trainer.options.shard_updates(len(share), trainer.batches.size)
+        each = shard_updates(trainer.options, len(share), trainer.batches.size)
         trainer.serve(share, owner(self.seed, shard), number * each)
         saved = state.load(trainer.device)
         if saved:
@@ -108,11 +108,7 @@ class Team:
             return self._resumed({**fresh, "where": [], "seconds": 0.0})
         before, average = start
         spent = self._resumed(read_state(before, self.key, device))
-        weights, about = read_weights(average)
-        if about["key"] != self.key:
-            raise LtdmError(
-                f"{average} belongs to another run; delete it and run the same command again"
-            )
+        weights, _ = read_weights(average)
         self.trainer.take(*(_part(weights, kind) for kind in ("raw.", "ema.")))
         return spent
 
@@ -179,13 +175,14 @@ def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Pa
         if made(team.who, model, history, record):
             log.info("another job has finished this network in the meantime")
         else:
-            files = _rounds(team, states / team.key, model, stop)
+            files = _rounds(team, states, stop)
             team.finish(files, model=model, history=history, record=record)
-        _clear(model)
+        shutil.rmtree(states, ignore_errors=True)
 
 
-def _rounds(team: Team, home: Path, model: Path, stop: Stop) -> list[Path]:
+def _rounds(team: Team, states: Path, stop: Stop) -> list[Path]:
     """Train what is left of all rounds; return the shards' files after the last."""
+    home = states / team.key
     rounds, shards = team.options.rounds, range(team.options.shards)
     averages = [home / f"average-{r}.safetensors" for r in range(rounds)]  # there is none of 0
     begun = max((r for r in range(rounds) if averages[r].exists()), default=0) + 1
@@ -194,59 +191,13 @@ def _rounds(team: Team, home: Path, model: Path, stop: Stop) -> list[Path]:
             output, before = _file(home, r, k), _file(home, r - 1, k)
             if not output.exists():
                 start = (before, averages[r - 1]) if r > 1 else None
-                team.train(r, k, output, start, within(model, r, k, team.key), stop)
+                within = State(states / f"round-{r}-shard-{k}", team.key)
+                team.train(r, k, output, start, within, stop)
             before.unlink(missing_ok=True)
         if r < rounds:
             team.average([_file(home, r, k) for k in shards], averages[r])
             averages[r - 1].unlink(missing_ok=True)
     return [_file(home, rounds, k) for k in shards]
-
-
-def shard(spec: dict[str, Any], seed: int, number: int, which: int, *, data: Path, output: Path,
-          model: Path, start: tuple[Path, Path] | None = None,
-          init: Path | None = None) -> None:  # fmt: skip
-    """Train one shard for one round, as a job of its own; see `Team.train`.
-
-    Args:
-        spec: As for `Team`.
-        seed: Owner of all draws.
-        number: Of the round, from 1.
-        which: The shard, from 0.
-        data: train.npz.
-        output: Where its state goes.
-        model: Where the run's network will go; what is saved within a round lies beside it.
-        start: The shard's state after the round before, and that round's average.
-        init: The network of the run that `train.init_from` names.
-    """
-    team = Team(spec, seed, data, init, pick())
-    state = within(model, number, which, team.key)
-    with listening() as stop, state.alone():
-        team.train(number, which, output, start, state, stop)
-
-
-def average_round(spec: dict[str, Any], seed: int, *, data: Path, shards: Sequence[Path],
-                  output: Path, init: Path | None = None) -> None:  # fmt: skip
-    """Average the shards after a round, as a job of its own."""
-    Team(spec, seed, data, init, CPU).average(shards, output)
-
-
-def gather(spec: dict[str, Any], seed: int, *, data: Path, shards: Sequence[Path], model: Path,
-           history: Path, record: Path, init: Path | None = None) -> None:  # fmt: skip
-    """Write the network from its shards after the last round, as a job of its own."""
-    team = Team(spec, seed, data, init, CPU)
-    team.finish(shards, model=model, history=history, record=record)
-    _clear(model)
-
-
-def within(model: Path, number: int, which: int, key: str) -> State:
-    """Return where a shard's state is saved within a round."""
-    return State(Path(model).parent / "state" / f"round-{number}-shard-{which}", key)
-
-
-def _clear(model: Path) -> None:
-    """Remove what only an unfinished run needs, whichever way it was run before."""
-    for folder in ("state", "rounds"):
-        shutil.rmtree(Path(model).parent / folder, ignore_errors=True)
 
 
 def _file(home: Path, number: int, which: int) -> Path:

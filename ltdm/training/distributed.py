@@ -22,9 +22,11 @@ import torch
 from ltdm.errors import LtdmError, Stopped
 from ltdm.files import read_json
 from ltdm.stopping import Stop
-from ltdm.training.worker import LAUNCHER, SAID, gpus, held
+from ltdm.training.worker import SAID, gpus
 
 GRACE = 600  # seconds; the first process saves its state in that time
+ALIKE = 20
+"""Seconds between failures of one cause: what is left after 30 the agent itself kills."""
 GOES_ON = "the same command goes on from the last state that was saved"
 
 
@@ -61,12 +63,13 @@ def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -
             local_addr="localhost", logs_specs=DefaultLogsSpecs(name),
         )  # fmt: skip
         job = {
-            "folder": name, "threads": max(1, torch.get_num_threads() // processes),
+            "folder": name, "launcher": os.getpid(),
+            "threads": max(1, torch.get_num_threads() // processes),
             "deadline": stop.deadline, "arguments": arguments,
         }  # fmt: skip
         told = json.dumps(job).replace("$", r"\u0024")  # the launcher would fill in what follows
         try:
-            with _signals_raise(), _passing_streams(), held(folder / LAUNCHER):
+            with _signals_raise(), _passing_streams():
                 if why := stop.why():
                     raise Stopped(f"stopped before it trained, since {why}; {GOES_ON}")
                 elastic_launch(config, sys.executable)("-m", module, told)
@@ -74,8 +77,10 @@ def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -
             sent = f"stopped, since it was sent {error.sigval.name}; {GOES_ON}"
             raise _told(folder) or Stopped(sent) from None
         except ChildFailedError as error:
-            codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-            raise _told(folder) or _ended(folder, codes) from None
+            failures = error.failures.items()
+            first = min(failure.timestamp for _, failure in failures)
+            codes = {rank: one.exitcode for rank, one in failures if one.timestamp - first < ALIKE}
+            raise _killed(codes) or _told(folder) or _failed(folder, codes) from None
 
 
 def _told(folder: Path) -> LtdmError | None:
@@ -86,25 +91,24 @@ def _told(folder: Path) -> LtdmError | None:
     return None
 
 
-def _ended(folder: Path, codes: dict[int, int]) -> Exception:
-    """Return why processes ended that had nothing to say to the user.
-
-    Args:
-        folder: Where they said what else there is to say.
-        codes: Exit codes by rank, the first that ended first; minus the signal that ended it.
-    """
-    killed = [rank for rank, code in codes.items() if code < 0]
-    for rank in killed:
-        if codes[rank] != -signal.SIGTERM:  # which the launcher sends to those that are left
-            by = signal.Signals(-codes[rank])
+def _killed(codes: dict[int, int]) -> LtdmError | None:
+    """Return which process was killed, if one was, by its exit code: minus the signal."""
+    for rank, code in codes.items():
+        if code < 0 and code != -signal.SIGTERM:  # which the agent sends to those that are left
+            by = signal.Signals(-code)
             memory = ", perhaps for want of memory" if by == signal.SIGKILL else ""
             return LtdmError(
                 f"process {rank} of those that train together was ended by {by.name}{memory};"
                 f" {GOES_ON}"
             )
+    return None
+
+
+def _failed(folder: Path, codes: dict[int, int]) -> Exception:
+    """Return why processes ended that had nothing to say to the user, from their exit codes."""
     for said in _said(folder):
         return RuntimeError(f"a process of the training failed:\n{said['text']}")
-    if killed:
+    if -signal.SIGTERM in codes.values():
         return Stopped(f"stopped, since a process was sent SIGTERM; {GOES_ON}")
     return RuntimeError(f"processes of the training ended with {codes}, and said no more")
 

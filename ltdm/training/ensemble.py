@@ -15,37 +15,16 @@ shard's network, averages and optimiser on the device. Here classes may have any
 is in one shard, and one network at a time is on the device.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.options import option
 from ltdm.seeding import derive
+from ltdm.training.options import TrainOptions
 
 Weights = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """How the training set is shared out, and for how long; the defaults are IET-AGC's."""
-
-    shards: int = option(10, "Shards of the training set.", low=1)
-    rounds: int = option(10, "Times that the shards' networks are averaged.", low=1)
-    epochs: int | None = option(
-        None,
-        "Epochs that a shard trains in a round (the paper's 100), in place of `updates`; left out,"
-        " `updates` are those of all shards in all rounds, each with the same number.",
-        low=1,
-    )
-    parallel: bool = option(
-        False,
-        "Make each shard's round a job of its own, which a cluster runs side by side, and not one"
-        " job of them all: the same network, bit for bit on the CPU.",
-        place=True,
-    )
 
 
 def owner(seed: int, shard: int) -> int:
@@ -79,6 +58,32 @@ def split(labels: np.ndarray, shards: int) -> list[np.ndarray]:
         for c in range(sizes.shape[1])
     ]
     return [np.sort(np.concatenate(part)) for part in zip(*parts, strict=True)]
+
+
+def shares(options: TrainOptions, class_counts: Sequence[int]) -> list[list[int]]:
+    """Return the class counts of each shard, or of the one training set there is."""
+    return dealt(class_counts, options.ensemble.shards if options.ensemble else 1).tolist()
+
+
+def shard_updates(options: TrainOptions, images: int, size: int) -> int:
+    """Return the updates of a round of a shard with so many images, `size` an update.
+
+    Without an ensemble, that is all of the training.
+    """
+    one = options.ensemble
+    if one is None:
+        return options.updates
+    if one.epochs is None:
+        return options.updates // (one.shards * one.rounds)
+    return one.epochs * (images // size)
+
+
+def all_updates(options: TrainOptions, class_counts: Sequence[int], by_class: bool) -> int:
+    """Return the updates of a run on a training set, those of all shards and rounds."""
+    size = options.images_an_update(len(class_counts) if by_class else 0)
+    parts = shares(options, class_counts)
+    once = sum(shard_updates(options, sum(part), size) for part in parts)
+    return once * (options.ensemble.rounds if options.ensemble else 1)
 
 
 def averaged(shards: Iterable[tuple[int, Weights]]) -> Weights:

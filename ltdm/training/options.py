@@ -8,7 +8,23 @@ from ltdm.options import Nested, option
 from ltdm.training.augment import CONDITIONS
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
 from ltdm.training.ema import Posthoc
-from ltdm.training.ensemble import Ensemble, dealt
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """How the training set is shared out, and for how long; the defaults are IET-AGC's.
+
+    They stand here since a training without shards must not depend on the ensemble's code.
+    """
+
+    shards: int = option(10, "Shards of the training set.", low=1)
+    rounds: int = option(10, "Times that the shards' networks are averaged.", low=1)
+    epochs: int | None = option(
+        None,
+        "Epochs that a shard trains in a round (the paper's 100), in place of `updates`; left out,"
+        " `updates` are those of all shards in all rounds, each with the same number.",
+        low=1,
+    )
 
 
 @dataclass(frozen=True)
@@ -121,54 +137,6 @@ class TrainOptions:
     def images_an_update(self, blocks: int) -> int:
         """Return the images of an update whose batch has so many equal blocks; 0 for none."""
         return max(1, self.batch // blocks) * blocks if blocks else self.batch
-
-    def shares(self, class_counts: Sequence[int]) -> list[list[int]]:
-        """Return the class counts of each shard, or of the one training set there is."""
-        return dealt(class_counts, self.ensemble.shards if self.ensemble else 1).tolist()
-
-    def shard_updates(self, images: int, size: int) -> int:
-        """Return the updates of a round of a shard with so many images, `size` an update.
-
-        Without an ensemble, that is all of the training.
-        """
-        if self.ensemble is None:
-            return self.updates
-        if self.ensemble.epochs is None:
-            return self.updates // (self.ensemble.shards * self.ensemble.rounds)
-        return self.ensemble.epochs * (images // size)
-
-    def all_updates(self, class_counts: Sequence[int], by_class: bool) -> int:
-        """Return the updates of a run on a training set, those of all shards and rounds."""
-        size = self.images_an_update(len(class_counts) if by_class else 0)
-        once = sum(self.shard_updates(sum(one), size) for one in self.shares(class_counts))
-        return once * (self.ensemble.rounds if self.ensemble else 1)
-
-    def check_data(self, class_counts: Sequence[int], by_class: bool) -> None:
-        """Refuse a training set that is too small, or cannot be shared out alike.
-
-        Raises:
-            OptionError: It is one.
-        """
-        one, images = self.ensemble, sum(class_counts)
-        if one and one.shards > images:
-            message = f"is {one.shards}, but the training set has only {images} images"
-            raise OptionError(("train", "ensemble", "shards"), message)
-        if one and one.epochs is None and self.updates % (one.shards * one.rounds):
-            raise OptionError(
-                ("train", "ensemble", "shards"),
-                f"is {one.shards}, and {one.shards} shards x {one.rounds} rounds do not divide"
-                f" updates, {self.updates}, of which each shard has the same number in a round;"
-                " change one of them, or set ensemble.epochs",
-            )
-        if one and self.gpus > 1:
-            raise OptionError(
-                ("train", "gpus"),
-                f"is {self.gpus}, but an ensemble's shards are networks of their own: set"
-                " ensemble.parallel, which trains them side by side, and leave gpus out",
-            )
-        self.check_processes(self.gpus, len(class_counts) if by_class else 0)
-        for shard in sorted(self.shares(class_counts), key=sum):
-            self.check_batch(shard, by_class)
 
     def check_processes(self, number: int, blocks: int) -> None:
         """Refuse a number of processes that cannot share out every batch alike.

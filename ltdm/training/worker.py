@@ -1,20 +1,19 @@
 """One of several processes that train a network together: how it begins, and how it ends.
 
-Each holds a file locked as long as it lives, which the others wait for: when one ends, however it
-ends, all do, and none is left waiting for rows or gradients of the others.
+When one of them fails, torch's agent in the launching process ends the others; when that process
+ends, however it ends, the kernel ends them all. So none is left waiting for rows or gradients of
+the others.
 """
 
-import fcntl
+import ctypes
 import json
 import logging
 import os
 import signal
 import sys
-import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -27,10 +26,9 @@ from ltdm.errors import LtdmError, Stopped
 from ltdm.files import write_json
 from ltdm.stopping import Stop
 
-LAUNCHER = "launcher"
-"""The file that the launching process holds; the others' are called by their ranks."""
 SAID = "said-{}.json"
 """What a process ended with, by its rank."""
+PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 WAIT = timedelta(minutes=30)
 """How long a process waits for the others: the first may be saving, or compiling its network."""
 
@@ -41,17 +39,6 @@ def gpus() -> int:
     return 0 if name == "cpu" else 1 if name.startswith("cuda:") else torch.cuda.device_count()
 
 
-@contextmanager
-def held(file: Path) -> Iterator[None]:
-    """Hold a file locked; the system lets it go when the process ends."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def work(share: Callable[..., None]) -> None:
     """Do what one of the processes that `distributed.launch` starts does, and end it.
 
@@ -60,34 +47,26 @@ def work(share: Callable[..., None]) -> None:
             arguments of `launch`.
     """
     job, rank = json.loads(sys.argv[1]), int(os.environ["RANK"])
-    folder, finished = Path(job["folder"]), threading.Event()
-    others = [other for other in range(int(os.environ["WORLD_SIZE"])) if other != rank]
-    with held(folder / str(rank)):
-        _after(folder / LAUNCHER, lambda: os._exit(1))
-        _speak(rank)
-        try:
-            torch.set_num_threads(job["threads"])
-            _join(rank)
-            stop = _listen(rank, job["deadline"])
-            for other in others:
-                _after(folder / str(other), lambda: os._exit(0 if finished.is_set() else 1))
-            share(stop, **job["arguments"])
-            finished.set()
-            dist.barrier()  # the first one may still be writing
-            dist.destroy_process_group()
-        except BaseException as error:
-            _say(folder / SAID.format(rank), error)
-            os._exit(1)
+    _end_with(job["launcher"])
+    _speak(rank)
+    try:
+        torch.set_num_threads(job["threads"])
+        _join(rank)
+        stop = _listen(rank, job["deadline"])
+        share(stop, **job["arguments"])
+        dist.barrier()  # the first one may still be writing
+        dist.destroy_process_group()
+    except BaseException as error:
+        _say(Path(job["folder"]) / SAID.format(rank), error)
+        os._exit(1)
 
 
-def _after(file: Path, then: Callable[[], None]) -> None:
-    """Call a function, in a thread, once the process that holds a file has ended."""
-
-    def wait() -> None:
-        with held(file):
-            then()
-
-    threading.Thread(target=wait, daemon=True).start()
+def _end_with(launcher: int) -> None:
+    """Let the kernel kill this process when the one that launched it ends (Linux alone can)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != launcher:  # it ended before it was watched
+        os._exit(1)
 
 
 def _speak(rank: int) -> None:
@@ -112,7 +91,6 @@ def _join(rank: int) -> None:
         dist.init_process_group("nccl", timeout=WAIT, device_id=device)
     else:
         dist.init_process_group("gloo", timeout=WAIT)
-    dist.barrier()  # from here on, each holds its file
 
 
 def _listen(rank: int, deadline: float | None) -> Stop | None:

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import click
 
-SHARDS = 4  # of a GPU, for jobs that share it
 CLIENTS = ("sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
 
 
@@ -162,8 +161,8 @@ class Cluster:
 
     def _write_config(self, nodes: int, node: str, gpus: int) -> None:
         template = Path(__file__).with_name("slurm.conf").read_text()
-        port, shards = free_ports(nodes + 1), SHARDS * gpus
-        node += f" Gres=gpu:{gpus},shard:{shards}"
+        port = free_ports(nodes + 1)
+        node += f" Gres=gpu:{gpus}"
         values = {
             "folder": self.folder, "nodes": nodes, "node": node, "port": port,
             "host": socket.gethostname().partition(".")[0],
@@ -176,10 +175,7 @@ class Cluster:
             # Slurm takes a link to a device for a GPU, and sets CUDA_VISIBLE_DEVICES.
             (self.folder / f"dev/nvidia{index}").symlink_to("/dev/null")
         devices = ",".join(f"{self.folder}/dev/nvidia{index}" for index in range(gpus))
-        (self.folder / "gres.conf").write_text(
-            f"NodeName=n[1-{nodes}] Name=gpu File={devices}\n"
-            f"NodeName=n[1-{nodes}] Name=shard Count={shards}\n"
-        )
+        (self.folder / "gres.conf").write_text(f"NodeName=n[1-{nodes}] Name=gpu File={devices}\n")
 
     def _write_clients(self) -> None:
         """Write commands that know this cluster by themselves.

@@ -15,13 +15,3 @@ def test_jobs_run_and_see_their_gpus(cluster, tmp_path):
     seen = [(tmp_path / str(number)).read_text().strip() for number in range(4)]
     assert sorted(seen) == [f"GPU {gpu} on n{node}" for gpu in (0, 1) for node in (1, 2)]
     assert [job["JobState"] for job in cluster.finished()[-5:]] == ["COMPLETED"] * 5
-
-
-def test_jobs_with_a_shard_share_a_gpu(cluster, tmp_path):
-    wrap = "--wrap=echo $CUDA_VISIBLE_DEVICES; sleep 2"
-    for number in range(5):
-        ask = ("-p", "gpu", "--gres=shard:1", f"--output={tmp_path}/{number}")
-        cluster.run("sbatch", *ask, wrap)
-    cluster.wait("five jobs", lambda: not cluster.jobs())
-    seen = [(tmp_path / str(number)).read_text().strip() for number in range(5)]
-    assert sorted(seen) == ["0", "0", "0", "0", "1"]

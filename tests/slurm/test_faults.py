@@ -83,16 +83,23 @@ def test_scancel(faults):
     trial.ends_well(process)
 
 
-def test_kill_of_a_training_that_shares_a_gpu(faults):
+def test_kill(faults):
     trial = Trial(faults, 1)
-    faults.say("gpu: {partition: gpu}\nruns_per_gpu: 2\nshards_per_gpu: 4\n")
     process = trial.start()
     with faults.frozen(process, trial.home) as holder:
-        asked = ("squeue", "--noheader", "--jobs", holder["job"], "--format=%b")
-        assert faults.cluster.run(*asked) == "gres:shard:2"
         os.kill(holder["pid"], signal.SIGKILL)
     trial.ends_well(process)
-    faults.say("gpu: {partition: gpu}\n")
+
+
+def test_shared_gpus_are_refused_before_anything_is_submitted(faults):
+    trial, before = Trial(faults, 1), faults.cluster.jobs(done=True)
+    faults.say("gpu: {partition: gpu}\nruns_per_gpu: 2\n")
+    try:
+        printed = faults.end(trial.start("--force"), ok=False)
+        assert "ltdm: site.yaml: runs_per_gpu is 2, but on Slurm" in printed
+        assert faults.cluster.jobs(done=True) == before
+    finally:
+        faults.say("gpu: {partition: gpu}\n")
 
 
 def test_a_time_limit_of_one_minute(faults):

@@ -10,9 +10,7 @@ pytestmark = pytest.mark.slurm
 
 def test_the_smoke_experiment_runs_to_its_tables(project):
     earlier = {job["id"] for job in project.cluster.jobs(done=True)}  # other tests' jobs
-    process = project.start(
-        "--set-scatter", "samples=2", "features=1", "--configfile", "config/smoke.yaml"
-    )
+    process = project.start("--set-scatter", "samples=2", "--configfile", "config/smoke.yaml")
     results = project.folder / "results/smoke"
     project.cluster.wait("a training", lambda: list(results.glob("runs/*/*/*/state/*/*")), 200)
     config = project.folder / "config/smoke.yaml"

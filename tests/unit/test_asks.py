@@ -16,13 +16,10 @@ from ltdm.plan import cost, sampling
 from ltdm.site import Site, Words, site
 from tests.unit.test_config import SMOKE
 
-ONE = {"samples": 1, "features": 1}
 OVER = {
     "grid": {"run": ["ddpm", "many", "wide"]},
     "runs": {
-        "many": {
-            "train": {"updates": 480, "ensemble": {"shards": 2, "rounds": 3, "parallel": True}}
-        },
+        "many": {"train": {"updates": 480, "ensemble": {"shards": 2, "rounds": 3}}},
         "wide": {"train": {"gpus": 2}},
     },
 }
@@ -37,15 +34,14 @@ def test_training_asks_for_twice_the_time_that_its_operations_take():
     made = EXPERIMENT.runs["digits-lt", "ddpm"]
     one = cost(EXPERIMENT.datasets["digits-lt"], made, [])
     slow = one.train_operations / 1e12 / 6000  # at this speed it takes 100 minutes
-    asks = Asks(EXPERIMENT, Site(tflops=slow), ONE)
+    asks = Asks(EXPERIMENT, Site(tflops=slow), 1)
     least = NEEDS["train"].minutes
     assert asks.minutes("train", job(), 1) == least + 100 * SAFETY
     assert asks.minutes("train", job(), 3) == 3 * (least + 100 * SAFETY)
     assert asks.minutes("train", job(), 1, reckon=False) == least
     assert asks.minutes("train", job("wide"), 1) == least + 50 * SAFETY, "two GPUs share it"
-    assert asks.minutes("train", job("many"), 1) == least, "this one puts shards together"
-    assert asks.minutes("train_shard", job("many"), 1) == least + 12 * 100 * SAFETY / 6
-    limited = Asks(EXPERIMENT, Site(tflops=slow, max_minutes=60), ONE)
+    assert asks.minutes("train", job("many"), 1) == least + 12 * 100 * SAFETY, "all its shards"
+    limited = Asks(EXPERIMENT, Site(tflops=slow, max_minutes=60), 1)
     assert limited.minutes("train", job(), 2) == 60
 
 
@@ -56,16 +52,17 @@ def test_sampling_asks_for_its_share():
     one = cost(EXPERIMENT.datasets["digits-lt"], made, [])
     site = Site(tflops=one.operations * evaluations / 1e12 / 6000)
     least = NEEDS["sample"].minutes
-    assert Asks(EXPERIMENT, site, ONE).minutes("sample", job(), 1) == least + 100 * SAFETY
-    shared = Asks(EXPERIMENT, site, {"samples": 4, "features": 1})
+    assert Asks(EXPERIMENT, site, 1).minutes("sample", job(), 1) == least + 100 * SAFETY
+    shared = Asks(EXPERIMENT, site, 4)
     assert shared.minutes("sample_shard", job(), 1) == least + 25 * SAFETY
-    assert shared.minutes("sample", job(), 1) == least
-    assert shared.gpus("sample", job()) == 0 < shared.gpus("sample_shard", job())
+    assert shared.minutes("sample", job(), 1) == least + 100 * SAFETY, "if no others make it"
+    assert shared.minutes("gather", job(), 1) == least
+    assert shared.gpus("gather", job()) == 0 < shared.gpus("sample_shard", job())
 
 
 def test_gpus_cores_and_memory():
-    asks = Asks(EXPERIMENT, Site(), ONE)
-    assert [asks.gpus("train", job(run)) for run in ("ddpm", "many", "wide")] == [1, 0, 2]
+    asks = Asks(EXPERIMENT, Site(), 1)
+    assert [asks.gpus("train", job(run)) for run in ("ddpm", "many", "wide")] == [1, 1, 2]
     assert [asks.gpus(rule, job()) for rule in ("sample", "metrics", "tables")] == [1, 0, 0]
     features = [asks.gpus("features", {"extractor": e}) for e in ("classifier", "pixels")]
     assert features == [1, 0], "no network looks at pixels"
@@ -75,25 +72,20 @@ def test_gpus_cores_and_memory():
     large = 48 * one.parameters
     assert asks.memory("train", job(), 2) == 2 * (NEEDS["train"].memory + round(large / 1e6))
     assert asks.memory("metrics", job(), 1) == NEEDS["metrics"].memory
-    assert Asks(EXPERIMENT, Site(has_gpus=False), ONE).gpus("train", job()) == 0
+    assert Asks(EXPERIMENT, Site(has_gpus=False), 1).gpus("train", job()) == 0
 
 
-def test_trainings_that_share_a_gpu_ask_for_shards():
-    asks = Asks(EXPERIMENT, Site(runs_per_gpu=4, shards_per_gpu=8), ONE)
-    assert asks.shards("train", job()) == asks.shards("train_shard", job("many")) == 2
-    assert asks.shards("train", job("wide")) == asks.shards("train", job("many")) == 0
-    assert asks.shards("sample", job()) == Asks(EXPERIMENT, Site(), ONE).shards("train", job()) == 0
-    with pytest.raises(LtdmError, match="shards of GPUs: set shards_per_gpu"):
-        Asks(EXPERIMENT, Site(runs_per_gpu=4), ONE).shards("train", job())
-    with pytest.raises(LtdmError, match="is 3, which does not divide the 8 shards"):
-        Site(runs_per_gpu=3, shards_per_gpu=8)
+def test_trainings_share_no_gpu_on_slurm():
+    Site().check_slurm()
+    with pytest.raises(LtdmError, match=r"runs_per_gpu is 4, .* or run `snakemake --profile work"):
+        Site(runs_per_gpu=4).check_slurm()
 
 
 def test_the_words_of_a_site(tmp_path):
     file = tmp_path / "site.yaml"
     assert site(file) == Site()
     file.write_text(yaml.safe_dump({"account": "lab", "gpu": {"partition": "a100", "qos": "long"}}))
-    asks = Asks(EXPERIMENT, site(file), ONE)
+    asks = Asks(EXPERIMENT, site(file), 1)
     assert asks.word("train", job(), "slurm_partition") == "a100"
     assert asks.word("metrics", job(), "slurm_partition") is None
     assert {asks.word(rule, job(), "slurm_account") for rule in ("train", "metrics")} == {"lab"}

@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 import yaml
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from ltdm.errors import LtdmError, OptionError, Stopped
 from ltdm.files import write_npz
+from ltdm.fits import check_data
 from ltdm.networks._predictor import Share
 from ltdm.options import changed, parse
 from ltdm.runs import RunOptions
@@ -97,6 +100,21 @@ def test_one_that_ends_ends_all(rank, how, error, sentence):
     assert handlers == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
 
 
+def test_who_is_ended_for_another_is_not_the_cause(monkeypatch):
+    """Torch's agent kills what outlives the first that fails by half a minute."""
+    failures = {0: ProcessFailure(0, 1, 1, ""), 1: ProcessFailure(1, 2, -signal.SIGKILL, "")}
+
+    def start(*_):
+        raise ChildFailedError("a name", failures)
+
+    monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda *_: start)
+    with pytest.raises(LtdmError, match=r"process 1 of those .* ended by SIGKILL"):
+        launch(2, "none", {}, Stop())
+    failures[1].timestamp += 30
+    with pytest.raises(RuntimeError, match=r"ended with \{0: 1\}, and said no more"):
+        launch(2, "none", {}, Stop())
+
+
 def test_what_is_to_stop_does_not_begin():
     with pytest.raises(Stopped, match="time is nearly up"):
         launch(2, "tests.unit.processes", {}, Stop(left=0.0))
@@ -118,12 +136,12 @@ def test_shares_put_together_are_all_rows(rows):
     [
         ({"gpus": 3, "batch": 8}, False, "train.gpus: is 3, and .* share out a batch of 8 alike"),
         ({"gpus": 4, "batch": 8}, True, "4 processes cannot share out 2 images of each class"),
-        ({"gpus": 2, "ensemble": {"epochs": 1}}, False, "set ensemble.parallel.* leave gpus out"),
+        ({"gpus": 2, "ensemble": {"epochs": 1}}, False, "one after the other.* leave gpus out"),
     ],
 )
 def test_what_does_not_divide(options, by_class, sentence):
     with pytest.raises(OptionError, match=sentence):
-        parse(RunOptions, options).check_data([30, 20, 20], by_class)
+        check_data(parse(RunOptions, options), [30, 20, 20], by_class)
 
 
 def test_their_number_is_no_part_of_what_a_run_is():
@@ -178,9 +196,11 @@ def test_a_run_that_is_killed_and_stopped_goes_on(tmp_path):
     until(lambda: list(folder.glob("state/*/state.pt")))
     (progress,) = folder.glob("state/*/progress.json")
     worker = json.loads(progress.read_text())["pid"]
-    assert worker != killed.pid and alive(worker)
+    children = Path(f"/proc/{killed.pid}/task/{killed.pid}/children").read_text().split()
+    workers = [int(child) for child in children]
+    assert worker in workers and len(workers) == 2
     killed.kill()
-    until(lambda: not alive(worker), 20)
+    until(lambda: not any(map(alive, workers)), 20)
 
     stopped = ltdm("train")
     until(lambda: json.loads(progress.read_text())["pid"] != worker)

@@ -1,7 +1,6 @@
-"""Iterative ensemble training: shards, averages, and rounds that may be jobs of their own."""
+"""Iterative ensemble training: shards, averages and rounds."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,9 @@ import torch
 
 from ltdm.errors import LtdmError
 from ltdm.files import write_npz
-from ltdm.options import parse
 from ltdm.stages import ensemble, train
 from ltdm.training import loop
-from ltdm.training.ensemble import Ensemble, averaged, split
+from ltdm.training.ensemble import averaged, split
 from ltdm.weights import read_weights
 from tests.unit.test_training import SPEC, data
 
@@ -44,23 +42,6 @@ def in_one_job(wanted, images, folder, stage=ensemble, **more):
     return read_weights(folder / "model.safetensors")
 
 
-def in_jobs(wanted, images, folder: Path):
-    """The jobs that the workflow makes, each with a trainer of its own."""
-    options = parse(Ensemble, wanted["train"]["ensemble"])
-    model = folder / "model.safetensors"
-    for r in range(1, options.rounds + 1):
-        files = [folder / f"rounds/{r}/shard-{k}.pt" for k in range(options.shards)]
-        old = folder / f"rounds/{r - 1}"
-        for k in reversed(range(options.shards)):  # in any order
-            start = (old / f"shard-{k}.pt", old / "average.safetensors") if r > 1 else None
-            ensemble.shard(wanted, 5, r, k, data=images, output=files[k], model=model, start=start)
-        if r < options.rounds:
-            average = files[0].parent / "average.safetensors"
-            ensemble.average_round(wanted, 5, data=images, shards=files, output=average)
-    ensemble.gather(wanted, 5, data=images, shards=files, **outputs(folder))
-    return read_weights(model)
-
-
 def assert_same(one, other):
     assert one[0].keys() == other[0].keys()
     assert all(torch.equal(v, other[0][k]) for k, v in one[0].items())
@@ -77,18 +58,6 @@ def test_one_shard_is_plain_training_to_the_bit(method, images, tmp_path):
     plain = in_one_job(runs[0], images, tmp_path / "plain", train)
     alone = in_one_job(runs[1], images, tmp_path / "alone")
     assert_same(plain, alone)
-
-
-@pytest.mark.parametrize("method", [["cbdm", "agc"], {"name": "igd", "mode": "released"}])
-def test_jobs_of_their_own_give_the_same_bytes(method, images, tmp_path):
-    wanted = spec(method, shards=3, rounds=2)
-    wanted["train"]["batch"] = 3  # the rarest class has one image in each shard
-    in_one_job(wanted, images, tmp_path / "one")
-    in_jobs(wanted, images, tmp_path / "many")
-    for name in ("model.safetensors", "history.csv"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
-    assert not (tmp_path / "many/state").exists()
-    assert not (tmp_path / "one/state").exists()
 
 
 def test_epochs_and_the_end_of_each_shard_count(images, tmp_path):
@@ -125,9 +94,11 @@ class Killed(Exception):
     """As the operating system would."""
 
 
-def test_interrupted_anywhere_is_uninterrupted(images, tmp_path, monkeypatch):
+@pytest.mark.parametrize("method", [["cbdm", "agc"], {"name": "igd", "mode": "released"}])
+def test_interrupted_anywhere_is_uninterrupted(method, images, tmp_path, monkeypatch):
     """Within a round, between shards, between rounds: after every one of the updates."""
-    wanted = spec(["cbdm", "agc"], updates=12, log_every=1, shards=3, rounds=2)
+    wanted = spec(method, updates=12, log_every=1, shards=3, rounds=2)
+    wanted["train"]["batch"] = 3  # the rarest class has one image in each shard
     whole = in_one_job(wanted, images, tmp_path / "whole")
     step, left = loop.Trainer.step, [0]
 
@@ -151,20 +122,21 @@ def test_interrupted_anywhere_is_uninterrupted(images, tmp_path, monkeypatch):
         assert_same(whole, resumed)
         history = [(tmp_path / f / "history.csv").read_bytes() for f in ("whole", str(steps))]
         assert history[0] == history[1]
+        assert not (folder / "state").exists()
 
 
-def test_a_file_of_another_run_is_refused(images, tmp_path):
-    wanted, other = spec(shards=2, rounds=2), spec(shards=2, rounds=2, updates=24)
-    one, two = tmp_path / "one.pt", tmp_path / "two.pt"
-    where = {"data": images, "model": tmp_path / "model.safetensors"}
-    ensemble.shard(wanted, 5, 1, 0, output=one, **where)
-    ensemble.shard(other, 5, 1, 1, output=two, **where)
-    with pytest.raises(LtdmError, match=r"two\.pt belongs to a run with other options"):
-        ensemble.average_round(wanted, 5, data=images, shards=[one, two], output=tmp_path / "mean")
-    one.write_bytes(one.read_bytes()[:100])
-    with pytest.raises(LtdmError, match=r"one\.pt is damaged"):
-        ensemble.average_round(wanted, 5, data=images, shards=[one], output=tmp_path / "mean")
-    assert not (tmp_path / "mean").exists()
+def test_a_damaged_shard_is_refused(images, tmp_path, monkeypatch):
+    def killed(*_):
+        raise Killed
+
+    monkeypatch.setattr(ensemble.Team, "average", killed)
+    with pytest.raises(Killed):
+        in_one_job(spec(shards=2, rounds=2), images, tmp_path)
+    monkeypatch.undo()
+    (file,) = (tmp_path / "state").rglob("round-1-shard-1.pt")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(LtdmError, match=r"round-1-shard-1\.pt is damaged"):
+        in_one_job(spec(shards=2, rounds=2), images, tmp_path)
 
 
 def test_it_may_start_from_another_run(images, tmp_path):

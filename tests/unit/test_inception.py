@@ -4,8 +4,10 @@ import io
 import json
 import pickle
 import sys
-import urllib.request
+from http.client import HTTPMessage
 from pathlib import Path
+from urllib.error import URLError
+from urllib.response import addinfourl
 
 import numpy as np
 import pytest
@@ -56,11 +58,11 @@ def offline(monkeypatch):
     """No network; whoever tries it anyway is counted."""
     tried = []
 
-    def fail(url, timeout):
-        tried.append(url)
-        raise urllib.error.URLError("Name or service not known")
+    def fail(request):
+        tried.append(request.full_url)
+        raise URLError("Name or service not known")
 
-    monkeypatch.setattr(urllib.request, "urlopen", fail)
+    monkeypatch.setattr(torch.hub, "urlopen", fail)
     return tried
 
 
@@ -164,8 +166,12 @@ def test_offline_is_one_sentence(tmp_path, monkeypatch, offline):
 def test_a_download_happens_once_and_is_checked(tmp_path, monkeypatch, file, weights):
     monkeypatch.chdir(tmp_path)
     answers = [b"a login page", file.read_bytes()]
-    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(answers.pop(0)))
-    with pytest.raises(LtdmError, match=r"what came from https.* has the SHA-256"):
+
+    def answer(request):
+        return addinfourl(io.BytesIO(answers.pop(0)), HTTPMessage(), request.full_url)
+
+    monkeypatch.setattr(torch.hub, "urlopen", answer)
+    with pytest.raises(LtdmError, match=r"cannot download .* \(invalid hash .*; download http"):
         fit()
     assert [f.name for f in Path("data").iterdir()] == [".inception.lock"]
     for _ in range(2):

@@ -66,7 +66,7 @@ WRONG = {
         {"levels": lambda options, process: []},
         "levels must have the parameters process, options",
     ),
-    "constant": ("extractor", "pixels", {"BLOCK": "1"}, "BLOCK is no int"),
+    "constant": ("extractor", "pixels", {"RUNS_NETWORK": 1}, "RUNS_NETWORK is no bool"),
     "value": ("extractor", "pixels", {"PROBABILITIES": "mine"}, "PROBABILITIES is 'mine'"),
     "function": ("source", "digits", {"census": 3}, "census is no function"),
     "option": (

@@ -1,14 +1,12 @@
-"""A sample set and its features made by several jobs: the same bytes, whatever their number."""
+"""A sample set made by several jobs: the same bytes, whatever their number."""
 
 import numpy as np
 import pytest
 import torch
 
 from ltdm.errors import LtdmError
-from ltdm.features import classifier, random_inception
-from ltdm.files import read_npz, write_npz
 from ltdm.sharded import blocks, share
-from ltdm.stages import features, sample
+from ltdm.stages import sample
 from ltdm.stages.train import described
 from ltdm.weights import write_weights
 from tests.unit.test_training import CPU, SPEC, data, make_trainer
@@ -21,8 +19,6 @@ GUIDED = {"images": 51, "guidance": 0.7}
 def _small_blocks(monkeypatch):
     """Four blocks of 13 of 51 images, two of 9 of each network's 17."""
     monkeypatch.setitem(sample.BATCH, "cpu", 13)
-    monkeypatch.setattr(classifier, "BLOCK", 8)
-    monkeypatch.setattr(random_inception, "BLOCK", 8)
 
 
 def network(path, labels=None, images=None, **changes):
@@ -110,63 +106,6 @@ def test_blocks_are_shared_out_in_order_and_evenly(of):
     numbers = [-(-len(rows) // 5) for rows in shares]
     assert max(numbers) - min(numbers) <= 1
     assert all(rows[0] % 5 == 0 for rows in shares if len(rows))
-
-
-@pytest.fixture
-def images(tmp_path):
-    numbers = np.arange(27)
-    pixels = np.random.default_rng(1).integers(0, 256, (27, 1, 8, 8), dtype=np.uint8)
-    write_npz(tmp_path / "images.npz", images=pixels, labels=numbers % 3, about=np.array("{}"))
-    return tmp_path / "images.npz"
-
-
-def weights_of(folder, name, **options):
-    """Write an extractor's untrained weights."""
-    torch.manual_seed(0)
-    tensors, about = {}, {}
-    if name == "classifier":
-        about = {"channels": 1, "size": 8, "classes": 3}
-        net = classifier.Classifier(classifier.Options(**options), *about.values())
-        tensors = net.state_dict()
-    if name == "random-inception":
-        nothing = np.zeros(0)
-        tensors, _ = random_inception.fit(random_inception.Options(), nothing, nothing, CPU)
-    about["extractor"] = {"name": name, **options}
-    write_weights(folder / "weights.safetensors", tensors, about)
-    return folder / "weights.safetensors"
-
-
-def extracted(images, weights, of=0):
-    """Return the bytes of the features, extracted by one job or by several."""
-    made, given = images.with_name(f"{of}.npz"), {"images": images, "weights": weights}
-    if not of:
-        features.run(**given, features=made)
-    else:
-        parts = [images.with_name(f"{of}.shards") / f"{i}.npz" for i in range(of)]
-        for i, part in enumerate(parts):
-            features.shard((i, of), **given, output=part)
-        features.gather(parts, **given, features=made)
-        assert not parts[0].parent.exists()
-    return made.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("extractor", "numbers"),
-    [
-        ({"name": "classifier", "width": 8, "features": 16}, (*NUMBERS, 30)),
-        ({"name": "pixels"}, (*NUMBERS, 30)),
-        ({"name": "random-inception"}, (3,)),  # a second for eight images
-    ],
-    ids=["classifier", "pixels", "inception"],
-)
-def test_features_are_the_same_bytes_whatever_the_number_of_jobs(
-    tmp_path, images, extractor, numbers
-):
-    weights = weights_of(tmp_path, **extractor)
-    whole = extracted(images, weights)
-    for of in numbers:
-        assert extracted(images, weights, of) == whole
-    assert read_npz(tmp_path / "0.npz", "features")[0].std(axis=0).max() > 0
 
 
 def test_parts_of_another_set_and_missing_ones_are_refused(tmp_path):

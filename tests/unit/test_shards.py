@@ -6,10 +6,10 @@ import torch
 
 from ltdm.config import Experiment
 from ltdm.errors import OptionError
+from ltdm.fits import check_data
 from ltdm.options import changed, parse
-from ltdm.runs import RunOptions
-from ltdm.training.ensemble import Ensemble, averaged, dealt, split
-from ltdm.training.options import TrainOptions
+from ltdm.training.ensemble import all_updates, averaged, dealt, shard_updates, split
+from ltdm.training.options import Ensemble, TrainOptions
 from tests.unit.test_config import edited
 
 LONG_TAIL = [50, 29, 17, 9, 3, 1]
@@ -45,14 +45,14 @@ def test_the_average_counts_images():
 
 def test_updates_are_those_of_all_shards():
     options = TrainOptions(updates=600, batch=8, ensemble=Ensemble(shards=4, rounds=5))
-    assert options.shard_updates(27, 8) == 30
-    assert options.all_updates(LONG_TAIL, by_class=False) == 600
+    assert shard_updates(options, 27, 8) == 30
+    assert all_updates(options, LONG_TAIL, by_class=False) == 600
     options = TrainOptions(batch=8, ensemble=Ensemble(shards=4, rounds=5, epochs=2))
-    assert options.shard_updates(27, 8) == 6
-    assert options.all_updates(LONG_TAIL, by_class=False) == 4 * 5 * 6
+    assert shard_updates(options, 27, 8) == 6
+    assert all_updates(options, LONG_TAIL, by_class=False) == 4 * 5 * 6
     # the paper's: 39 updates an epoch, 390,000 in all
     options = TrainOptions(batch=128, ensemble=Ensemble(epochs=100))
-    assert options.all_updates([5000] * 10, by_class=False) == 390_000
+    assert all_updates(options, [5000] * 10, by_class=False) == 390_000
 
 
 @pytest.mark.parametrize(
@@ -87,15 +87,15 @@ def test_mistakes_are_told(given, where, said):
 )
 def test_what_does_not_fit_the_data_is_told(given, where, said):
     with pytest.raises(OptionError, match=said) as error:
-        parse(TrainOptions, given).check_data([30, 7, 3], by_class=False)
+        check_data(parse(TrainOptions, given), [30, 7, 3], by_class=False)
     assert ".".join(error.value.path) == where
 
 
 def test_a_class_missing_in_a_shard_matters_to_methods_by_class_alone():
     options = TrainOptions(batch=3, ensemble=Ensemble(shards=4, epochs=1))
-    options.check_data([30, 7, 3], by_class=False)
+    check_data(options, [30, 7, 3], by_class=False)
     with pytest.raises(OptionError, match="leaves a shard without an image of some class"):
-        options.check_data([30, 7, 3], by_class=True)
+        check_data(options, [30, 7, 3], by_class=True)
 
 
 def test_epochs_stand_in_the_place_of_updates():
@@ -108,16 +108,9 @@ def test_epochs_stand_in_the_place_of_updates():
     assert made(40) != made(80)
 
 
-def test_a_checkpoint_has_no_rounds():
-    """Though defaults that it inherits may ask for them."""
-    apart = Ensemble(parallel=True)
-    assert RunOptions(checkpoint="x", ensemble=apart).apart is None
-    assert RunOptions(ensemble=apart).apart == apart
-    assert RunOptions(ensemble=Ensemble()).apart is None
-
-
-def test_how_the_rounds_are_run_is_no_part_of_a_result():
-    options = parse(TrainOptions, {"ensemble": {"parallel": True, "epochs": 3, "shards": 10}})
-    assert changed(options) == {"ensemble": {"epochs": 3}}
+def test_what_is_left_out_is_no_part_of_a_result():
+    assert changed(parse(TrainOptions, {"ensemble": {"epochs": 3, "shards": 10}})) == {
+        "ensemble": {"epochs": 3}
+    }
     assert changed(parse(TrainOptions, {"ensemble": {}})) == {"ensemble": {}}
     assert changed(parse(TrainOptions, {"ensemble": None})) == {}

@@ -11,6 +11,7 @@ from ltdm.data import afhq_dog, tiny_imagenet
 from ltdm.data._base import Census
 from ltdm.merging import read
 from ltdm.plan import cost
+from ltdm.training.ensemble import all_updates
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
@@ -53,7 +54,7 @@ def test_iet_agc_s_protocol(monkeypatch):
     experiment = Experiment(read([ROOT / "config/iet-agc.yaml"]))
     for (name, run), made in experiment.runs.items():
         updates = 30_000 if name == "afhq-dog" else 390_000
-        assert made.train.all_updates(experiment.datasets[name].class_counts, False) == updates
+        assert all_updates(made.train, experiment.datasets[name].class_counts, False) == updates
         assert bool(made.train.ensemble) == run.startswith("iet")
         assert made.samples["raw"].images == 65_536
         assert (made.samples["raw"].weights, made.samples["ema"].weights) == ("raw", "ema")

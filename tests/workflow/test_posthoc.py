@@ -64,6 +64,7 @@ def test_shards_and_the_command_make_the_same_images(sweep):
     alone, asked = samples.read_bytes(), str(samples.relative_to(sweep.folder))
     average = sweep.results / RUN / "posthoc/0.2.safetensors"
     samples.unlink()
+    samples.with_suffix(".json").unlink()
     average.unlink()
     shared = ("--set-scatter", "samples=2")
     due = sweep.planned(asked, *shared)

@@ -26,7 +26,7 @@ def rules(due, run):
 
 def test_finished_means_nothing_to_do(checkout):
     assert checkout.planned() == {}
-    shared = ("--set-scatter", "samples=4", "features=3")
+    shared = ("--set-scatter", "samples=4")
     assert checkout.planned(*shared) == {}, "however many jobs share the work"
 
 

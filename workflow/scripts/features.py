@@ -5,8 +5,4 @@ from ltdm.stages import features
 
 with job(snakemake):
     given = snakemake.input
-    files = {"images": given.images, "weights": given.weights, **dict(snakemake.output.items())}
-    if given.get("shards"):
-        features.gather(given.shards, **files)
-    else:
-        features.run(**files)
+    features.run(images=given.images, weights=given.weights, features=snakemake.output.features)

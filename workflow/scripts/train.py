@@ -9,8 +9,6 @@ with job(snakemake):
     init = snakemake.input.get("init") or None
     if snakemake.params.checkpoint is not None:
         released.run(spec, seed, snakemake.params.checkpoint, **files)
-    elif snakemake.input.get("shards"):
-        ensemble.gather(spec, seed, **files, shards=snakemake.input.shards, init=init)
     elif "ensemble" in spec["train"]:
         ensemble.run(spec, seed, **files, init=init)
     else:
