@@ -68,5 +68,5 @@ lock:  ## Rewrite requirements.lock from pyproject.toml (needs uv)
 		--custom-compile-command "make lock" --extra workflow --extra dev pyproject.toml -o requirements.lock
 
 docs: setup  ## Rewrite the schema, config/README.md's tables and two pages of docs/ from the code
-	@$(BIN)/python -c 'from pathlib import Path; from ltdm import methods_page, reference, scores_page; \
-		[page.write(Path(".")) for page in (reference, methods_page, scores_page)]'
+	@$(BIN)/python -c 'from pathlib import Path; from ltdm.tools import docs_config, docs_methods, docs_scores; \
+		[page.write(Path(".")) for page in (docs_config, docs_methods, docs_scores)]'

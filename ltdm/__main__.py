@@ -1,5 +1,5 @@
 """`python -m ltdm` is `ltdm`."""
 
-from ltdm.cli import main
+from ltdm.cli.main import main
 
 main()

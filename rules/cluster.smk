@@ -2,9 +2,9 @@
 
 import os
 
-from ltdm import slots
-from ltdm.asks import Asks
-from ltdm.site import WORDS, Site, site
+from ltdm.pipeline import gpu_slots
+from ltdm.pipeline.resources import Asks
+from ltdm.config.site import WORDS, Site, site
 
 try:
     here = Site.of(began["site"]) if began else site()
@@ -16,7 +16,7 @@ except LtdmError as error:
 if workflow.is_main_process and "gpu" in workflow.global_resources:
     shown = workflow.global_resources["gpu"].value
     workflow.register_resource("gpu", shown * here.runs_per_gpu)
-    os.environ[slots.VARIABLE] = str(here.runs_per_gpu)
+    os.environ[gpu_slots.VARIABLE] = str(here.runs_per_gpu)
 
 
 def refuse_shared_gpus():

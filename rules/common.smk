@@ -11,15 +11,15 @@ from snakemake.io import IOFile
 sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what runs
 
 from ltdm import asked, layout
-from ltdm.compiling import keep_compiled
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError
-from ltdm.foreign import claims, finished, refuse_foreign
-from ltdm.job import let_jobs_import
-from ltdm.lineage import lineage
-from ltdm.merging import merge, read, typed
-from ltdm.options import changed, near, places
-from ltdm.registry import stage_code
+from ltdm.plumbing.compiling import keep_compiled
+from ltdm.config.experiment import Experiment
+from ltdm.plumbing.errors import LtdmError
+from ltdm.pipeline.records import claims, finished, refuse_foreign
+from ltdm.pipeline.job import let_jobs_import
+from ltdm.pipeline.lineage import lineage
+from ltdm.config.merge import merge, read, typed
+from ltdm.plumbing.options import changed, near, places
+from ltdm.plumbing.registry import stage_code
 from ltdm.theory.options import FIGURES
 
 let_jobs_import(workflow.basedir)

@@ -3,7 +3,7 @@ localrules:
     probe_figure,
 
 
-rule test_split:
+rule probe_split:
     """Set apart the images that the linear probe is tested on, the same for all networks."""
     input:
         reference="<data>/reference.npz",
@@ -11,9 +11,9 @@ rule test_split:
         test="<data>/test.npz",
         record="<data>/test.json",
     log:
-        "<logs>/test_split/{dataset}.log",
+        "<logs>/probe_split/{dataset}.log",
     benchmark:
-        "<benchmarks>/test_split/{dataset}.tsv"
+        "<benchmarks>/probe_split/{dataset}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 8
@@ -24,7 +24,7 @@ rule test_split:
         places=data_places,
         code=test_code,
     script:
-        "../workflow/scripts/test_split.py"
+        "../workflow/scripts/probe_split.py"
 
 
 rule probe:

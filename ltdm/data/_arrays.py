@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ltdm.data._base import Census, Loaded, numbered
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, reading
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, reading
 
 
 def census(path: Path) -> Census:

@@ -12,8 +12,8 @@ from filelock import FileLock
 
 from ltdm.data import _arrays
 from ltdm.data._base import Census, Loaded
-from ltdm.errors import LtdmError, OptionError
-from ltdm.options import option
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.options import option
 
 CITATION = """@techreport{krizhevsky2009cifar,
   title={Learning Multiple Layers of Features from Tiny Images},

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ltdm.errors import LtdmError
-from ltdm.progress import Progress
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
 BLOCK = 512  # files between two looks at the progress

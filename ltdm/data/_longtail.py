@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.errors import OptionError
-from ltdm.options import option
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import option
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ltdm.data import _images
 from ltdm.data._base import Census, Loaded
-from ltdm.options import option
+from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{choi2020starganv2,
   title={{StarGAN} v2: Diverse Image Synthesis for Multiple Domains},

@@ -12,8 +12,8 @@ import numpy as np
 
 from ltdm.data import _images
 from ltdm.data._base import Census, Loaded
-from ltdm.errors import LtdmError, OptionError
-from ltdm.options import option
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.options import option
 
 CITATION = ""
 SPLITS = ("train",)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ltdm.core.seeding import derive
 from ltdm.data._base import Census, Loaded
-from ltdm.errors import OptionError
-from ltdm.mixtures import Case, CaseOption, draw
-from ltdm.options import option
-from ltdm.seeding import derive
+from ltdm.data._mixtures import Case, CaseOption, draw
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import option
 
 CITATION = ""
 SPLITS = ("train", "test")

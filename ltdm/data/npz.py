@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ltdm.data import _arrays
 from ltdm.data._base import Census, Loaded
-from ltdm.options import option
+from ltdm.plumbing.options import option
 
 CITATION = ""
 SPLITS = ("train", "test")

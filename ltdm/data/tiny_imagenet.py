@@ -12,9 +12,9 @@ import numpy as np
 
 from ltdm.data import _images
 from ltdm.data._base import Census, Loaded
-from ltdm.errors import LtdmError
-from ltdm.files import reading
-from ltdm.options import option
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import reading
+from ltdm.plumbing.options import option
 
 CITATION = """@techreport{le2015tiny,
   title={Tiny {ImageNet} Visual Recognition Challenge},

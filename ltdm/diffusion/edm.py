@@ -24,11 +24,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ltdm.citations import KARRAS2024
 from ltdm.diffusion._base import Process, karras, spread
-from ltdm.errors import OptionError
-from ltdm.magnitude import Forced, Fourier
-from ltdm.options import option
+from ltdm.networks._magnitude import Forced, Fourier
+from ltdm.plumbing.citations import KARRAS2024
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import option
 
 CITATION = KARRAS2024
 LAST, LINEAR = 0.1, 19.9

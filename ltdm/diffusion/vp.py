@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.citations import HO2020
 from ltdm.diffusion._base import Process, karras, spread
-from ltdm.errors import LtdmError, OptionError
-from ltdm.options import option
+from ltdm.plumbing.citations import HO2020
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.options import option
 
 CITATION = HO2020
 

@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from ltdm.batching import fixed_blocks
-from ltdm.citations import HEUSEL2017
-from ltdm.errors import LtdmError
+from ltdm.core.blocks import fixed_blocks
 from ltdm.features._base import Extract, Extracted
-from ltdm.progress import Progress
+from ltdm.plumbing.citations import HEUSEL2017
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.progress import Progress
 
 CITATION = (
     HEUSEL2017

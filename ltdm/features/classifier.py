@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltdm.batching import fixed_blocks
-from ltdm.errors import LtdmError
+from ltdm.core.blocks import fixed_blocks
+from ltdm.core.seeding import derive
 from ltdm.features._base import Extract, Extracted
-from ltdm.options import option
-from ltdm.progress import Progress
-from ltdm.seeding import derive
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.options import option
+from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
 CITATION = ""

@@ -17,7 +17,6 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from ltdm.errors import LtdmError, OptionError
 from ltdm.features import _inception
 from ltdm.features._inception import (
     CITATION,
@@ -27,8 +26,9 @@ from ltdm.features._inception import (
     build,
     length,
 )
-from ltdm.files import sha256
-from ltdm.options import option
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.files import sha256
+from ltdm.plumbing.options import option
 
 __all__ = [
     "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",

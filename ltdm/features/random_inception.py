@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ltdm.core.seeding import derive
 from ltdm.features import _inception
 from ltdm.features._inception import (
     CITATION,
@@ -21,8 +22,7 @@ from ltdm.features._inception import (
     build,
     length,
 )
-from ltdm.options import option
-from ltdm.seeding import derive
+from ltdm.plumbing.options import option
 
 __all__ = [
     "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",

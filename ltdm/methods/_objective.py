@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
-from ltdm.errors import OptionError
 from ltdm.methods._base import (
     NOTHING,
     ONE,
@@ -20,8 +19,9 @@ from ltdm.methods._base import (
     mse,
     noised,
 )
-from ltdm.registry import Part
-from ltdm.streams import Streams
+from ltdm.methods._streams import Streams
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.registry import Part
 
 PIECE = 512
 """Rows that the network is asked about at once, or more, where no gradient is needed."""

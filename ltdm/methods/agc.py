@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ltdm.methods._base import NOTHING, Evaluations, Noised, Term
-from ltdm.options import option
+from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{liu2024ietagc,
   title={Iterative Ensemble Training with Anti-Gradient Control for Mitigating Memorization in

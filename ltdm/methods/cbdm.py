@@ -21,7 +21,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltdm.errors import OptionError
 from ltdm.methods._base import (
     NOTHING,
     Batch,
@@ -32,8 +31,9 @@ from ltdm.methods._base import (
     Term,
     mse,
 )
-from ltdm.options import option
-from ltdm.streams import Streams
+from ltdm.methods._streams import Streams
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{qin2023cbdm,
   title={Class-Balancing Diffusion Models},

@@ -35,8 +35,8 @@ from ltdm.methods._base import (
     Term,
     mse,
 )
-from ltdm.options import option
-from ltdm.streams import Streams
+from ltdm.methods._streams import Streams
+from ltdm.plumbing.options import option
 
 CITATION = """@article{chen2025ccua,
   title={Contrastive Conditional-Unconditional Alignment for Long-tailed Diffusion Model},

@@ -12,8 +12,8 @@ Released code: the same loss. CBDM's and its heirs' drop the labels of a whole b
 
 from dataclasses import dataclass
 
-from ltdm.citations import HO2020
 from ltdm.methods._base import NOTHING, Evaluations, Term
+from ltdm.plumbing.citations import HO2020
 
 CITATION = HO2020
 

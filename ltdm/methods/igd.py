@@ -34,7 +34,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ltdm.errors import OptionError
 from ltdm.methods._base import (
     NOTHING,
     Batch,
@@ -44,8 +43,9 @@ from ltdm.methods._base import (
     Said,
     Term,
 )
-from ltdm.options import KeyPath, option
-from ltdm.streams import Streams
+from ltdm.methods._streams import Streams
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import KeyPath, option
 
 CITATION = """@inproceedings{das2025igd,
   title={Principled Long-Tailed Generative Modeling via Diffusion Models},

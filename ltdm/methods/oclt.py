@@ -26,8 +26,8 @@ from torch import Tensor
 
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Term
-from ltdm.options import option
-from ltdm.streams import Streams
+from ltdm.methods._streams import Streams
+from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{zhang2024oclt,
   title={Long-tailed Diffusion Models with Oriented Calibration},

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ltdm.errors import OptionError
-from ltdm.registry import Part
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.registry import Part
 
 READS = {
     "features": "features",

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.device import pick
-from ltdm.progress import Progress
+from ltdm.core.device import pick
+from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
 BLOCK = 1000  # rows of distances held at once

@@ -25,10 +25,10 @@ from functools import cached_property
 import numpy as np
 import scipy
 
-from ltdm.citations import HEUSEL2017
+from ltdm.core.seeding import derive
 from ltdm.metrics._base import Estimate, Sample, standard_error
-from ltdm.options import option
-from ltdm.seeding import derive
+from ltdm.plumbing.citations import HEUSEL2017
+from ltdm.plumbing.options import option
 
 CITATION = (
     HEUSEL2017

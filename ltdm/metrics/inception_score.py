@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from ltdm.metrics._base import Estimate, Sample, standard_error
-from ltdm.options import option
+from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{salimans2016improved,
   title={Improved Techniques for Training {GAN}s},

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ltdm.core.seeding import derive
 from ltdm.metrics._base import Estimate, Sample, standard_error
-from ltdm.options import option
-from ltdm.seeding import derive
+from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{binkowski2018kid,
   title={Demystifying {MMD} {GAN}s},

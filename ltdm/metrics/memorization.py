@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from ltdm.metrics._base import Estimate, Sample, mean_of
-from ltdm.options import option
+from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{liu2024ietagc,
   title={Iterative Ensemble Training with Anti-Gradient Control for Mitigating Memorization in

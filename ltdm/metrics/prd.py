@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ltdm.core.seeding import derive
 from ltdm.metrics._base import Estimate, Sample
-from ltdm.options import option
-from ltdm.progress import Progress
-from ltdm.seeding import derive
+from ltdm.plumbing.options import option
+from ltdm.plumbing.progress import Progress
 
 CITATION = """@inproceedings{sajjadi2018assessing,
   title={Assessing Generative Models via Precision and Recall},

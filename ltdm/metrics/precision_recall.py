@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ltdm.metrics._base import Estimate, Sample, mean_of, standard_error
-from ltdm.options import option
+from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{kynkaanniemi2019improved,
   title={Improved Precision and Recall Metric for Assessing Generative Models},

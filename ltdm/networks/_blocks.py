@@ -5,7 +5,7 @@ from typing import Protocol
 import torch.nn.functional as nnf
 from torch import Tensor, nn, ones, zeros
 
-from ltdm.magnitude import Forced, mp_silu, mp_sum, normalised
+from ltdm.networks._magnitude import Forced, mp_silu, mp_sum, normalised
 from ltdm.networks._norm import group_norm
 
 CLIP = 256.0

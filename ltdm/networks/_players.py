@@ -8,7 +8,7 @@ from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ltdm.networks._base import NetworkModule
-from ltdm.registry import Part
+from ltdm.plumbing.registry import Part
 
 
 def build_network(

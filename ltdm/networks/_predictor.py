@@ -13,10 +13,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ltdm.compiling import share_compiled
-from ltdm.device import compute_in, layout, resolved
+from ltdm.core.device import compute_in, layout, resolved
 from ltdm.networks._half import HalfWeights
 from ltdm.networks._players import Players
+from ltdm.plumbing.compiling import share_compiled
 
 
 def placed(net: nn.Module, device: torch.device, precision: str) -> nn.Module:

@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ltdm.errors import OptionError
-from ltdm.magnitude import Forced
+from ltdm.networks._magnitude import Forced
+from ltdm.plumbing.errors import OptionError
 
 
 class Levels(Protocol):

@@ -22,13 +22,13 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from ltdm.citations import KARRAS2024
-from ltdm.errors import OptionError
-from ltdm.magnitude import ForcedTable, Fourier, mp_cat, mp_silu, mp_sum
 from ltdm.networks._blocks import Block, MPBlock, layer
+from ltdm.networks._magnitude import ForcedTable, Fourier, mp_cat, mp_silu, mp_sum
 from ltdm.networks._norm import group_norm
 from ltdm.networks._unet import Through, check_levels, check_side, way_down, way_up
-from ltdm.options import option
+from ltdm.plumbing.citations import KARRAS2024
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import option
 
 CITATION = KARRAS2024
 HEARS = "log-sigma"

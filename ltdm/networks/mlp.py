@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltdm.errors import OptionError
 from ltdm.networks._embedding import TimeEmbedding, Told, xavier
-from ltdm.options import option
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import option
 
 CITATION = ""
 

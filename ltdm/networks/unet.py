@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltdm.citations import HO2020
-from ltdm.errors import OptionError
 from ltdm.networks._embedding import TimeEmbedding, Told, xavier
 from ltdm.networks._norm import GroupNorm
 from ltdm.networks._unet import check_levels, check_side, way_down, way_up
-from ltdm.options import option
+from ltdm.plumbing.citations import HO2020
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import option
 
 CITATION = HO2020
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ltdm.files import reading, writing
+from ltdm.plumbing.files import reading, writing
 
 NAMES = ("dataset", "run", "sample_set", "images", "reference")
 """Columns that stay text: a run may be called 0.1, or null."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ltdm.registry import module_name, names
+from ltdm.plumbing.registry import module_name, names
 from ltdm.reporting.cells import ALIKE, SMALL, Cell, Change
 from ltdm.reporting.compare import KEYS, LEVEL, Key, entries, from_baseline, interval
 

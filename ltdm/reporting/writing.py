@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ltdm.files import write_text
+from ltdm.plumbing.files import write_text
 from ltdm.reporting.cells import ALIKE, SMALL, Cell, Change
 from ltdm.reporting.tables import Table, table_rows
 

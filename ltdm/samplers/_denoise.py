@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ltdm.core.seeding import derive
 from ltdm.diffusion._base import Process
-from ltdm.seeding import derive
 
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A network: F from what it sees, levels and labels."""

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ltdm.errors import OptionError
-from ltdm.options import option
-from ltdm.registry import Part, PartOption, part
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import option
+from ltdm.plumbing.registry import Part, PartOption, part
 
 
 @dataclass(frozen=True)

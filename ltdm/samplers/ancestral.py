@@ -20,9 +20,9 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from ltdm.citations import HO2020
 from ltdm.diffusion._base import Process
-from ltdm.options import option
+from ltdm.plumbing.citations import HO2020
+from ltdm.plumbing.options import option
 from ltdm.samplers._denoise import Denoise
 
 CITATION = HO2020

@@ -19,7 +19,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from ltdm.diffusion._base import Process
-from ltdm.options import option
+from ltdm.plumbing.options import option
 from ltdm.samplers._denoise import Denoise
 
 CITATION = """@inproceedings{song2021ddim,

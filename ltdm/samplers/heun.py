@@ -23,10 +23,10 @@ from itertools import pairwise
 
 from torch import Tensor
 
-from ltdm.citations import KARRAS2022
 from ltdm.diffusion._base import Process
-from ltdm.errors import OptionError
-from ltdm.options import option
+from ltdm.plumbing.citations import KARRAS2022
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import option
 from ltdm.samplers._denoise import Denoise
 
 CITATION = KARRAS2022

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, reading
 from ltdm.metrics._groups import groups
 from ltdm.metrics.memorization import ratios
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, reading
 from ltdm.reporting import copies, style
 
 

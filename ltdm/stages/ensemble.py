@@ -16,16 +16,16 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ltdm.device import device_name, pick
-from ltdm.files import read_npz, write_json, writing
-from ltdm.options import parse
-from ltdm.provenance import commit, versions
+from ltdm.core.device import device_name, pick
+from ltdm.core.weights import read_weights, write_weights
+from ltdm.plumbing.files import read_npz, write_json, writing
+from ltdm.plumbing.options import parse
+from ltdm.plumbing.provenance import commit, versions
+from ltdm.plumbing.stopping import Stop, listening
 from ltdm.stages.train import described, identity, made, make_trainer, start_from
-from ltdm.stopping import Stop, listening
 from ltdm.training.ensemble import Weights, averaged, owner, shard_updates, split
 from ltdm.training.options import Ensemble
 from ltdm.training.state import State, read_state, run_key, write_state
-from ltdm.weights import read_weights, write_weights
 
 log = logging.getLogger("ltdm")
 CPU = torch.device("cpu")  # where averages are made: a device would only be waited for

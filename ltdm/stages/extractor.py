@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from ltdm.device import pick
-from ltdm.files import read_npz, write_json
-from ltdm.registry import part, stage_code
-from ltdm.weights import write_weights
+from ltdm.core.device import pick
+from ltdm.core.weights import write_weights
+from ltdm.plumbing.files import read_npz, write_json
+from ltdm.plumbing.registry import part, stage_code
 
 
 def run(

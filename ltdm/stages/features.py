@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.device import pick
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, sha256, write_npz
-from ltdm.registry import part
-from ltdm.weights import read_weights
+from ltdm.core.device import pick
+from ltdm.core.weights import read_weights
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, sha256, write_npz
+from ltdm.plumbing.registry import part
 
 
 def run(*, images: Path, weights: Path, features: Path) -> None:

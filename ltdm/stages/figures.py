@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ltdm.files import read_npz, reading
+from ltdm.plumbing.files import read_npz, reading
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.rows import read_rows
 from ltdm.reporting.tables import baseline_of, called

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ltdm.data._base import numbered
-from ltdm.files import read_npz, writing
+from ltdm.plumbing.files import read_npz, writing
 from ltdm.reporting import points, style
 from ltdm.reporting.pictures import sheet, to_png
 

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ltdm.errors import LtdmError
-from ltdm.files import read_json, sha256, write_json
-from ltdm.progress import Progress
-from ltdm.provenance import commit, versions
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_json, sha256, write_json
+from ltdm.plumbing.progress import Progress
+from ltdm.plumbing.provenance import commit, versions
 
 NAME = "manifest.json"
 SHOWN = 10  # faults that are named; the rest are counted

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ltdm.errors import LtdmError
-from ltdm.files import read_arrays, reading, write_json
 from ltdm.metrics._base import Estimate, MetricModule, Sample, looks_up, title
 from ltdm.metrics._groups import groups
-from ltdm.registry import Part, part, stage_code
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_arrays, reading, write_json
+from ltdm.plumbing.registry import Part, part, stage_code
 from ltdm.reporting.rows import write_rows
 
 COLUMNS = [

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, sha256, write_npz
 from ltdm.metrics._nearest import nearest
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, sha256, write_npz
 
 
 def run(search: dict[str, Any], *, train: Path, images: Path, neighbours: Path,

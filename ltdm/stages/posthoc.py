@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ltdm.errors import LtdmError
-from ltdm.files import write_json
-from ltdm.registry import stage_code
+from ltdm.core.weights import read_about, read_weights, write_weights
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import write_json
+from ltdm.plumbing.registry import stage_code
 from ltdm.training.posthoc import coefficients, gamma_of, profile_error
 from ltdm.training.state import run_key
-from ltdm.weights import read_about, read_weights, write_weights
 
 log = logging.getLogger("ltdm")
 

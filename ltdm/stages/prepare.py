@@ -9,10 +9,10 @@ import pandas as pd
 
 from ltdm.data._base import Census, Loaded
 from ltdm.data._longtail import LongTail, counts, select
-from ltdm.errors import LtdmError
-from ltdm.files import sha256, write_json, write_npz, writing
-from ltdm.options import parse
-from ltdm.registry import part, stage_code
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import sha256, write_json, write_npz, writing
+from ltdm.plumbing.options import parse
+from ltdm.plumbing.registry import part, stage_code
 
 log = logging.getLogger("ltdm")
 

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ltdm.core.device import pick
+from ltdm.core.seeding import derive
+from ltdm.core.weights import read_about, read_weights
 from ltdm.data._held_out import held_out
-from ltdm.device import pick
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, reading, sha256, write_json
 from ltdm.metrics._groups import groups
 from ltdm.networks._players import build_network
 from ltdm.networks._predictor import Predictor, placed
-from ltdm.options import parse
-from ltdm.registry import part, stage_code
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, reading, sha256, write_json
+from ltdm.plumbing.options import parse
+from ltdm.plumbing.registry import part, stage_code
 from ltdm.reporting.rows import write_rows
-from ltdm.seeding import derive
 from ltdm.training.probe import Labelled, Probe, ProbeOptions
-from ltdm.weights import read_about, read_weights
 
 SHARE = 0.1
 """Of the probe's training images: what level and layer are chosen on."""
@@ -38,7 +38,7 @@ def run(spec: dict[str, Any], grouping: dict[str, Any], where: dict[str, Any], *
         where: Columns that say which network it is: dataset, run, seed.
         model: The network's safetensors.
         train: The labelled images to learn from: the reference, or the training set (.npz).
-        test: What the stage `test_split` wrote.
+        test: What the stage `probe_split` wrote.
         counts: counts.csv of the data set.
         table: Where the rows go.
         record: Where a record goes of what was asked for, of what, by what code.

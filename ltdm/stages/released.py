@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ltdm.errors import LtdmError
-from ltdm.files import read_json, read_npz, sha256, write_json, writing
-from ltdm.provenance import commit, versions
-from ltdm.registry import part, stage_code
-from ltdm.released import Released, content, read
+from ltdm.core.weights import write_weights
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_json, read_npz, sha256, write_json, writing
+from ltdm.plumbing.provenance import commit, versions
+from ltdm.plumbing.registry import part, stage_code
+from ltdm.training.released import Released, content, read
 from ltdm.training.state import run_key
-from ltdm.weights import write_weights
 
 HISTORY = ("update", "images", "lr", "denoise", "loss", "grad_norm")
 

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from ltdm.batching import fixed_blocks
-from ltdm.device import device_name, layout, pick
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, write_json, write_npz
+from ltdm.core.blocks import fixed_blocks
+from ltdm.core.device import device_name, layout, pick
+from ltdm.core.shards import blocks, clear, share, whole, write_part
+from ltdm.core.weights import read_about, read_weights
 from ltdm.networks._players import build_network, network_of
 from ltdm.networks._predictor import Predictor, placed
-from ltdm.options import parse
-from ltdm.progress import Progress
-from ltdm.registry import part, stage_code
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, write_json, write_npz
+from ltdm.plumbing.options import parse
+from ltdm.plumbing.progress import Progress
+from ltdm.plumbing.registry import part, stage_code
 from ltdm.samplers._denoise import ImageNoise, denoiser
 from ltdm.samplers._options import SampleOptions
-from ltdm.sharded import blocks, clear, share, whole, write_part
-from ltdm.weights import read_about, read_weights
 
 log = logging.getLogger("ltdm")
 Tensors = dict[str, torch.Tensor]

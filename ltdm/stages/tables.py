@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ltdm.files import write_json
-from ltdm.registry import stage_code
+from ltdm.plumbing.files import write_json
+from ltdm.plumbing.registry import stage_code
 from ltdm.reporting.compare import differences
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.tables import difference_table, main_table

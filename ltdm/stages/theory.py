@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ltdm.files import read_json, sha256, write_json, write_npz
-from ltdm.options import parse
-from ltdm.registry import stage_code
+from ltdm.plumbing.files import read_json, sha256, write_json, write_npz
+from ltdm.plumbing.options import parse
+from ltdm.plumbing.registry import stage_code
 from ltdm.reporting.rows import write_rows
 from ltdm.theory import lab
 from ltdm.theory.options import Sweep

@@ -10,22 +10,23 @@ import torch
 from matplotlib.figure import Figure
 
 from ltdm.diffusion import vp
-from ltdm.files import read_npz
-from ltdm.options import parse
-from ltdm.reporting import style, theory_figures
+from ltdm.plumbing.files import read_npz
+from ltdm.plumbing.options import parse
+from ltdm.reporting import style
 from ltdm.reporting.rows import read_rows
-from ltdm.reporting.theory import end, least, middle
-from ltdm.reporting.theory_figures import Cloud, Field
+from ltdm.theory import figures
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
+from ltdm.theory.figures import Cloud, Field
 from ltdm.theory.flow import Predict
 from ltdm.theory.measures import Judge, frechet
 from ltdm.theory.options import Sweep
 from ltdm.theory.points import counts, training_points
+from ltdm.theory.tables import end, least, middle
 
 CURVES = {
-    "v-curve": theory_figures.v_curve, "nash-gap": theory_figures.nash_gap,
-    "generalisation": theory_figures.generalisation,
+    "v-curve": figures.v_curve, "nash-gap": figures.nash_gap,
+    "generalisation": figures.generalisation,
 }  # fmt: skip
 SIGMA = 1.0  # noise over signal at which scores are shown
 GRID = 61  # points along an axis where they are reckoned
@@ -112,7 +113,7 @@ class Gallery:
                     grid.numpy(), score.numpy(), apart.numpy(), log_p.exp().numpy(),
                     float((apart.square() * mass).sum().sqrt()),
                 )  # fmt: skip
-        return theory_figures.scores(fields, f"{title}, scores at sigma {SIGMA:g}")
+        return figures.scores(fields, f"{title}, scores at sigma {SIGMA:g}")
 
     def clouds(self, title: str) -> Figure:
         """Draw what is drawn with each, and the training points of small classes."""
@@ -124,4 +125,4 @@ class Gallery:
                 x = self.judge.drawn(self.sweep.samplers[0], predict, c, 1)
                 distance = float(frechet(x, *density.moments()))
                 clouds[name, who] = Cloud(x[0, 0].numpy(), seen.numpy(), distance)
-        return theory_figures.clouds(clouds, title)
+        return figures.clouds(clouds, title)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from ltdm.options import parse
-from ltdm.reporting import theory, theory_findings
+from ltdm.plumbing.options import parse
 from ltdm.reporting.rows import read_rows
 from ltdm.reporting.writing import WRITERS, write_table
-from ltdm.theory import reported
+from ltdm.theory import findings, reported
+from ltdm.theory import tables as theory
 from ltdm.theory.options import Sweep
 
 FINDINGS = "theory"
@@ -38,4 +38,4 @@ def run(specs: Mapping[str, dict[str, Any]], *, rows: Mapping[str, Path], folder
         known = reported.FRECHET if sweep.classes.name == reported.CASE else {}
         table = theory.measures(mine, list(sweep.classes.classes), known)
         write_table(table, Path(folder) / f"theory-{name}")
-    write_table(theory_findings.findings(found), Path(folder) / FINDINGS)
+    write_table(findings.findings(found), Path(folder) / FINDINGS)

@@ -9,23 +9,23 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ltdm.device import device_name, pick
-from ltdm.errors import LtdmError
-from ltdm.files import read_json, read_npz, sha256, write_json, writing
+from ltdm.core.device import device_name, pick
+from ltdm.core.seeding import derive, owners
+from ltdm.core.weights import read_about, read_weights, write_weights
 from ltdm.methods._objective import compose
 from ltdm.networks._players import Players, build_network
 from ltdm.networks._predictor import Share
-from ltdm.options import parse
-from ltdm.provenance import commit, versions
-from ltdm.registry import PARTS, Part, parts, stage_code
-from ltdm.seeding import derive, owners
-from ltdm.stopping import Stop, listening
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_json, read_npz, sha256, write_json, writing
+from ltdm.plumbing.options import parse
+from ltdm.plumbing.provenance import commit, versions
+from ltdm.plumbing.registry import PARTS, Part, parts, stage_code
+from ltdm.plumbing.stopping import Stop, listening
 from ltdm.training.batches import Batches
 from ltdm.training.distributed import available, launch
 from ltdm.training.loop import Trainer
 from ltdm.training.options import TrainOptions
 from ltdm.training.state import State, run_key
-from ltdm.weights import read_about, read_weights, write_weights
 
 log = logging.getLogger("ltdm")
 WORKER = "ltdm.stages.worker"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ltdm.mixtures import Gaussian
+from ltdm.data._mixtures import Gaussian
 
 
 class Mixture:

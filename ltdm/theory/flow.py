@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ltdm.diffusion.vp import VP
-from ltdm.registry import Part
+from ltdm.plumbing.registry import Part
 
 Predict = Callable[[Tensor, float, float], Tensor]
 """F of points (..., d) at one level, told by its signal and std."""

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError
 
 WORST_CONDITION = 1e12
 """Beyond which an equilibrium in float64 has too few digits left."""

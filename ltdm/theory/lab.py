@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ltdm.diffusion import vp
-from ltdm.errors import LtdmError
-from ltdm.progress import Progress
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.progress import Progress
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
 from ltdm.theory.game import Costs, Game

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ltdm.diffusion.vp import VP
-from ltdm.registry import Part
+from ltdm.plumbing.registry import Part
 from ltdm.theory import flow
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ltdm.data._mixtures import Case, CaseOption
 from ltdm.diffusion import vp
-from ltdm.errors import LtdmError, OptionError
-from ltdm.mixtures import Case, CaseOption
-from ltdm.options import changed, option
-from ltdm.registry import Part, PartOption, several
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.options import changed, option
+from ltdm.plumbing.registry import Part, PartOption, several
 
 MOST_BYTES = 2e9
 """Of the matrices of a seed's games; a run holds several times as many."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ltdm.core.seeding import derive
 from ltdm.diffusion.vp import VP
-from ltdm.seeding import derive
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
 from ltdm.theory.game import Costs

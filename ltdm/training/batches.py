@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltdm.core.seeding import derive, owners
 from ltdm.methods._base import Batch
-from ltdm.seeding import derive, owners
 from ltdm.training.augment import condition, draw, origins, warp
 from ltdm.training.options import TrainOptions
 

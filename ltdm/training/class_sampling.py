@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ltdm.errors import OptionError
-from ltdm.options import KeyPath, near
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import KeyPath, near
 
 LAWS = ("natural", "balanced", "power", "brs")
 

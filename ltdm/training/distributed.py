@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 
 import torch
 
-from ltdm.errors import LtdmError, Stopped
-from ltdm.files import read_json
-from ltdm.stopping import Stop
+from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.files import read_json
+from ltdm.plumbing.stopping import Stop
 from ltdm.training.worker import SAID, gpus
 
 GRACE = 600  # seconds; the first process saves its state in that time

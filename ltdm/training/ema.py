@@ -6,8 +6,8 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor, nn
 
-from ltdm.errors import OptionError
-from ltdm.options import option
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import option
 from ltdm.training.posthoc import coefficients, gamma_of, profile_error
 
 

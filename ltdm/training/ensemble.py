@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.seeding import derive
+from ltdm.core.seeding import derive
 from ltdm.training.options import TrainOptions
 
 Weights = dict[str, Tensor]

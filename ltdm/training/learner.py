@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ltdm.core.seeding import derive, owners
 from ltdm.diffusion._base import Process
-from ltdm.magnitude import force
 from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._objective import Objective
+from ltdm.methods._streams import Streams
+from ltdm.networks._magnitude import force
 from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor, Share, placed
-from ltdm.seeding import derive, owners
-from ltdm.streams import Streams
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA, PowerEMA
 from ltdm.training.graph import UpdateGraph

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ltdm.errors import LtdmError, Stopped
-from ltdm.progress import Progress
-from ltdm.stopping import Stop
+from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.progress import Progress
+from ltdm.plumbing.stopping import Stop
 from ltdm.training.learner import Learner
 from ltdm.training.schedule import learning_rate, save_interval
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ltdm.errors import OptionError
-from ltdm.options import Nested, option
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import Nested, option
 from ltdm.training.augment import CONDITIONS
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
 from ltdm.training.ema import Posthoc

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ltdm.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError
 
 WIDEST = 12**-0.5
 """The width of the plain mean of all updates, g = 0."""

@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
+from ltdm.core.seeding import derive
 from ltdm.diffusion._base import Process
-from ltdm.errors import LtdmError, OptionError
 from ltdm.networks._predictor import Predictor
-from ltdm.options import option
-from ltdm.progress import Progress
-from ltdm.seeding import derive
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.options import option
+from ltdm.plumbing.progress import Progress
 
 LEVELS, RHO = 18, 7.0
 """The sampler's levels, from which the probe's are taken."""

@@ -3,7 +3,7 @@
 import math
 import os
 
-from ltdm.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError
 from ltdm.training.options import TrainOptions
 
 LEAST, SHARE = 60.0, 30

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ltdm.errors import LtdmError
-from ltdm.files import write_bytes
-from ltdm.locks import alone
-from ltdm.weights import read_about, read_weights, write_weights
+from ltdm.core.weights import read_about, read_weights, write_weights
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import write_bytes
+from ltdm.plumbing.locks import alone
 
 log = logging.getLogger("ltdm")
 

@@ -21,10 +21,10 @@ from types import FrameType
 import torch
 import torch.distributed as dist
 
-from ltdm.device import pick
-from ltdm.errors import LtdmError, Stopped
-from ltdm.files import write_json
-from ltdm.stopping import Stop
+from ltdm.core.device import pick
+from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.files import write_json
+from ltdm.plumbing.stopping import Stop
 
 SAID = "said-{}.json"
 """What a process ended with, by its rank."""

@@ -1,7 +1,7 @@
 """`ltdm bench` on the shipped settings; `ltdm plan --bench` reads what comes of it."""
 
-from ltdm.cli import main
-from ltdm.files import read_json
+from ltdm.cli.main import main
+from ltdm.plumbing.files import read_json
 from tests.gpu.setting import HERE, Setting
 
 RUNS = {

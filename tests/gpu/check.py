@@ -25,7 +25,7 @@ LEAST = 8.0
 PATIENCE = 3.0
 """Seconds between SIGTERM and SIGKILL."""
 ENDS = signal.SIGTERM, signal.SIGINT
-PRELOADED = "torch._dynamo", "ltdm.cli"
+PRELOADED = "torch._dynamo", "ltdm.cli.main"
 """What is imported once for all steps, beside their own modules."""
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as nnf
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ltdm.device import compute_in
+from ltdm.core.device import compute_in
 from ltdm.networks._norm import EPSILON, written_out
 from tests.gpu.machine import KINDS
 from tests.gpu.setting import Setting

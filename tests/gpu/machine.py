@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from ltdm.device import compute_in, device_name
-from ltdm.provenance import commit, versions
+from ltdm.core.device import compute_in, device_name
+from ltdm.plumbing.provenance import commit, versions
 from tests.gpu.setting import Setting
 from tests.gpu.timing import median_ms
 

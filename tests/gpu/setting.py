@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ltdm.bench import noise_like
-from ltdm.config import Experiment
-from ltdm.datasets import Dataset
-from ltdm.device import pick
-from ltdm.merging import merge, read
-from ltdm.plan import cost
-from ltdm.runs import Run
+from ltdm.config.datasets import Dataset
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import merge, read
+from ltdm.config.runs import Run
+from ltdm.core.device import pick
+from ltdm.pipeline.cost import cost
 from ltdm.stages.train import make_trainer
+from ltdm.tools.bench_runs import noise_like
 from ltdm.training.loop import Trainer
 from tests.gpu.rows import Rows
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from ltdm.cli import main
-from ltdm.errors import Stopped
-from ltdm.layout import Layout
+from ltdm.cli.main import main
+from ltdm.config.layout import Layout
+from ltdm.plumbing.errors import Stopped
 from tests.gpu.setting import HERE, Setting
 
 CIFAR = "LTDM_CIFAR10"

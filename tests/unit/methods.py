@@ -6,9 +6,9 @@ from torch import nn
 from ltdm.diffusion import vp
 from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._objective import Objective, compose
+from ltdm.methods._streams import Streams
 from ltdm.networks._predictor import Predictor
-from ltdm.registry import part
-from ltdm.streams import Streams
+from ltdm.plumbing.registry import part
 
 CPU = torch.device("cpu")
 COUNTS = [50, 30, 15, 5]

@@ -5,11 +5,11 @@ from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from typing import get_type_hints
 
-from ltdm import registry
+from ltdm.config.merge import SECTIONS
 from ltdm.data._longtail import LongTail
-from ltdm.merging import SECTIONS
 from ltdm.metrics import _base as metrics
-from ltdm.options import parse
+from ltdm.plumbing import registry
+from ltdm.plumbing.options import parse
 
 SCALARS = (str, int, bool)
 

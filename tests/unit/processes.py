@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from ltdm.errors import LtdmError
 from ltdm.networks._players import build_network
 from ltdm.networks._predictor import Share
+from ltdm.plumbing.errors import LtdmError
 from ltdm.stages import train
 from ltdm.training.worker import work
 from tests.unit.test_training import CPU, METHODS, data, spec_of

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ltdm import slots
-from ltdm.asks import NEEDS, SAFETY, Asks
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError
-from ltdm.merging import merge
-from ltdm.plan import cost, sampling
-from ltdm.site import Site, Words, site
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import merge
+from ltdm.config.site import Site, Words, site
+from ltdm.pipeline import gpu_slots
+from ltdm.pipeline.cost import cost, sampling
+from ltdm.pipeline.resources import NEEDS, SAFETY, Asks
+from ltdm.plumbing.errors import LtdmError
 from tests.unit.test_config import SMOKE
 
 OVER = {
@@ -104,9 +104,9 @@ def test_the_words_of_a_site(tmp_path):
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """A machine that shows three GPUs and takes two jobs on each."""
-    monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(slots.torch.cuda, "device_count", lambda: 3)
-    monkeypatch.setenv(slots.VARIABLE, "2")
+    monkeypatch.setattr(gpu_slots.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(gpu_slots.torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setenv(gpu_slots.VARIABLE, "2")
     for name in ("LTDM_DEVICE", "CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
         monkeypatch.setenv(name, "")  # so that both are as they were afterwards
         monkeypatch.delenv(name)
@@ -115,18 +115,18 @@ def machine(tmp_path, monkeypatch):
 
 def test_jobs_take_the_least_busy_gpus(machine):
     names = ["0", "1", "2"]
-    with slots.on_gpus(1, names, 2) as one, slots.on_gpus(1, names, 2) as two:
+    with gpu_slots.on_gpus(1, names, 2) as one, gpu_slots.on_gpus(1, names, 2) as two:
         assert (one, two) == (["0"], ["1"])
         for _ in range(2):  # freed by the job that ended
-            with slots.on_gpus(2, names, 2) as pair:
+            with gpu_slots.on_gpus(2, names, 2) as pair:
                 assert pair == ["0", "2"], "the free one, and a second place on another"
     with pytest.raises(LtdmError, match="asks for 4 GPUs, and this machine shows 3"):
-        slots.on_gpus(4, names, 2).__enter__()
+        gpu_slots.on_gpus(4, names, 2).__enter__()
 
 
 def test_a_gpu_takes_no_more_jobs_than_it_has_places(machine, monkeypatch):
-    monkeypatch.setattr(slots.time, "sleep", lambda _: None)
-    jobs = [slots.on_gpus(1, ["4", "6"], 3) for _ in range(8)]
+    monkeypatch.setattr(gpu_slots.time, "sleep", lambda _: None)
+    jobs = [gpu_slots.on_gpus(1, ["4", "6"], 3) for _ in range(8)]
     assert [job.__enter__() for job in jobs[:6]] == 3 * [["4"], ["6"]]
     found = []
     waiting = threading.Thread(target=lambda: found.append(jobs[6].__enter__()))
@@ -144,24 +144,24 @@ def test_a_gpu_takes_no_more_jobs_than_it_has_places(machine, monkeypatch):
 
 
 def test_jobs_of_slurm_have_gpus_of_their_own(machine, monkeypatch):
-    with slots.on_gpus(1, ["0"], 1):
+    with gpu_slots.on_gpus(1, ["0"], 1):
         monkeypatch.setenv("SLURM_JOB_ID", "17")
-        with slots.on_gpus(1, ["0"], 1) as one:
+        with gpu_slots.on_gpus(1, ["0"], 1) as one:
             assert one == ["0"], "of the same name, and yet another one"
 
 
 def test_a_job_sees_its_own_gpus_alone(machine, monkeypatch):
-    with slots.on_gpus(1, ["0"], 2), slots.sharing(1):
+    with gpu_slots.on_gpus(1, ["0"], 2), gpu_slots.sharing(1):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
         assert os.environ["LTDM_DEVICE"] == "cuda"
     monkeypatch.delenv("LTDM_DEVICE")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    with slots.sharing(2):
+    with gpu_slots.sharing(2):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,6", "of those that the machine lends"
     monkeypatch.delenv("LTDM_DEVICE")
-    with slots.sharing(0):
+    with gpu_slots.sharing(0):
         assert os.environ["LTDM_DEVICE"] == "cpu"
-    with slots.sharing(1):
+    with gpu_slots.sharing(1):
         assert os.environ["LTDM_DEVICE"] == "cpu", "what the user says holds"
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.errors import LtdmError
-from ltdm.seeding import owners
+from ltdm.core.seeding import owners
+from ltdm.plumbing.errors import LtdmError
 from ltdm.stages.train import make_trainer
 from ltdm.training.batches import Batches
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption

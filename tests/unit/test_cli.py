@@ -9,8 +9,8 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from ltdm import bench_scores
-from ltdm.cli import main
+from ltdm.cli.main import main
+from ltdm.tools import bench_scores
 
 ROOT = Path(__file__).parents[2]
 SMOKE = str(ROOT / "config/smoke.yaml")

@@ -9,9 +9,9 @@ import torch
 from click.testing import CliRunner
 from torch._inductor.runtime import cache_dir_utils
 
-from ltdm import compiling
-from ltdm.cli import main
+from ltdm.cli.main import main
 from ltdm.networks._predictor import Predictor
+from ltdm.plumbing import compiling
 
 ROOT = Path(__file__).parents[2]
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

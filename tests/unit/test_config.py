@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError, OptionError
-from ltdm.files import write_json
-from ltdm.merging import merge, read, typed
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import merge, read, typed
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.files import write_json
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.bench_scores import features_like
-from ltdm.device import pick
+from ltdm.core.device import pick
 from ltdm.features import random_inception
 from ltdm.metrics import _nearest, _neighbours
 from ltdm.networks import unet
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.stages.sample import SampleOptions, Sampling, parse
 from ltdm.stages.train import described, make_trainer
+from ltdm.tools.bench_scores import features_like
 from ltdm.training.graph import WARM, UpdateGraph
 from tests.unit.test_training import METHODS, SPEC, data, spec_of
 

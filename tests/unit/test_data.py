@@ -13,8 +13,8 @@ from ltdm.data import (
     mixture,
     npz,
 )
-from ltdm.errors import LtdmError, OptionError
-from ltdm.files import read_npz
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.files import read_npz
 from ltdm.stages import prepare
 
 STREAM = np.random.default_rng(0)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ltdm.device import compute_in, layout, pick
+from ltdm.core.device import compute_in, layout, pick
 from ltdm.networks import unet
 from ltdm.networks._predictor import placed
 

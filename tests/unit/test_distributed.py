@@ -14,15 +14,15 @@ import torch
 import yaml
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from ltdm.errors import LtdmError, OptionError, Stopped
-from ltdm.files import write_npz
-from ltdm.fits import check_data
+from ltdm.config.compatibility import check_data
+from ltdm.config.runs import RunOptions
+from ltdm.core.seeding import derive
 from ltdm.networks._predictor import Share
-from ltdm.options import changed, parse
-from ltdm.runs import RunOptions
-from ltdm.seeding import derive
+from ltdm.plumbing.errors import LtdmError, OptionError, Stopped
+from ltdm.plumbing.files import write_npz
+from ltdm.plumbing.options import changed, parse
+from ltdm.plumbing.stopping import Stop
 from ltdm.stages import train
-from ltdm.stopping import Stop
 from ltdm.training.distributed import available, launch
 from ltdm.training.options import TrainOptions
 from tests.conftest import ROOT

@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from ltdm.config import Experiment
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import merge, read
 from ltdm.diffusion import edm, vp
 from ltdm.diffusion._base import spread
-from ltdm.errors import LtdmError
-from ltdm.merging import merge, read
 from ltdm.networks import mlp
-from ltdm.options import parse
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.options import parse
 from tests.conftest import ROOT
 from tests.unit.methods import Net, Table, batch, double_process, loss, objective, streams
 

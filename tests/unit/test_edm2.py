@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from ltdm.diffusion import edm
-from ltdm.errors import OptionError
 from ltdm.networks import edm2, unet
 from ltdm.networks._players import Players
-from ltdm.options import parse
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import parse
 from ltdm.samplers import ddim, dpmpp2m, heun
 from ltdm.samplers._denoise import denoiser
 

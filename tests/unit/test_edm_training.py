@@ -5,16 +5,16 @@ import math
 import pytest
 import torch
 
-from ltdm.errors import LtdmError, OptionError
-from ltdm.files import read_json, write_npz
-from ltdm.magnitude import Forced
-from ltdm.options import parse
+from ltdm.core.weights import read_weights
+from ltdm.networks._magnitude import Forced
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.files import read_json, write_npz
+from ltdm.plumbing.options import parse
 from ltdm.stages import train as stage
 from ltdm.stages.train import make_trainer
 from ltdm.training.options import TrainOptions
 from ltdm.training.schedule import learning_rate
 from ltdm.training.state import State, run_key
-from ltdm.weights import read_weights
 from tests.unit.test_training import CPU, data, run
 
 NETWORK = {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "attn": [1], "blocks": 2,

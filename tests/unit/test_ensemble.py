@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from ltdm.errors import LtdmError
-from ltdm.files import write_npz
+from ltdm.core.weights import read_weights
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import write_npz
 from ltdm.stages import ensemble, train
 from ltdm.training import loop
 from ltdm.training.ensemble import averaged, split
-from ltdm.weights import read_weights
 from tests.unit.test_training import SPEC, data
 
 

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 import torch
 
-from ltdm import registry
 from ltdm.diffusion import vp
 from ltdm.metrics._base import Sample
+from ltdm.plumbing import registry
+from ltdm.plumbing.code_digest import digest
 from ltdm.samplers import ddim
-from ltdm.source import digest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
@@ -32,9 +32,9 @@ import json, sys
 from pathlib import Path
 
 import ltdm
-from ltdm import registry
-from ltdm.cli import main
-from ltdm.source import digest
+from ltdm.plumbing import registry
+from ltdm.cli.main import main
+from ltdm.plumbing.code_digest import digest
 from tests.unit.parts import faults
 
 here, parts, old = Path.cwd(), *map(json.loads, sys.argv[1:])

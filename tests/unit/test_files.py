@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm import device
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, writing
+from ltdm.core import device
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, writing
 
 FULL = """
 import resource, sys
 import numpy as np, torch
 from pathlib import Path
-from ltdm.errors import LtdmError
-from ltdm.files import write_npz
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import write_npz
 from ltdm.training.state import State
-from ltdm.weights import write_weights
+from ltdm.core.weights import write_weights
 
 folder, big = Path(sys.argv[1]), 50_000
 write_npz(folder / "table.npz", a=np.zeros(3))

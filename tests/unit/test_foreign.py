@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from ltdm import foreign
-from ltdm.config import Experiment
-from ltdm.files import read_json, write_json
-from ltdm.merging import merge
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import merge
+from ltdm.pipeline import records
+from ltdm.plumbing.files import read_json, write_json
 from tests.unit.test_config import SMOKE
 
 OVER = {
@@ -22,15 +22,15 @@ RUNS = "runs/digits-lt"
 def claimed(tmp_path):
     """The claims of an experiment whose records all say what is asked for."""
     experiment = Experiment(merge([SMOKE, OVER]), tmp_path)
-    claims = {claim.record: claim for claim in foreign.claims(experiment)}
+    claims = {claim.record: claim for claim in records.claims(experiment)}
     for record, claim in claims.items():
         own = {"key": str(record), "sha256": {"train.npz": "one"}}
-        write_json(record, {**claim.wanted, **own, **foreign._linked(claim)})
+        write_json(record, {**claim.wanted, **own, **records._linked(claim)})
     return claims
 
 
 def finished(claimed, folder):
-    return foreign.finished(folder / f"smoke/{RUNS}/cbdm/seed-0/wide/samples.json", claimed)
+    return records.finished(folder / f"smoke/{RUNS}/cbdm/seed-0/wide/samples.json", claimed)
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from snakemake.settings.types import (
     WorkflowSettings,
 )
 
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError, OptionError
-from ltdm.merging import read
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
+from ltdm.plumbing.errors import LtdmError, OptionError
 
 ROOT = Path(__file__).parents[2]
 BASE = {

@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ltdm.cli import main
+from ltdm.cli.main import main
 from tests.gpu.check import PRELOADED
 from tests.gpu.draws import HostDraws
 from tests.gpu.expected import EXPECTED, markdown

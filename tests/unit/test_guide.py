@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError, OptionError
-from ltdm.files import read_json, read_npz, write_npz
-from ltdm.merging import merge, read
-from ltdm.options import changed, parse
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import merge, read
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.files import read_json, read_npz, write_npz
+from ltdm.plumbing.options import changed, parse
 from ltdm.samplers._denoise import denoiser
 from ltdm.samplers._options import SampleOptions
 from ltdm.stages import sample

@@ -15,12 +15,12 @@ import pytorch_fid.inception
 import torch
 import yaml
 
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError, OptionError
+from ltdm.config.experiment import Experiment
+from ltdm.core.weights import write_weights
 from ltdm.features import _inception, inception, random_inception
-from ltdm.files import read_json, sha256, write_npz
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.files import read_json, sha256, write_npz
 from ltdm.stages import extractor, features
-from ltdm.weights import write_weights
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")

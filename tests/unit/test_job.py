@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ltdm import asked
-from ltdm.errors import LtdmError, Stopped
-from ltdm.job import job
+from ltdm.pipeline import snapshot
+from ltdm.pipeline.job import job
+from ltdm.plumbing.errors import LtdmError, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def _log_as_before():
 @pytest.fixture
 def script(tmp_path, monkeypatch):
     """A script's `snakemake`, of a run that submits its jobs or does not."""
-    for name in ("LTDM_DEVICE", asked.VARIABLE):
+    for name in ("LTDM_DEVICE", snapshot.VARIABLE):
         monkeypatch.setenv(name, "")  # so that it is as it was afterwards
         monkeypatch.delenv(name)
     scontrol = tmp_path / "scontrol"
@@ -35,7 +35,7 @@ def script(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "17")
 
     def of(cluster, code="aa", **resources):
-        asked.freeze(tmp_path, {"cluster": cluster, "codes": {"train": ["aa"]}})
+        snapshot.freeze(tmp_path, {"cluster": cluster, "codes": {"train": ["aa"]}})
         return SimpleNamespace(
             log=[str(tmp_path / "log")], rule="train", params=SimpleNamespace(code=code),
             resources=resources,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltdm.data._longtail import LongTail, counts, select
-from ltdm.errors import LtdmError, OptionError
+from ltdm.plumbing.errors import LtdmError, OptionError
 
 
 def ranks(classes, a_class, imbalance):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ltdm.magnitude import (
+from ltdm.networks._magnitude import (
     Forced,
     ForcedTable,
     Fourier,

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, write_npz
 from ltdm.metrics import _nearest, memorization
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.reporting import copies as drawing
 from ltdm.stages import copies, metrics, neighbours
 from tests.unit.scores import sample

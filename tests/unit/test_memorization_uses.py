@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from ltdm import plan
-from ltdm.config import Experiment
-from ltdm.errors import OptionError
-from ltdm.files import read_npz, write_npz
-from ltdm.foreign import claims
-from ltdm.lineage import lineage
-from ltdm.merging import read
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
 from ltdm.metrics import memorization
+from ltdm.pipeline import cost
+from ltdm.pipeline.lineage import lineage
+from ltdm.pipeline.records import claims
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.reporting import figures
 from ltdm.reporting.tables import baseline_of
 from ltdm.stages import neighbours, tables
@@ -44,11 +44,11 @@ def test_what_it_is_made_from_and_how_many_jobs():
     real = f"{data}/neighbours/memorization.npz"
     assert made[real] == [f"{data}/train.npz", f"{data}/reference.npz"]
     assert made[f"{at}/metrics/memorization.csv"] == [f"{data}/counts.csv", real, found]
-    jobs = plan.jobs(one)
+    jobs = cost.jobs(one)
     assert [jobs[r] for r in ("neighbours", "unseen", "copies", "metrics")] == [2, 1, 2, 4]
     without = smoke(metrics=["frechet"], table=["frechet"])
-    assert not {"neighbours", "unseen", "copies"} & set(plan.jobs(without))
-    held = np.array([plan.table(e, {})["both", "GB"].iloc[[0, -1]] for e in (one, without)])
+    assert not {"neighbours", "unseen", "copies"} & set(cost.jobs(without))
+    held = np.array([cost.table(e, {})["both", "GB"].iloc[[0, -1]] for e in (one, without)])
     bytes_more = 1e9 * (held[0] - held[1])
     assert bytes_more == pytest.approx([60 * 50 * 13, (2 * 60 + 1797) * 50 * 13], rel=0.01)
     (claim,) = [c for c in claims(one) if c.record == Path(at) / "metrics/memorization.json"]

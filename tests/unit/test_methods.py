@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from ltdm.diffusion import vp
-from ltdm.errors import OptionError
 from ltdm.methods import cbdm
 from ltdm.methods._objective import evaluations
 from ltdm.networks import unet
 from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor
-from ltdm.registry import part
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.registry import part
 from tests.unit.methods import COUNTS, CPU, Net, batch, double_process, loss, objective, streams
 
 

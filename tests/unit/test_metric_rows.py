@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, write_npz
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.stages import metrics
 
 

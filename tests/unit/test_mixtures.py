@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ltdm.data import mixture
-from ltdm.errors import OptionError
-from ltdm.mixtures import CASES, Case, CaseOption, Gaussian, draw, shares
-from ltdm.options import changed, parse
+from ltdm.data._mixtures import CASES, Case, CaseOption, Gaussian, draw, shares
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import changed, parse
 from tests.unit.test_data import keeps_its_promise
 
 LISTED = [

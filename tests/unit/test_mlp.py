@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm import registry
 from ltdm.data import mixture
-from ltdm.errors import OptionError
 from ltdm.networks import mlp
 from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor
-from ltdm.options import parse
+from ltdm.plumbing import registry
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import parse
 from ltdm.samplers._options import SampleOptions
 from ltdm.stages.sample import Sampling
 from ltdm.stages.train import described, make_trainer

@@ -3,8 +3,8 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
-from ltdm.errors import OptionError
-from ltdm.options import changed, option, parse, places
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import changed, option, parse, places
 from tests.conftest import ROOT
 
 

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from ltdm import registry
+from ltdm.plumbing import registry
 from tests.unit.parts import faults, protocol
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ from ltdm.data import (
     folder,
     tiny_imagenet,
 )
-from ltdm.errors import LtdmError
-from ltdm.files import read_json, read_npz
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_json, read_npz
 from ltdm.stages import prepare
 from tests.unit.test_data import keeps_its_promise
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ltdm import plan
-from ltdm.cli import main
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError
-from ltdm.merging import read
+from ltdm.cli.main import main
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
 from ltdm.methods._objective import evaluations
-from ltdm.registry import part
+from ltdm.pipeline import cost
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.registry import part
 from ltdm.stages.train import make_trainer
 from tests.unit.test_training import SPEC, data
 
@@ -29,7 +29,7 @@ def cbdm():
 
 def test_the_papers_network(cbdm):
     runs = [cbdm.runs["cifar10-lt", run] for run in ("cbdm", "cbdm-ada")]
-    plain, told = (plan.measure(cbdm.datasets["cifar10-lt"], r) for r in runs)
+    plain, told = (cost.measure(cbdm.datasets["cifar10-lt"], r) for r in runs)
     assert plain.parameters == 35_751_427
     assert told.parameters == plain.parameters + 4608
     assert plain.operations / 2 == pytest.approx(6.222e9, rel=1e-3), "a multiply-add is two"
@@ -38,13 +38,13 @@ def test_the_papers_network(cbdm):
 
 def test_cost_by_hand(cbdm):
     data, run = cbdm.datasets["cifar10-lt"], cbdm.runs["cifar10-lt", "cbdm"]
-    one = plan.cost(data, run, [128])
+    one = cost.cost(data, run, [128])
     assert one.train_images == 300_000 * 48
     assert one.train_evaluations == 2 * 300_000 * 48
     assert one.train_operations == pytest.approx(6 * 300_000 * 48 * one.operations)
     assert one.sample_evaluations == 50_000 * 1000 * 2, "guided"
     assert one.disk == 8 * one.parameters + 50_000 * (3072 + 4 * 128)
-    slow, fast = one.hours(plan.Speed(10, 10)), one.hours(plan.Speed(20, 20))
+    slow, fast = one.hours(cost.Speed(10, 10)), one.hours(cost.Speed(20, 20))
     assert slow == pytest.approx(2 * fast)
     sampling = one.sample_evaluations * one.operations
     assert slow * 3600 * 1e13 == pytest.approx(one.train_operations + sampling)
@@ -55,9 +55,9 @@ def test_what_is_stored_of_an_image():
     one = experiment.runs["digits-lt", "ddpm"]
     parts = [part("extractor", name, ()) for name in ("pixels", "classifier", "inception")]
     data = experiment.datasets["digits-lt"]
-    numbers = [plan.stored(extractor, data) for extractor in parts]
+    numbers = [cost.stored(extractor, data) for extractor in parts]
     assert numbers == [64, 64 + 10, 2048 + 1008]
-    each = [plan.cost(data, one, [n]).disk for n in numbers]
+    each = [cost.cost(data, one, [n]).disk for n in numbers]
     images = one.samples["main"].images
     assert each[2] - each[0] == 4 * images * (numbers[2] - numbers[0])
 
@@ -82,7 +82,7 @@ def test_a_network_a_class_and_its_encoder_are_reckoned_with():
     experiment = Experiment(config)
     data, costs = experiment.datasets["digits-lt"], {}
     for (_, name), run in experiment.runs.items():
-        costs[name] = plan.cost(data, run, []), plan.measure(data, run)
+        costs[name] = cost.cost(data, run, []), cost.measure(data, run)
     game, one = costs["igd-separate"]
     assert game.parameters == 10 * one.parameters
     updates = experiment.runs["digits-lt", "igd-separate"].train.updates
@@ -92,9 +92,9 @@ def test_a_network_a_class_and_its_encoder_are_reckoned_with():
     each = 3 * size.operations + 3 * size.encoding
     assert ccua.train_operations == pytest.approx(each * ccua.train_images)
     assert list(costs) == ["igd-separate", "ccua", "tuned"], "what others start from comes first"
-    assert plan.jobs(experiment)["train"] == 6
-    assert plan.jobs(experiment)["sample"] == 4
-    table = plan.table(experiment, {})
+    assert cost.jobs(experiment)["train"] == 6
+    assert cost.jobs(experiment)["sample"] == 4
+    table = cost.table(experiment, {})
     assert table["sampling", "k images"].tolist()[:3] == [1, 0, 1]
 
 
@@ -119,8 +119,8 @@ def test_the_plan_as_printed(tmp_path):
     ]
     experiment = Experiment(read([smoke]))
     for value, run in zip(hours, experiment.runs.values(), strict=True):
-        one = plan.cost(experiment.datasets["digits-lt"], run, [16, 64])
-        assert value == pytest.approx(one.hours(plan.Speed(0.001, 0.002)), rel=0.01)
+        one = cost.cost(experiment.datasets["digits-lt"], run, [16, 64])
+        assert value == pytest.approx(one.hours(cost.Speed(0.001, 0.002)), rel=0.01)
     (last,) = [line for line in printed.splitlines() if line.split()[:1] == ["all"]]
     assert float(last.split()[-1]) == pytest.approx(sum(hours), rel=0.02)
     assert ltdm("plan", smoke, "--tflops", 0.001) != printed
@@ -147,4 +147,4 @@ def test_figures_that_are_none(tmp_path, text):
     printed = ltdm("plan", ROOT / "config/smoke.yaml", "--bench", tmp_path / "bench.json", code=1)
     assert "bench.json" in printed and printed.count("\n") == 1
     with pytest.raises(LtdmError):
-        plan.speeds(Experiment(read([ROOT / "config/smoke.yaml"])), tmp_path / "none", None)
+        cost.speeds(Experiment(read([ROOT / "config/smoke.yaml"])), tmp_path / "none", None)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from ltdm.core.seeding import owners
 from ltdm.networks import unet
 from ltdm.networks._players import Players, network_of
-from ltdm.options import parse
+from ltdm.plumbing.options import parse
 from ltdm.samplers._options import SampleOptions
-from ltdm.seeding import owners
 from ltdm.stages.sample import Sampling
 from ltdm.stages.train import described, make_trainer
 from tests.unit.test_training import CPU, SPEC, data, run

@@ -6,9 +6,10 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from ltdm.cli import main
-from ltdm.errors import LtdmError
-from ltdm.files import read_json, write_npz
+from ltdm.cli.main import main
+from ltdm.core.weights import read_weights, write_weights
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_json, write_npz
 from ltdm.stages import posthoc, sample, train
 from ltdm.training.ema import PowerEMA
 from ltdm.training.posthoc import (
@@ -19,7 +20,6 @@ from ltdm.training.posthoc import (
     profile_error,
     sigma_rel_of,
 )
-from ltdm.weights import read_weights, write_weights
 from tests.unit.test_training import SPEC, data
 
 STORED = (0.05, 0.1)

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, write_npz
-from ltdm.image_distances import distances
-from ltdm.merging import read
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.stages import sample
+from ltdm.tools.image_distances import distances
 from tests.unit.stages import digits
 from tests.unit.test_cli import ROOT, SMOKE, ltdm
 

@@ -8,13 +8,13 @@ import torch
 
 from ltdm.data._held_out import held_out
 from ltdm.diffusion import edm
-from ltdm.errors import LtdmError, OptionError
-from ltdm.files import read_npz, write_npz
 from ltdm.networks import edm2, unet
 from ltdm.networks._predictor import Predictor
-from ltdm.options import parse
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.files import read_npz, write_npz
+from ltdm.plumbing.options import parse
 from ltdm.reporting.rows import read_rows
-from ltdm.stages import probe, test_split
+from ltdm.stages import probe, probe_split
 from ltdm.training.probe import Labelled, Probe, ProbeOptions
 from tests.unit.stages import digits
 
@@ -124,7 +124,7 @@ def folder(tmp_path_factory):
     """Prepared digits, each image another; a trained network; the test images."""
     torch.set_num_threads(1)
     root = digits(tmp_path_factory.mktemp("probe"))
-    test_split.run({"source": {"name": "digits"}, "content": ""}, {}, test=root / "test.npz",
+    probe_split.run({"source": {"name": "digits"}, "content": ""}, {}, test=root / "test.npz",
                    reference=root / "reference.npz", record=root / "test.json")  # fmt: skip
     return root
 
@@ -214,7 +214,7 @@ def test_a_source_s_own_test_split(folder, tmp_path):
              y_test=labels[1000:])  # fmt: skip
     spec = {"source": {"name": "npz"}, "content": ""}
     files = {"test": tmp_path / "test.npz", "record": tmp_path / "test.json"}
-    test_split.run(spec, {"path": str(own)}, reference=folder / "reference.npz", **files)
+    probe_split.run(spec, {"path": str(own)}, reference=folder / "reference.npz", **files)
     tested, index = read_npz(tmp_path / "test.npz", "images", "index")
     assert (tested == images[1000:]).all()
     assert len(index) == 0
@@ -224,7 +224,7 @@ def test_a_source_s_own_test_split(folder, tmp_path):
     np.savez(own, x_train=images, y_train=labels, x_test=images[1000:][few],
              y_test=labels[1000:][few])  # fmt: skip
     with pytest.raises(LtdmError, match=r"9 classes, but .* in 10; both must be alike"):
-        test_split.run(spec, {"path": str(own)}, reference=folder / "reference.npz", **files)
+        probe_split.run(spec, {"path": str(own)}, reference=folder / "reference.npz", **files)
 
 
 def test_a_network_for_each_class_is_not_probed(tmp_path, monkeypatch):

@@ -9,18 +9,18 @@ import torch
 from matplotlib.patches import Rectangle
 from torch.utils.flop_counter import FlopCounterMode
 
-from ltdm import plan
-from ltdm.asks import NEEDS, Asks
-from ltdm.config import Experiment
-from ltdm.errors import OptionError
-from ltdm.foreign import claims
-from ltdm.lineage import lineage
-from ltdm.merging import merge, read
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import merge, read
+from ltdm.config.site import Site
 from ltdm.networks import edm2
+from ltdm.pipeline import cost
+from ltdm.pipeline.lineage import lineage
+from ltdm.pipeline.records import claims
+from ltdm.pipeline.resources import NEEDS, Asks
+from ltdm.plumbing.errors import OptionError
 from ltdm.reporting import probe
 from ltdm.reporting.heat_maps import heat_maps
 from ltdm.reporting.rows import write_rows
-from ltdm.site import Site
 from ltdm.stages import probe_figure, probe_tables
 from tests.unit.test_cli import SMOKE, ltdm
 
@@ -75,11 +75,11 @@ def test_what_it_is_made_from_and_how_many_jobs():
     assert wanted["probe"] == {"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"}
     assert wanted["groups"] == {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
     assert known[f"{data}/test.json"].wanted["source"] == {"name": "digits"}
-    jobs = plan.jobs(one)
-    rules = ("test_split", "probe", "probe_tables", "probe_figure")
+    jobs = cost.jobs(one)
+    rules = ("probe_split", "probe", "probe_tables", "probe_figure")
     assert [jobs[rule] for rule in rules] == [1, 2, 1, 1]
     without = Experiment(read([ROOT / "config/smoke.yaml"]))
-    assert not {*rules} & set(plan.jobs(without))
+    assert not {*rules} & set(cost.jobs(without))
     assert not [claim for claim in claims(without) if claim.record.stem in ("probe", "test")]
 
 
@@ -114,13 +114,13 @@ def test_leaving_early_is_three_times_as_fast_at_the_papers_sizes(blocks, attn, 
 def test_what_it_costs():
     one = smoke({"layers": [1], "levels": [3, 4], "epochs": 9})
     assert one.evaluate.probe.evaluations(1797) == 2 * 1797 * 10
-    assert "Beside that, probes: 0.0719 M evaluations, ended early." in plan.text(one, {})
-    operations = plan.measure(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"]).operations
+    assert "Beside that, probes: 0.0719 M evaluations, ended early." in cost.text(one, {})
+    operations = cost.measure(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"]).operations
     site = Site(tflops=2 * 2 * 1797 * 10 * operations / 6e13)
     job = {"dataset": "digits-lt", "run": "ddpm", "seed": "0"}
     asks = Asks(one, site, {"samples": 1, "features": 1})
     assert asks.minutes("probe", job, 1) == NEEDS["probe"].minutes + 1
-    assert (asks.gpus("probe", job), asks.gpus("test_split", job)) == (1, 0)
+    assert (asks.gpus("probe", job), asks.gpus("probe_split", job)) == (1, 0)
 
 
 def rows():

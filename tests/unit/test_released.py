@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm import released
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz
+from ltdm.core.weights import read_weights
 from ltdm.networks import unet
-from ltdm.options import parse
-from ltdm.registry import part
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz
+from ltdm.plumbing.options import parse
+from ltdm.plumbing.registry import part
 from ltdm.samplers._options import SampleOptions
 from ltdm.stages import sample
 from ltdm.stages.sample import Sampling
-from ltdm.weights import read_weights
+from ltdm.training import released
 from tests.unit.released import (
     NETWORK,
     OPTIONS,

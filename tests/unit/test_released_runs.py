@@ -10,14 +10,14 @@ import pytest
 import torch
 import yaml
 
-from ltdm.config import Experiment
-from ltdm.errors import OptionError
-from ltdm.files import read_json, write_npz
-from ltdm.foreign import refuse_foreign
-from ltdm.plan import cost
+from ltdm.config.experiment import Experiment
+from ltdm.core.weights import read_weights
+from ltdm.pipeline.cost import cost
+from ltdm.pipeline.records import refuse_foreign
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.files import read_json, write_npz
 from ltdm.stages import figures
 from ltdm.stages.released import HISTORY
-from ltdm.weights import read_weights
 from tests.unit.released import (
     NETWORK,
     checkpoint,

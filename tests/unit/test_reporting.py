@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ltdm.files import write_npz
+from ltdm.plumbing.files import write_npz
 from ltdm.reporting.cells import Cell
 from ltdm.reporting.compare import differences, interval
 from ltdm.reporting.pictures import sheet

@@ -7,15 +7,15 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from ltdm.cli import main
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError, OptionError
-from ltdm.foreign import claims, refuse_foreign
-from ltdm.lineage import lineage
-from ltdm.merging import merge
+from ltdm.cli.main import main
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import merge
+from ltdm.core.weights import read_weights
+from ltdm.pipeline.lineage import lineage
+from ltdm.pipeline.records import claims, refuse_foreign
+from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.stages import manifest, train
 from ltdm.training.loop import Trainer
-from ltdm.weights import read_weights
 from tests.unit.test_config import edited
 from tests.unit.test_training import SPEC, data
 

@@ -10,8 +10,8 @@ from diffusers import (
 )
 
 from ltdm.diffusion import edm, vp
-from ltdm.errors import OptionError
-from ltdm.options import parse
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import parse
 from ltdm.samplers import ancestral, ddim, dpmpp2m, heun
 from ltdm.samplers._denoise import ImageNoise, denoiser
 

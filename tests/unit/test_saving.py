@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltdm.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError
 from ltdm.training import loop
 from tests.unit.test_training import trainer
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ltdm.data import _given
+from ltdm.external import images as _given
 from tests.unit.test_cli import ltdm
 
 STREAM = np.random.default_rng(0)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.errors import LtdmError
-from ltdm.sharded import blocks, share
+from ltdm.core.shards import blocks, share
+from ltdm.core.weights import write_weights
+from ltdm.plumbing.errors import LtdmError
 from ltdm.stages import sample
 from ltdm.stages.train import described
-from ltdm.weights import write_weights
 from tests.unit.test_training import CPU, SPEC, data, make_trainer
 
 NUMBERS = (1, 2, 5, 7)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.config import Experiment
-from ltdm.errors import OptionError
-from ltdm.fits import check_data
-from ltdm.options import changed, parse
+from ltdm.config.compatibility import check_data
+from ltdm.config.experiment import Experiment
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import changed, parse
 from ltdm.training.ensemble import all_updates, averaged, dealt, shard_updates, split
 from ltdm.training.options import Ensemble, TrainOptions
 from tests.unit.test_config import edited

@@ -8,9 +8,9 @@ from scipy.spatial.distance import cdist
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from ltdm.bench_scores import features_like
 from ltdm.metrics import _neighbours, accuracy, inception_score, prd
 from ltdm.metrics import precision_recall as pr
+from ltdm.tools.bench_scores import features_like
 from tests.unit.scores import sample, value
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ltdm.config import Experiment
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
 from ltdm.data import afhq_dog, tiny_imagenet
 from ltdm.data._base import Census
-from ltdm.merging import read
-from ltdm.plan import cost
+from ltdm.pipeline.cost import cost
 from ltdm.training.ensemble import all_updates
 
 ROOT = Path(__file__).parents[2]

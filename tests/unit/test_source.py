@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 import ltdm
-from ltdm import methods_page, reference, scores_page, source
-from ltdm.provenance import commit
+from ltdm.plumbing import code_digest
+from ltdm.plumbing.provenance import commit
+from ltdm.tools import docs_config, docs_methods, docs_scores
 
 ROOT = Path(__file__).parents[2]
 
 
 def shape(text):
-    return source._canonical(ast.parse(text))
+    return code_digest._canonical(ast.parse(text))
 
 
 @pytest.mark.parametrize(
@@ -37,14 +38,14 @@ def test_code_counts(other):
 
 
 def test_a_stage_s_digest_covers_what_it_imports():
-    covered = source.closure("ltdm.stages.train", "ltdm.methods.cbdm")
+    covered = code_digest.closure("ltdm.stages.train", "ltdm.methods.cbdm")
     assert {"ltdm.training.loop", "ltdm.training.ema", "ltdm.methods.cbdm", "ltdm.methods._base",
-            "ltdm.seeding", "ltdm.device"} <= covered  # fmt: skip
+            "ltdm.core.seeding", "ltdm.core.device"} <= covered  # fmt: skip
     others = ("metrics", "features", "samplers", "reporting", "data")
     assert not [m for m in covered if m.split(".")[1] in others]
     assert "ltdm.methods.ddpm" not in covered
     assert "ltdm.training.ensemble" not in covered, "it trains no shards"
-    assert not covered & source.PLUMBING
+    assert not covered & code_digest.PLUMBING
 
 
 GOLDEN = (
@@ -124,8 +125,8 @@ CHECKS = [
     (file.stem, owner.name, check)
     for file in sorted((ROOT / "ltdm").rglob("*.py"))
     for owner in ast.walk(ast.parse(file.read_text()))
-    if isinstance(owner, ast.ClassDef) and any(map(source._is_option, owner.body))
-    for check in filter(source.is_check, owner.body)
+    if isinstance(owner, ast.ClassDef) and any(map(code_digest._is_option, owner.body))
+    for check in filter(code_digest.is_check, owner.body)
 ]
 
 
@@ -174,13 +175,18 @@ def package(tmp_path, monkeypatch):
         file.write_text(text)
 
     def digest(module="ltdm.loop"):
-        for cached in (source.digest, source._tree, source._imports, source._texts):
+        for cached in (
+            code_digest.digest,
+            code_digest._tree,
+            code_digest._imports,
+            code_digest._texts,
+        ):
             cached.cache_clear()
-        return source.digest(module)
+        return code_digest.digest(module)
 
-    monkeypatch.setattr(source, "ROOT", tmp_path)
+    monkeypatch.setattr(code_digest, "ROOT", tmp_path)
     yield tmp_path, edit, digest
-    for cached in (source.digest, source._tree, source._imports, source._texts):
+    for cached in (code_digest.digest, code_digest._tree, code_digest._imports, code_digest._texts):
         cached.cache_clear()
 
 
@@ -215,14 +221,14 @@ def test_code_that_is_imported_counts_and_so_does_which(package):
 
 
 def test_only_plumbing_is_left_out():
-    assert all((ROOT / f"{m.replace('.', '/')}.py").exists() for m in source.PLUMBING)
+    assert all((ROOT / f"{m.replace('.', '/')}.py").exists() for m in code_digest.PLUMBING)
 
 
 def test_schema_and_page_are_up_to_date():
-    assert (ROOT / reference.SCHEMA).read_text() == reference.schema_text(), "run `make docs`"
-    page = (ROOT / reference.PAGE).read_text()
-    assert page == reference.page_text(page), "run `make docs`"
-    for page in (methods_page, scores_page):
+    assert (ROOT / docs_config.SCHEMA).read_text() == docs_config.schema_text(), "run `make docs`"
+    page = (ROOT / docs_config.PAGE).read_text()
+    assert page == docs_config.page_text(page), "run `make docs`"
+    for page in (docs_methods, docs_scores):
         assert (ROOT / page.PAGE).read_text() == page.text(), "run `make docs`"
 
 
@@ -230,8 +236,8 @@ def test_the_schema_accepts_what_the_loader_accepts():
     import jsonschema
     import yaml
 
-    check = jsonschema.Draft202012Validator(reference.schema())
-    jsonschema.Draft202012Validator.check_schema(reference.schema())
+    check = jsonschema.Draft202012Validator(docs_config.schema())
+    jsonschema.Draft202012Validator.check_schema(docs_config.schema())
     for file in (ROOT / "config").rglob("*.yaml"):
         config = yaml.safe_load(file.read_text())
         assert not list(check.iter_errors(config)), file

@@ -10,11 +10,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from scipy.special import softmax
 
-from ltdm import device
-from ltdm.errors import LtdmError
-from ltdm.files import read_npz, write_npz
+from ltdm.core import device
+from ltdm.core.weights import write_weights
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.stages import extractor, features, grid, prepare, sample, train
-from ltdm.weights import write_weights
 from tests.unit.methods import made_of
 from tests.unit.stages import NETWORK, SPEC, digits
 

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from ltdm import asked, status
-from ltdm.errors import LtdmError
-from ltdm.files import write_json
+from ltdm.pipeline import snapshot, status
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import write_json
 
 TOLD = {
     "what": "training", "done": 1200, "total": 6000, "unit": "updates", "units_per_second": 4.0,
@@ -19,13 +19,13 @@ TOLD = {
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    monkeypatch.setenv(asked.VARIABLE, "")  # so that it is as it was afterwards
+    monkeypatch.setenv(snapshot.VARIABLE, "")  # so that it is as it was afterwards
     wanted = {
         "config": {"experiment": "x"}, "codes": {"train": ["aa"]}, "site": {},
         "networks": [["d", f"r{k}", 0] for k in range(7)], "sample_sets": ["main"],
         "metrics": ["frechet"],
     }  # fmt: skip
-    asked.freeze(tmp_path / "logs", wanted)
+    snapshot.freeze(tmp_path / "logs", wanted)
     return tmp_path
 
 
@@ -79,14 +79,14 @@ def test_networks_that_nobody_asked_for_are_shown_too(tmp_path):
 
 
 def test_jobs_hold_on_to_what_their_run_was_asked_for(results):
-    assert asked.frozen()["config"] == {"experiment": "x"}
-    asked.check_code("train", "aa")
-    asked.check_code("sample", "of a rule that was not asked for")
+    assert snapshot.frozen()["config"] == {"experiment": "x"}
+    snapshot.check_code("train", "aa")
+    snapshot.check_code("sample", "of a rule that was not asked for")
     with pytest.raises(LtdmError, match="code behind the rule train has changed since this run"):
-        asked.check_code("train", "bb")
-    os.environ.pop(asked.VARIABLE)
-    assert asked.frozen() is None
-    asked.check_code("train", "bb")
+        snapshot.check_code("train", "bb")
+    os.environ.pop(snapshot.VARIABLE)
+    assert snapshot.frozen() is None
+    snapshot.check_code("train", "bb")
 
 
 def test_the_last_run_is_the_one_that_counts(results):
@@ -94,7 +94,7 @@ def test_the_last_run_is_the_one_that_counts(results):
     other = results / "logs/asked-0000.json"
     other.write_text(json.dumps({"networks": []}))
     os.utime(other, (1, 1))
-    assert asked.latest(results / "logs") == json.loads(first.read_text())
+    assert snapshot.latest(results / "logs") == json.loads(first.read_text())
     os.utime(other)
     os.utime(first, (1, 1))
-    assert asked.latest(results / "logs") == {"networks": []}
+    assert snapshot.latest(results / "logs") == {"networks": []}

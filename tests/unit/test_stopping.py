@@ -8,11 +8,11 @@ import time
 import pytest
 import torch
 
-from ltdm import slurm, stopping
-from ltdm.errors import LtdmError, Stopped
-from ltdm.files import read_json
-from ltdm.locks import Held, alone
-from ltdm.stopping import Stop, listening
+from ltdm.plumbing import slurm, stopping
+from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.files import read_json
+from ltdm.plumbing.locks import Held, alone
+from ltdm.plumbing.stopping import Stop, listening
 from tests.unit.test_training import learner_of, run, same, trainer
 
 

@@ -7,10 +7,10 @@ import torch.nn.functional as nnf
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ltdm.magnitude import Forced
+from ltdm.core.tf32 import OPERANDS, Tf32, rounded
 from ltdm.networks import edm2, mlp, unet
+from ltdm.networks._magnitude import Forced
 from ltdm.networks._predictor import Predictor
-from ltdm.tf32 import OPERANDS, Tf32, rounded
 
 CPU = torch.device("cpu")
 UNET = unet.Options(ch=32, ch_mult=(1, 2), attn=(1,), num_res_blocks=1)

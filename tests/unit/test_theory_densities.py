@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from ltdm.data._mixtures import CASES, Gaussian
 from ltdm.diffusion import vp
 from ltdm.metrics import frechet as metric
-from ltdm.mixtures import CASES, Gaussian
-from ltdm.registry import part
+from ltdm.plumbing.registry import part
 from ltdm.theory import flow, lab
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures

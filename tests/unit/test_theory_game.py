@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ltdm.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError
 from ltdm.theory.game import Costs, Game
 from ltdm.theory.points import rng
 

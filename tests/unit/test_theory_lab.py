@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
+from ltdm.data._mixtures import CASES, Case
 from ltdm.diffusion import vp
-from ltdm.errors import LtdmError
-from ltdm.mixtures import CASES, Case
-from ltdm.registry import several
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.registry import several
 from ltdm.theory import lab
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures

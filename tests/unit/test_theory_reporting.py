@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ltdm.reporting import theory, theory_findings
 from ltdm.reporting.compare import UNKNOWN
-from ltdm.reporting.theory_findings import Fit
 from ltdm.reporting.writing import write_table
+from ltdm.theory import findings, tables
+from ltdm.theory.findings import Fit
 from tests.unit.theory_rows import BETAS, GROUPS, made, sweep
 
 # Fits
@@ -26,7 +26,7 @@ def test_a_fit_recovers_a_slope_and_leaves_out_what_rounding_made():
     same = pd.DataFrame({s: (1 + s) * x**-0.5 for s in range(3)}, x)
     assert Fit(same).slope == pytest.approx((-0.5, -0.5, -0.5, 3))
     assert Fit(same).line == pytest.approx(6 ** (1 / 3) * x**-0.5), "through the mean of logs"
-    same.loc[64.0, 1] = theory_findings.RESOLVED / 2
+    same.loc[64.0, 1] = findings.RESOLVED / 2
     assert Fit(same).at.tolist() == [1, 4, 16], "of one seed is enough"
     assert Fit(same).slope.difference == pytest.approx(-0.5)
 
@@ -70,7 +70,7 @@ def by_game(seeds=2, **axes):
 
 
 def test_a_line_for_each_game():
-    table = theory.measures(by_game(tails=(5, 50)), ["head", "tail"], {})
+    table = tables.measures(by_game(tails=(5, 50)), ["head", "tail"], {})
     assert table.cells.index.names == ["tail", "updates", "beta"]
     assert len(table.cells) == 2 * 2 * len(BETAS), "none for the exact scores"
     assert list(table.cells.index[:5]) == [
@@ -95,32 +95,32 @@ def test_of_kl_the_middle_is_shown_since_a_few_seeds_are_huge():
         by_game(5)[lambda r: r["metric"] != "kl"],
         made("kl", lambda g, s, t, b, u: [1.0, 2.0, 3.0, 4.0, 1e6][s] * (1 + b), GROUPS, 5),
     ])  # fmt: skip
-    cell = theory.measures(rows, ["head", "tail"], {}).cells["kl (tail) ↓"].iloc[0]
+    cell = tables.measures(rows, ["head", "tail"], {}).cells["kl (tail) ↓"].iloc[0]
     assert (cell.mean, cell.spread, cell.best) == (3, 1, True)
 
 
 def test_changes_are_shares_of_the_mean_of_logarithms():
     mine, theirs = (pd.Series(v, index=[0, 1]) for v in ([1.0, 1e3], [2.0, 2e3]))
-    assert theory.change(mine, theirs) == pytest.approx((-0.5, -0.5, -0.5, 2))
-    told = theory.change(mine, pd.Series([4.0, 1e3], index=[0, 1]))
+    assert tables.change(mine, theirs) == pytest.approx((-0.5, -0.5, -0.5, 2))
+    told = tables.change(mine, pd.Series([4.0, 1e3], index=[0, 1]))
     assert told.difference == pytest.approx(-0.5) and not told.tells
     below = pd.Series([-0.1, 0.0], index=[0, 1])
-    assert theory.change(below, below) == pytest.approx((0, 0, 0, 2)), "what draws cannot tell"
+    assert tables.change(below, below) == pytest.approx((0, 0, 0, 2)), "what draws cannot tell"
 
 
 def test_what_is_reported_stands_beside_the_weights_it_is_reported_for():
-    table = theory.measures(by_game(betas=(0.0, 1.0)), ["head", "tail"], REPORTED)
+    table = tables.measures(by_game(betas=(0.0, 1.0)), ["head", "tail"], REPORTED)
     assert list(table.cells)[-2:] == ["reported frechet (head)", "reported frechet (tail)"]
     texts = [cell.text() for cell in table.cells["reported frechet (tail)"]]
     assert texts == ["1.98 ± 0.32", "2.02 ± 0.37"] * 2
     assert table.cells.iloc[0, -1].numbers()[" sd"] == 0.321, "over their runs"
     assert not any(cell.best or cell.alike for cell in table.cells["reported frechet (head)"])
-    others = theory.measures(by_game(), ["head", "tail"], REPORTED)
+    others = tables.measures(by_game(), ["head", "tail"], REPORTED)
     assert "reported frechet (head)" not in others.cells, "there are weights that none is of"
 
 
 def test_one_seed_tells_no_spread_and_a_game_alone_is_no_best():
-    table = theory.measures(by_game(1, betas=(0.1,)), ["head", "tail"], {})
+    table = tables.measures(by_game(1, betas=(0.1,)), ["head", "tail"], {})
     assert [c.text("**{}**") for c in table.cells["kl (head) ↓"]] == ["1.10"] * 2
     assert table.legend[0] == "One seed."
 
@@ -130,7 +130,7 @@ def test_one_seed_tells_no_spread_and_a_game_alone_is_no_best():
 
 def found(rows, *figures):
     """What is found, by weight, finding and claim."""
-    table = theory_findings.findings({"one": (rows, figures)})
+    table = findings.findings({"one": (rows, figures)})
     assert {index[0] for index in table.cells.index} <= {"one"}
     return {index[1:]: cell.interval for index, cell in table.cells["found"].items()}
 
@@ -195,12 +195,10 @@ def test_what_the_largest_weight_changes_in_each_class():
 
 def test_only_what_a_sweep_draws_is_looked_for(tmp_path):
     rows = sweep(tails=(10, 20, 50))
-    both = theory_findings.findings(
-        {"a": (rows, ("generalisation",)), "b": (rows, ("clouds", "v-curve"))}
-    )
+    both = findings.findings({"a": (rows, ("generalisation",)), "b": (rows, ("clouds", "v-curve"))})
     assert both.cells.index.names == ["sweep", "tail", "beta", "finding", "claimed"]
     assert {(i[0], i[3].split()[0]) for i in both.cells.index} == {("a", "slope"), ("b", "worst")}
-    nothing = theory_findings.findings({"a": (rows, ())})
+    nothing = findings.findings({"a": (rows, ())})
     for name, table in (("both", both), ("nothing", nothing)):
         write_table(table, tmp_path / name)
     head = "| sweep | tail | beta | finding | claimed | found |"

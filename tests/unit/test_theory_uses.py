@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from ltdm.config import Experiment
-from ltdm.errors import LtdmError, OptionError
-from ltdm.files import read_json, read_npz
-from ltdm.foreign import claims, refuse_foreign
-from ltdm.lineage import lineage
-from ltdm.options import parse
+from ltdm.config.experiment import Experiment
+from ltdm.pipeline.lineage import lineage
+from ltdm.pipeline.records import claims, refuse_foreign
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.files import read_json, read_npz
+from ltdm.plumbing.options import parse
 from ltdm.reporting.rows import read_rows
 from ltdm.stages import theory, theory_figure, theory_tables
 from ltdm.theory.options import FIGURES, Sweep

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ltdm.errors import LtdmError
-from ltdm.seeding import derive
+from ltdm.core.seeding import derive
+from ltdm.plumbing.errors import LtdmError
 from ltdm.stages.train import make_trainer
 from ltdm.training.ema import EMA
 from ltdm.training.options import TrainOptions

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from ltdm.errors import LtdmError
 from ltdm.networks import unet
+from ltdm.plumbing.errors import LtdmError
 
 SMALL = unet.Options(ch=32, ch_mult=(1, 2), num_res_blocks=1)
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ltdm.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError
 from ltdm.stages.train import make_trainer
 from ltdm.training import graph
 from tests.unit.tape import Tape

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ltdm import plan
-from ltdm.config import Experiment
-from ltdm.errors import OptionError
-from ltdm.foreign import claims
-from ltdm.lineage import lineage
+from ltdm.config.experiment import Experiment
+from ltdm.pipeline import cost as plan
+from ltdm.pipeline.lineage import lineage
+from ltdm.pipeline.records import claims
+from ltdm.plumbing.errors import OptionError
 from ltdm.reporting.widths import by_width
 from ltdm.stages import widths
 from tests.unit.test_config import edited

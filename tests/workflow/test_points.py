@@ -3,10 +3,10 @@
 import pandas as pd
 from PIL import Image
 
-from ltdm.config import Experiment
-from ltdm.files import read_npz
-from ltdm.merging import read
-from ltdm.plan import jobs
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
+from ltdm.pipeline.cost import jobs
+from ltdm.plumbing.files import read_npz
 from ltdm.reporting.rows import read_rows
 from tests.workflow.conftest import project
 

@@ -3,11 +3,11 @@
 import pytest
 from click.testing import CliRunner
 
-from ltdm.cli import main
-from ltdm.config import Experiment
-from ltdm.files import read_json
-from ltdm.merging import read
-from ltdm.plan import jobs
+from ltdm.cli.main import main
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
+from ltdm.pipeline.cost import jobs
+from ltdm.plumbing.files import read_json
 from ltdm.reporting.rows import read_rows
 from tests.workflow.conftest import Checkout, project
 

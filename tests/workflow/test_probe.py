@@ -1,8 +1,8 @@
 """The linear probe in the workflow: turned on it trains nothing, and a change reruns it alone."""
 
-from ltdm.config import Experiment
-from ltdm.merging import read
-from ltdm.plan import jobs
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
+from ltdm.pipeline.cost import jobs
 
 END = {"probe_tables": 1, "probe_figure": 1, "manifest": 1, "all": 1}
 
@@ -11,7 +11,7 @@ def test_turned_on_changed_and_its_code_mended(checkout):
     over = checkout.folder / "probe.yaml"
     over.write_text("evaluate: {probe: {levels: [3, 4], layers: [1, 5], epochs: 1}}")
     checkout.configs += [over.name]
-    assert checkout.planned() == {"test_split": 1, "probe": 2, **END}
+    assert checkout.planned() == {"probe_split": 1, "probe": 2, **END}
     whole = {**jobs(Experiment(read([checkout.config, over]))), "all": 1}
     assert checkout.planned("--config", "experiment=another") == whole
     checkout.snakemake("--cores", "2")

@@ -7,10 +7,10 @@ import torch
 import yaml
 from sklearn.datasets import load_digits
 
-from ltdm.config import Experiment
-from ltdm.merging import read
-from ltdm.plan import jobs
-from ltdm.source import digest
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
+from ltdm.pipeline.cost import jobs
+from ltdm.plumbing.code_digest import digest
 from tests.unit.test_released import network, their_names
 
 SCORE = {"features": 2, "neighbours": 1, "copies": 1, "metrics": 3, "sample": 1, "grid": 1}
@@ -216,8 +216,10 @@ def test_a_fix_in_the_copies_search_or_in_their_picture(checkout):
 
 
 def test_plumbing_is_not_part_of_a_result(checkout):
-    checkout.edit("ltdm/files.py", "the disk quota is used up", "your disk quota is used up")
-    checkout.edit("ltdm/progress.py", "LINE_EVERY = 10.0", "LINE_EVERY = 5.0")
+    checkout.edit(
+        "ltdm/plumbing/files.py", "the disk quota is used up", "your disk quota is used up"
+    )
+    checkout.edit("ltdm/plumbing/progress.py", "LINE_EVERY = 10.0", "LINE_EVERY = 5.0")
     assert checkout.planned() == {}
 
 

@@ -37,9 +37,9 @@ def test_added_changed_and_its_code_mended(checkout):
     assert planned(["clouds"]) == {"theory_figure": 1, **END}
     assert planned(betas=[0, 0.2, 1]) == {"theory": 1, "theory_figure": ALL, **END}, "not the other"
     planned()
-    checkout.edit("ltdm/reporting/theory_figures.py", "LINES = 6", "LINES = 5")
+    checkout.edit("ltdm/theory/figures.py", "LINES = 6", "LINES = 5")
     assert checkout.planned() == {"theory_figure": ALL, "all": 1}
-    checkout.edit("ltdm/reporting/theory_figures.py", "LINES = 5", "LINES = 6")
+    checkout.edit("ltdm/theory/figures.py", "LINES = 5", "LINES = 6")
     checkout.edit("ltdm/theory/points.py", "UNSEEN = 50_000", "UNSEEN = 50_001")
     assert checkout.planned() == {"theory": 2, "theory_figure": ALL, **END}
     checkout.edit("ltdm/theory/points.py", "UNSEEN = 50_001", "UNSEEN = 50_000")

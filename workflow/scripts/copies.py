@@ -1,6 +1,6 @@
 """Script of the rule `copies`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import copies
 
 with job(snakemake):

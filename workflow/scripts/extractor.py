@@ -1,6 +1,6 @@
 """Script of the rule `extractor`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import extractor
 
 with job(snakemake):

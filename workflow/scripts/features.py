@@ -1,6 +1,6 @@
 """Script of the rules `features` and `reference_features`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import features
 
 with job(snakemake):

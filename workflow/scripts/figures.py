@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import figures
 
 with job(snakemake):

@@ -1,6 +1,6 @@
 """Script of the rule `grid`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import grid
 
 with job(snakemake):

@@ -1,6 +1,6 @@
 """Script of the rule `manifest`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import manifest
 
 with job(snakemake):

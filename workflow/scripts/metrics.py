@@ -1,6 +1,6 @@
 """Script of the rule `metrics`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import metrics
 
 with job(snakemake):

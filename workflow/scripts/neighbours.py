@@ -1,6 +1,6 @@
 """Script of the rules `neighbours` and `unseen`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import neighbours
 
 with job(snakemake):

@@ -1,6 +1,6 @@
 """Script of the rule `posthoc`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import posthoc
 
 with job(snakemake):

@@ -1,6 +1,6 @@
 """Script of the rule `prepare`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import prepare
 
 with job(snakemake):

@@ -1,6 +1,6 @@
 """Script of the rule `probe`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import probe
 
 with job(snakemake):

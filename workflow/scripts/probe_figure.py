@@ -1,6 +1,6 @@
 """Script of the rule `probe_figure`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import probe_figure
 
 with job(snakemake):

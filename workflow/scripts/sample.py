@@ -1,6 +1,6 @@
 """Script of the rule `sample`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import sample
 
 with job(snakemake):

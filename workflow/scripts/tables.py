@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import tables
 
 with job(snakemake):

@@ -1,6 +1,6 @@
 """Script of the rule `theory`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import theory
 
 with job(snakemake):

@@ -1,6 +1,6 @@
 """Script of the rule `theory_figure`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import theory_figure
 
 with job(snakemake):

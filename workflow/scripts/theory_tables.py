@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import theory_tables
 
 with job(snakemake):

@@ -1,6 +1,6 @@
 """Script of the rule `train`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import ensemble, released, train
 
 with job(snakemake):

@@ -1,6 +1,6 @@
 """Script of the rule `widths`."""
 
-from ltdm.job import job
+from ltdm.pipeline.job import job
 from ltdm.stages import widths
 
 with job(snakemake):

@@ -1,0 +1,1 @@
+"""The `ltdm` command: a file for each group of subcommands."""

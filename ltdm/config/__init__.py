@@ -1,0 +1,1 @@
+"""YAML to a checked `Experiment`: merge, data sets, runs, evaluation, compatibility, paths."""

@@ -1,0 +1,83 @@
+"""Whether a checkpoint that others released holds the network that a run asks for."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ltdm.config.datasets import Dataset
+from ltdm.config.runs import TRAINED, Origin, Run
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.files import read_json
+from ltdm.plumbing.options import plain
+from ltdm.plumbing.registry import Part
+from ltdm.training import released
+
+log = logging.getLogger("ltdm")
+
+
+def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
+    """Return a run that knows its checkpoint, once that holds the run's network.
+
+    Args:
+        run: The run.
+        data: Its data set.
+        records: The run.json of each seed: where all are there, they stand for a file that is gone.
+
+    Raises:
+        OptionError: The file cannot be used, or holds another network.
+    """
+    path = Path(str(run.train.checkpoint))
+    try:
+        held = released.read(path)
+        origin = Origin(released.content(path), tuple(sorted(held.weights)))
+    except LtdmError as error:
+        origin = _recorded(records)
+        if not isinstance(error.__cause__, FileNotFoundError) or not origin.content:
+            raise OptionError(("train", "checkpoint"), str(error)) from error
+        log.warning("%s; %s was made from it and is used", error, records[0].parent)
+    else:
+        _fits_checkpoint(run, held, data)
+    return replace(run, origin=origin)
+
+
+def _recorded(records: list[Path]) -> Origin:
+    """Return what the records say that a run's checkpoint was, if they say the same."""
+    made = [read_json(file) if file.exists() else {} for file in records]
+    found = {
+        Origin(one.get("spec", {}).get("content", ""), tuple(one.get("weights", [])))
+        for one in made
+    }
+    return found.pop() if len(found) == 1 else TRAINED
+
+
+def _fits_checkpoint(run: Run, held: released.Released, data: Dataset) -> None:
+    """Refuse a checkpoint that holds another network than the run's."""
+    use, shape = run.label_use(data), held.shape
+    classes = {"input": len(data.class_counts), "nothing": 0, "network": "one a network"}[use]
+    here = _outlined(run.network, run.process, data.census.channels, classes, run.train.told())
+    there = _outlined(held.network, held.process, shape.channels, shape.classes, shape.told)
+    differing = [f"{k} is {v} there, {here[k]} here" for k, v in there.items() if v != here[k]]
+    if data.census.points:
+        differing.append("it draws images, and the data are points")
+    if differing:
+        raise OptionError(
+            ("train", "checkpoint"),
+            f"{run.train.checkpoint} holds another network than the run's: {', '.join(differing)};"
+            " `ltdm import` prints the run that fits it",
+        )
+
+
+def _outlined(
+    network: Part, process: Part, channels: int, classes: Any, told: int
+) -> dict[str, Any]:
+    """Return what two networks must have in common to share weights."""
+    decided = {k: plain(getattr(network.options, k, None)) for k in released.DECIDED}
+    return {
+        "network": network.name, **{f"network.{k}": v for k, v in decided.items()},
+        "process": process.name, "process.T": getattr(process.options, "T", None),
+        "process.tells": getattr(process.options, "tells", None),
+        "the number of channels": channels,
+        "the number of labels that it knows (none if train.label_dropout is 1)": classes,
+        "what it is told of the augmentation (9 numbers if train.augment is karras)": told,
+    }  # fmt: skip

@@ -1,0 +1,200 @@
+"""Whether the parts of a run fit together, with its data, its sample sets and other runs."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import nn
+
+from ltdm.config.datasets import Dataset
+from ltdm.config.runs import Run, RunOptions
+from ltdm.methods._objective import compose
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.registry import Part
+from ltdm.samplers._options import SampleOptions
+from ltdm.training.ensemble import shares
+from ltdm.training.options import TrainOptions
+from ltdm.training.probe import LEVELS, ProbeOptions, levels_of
+
+FAR = 0.25
+"""How far a reconstructed average may be off, as a share of its profile's norm."""
+
+
+def fits_data(
+    network: Part,
+    process: Part,
+    methods: tuple[Part, ...],
+    train: RunOptions,
+    data: Dataset,
+) -> None:
+    """Check what only a run's options and its data together can tell."""
+    network.module.check(network.options, data.census.side)
+    told = getattr(process.options, "tells", "log-sigma")
+    if told != getattr(network.module, "HEARS", told):
+        message = f"is {told}, and {network.name} hears levels as {network.module.HEARS}; set that"
+        raise OptionError(("process", "tells"), message)
+    if train.released:
+        return
+    objective, named = compose(methods, data.class_counts), " and ".join(map(str, methods))
+    if objective.compares_labels and not train.conditional:
+        raise OptionError(
+            ("train", "label_dropout"),
+            f"is 1, so the network is unconditional, but {named} compares what it says under"
+            " different labels; set it below 1",
+        )
+    if objective.players and train.label_dropout:
+        raise OptionError(
+            ("method",),
+            f"trains networks that are told no labels, so none can be hidden ({named}): set"
+            " train.label_dropout to 0 in the same run",
+        )
+    check_data(train, data.class_counts, objective.by_class)
+
+
+def check_data(train: TrainOptions, class_counts: Sequence[int], by_class: bool) -> None:
+    """Refuse a training set that is too small, or cannot be shared out alike.
+
+    Raises:
+        OptionError: It is one.
+    """
+    one, images = train.ensemble, sum(class_counts)
+    if one and one.shards > images:
+        message = f"is {one.shards}, but the training set has only {images} images"
+        raise OptionError(("train", "ensemble", "shards"), message)
+    if one and one.epochs is None and train.updates % (one.shards * one.rounds):
+        raise OptionError(
+            ("train", "ensemble", "shards"),
+            f"is {one.shards}, and {one.shards} shards x {one.rounds} rounds do not divide"
+            f" updates, {train.updates}, of which each shard has the same number in a round;"
+            " change one of them, or set ensemble.epochs",
+        )
+    if one and train.gpus > 1:
+        raise OptionError(
+            ("train", "gpus"),
+            f"is {train.gpus}, but an ensemble trains the networks of its shards one after the"
+            " other, each in one process; leave gpus out",
+        )
+    train.check_processes(train.gpus, len(class_counts) if by_class else 0)
+    for shard in sorted(shares(train, class_counts), key=sum):
+        train.check_batch(shard, by_class)
+
+
+def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
+    """Refuse to start a run from weights that are not its own network's, or not averaged."""
+    if "ema" not in start.origin.weights:
+        raise OptionError(
+            ("train", "init_from"),
+            f"needs averaged weights, and {start.train.checkpoint}, which {source!r} is taken from,"
+            " has only the last ones; where they are good to start from, write them as averaged,"
+            " torch.save({'ema_model': ...}, file)",
+        )
+    both = (start, run)
+    facts = {"what a label does": [one.label_use(data) for one in both]}
+    facts["the process"] = [str(one.process) for one in both]
+    there, here = (
+        {name: str(tuple(weight.shape)) for name, weight in one.outline(data).state_dict().items()}
+        for one in both
+    )
+    differing = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    facts |= {name: [there.get(name, "none"), here.get(name, "none")] for name in differing}
+    for what, (theirs, mine) in facts.items():
+        if theirs != mine:
+            raise OptionError(
+                ("train", "init_from"),
+                f"{source!r} is another kind of network: {what} is {theirs} there, {mine} here",
+            )
+
+
+def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
+    """Check what only a sample set and its run together can tell."""
+    classes = len(data.class_counts)
+    if sample.images % classes and run.label_use(data) != "nothing":
+        message = f"is {sample.images}, but must be a multiple of the {classes} classes"
+        raise OptionError(("sample", "images"), f"{message}, so that each gets the same number")
+    if sample.guidance > 0 and not sample.guide and not 0 < run.train.label_dropout < 1:
+        message = (
+            "needs a network that was trained both with and without labels: set"
+            " train.label_dropout between 0 and 1, or guidance to 0"
+        )
+        raise OptionError(("sample", "guidance"), message)
+    if sample.sigma_rel is not None:
+        fits_width(sample.sigma_rel, run)
+    if sample.weights not in run.origin.weights:
+        raise OptionError(
+            ("sample", "weights"),
+            f"is {sample.weights}, but {run.train.checkpoint} has {run.origin.weights[0]} weights"
+            f" alone; set it to {run.origin.weights[0]}",
+        )
+    sampler = sample.sampler
+    if data.census.points and getattr(sampler.options, "clip_x0", False):
+        message = "keeps images inside [-1, 1], and these are points, which lie anywhere; drop it"
+        raise OptionError(("sample", "sampler", "clip_x0"), message)
+    try:
+        sampler.module.levels(run.process.module.build(run.process.options), sampler.options)
+    except LtdmError as error:
+        raise OptionError(("sample", "sampler", "steps"), str(error)) from None
+
+
+def fits_width(sigma_rel: float, run: Run) -> None:
+    """Refuse an average that the snapshots of a training cannot give."""
+    posthoc, path = None if run.train.released else run.train.posthoc, ("sample", "sigma_rel")
+    if not posthoc:
+        message = "needs snapshots of the training, and this run has none: set train.posthoc"
+        raise OptionError(path, message)
+    if (error := posthoc.error(sigma_rel)) > FAR:
+        raise OptionError(
+            path,
+            f"is {sigma_rel:g}, and from {posthoc.snapshots} snapshots that average would be off by"
+            f" {error:.0%}; set train.posthoc.snapshots higher, or take a width nearer to"
+            f" {', '.join(f'{width:g}' for width in posthoc.sigma_rel)}",
+        )
+
+
+def fits_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
+    """Refuse a guide whose network cannot be asked what the guided one is."""
+    path = "sample", "guide"
+    if guide is run:
+        raise OptionError(path, f"is {name}, the run itself, which tells it nothing new")
+    if "ema" not in guide.origin.weights:
+        raise OptionError(path, f"is {name}, which has no averaged weights")
+    for what, theirs, mine in (
+        ("process", *(_spoken(one.process) for one in (guide, run))),
+        ("use of labels", guide.label_use(data), run.label_use(data)),
+    ):
+        if theirs != mine or theirs == "network":
+            message = f"is {name}, whose {what} is {theirs}, and here it is {mine}"
+            raise OptionError(path, f"{message}; both must be alike, and one network each")
+
+
+def _spoken(process: Part) -> str:
+    """Write a process without the options that nothing but training depends on."""
+    told, aside = process.plain(), getattr(process.module, "TRAINING", ())
+    return ", ".join(f"{name}={value}" for name, value in told.items() if name not in aside)
+
+
+def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
+    """Check what only the linear probe, a run and its data together can tell."""
+    path = "evaluate", "probe"
+    if run.label_use(data) == "network":
+        message = f"needs one network, and {name} trains one for each class; take either out"
+        raise OptionError(path, message)
+    if probe.train_on == "balanced" and data.reference != "train":
+        message = (
+            f"is balanced, but the reference of {name} is its {data.reference} split, which the"
+            " probe is tested on; set it to long-tailed, or the data set's reference to train"
+        )
+        raise OptionError((*path, "train_on"), message)
+    if probe.weights not in run.origin.weights:
+        message = f"is {probe.weights}, but {name} has {run.origin.weights[0]} weights alone"
+        raise OptionError((*path, "weights"), message)
+    taps = len(cast(nn.ModuleList, run.outline(data).upblocks))
+    if max(probe.layers) > taps:
+        message = (
+            f"asks for out_{max(probe.layers)}, but {name} has {taps} blocks on the way up; ask for"
+            " none above"
+        )
+        raise OptionError((*path, "layers"), message)
+    try:
+        levels_of(run.process.module.build(run.process.options), probe.levels)
+    except LtdmError as error:
+        message = f"are among {LEVELS}, and the process of {name} has fewer levels so spaced"
+        raise OptionError((*path, "levels"), message) from error

@@ -1,0 +1,101 @@
+"""A data set of an experiment: its source, the shape of its tail, what it will hold."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ltdm.config.merge import SECTIONS, sections
+from ltdm.data._base import Census, SourceModule
+from ltdm.data._longtail import LongTail, counts
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.files import read_json
+from ltdm.plumbing.options import KeyPath, changed, mapping, near, parse, refuse_unknown
+from ltdm.plumbing.registry import Part, load, stage_code
+
+log = logging.getLogger("ltdm")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A long-tailed data set."""
+
+    source: Part
+    longtail: LongTail
+    reference: str
+    census: Census
+    class_counts: list[int]
+    sections: Mapping[str, Any]
+
+    def spec(self) -> dict[str, Any]:
+        """Return what preparation depends on, but for code."""
+        return {
+            "source": self.source.plain(), "longtail": changed(self.longtail),
+            "reference": self.reference, "content": self.census.content,
+        }  # fmt: skip
+
+    def code(self) -> str:
+        """Return the digest of the code that preparation runs."""
+        return stage_code("prepare", self.source)
+
+    def probed(self, train_on: str) -> int:
+        """Return how many labelled images the linear probe has, some of which it is tested on."""
+        return sum(self.census.sizes if train_on == "balanced" else self.class_counts)
+
+    def test_spec(self) -> dict[str, Any]:
+        """Return what the probe's test images depend on, but for code."""
+        return {"source": self.source.plain(), "content": self.census.content}
+
+    def test_code(self) -> str:
+        """Return the digest of the code that sets them apart."""
+        return stage_code("probe_split", self.source)
+
+
+def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
+    """Parse a data set and look at what its source holds.
+
+    Args:
+        value: What the config gives.
+        path: Where that stands.
+        record: The data set's data.json, which may not be there yet.
+
+    Raises:
+        OptionError: An option is wrong, or the source is not there and nothing was made of it.
+    """
+    given = mapping(value, path)
+    if "source" not in given:
+        raise OptionError((*path, "source"), "is missing")
+    module: SourceModule = load("source", given["source"], (*path, "source"))
+    shape = {f.name for f in fields(LongTail)}
+    own = {f.name for f in fields(module.Options)}
+    refuse_unknown(given, {"source", "reference", *shape, *own, *SECTIONS}, path)
+    options = parse(module.Options, {k: v for k, v in given.items() if k in own}, path)
+    source = Part("source", given["source"], options)
+    reference = given.get("reference", "train")
+    if reference not in module.SPLITS:
+        hint = near(reference, module.SPLITS)
+        raise OptionError((*path, "reference"), f"{source.name} has no split {reference!r}; {hint}")
+    tail = parse(LongTail, {k: v for k, v in given.items() if k in shape}, path)
+    try:
+        census = _census(source, record)
+        kept = counts(tail, census.sizes)
+    except OptionError as error:
+        raise OptionError((*path, *error.path), error.message) from error
+    except LtdmError as error:
+        raise OptionError(path, str(error)) from error
+    own_sections = sections({k: v for k, v in given.items() if k in SECTIONS}, path)
+    return Dataset(source, tail, reference, census, kept, own_sections)
+
+
+def _census(source: Part, record: Path) -> Census:
+    """Ask the source what it holds; where its files are gone, what was made of them says so."""
+    try:
+        return source.module.census(source.options)
+    except LtdmError as error:
+        made = read_json(record) if record.exists() else {}
+        gone = isinstance(error.__cause__, FileNotFoundError)
+        if not gone or made.get("source") != source.plain() or "census" not in made:
+            raise
+        log.warning("%s; %s was prepared from it and is used", error, record.parent)
+        return Census(**made["census"])

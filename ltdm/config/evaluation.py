@@ -1,0 +1,116 @@
+"""What an experiment measures: feature spaces, metrics, groups of classes, the main table."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads, title
+from ltdm.metrics._groups import KINDS, groups
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import Nested, near, option
+from ltdm.plumbing.registry import Part, PartOption
+from ltdm.training.probe import ProbeOptions
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """What is measured and what the main table shows."""
+
+    features: tuple[Part, ...] = option(
+        ..., "Feature extractors; a column of the main table is shown in the first that has it.",
+        convert=PartOption("extractor", many=True),
+    )  # fmt: skip
+    metrics: tuple[Part, ...] = option(..., "Metrics.", convert=PartOption("metric", many=True))
+    groups: tuple[str, ...] = option(
+        ("all", "class", "thirds", "worst"),
+        "Groups of classes that each metric is given for.", choices=KINDS,
+    )  # fmt: skip
+    shots: tuple[int, ...] = option(
+        (100, 20),
+        "The group `shots` takes classes of more than the first number of training images as"
+        " many-shot, of fewer than the second as few-shot.", low=0,
+    )  # fmt: skip
+    table: tuple[str, ...] = option(
+        ("frechet", "frechet@head", "frechet@tail", "frechet@worst"),
+        "Columns of the main table: `metric` or `metric@group`.",
+    )
+    baseline: str | None = option(
+        None, "The run that differences are taken from; by default the grid's first."
+    )
+    probe: ProbeOptions | None = option(
+        None,
+        "The linear probe: how well linear classifiers of a network's features tell the classes"
+        " apart. None without it; `{}` has its defaults.",
+        convert=Nested(ProbeOptions),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what shows nothing: an empty table, a metric that no extractor feeds."""
+        if not self.table:
+            raise OptionError(("table",), "must name at least one column")
+        if len(self.shots) != 2 or self.shots[0] < self.shots[1]:
+            raise OptionError(("shots",), "must be two numbers, the larger one first")
+        for metric in self.metrics:
+            check_fed(metric, self.features)
+
+    def feeding(self, metric: Part) -> list[Part]:
+        """Return the extractors that give what a metric reads."""
+        return [extractor for extractor in self.features if reads(metric, extractor)]
+
+    def files(self, metric: Part) -> dict[str, str]:
+        """Return what a metric reads below a data set's and a sample set's folder, by space."""
+        if looks_up(metric):
+            return {PIXELS: f"neighbours/{metric.label}.npz"}
+        return {part.label: f"features/{part.label}.npz" for part in self.feeding(metric)}
+
+    @property
+    def searching(self) -> list[Part]:
+        """The metrics that read the nearest training images."""
+        return [metric for metric in self.metrics if looks_up(metric)]
+
+    def space_of(self, column: str) -> str:
+        """Return the feature space that a column of the main table is shown in."""
+        metric = column.partition("@")[0]
+        part = next(p for p in self.metrics for m in p.module.HIGHER_IS_BETTER
+                    if title(p, m) == metric)  # fmt: skip
+        return next(iter(self.files(part)))
+
+    def groups_of(self, class_counts: list[int]) -> dict[str, list[int]]:
+        """Return the classes of each group on a data set."""
+        return groups(class_counts, self.groups, self.shots)
+
+    def grouping(self) -> dict[str, Any]:
+        """Return what the groups depend on, the class counts apart."""
+        shots = {"shots": list(self.shots)} if "shots" in self.groups else {}
+        return {"kinds": [kind for kind in KINDS if kind in self.groups], **shots}
+
+    def probe_grouping(self) -> dict[str, Any]:
+        """Return what the probe's groups of classes depend on, the class counts apart."""
+        kinds = ["all", *(kind for kind in ("thirds",) if kind in self.groups), "shots"]
+        return {"kinds": kinds, "shots": list(self.shots)}
+
+    def check_searches(self, dataset: str, class_counts: list[int]) -> None:
+        """Refuse a search for more neighbours than a data set has training images."""
+        for i, metric in enumerate(self.metrics):
+            most = sum(class_counts)
+            if looks_up(metric) and metric.options.neighbours > most:
+                path, asked = ("evaluate", "metrics", str(i)), metric.options.neighbours
+                message = f"is {asked}, but {dataset} has {most} training images; lower it"
+                raise OptionError((*path, "neighbours"), message)
+
+    def check_table(self, class_counts: list[int]) -> None:
+        """Refuse columns that nothing computes on a data set."""
+        metrics = {
+            title(p, m): up for p in self.metrics for m, up in p.module.HIGHER_IS_BETTER.items()
+        }
+        known = [*self.groups_of(class_counts), *(g for g in self.groups if g == "worst")]
+        for column in self.table:
+            metric, _, group = column.partition("@")
+            if metric not in metrics:
+                hint = near(metric, metrics)
+                raise OptionError(("evaluate", "table"), f"nothing computes {metric!r}; {hint}")
+            if group == "worst" and metrics[metric] is None:
+                message = f"{metric} is neither good nor bad, so it has no worst class"
+                raise OptionError(("evaluate", "table"), message)
+            if (group or "all") not in known:
+                hint = near(group or "all", known)
+                raise OptionError(("evaluate", "table"), f"there is no group {group!r}; {hint}")

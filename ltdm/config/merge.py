@@ -1,0 +1,162 @@
+"""Layers of config: files over files, and runs over data sets over defaults.
+
+A mapping is merged key by key; a list is replaced; a part (network, process, method, sampler) that
+is given another name is replaced with its options. An empty section says nothing, but null turns
+off what is an option and has options of its own (`train.posthoc`).
+"""
+
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.options import KeyPath, mapping, refuse_unknown
+from ltdm.plumbing.registry import PARTS
+
+NAMED = (*PARTS, "sampler")
+SECTIONS = (*PARTS, "train", "sample")
+"""What may stand under `defaults`, a data set or a run."""
+SWITCHED = {"train": ("ensemble", "posthoc"), "evaluate": ("probe",)}
+"""Options that are sets of options, which null turns off again."""
+Layer = tuple[KeyPath, Mapping[str, Any]]
+"""Where a layer stands in the config, and its sections."""
+
+
+class Loader(yaml.SafeLoader):
+    """YAML without its trap: of two equal keys, the second would silently win."""
+
+    def __init__(self, stream: str):
+        super().__init__(stream)
+        self.checked: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Look at the keys as they are written, before `<<` brings in others.
+
+        Raises:
+            YAMLError: A key stands there twice.
+        """
+        keys = [key.value for key, _ in node.value]
+        for key in keys if id(node) not in self.checked else ():
+            if isinstance(key, str) and keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+        self.checked.add(id(node))
+        super().flatten_mapping(node)
+
+
+def read(files: list[Path]) -> dict[str, Any]:
+    """Read config files, later ones over earlier ones, each over the files that it inherits.
+
+    Raises:
+        LtdmError: A file is missing, is not YAML, or inherits itself.
+    """
+    return merge([_read(Path(file), ()) for file in files])
+
+
+def _read(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
+    """Read one file over those named by its `inherits`, which lie relative to it."""
+    try:
+        if file.resolve() in heirs:
+            raise LtdmError(f"{file} inherits itself, by way of {heirs[-1]}")
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader)
+    except OSError as error:
+        where = f", which {heirs[-1]} inherits" if heirs else ""
+        raise LtdmError(f"cannot read the config {file}{where}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise LtdmError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    own = mapping(content, (str(file),))
+    below = own.pop("inherits", [])
+    below = [below] if isinstance(below, str) else below
+    if not isinstance(below, list) or not all(isinstance(b, str) for b in below):
+        raise OptionError((str(file), "inherits"), f"must be a list of files, not {below!r}")
+    heirs = (*heirs, file.resolve())
+    return merge([*(_read(file.parent / b, heirs) for b in below), own])
+
+
+def typed(value: Any) -> Any:
+    """Read text from a command line as YAML would: Snakemake hands nested values over as text."""
+    if isinstance(value, Mapping):
+        return {k: typed(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [typed(v) for v in value]
+    if isinstance(value, str):
+        try:
+            return yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            return value
+    return value
+
+
+def merge(layers: list[Mapping[str, Any]], within: str = "") -> dict[str, Any]:
+    """Merge mappings, the last one on top; see the module for the rules.
+
+    Args:
+        layers: The mappings.
+        within: The key that they stand under.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            merged[key] = _over(key, merged.get(key), value, within)
+    return merged
+
+
+def _over(key: str, below: Any, value: Any, within: str) -> Any:
+    """Return what a key holds once `value` lies over `below`."""
+    if key in NAMED:
+        below, value = ({"name": v} if isinstance(v, str) else v for v in (below, value))
+    if value is None and isinstance(below, Mapping) and key not in SWITCHED.get(within, ()):
+        return below  # an empty section says nothing
+    if not isinstance(below, Mapping) or not isinstance(value, Mapping):
+        return value
+    if key in NAMED and value.get("name", below.get("name")) != below.get("name"):
+        return dict(value)
+    return merge([below, value], key)
+
+
+def sections(value: Any, path: KeyPath) -> dict[str, Any]:
+    """Check that a layer's sections are sections."""
+    given = mapping(value, path)
+    refuse_unknown(given, SECTIONS, path)
+    for key, section in given.items():
+        if key == "method" and isinstance(section, list):
+            continue  # several, used together
+        if key in PARTS and not isinstance(section, str):
+            if section is None:
+                raise OptionError((*path, key), f"is empty; name a {key} or leave the key out")
+            mapping(section, (*path, key))
+        if key not in PARTS:
+            mapping(section, (*path, key))
+    return {k: v for k, v in given.items() if v is not None}
+
+
+@contextmanager
+def told_at_its_layer(layers: list[Layer]) -> Any:
+    """Tell the error of a merged option at the topmost layer that set it, or else its section."""
+    try:
+        yield
+    except OptionError as error:
+        for known in range(len(error.path), 0, -1):  # what is set, else the part that it is of
+            for where, layer in reversed(layers):
+                if _has(layer, error.path[:known]):
+                    raise OptionError(_written(where, error.path), error.message) from None
+        raise OptionError(("defaults", *error.path), error.message) from None
+
+
+def _has(layer: Any, path: KeyPath) -> bool:
+    for key in path:
+        if isinstance(layer, str):  # a part's bare name
+            return key == "name"
+        if isinstance(layer, list):  # parts that are used together
+            return True
+        if not isinstance(layer, Mapping) or key not in layer:
+            return False
+        layer = layer[key]
+    return True
+
+
+def _written(where: KeyPath, path: KeyPath) -> KeyPath:
+    """Return the path as the file has it: a sample set's options stand right below its name."""
+    return (*where, *path[1:]) if where[0] == "sample_sets" else (*where, *path)

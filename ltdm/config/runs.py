@@ -1,0 +1,120 @@
+"""One run of an experiment: its parts and options, and whether they fit together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from ltdm.config.datasets import Dataset
+from ltdm.methods._objective import Objective, compose
+from ltdm.networks._players import build_network
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import changed, option
+from ltdm.plumbing.registry import Part, plain_parts, stage_code
+from ltdm.samplers._options import SampleOptions
+from ltdm.training.options import TrainOptions
+
+
+@dataclass(frozen=True)
+class RunOptions(TrainOptions):
+    """Where a run's network comes from: training, or a checkpoint.
+
+    Apart from the options of training, whose code does not know of it.
+    """
+
+    checkpoint: str | None = option(
+        None,
+        "A checkpoint that others released (pytorch-ddpm, CBDM, IGD, OC_LT): its weights are taken"
+        " and nothing is trained.",
+        place=True,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse two origins."""
+        super().__post_init__()
+        if self.released and self.init_from:
+            raise OptionError(
+                ("init_from",),
+                "goes with no checkpoint, of which nothing is trained; leave one of them out, or"
+                " start from a run that has the checkpoint",
+            )
+
+    @property
+    def released(self) -> bool:
+        """Whether the network is taken from a checkpoint."""
+        return self.checkpoint is not None
+
+
+class Origin(NamedTuple):
+    """What a run's checkpoint is.
+
+    Attributes:
+        content: Digest that changes with what it holds; empty where the run is trained.
+        weights: The sets of weights that the network's file has.
+    """
+
+    content: str = ""
+    weights: tuple[str, ...] = ("ema", "raw")
+
+
+TRAINED = Origin()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network's options on one data set, and its sample sets'."""
+
+    network: Part
+    process: Part
+    methods: tuple[Part, ...]
+    train: RunOptions
+    samples: Mapping[str, SampleOptions]
+    origin: Origin = TRAINED
+
+    def spec(self) -> dict[str, Any]:
+        """Return what the network depends on, but for seed, data and code."""
+        parts = {"network": self.network.plain(), "process": self.process.plain()}
+        if self.train.released:
+            return {**parts, "content": self.origin.content}
+        train = changed(self.train)
+        if self.train.ensemble and self.train.ensemble.epochs:
+            train.pop("updates", None)  # epochs stand in their place
+        return {**parts, "method": plain_parts(self.methods), "train": train}
+
+    def train_code(self) -> str:
+        """Return the digest of the code that makes the network."""
+        if self.train.released:
+            return stage_code("released", self.network, self.process)
+        stage = "ensemble" if self.train.ensemble else "train"
+        return stage_code(stage, self.network, self.process, *self.methods)
+
+    @property
+    def widths(self) -> list[float]:
+        """The widths of the averages that the sample sets ask for, each once."""
+        asked = (one.sigma_rel for one in self.samples.values())
+        return [*dict.fromkeys(width for width in asked if width is not None)]
+
+    def objective(self, class_counts: list[int]) -> Objective:
+        """Return what is minimised on a data set with these class counts."""
+        return compose(self.methods, class_counts)
+
+    def label_use(self, data: Dataset) -> str:
+        """Return what a label does: the network's "input", which "network" it is, or "nothing"."""
+        return self.objective(data.class_counts).label_use(self.train.conditional)
+
+    def outline(self, data: Dataset) -> nn.Module:
+        """Return the network, or one of its networks, with the shapes of its weights alone."""
+        shape = data.census.channels, data.census.side, len(data.class_counts), self.train.told()
+        with torch.device("meta"):
+            return build_network(self.network, self.label_use(data), *shape)
+
+    def sample_code(self, sample_set: str) -> str:
+        """Return the digest of the code that sampling runs."""
+        sampler = self.samples[sample_set].sampler
+        return stage_code("sample", self.network, self.process, sampler)
+
+    def probe_code(self) -> str:
+        """Return the digest of the code that the linear probe runs."""
+        return stage_code("probe", self.network, self.process)

@@ -1,0 +1,1 @@
+"""What others made: released checkpoints and image sets, imported and scored by our stages."""

@@ -1,0 +1,1 @@
+"""The experiment as jobs: cost, resources, lineage, records, snapshots of configs, status."""

@@ -1,0 +1,86 @@
+"""Which GPUs of one machine a job takes, where several jobs share them.
+
+Snakemake counts GPUs but does not say which. A job locks its places, which the operating system
+frees when it ends, however it ends.
+"""
+
+import getpass
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import torch
+
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.locks import Held, alone
+
+VARIABLE = "LTDM_RUNS_PER_GPU"
+"""Set where the workflow shares out this machine's GPUs: how many jobs go on each."""
+
+
+@contextmanager
+def on_gpus(number: int, gpus: Sequence[str], each: int) -> Iterator[list[str]]:
+    """Hold places on the least busy GPUs for as long as a job runs.
+
+    Args:
+        number: GPUs that the job needs, each another one.
+        gpus: The names of those that there are.
+        each: Places on each.
+
+    Raises:
+        LtdmError: There are not so many GPUs.
+    """
+    if number > len(gpus):
+        raise LtdmError(
+            f"a job asks for {number} GPUs, and this machine shows {len(gpus)}; ask for fewer, or"
+            " leave --profile workstation out"
+        )
+    home = _home()
+    with ExitStack() as held:
+        taken: list[str] = []
+        while len(taken) < number:
+            with alone(home / "choice"):  # else several at once would choose the same GPU
+                free = {g: _free(home, g, each) for g in gpus if g not in taken}
+                gpu = max(free, key=lambda g: len(free[g]))
+                if free[gpu]:
+                    held.enter_context(alone(free[gpu][0], 0))
+                    taken.append(gpu)
+            time.sleep(0 if free[gpu] else 1)  # one that is ending still holds it
+        yield sorted(taken, key=gpus.index)
+
+
+def _home() -> Path:
+    """Return where the places of these GPUs lie: a job of Slurm has GPUs of its own."""
+    names = ("ltdm-gpus", getpass.getuser(), os.environ.get("SLURM_JOB_ID"))
+    return Path(tempfile.gettempdir()) / "-".join(filter(None, names))
+
+
+def _free(home: Path, gpu: str, each: int) -> list[Path]:
+    """Return the places on a GPU that no job holds."""
+    free = []
+    for folder in (home / f"{gpu}-{place}" for place in range(each)):
+        with suppress(Held), alone(folder, 0):
+            free.append(folder)
+    return free
+
+
+@contextmanager
+def sharing(number: int) -> Iterator[None]:
+    """Show this process its own GPUs alone, if the workflow shares them out.
+
+    Args:
+        number: GPUs that the job asks for; none means the CPU.
+    """
+    each = os.environ.get(VARIABLE)
+    if not each or "LTDM_DEVICE" in os.environ:
+        yield
+        return
+    os.environ["LTDM_DEVICE"] = "cuda" if number else "cpu"
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    known = shown.split(",") if shown else [str(k) for k in range(torch.cuda.device_count())]
+    with on_gpus(number, known, int(each)) as taken:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+        yield

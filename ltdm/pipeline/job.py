@@ -1,0 +1,69 @@
+"""What every workflow script does around its one call: a log, a device, a last sentence.
+
+Snakemake itself holds the numerical libraries to the rule's threads, through the environment.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, NoReturn
+
+from ltdm.pipeline import snapshot
+from ltdm.pipeline.gpu_slots import sharing
+from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.slurm import requeue
+
+log = logging.getLogger("ltdm")
+
+
+@contextmanager
+def job(snakemake: Any) -> Iterator[None]:
+    """Run a rule's script: everything it says goes to the rule's log.
+
+    A user's mistake ends the job with one sentence; anything else with a traceback, in the log.
+    """
+    with (
+        open(snakemake.log[0], "w", buffering=1) as file,
+        redirect_stderr(file),
+        redirect_stdout(file),
+    ):
+        logging.basicConfig(
+            stream=file,
+            level=logging.INFO,
+            format="%(asctime)s %(message)s",
+            force=True,
+        )
+        logging.captureWarnings(True)
+        gpus = snakemake.resources.get("gpu", 0)
+        submitted = snapshot.submitted()
+        if submitted:  # what a job was not given it must not use, and what it was given is there
+            os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")
+        try:
+            snapshot.check_code(snakemake.rule, snakemake.params.code)
+            with sharing(gpus):
+                yield
+        except Stopped as stopped:
+            log.warning("%s", stopped)
+            if submitted and stopped.for_time and requeue():
+                log.warning("the job is back in Slurm's queue")
+            _end(f"{stopped} (log: {snakemake.log[0]})", Stopped.STATUS)
+        except LtdmError as error:
+            log.error("error: %s", error)
+            _end(f"{error} (log: {snakemake.log[0]})")
+        except Exception as error:
+            log.exception("this is a bug in ltdm; please report it with this log")
+            _end(f"a bug, {type(error).__name__}: please report it with {snakemake.log[0]}")
+
+
+def _end(sentence: str, status: int = 1) -> NoReturn:
+    """End the job with a sentence in the terminal, where Snakemake's own words are not enough."""
+    print(f"ltdm: {sentence}", file=sys.__stderr__, flush=True)
+    sys.exit(status)
+
+
+def let_jobs_import(folder: str) -> None:
+    """Let the processes that Snakemake starts import the checkout, whatever else is installed."""
+    paths = [folder, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys(paths)))

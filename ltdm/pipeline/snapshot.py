@@ -1,0 +1,64 @@
+"""What a run of the workflow was asked for when it began: its jobs hold on to that.
+
+Snakemake's jobs read the config when they start, which may be days after the run did. So the run
+writes what it read beside the results, and its jobs read that.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_json, write_json
+
+VARIABLE = "LTDM_ASKED"
+PATTERN = "asked-{}.json"
+
+
+def freeze(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Write what is asked for, and let all jobs that start from this process read it.
+
+    Args:
+        folder: Where to.
+        asked: The merged `config`, its `site`, whether jobs are submitted to a `cluster`,
+            the `codes` (digests) that each rule's jobs are to run, and the `networks` (data set,
+            run, seed), `sample_sets` and `metrics` that will be there.
+    """
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    file = Path(folder) / PATTERN.format(digest)
+    write_json(file, asked)
+    os.environ[VARIABLE] = str(file.resolve())
+
+
+def frozen() -> dict[str, Any] | None:
+    """Return what the run that this job belongs to was asked for; None outside one."""
+    path = os.environ.get(VARIABLE)
+    return read_json(Path(path)) if path else None
+
+
+def submitted() -> bool:
+    """Whether this job was submitted to a cluster, and does not run beside Snakemake."""
+    return bool((frozen() or {}).get("cluster"))
+
+
+def check_code(rule: str, code: str) -> None:
+    """Refuse code that is not what the run began with.
+
+    Raises:
+        LtdmError: Files of ltdm have changed since, so Snakemake's notes would tell of other code.
+    """
+    asked = frozen()
+    if asked and code not in asked["codes"].get(rule, [code]):
+        raise LtdmError(
+            f"the code behind the rule {rule} has changed since this run of snakemake began; start"
+            " snakemake again, which then runs the new code"
+        )
+
+
+def latest(folder: Path) -> dict[str, Any] | None:
+    """Return what the last run that began in a folder was asked for, if one did."""
+    files = sorted(Path(folder).glob(PATTERN.format("*")), key=lambda f: f.stat().st_mtime)
+    return read_json(files[-1]) if files else None

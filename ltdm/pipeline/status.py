@@ -1,0 +1,108 @@
+"""How far the networks of an experiment are, read from the files of its results alone."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ltdm.config.layout import Layout
+from ltdm.pipeline import snapshot
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_json
+from ltdm.plumbing.progress import LINE_EVERY, duration
+
+SILENT = 9 * LINE_EVERY
+"""Seconds without a sign of life after which a training counts as dead, or its disk as slow."""
+ENDS = {"stopped": "stopped", "done": "ending"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is known of one network.
+
+    Attributes:
+        network: Data set, run and seed.
+        state: In a word or a sentence.
+        told: What its training last said of itself; empty if it says nothing now.
+    """
+
+    network: tuple[str, str, int]
+    state: str
+    told: dict[str, Any]
+
+
+def lines(results: Path) -> list[Line]:
+    """Return what is known of every network of an experiment.
+
+    Args:
+        results: The experiment's results, such as `results/demo`.
+
+    Raises:
+        LtdmError: There are none.
+    """
+    wanted = snapshot.latest(results / "logs") or {}
+    networks = {(str(d), str(r), int(s)): None for d, r, s in wanted.get("networks", [])}
+    for folder in sorted((results / "runs").glob("*/*/seed-*")):
+        dataset, run, seed = folder.relative_to(results / "runs").parts
+        networks[dataset, run, int(seed.removeprefix("seed-"))] = None
+    if not networks:
+        raise LtdmError(f"{results} holds no networks; name a folder such as results/demo")
+    layout = Layout(results)
+    return [_network(n, layout.run(*n), wanted) for n in networks]
+
+
+def _network(network: tuple[str, str, int], folder: Path, wanted: dict[str, Any]) -> Line:
+    if (folder / "run.json").exists() and (folder / "model.safetensors").exists():
+        return Line(network, _after(folder, wanted), {})
+    told = _last(folder / "state")
+    return Line(network, _state(told) if told else "waiting", told)
+
+
+def _after(folder: Path, wanted: dict[str, Any]) -> str:
+    """Return how far a trained network's images are."""
+    sets = [folder / name for name in wanted.get("sample_sets", [])]
+    if not sets or not all((one / "samples.npz").exists() for one in sets):
+        return "trained"
+    tables = [one / f"metrics/{metric}.csv" for one in sets for metric in wanted["metrics"]]
+    return "scored" if all(table.exists() for table in tables) else "sampled"
+
+
+def _last(state: Path) -> dict[str, Any]:
+    """Return what the network's training said last; older files are of other options."""
+    said = map(read_json, state.glob("**/progress.json"))
+    return max(said, key=lambda told: told["time"], default={})
+
+
+def _state(told: dict[str, Any]) -> str:
+    if told["ended"]:
+        return ENDS.get(told["ended"], told["ended"])
+    quiet = time.time() - told["time"]
+    if quiet > SILENT:
+        return f"silent for {duration(quiet)}"
+    return "training" if told["what"] == "training" else str(told["what"])
+
+
+def text(results: Path) -> str:
+    """Write the state of an experiment for a terminal."""
+    found = lines(results)
+    frame = pd.DataFrame([_row(line) for line in found]).fillna("")
+    counts = Counter(line.state.partition(" ")[0].rstrip(":") for line in found)
+    summary = ", ".join(f"{number} {state}" for state, number in counts.most_common())
+    return f"{frame.to_string(index=False)}\n\n{len(found)} networks: {summary}."
+
+
+def _row(line: Line) -> dict[str, Any]:
+    dataset, run, seed = line.network
+    row = {"data set": dataset, "run": run, "seed": seed, "state": line.state}
+    told = line.told
+    if not told:
+        return row
+    row["step"] = f"{told['done']:,} of {told['total']:,}"
+    if not told["ended"] and told["units_per_second"]:
+        left = (told["total"] - told["done"]) / told["units_per_second"]
+        row |= {"images/s": f"{told['images_per_second']:.0f}", "left": duration(left)}
+    where = f"{told['host']}, process {told['pid']}"
+    return {**row, "last": told["note"], "job": told["job"], "where": where}

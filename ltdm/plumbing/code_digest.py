@@ -1,0 +1,200 @@
+"""A digest of the code behind a result: exactly what can change it.
+
+Comments, docstrings, layout and the words of messages, help and citations do not count; neither
+does where a definition stands, nor the plumbing that only reads options, writes files or reports
+progress. So reformatting a file, moving or splitting it reruns nothing, while a fix to a method
+reruns that method's runs. Options do not count either: their values are part of what a stage is
+asked for, and their checks can only raise. Nor do protocols, which no code runs.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+PLUMBING = frozenset(
+    {
+        "ltdm.plumbing.citations",
+        "ltdm.plumbing.compiling",
+        "ltdm.plumbing.errors",
+        "ltdm.plumbing.files",
+        "ltdm.plumbing.locks",
+        "ltdm.plumbing.options",
+        "ltdm.plumbing.progress",
+        "ltdm.plumbing.provenance",
+        "ltdm.plumbing.registry",
+        "ltdm.plumbing.slurm",
+        "ltdm.plumbing.code_digest",
+        "ltdm.plumbing.stopping",
+        "ltdm.training.distributed",
+        "ltdm.training.worker",
+    }
+)
+TYPES = ("typing", "collections.abc")
+"""Modules whose names stand for types alone."""
+
+
+@cache
+def digest(*modules: str) -> str:
+    """Return 16 hex digits over the given modules and all that they import from ltdm."""
+    return _hash(text for module in closure(*modules) for text in _texts(module))
+
+
+def closure(*modules: str) -> set[str]:
+    """Return the given modules and all that they import from ltdm, the plumbing left out."""
+    seen: set[str] = set()
+    pending = [*modules]
+    while pending:
+        module = pending.pop()
+        if module not in seen and module not in PLUMBING:
+            seen.add(module)
+            for one in _imports(module).values():
+                pending += [m for m in (one.module, one.is_module) if m and m != "ltdm"]
+    return seen
+
+
+def _hash(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(set(texts))).encode()).hexdigest()[:16]
+
+
+class _Import(NamedTuple):
+    """A name that is imported from ltdm.
+
+    Attributes:
+        module: The module that it comes from.
+        name: What it is called there.
+        is_module: The module that it stands for itself, if it does.
+    """
+
+    module: str
+    name: str
+    is_module: str | None
+
+
+def _file(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split(".")[1:])
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((f for f in candidates if f.is_file()), None)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    file = _file(module)
+    if file is None:
+        raise ModuleNotFoundError(f"no source for {module}")
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def _imports(module: str) -> dict[str, _Import]:
+    """Return what a module imports from ltdm, by the names it has there."""
+    found = {}
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.ImportFrom) and _is_ours(node):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                stands_for = whole if _file(whole) else None
+                found[alias.asname or alias.name] = _Import(
+                    str(node.module), alias.name, stands_for
+                )
+    return found
+
+
+@cache
+def _texts(module: str) -> tuple[str, ...]:
+    """Return the text of each statement of a module, and what each imported name stands for."""
+    texts = [_canonical(node, module) for node in _tree(module).body if not _is_words(node)]
+    for name, one in _imports(module).items():
+        if one.module not in PLUMBING and not one.is_module:
+            texts += [f"{name} is {_hash([text])}" for text in _definition(one.module, one.name)]
+    return tuple(texts)
+
+
+def _definition(module: str, name: str) -> list[str]:
+    """Return the text of what a module calls `name`, if it has one that counts."""
+    for node in _tree(module).body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if name in (getattr(node, "name", None), *map(_name_of, targets)):
+            return [] if _is_words(node) else [_canonical(node, module)]
+    return [name]  # which it only passes on
+
+
+def _canonical(node: object, module: str | None = None) -> str:
+    """Write a syntax tree as text that is the same under every Python version.
+
+    `ast.dump` is not: it learnt to leave out empty fields. Here they always are.
+
+    Args:
+        node: The tree.
+        module: The module that it is part of, whose imports say which names are modules.
+    """
+    if isinstance(node, list):
+        texts = [_canonical(n, module) for n in node if not _is_words(n)]
+        return f"[{','.join(texts)}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, ast.Name) and module and node.id in _imports(module):
+        whole = _imports(module)[node.id].is_module
+        if whole and whole not in PLUMBING:
+            return f"Module({_hash(_texts(whole))})"
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_module(node.value):
+        return f"Module({_hash(_texts(node.value))})"
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        node = ast.Raise(node.exc.func, None)
+    fields = [(k, v) for k, v in ast.iter_fields(node) if v not in (None, []) and k != "kind"]
+    if isinstance(node, ast.ClassDef) and any(map(_is_option, node.body)):
+        fields = [(k, _results(v) if k == "body" else v) for k, v in fields]
+    inner = ",".join(
+        f"{k}={_canonical(v, module)}" for k, v in fields if not isinstance(v, ast.Load)
+    )
+    return f"{type(node).__name__}({inner})"
+
+
+def _results(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Return what can change a result of a class of options: not its fields, nor their checks."""
+    return [n for n in body if not _is_option(n) and not is_check(n)]
+
+
+def _is_option(node: ast.stmt) -> bool:
+    call = node.value if isinstance(node, ast.AnnAssign) else None
+    return isinstance(call, ast.Call) and _name_of(call.func) == "option"
+
+
+def is_check(node: ast.stmt) -> bool:
+    """Whether a statement of a class of options is a method that only refuses values."""
+    return isinstance(node, ast.FunctionDef) and (
+        node.name == "__post_init__" or node.name.lstrip("_").startswith("check_")
+    )
+
+
+def _is_module(text: str) -> bool:
+    return text.startswith("ltdm.") and text not in PLUMBING and _file(text) is not None
+
+
+def _is_ours(node: ast.ImportFrom) -> bool:
+    return (node.module or "").split(".")[0] == "ltdm"
+
+
+def _is_words(node: object) -> bool:
+    """Whether a statement changes nothing itself: a docstring, a protocol, a log line, a citation.
+
+    Nor does an import from ltdm: what it brings is digested where it stands.
+    """
+    if isinstance(node, ast.ClassDef):
+        return any(_name_of(base) == "Protocol" for base in node.bases)
+    if isinstance(node, ast.ImportFrom):
+        return _is_ours(node) or node.module in TYPES
+    if isinstance(node, ast.Assign):
+        return _name_of(node.targets[0]) == "CITATION"
+    if not isinstance(node, ast.Expr):
+        return False
+    if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+        return _name_of(node.value.func.value) == "log"
+    return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _name_of(node: ast.expr) -> str | None:
+    return node.id if isinstance(node, ast.Name) else None

@@ -1,0 +1,220 @@
+"""Strict options: a frozen dataclass is the schema, the defaults and the documentation at once."""
+
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar
+
+from ltdm.plumbing.errors import OptionError
+
+KeyPath = tuple[str, ...]
+T = TypeVar("T")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    convert: Callable[[Any, KeyPath], Any] | None = None,
+    place: bool = False,
+) -> Any:
+    """Declare one option.
+
+    Args:
+        default: Its value when the config is silent; `...` makes the option required.
+        help: One sentence for the documentation and the schema, with the unit.
+        choices: The texts allowed.
+        low: Smallest value allowed.
+        high: Largest value allowed.
+        above: Value that it must exceed.
+        convert: Parser of a value that is no plain scalar or list, `(value, path) -> object`.
+        place: Whether it only says where something lies or runs: no part of a result.
+    """
+    limits = {
+        "choices": choices,
+        "low": low,
+        "high": high,
+        "above": above,
+        "convert": convert,
+        "place": place,
+    }
+    metadata = {"help": help, **limits}
+    if default is ...:
+        return field(metadata=metadata)
+    if isinstance(default, Callable):  # type: ignore[arg-type]
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def near(name: object, known: Iterable[str]) -> str:
+    """Say which known name is meant, or list them all."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(name), known, 1, 0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+
+
+def mapping(value: object, path: KeyPath) -> dict[str, Any]:
+    """Return `value` if it is a mapping with text keys (nothing counts as an empty one)."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise OptionError(path, f"must be a mapping of options, not {value!r}")
+    for key in value:
+        if not isinstance(key, str):
+            hint = " (YAML reads yes, no, on and off as true and false)"
+            raise OptionError(
+                path, f"key {key!r} must be text{hint if isinstance(key, bool) else ''}"
+            )
+    return dict(value)
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str], path: KeyPath) -> None:
+    """Raise for the first key of `given` that is not in `known`."""
+    known = set(known)
+    for key in given:
+        if key not in known:
+            raise OptionError((*path, key), f"unknown key; {near(key, known)}")
+
+
+def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
+    """Make a `cls` from a mapping read from YAML.
+
+    Raises:
+        OptionError: An unknown key, a missing one, a wrong type or a value out of range.
+    """
+    given = mapping(value, path)
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    refuse_unknown(given, known, path)
+    hints = typing.get_type_hints(cls)
+    parsed = {k: _value(hints[k], known[k], v, (*path, k)) for k, v in given.items()}
+    for name, f in known.items():
+        if name not in parsed and f.default is MISSING and f.default_factory is MISSING:
+            raise OptionError((*path, name), "is missing")
+    try:
+        return cls(**parsed)
+    except OptionError as error:  # from __post_init__, which does not know where it stands
+        raise OptionError((*path, *error.path), error.message) from None
+
+
+def changed(options: Any) -> dict[str, Any]:
+    """Return the options that differ from their defaults, sorted, as plain YAML values.
+
+    This is what a rule's `params` carry: an option spelled out at its default, a new option that
+    nobody sets, or another place on disk then changes nothing.
+    """
+    return {k: v for k, v in _set(options).items() if not _is_place(options, k)}
+
+
+def places(options: Any) -> dict[str, Any]:
+    """Return what `changed` leaves out: the options that say where something lies."""
+    return {k: v for k, v in _set(options).items() if _is_place(options, k)}
+
+
+def _set(options: Any) -> dict[str, Any]:
+    result = {}
+    for f in sorted(fields(options), key=lambda f: f.name):
+        value = getattr(options, f.name)
+        default = f.default_factory() if f.default_factory is not MISSING else f.default
+        if value != default:
+            result[f.name] = plain(value)
+    return result
+
+
+def _is_place(options: Any, name: str) -> bool:
+    return next(f for f in fields(options) if f.name == name).metadata["place"]
+
+
+def plain(value: Any) -> Any:
+    """Turn an option's value back into what YAML would hold."""
+    if hasattr(value, "plain"):
+        return value.plain()
+    if isinstance(value, tuple):
+        return [plain(v) for v in value]
+    return changed(value) if is_dataclass(value) else value
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Parser of an option that is itself a set of options, or nothing."""
+
+    cls: type
+
+    def __call__(self, value: Any, path: KeyPath) -> Any:
+        """Parse what the config gives."""
+        return None if value is None else parse(self.cls, value, path)
+
+
+def _value(hint: Any, f: Field[Any], value: Any, path: KeyPath) -> Any:
+    if f.metadata["convert"]:
+        return f.metadata["convert"](value, path)
+    choices = f.metadata["choices"]
+    if choices and isinstance(value, bool):  # YAML's reading of on, off, yes and no
+        raise OptionError(path, f"must be one of {', '.join(choices)}, not {value!r}")
+    result = _typed(hint, value, path)
+    for v in result if isinstance(result, tuple) else (result,):
+        if v is not None:
+            _limits(f.metadata, v, path)
+    return result
+
+
+def _typed(hint: Any, value: Any, path: KeyPath) -> Any:
+    """Check `value` against a type hint: a scalar, `scalar | None`, or `tuple[scalar, ...]`."""
+    if isinstance(hint, types.UnionType):
+        inner = next(a for a in hint.__args__ if a is not types.NoneType)
+        return None if value is None else _typed(inner, value, path)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list | tuple):
+            raise OptionError(path, f"must be a list, not {value!r}")
+        return tuple(_typed(hint.__args__[0], v, path) for v in value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value) if abs(value) < 1e300 else math.inf
+    if type(value) is hint:
+        return value
+    names = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+    }
+    raise OptionError(path, f"must be {names[hint]}, not {value!r}{_yaml_hint(hint, value)}")
+
+
+def _yaml_hint(hint: type, value: Any) -> str:
+    """Explain YAML 1.1's surprises: 2e-4 is text, a bare no is false, a bare 1 is no text."""
+    if hint in (int, float) and isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return ""
+        if not math.isfinite(number):
+            return ""
+        if hint is int:
+            return f" (YAML reads it as text; write {number:.0f})"
+        mantissa, _, exponent = f"{number:e}".partition("e")
+        digits = mantissa.rstrip("0")
+        short = f"{digits}0" if digits.endswith(".") else digits
+        return f" (YAML reads it as text; write {short}e{int(exponent):+d})"
+    if hint is str and not isinstance(value, list | Mapping):
+        return " (put it in quotes)"
+    return ""
+
+
+def _limits(limits: Mapping[str, Any], value: Any, path: KeyPath) -> None:
+    choices, low, high, above = (limits[k] for k in ("choices", "low", "high", "above"))
+    if choices and value not in choices:
+        raise OptionError(path, f"{value!r} is not known; {near(value, choices)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OptionError(path, f"must be a finite number, not {value}")
+    if low is not None and value < low:
+        raise OptionError(path, f"must be at least {low:g}, not {value!r}")
+    if above is not None and value <= above:
+        raise OptionError(path, f"must be above {above:g}, not {value!r}")
+    if high is not None and value > high:
+        raise OptionError(path, f"must be at most {high:g}, not {value!r}")

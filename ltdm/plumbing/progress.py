@@ -1,0 +1,113 @@
+"""Progress of long work: a bar in a terminal, a line now and then in a log."""
+
+import logging
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from tqdm import tqdm
+
+from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.files import write_json
+from ltdm.plumbing.slurm import here
+
+log = logging.getLogger("ltdm")
+LINE_EVERY = 10.0  # seconds between lines in a log
+WORTH_A_LINE = 1.0  # seconds; what took less says nothing when it is done
+
+
+class Progress:
+    """Counts `total` units of work; use as a context manager.
+
+    Args:
+        what: What is being done.
+        total: Units in all.
+        unit: What they are called.
+        done: Those of them that were done before.
+        file: Where others can read how far it is, as JSON; None for nowhere.
+        images: Images a unit, for what the file says.
+    """
+
+    def __init__(self, what: str, total: int, unit: str, done: int = 0, file: Path | None = None,
+                 images: int = 1):  # fmt: skip
+        self.what, self.total, self.unit, self.done = what, total, unit, done
+        self.file, self.images, self.note = file, images, ""
+        self.first = done
+        self.started = self.shown = time.monotonic()
+        self.bar = tqdm(
+            total=total,
+            initial=done,
+            desc=what,
+            unit=unit,
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+        )
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Count `count` more units done; `note` is shown beside them."""
+        self.done += count
+        self.note = note or self.note
+        if not self.bar.disable:
+            if note:
+                self.bar.set_postfix_str(note, refresh=False)
+            self.bar.update(count)
+        now = time.monotonic()
+        last = self.done == self.total and now - self.started >= WORTH_A_LINE
+        if now - self.shown < LINE_EVERY and not last:
+            return
+        self.shown = now
+        self._tell()
+        if self.bar.disable:
+            log.info(
+                "%s: %d of %d %s, %.1f/s, %s left %s",
+                self.what, self.done, self.total, self.unit, self.rate,
+                duration((self.total - self.done) / self.rate), note,
+            )  # fmt: skip
+
+    @property
+    def rate(self) -> float:
+        """Units a second since this process began."""
+        return (self.done - self.first) / max(time.monotonic() - self.started, 1e-9)
+
+    def _tell(self, ended: str = "") -> None:
+        """Write the file; that it cannot be written stops nothing."""
+        if self.file is None:
+            return
+        rate = self.rate
+        told = {
+            "what": self.what, "done": self.done, "total": self.total, "unit": self.unit,
+            "images_per_second": rate * self.images, "units_per_second": rate,
+            "note": self.note, "time": time.time(), "ended": ended, **here(),
+        }  # fmt: skip
+        with suppress(LtdmError, OSError):
+            write_json(self.file, told)
+
+    def __enter__(self) -> "Progress":
+        """Start."""
+        self._tell()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the bar, and say how it ended."""
+        self.bar.close()
+        if isinstance(error, Stopped):
+            self._tell("stopped")
+        else:
+            self._tell(f"failed: {error or kind}" if kind else "done")
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as a person would: `42 s`, `3 min 20 s`, `5 h 12 min`."""
+    s = round(seconds)
+    if s < 60:
+        return f"{s} s"
+    if s < 3600:
+        return f"{s // 60} min {s % 60} s"
+    return f"{s // 3600} h {s % 3600 // 60} min"

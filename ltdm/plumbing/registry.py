@@ -1,0 +1,173 @@
+"""Names to parts: a part is one file in its kind's folder, and the file's name is the part's name.
+
+A part's module holds its code, its options (a frozen dataclass called `Options`), its citation and
+its documentation. Adding a file adds the part; nothing else has to know.
+"""
+
+import importlib
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ltdm.plumbing.code_digest import digest
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import KeyPath, changed, mapping, near, parse
+
+LABEL = re.compile(r"[a-z][a-z0-9-]*")
+FOLDERS = {
+    "source": "data",
+    "network": "networks",
+    "process": "diffusion",
+    "method": "methods",
+    "sampler": "samplers",
+    "extractor": "features",
+    "metric": "metrics",
+}
+
+LABELLED = ("extractor", "metric")
+"""The kinds of which one part may be used several times, under labels of its own."""
+
+PARTS = {"network": "unet", "process": "vp", "method": "ddpm"}
+"""The parts that make up a run, and what they are when the config names none."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A named part with its parsed options."""
+
+    kind: str
+    name: str
+    options: Any
+    own_label: str = ""
+
+    @property
+    def label(self) -> str:
+        """What files and tables call the part: the label given to it, else its name."""
+        return self.own_label or self.name
+
+    @property
+    def module(self) -> ModuleType:
+        """The part's file."""
+        return importlib.import_module(module_name(self.kind, self.name))
+
+    def __str__(self) -> str:
+        """Write the part in a word: `ddim(steps=25)`."""
+        return f"{self.name}({self.settings})" if self.settings else self.name
+
+    @property
+    def settings(self) -> str:
+        """The options that differ from their defaults, in a word: `steps=25`."""
+        return ", ".join(f"{k}={v}" for k, v in changed(self.options).items())
+
+    def plain(self) -> dict[str, Any]:
+        """Return the name and the options that differ from their defaults, as YAML would."""
+        label = {"label": self.own_label} if self.own_label else {}
+        return {"name": self.name, **label, **changed(self.options)}
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of all parts of a kind."""
+    folder = Path(__file__).parents[1] / FOLDERS[kind]
+    return sorted(
+        f.stem.replace("_", "-") for f in folder.glob("*.py") if not f.name.startswith("_")
+    )
+
+
+def module_name(kind: str, name: str) -> str:
+    """Return the dotted name of a part's file."""
+    return f"ltdm.{FOLDERS[kind]}.{name.replace('-', '_')}"
+
+
+def load(kind: str, name: object, path: KeyPath) -> ModuleType:
+    """Import a part's file.
+
+    Raises:
+        OptionError: There is no such part.
+    """
+    if name not in names(kind):
+        raise OptionError(path, f"no {kind} is called {name!r}; {near(name, names(kind))}")
+    return importlib.import_module(module_name(kind, str(name)))
+
+
+def part(kind: str, value: object, path: KeyPath) -> Part:
+    """Parse a part from config: its bare name, or a mapping of `name` and options."""
+    given = {"name": value} if isinstance(value, str) else mapping(value, path)
+    if "name" not in given:
+        raise OptionError((*path, "name"), f"is missing; known: {', '.join(names(kind))}")
+    module = load(kind, given["name"], (*path, "name"))
+    own = kind in LABELLED and "label" in given
+    own_label = _label(kind, given.pop("label"), path) if own else ""
+    options = {k: v for k, v in given.items() if k != "name"}
+    for key in sorted(options.keys() - {f.name for f in fields(module.Options)}):
+        theirs = [n for n in names(kind) if key in _options_of(kind, n)]
+        if theirs:
+            here = ", ".join(_options_of(kind, given["name"])) or "none"
+            whose = f"is an option of {' and '.join(theirs)}, not of {given['name']}"
+            raise OptionError((*path, key), f"{whose}, whose own are: {here}")
+    return Part(kind, given["name"], parse(module.Options, options, path), own_label)
+
+
+def _label(kind: str, value: object, path: KeyPath) -> str:
+    """Check a label, which becomes a file's name."""
+    if value in names(kind):
+        raise OptionError(
+            (*path, "label"), f"{value!r} is itself the name of a {kind}; choose another"
+        )
+    if not isinstance(value, str) or not LABEL.fullmatch(value):
+        raise OptionError(
+            (*path, "label"),
+            f"must be small letters, digits and '-', beginning with a letter, not {value!r}",
+        )
+    return value
+
+
+def _options_of(kind: str, name: str) -> list[str]:
+    """Return the names of a part's options."""
+    return [f.name for f in fields(load(kind, name, ()).Options)]
+
+
+def parts(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
+    """Parse one part, or a list of them that are used together."""
+    if isinstance(value, list | tuple):
+        return several(kind, value, path)
+    return (part(kind, value, path),)
+
+
+def several(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
+    """Parse a list of parts.
+
+    Raises:
+        OptionError: It is no list, is empty, or names a part twice without telling them apart.
+    """
+    if not isinstance(value, list | tuple) or not value:
+        raise OptionError(path, f"must be a list of at least one {kind}, not {value!r}")
+    found = tuple(part(kind, v, (*path, str(i))) for i, v in enumerate(value))
+    if len({p.label for p in found}) < len(found):
+        apart = "; tell them apart by `label`" if kind in LABELLED else ""
+        raise OptionError(path, f"names a {kind} twice{apart}")
+    return found
+
+
+def plain_parts(found: tuple[Part, ...]) -> Any:
+    """Return what YAML would hold of one part, or of several."""
+    return found[0].plain() if len(found) == 1 else [part.plain() for part in found]
+
+
+def stage_code(stage: str, *parts: Part) -> str:
+    """Return the digest of a stage's code and that of the parts it runs."""
+    return digest(f"ltdm.stages.{stage}", *(module_name(p.kind, p.name) for p in parts))
+
+
+@dataclass(frozen=True)
+class PartOption:
+    """Parser of an option that is a part of some kind, or a list of such parts."""
+
+    kind: str
+    many: bool = False
+
+    def __call__(self, value: Any, path: KeyPath) -> Part | tuple[Part, ...]:
+        """Parse what the config gives."""
+        read = several if self.many else part
+        return read(self.kind, value, path)

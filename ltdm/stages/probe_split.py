@@ -1,0 +1,55 @@
+"""Data source or reference -> the labelled images that the linear probe is tested on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ltdm.core.seeding import derive
+from ltdm.data._held_out import held_out
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import read_npz, sha256, write_json, write_npz
+from ltdm.plumbing.registry import part, stage_code
+
+SHARE = 0.2
+OFFICIAL, HELD_OUT = "official", "held-out"
+
+
+def run(spec: dict[str, Any], places: dict[str, Any], *, reference: Path, test: Path,
+        record: Path) -> None:  # fmt: skip
+    """Write `test` (.npz: images NCHW, labels, index, about), the same for all networks.
+
+    It is the source's own test split where there is one; then `index` is empty. Otherwise it is a
+    fifth of each class of the reference, and `index` has its rows there, which no probe may be
+    trained on. `about` says which of the two it is.
+
+    Args:
+        spec: `source` as in the config, and `content`: the digest of the source's data.
+        places: Options of the source that say where it lies.
+        reference: The balanced reference (.npz).
+        test: Where the images go.
+        record: Where test.json goes: what was made from what.
+
+    Raises:
+        LtdmError: The test split's images or classes are not the reference's.
+    """
+    source = part("source", {**spec["source"], **places}, ("source",))
+    images, labels = read_npz(reference, "images", "labels")
+    index, kind = np.zeros(0, np.int64), OFFICIAL
+    if "test" in source.module.SPLITS:
+        shape, classes = images.shape[1:], np.unique(labels)
+        images, labels, _ = source.module.load(source.options, "test")
+        if images.shape[1:] != shape or not np.array_equal(np.unique(labels), classes):
+            raise LtdmError(
+                f"the test split of {source.name} holds images of shape {images.shape[1:]} in"
+                f" {len(np.unique(labels))} classes, but {reference} {shape} in {len(classes)};"
+                " both must be alike for a probe"
+            )
+    else:
+        index, kind = held_out(labels, SHARE, derive("test split")), HELD_OUT
+        images, labels = images[index], labels[index]
+    about = np.array(json.dumps({"test": kind}))
+    write_npz(test, images=images, labels=labels, index=index, about=about)
+    written = {"test": kind, "reference": sha256(reference), "sha256": sha256(test)}
+    write_json(record, {**spec, **written, "code": stage_code("probe_split", source)})

@@ -1,0 +1,237 @@
+"""Figures of the theory lab: curves over a sweep, and what single networks say and draw."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from ltdm.reporting.style import COLOURS
+from ltdm.theory.findings import FIRST, RESOLVED, Fit
+from ltdm.theory.tables import FLOOR, curves, distances, end, least
+
+T = TypeVar("T")
+EVERY = 4  # points of a grid to an arrow
+WRONG = LinearSegmentedColormap.from_list("wrong", ["#222222", COLOURS[1]])
+LINES = 6
+"""Weights or tails that get a line of their own where each has one."""
+
+
+def v_curve(rows: pd.DataFrame, title: str) -> Figure:
+    """Draw the worst class's distances by beta, a line for each tail, a row for each training.
+
+    Lines are means of logarithms over seeds, bands one standard error, rings the least values.
+    """
+    metrics, drawn = distances(rows), rows[rows["metric"].isin(distances(rows))]
+    trainings = sorted(drawn["updates"].unique())
+    size = (2.9 * len(metrics) + 1.2, 2.5 * len(trainings) + 0.5)
+    figure, grid = plt.subplots(len(trainings), len(metrics), figsize=size, squeeze=False)
+    for panels, updates in zip(grid, trainings, strict=True):
+        for axes, metric in zip(panels, metrics, strict=True):
+            for colour, tail, mine in _picked(drawn[drawn["updates"] == updates], "tail"):
+                found = curves(mine, metric, "beta").clip(lower=FLOOR)
+                _with_band(axes, _spaced(found), colour, f"{tail:g}")
+            axes.set(title=f"{metric}, {updates:,.0f} updates", yscale="log")
+            _beta_axis(axes, drawn["beta"])
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), title="tail points",
+                  loc="outside right upper")  # fmt: skip
+    figure.suptitle(f"{title}: the worst class")
+    return figure
+
+
+def nash_gap(rows: pd.DataFrame, title: str) -> Figure:
+    """Draw the exact Nash gap over updates with fitted slopes, and gaps over beta.
+
+    Lines are means of logarithms over seeds; of several tails the first is shown.
+    """
+    rows = rows[rows["tail"] == rows["tail"].min()]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
+    for colour, beta, mine in _picked(rows, "beta"):
+        found = curves(mine, "nash-gap", "updates")
+        fit = Fit(curves(mine[mine["updates"] >= FIRST], "nash-gap", "updates"))
+        name = f"{beta:g}: slope {fit.slope.difference:.2f}"
+        _with_band(left, found, colour, name, ring=False)
+        left.plot(fit.at, fit.line, "--", color=colour, linewidth=0.8)
+    _guide(left, -0.5, r"the bound's $T^{-1/2}$")
+    left.set(title=f"{title}: Nash gap", xlabel="updates T", xscale="log", yscale="log")
+    left.legend(title="beta", fontsize=7)
+    last = end(rows)
+    for colour, (metric, updates, name) in zip(COLOURS, (
+        ("nash-gap", last, f"Nash gap after {last:,.0f} updates"),
+        ("own-gap", last, "gap of own costs, then"),
+        ("own-gap", math.inf, "gap of own costs, at the equilibrium"),
+    ), strict=False):  # fmt: skip
+        found = curves(rows[rows["updates"] == updates], metric, "beta")
+        _with_band(right, _spaced(found[found.mean(axis=1) > RESOLVED]), colour, name, ring=False)
+    right.set(title=f"{title}: gaps by beta", yscale="log")
+    _beta_axis(right, rows["beta"])
+    right.legend(fontsize=7)
+    return figure
+
+
+def generalisation(rows: pd.DataFrame, title: str) -> Figure:
+    """Draw the last class's generalisation gap over its points, a line for each beta."""
+    last = [group for group in rows["group"].unique() if group != "worst"][-1]
+    figure, axes = plt.subplots(figsize=(4.8, 3.4))
+    axes.set(xscale="log", yscale="log", xlabel=f"points of the {last}", ylabel="gap of its loss")
+    for colour, beta, mine in _picked(rows[rows["updates"] == end(rows)], "beta"):
+        found = curves(mine, "generalisation-gap", "tail", last)
+        slope = Fit(found).slope.difference
+        _with_band(axes, found, colour, f"{beta:g}: slope {slope:.2f}", ring=False)
+    _guide(axes, -1.0, r"$1 / n_y$")
+    axes.set_title(f"{title}: generalisation, {end(rows):,.0f} updates")
+    axes.legend(title="beta", fontsize=7)
+    return figure
+
+
+class Field(NamedTuple):
+    """A score field.
+
+    Attributes:
+        x: Points of a grid, (n, n, 2).
+        score: There, (n, n, 2).
+        apart: Its distance from the exact score, (n, n).
+        density: The class's, (n, n).
+        error: Root of the mean square of `apart` over the density.
+    """
+
+    x: np.ndarray
+    score: np.ndarray
+    apart: np.ndarray
+    density: np.ndarray
+    error: float
+
+
+def scores(fields: Mapping[tuple[str, str], Field], title: str) -> Figure:
+    """Draw arrows of score fields, redder where they are wrong, over the class's exact density.
+
+    Args:
+        fields: By class (rows) and by what says the score (columns).
+        title: Above them.
+    """
+    worst = max(float(np.quantile(field.apart, 0.9)) for field in fields.values())
+
+    def draw(axes: Axes, field: Field) -> None:
+        x, y = field.x[..., 0], field.x[..., 1]
+        axes.contourf(x, y, field.density, levels=8, cmap="Blues", alpha=0.7)
+        some = np.s_[EVERY // 2 :: EVERY, EVERY // 2 :: EVERY]
+        u, v = field.score[..., 0], field.score[..., 1]
+        axes.quiver(x[some], y[some], u[some], v[some], field.apart[some], cmap=WRONG,
+                    clim=(0, worst), width=0.006)  # fmt: skip
+
+    return _sheet(fields, title, draw, lambda field: f"error {field.error:.2f}")
+
+
+class Cloud(NamedTuple):
+    """Points drawn of a class.
+
+    Attributes:
+        points: (n, 2).
+        seen: The class's training points, (k, 2).
+        distance: Its Frechet distance from the class.
+    """
+
+    points: np.ndarray
+    seen: np.ndarray
+    distance: float
+
+
+def clouds(drawn: Mapping[tuple[str, str], Cloud], title: str) -> Figure:
+    """Draw what networks draw, and training points of small classes; rows are classes.
+
+    Args:
+        drawn: By class (rows) and by what draws (columns), the exact scores first.
+        title: Above them.
+    """
+    first = next(iter(drawn))[1]
+    reach = max(float(np.abs(c.points).max()) for (_, who), c in drawn.items() if who == first)
+
+    def draw(axes: Axes, cloud: Cloud) -> None:
+        axes.scatter(cloud.points[:, 0], cloud.points[:, 1], s=2, linewidths=0, alpha=0.5)
+        if len(cloud.seen) <= 200:
+            axes.scatter(cloud.seen[:, 0], cloud.seen[:, 1], s=7, marker="x", color=COLOURS[1],
+                         linewidths=0.7)  # fmt: skip
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+
+    return _sheet(drawn, title, draw, lambda cloud: f"Frechet distance {cloud.distance:.2f}")
+
+
+def _sheet(
+    shown: Mapping[tuple[str, str], T], title: str, draw: Callable[[Axes, T], None],
+    name: Callable[[T], str],
+) -> Figure:  # fmt: skip
+    """Draw a panel for each class (row) and author (column)."""
+    rows, columns = (list(dict.fromkeys(key[k] for key in shown)) for k in (0, 1))
+    size = (2.4 * len(columns) + 0.5, 2.5 * len(rows) + 0.4)
+    figure, grid = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False)
+    for axes_row, row in zip(grid, rows, strict=True):
+        for axes, column in zip(axes_row, columns, strict=True):
+            draw(axes, shown[row, column])
+            axes.set(aspect="equal", xticks=[], yticks=[])
+            axes.grid(visible=False)
+            axes.set_xlabel(name(shown[row, column]))
+        axes_row[0].set_ylabel(row)
+    for axes, column in zip(grid[0], columns, strict=True):
+        axes.set_title(column)
+    figure.suptitle(title)
+    return figure
+
+
+def _picked(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, float, pd.DataFrame]]:
+    """Give a colour, the value and its rows for some values of an axis, evenly from all."""
+    values = sorted(rows[axis].dropna().unique())
+    picked = np.linspace(0, len(values) - 1, min(LINES, len(values))).round().astype(int)
+    for colour, k in zip(COLOURS, picked, strict=False):
+        yield colour, float(values[k]), rows[rows[axis] == values[k]]
+
+
+def _spaced(found: pd.DataFrame) -> pd.DataFrame:
+    """Move beta = 0 to where a logarithmic axis has room for it."""
+    return found.rename(index={0.0: _nought([float(b) for b in found.index])})
+
+
+def _nought(betas: Sequence[float]) -> float:
+    return min((b for b in betas if b > 0), default=1.0) / 3
+
+
+def _beta_axis(axes: Axes, betas: pd.Series) -> None:
+    """Name the axis of beta, with 0 at its left end."""
+    axes.set(xscale="log", xlabel="beta")
+    if (betas == 0).any():
+        positive = sorted(betas[betas > 0].unique())
+        left = _nought(positive)
+        right = max(positive, default=left)
+        decades = range(math.ceil(math.log10(left) + 0.1), math.floor(math.log10(right)) + 1)
+        marks = [10.0**k for k in decades] or positive
+        axes.set_xticks([left, *marks], ["0", *(f"{mark:g}" for mark in marks)])
+        axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _with_band(axes: Axes, found: pd.DataFrame, colour: str, label: str, ring: bool = True) -> None:
+    """Draw the mean of logarithms over seeds with one standard error, and a ring at its least."""
+    logs = pd.DataFrame(np.log(found[(found > 0).all(axis=1)]))
+    mean, error = logs.mean(axis=1), logs.std(axis=1).fillna(0) / math.sqrt(logs.shape[1])
+    middle = np.exp(mean)
+    axes.plot(middle.index, middle, "o-", color=colour, markersize=2.5, linewidth=1, label=label)
+    low, high = np.exp(mean - error), np.exp(mean + error)
+    axes.fill_between(middle.index, low, high, color=colour, alpha=0.15, linewidth=0)
+    if ring and len(middle):
+        axes.plot([least(mean)], [middle.min()], "o", color=colour, markersize=7, fillstyle="none")
+
+
+def _guide(axes: Axes, slope: float, label: str) -> None:
+    """Draw a slope for comparison through the middle of the axes' lines."""
+    lines = [line.get_xydata() for line in axes.get_lines()]
+    points = np.concatenate([np.asarray(line, dtype=float) for line in lines])
+    points = points[(points > 0).all(axis=1)]
+    if not len(points):
+        return
+    x = np.array([points[:, 0].min(), points[:, 0].max()])
+    middle = np.exp(np.log(points).mean(axis=0))
+    axes.plot(x, middle[1] * (x / middle[0]) ** slope, ":", color="#888888", label=label)

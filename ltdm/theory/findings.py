@@ -1,0 +1,140 @@
+"""What the claims of mutual learning's paper come to in the sweeps of the theory lab."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy
+
+from ltdm.reporting.cells import Change
+from ltdm.reporting.compare import LEVEL, UNKNOWN, Interval
+from ltdm.reporting.tables import Table
+from ltdm.theory.tables import by, change, curves, distances, end, least, middle
+
+FIRST = 16
+"""Updates from which on a slope is fitted: before, the first layer's scale shows."""
+RESOLVED = 1e-12
+"""Gaps below which rounding shows."""
+Finding = tuple[tuple[Any, ...], Interval]
+"""Tail, beta, what was found and what is claimed of it; and the value."""
+
+
+class Fit:
+    """A power law, y = a x^slope, through what is above RESOLVED for every seed.
+
+    Args:
+        curves: y by x, a column for each seed.
+
+    Attributes:
+        slope: Of the line through the logs of x and the mean of the logs of y, which is the mean
+            of the seeds' own slopes; and its interval over them.
+        at: The x that it goes through; none where fewer than two points are above RESOLVED.
+        line: y there.
+    """
+
+    def __init__(self, curves: pd.DataFrame):
+        kept = curves[(curves > RESOLVED).all(axis=1)]
+        self.slope, self.at, self.line = UNKNOWN, np.zeros(0), np.zeros(0)
+        if len(kept) < 2:
+            return
+        self.at = kept.index.to_numpy(dtype=float)
+        x, y, seeds = np.log(self.at), np.log(kept.to_numpy()), kept.shape[1]
+        slope, offset = np.polyfit(x, y.mean(axis=1), 1)
+        self.line = np.exp(slope * x + offset)
+        each = np.polyfit(x, y, 1)[0]
+        half = math.nan
+        if seeds > 1:
+            reach = scipy.special.stdtrit(seeds - 1, (1 + LEVEL) / 2)
+            half = float(reach * each.std(ddof=1) / math.sqrt(seeds))
+        self.slope = Interval(float(slope), float(slope) - half, float(slope) + half, seeds)
+
+
+def _gaps(rows: pd.DataFrame) -> Iterator[Finding]:
+    """Give the slope of the Nash gap over updates for each beta, and over beta at the end."""
+    gaps = rows[(rows["metric"] == "nash-gap") & (rows["updates"] >= FIRST)]
+    for (tail, beta), mine in by(gaps, ["tail", "beta"]):
+        slope = Fit(curves(mine, "nash-gap", "updates")).slope
+        yield (int(tail), f"{beta:g}", "slope of the Nash gap over T", "-0.5"), slope
+    bounds = rows[rows["metric"] == "step-bound"]
+    for (tail, beta), mine in by(bounds, ["tail", "beta"]):
+        steps = rows[(rows["metric"] == "step") & (rows["seed"] == 0) & (rows["beta"] == beta)]
+        share = float(steps["value"].iloc[0] / mine["value"].iloc[0])
+        where = (int(tail), f"{beta:g}", "step size over the largest that converges", "below 1")
+        yield where, Interval(share, math.nan, math.nan, 1)
+    ends = rows[(rows["beta"] > 0) & (rows["updates"] == math.inf)]
+    for tail, mine in by(ends, "tail"):
+        if mine["beta"].nunique() > 2:
+            slope = Fit(curves(mine, "own-gap", "beta")).slope
+            yield (int(tail), "", "slope of the own-cost gap over beta at the end", "1"), slope
+
+
+def _generalisation(rows: pd.DataFrame) -> Iterator[Finding]:
+    """Give the slope of the last class's generalisation gap over its points for each beta."""
+    if rows["tail"].nunique() < 3:
+        return
+    last = [group for group in rows["group"].unique() if group != "worst"][-1]
+    ends = rows[rows["updates"] == end(rows)]
+    for beta, mine in by(ends, "beta"):
+        slope = Fit(curves(mine, "generalisation-gap", "tail", last)).slope
+        yield ("", f"{beta:g}", "slope of the generalisation gap over points", "-1"), slope
+
+
+def _optima(rows: pd.DataFrame) -> Iterator[Finding]:
+    """Give how the worst class at its best beta differs from none, and from the largest."""
+    drawn = rows[(rows["group"] == "worst") & rows["metric"].isin(distances(rows))]
+    for (metric, updates, tail), mine in by(
+        drawn.dropna(subset="beta"), ["metric", "updates", "tail"]
+    ):
+        values = mine.pivot(index="beta", columns="seed", values="value")
+        first, last = values.index.min(), values.index.max()
+        best = least(middle(values))
+        where = f"{best:g}, {'the least' if best == first else 'the largest'}"
+        beta = where if best in (first, last) else f"{best:g}"
+        for other in (one for one in (first, last) if one != best):
+            what = f"worst {metric} after {updates:g} updates, against beta = {other:g}"
+            yield (int(tail), beta, what, "below 0"), change(values.T[best], values.T[other])
+
+
+def _changes(rows: pd.DataFrame) -> Iterator[Finding]:
+    """Give how each class's distances at the largest beta differ from those at the least."""
+    drawn = rows[(rows["group"] != "worst") & rows["metric"].isin(distances(rows))]
+    for (metric, group, updates, tail), mine in by(
+        drawn.dropna(subset="beta"), ["metric", "group", "updates", "tail"]
+    ):
+        values = mine.pivot(index="beta", columns="seed", values="value")
+        first, last = values.index.min(), values.index.max()
+        if first < last:
+            what = f"{metric} ({group}) after {updates:g} updates, against beta = {first:g}"
+            yield (int(tail), f"{last:g}", what, ""), change(values.T[last], values.T[first])
+
+
+FINDERS = {
+    "nash-gap": _gaps, "generalisation": _generalisation, "v-curve": _optima, "scores": _changes,
+}  # fmt: skip
+"""What is looked for in a sweep, by the figure that shows it."""
+
+
+def findings(sweeps: Mapping[str, tuple[pd.DataFrame, Sequence[str]]]) -> Table:
+    """Return what the paper's claims come to in each sweep, with intervals over seeds.
+
+    Args:
+        sweeps: Rows and figures by the sweep's name.
+    """
+    found = [
+        ((name, *where), change)
+        for name, (rows, figures) in sweeps.items()
+        for finder in (FINDERS[figure] for figure in figures if figure in FINDERS)
+        for where, change in finder(rows)
+    ]
+    names = ["sweep", "tail", "beta", "finding", "claimed"]
+    index = pd.MultiIndex.from_frame(pd.DataFrame([w for w, _ in found], columns=names))
+    cells = pd.DataFrame(index=index)
+    cells["found"] = pd.Series([Change(c) for _, c in found], index=index, dtype=object)
+    legend = [
+        f"In brackets {LEVEL:.0%} intervals over seeds; slopes are of logarithms; changes are"
+        " shares, of the mean of logarithms: -0.5 is half as much. The best beta is chosen on the"
+        " same seeds, which flatters what it gains."
+    ]
+    return Table(cells, legend)

@@ -1,0 +1,1 @@
+"""What maintainers run: benchmarks, and the pages written by `make docs`."""

@@ -1,0 +1,224 @@
+"""What each run costs, measured: training and sampling speed, network evaluations, memory.
+
+All runs take turns within one process, so the ratios hold while the machine's speed drifts. Of a
+sample set that another network guides, the run's own stands for that one.
+"""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from ltdm.config.datasets import Dataset
+from ltdm.config.experiment import Experiment
+from ltdm.config.runs import Run
+from ltdm.core.device import pick
+from ltdm.networks._predictor import Predictor, placed
+from ltdm.pipeline.cost import cost
+from ltdm.plumbing.options import changed
+from ltdm.plumbing.progress import Progress
+from ltdm.plumbing.provenance import commit, versions
+from ltdm.stages.sample import BATCH, Sampling
+from ltdm.stages.train import described, make_trainer
+from ltdm.training.graph import WARM
+
+COLUMNS = {
+    "run": "run",
+    "train_ms": "train: ms/update",
+    "train_images_per_s": "images/s",
+    "train_ratio": "x first",
+    "forward": "evals/image: forward",
+    "backward": "backward",
+    "encoder": "encoder",
+    "sample_images_per_s": "sample: images/s",
+    "sample_ratio": "x first",
+    "sample_evaluations": "evals/image",
+    "train_tflops": "train: TFLOP/s",
+    "sample_tflops": "sample: TFLOP/s",
+    "probe_images_per_s": "probe: images/s",
+    "probe_gain": "x whole forwards",
+    "gpu_peak_mb": "GPU peak MB",
+}
+
+
+LAYER = 6
+"""The block of the way up at which the probe's forward pass ends, or the last where fewer are."""
+
+
+class Bench:
+    """One run set up to train, to sample and to be probed."""
+
+    def __init__(self, data: Dataset, run: Run, sample_set: str, device: torch.device):
+        images, labels = noise_like(data)
+        self.device, self.peak = device, 0
+        held = torch.cuda.memory_allocated() if device.type == "cuda" else 0
+        self.trainer = make_trainer(run.spec(), 0, images, labels, device)
+        self.cost = cost(data, replace(run, samples={sample_set: run.samples[sample_set]}), [])
+        weights = dict(self.trainer.ema.state_dict())
+        self.sampling = Sampling(
+            weights, described(run.spec(), self.trainer), run.samples[sample_set], 0, device
+        )
+        self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
+        if self.sampling.by_label:  # one network is asked at a time
+            self.labels[:] = 0
+        net = deepcopy(self.sampling.predictors[0].call)  # the probe has a layout of its own
+        self.probed = Predictor(placed(net, device, "auto"), device, "auto")
+        self.taps = min(LAYER, len(cast(nn.ModuleList, net.upblocks)))
+        x = torch.randn((len(self.labels), *self.sampling.shape), device=device)
+        process = self.sampling.process
+        level = process.batch_of(process.grid(1)[0], len(x))
+        self.seen = *process.inputs(x, level), torch.full((len(x),), -1, device=device)
+        self.train_times: list[float] = []
+        self.sample_times: list[float] = []
+        self.probe_times: list[float] = []
+        self.whole_times: list[float] = []
+        self.own = torch.cuda.memory_allocated() - held if device.type == "cuda" else 0
+
+    def train(self, updates: int) -> None:
+        """Time some updates, those before a graph apart, which is not kept beside other runs'."""
+        for _ in range(WARM + 1 if self.device.type == "cuda" else 0):
+            self.trainer.step()
+        with Timer(self, self.train_times, updates):
+            for _ in range(updates):
+                self.trainer.step()
+        self.trainer.release()
+
+    def sample(self) -> None:
+        """Time one batch of images."""
+        with Timer(self, self.sample_times, 1):
+            self.sampling.batch(self.labels, np.arange(len(self.labels)))
+
+    def probe(self) -> None:
+        """Time the probe's features of one batch of images, then whole forward passes."""
+        with Timer(self, self.probe_times, 1):
+            self.probed.taps(self.taps, *self.seen)
+        with Timer(self, self.whole_times, 1), torch.no_grad():
+            self.probed(*self.seen)
+
+    def row(self, name: str) -> dict[str, Any]:
+        """Return the figures; the first, warming turn does not count."""
+        update = statistics.median(self.train_times[1:])
+        batch = self.trainer.batches.size
+        sample = statistics.median(self.sample_times[1:]) / len(self.labels)
+        probe, whole = (statistics.median(t[1:]) for t in (self.probe_times, self.whole_times))
+        images = len(self.labels) * len(self.sample_times)
+        training = self.cost.train_operations / self.cost.train_images
+        sampling = self.cost.operations * self.cost.sample_evaluations / self.cost.sample_images
+        return {
+            "run": name,
+            "train_ms": 1e3 * update,
+            "train_images_per_s": batch / update,
+            **self.trainer.counted(),
+            "sample_images_per_s": 1 / sample,
+            "sample_evaluations": self.sampling.predictors[0].forward / images,
+            "train_tflops": training * batch / update / 1e12,
+            "sample_tflops": sampling / sample / 1e12,
+            "probe_images_per_s": len(self.labels) / probe,
+            "probe_gain": whole / probe,
+            "gpu_peak_mb": self.peak / 2**20 if self.device.type == "cuda" else None,
+        }
+
+
+def noise_like(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return random pixels in the data set's shape, and its labels: speed asks for no more."""
+    shape = (sum(data.class_counts), data.census.channels, data.census.side, data.census.side)
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    return images, np.repeat(np.arange(len(data.class_counts)), data.class_counts)
+
+
+class Timer:
+    """Adds the seconds of a block, per share, to a list, and notes the peak memory.
+
+    The peak is the run's own: what it holds between its turns and what it takes within them.
+    """
+
+    def __init__(self, bench: Bench, times: list[float], share: int):
+        self.bench, self.times, self.share = bench, times, share
+
+    def __enter__(self) -> None:
+        """Start."""
+        if self.bench.device.type == "cuda":
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            self.held = torch.cuda.memory_allocated()
+        self.started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop, once the device is done."""
+        bench = self.bench
+        if bench.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.times.append((time.perf_counter() - self.started) / self.share)
+        if bench.device.type == "cuda":
+            taken = torch.cuda.max_memory_allocated() - self.held
+            bench.peak = max(bench.peak, bench.own + taken)
+            bench.own += torch.cuda.memory_allocated() - self.held
+
+
+def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> dict[str, Any]:
+    """Measure runs on the experiment's first data set and with its first sample set, in turns.
+
+    Args:
+        experiment: The experiment.
+        runs: The runs to compare; ratios are to the first.
+        rounds: Turns that count, after one that warms up.
+        updates: Updates a turn.
+    """
+    device = pick()
+    dataset, sample_set = experiment.grid["dataset"][0], experiment.grid["sample_set"][0]
+    data = experiment.datasets[dataset]
+    made = {name: Bench(data, experiment.runs[dataset, name], sample_set, device) for name in runs}
+    turns: list[Callable[[], None]] = []
+    for bench in made.values():
+        turns += [partial(bench.train, updates), bench.sample, bench.probe]
+    with Progress("bench", (rounds + 1) * len(turns), "turns") as progress:
+        for _ in range(rounds + 1):
+            for turn in turns:
+                turn()
+                progress.advance()
+    rows = [bench.row(name) for name, bench in made.items()]
+    for row in rows:
+        row["train_ratio"] = row["train_ms"] / rows[0]["train_ms"]
+        row["sample_ratio"] = rows[0]["sample_images_per_s"] / row["sample_images_per_s"]
+    return {
+        "dataset": dataset,
+        "sample_set": sample_set,
+        "sample": {
+            name: changed(experiment.runs[dataset, name].samples[sample_set]) for name in runs
+        },
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "commit": commit(),
+        "process_peak_mb": _process_peak(),
+        "rounds": rounds,
+        "updates_per_round": updates,
+        "rows": rows,
+    }
+
+
+def _process_peak() -> float:
+    """Return the largest memory the process had so far, in MB."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def to_text(result: dict[str, Any]) -> str:
+    """Write the figures as a table for a terminal."""
+    lines = [list(COLUMNS.values())]
+    for row in result["rows"]:
+        values = [row[c] for c in COLUMNS if c != "run"]
+        lines.append([row["run"], *("-" if v is None else f"{v:.4g}" for v in values)])
+    widths = [max(len(line[k]) for line in lines) for k in range(len(COLUMNS))]
+    texts = ["  ".join(t.rjust(w) for t, w in zip(line, widths, strict=True)) for line in lines]
+    where = f"{result['dataset']} on {result['device']}, {result['threads']} threads"
+    return "\n".join([f"{where}, process peak {result['process_peak_mb']:.0f} MB", *texts])

@@ -1,0 +1,204 @@
+"""The config's reference, made from the options themselves: a JSON schema, and tables in Markdown.
+
+`make docs` writes both into the repository; a test fails where they have fallen behind.
+"""
+
+import types
+import typing
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ltdm.config.evaluation import Evaluate
+from ltdm.config.experiment import GRID, NAME
+from ltdm.config.runs import RunOptions
+from ltdm.data._longtail import LongTail
+from ltdm.plumbing.options import Nested, plain
+from ltdm.plumbing.registry import FOLDERS, LABELLED, PARTS, PartOption, load, names
+from ltdm.samplers._options import SampleOptions
+from ltdm.theory.options import Sweep
+
+SCHEMA = "workflow/schemas/config.schema.yaml"
+PAGE = "config/README.md"
+MARKER = "<!-- From here on written by `make docs` from the options in the code. -->\n"
+SCALARS = {int: "integer", float: "number", bool: "boolean", str: "string"}
+AXES = {
+    "dataset": "Names under `datasets`.",
+    "run": "Names under `runs`.",
+    "seed": "Whole numbers; each is a network of its own.",
+    "sample_set": "Names under `sample_sets`; all of them by default.",
+}
+LABEL = {
+    "type": "string",
+    "description": "What files and tables call it, where a part is used twice; else its name.",
+}
+REFERENCE = "The split that metrics compare with, whole, where the source has a test split."
+
+
+def write(root: Path) -> None:
+    """Write both into the checkout at `root`."""
+    (root / SCHEMA).write_text(schema_text(), encoding="utf-8")
+    page = root / PAGE
+    page.write_text(page_text(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def schema_text() -> str:
+    """Return the schema as YAML."""
+    head = "# The config's JSON schema, for editors. Written by `make docs`; do not edit.\n"
+    return head + yaml.safe_dump(schema(), sort_keys=False, width=100)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of a config file.
+
+    A file may lie over others, so nothing is required here; the loader looks at the whole.
+    """
+    sections = {k: _part(k) for k in PARTS}
+    several = {"type": "array", "minItems": 1, "items": {"anyOf": sections["method"]["anyOf"]}}
+    sections["method"]["anyOf"] = [*sections["method"]["anyOf"], several]
+    sections["method"]["description"] = "The method, or a list of them that are used together."
+    sections["train"] = _object(RunOptions, "The training loop.")
+    sections["sample"] = _object(SampleOptions, "The sample set.")
+    listed = {"type": "array", "minItems": 1, "uniqueItems": True}
+    seeds = {**listed, "items": {"type": "integer", "minimum": 0}}
+    axes = {k: {"description": v, **(seeds if k == "seed" else listed)} for k, v in AXES.items()}
+    top = {
+        "experiment": {
+            "description": "Name of the results folder.", "type": "string",
+            "pattern": f"^{NAME.pattern}$",
+        },
+        "grid": {
+            "description": "What is run: every combination of these lists.",
+            **_closed(axes),
+        },
+        "datasets": _named("Long-tailed data sets by name.", _datasets(sections)),
+        "defaults": {"description": "What every run starts from.", **_closed(sections)},
+        "runs": _named("What each run changes.", {**_closed(sections), "type": ["object", "null"]}),
+        "sample_sets": _named("What each sample set changes.", sections["sample"]),
+        "evaluate": _object(Evaluate, "What is measured and shown."),
+        "theory": _named("Sweeps of the theory lab by name.", _object(Sweep, "A sweep.")),
+        "inherits": {
+            "description": "Config files that this one lies over, relative to it.",
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        },
+        **{axis: {"description": f"Only these entries of the grid's `{axis}`."} for axis in GRID},
+    }  # fmt: skip
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "title": "ltdm experiment", **_closed(top)}
+
+
+def page_text(page: str) -> str:
+    """Return the page with the part after the marker written anew."""
+    text = page.partition(MARKER)[0] + MARKER
+    text += "\n## `datasets.<name>`\n\n"
+    text += "`source` names the data source; its own options and these stand beside it.\n\n"
+    text += table(LongTail) + f"| `reference` | `train` | {REFERENCE} |\n"
+    for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
+        text += f"\n## `{title}`\n\n{table(cls)}"
+        for f in fields(cls):
+            if isinstance(nested := f.metadata["convert"], Nested):
+                text += f"\n### `{title}.{f.name}`\n\n{table(nested.cls)}"
+    text += f"\n## `theory.<name>`\n\n{table(Sweep)}"
+    for kind in FOLDERS:
+        text += f"\n## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
+        for name in names(kind):
+            module = load(kind, name, ())
+            summary = (module.__doc__ or "").strip().splitlines()[0]
+            text += f"\n### `{name}`\n\n{summary}\n\n{table(module.Options)}"
+    return text
+
+
+def table(cls: type) -> str:
+    """Return the options of a dataclass as a table in Markdown."""
+    rows = [(f"`{f.name}`", _shown(f), f.metadata["help"] + _limits(f)) for f in fields(cls)]
+    if not rows:
+        return "No options.\n"
+    lines = [("key", "default", "meaning"), ("---", "---", "---"), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _shown(f: Field[Any]) -> str:
+    if f.default is MISSING and f.default_factory is MISSING:
+        return "required"
+    value = plain(f.default_factory() if f.default_factory is not MISSING else f.default)
+    if isinstance(value, dict) and list(value) == ["name"]:
+        value = value["name"]
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000).split("\n")[0]
+    return f"`{text}`"
+
+
+def _limits(f: Field[Any]) -> str:
+    limits = f.metadata
+    if limits["choices"]:
+        return f" One of {', '.join(f'`{c}`' for c in limits['choices'])}."
+    words = {"low": "at least", "above": "above", "high": "at most"}
+    said = [f"{word} {limits[k]:g}" for k, word in words.items() if limits[k] is not None]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _named(description: str, entry: dict[str, Any]) -> dict[str, Any]:
+    pattern = {"propertyNames": {"pattern": f"^{NAME.pattern}$"}}
+    return {
+        "description": description, "type": "object", **pattern, "additionalProperties": entry,
+    }  # fmt: skip
+
+
+def _object(cls: type, description: str) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    properties = {f.name: _option(f, hints[f.name]) for f in fields(cls)}
+    return {"description": description, **_closed(properties)}
+
+
+def _option(f: Field[Any], hint: Any) -> dict[str, Any]:
+    description, convert = {"description": f.metadata["help"]}, f.metadata["convert"]
+    if isinstance(convert, PartOption) and convert.many:
+        items = {"type": "array", "minItems": 1, "items": _part(convert.kind)}
+        return {**items, **description}
+    if isinstance(convert, PartOption):
+        return {**_part(convert.kind), **description}
+    if isinstance(convert, Nested):
+        return {**_object(convert.cls, ""), "type": ["object", "null"], **description}
+    if convert:
+        return {**convert.schema, **description}
+    return {**_type(hint, f.metadata), **description}
+
+
+def _type(hint: Any, limits: Any) -> dict[str, Any]:
+    if isinstance(hint, types.UnionType):
+        inner = _type(next(a for a in hint.__args__ if a is not types.NoneType), limits)
+        return {**inner, "type": [inner["type"], "null"]}
+    if typing.get_origin(hint) is tuple:
+        return {"type": "array", "items": _type(hint.__args__[0], limits)}
+    names_of = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum"}
+    bounds = {new: limits[old] for old, new in names_of.items() if limits[old] is not None}
+    enum = {"enum": list(limits["choices"])} if limits["choices"] else {}
+    return {"type": SCALARS[hint], **bounds, **enum}
+
+
+def _part(kind: str) -> dict[str, Any]:
+    """A bare name, or a mapping of a name and its options; the name may be inherited."""
+    forms: list[dict[str, Any]] = [{"enum": names(kind)}]
+    for name in names(kind):
+        module = load(kind, name, ())
+        summary = (module.__doc__ or "").strip().splitlines()[0]
+        form = _object(module.Options, summary)
+        own = {"label": LABEL} if kind in LABELLED else {}
+        form["properties"] = {"name": {"const": name}, **own, **form["properties"]}
+        forms.append(form)
+    return {"description": f"The {kind}: its name, or `{{name: ..., options}}`.", "anyOf": forms}
+
+
+def _datasets(sections: dict[str, Any]) -> dict[str, Any]:
+    tail = _object(LongTail, "")["properties"]
+    own: dict[str, Any] = {}
+    for name in names("source"):
+        own |= _object(load("source", name, ()).Options, "")["properties"]
+    source = {"description": "The data source.", "enum": names("source")}
+    split = {"description": REFERENCE, "enum": ["train", "test"]}
+    return _closed({"source": source, "reference": split, **own, **tail, **sections})
