@@ -12,7 +12,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
-include: "rules/slices.smk"
 include: "rules/cluster.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
@@ -25,10 +24,11 @@ include: "rules/report.smk"
 
 onstart:
     refuse_shared_gpus()
-    freeze(workflow.dag.jobs)
+    save_snapshot()
 
 
 rule all:
     default_target: True
     input:
-        final_outputs(),
+        [str(file) for file in final(experiment)],
+        "<results>/manifest.json",

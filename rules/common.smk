@@ -2,6 +2,7 @@
 
 import re
 import sys
+from ast import literal_eval
 from functools import cache
 from pathlib import Path
 
@@ -10,16 +11,19 @@ from snakemake.io import IOFile
 
 sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what runs
 
-from ltdm import asked, layout
-from ltdm.plumbing.compiling import keep_compiled
+from ltdm.config import layout, requests
+from ltdm.config.artefacts import final, flat, outputs
 from ltdm.config.experiment import Experiment
-from ltdm.plumbing.errors import LtdmError
-from ltdm.pipeline.records import claims, finished, refuse_foreign
-from ltdm.pipeline.job import let_jobs_import
-from ltdm.pipeline.lineage import lineage
 from ltdm.config.merge import merge, read, typed
-from ltdm.plumbing.options import changed, near, places
-from ltdm.plumbing.registry import stage_code
+from ltdm.pipeline import snapshot
+from ltdm.pipeline.accepted import accepted
+from ltdm.pipeline.job import let_jobs_import
+from ltdm.pipeline.lineage import lineage, manifest_request
+from ltdm.pipeline.records import as_remembered, check_records, is_finished
+from ltdm.plumbing.compiling import keep_compiled
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.options import near
 from ltdm.theory.options import FIGURES
 
 let_jobs_import(workflow.basedir)
@@ -27,7 +31,7 @@ let_jobs_import(workflow.basedir)
 # Snakemake lays files over each other key by key; ltdm also knows when a part is replaced.
 # A job takes what the run that it belongs to was asked for: the files may have changed since.
 try:
-    began = None if workflow.is_main_process else asked.frozen()
+    began = None if workflow.is_main_process else snapshot.frozen()
     if began:
         whole = began["config"]
     else:
@@ -40,11 +44,9 @@ except LtdmError as error:
 grid = experiment.grid
 networks = {axis: grid[axis] for axis in ("dataset", "run", "seed")}
 root = str(experiment.layout.root)
-behind = lineage(experiment)
 keep_compiled(experiment.layout.compiled)
 extractors = [part.label for part in experiment.evaluate.features]
-metrics = {part.label: part for part in experiment.evaluate.metrics}
-searching = [part.label for part in experiment.evaluate.searching]
+metrics = [part.label for part in experiment.evaluate.metrics]
 
 
 pathvars:
@@ -79,73 +81,61 @@ wildcard_constraints:
     sigma_rel=r"0\.\d+",
 
 
+def remembered(file):
+    """Return the request that Snakemake remembers of a file, if it remembers any."""
+    known = workflow.persistence.metadata(IOFile(str(file)))
+    if not known or not known.params:
+        return None
+    try:
+        (text,) = known.params
+        return dict(literal_eval(text))
+    except (ValueError, SyntaxError, TypeError):
+        return {}
+
+
+codes = {}
+
+
+def request(rule):
+    """Return a function of what a rule's jobs are asked for, their one param."""
+
+    def asked(wildcards):
+        keys = dict(wildcards.items())
+        now = requests.request(experiment, rule, keys)
+        codes.setdefault(rule, set()).add(now["code"])
+        if not workflow.is_main_process or rule not in layout.STEPS:
+            return now
+        file, *_ = flat(next(iter(outputs(experiment, rule, keys).values())))
+        return as_remembered(now, remembered(file), accepted(root))
+
+    return asked
+
+
 @cache
-def refuse_others():
-    """Stop, once, where results lie that another config made."""
-
-    def remembered(file):
-        known = workflow.persistence.metadata(IOFile(str(file)))
-        return known and known.params
-
+def check_foreign_results(*_):
+    """Stop, once, where results lie that another config made; a rule's input function."""
     if workflow.is_main_process:
         try:
-            refuse_foreign(experiment, remembered)
+            check_records(experiment, remembered)
         except LtdmError as error:
             # An exception would reach the user as a traceback.
             sys.exit(f"ltdm: {error}")
+    return []
 
 
-def freeze(jobs):
-    """Hold on to what is asked for: the config, and the code that each job is to run."""
-    codes = {}
-    for job in jobs:
-        codes.setdefault(job.rule.name, set()).add(job.params.get("code"))
-    asked.freeze(
+def save_snapshot():
+    """Hold on to what is asked for: the config, and the code that each rule's jobs are to run."""
+    snapshot.freeze(
         Path(root) / "logs",
         {
             "config": whole,
             "site": changed(here),
             "cluster": not workflow.local_exec,
-            "codes": {rule: sorted(codes[rule] - {None}) for rule in sorted(codes)},
+            "codes": {rule: sorted(codes[rule]) for rule in sorted(codes)},
             "networks": [
                 [*run, seed] for run in experiment.runs for seed in grid["seed"]
             ],
             "sample_sets": grid["sample_set"],
-            "metrics": list(metrics),
+            "metrics": metrics,
         },
     )
-
-
-def probe_outputs():
-    """Return the table and the figures of the linear probe."""
-    figures = expand(rules.probe_figure.output, dataset=grid["dataset"])
-    return [*rules.probe_tables.output, *figures]
-
-
-def theory_outputs():
-    """Return the theory lab's tables and figures."""
-    figures = [
-        file
-        for name, sweep in experiment.sweeps.items()
-        for file in expand(rules.theory_figure.output, sweep=name, figure=sweep.figures)
-    ]
-    return [*rules.theory_tables.output, *figures]
-
-
-def final_outputs():
-    """Return what `snakemake` without arguments makes.
-
-    A record that somebody deleted is made again, with what it describes; a large file that stands
-    behind finished tables is not.
-    """
-    return [
-        *[str(claim.record) for claim in claims(experiment)],
-        *rules.tables.output,
-        *rules.manifest.output,
-        *expand(rules.figures.output, dataset=grid["dataset"]),
-        *expand(rules.widths.output, dataset=experiment.swept),
-        *expand(rules.grid.output, **grid),
-        *expand(rules.copies.output, metric=searching, **grid),
-        *(probe_outputs() if experiment.evaluate.probe else []),
-        *(theory_outputs() if experiment.sweeps else []),
-    ]

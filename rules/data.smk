@@ -1,5 +1,7 @@
 rule prepare:
     """Decode a source once; cut the long-tailed training set out of it."""
+    input:
+        check_foreign_results,
     output:
         train="<data>/train.npz",
         reference="<data>/reference.npz",
@@ -13,10 +15,8 @@ rule prepare:
         "../workflow/envs/ltdm.yaml"
     threads: 8
     resources:
-        **asks,
+        **needs(mem_mb=8_000, minutes=60),
     params:
-        spec=data_slice,
-        places=data_places,
-        code=prepare_code,
+        request=request("prepare"),
     script:
         "../workflow/scripts/prepare.py"

@@ -14,40 +14,16 @@ rule extractor:
         "<logs>/extractor/{dataset}/{extractor}.log",
     benchmark:
         "<benchmarks>/extractor/{dataset}/{extractor}.tsv"
-    priority: 10  # weights that cannot be had are told before networks are trained
+    priority: 10  # weights that cannot be had are missed before networks are trained
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     resources:
-        **asks,
+        **needs(mem_mb=8_000, minutes=60, gpu=gpus_of_extractor),
     params:
-        spec=extractor_slice,
-        places=extractor_places,
-        code=extractor_code,
+        request=request("extractor"),
     script:
         "../workflow/scripts/extractor.py"
-
-
-rule reference_features:
-    """Extract the features of the balanced reference, once for all runs."""
-    input:
-        images="<data>/reference.npz",
-        weights="<data>/extractors/{extractor}.safetensors",
-    output:
-        features="<data>/features/{extractor}.npz",
-    log:
-        "<logs>/reference_features/{dataset}/{extractor}.log",
-    benchmark:
-        "<benchmarks>/reference_features/{dataset}/{extractor}.tsv"
-    conda:
-        "../workflow/envs/ltdm.yaml"
-    threads: feature_threads
-    resources:
-        **asks,
-    params:
-        code=features_code,
-    script:
-        "../workflow/scripts/features.py"
 
 
 rule features:
@@ -65,11 +41,25 @@ rule features:
         "../workflow/envs/ltdm.yaml"
     threads: feature_threads
     resources:
-        **asks,
+        **needs(mem_mb=12_000, minutes=60, gpu=gpus_of_extractor),
     params:
-        code=features_code,
+        request=request("features"),
     script:
         "../workflow/scripts/features.py"
+
+
+use rule features as reference_features with:
+    input:
+        images="<data>/reference.npz",
+        weights="<data>/extractors/{extractor}.safetensors",
+    output:
+        features="<data>/features/{extractor}.npz",
+    log:
+        "<logs>/reference_features/{dataset}/{extractor}.log",
+    benchmark:
+        "<benchmarks>/reference_features/{dataset}/{extractor}.tsv"
+    params:
+        request=request("reference_features"),
 
 
 rule neighbours:
@@ -87,17 +77,14 @@ rule neighbours:
         "../workflow/envs/ltdm.yaml"
     threads: search_threads
     resources:
-        **asks,
+        **needs(mem_mb=12_000, minutes=120),
     params:
-        search=search_slice,
-        unseen=False,
-        code=stage_code("neighbours"),
+        request=request("neighbours"),
     script:
         "../workflow/scripts/neighbours.py"
 
 
-rule unseen:
-    """Find those of the real images that are not in the training set, as a baseline."""
+use rule neighbours as unseen with:
     input:
         train="<data>/train.npz",
         images="<data>/reference.npz",
@@ -107,25 +94,29 @@ rule unseen:
         "<logs>/unseen/{dataset}/{metric}.log",
     benchmark:
         "<benchmarks>/unseen/{dataset}/{metric}.tsv"
-    conda:
-        "../workflow/envs/ltdm.yaml"
-    threads: search_threads
-    resources:
-        **asks,
     params:
-        search=search_slice,
-        unseen=True,
-        code=stage_code("neighbours"),
-    script:
-        "../workflow/scripts/neighbours.py"
+        request=request("unseen"),
+
+
+def read_by_metric(folder):
+    """Return an input function: what a metric reads of a data set or a sample set."""
+
+    def files(wildcards):
+        metric = experiment.evaluate.metric(wildcards.metric)
+        if metric in experiment.evaluate.searching:
+            return [f"{folder}/neighbours/{metric.label}.npz"]
+        feeding = experiment.evaluate.feeding(metric)
+        return [f"{folder}/features/{part.label}.npz" for part in feeding]
+
+    return files
 
 
 rule metrics:
     """Score a sample set by one metric, in every feature space and group of classes."""
     input:
         counts="<data>/counts.csv",
-        real=feeding("<data>"),
-        fake=feeding("<samples>"),
+        real=read_by_metric("<data>"),
+        fake=read_by_metric("<samples>"),
     output:
         table="<samples>/metrics/{metric}.csv",
         record="<samples>/metrics/{metric}.json",
@@ -137,11 +128,8 @@ rule metrics:
         "../workflow/envs/ltdm.yaml"
     threads: metric_threads
     resources:
-        **asks,
+        **needs(mem_mb=12_000, minutes=120),
     params:
-        spec=metric_slice,
-        groups=experiment.evaluate.grouping(),
-        extractors=fed_by,
-        code=metric_code,
+        request=request("metrics"),
     script:
         "../workflow/scripts/metrics.py"

@@ -18,13 +18,17 @@ rule probe_split:
         "../workflow/envs/ltdm.yaml"
     threads: 8
     resources:
-        **asks,
+        **needs(mem_mb=8_000, minutes=60),
     params:
-        spec=test_slice,
-        places=data_places,
-        code=test_code,
+        request=request("probe_split"),
     script:
         "../workflow/scripts/probe_split.py"
+
+
+def probe_images(wildcards):
+    """Return the labelled images that the probe's classifiers are trained on."""
+    balanced = experiment.evaluate.probe.train_on == "balanced"
+    return "<data>/reference.npz" if balanced else "<data>/train.npz"
 
 
 rule probe:
@@ -45,11 +49,9 @@ rule probe:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     resources:
-        **asks,
+        **needs(mem_mb=12_000, gpu=1, seconds=estimates.probe_seconds),
     params:
-        spec=probe_slice,
-        groups=experiment.evaluate.probe_grouping(),
-        code=probe_code,
+        request=request("probe"),
     script:
         "../workflow/scripts/probe.py"
 
@@ -78,11 +80,8 @@ rule probe_tables:
         "<benchmarks>/probe_tables.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    resources:
-        **asks,
     params:
-        networks=networks,
-        code=stage_code("probe_tables"),
+        request=request("probe_tables"),
     script:
         "../workflow/scripts/probe_tables.py"
 
@@ -105,9 +104,7 @@ rule probe_figure:
         "<benchmarks>/probe_figure/{dataset}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    resources:
-        **asks,
     params:
-        code=stage_code("probe_figure"),
+        request=request("probe_figure"),
     script:
         "../workflow/scripts/probe_figure.py"

@@ -9,7 +9,7 @@ localrules:
 rule tables:
     """Gather all rows; write the main table for the eye, a README and a paper."""
     input:
-        metrics=expand(rules.metrics.output.table, metric=list(metrics), **grid),
+        metrics=expand(rules.metrics.output.table, metric=metrics, **grid),
     output:
         tidy=report(
             "<results>/tables/metrics.csv",
@@ -47,15 +47,31 @@ rule tables:
         "<benchmarks>/tables.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    resources:
-        **asks,
     params:
-        **experiment.shown(),
-        grid=grid,
-        metrics=list(metrics),
-        code=stage_code("tables"),
+        request=request("tables"),
     script:
         "../workflow/scripts/tables.py"
+
+
+def history_files(wildcards):
+    """Return a data set's training histories, seeds within runs."""
+    return expand(
+        rules.train.output.history,
+        dataset=wildcards.dataset,
+        run=grid["run"],
+        seed=grid["seed"],
+    )
+
+
+def shown_samples(wildcards):
+    """Return one sample set of each run: the first seed's first."""
+    return expand(
+        rules.sample.output.samples,
+        dataset=wildcards.dataset,
+        run=grid["run"],
+        seed=grid["seed"][0],
+        sample_set=grid["sample_set"][0],
+    )
 
 
 rule figures:
@@ -67,25 +83,25 @@ rule figures:
         histories=history_files,
         samples=shown_samples,
     output:
-        counts=report(
+        counts_png=report(
             "<results>/figures/{dataset}-counts.png",
             caption="../workflow/report/counts.rst",
             category="Figures",
             labels={"figure": "counts", "data set": "{dataset}"},
         ),
-        per_class=report(
+        per_class_png=report(
             "<results>/figures/{dataset}-per-class.png",
             caption="../workflow/report/per_class.rst",
             category="Figures",
             labels={"figure": "by class", "data set": "{dataset}"},
         ),
-        training=report(
+        training_png=report(
             "<results>/figures/{dataset}-training.png",
             caption="../workflow/report/training.rst",
             category="Figures",
             labels={"figure": "training", "data set": "{dataset}"},
         ),
-        samples=report(
+        samples_png=report(
             "<results>/figures/{dataset}-samples.png",
             caption="../workflow/report/samples.rst",
             category="Figures",
@@ -100,15 +116,8 @@ rule figures:
         "<benchmarks>/figures/{dataset}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    resources:
-        **asks,
     params:
-        metric=experiment.evaluate.table[0].partition("@")[0],
-        extractor=experiment.evaluate.space_of(experiment.evaluate.table[0]),
-        sample_set=grid["sample_set"][0],
-        runs=grid["run"],
-        seeds=grid["seed"],
-        code=stage_code("figures"),
+        request=request("figures"),
     script:
         "../workflow/scripts/figures.py"
 
@@ -118,25 +127,21 @@ rule widths:
     input:
         tidy="<results>/tables/metrics.csv",
     output:
-        picture=report(
+        png=report(
             "<results>/figures/{dataset}-ema-width.png",
             caption="../workflow/report/widths.rst",
             category="Figures",
             labels={"figure": "width of the average", "data set": "{dataset}"},
         ),
-        picture_svg="<results>/figures/{dataset}-ema-width.svg",
+        svg="<results>/figures/{dataset}-ema-width.svg",
     log:
         "<logs>/widths/{dataset}.log",
     benchmark:
         "<benchmarks>/widths/{dataset}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    resources:
-        **asks,
     params:
-        metric=experiment.evaluate.table[0].partition("@")[0],
-        extractor=experiment.evaluate.space_of(experiment.evaluate.table[0]),
-        code=stage_code("widths"),
+        request=request("widths"),
     script:
         "../workflow/scripts/widths.py"
 
@@ -167,10 +172,8 @@ rule copies:
         "<benchmarks>/copies/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    resources:
-        **asks,
     params:
-        code=stage_code("copies"),
+        request=request("copies"),
     script:
         "../workflow/scripts/copies.py"
 
@@ -178,7 +181,7 @@ rule copies:
 rule manifest:
     """List every file behind every number, with its digest."""
     input:
-        [str(file) for file in behind],
+        [str(file) for file in lineage(experiment)],
     output:
         manifest="<results>/manifest.json",
     log:
@@ -188,9 +191,8 @@ rule manifest:
     conda:
         "../workflow/envs/ltdm.yaml"
     resources:
-        **asks,
+        **needs(minutes=240),
     params:
-        lineage=lineage_slice,
-        code=stage_code("manifest"),
+        request=manifest_request(experiment),
     script:
         "../workflow/scripts/manifest.py"

@@ -13,12 +13,38 @@ rule posthoc:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     resources:
-        **asks,
+        **needs(mem_mb=8_000),
     params:
-        sigma_rel=posthoc_width,
-        code=stage_code("posthoc"),
+        request=request("posthoc"),
     script:
         "../workflow/scripts/posthoc.py"
+
+
+def sample_options(wildcards):
+    run = experiment.runs[wildcards.dataset, wildcards.run]
+    return run.samples[wildcards.sample_set]
+
+
+def sample_model(wildcards):
+    """Return the network that a sample set is made from, with the average that it asks for."""
+    width = sample_options(wildcards).sigma_rel
+    return f"<run>/posthoc/{width}.safetensors" if width else "<run>/model.safetensors"
+
+
+def sample_guide(wildcards):
+    """Return the network that guides a sample set, if another one does."""
+    run = sample_options(wildcards).guide
+    network = f"{wildcards.dataset}/{run}/seed-{wildcards.seed}"
+    return f"<results>/runs/{network}/model.safetensors" if run else []
+
+
+def sample_shards(wildcards):
+    """Return the parts of a sample set, where several jobs share it; none of a finished one."""
+    parts = gather.samples(
+        "<samples>/samples.shards/{scatteritem}.npz", allow_missing=True
+    )
+    finished = is_finished(experiment, "sample", dict(wildcards.items()))
+    return parts if len(parts) > 1 and not finished else []
 
 
 rule sample:
@@ -41,16 +67,14 @@ rule sample:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     resources:
-        **asks,
+        **needs(mem_mb=8_000, gpu=gpus_of_sampling, seconds=estimates.sampling_seconds),
     params:
-        spec=sample_slice,
-        code=sample_code,
+        request=request("sample"),
     script:
         "../workflow/scripts/sample.py"
 
 
-rule sample_shard:
-    """Generate some images of a sample set."""
+use rule sample as sample_shard with:
     input:
         model=sample_model,
         guide=sample_guide,
@@ -60,17 +84,10 @@ rule sample_shard:
         "<logs>/sample_shard/{dataset}/{run}/seed-{seed}/{sample_set}/{scatteritem}.log",
     benchmark:
         "<benchmarks>/sample_shard/{dataset}/{run}/seed-{seed}/{sample_set}/{scatteritem}.tsv"
-    conda:
-        "../workflow/envs/ltdm.yaml"
-    threads: 1
     resources:
-        **asks,
+        **needs(mem_mb=8_000, gpu=1, seconds=estimates.shard_seconds),
     params:
-        spec=sample_slice,
-        shard=shard_number,
-        code=sample_code,
-    script:
-        "../workflow/scripts/sample_shard.py"
+        request=request("sample_shard"),
 
 
 rule grid:
@@ -91,9 +108,7 @@ rule grid:
         "<benchmarks>/grid/{dataset}/{run}/seed-{seed}/{sample_set}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    resources:
-        **asks,
     params:
-        code=stage_code("grid"),
+        request=request("grid"),
     script:
         "../workflow/scripts/grid.py"

@@ -5,6 +5,8 @@ localrules:
 
 rule theory:
     """Train, solve and measure the games of a sweep: all its seeds, tails and weights at once."""
+    input:
+        check_foreign_results,
     output:
         rows="<results>/theory/{sweep}.csv",
         networks="<results>/theory/{sweep}.npz",
@@ -17,10 +19,9 @@ rule theory:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     resources:
-        **asks,
+        **needs(mem_mb=8_000, minutes=60),
     params:
-        spec=sweep_slice,
-        code=sweep_code,
+        request=request("theory"),
     script:
         "../workflow/scripts/theory.py"
 
@@ -53,11 +54,8 @@ rule theory_tables:
         "<benchmarks>/theory_tables.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    resources:
-        **asks,
     params:
-        specs={name: changed(sweep) for name, sweep in experiment.sweeps.items()},
-        code=stage_code("theory_tables"),
+        request=request("theory_tables"),
     script:
         "../workflow/scripts/theory_tables.py"
 
@@ -81,10 +79,7 @@ rule theory_figure:
         "<benchmarks>/theory_figure/{sweep}/{figure}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
-    resources:
-        **asks,
     params:
-        spec=sweep_slice,
-        code=stage_code("theory_figure"),
+        request=request("theory_figure"),
     script:
         "../workflow/scripts/theory_figure.py"

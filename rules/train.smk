@@ -1,3 +1,10 @@
+def train_init(wildcards):
+    """Return the network that a run starts from, if it starts from one."""
+    run = experiment.runs[wildcards.dataset, wildcards.run].train.init_from
+    network = f"{wildcards.dataset}/{run}/seed-{wildcards.seed}"
+    return f"<results>/runs/{network}/model.safetensors" if run else []
+
+
 rule train:
     """Fit one network on one long-tailed data set, or take it from a released checkpoint.
 
@@ -18,11 +25,13 @@ rule train:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     resources:
-        **asks,
+        **needs(
+            mem_mb=8_000,
+            gpu=gpus_of_training,
+            seconds=estimates.training_seconds,
+            more_mb=estimates.training_megabytes,
+        ),
     params:
-        spec=train_slice,
-        checkpoint=train_checkpoint,
-        gpus=train_gpus,
-        code=train_code,
+        request=request("train"),
     script:
         "../workflow/scripts/train.py"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from itertools import product
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import near
 
 if TYPE_CHECKING:
+    from ltdm.config.steps import Keys
     from ltdm.theory.options import Sweep
 
 Command = Callable[..., None]
@@ -23,46 +24,73 @@ DEVICE = click.option(
 
 
 class Selection:
-    """An experiment, narrowed to the part of its grid that a command works on."""
+    """An experiment, narrowed to the part of its grid that a command works on.
 
-    def __init__(self, config: tuple[Path, ...], results: Path, **chosen: tuple[Any, ...]):
-        from ltdm.config.experiment import Experiment
+    Args:
+        config: Config files, later ones over earlier ones.
+        results: Folder of all results.
+        unfinished: Whether jobs that are finished are left out.
+        chosen: Entries of the grid's axes; none: all.
+    """
+
+    def __init__(
+        self,
+        config: tuple[Path, ...],
+        results: Path,
+        unfinished: bool = False,
+        **chosen: tuple[Any, ...],
+    ):
+        from ltdm.config.experiment import Experiment  # with PyTorch, which not all commands need
 
         only = {axis: list(entries) for axis, entries in chosen.items() if entries}
         try:
             self.experiment = Experiment({**read(list(config)), **only}, results)
         except LtdmError as error:
             raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
-        self.layout, self.grid = self.experiment.layout, self.experiment.grid
+        self.grid, self.unfinished = self.experiment.grid, unfinished
+        self.kept: dict[str, tuple[Any, ...]] = {}
 
-    def networks(self) -> Iterator[tuple[str, str, int]]:
-        """Yield data set, run and seed of each network, those that others start from first."""
-        for (dataset, run), seed in product(self.experiment.runs, self.grid["seed"]):
-            yield dataset, run, seed
+    def only(self, **kept: tuple[Any, ...]) -> "Selection":
+        """Return the selection with some values alone of wildcards that are no axes of the grid."""
+        narrowed = copy(self)
+        narrowed.kept = {name: values for name, values in kept.items() if values}
+        return narrowed
 
-    def finished(self, dataset: str, run: str, seed: int) -> bool:
-        """Whether a network is there and is the one that the config asks for."""
-        from ltdm.stages import released, train
+    def keys(self, rule: str) -> Iterator["Keys"]:
+        """Yield the wildcards of a rule's jobs; of finished ones too, unless they are left out."""
+        from ltdm.config.layout import STEPS
+        from ltdm.pipeline.records import is_finished
 
-        made, folder = self.experiment.runs[dataset, run], self.layout.run(dataset, run, seed)
-        which = made.spec(), seed, self.layout.data(dataset) / "train.npz", folder
-        if made.train.released:
-            return released.finished(*which)
-        return train.finished(*which, self.experiment.init(dataset, run, seed))
+        for keys in STEPS[rule].jobs(self.experiment):
+            if any(keys[name] not in values for name, values in self.kept.items()):
+                continue
+            if self.unfinished and is_finished(self.experiment, rule, keys):
+                click.echo(f"{rule} {' '.join(map(str, keys.values()))}: already there")
+            else:
+                yield keys
 
-    def network(self, dataset: str, run: str, seed: int) -> Path:
-        """Return a network's file.
+    def refuse_other_networks(self, rule: str, keys: "Keys") -> None:
+        """Refuse networks that a job would read, but the config does not ask for.
 
         Raises:
-            LtdmError: It is another one than the config asks for.
+            LtdmError: There is one.
         """
-        model = self.layout.model(dataset, run, seed)
-        if model.exists() and not self.finished(dataset, run, seed):
-            raise LtdmError(
-                f"{model} was trained with other options, data or code than the config asks for;"
-                " run `ltdm train` with it first"
-            )
-        return model
+        from ltdm.config.artefacts import sources
+        from ltdm.pipeline.records import is_finished
+
+        for source in sources(self.experiment, rule, keys).values():
+            if isinstance(source, tuple) and source[0] == "train.model":
+                model = self.experiment.layout.path("train.model", **source[1])
+                if model.exists() and not is_finished(self.experiment, "train", source[1]):
+                    raise LtdmError(
+                        f"{model} was trained with other options, data or code than the config"
+                        " asks for; run `ltdm train` with it first"
+                    )
+
+    def text(self, artefact: str) -> str:
+        """Return a table as Markdown."""
+        file = self.experiment.layout.path(artefact).with_suffix(".md")
+        return file.read_text(encoding="utf-8")
 
     def sweeps(self, names: tuple[str, ...]) -> "dict[str, Sweep]":
         """Return the sweeps of the theory lab by name, only some if names are given.
@@ -77,12 +105,6 @@ class Selection:
             if name not in known:
                 raise LtdmError(f"{name!r} is not under `theory`; {near(name, known)}")
         return {name: known[name] for name in names or known}
-
-    def samples(self) -> Iterator[tuple[str, str, int, str]]:
-        """Yield data set, run, seed and sample set of each sample set."""
-        return product(
-            self.grid["dataset"], self.grid["run"], self.grid["seed"], self.grid["sample_set"]
-        )
 
 
 def on_grid(*axes: str) -> Callable[[Command], Command]:
@@ -108,12 +130,12 @@ def on_grid(*axes: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def select(config: tuple[Path, ...], results: Path, device: str | None, **axes: Any) -> Selection:
+def select(config: tuple[Path, ...], results: Path, device: str | None, **chosen: Any) -> Selection:
     """Return the experiment that a command's options ask for."""
     run_on(device)
-    chosen = Selection(config, results, **axes)
-    keep_compiled(chosen.layout.compiled)
-    return chosen
+    selection = Selection(config, results, **chosen)
+    keep_compiled(selection.experiment.layout.compiled)
+    return selection
 
 
 def run_on(device: str | None) -> None:

@@ -9,7 +9,7 @@ from ltdm.config.datasets import Dataset
 from ltdm.config.runs import TRAINED, Origin, Run
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.options import plain
+from ltdm.plumbing.option_values import plain
 from ltdm.plumbing.registry import Part
 from ltdm.training import released
 

@@ -11,8 +11,9 @@ from ltdm.data._base import Census, SourceModule
 from ltdm.data._longtail import LongTail, counts
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.options import KeyPath, changed, mapping, near, parse, refuse_unknown
-from ltdm.plumbing.registry import Part, load, stage_code
+from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.options import KeyPath, mapping, near, parse, refuse_unknown
+from ltdm.plumbing.registry import Part, load
 
 log = logging.getLogger("ltdm")
 
@@ -35,21 +36,9 @@ class Dataset:
             "reference": self.reference, "content": self.census.content,
         }  # fmt: skip
 
-    def code(self) -> str:
-        """Return the digest of the code that preparation runs."""
-        return stage_code("prepare", self.source)
-
     def probed(self, train_on: str) -> int:
         """Return how many labelled images the linear probe has, some of which it is tested on."""
         return sum(self.census.sizes if train_on == "balanced" else self.class_counts)
-
-    def test_spec(self) -> dict[str, Any]:
-        """Return what the probe's test images depend on, but for code."""
-        return {"source": self.source.plain(), "content": self.census.content}
-
-    def test_code(self) -> str:
-        """Return the digest of the code that sets them apart."""
-        return stage_code("probe_split", self.source)
 
 
 def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:

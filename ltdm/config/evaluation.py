@@ -56,11 +56,14 @@ class Evaluate:
         """Return the extractors that give what a metric reads."""
         return [extractor for extractor in self.features if reads(metric, extractor)]
 
-    def files(self, metric: Part) -> dict[str, str]:
-        """Return what a metric reads below a data set's and a sample set's folder, by space."""
-        if looks_up(metric):
-            return {PIXELS: f"neighbours/{metric.label}.npz"}
-        return {part.label: f"features/{part.label}.npz" for part in self.feeding(metric)}
+    def metric(self, label: str) -> Part:
+        """Return the metric of a label."""
+        return next(metric for metric in self.metrics if metric.label == label)
+
+    def spaces(self, metric: Part) -> list[str]:
+        """Return the feature spaces that a metric is given in, in the config's order."""
+        feeding = [extractor.label for extractor in self.feeding(metric)]
+        return [PIXELS] if looks_up(metric) else feeding
 
     @property
     def searching(self) -> list[Part]:
@@ -72,7 +75,7 @@ class Evaluate:
         metric = column.partition("@")[0]
         part = next(p for p in self.metrics for m in p.module.HIGHER_IS_BETTER
                     if title(p, m) == metric)  # fmt: skip
-        return next(iter(self.files(part)))
+        return self.spaces(part)[0]
 
     def groups_of(self, class_counts: list[int]) -> dict[str, list[int]]:
         """Return the classes of each group on a data set."""

@@ -1,6 +1,5 @@
 """The experiment: a config checked whole before the first job, cut into what each stage needs."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,21 +8,15 @@ from ltdm.config.checkpoint import with_checkpoint
 from ltdm.config.compatibility import fits_data, fits_guide, fits_probe, fits_run, fits_start
 from ltdm.config.datasets import dataset
 from ltdm.config.evaluation import Evaluate
+from ltdm.config.grid import GRID, check_name, named_entries, parse_grid, restrict_axis
 from ltdm.config.layout import Layout
 from ltdm.config.merge import Layer, merge, sections, told_at_its_layer
 from ltdm.config.runs import Run, RunOptions
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import KeyPath, mapping, near, parse, refuse_unknown
+from ltdm.plumbing.options import mapping, near, parse, refuse_unknown
 from ltdm.plumbing.registry import PARTS, part, parts
 from ltdm.samplers._options import SampleOptions
 from ltdm.theory.options import Sweep
-
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
-GRID = ("dataset", "run", "seed", "sample_set")
-TAKEN = ("model.safetensors", "history.csv", "run.json", "state", "posthoc",
-         "probe.csv", "probe.json")  # fmt: skip
-"""What lies beside the sample sets in a run's folder."""
 
 
 class Experiment:
@@ -44,22 +37,23 @@ class Experiment:
         for key in required:
             if key not in top:
                 raise OptionError((key,), "is missing")
-        self.name = _name(top["experiment"], ("experiment",))
+        self.name = check_name(top["experiment"], ("experiment",))
         self.evaluate = parse(Evaluate, top["evaluate"], ("evaluate",))
         self.defaults = sections(top.get("defaults"), ("defaults",))
         self.layout = Layout(results / self.name)
-        listed = dict(_named(top, "datasets"))
-        self.overrides = {r: sections(v, ("runs", r)) for r, v in _named(top, "runs")}
-        sets = {s: mapping(v, ("sample_sets", s)) for s, v in _named(top, "sample_sets")}
+        listed = dict(named_entries(top, "datasets"))
+        self.overrides = {r: sections(v, ("runs", r)) for r, v in named_entries(top, "runs")}
+        sets = {s: mapping(v, ("sample_sets", s)) for s, v in named_entries(top, "sample_sets")}
         self.sample_sets = sets or {"main": {}}
-        sweeps = sorted(_named(top, "theory"))
+        sweeps = sorted(named_entries(top, "theory"))
         self.sweeps = {name: parse(Sweep, v, ("theory", name)) for name, v in sweeps}
-        self.grid = self._grid(mapping(top["grid"], ("grid",)), listed)
+        known = {"dataset": listed, "run": self.overrides, "sample_set": self.sample_sets}
+        self.grid = parse_grid(mapping(top["grid"], ("grid",)), known)
         for axis in GRID:
             if axis in top:
-                self.grid[axis] = _only(axis, top[axis], self.grid[axis])
+                self.grid[axis] = restrict_axis(axis, top[axis], self.grid[axis])
         self.datasets = {
-            d: dataset(listed[d], ("datasets", d), self.layout.data(d) / "data.json")
+            d: dataset(listed[d], ("datasets", d), self.layout.path("prepare.record", dataset=d))
             for d in self.grid["dataset"]
         }
         self.runs: dict[tuple[str, str], Run] = {}
@@ -83,14 +77,14 @@ class Experiment:
     def _check_extractors(self) -> None:
         """Let extractors look for the files that they need, until they have been made ready."""
         for i, extractor in enumerate(self.evaluate.features):
-            weights = f"extractors/{extractor.label}.safetensors"
-            ready = all((self.layout.data(name) / weights).exists() for name in self.datasets)
-            if not ready and hasattr(extractor.module, "check"):
+            label, path = extractor.label, self.layout.path
+            weights = (path("extractor.weights", dataset=d, extractor=label) for d in self.datasets)
+            if not all(file.exists() for file in weights) and hasattr(extractor.module, "check"):
                 try:
                     extractor.module.check(extractor.options)
                 except OptionError as error:
-                    path = ("evaluate", "features", str(i), *error.path)
-                    raise OptionError(path, error.message) from None
+                    where = ("evaluate", "features", str(i), *error.path)
+                    raise OptionError(where, error.message) from None
 
     def _check_probe(self) -> None:
         """Refuse a probe that a network of the grid has no place for."""
@@ -98,55 +92,6 @@ class Experiment:
         for (name, run), made in self.runs.items():
             if probe and run in self.grid["run"]:
                 fits_probe(probe, f"{run} on {name}", made, self.datasets[name])
-
-    def _grid(self, given: dict[str, Any], datasets: Mapping[str, Any]) -> dict[str, list[Any]]:
-        known: dict[str, Mapping[str, Any]] = {
-            "dataset": datasets, "run": self.overrides, "sample_set": self.sample_sets,
-        }  # fmt: skip
-        refuse_unknown(given, (*known, "seed"), ("grid",))
-        grid = {"sample_set": list(self.sample_sets), **given}
-        for axis in GRID:
-            entries, path = grid.get(axis), ("grid", axis)
-            if not isinstance(entries, list) or not entries:
-                raise OptionError(path, f"must be a list with entries, not {entries!r}")
-            for entry in entries:
-                if axis == "seed" and (type(entry) is not int or not 0 <= entry < 2**32):
-                    raise OptionError(path, f"must be whole numbers from 0, not {entry!r}")
-                if axis != "seed" and (not isinstance(entry, str) or entry not in known[axis]):
-                    hint = near(entry, known[axis])
-                    raise OptionError(path, f"{entry!r} is not under `{AXES[axis]}`; {hint}")
-            if len(set(entries)) < len(entries):
-                raise OptionError(path, "names an entry twice")
-        return {axis: list(grid[axis]) for axis in GRID}
-
-    def shown(self) -> dict[str, Any]:
-        """Return what the tables show."""
-        return {
-            "columns": list(self.evaluate.table),
-            "extractors": [part.label for part in self.evaluate.features],
-            "baseline": self.evaluate.baseline or self.grid["run"][0],
-        }
-
-    def init(self, dataset: str, run: str, seed: int) -> Path | None:
-        """Return the network that a run starts from, if it starts from one."""
-        source = self.runs[dataset, run].train.init_from
-        return self.layout.run(dataset, source, seed) / "model.safetensors" if source else None
-
-    def model(self, dataset: str, run: str, seed: int, sample_set: str) -> Path:
-        """Return the network's file that a sample set is made from."""
-        width = self.runs[dataset, run].samples[sample_set].sigma_rel
-        return self.layout.model(dataset, run, seed, width)
-
-    def guide(self, dataset: str, run: str, seed: int, sample_set: str) -> Path | None:
-        """Return the network that guides a sample set, if another one does."""
-        guide = self.runs[dataset, run].samples[sample_set].guide
-        return self.layout.model(dataset, guide, seed) if guide else None
-
-    @property
-    def swept(self) -> list[str]:
-        """The data sets on which a run is sampled with averages of several widths."""
-        several = {dataset for (dataset, _), run in self.runs.items() if len(run.widths) > 1}
-        return [dataset for dataset in self.grid["dataset"] if dataset in several]
 
     def _add(self, dataset: str, run: str, heirs: tuple[str, ...]) -> Run:
         """Add a run, after those that it starts from, in the grid or not."""
@@ -209,8 +154,10 @@ class Experiment:
             fits_data(network, process, methods, train, data)
             made = Run(network, process, methods, train, samples)
             if train.released:
-                folders = [self.layout.run(dataset, run, seed) for seed in self.grid["seed"]]
-                made = with_checkpoint(made, data, [f / "run.json" for f in folders])
+                keys = {"dataset": dataset, "run": run}
+                path, seeds = self.layout.path, self.grid["seed"]
+                records = [path("train.record", **keys, seed=seed) for seed in seeds]
+                made = with_checkpoint(made, data, records)
         for name in self.grid["sample_set"] if run in self.grid["run"] else ():
             whole = [*layers, self._set_layer(name)]
             with told_at_its_layer(whole):
@@ -218,43 +165,3 @@ class Experiment:
                 samples[name] = parse(SampleOptions, merged.get("sample"), ("sample",))
                 fits_run(samples[name], made, data)
         return made
-
-
-def _only(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
-    """Return the entries of an axis that are wanted: a list, one, or several with commas between.
-
-    Raises:
-        OptionError: Something wanted is not in the grid.
-    """
-    listed = wanted.split(",") if isinstance(wanted, str) else wanted
-    listed = listed if isinstance(listed, list) else [listed]
-    listed = [one for one in listed if one not in (None, "")]
-    texts = {str(entry): entry for entry in entries}
-    if not listed:
-        raise OptionError((axis,), f"must name some of the grid; known: {', '.join(texts)}")
-    for one in listed:
-        if str(one).strip() not in texts:
-            raise OptionError((axis,), f"{one!r} is not in the grid; {near(one, texts)}")
-    asked = {str(one).strip() for one in listed}
-    return [entry for text, entry in texts.items() if text in asked]
-
-
-def _named(top: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
-    """Return the entries of a mapping by name, once the names are fit for folders."""
-    entries = mapping(top.get(key), (key,))
-    for name in entries:
-        _name(name, (key,))
-        if key == "sample_sets" and name in TAKEN:
-            raise OptionError((key, name), "is the name of a run's own file; choose another")
-    return list(entries.items())
-
-
-def _name(value: Any, path: KeyPath) -> str:
-    """Check a name that becomes a folder."""
-    if not isinstance(value, str) or not NAME.fullmatch(value) or len(value) > 100:
-        raise OptionError(
-            path,
-            f"the name {value!r} must be text of small letters, digits, '-', '_' and '.',"
-            " beginning with a letter or digit",
-        )
-    return value

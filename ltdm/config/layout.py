@@ -1,47 +1,250 @@
-"""Where results lie, below `results/<experiment>/`. The workflow and the CLI both read it here."""
+"""Every file of an experiment's results: which rule writes it, and what from.
+
+This is the one place in Python that spells them. The rules spell them too, where users look; a
+test holds that both say the same. Commands, records, lineage, status and manifest follow from it.
+"""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ltdm.config.steps import (
+    NETWORK,
+    SAMPLE_SET,
+    Step,
+    averages,
+    guiding,
+    networks,
+    over,
+    probe_images,
+    probed,
+    sampled,
+    scored,
+    several_widths,
+    shown_samples,
+    start,
+    swept,
+    theory_figures,
+)
 
 DATA = "data/{dataset}"
 RUN = "runs/{dataset}/{run}/seed-{seed}"
 SAMPLES = RUN + "/{sample_set}"
-MODEL = "model.safetensors"
-AVERAGE = "posthoc/{sigma_rel}.safetensors"
-"""What sample sets are made from, in a run's folder: the network, or with another average."""
-THEORY = "theory"
+MANIFEST = "manifest.json"
+BOTH = ("png", "svg")
+FIGURES = {"counts": BOTH, "per_class": BOTH, "training": BOTH, "samples": ("png",)}
+"""The figures of a data set, and their forms: pictures of pixels have one."""
+
+
+def pictures(name: str) -> dict[str, str]:
+    """Return the two files of a figure."""
+    return {form: f"figures/{name}.{form}" for form in ("png", "svg")}
+
+
+STEPS = {
+    "prepare": Step(
+        over("dataset"),
+        {
+            "train": DATA + "/train.npz",
+            "reference": DATA + "/reference.npz",
+            "counts": DATA + "/counts.csv",
+            "record": DATA + "/data.json",
+        },
+    ),
+    "extractor": Step(
+        over("dataset", "extractor"),
+        {
+            "weights": DATA + "/extractors/{extractor}.safetensors",
+            "record": DATA + "/extractors/{extractor}.json",
+        },
+        {"reference": "prepare.reference"},
+    ),
+    "reference_features": Step(
+        over("dataset", "extractor"),
+        {"features": DATA + "/features/{extractor}.npz"},
+        {"images": "prepare.reference", "weights": "extractor.weights"},
+        stage="features",
+    ),
+    "unseen": Step(
+        over("dataset", "search"),
+        {"neighbours": DATA + "/neighbours/{metric}.npz"},
+        {"train": "prepare.train", "images": "prepare.reference"},
+        stage="neighbours",
+    ),
+    "train": Step(
+        networks,
+        {
+            "model": RUN + "/model.safetensors",
+            "history": RUN + "/history.csv",
+            "record": RUN + "/run.json",
+        },
+        {"data": "prepare.train", "init": start},
+    ),
+    "posthoc": Step(
+        averages,
+        {
+            "output": RUN + "/posthoc/{sigma_rel}.safetensors",
+            "record": RUN + "/posthoc/{sigma_rel}.json",
+        },
+        {"model": "train.model"},
+    ),
+    "sample": Step(
+        over(*SAMPLE_SET),
+        {"samples": SAMPLES + "/samples.npz", "record": SAMPLES + "/samples.json"},
+        {"model": sampled, "guide": guiding},
+    ),
+    "grid": Step(
+        over(*SAMPLE_SET),
+        {"picture": SAMPLES + "/grid.png"},
+        {"samples": "sample.samples"},
+        draws=True,
+    ),
+    "features": Step(
+        over(*SAMPLE_SET, "extractor"),
+        {"features": SAMPLES + "/features/{extractor}.npz"},
+        {"images": "sample.samples", "weights": "extractor.weights"},
+    ),
+    "neighbours": Step(
+        over(*SAMPLE_SET, "search"),
+        {"neighbours": SAMPLES + "/neighbours/{metric}.npz"},
+        {"train": "prepare.train", "images": "sample.samples"},
+    ),
+    "copies": Step(
+        over(*SAMPLE_SET, "search"),
+        {"picture": SAMPLES + "/neighbours/{metric}.png"},
+        {
+            "neighbours": "neighbours.neighbours",
+            "samples": "sample.samples",
+            "train": "prepare.train",
+            "counts": "prepare.counts",
+        },
+        draws=True,
+    ),
+    "metrics": Step(
+        over(*SAMPLE_SET, "metric"),
+        {"table": SAMPLES + "/metrics/{metric}.csv", "record": SAMPLES + "/metrics/{metric}.json"},
+        {
+            "counts": "prepare.counts",
+            "real": scored("reference_features.features", "unseen.neighbours"),
+            "fake": scored("features.features", "neighbours.neighbours"),
+        },
+    ),
+    "tables": Step(
+        over(),
+        {
+            "tidy": "tables/metrics.csv",
+            "differences": "tables/differences.csv",
+            "main": "tables/main.csv",
+            "against": "tables/against.csv",
+            "others": ("tables/{table}.{form}",),
+            "record": "tables/tables.json",
+        },
+        {"metrics": "metrics.table"},
+    ),
+    "figures": Step(
+        over("dataset"),
+        {
+            f"{figure}_{form}": f"figures/{{dataset}}-{figure.replace('_', '-')}.{form}"
+            for figure, forms in FIGURES.items()
+            for form in forms
+        },
+        {
+            "counts": "prepare.counts",
+            "reference": "prepare.reference",
+            "tidy": "tables.tidy",
+            "histories": "train.history",
+            "samples": shown_samples,
+        },
+        draws=True,
+    ),
+    "widths": Step(
+        several_widths, pictures("{dataset}-ema-width"), {"tidy": "tables.tidy"}, draws=True
+    ),
+    "probe_split": Step(
+        over("dataset", only=probed),
+        {"test": DATA + "/test.npz", "record": DATA + "/test.json"},
+        {"reference": "prepare.reference"},
+    ),
+    "probe": Step(
+        over(*NETWORK, only=probed),
+        {"table": RUN + "/probe.csv", "record": RUN + "/probe.json"},
+        {
+            "model": "train.model",
+            "train": probe_images,
+            "test": "probe_split.test",
+            "counts": "prepare.counts",
+        },
+    ),
+    "probe_tables": Step(
+        over(only=probed),
+        {
+            "tidy": "tables/probe-all.csv",
+            "main": "tables/probe.csv",
+            "others": ("tables/probe.{form}",),
+        },
+        {"probes": "probe.table"},
+    ),
+    "probe_figure": Step(
+        over("dataset", only=probed),
+        pictures("{dataset}-probe"),
+        {"tidy": "probe_tables.tidy"},
+        draws=True,
+    ),
+    "theory": Step(
+        over("sweep"),
+        {
+            "rows": "theory/{sweep}.csv",
+            "networks": "theory/{sweep}.npz",
+            "record": "theory/{sweep}.json",
+        },
+    ),
+    "theory_tables": Step(
+        over(only=swept),
+        {
+            "findings": "tables/theory.csv",
+            "tables": ("tables/theory-{sweep}.csv",),
+            "others": ("tables/theory.{form}", "tables/theory-{sweep}.{form}"),
+        },
+        {"rows": "theory.rows"},
+    ),
+    "theory_figure": Step(
+        theory_figures,
+        pictures("theory-{sweep}-{figure}"),
+        {"rows": "theory.rows", "networks": "theory.networks"},
+        draws=True,
+    ),
+}
+"""All rules but `all`, the parts of a sample set, and the manifest, which lists what these make."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of one experiment's results."""
+    """The files of one experiment's results, below `root`."""
 
     root: Path
+
+    def path(self, artefact: str, **keys: Any) -> Path:
+        """Return an artefact (`rule.keyword`) that is one file."""
+        rule, keyword = artefact.split(".")
+        pattern = STEPS[rule].outputs[keyword]
+        assert isinstance(pattern, str)
+        return self.root / pattern.format(**keys)
 
     @property
     def compiled(self) -> Path:
         """Return the folder of what the compiler keeps: no result, and may be deleted."""
         return self.root / ".compiled"
 
-    def data(self, dataset: str) -> Path:
-        """Return a data set's folder."""
-        return self.root / DATA.format(dataset=dataset)
 
-    def run(self, dataset: str, run: str, seed: int) -> Path:
-        """Return a trained network's folder."""
-        return self.root / RUN.format(dataset=dataset, run=run, seed=seed)
+def name_of(artefact: str, **keys: Any) -> str:
+    """Return where an artefact of a data set lies below the data set's folder."""
+    path = Layout(Path()).path(artefact, dataset="of", **keys)
+    return PurePosixPath(path).relative_to(DATA.format(dataset="of")).as_posix()
 
-    def model(self, dataset: str, run: str, seed: int, sigma_rel: float | None = None) -> Path:
-        """Return a network's file; or that with the average of a width."""
-        name = MODEL if sigma_rel is None else AVERAGE.format(sigma_rel=sigma_rel)
-        return self.run(dataset, run, seed) / name
 
-    def sweep(self, name: str) -> Path:
-        """Return the rows of a sweep of the theory lab."""
-        return self.root / THEORY / f"{name}.csv"
-
-    def samples(self, dataset: str, run: str, seed: int, sample_set: str) -> Path:
-        """Return a sample set's folder."""
-        return self.root / SAMPLES.format(
-            dataset=dataset, run=run, seed=seed, sample_set=sample_set
-        )
+def names_beside_sample_sets() -> set[str]:
+    """Return the names that lie in a run's folder, which no sample set may have."""
+    depth = RUN.count("/") + 1
+    patterns = (p for step in STEPS.values() for p in step.outputs.values() if isinstance(p, str))
+    inside = (p.split("/") for p in patterns if p.startswith(f"{RUN}/"))
+    return {"state", *(parts[depth] for parts in inside)} - {SAMPLES.rpartition("/")[2]}

@@ -11,8 +11,9 @@ from ltdm.config.datasets import Dataset
 from ltdm.methods._objective import Objective, compose
 from ltdm.networks._players import build_network
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import changed, option
-from ltdm.plumbing.registry import Part, plain_parts, stage_code
+from ltdm.plumbing.option_values import changed, defaults
+from ltdm.plumbing.options import option
+from ltdm.plumbing.registry import Part, plain_parts
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.options import TrainOptions
 
@@ -83,12 +84,12 @@ class Run:
             train.pop("updates", None)  # epochs stand in their place
         return {**parts, "method": plain_parts(self.methods), "train": train}
 
-    def train_code(self) -> str:
-        """Return the digest of the code that makes the network."""
+    def defaults(self) -> dict[str, Any]:
+        """Return the options at their defaults that the network depends on."""
+        parts = {"network": defaults(self.network), "process": defaults(self.process)}
         if self.train.released:
-            return stage_code("released", self.network, self.process)
-        stage = "ensemble" if self.train.ensemble else "train"
-        return stage_code(stage, self.network, self.process, *self.methods)
+            return parts
+        return {**parts, "method": [*map(defaults, self.methods)], "train": defaults(self.train)}
 
     @property
     def widths(self) -> list[float]:
@@ -109,12 +110,3 @@ class Run:
         shape = data.census.channels, data.census.side, len(data.class_counts), self.train.told()
         with torch.device("meta"):
             return build_network(self.network, self.label_use(data), *shape)
-
-    def sample_code(self, sample_set: str) -> str:
-        """Return the digest of the code that sampling runs."""
-        sampler = self.samples[sample_set].sampler
-        return stage_code("sample", self.network, self.process, sampler)
-
-    def probe_code(self) -> str:
-        """Return the digest of the code that the linear probe runs."""
-        return stage_code("probe", self.network, self.process)

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import KeyPath, changed, mapping, near, option, parse
+from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.options import KeyPath, mapping, near, option, parse
 
 FAR = 1e6
 """The largest coordinate and standard deviation: float32 still tells points so far out apart."""

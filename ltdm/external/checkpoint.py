@@ -7,7 +7,7 @@ import yaml
 
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256
-from ltdm.plumbing.options import plain
+from ltdm.plumbing.option_values import plain
 from ltdm.plumbing.registry import stage_code
 from ltdm.stages.released import write
 from ltdm.training.released import DECIDED, Released, read

@@ -11,7 +11,7 @@ from ltdm.data._base import numbered
 from ltdm.external import images
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, reading, sha256, write_npz, writing
-from ltdm.plumbing.options import places
+from ltdm.plumbing.option_values import places
 from ltdm.plumbing.registry import Part, part, stage_code
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage

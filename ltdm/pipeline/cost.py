@@ -5,6 +5,7 @@ and a multiplication with its addition as two operations.
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ltdm.config.artefacts import jobs
 from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
@@ -121,30 +123,9 @@ def measure(data: Dataset, run: Run) -> Size:
     return Size(sum(p.numel() for p in net.parameters()), *counts)
 
 
-def jobs(experiment: Experiment) -> dict[str, int]:
+def job_counts(experiment: Experiment) -> Counter[str]:
     """Return the jobs of a whole run by rule."""
-    data, seeds = (len(experiment.grid[axis]) for axis in ("dataset", "seed"))
-    networks = len(experiment.runs) * seeds
-    sets = math.prod(map(len, experiment.grid.values()))
-    extractors, metrics = len(experiment.evaluate.features), len(experiment.evaluate.metrics)
-    searches = sets * len(experiment.evaluate.searching)
-    counted = {
-        "prepare": data, "extractor": data * extractors, "reference_features": data * extractors,
-        "train": networks,
-        "posthoc": seeds * sum(len(run.widths) for run in experiment.runs.values()),
-        "sample": sets, "grid": sets, "features": sets * extractors,
-        "unseen": data * len(experiment.evaluate.searching),
-        "neighbours": searches, "copies": searches,
-        "metrics": sets * metrics, "tables": 1, "figures": data,
-        "widths": len(experiment.swept), "manifest": 1,
-    }  # fmt: skip
-    if experiment.evaluate.probe:
-        probes = sets // len(experiment.grid["sample_set"])
-        counted |= {"probe_split": data, "probe": probes, "probe_tables": 1, "probe_figure": data}
-    if sweeps := experiment.sweeps.values():
-        drawn = sum(len(sweep.figures) for sweep in sweeps)
-        counted |= {"theory": len(sweeps), "theory_tables": 1, "theory_figure": drawn}
-    return {rule: number for rule, number in counted.items() if number}
+    return Counter([*(rule for rule, _ in jobs(experiment)), "manifest"])
 
 
 def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> dict[str, Speed]:
@@ -218,10 +199,11 @@ def text(experiment: Experiment, known: dict[str, Speed]) -> str:
     frame = table(experiment, known)
     frame = frame if known else frame.iloc[:, :-1]
     written = frame.to_string(index=False, na_rep="", float_format=_short)
-    listed = ", ".join(f"{n:,} {rule}" for rule, n in jobs(experiment).items())
+    counted = job_counts(experiment)
+    listed = ", ".join(f"{n:,} {rule}" for rule, n in counted.items())
     lines = [
         "A row is one network; an evaluation is one image through it; PFLOP is 10^15 operations.",
-        "", written, "", f"{sum(jobs(experiment).values()):,} jobs: {listed}.",
+        "", written, "", f"{counted.total():,} jobs: {listed}.",
     ]  # fmt: skip
     if probe := experiment.evaluate.probe:
         each = sum(d.probed(probe.train_on) for d in experiment.datasets.values())

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ltdm.pipeline import snapshot
@@ -19,8 +20,8 @@ log = logging.getLogger("ltdm")
 
 
 @contextmanager
-def job(snakemake: Any) -> Iterator[None]:
-    """Run a rule's script: everything it says goes to the rule's log.
+def job(snakemake: Any) -> Iterator[dict[str, Any]]:
+    """Run a rule's script on its named files; everything it says goes to the rule's log.
 
     A user's mistake ends the job with one sentence; anything else with a traceback, in the log.
     """
@@ -41,9 +42,9 @@ def job(snakemake: Any) -> Iterator[None]:
         if submitted:  # what a job was not given it must not use, and what it was given is there
             os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")
         try:
-            snapshot.check_code(snakemake.rule, snakemake.params.code)
+            snapshot.check_code(snakemake.rule, snakemake.params.request["code"])
             with sharing(gpus):
-                yield
+                yield _files(snakemake)
         except Stopped as stopped:
             log.warning("%s", stopped)
             if submitted and stopped.for_time and requeue():
@@ -55,6 +56,13 @@ def job(snakemake: Any) -> Iterator[None]:
         except Exception as error:
             log.exception("this is a bug in ltdm; please report it with this log")
             _end(f"a bug, {type(error).__name__}: please report it with {snakemake.log[0]}")
+
+
+def _files(snakemake: Any) -> dict[str, Any]:
+    """Return a job's files by keyword: a path, a list, or None where there is none."""
+    found = {**dict(snakemake.input.items()), **dict(snakemake.output.items())}
+    paths = {k: Path(v) if isinstance(v, str) else [*map(Path, v)] for k, v in found.items()}
+    return {name: files or None for name, files in paths.items()}
 
 
 def _end(sentence: str, status: int = 1) -> NoReturn:

@@ -6,184 +6,179 @@ another machine, or after somebody else's hand, the files' records have to say i
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ltdm.config.artefacts import flat, jobs, outputs, path, sources
 from ltdm.config.experiment import Experiment
-from ltdm.plumbing.errors import LtdmError
+from ltdm.config.layout import STEPS
+from ltdm.config.requests import request
+from ltdm.config.steps import Keys
+from ltdm.pipeline.accepted import Pairs, accepted
+from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.options import changed
-from ltdm.plumbing.registry import stage_code
-from ltdm.stages import theory
-
-SHOWN = 3  # files, and differing keys of each, that are named; the rest are counted
+from ltdm.plumbing.request import UNCOUNTED, Request, recorded
 
 
-class Claim(NamedTuple):
-    """What a file must be to be this experiment's.
+class Link(NamedTuple):
+    """What a record must say of a file that its job read.
 
     Attributes:
-        record: A JSON file beside what it describes.
-        wanted: What must stand there, as the rule's params have it.
-        links: Keys of it, and where the same values stand in the records of what it is made from.
+        record: The record of the job that wrote the file.
+        file: The file's name, by which a record gives its SHA-256 where it has no key.
     """
 
     record: Path
-    wanted: Mapping[str, Any]
-    links: tuple[tuple[str, Path, tuple[str, ...]], ...] = ()
+    file: str
 
 
-def claims(experiment: Experiment) -> Iterator[Claim]:
-    """Yield what the config asks of every file that says what it is; nothing is read."""
-    evaluate, layout = experiment.evaluate, experiment.layout
-    for name, data in experiment.datasets.items():
-        folder = layout.data(name)
-        yield Claim(folder / "data.json", {**data.spec(), "code": data.code()})
-        for part in evaluate.features:
-            wanted = {"extractor": part.plain(), "code": stage_code("extractor", part)}
-            yield Claim(folder / f"extractors/{part.label}.json", wanted)
-    for (dataset, name), run in experiment.runs.items():
-        link = "data", layout.data(dataset) / "data.json", ("sha256", "train.npz")
-        for seed in experiment.grid["seed"]:
-            record = layout.run(dataset, name, seed) / "run.json"
-            wanted = {"spec": run.spec(), "code": run.train_code(), "seed": seed}
-            start = experiment.init(dataset, name, seed)
-            init = [("init", start.with_name("run.json"), ("key",))] if start else []
-            yield Claim(record, wanted, (link, *init))
-            for width in run.widths:
-                of = "of", record, ("key",)
-                average = layout.model(dataset, name, seed, width).with_suffix(".json")
-                yield Claim(average, {"sigma_rel": width, "code": stage_code("posthoc")}, (of,))
-    for dataset, name, seed, sample_set in product(*experiment.grid.values()):
-        yield from _of_samples(experiment, dataset, name, seed, sample_set)
-    yield from _of_probes(experiment)
-    for name, sweep in experiment.sweeps.items():
-        yield Claim(layout.sweep(name).with_suffix(".json"), theory.asked(sweep))
-    wanted = {**experiment.shown(), "code": stage_code("tables")}
-    yield Claim(layout.root / "tables/tables.json", wanted)
+class Expected(NamedTuple):
+    """What a file's record must say for the file to be this experiment's."""
+
+    rule: str
+    keys: Keys
+    record: Path
+    request: Request
+    links: Mapping[str, Link]
 
 
-def _of_samples(
-    experiment: Experiment, dataset: str, name: str, seed: int, sample_set: str
-) -> Iterator[Claim]:
-    evaluate, run = experiment.evaluate, experiment.runs[dataset, name]
-    folder = experiment.layout.samples(dataset, name, seed, sample_set)
-    model, own = experiment.model(dataset, name, seed, sample_set), folder.parent / "run.json"
-    averaged = run.samples[sample_set].sigma_rel is not None
-    links = [("model", model.with_suffix(".json") if averaged else own, ("key",))]
-    guide = experiment.guide(dataset, name, seed, sample_set)
-    if guide:
-        links.append(("guide", guide.with_name("run.json"), ("key",)))
-    wanted = {"spec": changed(run.samples[sample_set]), "code": run.sample_code(sample_set)}
-    yield Claim(folder / "samples.json", {**wanted, "seed": seed}, tuple(links))
-    for part in evaluate.metrics:
-        scored = {
-            "metric": part.plain(), "groups": evaluate.grouping(),
-            "extractors": list(evaluate.files(part)),
-            "code": stage_code("metrics", part),
-        }  # fmt: skip
-        yield Claim(folder / f"metrics/{part.label}.json", scored)
+def expected(experiment: Experiment) -> Iterator[Expected]:
+    """Yield what the config asks of every record; nothing is read."""
+    for rule, keys in jobs(experiment):
+        if "record" in STEPS[rule].outputs:
+            yield expect(experiment, rule, keys)
 
 
-def _of_probes(experiment: Experiment) -> Iterator[Claim]:
-    probe, layout, grid = experiment.evaluate.probe, experiment.layout, experiment.grid
-    if probe is None:
-        return
-    for dataset in grid["dataset"]:
-        data, test = experiment.datasets[dataset], layout.data(dataset) / "test.json"
-        yield Claim(test, {**data.test_spec(), "code": data.test_code()})
-        for run, seed in product(grid["run"], grid["seed"]):
-            folder = layout.run(dataset, run, seed)
-            wanted = {
-                "probe": changed(probe), "groups": experiment.evaluate.probe_grouping(),
-                "code": experiment.runs[dataset, run].probe_code(), "seed": seed,
-            }  # fmt: skip
-            link = "model", folder / "run.json", ("key",)
-            yield Claim(folder / "probe.json", wanted, (link,))
+def expect(experiment: Experiment, rule: str, keys: Keys) -> Expected:
+    """Return what the config asks of the record of a job."""
+    (record,) = flat(path(experiment, f"{rule}.record", keys))
+    links = {}
+    for name, (maker, file, its_keys) in _made_by(experiment, rule, keys).items():
+        (source,) = flat(path(experiment, f"{maker}.record", its_keys))
+        links[name] = Link(source, file.name)
+    return Expected(rule, keys, record, request(experiment, rule, keys), links)
 
 
-def refuse_foreign(experiment: Experiment, remembered: Callable[[Path], list[str] | None]) -> None:
+def _made_by(e: Experiment, rule: str, keys: Keys) -> dict[str, tuple[str, Path, Keys]]:
+    """Return rule, file and wildcards of what a job reads, where one job with a record wrote it."""
+    found = {}
+    for name, source in sources(e, rule, keys).items():
+        if source is None or isinstance(source, list):
+            continue
+        maker, files = source[0].split(".")[0], path(e, *source)
+        if isinstance(files, Path) and "record" in STEPS[maker].outputs:
+            found[name] = maker, files, source[1]
+    return found
+
+
+def is_finished(experiment: Experiment, rule: str, keys: Keys) -> bool:
+    """Whether the files of a job are there, and are what the config asks for."""
+    files = [file for one in outputs(experiment, rule, keys).values() for file in flat(one)]
+    return all(map(Path.exists, files)) and _holds(experiment, rule, keys)
+
+
+def _holds(e: Experiment, rule: str, keys: Keys) -> bool:
+    """Whether a job's record, and those of what it read, say what the config asks for."""
+    try:
+        if disagreements(expect(e, rule, keys), accepted(e.layout.root)):
+            return False
+    except LtdmError:  # missing or damaged
+        return False
+    return all(_holds(e, maker, its) for maker, _, its in _made_by(e, rule, keys).values())
+
+
+def check_records(
+    experiment: Experiment, remembered: Callable[[Path], Mapping[str, Any] | None]
+) -> None:
     """Compare every record that is there with what the config asks for.
 
     Args:
         experiment: The experiment.
-        remembered: Gives the params that Snakemake remembers of a file, as text; None if none. A
-            file of which it remembers other params than today's is about to be made anew.
+        remembered: Gives the request that Snakemake remembers of a file; None if none. A file of
+            which it remembers another request than today's is about to be made anew.
 
     Raises:
         LtdmError: Files were made by another config, or by other code.
     """
-    found = []
-    for claim in claims(experiment):
-        params = remembered(claim.record)
-        if not claim.record.exists() or (params is not None and _stale(claim, params)):
+    pairs, found = accepted(experiment.layout.root), []
+    for one in expected(experiment):
+        before = remembered(one.record)
+        if not one.record.exists():
             continue
-        wanted = claim.wanted if params is not None else {**claim.wanted, **_linked(claim)}
-        made = read_json(claim.record)
-        differing = differences({key: made.get(key) for key in wanted}, wanted)
+        if before is None:
+            differing = disagreements(one, pairs)
+        elif differences(before, one.request, pairs):
+            continue
+        else:
+            differing = differences(read_json(one.record), one.request, pairs)
         if differing:
-            found.append(f"{claim.record} ({_few(differing)})")
+            found.append(f"{one.record} ({few(differing)})")
     if found:
         raise LtdmError(
-            f"made by another config or other code: {_few(found)}; give this experiment another"
-            " name, or delete what is named to have it made anew"
+            f"made by another config or other code: {few(found)}; give this experiment another"
+            " name, delete what is named to have it made anew, or, where only the code differs and"
+            " computes the same, vouch for it with `ltdm accept`"
         )
 
 
-def finished(record: Path, claimed: Mapping[Path, Claim]) -> bool:
-    """Whether a record, and those of all that it is made from, say what the config asks for.
+def disagreements(one: Expected, pairs: Pairs) -> list[str]:
+    """Return a phrase for all in which a record is not as expected.
+
+    Raises:
+        LtdmError: It is missing or damaged.
+    """
+    made = read_json(one.record)
+    found = differences(made, one.request, pairs)
+    for name, link in one.links.items():
+        if name in made and link.record.exists():
+            source = read_json(link.record)
+            key = source.get("key") or source.get("sha256", {}).get(link.file)
+            found += _nested(made[name], key, name)
+    return found
+
+
+def differences(made: Mapping[str, Any], asked: Mapping[str, Any], pairs: Pairs) -> list[str]:
+    """Return a phrase for all in which what was asked for once is not what is asked for now.
+
+    What was not recorded then is no difference: an option that is new has its default.
 
     Args:
-        record: The record.
-        claimed: What the config asks of every record.
+        made: A record, or a request.
+        asked: The request of now.
+        pairs: Code that was accepted in place of other code.
     """
-    claim = claimed[record]
-    if not all(finished(source, claimed) for _, source, _ in claim.links):
-        return False
-    try:
-        made = read_json(record)
-    except LtdmError:  # missing or damaged
-        return False
-    return all(made.get(key) == value for key, value in {**claim.wanted, **_linked(claim)}.items())
-
-
-def differences(made: Any, wanted: Any, path: str = "") -> list[str]:
-    """Return a phrase for each key in which two nested mappings differ, sorted by key."""
-    if not (isinstance(made, Mapping) and isinstance(wanted, Mapping)):
-        if made == wanted:
-            return []
-        there, here = ("unset" if v is None else json.dumps(v) for v in (made, wanted))
-        return [f"{path} is {there} there, {here} here"]
     found = []
-    for key in sorted({*made, *wanted}):
-        below = f"{path}.{key}" if path else str(key)
-        found += differences(made.get(key), wanted.get(key), below)
+    for key, value in sorted(recorded(asked).items()):
+        if key == "code":
+            if (made.get(key), value) not in pairs:
+                found += _nested(made.get(key), value, key)
+        elif key in made:
+            found += _nested(made[key], value, key, only_common=key == "defaults")
     return found
 
 
-def _stale(claim: Claim, params: list[str]) -> bool:
-    """Whether some of what is wanted is not among the params that Snakemake remembers.
+def _nested(made: Any, asked: Any, path: str, only_common: bool = False) -> list[str]:
+    """Return a phrase for each key in which two nested mappings or values differ."""
+    if only_common and isinstance(made, list) and isinstance(asked, list):
+        pairs = enumerate(zip(made, asked, strict=False))
+        return [text for i, (a, b) in pairs for text in _nested(a, b, f"{path}.{i}", True)]
+    if not (isinstance(made, Mapping) and isinstance(asked, Mapping)):
+        there, here = ("unset" if v is None else json.dumps(v) for v in (made, asked))
+        return [] if made == asked else [f"{path} is {there} there, {here} here"]
+    keys = {*made} & {*asked} if only_common else {*made, *asked}
+    return [
+        text
+        for key in sorted(keys)
+        for text in _nested(made.get(key), asked.get(key), f"{path}.{key}", only_common)
+    ]
 
-    The seed is in the file's path, and a data set's spec is one param.
+
+def as_remembered(now: Request, before: Mapping[str, Any] | None, pairs: Pairs) -> Request:
+    """Return the request that made a file, where it asks for the same as that of now.
+
+    So Snakemake, which compares their texts, does not run it again for an option that is new, nor
+    for code that was accepted.
     """
-    spec = {k: v for k, v in claim.wanted.items() if k not in ("seed", "code")}
-    apart = {repr(value) for value in spec.values()} <= {*params}
-    return repr(claim.wanted["code"]) not in params or not (apart or repr(spec) in params)
-
-
-def _linked(claim: Claim) -> dict[str, Any]:
-    """Return what must stand in a record, by those of what it is made from, if they are there."""
-    found = {}
-    for key, record, path in claim.links:
-        if record.exists():
-            value: Any = read_json(record)
-            for step in path:
-                value = value.get(step, {})
-            found[key] = value
-    return found
-
-
-def _few(things: list[str]) -> str:
-    more = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
-    return f"{', '.join(things[:SHOWN])}{more}"
+    if before is None or differences(before, now, pairs):
+        return now
+    return Request({**before, **{key: now[key] for key in UNCOUNTED if key in now}})

@@ -1,62 +1,31 @@
-"""What each job of the workflow asks a cluster for: GPUs, cores, memory, time, and where to run.
+"""How long the jobs of an experiment take, and what memory, from what they compute.
 
-Times of training and sampling are reckoned from their operations (`ltdm plan`) and doubled, since a
-job that Slurm ends early costs more than one that asks for too much. Every further attempt asks for
-more time and memory.
+Times are estimated from operations (`ltdm plan`) and doubled, since a job that Slurm ends early
+costs more than one that asks for too much.
 """
 
-import math
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
 from ltdm.config.site import Site
+from ltdm.config.steps import Keys
 from ltdm.pipeline.cost import Cost, Speed, cost, sampling, speeds
 
 SAFETY = 2.0
 SLOW = {True: 10.0, False: 0.02}
-"""10^12 operations a second that a GPU, or else a CPU core, is trusted with until one is told."""
+"""10^12 operations a second that a GPU, or else a CPU core, is trusted with until one is known."""
 STATE = 48
 """Bytes a weight that training holds on the host: a state that is read, and one being written."""
 
 
-class Need(NamedTuple):
-    """What the jobs of a rule need: a GPU, MB of memory, minutes beside what is reckoned."""
-
-    gpu: bool = False
-    memory: int = 4_000
-    minutes: int = 20
-
-
-NEEDS = {
-    "prepare": Need(False, 8_000, 60),
-    "extractor": Need(True, 8_000, 60),
-    "reference_features": Need(True, 12_000, 60),
-    "features": Need(True, 12_000, 60),
-    "neighbours": Need(False, 12_000, 120),
-    "unseen": Need(False, 12_000, 120),
-    "metrics": Need(False, 12_000, 120),
-    "train": Need(True, 8_000),
-    "posthoc": Need(False, 8_000),
-    "sample": Need(True, 8_000),
-    "sample_shard": Need(True, 8_000),
-    "gather": Need(False, 8_000),  # `sample` where it puts shards together
-    "probe_split": Need(False, 8_000, 60),
-    "probe": Need(True, 12_000),
-    "theory": Need(False, 8_000, 60),
-    "manifest": Need(False, 4_000, 240),
-}
-
-
-class Asks:
-    """What the jobs of an experiment ask a site for.
+class Estimates:
+    """What the jobs of an experiment need beside what all jobs of their rule do.
 
     Args:
         experiment: The experiment.
-        site: The site.
+        site: Where they run.
         sharing: Jobs that share a sample set.
     """
 
@@ -65,61 +34,41 @@ class Asks:
         self.cost = cache(self._cost)
         self.speed = cache(self._speed)
 
-    def gpus(self, rule: str, wildcards: Mapping[str, str]) -> int:
-        """Return the GPUs that a job asks for."""
-        need = NEEDS.get(rule, Need())
-        if not (need.gpu and self.site.has_gpus):
-            return 0
-        for part in self.experiment.evaluate.features:
-            if part.label == wildcards.get("extractor") and not part.module.RUNS_NETWORK:
-                return 0
-        return self._run(wildcards).train.gpus if rule == "train" else 1
+    def training_seconds(self, keys: Keys) -> float:
+        """Return the seconds that a network is trained, on all its GPUs."""
+        one, speed = self.cost(keys["dataset"], keys["run"]), self.speed(keys["run"])
+        gpus = self._run(keys).train.gpus
+        return SAFETY * one.train_operations / gpus / speed.train / 1e12
 
-    def cores(self, rule: str, wildcards: Mapping[str, str], threads: int) -> int:
-        """Return the cores that a job asks for: those of its threads, and those of its GPUs."""
-        return max(threads, self.site.cpus_per_gpu * self.gpus(rule, wildcards))
+    def training_megabytes(self, keys: Keys) -> float:
+        """Return the memory on the host that a network's state takes, MB."""
+        posthoc = self._run(keys).train.posthoc
+        each = STATE + (posthoc.weight_bytes + 12 * len(posthoc.sigma_rel) if posthoc else 0)
+        return each * self.cost(keys["dataset"], keys["run"]).parameters / 1e6
 
-    def word(self, rule: str, wildcards: Mapping[str, str], name: str) -> str | None:
-        """Return what a job says to Slurm under a name of its plugin, if it says it."""
-        return self.site.words(self.gpus(rule, wildcards) > 0).get(name)
+    def sampling_seconds(self, keys: Keys) -> float:
+        """Return the seconds that a whole sample set takes."""
+        evaluations = sampling(self._run(keys).samples[keys["sample_set"]])
+        return self._forward_seconds(keys, evaluations)
 
-    def memory(
-        self, rule: str, wildcards: Mapping[str, str], attempt: int, reckon: bool = True
-    ) -> int:
-        """Return MB of memory; without reckoning, which takes a while, what all jobs need."""
-        need = NEEDS.get(rule, Need()).memory
-        if reckon and rule == "train":
-            posthoc = self._run(wildcards).train.posthoc
-            each = STATE + (posthoc.weight_bytes + 12 * len(posthoc.sigma_rel) if posthoc else 0)
-            weights = self.cost(wildcards["dataset"], wildcards["run"]).parameters
-            need += round(each * weights / 1e6)
-        return need * attempt
+    def shard_seconds(self, keys: Keys) -> float:
+        """Return the seconds that a part of a sample set takes."""
+        return self.sampling_seconds(keys) / self.sharing
 
-    def minutes(
-        self, rule: str, wildcards: Mapping[str, str], attempt: int, reckon: bool = True
-    ) -> int:
-        """Return minutes, at most what the site allows; without reckoning, what all jobs need."""
-        seconds = self._reckoned(rule, wildcards) if reckon else 0.0
-        minutes = attempt * (NEEDS.get(rule, Need()).minutes + math.ceil(SAFETY * seconds / 60))
-        return min(minutes, self.site.max_minutes or minutes)
-
-    def _reckoned(self, rule: str, wildcards: Mapping[str, str]) -> float:
-        """Return the seconds of a job's operations; training, sampling and the probe have many."""
-        if rule not in ("train", "sample", "sample_shard", "probe"):
+    def probe_seconds(self, keys: Keys) -> float:
+        """Return the seconds that a network's features take for the linear probe."""
+        probe = self.experiment.evaluate.probe
+        if probe is None:
             return 0.0
-        run, one = self._run(wildcards), self.cost(wildcards["dataset"], wildcards["run"])
-        speed = self.speed(wildcards["run"])
-        if rule == "train":
-            return one.train_operations / run.train.gpus / speed.train / 1e12
-        if (probe := self.experiment.evaluate.probe) and rule == "probe":
-            images = self.experiment.datasets[wildcards["dataset"]].probed(probe.train_on)
-            return one.operations * probe.evaluations(images) / speed.sample / 1e12
-        evaluations = sampling(run.samples[wildcards["sample_set"]])
-        jobs = self.sharing if rule == "sample_shard" else 1
-        return one.operations * evaluations / jobs / speed.sample / 1e12
+        images = self.experiment.datasets[keys["dataset"]].probed(probe.train_on)
+        return self._forward_seconds(keys, probe.evaluations(images))
 
-    def _run(self, wildcards: Mapping[str, str]) -> Run:
-        return self.experiment.runs[wildcards["dataset"], wildcards["run"]]
+    def _forward_seconds(self, keys: Keys, evaluations: float) -> float:
+        one, speed = self.cost(keys["dataset"], keys["run"]), self.speed(keys["run"])
+        return SAFETY * one.operations * evaluations / speed.sample / 1e12
+
+    def _run(self, keys: Keys) -> Run:
+        return self.experiment.runs[keys["dataset"], keys["run"]]
 
     def _cost(self, dataset: str, run: str) -> Cost:
         return cost(self.experiment.datasets[dataset], self.experiment.runs[dataset, run], [])

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ltdm.config.layout import Layout
+from ltdm.config.steps import NETWORK, Keys
 from ltdm.pipeline import snapshot
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json
@@ -51,22 +52,28 @@ def lines(results: Path) -> list[Line]:
     if not networks:
         raise LtdmError(f"{results} holds no networks; name a folder such as results/demo")
     layout = Layout(results)
-    return [_network(n, layout.run(*n), wanted) for n in networks]
+    return [_network(n, layout, wanted) for n in networks]
 
 
-def _network(network: tuple[str, str, int], folder: Path, wanted: dict[str, Any]) -> Line:
-    if (folder / "run.json").exists() and (folder / "model.safetensors").exists():
-        return Line(network, _after(folder, wanted), {})
-    told = _last(folder / "state")
+def _network(network: tuple[str, str, int], layout: Layout, wanted: dict[str, Any]) -> Line:
+    keys = dict(zip(NETWORK, network, strict=True))
+    model, record = layout.path("train.model", **keys), layout.path("train.record", **keys)
+    if model.exists() and record.exists():
+        return Line(network, _after(keys, layout, wanted), {})
+    told = _last(model.parent / "state")
     return Line(network, _state(told) if told else "waiting", told)
 
 
-def _after(folder: Path, wanted: dict[str, Any]) -> str:
+def _after(network: Keys, layout: Layout, wanted: dict[str, Any]) -> str:
     """Return how far a trained network's images are."""
-    sets = [folder / name for name in wanted.get("sample_sets", [])]
-    if not sets or not all((one / "samples.npz").exists() for one in sets):
+    sets = [{**network, "sample_set": name} for name in wanted.get("sample_sets", [])]
+    if not sets or not all(layout.path("sample.samples", **keys).exists() for keys in sets):
         return "trained"
-    tables = [one / f"metrics/{metric}.csv" for one in sets for metric in wanted["metrics"]]
+    tables = (
+        layout.path("metrics.table", **keys, metric=metric)
+        for keys in sets
+        for metric in wanted["metrics"]
+    )
     return "scored" if all(table.exists() for table in tables) else "sampled"
 
 

@@ -1,4 +1,6 @@
-"""The one exception that users are meant to see."""
+"""The one exception that users are meant to see, and how its sentence names many things."""
+
+from collections.abc import Sequence
 
 
 class LtdmError(Exception):
@@ -27,3 +29,9 @@ class Stopped(LtdmError):
     def __init__(self, message: str, for_time: bool = False):
         super().__init__(message)
         self.for_time = for_time
+
+
+def few(things: Sequence[object], shown: int = 3) -> str:
+    """Name the first of several things, and count the rest."""
+    more = f" and {len(things) - shown} more" if len(things) > shown else ""
+    return f"{', '.join(map(str, things[:shown]))}{more}"

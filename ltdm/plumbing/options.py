@@ -5,7 +5,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from ltdm.plumbing.errors import OptionError
@@ -101,43 +101,6 @@ def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
         return cls(**parsed)
     except OptionError as error:  # from __post_init__, which does not know where it stands
         raise OptionError((*path, *error.path), error.message) from None
-
-
-def changed(options: Any) -> dict[str, Any]:
-    """Return the options that differ from their defaults, sorted, as plain YAML values.
-
-    This is what a rule's `params` carry: an option spelled out at its default, a new option that
-    nobody sets, or another place on disk then changes nothing.
-    """
-    return {k: v for k, v in _set(options).items() if not _is_place(options, k)}
-
-
-def places(options: Any) -> dict[str, Any]:
-    """Return what `changed` leaves out: the options that say where something lies."""
-    return {k: v for k, v in _set(options).items() if _is_place(options, k)}
-
-
-def _set(options: Any) -> dict[str, Any]:
-    result = {}
-    for f in sorted(fields(options), key=lambda f: f.name):
-        value = getattr(options, f.name)
-        default = f.default_factory() if f.default_factory is not MISSING else f.default
-        if value != default:
-            result[f.name] = plain(value)
-    return result
-
-
-def _is_place(options: Any, name: str) -> bool:
-    return next(f for f in fields(options) if f.name == name).metadata["place"]
-
-
-def plain(value: Any) -> Any:
-    """Turn an option's value back into what YAML would hold."""
-    if hasattr(value, "plain"):
-        return value.plain()
-    if isinstance(value, tuple):
-        return [plain(v) for v in value]
-    return changed(value) if is_dataclass(value) else value
 
 
 @dataclass(frozen=True)

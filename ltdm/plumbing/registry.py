@@ -13,7 +13,8 @@ from typing import Any
 
 from ltdm.plumbing.code_digest import digest
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import KeyPath, changed, mapping, near, parse
+from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.options import KeyPath, mapping, near, parse
 
 LABEL = re.compile(r"[a-z][a-z0-9-]*")
 FOLDERS = {
@@ -156,8 +157,11 @@ def plain_parts(found: tuple[Part, ...]) -> Any:
 
 
 def stage_code(stage: str, *parts: Part) -> str:
-    """Return the digest of a stage's code and that of the parts it runs."""
-    return digest(f"ltdm.stages.{stage}", *(module_name(p.kind, p.name) for p in parts))
+    """Return the code of a stage and its parts: their names and a digest, `train unet: 3f2a..`."""
+    what = " ".join([stage, *(part.name for part in parts)])
+    return (
+        f"{what}: {digest(f'ltdm.stages.{stage}', *(module_name(p.kind, p.name) for p in parts))}"
+    )
 
 
 @dataclass(frozen=True)

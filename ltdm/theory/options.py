@@ -6,7 +6,8 @@ from typing import Any
 from ltdm.data._mixtures import Case, CaseOption
 from ltdm.diffusion import vp
 from ltdm.plumbing.errors import LtdmError, OptionError
-from ltdm.plumbing.options import changed, option
+from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.options import option
 from ltdm.plumbing.registry import Part, PartOption, several
 
 MOST_BYTES = 2e9

@@ -24,7 +24,7 @@ from ltdm.config.runs import Run
 from ltdm.core.device import pick
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.pipeline.cost import cost
-from ltdm.plumbing.options import changed
+from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.progress import Progress
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.stages.sample import BATCH, Sampling

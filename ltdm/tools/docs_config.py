@@ -12,10 +12,11 @@ from typing import Any
 import yaml
 
 from ltdm.config.evaluation import Evaluate
-from ltdm.config.experiment import GRID, NAME
+from ltdm.config.grid import GRID, NAME
 from ltdm.config.runs import RunOptions
 from ltdm.data._longtail import LongTail
-from ltdm.plumbing.options import Nested, plain
+from ltdm.plumbing.option_values import plain
+from ltdm.plumbing.options import Nested
 from ltdm.plumbing.registry import FOLDERS, LABELLED, PARTS, PartOption, load, names
 from ltdm.samplers._options import SampleOptions
 from ltdm.theory.options import Sweep

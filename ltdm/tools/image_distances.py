@@ -6,6 +6,7 @@ sampler, guidance.
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,14 +25,19 @@ def run(experiment: Experiment) -> pd.DataFrame:
     Raises:
         LtdmError: The grid has one sample set, or a set is missing or of another size.
     """
-    grid, samples = experiment.grid, experiment.layout.samples
+    grid = experiment.grid
     first, *others = grid["sample_set"]
     if not others:
         raise LtdmError(f"there is no sample set beside {first!r} to compare with it; name two")
+
+    def samples(**keys: Any) -> Path:
+        return experiment.layout.path("sample.samples", **keys)
+
     rows = []
     for dataset, name, other in product(grid["dataset"], grid["run"], others):
+        network = {"dataset": dataset, "run": name}
         found = [
-            distances(*(samples(dataset, name, seed, s) / "samples.npz" for s in (first, other)))
+            distances(*(samples(**network, seed=seed, sample_set=s) for s in (first, other)))
             for seed in grid["seed"]
         ]
         mean, most, differ = zip(*found, strict=True)

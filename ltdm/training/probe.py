@@ -60,11 +60,6 @@ class ProbeOptions:
             if not entries or len(set(entries)) < len(entries):
                 raise OptionError((name,), "must name at least one, and none twice")
 
-    @property
-    def file(self) -> str:
-        """The file of a data set that holds the images to learn from."""
-        return "reference.npz" if self.train_on == "balanced" else "train.npz"
-
     def evaluations(self, images: int) -> int:
         """Return the evaluations for so many labelled images; each ends at the deepest layer."""
         return len(self.levels) * images * (self.epochs + 1)

@@ -20,7 +20,8 @@ from ltdm.core.seeding import derive
 from ltdm.networks._predictor import Share
 from ltdm.plumbing.errors import LtdmError, OptionError, Stopped
 from ltdm.plumbing.files import write_npz
-from ltdm.plumbing.options import changed, parse
+from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.options import parse
 from ltdm.plumbing.stopping import Stop
 from ltdm.stages import train
 from ltdm.training.distributed import available, launch

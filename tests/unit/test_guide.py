@@ -8,7 +8,8 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge, read
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json, read_npz, write_npz
-from ltdm.plumbing.options import changed, parse
+from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.options import parse
 from ltdm.samplers._denoise import denoiser
 from ltdm.samplers._options import SampleOptions
 from ltdm.stages import sample

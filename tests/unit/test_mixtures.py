@@ -8,7 +8,8 @@ import pytest
 from ltdm.data import mixture
 from ltdm.data._mixtures import CASES, Case, CaseOption, Gaussian, draw, shares
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import changed, parse
+from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.options import parse
 from tests.unit.test_data import keeps_its_promise
 
 LISTED = [

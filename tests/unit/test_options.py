@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import changed, option, parse, places
+from ltdm.plumbing.option_values import changed, places
+from ltdm.plumbing.options import option, parse
 from tests.conftest import ROOT
 
 

@@ -7,7 +7,8 @@ import torch
 from ltdm.config.compatibility import check_data
 from ltdm.config.experiment import Experiment
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import changed, parse
+from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.options import parse
 from ltdm.training.ensemble import all_updates, averaged, dealt, shard_updates, split
 from ltdm.training.options import Ensemble, TrainOptions
 from tests.unit.test_config import edited

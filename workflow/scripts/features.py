@@ -3,6 +3,5 @@
 from ltdm.pipeline.job import job
 from ltdm.stages import features
 
-with job(snakemake):
-    given = snakemake.input
-    features.run(images=given.images, weights=given.weights, features=snakemake.output.features)
+with job(snakemake) as files:
+    features.run(snakemake.params.request, **files)

@@ -3,5 +3,5 @@
 from ltdm.pipeline.job import job
 from ltdm.stages import grid
 
-with job(snakemake):
-    grid.run(samples=snakemake.input.samples, picture=snakemake.output.picture)
+with job(snakemake) as files:
+    grid.run(snakemake.params.request, **files)

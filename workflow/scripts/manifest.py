@@ -3,5 +3,5 @@
 from ltdm.pipeline.job import job
 from ltdm.stages import manifest
 
-with job(snakemake):
-    manifest.run(snakemake.params.lineage, manifest=snakemake.output.manifest)
+with job(snakemake) as files:
+    manifest.run(snakemake.params.request, **files)

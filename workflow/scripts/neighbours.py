@@ -3,11 +3,5 @@
 from ltdm.pipeline.job import job
 from ltdm.stages import neighbours
 
-with job(snakemake):
-    neighbours.run(
-        snakemake.params.search,
-        train=snakemake.input.train,
-        images=snakemake.input.images,
-        neighbours=snakemake.output.neighbours,
-        unseen=snakemake.params.unseen,
-    )
+with job(snakemake) as files:
+    neighbours.run(snakemake.params.request, **files)

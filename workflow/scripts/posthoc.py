@@ -3,10 +3,5 @@
 from ltdm.pipeline.job import job
 from ltdm.stages import posthoc
 
-with job(snakemake):
-    posthoc.run(
-        snakemake.params.sigma_rel,
-        model=snakemake.input.model,
-        output=snakemake.output.output,
-        record=snakemake.output.record,
-    )
+with job(snakemake) as files:
+    posthoc.run(snakemake.params.request, **files)

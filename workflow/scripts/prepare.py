@@ -3,12 +3,5 @@
 from ltdm.pipeline.job import job
 from ltdm.stages import prepare
 
-with job(snakemake):
-    prepare.run(
-        snakemake.params.spec,
-        snakemake.params.places,
-        train=snakemake.output.train,
-        reference=snakemake.output.reference,
-        table=snakemake.output.counts,
-        record=snakemake.output.record,
-    )
+with job(snakemake) as files:
+    prepare.run(snakemake.params.request, **files)

@@ -3,9 +3,5 @@
 from ltdm.pipeline.job import job
 from ltdm.stages import probe_figure
 
-with job(snakemake):
-    probe_figure.run(
-        snakemake.wildcards.dataset,
-        tidy=snakemake.input.tidy,
-        pictures=list(snakemake.output),
-    )
+with job(snakemake) as files:
+    probe_figure.run(snakemake.params.request, **files)

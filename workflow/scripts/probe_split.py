@@ -3,11 +3,5 @@
 from ltdm.pipeline.job import job
 from ltdm.stages import probe_split
 
-with job(snakemake):
-    probe_split.run(
-        snakemake.params.spec,
-        snakemake.params.places,
-        reference=snakemake.input.reference,
-        test=snakemake.output.test,
-        record=snakemake.output.record,
-    )
+with job(snakemake) as files:
+    probe_split.run(snakemake.params.request, **files)

@@ -3,10 +3,5 @@
 from ltdm.pipeline.job import job
 from ltdm.stages import theory
 
-with job(snakemake):
-    theory.run(
-        snakemake.params.spec,
-        rows=snakemake.output.rows,
-        networks=snakemake.output.networks,
-        record=snakemake.output.record,
-    )
+with job(snakemake) as files:
+    theory.run(snakemake.params.request, **files)

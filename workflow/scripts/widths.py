@@ -3,11 +3,5 @@
 from ltdm.pipeline.job import job
 from ltdm.stages import widths
 
-with job(snakemake):
-    widths.run(
-        snakemake.wildcards.dataset,
-        snakemake.params.metric,
-        snakemake.params.extractor,
-        tidy=snakemake.input.tidy,
-        pictures=snakemake.output,
-    )
+with job(snakemake) as files:
+    widths.run(snakemake.params.request, **files)

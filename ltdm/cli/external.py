@@ -1,0 +1,85 @@
+"""What others made: import a checkpoint, average snapshots, score images."""
+
+from pathlib import Path
+
+import click
+import yaml
+
+from ltdm.cli.selection import DEVICE, run_on
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.registry import Part, names, several, stage_code
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command("import")
+@click.argument("checkpoint", type=PATH)
+@click.argument("model", type=PATH)
+@click.option("--side", type=click.IntRange(1), default=32, show_default=True,
+              help="Height and width of its images, pixels: the file does not say.")  # fmt: skip
+def import_(checkpoint: Path, model: Path, side: int) -> None:
+    """Write MODEL (.safetensors) from a checkpoint that others released, and say what it is.
+
+    Read are files of pytorch-ddpm, CBDM, IGD and OC_LT.
+    """
+    from ltdm.external import checkpoint as importing
+
+    click.echo(importing.text(checkpoint, importing.convert(checkpoint, model, side)))
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.argument("output", type=PATH)
+@click.option("--sigma-rel", type=click.FloatRange(0.01, 0.28), required=True,
+              help="Width of the average, relative to the training's length.")  # fmt: skip
+def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
+    """Write OUTPUT (.safetensors) with another average of MODEL's weights, from its snapshots."""
+    from ltdm.stages import posthoc as stage
+
+    asked = {"sigma_rel": sigma_rel, "code": stage_code("posthoc")}
+    made = stage.run(asked, model=model, output=output, record=None)
+    click.echo(f"{output}: {stage.told(made)}")
+
+
+@click.command()
+@click.argument("images", type=PATH)
+@click.option("--reference", type=PATH, required=True,
+              help="What to compare with: images, or a data folder of an experiment.")  # fmt: skip
+@click.option("--features", multiple=True, help="An extractor, such as inception; by default the"
+              " data folder's, else inception.")  # fmt: skip
+@click.option("--metric", "metrics", multiple=True, help="A metric; by default all that suit.")
+@click.option("--labels", type=PATH, help="Labels of the images (.npy).")
+@click.option("--reference-labels", type=PATH, help="Labels of the reference (.npy).")
+@click.option("--work", type=PATH, default=Path("results/scored"), show_default=True,
+              help="Where features and rows are kept.")  # fmt: skip
+@DEVICE
+def score(
+    images: Path, reference: Path, features: tuple[str, ...], metrics: tuple[str, ...],
+    labels: Path | None, reference_labels: Path | None, work: Path, device: str | None,
+) -> None:  # fmt: skip
+    """Score IMAGES that others made: a folder, an .npz or an .npy.
+
+    An extractor or a metric with options is written as in a config, '{name: kid, subsets: 50}'.
+    """
+    from ltdm.external import score
+    from ltdm.external.reference import Reference
+
+    run_on(device)
+    against = Reference(reference, reference_labels, work)
+    extractors = _parts("extractor", features) or against.prepared() or _parts(
+        "extractor", ("inception",))  # fmt: skip
+    asked = _parts("metric", metrics) or score.suiting(
+        _parts("metric", names("metric")), extractors, against
+    )
+    rows, file = score.run(images, against, extractors, asked, labels, work)
+    click.echo(score.to_text(rows))
+    click.echo(f"All rows: {file}")
+
+
+def _parts(kind: str, given: tuple[str, ...] | list[str]) -> tuple[Part, ...]:
+    """Parse parts that are written as in a config."""
+    try:
+        values = [yaml.safe_load(text) for text in given]
+    except yaml.YAMLError as error:
+        raise LtdmError(f"cannot read {' '.join(given)!r} as YAML: {error}") from error
+    return several(kind, values, (kind,)) if values else ()

@@ -1,0 +1,147 @@
+"""A rule, the jobs that it has in an experiment, and what each of them reads."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ltdm.config.experiment import Experiment
+
+Keys = Mapping[str, Any]
+"""The wildcards of a job: data set, run, seed, sample set, extractor, metric, .. by name."""
+Jobs = Callable[["Experiment"], Iterable[Keys]]
+Source = tuple[str, Keys]
+"""An artefact, `rule.keyword`, and the wildcards of the job that writes it."""
+Find = Callable[["Experiment", Keys], Source | list[Source] | None]
+
+NETWORK = ("dataset", "run", "seed")
+SAMPLE_SET = (*NETWORK, "sample_set")
+ORDER = ("metric", *SAMPLE_SET, "table", "sweep", "form")
+"""Wildcards that a job's own do not settle take all their values, the first one slowest."""
+
+
+def over(*axes: str, only: Callable[["Experiment"], Any] = bool) -> Jobs:
+    """Return the jobs of a rule: one for each combination of these axes, if `only` holds."""
+
+    def jobs(e: "Experiment") -> Iterator[Keys]:
+        names = ["metric" if name == "search" else name for name in axes]
+        for values in product(*(axis(e, name) for name in axes)) if only(e) else ():
+            yield dict(zip(names, values, strict=True))
+
+    return jobs
+
+
+def axis(e: "Experiment", name: str) -> list[Any]:
+    """Return the values that a wildcard takes in an experiment."""
+    if name in e.grid:
+        return e.grid[name]
+    evaluate = e.evaluate
+    parts = {
+        "extractor": evaluate.features,
+        "metric": evaluate.metrics,
+        "search": evaluate.searching,
+    }
+    if name in parts:
+        return [part.label for part in parts[name]]
+    return {"sweep": [*e.sweeps], "table": ["main", "against"], "form": ["md", "tex"]}[name]
+
+
+def probed(e: "Experiment") -> bool:
+    """Whether the linear probe is asked for."""
+    return e.evaluate.probe is not None
+
+
+def swept(e: "Experiment") -> bool:
+    """Whether the theory lab is asked for."""
+    return bool(e.sweeps)
+
+
+def networks(e: "Experiment") -> Iterator[Keys]:
+    """Yield each network, those first that others start from, in the grid or not."""
+    for (dataset, run), seed in product(e.runs, e.grid["seed"]):
+        yield {"dataset": dataset, "run": run, "seed": seed}
+
+
+def averages(e: "Experiment") -> Iterator[Keys]:
+    """Yield each other average of a network's weights that a sample set asks for."""
+    for keys in networks(e):
+        for width in e.runs[keys["dataset"], keys["run"]].widths:
+            yield {**keys, "sigma_rel": width}
+
+
+def several_widths(e: "Experiment") -> Iterator[Keys]:
+    """Yield the data sets on which a run is sampled with averages of several widths."""
+    found = {dataset for (dataset, _), run in e.runs.items() if len(run.widths) > 1}
+    return ({"dataset": dataset} for dataset in e.grid["dataset"] if dataset in found)
+
+
+def theory_figures(e: "Experiment") -> Iterator[Keys]:
+    """Yield the figures of each sweep."""
+    for name, sweep in e.sweeps.items():
+        yield from ({"sweep": name, "figure": figure} for figure in sweep.figures)
+
+
+def start(e: "Experiment", keys: Keys) -> Source | None:
+    """Return the network that a run starts from, if it starts from one."""
+    run = e.runs[keys["dataset"], keys["run"]].train.init_from
+    return ("train.model", {**keys, "run": run}) if run else None
+
+
+def sampled(e: "Experiment", keys: Keys) -> Source:
+    """Return the network that a sample set is made from, with the average that it asks for."""
+    width = e.runs[keys["dataset"], keys["run"]].samples[keys["sample_set"]].sigma_rel
+    if width is None:
+        return "train.model", keys
+    return "posthoc.output", {**keys, "sigma_rel": width}
+
+
+def guiding(e: "Experiment", keys: Keys) -> Source | None:
+    """Return the network that guides a sample set, if another one does."""
+    guide = e.runs[keys["dataset"], keys["run"]].samples[keys["sample_set"]].guide
+    return ("train.model", {**keys, "run": guide}) if guide else None
+
+
+def probe_images(e: "Experiment", keys: Keys) -> Source:
+    """Return the labelled images that the probe's classifiers are trained on."""
+    balanced = e.evaluate.probe and e.evaluate.probe.train_on == "balanced"
+    return ("prepare.reference" if balanced else "prepare.train"), keys
+
+
+def scored(features: str, neighbours: str) -> Find:
+    """Return what finds the files that a metric reads of images: features, or neighbours."""
+
+    def find(e: "Experiment", keys: Keys) -> list[Source]:
+        metric = e.evaluate.metric(keys["metric"])
+        if metric in e.evaluate.searching:
+            return [(neighbours, keys)]
+        feeding = e.evaluate.feeding(metric)
+        return [(features, {**keys, "extractor": part.label}) for part in feeding]
+
+    return find
+
+
+def shown_samples(e: "Experiment", keys: Keys) -> list[Source]:
+    """Return one sample set of each run: the first seed's first."""
+    first = {name: e.grid[name][0] for name in ("seed", "sample_set")}
+    return [("sample.samples", {**keys, **first, "run": run}) for run in e.grid["run"]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rule.
+
+    Attributes:
+        jobs: The wildcards of each of its jobs.
+        outputs: Its files below `results/<experiment>/`, by the rule's keywords.
+        inputs: The artefacts that it reads, by the rule's keywords; what a job's wildcards do not
+            settle is all there is of it.
+        stage: The module of `ltdm.stages`, where it has another name than the rule.
+        draws: Whether it makes pictures alone, so that no number rests on it.
+    """
+
+    jobs: Jobs
+    outputs: Mapping[str, str | tuple[str, ...]]
+    inputs: Mapping[str, str | Find] = field(default_factory=dict)
+    stage: str = ""
+    draws: bool = False

@@ -1,0 +1,83 @@
+"""Vouch for code: find what other code made, and record that it is the same."""
+
+from collections import Counter
+from pathlib import Path
+
+from ltdm.config.artefacts import jobs
+from ltdm.config.experiment import Experiment
+from ltdm.config.layout import STEPS
+from ltdm.config.requests import request
+from ltdm.pipeline import snapshot
+from ltdm.pipeline.accepted import Pairs, accepted, write
+from ltdm.pipeline.records import differences, expected
+from ltdm.plumbing.errors import LtdmError, few
+from ltdm.plumbing.files import read_json
+
+Pair = tuple[str, str]
+
+
+def accept(results: Path, because: str) -> str:
+    """Let results that other code made stand for those that today's code would make.
+
+    What it vouches for are pairs of codes, then and now, of the same stage and parts; what another
+    config asked for is made anew all the same.
+
+    Args:
+        results: The results of one experiment, such as `results/demo`.
+        because: Why both compute the same.
+
+    Returns:
+        What was accepted, and where that is recorded.
+
+    Raises:
+        LtdmError: No run of the workflow began there, or nothing was made by other code.
+    """
+    begun = snapshot.latest(Path(results) / "logs")
+    if begun is None:
+        raise LtdmError(f"{results} holds no run of the workflow; name a folder like results/demo")
+    experiment = Experiment(begun["config"], Path(results).parent)
+    known = accepted(experiment.layout.root)
+    found, otherwise = _of_records(experiment, known)
+    found.update(_without_records(experiment, begun["codes"], known))
+    again = f"to be made anew all the same: {few(otherwise)}" if otherwise else ""
+    if not found:
+        raise LtdmError(f"{results}: nothing was made by other code; {again or 'all is current'}")
+    if not because.strip():
+        raise LtdmError("--because must say why the results are the same")
+    lines = [f"{then} -> {now} ({number} files)" for (then, now), number in sorted(found.items())]
+    file = write(experiment.layout.root, frozenset(found), because)
+    return "\n".join([*lines, *([again] if again else []), f"accepted: {file}"])
+
+
+def _of_records(experiment: Experiment, known: Pairs) -> tuple[Counter[Pair], list[str]]:
+    """Return the pairs of codes of the records, and which of them other config keeps from it."""
+    found, otherwise = Counter[Pair](), []
+    for one in expected(experiment):
+        made = read_json(one.record) if one.record.exists() else {}
+        then, now = str(made.get("code")), one.request["code"]
+        if made and then != now and (then, now) not in known:
+            if differing := differences({**made, "code": now}, one.request, known):
+                otherwise.append(f"{one.record} ({few(differing)})")
+            else:
+                found[then, now] += 1
+    return found, otherwise
+
+
+def _without_records(
+    experiment: Experiment, codes: dict[str, list[str]], known: Pairs
+) -> Counter[Pair]:
+    """Return the pairs of codes of rules that leave no record: those that the last run began with.
+
+    Args:
+        experiment: The experiment.
+        codes: The codes that the last run began with, by rule.
+        known: What is accepted already.
+    """
+    found = Counter[Pair]()
+    for rule, keys in jobs(experiment):
+        now = request(experiment, rule, keys)["code"]
+        for then in codes.get(rule, []) if "record" not in STEPS[rule].outputs else []:
+            same_parts = then.rpartition(": ")[0] == now.rpartition(": ")[0]
+            if same_parts and then != now and (then, now) not in known:
+                found[then, now] += 1
+    return found

@@ -1,0 +1,39 @@
+"""Code that somebody vouches for: another text of it, the same results.
+
+`ltdm accept` writes a record for each time, in `accepted/` beside the results. It holds pairs of
+codes: what a result was made by then, and what the same stage and parts are now. A later edit is
+another code, so it is not vouched for; deleting the record takes it back.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from ltdm.plumbing.files import read_json, write_json
+from ltdm.plumbing.provenance import commit
+
+FOLDER = "accepted"
+Pairs = frozenset[tuple[str | None, str]]
+
+
+def accepted(root: Path) -> Pairs:
+    """Return the pairs of codes, then and now, that are accepted in a folder of results."""
+    return frozenset(
+        (pair["then"], pair["now"])
+        for file in records(root)
+        for pair in read_json(file).get("codes", [])
+    )
+
+
+def records(root: Path) -> list[Path]:
+    """Return the files that say what is accepted."""
+    return sorted((Path(root) / FOLDER).glob("*.json"))
+
+
+def write(root: Path, pairs: Pairs, because: str) -> Path:
+    """Write a record of what is accepted, and why; return where."""
+    codes = [{"then": then, "now": now} for then, now in sorted(pairs, key=str)]
+    name = hashlib.sha256(json.dumps(codes).encode()).hexdigest()[:12]
+    file = Path(root) / FOLDER / f"{name}.json"
+    write_json(file, {"because": because, "commit": commit(), "codes": codes})
+    return file

@@ -1,0 +1,86 @@
+"""Options as plain YAML values: those that are set, those at their defaults, and places."""
+
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any
+
+
+def changed(options: Any) -> dict[str, Any]:
+    """Return the options that differ from their defaults, sorted, as plain YAML values.
+
+    This is what a rule's `params` carry: an option spelled out at its default, a new option that
+    nobody sets, or another place on disk then changes nothing.
+    """
+    return {k: v for k, v in _set(options).items() if not _is_place(options, k)}
+
+
+def places(options: Any) -> dict[str, Any]:
+    """Return what `changed` leaves out: the options that say where something lies."""
+    return {k: v for k, v in _set(options).items() if _is_place(options, k)}
+
+
+def defaults(options: Any) -> Any:
+    """Return the options that `changed` leaves out, at their defaults, nested ones included.
+
+    Records keep them, so that a default that changes is seen, while an option that is new is not.
+    """
+    found = {}
+    for f in fields(_options(options)):
+        value = getattr(_options(options), f.name)
+        if not f.metadata["place"]:
+            left = _whole(value) if value == _default(f) else _left(value)
+            if left not in ({}, [], ()):
+                found[f.name] = left
+    return dict(sorted(found.items()))
+
+
+def _options(value: Any) -> Any:
+    """Return the options of a part, or those given."""
+    return getattr(value, "options", value)
+
+
+def _holds_options(value: Any) -> bool:
+    one = _options(value)
+    return is_dataclass(one) and all("place" in f.metadata for f in fields(one))
+
+
+def _left(value: Any) -> Any:
+    """Return the defaults that are left within an option's value."""
+    if isinstance(value, tuple):
+        return [_left(v) for v in value] if any(map(_holds_options, value)) else []
+    return defaults(value) if _holds_options(value) else {}
+
+
+def _whole(value: Any) -> Any:
+    """Return a value as YAML would hold it, with every option spelled out."""
+    if isinstance(value, tuple):
+        return [_whole(v) for v in value]
+    if not _holds_options(value):
+        return plain(value)
+    inner = {f.name: _whole(getattr(_options(value), f.name)) for f in fields(_options(value))}
+    return {"name": value.name, **inner} if _options(value) is not value else inner
+
+
+def _default(f: Field[Any]) -> Any:
+    return f.default_factory() if f.default_factory is not MISSING else f.default
+
+
+def _set(options: Any) -> dict[str, Any]:
+    result = {}
+    for f in sorted(fields(options), key=lambda f: f.name):
+        value = getattr(options, f.name)
+        if value != _default(f):
+            result[f.name] = plain(value)
+    return result
+
+
+def _is_place(options: Any, name: str) -> bool:
+    return next(f for f in fields(options) if f.name == name).metadata["place"]
+
+
+def plain(value: Any) -> Any:
+    """Turn an option's value back into what YAML would hold."""
+    if hasattr(value, "plain"):
+        return value.plain()
+    if isinstance(value, tuple):
+        return [plain(v) for v in value]
+    return changed(value) if is_dataclass(value) else value
