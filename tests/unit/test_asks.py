@@ -12,7 +12,7 @@ from ltdm.config.merge import merge
 from ltdm.config.site import Site, Words, site
 from ltdm.pipeline import gpu_slots
 from ltdm.pipeline.cost import cost, sampling
-from ltdm.pipeline.resources import NEEDS, SAFETY, Asks
+from ltdm.pipeline.resources import SAFETY, Estimates
 from ltdm.plumbing.errors import LtdmError
 from tests.unit.test_config import SMOKE
 
@@ -30,49 +30,26 @@ def job(run="ddpm"):
     return {"dataset": "digits-lt", "run": run, "seed": "0", "sample_set": "main"}
 
 
-def test_training_asks_for_twice_the_time_that_its_operations_take():
+def test_training_is_estimated_at_twice_the_time_that_its_operations_take():
     made = EXPERIMENT.runs["digits-lt", "ddpm"]
     one = cost(EXPERIMENT.datasets["digits-lt"], made, [])
     slow = one.train_operations / 1e12 / 6000  # at this speed it takes 100 minutes
-    asks = Asks(EXPERIMENT, Site(tflops=slow), 1)
-    least = NEEDS["train"].minutes
-    assert asks.minutes("train", job(), 1) == least + 100 * SAFETY
-    assert asks.minutes("train", job(), 3) == 3 * (least + 100 * SAFETY)
-    assert asks.minutes("train", job(), 1, reckon=False) == least
-    assert asks.minutes("train", job("wide"), 1) == least + 50 * SAFETY, "two GPUs share it"
-    assert asks.minutes("train", job("many"), 1) == least + 12 * 100 * SAFETY, "all its shards"
-    limited = Asks(EXPERIMENT, Site(tflops=slow, max_minutes=60), 1)
-    assert limited.minutes("train", job(), 2) == 60
+    estimates = Estimates(EXPERIMENT, Site(tflops=slow), 1)
+    assert estimates.training_seconds(job()) == pytest.approx(6000 * SAFETY)
+    assert estimates.training_seconds(job("wide")) == pytest.approx(3000 * SAFETY), "two GPUs"
+    assert estimates.training_seconds(job("many")) == pytest.approx(72_000 * SAFETY), "all shards"
+    assert estimates.training_megabytes(job()) == 48 * one.parameters / 1e6
 
 
-def test_sampling_asks_for_its_share():
+def test_sampling_is_estimated_by_its_share():
     made = EXPERIMENT.runs["digits-lt", "ddpm"]
     evaluations = sampling(made.samples["main"])
     assert evaluations == 60 * 3 * 2
     one = cost(EXPERIMENT.datasets["digits-lt"], made, [])
     site = Site(tflops=one.operations * evaluations / 1e12 / 6000)
-    least = NEEDS["sample"].minutes
-    assert Asks(EXPERIMENT, site, 1).minutes("sample", job(), 1) == least + 100 * SAFETY
-    shared = Asks(EXPERIMENT, site, 4)
-    assert shared.minutes("sample_shard", job(), 1) == least + 25 * SAFETY
-    assert shared.minutes("sample", job(), 1) == least + 100 * SAFETY, "if no others make it"
-    assert shared.minutes("gather", job(), 1) == least
-    assert shared.gpus("gather", job()) == 0 < shared.gpus("sample_shard", job())
-
-
-def test_gpus_cores_and_memory():
-    asks = Asks(EXPERIMENT, Site(), 1)
-    assert [asks.gpus("train", job(run)) for run in ("ddpm", "many", "wide")] == [1, 1, 2]
-    assert [asks.gpus(rule, job()) for rule in ("sample", "metrics", "tables")] == [1, 0, 0]
-    features = [asks.gpus("features", {"extractor": e}) for e in ("classifier", "pixels")]
-    assert features == [1, 0], "no network looks at pixels"
-    assert asks.cores("train", job("wide"), 1) == 8
-    assert asks.cores("metrics", job(), 8) == 8
-    one = cost(EXPERIMENT.datasets["digits-lt"], EXPERIMENT.runs["digits-lt", "ddpm"], [])
-    large = 48 * one.parameters
-    assert asks.memory("train", job(), 2) == 2 * (NEEDS["train"].memory + round(large / 1e6))
-    assert asks.memory("metrics", job(), 1) == NEEDS["metrics"].memory
-    assert Asks(EXPERIMENT, Site(has_gpus=False), 1).gpus("train", job()) == 0
+    estimates = Estimates(EXPERIMENT, site, 4)
+    assert estimates.sampling_seconds(job()) == pytest.approx(6000 * SAFETY)
+    assert estimates.shard_seconds(job()) == pytest.approx(1500 * SAFETY)
 
 
 def test_trainings_share_no_gpu_on_slurm():
@@ -85,10 +62,9 @@ def test_the_words_of_a_site(tmp_path):
     file = tmp_path / "site.yaml"
     assert site(file) == Site()
     file.write_text(yaml.safe_dump({"account": "lab", "gpu": {"partition": "a100", "qos": "long"}}))
-    asks = Asks(EXPERIMENT, site(file), 1)
-    assert asks.word("train", job(), "slurm_partition") == "a100"
-    assert asks.word("metrics", job(), "slurm_partition") is None
-    assert {asks.word(rule, job(), "slurm_account") for rule in ("train", "metrics")} == {"lab"}
+    own = site(file)
+    assert own.words(gpu=True) == {"slurm_account": "lab", "slurm_partition": "a100", "qos": "long"}
+    assert own.words(gpu=False) == {"slurm_account": "lab"}
     assert site(file).gpu == Words(partition="a100", qos="long")
     for wrong, message in (
         ("acount: lab", "site.yaml: acount: unknown key; did you mean 'account'?"),

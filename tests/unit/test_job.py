@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -37,8 +38,8 @@ def script(tmp_path, monkeypatch):
     def of(cluster, code="aa", **resources):
         snapshot.freeze(tmp_path, {"cluster": cluster, "codes": {"train": ["aa"]}})
         return SimpleNamespace(
-            log=[str(tmp_path / "log")], rule="train", params=SimpleNamespace(code=code),
-            resources=resources,
+            log=[str(tmp_path / "log")], rule="train", params=SimpleNamespace(request={"code": code}),
+            resources=resources, input={}, output={"table": "a.csv", "list": ["b", "c"]},
         )  # fmt: skip
 
     return of
@@ -89,3 +90,15 @@ def test_a_submitted_job_uses_what_it_was_given(script, resources, device):
     os.environ.pop("LTDM_DEVICE")
     with job(script(False, **resources)):
         assert "LTDM_DEVICE" not in os.environ
+
+
+def test_a_script_has_its_files_by_keyword(script):
+    snakemake = script(False)
+    snakemake.input = {"model": "model.safetensors", "guide": []}
+    with job(snakemake) as files:
+        assert files == {
+            "model": Path("model.safetensors"),
+            "guide": None,
+            "table": Path("a.csv"),
+            "list": [Path("b"), Path("c")],
+        }

@@ -12,7 +12,7 @@ from ltdm.config.merge import read
 from ltdm.metrics import memorization
 from ltdm.pipeline import cost
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import claims
+from ltdm.pipeline.records import expected
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.reporting import figures
@@ -44,15 +44,15 @@ def test_what_it_is_made_from_and_how_many_jobs():
     real = f"{data}/neighbours/memorization.npz"
     assert made[real] == [f"{data}/train.npz", f"{data}/reference.npz"]
     assert made[f"{at}/metrics/memorization.csv"] == [f"{data}/counts.csv", real, found]
-    jobs = cost.jobs(one)
+    jobs = cost.job_counts(one)
     assert [jobs[r] for r in ("neighbours", "unseen", "copies", "metrics")] == [2, 1, 2, 4]
     without = smoke(metrics=["frechet"], table=["frechet"])
-    assert not {"neighbours", "unseen", "copies"} & set(cost.jobs(without))
+    assert not {"neighbours", "unseen", "copies"} & set(cost.job_counts(without))
     held = np.array([cost.table(e, {})["both", "GB"].iloc[[0, -1]] for e in (one, without)])
     bytes_more = 1e9 * (held[0] - held[1])
     assert bytes_more == pytest.approx([60 * 50 * 13, (2 * 60 + 1797) * 50 * 13], rel=0.01)
-    (claim,) = [c for c in claims(one) if c.record == Path(at) / "metrics/memorization.json"]
-    assert claim.wanted["extractors"] == ["pixels"]
+    (each,) = [e for e in expected(one) if e.record == Path(at) / "metrics/memorization.json"]
+    assert each.request["extractors"] == ["pixels"]
 
 
 def test_options_that_decide_no_search():

@@ -15,8 +15,8 @@ from ltdm.config.site import Site
 from ltdm.networks import edm2
 from ltdm.pipeline import cost
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import claims
-from ltdm.pipeline.resources import NEEDS, Asks
+from ltdm.pipeline.records import expected
+from ltdm.pipeline.resources import SAFETY, Estimates
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting import probe
 from ltdm.reporting.heat_maps import heat_maps
@@ -70,17 +70,17 @@ def test_what_it_is_made_from_and_how_many_jobs():
     ]  # fmt: skip
     assert made[f"{data}/test.npz"] == [f"{data}/reference.npz"]
     assert len(made["results/smoke/tables/probe.csv"]) == 2
-    known = {claim.record.as_posix(): claim for claim in claims(one)}
-    wanted = known[f"{at}/probe.json"].wanted
-    assert wanted["probe"] == {"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"}
-    assert wanted["groups"] == {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
-    assert known[f"{data}/test.json"].wanted["source"] == {"name": "digits"}
-    jobs = cost.jobs(one)
+    known = {each.record.as_posix(): each.request for each in expected(one)}
+    asked = known[f"{at}/probe.json"]
+    assert asked["probe"] == {"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"}
+    assert asked["groups"] == {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
+    assert known[f"{data}/test.json"]["source"] == {"name": "digits"}
+    jobs = cost.job_counts(one)
     rules = ("probe_split", "probe", "probe_tables", "probe_figure")
     assert [jobs[rule] for rule in rules] == [1, 2, 1, 1]
     without = Experiment(read([ROOT / "config/smoke.yaml"]))
-    assert not {*rules} & set(cost.jobs(without))
-    assert not [claim for claim in claims(without) if claim.record.stem in ("probe", "test")]
+    assert not {*rules} & set(cost.job_counts(without))
+    assert not [one for one in expected(without) if one.record.stem in ("probe", "test")]
 
 
 def test_check_says_where_the_null_label_was_never_shown(tmp_path):
@@ -118,9 +118,7 @@ def test_what_it_costs():
     operations = cost.measure(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"]).operations
     site = Site(tflops=2 * 2 * 1797 * 10 * operations / 6e13)
     job = {"dataset": "digits-lt", "run": "ddpm", "seed": "0"}
-    asks = Asks(one, site, {"samples": 1, "features": 1})
-    assert asks.minutes("probe", job, 1) == NEEDS["probe"].minutes + 1
-    assert (asks.gpus("probe", job), asks.gpus("probe_split", job)) == (1, 0)
+    assert Estimates(one, site, 1).probe_seconds(job) == pytest.approx(SAFETY * 30)
 
 
 def rows():

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from ltdm.cli.main import main
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge
+from ltdm.config.requests import request
 from ltdm.core.weights import read_weights
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import claims, refuse_foreign
+from ltdm.pipeline.records import check_records, expected
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.stages import manifest, train
 from ltdm.training.loop import Trainer
@@ -92,7 +93,8 @@ def test_methods_together_and_over_each_other():
     run = both.runs["digits-lt", "a"]
     assert run.spec()["method"] == [{"name": "oclt"}, {"name": "cbdm", "tau": 0.5}]
     assert both.runs["digits-lt", "b"].spec()["method"] == {"name": "ddpm"}
-    assert run.train_code() != both.runs["digits-lt", "b"].train_code()
+    a, b = ({"dataset": "digits-lt", "run": name, "seed": 0} for name in "ab")
+    assert request(both, "train", a)["code"] != request(both, "train", b)["code"]
     assert merge([{"method": ["oclt", "cbdm"]}, {"method": "agc"}])["method"] == {"name": "agc"}
     assert merge([{"method": "agc"}, {"method": ["oclt"]}])["method"] == ["oclt"]
 
@@ -113,11 +115,11 @@ def test_a_run_brings_those_that_it_starts_from():
     found = experiment(FINE, grid=["fine"])
     assert list(found.runs) == [("digits-lt", "ddpm"), ("digits-lt", "fine")]
     made = lineage(found)
-    fine, ddpm = (found.layout.run("digits-lt", r, 0) for r in ("fine", "ddpm"))
+    fine, ddpm = (found.layout.root / f"runs/digits-lt/{r}/seed-0" for r in ("fine", "ddpm"))
     assert made[fine / "run.json"][1:] == [ddpm / "model.safetensors"]
     assert ddpm / "model.safetensors" in made
     assert not any(ddpm / "main" in file.parents for file in made), "nothing is sampled from it"
-    records = [claim.record for claim in claims(found)]
+    records = [one.record for one in expected(found)]
     assert ddpm / "run.json" in records and ddpm / "main/samples.json" not in records
 
 
@@ -144,7 +146,7 @@ def test_finetuning_starts_from_the_averaged_weights(tmp_path, monkeypatch):
     record = json.loads((runs / "fine/seed-0/run.json").read_text())
     assert record["init"] == about["key"]
     assert ltdm("train", "c.yaml").count("already trained") == 2
-    refuse_foreign(Experiment(config), lambda file: None)
+    check_records(Experiment(config), lambda file: None)
     config["runs"]["ddpm"] = {"train": {"updates": 5}}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
     printed = ltdm("train", "c.yaml")

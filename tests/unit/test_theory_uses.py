@@ -9,7 +9,7 @@ import yaml
 
 from ltdm.config.experiment import Experiment
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import claims, refuse_foreign
+from ltdm.pipeline.records import check_records, expected
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json, read_npz
 from ltdm.plumbing.options import parse
@@ -114,12 +114,12 @@ def test_what_is_made_from_what():
     for table in ("theory", "theory-a", "theory-b"):
         for form in ("csv", "md", "tex"):
             assert made[f"{at}/tables/{table}.{form}"] == both
-    known = {claim.record.as_posix(): claim.wanted for claim in claims(one)}
+    known = {each.record.as_posix(): each.request for each in expected(one)}
     assert known[f"{at}/theory/b.json"]["spec"] == one.sweeps["b"].spec()
     assert known[f"{at}/theory/a.json"]["spec"] == {}
     without = Experiment(edited("theory", {}))
     assert not [path for path in lineage(without) if "theory" in str(path)]
-    assert not [claim for claim in claims(without) if "theory" in str(claim.record)]
+    assert not [each for each in expected(without) if "theory" in str(each.record)]
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_rows_of_another_sweep_are_found(config, tmp_path):
 
     def check(**changes):
         sweeps = {"one": {**SMALL, **changes}}
-        refuse_foreign(Experiment(edited("theory", sweeps), tmp_path), lambda file: None)
+        check_records(Experiment(edited("theory", sweeps), tmp_path), lambda file: None)
 
     check()
     check(figures=["nash-gap"], seeds=2, ridge=1e-6)

@@ -7,7 +7,7 @@ import pytest
 from ltdm.config.experiment import Experiment
 from ltdm.pipeline import cost as plan
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import claims
+from ltdm.pipeline.records import Link, expected
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting.widths import by_width
 from ltdm.stages import widths
@@ -26,21 +26,20 @@ def swept(sets=None, **changes):
 
 def test_what_a_sweep_asks_for():
     experiment = swept()
-    assert experiment.swept == ["digits-lt"]
     assert experiment.runs["digits-lt", "ddpm"].widths == [0.1, 0.2]
-    counted = plan.jobs(experiment)
+    counted = plan.job_counts(experiment)
     assert (counted["posthoc"], counted["widths"], counted["sample"]) == (4, 1, 6)
-    run, made = experiment.layout.run("digits-lt", "ddpm", 0), lineage(experiment)
+    run, made = experiment.layout.root / "runs/digits-lt/ddpm/seed-0", lineage(experiment)
     assert made[run / "posthoc/0.1.safetensors"] == [run / "model.safetensors"]
     assert made[run / "a/samples.npz"] == [run / "posthoc/0.1.safetensors"]
     assert made[run / "plain/samples.npz"] == [run / "model.safetensors"]
-    links = {claim.record: claim.links for claim in claims(experiment)}
-    assert links[run / "posthoc/0.1.json"] == (("of", run / "run.json", ("key",)),)
-    assert links[run / "a/samples.json"] == (("model", run / "posthoc/0.1.json", ("key",)),)
-    assert links[run / "plain/samples.json"] == (("model", run / "run.json", ("key",)),)
+    links = {one.record: one.links for one in expected(experiment)}
+    assert links[run / "posthoc/0.1.json"]["model"].record == run / "run.json"
+    assert links[run / "a/samples.json"]["model"].record == run / "posthoc/0.1.json"
+    assert links[run / "plain/samples.json"]["model"] == Link(run / "run.json", "model.safetensors")
     one = swept({"a": {"sigma_rel": 0.1}, "b": {"sigma_rel": 0.1, "guidance": 1.0}})
-    assert one.swept == []
-    assert plan.jobs(one)["posthoc"] == 2, "a width is made once"
+    counted = plan.job_counts(one)
+    assert (counted["posthoc"], counted["widths"]) == (2, 0), "a width is made once"
 
 
 def test_what_averages_take_on_the_disk():

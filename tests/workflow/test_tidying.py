@@ -1,0 +1,87 @@
+"""Tidying the code reruns nothing: moves, new options, renamed locals, and what one vouches for."""
+
+import json
+import re
+import subprocess
+import sys
+
+from tests.workflow.test_reruns import END, FIX, SCORE
+
+LISTED = {"manifest": 1, "all": 1}
+"""The manifest lists what is accepted."""
+
+
+def ltdm(checkout, *arguments, ok=True):
+    """Run `ltdm` in a checkout; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ltdm", *arguments],
+        cwd=checkout.folder,
+        env={**checkout.environment(), "PYTHONPATH": str(checkout.folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode == 0) == ok, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_new_option_a_renamed_local_and_a_moved_module(checkout):
+    last = '    log_every: int = option(100, "Updates between two rows of history.csv.", low=1)\n'
+    checkout.edit(
+        "ltdm/training/options.py", last, f'{last}    novel: float = option(0.5, "New.", above=0)\n'
+    )
+    checkout.edit("ltdm/training/ensemble.py", "total", "images_of_all")
+    home = checkout.folder / "ltdm"
+    (home / "core/seeding.py").rename(home / "training/owners.py")
+    for file in home.rglob("*.py"):
+        text = file.read_text()
+        file.write_text(text.replace("ltdm.core.seeding", "ltdm.training.owners"))
+    assert checkout.planned() == {}
+    checkout.forget()
+    assert checkout.planned() == {}, "nor do the records tell of other code"
+
+
+def test_another_default_counts_and_so_does_arithmetic(checkout):
+    checkout.edit("ltdm/training/options.py", '1.0, "Largest', '2.0, "Largest')
+    assert checkout.planned()["train"] == 2
+    checkout.edit("ltdm/training/options.py", '2.0, "Largest', '1.0, "Largest')
+    assert checkout.planned() == {}
+    checkout.edit("ltdm/methods/cbdm.py", *FIX)
+    assert checkout.planned() == {"train": 1, **SCORE, **END}
+
+
+def test_code_that_somebody_vouches_for(checkout):
+    checkout.edit("ltdm/methods/cbdm.py", *FIX)
+    due = {"train": 1, **SCORE, **END}
+    assert checkout.planned() == due
+    printed = ltdm(checkout, "accept", "results/smoke", "--because", "a factor of one")
+    assert re.search(
+        r"train unet vp cbdm: \w{16} -> train unet vp cbdm: \w{16} \(1 files\)", printed
+    )
+    assert checkout.planned() == LISTED
+    checkout.snakemake("--cores", "1")
+    (record,) = (checkout.results / "accepted").glob("*.json")
+    assert json.loads(record.read_text())["because"] == "a factor of one"
+    manifest = json.loads((checkout.results / "manifest.json").read_text())
+    assert f"accepted/{record.name}" in manifest["files"]
+    checkout.forget()
+    assert checkout.planned() == {}, "nor is it refused"
+    printed = ltdm(checkout, "accept", "results/smoke", "--because", "again", ok=False)
+    assert "nothing was made by other code" in printed
+
+
+def test_what_is_vouched_for_is_one_pair_of_codes(checkout):
+    checkout.edit("ltdm/methods/cbdm.py", *FIX)
+    ltdm(checkout, "accept", "results/smoke", "--because", "a factor of one")
+    checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
+    assert checkout.planned()["train"] == 1, "another config"
+    checkout.edit("config/smoke.yaml", "method: {name: cbdm, tau: 0.5}", "method: cbdm")
+    checkout.edit("ltdm/methods/ddpm.py", "return Term()", "return 0 or Term()")
+    assert checkout.planned()["train"] == 1, "another part"
+    checkout.edit("ltdm/methods/ddpm.py", "return 0 or Term()", "return Term()")
+    assert checkout.planned() == LISTED
+    checkout.edit("ltdm/methods/cbdm.py", FIX[1], FIX[1].replace("1.0", "2.0"))
+    assert checkout.planned()["train"] == 1, "a later edit"
+    checkout.edit("ltdm/methods/cbdm.py", FIX[1].replace("1.0", "2.0"), FIX[1])
+    (record,) = (checkout.results / "accepted").glob("*.json")
+    record.unlink()
+    assert checkout.planned()["train"] == 1, "taken back"
