@@ -1,5 +1,8 @@
 """The one exception that users are meant to see."""
 
+from collections.abc import Collection
+from typing import Any
+
 
 class LtdmError(Exception):
     """A mistake the user can mend, told in one sentence: what, where, and the way out."""
@@ -27,3 +30,9 @@ class Stopped(LtdmError):
     def __init__(self, message: str, for_time: bool = False):
         super().__init__(message)
         self.for_time = for_time
+
+
+def few(things: Collection[Any], shown: int = 3) -> str:
+    """Write the first things of many for a message, and count the rest."""
+    more = f" and {len(things) - shown} more" if len(things) > shown else ""
+    return f"{', '.join(map(str, list(things)[:shown])) or 'nothing'}{more}"

@@ -1,0 +1,20 @@
+"""What a stage is asked for: one mapping, made in one place, that its record repeats."""
+
+from collections.abc import Mapping
+from typing import Any
+
+UNCOUNTED = ("places", "where")
+"""What decides no result: where things lie and run, and what the rows of a table are called."""
+
+
+class Request(dict[str, Any]):
+    """A request whose text, by which Snakemake decides what to run again, is what decides results."""
+
+    def __repr__(self) -> str:
+        """Write what decides the result, sorted."""
+        return repr(dict(sorted(recorded(self).items())))
+
+
+def recorded(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the result, which a stage's record repeats."""
+    return {key: value for key, value in request.items() if key not in UNCOUNTED}
