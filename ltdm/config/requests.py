@@ -56,7 +56,7 @@ def _train_code(run: "Run") -> str:
     """Return the code that a network comes from: released weights, an ensemble, or training."""
     if run.train.released:
         return stage_code("released", run.network, run.process)
-    stage = "ensemble" if run.train.ensemble else "train"
+    stage = "ensemble" if run.train.ensemble else "single"
     return stage_code(stage, run.network, run.process, *run.methods)
 
 

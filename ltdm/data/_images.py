@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
@@ -113,8 +113,5 @@ def refuse(bad: dict[str, str], of: int, root: Path, way_out: str) -> None:
         return
     for name, reason in bad.items():
         log.info("cannot decode %s: %s", root / name, reason)
-    shown = [f"{name} ({reason})" for name, reason in list(bad.items())[:3]]
-    more = f", and {len(bad) - 3} more" if len(bad) > 3 else ""
-    raise LtdmError(
-        f"{len(bad)} of {of} files in {root} cannot be decoded: {', '.join(shown)}{more}; {way_out}"
-    )
+    shown = few([f"{name} ({reason})" for name, reason in bad.items()])
+    raise LtdmError(f"{len(bad)} of {of} files in {root} cannot be decoded: {shown}; {way_out}")

@@ -93,11 +93,12 @@ class Reference:
                     f"{extractor.name} learns the reference's classes, and its images have no"
                     " labels; give --reference-labels, or take other features"
                 )
-            extractor_stage.run(extractor.plain(), places(extractor.options),
-                                reference=self.file, weights=weights, record=record)  # fmt: skip
+            request = {**wanted, "places": places(extractor.options)}
+            extractor_stage.run(request, reference=self.file, weights=weights, record=record)
             features.unlink(missing_ok=True)
         if not features.exists():
-            features_stage.run(images=self.file, weights=weights, features=features)
+            request = {"code": stage_code("features", extractor)}
+            features_stage.run(request, images=self.file, weights=weights, features=features)
         return weights, features
 
 

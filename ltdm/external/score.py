@@ -59,7 +59,8 @@ def run(
         made = folder / f"features/{extractor.label}-{sha256(weights)[:12]}.npz"
         files[extractor.label] = real, made
         if not made.exists():
-            features_stage.run(images=folder / "images.npz", weights=weights, features=made)
+            code, found = stage_code("features", extractor), folder / "images.npz"
+            features_stage.run({"code": code}, images=found, weights=weights, features=made)
     where = {"images": str(images), "reference": str(reference.ours or reference.folder)}
     frames, against = [], folder / f"against-{reference.folder.name}"
     for metric in metrics:
@@ -67,12 +68,21 @@ def run(
         if looks_up(metric):
             fed = {PIXELS: _neighbours(metric, folder, reference)}
         table = against / f"{metric.label}.csv"
+        request = {
+            "metric": metric.plain(),
+            "groups": reference.grouping,
+            "extractors": list(fed),
+            "code": stage_code("metrics", metric),
+            "where": where,
+        }
         metrics_stage.run(
-            metric.plain(), reference.grouping, where, table=table, counts=reference.counts,
-            real={space: real for space, (real, _) in fed.items()},
-            fake={space: made for space, (_, made) in fed.items()},
+            request,
+            counts=reference.counts,
+            real=[real for real, _ in fed.values()],
+            fake=[made for _, made in fed.values()],
+            table=table,
             record=table.with_suffix(".json"),
-        )  # fmt: skip
+        )
         frames.append(read_rows(table))
     rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.HOW)
     write_rows(rows, against / "metrics.csv")
@@ -122,13 +132,13 @@ def _neighbours(metric: Part, folder: Path, reference: Reference) -> tuple[Path,
     """Return what is nearest in the training set to the reference's images and to those given."""
     search = metric.module.search(metric.options)
     asked = "-".join(f"{key}-{value}" for key, value in search.items())
-    by = sha256(reference.train)[:12], stage_code("neighbours")
-    name = f"neighbours/{'-'.join((*by, asked))}.npz"
+    code = stage_code("neighbours")
+    name = f"neighbours/{'-'.join((sha256(reference.train)[:12], code, asked))}.npz"
     real, made = reference.folder / name, folder / name
     for file, images in ((real, reference.file), (made, folder / "images.npz")):
         if not file.exists():
-            neighbours_stage.run(search, train=reference.train, images=images, neighbours=file,
-                                 unseen=file == real)  # fmt: skip
+            request = {"search": search, "unseen": file == real, "code": code}
+            neighbours_stage.run(request, train=reference.train, images=images, neighbours=file)
     return real, made
 
 

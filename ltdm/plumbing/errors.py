@@ -1,6 +1,7 @@
 """The one exception that users are meant to see, and how its sentence names many things."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
+from typing import Any
 
 
 class LtdmError(Exception):
@@ -31,7 +32,7 @@ class Stopped(LtdmError):
         self.for_time = for_time
 
 
-def few(things: Sequence[object], shown: int = 3) -> str:
-    """Name the first of several things, and count the rest."""
+def few(things: Collection[Any], shown: int = 3) -> str:
+    """Write the first things of many for a message, and count the rest."""
     more = f" and {len(things) - shown} more" if len(things) > shown else ""
-    return f"{', '.join(map(str, things[:shown]))}{more}"
+    return f"{', '.join(map(str, list(things)[:shown])) or 'nothing'}{more}"

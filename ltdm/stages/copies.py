@@ -1,6 +1,8 @@
 """Samples and their nearest training images -> a picture of the likeliest copies."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,13 +14,22 @@ from ltdm.plumbing.files import read_npz, reading
 from ltdm.reporting import copies, style
 
 
-def run(*, train: Path, samples: Path, counts: Path, neighbours: Path, picture: Path) -> None:
+def run(
+    request: Mapping[str, Any],
+    *,
+    train: Path,
+    samples: Path,
+    counts: Path,
+    neighbours: Path,
+    picture: Path,
+) -> None:
     """Write `picture` (PNG): a panel for head, medium and tail, the likeliest copies on top.
 
     Where there are no labels, fewer than three classes, or as many images of each, it has one panel
     of all.
 
     Args:
+        request: `code`; nothing is to be chosen.
         train: The training set (.npz).
         samples: The sample set (.npz).
         counts: counts.csv of the data set.

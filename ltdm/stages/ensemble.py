@@ -7,7 +7,6 @@ a time is on the device.
 
 import io
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,15 +16,14 @@ import pandas as pd
 import torch
 
 from ltdm.core.device import device_name, pick
-from ltdm.core.weights import read_weights, write_weights
+from ltdm.core.weights import prefixed, read_weights, without, write_weights
 from ltdm.plumbing.files import read_npz, write_json, writing
-from ltdm.plumbing.options import parse
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.plumbing.stopping import Stop, listening
-from ltdm.stages.train import described, identity, made, make_trainer, start_from
+from ltdm.plumbing.stopping import Stop
 from ltdm.training.ensemble import Weights, averaged, owner, shard_updates, split
 from ltdm.training.options import Ensemble
-from ltdm.training.state import State, read_state, run_key, write_state
+from ltdm.training.setup import Recipe, described, make_trainer, start_from
+from ltdm.training.state import Files, State, read_state, run_key, write_state
 
 log = logging.getLogger("ltdm")
 CPU = torch.device("cpu")  # where averages are made: a device would only be waited for
@@ -37,32 +35,39 @@ class Team:
     """The shards of a run, and the one network that they train in turn.
 
     Args:
-        spec: `network`, `process`, `method` (one or a list) and `train` options, as in the config.
-        seed: Owner of all draws.
-        data: train.npz.
-        init: The network of the run that `train.init_from` names.
-        device: Where it is.
+        recipe: The run's.
+        who: What decides its result: the request, and what the data and the start are.
+        files: What it is made from, and where it goes.
+        device: Where it is trained.
 
     Raises:
         LtdmError: Bad options or data.
     """
 
-    def __init__(self, spec: dict[str, Any], seed: int, data: Path, init: Path | None,
-                 device: torch.device):  # fmt: skip
-        self.who, self.seed = identity(spec, seed, data, init), seed
-        self.key = run_key(self.who)
-        images, labels = read_npz(data, "images", "labels")
-        self.trainer = make_trainer(spec, seed, images, labels, device)
-        if init:
-            start_from(self.trainer, init)
-        self.about = {**described(spec, self.trainer), "key": self.key}
-        self.options = parse(Ensemble, spec["train"]["ensemble"])
+    def __init__(
+        self, recipe: Recipe, who: dict[str, Any], files: Files, device: torch.device
+    ) -> None:
+        self.who, self.seed, self.files = who, who["seed"], files
+        self.key = run_key(who)
+        images, labels = read_npz(files.data, "images", "labels")
+        self.trainer = make_trainer(recipe, self.seed, images, labels, device)
+        if files.init:
+            start_from(self.trainer, files.init)
+        self.about = {**described(recipe, self.trainer), "key": self.key}
+        self.options = recipe.options.ensemble or Ensemble()
         self.shares = split(labels, self.options.shards)
         self.fresh = io.BytesIO()  # a shard's first state, for all that the network is lent to
         torch.save(self.trainer.state(), self.fresh)
 
-    def train(self, number: int, shard: int, output: Path, start: tuple[Path, Path] | None,
-              state: State, stop: Stop) -> None:  # fmt: skip
+    def train(
+        self,
+        number: int,
+        shard: int,
+        output: Path,
+        start: tuple[Path, Path] | None,
+        state: State,
+        stop: Stop,
+    ) -> None:
         """Train one shard for one round, going on from a saved state where there is one.
 
         Args:
@@ -91,12 +96,12 @@ class Team:
         trainer.fit(
             lambda content: state.save({**content, **spent, "seconds": seconds()}),
             f"round {number} of {self.options.rounds}, shard {shard + 1} of {self.options.shards}",
-            stop, state.progress,
-        )  # fmt: skip
-        write_state(output, self.key, {
-            **trainer.state(), **spent, "seconds": seconds(), "images": len(share),
-            "evaluations": trainer.counted(),
-        })  # fmt: skip
+            stop,
+            state.progress,
+        )
+        told = {"images": len(share), "evaluations": trainer.counted()}
+        content = {**trainer.state(), **spent, "seconds": seconds(), **told}
+        write_state(output, self.key, content)
         state.clear()
 
     def _begun(self, start: tuple[Path, Path] | None) -> dict[str, Any]:
@@ -109,7 +114,7 @@ class Team:
         before, average = start
         spent = self._resumed(read_state(before, self.key, device))
         weights, _ = read_weights(average)
-        self.trainer.take(*(_part(weights, kind) for kind in ("raw.", "ema.")))
+        self.trainer.take(without("raw.", weights), without("ema.", weights))
         return spent
 
     def _resumed(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -127,57 +132,50 @@ class Team:
             for file in shards:
                 one = read_state(file, self.key, CPU)
                 told.append({name: one[name] for name in TOLD})
-                ema = {f"ema.{k}": v for k, v in one["ema"].items()}
-                yield one["images"], ema | {f"raw.{k}": v for k, v in one["net"].items()}
+                ema, raw = prefixed("ema.", one["ema"]), prefixed("raw.", one["net"])
+                yield one["images"], ema | raw
 
         write_weights(path, averaged(weighed()), self.about)
         return told
 
-    def finish(self, shards: Sequence[Path], *, model: Path, history: Path, record: Path) -> None:
+    def finish(self, shards: Sequence[Path]) -> None:
         """Write the run's network and records from the last round's shards."""
         by = {"versions": versions(), "commit": commit()}
-        told = self.average(shards, model)
+        told = self.average(shards, self.files.model)
         frames = [pd.DataFrame(one["history"]).assign(shard=k) for k, one in enumerate(told)]
         rows = pd.concat(frames).sort_values(["update", "shard"], kind="stable")
         for column in ("update", "images"):  # of all shards, as other runs count
             rows[column] *= len(told)
-        with writing(history) as temporary:
+        with writing(self.files.history) as temporary:
             rows.to_csv(temporary, index=False)
         evaluations = pd.DataFrame([one["evaluations"] for one in told]).mean().to_dict()
-        write_json(record, {
-            **self.who, "key": self.key, **by, "where": list(dict.fromkeys(
-                place for one in told for place in one["where"])),
+        made = {
+            "where": list(dict.fromkeys(place for one in told for place in one["where"])),
             "parameters": sum(p.numel() for p in self.trainer.net.parameters()),
             "updates": sum(one["update"] for one in told),
-            "shards": [one["images"] for one in told], "evaluations_per_image": evaluations,
+            "shards": [one["images"] for one in told],
+            "evaluations_per_image": evaluations,
             "seconds": round(sum(one["seconds"] for one in told), 1),
-        })  # fmt: skip
+        }
+        write_json(self.files.record, {**self.who, "key": self.key, **by, **made})
 
 
-def run(spec: dict[str, Any], seed: int, *, data: Path, model: Path, history: Path,
-        record: Path, init: Path | None = None) -> None:  # fmt: skip
+def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None:
     """Train all rounds in one job, going on from where it was interrupted.
 
     Args:
-        spec: As for `Team`; `train.ensemble` says how the data are shared out.
-        seed: Owner of all draws.
-        data: train.npz.
-        model: Where the averages of the last round go: "ema." and "raw.", safetensors.
-        history: Where the losses go, each shard's; `update` and `images` are those of all shards.
-        record: Where run.json goes: what was run, on what, by what.
-        init: The network of the run that `train.init_from` names.
+        recipe: The run's; `train.ensemble` says how the data are shared out.
+        who: What decides its result: the request, and what the data and the start are.
+        files: What it is made from, and where it goes. The weights are the averages of the last
+            round; the losses are each shard's, `update` and `images` those of all shards.
+        stop: Asked after each update whether the job must end.
 
     Raises:
         LtdmError: Bad options or data, divergence, a state of another run, a full disk.
+        Stopped: The job must end before the training has; what is done is saved.
     """
-    team, states = Team(spec, seed, data, init, pick()), Path(model).parent / "state"
-    with listening() as stop, State(states, team.key).alone():
-        if made(team.who, model, history, record):
-            log.info("another job has finished this network in the meantime")
-        else:
-            files = _rounds(team, states, stop)
-            team.finish(files, model=model, history=history, record=record)
-        shutil.rmtree(states, ignore_errors=True)
+    team = Team(recipe, who, files, pick())
+    team.finish(_rounds(team, files.state(who).folder.parent, stop))
 
 
 def _rounds(team: Team, states: Path, stop: Stop) -> list[Path]:
@@ -202,7 +200,3 @@ def _rounds(team: Team, states: Path, stop: Stop) -> list[Path]:
 
 def _file(home: Path, number: int, which: int) -> Path:
     return home / f"round-{number}-shard-{which}.pt"
-
-
-def _part(weights: Weights, prefix: str) -> Weights:
-    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

@@ -1,6 +1,8 @@
 """Samples -> a picture of the first ones: rows are classes. Points are scattered."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +15,17 @@ COLUMNS = 10
 MOST_ROWS = 100
 
 
-def run(*, samples: Path, picture: Path) -> None:
-    """Write `picture` (PNG): ten images of each class, at most a hundred classes."""
+def run(request: Mapping[str, Any], *, samples: Path, picture: Path) -> None:
+    """Write `picture` (PNG): ten images of each class, at most a hundred classes.
+
+    Args:
+        request: `code`; nothing is to be chosen.
+        samples: The sample set (.npz).
+        picture: Where the picture goes.
+
+    Raises:
+        LtdmError: The samples are missing or damaged.
+    """
     images, labels = read_npz(samples, "images", "labels")
     if images.dtype != np.uint8:
         style.use()

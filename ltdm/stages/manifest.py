@@ -5,35 +5,34 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.files import read_json, sha256, write_json
 from ltdm.plumbing.progress import Progress
 from ltdm.plumbing.provenance import commit, versions
+from ltdm.plumbing.request import recorded
 
 NAME = "manifest.json"
 SHOWN = 10  # faults that are named; the rest are counted
 
 
-def run(lineage: Mapping[Path, list[Path]], *, manifest: Path) -> None:
+def run(request: Mapping[str, Any], *, manifest: Path) -> None:
     """Write `manifest`: each file's SHA-256 and size, and the files that it was made from.
 
     Args:
-        lineage: The files, each with those it was made from.
+        request: `code`; and `places`, the files, each with those that it was made from.
         manifest: Where it goes, in the folder that all files lie below.
 
     Raises:
         LtdmError: A file is missing.
     """
-    root = Path(manifest).parent
-    digests = _digests(list(lineage))
-    files = {
-        _below(root, file): {
-            "sha256": digest, "bytes": Path(file).stat().st_size,
-            "from": [_below(root, parent) for parent in lineage[file]],
-        }
-        for file, digest in digests.items()
-    }  # fmt: skip
-    write_json(manifest, {"versions": versions(), "commit": commit(), "files": files})
+    root, lineage = Path(manifest).parent, request["places"]
+    files = {}
+    for file, digest in _digests(list(lineage)).items():
+        behind = [_below(root, parent) for parent in lineage[file]]
+        size = Path(file).stat().st_size
+        files[_below(root, file)] = {"sha256": digest, "bytes": size, "from": behind}
+    by = {"versions": versions(), "commit": commit()}
+    write_json(manifest, {**recorded(request), **by, "files": files})
 
 
 def verify(root: Path) -> tuple[int, int]:
@@ -53,10 +52,9 @@ def verify(root: Path) -> tuple[int, int]:
     faults += [f"{n} differs" for n, digest in found.items() if digest != files[n]["sha256"]]
     faults += _broken_links(root, files) if not faults else []
     if faults:
-        more = f", and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise LtdmError(
-            f"{root} is not as its manifest says: {', '.join(faults[:SHOWN])}{more}; restore them,"
-            " or delete what is wrong and run `snakemake` again"
+            f"{root} is not as its manifest says: {few(faults, SHOWN)}; restore them, or delete"
+            " what is wrong and run `snakemake` again"
         )
     return len(files), sum(entry["bytes"] for entry in files.values())
 
@@ -83,13 +81,18 @@ def _broken_links(root: Path, files: Mapping[str, Any]) -> list[str]:
     broken = []
     for name, entry in files.items():
         if name.endswith("/run.json"):
-            record, (data, *start) = read_json(root / name), entry["from"]
-            if record["data"] != files[data]["sha256"]:
-                broken.append(f"{name} was trained on another {data}")
-            for model in start:
-                if record.get("init") != read_json((root / model).with_name("run.json"))["key"]:
-                    broken.append(f"{name} started from another {model}")
+            record = read_json(root / name)
+            for parent in entry["from"]:
+                start, data = (parent.endswith(end) for end in ("/model.safetensors", "/train.npz"))
+                if data and record["data"] != files[parent]["sha256"]:
+                    broken.append(f"{name} was trained on another {parent}")
+                if start and record.get("init") != _key(root / parent):
+                    broken.append(f"{name} started from another {parent}")
     return broken
+
+
+def _key(model: Path) -> str:
+    return read_json(model.with_name("run.json"))["key"]
 
 
 def _digests(files: list[Path]) -> dict[Path, str]:

@@ -1,7 +1,7 @@
 """Features of real and generated images -> tidy rows of one metric."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,28 +12,33 @@ from ltdm.metrics._base import Estimate, MetricModule, Sample, looks_up, title
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_arrays, reading, write_json
-from ltdm.plumbing.registry import Part, part, stage_code
+from ltdm.plumbing.registry import Part, part
+from ltdm.plumbing.request import recorded
 from ltdm.reporting.rows import write_rows
 
-COLUMNS = [
-    "features", "metric", "options", "group", "value", "error", "n_real", "n_fake", "note",
-]  # fmt: skip
+COLUMNS = ["features", "metric", "options", "group", "value", "error", "n_real", "n_fake", "note"]
 HOW = ["sampler", "guidance", "weights"]
 SMALL, TOO_FEW, NO_LABELS = "small n", "too few images", "no labels"
 
 
-def run(spec: dict[str, Any], grouping: dict[str, Any], where: dict[str, Any], *, counts: Path,
-        real: Mapping[str, Path], fake: Mapping[str, Path], table: Path,
-        record: Path) -> None:  # fmt: skip
+def run(
+    request: Mapping[str, Any],
+    *,
+    counts: Path,
+    real: Sequence[Path],
+    fake: Sequence[Path],
+    table: Path,
+    record: Path,
+) -> None:
     """Write one metric of one sample set in the feature spaces that it reads, by group.
 
     Args:
-        spec: The metric's name and options.
-        grouping: The `kinds` of group to report, and the bounds of `shots`.
-        where: Columns that say where the sample set stands: dataset, run, seed, sample_set. How it
-            was made, the features themselves say.
+        request: `metric`, its name and options; `groups`, the `kinds` of group to report and the
+            bounds of `shots`; `extractors`, the feature spaces, or what `neighbours` gives for
+            one; `code`; and `where`, columns that say where the sample set stands: dataset, run,
+            seed, sample_set. How it was made, the features themselves say.
         counts: counts.csv of the data set.
-        real: Features of the reference by their space; or what `neighbours` found for it.
+        real: Features of the reference in each space; or what `neighbours` found for it.
         fake: The same of the generated images.
         table: Where the rows go.
         record: Where a record goes of what was asked for, by what code.
@@ -42,21 +47,21 @@ def run(spec: dict[str, Any], grouping: dict[str, Any], where: dict[str, Any], *
         LtdmError: The features are damaged, do not fit together, or are not finite; or they are
             the neighbours of another search.
     """
-    metric = part("metric", spec, ("metrics",))
+    metric, where = part("metric", request["metric"], ("metrics",)), request["where"]
+    grouping = request["groups"]
     with reading(counts):
         class_counts = pd.read_csv(counts)["train"].tolist()
     wanted = groups(class_counts, **grouping)
     frames = []
-    for space in real:
-        reference, made = features_of(real[space]), features_of(fake[space])
-        fit_together(real[space], reference, fake[space], made, len(class_counts))
-        _check_search(metric, fake[space], made)
+    for space, theirs, ours in zip(request["extractors"], real, fake, strict=True):
+        reference, made = features_of(theirs), features_of(ours)
+        fit_together(theirs, reference, ours, made, len(class_counts))
+        _check_search(metric, ours, made)
         rows = rows_of(metric, reference.sample, made.sample, wanted, grouping["kinds"])
         how = {name: made.about.get(name) for name in HOW}
         told = {**where, **how, "features": space, "options": metric.settings}
         frames.append(pd.DataFrame(rows).assign(**told))
-    asked = {"metric": spec, "groups": grouping, "extractors": list(real)}
-    write_json(record, {**asked, "code": stage_code("metrics", metric)})
+    write_json(record, recorded(request))
     write_rows(pd.concat(frames)[[*where, *HOW, *COLUMNS]], table)
 
 

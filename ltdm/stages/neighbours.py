@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,7 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
 
 
-def run(search: dict[str, Any], *, train: Path, images: Path, neighbours: Path,
-        unseen: bool = False) -> None:  # fmt: skip
+def run(request: Mapping[str, Any], *, train: Path, images: Path, neighbours: Path) -> None:
     """Write `neighbours` (.npz), in the order of the images.
 
     As features it holds squared distances of pixels in [0, 1], or of points, to the n nearest
@@ -22,17 +22,18 @@ def run(search: dict[str, Any], *, train: Path, images: Path, neighbours: Path,
     search and the training set's digest.
 
     Args:
-        search: `neighbours`, n, and `mirror`: whether mirror images of training images count.
+        request: `search`, its `neighbours`, n, and `mirror`: whether mirror images of training
+            images count; `unseen`, whether images that are in the training set themselves, or
+            their mirror images if those count, are left out; and `code`.
         train: The training set (.npz).
         images: The images (.npz).
         neighbours: Where the result goes.
-        unseen: Whether images that are in the training set themselves, or their mirror images if
-            those count, are left out.
 
     Raises:
         LtdmError: A file is damaged, the two hold different kinds of image, or there are too few
             training images.
     """
+    search = request["search"]
     (known,) = read_npz(train, "images")
     made, labels, about = read_npz(images, "images", "labels", "about")
     if (known.dtype, known.shape[1:]) != (made.dtype, made.shape[1:]):
@@ -45,16 +46,15 @@ def run(search: dict[str, Any], *, train: Path, images: Path, neighbours: Path,
             f"{train} holds {len(known)} images, of which no {search['neighbours']} can be the"
             " nearest; set the metric's `neighbours` lower"
         )
-    if unseen:
+    if request["unseen"]:
         seen = np.concatenate([known, known[..., ::-1]]) if search["mirror"] else known
         rows = ~np.isin(_digests(made), _digests(seen))
         made, labels = made[rows], labels[rows]
     found = nearest(made, known, **search)
     by = {"extractor": {"search": search, "train": sha256(train)}}
-    write_npz(
-        neighbours, features=found.squared, index=found.numbers, mirrored=found.mirrored,
-        labels=labels, about=np.array(json.dumps({**json.loads(str(about)), **by})),
-    )  # fmt: skip
+    arrays = {"features": found.squared, "index": found.numbers, "mirrored": found.mirrored}
+    about = np.array(json.dumps({**json.loads(str(about)), **by}))
+    write_npz(neighbours, **arrays, labels=labels, about=about)
 
 
 def _digests(images: np.ndarray) -> np.ndarray:

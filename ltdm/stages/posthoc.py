@@ -1,16 +1,17 @@
 """Snapshots that a training took of its weights' averages -> the average of any other width."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from ltdm.core.weights import read_about, read_weights, write_weights
+from ltdm.core.weights import prefixed, read_about, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
-from ltdm.plumbing.registry import stage_code
+from ltdm.plumbing.request import recorded
 from ltdm.training.posthoc import coefficients, gamma_of, profile_error
 from ltdm.training.state import run_key
 
@@ -18,20 +19,20 @@ log = logging.getLogger("ltdm")
 
 
 def run(
-    sigma_rel: float, *, model: Path, output: Path, record: Path | None = None
+    request: Mapping[str, Any], *, model: Path, output: Path, record: Path | None
 ) -> dict[str, Any]:
     """Write the averaged weights that a training would have had with another width.
 
     Args:
-        sigma_rel: The width, relative to the training's length.
+        request: `sigma_rel`, the width relative to the training's length, and `code`.
         model: The network's safetensors, with snapshots.
         output: Where the network goes, "ema." alone, safetensors.
-        record: Where a record of it goes.
+        record: Where a record of it goes, if anywhere.
 
     Returns:
-        What the record holds: `sigma_rel`, the key `of` the training, the `code`, the network's
-        own `key`, the relative L2 `error` of the averaging profile, and the `l1` norm of the
-        coefficients: rounding to half precision, of each snapshot, comes back as often.
+        What the record holds: the request, the key of the trained `model`, the average's own `key`,
+        the relative L2 `error` of the averaging profile, and the `l1` norm of the coefficients:
+        rounding to half precision, of each snapshot, comes back as often.
 
     Raises:
         LtdmError: The network has no snapshots, is damaged, or no average has that width.
@@ -45,15 +46,16 @@ def run(
         )
     which = [(width, update) for width in taken["sigma_rel"] for update in taken["updates"]]
     gammas, times = np.array([(gamma_of(width), update) for width, update in which]).T
+    sigma_rel = request["sigma_rel"]
     wanted = times.max(), gamma_of(sigma_rel)
     mix = coefficients(times, gammas, *wanted)
-    who = {"sigma_rel": sigma_rel, "of": about["key"], "code": stage_code("posthoc")}
+    who = {**recorded(request), "model": about["key"]}
     error, norm = profile_error(mix, times, gammas, *wanted), float(np.abs(mix).sum())
     made = {**who, "key": run_key(who), "error": error, "l1": norm}
     log.info("sigma_rel %g from %d snapshots: %s", sigma_rel, len(which), told(made))
     weights = _mixed(model, dict(zip(which, mix.tolist(), strict=True)))
-    tensors = {f"ema.{name}": tensor for name, tensor in weights.items()}
-    write_weights(output, tensors, {**about, "key": made["key"], "average": made})
+    told_by = {**about, "key": made["key"], "average": made}
+    write_weights(output, prefixed("ema.", weights), told_by)
     if record:
         write_json(record, made)
     return made

@@ -1,6 +1,7 @@
 """Data source -> long-tailed training set and balanced reference, decoded once."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,58 +9,58 @@ import numpy as np
 import pandas as pd
 
 from ltdm.data._base import Census, Loaded
-from ltdm.data._longtail import LongTail, counts, select
+from ltdm.data._longtail import LongTail, select
+from ltdm.data._longtail import counts as shaped
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256, write_json, write_npz, writing
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.registry import part, stage_code
+from ltdm.plumbing.registry import part
+from ltdm.plumbing.request import recorded
 
 log = logging.getLogger("ltdm")
 
 
-def run(spec: dict[str, Any], places: dict[str, Any], *, train: Path, reference: Path,
-        table: Path, record: Path) -> None:  # fmt: skip
+def run(
+    request: Mapping[str, Any], *, train: Path, reference: Path, counts: Path, record: Path
+) -> None:
     """Build one data set.
 
     Args:
-        spec: `source` and `longtail` as in the config, `reference`: the split that metrics compare
-            with, and `content`: the digest of the source's data.
-        places: Options of the source that say where it lies.
+        request: `source` and `longtail` as in the config; `reference`, the split that metrics
+            compare with; `content`, the digest of the source's data; `code`; and `places`, the
+            source's options that say where it lies.
         train: Where the training set goes (.npz: images NCHW, labels, index in the source).
         reference: Where the balanced reference goes (.npz: images, labels, about).
-        table: Where counts.csv goes: class, name, available, train.
+        counts: Where counts.csv goes: class, name, available, train.
         record: Where data.json goes: what was built from what, with digests.
 
     Raises:
         LtdmError: A class would be empty, or the source does not hold what it promised.
     """
-    source = part("source", {**spec["source"], **places}, ("source",))
-    tail = parse(LongTail, spec["longtail"], ("longtail",))
+    source = part("source", {**request["source"], **request["places"]}, ("source",))
+    tail = parse(LongTail, request["longtail"], ("longtail",))
     promised = source.module.census(source.options)
-    if promised.content != spec["content"]:
+    if promised.content != request["content"]:
         raise LtdmError(
             f"the data of {source.name} changed since this began; run the command again"
         )
     loaded = source.module.load(source.options, "train")
     left_out, available = dict(loaded.left_out), _counted(loaded, promised, source.name)
-    keep = counts(tail, available)
+    keep = shaped(tail, available)
     chosen = select(loaded.labels, keep, tail.seed)
     write_npz(train, images=loaded.images[chosen], labels=loaded.labels[chosen], index=chosen)
-    if spec["reference"] != "train":
+    split = request["reference"]
+    if split != "train":
         shape = loaded.images.shape[1:]
-        loaded = source.module.load(source.options, spec["reference"])
-        _fits(loaded, shape, len(keep), f"the {spec['reference']} split of {source.name}")
+        loaded = source.module.load(source.options, split)
+        _fits(loaded, shape, len(keep), f"the {split} split of {source.name}")
     write_npz(reference, images=loaded.images, labels=loaded.labels, about=np.array("{}"))
-    rows = {
-        "class": range(len(keep)), "name": promised.names, "available": available, "train": keep,
-    }  # fmt: skip
-    with writing(table) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
-    write_json(record, {
-        **spec, "code": stage_code("prepare", source), "census": promised._asdict(),
-        "left_out": left_out,
-        "sha256": {Path(p).name: sha256(p) for p in (train, reference, table)},
-    })  # fmt: skip
+    rows = {"class": range(len(keep)), "name": promised.names, "available": available}
+    with writing(counts) as temporary:
+        pd.DataFrame({**rows, "train": keep}).to_csv(temporary, index=False)
+    digests = {Path(p).name: sha256(p) for p in (train, reference, counts)}
+    made = {"census": promised._asdict(), "left_out": left_out, "sha256": digests}
+    write_json(record, {**recorded(request), **made})
 
 
 def _counted(loaded: Loaded, promised: Census, name: str) -> list[int]:

@@ -1,6 +1,7 @@
 """Data source or reference -> the labelled images that the linear probe is tested on."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,14 @@ from ltdm.core.seeding import derive
 from ltdm.data._held_out import held_out
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_json, write_npz
-from ltdm.plumbing.registry import part, stage_code
+from ltdm.plumbing.registry import part
+from ltdm.plumbing.request import recorded
 
 SHARE = 0.2
 OFFICIAL, HELD_OUT = "official", "held-out"
 
 
-def run(spec: dict[str, Any], places: dict[str, Any], *, reference: Path, test: Path,
-        record: Path) -> None:  # fmt: skip
+def run(request: Mapping[str, Any], *, reference: Path, test: Path, record: Path) -> None:
     """Write `test` (.npz: images NCHW, labels, index, about), the same for all networks.
 
     It is the source's own test split where there is one; then `index` is empty. Otherwise it is a
@@ -25,8 +26,8 @@ def run(spec: dict[str, Any], places: dict[str, Any], *, reference: Path, test: 
     trained on. `about` says which of the two it is.
 
     Args:
-        spec: `source` as in the config, and `content`: the digest of the source's data.
-        places: Options of the source that say where it lies.
+        request: `source` as in the config; `content`, the digest of the source's data; `code`; and
+            `places`, the source's options that say where it lies.
         reference: The balanced reference (.npz).
         test: Where the images go.
         record: Where test.json goes: what was made from what.
@@ -34,7 +35,7 @@ def run(spec: dict[str, Any], places: dict[str, Any], *, reference: Path, test: 
     Raises:
         LtdmError: The test split's images or classes are not the reference's.
     """
-    source = part("source", {**spec["source"], **places}, ("source",))
+    source = part("source", {**request["source"], **request["places"]}, ("source",))
     images, labels = read_npz(reference, "images", "labels")
     index, kind = np.zeros(0, np.int64), OFFICIAL
     if "test" in source.module.SPLITS:
@@ -52,4 +53,4 @@ def run(spec: dict[str, Any], places: dict[str, Any], *, reference: Path, test: 
     about = np.array(json.dumps({"test": kind}))
     write_npz(test, images=images, labels=labels, index=index, about=about)
     written = {"test": kind, "reference": sha256(reference), "sha256": sha256(test)}
-    write_json(record, {**spec, **written, "code": stage_code("probe_split", source)})
+    write_json(record, {**recorded(request), **written})

@@ -1,6 +1,6 @@
 """Rows or networks of a sweep -> one of its figures."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,48 +25,50 @@ from ltdm.theory.points import counts, training_points
 from ltdm.theory.tables import end, least, middle
 
 CURVES = {
-    "v-curve": figures.v_curve, "nash-gap": figures.nash_gap,
+    "v-curve": figures.v_curve,
+    "nash-gap": figures.nash_gap,
     "generalisation": figures.generalisation,
-}  # fmt: skip
+}
 SIGMA = 1.0  # noise over signal at which scores are shown
 GRID = 61  # points along an axis where they are reckoned
 REACH = 2.5  # standard deviations of the widest class that are shown
 EXACT = "exact"
 
 
-def run(sweep: str, spec: dict[str, Any], figure: str, *, rows: Path, networks: Path,
-        pictures: Iterable[Path]) -> None:  # fmt: skip
-    """Write a figure to each of `pictures` (PNG or SVG by its ending).
+def run(request: Mapping[str, Any], *, rows: Path, networks: Path, png: Path, svg: Path) -> None:
+    """Write a figure of a sweep.
 
     Scores and clouds are of the first seed and tail: the exact ones, and the networks' without
     mutual learning and with the weight that is best for the worst class.
 
     Args:
-        sweep: Its name.
-        spec: Its options, those at their defaults left out.
-        figure: Which one, of `ltdm.theory.options.FIGURES`.
+        request: `spec`, the sweep's options, those at their defaults left out; `sweep`, its name;
+            `figure`, one of `ltdm.theory.options.FIGURES`; and `code`.
         rows: What the stage `theory` measured.
         networks: The networks that it kept.
-        pictures: Where the figure goes.
+        png: Where the figure goes.
+        svg: Where it goes as well.
+
+    Raises:
+        LtdmError: A file is missing or damaged.
     """
     style.use()
-    measured = read_rows(rows)
-    for path in pictures:
+    measured, name, figure = read_rows(rows), request["sweep"], request["figure"]
+    sweep = parse(Sweep, request["spec"], ("theory", name))
+    title = f"{name}: {sweep.tails[0]} points of the tail"
+    for path in (png, svg):
         if figure in CURVES:
-            made = CURVES[figure](measured, sweep)
+            made = CURVES[figure](measured, name)
         else:
-            gallery = Gallery(parse(Sweep, spec, ("theory", sweep)), networks, measured)
-            title = f"{sweep}: {gallery.sweep.tails[0]} points of the tail"
+            gallery = Gallery(sweep, networks, measured)
             made = gallery.scores(title) if figure == "scores" else gallery.clouds(title)
         style.save(made, Path(path))
 
 
 def _best(rows: pd.DataFrame, sweep: Sweep) -> float:
     """Return the weight whose networks of the first tail are best for the worst class, by KL."""
-    mine = rows[
-        (rows["metric"] == "kl") & (rows["group"] == "worst")
-        & (rows["updates"] == end(rows)) & (rows["tail"] == sweep.tails[0])
-    ]  # fmt: skip
+    last = (rows["updates"] == end(rows)) & (rows["tail"] == sweep.tails[0])
+    mine = rows[last & (rows["metric"] == "kl") & (rows["group"] == "worst")]
     best = least(middle(mine.pivot(index="beta", columns="seed", values="value")))
     # Rows hold ten digits of it.
     return min(sweep.betas, key=lambda beta: abs(beta - best))
@@ -92,8 +94,8 @@ class Gallery:
 
     def authors(self, c: int) -> dict[str, Predict]:
         """Return what says the noise for class c, by name."""
-        found = {name: partial(self.net.predict, A[c][None, None])
-                 for name, A in self.models.items()}  # fmt: skip
+        net = self.net.predict
+        found = {name: partial(net, A[c][None, None]) for name, A in self.models.items()}
         return {EXACT: self.judge.exact_noise(c), **found}
 
     def scores(self, title: str) -> Figure:
@@ -109,10 +111,9 @@ class Gallery:
                 score = -predict(grid[None], signal, std)[0] / std
                 apart = (score - exact).norm(dim=-1)
                 mass = log_p.flatten().softmax(0).view_as(log_p)
-                fields[name, who] = Field(
-                    grid.numpy(), score.numpy(), apart.numpy(), log_p.exp().numpy(),
-                    float((apart.square() * mass).sum().sqrt()),
-                )  # fmt: skip
+                off = float((apart.square() * mass).sum().sqrt())
+                shown = (one.numpy() for one in (grid, score, apart, log_p.exp()))
+                fields[name, who] = Field(*shown, off)
         return figures.scores(fields, f"{title}, scores at sigma {SIGMA:g}")
 
     def clouds(self, title: str) -> Figure:

@@ -1,6 +1,6 @@
 """Rows of all sweeps -> a table for each, and one of what the paper's claims come to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,34 +8,39 @@ import pandas as pd
 
 from ltdm.plumbing.options import parse
 from ltdm.reporting.rows import read_rows
-from ltdm.reporting.writing import WRITERS, write_table
-from ltdm.theory import findings, reported
+from ltdm.reporting.writing import write_table
+from ltdm.theory import findings as claims
+from ltdm.theory import reported
 from ltdm.theory import tables as theory
 from ltdm.theory.options import Sweep
 
-FINDINGS = "theory"
 
-
-def names(sweeps: list[str]) -> list[str]:
-    """Return what the stage writes."""
-    tables = [FINDINGS, *(f"theory-{sweep}" for sweep in sweeps)]
-    return [f"{table}{ending}" for table in tables for ending in WRITERS]
-
-
-def run(specs: Mapping[str, dict[str, Any]], *, rows: Mapping[str, Path], folder: Path) -> None:
+def run(
+    request: Mapping[str, Any],
+    *,
+    rows: Sequence[Path],
+    findings: Path,
+    tables: Sequence[Path],
+    others: Sequence[Path],
+) -> None:
     """Write the tables.
 
     Args:
-        specs: The sweeps' options by name, those at their defaults left out.
-        rows: What the stage `theory` wrote of each.
-        folder: Where the files of `names` go.
+        request: `specs`, the sweeps' options by name, those at their defaults left out; and `code`.
+        rows: What the stage `theory` wrote of each, in the same order.
+        findings: Where the findings go in one form.
+        tables: Where each sweep's table goes in that form: beside it, `theory-<sweep>`.
+        others: Where all of them go in the other forms, beside these.
+
+    Raises:
+        LtdmError: Some rows are missing or damaged.
     """
     found: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {}
-    for name, spec in specs.items():
+    for (name, spec), file in zip(request["specs"].items(), rows, strict=True):
         sweep = parse(Sweep, spec, ("theory", name))
-        mine = read_rows(rows[name])
+        mine = read_rows(file)
         found[name] = mine, sweep.figures
         known = reported.FRECHET if sweep.classes.name == reported.CASE else {}
         table = theory.measures(mine, list(sweep.classes.classes), known)
-        write_table(table, Path(folder) / f"theory-{name}")
-    write_table(findings.findings(found), Path(folder) / FINDINGS)
+        write_table(table, Path(findings).with_name(f"theory-{name}"))
+    write_table(claims.findings(found), Path(findings).with_suffix(""))

@@ -1,7 +1,20 @@
-"""One of the processes that train a network together; `train.run` launches them."""
+"""One of the processes that train a network together; `single.train` launches them."""
 
-from ltdm.stages.train import fit
+from pathlib import Path
+from typing import Any
+
+from ltdm.plumbing.stopping import Stop
+from ltdm.stages.single import fit
+from ltdm.training.setup import Recipe
+from ltdm.training.state import Files
 from ltdm.training.worker import work
 
+
+def share(stop: Stop | None, who: dict[str, Any], files: list[str | None]) -> None:
+    """Train as one of the processes that do; all that it is told comes as JSON."""
+    paths: list[Any] = [file and Path(file) for file in files]
+    fit(Recipe.of(who["spec"]), who, Files(*paths), stop)
+
+
 if __name__ == "__main__":
-    work(fit)
+    work(share)

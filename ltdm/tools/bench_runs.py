@@ -22,14 +22,15 @@ from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
 from ltdm.core.device import pick
+from ltdm.diffusion._model import Model
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.pipeline.cost import cost
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.progress import Progress
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.stages.sample import BATCH, Sampling
-from ltdm.stages.train import described, make_trainer
+from ltdm.samplers._generate import BATCH, SampleGenerator
 from ltdm.training.graph import WARM
+from ltdm.training.setup import Recipe, described, make_trainer
 
 COLUMNS = {
     "run": "run",
@@ -61,12 +62,13 @@ class Bench:
         images, labels = noise_like(data)
         self.device, self.peak = device, 0
         held = torch.cuda.memory_allocated() if device.type == "cuda" else 0
-        self.trainer = make_trainer(run.spec(), 0, images, labels, device)
-        self.cost = cost(data, replace(run, samples={sample_set: run.samples[sample_set]}), [])
+        recipe, options = Recipe.of(run.spec()), run.samples[sample_set]
+        self.trainer = make_trainer(recipe, 0, images, labels, device)
+        self.cost = cost(data, replace(run, samples={sample_set: options}), [])
         weights = dict(self.trainer.ema.state_dict())
-        self.sampling = Sampling(
-            weights, described(run.spec(), self.trainer), run.samples[sample_set], 0, device
-        )
+        about = described(recipe, self.trainer)
+        model = Model.of(weights, about, options.precision, device)
+        self.sampling = SampleGenerator(model, options, 0)
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
         if self.sampling.by_label:  # one network is asked at a time
             self.labels[:] = 0

@@ -16,7 +16,7 @@ import hashlib
 import math
 import re
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ltdm.diffusion import vp
 from ltdm.networks import unet
-from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.errors import LtdmError, OptionError, few
 from ltdm.plumbing.files import reading
 from ltdm.plumbing.registry import Part
 
@@ -53,7 +53,6 @@ OTHERS = {
 """Networks that are not read, by a part of their tensors' names."""
 DECIDED = ("ch", "ch_mult", "attn", "num_res_blocks", "groups")
 """The U-Net's options that weights depend on; the groups are 32 in all of these codes."""
-SHOWN = 3  # things that a message names; the rest are counted
 
 
 class Shape(NamedTuple):
@@ -124,7 +123,7 @@ def read(path: Path) -> Released:
         sets, left_out = {"its state dict": held}, []
     if not sets:
         raise LtdmError(
-            f"{path} has no net_model or ema_model, but {_few(held)}; write its weights alone,"
+            f"{path} has no net_model or ema_model, but {few(held)}; write its weights alone,"
             " torch.save({'ema_model': ...}, file)"
         )
     found = {key: _fitted(f"{path}: {key}", tensors) for key, tensors in sets.items()}
@@ -187,7 +186,7 @@ def _fitted(where: str, named: dict[Any, Any]) -> tuple[Shape, dict[str, Tensor]
     wanted[TABLE] = (shape.levels, shape.options.ch)
     odd = [_misfit(n, sizes, wanted) for n in {**wanted, **sizes} if sizes.get(n) != wanted.get(n)]
     if odd:
-        raise LtdmError(f"{where} is not the U-Net that its first layers promise: {_few(odd)}")
+        raise LtdmError(f"{where} is not the U-Net that its first layers promise: {few(odd)}")
     if not torch.allclose(theirs[TABLE].double(), _waves(shape), rtol=0, atol=1e-6 * shape.levels):
         raise LtdmError(
             f"{where} has another time embedding than the sines and cosines of pytorch-ddpm, so"
@@ -209,7 +208,7 @@ def _shape(where: str, sizes: Sizes) -> Shape:
         if not other:
             return _told(sizes)
     except (LookupError, ArithmeticError, ValueError, OptionError):
-        other = f"a network that is not known, of {_few(sizes)}"
+        other = f"a network that is not known, of {few(sizes)}"
     raise LtdmError(
         f"{where} is {other}; ltdm reads the U-Net of pytorch-ddpm, CBDM, IGD and OC_LT"
     )
@@ -250,8 +249,3 @@ def _their_name(name: str) -> str:
     for ours, theirs in RENAMED.items():
         name = name.replace(ours, theirs)
     return name
-
-
-def _few(things: Collection[Any]) -> str:
-    more = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
-    return f"{', '.join(map(str, list(things)[:SHOWN])) or 'nothing'}{more}"

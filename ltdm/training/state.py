@@ -14,14 +14,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ltdm.core.weights import read_about, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import write_bytes
+from ltdm.plumbing.files import read_json, write_bytes
 from ltdm.plumbing.locks import alone
 
 log = logging.getLogger("ltdm")
@@ -30,6 +30,33 @@ log = logging.getLogger("ltdm")
 def run_key(identity: dict[str, Any]) -> str:
     """Return 16 hex digits over what decides a run's result."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Files(NamedTuple):
+    """What a network is made from, and what is made.
+
+    Attributes:
+        data: train.npz.
+        init: The network to start from, if there is one.
+        model: Where the weights go.
+        history: Where the losses go.
+        record: Where run.json goes.
+    """
+
+    data: Path
+    init: Path | None
+    model: Path
+    history: Path
+    record: Path
+
+    def state(self, who: dict[str, Any]) -> "State":
+        """Return the state of the run that `who` says what decides."""
+        return State(Path(self.model).parent / "state", run_key(who))
+
+    def made(self, key: str) -> bool:
+        """Whether the results are there, and say that they are those of the run with this key."""
+        there = all(Path(file).exists() for file in (self.model, self.history, self.record))
+        return there and read_json(self.record).get("key") == key
 
 
 class State:

@@ -1,0 +1,130 @@
+"""Long-tailed training set -> one network, trained by itself by one process or by several."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ltdm.core.device import device_name, pick
+from ltdm.core.weights import prefixed, write_weights
+from ltdm.plumbing.files import read_npz, write_json, writing
+from ltdm.plumbing.provenance import commit, versions
+from ltdm.plumbing.stopping import Stop
+from ltdm.training.distributed import available, launch
+from ltdm.training.loop import Trainer
+from ltdm.training.setup import Recipe, described, make_trainer, start_from
+from ltdm.training.state import Files, State
+
+log = logging.getLogger("ltdm")
+WORKER = "ltdm.stages.worker"
+"""The module that is one of several processes of a training."""
+
+
+def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None:
+    """Train one network by as many processes as are asked for and can run here; see `fit`.
+
+    Raises:
+        LtdmError: The processes cannot share out a batch; and as `stages.train.run`.
+        Stopped: The job must end before the training has; its state is saved.
+    """
+    processes = _processes(recipe, files.data)
+    if processes > 1:
+        told = [file and str(file) for file in files]
+        launch(processes, WORKER, {"who": who, "files": told}, stop)
+    else:
+        fit(recipe, who, files, stop)
+
+
+def _processes(recipe: Recipe, data: Path) -> int:
+    """Return how many processes train: as many as asked for, or as there are GPUs."""
+    gpus = recipe.options.gpus
+    if gpus == 1:
+        return 1
+    (labels,) = read_npz(data, "labels")
+    counts, here = np.bincount(labels).tolist(), available(gpus)
+    by_class = recipe.objective(counts).by_class
+    recipe.options.check_processes(here, len(counts) if by_class else 0)
+    if here < gpus:
+        log.info("train.gpus is %d, but only %d are here: training on those", gpus, here)
+    return here
+
+
+def fit(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop | None) -> None:
+    """Train one network, as one of the processes that do, of which the first writes.
+
+    Args:
+        recipe: The run's.
+        who: What decides its result: the request, and what the data and the start are.
+        files: What it is made from, and where it goes.
+        stop: Asked after each update whether the work must end; None in all but the first.
+    """
+    state, started = files.state(who), time.monotonic()
+    by = {"versions": versions(), "commit": commit()}
+    images, labels = read_npz(files.data, "images", "labels")
+    trainer = make_trainer(recipe, who["seed"], images, labels, pick())
+    where = _begun(trainer, state, files.init)
+    first = trainer.update
+    if not trainer.share.leads:
+        trainer.fit(lambda content: None)
+        return
+
+    def save(content: dict[str, Any]) -> None:
+        state.save({**content, "where": where})
+
+    trainer.fit(save, stop=stop, progress=state.progress, keep=state.keep)
+    _write(files.model, recipe, trainer, state)
+    with writing(files.history) as temporary:
+        pd.DataFrame(trainer.history).to_csv(temporary, index=False)
+    spent = {"resumed_at": first, "seconds": round(time.monotonic() - started, 1)}
+    told = {**who, "key": state.key, **by, "where": where, **_cost(trainer), **spent}
+    write_json(files.record, told)
+
+
+def _begun(trainer: Trainer, state: State, init: Path | None) -> list[str]:
+    """Put a trainer where its run stands; return where that has been trained, here last.
+
+    Raises:
+        LtdmError: The state, or a snapshot beside it, is lost or damaged; `init` is bad.
+    """
+    here = f"{device_name(trainer.device)}, {trainer.predict.precision}"
+    if trainer.share.world > 1:
+        here = f"{trainer.share.world} x {here}"
+    saved = state.load(trainer.device)
+    if not saved:
+        if init:
+            start_from(trainer, init)
+        return [here]
+    state.check_kept([update for update in _taken(trainer) if update <= saved["update"]])
+    trainer.resume(saved)
+    log.info("resuming at update %d", trainer.update)
+    before: list[str] = saved["where"]
+    return before if before[-1] == here else [*before, here]
+
+
+def _taken(trainer: Trainer) -> list[int]:
+    """Return the updates after which snapshots are taken."""
+    return trainer.options.posthoc.at(trainer.until) if trainer.options.posthoc else []
+
+
+def _write(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
+    """Write the network, with the snapshots that were taken of it."""
+    about = {**described(recipe, trainer), "key": state.key}
+    tensors = prefixed("ema.", trainer.ema.state_dict())
+    tensors |= prefixed("raw.", trainer.net.state_dict())
+    if recipe.options.posthoc:
+        widths, taken = list(recipe.options.posthoc.sigma_rel), _taken(trainer)
+        about["posthoc"] = {"sigma_rel": widths, "updates": taken}
+        tensors |= state.kept(taken)
+    write_weights(model, tensors, about)
+
+
+def _cost(trainer: Trainer) -> dict[str, Any]:
+    """Return what was spent."""
+    return {
+        "parameters": sum(p.numel() for p in trainer.net.parameters()),
+        "updates": trainer.update,
+        "evaluations_per_image": trainer.counted(),
+    }

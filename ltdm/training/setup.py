@@ -1,0 +1,115 @@
+"""A run's options and data -> the trainer that makes its network."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ltdm.core.seeding import derive, owners
+from ltdm.core.weights import read_weights
+from ltdm.methods._objective import Objective, compose
+from ltdm.networks._players import Players, build_network
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.options import parse
+from ltdm.plumbing.registry import Part, part, parts
+from ltdm.training.batches import Batches
+from ltdm.training.loop import Trainer
+from ltdm.training.options import TrainOptions
+
+log = logging.getLogger("ltdm")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: its parts and the loop's options, parsed once for all."""
+
+    network: Part
+    process: Part
+    methods: tuple[Part, ...]
+    options: TrainOptions
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any], gpus: int = 1) -> "Recipe":
+        """Parse `network`, `process`, `method` (one or a list) and `train`, as in the config.
+
+        Args:
+            spec: The four of them.
+            gpus: Processes that are asked for, which are no part of a spec.
+
+        Raises:
+            OptionError: There is no such part or option, or a value is out of range.
+        """
+        network, process = (part(kind, spec[kind], (kind,)) for kind in ("network", "process"))
+        methods = parts("method", spec["method"], ("method",))
+        options = parse(TrainOptions, {**spec["train"], "gpus": gpus}, ("train",))
+        return cls(network, process, methods, options)
+
+    def objective(self, class_counts: list[int]) -> Objective:
+        """Return what is minimised on a training set with these class counts."""
+        return compose(self.methods, class_counts)
+
+
+def make_trainer(
+    recipe: Recipe, seed: int, images: np.ndarray, labels: np.ndarray, device: torch.device
+) -> Trainer:
+    """Build the trainer of a run; the network's first weights depend on the seed alone.
+
+    Args:
+        recipe: The run's.
+        seed: Owner of all draws.
+        images: uint8 (N, C, H, W), or float32 points.
+        labels: int64 (N,), from 0 to the number of classes less one.
+        device: Where it is to train.
+
+    Raises:
+        LtdmError: The options do not suit the data.
+    """
+    class_counts, options = np.bincount(labels).tolist(), recipe.options
+    method = recipe.objective(class_counts)
+    batches = Batches(images, labels, options, seed, device, method.by_class)
+    use = method.label_use(options.conditional)
+    shape = *images.shape[1:3], len(class_counts), options.told()
+    nets = []
+    for owner in owners(seed, len(class_counts)) if method.players else [seed]:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(derive("init", owner))
+            nets.append(build_network(recipe.network, use, *shape))
+    net = Players(nets) if method.players else nets[0]
+    process = recipe.process.module.build(recipe.process.options)
+    return Trainer(net, method, process, batches, options, seed)
+
+
+def described(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
+    """Return what sampling must know of a network, its weights apart."""
+    images, options = trainer.batches.images, recipe.options
+    return {
+        "network": recipe.network.plain(),
+        "process": recipe.process.plain(),
+        "channels": images.shape[1],
+        "size": images.shape[2],
+        "classes": int(trainer.batches.labels.max()) + 1,
+        "told": options.told(),
+        "points": images.dtype != torch.uint8,
+        "label": trainer.method.label_use(options.conditional),
+    }
+
+
+def start_from(trainer: Trainer, init: Path) -> None:
+    """Let a trainer start from another run's averaged weights.
+
+    Raises:
+        LtdmError: They are not its network's.
+    """
+    weights, about = read_weights(init, "ema.")
+    try:
+        trainer.start_from(weights)
+    except RuntimeError as error:
+        raise LtdmError(
+            f"{init} holds another network than this run's, so it cannot start from it; give both"
+            " the same network, augmentation and method's mode"
+        ) from error
+    log.info("starting from %s (%s)", init, about["key"])
