@@ -112,8 +112,9 @@ class Gallery:
                 apart = (score - exact).norm(dim=-1)
                 mass = log_p.flatten().softmax(0).view_as(log_p)
                 off = float((apart.square() * mass).sum().sqrt())
-                shown = (one.numpy() for one in (grid, score, apart, log_p.exp()))
-                fields[name, who] = Field(*shown, off)
+                x, density_of_x = grid.numpy(), log_p.exp().numpy()
+                field = Field(x, score.numpy(), apart.numpy(), density_of_x, off)
+                fields[name, who] = field
         return figures.scores(fields, f"{title}, scores at sigma {SIGMA:g}")
 
     def clouds(self, title: str) -> Figure:

@@ -10,7 +10,8 @@ import torch
 from ltdm.networks._players import build_network
 from ltdm.networks._predictor import Share
 from ltdm.plumbing.errors import LtdmError
-from ltdm.stages import train
+from ltdm.training import setup
+from ltdm.training.setup import Recipe, make_trainer
 from ltdm.training.worker import work
 from tests.unit.test_training import CPU, METHODS, data, spec_of
 
@@ -21,7 +22,7 @@ def trainer_of(name):
     """Return the trainer of one of METHODS, without dropout, whose masks differ by process."""
     spec = spec_of(name, updates=UPDATES, log_every=HALF, augment="karras")
     spec["network"] = {**spec["network"], "dropout": 0.0}
-    return train.make_trainer(spec, 0, *data(), CPU)
+    return make_trainer(Recipe.of(spec), 0, *data(), CPU)
 
 
 def build_exact(*args):
@@ -50,7 +51,7 @@ def trained(name, begun=None):
 
 def train_all(stop, folder):
     """Train every method, and go on from states of one process, or of two."""
-    train.build_network, share = build_exact, Share.here()
+    setup.build_network, share = build_exact, Share.here()
     for name in METHODS:
         made = {"whole": trained(name)}
         if name in ("composed", "separate"):

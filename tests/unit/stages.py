@@ -1,18 +1,41 @@
-"""What tests of stages share: digits that are prepared, and a network that is trained on them."""
+"""What tests of stages share: what is asked for, digits that are prepared, a network of them."""
 
 from ltdm.stages import prepare, train
 
 NETWORK = {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
 TRAIN = {"updates": 6, "batch": 8, "lr": 1e-3, "warmup": 2, "log_every": 2}
 SPEC = {"network": NETWORK, "process": {"name": "vp"}, "method": {"name": "ddpm"}, "train": TRAIN}
+DIGITS = {"source": {"name": "digits"}, "longtail": {"imbalance": 0.1}, "reference": "train"}
+ALONE = {"guide": None, "shards": None}
+"""Of a sample set: no other network guides it, and one job makes it."""
+
+
+def asked(spec, seed=0, **more):
+    """Return the request of a network or of a sample set."""
+    return {"spec": spec, "seed": seed, "code": "this", "places": {}, **more}
+
+
+def prepared(folder, *, content="", places=(), **spec):
+    """Make a data set in a folder; return its files by name."""
+    files = {
+        "train": folder / "train.npz",
+        "reference": folder / "reference.npz",
+        "counts": folder / "counts.csv",
+        "record": folder / "data.json",
+    }
+    request = {**spec, "content": content, "code": "this", "places": dict(places)}
+    prepare.run(request, **files)
+    return files
+
+
+def outputs(folder):
+    """Return the files of a network in a folder."""
+    names = {"model": "model.safetensors", "history": "history.csv", "record": "run.json"}
+    return {key: folder / name for key, name in names.items()}
 
 
 def digits(root):
     """Make a data set and a network in a folder; return it."""
-    spec = {"source": {"name": "digits"}, "longtail": {"imbalance": 0.1}, "reference": "train",
-            "content": ""}  # fmt: skip
-    prepare.run(spec, {}, train=root / "train.npz", reference=root / "reference.npz",
-                table=root / "counts.csv", record=root / "data.json")  # fmt: skip
-    train.run(SPEC, 0, data=root / "train.npz", model=root / "model.safetensors",
-              history=root / "history.csv", record=root / "run.json")  # fmt: skip
+    data = prepared(root, **DIGITS)["train"]
+    train.run(asked(SPEC), data=data, init=None, **outputs(root))
     return root

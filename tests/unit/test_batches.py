@@ -6,10 +6,10 @@ import torch
 
 from ltdm.core.seeding import owners
 from ltdm.plumbing.errors import LtdmError
-from ltdm.stages.train import make_trainer
 from ltdm.training.batches import Batches
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
 from ltdm.training.options import TrainOptions
+from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.methods import made_of
 from tests.unit.test_training import CPU, SPEC, data
 
@@ -69,7 +69,7 @@ def test_batches_follow_the_law_of_the_class():
 
 def test_augmented_batches_tell_the_network_what_was_done():
     spec = {**SPEC, "method": "cbdm", "train": {**SPEC["train"], "augment": "karras"}}
-    learner = make_trainer(spec, 0, *data(), CPU)
+    learner = make_trainer(Recipe.of(spec), 0, *data(), CPU)
     assert learner.net.augm_embedding.weight.shape == (32, 9)
     batch = made_of(learner.batches, 0)
     plain = made_of(batches(), 0)

@@ -9,7 +9,7 @@ from torch._dynamo.utils import counters
 from ltdm.networks import unet
 from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor
-from ltdm.stages.train import make_trainer
+from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.test_training import CPU, METHODS, data, spec_of
 
 CALLS = {
@@ -43,7 +43,7 @@ def compiled(name, monkeypatch, **train):
     )
     spec = spec_of(name, compile=True, **train)
     spec["network"] = {**spec["network"], "ch": 4, "ch_mult": [1], "attn": [0]}
-    return make_trainer(spec, 0, *data(), CPU)
+    return make_trainer(Recipe.of(spec), 0, *data(), CPU)
 
 
 @pytest.mark.parametrize("name", METHODS)

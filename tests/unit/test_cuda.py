@@ -9,14 +9,17 @@ import pytest
 import torch
 
 from ltdm.core.device import pick
+from ltdm.diffusion._model import Model
 from ltdm.features import random_inception
 from ltdm.metrics import _nearest, _neighbours
 from ltdm.networks import unet
 from ltdm.networks._predictor import Predictor, placed
-from ltdm.stages.sample import SampleOptions, Sampling, parse
-from ltdm.stages.train import described, make_trainer
+from ltdm.plumbing.options import parse
+from ltdm.samplers._generate import SampleGenerator
+from ltdm.samplers._options import SampleOptions
 from ltdm.tools.bench_scores import features_like
 from ltdm.training.graph import WARM, UpdateGraph
+from ltdm.training.setup import Recipe, described, make_trainer
 from tests.unit.test_training import METHODS, SPEC, data, spec_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -24,12 +27,14 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 def trainer(method="cbdm", **train):
     train = {**SPEC["train"], "class_sampling": "balanced", "augment": "karras", **train}
-    return make_trainer({**SPEC, "method": method, "train": train}, 0, *data(), pick("cuda"))
+    return make_trainer(
+        Recipe.of({**SPEC, "method": method, "train": train}), 0, *data(), pick("cuda")
+    )
 
 
 def learner_of(name, device="cuda", **train):
     spec = spec_of(name, class_sampling="balanced", augment="karras", **train)
-    return make_trainer(spec, 0, *data(), pick(device))
+    return make_trainer(Recipe.of(spec), 0, *data(), pick(device))
 
 
 @pytest.mark.parametrize("graph", ["auto", "none"])
@@ -90,9 +95,10 @@ def test_loss_falls_in_bf16_and_a_state_goes_on():
 
 def test_sampling_does_not_depend_on_the_batch():
     learner = trainer()
-    about = described({**SPEC, "method": "cbdm"}, learner)
+    about = described(Recipe.of({**SPEC, "method": "cbdm"}), learner)
     options = parse(SampleOptions, {"sampler": {"name": "ancestral", "steps": 5}, "guidance": 1.0})
-    made = Sampling(learner.ema.state_dict(), about, options, 0, pick("cuda"))
+    model = Model.of(learner.ema.state_dict(), about, "fp32", pick("cuda"))
+    made = SampleGenerator(model, options, 0)
     numbers = np.arange(12)
     labels = numbers % 3
     whole = made.images(labels, numbers)

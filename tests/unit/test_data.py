@@ -171,14 +171,15 @@ def test_the_reference_may_be_the_test_split(tmp_path):
     path = str(tmp_path / "a.npz")
     spec = {"source": {"name": "npz"}, "reference": "test", "longtail": {"profile": "balanced"},
             "content": npz.census(npz.Options(path=path)).content}  # fmt: skip
-    out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "table", "record")}
-    prepare.run(spec, {"path": path}, **out)
+    spec |= {"code": "this", "places": {"path": path}}
+    out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
+    prepare.run(spec, **out)
     assert len(read_npz(out["reference"], "images")[0]) == 8
     arrays(tmp_path / "a.npz", x_test=np.zeros((8, 4, 4, 3), np.uint8))
     spec["content"] = npz.census(npz.Options(path=path)).content
     with pytest.raises(LtdmError, match="the test split of npz holds images of shape"):
-        prepare.run(spec, {"path": path}, **out)
+        prepare.run(spec, **out)
     arrays(tmp_path / "a.npz")
     spec["content"] = npz.census(npz.Options(path=path)).content
-    prepare.run(spec, {"path": path}, **out)
+    prepare.run(spec, **out)
     assert len(read_npz(out["train"], "images")[0]) == 40

@@ -28,6 +28,7 @@ from ltdm.training.distributed import available, launch
 from ltdm.training.options import TrainOptions
 from tests.conftest import ROOT
 from tests.unit import processes
+from tests.unit.stages import asked
 from tests.unit.test_training import METHODS, SPEC, data
 
 
@@ -156,8 +157,9 @@ def test_fewer_gpus_than_asked_for(monkeypatch, tmp_path):
     images, labels = data()
     write_npz(tmp_path / "train.npz", images=images.transpose(0, 2, 3, 1), labels=labels)
     files = {name: tmp_path / name for name in ("model", "history", "record")}
+    request = asked(SPEC, places={"gpus": 4})
     with pytest.raises(OptionError, match="is 4, of which 3 are here, and 3 processes cannot"):
-        train.run(SPEC, 0, data=tmp_path / "train.npz", **files, gpus=4)
+        train.run(request, data=tmp_path / "train.npz", init=None, **files)
     monkeypatch.setenv("LTDM_DEVICE", "cuda:2")
     assert available(4) == 1
     monkeypatch.setenv("LTDM_DEVICE", "cpu")

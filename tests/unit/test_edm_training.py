@@ -10,11 +10,13 @@ from ltdm.networks._magnitude import Forced
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json, write_npz
 from ltdm.plumbing.options import parse
+from ltdm.stages import single
 from ltdm.stages import train as stage
-from ltdm.stages.train import make_trainer
 from ltdm.training.options import TrainOptions
 from ltdm.training.schedule import learning_rate
-from ltdm.training.state import State, run_key
+from ltdm.training.setup import Recipe, make_trainer
+from ltdm.training.state import Files
+from tests.unit.stages import asked
 from tests.unit.test_training import CPU, data, run
 
 NETWORK = {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "attn": [1], "blocks": 2,
@@ -41,7 +43,7 @@ def spec(method="ddpm", config="E", process=None, **train):
 
 
 def trainer(*given, **options):
-    return make_trainer(spec(*given, **options), 0, *data(), CPU)
+    return make_trainer(Recipe.of(spec(*given, **options)), 0, *data(), CPU)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
@@ -128,7 +130,7 @@ def test_the_file_holds_snapshots_of_both_widths(tmp_path):
     names = {"model": "model.safetensors", "history": "history.csv", "record": "run.json"}
     files = {kind: tmp_path / name for kind, name in names.items()}
     whole = spec(config="G", posthoc={"snapshots": 3, "sigma_rel": [0.05, 0.1]})
-    stage.run(whole, 0, data=tmp_path / "train.npz", **files)
+    stage.run(asked(whole), data=tmp_path / "train.npz", init=None, **files)
     tensors, about = read_weights(files["model"], "snapshot.")
     assert about["posthoc"] == {"sigma_rel": [0.05, 0.1], "updates": [4, 8, 12]}
     weights = [name for name, _ in trainer(config="G").net.named_parameters()]
@@ -137,7 +139,7 @@ def test_the_file_holds_snapshots_of_both_widths(tmp_path):
         for name in weights
     )  # fmt: skip
     assert all(t.dtype == torch.float16 for t in tensors.values())
-    one = make_trainer(whole, 0, images, labels, CPU)
+    one = make_trainer(Recipe.of(whole), 0, images, labels, CPU)
     run(one)
     for power, width in zip(one.powers, ("0.05", "0.1"), strict=True):
         for name, value in power.average.items():
@@ -149,7 +151,7 @@ def test_the_file_holds_snapshots_of_both_widths(tmp_path):
 
 
 def test_a_run_that_starts_from_another_keeps_norms_and_takes_its_waves():
-    source, heir = trainer(), make_trainer(spec(), 1, *data(), CPU)
+    source, heir = trainer(), make_trainer(Recipe.of(spec()), 1, *data(), CPU)
     run(source)
     heir.start_from(source.ema.state_dict())
     assert torch.equal(heir.ema.state_dict()["embedding.waves.phase"],
@@ -198,11 +200,11 @@ def test_u_does_not_clip_the_networks():
 def test_a_snapshot_that_is_lost_is_told_at_once(tmp_path):
     images, labels = data()
     write_npz(tmp_path / "train.npz", images=images, labels=labels)
-    whole, files = spec(posthoc={"snapshots": 4}), {"data": tmp_path / "train.npz", "init": None}
-    files |= {name: tmp_path / name for name in ("model", "history", "record")}
-    who = stage.identity(whole, 0, tmp_path / "train.npz")
-    kept = State(tmp_path / "state", run_key(who))
-    one = make_trainer(whole, 0, images, labels, CPU)
+    whole, made = spec(posthoc={"snapshots": 4}), ("model", "history", "record")
+    files = Files(tmp_path / "train.npz", None, *(tmp_path / name for name in made))
+    recipe, who = Recipe.of(whole), asked(whole)
+    kept = files.state(who)
+    one = make_trainer(Recipe.of(whole), 0, images, labels, CPU)
     for update in (3, 6):
         for _ in range(3):
             one.step()
@@ -213,10 +215,10 @@ def test_a_snapshot_that_is_lost_is_told_at_once(tmp_path):
     for damage in (lambda: lost.write_bytes(content[:50]), lost.unlink):
         damage()
         with pytest.raises(LtdmError, match=r"3.safetensors is missing or damaged; delete the"):
-            stage.fit(None, who, **files)
+            single.fit(recipe, who, files, None)
     lost.write_bytes(content)
-    stage.fit(None, who, **files)
-    straight = make_trainer(whole, 0, images, labels, CPU)
+    single.fit(recipe, who, files, None)
+    straight = make_trainer(Recipe.of(whole), 0, images, labels, CPU)
     run(straight)
     tensors, _ = read_weights(tmp_path / "model", "ema.")
     assert all(torch.equal(v, tensors[k]) for k, v in straight.ema.average.items())

@@ -13,6 +13,8 @@ from ltdm.plumbing.files import write_npz
 from ltdm.stages import ensemble, train
 from ltdm.training import loop
 from ltdm.training.ensemble import averaged, split
+from ltdm.training.setup import Recipe, make_trainer
+from tests.unit.stages import asked, outputs
 from tests.unit.test_training import SPEC, data
 
 
@@ -32,13 +34,8 @@ def images(tmp_path, monkeypatch):
     return tmp_path / "train.npz"
 
 
-def outputs(folder):
-    names = {"model": "model.safetensors", "history": "history.csv", "record": "run.json"}
-    return {key: folder / name for key, name in names.items()}
-
-
-def in_one_job(wanted, images, folder, stage=ensemble, **more):
-    stage.run(wanted, 5, data=images, **outputs(folder), **more)
+def in_one_job(wanted, images, folder, init=None):
+    train.run(asked(wanted, 5), data=images, init=init, **outputs(folder))
     return read_weights(folder / "model.safetensors")
 
 
@@ -55,7 +52,7 @@ def test_one_shard_is_plain_training_to_the_bit(method, images, tmp_path):
     runs = [spec(method, updates=6), spec(method, updates=6, shards=1, rounds=3)]
     for one in runs if method != "cbdm" else ():
         one["train"] |= {"batch": 3, "label_dropout": 0.0}
-    plain = in_one_job(runs[0], images, tmp_path / "plain", train)
+    plain = in_one_job(runs[0], images, tmp_path / "plain")
     alone = in_one_job(runs[1], images, tmp_path / "alone")
     assert_same(plain, alone)
 
@@ -67,7 +64,7 @@ def test_epochs_and_the_end_of_each_shard_count(images, tmp_path):
     pixels, labels = data()
     teams = []
     for k, part in enumerate(split(labels, 3)):
-        one = train.make_trainer(wanted, 5, pixels, labels, torch.device("cpu"))
+        one = make_trainer(Recipe.of(wanted), 5, pixels, labels, torch.device("cpu"))
         one.serve(part, ensemble.owner(5, k), 2)
         teams.append((len(part), one))
     for number in (1, 2):
@@ -140,7 +137,7 @@ def test_a_damaged_shard_is_refused(images, tmp_path, monkeypatch):
 
 
 def test_it_may_start_from_another_run(images, tmp_path):
-    in_one_job(spec("ddpm"), images, tmp_path / "start", train)
+    in_one_job(spec("ddpm"), images, tmp_path / "start")
     init = tmp_path / "start/model.safetensors"
     still = spec("ddpm", shards=2, rounds=1)
     still["train"] |= {"warmup": 10**9}  # a rate of nearly nothing: the network stays where it is

@@ -15,6 +15,7 @@ from ltdm.samplers._options import SampleOptions
 from ltdm.stages import sample
 from ltdm.stages import train as stage
 from tests.conftest import ROOT
+from tests.unit.stages import asked
 from tests.unit.test_edm_training import spec
 from tests.unit.test_samplers import predict_noise, stream
 from tests.unit.test_training import data
@@ -46,8 +47,10 @@ def models(tmp_path_factory):
     for name, updates in (("strong", 12), ("weak", 4)):
         own = spec(updates=updates)
         own["network"] = {**own["network"], "ch": 8 if name == "strong" else 4}
-        stage.run(own, 0, data=folder / "train.npz", model=folder / f"{name}.safetensors",
-                  history=folder / "h.csv", record=folder / f"{name}.json")  # fmt: skip
+        files = {"model": folder / f"{name}.safetensors", "record": folder / f"{name}.json"}
+        stage.run(
+            asked(own), data=folder / "train.npz", init=None, history=folder / "h.csv", **files
+        )
     return folder
 
 
@@ -57,17 +60,17 @@ def test_a_sample_set_says_who_guided_it_and_shards_agree(models, tmp_path):
     wanted = changed(parse(SampleOptions, given))
     model, guide = models / "strong.safetensors", models / "weak.safetensors"
     files = {"samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
-    sample.run(wanted, 0, model=model, guide=guide, **files)
+    sample.run(asked(wanted), model=model, guide=guide, shards=None, **files)
     record = read_json(files["record"])
     assert record["guide"] == read_json(models / "weak.json")["key"]
     assert record["sampler"].endswith("guided by weak")
     (whole,) = read_npz(files["samples"], "images")
     parts = [tmp_path / f"{k}.npz" for k in range(2)]
     for k, part in enumerate(parts):
-        sample.shard(wanted, 0, (k, 2), model=model, guide=guide, output=part)
-    sample.gather(wanted, 0, model=model, guide=guide, shards=parts, **files)
+        sample.shard(asked(wanted, shard=[k, 2]), model=model, guide=guide, images=part)
+    sample.run(asked(wanted), model=model, guide=guide, shards=parts, **files)
     assert np.array_equal(read_npz(files["samples"], "images")[0], whole)
-    sample.run(wanted, 0, model=model, guide=model, **files)
+    sample.run(asked(wanted), model=model, guide=model, shards=None, **files)
     assert not np.array_equal(read_npz(files["samples"], "images")[0], whole)
 
 
@@ -120,6 +123,11 @@ def test_a_guide_that_does_not_suit_is_refused(overlay, message):
 
 def test_a_guide_must_be_there(models, tmp_path):
     with pytest.raises(LtdmError, match="is missing"):
-        sample.run({"images": 12, "guidance": 1.0, "guide": "gone"}, 0,
-                   model=models / "strong.safetensors", guide=tmp_path / "gone.safetensors",
-                   samples=tmp_path / "s.npz", record=tmp_path / "s.json")  # fmt: skip
+        sample.run(
+            asked({"images": 12, "guidance": 1.0, "guide": "gone"}),
+            model=models / "strong.safetensors",
+            guide=tmp_path / "gone.safetensors",
+            shards=None,
+            samples=tmp_path / "s.npz",
+            record=tmp_path / "s.json",
+        )

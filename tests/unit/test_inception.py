@@ -202,13 +202,14 @@ def test_once_made_ready_the_file_is_not_needed(tmp_path, file, made):
     reference, prepared = tmp_path / "reference.npz", tmp_path / "inception.safetensors"
     labels, about = np.arange(8), np.array('{"sampler": "ddim"}')
     write_npz(reference, images=IMAGES, labels=labels, about=about)
-    extractor.run({"name": "inception"}, {"path": str(file)}, reference=reference,
-                  weights=prepared, record=tmp_path / "inception.json")  # fmt: skip
+    request = {"extractor": {"name": "inception"}, "code": "this", "places": {"path": str(file)}}
+    record = tmp_path / "inception.json"
+    extractor.run(request, reference=reference, weights=prepared, record=record)
     record = read_json(tmp_path / "inception.json")
     assert record["sha256"] == inception.SHA256
     assert record["extractor"] == {"name": "inception"}, "wherever the file lay"
     file.unlink()
-    features.run(images=reference, weights=prepared, features=tmp_path / "f.npz")
+    features.run({"code": "this"}, images=reference, weights=prepared, features=tmp_path / "f.npz")
     found = dict(np.load(tmp_path / "f.npz"))
     assert (found["features"] == made.features).all()
     assert (found["probabilities"] == made.probabilities).all()
@@ -222,10 +223,10 @@ def test_what_is_not_finite_and_not_an_image(tmp_path, weights):
     write_weights(prepared, broken, {"extractor": {"name": "random-inception"}})
     write_npz(images, images=IMAGES[:1], labels=np.zeros(1, int), about=np.array("{}"))
     with pytest.raises(LtdmError, match=r"w.safetensors gives values that are not finite"):
-        features.run(images=images, weights=prepared, features=tmp_path / "f.npz")
+        features.run({"code": "this"}, images=images, weights=prepared, features=tmp_path / "f.npz")
     write_npz(images, images=np.zeros((1, 2, 1, 1), "f4"), labels=np.zeros(1), about=np.array(""))
     with pytest.raises(LtdmError, match=r"images.npz: the Inception network reads uint8"):
-        features.run(images=images, weights=prepared, features=tmp_path / "f.npz")
+        features.run({"code": "this"}, images=images, weights=prepared, features=tmp_path / "f.npz")
     assert not (tmp_path / "f.npz").exists()
 
 

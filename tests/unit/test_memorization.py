@@ -78,8 +78,9 @@ def test_unseen_images_are_mixed_as_the_generated_ones_are():
 def test_what_is_trained_on_is_not_unseen(folder, mirror):
     images = np.concatenate([TRAIN[:3], TRAIN[:3, :, :, ::-1], UNSEEN[:4]])
     write_npz(folder / "samples.npz", images=images, labels=np.arange(10), about=np.array("{}"))
-    neighbours.run({**SEARCH, "mirror": mirror}, train=folder / "train.npz", unseen=True,
-                   images=folder / "samples.npz", neighbours=folder / "found.npz")  # fmt: skip
+    request = {"search": {**SEARCH, "mirror": mirror}, "unseen": True, "code": "this"}
+    files = {"train": folder / "train.npz", "images": folder / "samples.npz"}
+    neighbours.run(request, **files, neighbours=folder / "found.npz")
     (rows,) = read_npz(folder / "found.npz", "labels")
     assert rows.tolist() == list(range(6 if mirror else 3, 10))
 
@@ -105,8 +106,9 @@ def prepared(folder):
 
 
 def find(folder, search=SEARCH, samples="samples.npz"):
-    neighbours.run(search, train=folder / "train.npz", images=folder / samples,
-                   neighbours=folder / "found.npz")  # fmt: skip
+    request = {"search": search, "unseen": False, "code": "this"}
+    files = {"train": folder / "train.npz", "images": folder / samples}
+    neighbours.run(request, **files, neighbours=folder / "found.npz")
     return folder / "found.npz"
 
 
@@ -116,17 +118,22 @@ def baseline(folder):
     labels = np.repeat([0, 1, 0, 2], [50, 1, 20, 10])
     write_npz(folder / "reference.npz", images=images, labels=labels, about=np.array("{}"))
     (search,) = [json.loads(str(*read_npz(folder / "found.npz", "about")))["extractor"]["search"]]
-    neighbours.run(search, train=folder / "train.npz", images=folder / "reference.npz",
-                   neighbours=folder / "real.npz", unseen=True)  # fmt: skip
+    request = {"search": search, "unseen": True, "code": "this"}
+    files = {"train": folder / "train.npz", "images": folder / "reference.npz"}
+    neighbours.run(request, **files, neighbours=folder / "real.npz")
     return folder / "real.npz"
 
 
 def rows(folder, found, **options):
-    kinds = {"kinds": ["all", "class", "thirds", "worst"]}
-    metrics.run({"name": "memorization", **options}, kinds, {"dataset": "d", "run": "x", "seed": 0,
-                "sample_set": "main"}, counts=folder / "counts.csv", table=folder / "x.csv",
-                real={"pixels": baseline(folder)}, fake={"pixels": found},
-                record=folder / "x.json")  # fmt: skip
+    request = {
+        "metric": {"name": "memorization", **options},
+        "groups": {"kinds": ["all", "class", "thirds", "worst"]},
+        "extractors": ["pixels"],
+        "code": "this",
+        "where": {"dataset": "d", "run": "x", "seed": 0, "sample_set": "main"},
+    }
+    files = {"counts": folder / "counts.csv", "real": [baseline(folder)], "fake": [found]}
+    metrics.run(request, **files, table=folder / "x.csv", record=folder / "x.json")
     return pd.read_csv(folder / "x.csv", keep_default_na=False).set_index(["metric", "group"])
 
 
@@ -184,9 +191,9 @@ def test_samples_without_labels_are_scored_as_a_whole(folder):
 
 
 def draw(folder, name="copies.png"):
-    copies.run(train=folder / "train.npz", samples=folder / "samples.npz",
-               counts=folder / "counts.csv", neighbours=folder / "found.npz",
-               picture=folder / name)  # fmt: skip
+    files = {"train": folder / "train.npz", "samples": folder / "samples.npz"}
+    files |= {"counts": folder / "counts.csv", "neighbours": folder / "found.npz"}
+    copies.run({"code": "this"}, **files, picture=folder / name)
     with Image.open(folder / name) as image:
         return image.size, image.convert("L").getcolors()
 

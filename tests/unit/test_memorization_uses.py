@@ -78,8 +78,12 @@ def test_tables_take_pixels_after_the_extractors(tmp_path):
     rows(folder, find(folder))
     told = {"features": "classifier", "metric": "frechet", "value": 1.0}
     pd.read_csv(folder / "x.csv").head(1).assign(**told).to_csv(folder / "y.csv", index=False)
-    tables.run(["frechet", "memorized-40@tail"], ["classifier"], "x",
-               metrics=[folder / "x.csv", folder / "y.csv"], folder=folder / "tables")  # fmt: skip
+    columns = ["frechet", "memorized-40@tail"]
+    request = {"columns": columns, "extractors": ["classifier"], "baseline": "x", "code": "this"}
+    names = ("tidy", "differences", "main", "against", "record")
+    files = {name: folder / f"tables/{name}.csv" for name in names}
+    metrics = [folder / "x.csv", folder / "y.csv"]
+    tables.run(request, metrics=metrics, others=[], **files)
     main = (folder / "tables/main.md").read_text()
     assert "memorized-40 (tail) ↓" in main
     assert "Features: classifier, memorized-40 (tail) by pixels." in main

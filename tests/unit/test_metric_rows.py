@@ -16,9 +16,10 @@ def rows(tmp_path, metric, real, fake, **options):
     counts, table = tmp_path / "counts.csv", tmp_path / "rows.csv"
     counts.write_text("\n".join(map(str, ["train", *range(100, 0, -10)])))
     kinds = {"kinds": ["all", "class", "thirds", "worst"]}
-    metrics.run({"name": metric, **options}, kinds, {"run": "x"},
-                counts=counts, real={"pixels": real}, fake={"pixels": fake},
-                table=table, record=table.with_suffix(".json"))  # fmt: skip
+    request = {"metric": {"name": metric, **options}, "groups": kinds, "extractors": ["pixels"]}
+    request |= {"code": "this", "where": {"run": "x"}}
+    files = {"counts": counts, "real": [real], "fake": [fake]}
+    metrics.run(request, **files, table=table, record=table.with_suffix(".json"))
     return pd.read_csv(table, keep_default_na=False).set_index(["metric", "group"])
 
 

@@ -5,15 +5,16 @@ import pytest
 import torch
 
 from ltdm.data import mixture
+from ltdm.diffusion._model import Model
 from ltdm.networks import mlp
 from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing import registry
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import parse
+from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
-from ltdm.stages.sample import Sampling
-from ltdm.stages.train import described, make_trainer
+from ltdm.training.setup import Recipe, described, make_trainer
 
 CPU = torch.device("cpu")
 SMALL = mlp.Options(width=16, depth=3)
@@ -98,17 +99,16 @@ def test_every_method_trains_it_on_points(method, process):
     options = {"label_dropout": 0.0 if game else 0.2, "class_sampling": "balanced"}
     network = {"name": "mlp", "width": 16, "depth": 2}
     spec = {"network": network, "process": process, "method": method, "train": {**TRAIN, **options}}
-    one = make_trainer(spec, 0, loaded.images, loaded.labels, CPU)
+    one = make_trainer(Recipe.of(spec), 0, loaded.images, loaded.labels, CPU)
     before = {k: v.clone() for k, v in one.net.state_dict().items()}
     one.fit(lambda state: None)
     after = one.net.state_dict()
     assert all(torch.isfinite(v).all() for v in after.values())
     assert any(not torch.equal(v, after[k]) for k, v in before.items())
-    about = described(spec, one)
-    sampling = {"sampler": {"name": "heun", "steps": 2}, "images": 6}
-    made = Sampling(one.ema.state_dict(), about, parse(SampleOptions, sampling), 0, CPU).images(
-        np.array([0, 0, 0, 1, 1, 1]), np.arange(6)
-    )
+    model = Model.of(one.ema.state_dict(), described(Recipe.of(spec), one), "fp32", CPU)
+    options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "images": 6})
+    generator = SampleGenerator(model, options, 0)
+    made = generator.images(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))
     assert made.shape == (6, 2, 1, 1)
     assert made.dtype == np.float32
     assert np.isfinite(made).all()

@@ -80,8 +80,8 @@ def test_bad_files_are_named_and_counted_or_left_out(tmp_path, caplog):
     content = folder.census(skipping).content
     spec = {"source": {"name": "folder", "side": 8, "bad_files": "skip"}, "reference": "train",
             "longtail": {"profile": "balanced"}, "content": content}  # fmt: skip
-    out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "table", "record")}
-    prepare.run(spec, {"root": str(tmp_path)}, **out)
+    out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
+    prepare.run({**spec, "code": "this", "places": {"root": str(tmp_path)}}, **out)
     assert list(read_json(out["record"])["left_out"]) == ["a/1.png", "b/2.png"]
     assert np.bincount(read_npz(out["train"], "labels")[0]).tolist() == [4, 4]
 
@@ -89,9 +89,9 @@ def test_bad_files_are_named_and_counted_or_left_out(tmp_path, caplog):
 def test_a_folder_that_changes_while_the_workflow_runs(tmp_path):
     picture(tmp_path / "in/a/1.png")
     spec = {"source": {"name": "folder"}, "reference": "train", "longtail": {}, "content": "before"}
-    out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "table", "record")}
+    out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     with pytest.raises(LtdmError, match="changed since this began; run the command again"):
-        prepare.run(spec, {"root": str(tmp_path / "in")}, **out)
+        prepare.run({**spec, "code": "this", "places": {"root": str(tmp_path / "in")}}, **out)
 
 
 def test_folders_that_hold_nothing(tmp_path):
@@ -122,10 +122,10 @@ def test_a_class_of_which_nothing_is_left(tmp_path):
     picture(tmp_path / "in/b/1.png").write_text("none")
     spec = {"source": {"name": "folder", "bad_files": "skip"}, "reference": "train", "longtail": {}}
     options = folder.Options(root=str(tmp_path / "in"))
-    out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "table", "record")}
+    out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     with pytest.raises(LtdmError, match="no file of class 'b' of source folder can be decoded"):
         spec["content"] = folder.census(options).content
-        prepare.run(spec, {"root": options.root}, **out)
+        prepare.run({**spec, "code": "this", "places": {"root": options.root}}, **out)
 
 
 def test_odd_pictures(tmp_path):

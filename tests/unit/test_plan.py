@@ -16,7 +16,7 @@ from ltdm.methods._objective import evaluations
 from ltdm.pipeline import cost
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import part
-from ltdm.stages.train import make_trainer
+from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.test_training import SPEC, data
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +67,7 @@ def test_methods_cost_what_they_say(options):
     """Declared evaluations against those of a training, where labels are dropped."""
     spec = {**SPEC, "method": {"name": "cbdm", **options}}
     spec["train"] = {**SPEC["train"], "label_dropout": 0.3, "batch": 32}
-    learner = make_trainer(spec, 0, *data(), torch.device("cpu"))
+    learner = make_trainer(Recipe.of(spec), 0, *data(), torch.device("cpu"))
     for _ in range(4):
         learner.step()
     declared = evaluations([part("method", spec["method"], ())], 3)

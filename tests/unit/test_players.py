@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from ltdm.core.seeding import owners
+from ltdm.diffusion._model import Model
 from ltdm.networks import unet
 from ltdm.networks._players import Players, network_of
 from ltdm.plumbing.options import parse
+from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
-from ltdm.stages.sample import Sampling
-from ltdm.stages.train import described, make_trainer
+from ltdm.training.setup import Recipe, described, make_trainer
 from tests.unit.test_training import CPU, SPEC, data, run
 
 
@@ -27,7 +28,9 @@ GAME = {"name": "igd", "mode": "separate"}
 
 def trainer(images, labels, method, seed=0, **train):
     train = {**SPEC["train"], "batch": 9, "clip": 0.5, **train}
-    return make_trainer({**SPEC, "method": method, "train": train}, seed, images, labels, CPU)
+    return make_trainer(
+        Recipe.of({**SPEC, "method": method, "train": train}), seed, images, labels, CPU
+    )
 
 
 def weights(one, k=None, ema=True):
@@ -83,12 +86,13 @@ def test_images_of_a_class_come_from_its_network_alone():
     game = trainer(*data(), {**GAME, "beta": 0}, label_dropout=0.0, updates=3)
     run(game)
     spec = {"sampler": {"name": "ddim", "steps": 3}, "images": 12}
-    options, about = parse(SampleOptions, spec), described(SPEC, game)
+    options, about = parse(SampleOptions, spec), described(Recipe.of(SPEC), game)
     labels = np.arange(12) % 3
-    made = Sampling(game.ema.state_dict(), about, options, 5, CPU).images(labels, np.arange(12))
+    model = Model.of(game.ema.state_dict(), about, "fp32", CPU)
+    made = SampleGenerator(model, options, 5).images(labels, np.arange(12))
     for k in range(3):
         own = {**about, "label": "nothing"}
-        sampling = Sampling(weights(game, k), own, options, 5, CPU)
+        sampling = SampleGenerator(Model.of(weights(game, k), own, "fp32", CPU), options, 5)
         mine = np.flatnonzero(labels == k)
         assert (made[mine] == sampling.batch(np.full(4, -1), mine)).all()
     assert (made[0] != made[1]).any()

@@ -20,6 +20,7 @@ from ltdm.training.posthoc import (
     profile_error,
     sigma_rel_of,
 )
+from tests.unit.stages import ALONE, asked, outputs
 from tests.unit.test_training import SPEC, data
 
 STORED = (0.05, 0.1)
@@ -144,14 +145,18 @@ def trained(tmp_path_factory):
     images, labels = data()
     write_npz(folder / "train.npz", images=images, labels=labels)
     spec = {**SPEC, "train": {**SPEC["train"], "posthoc": {"snapshots": 3}}}
-    train.run(spec, 0, data=folder / "train.npz", model=folder / "model.safetensors",
-              history=folder / "history.csv", record=folder / "run.json")  # fmt: skip
+    train.run(asked(spec), data=folder / "train.npz", init=None, **outputs(folder))
     return folder / "model.safetensors"
+
+
+def average(width, model, output, record=None):
+    request = {"sigma_rel": width, "code": "this"}
+    return posthoc.run(request, model=model, output=output, record=record)
 
 
 def test_a_stored_width_gives_the_last_snapshot(trained, tmp_path):
     output, record = tmp_path / "0.1.safetensors", tmp_path / "0.1.json"
-    made = posthoc.run(0.1, model=trained, output=output, record=record)
+    made = average(0.1, trained, output, record)
     weights, about = read_weights(output)
     last, before = read_weights(trained, "snapshot.0.1.12.")
     averaged, _ = read_weights(trained, "ema.")
@@ -160,11 +165,11 @@ def test_a_stored_width_gives_the_last_snapshot(trained, tmp_path):
     for name, tensor in last.items():
         torch.testing.assert_close(weights[f"ema.{name}"], tensor.float(), atol=1e-6, rtol=0)
     assert made["l1"] == pytest.approx(1)
-    assert made["of"] == before["key"] != made["key"] == about["key"]
+    assert made["model"] == before["key"] != made["key"] == about["key"]
     assert about["average"] == made == read_json(record)
     assert about["network"] == before["network"]
     again = tmp_path / "again.safetensors"
-    posthoc.run(0.1, model=trained, output=again)
+    average(0.1, trained, again)
     assert again.read_bytes() == output.read_bytes()
 
 
@@ -175,7 +180,7 @@ def test_buffers_stay_as_they_are(tmp_path):
             tensors[f"snapshot.{width}.{update}.w"] = torch.full((2,), update * 1.0).half()
     about = {"key": "k", "posthoc": {"sigma_rel": [*STORED], "updates": [5, 10]}}
     write_weights(tmp_path / "model", tensors, about)
-    posthoc.run(0.07, model=tmp_path / "model", output=tmp_path / "other")
+    average(0.07, tmp_path / "model", tmp_path / "other")
     weights, _ = read_weights(tmp_path / "other")
     mix = coefficients([5, 10, 5, 10], np.repeat([gamma_of(w) for w in STORED], 2), 10,
                        gamma_of(0.07))  # fmt: skip
@@ -186,20 +191,20 @@ def test_buffers_stay_as_they_are(tmp_path):
     del tensors["snapshot.0.1.5.w"]
     write_weights(tmp_path / "model", tensors, about)
     with pytest.raises(LtdmError, match="lacks weights of its snapshot after update 5"):
-        posthoc.run(0.07, model=tmp_path / "model", output=tmp_path / "other")
+        average(0.07, tmp_path / "model", tmp_path / "other")
 
 
 def test_refuses_with_a_way_out(trained, tmp_path):
     other = tmp_path / "other.safetensors"
-    posthoc.run(0.2, model=trained, output=other)
+    average(0.2, trained, other)
     with pytest.raises(LtdmError, match=r"holds no snapshots .* set train\.posthoc in its run"):
-        posthoc.run(0.2, model=other, output=tmp_path / "more")
+        average(0.2, other, tmp_path / "more")
     with pytest.raises(LtdmError, match="must lie between 0 and"):
-        posthoc.run(0.3, model=trained, output=tmp_path / "more")
+        average(0.3, trained, tmp_path / "more")
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(trained.read_bytes()[:-10])
     with pytest.raises(LtdmError, match="is damaged"):
-        posthoc.run(0.2, model=cut, output=tmp_path / "more")
+        average(0.2, cut, tmp_path / "more")
     assert not (tmp_path / "more").exists()
 
 
@@ -216,13 +221,13 @@ def test_by_hand(trained, tmp_path):
 def test_images_say_whose_they_are(trained, tmp_path):
     spec = {"sampler": {"name": "ddim", "steps": 2}, "images": 6, "sigma_rel": 0.1}
     files = {"samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
-    average = tmp_path / "0.1.safetensors"
-    made = posthoc.run(0.1, model=trained, output=average)
-    sample.run(spec, 0, model=average, **files)
+    mixed = tmp_path / "0.1.safetensors"
+    made = average(0.1, trained, mixed)
+    sample.run(asked(spec), model=mixed, **ALONE, **files)
     about = read_json(files["record"])
     assert (about["weights"], about["model"]) == ("posthoc-0.1", made["key"])
-    for wrong, model, there in (({**spec, "sigma_rel": 0.2}, average, "0.1"),
-                                ({**spec, "sigma_rel": None}, average, "0.1"),
+    for wrong, model, there in (({**spec, "sigma_rel": 0.2}, mixed, "0.1"),
+                                ({**spec, "sigma_rel": None}, mixed, "0.1"),
                                 (spec, trained, "unset")):  # fmt: skip
         with pytest.raises(LtdmError, match=f"has the weights of sigma_rel {there}, but"):
-            sample.run(wrong, 0, model=model, **files)
+            sample.run(asked(wrong), model=model, **ALONE, **files)

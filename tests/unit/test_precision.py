@@ -12,9 +12,10 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_npz
+from ltdm.samplers import _generate
 from ltdm.stages import sample
 from ltdm.tools.image_distances import distances
-from tests.unit.stages import digits
+from tests.unit.stages import ALONE, asked, digits
 from tests.unit.test_cli import ROOT, SMOKE, ltdm
 
 OVERLAY = str(ROOT / "config/shared/precision.yaml")
@@ -36,7 +37,7 @@ def model(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("precision", SETS)
 def test_records_say_what_was_used_and_the_images_what_was_asked(model, tmp_path, precision):
     files = {"samples": tmp_path / "samples.npz", "record": tmp_path / "samples.json"}
-    sample.run({**SAMPLE, "precision": precision}, 0, model=model, **files)
+    sample.run(asked({**SAMPLE, "precision": precision}), model=model, **ALONE, **files)
     record = json.loads(files["record"].read_text())
     assert record.pop("where") == [f"cpu, 1 threads, {precision}, contiguous_format"]
     (about,) = read_npz(files["samples"], "about")
@@ -44,15 +45,13 @@ def test_records_say_what_was_used_and_the_images_what_was_asked(model, tmp_path
 
 
 def test_shards_of_two_machines_are_one_set(model, tmp_path, monkeypatch):
-    monkeypatch.setitem(sample.BATCH, "cpu", 10)
+    monkeypatch.setitem(_generate.BATCH, "cpu", 10)
     parts = [tmp_path / f"{k}.npz" for k in range(5)]
     for k, name in enumerate(("cpu A", "cpu B", "cpu A", "cpu B", "cpu A")):
-        monkeypatch.setattr(sample, "device_name", lambda device, name=name: name)
-        sample.shard(SAMPLE, 0, (k, 5), model=model, output=parts[k])
-    made = tmp_path / "samples.npz"
-    sample.gather(
-        SAMPLE, 0, model=model, shards=parts, samples=made, record=tmp_path / "samples.json"
-    )
+        monkeypatch.setattr(_generate, "device_name", lambda device, name=name: name)
+        sample.shard(asked(SAMPLE, shard=[k, 5]), model=model, guide=None, images=parts[k])
+    files = {"samples": tmp_path / "samples.npz", "record": tmp_path / "samples.json"}
+    sample.run(asked(SAMPLE), model=model, guide=None, shards=parts, **files)
     record = json.loads((tmp_path / "samples.json").read_text())
     asleep = not len(read_npz(parts[0], "rows")[0])
     assert asleep, "five jobs, four blocks"

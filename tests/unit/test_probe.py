@@ -124,17 +124,24 @@ def folder(tmp_path_factory):
     """Prepared digits, each image another; a trained network; the test images."""
     torch.set_num_threads(1)
     root = digits(tmp_path_factory.mktemp("probe"))
-    probe_split.run({"source": {"name": "digits"}, "content": ""}, {}, test=root / "test.npz",
-                   reference=root / "reference.npz", record=root / "test.json")  # fmt: skip
+    request = {"source": {"name": "digits"}, "content": "", "code": "this", "places": {}}
+    files = {"test": root / "test.npz", "record": root / "test.json"}
+    probe_split.run(request, reference=root / "reference.npz", **files)
     return root
 
 
 def run(folder, at, test=None, **changes):
     options = {**OPTIONS, **changes}
     file = parse(ProbeOptions, options).file
-    probe.run(options, GROUPING, WHERE, model=folder / "model.safetensors", train=folder / file,
-              test=test or folder / "test.npz", counts=folder / "counts.csv",
-              table=at / "probe.csv", record=at / "probe.json")  # fmt: skip
+    probe.run(
+        {"probe": options, "groups": GROUPING, "seed": 0, "code": "this", "where": WHERE},
+        model=folder / "model.safetensors",
+        train=folder / file,
+        test=test or folder / "test.npz",
+        counts=folder / "counts.csv",
+        table=at / "probe.csv",
+        record=at / "probe.json",
+    )
     return read_rows(at / "probe.csv")
 
 
@@ -212,9 +219,10 @@ def test_a_source_s_own_test_split(folder, tmp_path):
     own = tmp_path / "own.npz"
     np.savez(own, x_train=images[:1000], y_train=labels[:1000], x_test=images[1000:],
              y_test=labels[1000:])  # fmt: skip
-    spec = {"source": {"name": "npz"}, "content": ""}
+    source, places = {"name": "npz"}, {"path": str(own)}
+    request = {"source": source, "content": "", "code": "this", "places": places}
     files = {"test": tmp_path / "test.npz", "record": tmp_path / "test.json"}
-    probe_split.run(spec, {"path": str(own)}, reference=folder / "reference.npz", **files)
+    probe_split.run(request, reference=folder / "reference.npz", **files)
     tested, index = read_npz(tmp_path / "test.npz", "images", "index")
     assert (tested == images[1000:]).all()
     assert len(index) == 0
@@ -224,11 +232,12 @@ def test_a_source_s_own_test_split(folder, tmp_path):
     np.savez(own, x_train=images, y_train=labels, x_test=images[1000:][few],
              y_test=labels[1000:][few])  # fmt: skip
     with pytest.raises(LtdmError, match=r"9 classes, but .* in 10; both must be alike"):
-        probe_split.run(spec, {"path": str(own)}, reference=folder / "reference.npz", **files)
+        probe_split.run(request, reference=folder / "reference.npz", **files)
 
 
 def test_a_network_for_each_class_is_not_probed(tmp_path, monkeypatch):
-    monkeypatch.setattr(probe, "read_weights", lambda *_: ({}, {"label": "network"}))
+    several = probe.Model([], None, {"label": "network"})
+    monkeypatch.setattr(probe.Model, "read", lambda *_: several)
     with pytest.raises(LtdmError, match="a network for each class, so there is no one to probe"):
         probe._probe(tmp_path / "model.safetensors", ProbeOptions())
 

@@ -172,11 +172,14 @@ def test_a_heat_map_a_run():
 
 def test_files_of_tables_and_figures(tmp_path):
     write_rows(rows(), tmp_path / "probe.csv")
-    probe_tables.run(probes=[tmp_path / "probe.csv"], folder=tmp_path / "tables")
-    assert {f.name for f in (tmp_path / "tables").iterdir()} == set(probe_tables.NAMES)
-    pictures = [tmp_path / "a.png", tmp_path / "a.svg"]
-    probe_figure.run("digits", tidy=tmp_path / "tables/probe-all.csv", pictures=pictures)
-    assert all(picture.stat().st_size > 1000 for picture in pictures)
+    tidy, main = (tmp_path / f"tables/{name}.csv" for name in ("probe-all", "probe"))
+    others = [main.with_suffix(ending) for ending in (".md", ".tex")]
+    files = {"tidy": tidy, "main": main, "others": others}
+    probe_tables.run({"code": "this"}, probes=[tmp_path / "probe.csv"], **files)
+    assert {*(tmp_path / "tables").iterdir()} == {tidy, main, *others}
+    pictures = {ending: tmp_path / f"a.{ending}" for ending in ("png", "svg")}
+    probe_figure.run({"code": "this", "where": {"dataset": "digits"}}, tidy=tidy, **pictures)
+    assert all(picture.stat().st_size > 1000 for picture in pictures.values())
 
 
 def test_by_hand(tmp_path):

@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from ltdm.core.weights import read_weights
+from ltdm.diffusion._model import Model
 from ltdm.networks import unet
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.registry import part
+from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 from ltdm.stages import sample
-from ltdm.stages.sample import Sampling
 from ltdm.training import released
 from tests.unit.released import (
     NETWORK,
@@ -25,6 +26,7 @@ from tests.unit.released import (
     network,
     their_names,
 )
+from tests.unit.stages import ALONE, asked
 from tests.unit.test_cli import ltdm
 
 __all__ = ["checkpoint"]
@@ -60,11 +62,12 @@ def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypa
         sampler = {"name": "ddim", "steps": 4}
         spec = {"images": 20, "guidance": 0.5, "weights": weights, "sampler": sampler}
         samples = tmp_path / f"{weights}.npz"
-        sample.run(spec, 3, model=model, samples=samples, record=tmp_path / "samples.json")
+        record = tmp_path / "samples.json"
+        sample.run(asked(spec, 3), model=model, **ALONE, samples=samples, record=record)
         about = {"network": NETWORK, "process": {"name": "vp", "T": 50}, "channels": 1, "size": 8,
                  "classes": 10, "told": 0, "points": False, "label": "input"}  # fmt: skip
-        options = parse(SampleOptions, spec)
-        own = Sampling(original.state_dict(), about, options, 3, torch.device("cpu"))
+        theirs = Model.of(original.state_dict(), about, "fp32", torch.device("cpu"))
+        own = SampleGenerator(theirs, parse(SampleOptions, spec), 3)
         images, labels = read_npz(samples, "images", "labels")
         assert np.array_equal(images, own.images(labels, np.arange(len(labels))))
     ltdm("import", path, tmp_path / "other.safetensors", "--side", 8)

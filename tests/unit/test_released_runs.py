@@ -179,9 +179,17 @@ def test_figures_of_training_leave_out_what_was_not_trained(tmp_path):
 
     def drawn(*runs):
         picture = tmp_path / "training.svg"
-        figures.run("d", "frechet", "pixels", "main", counts=files["counts"], tidy=files["tidy"],
-                    reference=images, samples={"a": images}, pictures={"training": picture},
-                    histories={(run, 0): files[run] for run in runs})  # fmt: skip
+        request = {"metric": "frechet", "extractor": "pixels", "sample_set": "main"}
+        request |= {"runs": runs, "seeds": [0], "code": "this", "where": {"dataset": "d"}}
+        figures.run(
+            request,
+            counts=files["counts"],
+            reference=images,
+            tidy=files["tidy"],
+            histories=[files[run] for run in runs],
+            samples=[images] * len(runs),
+            training_svg=picture,
+        )
         return picture.read_bytes()
 
     assert drawn("trained", "theirs") == drawn("trained")

@@ -231,11 +231,18 @@ def test_figures_show_one_sample_set_and_survive_a_lack_of_classes(tmp_path):
     for tidied in (pd.concat([by_class, other]), by_class, rows):
         tidied.to_csv(tmp_path / "metrics.csv", index=False)
         picture = tmp_path / f"{len(drawn)}.svg"
-        figures.run("d", "frechet", "pixels", "main", counts=tmp_path / "counts.csv",
-                    tidy=tmp_path / "metrics.csv", reference=tmp_path / "images.npz",
-                    histories={("a", 0): tmp_path / "history.csv"},
-                    samples={"a": tmp_path / "images.npz"},
-                    pictures={"per_class": picture, "counts": tmp_path / "counts.png"})  # fmt: skip
+        request = {"metric": "frechet", "extractor": "pixels", "sample_set": "main"}
+        request |= {"runs": ["a"], "seeds": [0], "code": "this", "where": {"dataset": "d"}}
+        figures.run(
+            request,
+            counts=tmp_path / "counts.csv",
+            reference=tmp_path / "images.npz",
+            tidy=tmp_path / "metrics.csv",
+            histories=[tmp_path / "history.csv"],
+            samples=[tmp_path / "images.npz"],
+            per_class_svg=picture,
+            counts_png=tmp_path / "counts.png",
+        )
         drawn.append(picture.read_bytes())
     assert drawn[0] == drawn[1], "the other sample set is another figure"
     assert drawn[2] != drawn[1]

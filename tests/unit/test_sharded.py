@@ -7,9 +7,12 @@ import torch
 from ltdm.core.shards import blocks, share
 from ltdm.core.weights import write_weights
 from ltdm.plumbing.errors import LtdmError
+from ltdm.samplers import _generate
+from ltdm.samplers._generate import SampleGenerator
 from ltdm.stages import sample
-from ltdm.stages.train import described
-from tests.unit.test_training import CPU, SPEC, data, make_trainer
+from ltdm.training.setup import Recipe, described, make_trainer
+from tests.unit.stages import ALONE, asked
+from tests.unit.test_training import CPU, SPEC, data
 
 NUMBERS = (1, 2, 5, 7)
 GUIDED = {"images": 51, "guidance": 0.7}
@@ -18,19 +21,19 @@ GUIDED = {"images": 51, "guidance": 0.7}
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     """Four blocks of 13 of 51 images, two of 9 of each network's 17."""
-    monkeypatch.setitem(sample.BATCH, "cpu", 13)
+    monkeypatch.setitem(_generate.BATCH, "cpu", 13)
 
 
 def network(path, labels=None, images=None, **changes):
     """Write an untrained network, its weights shaken."""
-    spec = {**SPEC, **changes}
+    recipe = Recipe.of({**SPEC, **changes})
     pixels, classes = data()
-    learner = make_trainer(spec, 0, pixels if images is None else images, classes, CPU)
+    learner = make_trainer(recipe, 0, pixels if images is None else images, classes, CPU)
     torch.manual_seed(0)
     for weight in learner.net.parameters():
         weight.data += 0.05 * torch.randn_like(weight)
     tensors = {f"ema.{k}": v for k, v in learner.net.state_dict().items()}
-    write_weights(path / "model.safetensors", tensors, {**described(spec, learner), "key": "one"})
+    write_weights(path / "model.safetensors", tensors, {**described(recipe, learner), "key": "one"})
 
 
 def sampled(folder, spec, of=0):
@@ -38,12 +41,13 @@ def sampled(folder, spec, of=0):
     made = {"model": folder / "model.safetensors", "samples": folder / f"{of}.npz",
             "record": folder / f"{of}.json"}  # fmt: skip
     if not of:
-        sample.run(spec, 3, **made)
+        sample.run(asked(spec, 3), **ALONE, **made)
     else:
         parts = [folder / f"{of}.shards/{i + 1}-of-{of}.npz" for i in range(of)]
         for i, part in enumerate(parts):
-            sample.shard(spec, 3, (i, of), model=made["model"], output=part)
-        sample.gather(spec, 3, shards=parts, **made)
+            request = asked(spec, 3, shard=[i, of])
+            sample.shard(request, model=made["model"], guide=None, images=part)
+        sample.run(asked(spec, 3), guide=None, shards=parts, **made)
         assert not parts[0].parent.exists(), "they are cleared away"
     return made["samples"].read_bytes(), made["record"].read_bytes()
 
@@ -81,13 +85,13 @@ def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
     """So an image shares its call with the same others, which is what a GPU's bits depend on."""
     network(tmp_path, method={"name": "igd", "mode": "separate"},
             train={**SPEC["train"], "batch": 9, "label_dropout": 0.0})  # fmt: skip
-    plain, calls = sample.Sampling.batch, []
+    plain, calls = SampleGenerator.batch, []
 
     def batch(self, labels, owners, network):
         calls.append((network, *owners))
         return plain(self, labels, owners, network)
 
-    monkeypatch.setattr(sample.Sampling, "batch", batch)
+    monkeypatch.setattr(SampleGenerator, "batch", batch)
     asked = {"images": 51, "sampler": {"name": "ddim", "steps": 1}}
     sampled(tmp_path, asked)
     whole, calls[:] = list(calls), []
@@ -114,12 +118,12 @@ def test_parts_of_another_set_and_missing_ones_are_refused(tmp_path):
     model, parts = tmp_path / "model.safetensors", [tmp_path / f"s/{i}.npz" for i in range(2)]
     files = {"model": model, "samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
     for i, part in enumerate(parts):
-        sample.shard(spec, 0, (i, 2), model=model, output=part)
+        sample.shard(asked(spec, shard=[i, 2]), model=model, guide=None, images=part)
     with pytest.raises(LtdmError, match=r"s/0.npz was made by another config, network or code"):
-        sample.gather(spec, 1, shards=parts, **files)
+        sample.run(asked(spec, 1), guide=None, shards=parts, **files)
     with pytest.raises(LtdmError, match="whole: 26 rows are missing, 25 are there twice"):
-        sample.gather(spec, 0, shards=[parts[1], parts[1]], **files)
+        sample.run(asked(spec), guide=None, shards=[parts[1], parts[1]], **files)
     parts[1].write_bytes(parts[1].read_bytes()[:-200])
     with pytest.raises(LtdmError, match=r"1.npz is damaged .*; delete it and run the same"):
-        sample.gather(spec, 0, shards=parts, **files)
+        sample.run(asked(spec), guide=None, shards=parts, **files)
     assert not files["samples"].exists()

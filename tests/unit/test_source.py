@@ -38,7 +38,7 @@ def test_code_counts(other):
 
 
 def test_a_stage_s_digest_covers_what_it_imports():
-    covered = code_digest.closure("ltdm.stages.train", "ltdm.methods.cbdm")
+    covered = code_digest.closure("ltdm.stages.single", "ltdm.methods.cbdm")
     assert {"ltdm.training.loop", "ltdm.training.ema", "ltdm.methods.cbdm", "ltdm.methods._base",
             "ltdm.core.seeding", "ltdm.core.device"} <= covered  # fmt: skip
     others = ("metrics", "features", "samplers", "reporting", "data")

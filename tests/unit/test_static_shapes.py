@@ -11,7 +11,7 @@ import torch
 
 from ltdm.methods import ccua
 from ltdm.methods._base import mse, noised
-from ltdm.stages.train import make_trainer
+from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.test_training import CPU, EDM2, SPEC, data
 
 SMALL = {"ch": 4, "groups": 4, "ch_mult": [1], "attn": [0], "dropout": 0.0}
@@ -115,7 +115,10 @@ class Dynamic:
 def learner(method, network):
     train = {**SPEC["train"], "updates": 40, "batch": 9, "label_dropout": 0.3, "warmup": 0}
     return make_trainer(
-        {**SPEC, **NETWORKS[network], "method": METHODS[method], "train": train}, 0, *data(), CPU
+        Recipe.of({**SPEC, **NETWORKS[network], "method": METHODS[method], "train": train}),
+        0,
+        *data(),
+        CPU,
     )
 
 

@@ -148,7 +148,8 @@ def test_by_hand(config, tmp_path):
     assert "| tail | updates | beta" in (root / "tables/theory-one.md").read_text()
     assert {f: f.read_bytes() for f in before} == before, "the same again, byte for byte"
     names = {f.name for f in (root / "tables").iterdir()}
-    assert names == set(theory_tables.names(["one", "other"]))
+    tables = ("theory", "theory-one", "theory-other")
+    assert names == {f"{table}.{form}" for table in tables for form in ("csv", "md", "tex")}
 
 
 def test_asked_for_what_is_not_there(config, tmp_path):
@@ -198,16 +199,17 @@ def test_rows_of_another_sweep_are_found(config, tmp_path):
 def run(folder, **changes):
     spec = parse(Sweep, {**TINY, **changes}).spec()
     files = {"rows": folder / "rows.csv", "networks": folder / "networks.npz"}
-    theory.run(spec, **files, record=folder / "record.json")
+    theory.run({"spec": spec, "code": "this"}, **files, record=folder / "record.json")
     return spec, files
 
 
 def test_every_figure_of_a_sweep(tmp_path):
     spec, files = run(tmp_path)
     for figure in FIGURES:
-        pictures = [tmp_path / f"{figure}.png", tmp_path / f"{figure}.svg"]
-        theory_figure.run("toy", spec, figure, **files, pictures=pictures)
-        assert all(picture.stat().st_size > 5000 for picture in pictures)
+        pictures = {ending: tmp_path / f"{figure}.{ending}" for ending in ("png", "svg")}
+        request = {"spec": spec, "sweep": "toy", "figure": figure, "code": "this"}
+        theory_figure.run(request, **files, **pictures)
+        assert all(picture.stat().st_size > 5000 for picture in pictures.values())
 
 
 @pytest.mark.parametrize(("best", "models"), [(1, 2), (0, 1)])
@@ -231,7 +233,8 @@ def test_tables_of_several_sweeps(tmp_path):
         (tmp_path / name).mkdir()
         run(tmp_path / name, **sweep)
         rows[name], specs[name] = tmp_path / name / "rows.csv", sweep
-    theory_tables.run(specs, rows=rows, folder=tmp_path / "tables")
+    files = {"findings": tmp_path / "tables/theory.csv", "tables": [], "others": []}
+    theory_tables.run({"specs": specs, "code": "this"}, rows=[*rows.values()], **files)
     known = [pd.read_csv(tmp_path / f"tables/theory-{name}.csv") for name in sweeps]
     assert known[0]["reported frechet (head)"].tolist()[::3] == [2.766] * 2
     assert "reported frechet (head)" not in known[1], "reported of the overlapping classes alone"

@@ -8,10 +8,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ltdm.core.seeding import derive
 from ltdm.plumbing.errors import LtdmError
-from ltdm.stages.train import make_trainer
 from ltdm.training.ema import EMA
 from ltdm.training.options import TrainOptions
 from ltdm.training.schedule import learning_rate
+from ltdm.training.setup import Recipe, make_trainer
 from ltdm.training.state import State, run_key
 
 CPU = torch.device("cpu")
@@ -31,7 +31,7 @@ def data(n=40):
 
 def trainer(seed=0, **train):
     spec = {**SPEC, "train": {**SPEC["train"], **train}}
-    return make_trainer(spec, seed, *data(), CPU)
+    return make_trainer(Recipe.of(spec), seed, *data(), CPU)
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def spec_of(name, **train):
 
 
 def learner_of(name, **train):
-    return make_trainer(spec_of(name, **train), 0, *data(), CPU)
+    return make_trainer(Recipe.of(spec_of(name, **train)), 0, *data(), CPU)
 
 
 @pytest.mark.parametrize("name", METHODS)

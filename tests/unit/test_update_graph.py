@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.stages.train import make_trainer
 from ltdm.training import graph
+from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.tape import Tape
 from tests.unit.test_training import CPU, METHODS, data, run, same, spec_of
 
@@ -45,7 +45,7 @@ def plain(name, **train):
     spec = spec_of(name, **{**TRAIN, **train})
     if name.endswith("separate"):
         spec["network"] = {**spec["network"], "dropout": 0.0}
-    return make_trainer(spec, 0, *data(), CPU)
+    return make_trainer(Recipe.of(spec), 0, *data(), CPU)
 
 
 def taped(name, **train):

@@ -113,8 +113,9 @@ def test_the_stage_draws_one_data_set(tmp_path):
     rows, drawn = sweep_rows(), []
     for name, table in (("one", rows), ("two", pd.concat([rows, rows.assign(dataset="e")]))):
         table.to_csv(tmp_path / "metrics.csv", index=False)
-        pictures = [tmp_path / f"{name}.png", tmp_path / f"{name}.svg"]
-        here = rows["dataset"].iloc[0]
-        widths.run(here, "frechet", "pixels", tidy=tmp_path / "metrics.csv", pictures=pictures)
-        drawn.append([picture.read_bytes() for picture in pictures])
+        pictures = {ending: tmp_path / f"{name}.{ending}" for ending in ("png", "svg")}
+        where = {"dataset": rows["dataset"].iloc[0]}
+        request = {"metric": "frechet", "extractor": "pixels", "code": "this", "where": where}
+        widths.run(request, tidy=tmp_path / "metrics.csv", **pictures)
+        drawn.append([picture.read_bytes() for picture in pictures.values()])
     assert drawn[0] == drawn[1]
