@@ -44,7 +44,7 @@ $(OLDEST)/ready: pyproject.toml
 # Whichever tests import what trains and samples, so that new ones need not be listed.
 test-torch211: $(OLDEST)/ready  ## Tests of training, networks, methods and samplers on the oldest PyTorch
 	@$(OLDEST)/bin/python -m pytest -q -n 2 --dist loadfile \
-		$$(grep -lE '^from ltdm\.(training|networks|methods|samplers|stages\.train)' tests/unit/test_*.py)
+		$$(grep -lE '^from ltdm\.(training|networks|methods|samplers|stages\.train)' -r tests/unit --include="test_*.py")
 
 test-slurm: setup  ## Tests on a real Slurm cluster on this machine (Debian, Ubuntu)
 	-@test -x /usr/sbin/slurmctld -a -x /usr/sbin/munged || \

@@ -7,7 +7,7 @@ import pytest
 
 from tests.gpu.setting import HERE, Setting
 
-FILE = HERE.parent / "unit/test_cuda.py"
+FILE = HERE.parent / "unit/training/test_cuda.py"
 
 
 class Outcomes:

@@ -11,7 +11,7 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read
 from ltdm.pipeline.cost import jobs
 from ltdm.plumbing.code_digest import digest
-from tests.unit.test_released import network, their_names
+from tests.unit.training.test_released import network, their_names
 
 SCORE = {"features": 2, "neighbours": 1, "copies": 1, "metrics": 3, "sample": 1, "grid": 1}
 END = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}

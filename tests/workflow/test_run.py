@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ltdm.metrics.memorization import HIGHER_IS_BETTER
-from tests.unit.test_cli import ltdm
+from tests.unit.cli.test_cli import ltdm
 
 COLUMNS = ["dataset", "run", "seed", "sample_set", "sampler", "guidance", "weights", "features",
            "metric", "options", "group", "value", "error", "n_real", "n_fake", "note"]  # fmt: skip

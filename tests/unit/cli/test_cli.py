@@ -1,0 +1,141 @@
+"""The whole experiment by hand, without Snakemake, as on a machine that only has torch."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from ltdm.cli.main import main
+from ltdm.tools import bench_scores
+
+ROOT = Path(__file__).parents[3]
+SMOKE = str(ROOT / "config/smoke.yaml")
+STAGES = ("prepare", "train", "sample", "features", "metrics", "tables")
+
+
+@pytest.fixture(autouse=True)
+def _cpu(monkeypatch):
+    monkeypatch.setenv("LTDM_DEVICE", "cpu")
+
+
+def ltdm(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_every_stage_in_a_row(tmp_path, monkeypatch):
+    short = tmp_path / "short.yaml"
+    short.write_text("defaults: {train: {updates: 4, log_every: 2}}")
+    where = (SMOKE, short, "--results", tmp_path)
+    for stage in STAGES:
+        printed = ltdm(stage, *where)
+    assert "| frechet ↓ | frechet (tail) ↓ |" in " ".join(printed.split())
+    assert "all as its manifest says" in ltdm("verify", tmp_path / "smoke")
+    folder = tmp_path / "smoke/runs/digits-lt/cbdm/seed-0"
+    assert (folder / "main/grid.png").exists()
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    assert "already trained" in ltdm("train", *where, "--run", "cbdm")
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before
+    ltdm("train", *where, "--run", "cbdm", "--seed", 1, code=1)
+    other = tmp_path / "other.yaml"
+    other.write_text("runs: {cbdm: {method: {tau: 0.5}}}")
+    printed = ltdm("sample", SMOKE, short, other, "--results", tmp_path, "--run", "cbdm", code=1)
+    assert "was trained with other options" in printed
+    ddpm = folder.parents[1] / "ddpm/seed-0"
+    assert (ddpm / "main/samples.npz").exists()
+    other.write_text("defaults: {sample: {guidance: 9.0, sampler: ancestral}}")
+    ltdm("metrics", SMOKE, other, "--results", tmp_path)
+    rows = pd.read_csv(ddpm / "main/metrics/frechet.csv")
+    assert set(rows["guidance"]) == {0.5}, "rows say how the images were made, not what is asked"
+    assert set(rows["sampler"]) == {"ddim(steps=3)"}
+    (tmp_path / "smoke/data/digits-lt/train.npz").unlink()
+    (folder / "run.json").unlink()
+    assert "train.npz is missing" in ltdm("train", *where, "--run", "cbdm", code=1)
+
+
+def test_check_says_what_a_config_asks_for():
+    printed = ltdm("check", SMOKE)
+    assert "digits-lt: 728 training images in 10 classes, 178 to 17 a class" in printed
+    assert "2 networks to train, 2 sets to sample" in printed
+
+
+@pytest.mark.parametrize("text", ["{}", '{"files": {}}', '{"files": {"a": 1}}', "[]"])
+def test_a_manifest_that_lists_nothing(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    printed = ltdm("verify", tmp_path, code=1)
+    assert "manifest.json" in printed and printed.count("\n") == 1
+
+
+def test_check_says_when_a_reference_is_uneven(tmp_path):
+    for name, n in (("a", 4), ("b", 2)):
+        (tmp_path / name).mkdir()
+        for i in range(n):
+            Image.new("RGB", (8, 8)).save(tmp_path / name / f"{i}.png")
+    (tmp_path / "mine.yaml").write_text(
+        f"datasets: {{digits-lt: {{source: folder, root: {tmp_path}, side: 8, profile: full}}}}\n"
+        "defaults: {train: {batch: 2}}\nevaluate: {metrics: [frechet], table: [frechet]}"
+    )
+    printed = ltdm("check", SMOKE, tmp_path / "mine.yaml")
+    assert "the reference is uneven, 4 to 2 a class" in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("runs: {cbdm: {method: {name: cbdm, tua: 1}}}", "runs.cbdm.method.tua: unknown key"),
+        ("defaults: {train: {lr: 2e-4}}", "write 2.0e-4"),
+        ("- a list", "must be a mapping"),
+        ("a: [", "is not YAML"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_one(tmp_path, text, message):
+    (tmp_path / "mine.yaml").write_text(text)
+    printed = ltdm("check", SMOKE, tmp_path / "mine.yaml", code=1)
+    assert printed.startswith("ltdm: ")
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_asking_for_what_is_not_there(tmp_path, monkeypatch):
+    assert "did you mean 'cbdm'?" in ltdm("train", SMOKE, "--run", "cbmd", code=1)
+    assert "is missing; run the stage" in ltdm(
+        "sample", SMOKE, "--results", tmp_path, "--run", "ddpm", code=1
+    )
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    ltdm("prepare", SMOKE, "--results", tmp_path)
+    printed = ltdm("train", SMOKE, "--results", tmp_path, "--device", "cuda", code=1)
+    assert "device cuda is asked for, but this machine shows 0 GPUs" in printed
+
+
+def test_bench_counts_evaluations_and_compares(tmp_path):
+    file = tmp_path / "bench.json"
+    printed = ltdm("bench", SMOKE, "--rounds", 1, "--updates", 2, "--json", file)
+    result = json.loads(file.read_text())
+    ddpm, cbdm = result["rows"]
+    assert (ddpm["run"], ddpm["forward"], ddpm["train_ratio"]) == ("ddpm", 1, 1)
+    assert 1.7 < cbdm["forward"] == cbdm["backward"] <= 2
+    assert ddpm["sample_evaluations"] == 2 * 3, "three steps, guided"
+    assert result["process_peak_mb"] > 100
+    assert result["device"] == "cpu"
+    assert ddpm["encoder"] == 0
+    assert ddpm["probe_images_per_s"] > 0 < ddpm["probe_gain"]
+    assert "evals/image" in printed
+
+
+def test_bench_scores_compares_within_one_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_scores, "METRICS", {"kid": bench_scores.kid})
+    file = tmp_path / "scores.json"
+    printed = ltdm("bench-scores", "--images", 1000, "--length", 24, "--classes", 2, "--inception",
+                   8, "--json", file)  # fmt: skip
+    found = json.loads(file.read_text())
+    assert found["distance_difference"] < 1e-6, "SciPy's square root says the same"
+    assert 0.5 < found["inception_inside"] <= 1
+    assert found["pytorch_fid_images_per_s"] > 0
+    assert "2 distances of 500 x 24" in printed
+    assert "kid, 1000 x 1000 x 24 in 10 classes" in printed
+    assert "memorization, 131 x 1000 x 3072 pixels: " in printed

@@ -1,0 +1,163 @@
+"""Three hundred spoilt configs: each is refused in one sentence that names the key, or dry-runs."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import (
+    ConfigSettings,
+    DAGSettings,
+    DeploymentSettings,
+    ExecutionSettings,
+    OutputSettings,
+    Quietness,
+    RemoteExecutionSettings,
+    ResourceSettings,
+    StorageSettings,
+    WorkflowSettings,
+)
+
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
+from ltdm.plumbing.errors import LtdmError, OptionError
+
+ROOT = Path(__file__).parents[3]
+BASE = {
+    **yaml.safe_load((ROOT / "config/smoke.yaml").read_text()),
+    "datasets": {
+        "digits-lt": {
+            "source": "digits", "profile": "exp", "imbalance": 0.1, "seed": 0, "cap": 150,
+            "min_per_class": 3, "class_order": [9, 8, 7, 6, 5, 4, 3, 2, 1, 0], "reference": "train",
+            "train": {"augment": "karras"},
+        },
+        "toy": {
+            "source": "mixture", "points": 100, "profile": "counts", "counts": [90, 20],
+            "classes": [
+                {"wide": [{"mean": [-2, 0], "weight": 2}, {"mean": [2, 0], "std": [1, 2]}]},
+                {"round": [{"mean": [0, 0], "std": 2}]},
+            ],
+            "network": {"ch_mult": [1], "attn": []},
+        },
+    },
+    "grid": {"dataset": ["digits-lt", "toy"], "run": ["ddpm", "cbdm", "mix", "game"], "seed": [0]},
+    "evaluate": {
+        "features": ["pixels"], "groups": ["all", "worst"],
+        "metrics": ["frechet", {"name": "kid", "subsets": 3}], "table": ["frechet", "kid@worst"],
+    },
+    "runs": {
+        "ddpm": {"train": {"class_sampling": {"brs": 0.1}}},
+        "cbdm": {"method": {"name": "cbdm", "target": "power", "power": 0.5}},
+        "mix": {
+            "method": [{"name": "oclt", "tr_tau": 0.5}, {"name": "agc", "levels": 9}],
+            "train": {"init_from": "ddpm", "label_dropout_per": "batch"},
+        },
+        "game": {
+            "method": {"name": "igd", "mode": "separate", "beta": 0.1, "peers": {"sample": 1}},
+            "train": {"label_dropout": 0, "class_sampling": "balanced"}, "sample": {"guidance": 0},
+        },
+    },
+    "sample_sets": {"main": {}, "raw": {"weights": "raw", "sampler": "ancestral"}},
+    "run": ["mix", "cbdm", "game"],
+}  # fmt: skip
+VALUES = st.one_of(
+    st.sampled_from([
+        None, True, False, 0, 1, -1, 2, 10, 10**9, 10**400, 0.5, -0.5, 1e-9, 1e300, float("nan"),
+        float("inf"), "", "2e-4", "no", "../x", "a/b", "ddpm", "cbdm", "digits", "toy", "karras",
+        "balanced", "ancestral", [], {}, [1], [[]], [None], {"name": "ddim"}, {"name": None},
+        {"name": "cbdm", "tau": 0.5}, ["cbdm", "oclt"], "igd", {"sample": 2},
+        {1: 2}, {True: 1}, {"power": 0.5}, {"brs": 0}, [0, 1, 0],
+        ["toy"], "ddpm,cbdm", {"": {}}, {"x" * 300: {}},
+    ]),
+    st.text(max_size=4), st.integers(), st.floats(), st.lists(st.integers(0, 12), max_size=12),
+)  # fmt: skip
+
+
+def places(node, path=()):
+    """The way to each value of a nested config."""
+    entries = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in entries:
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+
+
+def spoil(config, draw):
+    """Change one value, key or entry somewhere."""
+    path = draw(st.sampled_from(list(places(config))))
+    node = config
+    for key in path[:-1]:
+        node = node[key]
+    how = draw(st.sampled_from([*["nudge"] * 5, "value", "remove", "rename", "add"]))
+    old = node[path[-1]]
+    if how == "nudge" and isinstance(old, bool | int | float):
+        node[path[-1]] = not old if isinstance(old, bool) else old * draw(st.sampled_from([2, 3]))
+    elif how in ("value", "nudge"):
+        node[path[-1]] = draw(VALUES)
+    elif how == "add" and isinstance(node, dict):
+        node[draw(st.sampled_from(["train", "name", "lr", "source", "x", "../y", 3]))] = draw(
+            VALUES
+        )
+    elif how == "add":
+        node.append(draw(VALUES))
+    elif how == "rename" and isinstance(node, dict):
+        node[f"{path[-1]}s"] = node.pop(path[-1])
+    else:
+        node.pop(path[-1])
+
+
+def dry_run(config, folder):
+    """Run Snakemake's dry run in this process."""
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=True)) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=1), storage_settings=StorageSettings(),
+            config_settings=ConfigSettings(configfiles=[config]), snakefile=ROOT / "Snakefile",
+            workflow_settings=WorkflowSettings(), deployment_settings=DeploymentSettings(),
+            workdir=folder,
+        )  # fmt: skip
+        workflow.dag(DAGSettings()).execute_workflow(
+            executor="dryrun", execution_settings=ExecutionSettings(),
+            remote_execution_settings=RemoteExecutionSettings(),
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """How many configs were refused, and how many dry-ran."""
+    counts = {"refused": 0, "run": 0}
+    yield counts
+    print(counts)
+    assert min(counts.values()) > 20, "the mutations test one side only"
+
+
+@settings(
+    max_examples=300, deadline=None, derandomize=True, database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+@given(data=st.data())
+def test_a_spoilt_config_is_refused_in_one_sentence_or_runs(data, seen, tmp_path_factory):
+    config = copy.deepcopy(BASE)
+    for _ in range(data.draw(st.integers(1, 2))):
+        spoil(config, data.draw)
+    folder = tmp_path_factory.mktemp("spoilt")
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    try:
+        Experiment(read([file]), folder)
+    except LtdmError as error:
+        seen["refused"] += 1
+        assert isinstance(error, OptionError)
+        assert error.path, str(error)
+        assert len(str(error).splitlines()) == 1, str(error)
+        return
+    seen["run"] += 1
+    dry_run(file, folder)
+
+
+def test_the_config_that_is_spoilt_is_sound(tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(BASE))
+    Experiment(read([tmp_path / "config.yaml"]))
+    dry_run(tmp_path / "config.yaml", tmp_path)

@@ -1,0 +1,122 @@
+"""Mixtures of Gaussians: what a config may say of them, and the points that are drawn."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from ltdm.data import mixture
+from ltdm.data._mixtures import CASES, Case, CaseOption, Gaussian, draw, shares
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.options import parse
+from tests.unit.data.test_data import keeps_its_promise
+
+LISTED = [
+    {"wide": [{"mean": [0, 1], "std": 2}, {"mean": [3, 0], "std": [1, 0.5], "weight": 3}]},
+    {"small": [{"mean": [0, 0]}]},
+]
+
+
+def read(value):
+    return CaseOption()(value, ("data", "classes"))
+
+
+def test_a_name_stays_a_name():
+    for name, classes in CASES.items():
+        assert read(name) == Case(name, classes)
+        assert read(name).plain() == name
+        assert read(name).dimension == 2
+    assert changed(parse(mixture.Options, {"classes": "overlapping"})) == {}
+    assert changed(parse(mixture.Options, {"classes": "separated"})) == {"classes": "separated"}
+
+
+def test_a_listed_case():
+    case = read(LISTED)
+    assert case.classes == {
+        "wide": (Gaussian((0.0, 1.0), (2.0, 2.0)), Gaussian((3.0, 0.0), (1.0, 0.5), 3.0)),
+        "small": (Gaussian((0.0, 0.0), (1.0, 1.0)),),
+    }
+    assert list(case.classes) == ["wide", "small"], "in the order of the labels"
+    assert case.plain()[1] == {"small": [{"mean": [0.0, 0.0], "std": [1.0, 1.0]}]}
+    assert read(case.plain()) == case
+    assert read(LISTED[::-1]).plain() != case.plain()
+
+
+def test_a_case_that_is_spelled_out_is_that_case():
+    overlapping = Case(None, CASES["overlapping"]).plain()
+    assert read(overlapping).plain() == "overlapping"
+    assert read(overlapping[::-1]).plain() != "overlapping", "its labels are others"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("seperated", "classes: no case is called 'seperated'; did you mean 'separated'?"),
+        (3, "classes: must be overlapping, separated or a list of at least two classes"),
+        (None, "classes: must be overlapping"),
+        ({"a": [{"mean": [0]}], "b": [{"mean": [0]}]}, "classes: must be overlapping"),
+        (LISTED[:1], "classes: must be overlapping"),
+        ([LISTED[0], LISTED[0]], "classes.1.wide: is the name of two classes"),
+        ([LISTED[0], "small"], "classes.1: must be a mapping"),
+        ([LISTED[0], LISTED[1] | {"c": []}], "classes.1: must be one class"),
+        ([LISTED[0], {1: [{"mean": [0, 0]}]}], "classes.1: key 1 must be text"),
+        ([LISTED[0], {"b": []}], "classes.1.b: must be a list of at least one"),
+        ([LISTED[0], {"b": {"mean": [0, 0]}}], "classes.1.b: must be a list of at least one"),
+        ({"meen": [0, 0]}, "b.0.meen: unknown key; did you mean 'mean'?"),
+        ({}, "b.0.mean: is missing"),
+        ({"std": 1}, "b.0.mean: is missing"),
+        ({"mean": 1}, "b.0.mean: must be a list"),
+        ({"mean": []}, "b.0.mean: must have at least one dimension"),
+        ({"mean": [0, "1"]}, "b.0.mean: must be a number, not '1'"),
+        ({"mean": [0, 1e9]}, "b.0.mean: must be at most"),
+        ({"mean": [0, float("nan")]}, "b.0.mean: must be a finite number"),
+        ({"mean": [0, 0], "std": 0}, "b.0.std: must be above 0"),
+        ({"mean": [0, 0], "std": [1, -1]}, "b.0.std: must be above 0"),
+        ({"mean": [0, 0], "std": True}, "b.0.std: must be a number, not True"),
+        ({"mean": [0, 0], "std": [1, 1, 1]}, "b.0.std: has 3 numbers, but the mean has 2"),
+        ({"mean": [0, 0], "weight": 0}, "b.0.weight: must be above 0"),
+        ({"mean": [0, 0], "weight": "1"}, "b.0.weight: must be a number, not '1'"),
+        ({"mean": [0, 0, 0]}, "classes.1.b.0.mean: has 3 dimensions, but the first mean has 2"),
+    ],
+)
+def test_refusals_say_where(change, message):
+    component = isinstance(change, dict) and "b" not in change
+    with pytest.raises(OptionError) as caught:
+        read([LISTED[0], {"b": [change]}] if component else change)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("data.classes")
+    assert "\n" not in str(caught.value)
+
+
+def test_points_on_a_line_are_refused():
+    with pytest.raises(OptionError, match=r"classes: has points of one dimension"):
+        parse(mixture.Options, {"classes": [{"a": [{"mean": [0]}]}, {"b": [{"mean": [1]}]}]})
+
+
+def test_weights_are_relative():
+    components = (Gaussian((-9.0, 0.0), (1.0, 2.0), 3.0), Gaussian((9.0, 5.0), (0.5, 1.0), 1.0))
+    assert shares(components).tolist() == [0.75, 0.25]
+    made = draw(components, 40_000, np.random.default_rng(0))
+    left = made[:, 0] < 0
+    assert left.mean() == pytest.approx(0.75, abs=0.01)
+    for mine, one in zip((made[left], made[~left]), components, strict=True):
+        np.testing.assert_allclose(mine.mean(0), one.mean, atol=0.05)
+        np.testing.assert_allclose(mine.std(0), one.std, rtol=0.03)
+
+
+def test_the_default_draw_is_what_it_was():
+    loaded = mixture.load(mixture.Options(points=37, draw=3), "train")
+    digest = hashlib.sha256(loaded.images.tobytes()).hexdigest()
+    assert digest.startswith("a728542f7a5ae45f")
+
+
+def test_other_classes_and_dimensions():
+    three = [{"a": [{"mean": [0, 0, 0]}]}, {"b": [{"mean": [1, 2, 3]}]}, {"c": [{"mean": [4] * 3}]}]
+    options = parse(mixture.Options, {"classes": three, "points": 20})
+    assert keeps_its_promise(mixture, options).images.shape == (60, 3, 1, 1)
+    assert mixture.census(options).names == ["a", "b", "c"]
+    made = keeps_its_promise(mixture, parse(mixture.Options, {"classes": "separated"}))
+    for label, middle in ((0, -4), (1, 4)):
+        where = made.images[made.labels == label, :, 0, 0].mean(0)
+        np.testing.assert_allclose(where, (middle, 0), atol=0.05)

@@ -1,0 +1,151 @@
+"""Mutual learning on one network: values, peers, and the unbiasedness of their estimators."""
+
+import pytest
+import torch
+
+from ltdm.methods._base import Said, noised
+from tests.helpers.methods import (
+    COUNTS,
+    Net,
+    Table,
+    batch,
+    double_process,
+    loss,
+    objective,
+    streams,
+    with_levels,
+)
+
+LABELS = [0, 1, 2, 3, -1]
+
+
+def shared(**options):
+    return objective({"name": "igd", "mode": "shared", "beta": 0.7, **options})
+
+
+def shared_of(classes):
+    return objective({"name": "igd", "mode": "shared"}, counts=[5] * classes)
+
+
+def run(method, seed=0, labels=LABELS):
+    """Return the terms and the network, its gradient taken of the mutual term."""
+    net = Net()
+    terms = loss(method, net, batch(labels), double_process(), streams(seed))
+    terms["mutual"].sum().backward()
+    return terms, net
+
+
+def gaps(net):
+    """The mean over the other classes of the squared gap, (4,)."""
+    rows = net.rows.detach()[:4]
+    return ((rows[:, None] - rows[None]) ** 2).sum(1) / 3
+
+
+def test_all_peers_are_the_mean_over_the_other_classes():
+    terms, net = run(shared())
+    level = net.calls[0][1]
+    expected = 0.7 * level[:4] / 1000 * gaps(net)
+    torch.testing.assert_close(terms["mutual"][:4], expected)
+    assert terms["mutual"][4] == 0
+    assert [len(x) for x, _, _ in net.calls] == [5, 15], "the peers in one call"
+
+
+def test_peers_are_asked_in_pieces_of_512_rows_or_a_little_more():
+    """Of four batches of 128 rows, or of as many more as leave no rest, if they are below eight."""
+    for peers, pieces in (
+        (1, [128]),
+        (3, [384]),
+        (6, [768]),
+        (8, [512, 512]),
+        (10, [640, 640]),
+        (11, [512, 512, 384]),
+        (199, [512] * 49 + [384]),
+    ):
+        method, net = shared_of(peers + 1), Net(Table([0.1] * (peers + 2)))
+        loss(method, net, batch([0] * 128), double_process(), streams())
+        assert [len(x) for x, _, _ in net.calls[1:]] == pieces
+
+
+def test_peers_hold_no_gradient():
+    """Player y's cost moves the row of y alone: 2 beta s mean(F_y - F_y')."""
+    _, net = run(shared(), labels=[1])
+    rows, s = net.rows.detach()[:4], net.calls[0][1] / 1000
+    assert net.rows.grad[1] == pytest.approx((0.7 * s * 2 * (rows[1] - rows).sum() / 3).item())
+    assert (net.rows.grad[[0, 2, 3, 4]] == 0).all()
+    assert (net.forward, net.backward) == (4, 1)
+
+
+def test_released_weighs_by_the_number_of_peers_once_more():
+    plain, _ = run(shared())
+    released, _ = run(shared(mode="released"))
+    torch.testing.assert_close(released["mutual"], plain["mutual"] / 3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"peers": {"sample": 1}}, {"peers": {"sample": 2}}],
+)
+def test_estimators_are_unbiased(options):
+    """Each image's loss and its gradient, at fixed levels, over many draws of peers.
+
+    Four losses and four gradients are within 4.5 standard errors of the exact ones, so that a sound
+    estimator fails one time in 18,000.
+    """
+    n = 20_000
+    found, exact = _losses_and_gradients(options, n), _losses_and_gradients({}, 1)[0]
+    assert (found[:, [4, 9]] == 0).all(), "no label, no peers"
+    spread = found.std(0)[[0, 1, 2, 3, 5, 6, 7, 8]]
+    error = (found.mean(0) - exact)[[0, 1, 2, 3, 5, 6, 7, 8]] / (spread / n**0.5)
+    assert error.abs().max() < 4.5
+
+
+def _losses_and_gradients(options, n):
+    """Draw n times for five images: (n, 10), the losses, then the gradients by what was said."""
+    (term,), process, data = shared(**options).terms, double_process(), batch(LABELS * n)
+    process.draw = lambda size, rng: torch.tensor([100, 400, 700, 950, 500]).repeat(n)
+    rng, net = streams(), Net()
+    at = noised(with_levels(data, process, rng), process, rng)
+    own = net(*at.inputs).detach().requires_grad_()
+    question = term.ask(at, data, rng)
+    other = net(*at.inputs.again(question.labels)).detach()
+    none = torch.empty(0)
+    losses = term.losses(at, Said(own, none), question, Said(other, none))["mutual"]
+    losses.sum().backward()
+    return torch.cat([losses.detach().view(n, 5), own.grad.sum((1, 2, 3)).view(n, 5)], dim=1)
+
+
+def test_sampled_peers_are_others_without_repeats():
+    method = objective({"name": "igd", "mode": "shared", "peers": {"sample": 3}}, counts=[5] * 6)
+    steps = method.terms[0].shifts(3, 2000, streams().device)
+    assert steps.min() == 1 and steps.max() == 5
+    assert all(len(set(column.tolist())) == 3 for column in steps.T)
+    counts = torch.bincount(steps.flatten(), minlength=6)[1:].double()
+    assert ((counts - 1200) ** 2 / 1200).sum() < 18.5, "4 degrees of freedom, one in a thousand"
+
+
+def test_peers_of_separate_networks_are_unbiased():
+    """At every place of a class's block, each other class comes up alike over many draws."""
+    method = objective({"name": "igd", "peers": {"sample": 2}}, counts=COUNTS)
+    data, n = batch([y for y in range(4) for _ in range(3)]), 3000
+    counts, rng = torch.zeros(12, 4, dtype=torch.float64), streams()
+    rows = torch.arange(12).repeat(2)
+    for _ in range(n):
+        question = method.terms[0].ask(None, data, rng)
+        counts.index_put_((rows, question.labels), torch.tensor(1.0).double(), True)
+    own = torch.nn.functional.one_hot(data.classes, 4).bool()
+    assert (counts[own] == 0).all()
+    expected = 2 * n / 3
+    error = (counts[~own] - expected) / (expected * (1 - 2 / 3)) ** 0.5
+    assert error.abs().max() < 4.5, "36 shares, one chance in four thousand"
+
+
+def test_separate_networks_are_asked_alike():
+    """Every network answers for as many images of the others as each other network does."""
+    method = objective({"name": "igd", "peers": {"sample": 2}}, counts=COUNTS)
+    labels = [y for y in range(4) for _ in range(6)]
+    data = batch(labels)
+    question = method.terms[0].ask(None, data, streams())
+    for piece in question.labels.split(len(labels)):
+        assert torch.bincount(piece).tolist() == [6] * 4
+    assert (question.labels.view(2, -1) != data.classes).all()
+    assert method.players and not method.compares_labels

@@ -1,0 +1,81 @@
+"""What the compiler makes of an update: one graph for each call of the network, and no more."""
+
+import shutil
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from ltdm.networks import unet
+from ltdm.networks._players import Players
+from ltdm.networks._predictor import Predictor
+from ltdm.training.setup import Recipe, make_trainer
+from tests.unit.training.test_training import CPU, METHODS, data, spec_of
+
+CALLS = {
+    "ddpm": 1,
+    "cbdm": 1,
+    "ccua": 1,
+    "edm2": 1,
+    # Peers hold no gradient, and a contrast alone needs no way up: they are asked apart.
+    "composed": 2,
+    "shared": 2,
+    "released": 2,
+    "separate": 2,
+    "edm2-separate": 2,
+}
+
+
+@pytest.fixture(autouse=True)
+def _afresh():
+    """Forget what was compiled before."""
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+def compiled(name, monkeypatch, **train):
+    """A learner of a tiny network, traced but not compiled further."""
+    compile_as = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda net, **given: compile_as(net, backend="aot_eager", **given)
+    )
+    spec = spec_of(name, compile=True, **train)
+    spec["network"] = {**spec["network"], "ch": 4, "ch_mult": [1], "attn": [0]}
+    return make_trainer(Recipe.of(spec), 0, *data(), CPU)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_graph_a_call_whatever_labels_are_dropped(name, monkeypatch):
+    monkeypatch.setattr(Players, "in_turn", Players.stacked)  # as on a GPU
+    dropout = {} if name.endswith("separate") else {"label_dropout": 0.4}
+    learner = compiled(name, monkeypatch, **dropout)
+    for _ in range(40):
+        learner.step()
+    assert counters["stats"]["unique_graphs"] == CALLS[name]
+    assert not counters["graph_break"]
+    assert not counters["recompiles"]
+
+
+def test_half_weights_are_within_the_graph(monkeypatch):
+    learner = compiled("ddpm", monkeypatch, precision="bf16-master")
+    for _ in range(5):
+        learner.step()
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not counters["graph_break"]
+
+
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+def test_the_compiler_makes_the_same_function():
+    torch.manual_seed(0)
+    options = unet.Options(ch=4, groups=2, ch_mult=(1,), attn=(), num_res_blocks=1, dropout=0.0)
+    net = unet.build(options, 1, 4, 3)
+    x, level, labels = torch.randn(6, 1, 4, 4), torch.arange(6), torch.arange(6) % 4 - 1
+    found = []
+    for compiles in (False, True):
+        net.zero_grad()
+        said = Predictor(net, CPU, "fp32", compiles)(x, level, labels)
+        said.sin().sum().backward()
+        found.append((said.detach(), [p.grad.clone() for p in net.parameters()]))
+    torch.testing.assert_close(*found)

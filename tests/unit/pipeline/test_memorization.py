@@ -1,0 +1,152 @@
+"""Copies of training images in an experiment, in its tables and figures, and in others' images."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import read
+from ltdm.metrics import memorization
+from ltdm.pipeline import cost
+from ltdm.pipeline.lineage import lineage
+from ltdm.pipeline.records import expected
+from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.files import read_npz, write_npz
+from ltdm.reporting import figures
+from ltdm.reporting.tables import baseline_of
+from ltdm.stages import neighbours, tables
+from tests.unit.cli.test_cli import ltdm
+from tests.unit.metrics.test_memorization import find, prepared, rows
+from tests.unit.metrics.test_nearest import MADE
+
+ROOT = Path(__file__).parents[3]
+
+
+def smoke(**evaluate):
+    config = read([ROOT / "config/smoke.yaml"])
+    config["evaluate"] |= {"metrics": ["frechet", "memorization"], **evaluate}
+    return Experiment(config)
+
+
+def test_what_it_is_made_from_and_how_many_jobs():
+    one = smoke(table=["memorized-40@tail", "frechet"])
+    (metric,) = one.evaluate.searching
+    assert one.evaluate.feeding(metric) == []
+    assert one.evaluate.space_of("memorized-40@tail") == "pixels"
+    made = {str(k): list(map(str, v)) for k, v in lineage(one).items()}
+    at = "results/smoke/runs/digits-lt/cbdm/seed-0/main"
+    data = "results/smoke/data/digits-lt"
+    found = f"{at}/neighbours/memorization.npz"
+    assert made[found] == [f"{data}/train.npz", f"{at}/samples.npz"]
+    real = f"{data}/neighbours/memorization.npz"
+    assert made[real] == [f"{data}/train.npz", f"{data}/reference.npz"]
+    assert made[f"{at}/metrics/memorization.csv"] == [f"{data}/counts.csv", real, found]
+    jobs = cost.job_counts(one)
+    assert [jobs[r] for r in ("neighbours", "unseen", "copies", "metrics")] == [2, 1, 2, 4]
+    without = smoke(metrics=["frechet"], table=["frechet"])
+    assert not {"neighbours", "unseen", "copies"} & set(cost.job_counts(without))
+    held = np.array([cost.table(e, {})["both", "GB"].iloc[[0, -1]] for e in (one, without)])
+    bytes_more = 1e9 * (held[0] - held[1])
+    assert bytes_more == pytest.approx([60 * 50 * 13, (2 * 60 + 1797) * 50 * 13], rel=0.01)
+    (each,) = [e for e in expected(one) if e.record == Path(at) / "metrics/memorization.json"]
+    assert each.request["extractors"] == ["pixels"]
+
+
+def test_options_that_decide_no_search():
+    def asked(**options):
+        return memorization.search(memorization.Options(**options))
+
+    assert asked(alpha=0.3) == asked()
+    assert asked(mirror=True) != asked() != asked(neighbours=20)
+
+
+def test_more_neighbours_than_training_images_are_refused_at_the_door():
+    many = {"name": "memorization", "neighbours": 729}
+    message = (
+        r"evaluate.metrics.1.neighbours: is 729, but digits-lt has 728 training images; lower it"
+    )
+    with pytest.raises(OptionError, match=message):
+        smoke(metrics=["frechet", many], table=["frechet"])
+    smoke(metrics=["frechet", {**many, "neighbours": 728}], table=["frechet"])
+
+
+def test_tables_take_pixels_after_the_extractors(tmp_path):
+    folder = prepared(tmp_path)
+    rows(folder, find(folder))
+    told = {"features": "classifier", "metric": "frechet", "value": 1.0}
+    pd.read_csv(folder / "x.csv").head(1).assign(**told).to_csv(folder / "y.csv", index=False)
+    columns = ["frechet", "memorized-40@tail"]
+    request = {"columns": columns, "extractors": ["classifier"], "baseline": "x", "code": "this"}
+    names = ("tidy", "differences", "main", "against", "record")
+    files = {name: folder / f"tables/{name}.csv" for name in names}
+    metrics = [folder / "x.csv", folder / "y.csv"]
+    tables.run(request, metrics=metrics, others=[], **files)
+    main = (folder / "tables/main.md").read_text()
+    assert "memorized-40 (tail) ↓" in main
+    assert "Features: classifier, memorized-40 (tail) by pixels." in main
+
+
+# Images that others made
+
+
+def scored(folder, reference, *options, code=0):
+    printed = ltdm("score", folder / "theirs.npz", "--reference", reference, "--features", "pixels",
+                   "--work", folder / "work", *options, code=code)  # fmt: skip
+    return printed if code else pd.read_csv(printed.partition("All rows: ")[2].strip())
+
+
+@pytest.fixture
+def ours(tmp_path):
+    """A prepared data folder, whose reference holds other images, and others' samples."""
+    folder = prepared(tmp_path)
+    images, labels = read_npz(folder / "samples.npz", "images", "labels")
+    np.savez(folder / "theirs.npz", images=images, labels=labels)
+    about, labels = np.array("{}"), np.arange(40) % 3
+    write_npz(folder / "reference.npz", images=255 - MADE, labels=labels, about=about)
+    return folder
+
+
+def test_others_images_are_compared_with_the_long_tailed_training_set(ours, monkeypatch):
+    table = scored(ours, ours)
+    assert "frechet" in set(table["metric"]), "with all that suit"
+    tail = table[(table["metric"] == "memorized-40") & (table["group"] == "tail")].iloc[0]
+    assert (tail["value"], tail["n_real"], tail["n_fake"]) == (1, 13, 10)
+    monkeypatch.setattr(neighbours, "run", None)
+    asked = "--metric", "{name: memorization, alpha: 0.9}"
+    assert len(scored(ours, ours, *asked)), "the search is used again"
+
+
+def test_another_reference_is_the_training_set_where_that_is_asked_for(ours):
+    assert not scored(ours, ours / "reference.npz")["metric"].str.startswith("mq").any()
+    asked = "--metric", "{name: memorization, neighbours: 40}"
+    table = scored(ours, ours / "reference.npz", *asked)
+    assert set(table["n_real"]) == {0}
+    assert table[table["metric"] == "unseen-40"]["value"].isna().all(), "all of it is known"
+    assert table.query("metric == 'mq-40' and group == 'all'")["value"].tolist() == [0]
+    printed = scored(ours, ours / "reference.npz", "--metric", "memorization", code=1)
+    assert "looks for the 50 nearest training images, but" in printed
+    assert "holds 40; ask for fewer" in printed
+    (ours / "counts.csv").write_text("class,name,train\n0,a,9\n1,b,8\n2,c,7\n")
+    assert not scored(ours, ours)["metric"].str.startswith("mq").any(), "too few to be the default"
+
+
+# In figures
+
+
+def test_the_figure_by_class_shows_what_real_images_would_get():
+    assert baseline_of("memorized-40") == "unseen-40"
+    assert baseline_of("mirrored.memorized-15") == "mirrored.unseen-15"
+    assert baseline_of("frechet") is None
+    counts = pd.DataFrame({"class": [0, 1], "train": [5, 9]})
+    rows = pd.DataFrame({"run": "a", "group": ["class-0", "class-1"], "value": [0.5, 0.1],
+                         "error": [0.01, 0.02]})  # fmt: skip
+    figure = figures.per_class(rows, counts, "t", rows.assign(value=[0.2, np.nan]).iloc[::-1])
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].get_lines()}
+    assert list(lines) == ["a", "unseen real images"]
+    np.testing.assert_array_equal(lines["unseen real images"], [np.nan, 0.2])
+    alone = figures.per_class(rows, counts, "t", rows.iloc[:0])
+    assert [line.get_label() for line in alone.axes[0].get_lines()] == ["a"]
+    plt.close("all")

@@ -1,0 +1,198 @@
+"""The linear probe in an experiment: what is refused, what is made from what, tables, figures."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.patches import Rectangle
+from torch.utils.flop_counter import FlopCounterMode
+
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import merge, read
+from ltdm.config.site import Site
+from ltdm.networks import edm2
+from ltdm.pipeline import cost
+from ltdm.pipeline.lineage import lineage
+from ltdm.pipeline.records import expected
+from ltdm.pipeline.resources import SAFETY, Estimates
+from ltdm.plumbing.errors import OptionError
+from ltdm.reporting import probe
+from ltdm.reporting.heat_maps import heat_maps
+from ltdm.reporting.rows import write_rows
+from ltdm.stages import probe_figure, probe_tables
+from tests.unit.cli.test_cli import SMOKE, ltdm
+
+ROOT = Path(__file__).parents[3]
+
+
+def smoke(options, over=None):
+    config = {"evaluate": {"probe": options}}
+    return Experiment(merge([read([ROOT / "config/smoke.yaml"]), config, over or {}]))
+
+
+@pytest.mark.parametrize(
+    ("options", "over", "message"),
+    [
+        ({}, {}, r"evaluate.probe.layers: asks for out_6, but ddpm on digits-lt has 5 blocks on"),
+        ({"layers": [1], "levels": [0]}, {}, "levels: must be at least 1"),
+        (
+            {"layers": [1]}, {"defaults": {"process": {"T": 20}}},
+            "levels: are among 18, and the process of ddpm on digits-lt has fewer levels",
+        ),
+        (
+            {"layers": [1]},
+            {"runs": {"cbdm": {"method": {"name": "igd", "mode": "separate"},
+                               "train": {"label_dropout": 0}, "sample": {"guidance": 0}}}},
+            "evaluate.probe: needs one network, and cbdm on digits-lt trains one for each class",
+        ),
+        (
+            {"layers": [1]},
+            {"datasets": {"digits-lt": {"source": "mixture", "reference": "test"}},
+             "evaluate": {"features": ["pixels"], "table": ["frechet"]},
+             "defaults": {"network": {"ch_mult": [1], "num_res_blocks": 1, "attn": []}}},
+            "train_on: is balanced, but the reference of ddpm on digits-lt is its test split",
+        ),
+    ],
+)  # fmt: skip
+def test_probes_that_a_network_has_no_place_for(options, over, message):
+    with pytest.raises(OptionError, match=message):
+        smoke(options, over)
+
+
+def test_what_it_is_made_from_and_how_many_jobs():
+    one = smoke({"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"})
+    made = {str(k): list(map(str, v)) for k, v in lineage(one).items()}
+    data, at = "results/smoke/data/digits-lt", "results/smoke/runs/digits-lt/cbdm/seed-0"
+    assert made[f"{at}/probe.csv"] == [
+        f"{at}/model.safetensors", f"{data}/train.npz", f"{data}/test.npz", f"{data}/counts.csv",
+    ]  # fmt: skip
+    assert made[f"{data}/test.npz"] == [f"{data}/reference.npz"]
+    assert len(made["results/smoke/tables/probe.csv"]) == 2
+    known = {each.record.as_posix(): each.request for each in expected(one)}
+    asked = known[f"{at}/probe.json"]
+    assert asked["probe"] == {"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"}
+    assert asked["groups"] == {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
+    assert known[f"{data}/test.json"]["source"] == {"name": "digits"}
+    jobs = cost.job_counts(one)
+    rules = ("probe_split", "probe", "probe_tables", "probe_figure")
+    assert [jobs[rule] for rule in rules] == [1, 2, 1, 1]
+    without = Experiment(read([ROOT / "config/smoke.yaml"]))
+    assert not {*rules} & set(cost.job_counts(without))
+    assert not [one for one in expected(without) if one.record.stem in ("probe", "test")]
+
+
+def test_check_says_where_the_null_label_was_never_shown(tmp_path):
+    over = tmp_path / "over.yaml"
+    over.write_text(
+        "evaluate: {probe: {layers: [1]}}\nruns: {cbdm: {train: {label_dropout: 0},"
+        " sample: {guidance: 0}}}"
+    )
+    printed = ltdm("check", SMOKE, over)
+    assert "cbdm on digits-lt: was never trained without labels" in printed
+    assert "ddpm on digits-lt: was" not in printed
+    assert "was never" not in ltdm("check", SMOKE)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "attn", "side", "part"), [(3, (1,), 32, 0.302), (5, (2,), 64, 0.312)]
+)
+def test_leaving_early_is_three_times_as_fast_at_the_papers_sizes(blocks, attn, side, part):
+    """The specification's shares of the operations, attention's products aside."""
+    with torch.device("meta"):
+        net = edm2.build(edm2.Options(config="C", blocks=blocks, attn=attn), 3, side, 0)
+        seen = torch.empty(1, 3, side, side), torch.ones(1), torch.zeros(1, dtype=torch.int64)
+        counts = []
+        for taps in (6, 0):
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                net(*seen, taps=taps)
+            counts.append(counter.get_total_flops())
+    assert counts[0] / counts[1] == pytest.approx(part, abs=0.005)
+
+
+def test_what_it_costs():
+    one = smoke({"layers": [1], "levels": [3, 4], "epochs": 9})
+    assert one.evaluate.probe.evaluations(1797) == 2 * 1797 * 10
+    assert "Beside that, probes: 0.0719 M evaluations, ended early." in cost.text(one, {})
+    operations = cost.measure(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"]).operations
+    site = Site(tflops=2 * 2 * 1797 * 10 * operations / 6e13)
+    job = {"dataset": "digits-lt", "run": "ddpm", "seed": "0"}
+    assert Estimates(one, site, 1).probe_seconds(job) == pytest.approx(SAFETY * 30)
+
+
+def rows():
+    """Two runs of two seeds at two levels and layers; the second cell is chosen."""
+    made = []
+    for run, base in (("ddpm", 0.5), ("cbdm", 0.6)):
+        for seed in (0, 1):
+            for level, sigma in ((3, 0.02), (4, 0.06)):
+                for layer in (5, 6):
+                    value = base + 0.1 * seed + 0.01 * level + 0.001 * layer
+                    for group in ("all", "tail", "many-shot", "few-shot"):
+                        made.append(
+                            {"dataset": "digits", "run": run, "seed": seed, "level": level,
+                             "sigma": sigma, "layer": layer, "width": 256, "group": group,
+                             "accuracy": value - 0.2 * (group == "few-shot"), "error": 0.01,
+                             "n_test": 50, "validation": value, "n_train": 90,
+                             "chosen": (level, layer) == (3, 6), "train_on": "balanced",
+                             "test": "official", "weights": "ema"}
+                        )  # fmt: skip
+    return pd.DataFrame(made)
+
+
+def test_the_table_shows_what_was_chosen():
+    table = probe.table(rows())
+    assert list(table.cells.index) == ["ddpm", "cbdm"]
+    assert [name.removesuffix(" ↑") for name in table.cells] == [
+        "accuracy", "accuracy (many-shot)", "accuracy (few-shot)",
+    ]  # fmt: skip
+    cell = table.cells.loc["cbdm"].iloc[2]
+    assert (cell.mean, cell.seeds) == (pytest.approx(0.486), 2)
+    assert cell.spread == pytest.approx(np.std([0.436, 0.536], ddof=1))
+    assert cell.best
+    assert table.legend[0] == "± standard deviation over 2 seeds."
+    assert "Test images: the source's test split." in table.legend[1]
+    one = probe.table(rows().query("seed == 0"))
+    assert one.legend[0] == "± standard error over test images; one seed."
+
+
+def test_a_heat_map_a_run():
+    made = heat_maps(rows().query("group == 'all'"), "digits")
+    first, second, bar = made.axes
+    assert [axes.get_title() for axes in (first, second)] == ["ddpm", "cbdm"]
+    shown = first.images[0].get_array()
+    assert shown[0].tolist() == pytest.approx([58.5, 58.6]), "level 3, mean over seeds, in percent"
+    assert [t.get_text() for t in first.get_yticklabels()] == ["3 (0.02)", "4 (0.06)"]
+    frames = [p for p in first.patches if isinstance(p, Rectangle)]
+    assert [(p.get_x() + 0.46, p.get_y() + 0.46) for p in frames] == [(1, 0), (1, 0)]
+    assert first.images[0].get_clim() == second.images[0].get_clim()
+    assert bar.get_ylabel() == "accuracy, %"
+
+
+def test_files_of_tables_and_figures(tmp_path):
+    write_rows(rows(), tmp_path / "probe.csv")
+    tidy, main = (tmp_path / f"tables/{name}.csv" for name in ("probe-all", "probe"))
+    others = [main.with_suffix(ending) for ending in (".md", ".tex")]
+    files = {"tidy": tidy, "main": main, "others": others}
+    probe_tables.run({"code": "this"}, probes=[tmp_path / "probe.csv"], **files)
+    assert {*(tmp_path / "tables").iterdir()} == {tidy, main, *others}
+    pictures = {ending: tmp_path / f"a.{ending}" for ending in ("png", "svg")}
+    probe_figure.run({"code": "this", "where": {"dataset": "digits"}}, tidy=tidy, **pictures)
+    assert all(picture.stat().st_size > 1000 for picture in pictures.values())
+
+
+def test_by_hand(tmp_path):
+    at = ("--results", tmp_path)
+    assert "asks for no probe" in ltdm("probe", SMOKE, *at, code=1)
+    over = tmp_path / "over.yaml"
+    over.write_text(
+        "evaluate: {probe: {layers: [1], epochs: 1}}\ndefaults: {train: {updates: 5, log_every: 5}}"
+    )
+    for command in ("prepare", "train"):
+        ltdm(command, SMOKE, over, *at)
+    printed = ltdm("probe", SMOKE, over, *at, "--run", "cbdm")
+    file = tmp_path / "smoke/runs/digits-lt/cbdm/seed-0/probe.csv"
+    assert str(file) in printed
+    assert not file.with_name("samples.npz").exists()
+    assert len(pd.read_csv(file)) == 7

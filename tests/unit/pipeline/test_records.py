@@ -1,0 +1,90 @@
+"""Which records already say what a config asks for."""
+
+import json
+
+import pytest
+
+from ltdm.config.artefacts import outputs
+from ltdm.config.experiment import Experiment
+from ltdm.config.merge import merge
+from ltdm.pipeline import records
+from ltdm.plumbing.files import read_json, write_json
+from ltdm.plumbing.request import recorded
+from tests.unit.config.test_config import SMOKE
+
+OVER = {
+    "grid": {"run": ["cbdm"], "sample_set": ["wide"]},
+    "defaults": {"train": {"posthoc": {"snapshots": 8}}},
+    "sample_sets": {"wide": {"sigma_rel": 0.1, "guide": "ddpm"}},
+}
+RUNS = "runs/digits-lt"
+SET = {"dataset": "digits-lt", "run": "cbdm", "seed": 0, "sample_set": "wide"}
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """An experiment whose records all say what is asked for."""
+    made = Experiment(merge([SMOKE, OVER]), tmp_path)
+    for one in records.expected(made):
+        links = {}
+        for name, link in one.links.items():
+            source = read_json(link.record)
+            links[name] = source["sha256"][link.file] if name == "data" else source["key"]
+        own = {"sha256": {"train.npz": "one"}} if one.rule == "prepare" else {"key": one.rule}
+        write_json(one.record, {**recorded(one.request), **own, **links})
+    for file in outputs(made, "sample", SET).values():
+        file.touch()
+    return made
+
+
+def finished(experiment):
+    return records.is_finished(experiment, "sample", SET)
+
+
+@pytest.mark.parametrize(
+    ("file", "key"),
+    [
+        *[(f"{RUNS}/cbdm/seed-0/wide/samples.json", key)
+          for key in ("spec", "code", "seed", "model", "guide")],
+        *[(f"{RUNS}/cbdm/seed-0/posthoc/0.1.json", key) for key in ("model", "key", "code")],
+        *[(f"{RUNS}/cbdm/seed-0/run.json", key) for key in ("spec", "code", "key", "data")],
+        *[(f"{RUNS}/ddpm/seed-0/run.json", key) for key in ("spec", "code", "key")],
+        *[("data/digits-lt/data.json", key) for key in ("code", "sha256")],
+    ],
+)  # fmt: skip
+def test_a_sample_set_is_finished_until_one_record_behind_it_differs(experiment, file, key):
+    assert finished(experiment)
+    record = experiment.layout.root / file
+    whole = read_json(record)
+    write_json(record, {**whole, key: {"train.npz": "another"}})
+    assert not finished(experiment)
+    write_json(record, {**whole, "where": ["another machine"]})
+    assert finished(experiment)
+    record.write_text(json.dumps(whole)[:-9])
+    assert not finished(experiment)
+    record.unlink()
+    assert not finished(experiment)
+
+
+def test_images_that_are_gone_are_not_finished(experiment):
+    experiment.layout.path("sample.samples", **SET).unlink()
+    assert not finished(experiment)
+
+
+def test_what_a_record_does_not_say_is_no_difference():
+    """An option that was added since has its default there; one that was set is compared."""
+    made = {"spec": {"lr": 1}, "defaults": {"clip": 1.0}, "code": "a"}
+    asked = {"spec": {"lr": 1}, "defaults": {"clip": 1.0, "novel": 3}, "grid": [1], "code": "a"}
+    assert records.differences(made, asked, frozenset()) == []
+    asked["defaults"]["clip"] = 2.0
+    assert records.differences(made, asked, frozenset()) == ["defaults.clip is 1.0 there, 2.0 here"]
+    asked["defaults"]["clip"], asked["spec"]["novel"] = 1.0, 4
+    assert records.differences(made, asked, frozenset()) == ["spec.novel is unset there, 4 here"]
+
+
+def test_code_may_be_accepted_in_place_of_other_code():
+    made, asked = {"code": "train: 1"}, {"code": "train: 2"}
+    assert records.differences(made, asked, frozenset({("train: 1", "train: 2")})) == []
+    for pair in (("train: 2", "train: 1"), ("train: 1", "train: 3")):
+        assert records.differences(made, asked, frozenset({pair})) != []
+    assert records.differences({}, asked, frozenset()) != [], "a record without code is none"

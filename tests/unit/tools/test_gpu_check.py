@@ -1,0 +1,208 @@
+"""`make gpu-check` in its tiny mode: every step runs on a CPU, and the results say what they do."""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from ltdm.cli.main import main
+from tests.gpu.check import PRELOADED
+from tests.gpu.draws import HostDraws
+from tests.gpu.expected import EXPECTED, markdown
+from tests.gpu.results import compared
+from tests.gpu.steps import CORRECT, EVERY, TIMED
+
+ROOT = Path(__file__).parents[3]
+STEPS = ["machine", "compile-ddpm", *(step.name for step in (*CORRECT, *TIMED))]
+ONLY_GPU = {"compile-cbdm", "compile-half", "compile-edm2", "trained-beside"}
+
+
+def start(out, *options):
+    """Begin the check where no GPU is seen."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    environment.pop("LTDM_SECONDS", None)
+    command = [sys.executable, "-m", "tests.gpu.check", str(out), *options]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """The folder of a whole check, and what it printed."""
+    out = tmp_path_factory.mktemp("gpu-check")
+    process = start(out, "--tiny")
+    printed, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, printed
+    return out, printed
+
+
+def read(file):
+    return file.read_text() if file.exists() else ""
+
+
+def results(out):
+    return json.loads((out / "results.json").read_text())
+
+
+def test_every_step_runs_without_an_error(checked):
+    out, printed = checked
+    check = results(out)["check"]
+    assert {step["step"]: step["end"] for step in check["steps"]} == dict.fromkeys(STEPS, "ok")
+    assert set(STEPS) | ONLY_GPU == EVERY.keys()
+    assert not [row for row in check["found"] if row.get("bad") or "error" in row]
+    assert {row["step"] for row in check["found"]} == set(STEPS)
+    for name in STEPS:
+        log = (out / "logs" / f"{name}.txt").read_text()
+        assert "Traceback" not in log and "rror:" not in log and "Warning" not in log, log
+    assert printed.count(": ok,") == len(STEPS)
+
+
+def test_the_results_hold_the_machine_and_what_was_measured(checked):
+    out, _ = checked
+    check = results(out)["check"]
+    assert check["tiny"]
+    assert {"card", "torch", "cudnn", "commit", "date", "cores"} <= check["machine"].keys()
+    found = {(row["step"], row["what"]): row for row in check["found"]}
+    assert found["methods", "ddpm, eager"]["operations"] > 250
+    assert found["methods", "igd-separate, eager"]["img_per_s"] > 0
+    assert found["compiled", "ddpm, bf16-master, compiled, one graph"]["needs"] == "a GPU"
+    assert found["parity", "cbdm, unet, bf16"]["off"] > 0
+    assert found["graphs", "masks of dropout"]["two_seeds"] > 1e-4
+    assert 0 < found["training", "digits-lt"]["resumed_at"] < 120
+    assert found["sampling", "bf16, 8 at once"]["off"] > found["sampling", "tf32, 8 at once"]["off"]
+    names = {file.name for file in out.iterdir()}
+    assert {"history-digits-lt.csv", "samples-digits-lt.png", "summary.txt"} <= names
+
+
+def test_the_summary_sets_what_is_expected_beside_what_was_measured(checked):
+    out, printed = checked
+    summary = (out / "summary.txt").read_text()
+    assert summary.strip() in printed
+    for one in EXPECTED:
+        (line,) = [
+            part
+            for part in summary.splitlines()
+            if f" {one.step}: {one.row} " in part and f" {one.text} {one.unit} " in part
+        ]
+        assert "third" not in line, "a tiny figure misses nothing"
+    assert "Failures\n  none\n" in summary
+    assert "own-tests (" in summary.partition("only with a GPU:")[2].splitlines()[0]
+
+
+def test_the_plan_reads_the_results(checked):
+    out, _ = checked
+    config, file = ROOT / "config/smoke.yaml", out / "results.json"
+    printed = CliRunner().invoke(main, ["plan", str(config), "--bench", str(file)])
+    assert printed.exit_code == 0, printed.output
+    assert "GPU-hours" in printed.output
+    rows = [row["run"] for row in results(out)["rows"]]
+    assert rows == ["ddpm", "cbdm", "oclt", "agc", "ccua", "igd-shared", "igd-separate", "edm2-e"]
+
+
+def test_without_time_and_when_told_to_end_there_are_results_all_the_same(tmp_path):
+    process = start(tmp_path, "--tiny", "--seconds", "0")
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    ends = {step["step"]: step["end"] for step in results(tmp_path)["check"]["steps"]}
+    assert ends["parity"] == "no time" and ends["rest"] == "cut off"
+    process = start(tmp_path, "--tiny")
+    while process.poll() is None and '"card"' not in read(tmp_path / "rows.jsonl"):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "check: failed (SIGTERM)" in printed
+    assert results(tmp_path)["check"]["machine"]["card"]
+
+
+def test_without_a_gpu_it_says_so_once(tmp_path):
+    process = start(tmp_path)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    failures = printed.partition("Failures\n")[2].partition("\n\n")[0].splitlines()
+    assert "there is no GPU here; --tiny tries the check on a CPU" in failures[0]
+    assert [step["step"] for step in results(tmp_path)["check"]["steps"]] == ["machine"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    process = start(tmp_path / "file")
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"cannot write {tmp_path / 'file'}" in printed
+
+
+def test_a_step_that_takes_too_long_is_ended_and_the_next_one_runs(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from tests.gpu.check import Check
+from tests.gpu.steps import EVERY
+check = Check(Path(sys.argv[1]), tiny=True, seconds=100)
+for step in EVERY["machine"], EVERY["methods"]._replace(seconds=1), EVERY["ceilings"]:
+    check.complete(check.begin(step))
+"""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, env=environment, check=True)
+    check = results(tmp_path)["check"]
+    assert [step["end"] for step in check["steps"]] == ["ok", "too long", "ok"]
+    assert {row["step"] for row in check["found"]} >= {"machine", "ceilings"}
+    assert "methods: too long" in (tmp_path / "summary.txt").read_text()
+
+
+def test_what_is_imported_for_all_steps_asks_for_no_gpu():
+    """CUDA cannot be used in a process whose parent has."""
+    code = f"""
+import importlib, os, sys, torch
+for module in {[*PRELOADED, *sorted({step.module for step in EVERY.values()})]}:
+    importlib.import_module(module)
+child = os.fork()
+if not child:
+    os._exit(torch.cuda._is_in_bad_fork())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_steps_name_functions(name):
+    module, _, function = EVERY[name].call.partition(".")
+    assert callable(getattr(importlib.import_module(f"tests.gpu.{module}"), function))
+
+
+def test_draws_on_the_host_are_the_generators_own():
+    def drawn():
+        rng = torch.Generator().manual_seed(3)
+        one, two = torch.randn(4, generator=rng, device="cpu"), torch.rand(2, 3, generator=rng)
+        return [one, two, torch.empty(5).exponential_(generator=rng)]
+
+    plain = drawn()
+    with HostDraws():
+        found = drawn()
+    assert all(torch.equal(a, b) for a, b in zip(found, plain, strict=True))
+
+
+def test_a_miss_of_more_than_a_third_is_marked():
+    one = EXPECTED[0]
+    assert (one.low, one.high) == (1600, 2500)
+    values = (1000, 1100, 2000, 3300, 3400)
+    assert [one.missed(v) for v in values] == ["below", "", "", "", "above"]
+    row = {"step": one.step, "what": one.row, one.figure: 1000.0}
+    lines = compared([row], tiny=False)
+    assert lines[1].split()[-7:] == ["1,000", "<--", "more", "than", "a", "third", "below"]
+    assert "not measured" in lines[2]
+
+
+def test_the_page_has_the_same_expectations():
+    """What was measured may stand in its last column."""
+    page = (ROOT / "docs/benchmarks.md").read_text()
+    for line in markdown().splitlines():
+        assert line.removesuffix("not measured |") in page

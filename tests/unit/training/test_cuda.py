@@ -1,0 +1,160 @@
+"""What only a GPU can show; skipped where there is none, and the same code runs on the CPU."""
+
+import io
+from copy import deepcopy
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from ltdm.core.device import pick
+from ltdm.diffusion._model import Model
+from ltdm.features import random_inception
+from ltdm.metrics import _nearest, _neighbours
+from ltdm.networks import unet
+from ltdm.networks._predictor import Predictor, placed
+from ltdm.plumbing.options import parse
+from ltdm.samplers._generate import SampleGenerator
+from ltdm.samplers._options import SampleOptions
+from ltdm.tools.bench_scores import features_like
+from ltdm.training.graph import WARM, UpdateGraph
+from ltdm.training.setup import Recipe, described, make_trainer
+from tests.unit.training.test_training import METHODS, SPEC, data, spec_of
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
+
+def trainer(method="cbdm", **train):
+    train = {**SPEC["train"], "class_sampling": "balanced", "augment": "karras", **train}
+    return make_trainer(
+        Recipe.of({**SPEC, "method": method, "train": train}), 0, *data(), pick("cuda")
+    )
+
+
+def learner_of(name, device="cuda", **train):
+    spec = spec_of(name, class_sampling="balanced", augment="karras", **train)
+    return make_trainer(Recipe.of(spec), 0, *data(), pick(device))
+
+
+@pytest.mark.parametrize("graph", ["auto", "none"])
+@pytest.mark.parametrize("name", METHODS)
+def test_a_step_never_waits_for_the_device(name, graph):
+    learner = learner_of(name, graph=graph)
+    for _ in range(WARM + 2):
+        learner.step()
+    assert (graph == "auto") == isinstance(learner.run, UpdateGraph)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(5):
+            learner.step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_update_as_one_graph_is_the_update(name):
+    """But for the order in which a GPU adds, which twelve updates of 1e-3 hardly show."""
+    one, other = (learner_of(name, graph=graph, precision="fp32") for graph in ("auto", "none"))
+    for learner in (one, other):
+        learner.fit(lambda state: None)
+    assert one.run.graph is not None
+    for row, plain in zip(one.history, other.history, strict=True):
+        assert row == pytest.approx(plain, rel=1e-3)
+    assert one.counted() == other.counted()
+
+
+@pytest.mark.parametrize("ways", [("cuda", "cuda"), ("cuda", "cpu"), ("cpu", "cuda")])
+@pytest.mark.parametrize("name", ["composed", "separate", "edm2"])
+def test_a_state_goes_on_on_another_device(name, ways, monkeypatch):
+    monkeypatch.setenv("LTDM_SAVE_SECONDS", "0")
+    states = []
+    learner_of(name, ways[0], precision="fp32").fit(lambda s: states.append(deepcopy(s)))
+    resumed = learner_of(name, ways[1], precision="fp32")
+    file = io.BytesIO()
+    torch.save(states[1], file)
+    file.seek(0)
+    resumed.resume(torch.load(file, map_location=resumed.device, weights_only=True))
+    for weight, moments in zip(resumed.optimiser.every, resumed.optimiser.moments, strict=True):
+        assert all(weight.stride() == moment.stride() for moment in moments.values())
+    resumed.fit(lambda state: None)
+    assert resumed.history[:2] == states[1]["history"]
+    assert all(row["loss"] < 2 * states[1]["history"][0]["loss"] for row in resumed.history)
+
+
+def test_loss_falls_in_bf16_and_a_state_goes_on():
+    learner = trainer(updates=60, lr=3e-3, log_every=10)
+    assert learner.predict.precision == "bf16"
+    learner.fit(lambda state: None)
+    assert learner.history[-1]["loss"] < 0.8 * learner.history[0]["loss"]
+    again = trainer(updates=70, lr=3e-3, log_every=10)
+    again.resume(learner.state())
+    again.fit(lambda state: None)
+    assert again.history[-1]["update"] == 70
+
+
+def test_sampling_does_not_depend_on_the_batch():
+    learner = trainer()
+    about = described(Recipe.of({**SPEC, "method": "cbdm"}), learner)
+    options = parse(SampleOptions, {"sampler": {"name": "ancestral", "steps": 5}, "guidance": 1.0})
+    model = Model.of(learner.ema.state_dict(), about, "fp32", pick("cuda"))
+    made = SampleGenerator(model, options, 0)
+    numbers = np.arange(12)
+    labels = numbers % 3
+    whole = made.images(labels, numbers)
+    assert (whole[5:] == made.images(labels[5:], numbers[5:])).mean() > 0.999
+
+
+def test_tf32_is_as_far_from_fp32_as_the_cpu_s_imitation_and_leaves_no_switch_on():
+    torch.manual_seed(0)
+    options = unet.Options(ch=64, ch_mult=(1, 2), attn=(1,), num_res_blocks=1)
+    net = unet.build(options, channels=3, size=32, classes=3).eval()
+    for p in net.parameters():
+        p.data += 0.02 * torch.randn_like(p)
+    asked = torch.randn(8, 3, 32, 32), torch.linspace(0.1, 900, 8), torch.arange(8) % 3
+    said = {}
+    for device, precision in product(("cpu", "cuda"), ("fp32", "tf32", "bf16")):
+        at = pick(device)
+        predict = Predictor(placed(deepcopy(net), at, precision), at, precision)
+        with torch.inference_mode():
+            said[device, precision] = predict(*(t.to(at) for t in asked)).cpu()
+        if device == "cuda":
+            assert not torch.backends.cudnn.allow_tf32
+            assert not torch.backends.cuda.matmul.allow_tf32
+    gap = {k: float((v - said["cpu", "fp32"]).abs().mean()) for k, v in said.items()}
+    assert 10 * gap["cuda", "fp32"] < gap["cuda", "tf32"] < gap["cuda", "bf16"]
+    assert 1 / 3 < gap["cuda", "tf32"] / gap["cpu", "tf32"] < 3, "however ties are rounded"
+
+
+def test_the_nearest_training_images_are_the_same_to_the_bit(monkeypatch):
+    made, train = (
+        np.random.default_rng(n).integers(0, 256, (n, 3, 32, 32), dtype=np.uint8)
+        for n in (300, 9000)
+    )
+    found = []
+    for device in ("cuda", "cpu"):
+        monkeypatch.setenv("LTDM_DEVICE", device)
+        found.append([a.tobytes() for a in _nearest.nearest(made, train, 50, True)])
+    assert found[0] == found[1]
+
+
+def test_neighbours_are_those_of_the_cpu(monkeypatch):
+    features, balls = [features_like(3000, 2048, seed) for seed in range(2)], []
+    for device in ("cpu", "cuda"):
+        monkeypatch.setenv("LTDM_DEVICE", device)
+        balls.append(_neighbours.membership(*features, 3))
+    for one, other in zip(*balls, strict=True):
+        assert (one == other).mean() > 0.999, "but for neighbours that are as good as equally near"
+
+
+def test_inception_says_the_same_as_on_the_cpu(monkeypatch):
+    pytest.importorskip("pytorch_fid")
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), dtype=np.uint8)
+    nothing, options = (np.zeros((1, 3, 8, 8), np.uint8), np.zeros(1)), random_inception.Options()
+    made = []
+    for device in ("cpu", "cuda"):
+        monkeypatch.setenv("LTDM_DEVICE", device)
+        weights, about = random_inception.fit(options, *nothing, pick())
+        made.append(random_inception.build(options, weights, about, pick())(pixels))
+    for one, other in zip(*made, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,35 @@
+"""How often the state of a training is saved."""
+
+import pytest
+
+from ltdm.plumbing.errors import LtdmError
+from ltdm.training import loop
+from tests.unit.training.test_training import trainer
+
+
+def test_a_save_interval_that_is_no_number(monkeypatch):
+    monkeypatch.setenv("LTDM_SAVE_SECONDS", "often")
+    with pytest.raises(LtdmError, match="LTDM_SAVE_SECONDS must be a number of seconds"):
+        trainer().fit(lambda state: None)
+
+
+def test_large_states_are_saved_less_often(monkeypatch):
+    """A clock that only updates and saves move on: of 10 seconds and of 4."""
+    learner, now, saves = trainer(updates=40, log_every=1), [0.0], []
+    plain = learner.step
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+
+    def step():
+        plain()
+        now[0] += 10
+
+    def save(state):
+        saves.append(state["update"])
+        now[0] += 4
+
+    learner.step = step
+    for said, expected in (("", [6, 18, 30]), ("20", [42, 44, 46, 48])):
+        monkeypatch.setenv("LTDM_SAVE_SECONDS", said)
+        learner.fit(save)
+        assert saves == expected
+        learner.until, saves[:] = 50, []
