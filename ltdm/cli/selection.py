@@ -29,7 +29,6 @@ class Selection:
     Args:
         config: Config files, later ones over earlier ones.
         results: Folder of all results.
-        unfinished: Whether jobs that are finished are left out.
         chosen: Entries of the grid's axes; none: all.
     """
 
@@ -37,7 +36,6 @@ class Selection:
         self,
         config: tuple[Path, ...],
         results: Path,
-        unfinished: bool = False,
         **chosen: tuple[Any, ...],
     ):
         from ltdm.config.experiment import Experiment  # with PyTorch, which not all commands need
@@ -47,7 +45,7 @@ class Selection:
             self.experiment = Experiment({**read(list(config)), **only}, results)
         except LtdmError as error:
             raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
-        self.grid, self.unfinished = self.experiment.grid, unfinished
+        self.grid = self.experiment.grid
         self.kept: dict[str, tuple[Any, ...]] = {}
 
     def only(self, **kept: tuple[Any, ...]) -> "Selection":
@@ -57,17 +55,18 @@ class Selection:
         return narrowed
 
     def keys(self, rule: str) -> Iterator["Keys"]:
-        """Yield the wildcards of a rule's jobs; of finished ones too, unless they are left out."""
+        """Yield the wildcards of a rule's jobs."""
         from ltdm.config.layout import STEPS
-        from ltdm.pipeline.records import is_finished
 
         for keys in STEPS[rule].jobs(self.experiment):
-            if any(keys[name] not in values for name, values in self.kept.items()):
-                continue
-            if self.unfinished and is_finished(self.experiment, rule, keys):
-                click.echo(f"{rule} {' '.join(map(str, keys.values()))}: already there")
-            else:
+            if all(keys[name] in values for name, values in self.kept.items()):
                 yield keys
+
+    def is_finished(self, rule: str, keys: "Keys") -> bool:
+        """Whether a job's files are there, and are what the config asks for."""
+        from ltdm.pipeline.records import is_finished
+
+        return is_finished(self.experiment, rule, keys)
 
     def refuse_other_networks(self, rule: str, keys: "Keys") -> None:
         """Refuse networks that a job would read, but the config does not ask for.
@@ -76,12 +75,11 @@ class Selection:
             LtdmError: There is one.
         """
         from ltdm.config.artefacts import sources
-        from ltdm.pipeline.records import is_finished
 
         for source in sources(self.experiment, rule, keys).values():
             if isinstance(source, tuple) and source[0] == "train.model":
                 model = self.experiment.layout.path("train.model", **source[1])
-                if model.exists() and not is_finished(self.experiment, "train", source[1]):
+                if model.exists() and not self.is_finished("train", source[1]):
                     raise LtdmError(
                         f"{model} was trained with other options, data or code than the config"
                         " asks for; run `ltdm train` with it first"

@@ -9,22 +9,31 @@ from ltdm.cli.selection import Selection, on_grid, select
 from ltdm.plumbing.errors import LtdmError
 
 
-def run(selection: Selection, rule: str, say: str = "{}") -> None:
-    """Run a rule's jobs, and say of each what it wrote."""
+def run(selection: Selection, rule: str, done: str = "", again: bool = True) -> None:
+    """Run a rule's jobs, and say of each what it wrote.
+
+    Args:
+        selection: The experiment, and which part of it.
+        rule: The rule.
+        done: Said after the first file of each job.
+        again: Whether jobs that are finished are run again.
+    """
     from ltdm.config.artefacts import flat, inputs, outputs
     from ltdm.config.layout import STEPS
     from ltdm.config.requests import request
 
+    experiment = selection.experiment
     stage = import_module(f"ltdm.stages.{STEPS[rule].stage or rule}")
     for keys in selection.keys(rule):
+        files = outputs(experiment, rule, keys)
+        (first, *_) = flat(next(iter(files.values())))
+        if not again and selection.is_finished(rule, keys):
+            click.echo(f"{first}: already there")
+            continue
         selection.refuse_other_networks(rule, keys)
-        files = outputs(selection.experiment, rule, keys)
-        stage.run(
-            request(selection.experiment, rule, keys),
-            **inputs(selection.experiment, rule, keys),
-            **files,
-        )
-        click.echo(say.format(flat(next(iter(files.values())))[0]))
+        read = inputs(experiment, rule, keys)
+        stage.run(request(experiment, rule, keys), **read, **files)
+        click.echo(f"{first}{done}")
 
 
 @click.command()
@@ -41,7 +50,7 @@ def prepare(**given: Any) -> None:
 @on_grid("dataset", "run", "seed")
 def train(**given: Any) -> None:
     """Train networks; a finished one is left alone, an interrupted one goes on."""
-    run(select(**given, unfinished=True), "train", "{}: trained")
+    run(select(**given), "train", ": trained", again=False)
 
 
 @click.command()
@@ -85,10 +94,11 @@ def probe(**given: Any) -> None:
 @click.option("--sweep", multiple=True, help="Only this one.")
 def theory(sweep: tuple[str, ...], **given: Any) -> None:
     """Run sweeps of the theory lab that are due; with the last of them, write the tables of all."""
-    selection = select(**given, unfinished=True)
+    selection = select(**given)
     selection.sweeps(sweep)
-    run(selection.only(sweep=sweep), "theory")
-    if due := [keys["sweep"] for keys in selection.keys("theory")]:
+    run(selection.only(sweep=sweep), "theory", again=False)
+    due = [k["sweep"] for k in selection.keys("theory") if not selection.is_finished("theory", k)]
+    if due:
         click.echo(f"no tables yet: {', '.join(due)} still to run")
         return
     run(selection, "theory_tables")

@@ -15,24 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-PLUMBING = frozenset(
-    {
-        "ltdm.plumbing.citations",
-        "ltdm.plumbing.compiling",
-        "ltdm.plumbing.errors",
-        "ltdm.plumbing.files",
-        "ltdm.plumbing.locks",
-        "ltdm.plumbing.options",
-        "ltdm.plumbing.progress",
-        "ltdm.plumbing.provenance",
-        "ltdm.plumbing.registry",
-        "ltdm.plumbing.slurm",
-        "ltdm.plumbing.code_digest",
-        "ltdm.plumbing.stopping",
-        "ltdm.training.distributed",
-        "ltdm.training.worker",
-    }
-)
+PLUMBING = ("ltdm.plumbing", "ltdm.training.distributed", "ltdm.training.worker")
+"""Folders and modules that can change no number."""
 TYPES = ("typing", "collections.abc")
 """Modules whose names stand for types alone."""
 
@@ -49,7 +33,7 @@ def closure(*modules: str) -> set[str]:
     pending = [*modules]
     while pending:
         module = pending.pop()
-        if module not in seen and module not in PLUMBING:
+        if module not in seen and not _is_plumbing(module):
             seen.add(module)
             for one in _imports(module).values():
                 pending += [m for m in (one.module, one.is_module) if m and m != "ltdm"]
@@ -108,7 +92,7 @@ def _texts(module: str) -> tuple[str, ...]:
     """Return the text of each statement of a module, and what each imported name stands for."""
     texts = [_canonical(node, module) for node in _tree(module).body if not _is_words(node)]
     for name, one in _imports(module).items():
-        if one.module not in PLUMBING and not one.is_module:
+        if not _is_plumbing(one.module) and not one.is_module:
             texts += [f"{name} is {_hash([text])}" for text in _definition(one.module, one.name)]
     return tuple(texts)
 
@@ -138,7 +122,7 @@ def _canonical(node: object, module: str | None = None) -> str:
         return repr(node)
     if isinstance(node, ast.Name) and module and node.id in _imports(module):
         whole = _imports(module)[node.id].is_module
-        if whole and whole not in PLUMBING:
+        if whole and not _is_plumbing(whole):
             return f"Module({_hash(_texts(whole))})"
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_module(node.value):
         return f"Module({_hash(_texts(node.value))})"
@@ -171,7 +155,11 @@ def is_check(node: ast.stmt) -> bool:
 
 
 def _is_module(text: str) -> bool:
-    return text.startswith("ltdm.") and text not in PLUMBING and _file(text) is not None
+    return text.startswith("ltdm.") and not _is_plumbing(text) and _file(text) is not None
+
+
+def _is_plumbing(module: str) -> bool:
+    return any(f"{module}.".startswith(f"{one}.") for one in PLUMBING)
 
 
 def _is_ours(node: ast.ImportFrom) -> bool:

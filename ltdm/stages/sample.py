@@ -24,9 +24,9 @@ def run(
     *,
     model: Path,
     guide: Path | None,
-    shards: Sequence[Path] | None,
     samples: Path,
     record: Path,
+    shards: Sequence[Path] | None = None,
 ) -> None:
     """Write `samples` (.npz: images NCHW, labels, about), the same number of each class.
 
@@ -35,11 +35,11 @@ def run(
             with each image's number; and `code`.
         model: The network's safetensors.
         guide: The safetensors of the run that the option `guide` names.
-        shards: What `shard` made of all of them; then they are put together, and no network is
-            asked.
         samples: Where the images go, with what they are about: sampler, guidance, weights, model.
         record: Where samples.json goes: the same, for a look without the images, and where and how
             they were made: device, precision, layout.
+        shards: What `shard` made of all of them; if given, they are put together, and no network is
+            asked.
 
     Raises:
         LtdmError: The number of images does not suit the classes, the model is damaged or bad, or

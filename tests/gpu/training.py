@@ -35,7 +35,8 @@ def train(setting: Setting, dataset: str, files: list[Path]) -> None:
     configs, results = [str(file) for file in files], setting.work / "results"
     experiment = yaml.safe_load(files[0].read_text(encoding="utf-8"))["experiment"]
     layout = Layout(results / experiment)
-    folder = layout.run(dataset, "cbdm", 0)
+    network = {"dataset": dataset, "run": "cbdm", "seed": 0}
+    folder = layout.path("train.record", **network).parent
     ltdm("prepare", *configs, "--results", str(results))
     stop(["train", *configs, "--results", str(results)], folder)
     for command in ("train", "sample", "features", "metrics"):
@@ -43,7 +44,7 @@ def train(setting: Setting, dataset: str, files: list[Path]) -> None:
     history = pd.read_csv(folder / "history.csv")
     first, last = history["loss"].iloc[0], history["loss"].iloc[-1]
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    samples = layout.samples(dataset, "cbdm", 0, "main")
+    samples = layout.path("sample.samples", **network, sample_set="main").parent
     scores = pd.read_csv(samples / "metrics/frechet.csv")
     shutil.copy(folder / "history.csv", setting.out / f"history-{dataset}.csv")
     shutil.copy(samples / "grid.png", setting.out / f"samples-{dataset}.png")

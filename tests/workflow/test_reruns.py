@@ -224,9 +224,9 @@ def test_plumbing_is_not_part_of_a_result(checkout):
 
 
 def test_a_digest_sees_what_a_stage_imports_and_no_more():
-    ddpm, cbdm = (digest("ltdm.stages.train", f"ltdm.methods.{m}") for m in ("ddpm", "cbdm"))
+    ddpm, cbdm = (digest("ltdm.stages.single", f"ltdm.methods.{m}") for m in ("ddpm", "cbdm"))
     assert ddpm != cbdm
-    assert digest("ltdm.stages.train", "ltdm.methods.ddpm") == ddpm
+    assert digest("ltdm.stages.single", "ltdm.methods.ddpm") == ddpm
     assert len(ddpm) == 16
 
 

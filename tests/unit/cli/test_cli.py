@@ -39,7 +39,7 @@ def test_every_stage_in_a_row(tmp_path, monkeypatch):
     folder = tmp_path / "smoke/runs/digits-lt/cbdm/seed-0"
     assert (folder / "main/grid.png").exists()
     before = (folder / "model.safetensors").stat().st_mtime_ns
-    assert "already trained" in ltdm("train", *where, "--run", "cbdm")
+    assert "already there" in ltdm("train", *where, "--run", "cbdm")
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
     ltdm("train", *where, "--run", "cbdm", "--seed", 1, code=1)
     other = tmp_path / "other.yaml"

@@ -14,7 +14,7 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.requests import request
 from ltdm.core.weights import read_weights
 from ltdm.pipeline.cost import cost
-from ltdm.pipeline.records import refuse_foreign
+from ltdm.pipeline.records import check_records
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.files import read_json, write_npz
 from ltdm.stages import figures
@@ -137,7 +137,7 @@ def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monke
     assert all((t - fine[name]).abs().max() < 1e-6 for name, t in tensors.items())
     assert read_json(folder.parents[1] / "fine/seed-0/run.json")["init"] == record["key"]
     assert pd.read_csv(folder / "history.csv").empty
-    refuse_foreign(Experiment(made), lambda file: None)
+    check_records(Experiment(made), lambda file: None)
 
     path.unlink()
     assert ltdm("train", "c.yaml").count("already trained") == 2

@@ -138,7 +138,7 @@ def test_finetuning_starts_from_the_averaged_weights(tmp_path, monkeypatch):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
     ltdm("prepare", "c.yaml")
     printed = ltdm("train", "c.yaml")
-    assert printed.index("ddpm/seed-0: trained") < printed.index("fine/seed-0: trained")
+    assert printed.index("ddpm/seed-0/model") < printed.index("fine/seed-0/model")
     runs = tmp_path / "results/smoke/runs/digits-lt"
     (start, about), (end, _) = (
         read_weights(runs / f"{r}/seed-0/model.safetensors", "ema.") for r in ("ddpm", "fine")
@@ -146,7 +146,7 @@ def test_finetuning_starts_from_the_averaged_weights(tmp_path, monkeypatch):
     assert all((v - end[k]).abs().max() < 1e-6 for k, v in start.items())
     record = json.loads((runs / "fine/seed-0/run.json").read_text())
     assert record["init"] == about["key"]
-    assert ltdm("train", "c.yaml").count("already trained") == 2
+    assert ltdm("train", "c.yaml").count("already there") == 2
     check_records(Experiment(config), lambda file: None)
     config["runs"]["ddpm"] = {"train": {"updates": 5}}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))

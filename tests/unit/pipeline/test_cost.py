@@ -92,8 +92,8 @@ def test_a_network_a_class_and_its_encoder_are_reckoned_with():
     each = 3 * size.operations + 3 * size.encoding
     assert ccua.train_operations == pytest.approx(each * ccua.train_images)
     assert list(costs) == ["igd-separate", "ccua", "tuned"], "what others start from comes first"
-    assert cost.jobs(experiment)["train"] == 6
-    assert cost.jobs(experiment)["sample"] == 4
+    assert cost.job_counts(experiment)["train"] == 6
+    assert cost.job_counts(experiment)["sample"] == 4
     table = cost.table(experiment, {})
     assert table["sampling", "k images"].tolist()[:3] == [1, 0, 1]
 

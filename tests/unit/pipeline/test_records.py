@@ -29,8 +29,8 @@ def experiment(tmp_path):
         links = {}
         for name, link in one.links.items():
             source = read_json(link.record)
-            links[name] = source["sha256"][link.file] if name == "data" else source["key"]
-        own = {"sha256": {"train.npz": "one"}} if one.rule == "prepare" else {"key": one.rule}
+            links[name] = source.get("key") or source["sha256"][link.file]
+        own = {"sha256": {"train.npz": "one", "reference.npz": "two", "counts.csv": "three"}} if one.rule == "prepare" else {"key": one.rule}
         write_json(one.record, {**recorded(one.request), **own, **links})
     for file in outputs(made, "sample", SET).values():
         file.touch()

@@ -45,7 +45,7 @@ def test_a_stage_s_digest_covers_what_it_imports():
     assert not [m for m in covered if m.split(".")[1] in others]
     assert "ltdm.methods.ddpm" not in covered
     assert "ltdm.training.ensemble" not in covered, "it trains no shards"
-    assert not covered & code_digest.PLUMBING
+    assert not [m for m in covered if m.startswith(code_digest.PLUMBING)]
 
 
 GOLDEN = (
@@ -221,7 +221,9 @@ def test_code_that_is_imported_counts_and_so_does_which(package):
 
 
 def test_only_plumbing_is_left_out():
-    assert all((ROOT / f"{m.replace('.', '/')}.py").exists() for m in code_digest.PLUMBING)
+    for module in code_digest.PLUMBING:
+        path = ROOT / module.replace(".", "/")
+        assert path.is_dir() or path.with_suffix(".py").exists()
 
 
 def test_schema_and_page_are_up_to_date():

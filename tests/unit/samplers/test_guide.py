@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ltdm.config.artefacts import inputs
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge, read
 from ltdm.plumbing.errors import LtdmError, OptionError
@@ -85,9 +86,10 @@ def test_a_guide_is_trained_though_it_is_not_in_the_grid():
     made = experiment()
     assert set(made.runs) == {("digits-lt", "ddpm"), ("digits-lt", "cbdm")}
     assert made.runs["digits-lt", "ddpm"].samples == {}
-    assert made.guide("digits-lt", "cbdm", 0, "main") is None
-    place = made.guide("digits-lt", "cbdm", 0, "guided")
-    assert place == made.layout.run("digits-lt", "ddpm", 0) / "model.safetensors"
+    keys = {"dataset": "digits-lt", "run": "cbdm", "seed": 0}
+    assert inputs(made, "sample", {**keys, "sample_set": "main"})["guide"] is None
+    place = inputs(made, "sample", {**keys, "sample_set": "guided"})["guide"]
+    assert place == made.layout.path("train.model", **{**keys, "run": "ddpm"})
 
 
 def test_what_only_training_depends_on_keeps_no_guide_away():

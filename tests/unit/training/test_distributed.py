@@ -24,6 +24,7 @@ from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.stopping import Stop
 from ltdm.stages import train
+from ltdm.training import setup
 from ltdm.training.distributed import available, launch
 from ltdm.training.options import TrainOptions
 from tests.conftest import ROOT
@@ -45,7 +46,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("LTDM_SAVE_SECONDS", "0")
-        patch.setattr(train, "build_network", processes.build_exact)
+        patch.setattr(setup, "build_network", processes.build_exact)
         for name in METHODS:
             torch.save(processes.trained(name), folder / f"one-{name}.pt")
         launch(2, "tests.helpers.processes", {"task": "train_all", "folder": str(folder)}, Stop())
