@@ -9,13 +9,12 @@ from ltdm.cli.selection import Selection, on_grid, select
 from ltdm.plumbing.errors import LtdmError
 
 
-def run(selection: Selection, rule: str, done: str = "", again: bool = True) -> None:
+def run(selection: Selection, rule: str, again: bool = True) -> None:
     """Run a rule's jobs, and say of each what it wrote.
 
     Args:
         selection: The experiment, and which part of it.
         rule: The rule.
-        done: Said after the first file of each job.
         again: Whether jobs that are finished are run again.
     """
     from ltdm.config.artefacts import flat, inputs, outputs
@@ -33,7 +32,7 @@ def run(selection: Selection, rule: str, done: str = "", again: bool = True) -> 
         selection.refuse_other_networks(rule, keys)
         read = inputs(experiment, rule, keys)
         stage.run(request(experiment, rule, keys), **read, **files)
-        click.echo(f"{first}{done}")
+        click.echo(first)
 
 
 @click.command()
@@ -50,7 +49,7 @@ def prepare(**given: Any) -> None:
 @on_grid("dataset", "run", "seed")
 def train(**given: Any) -> None:
     """Train networks; a finished one is left alone, an interrupted one goes on."""
-    run(select(**given), "train", ": trained", again=False)
+    run(select(**given), "train", again=False)
 
 
 @click.command()

@@ -13,7 +13,7 @@ from ltdm.plumbing.files import read_json, write_json
 from ltdm.plumbing.provenance import commit
 
 FOLDER = "accepted"
-Pairs = frozenset[tuple[str | None, str]]
+Pairs = frozenset[tuple[str, str]]
 
 
 def accepted(root: Path) -> Pairs:
@@ -32,7 +32,7 @@ def records(root: Path) -> list[Path]:
 
 def write(root: Path, pairs: Pairs, because: str) -> Path:
     """Write a record of what is accepted, and why; return where."""
-    codes = [{"then": then, "now": now} for then, now in sorted(pairs, key=str)]
+    codes = [{"then": then, "now": now} for then, now in sorted(pairs)]
     name = hashlib.sha256(json.dumps(codes).encode()).hexdigest()[:12]
     file = Path(root) / FOLDER / f"{name}.json"
     write_json(file, {"because": because, "commit": commit(), "codes": codes})

@@ -150,7 +150,7 @@ def differences(made: Mapping[str, Any], asked: Mapping[str, Any], pairs: Pairs)
     found = []
     for key, value in sorted(recorded(asked).items()):
         if key == "code":
-            if (made.get(key), value) not in pairs:
+            if (str(made.get(key)), value) not in pairs:
                 found += _nested(made.get(key), value, key)
         elif key in made:
             found += _nested(made[key], value, key, only_common=key == "defaults")

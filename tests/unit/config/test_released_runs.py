@@ -122,7 +122,7 @@ def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monke
     write()
     ltdm("prepare", "c.yaml")
     printed = ltdm("train", "c.yaml")
-    assert "theirs/seed-0: taken from ckpt.pt" in printed and "fine/seed-0: trained" in printed
+    assert "theirs/seed-0/model" in printed and "fine/seed-0/model" in printed
     ltdm("sample", "c.yaml")
     folder = Path("results/smoke/runs/digits-lt/theirs/seed-0")
     record = read_json(folder / "run.json")
@@ -140,7 +140,7 @@ def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monke
     check_records(Experiment(made), lambda file: None)
 
     path.unlink()
-    assert ltdm("train", "c.yaml").count("already trained") == 2
+    assert ltdm("train", "c.yaml").count("already there") == 2
     ltdm("sample", "c.yaml")
     made["grid"]["seed"] = [0, 1]
     write()

@@ -132,11 +132,11 @@ def folder(tmp_path_factory):
 
 def run(folder, at, test=None, **changes):
     options = {**OPTIONS, **changes}
-    file = parse(ProbeOptions, options).file
+    balanced = parse(ProbeOptions, options).train_on == "balanced"
     probe.run(
         {"probe": options, "groups": GROUPING, "seed": 0, "code": "this", "where": WHERE},
         model=folder / "model.safetensors",
-        train=folder / file,
+        train=folder / ("reference.npz" if balanced else "train.npz"),
         test=test or folder / "test.npz",
         counts=folder / "counts.csv",
         table=at / "probe.csv",

@@ -144,7 +144,8 @@ def test_by_hand(config, tmp_path):
     assert not (root / "theory/other.csv").exists() and not (root / "tables").exists()
     before = {f: f.read_bytes() for f in (root / "theory").iterdir()}
     printed = ltdm("theory", *config)
-    assert f"{root}/theory/other.csv\n{root}/tables/theory.csv\n| sweep | tail | beta | f" in printed
+    said = f"{root}/theory/other.csv\n{root}/tables/theory.csv\n| sweep | tail | beta | finding"
+    assert said in printed
     assert "| tail | updates | beta" in (root / "tables/theory-one.md").read_text()
     assert {f: f.read_bytes() for f in before} == before, "the same again, byte for byte"
     names = {f.name for f in (root / "tables").iterdir()}
