@@ -81,4 +81,4 @@ def test_links_between_records_hold_where_snakemake_remembers_nothing(checkout):
     checkout.rewrite("runs/digits-lt/ddpm/seed-0/run.json", seed=1, data="other")
     printed = checkout.snakemake("--cores", "1", ok=False)
     assert 'samples.json (model is "another" there' in printed
-    assert 'run.json (data is "other" there' in printed and "seed is 1 there, 0 here" in printed
+    assert "run.json (seed is 1 there, 0 here, data is" in printed and '"other" there' in printed

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from ltdm.cli.main import main
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read
-from ltdm.pipeline.cost import jobs
+from ltdm.pipeline.cost import job_counts
 from ltdm.plumbing.files import read_json
 from ltdm.reporting.rows import read_rows
 from tests.workflow.conftest import Checkout, project
@@ -30,7 +30,7 @@ def sweep(tmp_path_factory) -> Checkout:
     checkout.configs = ["config/widths.yaml"]
     checkout.results = checkout.folder / "results/widths"
     planned = checkout.planned()
-    assert planned == {**jobs(Experiment(read([checkout.config]))), "all": 1}
+    assert planned == {**job_counts(Experiment(read([checkout.config]))), "all": 1}
     checkout.snakemake("--cores", "2")
     return checkout
 
@@ -41,7 +41,7 @@ def test_rows_and_the_figure_say_whose_weights_they_are(sweep):
     assert told == {"plain": ["ema"], "narrow": ["posthoc-0.05"], "wide": ["posthoc-0.2"]}
     assert rows.query("group == 'all' and metric == 'frechet'")["value"].nunique() == 3
     made = read_json(sweep.results / RUN / "posthoc/0.2.json")
-    assert made["of"] == read_json(sweep.results / RUN / "run.json")["key"]
+    assert made["model"] == read_json(sweep.results / RUN / "run.json")["key"]
     assert read_json(sweep.results / RUN / "wide/samples.json")["model"] == made["key"]
     assert (sweep.results / "figures/digits-lt-ema-width.png").exists()
     assert sweep.planned() == {}
@@ -81,6 +81,6 @@ def test_shards_and_the_command_make_the_same_images(sweep):
 
 def test_an_average_that_another_config_made_is_refused(sweep):
     sweep.forget()
-    sweep.rewrite(f"{RUN}/posthoc/0.05.json", of="0123456789abcdef")
+    sweep.rewrite(f"{RUN}/posthoc/0.05.json", model="0123456789abcdef")
     printed = sweep.snakemake("--dry-run", ok=False)
-    assert "posthoc/0.05.json (of is" in printed
+    assert "posthoc/0.05.json (model is" in printed

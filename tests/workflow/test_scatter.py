@@ -34,12 +34,11 @@ def test_five_jobs_make_what_one_makes(checkout):
     assert checkout.planned(paths[0], *SHARED) == {}, "though five had made it from another config"
 
 
-def test_one_job_makes_what_others_shared_once(checkout):
-    """Deleted images whose record still holds are no reason to ask for parts."""
+def test_deleted_images_are_shared_again(checkout):
     path = checkout.results / SET / "samples.npz"
     alone, asked = path.read_bytes(), str(path.relative_to(checkout.folder))
     path.unlink()
-    assert checkout.planned(asked, *SHARED) == {"sample": 1}
+    assert checkout.planned(asked, *SHARED) == {"sample": 1, "sample_shard": 5}
     checkout.snakemake("--cores", "1", asked, *SHARED)
     assert path.read_bytes() == alone
 

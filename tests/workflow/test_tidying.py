@@ -54,9 +54,7 @@ def test_code_that_somebody_vouches_for(checkout):
     due = {"train": 1, **SCORE, **END}
     assert checkout.planned() == due
     printed = ltdm(checkout, "accept", "results/smoke", "--because", "a factor of one")
-    assert re.search(
-        r"train unet vp cbdm: \w{16} -> train unet vp cbdm: \w{16} \(1 files\)", printed
-    )
+    assert re.search(r"(single unet vp cbdm): \w{16} -> \1: \w{16} \(1 files\)", printed)
     assert checkout.planned() == LISTED
     checkout.snakemake("--cores", "1")
     (record,) = (checkout.results / "accepted").glob("*.json")

@@ -35,8 +35,8 @@ def test_three_trainings_share_a_gpu_and_one_that_is_killed_makes_room(checkout,
     (checkout.folder / "config/shared.yaml").write_text(CONFIG)
     (checkout.folder / "site.yaml").write_text("runs_per_gpu: 3\n")
     script = checkout.folder / "workflow/scripts/train.py"
-    head, body = script.read_text().split("with job(snakemake):\n")
-    script.write_text(f"{head}with job(snakemake):\n{STAND_IN}{body}")
+    head, body = script.read_text().split("with job(snakemake) as files:\n")
+    script.write_text(f"{head}with job(snakemake) as files:\n{STAND_IN}{body}")
     checkout.configs = ["config/shared.yaml"]
     own = {"TMPDIR": str(checkout.folder), "CUDA_VISIBLE_DEVICES": "5"}
     kept = {k: v for k, v in checkout.environment().items() if k != "LTDM_DEVICE"}
