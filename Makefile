@@ -8,7 +8,7 @@ OUT ?= results/gpu-check
 SECONDS ?= 480
 APT := $(if $(filter 0,$(shell id -u)),,sudo -n) apt-get
 
-.PHONY: help setup demo test test-torch211 test-slurm gpu-check check lock docs
+.PHONY: help setup demo test test-fast test-torch211 test-slurm gpu-check check lock docs
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,6 +33,9 @@ demo: setup  ## Real digits through the whole workflow, then the main table and 
 
 test: setup  ## All tests
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-fast: setup  ## Most tests of the package, in two minutes: no workflow, no Slurm, no fuzz
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit
 
 $(OLDEST)/ready: pyproject.toml
 	@echo "Setting up $(OLDEST) (once; a few minutes, about 5 GB)"

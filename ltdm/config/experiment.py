@@ -60,6 +60,12 @@ class Experiment:
         for name in self.grid["dataset"]:
             for run in self.grid["run"]:
                 self._add(name, run, ())
+        self._check_evaluation()
+        self._check_extractors()
+        self._check_probe()
+
+    def _check_evaluation(self) -> None:
+        """Refuse a baseline, columns, searches and extractors that do not suit the data sets."""
         baseline = self.evaluate.baseline
         if baseline is not None and baseline not in self.overrides:
             hint = near(baseline, self.overrides)
@@ -71,8 +77,6 @@ class Experiment:
                 if data.census.points and not extractor.module.READS_POINTS:
                     message = f"{extractor.name} reads images, and {name} holds points; take pixels"
                     raise OptionError(("evaluate", "features"), message)
-        self._check_extractors()
-        self._check_probe()
 
     def _check_extractors(self) -> None:
         """Let extractors look for the files that they need, until they have been made ready."""

@@ -33,19 +33,13 @@ def of(*rules: str) -> Callable[[Ask], Ask]:
 
 
 def request(e: "Experiment", rule: str, keys: Keys) -> Request:
-    """Return what a job is asked for.
-
-    Args:
-        e: The experiment.
-        rule: The job's rule.
-        keys: Its wildcards.
-    """
+    """Return what the job of a rule with these wildcards is asked for."""
     ask = ASKED.get(rule)
-    return Request(ask(e, keys) if ask else {"code": stage_code(rule)})
-
-
-def _where(keys: Keys, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: int(keys[name]) if name == "seed" else keys[name] for name in names}
+    asked = ask(e, keys) if ask else {"code": stage_code(rule)}
+    where = {name: keys[name] for name in SAMPLE_SET if name in keys}
+    if "seed" in where:
+        where["seed"] = int(where["seed"])
+    return Request(asked, where=where)
 
 
 def _run(e: "Experiment", keys: Keys) -> "Run":
@@ -157,7 +151,6 @@ def metrics(e: "Experiment", keys: Keys) -> dict[str, Any]:
         "groups": e.evaluate.grouping(),
         "extractors": e.evaluate.spaces(metric),
         "code": stage_code("metrics", metric),
-        "where": _where(keys, SAMPLE_SET),
     }
 
 
@@ -189,15 +182,13 @@ def figures(e: "Experiment", keys: Keys) -> dict[str, Any]:
         "runs": e.grid["run"],
         "seeds": e.grid["seed"],
         "code": stage_code("figures"),
-        "where": _where(keys, ("dataset",)),
     }
 
 
 @of("widths")
 def widths(e: "Experiment", keys: Keys) -> dict[str, Any]:
     """The metric of the first column."""
-    code = stage_code("widths")
-    return {**_first_column(e), "code": code, "where": _where(keys, ("dataset",))}
+    return {**_first_column(e), "code": stage_code("widths")}
 
 
 @of("probe_split")
@@ -223,7 +214,6 @@ def probe(e: "Experiment", keys: Keys) -> dict[str, Any]:
         "groups": e.evaluate.probe_grouping(),
         "seed": int(keys["seed"]),
         "code": stage_code("probe", run.network, run.process),
-        "where": _where(keys, NETWORK),
     }
 
 
@@ -231,12 +221,6 @@ def probe(e: "Experiment", keys: Keys) -> dict[str, Any]:
 def probe_tables(e: "Experiment", keys: Keys) -> dict[str, Any]:
     """The networks that the tables have rows of."""
     return {"networks": {n: e.grid[n] for n in NETWORK}, "code": stage_code("probe_tables")}
-
-
-@of("probe_figure")
-def probe_figure(e: "Experiment", keys: Keys) -> dict[str, Any]:
-    """The data set."""
-    return {"code": stage_code("probe_figure"), "where": _where(keys, ("dataset",))}
 
 
 @of("theory")

@@ -25,6 +25,8 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read
 from ltdm.plumbing.errors import LtdmError, OptionError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 BASE = {
     **yaml.safe_load((ROOT / "config/smoke.yaml").read_text()),

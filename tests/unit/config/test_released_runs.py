@@ -148,7 +148,9 @@ def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monke
     made["grid"]["seed"] = [0]
     write()
     checkpoint(classes=10, legacy=True)
-    assert "theirs/seed-0: taken from" in ltdm("train", "c.yaml"), "another file is another network"
+    assert "theirs/seed-0/model.safetensors\n" in ltdm("train", "c.yaml"), (
+        "another file is another network"
+    )
 
 
 def test_a_run_of_a_released_network_costs_no_training(checkpoint):

@@ -14,6 +14,8 @@ from ltdm.methods._base import mse, noised
 from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.training.test_training import CPU, EDM2, SPEC, data
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"ch": 4, "groups": 4, "ch_mult": [1], "attn": [0], "dropout": 0.0}
 NETWORKS = {
     "unet": {"network": {"name": "unet", "num_res_blocks": 1, **SMALL}},

@@ -7,6 +7,8 @@ from ltdm.metrics import accuracy, frechet, inception_score, kid, prd
 from ltdm.metrics import precision_recall as pr
 from ltdm.metrics._base import Sample
 
+pytestmark = pytest.mark.slow
+
 DRAWS = 400
 ONE = prd.Options(runs=1, clusters=2)
 

@@ -12,6 +12,8 @@ from ltdm.networks._predictor import Predictor
 from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.training.test_training import CPU, METHODS, data, spec_of
 
+pytestmark = pytest.mark.slow
+
 CALLS = {
     "ddpm": 1,
     "cbdm": 1,

@@ -20,6 +20,8 @@ from tests.gpu.expected import EXPECTED, markdown
 from tests.gpu.results import compared
 from tests.gpu.steps import CORRECT, EVERY, TIMED
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 STEPS = ["machine", "compile-ddpm", *(step.name for step in (*CORRECT, *TIMED))]
 ONLY_GPU = {"compile-cbdm", "compile-half", "compile-edm2", "trained-beside"}

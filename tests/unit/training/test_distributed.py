@@ -32,6 +32,8 @@ from tests.helpers import processes
 from tests.helpers.stages import asked
 from tests.unit.training.test_training import METHODS, SPEC, data
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _importing_tests(monkeypatch):

@@ -17,6 +17,8 @@ from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.stages import asked, outputs
 from tests.unit.training.test_training import SPEC, data
 
+pytestmark = pytest.mark.slow
+
 
 def spec(method="cbdm", updates=12, log_every=3, **iet):
     return {**SPEC, "method": method, "train": {
