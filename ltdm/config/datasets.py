@@ -11,7 +11,6 @@ from ltdm.data._base import Census, SourceModule
 from ltdm.data._longtail import LongTail, counts
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import KeyPath, mapping, near, parse, refuse_unknown
 from ltdm.plumbing.registry import Part, load
 
@@ -28,13 +27,6 @@ class Dataset:
     census: Census
     class_counts: list[int]
     sections: Mapping[str, Any]
-
-    def spec(self) -> dict[str, Any]:
-        """Return what preparation depends on, but for code."""
-        return {
-            "source": self.source.plain(), "longtail": changed(self.longtail),
-            "reference": self.reference, "content": self.census.content,
-        }  # fmt: skip
 
     def probed(self, train_on: str) -> int:
         """Return how many labelled images the linear probe has, some of which it is tested on."""

@@ -14,6 +14,7 @@ from ltdm.plumbing.registry import Part, stage_code
 from ltdm.plumbing.request import Request
 
 if TYPE_CHECKING:
+    from ltdm.config.datasets import Dataset
     from ltdm.config.experiment import Experiment
     from ltdm.config.runs import Run
 
@@ -36,9 +37,7 @@ def request(e: "Experiment", rule: str, keys: Keys) -> Request:
     """Return what the job of a rule with these wildcards is asked for."""
     ask = ASKED.get(rule)
     asked = ask(e, keys) if ask else {"code": stage_code(rule)}
-    where = {name: keys[name] for name in SAMPLE_SET if name in keys}
-    if "seed" in where:
-        where["seed"] = int(where["seed"])
+    where = {n: int(keys[n]) if n == "seed" else keys[n] for n in SAMPLE_SET if n in keys}
     return Request(asked, where=where)
 
 
@@ -58,16 +57,24 @@ def _extractor(e: "Experiment", keys: Keys) -> Part:
     return next(p for p in e.evaluate.features if p.label == keys["extractor"])
 
 
+def _source(data: "Dataset", stage: str) -> dict[str, Any]:
+    """Return what a stage is asked for that reads a data set's source."""
+    return {
+        "source": data.source.plain(),
+        "content": data.census.content,
+        "defaults": {"source": defaults(data.source)},
+        "code": stage_code(stage, data.source),
+        "places": places(data.source.options),
+    }
+
+
 @of("prepare")
 def prepare(e: "Experiment", keys: Keys) -> dict[str, Any]:
     """Source, long tail, and what the source holds."""
     data = e.datasets[keys["dataset"]]
-    return {
-        **data.spec(),
-        "defaults": {"source": defaults(data.source), "longtail": defaults(data.longtail)},
-        "code": stage_code("prepare", data.source),
-        "places": places(data.source.options),
-    }
+    asked = _source(data, "prepare")
+    asked["defaults"]["longtail"] = defaults(data.longtail)
+    return {**asked, "longtail": changed(data.longtail), "reference": data.reference}
 
 
 @of("extractor")
@@ -194,14 +201,7 @@ def widths(e: "Experiment", keys: Keys) -> dict[str, Any]:
 @of("probe_split")
 def probe_split(e: "Experiment", keys: Keys) -> dict[str, Any]:
     """The source, whose own test split is taken where it has one."""
-    data = e.datasets[keys["dataset"]]
-    return {
-        "source": data.source.plain(),
-        "content": data.census.content,
-        "defaults": {"source": defaults(data.source)},
-        "code": stage_code("probe_split", data.source),
-        "places": places(data.source.options),
-    }
+    return _source(e.datasets[keys["dataset"]], "probe_split")
 
 
 @of("probe")

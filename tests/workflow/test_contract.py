@@ -1,31 +1,18 @@
 """The rules and the table of artefacts say the same, on a config that uses everything."""
 
 import inspect
-import os
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
-from snakemake.api import SnakemakeApi
-from snakemake.settings.types import (
-    ConfigSettings,
-    DAGSettings,
-    DeploymentSettings,
-    ExecutionSettings,
-    OutputSettings,
-    Quietness,
-    RemoteExecutionSettings,
-    ResourceSettings,
-    StorageSettings,
-    WorkflowSettings,
-)
 
 from ltdm.config.artefacts import flat, inputs, outputs
 from ltdm.config.experiment import Experiment
 from ltdm.config.layout import STEPS
 from ltdm.config.requests import request
 from ltdm.pipeline.cost import job_counts
+from tests.helpers.dry_runs import dry_run
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
@@ -45,32 +32,6 @@ EVERYTHING = {
     "theory": {"toy": {"betas": [0.0, 0.1], "figures": ["v-curve", "scores"]}},
 }
 EVERYTHING["evaluate"] = {**SMOKE["evaluate"], "probe": {"layers": [4]}}
-
-
-def dry_run(config, folder):
-    """Return the jobs of a dry run in this process, without the target's own."""
-    old = os.environ.copy()
-    try:
-        with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=True)) as api:
-            made = api.workflow(
-                resource_settings=ResourceSettings(cores=1),
-                storage_settings=StorageSettings(),
-                config_settings=ConfigSettings(configfiles=[config]),
-                snakefile=ROOT / "Snakefile",
-                workflow_settings=WorkflowSettings(),
-                deployment_settings=DeploymentSettings(),
-                workdir=folder,
-            )
-            made.dag(DAGSettings()).execute_workflow(
-                executor="dryrun",
-                execution_settings=ExecutionSettings(),
-                remote_execution_settings=RemoteExecutionSettings(),
-            )
-            jobs = [job for job in made._workflow.dag.jobs if job.rule.name != "all"]
-            return jobs, made._workflow._localrules
-    finally:
-        os.environ.clear()
-        os.environ.update(old)
 
 
 @pytest.fixture(scope="module")

@@ -51,5 +51,6 @@ def test_added_changed_and_its_code_mended(checkout):
     assert checkout.planned() == {}
     checkout.forget()
     checkout.rewrite("theory/other.json", spec={"seeds": 3})
-    printed = checkout.snakemake("--cores", "1", ok=False)
-    assert "results/smoke/theory/other.json (spec.betas is unset there" in printed
+    for target in ((), ("results/smoke/tables/theory.csv",)):
+        printed = checkout.snakemake("--cores", "1", *target, ok=False)
+        assert "results/smoke/theory/other.json (spec.betas is unset there" in printed

@@ -7,23 +7,11 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from snakemake.api import SnakemakeApi
-from snakemake.settings.types import (
-    ConfigSettings,
-    DAGSettings,
-    DeploymentSettings,
-    ExecutionSettings,
-    OutputSettings,
-    Quietness,
-    RemoteExecutionSettings,
-    ResourceSettings,
-    StorageSettings,
-    WorkflowSettings,
-)
 
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read
 from ltdm.plumbing.errors import LtdmError, OptionError
+from tests.helpers.dry_runs import dry_run
 
 pytestmark = pytest.mark.slow
 
@@ -109,21 +97,6 @@ def spoil(config, draw):
         node[f"{path[-1]}s"] = node.pop(path[-1])
     else:
         node.pop(path[-1])
-
-
-def dry_run(config, folder):
-    """Run Snakemake's dry run in this process."""
-    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=True)) as api:
-        workflow = api.workflow(
-            resource_settings=ResourceSettings(cores=1), storage_settings=StorageSettings(),
-            config_settings=ConfigSettings(configfiles=[config]), snakefile=ROOT / "Snakefile",
-            workflow_settings=WorkflowSettings(), deployment_settings=DeploymentSettings(),
-            workdir=folder,
-        )  # fmt: skip
-        workflow.dag(DAGSettings()).execute_workflow(
-            executor="dryrun", execution_settings=ExecutionSettings(),
-            remote_execution_settings=RemoteExecutionSettings(),
-        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

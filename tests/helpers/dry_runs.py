@@ -1,0 +1,46 @@
+"""Snakemake's dry run in this process."""
+
+import os
+from pathlib import Path
+
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import (
+    ConfigSettings,
+    DAGSettings,
+    DeploymentSettings,
+    ExecutionSettings,
+    OutputSettings,
+    Quietness,
+    RemoteExecutionSettings,
+    ResourceSettings,
+    StorageSettings,
+    WorkflowSettings,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def dry_run(config, folder):
+    """Return the jobs of a dry run in this process, without the target's own."""
+    old = os.environ.copy()
+    try:
+        with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=True)) as api:
+            made = api.workflow(
+                resource_settings=ResourceSettings(cores=1),
+                storage_settings=StorageSettings(),
+                config_settings=ConfigSettings(configfiles=[config]),
+                snakefile=ROOT / "Snakefile",
+                workflow_settings=WorkflowSettings(),
+                deployment_settings=DeploymentSettings(),
+                workdir=folder,
+            )
+            made.dag(DAGSettings()).execute_workflow(
+                executor="dryrun",
+                execution_settings=ExecutionSettings(),
+                remote_execution_settings=RemoteExecutionSettings(),
+            )
+            jobs = [job for job in made._workflow.dag.jobs if job.rule.name != "all"]
+            return jobs, made._workflow._localrules
+    finally:
+        os.environ.clear()
+        os.environ.update(old)
