@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ltdm.config.layout import name_of
 from ltdm.data._base import numbered
 from ltdm.external import images
 from ltdm.plumbing.errors import LtdmError
@@ -15,6 +16,8 @@ from ltdm.plumbing.option_values import places
 from ltdm.plumbing.registry import Part, part, stage_code
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
+
+REFERENCE, COUNTS = name_of("prepare.reference"), name_of("prepare.counts")
 
 
 class Reference:
@@ -38,13 +41,13 @@ class Reference:
     """
 
     def __init__(self, path: Path, labels: Path | None, work: Path):
-        self.ours = Path(path) if (Path(path) / "reference.npz").exists() else None
+        self.ours = Path(path) if (Path(path) / REFERENCE).exists() else None
         self.grouping: dict[str, Any] = {"kinds": ["all", "class", "worst"]}
         if self.ours:
             if labels is not None:
                 raise LtdmError(f"{path} knows its labels; leave {labels} out")
-            self.file, self.counts = self.ours / "reference.npz", self.ours / "counts.csv"
-            self.train = self.ours / "train.npz"
+            self.file, self.counts = self.ours / REFERENCE, self.ours / COUNTS
+            self.train = self.ours / name_of("prepare.train")
             self.folder = work / f"reference-{sha256(self.file)[:12]}"
             with reading(self.counts):
                 self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
@@ -53,8 +56,8 @@ class Reference:
         given = images.read(path, labels)
         held = _counted(given.labels, path)
         self.names = given.names or numbered(len(held))
-        self.folder = kept(work / "reference", given, "reference.npz")
-        self.file, self.counts = self.folder / "reference.npz", self.folder / "counts.csv"
+        self.folder = kept(work / "reference", given, REFERENCE)
+        self.file, self.counts = self.folder / REFERENCE, self.folder / COUNTS
         self.train = self.file
         table = {"class": range(len(held)), "name": self.names, "train": held}
         with writing(self.counts) as temporary:
@@ -80,8 +83,8 @@ class Reference:
             LtdmError: The extractor learns classes, and the reference has none.
         """
         home = self.ours if self.ours and extractor in self.prepared() else self.folder
-        weights = home / f"extractors/{extractor.label}.safetensors"
-        features = home / f"features/{extractor.label}.npz"
+        weights = home / name_of("extractor.weights", extractor=extractor.label)
+        features = home / name_of("reference_features.features", extractor=extractor.label)
         if home == self.ours and weights.exists() and features.exists():
             return weights, features
         record = weights.with_suffix(".json")

@@ -14,7 +14,7 @@ from ltdm.data._held_out import held_out
 from ltdm.diffusion._model import Model
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, reading, sha256, write_json
+from ltdm.plumbing.files import read_arrays, read_npz, reading, sha256, write_json
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import recorded
 from ltdm.reporting.rows import write_rows
@@ -109,13 +109,12 @@ def by_class(right: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _without(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the images and labels to learn from, those left out that the test images are of."""
-    images, labels = read_npz(train, "images", "labels")
+    found = read_arrays(train, ("images", "labels"), ("index",))
     (tested,) = read_npz(test, "index")
-    index = np.arange(len(labels))
-    if Path(train).name == "train.npz":
-        (index,) = read_npz(train, "index")
+    labels = found["labels"]
+    index = found.get("index", np.arange(len(labels)))
     left = ~np.isin(index, tested)
-    return images[left], labels[left]
+    return found["images"][left], labels[left]
 
 
 def _probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
