@@ -20,6 +20,10 @@ from ltdm.plumbing.files import read_json
 from ltdm.plumbing.request import UNCOUNTED, Request, recorded
 
 
+NAMED = ("data", "init", "model", "guide")
+"""Inputs that records name: networks by their key, training data by their digest."""
+
+
 class Link(NamedTuple):
     """What a record must say of a file that its job read.
 
@@ -54,6 +58,8 @@ def expect(experiment: Experiment, rule: str, keys: Keys) -> Expected:
     (record,) = flat(path(experiment, f"{rule}.record", keys))
     links = {}
     for name, (maker, file, its_keys) in _made_by(experiment, rule, keys).items():
+        if name not in NAMED:
+            continue
         (source,) = flat(path(experiment, f"{maker}.record", its_keys))
         links[name] = Link(source, file.name)
     return Expected(rule, keys, record, request(experiment, rule, keys), links)

@@ -89,3 +89,12 @@ def test_code_may_be_accepted_in_place_of_other_code():
     for pair in (("train: 2", "train: 1"), ("train: 1", "train: 3")):
         assert records.differences(made, asked, frozenset({pair})) != []
     assert records.differences({}, asked, frozenset()) != [], "a record without code is none"
+
+
+def test_a_probe_names_the_network_alone(tmp_path):
+    """Its record's `test` says what kind of split it was tested on, which is no file."""
+    over = {"evaluate": {"probe": {"layers": [1]}}}
+    made = Experiment(merge([SMOKE, over]), tmp_path)
+    links = {one.rule: one.links for one in records.expected(made)}
+    assert list(links["probe"]) == ["model"]
+    assert list(links["train"]) == ["data"]
