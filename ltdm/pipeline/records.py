@@ -19,7 +19,6 @@ from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.files import read_json
 from ltdm.plumbing.request import UNCOUNTED, Request, recorded
 
-
 NAMED = ("data", "init", "model", "guide")
 """Inputs that records name: networks by their key, training data by their digest."""
 
