@@ -1,4 +1,4 @@
-"""Tidying the code reruns nothing: moves, new options, renamed locals, and what one vouches for."""
+"""Tidying the code reruns nothing: moves, new options, code that no job runs, accepted code."""
 
 import json
 import re
