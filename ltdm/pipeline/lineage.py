@@ -26,4 +26,5 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
 
 def manifest_request(experiment: Experiment) -> Request:
     """Return what the manifest is asked for: to list every artefact, with its parents."""
-    return Request(code=stage_code("manifest"), places=lineage(experiment))
+    vouched = [file.name for file in accepted.records(experiment.layout.root)]
+    return Request(code=stage_code("manifest"), accepted=vouched, places=lineage(experiment))

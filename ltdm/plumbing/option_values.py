@@ -7,8 +7,7 @@ from typing import Any
 def changed(options: Any) -> dict[str, Any]:
     """Return the options that differ from their defaults, sorted, as plain YAML values.
 
-    This is what a rule's `params` carry: an option spelled out at its default, a new option that
-    nobody sets, or another place on disk then changes nothing.
+    So a request is the same where an option is spelled out at its default, or lies elsewhere.
     """
     return {k: v for k, v in _set(options).items() if not _is_place(options, k)}
 
