@@ -36,6 +36,10 @@ def accept(results: Path, because: str) -> str:
     if begun is None:
         raise LtdmError(f"{results} holds no run of the workflow; name a folder like results/demo")
     experiment = Experiment(begun["config"], Path(results).parent)
+    if experiment.name != Path(results).resolve().name:
+        raise LtdmError(
+            f"{results} holds results of the experiment {experiment.name}; give it that name again"
+        )
     known = accepted(experiment.layout.root)
     found, otherwise = _of_records(experiment, known)
     found.update(_without_records(experiment, begun["codes"], known))

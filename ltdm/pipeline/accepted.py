@@ -9,6 +9,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, write_json
 from ltdm.plumbing.provenance import commit
 
@@ -17,12 +18,19 @@ Pairs = frozenset[tuple[str, str]]
 
 
 def accepted(root: Path) -> Pairs:
-    """Return the pairs of codes, then and now, that are accepted in a folder of results."""
-    return frozenset(
-        (pair["then"], pair["now"])
-        for file in records(root)
-        for pair in read_json(file).get("codes", [])
-    )
+    """Return the pairs of codes, then and now, that are accepted in a folder of results.
+
+    Raises:
+        LtdmError: A record of them is damaged.
+    """
+    return frozenset(pair for file in records(root) for pair in _pairs(file))
+
+
+def _pairs(file: Path) -> list[tuple[str, str]]:
+    try:
+        return [(str(pair["then"]), str(pair["now"])) for pair in read_json(file)["codes"]]
+    except (KeyError, TypeError) as error:
+        raise LtdmError(f"{file} names no pairs of codes; delete it, and accept again") from error
 
 
 def records(root: Path) -> list[Path]:

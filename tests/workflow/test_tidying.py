@@ -65,6 +65,12 @@ def test_code_that_somebody_vouches_for(checkout):
     assert checkout.planned() == {}, "nor is it refused"
     printed = ltdm(checkout, "accept", "results/smoke", "--because", "again", ok=False)
     assert "nothing was made by other code" in printed
+    for content, message in (("{", "is damaged"), ('{"codes": [1]}', "names no pairs of codes")):
+        record.write_text(content)
+        assert message in checkout.snakemake("--dry-run", ok=False)
+    checkout.results.rename(checkout.results.with_name("other"))
+    printed = ltdm(checkout, "accept", "results/other", "--because", "moved", ok=False)
+    assert "holds results of the experiment smoke" in printed
 
 
 def test_what_is_vouched_for_is_one_pair_of_codes(checkout):
