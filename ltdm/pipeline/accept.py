@@ -32,11 +32,12 @@ def accept(results: Path, because: str) -> str:
     Raises:
         LtdmError: No run of the workflow began there, or nothing was made by other code.
     """
-    begun = snapshot.latest(Path(results) / "logs")
+    results = Path(results).resolve()
+    begun = snapshot.latest(results / "logs")
     if begun is None:
         raise LtdmError(f"{results} holds no run of the workflow; name a folder like results/demo")
-    experiment = Experiment(begun["config"], Path(results).parent)
-    if experiment.name != Path(results).resolve().name:
+    experiment = Experiment(begun["config"], results.parent)
+    if experiment.name != results.name:
         raise LtdmError(
             f"{results} holds results of the experiment {experiment.name}; give it that name again"
         )

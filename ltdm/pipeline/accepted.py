@@ -23,7 +23,10 @@ def accepted(root: Path) -> Pairs:
     Raises:
         LtdmError: A record of them is damaged.
     """
-    return frozenset(pair for file in records(root) for pair in _pairs(file))
+    found = {pair for file in records(root) for pair in _pairs(file)}
+    while more := {(a, d) for a, b in found for c, d in found if b == c} - found:
+        found |= more  # who vouches for two steps vouches for both
+    return frozenset(found)
 
 
 def _pairs(file: Path) -> list[tuple[str, str]]:

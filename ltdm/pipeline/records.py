@@ -17,7 +17,7 @@ from ltdm.config.steps import Keys
 from ltdm.pipeline.accepted import Pairs, accepted
 from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.request import UNCOUNTED, Request, recorded
+from ltdm.plumbing.request import Request, recorded
 
 NAMED = ("data", "init", "model", "guide")
 """Inputs that records name: networks by their key, training data by their digest."""
@@ -84,8 +84,9 @@ def is_finished(experiment: Experiment, rule: str, keys: Keys) -> bool:
 
 def _holds(e: Experiment, rule: str, keys: Keys) -> bool:
     """Whether a job's record, and those of what it read, say what the config asks for."""
+    pairs = accepted(e.layout.root)
     try:
-        if disagreements(expect(e, rule, keys), accepted(e.layout.root)):
+        if disagreements(expect(e, rule, keys), pairs):
             return False
     except LtdmError:  # missing or damaged
         return False
@@ -164,8 +165,9 @@ def differences(made: Mapping[str, Any], asked: Mapping[str, Any], pairs: Pairs)
 
 def _nested(made: Any, asked: Any, path: str, only_common: bool = False) -> list[str]:
     """Return a phrase for each key in which two nested mappings or values differ."""
-    if only_common and isinstance(made, list) and isinstance(asked, list):
-        pairs = enumerate(zip(made, asked, strict=False))
+    lists = isinstance(made, list) and isinstance(asked, list)
+    if only_common and lists and len(made) == len(asked):
+        pairs = enumerate(zip(made, asked, strict=True))
         return [text for i, (a, b) in pairs for text in _nested(a, b, f"{path}.{i}", True)]
     if not (isinstance(made, Mapping) and isinstance(asked, Mapping)):
         there, here = ("unset" if v is None else json.dumps(v) for v in (made, asked))
@@ -179,11 +181,12 @@ def _nested(made: Any, asked: Any, path: str, only_common: bool = False) -> list
 
 
 def as_remembered(now: Request, before: Mapping[str, Any] | None, pairs: Pairs) -> Request:
-    """Return the request that made a file, where it asks for the same as that of now.
+    """Give a request the text of that which made a file, where both ask for the same.
 
     So Snakemake, which compares their texts, does not run it again for an option that is new, nor
     for code that was accepted.
     """
     if before is None or differences(before, now, pairs):
         return now
-    return Request({**before, **{key: now[key] for key in UNCOUNTED if key in now}})
+    now.text = repr(Request(before))
+    return now

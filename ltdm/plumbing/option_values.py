@@ -26,8 +26,9 @@ def defaults(options: Any) -> Any:
     for f in fields(_options(options)):
         value = getattr(_options(options), f.name)
         if not f.metadata["place"]:
-            left = _whole(value) if value == _default(f) else _left(value)
-            if left not in ({}, [], ()):
+            if value == _default(f):
+                found[f.name] = _whole(value)
+            elif left := _left(value):
                 found[f.name] = left
     return dict(sorted(found.items()))
 

@@ -10,9 +10,12 @@ UNCOUNTED = ("places", "where")
 class Request(dict[str, Any]):
     """A request whose text, by which Snakemake decides what to rerun, is what decides results."""
 
+    text = ""
+    """What stands for it, where it was asked for in other words before."""
+
     def __repr__(self) -> str:
         """Write what decides the result, sorted."""
-        return repr(dict(sorted(recorded(self).items())))
+        return self.text or repr(dict(sorted(recorded(self).items())))
 
 
 def recorded(request: Mapping[str, Any]) -> dict[str, Any]:

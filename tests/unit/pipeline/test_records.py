@@ -7,9 +7,9 @@ import pytest
 from ltdm.config.artefacts import outputs
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge
-from ltdm.pipeline import records
+from ltdm.pipeline import accepted, records
 from ltdm.plumbing.files import read_json, write_json
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from tests.unit.config.test_config import SMOKE
 
 OVER = {
@@ -98,3 +98,25 @@ def test_a_probe_names_the_network_alone(tmp_path):
     links = {one.rule: one.links for one in records.expected(made)}
     assert list(links["probe"]) == ["model"]
     assert list(links["train"]) == ["data"]
+
+
+def test_a_default_that_is_a_list_is_compared_whole():
+    made, code = {"defaults": {"attn": [1], "samplers": [{"steps": 5}]}, "code": "a"}, {"code": "a"}
+    for attn in ([1, 0], [], [0]):
+        asked = {"defaults": {"attn": attn}, **code}
+        assert records.differences(made, asked, frozenset()), attn
+    asked = {"defaults": {"attn": [1], "samplers": [{"steps": 5, "novel": 1}]}, **code}
+    assert records.differences(made, asked, frozenset()) == []
+
+
+def test_a_job_is_asked_in_today_s_words_though_the_text_is_the_old_one():
+    before, now = {"spec": 1, "code": "a: 1"}, Request(spec=1, code="a: 2", places={})
+    text = repr(Request(before))
+    kept = records.as_remembered(now, before, frozenset({("a: 1", "a: 2")}))
+    assert (repr(kept), kept["code"]) == (text, "a: 2")
+
+
+def test_accepted_twice_is_accepted_through(tmp_path):
+    accepted.write(tmp_path, frozenset({("a", "b")}), "moved")
+    accepted.write(tmp_path, frozenset({("b", "c")}), "moved again")
+    assert ("a", "c") in accepted.accepted(tmp_path)
