@@ -61,6 +61,12 @@ def test_code_that_somebody_vouches_for(checkout):
     assert json.loads(record.read_text())["because"] == "a factor of one"
     manifest = json.loads((checkout.results / "manifest.json").read_text())
     assert f"accepted/{record.name}" in manifest["files"]
+    model = checkout.results / "runs/digits-lt/cbdm/seed-0/model.safetensors"
+    model.unlink()
+    checkout.snakemake("--cores", "1", str(model.relative_to(checkout.folder)))
+    made = json.loads(model.with_name("run.json").read_text())
+    assert made["code"] == json.loads(record.read_text())["codes"][0]["now"]
+    checkout.snakemake("--cores", "2")
     checkout.forget()
     assert checkout.planned() == {}, "nor is it refused"
     printed = ltdm(checkout, "accept", "results/smoke", "--because", "again", ok=False)
