@@ -33,14 +33,26 @@ def bench(rounds: int, updates: int, path: Path | None, **given: Any) -> None:
 
 
 @click.command("bench-scores")
-@click.option("--images", type=click.IntRange(1000), default=50_000, show_default=True,
-              help="Of each set.")  # fmt: skip
-@click.option("--length", type=click.IntRange(2), default=2048, show_default=True,
-              help="Of a feature vector.")  # fmt: skip
-@click.option("--classes", type=click.IntRange(1), default=100, show_default=True,
-              help="Class-wise distances.")  # fmt: skip
-@click.option("--inception", type=click.IntRange(8), default=256, show_default=True,
-              help="Images that the Inception network is timed on.")  # fmt: skip
+@click.option(
+    "--images", type=click.IntRange(1000), default=50_000, show_default=True, help="Of each set."
+)
+@click.option(
+    "--length", type=click.IntRange(2), default=2048, show_default=True, help="Of a feature vector."
+)
+@click.option(
+    "--classes",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Class-wise distances.",
+)
+@click.option(
+    "--inception",
+    type=click.IntRange(8),
+    default=256,
+    show_default=True,
+    help="Images that the Inception network is timed on.",
+)
 @click.option("--json", "path", type=PATH, help="Write the figures here too.")
 @DEVICE
 def bench_scores(
@@ -59,8 +71,13 @@ def bench_scores(
 @click.command("bench-theory")
 @on_grid()
 @click.option("--sweep", "name", help="Which one; by default that of the most games.")
-@click.option("--updates", type=click.IntRange(1), default=20_000, show_default=True,
-              help="So many are made one by one, to tell what all would take.")  # fmt: skip
+@click.option(
+    "--updates",
+    type=click.IntRange(1),
+    default=20_000,
+    show_default=True,
+    help="So many are made one by one, to tell what all would take.",
+)
 @click.option("--json", "path", type=PATH, help="Write the figures here too.")
 def bench_theory(name: str | None, updates: int, path: Path | None, **given: Any) -> None:
     """Measure a seed of a sweep of the theory lab, beside its games one at a time."""

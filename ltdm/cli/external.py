@@ -15,8 +15,13 @@ PATH = click.Path(path_type=Path)
 @click.command("import")
 @click.argument("checkpoint", type=PATH)
 @click.argument("model", type=PATH)
-@click.option("--side", type=click.IntRange(1), default=32, show_default=True,
-              help="Height and width of its images, pixels: the file does not say.")  # fmt: skip
+@click.option(
+    "--side",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Height and width of its images, pixels: the file does not say.",
+)
 def import_(checkpoint: Path, model: Path, side: int) -> None:
     """Write MODEL (.safetensors) from a checkpoint that others released, and say what it is.
 
@@ -30,8 +35,12 @@ def import_(checkpoint: Path, model: Path, side: int) -> None:
 @click.command()
 @click.argument("model", type=PATH)
 @click.argument("output", type=PATH)
-@click.option("--sigma-rel", type=click.FloatRange(0.01, 0.28), required=True,
-              help="Width of the average, relative to the training's length.")  # fmt: skip
+@click.option(
+    "--sigma-rel",
+    type=click.FloatRange(0.01, 0.28),
+    required=True,
+    help="Width of the average, relative to the training's length.",
+)
 def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
     """Write OUTPUT (.safetensors) with another average of MODEL's weights, from its snapshots."""
     from ltdm.stages import posthoc as stage
@@ -43,20 +52,38 @@ def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
 
 @click.command()
 @click.argument("images", type=PATH)
-@click.option("--reference", type=PATH, required=True,
-              help="What to compare with: images, or a data folder of an experiment.")  # fmt: skip
-@click.option("--features", multiple=True, help="An extractor, such as inception; by default the"
-              " data folder's, else inception.")  # fmt: skip
+@click.option(
+    "--reference",
+    type=PATH,
+    required=True,
+    help="What to compare with: images, or a data folder of an experiment.",
+)
+@click.option(
+    "--features",
+    multiple=True,
+    help="An extractor, such as inception; by default the data folder's, else inception.",
+)
 @click.option("--metric", "metrics", multiple=True, help="A metric; by default all that suit.")
 @click.option("--labels", type=PATH, help="Labels of the images (.npy).")
 @click.option("--reference-labels", type=PATH, help="Labels of the reference (.npy).")
-@click.option("--work", type=PATH, default=Path("results/scored"), show_default=True,
-              help="Where features and rows are kept.")  # fmt: skip
+@click.option(
+    "--work",
+    type=PATH,
+    default=Path("results/scored"),
+    show_default=True,
+    help="Where features and rows are kept.",
+)
 @DEVICE
 def score(
-    images: Path, reference: Path, features: tuple[str, ...], metrics: tuple[str, ...],
-    labels: Path | None, reference_labels: Path | None, work: Path, device: str | None,
-) -> None:  # fmt: skip
+    images: Path,
+    reference: Path,
+    features: tuple[str, ...],
+    metrics: tuple[str, ...],
+    labels: Path | None,
+    reference_labels: Path | None,
+    work: Path,
+    device: str | None,
+) -> None:
     """Score IMAGES that others made: a folder, an .npz or an .npy.
 
     An extractor or a metric with options is written as in a config, '{name: kid, subsets: 50}'.
@@ -66,8 +93,9 @@ def score(
 
     run_on(device)
     against = Reference(reference, reference_labels, work)
-    extractors = _parts("extractor", features) or against.prepared() or _parts(
-        "extractor", ("inception",))  # fmt: skip
+    extractors = (
+        _parts("extractor", features) or against.prepared() or _parts("extractor", ("inception",))
+    )
     asked = _parts("metric", metrics) or score.suiting(
         _parts("metric", names("metric")), extractors, against
     )

@@ -51,8 +51,7 @@ def check(**given: Any) -> None:
 @click.command()
 @on_grid("dataset", "run", "seed", "sample_set")
 @click.option("--bench", type=PATH, help="Figures of `ltdm bench --json`.")
-@click.option("--tflops", type=float,
-              help="Operations a second that the GPU reaches, in 10^12.")  # fmt: skip
+@click.option("--tflops", type=float, help="Operations a second that the GPU reaches, in 10^12.")
 def plan(bench: Path | None, tflops: float | None, **given: Any) -> None:
     """Say what an experiment will cost: jobs, evaluations, images, disk, GPU-hours."""
     from ltdm.pipeline import cost as planning

@@ -118,9 +118,12 @@ def on_grid(*axes: str) -> Callable[[Command], Command]:
             )
         wrapped = DEVICE(wrapped)
         wrapped = click.option(
-            "--results", type=click.Path(path_type=Path), default=Path("results"),
-            show_default=True, help="Folder of all results.",
-        )(wrapped)  # fmt: skip
+            "--results",
+            type=click.Path(path_type=Path),
+            default=Path("results"),
+            show_default=True,
+            help="Folder of all results.",
+        )(wrapped)
         return click.argument("config", nargs=-1, required=True, type=click.Path(path_type=Path))(
             wrapped
         )

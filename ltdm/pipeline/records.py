@@ -144,7 +144,7 @@ def disagreements(one: Expected, pairs: Pairs) -> list[str]:
 
 
 def differences(made: Mapping[str, Any], asked: Mapping[str, Any], pairs: Pairs) -> list[str]:
-    """Return a phrase for all in which what was asked for once is not what is asked for now.
+    """Return a phrase for each difference between what was asked for then and what is now.
 
     What was not recorded then is no difference: an option that is new has its default.
 
