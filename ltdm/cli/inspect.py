@@ -87,7 +87,8 @@ def accept(results: Path, because: str) -> None:
 @click.argument("results", type=PATH)
 def verify(results: Path) -> None:
     """Check a results folder, such as results/demo, against its manifest."""
+    from ltdm.config.layout import MANIFEST
     from ltdm.stages import manifest
 
-    files, size = manifest.verify(results)
+    files, size = manifest.verify(results / MANIFEST)
     click.echo(f"{results}: {files} files, {size / 1e9:.3g} GB, all as its manifest says.")

@@ -168,8 +168,7 @@ def tables(e: "Experiment", keys: Keys) -> dict[str, Any]:
         "columns": list(e.evaluate.table),
         "extractors": [part.label for part in e.evaluate.features],
         "baseline": e.evaluate.baseline or e.grid["run"][0],
-        "grid": e.grid,
-        "metrics": [metric.label for metric in e.evaluate.metrics],
+        "rows": [e.grid, [metric.label for metric in e.evaluate.metrics]],
         "code": stage_code("tables"),
     }
 
@@ -220,7 +219,7 @@ def probe(e: "Experiment", keys: Keys) -> dict[str, Any]:
 @of("probe_tables")
 def probe_tables(e: "Experiment", keys: Keys) -> dict[str, Any]:
     """The networks that the tables have rows of."""
-    return {"networks": {n: e.grid[n] for n in NETWORK}, "code": stage_code("probe_tables")}
+    return {"rows": {n: e.grid[n] for n in NETWORK}, "code": stage_code("probe_tables")}
 
 
 @of("theory")

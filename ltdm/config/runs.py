@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from ltdm.config.datasets import Dataset
-from ltdm.methods._objective import Objective, compose
 from ltdm.networks._players import build_network
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import changed, defaults
 from ltdm.plumbing.options import option
-from ltdm.plumbing.registry import Part, plain_parts
+from ltdm.plumbing.registry import plain_parts
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.options import TrainOptions
+from ltdm.training.setup import Recipe
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,9 @@ TRAINED = Origin()
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Recipe):
     """One network's options on one data set, and its sample sets'."""
 
-    network: Part
-    process: Part
-    methods: tuple[Part, ...]
     train: RunOptions
     samples: Mapping[str, SampleOptions]
     origin: Origin = TRAINED
@@ -96,10 +93,6 @@ class Run:
         """The widths of the averages that the sample sets ask for, each once."""
         asked = (one.sigma_rel for one in self.samples.values())
         return [*dict.fromkeys(width for width in asked if width is not None)]
-
-    def objective(self, class_counts: list[int]) -> Objective:
-        """Return what is minimised on a data set with these class counts."""
-        return compose(self.methods, class_counts)
 
     def label_use(self, data: Dataset) -> str:
         """Return what a label does: the network's "input", which "network" it is, or "nothing"."""

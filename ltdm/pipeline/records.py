@@ -17,7 +17,7 @@ from ltdm.config.steps import Keys
 from ltdm.pipeline.accepted import Pairs, accepted
 from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.request import UNCOUNTED, Request
 
 NAMED = ("data", "init", "model", "guide")
 """Inputs that records name: networks by their key, training data by their digest."""
@@ -154,11 +154,11 @@ def differences(made: Mapping[str, Any], asked: Mapping[str, Any], pairs: Pairs)
         pairs: Code that was accepted in place of other code.
     """
     found = []
-    for key, value in sorted(recorded(asked).items()):
+    for key, value in sorted(asked.items()):
         if key == "code":
             if (str(made.get(key)), value) not in pairs:
                 found += _nested(made.get(key), value, key)
-        elif key in made:
+        elif key in made and key not in UNCOUNTED:
             found += _nested(made[key], value, key, only_common=key == "defaults")
     return found
 

@@ -89,21 +89,43 @@ def _imports(module: str) -> dict[str, _Import]:
 
 @cache
 def _texts(module: str) -> tuple[str, ...]:
-    """Return the text of each statement of a module, and what each imported name stands for."""
-    texts = [_canonical(node, module) for node in _tree(module).body if not _is_words(node)]
-    for name, one in _imports(module).items():
-        if not _is_plumbing(one.module) and not one.is_module:
-            texts += [f"{name} is {_hash([text])}" for text in _definition(one.module, one.name)]
-    return tuple(texts)
+    """Return the text of each statement of a module."""
+    return tuple(_canonical(node, module) for node in _tree(module).body if not _is_words(node))
+
+
+@cache
+def _meaning(module: str, name: str) -> str | None:
+    """Return a digest of what a name stands for: another module, its definition, or a constant.
+
+    None of a name that stands for itself, such as a local, or a function of this module, whose
+    text is digested where it stands.
+    """
+    one = _imports(module).get(name)
+    if one is None:
+        value = _constants(module).get(name)
+        return None if value is None else _hash([_canonical(value, module)])
+    if _is_plumbing(one.is_module or one.module):
+        return None
+    return _hash(_texts(one.is_module) if one.is_module else _definition(one.module, one.name))
+
+
+@cache
+def _constants(module: str) -> dict[str, ast.expr]:
+    """Return the values of a module's constants, by name."""
+    found: dict[str, ast.expr] = {}
+    for node in _tree(module).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and not _is_words(node):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {str(_name_of(target)): node.value for target in targets}
+    return found
 
 
 def _definition(module: str, name: str) -> list[str]:
     """Return the text of what a module calls `name`, if it has one that counts."""
     for node in _tree(module).body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if name in (getattr(node, "name", None), *map(_name_of, targets)):
+        if getattr(node, "name", None) == name:
             return [] if _is_words(node) else [_canonical(node, module)]
-    return [name]  # which it only passes on
+    return [_meaning(module, name) or name]  # a constant, or what it only passes on
 
 
 def _canonical(node: object, module: str | None = None) -> str:
@@ -120,10 +142,10 @@ def _canonical(node: object, module: str | None = None) -> str:
         return f"[{','.join(texts)}]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    if isinstance(node, ast.Name) and module and node.id in _imports(module):
-        whole = _imports(module)[node.id].is_module
-        if whole and not _is_plumbing(whole):
-            return f"Module({_hash(_texts(whole))})"
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and module:
+        one, meaning = _imports(module).get(node.id), _meaning(module, node.id)
+        if meaning:
+            return f"Name({'a module' if one and one.is_module else node.id} is {meaning})"
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_module(node.value):
         return f"Module({_hash(_texts(node.value))})"
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):

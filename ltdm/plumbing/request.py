@@ -5,6 +5,8 @@ from typing import Any
 
 UNCOUNTED = ("places", "where")
 """What decides no result: where things lie and run, and what the rows of a table are called."""
+UNRECORDED = (*UNCOUNTED, "rows")
+"""Of which rows a table is made: files that are there say so themselves."""
 
 
 class Request(dict[str, Any]):
@@ -15,9 +17,9 @@ class Request(dict[str, Any]):
 
     def __repr__(self) -> str:
         """Write what decides the result, sorted."""
-        return self.text or repr(dict(sorted(recorded(self).items())))
+        return self.text or repr({k: self[k] for k in sorted(self) if k not in UNCOUNTED})
 
 
 def recorded(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides the result, which a stage's record repeats."""
-    return {key: value for key, value in request.items() if key not in UNCOUNTED}
+    """Return what a stage's record repeats, and is compared with."""
+    return {key: value for key, value in request.items() if key not in UNRECORDED}

@@ -54,7 +54,7 @@ class Team:
         if files.init:
             start_from(self.trainer, files.init)
         self.about = {**described(recipe, self.trainer), "key": self.key}
-        self.options = recipe.options.ensemble or Ensemble()
+        self.options = recipe.train.ensemble or Ensemble()
         self.shares = split(labels, self.options.shards)
         self.fresh = io.BytesIO()  # a shard's first state, for all that the network is lent to
         torch.save(self.trainer.state(), self.fresh)

@@ -11,7 +11,6 @@ from ltdm.plumbing.progress import Progress
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.request import recorded
 
-NAME = "manifest.json"
 SHOWN = 10  # faults that are named; the rest are counted
 
 
@@ -35,8 +34,8 @@ def run(request: Mapping[str, Any], *, manifest: Path) -> None:
     write_json(manifest, {**recorded(request), **by, "files": files})
 
 
-def verify(root: Path) -> tuple[int, int]:
-    """Check all files of a results folder against its manifest.
+def verify(manifest: Path) -> tuple[int, int]:
+    """Check all files of a results folder against the manifest that lies there.
 
     Returns:
         How many files there are, and their bytes.
@@ -44,7 +43,8 @@ def verify(root: Path) -> tuple[int, int]:
     Raises:
         LtdmError: A file is missing or differs, or a record names another file than lies there.
     """
-    files = _listed(root / NAME)
+    root = manifest.parent
+    files = _listed(manifest)
     missing = [name for name in files if not (root / name).is_file()]
     there = [root / name for name in files if name not in missing]
     found = {_below(root, file): digest for file, digest in _digests(there).items()}

@@ -40,13 +40,13 @@ def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None
 
 def _processes(recipe: Recipe, data: Path) -> int:
     """Return how many processes train: as many as asked for, or as there are GPUs."""
-    gpus = recipe.options.gpus
+    gpus = recipe.train.gpus
     if gpus == 1:
         return 1
     (labels,) = read_npz(data, "labels")
     counts, here = np.bincount(labels).tolist(), available(gpus)
     by_class = recipe.objective(counts).by_class
-    recipe.options.check_processes(here, len(counts) if by_class else 0)
+    recipe.train.check_processes(here, len(counts) if by_class else 0)
     if here < gpus:
         log.info("train.gpus is %d, but only %d are here: training on those", gpus, here)
     return here
@@ -114,8 +114,8 @@ def _write(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
     about = {**described(recipe, trainer), "key": state.key}
     tensors = prefixed("ema.", trainer.ema.state_dict())
     tensors |= prefixed("raw.", trainer.net.state_dict())
-    if recipe.options.posthoc:
-        widths, taken = list(recipe.options.posthoc.sigma_rel), _taken(trainer)
+    if recipe.train.posthoc:
+        widths, taken = list(recipe.train.posthoc.sigma_rel), _taken(trainer)
         about["posthoc"] = {"sigma_rel": widths, "updates": taken}
         tensors |= state.kept(taken)
     write_weights(model, tensors, about)

@@ -52,7 +52,7 @@ def run(
     recipe = Recipe.of(spec, places.get("gpus", 1))
     if init:
         who["init"] = read_about(init)["key"]
-    make = ensemble.train if recipe.options.ensemble else single.train
+    make = ensemble.train if recipe.train.ensemble else single.train
     state = files.state(who)
     with listening() as stop, state.alone():
         if files.made(state.key):

@@ -30,7 +30,7 @@ class Recipe:
     network: Part
     process: Part
     methods: tuple[Part, ...]
-    options: TrainOptions
+    train: TrainOptions
 
     @classmethod
     def of(cls, spec: Mapping[str, Any], gpus: int = 1) -> "Recipe":
@@ -45,8 +45,8 @@ class Recipe:
         """
         network, process = (part(kind, spec[kind], (kind,)) for kind in ("network", "process"))
         methods = parts("method", spec["method"], ("method",))
-        options = parse(TrainOptions, {**spec["train"], "gpus": gpus}, ("train",))
-        return cls(network, process, methods, options)
+        train = parse(TrainOptions, {**spec["train"], "gpus": gpus}, ("train",))
+        return cls(network, process, methods, train)
 
     def objective(self, class_counts: list[int]) -> Objective:
         """Return what is minimised on a training set with these class counts."""
@@ -68,7 +68,7 @@ def make_trainer(
     Raises:
         LtdmError: The options do not suit the data.
     """
-    class_counts, options = np.bincount(labels).tolist(), recipe.options
+    class_counts, options = np.bincount(labels).tolist(), recipe.train
     method = recipe.objective(class_counts)
     batches = Batches(images, labels, options, seed, device, method.by_class)
     use = method.label_use(options.conditional)
@@ -85,7 +85,7 @@ def make_trainer(
 
 def described(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
     """Return what sampling must know of a network, its weights apart."""
-    images, options = trainer.batches.images, recipe.options
+    images, options = trainer.batches.images, recipe.train
     return {
         "network": recipe.network.plain(),
         "process": recipe.process.plain(),

@@ -154,6 +154,13 @@ def test_a_check_that_does_more_is_found(line):
     assert keeps_something(ast.parse(f"def check_a(self):\n    {line}").body[0])
 
 
+def forget():
+    """Let files be read again."""
+    for one in vars(code_digest).values():
+        if hasattr(one, "cache_clear"):
+            one.cache_clear()
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package of three modules that the digest takes for ltdm's."""
@@ -175,19 +182,12 @@ def package(tmp_path, monkeypatch):
         file.write_text(text)
 
     def digest(module="ltdm.loop"):
-        for cached in (
-            code_digest.digest,
-            code_digest._tree,
-            code_digest._imports,
-            code_digest._texts,
-        ):
-            cached.cache_clear()
+        forget()
         return code_digest.digest(module)
 
     monkeypatch.setattr(code_digest, "ROOT", tmp_path)
     yield tmp_path, edit, digest
-    for cached in (code_digest.digest, code_digest._tree, code_digest._imports, code_digest._texts):
-        cached.cache_clear()
+    forget()
 
 
 def test_moved_renamed_and_split_modules_are_the_same_code(package):
@@ -205,9 +205,21 @@ def test_moved_renamed_and_split_modules_are_the_same_code(package):
     (folder / "two.py").write_text("def others(n):\n    return n + 2\n")
     edit("parts", ("\n\ndef others(n):\n    return n + 2\n", ""))
     edit("core/loop", ("import steps\n", "import steps\nfrom ltdm.two import others\n"))
-    assert digest("ltdm.core.loop") != before, "a new name, though nothing of it is used"
-    edit("core/loop", ("from ltdm.two import others\n", "from ltdm import two\n"))
     assert digest("ltdm.core.loop") == before, "where a definition stands does not count"
+
+
+@pytest.mark.parametrize("kind", ["", ": float"])
+def test_constants_of_one_name_are_not_exchanged_unseen(package, kind):
+    folder, edit, digest = package
+    for name, value, old in (("parts", 1, "n + 1"), ("seeds", 2, "2 * n")):
+        edit(name, (old, "n * SIZE"))
+        (folder / f"{name}.py").write_text(
+            f"SIZE{kind} = {value}\n\n\n{(folder / f'{name}.py').read_text()}"
+        )
+    before = digest()
+    edit("parts", (f"SIZE{kind} = 1", f"SIZE{kind} = 2"))
+    edit("seeds", (f"SIZE{kind} = 2", f"SIZE{kind} = 1"))
+    assert digest() != before
 
 
 def test_code_that_is_imported_counts_and_so_does_which(package):
