@@ -41,7 +41,7 @@ def check(**given: Any) -> None:
         for keys in selection.keys("train")
     ]
     imported = f" and {sum(taken)} to import" if any(taken) else ""
-    sets = len(list(selection.keys("sample")))
+    sets = len(selection.keys("sample"))
     click.echo(
         f"{experiment.name}: {len(taken) - sum(taken)} networks to train{imported},"
         f" {sets} sets to sample. All well."

@@ -1,8 +1,7 @@
 """The part of an experiment's grid that a command works on."""
 
 import os
-from collections.abc import Callable, Iterator
-from copy import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,21 +45,12 @@ class Selection:
         except LtdmError as error:
             raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
         self.grid = self.experiment.grid
-        self.kept: dict[str, tuple[Any, ...]] = {}
 
-    def only(self, **kept: tuple[Any, ...]) -> "Selection":
-        """Return the selection with some values alone of wildcards that are no axes of the grid."""
-        narrowed = copy(self)
-        narrowed.kept = {name: values for name, values in kept.items() if values}
-        return narrowed
-
-    def keys(self, rule: str) -> Iterator["Keys"]:
-        """Yield the wildcards of a rule's jobs."""
+    def keys(self, rule: str) -> list["Keys"]:
+        """Return the wildcards of a rule's jobs."""
         from ltdm.config.layout import STEPS
 
-        for keys in STEPS[rule].jobs(self.experiment):
-            if all(keys[name] in values for name, values in self.kept.items()):
-                yield keys
+        return list(STEPS[rule].jobs(self.experiment))
 
     def is_finished(self, rule: str, keys: "Keys") -> bool:
         """Whether a job's files are there, and are what the config asks for."""

@@ -1,5 +1,6 @@
 """The stages by hand: each command runs the jobs of some rules, here and one after the other."""
 
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any
 
@@ -9,13 +10,14 @@ from ltdm.cli.selection import Selection, on_grid, select
 from ltdm.plumbing.errors import LtdmError
 
 
-def run(selection: Selection, rule: str, again: bool = True) -> None:
+def run(selection: Selection, rule: str, again: bool = True, only: Collection[str] = ()) -> None:
     """Run a rule's jobs, and say of each what it wrote.
 
     Args:
         selection: The experiment, and which part of it.
         rule: The rule.
         again: Whether jobs that are finished are run again.
+        only: Sweeps of the theory lab; all, if none is named.
     """
     from ltdm.config.artefacts import flat, inputs, outputs
     from ltdm.config.layout import STEPS
@@ -24,6 +26,8 @@ def run(selection: Selection, rule: str, again: bool = True) -> None:
     experiment = selection.experiment
     stage = import_module(f"ltdm.stages.{STEPS[rule].stage or rule}")
     for keys in selection.keys(rule):
+        if only and keys["sweep"] not in only:
+            continue
         files = outputs(experiment, rule, keys)
         (first, *_) = flat(next(iter(files.values())))
         if not again and selection.is_finished(rule, keys):
@@ -95,7 +99,7 @@ def theory(sweep: tuple[str, ...], **given: Any) -> None:
     """Run sweeps of the theory lab that are due; with the last of them, write the tables of all."""
     selection = select(**given)
     selection.sweeps(sweep)
-    run(selection.only(sweep=sweep), "theory", again=False)
+    run(selection, "theory", again=False, only=sweep)
     due = [k["sweep"] for k in selection.keys("theory") if not selection.is_finished("theory", k)]
     if due:
         click.echo(f"no tables yet: {', '.join(due)} still to run")

@@ -153,8 +153,8 @@ def _check_search(metric: Part, path: Path, found: Features) -> None:
         made, wanted = found.about["extractor"]["search"], metric.module.search(metric.options)
         if made != wanted:
             raise LtdmError(
-                f"{path} was searched with {made}, but {metric.label} asks for {wanted}; run `ltdm"
-                " features` again"
+                f"{path} was searched with {made}, but {metric.label} asks for {wanted};"
+                " delete it and make it anew"
             )
 
 
