@@ -1,6 +1,5 @@
 """Samples -> a picture of the first ones: rows are classes. Points are scattered."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,13 @@ COLUMNS = 10
 MOST_ROWS = 100
 
 
-def run(request: Mapping[str, Any], *, samples: Path, picture: Path) -> None:
-    """Write `picture` (PNG): ten images of each class, at most a hundred classes.
-
-    Args:
-        request: `code`; nothing is to be chosen.
-        samples: The sample set (.npz).
-        picture: Where the picture goes.
-
-    Raises:
-        LtdmError: The samples are missing or damaged.
-    """
+def run(request: dict[str, Any], *, samples: Path, picture: Path) -> None:
+    """Write `picture` (PNG): ten images of each class, at most a hundred classes."""
     images, labels = read_npz(samples, "images", "labels")
     if images.dtype != np.uint8:
         style.use()
         names = numbered(int(labels.max()) + 1)
-        style.save(points.scatter({"samples": (images, labels)}, names), Path(picture))
+        style.save(points.scatter({"samples": (images, labels)}, names), picture)
         return
     classes = np.unique(labels)[:MOST_ROWS].tolist()
     with writing(picture) as temporary:
