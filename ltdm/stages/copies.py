@@ -1,7 +1,6 @@
 """Samples and their nearest training images -> a picture of the likeliest copies."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,17 +9,12 @@ from ltdm.metrics._groups import groups
 from ltdm.metrics.memorization import ratios
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, reading
+from ltdm.plumbing.request import Request
 from ltdm.reporting import copies, style
 
 
 def run(
-    request: dict[str, Any],
-    *,
-    train: Path,
-    samples: Path,
-    counts: Path,
-    neighbours: Path,
-    picture: Path,
+    request: Request, *, train: Path, samples: Path, counts: Path, neighbours: Path, picture: Path
 ) -> None:
     """Write `picture` (PNG): a panel for head, medium and tail, the likeliest copies on top.
 

@@ -143,16 +143,9 @@ class Team:
 def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None:
     """Train all rounds in one job, going on from where it was interrupted.
 
-    Args:
-        recipe: The run's; `train.ensemble` says how the data are shared out.
-        who: What decides its result: the request, and what the data and the start are.
-        files: What it is made from, and where it goes. The weights are the averages of the last
-            round; the losses are each shard's, `update` and `images` those of all shards.
-        stop: Asked after each update whether the job must end.
-
-    Raises:
-        LtdmError: Bad options or data, divergence, a state of another run, a full disk.
-        Stopped: The job must end before the training has; what is done is saved.
+    The weights are the averages of the last round; the losses are each shard's, `update` and
+    `images` those of all shards. The arguments are those of `single.fit`, and it raises what
+    `stages.train.run` does.
     """
     team = Team(recipe, who, files)
     rounds = team.options.rounds

@@ -1,16 +1,15 @@
 """Balanced reference -> one feature extractor, shared by every run on the data set."""
 
 from pathlib import Path
-from typing import Any
 
 from ltdm.core.device import pick
 from ltdm.core.weights import write_weights
 from ltdm.plumbing.files import read_npz, write_json
 from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 
 
-def run(request: dict[str, Any], *, reference: Path, weights: Path, record: Path) -> None:
+def run(request: Request, *, reference: Path, weights: Path, record: Path) -> None:
     """Write the extractor's `weights` (safetensors); some are fitted on the reference.
 
     `request` has `extractor`, its name and options, and `places`, its options that say where

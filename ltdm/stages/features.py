@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,9 +10,10 @@ from ltdm.core.weights import read_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
 from ltdm.plumbing.registry import part
+from ltdm.plumbing.request import Request
 
 
-def run(request: dict[str, Any], *, images: Path, weights: Path, features: Path) -> None:
+def run(request: Request, *, images: Path, weights: Path, features: Path) -> None:
     """Write `features` of the images by the extractor whose `weights` also hold its options.
 
     It is an .npz of features, float32 (N, d), labels and about, which also names the extractor and

@@ -2,20 +2,20 @@
 
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ltdm.plumbing.files import read_npz, reading
+from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.rows import read_rows
 from ltdm.reporting.tables import baseline_of, called
 
 
 def run(
-    request: dict[str, Any],
+    request: Request,
     *,
     counts: Path,
     reference: Path,
@@ -26,15 +26,12 @@ def run(
 ) -> None:
     """Write the figures of a data set: `counts`, `per_class`, `training` and `samples`.
 
-    Args:
-        request: `metric`, `extractor` and `sample_set`, what `per_class` shows, in which feature
-            space, of which sample set; `runs` and `seeds`; and `where`, the `dataset`.
-        counts: counts.csv.
-        reference: Shown beside the samples.
-        tidy: metrics.csv.
-        histories: history.csv of each run's seeds, run after run.
-        samples: One seed of each run.
-        pictures: By figure and ending, as in `counts_png` and `counts_svg`.
+    `request` has `metric`, `extractor` and `sample_set`, what `per_class` shows, in which feature
+    space, of which sample set; `runs` and `seeds`; and `where`, the `dataset`.
+
+    The reference is shown beside the samples, of which there is one seed of each run; `histories`
+    are of each run's seeds, run after run; `tidy` is metrics.csv. `pictures` are named by figure
+    and ending, as in `counts_png` and `counts_svg`.
     """
     style.use()
     dataset, runs = request["where"]["dataset"], request["runs"]
@@ -58,7 +55,7 @@ def run(
         style.save(made[name.rpartition("_")[0]], path)
 
 
-def _per_class(request: dict[str, Any], table: pd.DataFrame, tidy: Path) -> Figure:
+def _per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
     """Draw a metric by class, and what the real images come to where that is known."""
     metric, extractor = request["metric"], request["extractor"]
     rows = read_rows(tidy)

@@ -1,12 +1,12 @@
 """Samples -> a picture of the first ones: rows are classes. Points are scattered."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ltdm.data._base import numbered
 from ltdm.plumbing.files import read_npz, writing
+from ltdm.plumbing.request import Request
 from ltdm.reporting import points, style
 from ltdm.reporting.pictures import sheet, to_png
 
@@ -14,7 +14,7 @@ COLUMNS = 10
 MOST_ROWS = 100
 
 
-def run(request: dict[str, Any], *, samples: Path, picture: Path) -> None:
+def run(request: Request, *, samples: Path, picture: Path) -> None:
     """Write `picture` (PNG): ten images of each class, at most a hundred classes."""
     images, labels = read_npz(samples, "images", "labels")
     if images.dtype != np.uint8:

@@ -8,12 +8,12 @@ from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.files import read_json, sha256, write_json
 from ltdm.plumbing.progress import Progress
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 
 SHOWN = 10  # faults that are named; the rest are counted
 
 
-def run(request: dict[str, Any], *, manifest: Path) -> None:
+def run(request: Request, *, manifest: Path) -> None:
     """Write `manifest`: each file's SHA-256 and size, and the files that it was made from.
 
     It lies in the folder that all files lie below. `request` has `places`, the files, each with

@@ -12,7 +12,7 @@ from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_arrays, reading, write_json
 from ltdm.plumbing.registry import Part, part
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.reporting.rows import write_rows
 
 COLUMNS = ["features", "metric", "options", "group", "value", "error", "n_real", "n_fake", "note"]
@@ -21,26 +21,15 @@ SMALL, TOO_FEW, NO_LABELS = "small n", "too few images", "no labels"
 
 
 def run(
-    request: dict[str, Any],
-    *,
-    counts: Path,
-    real: list[Path],
-    fake: list[Path],
-    table: Path,
-    record: Path,
+    request: Request, *, counts: Path, real: list[Path], fake: list[Path], table: Path, record: Path
 ) -> None:
     """Write one metric of one sample set in the feature spaces that it reads, by group.
 
-    Args:
-        request: `metric`, its name and options; `groups`, the `kinds` of group to report and the
-            bounds of `shots`; `extractors`, the feature spaces, or what `neighbours` gives for
-            one; and `where`, columns that say where the sample set stands: dataset, run, seed,
-            sample_set. How it was made, the features themselves say.
-        counts: counts.csv of the data set.
-        real: Features of the reference in each space; or what `neighbours` found for it.
-        fake: The same of the generated images.
-        table: The rows.
-        record: What was asked for.
+    `request` has `metric`, its name and options; `groups`, the `kinds` of group to report and the
+    bounds of `shots`; `extractors`, the feature spaces, or what `neighbours` gives for one; and
+    `where`, columns that say where the sample set stands: dataset, run, seed, sample_set. How it
+    was made, the features themselves say. `real` are those of the reference in each space, or what
+    `neighbours` found for it; `fake` the same of the generated images.
 
     Raises:
         LtdmError: The features do not fit together, or are not finite; or they are the neighbours

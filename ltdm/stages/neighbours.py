@@ -3,16 +3,16 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ltdm.metrics._nearest import nearest
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
+from ltdm.plumbing.request import Request
 
 
-def run(request: dict[str, Any], *, train: Path, images: Path, neighbours: Path) -> None:
+def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> None:
     """Write `neighbours` (.npz), in the order of the images.
 
     As features it holds squared distances of pixels in [0, 1], or of points, to the n nearest

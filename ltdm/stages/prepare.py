@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,24 +13,18 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256, write_json, write_npz, write_text
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 
 log = logging.getLogger("ltdm")
 
 
-def run(
-    request: dict[str, Any], *, train: Path, reference: Path, counts: Path, record: Path
-) -> None:
+def run(request: Request, *, train: Path, reference: Path, counts: Path, record: Path) -> None:
     """Build one data set.
 
-    Args:
-        request: `source` and `longtail` as in the config; `reference`, the split that metrics
-            compare with; `content`, the digest of the source's data; and `places`, the source's
-            options that say where it lies.
-        train: The training set, .npz; also `index`, the images' rows in the source.
-        reference: The balanced reference, .npz.
-        counts: counts.csv: class, name, available, train.
-        record: data.json: what was built from what, with digests.
+    `request` has `source` and `longtail` as in the config; `reference`, the split that metrics
+    compare with; `content`, the digest of the source's data; and `places`, the source's options
+    that say where it lies. `train` also holds `index`, the images' rows in the source; `counts` has
+    the columns class, name, available, train; `record` says what was built from what, with digests.
 
     Raises:
         LtdmError: A class would be empty, or the source does not hold what it promised.
@@ -62,11 +55,7 @@ def run(
 
 
 def _counted(loaded: Loaded, promised: Census, name: str) -> list[int]:
-    """Return the images of each class, once they are what the source promised.
-
-    Raises:
-        LtdmError: They are not.
-    """
+    """Return the images of each class, if they are what the source promised."""
     for file, reason in loaded.left_out.items():
         log.info("left out %s: %s", file, reason)
     available = np.bincount(loaded.labels, minlength=len(promised.sizes)).tolist()

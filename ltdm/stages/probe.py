@@ -17,7 +17,7 @@ from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_arrays, read_npz, reading, sha256, write_json
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.reporting.rows import write_rows
 from ltdm.training.probe import Labelled, Probe, ProbeOptions
 
@@ -26,7 +26,7 @@ SHARE = 0.1
 
 
 def run(
-    request: dict[str, Any],
+    request: Request,
     *,
     model: Path,
     train: Path,
@@ -40,15 +40,10 @@ def run(
     A tenth of each class of the training images is held out of all classifiers' training. What is
     best there, by the mean of the classes' accuracies, is `chosen`; the test images have no say.
 
-    Args:
-        request: `probe`, its options; `groups`, the `kinds` of group to report and the bounds of
-            `shots`; and `where`, columns that say which network it is: dataset, run, seed.
-        model: The network.
-        train: The labelled images to learn from: the reference, or the training set.
-        test: What the stage `probe_split` wrote.
-        counts: counts.csv of the data set.
-        table: The rows.
-        record: What was asked for, and of what.
+    `request` has `probe`, its options; `groups`, the `kinds` of group to report and the bounds of
+    `shots`; and `where`, columns that say which network it is: dataset, run, seed. `train` are the
+    labelled images to learn from, the reference or the training set; `test` are those of the stage
+    `probe_split`.
 
     Raises:
         LtdmError: The model is no single network, or what it says is not finite.

@@ -1,14 +1,14 @@
 """All rows of the linear probe -> a data set's heat maps over levels and layers."""
 
 from pathlib import Path
-from typing import Any
 
+from ltdm.plumbing.request import Request
 from ltdm.reporting import style
 from ltdm.reporting.heat_maps import heat_maps
 from ltdm.reporting.rows import read_rows
 
 
-def run(request: dict[str, Any], *, tidy: Path, png: Path, svg: Path) -> None:
+def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
     """Write the figure of the `dataset` that `request["where"]` names, from all networks' rows."""
     style.use()
     rows, dataset = read_rows(tidy), request["where"]["dataset"]

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,12 +10,12 @@ from ltdm.data._held_out import held_out
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_json, write_npz
 from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 
 SHARE = 0.2
 
 
-def run(request: dict[str, Any], *, reference: Path, test: Path, record: Path) -> None:
+def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
     """Write `test` (.npz: images, labels, index, about), the same for all networks.
 
     It is the source's own test split where there is one; then `index` is empty. Otherwise it is a

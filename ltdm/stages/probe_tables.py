@@ -1,22 +1,17 @@
 """Rows of all networks' probes -> all of them in one file, and the table of the chosen ones."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from ltdm.plumbing.request import Request
 from ltdm.reporting.probe import table
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.writing import write_table
 
 
 def run(
-    request: dict[str, Any],
-    *,
-    probes: list[Path],
-    tidy: Path,
-    main: Path,
-    others: list[Path],
+    request: Request, *, probes: list[Path], tidy: Path, main: Path, others: list[Path]
 ) -> None:
     """Write every row of `probes` (in the order of the config) to `tidy`, and the table to `main`.
 

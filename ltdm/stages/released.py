@@ -19,12 +19,9 @@ HISTORY = ("update", "images", "lr", "denoise", "loss", "grad_norm")
 def take(who: dict[str, Any], checkpoint: Path, files: Files) -> None:
     """Take the network of a run from a checkpoint; its history has no rows.
 
-    Args:
-        who: What decides the result: a request whose `spec` is `network`, `process` and the
-            `content` of the checkpoint, and the digest of the data. The seed decides nothing yet,
-            but images are drawn by it.
-        checkpoint: The file.
-        files: The data, for the size of the images and the number of classes; and what is made.
+    `who` is what decides the result: a request whose `spec` is `network`, `process` and the
+    `content` of the checkpoint, and the digest of the data. The seed decides nothing yet, but
+    images are drawn by it. Of the data the size of the images and the number of classes are used.
 
     Raises:
         LtdmError: The checkpoint is not the one that the config was checked with, or is bad.

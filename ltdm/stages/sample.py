@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,13 +12,13 @@ from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_json, write_npz
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 
 
 def run(
-    request: dict[str, Any],
+    request: Request,
     *,
     model: Path,
     guide: Path | None,
@@ -27,18 +26,14 @@ def run(
     record: Path,
     shards: list[Path] | None = None,
 ) -> None:
-    """Write `samples` (.npz: images NCHW, labels, about), the same number of each class.
+    """Write `samples` (.npz: images, labels, about), the same number of each class.
 
-    Args:
-        request: `spec`, the sample set's options; and `seed`, which owns the images' noise together
-            with each image's number.
-        model: The network.
-        guide: That of the run that the option `guide` names.
-        samples: The images, with what they are about: sampler, guidance, weights, model.
-        record: samples.json: the same, for a look without the images, and where and how they were
-            made: device, precision, layout.
-        shards: What `shard` made of all of them; if given, they are put together, and no network is
-            asked.
+    `request` has `spec`, the sample set's options; and `seed`, which owns the images' noise
+    together with each image's number. `guide` is the network of the run that the option `guide`
+    names. Given all `shards`, what `shard` made is put together, and no network is asked.
+
+    `about` says sampler, guidance, weights and model; `record` the same, for a look without the
+    images, and where and how they were made: device, precision, layout.
 
     Raises:
         LtdmError: The number of images does not suit the classes, the model is bad, or the shards
@@ -60,7 +55,7 @@ def run(
     clear(samples)
 
 
-def shard(request: dict[str, Any], *, model: Path, guide: Path | None, images: Path) -> None:
+def shard(request: Request, *, model: Path, guide: Path | None, images: Path) -> None:
     """Write some of a set's `images`, with their numbers, as a job of its own; see `run`.
 
     `request` also has `shard`: its number, from 0, and how many there are.
@@ -81,7 +76,7 @@ class SampleSet:
             machine is no part of it.
     """
 
-    def __init__(self, request: dict[str, Any], model: Path, guide: Path | None):
+    def __init__(self, request: Request, model: Path, guide: Path | None):
         self.options = parse(SampleOptions, request["spec"], ("sample",))
         self.seed, self.model, self.guide = request["seed"], model, guide
         network, options = read_about(model), self.options

@@ -1,12 +1,11 @@
 """Rows of all metrics -> the tidy table, the main table, and differences from a baseline."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ltdm.plumbing.files import write_json
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.reporting import compare
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.tables import difference_table, main_table
@@ -14,7 +13,7 @@ from ltdm.reporting.writing import write_table
 
 
 def run(
-    request: dict[str, Any],
+    request: Request,
     *,
     metrics: list[Path],
     tidy: Path,
@@ -24,19 +23,14 @@ def run(
     others: list[Path],
     record: Path,
 ) -> None:
-    """Write the tables.
+    """Write all rows of `metrics` (in the order of the config) to `tidy`, and the tables.
 
-    Args:
-        request: `columns`, those that are shown, `metric` or `metric@group`; `extractors`, the
-            feature spaces, of which a column is shown in the first that has it; `baseline`, the run
-            that differences are taken from.
-        metrics: Tables of rows, one file a metric and sample set, in the order of the config.
-        tidy: Every row.
-        differences: Every paired difference from the baseline.
-        main: The columns of the rows, in one form.
-        against: Those of the differences, in one form.
-        others: The two in the other forms, beside them.
-        record: What was asked for.
+    `differences` are all paired differences from the baseline. `main` and `against` have the
+    columns of the rows and of the differences in one form; `others`, the other forms, lie beside.
+
+    `request` has `columns`, those that are shown, `metric` or `metric@group`; `extractors`, the
+    feature spaces, of which a column is shown in the first that has it; and `baseline`, the run
+    that differences are taken from.
     """
     columns, baseline = request["columns"], request["baseline"]
     rows = pd.concat([read_rows(path) for path in metrics], ignore_index=True)

@@ -1,17 +1,16 @@
 """A sweep's options -> rows of all that is measured, and the networks that its figures show."""
 
 from pathlib import Path
-from typing import Any
 
 from ltdm.plumbing.files import sha256, write_json, write_npz
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.reporting.rows import write_rows
 from ltdm.theory import lab
 from ltdm.theory.options import Sweep
 
 
-def run(request: dict[str, Any], *, rows: Path, networks: Path, record: Path) -> None:
+def run(request: Request, *, rows: Path, networks: Path, record: Path) -> None:
     """Run a sweep of the theory lab: `rows` (CSV) are those of `ltdm.theory.lab`.
 
     `networks` are the first seed's (.npz: W, U, A). `request` has `spec`, the sweep's options that

@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from ltdm.diffusion import vp
 from ltdm.plumbing.files import read_npz
 from ltdm.plumbing.options import parse
+from ltdm.plumbing.request import Request
 from ltdm.reporting import style
 from ltdm.reporting.rows import read_rows
 from ltdm.theory import figures
@@ -33,7 +33,7 @@ GRID = 61  # points along an axis where they are reckoned
 REACH = 2.5  # standard deviations of the widest class that are shown
 
 
-def run(request: dict[str, Any], *, rows: Path, networks: Path, png: Path, svg: Path) -> None:
+def run(request: Request, *, rows: Path, networks: Path, png: Path, svg: Path) -> None:
     """Write a figure of a sweep, from what the stage `theory` measured and kept.
 
     Scores and clouds are of the first seed and tail: the exact ones, and the networks' without

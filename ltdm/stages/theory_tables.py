@@ -1,11 +1,11 @@
 """Rows of all sweeps -> a table for each, and one of what the paper's claims come to."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ltdm.plumbing.options import parse
+from ltdm.plumbing.request import Request
 from ltdm.reporting.rows import read_rows
 from ltdm.reporting.writing import write_table
 from ltdm.theory import findings as claims
@@ -15,12 +15,7 @@ from ltdm.theory.options import Sweep
 
 
 def run(
-    request: dict[str, Any],
-    *,
-    rows: list[Path],
-    findings: Path,
-    tables: list[Path],
-    others: list[Path],
+    request: Request, *, rows: list[Path], findings: Path, tables: list[Path], others: list[Path]
 ) -> None:
     """Write `findings`, and beside it each sweep's table, `theory-<sweep>`, in all forms.
 

@@ -2,11 +2,10 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from ltdm.core.weights import read_about
 from ltdm.plumbing.files import sha256
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.plumbing.stopping import listening
 from ltdm.stages import ensemble, released, single
 from ltdm.training.setup import Recipe
@@ -16,26 +15,18 @@ log = logging.getLogger("ltdm")
 
 
 def run(
-    request: dict[str, Any],
-    *,
-    data: Path,
-    init: Path | None,
-    model: Path,
-    history: Path,
-    record: Path,
+    request: Request, *, data: Path, init: Path | None, model: Path, history: Path, record: Path
 ) -> None:
     """Make one network, going on from the saved state where there is one.
 
-    Args:
-        request: `spec`, `seed`, the owner of all draws, and `places`. The spec is `network`,
-            `process`, `method` (one or a list) and `train` as in the config; or the first two and
-            the `content` of the released checkpoint that lies at `places.checkpoint`. `places.gpus`
-            says how many processes train together, each on a GPU where there is one.
-        data: train.npz.
-        init: The network of the run that `train.init_from` names.
-        model: The weights, averaged ("ema.") and last ("raw."), safetensors.
-        history: The losses, a row every `train.log_every` updates.
-        record: run.json: what was run, on what, by what.
+    `request` has `spec`; `seed`, the owner of all draws; and `places`. The spec is `network`,
+    `process`, `method` (one or a list) and `train` as in the config; or the first two and the
+    `content` of the released checkpoint that lies at `places.checkpoint`. `places.gpus` says how
+    many processes train together, each on a GPU where there is one.
+
+    `data` is train.npz, `init` the network of the run that `train.init_from` names. `model` gets
+    the weights, averaged ("ema.") and last ("raw."), safetensors; `history` the losses, a row every
+    `train.log_every` updates; `record`, run.json, what was run, on what, by what.
 
     Raises:
         LtdmError: Bad options or data, divergence, a state of another run, a full disk, another

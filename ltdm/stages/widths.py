@@ -1,14 +1,14 @@
 """Tidy rows of a data set -> a metric by the width of the weights' average."""
 
 from pathlib import Path
-from typing import Any
 
+from ltdm.plumbing.request import Request
 from ltdm.reporting import style, widths
 from ltdm.reporting.rows import read_rows
 from ltdm.reporting.tables import called
 
 
-def run(request: dict[str, Any], *, tidy: Path, png: Path, svg: Path) -> None:
+def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
     """Write the figure of a data set from metrics.csv.
 
     `request` has `metric`, what is shown; `extractor`, in which feature space; and `where`, the
