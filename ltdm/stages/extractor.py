@@ -13,7 +13,7 @@ def run(request: Request, *, reference: Path, weights: Path, record: Path) -> No
     """Write the extractor's `weights` (safetensors); some are fitted on the reference.
 
     `request` has `extractor`, its name and options, and `places`, its options that say where
-    something lies.
+    something lies. `record` also has what is known about the weights.
 
     Raises:
         LtdmError: The extractor cannot get its weights.
