@@ -13,13 +13,10 @@ from ltdm.plumbing.errors import LtdmError
 
 
 def pick(name: str | None = None) -> torch.device:
-    """Return the device named, or by $LTDM_DEVICE, or the best there is.
-
-    Args:
-        name: "auto", "cpu", "cuda" or "cuda:N"; None asks the environment.
+    """Return the device named ("auto", "cpu", "cuda", "cuda:N"), or by $LTDM_DEVICE, or the best.
 
     Raises:
-        LtdmError: A GPU is asked for and there is none, or the name is unknown.
+        LtdmError: The GPU that is asked for is not there, or the name is unknown.
     """
     name = name or os.environ.get("LTDM_DEVICE") or "auto"
     if name == "auto":

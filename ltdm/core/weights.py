@@ -33,11 +33,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """Read the description alone.
-
-    Raises:
-        LtdmError: As `read_weights`.
-    """
+    """Read the description alone; it raises what `read_weights` does."""
     return read_weights(path, "no tensor's name")[1]
 
 
