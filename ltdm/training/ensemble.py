@@ -4,8 +4,7 @@ The training set is cut into shards of alike classes. One network, drawn once, s
 each round every shard trains it on from where the last average left it, and then the weights of
 all, and their moving averages (EMA), become w = sum_k n_k w_k / sum_k n_k, where shard k has n_k
 images. Adam's moments, the warm-up and what a method remembers (AGC's bank) stay with their shard
-and are never averaged. No shard's training sees all images, which is meant to keep the average from
-knowing them by heart.
+and are never averaged. No shard's training sees all images, so that the average memorises fewer.
 Source: Liu et al., "Iterative Ensemble Training with Anti-Gradient Control for Mitigating
 Memorization in Diffusion Models", ECCV 2024, algorithm 1; the averaging is FedAvg's (McMahan et
 al., AISTATS 2017).
@@ -53,10 +52,8 @@ def split(labels: np.ndarray, shards: int) -> list[np.ndarray]:
     are shuffled within the classes, so neighbours have nothing in common.
     """
     sizes = dealt(np.bincount(labels), shards)
-    parts = [
-        np.split(np.flatnonzero(labels == c), np.cumsum(sizes[:-1, c]))
-        for c in range(sizes.shape[1])
-    ]
+    ends = np.cumsum(sizes, axis=0)[:-1]
+    parts = [np.split(np.flatnonzero(labels == c), end) for c, end in enumerate(ends.T)]
     return [np.sort(np.concatenate(part)) for part in zip(*parts, strict=True)]
 
 
@@ -71,26 +68,22 @@ def shard_updates(options: TrainOptions, images: int, size: int) -> int:
     Without an ensemble, that is all of the training.
     """
     one = options.ensemble
-    if one is None:
-        return options.updates
-    if one.epochs is None:
-        return options.updates // (one.shards * one.rounds)
-    return one.epochs * (images // size)
+    if one and one.epochs:
+        return one.epochs * (images // size)
+    return options.updates // (one.shards * one.rounds if one else 1)
 
 
 def all_updates(options: TrainOptions, class_counts: Sequence[int], by_class: bool) -> int:
     """Return the updates of a run on a training set, those of all shards and rounds."""
     size = options.images_an_update(len(class_counts) if by_class else 0)
-    parts = shares(options, class_counts)
-    once = sum(shard_updates(options, sum(part), size) for part in parts)
+    once = sum(shard_updates(options, sum(part), size) for part in shares(options, class_counts))
     return once * (options.ensemble.rounds if options.ensemble else 1)
 
 
 def averaged(shards: Iterable[tuple[int, Weights]]) -> Weights:
     """Return the mean of weights, each counted by its shard's images; summed in float64.
 
-    Args:
-        shards: Images and weights of each, asked for one after the other.
+    The shards, (images, weights), are asked for one after the other.
     """
     total, sums, kinds = 0, dict[str, Tensor](), dict[str, torch.dtype]()
     for images, weights in shards:

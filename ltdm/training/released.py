@@ -2,10 +2,9 @@
 
 A checkpoint of the pytorch-ddpm line of codes is a `torch.save` dictionary: `net_model` holds the
 last weights, which are our "raw" ones, `ema_model` the averaged ones, our "ema"; the rest is the
-state of the training and is left out. One set is never taken for the other, since numbers say which
-they are from: a file with one of them gives that one alone, and a bare state dict, which does not
-say that it is averaged, gives "raw". Nothing is unpickled but tensors and plain values, so a file
-cannot run code.
+state of the training and is left out. One set never stands for the other: a file with one of them
+gives that one alone, and a bare state dict, which does not say that it is averaged, gives "raw".
+Nothing is unpickled but tensors and plain values, so a file cannot run code.
 
 Their U-Net is `ltdm.networks.unet` with other names in the time embedding, and with its sines and
 cosines as a table among the weights; the table is compared with the formula, not loaded.
@@ -56,14 +55,10 @@ DECIDED = ("ch", "ch_mult", "attn", "num_res_blocks", "groups")
 
 
 class Shape(NamedTuple):
-    """What the shapes of a network's weights tell.
+    """What the shapes of a U-Net's weights show: its options, and what it is made for.
 
-    Attributes:
-        options: The U-Net's; dropout and the first weights leave no trace and are the defaults.
-        channels: Of an image.
-        classes: Labels that the network knows; 0 for an unconditional one.
-        told: Length of the augmentation's condition; 0 for none.
-        levels: Noise levels, T.
+    Dropout and the first weights leave no trace and are the defaults. An unconditional network has
+    0 classes; `told` is the length of the augmentation's condition, 0 for none; `levels` is T.
     """
 
     options: unet.Options
@@ -79,8 +74,8 @@ class Released:
 
     Attributes:
         shape: Of its network.
-        weights: Its sets by our names, "raw" and "ema", their tensors (float32) by ours as well.
-        updates: That it was trained for, the file's `step`; 0 where it does not say.
+        weights: Its sets by our names, "raw" and "ema"; tensors are float32, by ours as well.
+        updates: The file's `step`; 0 where it has none.
         left_out: The entries of the file that are not read.
     """
 
@@ -139,10 +134,7 @@ def content(path: Path) -> str:
     """Return a digest that changes with what a checkpoint holds, wherever it lies.
 
     It is made of the checksums that the archive itself keeps; the old format has none and is read
-    whole.
-
-    Raises:
-        LtdmError: The file cannot be read.
+    whole. A file that cannot be read raises LtdmError.
     """
     with reading(path, ours=False), open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
@@ -174,7 +166,7 @@ def _fitted(where: str, named: dict[Any, Any]) -> tuple[Shape, dict[str, Tensor]
     """Return what network a state dict is of, and its tensors by our names.
 
     Raises:
-        LtdmError: It is another network's, lacks tensors, or has some that nothing is known of.
+        LtdmError: It is another network's, lacks tensors, or has unknown ones.
     """
     theirs = {str(name).removeprefix("module."): t for name, t in named.items()}
     sizes = {name: tuple(getattr(t, "shape", ())) for name, t in theirs.items()}

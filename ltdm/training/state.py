@@ -33,14 +33,9 @@ def run_key(identity: dict[str, Any]) -> str:
 
 
 class Files(NamedTuple):
-    """What a network is made from, and what is made.
+    """What a network is made from (train.npz, perhaps a network to start from), and what is made.
 
-    Attributes:
-        data: train.npz.
-        init: The network to start from, if there is one.
-        model: Where the weights go.
-        history: Where the losses go.
-        record: Where run.json goes.
+    That is the weights, the losses and run.json.
     """
 
     data: Path
@@ -69,11 +64,7 @@ class State:
         self.key = key
 
     def alone(self) -> AbstractContextManager[None]:
-        """Hold the run's lock: one process at a time trains it, whatever its options.
-
-        Raises:
-            LtdmError: Another process does.
-        """
+        """Hold the run's lock, or raise LtdmError: one process trains it, whatever its options."""
         return alone(self.folder.parent)
 
     def save(self, content: dict[str, Any]) -> None:
@@ -103,7 +94,7 @@ class State:
         """Refuse to go on where a snapshot of these updates is lost; their weights are not read.
 
         Raises:
-            LtdmError: One is missing or damaged, and can only be taken by training anew.
+            LtdmError: One is missing or damaged, and can only be made by training anew.
         """
         for update in updates:
             with self._snapshot(update) as file:
@@ -129,7 +120,7 @@ class State:
 
     @contextmanager
     def _snapshot(self, update: int) -> Iterator[Path]:
-        """Give a snapshot's file; what goes wrong with it is told with the way out."""
+        """Give a snapshot's file; an error in reading it says what to do."""
         file = self._place(update)
         try:
             yield file
