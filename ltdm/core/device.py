@@ -13,11 +13,7 @@ from ltdm.plumbing.errors import LtdmError
 
 
 def pick(name: str | None = None) -> torch.device:
-    """Return the device named ("auto", "cpu", "cuda", "cuda:N"), or by $LTDM_DEVICE, or the best.
-
-    Raises:
-        LtdmError: The GPU that is asked for is not there, or the name is unknown.
-    """
+    """Return the device of this name, else of $LTDM_DEVICE; "auto" is a GPU if there is one."""
     name = name or os.environ.get("LTDM_DEVICE") or "auto"
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -58,7 +58,7 @@ def split(labels: np.ndarray, shards: int) -> list[np.ndarray]:
 
 
 def shares(options: TrainOptions, class_counts: Sequence[int]) -> list[list[int]]:
-    """Return the class counts of each shard, or of the one training set there is."""
+    """Return the class counts of each shard, or of the whole training set without an ensemble."""
     return dealt(class_counts, options.ensemble.shards if options.ensemble else 1).tolist()
 
 

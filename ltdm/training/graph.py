@@ -36,7 +36,7 @@ class UpdateGraph:
 
     def __call__(self) -> None:
         """Run it once."""
-        if self.graph is None and self.failed is None and self.calls == WARM:
+        if self.calls == WARM:
             self._capture()
         if self.graph is None:
             self._launch()

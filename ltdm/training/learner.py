@@ -6,7 +6,7 @@ the CPU; a GPU adds in no fixed order).
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,7 @@ class Learner:
         history: Rows of means, one every `log_every` updates.
     """
 
-    PARTS = ("net", "ema", "optimiser", "method", "process")
-    """What has a state of its own, under the same name in the saved one."""
+    PARTS = ("net", "ema", "optimiser", "method", "process")  # of the state, by their names in it
 
     def __init__(
         self,
@@ -172,7 +171,7 @@ class Learner:
 
     def _work(self) -> None:
         """Do the device's part of an update: the optimiser's steps, sums and averages."""
-        turns = list(self._turns(self.batches.make(*self.inputs)))
+        turns = self._turns(self.batches.make(*self.inputs))
         for batch, streams in turns:
             for name, value in self._descend(batch, streams).items():
                 if name not in self.sums:
@@ -182,15 +181,13 @@ class Learner:
             average.move()
         self.worked += 1
 
-    def _turns(self, batch: Batch) -> Iterator[tuple[Batch, Streams]]:
-        """Yield what each optimiser step of an update works on: one, or one for each block."""
-        number = len(self.owners) if self.method.in_turns else 1
-        if number == 1:
-            yield batch, self.streams
-            return
-        size = self.batches.size // number
-        for k in range(number):
-            yield batch.part(slice(k * size, (k + 1) * size)), self.streams.only(k)
+    def _turns(self, batch: Batch) -> list[tuple[Batch, Streams]]:
+        """Return what each optimiser step of an update works on: all, or each block in turn."""
+        if not self.method.in_turns:
+            return [(batch, self.streams)]
+        size = self.batches.size // len(self.owners)
+        blocks = [slice(k * size, (k + 1) * size) for k in range(len(self.owners))]
+        return [(batch.part(rows), self.streams.only(k)) for k, rows in enumerate(blocks)]
 
     def _descend(self, batch: Batch, streams: Streams) -> dict[str, Tensor]:
         """Make one optimiser step; return the loss, its terms and the gradient's norm.

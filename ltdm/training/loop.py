@@ -82,11 +82,7 @@ class Trainer(Learner):
         self.history.append({"update": self.update, "images": images, "lr": rate, **means})
 
     def _means(self) -> dict[str, float]:
-        """Return the means since the last row; nothing right after it.
-
-        Raises:
-            LtdmError: The loss is no longer a number, or has run away.
-        """
+        """Return the means since the last row, nothing right after it; stop what has diverged."""
         rows = self.update - (self.history[-1]["update"] if self.history else 0)
         if not rows:
             return {}

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from ltdm.networks._players import Players
 from ltdm.training.options import TrainOptions
 
-MOMENTS = "exp_avg", "exp_avg_sq"
-"""What Adam remembers of a weight."""
+MOMENTS = "exp_avg", "exp_avg_sq"  # what Adam remembers of a weight
 
 
 class Optimiser:
@@ -20,11 +19,8 @@ class Optimiser:
     the CPU each of separate networks is walked alone, since the bits of a number there depend on
     its place.
 
-    Args:
-        net: The network, or separate ones (`networks` of them), each with a norm of its own.
-        beside: Parameters of the objective and the process, which have another.
-        options: Adam's options and the clipping.
-        device: Where all of it is.
+    Separate networks (`networks` of them) each have a norm of their own; `beside`, the parameters
+    of the objective and the process, have another.
     """
 
     def __init__(

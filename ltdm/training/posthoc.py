@@ -16,17 +16,14 @@ from numpy.typing import ArrayLike
 
 from ltdm.plumbing.errors import LtdmError
 
-WIDEST = 12**-0.5
-"""The width of the plain mean of all updates, g = 0."""
+WIDEST = 12**-0.5  # the width of the plain mean of all updates, g = 0
 
 
 def gamma_of(sigma_rel: float) -> float:
     """Return the exponent g of a width: sigma_rel^2 = (g + 1) / ((g + 2)^2 (g + 3)).
 
-    It is the largest root of g^3 + 7 g^2 + (16 - w) g + (12 - w) with w = sigma_rel^-2.
-
-    Raises:
-        LtdmError: No profile that rises has that width.
+    It is the largest root of g^3 + 7 g^2 + (16 - w) g + (12 - w) with w = sigma_rel^-2. Profiles
+    that rise have widths below `WIDEST`.
     """
     if not 0 < sigma_rel < WIDEST:
         raise LtdmError(

@@ -24,8 +24,7 @@ from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import option
 from ltdm.plumbing.progress import Progress
 
-LEVELS, RHO = 18, 7.0
-"""The sampler's levels, from which the probe's are taken."""
+LEVELS, RHO = 18, 7.0  # the sampler's levels, from which the probe's are taken
 
 
 @dataclass(frozen=True)
@@ -142,11 +141,7 @@ class Probe:
         return [torch.baddbmm(*layer) for layer in layers]
 
     def fit(self, data: Labelled) -> None:
-        """Train all classifiers.
-
-        Raises:
-            LtdmError: The features are not finite.
-        """
+        """Train all classifiers."""
         options = self.options
         optimiser = torch.optim.Adam([*self.weights, *self.biases], lr=options.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.epochs)
@@ -154,7 +149,7 @@ class Probe:
         with Progress("probe", options.epochs * steps, "batches") as progress:
             for epoch in range(options.epochs):
                 for x0, noise, labels in self._shown(data, epoch):
-                    optimiser.zero_grad(set_to_none=True)
+                    optimiser.zero_grad()
                     self._loss(self.logits(x0, noise), labels).backward()
                     optimiser.step()
                     progress.advance()

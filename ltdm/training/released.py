@@ -29,8 +29,7 @@ from ltdm.plumbing.errors import LtdmError, OptionError, few
 from ltdm.plumbing.files import reading
 from ltdm.plumbing.registry import Part
 
-Sizes = Mapping[str, tuple[int, ...]]
-"""Tensors' sizes by the names that files give them."""
+Sizes = Mapping[str, tuple[int, ...]]  # of tensors, by the names that files give them
 SETS = {
     "net_model": "raw", "ema_model": "ema",
     "global_model": "raw", "global_ema_model": "ema",  # of a federated round
@@ -70,13 +69,10 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Released:
-    """What a checkpoint holds.
+    """What a checkpoint holds: a network's shape and its sets of weights, "raw" and "ema".
 
-    Attributes:
-        shape: Of its network.
-        weights: Its sets by our names, "raw" and "ema"; tensors are float32, by ours as well.
-        updates: The file's `step`; 0 where it has none.
-        left_out: The entries of the file that are not read.
+    Tensors are float32, under our names. `updates` is the file's `step`, 0 where it has none;
+    `left_out` are the entries of the file that are not read.
     """
 
     shape: Shape
@@ -163,11 +159,7 @@ def _unpickled(path: Path) -> dict[Any, Any]:
 
 
 def _fitted(where: str, named: dict[Any, Any]) -> tuple[Shape, dict[str, Tensor]]:
-    """Return what network a state dict is of, and its tensors by our names.
-
-    Raises:
-        LtdmError: It is another network's, lacks tensors, or has unknown ones.
-    """
+    """Return what network a state dict is of, and its tensors by our names."""
     theirs = {str(name).removeprefix("module."): t for name, t in named.items()}
     sizes = {name: tuple(getattr(t, "shape", ())) for name, t in theirs.items()}
     shape = _shape(where, sizes)
@@ -194,11 +186,11 @@ def _misfit(name: str, sizes: Sizes, wanted: Sizes) -> str:
 
 
 def _shape(where: str, sizes: Sizes) -> Shape:
-    """Tell what U-Net has tensors of these sizes, if one has."""
+    """Return the shape of the U-Net that has tensors of these sizes, if one has."""
     other = next((w for part, w in OTHERS.items() if any(part in name for name in sizes)), None)
     try:
         if not other:
-            return _told(sizes)
+            return _first_layers(sizes)
     except (LookupError, ArithmeticError, ValueError, OptionError):
         other = f"a network that is not known, of {few(sizes)}"
     raise LtdmError(
@@ -206,8 +198,8 @@ def _shape(where: str, sizes: Sizes) -> Shape:
     )
 
 
-def _told(sizes: Sizes) -> Shape:
-    """Tell a U-Net from the sizes of its first layers; it fails where there are none."""
+def _first_layers(sizes: Sizes) -> Shape:
+    """Return the shape of a U-Net from its first layers; it fails where there are none."""
     levels, ch = sizes[TABLE]
     blocks: list[list[str]] = [[]]
     for n in range(len(sizes)):
@@ -221,10 +213,8 @@ def _told(sizes: Sizes) -> Shape:
         attn=tuple(i for i, level in enumerate(blocks) if f"{level[0]}.attn.proj.weight" in sizes),
         num_res_blocks=len(blocks[0]),
     )
-    classes, told = (
-        sizes.get(f"{kind}_embedding.weight", default)[k]
-        for kind, default, k in (("label", (0,), 0), ("augm", (0, 0), 1))
-    )
+    classes = sizes.get("label_embedding.weight", (0,))[0]
+    told = sizes.get("augm_embedding.weight", (0, 0))[1]
     return Shape(options, sizes["head.weight"][1], classes, told, levels)
 
 

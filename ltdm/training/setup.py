@@ -92,11 +92,7 @@ def described(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
 
 
 def start_from(trainer: Trainer, init: Path) -> None:
-    """Let a trainer start from another run's averaged weights.
-
-    Raises:
-        LtdmError: They are not its network's.
-    """
+    """Let a trainer start from another run's averaged weights, which must be its network's."""
     weights, about = read_weights(init, "ema.")
     try:
         trainer.start_from(weights)

@@ -26,8 +26,7 @@ from ltdm.plumbing.errors import LtdmError, Stopped
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.stopping import Stop
 
-SAID = "said-{}.json"
-"""What a process ended with, by its rank."""
+SAID = "said-{}.json"  # what a process ended with, by its rank
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 WAIT = timedelta(minutes=30)
 """How long a process waits for the others: the first may be saving, or compiling its network."""
