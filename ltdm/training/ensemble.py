@@ -4,7 +4,8 @@ The training set is cut into shards of alike classes. One network, drawn once, s
 each round every shard trains it on from where the last average left it, and then the weights of
 all, and their moving averages (EMA), become w = sum_k n_k w_k / sum_k n_k, where shard k has n_k
 images. Adam's moments, the warm-up and what a method remembers (AGC's bank) stay with their shard
-and are never averaged. No shard's training sees all images, so that the average memorises fewer.
+and are never averaged. No shard's training sees all images, which is meant to keep the average from
+knowing them by heart.
 Source: Liu et al., "Iterative Ensemble Training with Anti-Gradient Control for Mitigating
 Memorization in Diffusion Models", ECCV 2024, algorithm 1; the averaging is FedAvg's (McMahan et
 al., AISTATS 2017).
