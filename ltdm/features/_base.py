@@ -64,11 +64,7 @@ class ExtractorModule(Protocol):
         """
 
     def build(
-        self,
-        options: Any,
-        weights: dict[str, Tensor],
-        about: dict[str, Any],
-        device: torch.device,
+        self, options: Any, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
     ) -> Extract:
         """Return the function from images (N, C, H, W) to features, from what `fit` returned.
 

@@ -107,10 +107,7 @@ def fit(
 
 
 def build(
-    options: Options,
-    weights: dict[str, Tensor],
-    about: dict[str, Any],
-    device: torch.device,
+    options: Options, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
 ) -> Extract:
     """Return the extractor: uint8 images (N, C, H, W) to what is made of them.
 

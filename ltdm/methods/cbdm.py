@@ -21,16 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltdm.methods._base import (
-    NOTHING,
-    Batch,
-    Evaluations,
-    Noised,
-    Question,
-    Said,
-    Term,
-    mse,
-)
+from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Question, Said, Term, mse
 from ltdm.methods._streams import Streams
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
@@ -47,9 +38,7 @@ class Options:
 
     tau: float = option(1.0, "Weight of the regulariser at pure noise.", low=0)
     rc_weight: float = option(
-        0.25,
-        "Weight of the commitment term, which moves the other label's branch.",
-        low=0,
+        0.25, "Weight of the commitment term, which moves the other label's branch.", low=0
     )
     target: str = option(
         "train",
