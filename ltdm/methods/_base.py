@@ -43,9 +43,7 @@ class Batch(NamedTuple):
 
     def part(self, rows: slice) -> "Batch":
         """Return some neighbouring rows as a batch."""
-        augment = None if self.augment is None else self.augment[rows]
-        x0, classes, labels, level = (t[rows] for t in self[:4])
-        return Batch(x0, classes, labels, level, augment)
+        return Batch._make(None if t is None else t[rows] for t in self)
 
 
 class Inputs(NamedTuple):
@@ -61,24 +59,22 @@ class Inputs(NamedTuple):
 
     def again(self, labels: Tensor) -> "Inputs":
         """Return all rows once for each (B,) of the labels (k B,), under those."""
-        every = Inputs.joined([self] * (len(labels) // len(self.x)))
-        return every._replace(labels=labels)
+        return Inputs.joined([self] * (len(labels) // len(self.x)))._replace(labels=labels)
 
     @staticmethod
     def joined(parts: Sequence["Inputs"]) -> "Inputs":
         """Return all as one batch."""
         if len(parts) == 1:
             return parts[0]
-        x, level, labels, augment = zip(*parts, strict=True)
-        told = torch.cat(augment) if augment[0] is not None else None
-        return Inputs(torch.cat(x), torch.cat(level), torch.cat(labels), told)
+        every = zip(*parts, strict=True)
+        return Inputs._make(None if each[0] is None else torch.cat(each) for each in every)
 
 
 class Said(NamedTuple):
-    """What the network said: F (B, C, H, W), and its bottleneck z (B, d), as far as asked for."""
+    """What the network said: F (B, C, H, W), and its bottleneck z (B, d); empty if not asked."""
 
-    F: Tensor
-    z: Tensor
+    F: Tensor = torch.empty(0)
+    z: Tensor = torch.empty(0)
 
 
 class Net(Protocol):
@@ -144,13 +140,10 @@ class Evaluations:
     encoder: float = 0
 
     def __add__(self, other: "Evaluations") -> "Evaluations":
-        """Add up."""
         forward, backward = self.forward + other.forward, self.backward + other.backward
         return Evaluations(forward, backward, self.encoder + other.encoder)
 
 
-ONE = Evaluations(1, 1)
-"""What every objective costs: each image once, forward and backward."""
 NOTHING = Evaluations(0, 0)
 
 
@@ -198,7 +191,7 @@ class MethodModule(Protocol):
         """A frozen dataclass of `option`s."""
 
     def evaluations(self, options: Any, classes: int) -> Evaluations:
-        """Return the network evaluations per image that it adds to `ONE`, with so many classes."""
+        """Return the evaluations an image beyond its own one, with so many classes."""
 
     def build(self, options: Any, class_counts: list[int]) -> Term:
         """Make the term for a training set with so many images of each class.

@@ -76,8 +76,7 @@ class CBDM(Term):
         self.options = options
         exponent = {"train": 1.0, "uniform": 0.0, "power": options.power or 0.0}[options.target]
         weight = torch.tensor(class_counts, dtype=torch.float64) ** exponent
-        cdf = torch.cumsum(weight / weight.sum(), dim=0)
-        self.register_buffer("cdf", cdf, persistent=False)
+        self.register_buffer("cdf", torch.cumsum(weight / weight.sum(), dim=0), persistent=False)
 
     def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw n labels from Q by inverting its distribution function, without a host sync."""

@@ -107,11 +107,7 @@ def evaluations(options: Options, classes: int) -> Evaluations:
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
-    """Make the term for a training set with these class counts.
-
-    Raises:
-        OptionError: There are not enough classes for the peers asked for.
-    """
+    """Make the term; OptionError where the classes are too few for the peers asked for."""
     others = len(class_counts) - 1
     if options.beta and not others:
         raise OptionError(
@@ -150,8 +146,7 @@ class IGD(Term):
         """Draw k different steps to another class for each column, (k, columns)."""
         others = self.classes - 1
         if k == others:
-            steps = torch.arange(1, self.classes, device=rng.device)
-            return steps[:, None].expand(k, columns)
+            return torch.arange(1, self.classes, device=rng.device)[:, None].expand(k, columns)
         order = torch.rand(others, columns, generator=rng, device=rng.device).argsort(0)
         return order[:k] + 1
 
@@ -161,6 +156,5 @@ class IGD(Term):
         weight = self.options.beta / k
         if self.options.mode == "released":
             weight /= self.classes - 1
-        peers = other.F.unflatten(0, (k, -1))
-        gap = weight * (own.F - peers).square().flatten(2).mean(2)
+        gap = weight * (own.F - other.F.unflatten(0, (k, -1))).square().flatten(2).mean(2)
         return {"mutual": (at.progress * at.labelled * gap).sum(0)}

@@ -90,9 +90,8 @@ class OCLT(Term):
         """Return log W up to a constant a row, (B, B): row i holds the likely sources of x_t,i."""
         images = x0.flatten(1)
         seen = images + sigma[:, None] * noise.flatten(1)
-        squares = images.square().sum(1)
         # |c_i|^2 is the same along a row and drops out.
-        near = (seen @ images.T - squares / 2) / sigma.square()[:, None]
+        near = (seen @ images.T - images.square().sum(1) / 2) / sigma.square()[:, None]
         weight = self.options.tr_tau * self.frequency.log()
         return near + weight.to(near.dtype)[classes]
 
