@@ -45,10 +45,8 @@ class Classifier(nn.Module):
 
     def __init__(self, options: Options, channels: int, size: int, classes: int):
         super().__init__()
-        width, layers = (
-            options.width,
-            [nn.Conv2d(channels, options.width, 3, padding=1), nn.ReLU()],
-        )
+        width = options.width
+        layers = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
         while size > 4:
             layers += [nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.ReLU()]
             width, size = 2 * width, (size + 1) // 2
@@ -109,11 +107,7 @@ def fit(
 def build(
     options: Options, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
 ) -> Extract:
-    """Return the extractor: uint8 images (N, C, H, W) to what is made of them.
-
-    Features are (N, d), probabilities (N, classes). It raises LtdmError for images of another shape
-    than those it was trained on.
-    """
+    """Return the extractor of uint8 images of the shape that it was trained on."""
     shape = (about["channels"], about["size"], about["size"])
     net = Classifier(options, about["channels"], about["size"], about["classes"])
     net.load_state_dict(weights)

@@ -18,23 +18,14 @@ from filelock import FileLock
 from torch import Tensor
 
 from ltdm.features import _inception
-from ltdm.features._inception import (
-    CITATION,
-    PROBABILITIES,
-    READS_POINTS,
-    RUNS_NETWORK,
-    build,
-    length,
-)
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import sha256
 from ltdm.plumbing.options import option
 
-__all__ = [
-    "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
-    "check", "fit", "length",
-]  # fmt: skip
 log = logging.getLogger("ltdm")
+CITATION, PROBABILITIES = _inception.CITATION, _inception.PROBABILITIES
+READS_POINTS, RUNS_NETWORK = _inception.READS_POINTS, _inception.RUNS_NETWORK
+length, build = _inception.length, _inception.build
 FILE = "data/pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
@@ -49,11 +40,7 @@ class Options:
 
 
 def check(options: Options) -> None:
-    """Look whether the weights can be had.
-
-    Raises:
-        OptionError: `path` names no file.
-    """
+    """Look whether `path`, where it is given, names a file."""
     if options.path is not None and not Path(options.path).is_file():
         raise OptionError(
             ("path",),
