@@ -45,8 +45,7 @@ class Sample(NamedTuple):
         rows = np.isin(self.labels, classes)
         if rows.all():
             return self
-        picked = None if self.probabilities is None else self.probabilities[rows]
-        return Sample(self.features[rows], self.labels[rows], picked)
+        return Sample._make(None if array is None else array[rows] for array in self)
 
     def known(self) -> np.ndarray:
         """Return the probabilities in float64, for metrics that are only given sets with them."""
@@ -127,11 +126,7 @@ def looks_up(metric: Part) -> bool:
 
 
 def check_fed(metric: Part, extractors: Sequence[Part]) -> None:
-    """Refuse a metric that no extractor gives what it reads.
-
-    Raises:
-        OptionError: It is one.
-    """
+    """Raise OptionError for a metric that no extractor gives what it reads."""
     if not looks_up(metric) and not any(reads(metric, extractor) for extractor in extractors):
         what = READS[metric.module.READS]
         message = f"{metric.name} reads {what}, and none of `features` gives them"
@@ -144,12 +139,9 @@ def title(metric: Part, name: str) -> str:
 
 
 def standard_error(effects: np.ndarray, labels: np.ndarray) -> float:
-    """Return the standard error of a mean of one effect an image.
+    """Return the standard error of a mean of one effect an image, (N,), from their labels, (N,).
 
-    Args:
-        effects: Shape (N,).
-        labels: Shape (N,). Sample sets have a fixed number of images of each class, so classes
-            that differ add nothing to it.
+    Sample sets have a fixed number of images of each class, so classes that differ add nothing.
     """
     _, members = np.unique(labels, return_inverse=True)
     n, sizes = len(effects), np.bincount(members)

@@ -37,12 +37,9 @@ class Membership(NamedTuple):
 
 
 def membership(real: np.ndarray, fake: np.ndarray, k: int) -> Membership:
-    """Say who lies in whose ball; a ball's radius is the distance to the k-th neighbour.
+    """Say who lies in whose ball, of features (n, d) and (m, d), n and m above k.
 
-    Args:
-        real: Features, shape (n, d), n > k.
-        fake: Features, shape (m, d), m > k.
-        k: Which neighbour in the same set, the image itself not counted.
+    A ball's radius is the distance to the k-th neighbour in its own set, itself not counted.
     """
     try:
         return _membership(real, fake, k, pick())

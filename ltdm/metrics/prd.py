@@ -56,6 +56,8 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     Their standard errors are a bootstrap's that is drawn out: F is largest at a corner of alpha,
     where it has no derivative.
     """
+    from sklearn.cluster import MiniBatchKMeans
+
     n = min(len(real.features), len(fake.features))
     kept_real, kept = (_fewer(len(s.features), n) for s in (real, fake))
     together = np.concatenate([real.features[kept_real], fake.features[kept]])
@@ -63,14 +65,14 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     halves = []
     with Progress("clusterings", options.runs, "runs") as progress:
         for run in range(options.runs):
-            labels = _clustered(together, clusters, derive("prd clusters", run) % 2**32)
-            halves.append((labels[:n], labels[n:]))
+            seed = derive("prd clusters", run) % 2**32
+            means = MiniBatchKMeans(clusters, n_init=10, random_state=seed)
+            halves.append(np.split(means.fit_predict(together), [n]))
             progress.advance()
     p = [np.bincount(ours, minlength=clusters) / n for ours, _ in halves]
 
     def scored(weights: np.ndarray) -> np.ndarray:
-        q = [np.bincount(theirs, weights, clusters) / n for _, theirs in halves]
-        return f_scores(p, q)
+        return f_scores(p, [np.bincount(theirs, weights, clusters) / n for _, theirs in halves])
 
     rng = np.random.default_rng(derive("prd bootstrap"))
     again = [scored(_drawn(fake.labels[kept], rng)) for _ in range(DRAWS)]
@@ -102,10 +104,3 @@ def _fewer(number: int, n: int) -> slice | np.ndarray:
     """Return the rows of a set of this number that are kept: all, or n at random."""
     rng = np.random.default_rng(derive("prd"))
     return slice(None) if number == n else rng.choice(number, n, replace=False)
-
-
-def _clustered(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """Return each point's cluster."""
-    from sklearn.cluster import MiniBatchKMeans
-
-    return MiniBatchKMeans(clusters, n_init=10, random_state=seed).fit_predict(points)
