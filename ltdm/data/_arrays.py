@@ -15,9 +15,6 @@ def census(path: Path) -> Census:
     """Return what the training arrays hold, from their labels and the archive's index alone.
 
     The content's digest is made of the checksums that the archive itself keeps.
-
-    Raises:
-        LtdmError: The file is missing or damaged, or its arrays are no labelled square images.
     """
     with reading(path, ours=False), zipfile.ZipFile(path) as archive:
         sums = [(i.filename, i.CRC) for i in archive.infolist() if i.filename[:2] in ("x_", "y_")]
@@ -38,8 +35,7 @@ def load(path: Path, split: str) -> Loaded:
     (images,) = read_npz(path, f"x_{split}", ours=False)
     last = _layout(images.shape, images.dtype, f"x_{split}", path)[0]
     labels = _labels(path, split, len(images))
-    if images.ndim == 3:
-        images = images[..., None]
+    images = images[..., None] if images.ndim == 3 else images
     return Loaded(np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if last else images, labels)
 
 
@@ -48,9 +44,8 @@ def _header(archive: zipfile.ZipFile, key: str, path: Path) -> tuple[tuple[int, 
     if f"{key}.npy" not in archive.namelist():
         raise LtdmError(f"{path} has no array {key!r}; it holds {', '.join(archive.namelist())}")
     with archive.open(f"{key}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0
-        read = read if version == (1, 0) else np.lib.format.read_array_header_2_0
+        first = np.lib.format.read_magic(file) == (1, 0)
+        read = getattr(np.lib.format, f"read_array_header_{1 if first else 2}_0")
         shape, _, dtype = read(file)
     return shape, dtype
 

@@ -53,18 +53,15 @@ class LongTail:
 
 
 def counts(options: LongTail, available: list[int]) -> list[int]:
-    """Return how many images of each class are kept.
+    """Return how many images of each class are kept, of those that the source has of each.
 
-    Args:
-        options: The profile.
-        available: Images of each class in the source. The profile starts from their mean, as in
-            the papers, where all classes are alike; a class that has fewer keeps what it has.
+    The profile starts from their mean, as in the papers, where all classes have the same number; a
+    class that has fewer keeps what it has.
 
     Raises:
         OptionError: A class would be left without an image, or a list does not fit the classes.
     """
-    wanted = _wanted(options, available)
-    wanted = [max(n, options.min_per_class) for n in wanted]
+    wanted = [max(n, options.min_per_class) for n in _wanted(options, available)]
     if options.cap is not None:
         wanted = [min(n, options.cap) for n in wanted]
     kept = [min(n, a) for n, a in zip(wanted, available, strict=True)]
@@ -121,13 +118,9 @@ def _fits(key: str, listed: tuple[int, ...] | list[int], classes: int) -> None:
 def select(labels: np.ndarray, keep: list[int], seed: int) -> np.ndarray:
     """Return the positions kept, class by class, each class in its shuffled order.
 
-    Args:
-        labels: int64, shape (N,), in the source's order.
-        keep: Images to keep of each class.
-        seed: Seed of the stream.
+    Labels are in the source's order; `keep` says how many to keep of each class.
     """
-    stream = np.random.RandomState(seed)
-    chosen = []
+    stream, chosen = np.random.RandomState(seed), []
     for c, n in enumerate(keep):
         members = np.flatnonzero(labels == c)
         stream.shuffle(members)

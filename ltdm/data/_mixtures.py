@@ -56,9 +56,7 @@ CASES: Mapping[str, Classes] = MappingProxyType({
 class Case:
     """Classes as a config gives them.
 
-    Attributes:
-        name: Of one of `CASES`; None for classes that the config lists itself.
-        classes: They.
+    The name is that of one of `CASES`; None for classes that the config lists itself.
     """
 
     name: str | None
@@ -71,7 +69,7 @@ class Case:
 
     @property
     def dimension(self) -> int:
-        """Return the coordinates of a point."""
+        """The coordinates of a point."""
         return len(next(iter(self.classes.values()))[0].mean)
 
     def plain(self) -> str | list[dict[str, list[dict[str, Any]]]]:
@@ -81,6 +79,22 @@ class Case:
         return [{name: [changed(one) for one in own]} for name, own in self.classes.items()]
 
 
+ABOVE = {"type": "number", "exclusiveMinimum": 0}
+COMPONENT = {
+    "type": "object", "additionalProperties": False, "required": ["mean"],
+    "properties": {
+        "mean": {"type": "array", "minItems": 1, "items": {"type": "number"}},
+        "std": {"type": ["number", "array"], "exclusiveMinimum": 0, "items": ABOVE},
+        "weight": ABOVE,
+    },
+}  # fmt: skip
+COMPONENTS = {"type": "array", "minItems": 1, "items": COMPONENT}
+CLASS = {
+    "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": COMPONENTS,
+}  # fmt: skip
+"""JSON schemas of parts of what `CaseOption` parses."""
+
+
 class CaseOption:
     """Parser of a case's name, or a list of `{class: [components]}`.
 
@@ -88,32 +102,8 @@ class CaseOption:
     """
 
     schema: ClassVar[dict[str, Any]] = {
-        "anyOf": [
-            {"enum": list(CASES)},
-            {
-                "type": "array", "minItems": 2,
-                "items": {
-                    "type": "object", "minProperties": 1, "maxProperties": 1,
-                    "additionalProperties": {
-                        "type": "array", "minItems": 1,
-                        "items": {
-                            "type": "object", "additionalProperties": False, "required": ["mean"],
-                            "properties": {
-                                "mean": {
-                                    "type": "array", "minItems": 1, "items": {"type": "number"},
-                                },
-                                "std": {
-                                    "type": ["number", "array"], "exclusiveMinimum": 0,
-                                    "items": {"type": "number", "exclusiveMinimum": 0},
-                                },
-                                "weight": {"type": "number", "exclusiveMinimum": 0},
-                            },
-                        },
-                    },
-                },
-            },
-        ]
-    }  # fmt: skip
+        "anyOf": [{"enum": list(CASES)}, {"type": "array", "minItems": 2, "items": CLASS}]
+    }
 
     def __call__(self, value: Any, path: KeyPath) -> Case:
         """Parse what the config gives."""
@@ -134,11 +124,8 @@ class CaseOption:
                 raise OptionError((*path, str(i), name), "is the name of two classes")
             found[name] = components
         _check_dimensions(found, path)
-        return Case(next((name for name in CASES if _same(CASES[name], found)), None), found)
-
-
-def _same(one: Classes, other: Classes) -> bool:
-    return list(one.items()) == list(other.items())
+        same = (case for case in CASES if list(CASES[case].items()) == list(found.items()))
+        return Case(next(same, None), found)
 
 
 def _class(value: Any, path: KeyPath) -> tuple[str, tuple[Gaussian, ...]]:

@@ -20,21 +20,13 @@ from ltdm.methods._streams import Streams
 
 
 class Batch(NamedTuple):
-    """One training batch.
+    """One training batch."""
 
-    Attributes:
-        x0: Images in [-1, 1], float32, shape (B, C, H, W).
-        classes: Classes, int64, shape (B,).
-        labels: What the network is conditioned on: the same, or -1 where the label was dropped.
-        level: Noise levels as the process draws them, (B,).
-        augment: What the network is told of each image's augmentation, (B, 9), if it is told.
-    """
-
-    x0: Tensor
-    classes: Tensor
-    labels: Tensor
-    level: Tensor
-    augment: Tensor | None = None
+    x0: Tensor  # images in [-1, 1], float32, shape (B, C, H, W)
+    classes: Tensor  # int64, shape (B,)
+    labels: Tensor  # what the network is conditioned on: the classes, or -1 where one was dropped
+    level: Tensor  # noise levels as the process draws them, (B,)
+    augment: Tensor | None = None  # each image's augmentation, (B, 9), if the network is given it
 
     @property
     def labelled(self) -> Tensor:
@@ -91,53 +83,31 @@ class Net(Protocol):
 
 
 class Noised(NamedTuple):
-    """A batch at drawn noise levels.
+    """A batch at drawn noise levels."""
 
-    Attributes:
-        inputs: What the network is asked.
-        level: The levels, (B,).
-        progress: How far towards pure noise they lie, in [0, 1], (B,).
-        labelled: Whether an image's label was kept, bool, (B,).
-        noise: Standard normal, (B, C, H, W).
-        target: F*, what the network should say.
-    """
-
-    inputs: Inputs
-    level: Tensor
-    progress: Tensor
-    labelled: Tensor
-    noise: Tensor
-    target: Tensor
+    inputs: Inputs  # what the network is asked
+    level: Tensor  # the levels, (B,)
+    progress: Tensor  # how far towards pure noise they lie, in [0, 1], (B,)
+    labelled: Tensor  # whether an image's label was kept, bool, (B,)
+    noise: Tensor  # standard normal, (B, C, H, W)
+    target: Tensor  # F*, what the network should say
 
 
 class Question(NamedTuple):
-    """What the network is asked about the whole batch once more, or k times.
+    """What the network is asked about the whole batch once more, or k times."""
 
-    Attributes:
-        labels: The label of each image, (k B,): those of the first time, of the second, ..;
-            -1 for none.
-        gradient: Whether the answer needs one; with it, they share the batch's own call.
-        want: "F", the bottleneck "z", or "both".
-    """
-
-    labels: Tensor
-    gradient: bool = True
-    want: str = "F"
+    labels: Tensor  # of each image, (k B,): those of the first time, of the second, ..; -1 for none
+    gradient: bool = True  # whether the answer needs one; with it, they share the batch's own call
+    want: str = "F"  # or the bottleneck "z", or "both"
 
 
 @dataclass(frozen=True)
 class Evaluations:
-    """Network evaluations an image, on average.
+    """Network evaluations per image, on average."""
 
-    Attributes:
-        forward: Whole forward passes.
-        backward: Whole backward passes.
-        encoder: Forward and backward passes through the way down and the middle only.
-    """
-
-    forward: float
-    backward: float
-    encoder: float = 0
+    forward: float  # whole passes
+    backward: float  # whole passes
+    encoder: float = 0  # forward and backward passes through the way down and the middle only
 
     def __add__(self, other: "Evaluations") -> "Evaluations":
         forward, backward = self.forward + other.forward, self.backward + other.backward
@@ -148,19 +118,12 @@ NOTHING = Evaluations(0, 0)
 
 
 class Term(nn.Module):
-    """A part of an objective. What it must remember between updates lives in its buffers.
+    """A part of an objective. What it must remember between updates lives in its buffers."""
 
-    Attributes:
-        compares_labels: Whether it asks under other labels, which an unconditional network has not.
-        by_class: Whether batches hold the same number of each class, in blocks.
-        players: Whether each class has a network of its own, which its label picks.
-        in_turns: Whether each block of a batch makes an optimiser step of its own.
-    """
-
-    compares_labels = False
-    by_class = False
-    players = False
-    in_turns = False
+    compares_labels = False  # whether it asks under other labels, which needs a conditional network
+    by_class = False  # whether batches hold the same number of each class, in blocks
+    players = False  # whether each class has a network of its own, which its label picks
+    in_turns = False  # whether each block of a batch makes an optimiser step of its own
 
     def target(self, at: Noised, batch: Batch, process: Process, rng: Streams) -> Tensor:
         """Return what the network should say."""

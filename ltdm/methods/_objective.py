@@ -45,7 +45,7 @@ def evaluations(parts: Iterable[Part], classes: int) -> Evaluations:
 class Objective(nn.Module):
     """The denoising loss with any terms. Learnt parameters of terms are trained with the network's.
 
-    Its attributes say whether any of its terms has them.
+    Of `compares_labels` and the like it has what any of its terms has.
     """
 
     def __init__(self, terms: list[Term]):

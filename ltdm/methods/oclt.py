@@ -82,7 +82,10 @@ class OCLT(Term):
         draw = torch.empty_like(logits).exponential_(generator=rng.device)
         chosen = (logits - draw.log()).argmax(1)
         itself = torch.arange(len(x0), device=x0.device)
-        taken = torch.where(self.accepted(at, batch.classes, chosen), chosen, itself)
+        mine, other = self.frequency[batch.classes], self.frequency[batch.classes[chosen]]
+        gate = {"t2h": other >= mine, "h2t": other <= mine, "full": other == other}
+        accepted = gate[self.options.mode] & (at.progress < self.options.cut_time)
+        taken = torch.where(accepted, chosen, itself)
         moved = (x0 - x0[taken]) / sigma.reshape(-1, *[1] * (x0.ndim - 1))
         return process.target(x0[taken], at.noise + moved, at.level)
 
@@ -94,9 +97,3 @@ class OCLT(Term):
         near = (seen @ images.T - images.square().sum(1) / 2) / sigma.square()[:, None]
         weight = self.options.tr_tau * self.frequency.log()
         return near + weight.to(near.dtype)[classes]
-
-    def accepted(self, at: Noised, classes: Tensor, chosen: Tensor) -> Tensor:
-        """Return whether each image may take over the target of its chosen source, (B,)."""
-        mine, other = self.frequency[classes], self.frequency[classes[chosen]]
-        gate = {"t2h": other >= mine, "h2t": other <= mine, "full": other == other}
-        return gate[self.options.mode] & (at.progress < self.options.cut_time)

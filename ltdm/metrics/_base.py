@@ -28,17 +28,11 @@ PIXELS = "pixels"
 
 
 class Sample(NamedTuple):
-    """What metrics see of a set of images.
+    """What metrics see of a set of images; no probabilities where the extractor gives none."""
 
-    Attributes:
-        features: float32, shape (N, d).
-        labels: int64, shape (N,); -1 for no label.
-        probabilities: float32, shape (N, K), rows sum to 1; None where the extractor gives none.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray | None = None
+    features: np.ndarray  # float32, shape (N, d)
+    labels: np.ndarray  # int64, shape (N,); -1 for no label
+    probabilities: np.ndarray | None = None  # float32, shape (N, K), rows sum to 1
 
     def of(self, classes: Sequence[int]) -> "Sample":
         """Return the images of some classes."""

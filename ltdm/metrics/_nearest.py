@@ -23,17 +23,11 @@ SLICE = 2**10  # times 128^2 is 2^24, up to where float32 holds every whole numb
 
 
 class Found(NamedTuple):
-    """The nearest training images of each generated one, the nearest first; ties by number.
+    """The nearest training images of each generated one, the nearest first; ties by number."""
 
-    Attributes:
-        squared: Squared distances, of pixels in [0, 1] or of points, float64, shape (N, n).
-        numbers: Which they are, int32, shape (N, n).
-        mirrored: Whether it is the mirror image that is so near, shape (N, n).
-    """
-
-    squared: np.ndarray
-    numbers: np.ndarray
-    mirrored: np.ndarray
+    squared: np.ndarray  # squared distances, of pixels in [0, 1] or points, float64, shape (N, n)
+    numbers: np.ndarray  # which they are, int32, shape (N, n)
+    mirrored: np.ndarray  # whether it is the mirror image that is so near, shape (N, n)
 
 
 def nearest(images: np.ndarray, train: np.ndarray, neighbours: int, mirror: bool) -> Found:

@@ -21,19 +21,12 @@ BLOCK = 1000  # rows of distances held at once
 
 
 class Membership(NamedTuple):
-    """Who lies strictly inside whose ball.
+    """Who lies strictly inside whose ball, of n real and m generated images."""
 
-    Attributes:
-        holders: How many balls of real images hold each generated image, shape (m,).
-        held: How many generated images each real image's ball holds, shape (n,).
-        lone: Where that is one, which one; else meaningless, shape (n,).
-        covered: Whether some generated image's ball holds each real image, shape (n,).
-    """
-
-    holders: np.ndarray
-    held: np.ndarray
-    lone: np.ndarray
-    covered: np.ndarray
+    holders: np.ndarray  # how many balls of real images hold each generated image, shape (m,)
+    held: np.ndarray  # how many generated images each real image's ball holds, shape (n,)
+    lone: np.ndarray  # where that is one, which one; else meaningless, shape (n,)
+    covered: np.ndarray  # whether some generated image's ball holds each real image, shape (n,)
 
 
 def membership(real: np.ndarray, fake: np.ndarray, k: int) -> Membership:
