@@ -58,11 +58,7 @@ def _layout(shape: tuple[int, ...], dtype: np.dtype, key: str, path: Path) -> tu
 
 
 def square(shape: tuple[int, ...], key: str, path: Path) -> tuple[bool, int, int]:
-    """Return whether the channels of an array of images come last, their number, and the side.
-
-    Raises:
-        LtdmError: It holds no square images of 1 or 3 channels.
-    """
+    """Return whether the channels of an array of images come last, their number, and the side."""
     full = (*shape, 1) if len(shape) == 3 else shape
     if len(full) == 4 and full[3] in (1, 3) and full[1] == full[2]:
         return True, full[3], full[1]

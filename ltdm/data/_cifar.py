@@ -37,9 +37,9 @@ class Options:
     )
 
 
-def census(options: Options, names: list[str], train: int) -> Census:
+def census(options: Options, names: list[str]) -> Census:
     """Return what the set holds by definition; an .npz is looked at."""
-    promised = Census(names, [train // len(names)] * len(names), 3, 32)
+    promised = Census(names, [50_000 // len(names)] * len(names), 3, 32)
     if options.npz:
         found = _arrays.census(Path(options.npz))
         if (found.sizes, found.channels, found.side) != (promised.sizes, 3, 32):

@@ -99,10 +99,9 @@ def decode_all(
 
 
 def refuse(bad: dict[str, str], of: int, root: Path, way_out: str) -> None:
-    """Raise one sentence that counts the bad files and names the first; all go to the log."""
-    if not bad:
-        return
+    """Raise one sentence that counts the bad files, if any, and names the first; log all."""
     for name, reason in bad.items():
         log.info("cannot decode %s: %s", root / name, reason)
-    shown = few([f"{name} ({reason})" for name, reason in bad.items()])
-    raise LtdmError(f"{len(bad)} of {of} files in {root} cannot be decoded: {shown}; {way_out}")
+    if bad:
+        shown = few([f"{name} ({reason})" for name, reason in bad.items()])
+        raise LtdmError(f"{len(bad)} of {of} files in {root} cannot be decoded: {shown}; {way_out}")

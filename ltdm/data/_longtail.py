@@ -43,7 +43,6 @@ class LongTail:
     seed: int = option(0, "Seed of the choice of images; the papers use 0.", low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
-        """Refuse a list without its profile, the profile without its list, and crossed limits."""
         if (self.profile == "counts") != (self.counts is not None):
             raise OptionError(("counts",), "goes with `profile: counts`, and each needs the other")
         if self.class_order is not None and self.profile not in ("exp", "step"):
@@ -56,10 +55,7 @@ def counts(options: LongTail, available: list[int]) -> list[int]:
     """Return how many images of each class are kept, of those that the source has of each.
 
     The profile starts from their mean, as in the papers, where all classes have the same number; a
-    class that has fewer keeps what it has.
-
-    Raises:
-        OptionError: A class would be left without an image, or a list does not fit the classes.
+    class that has fewer keeps what it has. OptionError is raised if one would be left without any.
     """
     wanted = [max(n, options.min_per_class) for n in _wanted(options, available)]
     if options.cap is not None:

@@ -28,7 +28,6 @@ class Gaussian:
     )
 
     def __post_init__(self) -> None:
-        """Refuse lengths that do not fit together."""
         if not self.mean:
             raise OptionError(("mean",), "must have at least one dimension")
         if len(self.std) != len(self.mean):
@@ -123,7 +122,12 @@ class CaseOption:
             if name in found:
                 raise OptionError((*path, str(i), name), "is the name of two classes")
             found[name] = components
-        _check_dimensions(found, path)
+        (wanted, *_) = (len(one.mean) for own in found.values() for one in own)
+        for i, (name, own) in enumerate(found.items()):
+            for k, one in enumerate(own):
+                if len(one.mean) != wanted:
+                    message = f"has {len(one.mean)} dimensions, but the first mean has {wanted}"
+                    raise OptionError((*path, str(i), name, str(k), "mean"), message)
         same = (case for case in CASES if list(CASES[case].items()) == list(found.items()))
         return Case(next(same, None), found)
 
@@ -148,16 +152,6 @@ def _gaussian(value: Any, path: KeyPath) -> Gaussian:
     if not isinstance(std, list | tuple):
         given["std"] = [std] * (len(mean) if isinstance(mean, list | tuple) else 1)
     return parse(Gaussian, given, path)
-
-
-def _check_dimensions(classes: Classes, path: KeyPath) -> None:
-    """Refuse components of different dimensions."""
-    (wanted, *_) = (len(one.mean) for own in classes.values() for one in own)
-    for i, (name, own) in enumerate(classes.items()):
-        for k, one in enumerate(own):
-            if len(one.mean) != wanted:
-                message = f"has {len(one.mean)} dimensions, but the first mean has {wanted}"
-                raise OptionError((*path, str(i), name, str(k), "mean"), message)
 
 
 def shares(components: tuple[Gaussian, ...]) -> np.ndarray:

@@ -33,7 +33,6 @@ class Options:
     )
 
     def __post_init__(self) -> None:
-        """Refuse two channels."""
         if self.channels == 2:
             raise OptionError(("channels",), "must be 3 or 1")
 

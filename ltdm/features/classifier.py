@@ -78,8 +78,7 @@ def fit(
     held_out = _held_out(labels, options.seed)
     x, y = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
     train = torch.from_numpy(np.flatnonzero(~held_out)).to(device)
-    shape = {"channels": images.shape[1], "size": images.shape[2]}
-    shape["classes"] = int(labels.max()) + 1
+    shape = {"channels": images.shape[1], "size": images.shape[2], "classes": int(labels.max()) + 1}
     with torch.random.fork_rng([]):
         torch.manual_seed(derive("classifier", options.seed))
         net = Classifier(options, **shape).to(device)

@@ -52,11 +52,7 @@ def check(options: Options) -> None:
 def fit(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the FID's weights and their file's SHA-256; the images do not matter.
-
-    Raises:
-        LtdmError: The file is missing and cannot be downloaded, or is another one.
-    """
+    """Return the FID's weights and their file's SHA-256; the images do not matter."""
     check(options)
     net, file = _inception.outline(), Path(FILE if options.path is None else options.path)
     mend = "delete it to have it downloaded anew" if options.path is None else "mend `path`"
@@ -78,10 +74,6 @@ def fit(
 def _download(file: Path) -> None:
     """Download the weights, unless another job does or did."""
     url = _inception.library().FID_WEIGHTS_URL
-    by_hand = (
-        f"download {url} where there is a network (SHA-256 {SHA256}) and save it as {file},"
-        " or elsewhere and set `path`"
-    )
     try:
         with FileLock(file.parent / ".inception.lock"):
             if file.exists():
@@ -89,4 +81,7 @@ def _download(file: Path) -> None:
             log.info("downloading %s", url)
             torch.hub.download_url_to_file(url, str(file), hash_prefix=SHA256, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:  # the last: it is another file
-        raise LtdmError(f"cannot download {file.name} ({error}); {by_hand}") from error
+        raise LtdmError(
+            f"cannot download {file.name} ({error}); download {url} where there is a network"
+            f" (SHA-256 {SHA256}) and save it as {file}, or elsewhere and set `path`"
+        ) from error

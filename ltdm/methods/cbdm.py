@@ -50,7 +50,6 @@ class Options:
     )
 
     def __post_init__(self) -> None:
-        """Refuse a power without its law, and the law without its power."""
         if (self.target == "power") != (self.power is not None):
             raise OptionError(("power",), "goes with `target: power`, and each needs the other")
 

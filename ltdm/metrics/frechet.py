@@ -97,13 +97,9 @@ def _spread(labels: np.ndarray) -> np.ndarray:
 
 
 class Gaussian:
-    """The Gaussian with the mean and covariance of features (n, d).
+    """The Gaussian with the mean and covariance of features x (n, d), in float64.
 
-    Attributes:
-        mean: In float64, as everything here.
-        rows: A = (x - mean) / sqrt(n - 1), so that A^T A is the covariance; None if n > d.
-        covariance: None if n <= d.
-        trace: Of the covariance.
+    It holds its `covariance` if n > d, else `rows`, A, with A^T A the covariance; not both.
     """
 
     def __init__(self, x: np.ndarray):
