@@ -18,7 +18,14 @@ def census(path: Path) -> Census:
     """
     with reading(path, ours=False), zipfile.ZipFile(path) as archive:
         sums = [(i.filename, i.CRC) for i in archive.infolist() if i.filename[:2] in ("x_", "y_")]
-        shape, dtype = _header(archive, "x_train", path)
+        held = archive.namelist()
+        if "x_train.npy" not in held:
+            raise LtdmError(f"{path} has no array 'x_train'; it holds {', '.join(held)}")
+        with archive.open("x_train.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0
+            read = read if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
     channels, side = _layout(shape, dtype, "x_train", path)[1:]
     sizes = np.bincount(_labels(path, "train", shape[0])).tolist()
     if 0 in sizes:
@@ -37,17 +44,6 @@ def load(path: Path, split: str) -> Loaded:
     labels = _labels(path, split, len(images))
     images = images[..., None] if images.ndim == 3 else images
     return Loaded(np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if last else images, labels)
-
-
-def _header(archive: zipfile.ZipFile, key: str, path: Path) -> tuple[tuple[int, ...], np.dtype]:
-    """Read an array's shape and type without the array."""
-    if f"{key}.npy" not in archive.namelist():
-        raise LtdmError(f"{path} has no array {key!r}; it holds {', '.join(archive.namelist())}")
-    with archive.open(f"{key}.npy") as file:
-        first = np.lib.format.read_magic(file) == (1, 0)
-        read = getattr(np.lib.format, f"read_array_header_{1 if first else 2}_0")
-        shape, _, dtype = read(file)
-    return shape, dtype
 
 
 def _layout(shape: tuple[int, ...], dtype: np.dtype, key: str, path: Path) -> tuple[bool, int, int]:

@@ -55,12 +55,12 @@ def counts(options: LongTail, available: list[int]) -> list[int]:
     """Return how many images of each class are kept, of those that the source has of each.
 
     The profile starts from their mean, as in the papers, where all classes have the same number; a
-    class that has fewer keeps what it has. OptionError is raised if one would be left without any.
+    class that has fewer keeps what it has. Raises OptionError if one would be left without any, or
+    a list does not fit the classes.
     """
-    wanted = [max(n, options.min_per_class) for n in _wanted(options, available)]
-    if options.cap is not None:
-        wanted = [min(n, options.cap) for n in wanted]
-    kept = [min(n, a) for n, a in zip(wanted, available, strict=True)]
+    cap, least = options.cap or max(available), options.min_per_class
+    wanted = zip(_wanted(options, available), available, strict=True)
+    kept = [min(max(n, least), cap, a) for n, a in wanted]
     empty = [c for c, n in enumerate(kept) if n < 1]
     if empty:
         smallest = math.ceil(1e6 * len(available) / sum(available)) / 1e6

@@ -68,7 +68,7 @@ class Case:
 
     @property
     def dimension(self) -> int:
-        """The coordinates of a point."""
+        """How many coordinates a point has."""
         return len(next(iter(self.classes.values()))[0].mean)
 
     def plain(self) -> str | list[dict[str, list[dict[str, Any]]]]:

@@ -73,7 +73,7 @@ def outline() -> Any:
 def build(
     options: Any, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
 ) -> Extract:
-    """Return the extractor: uint8 images (N, 1 or 3, H, W) to 2048 features and 1008 classes."""
+    """Return the extractor: uint8 images (N, 1 or 3, H, W) to 2048 features, 1008 probabilities."""
     from torchvision.models.inception import BasicConv2d
 
     net = outline()

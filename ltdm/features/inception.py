@@ -23,7 +23,8 @@ from ltdm.plumbing.files import sha256
 from ltdm.plumbing.options import option
 
 log = logging.getLogger("ltdm")
-CITATION, PROBABILITIES = _inception.CITATION, _inception.PROBABILITIES
+CITATION = _inception.CITATION
+PROBABILITIES = _inception.PROBABILITIES
 READS_POINTS, RUNS_NETWORK = _inception.READS_POINTS, _inception.RUNS_NETWORK
 length, build = _inception.length, _inception.build
 FILE = "data/pt_inception-2015-12-05-6726825d.pth"

@@ -16,7 +16,8 @@ from ltdm.core.seeding import derive
 from ltdm.features import _inception
 from ltdm.plumbing.options import option
 
-CITATION, PROBABILITIES = _inception.CITATION, _inception.PROBABILITIES
+CITATION = _inception.CITATION
+PROBABILITIES = _inception.PROBABILITIES
 READS_POINTS, RUNS_NETWORK = _inception.READS_POINTS, _inception.RUNS_NETWORK
 length, build = _inception.length, _inception.build
 

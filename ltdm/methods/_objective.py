@@ -45,7 +45,7 @@ def evaluations(parts: Iterable[Part], classes: int) -> Evaluations:
 class Objective(nn.Module):
     """The denoising loss with any terms. Learnt parameters of terms are trained with the network's.
 
-    Of `compares_labels` and the like it has what any of its terms has.
+    Each flag of a `Term` is set here if it is set for any term.
     """
 
     def __init__(self, terms: list[Term]):

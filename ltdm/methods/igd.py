@@ -110,9 +110,8 @@ def build(options: Options, class_counts: list[int]) -> Term:
     """Make the term; OptionError where the classes are too few for the peers asked for."""
     others = len(class_counts) - 1
     if options.beta and not others:
-        raise OptionError(
-            ("beta",), "needs another class to learn from, and the data set has only one"
-        )
+        message = "needs another class to learn from, and the data set has only one"
+        raise OptionError(("beta",), message)
     if options.beta and options.peers.number(others + 1) > others:
         message = f"is {options.peers.sample}, but a class has only {others} peers"
         raise OptionError(("peers", "sample"), message)

@@ -99,8 +99,7 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
         copied = (r < t / 100).astype(float)
         share = found[f"memorized-{t}"] = mean_of(copied, fake.labels)
         found[f"mq-{t}"] = Estimate(float(copied.sum()), len(copied) * share.error)
-        among_real = in_mix(unseen < t / 100, real.labels, fake.labels)
-        found[f"unseen-{t}"] = Estimate(among_real)
+        found[f"unseen-{t}"] = Estimate(in_mix(unseen < t / 100, real.labels, fake.labels))
     return {name: found[name] for name in HIGHER_IS_BETTER}
 
 
