@@ -53,12 +53,9 @@ CASES: Mapping[str, Classes] = MappingProxyType({
 
 @dataclass(frozen=True)
 class Case:
-    """Classes as a config gives them.
+    """Classes as a config gives them."""
 
-    The name is that of one of `CASES`; None for classes that the config lists itself.
-    """
-
-    name: str | None
+    name: str | None  # that of one of `CASES`; None for classes that the config lists itself
     classes: Classes = field(hash=False)
 
     @classmethod
@@ -78,13 +75,15 @@ class Case:
         return [{name: [changed(one) for one in own]} for name, own in self.classes.items()]
 
 
-ABOVE = {"type": "number", "exclusiveMinimum": 0}
 COMPONENT = {
     "type": "object", "additionalProperties": False, "required": ["mean"],
     "properties": {
         "mean": {"type": "array", "minItems": 1, "items": {"type": "number"}},
-        "std": {"type": ["number", "array"], "exclusiveMinimum": 0, "items": ABOVE},
-        "weight": ABOVE,
+        "std": {
+            "type": ["number", "array"], "exclusiveMinimum": 0,
+            "items": {"type": "number", "exclusiveMinimum": 0},
+        },
+        "weight": {"type": "number", "exclusiveMinimum": 0},
     },
 }  # fmt: skip
 COMPONENTS = {"type": "array", "minItems": 1, "items": COMPONENT}

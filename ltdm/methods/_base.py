@@ -39,15 +39,12 @@ class Batch(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """What the network is asked: x (B, C, H, W), level (B,), labels (B,), augment (B, 9) or None.
+    """What the network is asked; it answers F (B, C, H, W), float32."""
 
-    It answers F (B, C, H, W), float32.
-    """
-
-    x: Tensor
-    level: Tensor
-    labels: Tensor
-    augment: Tensor | None
+    x: Tensor  # (B, C, H, W)
+    level: Tensor  # (B,)
+    labels: Tensor  # (B,)
+    augment: Tensor | None  # (B, 9)
 
     def again(self, labels: Tensor) -> "Inputs":
         """Return all rows once for each (B,) of the labels (k B,), under those."""
