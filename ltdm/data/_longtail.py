@@ -1,8 +1,8 @@
 """The long-tailed subset of a balanced data set, as the papers' codes build it.
 
-Class counts follow a profile from head to tail (class 0 is the head unless told otherwise); which
-images are kept is decided by one legacy numpy stream over the classes, so the subset is the papers'
-own, image for image, for the same seed. No global generator is touched.
+Class counts follow a profile from head to tail (class 0 is the head unless `class_order` is given).
+Which images are kept is decided by one legacy numpy stream over the classes, so the subset is the
+papers' own, image for image, for the same seed. No global generator is touched.
 Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
 NeurIPS 2019, section 4; CBDM and its successors use the same construction.
 """

@@ -36,7 +36,7 @@ PROBABILITIES = "imagenet"
 READS_POINTS = False
 RUNS_NETWORK = True
 SIDE, LENGTH, CLASSES = 299, 2048, 1008
-BATCH = {"cpu": 8, "cuda": 128}  # images a call; on a CPU more of them leave its cache
+BATCH = {"cpu": 8, "cuda": 128}  # images per call; on a CPU more of them leave its cache
 
 
 def length(options: Any, channels: int, side: int) -> int:

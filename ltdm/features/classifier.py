@@ -25,7 +25,7 @@ CITATION = ""
 PROBABILITIES = "classes"
 READS_POINTS = False
 RUNS_NETWORK = True
-BLOCK = 500  # images a call when extracting
+BLOCK = 500  # images per call when extracting
 
 
 @dataclass(frozen=True)

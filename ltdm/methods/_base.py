@@ -131,7 +131,7 @@ class Term(nn.Module):
         return None
 
     def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
-        """Return named losses, one value an image, (B,), from what was asked."""
+        """Return named losses, one value per image, (B,), from what was asked."""
         return {}
 
     def weights(self, at: Noised, denoise: Tensor) -> Tensor | None:
@@ -151,7 +151,7 @@ class MethodModule(Protocol):
         """A frozen dataclass of `option`s."""
 
     def evaluations(self, options: Any, classes: int) -> Evaluations:
-        """Return the evaluations an image beyond its own one, with so many classes."""
+        """Return the evaluations per image beyond its own one, with so many classes."""
 
     def build(self, options: Any, class_counts: list[int]) -> Term:
         """Make the term for a training set with so many images of each class.

@@ -38,7 +38,7 @@ def compose(parts: Iterable[Part], class_counts: list[int]) -> "Objective":
 
 
 def evaluations(parts: Iterable[Part], classes: int) -> Evaluations:
-    """Return the evaluations an image of what methods add up to, on data of so many classes."""
+    """Return the evaluations per image of what methods add up to, on data of so many classes."""
     return sum((p.module.evaluations(p.options, classes) for p in parts), ONE)
 
 
@@ -64,7 +64,7 @@ class Objective(nn.Module):
         return "input" if conditional else "nothing"
 
     def loss(self, net: Net, batch: Batch, process: Process, rng: Streams) -> dict[str, Tensor]:
-        """Return named losses, each one value an image, shape (B,); their sum is minimised.
+        """Return named losses, each one value per image, shape (B,); their sum is minimised.
 
         The data term is called `denoise`. Where the process learns how large that is at each level,
         all count by it, and `uncertainty` is what that changes of the data term.
@@ -106,7 +106,7 @@ def _answers(net: Net, own: Inputs, questions: list[Question]) -> tuple[Said, li
 
 
 def _levelled(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
-    """Return losses with every noise level counting alike, where its error's log u (B,) is learnt.
+    """Return losses with each noise level counting equally, where its error's log u (B,) is learnt.
 
     `denoise` stays what it was, and `uncertainty` is what makes it e^-u denoise + u. u is learnt
     from these alone: other terms neither move it nor lessen themselves.

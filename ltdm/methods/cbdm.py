@@ -55,7 +55,7 @@ class Options:
 
 
 def evaluations(options: Options, classes: int) -> Evaluations:
-    """Return the evaluations an image beyond its own one."""
+    """Return the evaluations per image beyond its own one."""
     return Evaluations(1, 1 if options.rc_weight else 0) if options.tau else NOTHING
 
 

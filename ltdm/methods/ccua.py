@@ -45,7 +45,7 @@ class Options:
 
 
 def evaluations(options: Options, classes: int) -> Evaluations:
-    """Return the evaluations an image beyond its own one."""
+    """Return the evaluations per image beyond its own one."""
     if options.al:
         return Evaluations(1, 1)
     return Evaluations(0, 0, 1) if options.ucl else NOTHING

@@ -54,7 +54,7 @@ class Options:
 
 
 def evaluations(options: Options, classes: int) -> Evaluations:
-    """Return the evaluations an image beyond its own one."""
+    """Return the evaluations per image beyond its own one."""
     return NOTHING
 
 
@@ -90,7 +90,7 @@ class OCLT(Term):
         return process.target(x0[taken], at.noise + moved, at.level)
 
     def logits(self, x0: Tensor, noise: Tensor, sigma: Tensor, classes: Tensor) -> Tensor:
-        """Return log W up to a constant a row, (B, B): row i holds the likely sources of x_t,i."""
+        """Return log W up to a constant per row, (B, B): row i holds the sources of x_t,i."""
         images = x0.flatten(1)
         seen = images + sigma[:, None] * noise.flatten(1)
         # |c_i|^2 is the same along a row and drops out.

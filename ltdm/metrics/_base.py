@@ -1,7 +1,7 @@
 """What every metric is given and what it says: arrays in, estimates out.
 
 An estimate carries a standard error over the generated images: that of a bootstrap which draws them
-anew, in its closed form. To first order a metric is a mean of one effect an image, so the
+anew, in its closed form. To first order a metric is a mean of one effect per image, so the
 bootstrap's standard deviation is that of the effects over sqrt(n), with no draw made (the
 infinitesimal jackknife). The reference is held fixed, and so is the number of images of each class.
 Source: Efron, "Nonparametric standard errors and confidence intervals", Canadian Journal of
@@ -133,7 +133,7 @@ def title(metric: Part, name: str) -> str:
 
 
 def standard_error(effects: np.ndarray, labels: np.ndarray) -> float:
-    """Return the standard error of a mean of one effect an image, (N,), from their labels, (N,).
+    """Return the standard error of a mean of one effect per image, (N,), from their labels, (N,).
 
     Sample sets have a fixed number of images of each class, so classes that differ add nothing.
     """
@@ -146,5 +146,5 @@ def standard_error(effects: np.ndarray, labels: np.ndarray) -> float:
 
 
 def mean_of(effects: np.ndarray, labels: np.ndarray) -> Estimate:
-    """Return a value that is the mean of one number an image."""
+    """Return a value that is the mean of one number per image."""
     return Estimate(float(effects.mean()), standard_error(effects, labels))

@@ -34,7 +34,7 @@ class Options:
 
 
 def least(options: Options) -> int:
-    """Return the fewest images a set may have: one a split."""
+    """Return the fewest images a set may have: one per split."""
     return options.splits
 
 

@@ -29,7 +29,7 @@ READS = "features"
 SLOPES = np.tan(np.linspace(1e-10, np.pi / 2 - 1e-10, 1001))
 BETAS = {"prd-f8": 8.0, "prd-f1/8": 1 / 8}
 DRAWS = 100  # of the bootstrap
-EACH = 10  # images a cluster and set: with fewer the histograms are noise and rows are flagged
+EACH = 10  # images per cluster and set: with fewer the histograms are noise and rows are flagged
 
 
 @dataclass(frozen=True)
