@@ -56,8 +56,6 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     Their standard errors are a bootstrap's that is drawn out: F is largest at a corner of alpha,
     where it has no derivative.
     """
-    from sklearn.cluster import MiniBatchKMeans
-
     n = min(len(real.features), len(fake.features))
     kept_real, kept = (_fewer(len(s.features), n) for s in (real, fake))
     together = np.concatenate([real.features[kept_real], fake.features[kept]])
@@ -65,9 +63,8 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     halves = []
     with Progress("clusterings", options.runs, "runs") as progress:
         for run in range(options.runs):
-            seed = derive("prd clusters", run) % 2**32
-            means = MiniBatchKMeans(clusters, n_init=10, random_state=seed)
-            halves.append(np.split(means.fit_predict(together), [n]))
+            labels = _clustered(together, clusters, derive("prd clusters", run) % 2**32)
+            halves.append(np.split(labels, [n]))
             progress.advance()
     p = [np.bincount(ours, minlength=clusters) / n for ours, _ in halves]
 
@@ -104,3 +101,10 @@ def _fewer(number: int, n: int) -> slice | np.ndarray:
     """Return the rows of a set of this number that are kept: all, or n at random."""
     rng = np.random.default_rng(derive("prd"))
     return slice(None) if number == n else rng.choice(number, n, replace=False)
+
+
+def _clustered(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+    """Return each point's cluster."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    return MiniBatchKMeans(clusters, n_init=10, random_state=seed).fit_predict(points)
