@@ -12,7 +12,6 @@ Cost: `steps` evaluations an image, twice that with guidance.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from ltdm.diffusion._base import Process
 from ltdm.plumbing.options import option
-from ltdm.samplers._denoise import Denoise
+from ltdm.samplers._denoise import Denoise, Noise
 
 CITATION = """@inproceedings{song2021ddim,
   title={Denoising Diffusion Implicit Models},
@@ -47,9 +46,7 @@ def levels(process: Process, options: Options) -> list[float]:
     return process.grid(options.steps)
 
 
-def sample(
-    denoise: Denoise, process: Process, noise: Callable[[], Tensor], options: Options
-) -> Tensor:
+def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
     x = process.prior(noise())
     for t, s in pairwise(levels(process, options)):

@@ -17,7 +17,6 @@ Released code: FutureXiang/edm2 keeps D inside [-1, 1], which is `clip_x0`; its 
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,7 +26,7 @@ from ltdm.diffusion._base import Process
 from ltdm.plumbing.citations import KARRAS2022
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
-from ltdm.samplers._denoise import Denoise
+from ltdm.samplers._denoise import Denoise, Noise
 
 CITATION = KARRAS2022
 
@@ -62,9 +61,7 @@ def levels(process: Process, options: Options) -> list[float]:
     return process.spaced(options.steps, options.rho)
 
 
-def sample(
-    denoise: Denoise, process: Process, noise: Callable[[], Tensor], options: Options
-) -> Tensor:
+def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
 
     def slope(x: Tensor, level: float) -> Tensor:
