@@ -14,18 +14,13 @@ from ltdm.plumbing.registry import Part
 def build_network(
     network: Part, label: str, channels: int, size: int, classes: int, told: int
 ) -> nn.Module:
-    """Make one network for square images.
+    """Make one network for square images with a side of `size` pixels.
 
-    Args:
-        network: The network part.
-        label: What a label does: "input" of it, the choice of a "network", or "nothing".
-        channels: Of the images.
-        size: Side in pixels.
-        classes: Of the data.
-        told: Length of the augmentation's condition.
+    `label` says what a label does: "input" of it, the choice of a "network", or "nothing". `told`
+    is the length of the augmentation's condition.
     """
-    known = classes if label == "input" else 0
     module: NetworkModule = network.module
+    known = classes if label == "input" else 0
     return module.build(network.options, channels, size, known, told)
 
 
@@ -36,13 +31,9 @@ class Players(nn.Module):
     GPU the host does not know the labels. There they run as one stack, whose convolutions are
     grouped; on a CPU one after the other, which gives the same bits as each network alone.
 
-    Args:
-        nets: The networks, all of one shape, without labels of their own. They are used up.
-
-    Attributes:
-        net: One of them, in which each parameter and buffer is the stack of all, (C, ...).
-        number: How many there are, C.
-        seeds: Owners of each network's dropout in the next call that needs a gradient, on the CPU.
+    The networks, all of one shape and without labels of their own, are used up: `net` is one of
+    them, in which each parameter and buffer is the stack of all, (C, ...). `seeds` own each
+    network's dropout in the next call that needs a gradient, on the CPU.
     """
 
     def __init__(self, nets: Sequence[nn.Module]):

@@ -96,18 +96,14 @@ class Gathered(torch.autograd.Function):
 class Predictor:
     """A network as a function in mixed precision, float32 out, that counts its evaluations.
 
-    Args:
-        net: The network.
-        device: Where it is.
-        precision: "auto", "bf16", "bf16-master", "tf32" or "fp32".
-        compiled: Whether to compile it, for each shape that it is asked for.
-        share: Which rows this process runs, of all that it is asked about.
+    `precision` is "auto", "bf16", "bf16-master", "tf32" or "fp32"; the attribute says what "auto"
+    comes to. If `compiled`, the network is compiled for each shape that it is asked for. `share`
+    says which rows this process runs, of all that it is asked about.
 
     Attributes:
         forward: Images that went through the network so far, of all processes.
         backward: Those of them that a gradient can come back from.
         encoder: Images that went through the way down and the middle only, with a gradient.
-        precision: The same, or what "auto" comes to.
     """
 
     def __init__(
