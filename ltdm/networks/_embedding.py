@@ -1,4 +1,4 @@
-"""What a network of DDPM's line is told beside its images: level, label and augmentation."""
+"""What networks in the line of DDPM's get beside images: level, label and augmentation."""
 
 import math
 from collections.abc import Iterable

@@ -1,6 +1,5 @@
 """What networks share: the way through them; and U-Nets their levels and which sides they take."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
@@ -81,7 +80,7 @@ def check(options: Levels, size: int) -> None:
         )
 
 
-class Through(nn.Module, ABC):
+class Through(nn.Module):
     """F = net(x, level, labels, augment).
 
     Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
@@ -96,15 +95,16 @@ class Through(nn.Module, ABC):
     whose `joins` is true take one.
     """
 
+    embedding: nn.Module
     head: nn.Conv2d | nn.Linear | Forced
     tail: nn.Module
     downblocks: nn.ModuleList
     middleblocks: nn.ModuleList
     upblocks: nn.ModuleList
 
-    @abstractmethod
     def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
         """Return the embedding (B, d) of levels, labels and augmentation."""
+        return self.embedding(level, labels, augment)
 
     def entered(self, x: Tensor) -> Tensor:
         """Return what the first layer says of the images."""
@@ -149,7 +149,7 @@ class Through(nn.Module, ABC):
             h = block(h, emb)
             if taps:
                 said.append(self.tapped(h))
-            if taps and len(said) == taps:
-                return tuple(said)
+                if len(said) == taps:
+                    return tuple(said)
         F = self.ended(h)
         return (F, z) if want == "both" else F

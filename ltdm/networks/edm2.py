@@ -67,15 +67,11 @@ class Options:
             raise OptionError(("ch",), message)
         if self.g != "official" and self.config != "G":
             raise OptionError(("g",), f"goes with config: G, and that is {self.config}")
-        for width in {self.ch * self.ch_mult[level] for level in self.attn} | {self.deepest}:
+        for level in (*self.attn, -1):  # the middle blocks have attention too
+            width = self.ch * self.ch_mult[level]
             if width % self.head(width):
                 message = f"is {self.head(width)}, which does not divide {width} channels"
                 raise OptionError(("head_channels",), message)
-
-    @property
-    def deepest(self) -> int:
-        """Channels at the lowest resolution."""
-        return self.ch * self.ch_mult[-1]
 
     @property
     def embedding(self) -> int:
@@ -113,7 +109,7 @@ class EDM2(Through):
         self.downblocks, widths = way_down(
             options, options.blocks - 1, block, lambda width: block(width, width, resample="down")
         )
-        deepest, down = options.deepest, not options.official_g
+        deepest, down = widths[-1], not options.official_g
         self.middleblocks = nn.ModuleList(
             block(deepest, deepest, attention, down=down) for attention in (True, False)
         )
@@ -123,10 +119,6 @@ class EDM2(Through):
         self.tail = layer(options, options.ch, channels, 3)
         self.groups = options.groups // 4
         self.gain = nn.Parameter(torch.zeros(())) if self.keeps_size else None
-
-    def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
-        """Return the embedding (B, d) of levels, labels and augmentation."""
-        return self.embedding(level, labels, augment)
 
     def entered(self, x: Tensor) -> Tensor:
         """Return what the first layer says of the images and a channel of ones."""

@@ -35,8 +35,7 @@ class Options:
     dropout: float = option(0.1, "Dropout inside each residual block.", low=0, high=0.99)
     groups: int = option(32, "Groups of each group norm.", low=1)
     zero_attention: bool = option(
-        False,
-        "Start attention's output near zero, as DDPM meant; the released codes do not.",
+        False, "Start attention's output near zero, as DDPM meant; the released codes do not."
     )
 
     def __post_init__(self) -> None:
@@ -66,14 +65,10 @@ class UNet(Told):
         block = partial(ResBlock, options)
         self.downblocks, widths = way_down(options, options.num_res_blocks, block, DownSample)
         deepest = widths[-1]
-        self.middleblocks = nn.ModuleList(
-            block(deepest, deepest, attention) for attention in (True, False)
-        )
+        self.middleblocks = nn.ModuleList(block(deepest, deepest, one) for one in (True, False))
         self.upblocks = way_up(options, options.num_res_blocks + 1, widths, block, UpSample)
         self.tail = nn.Sequential(
-            GroupNorm(options.groups, ch),
-            nn.SiLU(),
-            nn.Conv2d(ch, channels, 3, padding=1),
+            GroupNorm(options.groups, ch), nn.SiLU(), nn.Conv2d(ch, channels, 3, padding=1)
         )
         ends = []
         for module in self.modules():
@@ -93,9 +88,7 @@ class ResBlock(nn.Module):
     def __init__(self, options: Options, width: int, out: int, attention: bool):
         super().__init__()
         self.block1 = nn.Sequential(
-            GroupNorm(options.groups, width),
-            nn.SiLU(),
-            nn.Conv2d(width, out, 3, padding=1),
+            GroupNorm(options.groups, width), nn.SiLU(), nn.Conv2d(width, out, 3, padding=1)
         )
         self.temb_proj = nn.Sequential(nn.SiLU(), nn.Linear(4 * options.ch, out))
         self.block2 = nn.Sequential(
@@ -124,10 +117,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, ch, H, W) to the same shape."""
         h = self.group_norm(x)
-        q, k, v = (
-            p(h).flatten(2).transpose(1, 2)[:, None]
-            for p in (self.proj_q, self.proj_k, self.proj_v)
-        )
+        parts = (self.proj_q(h), self.proj_k(h), self.proj_v(h))
+        q, k, v = (part.flatten(2).transpose(1, 2)[:, None] for part in parts)
         h = F.scaled_dot_product_attention(q, k, v)[:, 0]
         return x + self.proj(h.transpose(1, 2).reshape(x.shape))
 

@@ -6,7 +6,7 @@
 with v = b ("large") or b std_s^2 / std_t^2 ("small"), and no noise in the last step. Under `vp`,
 where signal^2 is alpha_bar and std^2 is 1 - alpha_bar, b is beta_t; with fewer steps than levels,
 it is that of the levels that are visited.
-Source: Ho et al., NeurIPS 2020, equations 6 and 7. Cost: `steps` evaluations an image, twice that
+Source: Ho et al., NeurIPS 2020, equations 6 and 7. Cost: `steps` evaluations per image, twice that
 with guidance.
 
 The released codes clamp x0 only after the mean was computed from it, which does nothing, and DDPM's
@@ -39,7 +39,7 @@ class Options:
 
 
 def evaluations(options: Options) -> int:
-    """Return the evaluations an image, without guidance."""
+    """Return the evaluations per image, without guidance."""
     return options.steps
 
 

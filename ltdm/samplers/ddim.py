@@ -8,7 +8,7 @@ alpha_bar and std^2 is 1 - alpha_bar, these are the paper's equations; the form 
 Gaussian process. The last step lands on the clean image (alpha_bar = 1), which some released codes
 miss.
 Source: Song et al., "Denoising Diffusion Implicit Models", ICLR 2021, equations 12 and 16.
-Cost: `steps` evaluations an image, twice that with guidance.
+Cost: `steps` evaluations per image, twice that with guidance.
 """
 
 import math
@@ -37,7 +37,7 @@ class Options:
 
 
 def evaluations(options: Options) -> int:
-    """Return the evaluations an image, without guidance."""
+    """Return the evaluations per image, without guidance."""
     return options.steps
 
 

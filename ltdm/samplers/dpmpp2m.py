@@ -8,7 +8,7 @@ The first step, and the last, to the clean image, take D_i alone. Deterministic;
 sigma^(1/rho), under `vp` the nearest that it has.
 Source: Lu et al., "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic
 Models", 2022, algorithm 2.
-Cost: `steps` evaluations an image, twice that with guidance.
+Cost: `steps` evaluations per image, twice that with guidance.
 """
 
 import math
@@ -39,7 +39,7 @@ class Options:
 
 
 def evaluations(options: Options) -> int:
-    """Return the evaluations an image, without guidance."""
+    """Return the evaluations per image, without guidance."""
     return options.steps
 
 

@@ -10,7 +10,7 @@ It works for every process: under `vp` the levels are the nearest that it has, s
 as DDPM sample in a few dozen evaluations too.
 Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS
 2022, algorithms 1 and 2, equation 5.
-Cost: 2 `steps` - 1 evaluations an image, twice that with guidance.
+Cost: 2 `steps` - 1 evaluations per image, twice that with guidance.
 
 Released code: FutureXiang/edm2 keeps D inside [-1, 1], which is `clip_x0`; its `eta` is S_churn =
 0.414 eta steps with S_min 0.01, S_max 1 and S_noise 1.007.
@@ -52,7 +52,7 @@ class Options:
 
 
 def evaluations(options: Options) -> int:
-    """Return the evaluations an image, without guidance."""
+    """Return the evaluations per image, without guidance."""
     return 2 * options.steps - 1
 
 
