@@ -5,7 +5,7 @@ from typing import Any
 
 
 class LtdmError(Exception):
-    """A mistake the user can mend, told in one sentence: what, where, and the way out."""
+    """A mistake that the user can correct, in one sentence: what, where, and the way out."""
 
 
 class OptionError(LtdmError):
