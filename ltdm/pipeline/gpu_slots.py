@@ -23,16 +23,7 @@ VARIABLE = "LTDM_RUNS_PER_GPU"
 
 @contextmanager
 def on_gpus(number: int, gpus: Sequence[str], each: int) -> Iterator[list[str]]:
-    """Hold places on the least busy GPUs for as long as a job runs.
-
-    Args:
-        number: GPUs that the job needs, each another one.
-        gpus: The names of those that there are.
-        each: Places on each.
-
-    Raises:
-        LtdmError: There are not so many GPUs.
-    """
+    """Hold a place on each of the `number` least busy of these GPUs, which have `each` places."""
     if number > len(gpus):
         raise LtdmError(
             f"a job asks for {number} GPUs, and this machine shows {len(gpus)}; ask for fewer, or"
@@ -69,11 +60,7 @@ def _free(home: Path, gpu: str, each: int) -> list[Path]:
 
 @contextmanager
 def sharing(number: int) -> Iterator[None]:
-    """Show this process its own GPUs alone, if the workflow shares them out.
-
-    Args:
-        number: GPUs that the job asks for; none means the CPU.
-    """
+    """Show this process its own GPUs alone, if the workflow shares them out; none means the CPU."""
     each = os.environ.get(VARIABLE)
     if not each or "LTDM_DEVICE" in os.environ:
         yield

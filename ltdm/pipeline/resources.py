@@ -21,13 +21,7 @@ STATE = 48
 
 
 class Estimates:
-    """What the jobs of an experiment need beside what all jobs of their rule do.
-
-    Args:
-        experiment: The experiment.
-        site: Where they run.
-        sharing: Jobs that share a sample set.
-    """
+    """What jobs need beside what all of their rule do; `sharing` many share a sample set."""
 
     def __init__(self, experiment: Experiment, site: Site, sharing: int):
         self.experiment, self.site, self.sharing = experiment, site, sharing
@@ -74,6 +68,6 @@ class Estimates:
         return cost(self.experiment.datasets[dataset], self.experiment.runs[dataset, run], [])
 
     def _speed(self, run: str) -> Speed:
-        tflops = self.site.tflops or (None if self.site.bench else SLOW[self.site.has_gpus])
         bench = self.site.bench
+        tflops = self.site.tflops or (None if bench else SLOW[self.site.has_gpus])
         return speeds(self.experiment, Path(bench) if bench else None, tflops)[run]

@@ -35,10 +35,9 @@ class Progress:
         """Count `count` more units done; `note` is shown beside them."""
         self.done += count
         self.note = note or self.note
-        if not self.bar.disable:
-            if note:
-                self.bar.set_postfix_str(note, refresh=False)
-            self.bar.update(count)
+        if note:
+            self.bar.set_postfix_str(note, refresh=False)
+        self.bar.update(count)
         now = time.monotonic()
         last = self.done == self.total and now - self.started >= WORTH_A_LINE
         if now - self.shown < LINE_EVERY and not last:
