@@ -70,12 +70,11 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     images = updates * run.train.images_an_update(classes if by_class else 0)
     each = evaluations(run.methods, classes)
     made = sum(s.images for s in run.samples.values())
-    evaluated = sum(sampling(one) for one in run.samples.values())
     return Cost(
         parameters, size.operations, images, each.forward * images,
         images * ((each.forward + 2 * each.backward) * size.operations
                   + 3 * each.encoder * size.encoding),
-        made, evaluated,
+        made, sum(map(sampling, run.samples.values())),
         _weight_bytes(run) * parameters + made * (data.census.image_bytes + 4 * sum(lengths)),
     )  # fmt: skip
 

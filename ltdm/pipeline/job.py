@@ -31,7 +31,7 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         logging.basicConfig(stream=file, level=logging.INFO, format=form, force=True)
         logging.captureWarnings(True)
         gpus = snakemake.resources.get("gpu", 0)
-        submitted = (snapshot.frozen() or {}).get("cluster")  # it does not run beside Snakemake
+        submitted = (snapshot.frozen() or {}).get("cluster")  # else beside Snakemake
         if submitted:  # what a job was not given it must not use, and what it was given is there
             os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")
         try:

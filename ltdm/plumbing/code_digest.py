@@ -17,8 +17,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 PLUMBING = ("ltdm.plumbing", "ltdm.training.distributed", "ltdm.training.worker")
 """Folders and modules that can change no number."""
-TYPES = ("typing", "collections.abc")
-"""Modules whose names stand for types alone."""
+TYPES = ("typing", "collections.abc")  # their names stand for types alone
 
 
 @cache

@@ -56,8 +56,9 @@ def _whole(value: Any) -> Any:
         return [_whole(v) for v in value]
     if not _holds_options(value):
         return plain(value)
-    inner = {f.name: _whole(getattr(_options(value), f.name)) for f in fields(_options(value))}
-    return {"name": value.name, **inner} if _options(value) is not value else inner
+    options = _options(value)
+    inner = {f.name: _whole(getattr(options, f.name)) for f in fields(options)}
+    return inner if options is value else {"name": value.name, **inner}
 
 
 def _default(f: Field[Any]) -> Any:

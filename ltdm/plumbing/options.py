@@ -77,11 +77,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], path: KeyPath) ->
 
 
 def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
-    """Make a `cls` from a mapping read from YAML.
-
-    Raises:
-        OptionError: An unknown key, a missing one, a wrong type or a value out of range.
-    """
+    """Make a `cls` from a mapping read from YAML, or raise an `OptionError` of a key or value."""
     given = mapping(value, path)
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     refuse_unknown(given, known, path)

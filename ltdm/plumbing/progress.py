@@ -70,12 +70,10 @@ class Progress:
             write_json(self.file, told)
 
     def __enter__(self) -> "Progress":
-        """Start."""
         self._tell()
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Close the bar, and say how it ended."""
         self.bar.close()
         if isinstance(error, Stopped):
             self._tell("stopped")

@@ -16,8 +16,7 @@ from ltdm.plumbing.slurm import seconds_left
 
 SHARE, LEAST, MOST = 0.05, 5.0, 120.0
 """A job keeps this share of its time, within these seconds, to end in: Slurm is not punctual."""
-WORTH = 15.0
-"""Seconds of work that make another job of the same length worth its start."""
+WORTH = 15.0  # seconds of work that make another job of the same length worth its start
 
 
 class Stop:
