@@ -61,9 +61,9 @@ def interval(mine: pd.DataFrame, theirs: pd.DataFrame) -> Interval:
 
 
 def entries(rows: pd.DataFrame) -> dict[Key, pd.DataFrame]:
-    """Return value and error by seed of each entry of a column (see KEYS), in the rows' order."""
+    """Return value, error and note by seed of each entry of a column (see KEYS), in their order."""
     grouped = rows.groupby(KEYS, sort=False, dropna=False)
-    return {key: mine.set_index("seed")[["value", "error"]] for key, mine in grouped}
+    return {key: mine.set_index("seed")[["value", "error", "note"]] for key, mine in grouped}
 
 
 def from_baseline(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:

@@ -20,10 +20,8 @@ def read_rows(path: Path) -> pd.DataFrame:
         LtdmError: It is missing or damaged.
     """
     with reading(path):
-        empty = {column: [""] for column in NUMBERS}
-        return pd.read_csv(
-            path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=empty
-        )
+        text, empty = dict.fromkeys(NAMES, str), dict.fromkeys(NUMBERS, ("",))
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
 
 
 def write_rows(rows: pd.DataFrame, path: Path) -> None:

@@ -90,12 +90,13 @@ def laid_out(
 ) -> pd.DataFrame:
     """Return a line for each entry and a column for each column, in the rows' order."""
     made = rows[KEYS].drop_duplicates()
-    table = pd.DataFrame(index=pd.MultiIndex.from_frame(made))
+    index = pd.MultiIndex.from_frame(made)
+    table = {}
     for column in columns:
         mine = cells(column)
-        table[column.heading] = [mine.get(key, nothing) for key in table.index]
+        table[column.heading] = [mine.get(key, nothing) for key in index]
     same: list[Any] = [k for k in KEYS if k != "run" and made[k].astype(str).nunique() <= 1]
-    return table.droplevel(same)
+    return pd.DataFrame(table, index).droplevel(same)
 
 
 def _column(rows: pd.DataFrame, column: str) -> Column:
@@ -116,9 +117,7 @@ def called(metric: str, extractor: str) -> str:
 
 def cells_of(column: Column) -> dict[Key, Cell]:
     """Return the entries of one column by what they are about."""
-    rows = column.rows.assign(small=column.rows["note"].str.contains("small n"))
-    found = entries(rows)
-    small = rows.groupby(KEYS, sort=False, dropna=False)["small"].any()
+    found = entries(column.rows)
     means = {key: mine["value"].mean() for key, mine in found.items()}
     best = _best(means, column.up) if column.up is not None else {}
     cells = {}
@@ -126,7 +125,8 @@ def cells_of(column: Column) -> dict[Key, Cell]:
         top = best.get(key)
         alike = top is not None and top != key and not interval(mine, found[top]).tells
         spread = mine["value"].std() if len(mine) > 1 else mine["error"].iloc[0]
-        cells[key] = Cell(means[key], spread, len(mine), top == key, alike, bool(small[key]))
+        small = bool(mine["note"].str.contains("small n").any())
+        cells[key] = Cell(means[key], spread, len(mine), top == key, alike, small)
     return cells
 
 

@@ -36,20 +36,16 @@ STATIONARY = 1e-8
 
 
 class Found(NamedTuple):
-    """What a sweep gives.
+    """What a sweep gives: its rows, and the networks of its first seed.
 
-    Attributes:
-        rows: Columns metric, seed, tail, beta, updates, group, value and error. Rows of the
-            equilibrium have infinite `updates`; those of the exact scores have no beta.
-        W: The first seed's first layer, (d, m).
-        U: Its part for levels, (3, m).
-        A: Its players' weights after the last update, (tails, betas, C, m, d).
+    Rows have columns metric, seed, tail, beta, updates, group, value and error. Those of the
+    equilibrium have infinite `updates`; those of the exact scores have no beta.
     """
 
     rows: pd.DataFrame
-    W: np.ndarray
-    U: np.ndarray
-    A: np.ndarray
+    W: np.ndarray  # the first layer, (d, m)
+    U: np.ndarray  # its part for levels, (3, m)
+    A: np.ndarray  # the players' weights after the last update, (tails, betas, C, m, d)
 
 
 def run(sweep: Sweep) -> Found:
@@ -58,9 +54,7 @@ def run(sweep: Sweep) -> Found:
     Raises:
         LtdmError: An equilibrium is badly conditioned, or training leads away from it.
     """
-    side = len(sweep.classes.classes) * sweep.width
-    games = len(sweep.tails) * len(sweep.betas)
-    together = max(1, MEMORY // (8 * side**2 * games))
+    together = max(1, MEMORY // sweep.matrix_bytes)
     rows: list[pd.DataFrame] = []
     shown: tuple[np.ndarray, ...] = ()
     with Progress("theory", sweep.seeds, "seeds") as progress:
@@ -100,8 +94,8 @@ class Lab:
             costs.append(points.train(sweep.head, sweep.tails, sweep.draws))
             unseen.append(points.unseen("unseen"))
             known.append(points.unseen("known").lowest(sweep.ridge))
-        self.costs = Costs(*(torch.stack(t)[:, :, None] for t in zip(*costs, strict=True)))
-        self.unseen = Costs(*(torch.stack(t)[:, None, None] for t in zip(*unseen, strict=True)))
+        self.costs = Costs(*(part[:, :, None] for part in Costs.stacked(costs)))
+        self.unseen = Costs(*(part[:, None, None] for part in Costs.stacked(unseen)))
         self.known = torch.stack(known)[:, None, None]
         self.game = Game(self.costs, torch.tensor(sweep.betas, dtype=torch.float64), sweep.ridge)
         self.judge = Judge(sweep, densities, process, self.net, seeds)
@@ -121,7 +115,7 @@ class Lab:
             yield self._rows("step-bound", game.step_bound((0, 0))[None, None], 1)
         P = game.update_map(step, sweep.order == "sequential")
         for updates, error in game.errors(-nash, P, sweep.updates):
-            if not (_size(error) <= 2 * _size(nash)).all():
+            if not (error.flatten(-3).norm(dim=-1) <= 2 * nash.flatten(-3).norm(dim=-1)).all():
                 raise LtdmError(
                     f"after {updates} updates players are twice as far from the equilibrium as at"
                     f" first; lower the sweep's step ({sweep.step:g})"
@@ -132,8 +126,8 @@ class Lab:
                 yield from self._of_costs(self.trained, updates)
                 for metric, mean in self.judge.models(self.trained).items():
                     yield self._by_class(metric, mean.value, updates, mean.error)
-        for metric, mean in self.judge.exact().items():
-            yield self._by_class(metric, mean.value, updates, mean.error, exact=True)
+        for metric, value in self.judge.exact().items():
+            yield self._by_class(metric, value, updates, exact=True)
 
     def step(self) -> Tensor:
         """Return the step size of each game, (S, N, B)."""
@@ -166,11 +160,10 @@ class Lab:
         """Return rows of (S, N, B, C): those of each class, and of the worst."""
         error = torch.full_like(value, math.nan) if error is None else error
         worst = value.argmax(-1, keepdim=True)
-        groups = [*self.names, WORST]
         value, error = (torch.cat([t, t.gather(-1, worst)], dim=-1) for t in (value, error))
         made = [
             self._rows(metric, value[..., k], updates, error[..., k], group, exact)
-            for k, group in enumerate(groups)
+            for k, group in enumerate([*self.names, WORST])
         ]
         return pd.concat(made, ignore_index=True)
 
@@ -186,8 +179,3 @@ class Lab:
             metric=metric, group=group, updates=float(updates), value=value.flatten().numpy(),
             error=math.nan if error is None else error.flatten().numpy(),
         )  # fmt: skip
-
-
-def _size(A: Tensor) -> Tensor:
-    """Return the norm of all players' weights, (S, N, B)."""
-    return A.flatten(-3).norm(dim=-1)

@@ -70,6 +70,12 @@ class Sweep:
         """How many there are."""
         return self.seeds * len(self.tails) * len(self.betas)
 
+    @property
+    def matrix_bytes(self) -> int:
+        """The size of the matrices of a seed's games."""
+        side = len(self.classes.classes) * self.width
+        return 8 * side**2 * len(self.tails) * len(self.betas)
+
     def spec(self) -> dict[str, Any]:
         """Return what decides the rows: all that is not at its default, the figures apart."""
         return {k: v for k, v in changed(self).items() if k != "figures"}
@@ -96,11 +102,9 @@ class Sweep:
 
     def _check_size(self) -> None:
         """Refuse games of one seed whose matrices would not fit into memory."""
-        side = len(self.classes.classes) * self.width
-        size = 8 * side**2 * len(self.tails) * len(self.betas)
-        if size > MOST_BYTES:
+        if self.matrix_bytes > MOST_BYTES:
             message = (
-                f"makes matrices of {size / 1e9:.1f} GB for a seed's games, and"
+                f"makes matrices of {self.matrix_bytes / 1e9:.1f} GB for a seed's games, and"
                 f" {MOST_BYTES / 1e9:.0f} are allowed; lower it, or cut tails and betas"
             )
             raise OptionError(("width",), message)
