@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from ltdm.reporting.compare import UNKNOWN, Interval
 
-HUGE = 1e6
-"""Numbers from here on are written with an exponent."""
+HUGE = 1e6  # numbers from here on are written with an exponent
 SMALL, ALIKE = "\u2020", "\u2248"
 
 

@@ -73,9 +73,8 @@ def from_baseline(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:
     """
     found = entries(rows)
     theirs = {(d, s): mine for (d, run, s, *_), mine in found.items() if run == baseline}
-    nothing = pd.DataFrame({"value": [], "error": []})
     return {
-        key: interval(mine, theirs.get((key[0], key[2]), nothing))
+        key: interval(mine, theirs.get((key[0], key[2]), mine[:0]))
         for key, mine in found.items()
         if key[1] != baseline
     }

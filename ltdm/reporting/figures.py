@@ -34,12 +34,8 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str, real: pd.Data
     """Lines of a metric by class, most frequent class first.
 
     A band is one standard deviation over seeds; of one seed, the standard error over its images.
-
-    Args:
-        rows: Tidy rows of one metric and extractor, groups `class-<k>`.
-        table: counts.csv of the data set.
-        title: What is plotted.
-        real: Rows of what the metric would be of real images; none where nothing says it.
+    The rows are tidy, of one metric and extractor and of groups `class-<k>`; `real` are those that
+    real images would get, none where nothing says it. The table is counts.csv of the data set.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
     values = _by_position(rows)
@@ -100,9 +96,7 @@ def _legend(figure: Figure, axes: Axes, nothing: str) -> None:
 def samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataFrame) -> Figure:
     """Sheets side by side, four in a line; their rows are classes, most frequent class first.
 
-    Args:
-        sets: Images and labels by the sheet's title.
-        table: Columns class, name, train.
+    Sets are images and labels by the sheet's title; the table has columns class, name and train.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
     picks = np.linspace(0, len(order) - 1, min(len(order), MOST_ROWS)).round().astype(int)

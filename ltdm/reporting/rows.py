@@ -8,8 +8,7 @@ from ltdm.plumbing.files import reading, writing
 
 NAMES = ("dataset", "run", "sample_set", "images", "reference")
 """Columns that stay text: a run may be called 0.1, or null."""
-NUMBERS = ("guidance", "value", "error", "tail", "beta")
-"""Columns that may be empty."""
+NUMBERS = ("guidance", "value", "error", "tail", "beta")  # columns that may be empty
 DIGITS = "%.10g"  # further ones depend on the number of threads
 
 

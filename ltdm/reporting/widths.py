@@ -8,12 +8,10 @@ from matplotlib.figure import Figure
 from ltdm.reporting.style import COLOURS
 
 PANELS = ("all", "head", "tail")
-PREFIX = "posthoc-"
-"""Of `weights` in rows of images from such an average; the width follows."""
+PREFIX = "posthoc-"  # of `weights` in rows of images from such an average; the width follows
 HOW = ["run", "sampler", "guidance"]
 """What makes a line: sample sets that differ in the width alone."""
-MARKERS = "osD^"
-"""Of lines; the next where the colours begin again."""
+MARKERS = "osD^"  # of lines; the next where the colours begin again
 
 
 def by_width(rows: pd.DataFrame, name: str, title: str) -> Figure:
@@ -46,9 +44,9 @@ def _labels(lines: pd.DataFrame) -> dict[tuple, str]:
     labels: dict[tuple, str] = {}
     for run, mine in lines[HOW].drop_duplicates().groupby("run", sort=False):
         apart = [column for column in HOW[1:] if mine[column].nunique() > 1]
-        for key in mine.itertuples(index=False, name=None):
-            told = dict(zip(HOW, key, strict=True))
-            labels[key] = ", ".join([str(run), *(f"{column} {told[column]}" for column in apart)])
+        for line in mine.itertuples(index=False):
+            others = [f"{column} {getattr(line, column)}" for column in apart]
+            labels[tuple(line)] = ", ".join([str(run), *others])
     return labels
 
 

@@ -13,8 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-REACH = 0.5
-"""Standard deviation of the first layer's weights: ramps as wide as the mixtures."""
+REACH = 0.5  # standard deviation of the first layer's weights: ramps as wide as the mixtures
 
 
 class RandomFeatures:

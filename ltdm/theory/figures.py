@@ -19,8 +19,7 @@ from ltdm.theory.tables import FLOOR, curves, distances, end, last_class, least
 T = TypeVar("T")
 EVERY = 4  # points of a grid to an arrow
 WRONG = LinearSegmentedColormap.from_list("wrong", ["#222222", COLOURS[1]])
-LINES = 6
-"""Weights or tails that get a line of their own where each has one."""
+LINES = 6  # weights or tails that get a line of their own where each has one
 
 
 def v_curve(rows: pd.DataFrame, title: str) -> Figure:
@@ -138,8 +137,8 @@ def clouds(drawn: Mapping[tuple[str, str], Cloud], title: str) -> Figure:
     def draw(axes: Axes, cloud: Cloud) -> None:
         axes.scatter(cloud.points[:, 0], cloud.points[:, 1], s=2, linewidths=0, alpha=0.5)
         if len(cloud.seen) <= 200:
-            axes.scatter(cloud.seen[:, 0], cloud.seen[:, 1], s=7, marker="x", color=COLOURS[1],
-                         linewidths=0.7)  # fmt: skip
+            x, y = cloud.seen.T
+            axes.scatter(x, y, s=7, marker="x", color=COLOURS[1], linewidths=0.7)
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
         axes.set_xlabel(f"Frechet distance {cloud.distance:.2f}")
 

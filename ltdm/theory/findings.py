@@ -13,10 +13,8 @@ from ltdm.reporting.tables import Table
 from ltdm.theory.options import WORST
 from ltdm.theory.tables import change, curves, distances, end, last_class, least, middle
 
-FIRST = 16
-"""Updates from which on a slope is fitted: before, the first layer's scale shows."""
-RESOLVED = 1e-12
-"""Gaps below which rounding shows."""
+FIRST = 16  # updates from which on a slope is fitted: before, the first layer's scale shows
+RESOLVED = 1e-12  # gaps below which rounding shows
 Finding = tuple[tuple[Any, ...], Interval]
 """Tail, beta, what was found and what is claimed of it; and the value."""
 
@@ -89,11 +87,10 @@ def _by_beta(rows: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
 def _optima(rows: pd.DataFrame) -> Iterator[Finding]:
     """Give how the worst class at its best beta differs from none, and from the largest."""
     for (metric, _, updates, tail), values in _by_beta(rows[rows["group"] == WORST]):
-        first, last = values.index[[0, -1]]
+        others = {values.index[0]: ", the least", values.index[-1]: ", the largest"}
         best = least(middle(values))
-        where = f"{best:g}, {'the least' if best == first else 'the largest'}"
-        beta = where if best in (first, last) else f"{best:g}"
-        for other in (one for one in (first, last) if one != best):
+        beta = f"{best:g}{others.pop(best, '')}"
+        for other in others:
             what = f"worst {metric} after {updates:g} updates, against beta = {other:g}"
             yield (int(tail), beta, what, "below 0"), change(values.T[best], values.T[other])
 

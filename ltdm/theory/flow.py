@@ -24,11 +24,10 @@ from ltdm.diffusion.vp import VP
 from ltdm.plumbing.registry import Part
 
 Predict = Callable[[Tensor, float, float], Tensor]
-"""F of points (..., d) at one level, told by its signal and std."""
+"""F of points (..., d) at one level, given by its signal and std."""
 Flow = Callable[[Tensor, float, float], tuple[Tensor, Tensor]]
 """F and its divergence, (..., d) and (...)."""
-STEPS = 20
-"""Runge-Kutta's of fourth order."""
+STEPS = 20  # Runge-Kutta's of fourth order
 
 
 class Mean(NamedTuple):

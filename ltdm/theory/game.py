@@ -29,8 +29,8 @@ from torch import Tensor
 
 from ltdm.plumbing.errors import LtdmError
 
-WORST_CONDITION = 1e12
-"""Beyond which an equilibrium in float64 has too few digits left."""
+WORST_CONDITION = 1e12  # beyond which an equilibrium in float64 has too few digits left
+STATIONARY = 1e-8  # the largest entry of a gradient that an equilibrium may have
 
 
 class Costs(NamedTuple):
@@ -85,7 +85,14 @@ class Game:
                 f"the equilibrium's equations have condition {condition:.1e}, too much for float64;"
                 " raise the sweep's ridge or lower its width"
             )
-        return self._split(_solve(self.G, self._stack(self.B)))
+        nash = self._split(_solve(self.G, self._stack(self.B)))
+        rest = float(self.gradient(nash).abs().max())
+        if not rest <= STATIONARY:
+            raise LtdmError(
+                f"a gradient at the equilibrium is {rest:.1e}, above {STATIONARY:.0e}: its"
+                " equations are badly conditioned; raise the sweep's ridge"
+            )
+        return nash
 
     def gradient(self, A: Tensor) -> Tensor:
         """Return each player's gradient by its own weights, peers held fixed: 2 (G A - B)."""

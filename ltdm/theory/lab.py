@@ -29,10 +29,7 @@ from ltdm.theory.points import Points, rng
 
 MEMORY = 2**28
 """Bytes of the matrices of updates of the seeds that run at once; all in all, six times that."""
-ROUNDING = 1e-18
-"""Gaps of own costs below which nothing but rounding is left."""
-STATIONARY = 1e-8
-"""The largest entry of a gradient that an equilibrium may have."""
+ROUNDING = 1e-18  # gaps of own costs below which nothing but rounding is left
 
 
 class Found(NamedTuple):
@@ -70,16 +67,11 @@ def run(sweep: Sweep) -> Found:
 class Lab:
     """Some seeds of a sweep; tensors are (S seeds, N tails, B weights, C classes, ...).
 
-    Attributes:
-        net: The players' first layers, one a seed.
-        costs: The players' costs, (S, N, 1, C, ...).
-        unseen: Those of fresh points, (S, 1, 1, C, ...).
-        known: Weights of players who know their class, from other fresh points still.
-        game: The games.
-        trained: Weights after the last update, once measured.
+    `unseen` are the costs of fresh points; `known` are the weights of players who know their class,
+    from other fresh points still.
     """
 
-    trained: Tensor
+    trained: Tensor  # weights after the last update, once measured
 
     def __init__(self, sweep: Sweep, seeds: list[int]):
         self.sweep, self.seeds = sweep, seeds
@@ -101,13 +93,9 @@ class Lab:
         self.judge = Judge(sweep, densities, process, self.net, seeds)
 
     def measured(self) -> Iterator[pd.DataFrame]:
-        """Solve, train and measure; give rows.
-
-        Raises:
-            LtdmError: An equilibrium is badly conditioned, or training leads away from it.
-        """
+        """Solve, train and measure; give rows. It raises what `run` does."""
         game, sweep = self.game, self.sweep
-        nash = self._equilibrium()
+        nash = game.equilibrium()
         yield from self._of_costs(nash, math.inf)
         step = self.step()
         yield self._rows("step", step, 1)
@@ -135,16 +123,6 @@ class Lab:
         if self.sweep.common_step:
             safe = safe.amin((1, 2), keepdim=True).expand_as(safe)
         return self.sweep.step * safe
-
-    def _equilibrium(self) -> Tensor:
-        """Return the equilibrium, once it is seen to be one."""
-        nash = self.game.equilibrium()
-        if not (rest := float(self.game.gradient(nash).abs().max())) <= STATIONARY:
-            raise LtdmError(
-                f"a gradient at the equilibrium is {rest:.1e}, above {STATIONARY:.0e}: its"
-                " equations are badly conditioned; raise the sweep's ridge"
-            )
-        return nash
 
     def _of_costs(self, A: Tensor, updates: float) -> Iterator[pd.DataFrame]:
         """Give what the costs say of weights (S, N, B, C, m, d)."""

@@ -16,9 +16,7 @@ from ltdm.theory.flow import Mean
 from ltdm.theory.options import Sweep
 from ltdm.theory.points import rng
 
-Measure = Callable[[Tensor, int], Mean]
-ENTRIES = 2**20
-"""Of features that are held at once: more of them do not fit a processor's cache."""
+ENTRIES = 2**20  # of features that are held at once: more of them do not fit a processor's cache
 
 
 class Judge:
@@ -35,10 +33,10 @@ class Judge:
 
     def models(self, A: Tensor) -> dict[str, Mean]:
         """Return `frechet-<sampler>` and `kl` of weights (S, N, B, C, m, d), each (S, N, B, C)."""
-        measures: dict[str, Measure] = {"kl": self._kl}
+        found = {"kl": self._by_class(self._kl, A)}
         for sampler in self.sweep.samplers:
-            measures[f"frechet-{sampler.name}"] = partial(self._frechet, sampler)
-        return {name: self._by_class(measure, A) for name, measure in measures.items()}
+            found[f"frechet-{sampler.name}"] = self._by_class(partial(self._frechet, sampler), A)
+        return found
 
     def exact(self) -> dict[str, Tensor]:
         """Return `frechet-<sampler>` of the exact scores, (S, 1, 1, C)."""
@@ -70,7 +68,7 @@ class Judge:
 
         return flow.draw(predict, self.process, sampler, noise)
 
-    def _by_class(self, measure: Measure, A: Tensor) -> Mean:
+    def _by_class(self, measure: Callable[[Tensor, int], Mean], A: Tensor) -> Mean:
         """Measure weights (S, N, B, C, m, d), so many models at once as a cache holds."""
         points = max(self.sweep.samples, self.sweep.likelihoods)
         together = max(1, ENTRIES // (len(self.seeds) * points * self.net.width))

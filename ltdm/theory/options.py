@@ -10,10 +10,8 @@ from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import option
 from ltdm.plumbing.registry import Part, PartOption, several
 
-MOST_BYTES = 2e9
-"""Of the matrices of a seed's games; a run holds several times as many."""
-WORST = "worst"
-"""The group of the class that is worst, beside the classes by name."""
+MOST_BYTES = 2e9  # of the matrices of a seed's games; a run holds several times as many
+WORST = "worst"  # the group of the class that is worst, beside the classes by name
 FIGURES = ("v-curve", "nash-gap", "generalisation", "scores", "clouds")
 
 
@@ -22,9 +20,8 @@ class Sweep:
     """Games over all these tails, weights of the mutual term, and seeds."""
 
     classes: Case = option(
-        Case.called("overlapping"), "The classes' densities, head first.",
-        convert=CaseOption(),
-    )  # fmt: skip
+        Case.called("overlapping"), "The classes' densities, head first.", convert=CaseOption()
+    )
     head: int = option(1000, "Points of the first class.", low=1)
     tails: tuple[int, ...] = option(
         (50,), "Points of the last class; classes between lie on an exponential.", low=1

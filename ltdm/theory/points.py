@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import reduce
 from itertools import accumulate, pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +16,8 @@ from ltdm.theory.game import Costs
 UNSEEN = 50_000
 """Fresh draws, each with one level and noise, that a class's loss is also taken over."""
 BLOCK = 10_000  # rows at once
+Noisy = tuple[Tensor, Tensor, Tensor]
+"""Points (n, d), their levels (n,) and noises (n, d)."""
 
 
 def counts(head: int, tail: int, classes: int) -> list[int]:
@@ -33,14 +34,6 @@ def rng(purpose: str, seed: int, label: int = 0) -> torch.Generator:
 def training_points(density: Mixture, head: int, seed: int, label: int) -> Tensor:
     """Return a class's points (head, d), of which a smaller class has the first."""
     return density.draw(head, rng("points", seed, label))
-
-
-class Noisy(NamedTuple):
-    """Points (n, d), their levels (n,) and noises (n, d)."""
-
-    x0: Tensor
-    level: Tensor
-    eps: Tensor
 
 
 class Points:
@@ -85,7 +78,7 @@ class Points:
     def _noisy(self, x0: Tensor, draw: torch.Generator) -> Noisy:
         """Give each point (n, d) a level and a noise of its own."""
         level = torch.randint(self.T, (len(x0),), generator=draw)
-        return Noisy(x0, level, torch.randn(x0.shape, generator=draw, dtype=x0.dtype))
+        return x0, level, torch.randn(x0.shape, generator=draw, dtype=x0.dtype)
 
     def _moments(self, noisy: Noisy, begin: int, end: int) -> Costs:
         """Return the sums over rows of what costs are the means of."""

@@ -12,8 +12,7 @@ from ltdm.reporting.tables import ARROWS, Table
 from ltdm.theory.options import WORST
 
 GAMES = ["tail", "updates", "beta"]
-FLOOR = 1e-3
-"""Distances below which is only what so few draws cannot tell."""
+FLOOR = 1e-3  # distances below which is only what so few draws cannot tell
 Reported = Mapping[float, Mapping[str, tuple[float, float]]]
 
 
@@ -27,7 +26,7 @@ def end(rows: pd.DataFrame) -> float:
     return float(rows.loc[np.isfinite(rows["updates"]), "updates"].max())
 
 
-def curves(rows: pd.DataFrame, metric: str, over: str, group: str = "worst") -> pd.DataFrame:
+def curves(rows: pd.DataFrame, metric: str, over: str, group: str = WORST) -> pd.DataFrame:
     """Return a metric over some axis, a column for each seed."""
     mine = rows[(rows["metric"] == metric) & (rows["group"] == group)]
     return mine.pivot_table(index=over, columns="seed", values="value")
@@ -40,7 +39,7 @@ def distances(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def last_class(rows: pd.DataFrame) -> str:
-    """Return the class of the fewest points."""
+    """Return the last class, the one of the fewest points."""
     return [group for group in rows["group"].unique() if group != WORST][-1]
 
 
@@ -82,24 +81,19 @@ def measures(rows: pd.DataFrame, classes: Sequence[str], reported: Reported) -> 
             cells[f"reported frechet ({c})"] = [Cell(*reported[beta][c]) for *_, beta in games]
     labels = [(int(tail), int(updates), f"{beta:g}") for tail, updates, beta in games]
     index = pd.MultiIndex.from_tuples(labels, names=GAMES)
-    return Table(pd.DataFrame(cells, index), [*_legend(rows), *_exact(rows, classes)])
+    return Table(pd.DataFrame(cells, index), list(_legend(rows, classes)))
 
 
-def _legend(rows: pd.DataFrame) -> list[str]:
+def _legend(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
+    """Explain the cells, and say how near samplers come with the exact scores."""
     seeds = rows["seed"].nunique()
-    spread = (f"\u00b1 standard deviation over {seeds} seeds; of kl the median, \u00b1 half the"
-              " range of the middle half of them." if seeds > 1 else "One seed.")  # fmt: skip
-    return [
-        spread,
+    yield (f"\u00b1 standard deviation over {seeds} seeds; of kl the median, \u00b1 half the range"
+           " of the middle half of them." if seeds > 1 else "One seed.")  # fmt: skip
+    yield (
         f"Bold: least of its tail and updates, by the mean of logarithms; {ALIKE} not told from it:"
-        f" no {LEVEL:.0%} interval of the logarithms' difference, paired by seed, excludes 0.",
-    ]
-
-
-def _exact(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
-    """Say how near samplers come with the exact scores."""
-    exact = rows[rows["beta"].isna()]
-    for metric, mine in exact.groupby("metric"):
+        f" no {LEVEL:.0%} interval of the logarithms' difference, paired by seed, excludes 0."
+    )
+    for metric, mine in rows[rows["beta"].isna()].groupby("metric"):
         values = mine.groupby("group")["value"].mean()
         shown = ", ".join(f"{values[c]:.3f} ({c})" for c in classes)
         yield f"With the exact scores, {metric} is {shown}."
