@@ -11,13 +11,10 @@ SMALL, ALIKE = "\u2020", "\u2248"
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of the main table: a mean over seeds and its standard deviation.
+    """One entry of the main table."""
 
-    Of one seed, the spread is the standard error over its images.
-    """
-
-    mean: float = math.nan
-    spread: float = math.nan
+    mean: float = math.nan  # over seeds
+    spread: float = math.nan  # standard deviation over seeds; of one seed, its error over images
     seeds: int = 0
     best: bool = False  # of its column and data set
     alike: bool = False  # cannot be told from the best

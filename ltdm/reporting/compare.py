@@ -43,10 +43,7 @@ def half_width(values: np.ndarray) -> float:
 
 
 def interval(mine: pd.DataFrame, theirs: pd.DataFrame) -> Interval:
-    """Return the interval of mine - theirs, both with columns value and error, indexed by seed.
-
-    Seeds that are not in both are left out.
-    """
+    """Return the interval of mine - theirs (value and error by seed), over the seeds in both."""
     both = mine.join(theirs.add_suffix("_theirs"), how="inner")
     differences = (both["value"] - both["value_theirs"]).to_numpy()
     n = len(differences)
@@ -61,16 +58,16 @@ def interval(mine: pd.DataFrame, theirs: pd.DataFrame) -> Interval:
 
 
 def entries(rows: pd.DataFrame) -> dict[Key, pd.DataFrame]:
-    """Return value, error and note by seed of each entry of a column (see KEYS), in their order."""
+    """Return value, error and note by seed of each entry of a column (see KEYS).
+
+    A column is the rows of one metric, group and extractor; their order is kept.
+    """
     grouped = rows.groupby(KEYS, sort=False, dropna=False)
     return {key: mine.set_index("seed")[["value", "error", "note"]] for key, mine in grouped}
 
 
 def from_baseline(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:
-    """Return how each other entry of a column differs from the baseline's of its data and samples.
-
-    The rows are of one metric, group and extractor.
-    """
+    """Return each other entry's difference from the baseline's entry of its data and samples."""
     found = entries(rows)
     theirs = {(d, s): mine for (d, run, s, *_), mine in found.items() if run == baseline}
     return {

@@ -14,10 +14,7 @@ MOST_ROWS = 20  # classes shown on a sheet of samples: more would be too small t
 
 
 def counts(table: pd.DataFrame, title: str) -> Figure:
-    """Bars of the training images of each class, beside what the source holds.
-
-    The table has columns class, available and train.
-    """
+    """Bars of the training images of each class (counts.csv), beside what the source holds."""
     figure, axes = plt.subplots(figsize=(5, 2.8))
     axes.bar(table["class"], table["available"], color="#d9d9d9", label="balanced reference")
     bars = axes.bar(table["class"], table["train"], label="long-tailed training set")
@@ -70,10 +67,7 @@ def _by_position(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def training(histories: pd.DataFrame, title: str) -> Figure:
-    """Curves of the denoising loss by update, each run's mean over seeds; imported runs have none.
-
-    The histories have columns run, seed, update and denoise.
-    """
+    """Curves of the denoising loss by update, means over seeds; imported runs have none."""
     figure, axes = plt.subplots(figsize=(5.4, 3.2))
     for run, mine in histories.groupby("run", sort=False):
         mean = mine.groupby("update")["denoise"].mean()
@@ -96,7 +90,7 @@ def _legend(figure: Figure, axes: Axes, nothing: str) -> None:
 def samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataFrame) -> Figure:
     """Sheets side by side, four in a line; their rows are classes, most frequent class first.
 
-    Sets are images and labels by the sheet's title; the table has columns class, name and train.
+    Sets are images and labels by the sheet's title; the table is counts.csv.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
     picks = np.linspace(0, len(order) - 1, min(len(order), MOST_ROWS)).round().astype(int)

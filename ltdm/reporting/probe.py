@@ -14,10 +14,7 @@ SAID = {
 
 
 def table(rows: pd.DataFrame) -> Table:
-    """Return a line for each run: its accuracy over all classes, and by their training images.
-
-    Of all networks' rows only those of the chosen level and layer are shown.
-    """
+    """Return each run's accuracy at its chosen level and layer: over all classes, and by shots."""
     shown = rows[rows["chosen"]].assign(
         value=lambda r: r["accuracy"], note="", sample_set="", sampler="", guidance=""
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -31,13 +32,12 @@ def v_curve(rows: pd.DataFrame, title: str) -> Figure:
     metrics, trainings = drawn["metric"].unique(), sorted(drawn["updates"].unique())
     size = (2.9 * len(metrics) + 1.2, 2.5 * len(trainings) + 0.5)
     figure, grid = plt.subplots(len(trainings), len(metrics), figsize=size, squeeze=False)
-    for panels, updates in zip(grid, trainings, strict=True):
-        for axes, metric in zip(panels, metrics, strict=True):
-            for colour, tail, mine in _picked(drawn[drawn["updates"] == updates], "tail"):
-                found = curves(mine, metric, "beta").clip(lower=FLOOR)
-                _with_band(axes, _spaced(found), colour, f"{tail:g}")
-            axes.set(title=f"{metric}, {updates:,.0f} updates", yscale="log")
-            _beta_axis(axes, drawn["beta"])
+    for axes, (updates, metric) in zip(grid.flat, product(trainings, metrics), strict=True):
+        for colour, tail, mine in _picked(drawn[drawn["updates"] == updates], "tail"):
+            found = curves(mine, metric, "beta").clip(lower=FLOOR)
+            _with_band(axes, _spaced(found), colour, f"{tail:g}")
+        axes.set(title=f"{metric}, {updates:,.0f} updates", yscale="log")
+        _beta_axis(axes, drawn["beta"])
     figure.legend(*grid[0, 0].get_legend_handles_labels(), title="tail points",
                   loc="outside right upper")  # fmt: skip
     figure.suptitle(f"{title}: the worst class")
@@ -152,12 +152,12 @@ def _sheet(
     rows, columns = (list(dict.fromkeys(key[k] for key in shown)) for k in (0, 1))
     size = (2.4 * len(columns) + 0.5, 2.5 * len(rows) + 0.4)
     figure, grid = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False)
-    for axes_row, row in zip(grid, rows, strict=True):
-        for axes, column in zip(axes_row, columns, strict=True):
-            draw(axes, shown[row, column])
-            axes.set(aspect="equal", xticks=[], yticks=[])
-            axes.grid(visible=False)
-        axes_row[0].set_ylabel(row)
+    for axes, key in zip(grid.flat, product(rows, columns), strict=True):
+        draw(axes, shown[key])
+        axes.set(aspect="equal", xticks=[], yticks=[])
+        axes.grid(visible=False)
+    for axes, row in zip(grid[:, 0], rows, strict=True):
+        axes.set_ylabel(row)
     for axes, column in zip(grid[0], columns, strict=True):
         axes.set_title(column)
     figure.suptitle(title)

@@ -111,10 +111,7 @@ FINDERS = {
 
 
 def findings(sweeps: Mapping[str, tuple[pd.DataFrame, Sequence[str]]]) -> Table:
-    """Return what the paper's claims come to in each sweep, with intervals over seeds.
-
-    Sweeps are rows and figures by name.
-    """
+    """Return what the paper's claims come to in each sweep (rows and figures), with intervals."""
     found = [
         ((name, *where), change)
         for name, (rows, figures) in sweeps.items()

@@ -27,7 +27,7 @@ Predict = Callable[[Tensor, float, float], Tensor]
 """F of points (..., d) at one level, given by its signal and std."""
 Flow = Callable[[Tensor, float, float], tuple[Tensor, Tensor]]
 """F and its divergence, (..., d) and (...)."""
-STEPS = 20  # Runge-Kutta's of fourth order
+STEPS = 20  # of the fourth-order Runge-Kutta method
 
 
 class Mean(NamedTuple):
@@ -80,9 +80,6 @@ def log_density(flow: Flow, times: list[float], x: Tensor) -> Tensor:
 
 
 def kl(flow: Flow, log_p: Tensor, times: list[float], x: Tensor) -> Mean:
-    """Return KL(p | p-hat) at the first time, from exact draws x (..., n, d) of p with its noise.
-
-    Their exact log density is log_p, (..., n).
-    """
+    """Return KL(p | p-hat) at the first time, of x (..., n, d) drawn from p there, log_p (..., n)."""
     apart = log_p - log_density(flow, times, x)
     return Mean(apart.mean(-1), apart.std(-1) / math.sqrt(apart.shape[-1]))

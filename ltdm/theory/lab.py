@@ -75,7 +75,6 @@ class Lab:
 
     def __init__(self, sweep: Sweep, seeds: list[int]):
         self.sweep, self.seeds = sweep, seeds
-        self.names = list(sweep.classes.classes)
         densities = [Mixture(parts) for parts in sweep.classes.classes.values()]
         process, layers = vp.build(vp.Options()), (sweep.width, sweep.classes.dimension)
         self.net = RandomFeatures.drawn([rng("layer", seed) for seed in seeds], *layers)
@@ -141,7 +140,7 @@ class Lab:
         value, error = (torch.cat([t, t.gather(-1, worst)], dim=-1) for t in (value, error))
         made = [
             self._rows(metric, value[..., k], updates, error[..., k], group, exact)
-            for k, group in enumerate([*self.names, WORST])
+            for k, group in enumerate([*self.sweep.classes.classes, WORST])
         ]
         return pd.concat(made, ignore_index=True)
 

@@ -12,7 +12,7 @@ from ltdm.reporting.tables import ARROWS, Table
 from ltdm.theory.options import WORST
 
 GAMES = ["tail", "updates", "beta"]
-FLOOR = 1e-3  # distances below which is only what so few draws cannot tell
+FLOOR = 1e-3  # distances below it are lost in the noise of so few draws
 Reported = Mapping[float, Mapping[str, tuple[float, float]]]
 
 
