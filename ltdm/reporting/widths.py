@@ -71,4 +71,4 @@ def _panel(axes: Axes, lines: pd.DataFrame, own: pd.DataFrame, labels: dict[tupl
 
 def _of(rows: pd.DataFrame, key: tuple) -> pd.DataFrame:
     """Return the rows of a line."""
-    return rows[(rows[HOW] == key).all(axis=1)]
+    return rows[(rows[HOW] == list(key)).all(axis=1)]

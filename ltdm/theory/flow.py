@@ -80,6 +80,9 @@ def log_density(flow: Flow, times: list[float], x: Tensor) -> Tensor:
 
 
 def kl(flow: Flow, log_p: Tensor, times: list[float], x: Tensor) -> Mean:
-    """Return KL(p | p-hat) at the first time, of x (..., n, d) drawn from p there, log_p (..., n)."""
+    """Return KL(p | p-hat) at the first time, from exact draws x (..., n, d) of p with its noise.
+
+    Their exact log density is log_p, (..., n).
+    """
     apart = log_p - log_density(flow, times, x)
     return Mean(apart.mean(-1), apart.std(-1) / math.sqrt(apart.shape[-1]))
