@@ -68,9 +68,8 @@ class Game:
         heard = beta[..., None, None, None] * costs.M
         self.H = costs.K + ridge * _eye(costs.K) + heard
         self.heard, self.B = heard, costs.B.expand(*heard.shape[:-1], -1)
-        peers = 1 - torch.eye(self.players, dtype=heard.dtype)
-        across = -heard[..., :, :, None, :] * (peers / (self.players - 1))[:, None, :, None]
         here = torch.eye(self.players, dtype=heard.dtype)[:, None, :, None]
+        across = -heard[..., :, :, None, :] * ((1 - here) / (self.players - 1))
         self.G = (across + self.H[..., :, :, None, :] * here).flatten(-4, -3).flatten(-2)
 
     def equilibrium(self) -> Tensor:

@@ -50,11 +50,8 @@ class Points:
         A smaller class is the beginning of a larger one, whatever else is in the sweep: each class
         is drawn `head` points long, and each point with `draws` noises.
         """
-        each = [counts(head, tail, len(self.densities)) for tail in tails]
-        players = [
-            self._growing(c, head, [numbers[c] for numbers in each], draws)
-            for c in range(len(self.densities))
-        ]
+        by_class = zip(*(counts(head, tail, len(self.densities)) for tail in tails), strict=True)
+        players = [self._growing(c, head, numbers, draws) for c, numbers in enumerate(by_class)]
         return Costs.stacked(players, dim=1)
 
     def unseen(self, purpose: str) -> Costs:
@@ -63,17 +60,17 @@ class Points:
         for c, density in enumerate(self.densities):
             draw = rng(purpose, self.seed, c)
             noisy = self._noisy(density.draw(UNSEEN, draw), draw)
-            players.append(_shared(self._moments(noisy, 0, UNSEEN), UNSEEN))
+            players.append(_divided(self._moments(noisy, 0, UNSEEN), UNSEEN))
         return Costs.stacked(players)
 
-    def _growing(self, c: int, head: int, numbers: list[int], draws: int) -> Costs:
+    def _growing(self, c: int, head: int, numbers: Sequence[int], draws: int) -> Costs:
         """Return a class's costs at each of some numbers of points, all (N, ...)."""
         points = training_points(self.densities[c], head, self.seed, c)
         noisy = self._noisy(points.repeat_interleave(draws, dim=0), rng("noise", self.seed, c))
         ends = sorted(set(numbers))
         parts = (self._moments(noisy, a * draws, b * draws) for a, b in pairwise([0, *ends]))
         sums = dict(zip(ends, accumulate(parts, _added), strict=True))
-        return Costs.stacked(_shared(sums[n], n * draws) for n in numbers)
+        return Costs.stacked(_divided(sums[n], n * draws) for n in numbers)
 
     def _noisy(self, x0: Tensor, draw: torch.Generator) -> Noisy:
         """Give each point (n, d) a level and a noise of its own."""
@@ -98,5 +95,5 @@ def _added(one: Costs, other: Costs) -> Costs:
     return Costs(*map(torch.add, one, other))
 
 
-def _shared(sums: Costs, n: int) -> Costs:
+def _divided(sums: Costs, n: int) -> Costs:
     return Costs(*(part / n for part in sums))

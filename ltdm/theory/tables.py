@@ -109,8 +109,7 @@ def _column(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[Cell]:
         best = min(rivals, key=logs.__getitem__)
         alike = game != best and not change(mine, found[best]).tells
         low, median, high = mine.quantile([0.25, 0.5, 0.75])
-        about = (median, (high - low) / 2) if robust else (mine.mean(), mine.std())
-        spread = float(about[1]) if len(mine) > 1 else math.nan
-        top = game == best and len(rivals) > 1
-        cells.append(Cell(float(about[0]), spread, len(mine), top, alike))
+        about, spread = (median, (high - low) / 2) if robust else (mine.mean(), mine.std())
+        spread = spread if len(mine) > 1 else math.nan
+        cells.append(Cell(about, spread, len(mine), game == best and len(rivals) > 1, alike))
     return cells
