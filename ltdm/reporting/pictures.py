@@ -9,7 +9,7 @@ SIDE = 32  # images are enlarged by a whole factor to about this side
 def sheet(images: np.ndarray, labels: np.ndarray, classes: list[int], columns: int) -> np.ndarray:
     """Return one picture, uint8 (H, W) or (H, W, 3), of images, uint8 (N, C, H, W).
 
-    A row holds the first images of a class; where it has fewer than the columns, the rest is white.
+    Classes are shown from the top, each in a row of its first images; what it lacks stays white.
     """
     _, channels, height, width = images.shape
     zoom, gap = max(1, SIDE // height), 2
