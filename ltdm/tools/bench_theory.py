@@ -19,15 +19,8 @@ def run(name: str, sweep: Sweep, updates: int) -> dict[str, Any]:
     """Time one seed of a sweep at once, and its first, middle and last game alone.
 
     A game alone draws its points, solves, trains and samples as the sweep does; once by squaring,
-    as the sweep trains, and once making its updates one by one.
-
-    Args:
-        name: The sweep's.
-        sweep: Its options.
-        updates: How many are made one by one; the time of all is reckoned from theirs.
-
-    Returns:
-        Seconds a game of each kind, and their ratios.
+    as the sweep trains, and once making its updates one by one. Only `updates` of these are made,
+    and the time of all follows from theirs. Times are seconds a game.
 
     Raises:
         LtdmError: Updates one by one lead elsewhere than by squaring.
