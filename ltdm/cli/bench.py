@@ -9,6 +9,7 @@ import click
 from ltdm.cli.selection import DEVICE, PATH, on_grid, run_on, select, sweeps, whole
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
+from ltdm.plumbing.provenance import commit, versions
 
 JSON = click.option("--json", "path", type=PATH, help="Write the figures here too.")
 
@@ -61,7 +62,7 @@ def bench_theory(name: str | None, updates: int, path: Path | None, **given: Any
 
 def _measure(path: Path | None, tool: ModuleType, *given: Any, **sizes: int) -> None:
     """Run a measurement, print its figures, and write them where `--json` says."""
-    result = tool.run(*given, **sizes)
+    result = {**tool.run(*given, **sizes), "versions": versions(), "commit": commit()}
     click.echo(tool.to_text(result))
     if path:
         write_json(path, result)

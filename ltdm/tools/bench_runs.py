@@ -29,7 +29,6 @@ from ltdm.networks._predictor import Predictor, placed
 from ltdm.pipeline.cost import cost
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.progress import Progress
-from ltdm.plumbing.provenance import commit, versions
 from ltdm.samplers._generate import BATCH, SampleGenerator
 from ltdm.training.graph import WARM
 from ltdm.training.setup import Recipe, described, make_trainer
@@ -179,8 +178,6 @@ def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> d
         "sample": {name: changed(one) for name, one in options.items()},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "versions": versions(),
-        "commit": commit(),
         "process_peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10),
         "rounds": rounds,
         "updates_per_round": updates,

@@ -21,7 +21,6 @@ from ltdm.features._inception import library
 from ltdm.metrics import frechet, kid, prd, precision_recall
 from ltdm.metrics._base import Sample
 from ltdm.metrics._nearest import nearest
-from ltdm.plumbing.provenance import commit, versions
 
 TURNS = 4  # of ours and pytorch-fid's network
 EACH = 500  # images of a class
@@ -47,8 +46,7 @@ def run(images: int, length: int, classes: int, inception: int) -> dict[str, Any
     for name, metric in METRICS.items():
         found[f"{name}_s"] = _timed(metric.score, real, fake, metric.Options())[0]
         found[f"{name}_peak_gb"] = _peak()
-    found |= _memorisation(images)
-    return {**found, "versions": versions(), "commit": commit()}
+    return found | _memorisation(images)
 
 
 def _by_class(d: int, classes: int) -> dict[str, float]:
@@ -101,9 +99,9 @@ def by_square_root(one: Statistics, other: Statistics) -> float:
 
 def _inception(device: torch.device, images: int) -> dict[str, float]:
     """Time the extractor and pytorch-fid's own network, its batches of 50, in turns."""
-    nothing = np.zeros((1, 3, 32, 32), np.uint8), np.zeros(1, np.int64)
-    weights, about = random_inception.fit(random_inception.Options(), *nothing, device)
-    ours = random_inception.build(random_inception.Options(), weights, about, device)
+    options, nothing = random_inception.Options(), np.zeros((1, *PIXELS), np.uint8)
+    weights, about = random_inception.fit(options, nothing, np.zeros(1, np.int64), device)
+    ours = random_inception.build(options, weights, about, device)
     with patch.object(library(), "load_state_dict_from_url", return_value=weights):
         net = library().InceptionV3().to(device).eval()
 
@@ -119,7 +117,7 @@ def _inception(device: torch.device, images: int) -> dict[str, float]:
         times["inside"] += seconds
         return result
 
-    pixels = np.random.default_rng(0).integers(0, 256, (images, 3, 32, 32), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (images, *PIXELS), dtype=np.uint8)
     ours(pixels[:8]), theirs(pixels[:8])
     for turn in np.array_split(pixels, TURNS):
         with patch.object(Inception3, "forward", inside):

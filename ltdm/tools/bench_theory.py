@@ -2,16 +2,16 @@
 
 import time
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import torch
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.provenance import commit, versions
 from ltdm.theory.lab import Lab
 from ltdm.theory.options import Sweep
 
-ALIKE = 1e-8
+TOLERANCE = 1e-8
 """By how much weights after updates one by one may differ from those by squaring, relatively."""
 
 
@@ -25,7 +25,7 @@ def run(name: str, sweep: Sweep, updates: int) -> dict[str, Any]:
     Raises:
         LtdmError: Updates one by one lead elsewhere than by squaring.
     """
-    games = [(tail, beta) for tail in sweep.tails for beta in sweep.betas]
+    games = list(product(sweep.tails, sweep.betas))
     together = _timed(replace(sweep, seeds=1))[0] / len(games)
     picked = [games[0], games[len(games) // 2], games[-1]]
     alone, stepping = 0.0, 0.0
@@ -39,7 +39,6 @@ def run(name: str, sweep: Sweep, updates: int) -> dict[str, Any]:
         "stepping_s": alone + stepping, "alone_ratio": alone / together,
         "stepping_ratio": (alone + stepping) / together,
         "timed": {"games": len(picked), "updates": updates},
-        "versions": versions(), "commit": commit(),
     }  # fmt: skip
 
 
@@ -66,7 +65,7 @@ def _stepped(lab: Lab, updates: int) -> float:
     nash = game.equilibrium()
     *_, (_, error) = game.errors(-nash, game.update_map(lab.step(), False), (updates,))
     apart = float((A - nash - error).norm() / A.norm())
-    if not apart <= ALIKE:
+    if not apart <= TOLERANCE:
         raise LtdmError(f"updates one by one differ by {apart:.1e} from those by squaring")
     return seconds
 

@@ -57,7 +57,7 @@ def write(root: Path) -> None:
 def text() -> str:
     """Return the page in Markdown."""
     methods = "".join(section("method", name) for name in names("method"))
-    return HEAD + costs() + methods + told("Ensembles: train.ensemble", ensemble, Ensemble)
+    return HEAD + costs() + methods + chapter("Ensembles: train.ensemble", ensemble, Ensemble)
 
 
 def costs() -> str:
@@ -76,10 +76,10 @@ def section(kind: str, name: str) -> str:
     """Return what a part's file says of it."""
     module = load(kind, name, ())
     cited = f"\n```bibtex\n{module.CITATION}\n```\n" if module.CITATION else ""
-    return told(name, module, module.Options) + cited
+    return chapter(name, module, module.Options) + cited
 
 
-def told(title: str, module: ModuleType, options: type) -> str:
+def chapter(title: str, module: ModuleType, options: type) -> str:
     """Return what a file says, and the options that it holds."""
     said = (module.__doc__ or "").strip()
     for word in ("Source:", "Sources:", "Cost:", "Released code:"):
