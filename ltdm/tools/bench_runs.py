@@ -137,7 +137,7 @@ class Bench:
             "sample_tflops": sampling / sample / 1e12,
             "probe_images_per_s": len(self.labels) / seconds["probe"],
             "probe_gain": seconds["whole"] / seconds["probe"],
-            "gpu_peak_mb": self.peak / 2**20 if self.cuda else None,
+            "gpu_peak_mb": self.peak / 1e6 if self.cuda else None,
         }
 
 
@@ -167,7 +167,6 @@ def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> d
                 turn()
                 progress.advance()
     rows = [bench.row(name) for name, bench in made.items()]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on a Mac bytes
     for row in rows:
         row["train_ratio"] = row["train_ms"] / rows[0]["train_ms"]
         row["sample_ratio"] = rows[0]["sample_images_per_s"] / row["sample_images_per_s"]
@@ -178,11 +177,17 @@ def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> d
         "sample": {name: changed(one) for name, one in options.items()},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "process_peak_mb": peak / (2**20 if sys.platform == "darwin" else 2**10),
+        "process_peak_mb": process_peak() / 1e6,
         "rounds": rounds,
         "updates_per_round": updates,
         "rows": rows,
     }
+
+
+def process_peak() -> int:
+    """Return the most memory that this process has held, bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def to_text(result: dict[str, Any]) -> str:

@@ -1,8 +1,6 @@
 """What scoring costs, measured on features like Inception's, of any number and length."""
 
 import math
-import resource
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from ltdm.features._inception import library
 from ltdm.metrics import frechet, kid, prd, precision_recall
 from ltdm.metrics._base import Sample
 from ltdm.metrics._nearest import nearest
+from ltdm.tools.bench_runs import process_peak
 
 TURNS = 4  # of ours and pytorch-fid's network
 EACH = 500  # images of a class
@@ -45,7 +44,7 @@ def run(images: int, length: int, classes: int, inception: int) -> dict[str, Any
     found |= _inception(device, inception)
     for name, metric in METRICS.items():
         found[f"{name}_s"] = _timed(metric.score, real, fake, metric.Options())[0]
-        found[f"{name}_peak_gb"] = _peak()
+        found[f"{name}_peak_gb"] = process_peak() / 1e9
     return found | _memorisation(images)
 
 
@@ -138,7 +137,7 @@ def _memorisation(train: int) -> dict[str, float]:
     seconds = _timed(nearest, images, known, 50, False)[0]
     return {
         "memorisation_images": made, "memorisation_s": seconds,
-        "memorisation_images_per_s": made / seconds, "memorisation_peak_gb": _peak(),
+        "memorisation_images_per_s": made / seconds, "memorisation_peak_gb": process_peak() / 1e9,
     }  # fmt: skip
 
 
@@ -146,12 +145,6 @@ def _timed(work: Callable[..., Any], *given: Any) -> tuple[float, Any]:
     started = time.perf_counter()
     result = work(*given)
     return time.perf_counter() - started, result
-
-
-def _peak() -> float:
-    """Return the most memory that the process has held, GB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)
 
 
 def to_text(found: dict[str, Any]) -> str:
