@@ -62,8 +62,7 @@ class Evaluate:
 
     def spaces(self, metric: Part) -> list[str]:
         """Return the feature spaces that a metric is given in, in the config's order."""
-        feeding = [extractor.label for extractor in self.feeding(metric)]
-        return [PIXELS] if looks_up(metric) else feeding
+        return [PIXELS] if looks_up(metric) else [part.label for part in self.feeding(metric)]
 
     @property
     def searching(self) -> list[Part]:
@@ -93,12 +92,11 @@ class Evaluate:
 
     def check_searches(self, dataset: str, class_counts: list[int]) -> None:
         """Refuse a search for more neighbours than a data set has training images."""
+        most = sum(class_counts)
         for i, metric in enumerate(self.metrics):
-            most = sum(class_counts)
-            if looks_up(metric) and metric.options.neighbours > most:
-                path, asked = ("evaluate", "metrics", str(i)), metric.options.neighbours
+            if looks_up(metric) and (asked := metric.options.neighbours) > most:
                 message = f"is {asked}, but {dataset} has {most} training images; lower it"
-                raise OptionError((*path, "neighbours"), message)
+                raise OptionError(("evaluate", "metrics", str(i), "neighbours"), message)
 
     def check_table(self, class_counts: list[int]) -> None:
         """Refuse columns that nothing computes on a data set."""
@@ -109,11 +107,11 @@ class Evaluate:
         for column in self.table:
             metric, _, group = column.partition("@")
             if metric not in metrics:
-                hint = near(metric, metrics)
-                raise OptionError(("evaluate", "table"), f"nothing computes {metric!r}; {hint}")
-            if group == "worst" and metrics[metric] is None:
+                message = f"nothing computes {metric!r}; {near(metric, metrics)}"
+            elif group == "worst" and metrics[metric] is None:
                 message = f"{metric} is neither good nor bad, so it has no worst class"
-                raise OptionError(("evaluate", "table"), message)
-            if (group or "all") not in known:
-                hint = near(group or "all", known)
-                raise OptionError(("evaluate", "table"), f"there is no group {group!r}; {hint}")
+            elif (group or "all") not in known:
+                message = f"there is no group {group!r}; {near(group or 'all', known)}"
+            else:
+                continue
+            raise OptionError(("evaluate", "table"), message)

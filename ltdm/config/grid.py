@@ -13,18 +13,9 @@ AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
 GRID = ("dataset", "run", "seed", "sample_set")
 
 
-def parse_grid(
-    given: dict[str, Any], known: Mapping[str, Mapping[str, Any]]
-) -> dict[str, list[Any]]:
-    """Parse `grid`.
-
-    Args:
-        given: What the config gives.
-        known: Data sets, runs and sample sets by name.
-
-    Raises:
-        OptionError: It lists nothing, or something that is not known.
-    """
+def parse_grid(value: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Parse `grid`, which lists entries of what is `known` by axis and name."""
+    given = mapping(value, ("grid",))
     refuse_unknown(given, (*known, "seed"), ("grid",))
     grid = {"sample_set": list(known["sample_set"]), **given}
     for axis in GRID:
@@ -43,11 +34,7 @@ def parse_grid(
 
 
 def restrict_axis(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
-    """Return the entries of an axis that are wanted: a list, one, or several with commas between.
-
-    Raises:
-        OptionError: Something wanted is not in the grid.
-    """
+    """Return the entries of an axis that are wanted: a list, one, or several between commas."""
     listed = wanted.split(",") if isinstance(wanted, str) else wanted
     listed = listed if isinstance(listed, list) else [listed]
     listed = [one for one in listed if one not in (None, "")]
@@ -62,7 +49,7 @@ def restrict_axis(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
 
 
 def named_entries(top: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
-    """Return the entries of a mapping by name, once the names are fit for folders."""
+    """Return the entries under a key by name, once the names are fit for folders."""
     entries = mapping(top.get(key), (key,))
     for name in entries:
         check_name(name, (key,))
