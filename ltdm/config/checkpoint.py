@@ -20,9 +20,6 @@ def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
     """Return a run that knows its checkpoint, once that holds the run's network.
 
     `records`, the run.json of each seed, stand for a file that is gone if they say the same.
-
-    Raises:
-        OptionError: The file cannot be used, or holds another network.
     """
     path = Path(str(run.train.checkpoint))
     try:

@@ -30,17 +30,12 @@ def fits_data(run: Run, data: Dataset) -> None:
         return
     objective, named = run.objective(data.class_counts), " and ".join(map(str, run.methods))
     if objective.compares_labels and not train.conditional:
-        raise OptionError(
-            ("train", "label_dropout"),
-            f"is 1, so the network is unconditional, but {named} compares what it says under"
-            " different labels; set it below 1",
-        )
+        compared = f"{named} compares what it says under different labels"
+        message = f"is 1, so the network is unconditional, but {compared}; set it below 1"
+        raise OptionError(("train", "label_dropout"), message)
     if objective.players and train.label_dropout:
-        raise OptionError(
-            ("method",),
-            f"trains networks that are told no labels, so none can be hidden ({named}): set"
-            " train.label_dropout to 0 in the same run",
-        )
+        message = f"trains networks that are told no labels, so none can be hidden ({named})"
+        raise OptionError(("method",), f"{message}: set train.label_dropout to 0 in the same run")
     check_data(train, data.class_counts, objective.by_class)
 
 
@@ -98,19 +93,15 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
         message = f"is {sample.images}, but must be a multiple of the {classes} classes"
         raise OptionError(("sample", "images"), f"{message}, so that each gets the same number")
     if sample.guidance > 0 and not sample.guide and not 0 < run.train.label_dropout < 1:
-        message = (
-            "needs a network that was trained both with and without labels: set"
-            " train.label_dropout between 0 and 1, or guidance to 0"
-        )
+        way_out = "set train.label_dropout between 0 and 1, or guidance to 0"
+        message = f"needs a network that was trained both with and without labels: {way_out}"
         raise OptionError(("sample", "guidance"), message)
     if sample.sigma_rel is not None:
         fits_width(sample.sigma_rel, run)
     if sample.weights not in run.origin.weights:
-        raise OptionError(
-            ("sample", "weights"),
-            f"is {sample.weights}, but {run.train.checkpoint} has {run.origin.weights[0]} weights"
-            f" alone; set it to {run.origin.weights[0]}",
-        )
+        held = run.origin.weights[0]
+        message = f"is {sample.weights}, but {run.train.checkpoint} has {held} weights alone"
+        raise OptionError(("sample", "weights"), f"{message}; set it to {held}")
     sampler = sample.sampler
     if data.census.points and getattr(sampler.options, "clip_x0", False):
         message = "keeps images inside [-1, 1], and these are points, which lie anywhere; drop it"
@@ -174,12 +165,9 @@ def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
         message = f"is {probe.weights}, but {name} has {run.origin.weights[0]} weights alone"
         raise OptionError((*path, "weights"), message)
     taps = len(cast(nn.ModuleList, run.outline(data).upblocks))
-    if max(probe.layers) > taps:
-        message = (
-            f"asks for out_{max(probe.layers)}, but {name} has {taps} blocks on the way up; ask for"
-            " none above"
-        )
-        raise OptionError((*path, "layers"), message)
+    if (last := max(probe.layers)) > taps:
+        message = f"asks for out_{last}, but {name} has {taps} blocks on the way up"
+        raise OptionError((*path, "layers"), f"{message}; ask for none above")
     try:
         levels_of(run.process.module.build(run.process.options), probe.levels)
     except LtdmError as error:

@@ -76,10 +76,6 @@ class Evaluate:
                     if title(p, m) == metric)  # fmt: skip
         return self.spaces(part)[0]
 
-    def groups_of(self, class_counts: list[int]) -> dict[str, list[int]]:
-        """Return the classes of each group on a data set."""
-        return groups(class_counts, self.groups, self.shots)
-
     def grouping(self) -> dict[str, Any]:
         """Return what the groups depend on, the class counts apart."""
         shots = {"shots": list(self.shots)} if "shots" in self.groups else {}
@@ -103,7 +99,8 @@ class Evaluate:
         metrics = {
             title(p, m): up for p in self.metrics for m, up in p.module.HIGHER_IS_BETTER.items()
         }
-        known = [*self.groups_of(class_counts), *(g for g in self.groups if g == "worst")]
+        known = [*groups(class_counts, self.groups, self.shots)]
+        known += [group for group in self.groups if group == "worst"]
         for column in self.table:
             metric, _, group = column.partition("@")
             if metric not in metrics:

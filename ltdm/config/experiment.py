@@ -20,11 +20,9 @@ from ltdm.theory.options import Sweep
 
 
 class Experiment:
-    """A checked experiment.
+    """A checked experiment, of a mapping read from YAML.
 
-    Args:
-        config: The mapping read from YAML.
-        results: Where results lie; data prepared there stand in for a source that is gone.
+    Data that were prepared below `results` stand in for a source that is gone.
 
     Raises:
         OptionError: Anything in it is unknown, missing, of a wrong type or out of range.

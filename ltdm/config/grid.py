@@ -9,7 +9,6 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import KeyPath, mapping, near, refuse_unknown
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
 GRID = ("dataset", "run", "seed", "sample_set")
 
 
@@ -27,7 +26,7 @@ def parse_grid(value: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, 
                 raise OptionError(path, f"must be whole numbers from 0, not {entry!r}")
             if axis != "seed" and (not isinstance(entry, str) or entry not in known[axis]):
                 hint = near(entry, known[axis])
-                raise OptionError(path, f"{entry!r} is not under `{AXES[axis]}`; {hint}")
+                raise OptionError(path, f"{entry!r} is not under `{axis}s`; {hint}")
         if len(set(entries)) < len(entries):
             raise OptionError(path, "names an entry twice")
     return {axis: list(grid[axis]) for axis in GRID}
@@ -37,14 +36,13 @@ def restrict_axis(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
     """Return the entries of an axis that are wanted: a list, one, or several between commas."""
     listed = wanted.split(",") if isinstance(wanted, str) else wanted
     listed = listed if isinstance(listed, list) else [listed]
-    listed = [one for one in listed if one not in (None, "")]
+    asked = {str(one).strip(): one for one in listed if one not in (None, "")}
     texts = {str(entry): entry for entry in entries}
-    if not listed:
+    if not asked:
         raise OptionError((axis,), f"must name some of the grid; known: {', '.join(texts)}")
-    for one in listed:
-        if str(one).strip() not in texts:
+    for text, one in asked.items():
+        if text not in texts:
             raise OptionError((axis,), f"{one!r} is not in the grid; {near(one, texts)}")
-    asked = {str(one).strip() for one in listed}
     return [entry for text, entry in texts.items() if text in asked]
 
 

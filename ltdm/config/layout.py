@@ -5,7 +5,7 @@ test holds that both say the same. Commands, records, lineage, status and manife
 """
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ltdm.config import steps
@@ -215,7 +215,7 @@ class Layout:
 def name_of(artefact: str, **keys: Any) -> str:
     """Return where an artefact of a data set lies below the data set's folder."""
     path = Layout(Path()).path(artefact, dataset="of", **keys)
-    return PurePosixPath(path).relative_to(DATA.format(dataset="of")).as_posix()
+    return path.relative_to(DATA.format(dataset="of")).as_posix()
 
 
 def names_beside_sample_sets() -> set[str]:

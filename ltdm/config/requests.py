@@ -178,11 +178,8 @@ class _Job:
         """The sweep's options, the figures apart."""
         sweep = self._e.sweeps[self._keys["sweep"]]
         left = {name: value for name, value in defaults(sweep).items() if name != "figures"}
-        return {
-            "spec": sweep.spec(),
-            "defaults": left,
-            "code": stage_code("theory", *sweep.samplers),
-        }
+        code = stage_code("theory", *sweep.samplers)
+        return {"spec": sweep.spec(), "defaults": left, "code": code}
 
     def theory_tables(self) -> Asked:
         """The options of all sweeps, figures too: they say what a claim is read from."""

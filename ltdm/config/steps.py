@@ -115,19 +115,15 @@ def shown_samples(e: "Experiment", keys: Keys) -> list[Source]:
 
 @dataclass(frozen=True)
 class Step:
-    """One rule.
-
-    Attributes:
-        jobs: The wildcards of each of its jobs.
-        outputs: Its files below `results/<experiment>/`, by the rule's keywords.
-        inputs: The artefacts that it reads, by the rule's keywords; what a job's wildcards do not
-            settle is all there is of it.
-        stage: The module of `ltdm.stages`, where it has another name than the rule.
-        draws: Whether it makes pictures alone, so that no number rests on it.
-    """
+    """One rule."""
 
     jobs: Jobs
+    """The wildcards of each of its jobs."""
     outputs: Mapping[str, str | tuple[str, ...]]
+    """Its files below `results/<experiment>/`, by the rule's keywords."""
     inputs: Mapping[str, str | Find] = field(default_factory=dict)
+    """The artefacts that it reads, by keyword; what no wildcard settles is all there is of it."""
     stage: str = ""
+    """The module of `ltdm.stages`, where it has another name than the rule."""
     draws: bool = False
+    """Whether it makes pictures alone, so that no number rests on it."""
