@@ -22,7 +22,8 @@ Asked = dict[str, Any]
 
 def request(e: "Experiment", rule: str, keys: Keys) -> Request:
     """Return what the job of a rule with these wildcards is asked for."""
-    asked: Asked = getattr(_Job(e, keys), rule, dict)()
+    ask = getattr(_Job(e, keys), rule, None)
+    asked: Asked = ask() if ask else {}
     if "code" not in asked:
         asked["code"] = stage_code(STEPS[rule].stage or rule)
     where = {n: int(keys[n]) if n == "seed" else keys[n] for n in SAMPLE_SET if n in keys}

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,8 +41,14 @@ def axis(e: "Experiment", name: str) -> list[Any]:
     return {**e.grid, **others}[name]
 
 
-probed, swept = attrgetter("evaluate.probe"), attrgetter("sweeps")
-"""Whether the linear probe is asked for, and whether the theory lab is."""
+def probed(e: "Experiment") -> bool:
+    """Whether the linear probe is asked for."""
+    return e.evaluate.probe is not None
+
+
+def swept(e: "Experiment") -> bool:
+    """Whether the theory lab is asked for."""
+    return bool(e.sweeps)
 
 
 def networks(e: "Experiment") -> Iterator[Keys]:

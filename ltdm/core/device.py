@@ -13,7 +13,11 @@ from ltdm.plumbing.errors import LtdmError
 
 
 def pick(name: str | None = None) -> torch.device:
-    """Return the device of this name, else of $LTDM_DEVICE; "auto" is a GPU if there is one."""
+    """Return the device of this name, else of $LTDM_DEVICE, else "auto".
+
+    A name is "cpu", "cuda", "cuda:N", or "auto": a GPU if there is one. Another name, or a GPU that
+    is not there, raises LtdmError.
+    """
     name = name or os.environ.get("LTDM_DEVICE") or "auto"
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -99,7 +99,8 @@ def _spread(labels: np.ndarray) -> np.ndarray:
 class Gaussian:
     """The Gaussian with the mean and covariance of features x (n, d), in float64.
 
-    It holds its `covariance` if n > d, else `rows`, A, with A^T A the covariance; not both.
+    It holds its `covariance` (d, d) if n > d, else `rows`, A = (x - mean) / sqrt(n - 1), with A^T A
+    the covariance; not both. `mean` is (d,), `trace` that of the covariance.
     """
 
     def __init__(self, x: np.ndarray):

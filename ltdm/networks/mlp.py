@@ -50,10 +50,8 @@ class MLP(Told):
         self.head = nn.Linear(channels * size**2, width)
         layers = [Layer(width) for _ in range(options.depth)]
         self.downblocks = nn.ModuleList()
-        self.middleblocks, self.upblocks = (
-            nn.ModuleList(layers[:half]),
-            nn.ModuleList(layers[half:]),
-        )
+        self.middleblocks = nn.ModuleList(layers[:half])
+        self.upblocks = nn.ModuleList(layers[half:])
         self.tail = nn.Sequential(nn.SiLU(), nn.Linear(width, channels * size**2))
         initialise(self, [*(layer.second for layer in layers), self.tail[-1]])
         self.augm_embedding = nn.Linear(told, width, bias=False) if told else None

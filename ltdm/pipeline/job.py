@@ -54,7 +54,8 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
 def _files(snakemake: Any) -> dict[str, Any]:
     """Return a job's files by keyword: a path, a list, or None where there is none."""
     found = [*snakemake.input.items(), *snakemake.output.items()]
-    return {k: Path(v) if isinstance(v, str) else [*map(Path, v)] or None for k, v in found}
+    paths = {name: Path(v) if isinstance(v, str) else [*map(Path, v)] for name, v in found}
+    return {name: files or None for name, files in paths.items()}
 
 
 def _end(sentence: str, status: int = 1) -> NoReturn:

@@ -61,7 +61,11 @@ class Costs(NamedTuple):
 
 
 class Game:
-    """Games with these costs; beta (...) broadcasts with the batch of the costs."""
+    """Games with these costs, of two players or more.
+
+    `beta` (...), the weight of mutual learning, broadcasts with the batch of the costs; `ridge` is
+    the weight of the squared norm of A.
+    """
 
     def __init__(self, costs: Costs, beta: Tensor, ridge: float):
         self.players = costs.K.shape[-3]

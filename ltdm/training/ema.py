@@ -90,7 +90,7 @@ class PowerEMA(EMA):
         self.share = next(iter(self.average.values())).new_zeros(())
 
     def schedule(self, update: int) -> None:
-        """Set the decay of an update, counted from 1; `move` itself is the same in all."""
+        """Set the decay of an update, counted from 1; `move` is then the same work in every one."""
         self.share.fill_(1 - (1 - 1 / update) ** (self.gamma + 1))
 
     @torch.no_grad()

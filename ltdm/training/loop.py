@@ -64,7 +64,8 @@ class Trainer(Learner):
                     self._means()  # a state that has diverged is never saved
                     save(self.state())
                     saved = time.monotonic()
-                    interval = save_interval(cost := saved - now)
+                    cost = saved - now
+                    interval = save_interval(cost)
                 if stop and why:
                     raise Stopped(
                         f"stopped at update {self.update:,} of {self.until:,}, since {why}; the"

@@ -10,7 +10,7 @@ import yaml
 from ltdm.config.artefacts import flat, inputs, outputs
 from ltdm.config.experiment import Experiment
 from ltdm.config.layout import STEPS
-from ltdm.config.requests import request
+from ltdm.config.requests import _Job, request
 from ltdm.pipeline.cost import job_counts
 from tests.helpers.dry_runs import dry_run
 
@@ -116,3 +116,9 @@ def test_the_plan_counts_these_jobs(planned):
     experiment, jobs, _ = planned
     counted = [job.rule.name for job in jobs]
     assert {rule: counted.count(rule) for rule in counted} == job_counts(experiment)
+
+
+def test_every_request_is_that_of_a_rule():
+    """So that a misspelt one cannot leave a rule without its options."""
+    asked = {name for name in vars(_Job) if not name.startswith("_")}
+    assert asked <= {*STEPS, "sample_shard"}
