@@ -1,27 +1,20 @@
 """What others made: import a checkpoint, average snapshots, score images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import yaml
 
-from ltdm.cli.selection import DEVICE, run_on
+from ltdm.cli.selection import DEVICE, PATH, run_on, whole
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import Part, names, several, stage_code
-
-PATH = click.Path(path_type=Path)
 
 
 @click.command("import")
 @click.argument("checkpoint", type=PATH)
 @click.argument("model", type=PATH)
-@click.option(
-    "--side",
-    type=click.IntRange(1),
-    default=32,
-    show_default=True,
-    help="Height and width of its images, pixels: the file does not say.",
-)
+@whole("--side", 1, 32, "Height and width of its images, pixels: the file does not say.")
 def import_(checkpoint: Path, model: Path, side: int) -> None:
     """Write MODEL (.safetensors) from a checkpoint that others released, and say what it is.
 
@@ -43,11 +36,11 @@ def import_(checkpoint: Path, model: Path, side: int) -> None:
 )
 def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
     """Write OUTPUT (.safetensors) with another average of MODEL's weights, from its snapshots."""
-    from ltdm.stages import posthoc as stage
+    from ltdm.stages import posthoc
 
-    asked = {"sigma_rel": sigma_rel, "code": stage_code("posthoc")}
-    made = stage.run(asked, model=model, output=output, record=None)
-    click.echo(f"{output}: {stage.told(made)}")
+    request = {"sigma_rel": sigma_rel, "code": stage_code("posthoc")}
+    made = posthoc.run(request, model=model, output=output, record=None)
+    click.echo(f"{output}: {posthoc.told(made)}")
 
 
 @click.command()
@@ -69,7 +62,7 @@ def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
 @click.option(
     "--work",
     type=PATH,
-    default=Path("results/scored"),
+    default="results/scored",
     show_default=True,
     help="Where features and rows are kept.",
 )
@@ -93,9 +86,8 @@ def score(
 
     run_on(device)
     against = Reference(reference, reference_labels, work)
-    extractors = (
-        _parts("extractor", features) or against.prepared() or _parts("extractor", ("inception",))
-    )
+    extractors = _parts("extractor", features) or against.prepared()
+    extractors = extractors or _parts("extractor", ["inception"])
     asked = _parts("metric", metrics) or score.suiting(
         _parts("metric", names("metric")), extractors, against
     )
@@ -104,7 +96,7 @@ def score(
     click.echo(f"All rows: {file}")
 
 
-def _parts(kind: str, given: tuple[str, ...] | list[str]) -> tuple[Part, ...]:
+def _parts(kind: str, given: Sequence[str]) -> tuple[Part, ...]:
     """Parse parts that are written as in a config."""
     try:
         values = [yaml.safe_load(text) for text in given]

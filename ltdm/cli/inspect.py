@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from ltdm.cli.selection import on_grid, select
+from ltdm.cli.selection import PATH, on_grid, select
+from ltdm.config.layout import MANIFEST, STEPS
+from ltdm.stages import manifest
 
-PATH = click.Path(path_type=Path)
 UNEVEN = 1.5  # times the smallest class: from there on `check` says so
 
 
@@ -15,35 +16,31 @@ UNEVEN = 1.5  # times the smallest class: from there on `check` says so
 @on_grid("dataset", "run", "seed", "sample_set")
 def check(**given: Any) -> None:
     """Check config files and say what they ask for."""
-    selection = select(**given)
-    experiment = selection.experiment
-    for name in selection.grid["dataset"]:
-        counts = experiment.datasets[name].class_counts
+    experiment = select(**given)
+    for name, data in experiment.datasets.items():
+        counts, held = data.class_counts, data.census.sizes
         click.echo(
             f"{name}: {sum(counts)} training images in {len(counts)} classes,"
             f" {max(counts)} to {min(counts)} a class"
         )
-        held = experiment.datasets[name].census.sizes
         if max(held) > UNEVEN * min(held):
             click.echo(
                 f"{name}: the reference is uneven, {max(held)} to {min(held)} a class; read numbers"
                 " by class there, since over several classes they compare it with even samples"
             )
     for (name, run), made in experiment.runs.items() if experiment.evaluate.probe else ():
-        told = made.label_use(experiment.datasets[name]) == "input" and not made.train.released
-        if told and not made.train.label_dropout:
+        hidden = made.train.released or made.train.label_dropout
+        if not hidden and made.label_use(experiment.datasets[name]) == "input":
             click.echo(
                 f"{run} on {name}: was never trained without labels (train.label_dropout is 0), and"
                 " that is how the probe asks it; its features may be worse for that"
             )
-    taken = [
-        experiment.runs[keys["dataset"], keys["run"]].train.released
-        for keys in selection.keys("train")
-    ]
-    imported = f" and {sum(taken)} to import" if any(taken) else ""
-    sets = len(selection.keys("sample"))
+    networks, sets = (len([*STEPS[rule].jobs(experiment)]) for rule in ("train", "sample"))
+    released = sum(run.train.released for run in experiment.runs.values())
+    taken = released * len(experiment.grid["seed"])
+    imported = f" and {taken} to import" if taken else ""
     click.echo(
-        f"{experiment.name}: {len(taken) - sum(taken)} networks to train{imported},"
+        f"{experiment.name}: {networks - taken} networks to train{imported},"
         f" {sets} sets to sample. All well."
     )
 
@@ -54,19 +51,19 @@ def check(**given: Any) -> None:
 @click.option("--tflops", type=float, help="Operations a second that the GPU reaches, in 10^12.")
 def plan(bench: Path | None, tflops: float | None, **given: Any) -> None:
     """Say what an experiment will cost: jobs, evaluations, images, disk, GPU-hours."""
-    from ltdm.pipeline import cost as planning
+    from ltdm.pipeline import cost
 
-    experiment = select(**given).experiment
-    click.echo(planning.text(experiment, planning.speeds(experiment, bench, tflops)))
+    experiment = select(**given)
+    click.echo(cost.text(experiment, cost.speeds(experiment, bench, tflops)))
 
 
 @click.command()
 @click.argument("results", type=PATH)
 def status(results: Path) -> None:
     """Say how far each network of a results folder, such as results/demo, is."""
-    from ltdm.pipeline import status as reading
+    from ltdm.pipeline import status
 
-    click.echo(reading.text(results))
+    click.echo(status.text(results))
 
 
 @click.command()
@@ -78,17 +75,14 @@ def accept(results: Path, because: str) -> None:
     It lists what differs, and writes a record, which `manifest.json` names; deleting the record
     takes it back.
     """
-    from ltdm.pipeline.accept import accept as vouch
+    from ltdm.pipeline.accept import accept
 
-    click.echo(vouch(results, because))
+    click.echo(accept(results, because))
 
 
 @click.command()
 @click.argument("results", type=PATH)
 def verify(results: Path) -> None:
     """Check a results folder, such as results/demo, against its manifest."""
-    from ltdm.config.layout import MANIFEST
-    from ltdm.stages import manifest
-
     files, size = manifest.verify(results / MANIFEST)
     click.echo(f"{results}: {files} files, {size / 1e9:.3g} GB, all as its manifest says.")

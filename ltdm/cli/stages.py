@@ -2,50 +2,77 @@
 
 from collections.abc import Collection
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ltdm.cli.selection import Selection, on_grid, select
+from ltdm.cli.selection import on_grid, select, sweeps
+from ltdm.config.artefacts import flat, inputs, outputs, sources
+from ltdm.config.layout import MANIFEST, STEPS
+from ltdm.config.requests import request
 from ltdm.plumbing.errors import LtdmError
+from ltdm.stages import manifest
+
+if TYPE_CHECKING:
+    from ltdm.config.experiment import Experiment
+    from ltdm.config.steps import Keys
 
 
-def run(selection: Selection, rule: str, again: bool = True, only: Collection[str] = ()) -> None:
-    """Run a rule's jobs, and say of each what it wrote.
+def run(
+    experiment: "Experiment", *rules: str, again: bool = True, only: Collection[str] = ()
+) -> None:
+    """Run the jobs of rules, and say of each what it wrote.
 
-    Args:
-        selection: The experiment, and which part of it.
-        rule: The rule.
-        again: Whether jobs that are finished are run again.
-        only: Sweeps of the theory lab; all, if none is named.
+    Those that are finished run once more only with `again`; `only` are sweeps of the theory lab, if
+    not all are meant.
     """
-    from ltdm.config.artefacts import flat, inputs, outputs
-    from ltdm.config.layout import STEPS
-    from ltdm.config.requests import request
+    for rule in rules:
+        stage = import_module(f"ltdm.stages.{STEPS[rule].stage or rule}")
+        for keys in STEPS[rule].jobs(experiment):
+            if only and keys["sweep"] not in only:
+                continue
+            files = outputs(experiment, rule, keys)
+            first = flat(next(iter(files.values())))[0]
+            if not again and _is_finished(experiment, rule, keys):
+                click.echo(f"{first}: already there")
+                continue
+            _refuse_other_networks(experiment, rule, keys)
+            read = inputs(experiment, rule, keys)
+            stage.run(request(experiment, rule, keys), **read, **files)
+            click.echo(first)
 
-    experiment = selection.experiment
-    stage = import_module(f"ltdm.stages.{STEPS[rule].stage or rule}")
-    for keys in selection.keys(rule):
-        if only and keys["sweep"] not in only:
-            continue
-        files = outputs(experiment, rule, keys)
-        (first, *_) = flat(next(iter(files.values())))
-        if not again and selection.is_finished(rule, keys):
-            click.echo(f"{first}: already there")
-            continue
-        selection.refuse_other_networks(rule, keys)
-        read = inputs(experiment, rule, keys)
-        stage.run(request(experiment, rule, keys), **read, **files)
-        click.echo(first)
+
+def _is_finished(experiment: "Experiment", rule: str, keys: "Keys") -> bool:
+    from ltdm.pipeline.records import is_finished  # with PyTorch, which not all commands need
+
+    return is_finished(experiment, rule, keys)
+
+
+def _refuse_other_networks(experiment: "Experiment", rule: str, keys: "Keys") -> None:
+    """Raise LtdmError for a network that a job would read, but the config does not ask for."""
+    for source in sources(experiment, rule, keys).values():
+        if isinstance(source, tuple) and source[0] == "train.model":
+            model = experiment.layout.path("train.model", **source[1])
+            if model.exists() and not _is_finished(experiment, "train", source[1]):
+                raise LtdmError(
+                    f"{model} was trained with other options, data or code than the config"
+                    " asks for; run `ltdm train` with it first"
+                )
+
+
+def _show(experiment: "Experiment", table: str) -> None:
+    """Print a table as Markdown."""
+    file = experiment.layout.path(table).with_suffix(".md")
+    click.echo(file.read_text(encoding="utf-8"))
 
 
 @click.command()
 @on_grid("dataset")
 def prepare(**given: Any) -> None:
     """Build the long-tailed data sets."""
-    selection = select(**given)
-    run(selection, "prepare")
-    for name, data in selection.experiment.datasets.items():
+    experiment = select(**given)
+    run(experiment, "prepare")
+    for name, data in experiment.datasets.items():
         click.echo(f"{name}: {sum(data.class_counts)} training images")
 
 
@@ -60,18 +87,15 @@ def train(**given: Any) -> None:
 @on_grid("dataset", "run", "seed", "sample_set")
 def sample(**given: Any) -> None:
     """Generate sample sets."""
-    selection = select(**given)
-    for rule in ("posthoc", "sample", "grid"):
-        run(selection, rule)
+    run(select(**given), "posthoc", "sample", "grid")
 
 
 @click.command()
 @on_grid("dataset", "run", "seed", "sample_set")
 def features(**given: Any) -> None:
     """Extract features of the references and the sample sets; find nearest training images."""
-    selection = select(**given)
-    for rule in ("extractor", "reference_features", "features", "unseen", "neighbours", "copies"):
-        run(selection, rule)
+    rules = "extractor", "reference_features", "features", "unseen", "neighbours", "copies"
+    run(select(**given), *rules)
 
 
 @click.command()
@@ -85,11 +109,10 @@ def metrics(**given: Any) -> None:
 @on_grid("dataset", "run", "seed")
 def probe(**given: Any) -> None:
     """Train and test the linear probe of the networks, where `evaluate.probe` asks for one."""
-    selection = select(**given)
-    if selection.experiment.evaluate.probe is None:
+    experiment = select(**given)
+    if experiment.evaluate.probe is None:
         raise LtdmError("the config asks for no probe; set `evaluate: {probe: {}}`")
-    for rule in ("probe_split", "probe"):
-        run(selection, rule)
+    run(experiment, "probe_split", "probe")
 
 
 @click.command()
@@ -97,28 +120,23 @@ def probe(**given: Any) -> None:
 @click.option("--sweep", multiple=True, help="Only this one.")
 def theory(sweep: tuple[str, ...], **given: Any) -> None:
     """Run sweeps of the theory lab that are due; with the last of them, write the tables of all."""
-    selection = select(**given)
-    selection.sweeps(sweep)
-    run(selection, "theory", again=False, only=sweep)
-    due = [k["sweep"] for k in selection.keys("theory") if not selection.is_finished("theory", k)]
+    experiment = select(**given)
+    run(experiment, "theory", again=False, only=sweeps(experiment, sweep))
+    due = [s for s in experiment.sweeps if not _is_finished(experiment, "theory", {"sweep": s})]
     if due:
         click.echo(f"no tables yet: {', '.join(due)} still to run")
         return
-    run(selection, "theory_tables")
-    click.echo(selection.text("theory_tables.findings"))
+    run(experiment, "theory_tables")
+    _show(experiment, "theory_tables.findings")
 
 
 @click.command()
 @on_grid()
 def tables(**given: Any) -> None:
     """Gather all numbers, write the main table, and the manifest of what stands behind it."""
-    from ltdm.config.layout import MANIFEST
     from ltdm.pipeline.lineage import manifest_request
-    from ltdm.stages import manifest
 
-    selection = select(**given)
-    for rule in ("tables", "probe_tables"):
-        run(selection, rule)
-    experiment = selection.experiment
+    experiment = select(**given)
+    run(experiment, "tables", "probe_tables")
     manifest.run(manifest_request(experiment), manifest=experiment.layout.root / MANIFEST)
-    click.echo(selection.text("tables.main"))
+    _show(experiment, "tables.main")

@@ -16,8 +16,7 @@ File = Path | list[Path] | None
 
 def jobs(e: "Experiment") -> Iterator[tuple[str, Keys]]:
     """Yield rule and wildcards of each job that a whole run has, but for shards and manifest."""
-    for rule, step in STEPS.items():
-        yield from ((rule, keys) for keys in step.jobs(e))
+    return ((rule, keys) for rule, step in STEPS.items() for keys in step.jobs(e))
 
 
 def outputs(e: "Experiment", rule: str, keys: Keys) -> dict[str, File]:

@@ -19,13 +19,7 @@ log = logging.getLogger("ltdm")
 def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
     """Return a run that knows its checkpoint, once that holds the run's network.
 
-    Args:
-        run: The run.
-        data: Its data set.
-        records: The run.json of each seed: where all are there, they stand for a file that is gone.
-
-    Raises:
-        OptionError: The file cannot be used, or holds another network.
+    `records`, the run.json of each seed, stand for a file that is gone if they say the same.
     """
     path = Path(str(run.train.checkpoint))
     try:
@@ -43,11 +37,10 @@ def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
 
 def _recorded(records: list[Path]) -> Origin:
     """Return what the records say that a run's checkpoint was, if they say the same."""
-    made = [read_json(file) if file.exists() else {} for file in records]
-    found = {
-        Origin(one.get("spec", {}).get("content", ""), tuple(one.get("weights", [])))
-        for one in made
-    }
+    found = set()
+    for file in records:
+        made = read_json(file) if file.exists() else {}
+        found.add(Origin(made.get("spec", {}).get("content", ""), tuple(made.get("weights", []))))
     return found.pop() if len(found) == 1 else TRAINED
 
 

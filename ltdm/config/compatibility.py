@@ -6,8 +6,7 @@ from typing import cast
 from torch import nn
 
 from ltdm.config.datasets import Dataset
-from ltdm.config.runs import Run, RunOptions
-from ltdm.methods._objective import compose
+from ltdm.config.runs import Run
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.registry import Part
 from ltdm.samplers._options import SampleOptions
@@ -19,14 +18,9 @@ FAR = 0.25
 """How far a reconstructed average may be off, as a share of its profile's norm."""
 
 
-def fits_data(
-    network: Part,
-    process: Part,
-    methods: tuple[Part, ...],
-    train: RunOptions,
-    data: Dataset,
-) -> None:
+def fits_data(run: Run, data: Dataset) -> None:
     """Check what only a run's options and its data together can tell."""
+    network, process, train = run.network, run.process, run.train
     network.module.check(network.options, data.census.side)
     told = getattr(process.options, "tells", "log-sigma")
     if told != getattr(network.module, "HEARS", told):
@@ -34,28 +28,19 @@ def fits_data(
         raise OptionError(("process", "tells"), message)
     if train.released:
         return
-    objective, named = compose(methods, data.class_counts), " and ".join(map(str, methods))
+    objective, named = run.objective(data.class_counts), " and ".join(map(str, run.methods))
     if objective.compares_labels and not train.conditional:
-        raise OptionError(
-            ("train", "label_dropout"),
-            f"is 1, so the network is unconditional, but {named} compares what it says under"
-            " different labels; set it below 1",
-        )
+        compared = f"{named} compares what it says under different labels"
+        message = f"is 1, so the network is unconditional, but {compared}; set it below 1"
+        raise OptionError(("train", "label_dropout"), message)
     if objective.players and train.label_dropout:
-        raise OptionError(
-            ("method",),
-            f"trains networks that are told no labels, so none can be hidden ({named}): set"
-            " train.label_dropout to 0 in the same run",
-        )
+        message = f"trains networks that are told no labels, so none can be hidden ({named})"
+        raise OptionError(("method",), f"{message}: set train.label_dropout to 0 in the same run")
     check_data(train, data.class_counts, objective.by_class)
 
 
 def check_data(train: TrainOptions, class_counts: Sequence[int], by_class: bool) -> None:
-    """Refuse a training set that is too small, or cannot be shared out alike.
-
-    Raises:
-        OptionError: It is one.
-    """
+    """Refuse a training set that is too small, or cannot be shared out in equal parts."""
     one, images = train.ensemble, sum(class_counts)
     if one and one.shards > images:
         message = f"is {one.shards}, but the training set has only {images} images"
@@ -87,21 +72,18 @@ def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
             " has only the last ones; where they are good to start from, write them as averaged,"
             " torch.save({'ema_model': ...}, file)",
         )
-    both = (start, run)
-    facts = {"what a label does": [one.label_use(data) for one in both]}
-    facts["the process"] = [str(one.process) for one in both]
-    there, here = (
-        {name: str(tuple(weight.shape)) for name, weight in one.outline(data).state_dict().items()}
-        for one in both
-    )
-    differing = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    facts |= {name: [there.get(name, "none"), here.get(name, "none")] for name in differing}
-    for what, (theirs, mine) in facts.items():
+    there, here = _facts(start, data), _facts(run, data)
+    for what in {**there, **here}:
+        theirs, mine = there.get(what, "none"), here.get(what, "none")
         if theirs != mine:
-            raise OptionError(
-                ("train", "init_from"),
-                f"{source!r} is another kind of network: {what} is {theirs} there, {mine} here",
-            )
+            message = f"is another kind of network: {what} is {theirs} there, {mine} here"
+            raise OptionError(("train", "init_from"), f"{source!r} {message}")
+
+
+def _facts(run: Run, data: Dataset) -> dict[str, str]:
+    """Return in words what two runs must have in common for one to start from the other."""
+    shapes = {name: str(tuple(w.shape)) for name, w in run.outline(data).state_dict().items()}
+    return {"what a label does": run.label_use(data), "the process": str(run.process), **shapes}
 
 
 def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
@@ -111,19 +93,15 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
         message = f"is {sample.images}, but must be a multiple of the {classes} classes"
         raise OptionError(("sample", "images"), f"{message}, so that each gets the same number")
     if sample.guidance > 0 and not sample.guide and not 0 < run.train.label_dropout < 1:
-        message = (
-            "needs a network that was trained both with and without labels: set"
-            " train.label_dropout between 0 and 1, or guidance to 0"
-        )
+        way_out = "set train.label_dropout between 0 and 1, or guidance to 0"
+        message = f"needs a network that was trained both with and without labels: {way_out}"
         raise OptionError(("sample", "guidance"), message)
     if sample.sigma_rel is not None:
         fits_width(sample.sigma_rel, run)
     if sample.weights not in run.origin.weights:
-        raise OptionError(
-            ("sample", "weights"),
-            f"is {sample.weights}, but {run.train.checkpoint} has {run.origin.weights[0]} weights"
-            f" alone; set it to {run.origin.weights[0]}",
-        )
+        held = run.origin.weights[0]
+        message = f"is {sample.weights}, but {run.train.checkpoint} has {held} weights alone"
+        raise OptionError(("sample", "weights"), f"{message}; set it to {held}")
     sampler = sample.sampler
     if data.census.points and getattr(sampler.options, "clip_x0", False):
         message = "keeps images inside [-1, 1], and these are points, which lie anywhere; drop it"
@@ -187,12 +165,9 @@ def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
         message = f"is {probe.weights}, but {name} has {run.origin.weights[0]} weights alone"
         raise OptionError((*path, "weights"), message)
     taps = len(cast(nn.ModuleList, run.outline(data).upblocks))
-    if max(probe.layers) > taps:
-        message = (
-            f"asks for out_{max(probe.layers)}, but {name} has {taps} blocks on the way up; ask for"
-            " none above"
-        )
-        raise OptionError((*path, "layers"), message)
+    if (last := max(probe.layers)) > taps:
+        message = f"asks for out_{last}, but {name} has {taps} blocks on the way up"
+        raise OptionError((*path, "layers"), f"{message}; ask for none above")
     try:
         levels_of(run.process.module.build(run.process.options), probe.levels)
     except LtdmError as error:

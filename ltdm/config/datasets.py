@@ -34,12 +34,9 @@ class Dataset:
 
 
 def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
-    """Parse a data set and look at what its source holds.
+    """Parse what the config gives at `path`, and look at what the source holds.
 
-    Args:
-        value: What the config gives.
-        path: Where that stands.
-        record: The data set's data.json, which may not be there yet.
+    `record` is the data set's data.json, which may not be there yet.
 
     Raises:
         OptionError: An option is wrong, or the source is not there and nothing was made of it.

@@ -62,8 +62,7 @@ class Evaluate:
 
     def spaces(self, metric: Part) -> list[str]:
         """Return the feature spaces that a metric is given in, in the config's order."""
-        feeding = [extractor.label for extractor in self.feeding(metric)]
-        return [PIXELS] if looks_up(metric) else feeding
+        return [PIXELS] if looks_up(metric) else [part.label for part in self.feeding(metric)]
 
     @property
     def searching(self) -> list[Part]:
@@ -77,10 +76,6 @@ class Evaluate:
                     if title(p, m) == metric)  # fmt: skip
         return self.spaces(part)[0]
 
-    def groups_of(self, class_counts: list[int]) -> dict[str, list[int]]:
-        """Return the classes of each group on a data set."""
-        return groups(class_counts, self.groups, self.shots)
-
     def grouping(self) -> dict[str, Any]:
         """Return what the groups depend on, the class counts apart."""
         shots = {"shots": list(self.shots)} if "shots" in self.groups else {}
@@ -93,27 +88,27 @@ class Evaluate:
 
     def check_searches(self, dataset: str, class_counts: list[int]) -> None:
         """Refuse a search for more neighbours than a data set has training images."""
+        most = sum(class_counts)
         for i, metric in enumerate(self.metrics):
-            most = sum(class_counts)
-            if looks_up(metric) and metric.options.neighbours > most:
-                path, asked = ("evaluate", "metrics", str(i)), metric.options.neighbours
+            if looks_up(metric) and (asked := metric.options.neighbours) > most:
                 message = f"is {asked}, but {dataset} has {most} training images; lower it"
-                raise OptionError((*path, "neighbours"), message)
+                raise OptionError(("evaluate", "metrics", str(i), "neighbours"), message)
 
     def check_table(self, class_counts: list[int]) -> None:
         """Refuse columns that nothing computes on a data set."""
         metrics = {
             title(p, m): up for p in self.metrics for m, up in p.module.HIGHER_IS_BETTER.items()
         }
-        known = [*self.groups_of(class_counts), *(g for g in self.groups if g == "worst")]
+        known = [*groups(class_counts, self.groups, self.shots)]
+        known += [group for group in self.groups if group == "worst"]
         for column in self.table:
             metric, _, group = column.partition("@")
             if metric not in metrics:
-                hint = near(metric, metrics)
-                raise OptionError(("evaluate", "table"), f"nothing computes {metric!r}; {hint}")
-            if group == "worst" and metrics[metric] is None:
+                message = f"nothing computes {metric!r}; {near(metric, metrics)}"
+            elif group == "worst" and metrics[metric] is None:
                 message = f"{metric} is neither good nor bad, so it has no worst class"
-                raise OptionError(("evaluate", "table"), message)
-            if (group or "all") not in known:
-                hint = near(group or "all", known)
-                raise OptionError(("evaluate", "table"), f"there is no group {group!r}; {hint}")
+            elif (group or "all") not in known:
+                message = f"there is no group {group!r}; {near(group or 'all', known)}"
+            else:
+                continue
+            raise OptionError(("evaluate", "table"), message)

@@ -20,11 +20,9 @@ from ltdm.theory.options import Sweep
 
 
 class Experiment:
-    """A checked experiment.
+    """A checked experiment, of a mapping read from YAML.
 
-    Args:
-        config: The mapping read from YAML.
-        results: Where results lie; data prepared there stand in for a source that is gone.
+    Data that were prepared below `results` stand in for a source that is gone.
 
     Raises:
         OptionError: Anything in it is unknown, missing, of a wrong type or out of range.
@@ -48,7 +46,7 @@ class Experiment:
         sweeps = sorted(named_entries(top, "theory"))
         self.sweeps = {name: parse(Sweep, v, ("theory", name)) for name, v in sweeps}
         known = {"dataset": listed, "run": self.overrides, "sample_set": self.sample_sets}
-        self.grid = parse_grid(mapping(top["grid"], ("grid",)), known)
+        self.grid = parse_grid(top["grid"], known)
         for axis in GRID:
             if axis in top:
                 self.grid[axis] = restrict_axis(axis, top[axis], self.grid[axis])
@@ -66,10 +64,8 @@ class Experiment:
 
     def _check_evaluation(self) -> None:
         """Refuse a baseline, columns, searches and extractors that do not suit the data sets."""
-        baseline = self.evaluate.baseline
-        if baseline is not None and baseline not in self.overrides:
-            hint = near(baseline, self.overrides)
-            raise OptionError(("evaluate", "baseline"), f"{baseline!r} is not under `runs`; {hint}")
+        if self.evaluate.baseline is not None:
+            self._check_run(self.evaluate.baseline, "evaluate", "baseline")
         for name, data in self.datasets.items():
             self.evaluate.check_table(data.class_counts)
             self.evaluate.check_searches(name, data.class_counts)
@@ -77,6 +73,10 @@ class Experiment:
                 if data.census.points and not extractor.module.READS_POINTS:
                     message = f"{extractor.name} reads images, and {name} holds points; take pixels"
                     raise OptionError(("evaluate", "features"), message)
+
+    def _check_run(self, run: str, *path: str) -> None:
+        if run not in self.overrides:
+            raise OptionError(path, f"{run!r} is not under `runs`; {near(run, self.overrides)}")
 
     def _check_extractors(self) -> None:
         """Let extractors look for the files that they need, until they have been made ready."""
@@ -98,52 +98,36 @@ class Experiment:
                 fits_probe(probe, f"{run} on {name}", made, self.datasets[name])
 
     def _add(self, dataset: str, run: str, heirs: tuple[str, ...]) -> Run:
-        """Add a run, after those that it starts from, in the grid or not."""
+        """Add a run, after those that it starts from and before its guides, in the grid or not."""
         if (dataset, run) in self.runs:
             return self.runs[dataset, run]
         made, layers = self._run(dataset, run), self._layers(dataset, run)
-        source = made.train.init_from
-        if source:
+        if source := made.train.init_from:
+            heirs, path = (*heirs, run), ("train", "init_from")
             with told_at_its_layer(layers):
-                self._check_source(source, (*heirs, run))
-            start = self._add(dataset, source, (*heirs, run))
+                self._check_run(source, *path)
+                if source in heirs:
+                    circle = " from ".join((*heirs[heirs.index(source) :], source))
+                    raise OptionError(path, f"goes in a circle: {circle}")
+            start = self._add(dataset, source, heirs)
             with told_at_its_layer(layers):
                 fits_start(made, start, source, self.datasets[dataset])
         self.runs[dataset, run] = made
         for sample_set, one in made.samples.items():
-            with told_at_its_layer([*layers, self._set_layer(sample_set)]):
-                self._guided(dataset, run, one)
+            if one.guide is not None:
+                with told_at_its_layer(self._layers(dataset, run, sample_set)):
+                    self._check_run(one.guide, "sample", "guide")
+                    guide = self._add(dataset, one.guide, ())
+                    fits_guide(one.guide, guide, made, self.datasets[dataset])
         return made
 
-    def _guided(self, dataset: str, run: str, sample: SampleOptions) -> None:
-        """Add the run whose network guides a sample set, if one does, in the grid or not."""
-        if sample.guide is None:
-            return
-        if sample.guide not in self.overrides:
-            hint = near(sample.guide, self.overrides)
-            message = f"{sample.guide!r} is not under `runs`; {hint}"
-            raise OptionError(("sample", "guide"), message)
-        guide = self._add(dataset, sample.guide, ())
-        fits_guide(sample.guide, guide, self.runs[dataset, run], self.datasets[dataset])
-
-    def _set_layer(self, sample_set: str) -> Layer:
-        return ("sample_sets", sample_set), {"sample": self.sample_sets[sample_set]}
-
-    def _check_source(self, source: str, heirs: tuple[str, ...]) -> None:
-        path = ("train", "init_from")
-        if source not in self.overrides:
-            hint = near(source, self.overrides)
-            raise OptionError(path, f"{source!r} is not under `runs`; {hint}")
-        if source in heirs:
-            circle = " from ".join((*heirs[heirs.index(source) :], source))
-            raise OptionError(path, f"goes in a circle: {circle}")
-
-    def _layers(self, dataset: str, run: str) -> list[Layer]:
-        """Return what a run on a data set is merged from."""
+    def _layers(self, dataset: str, run: str, *sample_sets: str) -> list[Layer]:
+        """Return what a run on a data set, or a sample set of it, is merged from."""
         return [
             (("defaults",), self.defaults),
             (("datasets", dataset), self.datasets[dataset].sections),
             (("runs", run), self.overrides[run]),
+            *((("sample_sets", s), {"sample": self.sample_sets[s]}) for s in sample_sets),
         ]
 
     def _run(self, dataset: str, run: str) -> Run:
@@ -155,17 +139,16 @@ class Experiment:
             network, process = (part(k, merged[k], (k,)) for k in ("network", "process"))
             methods = parts("method", merged["method"], ("method",))
             train = parse(RunOptions, merged.get("train"), ("train",))
-            fits_data(network, process, methods, train, data)
             made = Run(network, process, methods, train, samples)
+            fits_data(made, data)
             if train.released:
-                keys = {"dataset": dataset, "run": run}
-                path, seeds = self.layout.path, self.grid["seed"]
-                records = [path("train.record", **keys, seed=seed) for seed in seeds]
+                keys = [{"dataset": dataset, "run": run, "seed": s} for s in self.grid["seed"]]
+                records = [self.layout.path("train.record", **one) for one in keys]
                 made = with_checkpoint(made, data, records)
         for name in self.grid["sample_set"] if run in self.grid["run"] else ():
-            whole = [*layers, self._set_layer(name)]
-            with told_at_its_layer(whole):
-                merged = merge([layer for _, layer in whole])
+            layers = self._layers(dataset, run, name)
+            with told_at_its_layer(layers):
+                merged = merge([layer for _, layer in layers])
                 samples[name] = parse(SampleOptions, merged.get("sample"), ("sample",))
                 fits_run(samples[name], made, data)
         return made

@@ -9,22 +9,12 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import KeyPath, mapping, near, refuse_unknown
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-AXES = {"dataset": "datasets", "run": "runs", "sample_set": "sample_sets"}
 GRID = ("dataset", "run", "seed", "sample_set")
 
 
-def parse_grid(
-    given: dict[str, Any], known: Mapping[str, Mapping[str, Any]]
-) -> dict[str, list[Any]]:
-    """Parse `grid`.
-
-    Args:
-        given: What the config gives.
-        known: Data sets, runs and sample sets by name.
-
-    Raises:
-        OptionError: It lists nothing, or something that is not known.
-    """
+def parse_grid(value: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Parse `grid`, which lists entries of what is `known` by axis and name."""
+    given = mapping(value, ("grid",))
     refuse_unknown(given, (*known, "seed"), ("grid",))
     grid = {"sample_set": list(known["sample_set"]), **given}
     for axis in GRID:
@@ -36,33 +26,28 @@ def parse_grid(
                 raise OptionError(path, f"must be whole numbers from 0, not {entry!r}")
             if axis != "seed" and (not isinstance(entry, str) or entry not in known[axis]):
                 hint = near(entry, known[axis])
-                raise OptionError(path, f"{entry!r} is not under `{AXES[axis]}`; {hint}")
+                raise OptionError(path, f"{entry!r} is not under `{axis}s`; {hint}")
         if len(set(entries)) < len(entries):
             raise OptionError(path, "names an entry twice")
     return {axis: list(grid[axis]) for axis in GRID}
 
 
 def restrict_axis(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
-    """Return the entries of an axis that are wanted: a list, one, or several with commas between.
-
-    Raises:
-        OptionError: Something wanted is not in the grid.
-    """
+    """Return the entries of an axis that are wanted: a list, one, or several between commas."""
     listed = wanted.split(",") if isinstance(wanted, str) else wanted
     listed = listed if isinstance(listed, list) else [listed]
-    listed = [one for one in listed if one not in (None, "")]
+    asked = {str(one).strip(): one for one in listed if one not in (None, "")}
     texts = {str(entry): entry for entry in entries}
-    if not listed:
+    if not asked:
         raise OptionError((axis,), f"must name some of the grid; known: {', '.join(texts)}")
-    for one in listed:
-        if str(one).strip() not in texts:
+    for text, one in asked.items():
+        if text not in texts:
             raise OptionError((axis,), f"{one!r} is not in the grid; {near(one, texts)}")
-    asked = {str(one).strip() for one in listed}
     return [entry for text, entry in texts.items() if text in asked]
 
 
 def named_entries(top: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
-    """Return the entries of a mapping by name, once the names are fit for folders."""
+    """Return the entries under a key by name, once the names are fit for folders."""
     entries = mapping(top.get(key), (key,))
     for name in entries:
         check_name(name, (key,))

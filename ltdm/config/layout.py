@@ -5,27 +5,11 @@ test holds that both say the same. Commands, records, lineage, status and manife
 """
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from ltdm.config.steps import (
-    NETWORK,
-    SAMPLE_SET,
-    Step,
-    averages,
-    guiding,
-    networks,
-    over,
-    probe_images,
-    probed,
-    sampled,
-    scored,
-    several_widths,
-    shown_samples,
-    start,
-    swept,
-    theory_figures,
-)
+from ltdm.config import steps
+from ltdm.config.steps import NETWORK, SAMPLE_SET, Step, over, probed
 
 DATA = "data/{dataset}"
 RUN = "runs/{dataset}/{run}/seed-{seed}"
@@ -36,27 +20,30 @@ FIGURES = {"counts": BOTH, "per_class": BOTH, "training": BOTH, "samples": ("png
 """The figures of a data set, and their forms: pictures of pixels have one."""
 
 
+def below(folder: str, **files: str) -> dict[str, str]:
+    """Return files by keyword with the folder that they lie in."""
+    return {keyword: f"{folder}/{file}" for keyword, file in files.items()}
+
+
 def pictures(name: str) -> dict[str, str]:
     """Return the two files of a figure."""
-    return {form: f"figures/{name}.{form}" for form in ("png", "svg")}
+    return {form: f"figures/{name}.{form}" for form in BOTH}
 
 
 STEPS = {
     "prepare": Step(
         over("dataset"),
-        {
-            "train": DATA + "/train.npz",
-            "reference": DATA + "/reference.npz",
-            "counts": DATA + "/counts.csv",
-            "record": DATA + "/data.json",
-        },
+        below(
+            DATA,
+            train="train.npz",
+            reference="reference.npz",
+            counts="counts.csv",
+            record="data.json",
+        ),
     ),
     "extractor": Step(
         over("dataset", "extractor"),
-        {
-            "weights": DATA + "/extractors/{extractor}.safetensors",
-            "record": DATA + "/extractors/{extractor}.json",
-        },
+        below(f"{DATA}/extractors", weights="{extractor}.safetensors", record="{extractor}.json"),
         {"reference": "prepare.reference"},
     ),
     "reference_features": Step(
@@ -72,26 +59,19 @@ STEPS = {
         stage="neighbours",
     ),
     "train": Step(
-        networks,
-        {
-            "model": RUN + "/model.safetensors",
-            "history": RUN + "/history.csv",
-            "record": RUN + "/run.json",
-        },
-        {"data": "prepare.train", "init": start},
+        steps.networks,
+        below(RUN, model="model.safetensors", history="history.csv", record="run.json"),
+        {"data": "prepare.train", "init": steps.start},
     ),
     "posthoc": Step(
-        averages,
-        {
-            "output": RUN + "/posthoc/{sigma_rel}.safetensors",
-            "record": RUN + "/posthoc/{sigma_rel}.json",
-        },
+        steps.averages,
+        below(f"{RUN}/posthoc", output="{sigma_rel}.safetensors", record="{sigma_rel}.json"),
         {"model": "train.model"},
     ),
     "sample": Step(
         over(*SAMPLE_SET),
-        {"samples": SAMPLES + "/samples.npz", "record": SAMPLES + "/samples.json"},
-        {"model": sampled, "guide": guiding},
+        below(SAMPLES, samples="samples.npz", record="samples.json"),
+        {"model": steps.sampled, "guide": steps.guiding},
     ),
     "grid": Step(
         over(*SAMPLE_SET),
@@ -122,11 +102,11 @@ STEPS = {
     ),
     "metrics": Step(
         over(*SAMPLE_SET, "metric"),
-        {"table": SAMPLES + "/metrics/{metric}.csv", "record": SAMPLES + "/metrics/{metric}.json"},
+        below(f"{SAMPLES}/metrics", table="{metric}.csv", record="{metric}.json"),
         {
             "counts": "prepare.counts",
-            "real": scored("reference_features.features", "unseen.neighbours"),
-            "fake": scored("features.features", "neighbours.neighbours"),
+            "real": steps.scored("reference_features.features", "unseen.neighbours"),
+            "fake": steps.scored("features.features", "neighbours.neighbours"),
         },
     ),
     "tables": Step(
@@ -153,24 +133,24 @@ STEPS = {
             "reference": "prepare.reference",
             "tidy": "tables.tidy",
             "histories": "train.history",
-            "samples": shown_samples,
+            "samples": steps.shown_samples,
         },
         draws=True,
     ),
     "widths": Step(
-        several_widths, pictures("{dataset}-ema-width"), {"tidy": "tables.tidy"}, draws=True
+        steps.several_widths, pictures("{dataset}-ema-width"), {"tidy": "tables.tidy"}, draws=True
     ),
     "probe_split": Step(
         over("dataset", only=probed),
-        {"test": DATA + "/test.npz", "record": DATA + "/test.json"},
+        below(DATA, test="test.npz", record="test.json"),
         {"reference": "prepare.reference"},
     ),
     "probe": Step(
         over(*NETWORK, only=probed),
-        {"table": RUN + "/probe.csv", "record": RUN + "/probe.json"},
+        below(RUN, table="probe.csv", record="probe.json"),
         {
             "model": "train.model",
-            "train": probe_images,
+            "train": steps.probe_images,
             "test": "probe_split.test",
             "counts": "prepare.counts",
         },
@@ -192,14 +172,10 @@ STEPS = {
     ),
     "theory": Step(
         over("sweep"),
-        {
-            "rows": "theory/{sweep}.csv",
-            "networks": "theory/{sweep}.npz",
-            "record": "theory/{sweep}.json",
-        },
+        below("theory", rows="{sweep}.csv", networks="{sweep}.npz", record="{sweep}.json"),
     ),
     "theory_tables": Step(
-        over(only=swept),
+        over(only=steps.swept),
         {
             "findings": "tables/theory.csv",
             "tables": ("tables/theory-{sweep}.csv",),
@@ -208,7 +184,7 @@ STEPS = {
         {"rows": "theory.rows"},
     ),
     "theory_figure": Step(
-        theory_figures,
+        steps.theory_figures,
         pictures("theory-{sweep}-{figure}"),
         {"rows": "theory.rows", "networks": "theory.networks"},
         draws=True,
@@ -239,12 +215,11 @@ class Layout:
 def name_of(artefact: str, **keys: Any) -> str:
     """Return where an artefact of a data set lies below the data set's folder."""
     path = Layout(Path()).path(artefact, dataset="of", **keys)
-    return PurePosixPath(path).relative_to(DATA.format(dataset="of")).as_posix()
+    return path.relative_to(DATA.format(dataset="of")).as_posix()
 
 
 def names_beside_sample_sets() -> set[str]:
     """Return the names that lie in a run's folder, which no sample set may have."""
-    depth = RUN.count("/") + 1
     patterns = (p for step in STEPS.values() for p in step.outputs.values() if isinstance(p, str))
-    inside = (p.split("/") for p in patterns if p.startswith(f"{RUN}/"))
-    return {"state", *(parts[depth] for parts in inside)} - {SAMPLES.rpartition("/")[2]}
+    inside = (p.removeprefix(f"{RUN}/").split("/")[0] for p in patterns if p.startswith(RUN))
+    return {"state", *inside} - {"{sample_set}"}

@@ -28,22 +28,14 @@ Layer = tuple[KeyPath, Mapping[str, Any]]
 class Loader(yaml.SafeLoader):
     """YAML without its trap: of two equal keys, the second would silently win."""
 
-    def __init__(self, stream: str):
-        super().__init__(stream)
-        self.checked: set[int] = set()
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Look at the keys as they are written, before `<<` brings in others.
-
-        Raises:
-            YAMLError: A key stands there twice.
-        """
+    def compose_mapping_node(self, anchor: dict[Any, Any]) -> yaml.MappingNode:
+        """Refuse a key that is written twice; what `<<` brings in comes later."""
+        node = super().compose_mapping_node(anchor)
         keys = [key.value for key, _ in node.value]
-        for key in keys if id(node) not in self.checked else ():
+        for key in keys:
             if isinstance(key, str) and keys.count(key) > 1:
                 raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
-        self.checked.add(id(node))
-        super().flatten_mapping(node)
+        return node
 
 
 def read(files: list[Path]) -> dict[str, Any]:
@@ -81,21 +73,14 @@ def typed(value: Any) -> Any:
         return {k: typed(v) for k, v in value.items()}
     if isinstance(value, list):
         return [typed(v) for v in value]
-    if isinstance(value, str):
-        try:
-            return yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):
-            return value
-    return value
+    try:
+        return yaml.safe_load(value) if isinstance(value, str) else value
+    except (yaml.YAMLError, ValueError):
+        return value
 
 
 def merge(layers: list[Mapping[str, Any]], within: str = "") -> dict[str, Any]:
-    """Merge mappings, the last one on top; see the module for the rules.
-
-    Args:
-        layers: The mappings.
-        within: The key that they stand under.
-    """
+    """Merge mappings that stand under the key `within`, the last one on top (rules: see above)."""
     merged: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
@@ -121,13 +106,10 @@ def sections(value: Any, path: KeyPath) -> dict[str, Any]:
     given = mapping(value, path)
     refuse_unknown(given, SECTIONS, path)
     for key, section in given.items():
-        if key == "method" and isinstance(section, list):
-            continue  # several, used together
-        if key in PARTS and not isinstance(section, str):
-            if section is None:
-                raise OptionError((*path, key), f"is empty; name a {key} or leave the key out")
-            mapping(section, (*path, key))
-        if key not in PARTS:
+        if key in PARTS and section is None:
+            raise OptionError((*path, key), f"is empty; name a {key} or leave the key out")
+        several = key == "method" and isinstance(section, list)  # used together
+        if not several and not (key in PARTS and isinstance(section, str)):
             mapping(section, (*path, key))
     return {k: v for k, v in given.items() if v is not None}
 
@@ -138,25 +120,19 @@ def told_at_its_layer(layers: list[Layer]) -> Any:
     try:
         yield
     except OptionError as error:
-        for known in range(len(error.path), 0, -1):  # what is set, else the part that it is of
+        path = error.path
+        for known in range(len(path), 0, -1):  # what is set, else the part that it is of
             for where, layer in reversed(layers):
-                if _has(layer, error.path[:known]):
-                    raise OptionError(_written(where, error.path), error.message) from None
-        raise OptionError(("defaults", *error.path), error.message) from None
+                if _has(layer, path[:known]):
+                    # A sample set's options stand right below its name in the file.
+                    written = path[1:] if where[0] == "sample_sets" else path
+                    raise OptionError((*where, *written), error.message) from None
+        raise OptionError(("defaults", *path), error.message) from None
 
 
 def _has(layer: Any, path: KeyPath) -> bool:
-    for key in path:
-        if isinstance(layer, str):  # a part's bare name
-            return key == "name"
-        if isinstance(layer, list):  # parts that are used together
-            return True
-        if not isinstance(layer, Mapping) or key not in layer:
-            return False
-        layer = layer[key]
-    return True
-
-
-def _written(where: KeyPath, path: KeyPath) -> KeyPath:
-    """Return the path as the file has it: a sample set's options stand right below its name."""
-    return (*where, *path[1:]) if where[0] == "sample_sets" else (*where, *path)
+    if not path or isinstance(layer, list):  # parts that are used together
+        return True
+    if isinstance(layer, str):  # a part's bare name
+        return path[0] == "name"
+    return isinstance(layer, Mapping) and path[0] in layer and _has(layer[path[0]], path[1:])

@@ -20,10 +20,7 @@ from ltdm.training.setup import Recipe
 
 @dataclass(frozen=True)
 class RunOptions(TrainOptions):
-    """Where a run's network comes from: training, or a checkpoint.
-
-    Apart from the options of training, whose code does not know of it.
-    """
+    """Options of training, or a checkpoint instead, of which the training's code knows nothing."""
 
     checkpoint: str | None = option(
         None,
@@ -49,15 +46,12 @@ class RunOptions(TrainOptions):
 
 
 class Origin(NamedTuple):
-    """What a run's checkpoint is.
-
-    Attributes:
-        content: Digest that changes with what it holds; empty where the run is trained.
-        weights: The sets of weights that the network's file has.
-    """
+    """What a run's checkpoint is."""
 
     content: str = ""
+    """Digest that changes with what it holds; empty where the run is trained."""
     weights: tuple[str, ...] = ("ema", "raw")
+    """The sets of weights that the network's file has."""
 
 
 TRAINED = Origin()

@@ -51,11 +51,7 @@ class Site(Words):
     )
 
     def check_slurm(self) -> None:
-        """Refuse what only one machine can do.
-
-        Raises:
-            LtdmError: Trainings are to share a GPU, and Slurm gives out whole ones.
-        """
+        """Refuse trainings that are to share a GPU, since Slurm gives out whole ones."""
         if self.runs_per_gpu > 1:
             raise LtdmError(
                 f"{FILE}: runs_per_gpu is {self.runs_per_gpu}, but on Slurm every job has GPUs of"
@@ -65,11 +61,7 @@ class Site(Words):
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> "Site":
-        """Make a site from what a file says of it.
-
-        Raises:
-            OptionError: It says something that is not known.
-        """
+        """Make a site from what a file says of it."""
         return parse(cls, said)
 
     def words(self, gpu: bool) -> dict[str, str]:
@@ -80,14 +72,8 @@ class Site(Words):
 
 
 def site(file: Path = FILE) -> Site:
-    """Read the site's file; without one, Slurm's own defaults hold.
-
-    Raises:
-        LtdmError: It says something that is not known.
-    """
-    if not file.exists():
-        return Site()
+    """Read the site's file; without one, Slurm's own defaults hold."""
     try:
-        return Site.of(read([file]))
+        return Site.of(read([file])) if file.exists() else Site()
     except OptionError as error:
         raise LtdmError(f"{file}: {error}") from error

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,27 +35,15 @@ def over(*axes: str, only: Callable[["Experiment"], Any] = bool) -> Jobs:
 
 def axis(e: "Experiment", name: str) -> list[Any]:
     """Return the values that a wildcard takes in an experiment."""
-    if name in e.grid:
-        return e.grid[name]
-    evaluate = e.evaluate
-    parts = {
-        "extractor": evaluate.features,
-        "metric": evaluate.metrics,
-        "search": evaluate.searching,
-    }
-    if name in parts:
-        return [part.label for part in parts[name]]
-    return {"sweep": [*e.sweeps], "table": ["main", "against"], "form": ["md", "tex"]}[name]
+    found = {"extractor": "features", "metric": "metrics", "search": "searching"}
+    if name in found:
+        return [part.label for part in getattr(e.evaluate, found[name])]
+    others = {"sweep": [*e.sweeps], "table": ["main", "against"], "form": ["md", "tex"]}
+    return {**e.grid, **others}[name]
 
 
-def probed(e: "Experiment") -> bool:
-    """Whether the linear probe is asked for."""
-    return e.evaluate.probe is not None
-
-
-def swept(e: "Experiment") -> bool:
-    """Whether the theory lab is asked for."""
-    return bool(e.sweeps)
+probed, swept = attrgetter("evaluate.probe"), attrgetter("sweeps")
+"""Whether the linear probe is asked for, and whether the theory lab is."""
 
 
 def networks(e: "Experiment") -> Iterator[Keys]:
@@ -78,8 +67,7 @@ def several_widths(e: "Experiment") -> Iterator[Keys]:
 
 def theory_figures(e: "Experiment") -> Iterator[Keys]:
     """Yield the figures of each sweep."""
-    for name, sweep in e.sweeps.items():
-        yield from ({"sweep": name, "figure": figure} for figure in sweep.figures)
+    return ({"sweep": n, "figure": f} for n, sweep in e.sweeps.items() for f in sweep.figures)
 
 
 def start(e: "Experiment", keys: Keys) -> Source | None:
@@ -91,9 +79,8 @@ def start(e: "Experiment", keys: Keys) -> Source | None:
 def sampled(e: "Experiment", keys: Keys) -> Source:
     """Return the network that a sample set is made from, with the average that it asks for."""
     width = e.runs[keys["dataset"], keys["run"]].samples[keys["sample_set"]].sigma_rel
-    if width is None:
-        return "train.model", keys
-    return "posthoc.output", {**keys, "sigma_rel": width}
+    average = "posthoc.output", {**keys, "sigma_rel": width}
+    return ("train.model", keys) if width is None else average
 
 
 def guiding(e: "Experiment", keys: Keys) -> Source | None:
@@ -115,8 +102,7 @@ def scored(features: str, neighbours: str) -> Find:
         metric = e.evaluate.metric(keys["metric"])
         if metric in e.evaluate.searching:
             return [(neighbours, keys)]
-        feeding = e.evaluate.feeding(metric)
-        return [(features, {**keys, "extractor": part.label}) for part in feeding]
+        return [(features, {**keys, "extractor": s}) for s in e.evaluate.spaces(metric)]
 
     return find
 
@@ -129,19 +115,15 @@ def shown_samples(e: "Experiment", keys: Keys) -> list[Source]:
 
 @dataclass(frozen=True)
 class Step:
-    """One rule.
-
-    Attributes:
-        jobs: The wildcards of each of its jobs.
-        outputs: Its files below `results/<experiment>/`, by the rule's keywords.
-        inputs: The artefacts that it reads, by the rule's keywords; what a job's wildcards do not
-            settle is all there is of it.
-        stage: The module of `ltdm.stages`, where it has another name than the rule.
-        draws: Whether it makes pictures alone, so that no number rests on it.
-    """
+    """One rule."""
 
     jobs: Jobs
+    """The wildcards of each of its jobs."""
     outputs: Mapping[str, str | tuple[str, ...]]
+    """Its files below `results/<experiment>/`, by the rule's keywords."""
     inputs: Mapping[str, str | Find] = field(default_factory=dict)
+    """The artefacts that it reads, by keyword; what no wildcard settles is all there is of it."""
     stage: str = ""
+    """The module of `ltdm.stages`, where it has another name than the rule."""
     draws: bool = False
+    """Whether it makes pictures alone, so that no number rests on it."""

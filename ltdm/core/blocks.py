@@ -15,7 +15,5 @@ def fixed_blocks(rows: int, size: int, start: int = 0) -> Iterator[tuple[np.ndar
     The last block is filled up by repeating the last position.
     """
     for first in range(start, rows, size):
-        yield (
-            np.minimum(np.arange(first, first + size), rows - 1),
-            min(size, rows - first),
-        )
+        block = np.minimum(np.arange(first, first + size), rows - 1)
+        yield block, min(size, rows - first)

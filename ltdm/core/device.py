@@ -13,14 +13,7 @@ from ltdm.plumbing.errors import LtdmError
 
 
 def pick(name: str | None = None) -> torch.device:
-    """Return the device named, or by $LTDM_DEVICE, or the best there is.
-
-    Args:
-        name: "auto", "cpu", "cuda" or "cuda:N"; None asks the environment.
-
-    Raises:
-        LtdmError: A GPU is asked for and there is none, or the name is unknown.
-    """
+    """Return the device of this name, else of $LTDM_DEVICE; "auto" is a GPU if there is one."""
     name = name or os.environ.get("LTDM_DEVICE") or "auto"
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

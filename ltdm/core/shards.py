@@ -22,11 +22,9 @@ def blocks(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def share(cut: Sequence[np.ndarray], shard: tuple[int, int]) -> np.ndarray:
-    """Return the rows of a shard's blocks; none where there are more shards than blocks.
+    """Return the rows of a shard (its number, from 0, and how many there are) from all blocks.
 
-    Args:
-        cut: All blocks.
-        shard: Its number, from 0, and how many there are.
+    There are none for some where there are more shards than blocks.
     """
     number, of = shard
     mine = cut[number * len(cut) // of : (number + 1) * len(cut) // of]
@@ -37,33 +35,24 @@ def write_part(
     path: Path, about: Mapping[str, Any], rows: np.ndarray, arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Write what a shard made of its rows, with what it was made from."""
-    write_npz(path, **arrays, rows=rows, about=np.array(_text(about)))
+    write_npz(path, **arrays, rows=rows, about=np.array(json.dumps(about, sort_keys=True)))
 
 
 def whole(
     parts: Sequence[Path], about: Mapping[str, Any], length: int, names: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Put parts together.
-
-    Args:
-        parts: The shards' files.
-        about: What they must be made from.
-        length: Rows of the whole.
-        names: Arrays that they may hold.
-
-    Returns:
-        The arrays that they do hold, each of `length` rows.
+    """Put the shards' files together: the arrays among `names` that they hold, `length` rows each.
 
     Raises:
-        LtdmError: A part is damaged or was made from something else, or rows are missing or twice
-            there.
+        LtdmError: A part is damaged or was made from anything but `about`, or rows are missing or
+            twice there.
     """
     arrays: dict[str, np.ndarray] = {}
-    made = np.zeros(length, np.int64)
+    made, expected = np.zeros(length, np.int64), json.dumps(about, sort_keys=True)
     for file in parts:
         part = read_arrays(file, ("rows", "about"), names)
         rows = part.pop("rows")
-        if str(part.pop("about")) != _text(about):
+        if str(part.pop("about")) != expected:
             raise LtdmError(
                 f"{file} was made by another config, network or code; delete it and run the same"
                 " command again"
@@ -86,7 +75,3 @@ def whole(
 def clear(path: Path) -> None:
     """Remove a finished file's parts, those of an earlier number of shards too."""
     shutil.rmtree(Path(path).with_suffix(".shards"), ignore_errors=True)
-
-
-def _text(about: Mapping[str, Any]) -> str:
-    return json.dumps(about, sort_keys=True)

@@ -49,8 +49,8 @@ class Tf32(TorchDispatchMode):
             with self:  # in inference mode layers come whole, and their products are inside
                 said = func.decompose(*args, **kwargs)
             return func(*args, **kwargs) if said is NotImplemented else said
-        return func(*(_operand(a) if k in places else a for k, a in enumerate(args)), **kwargs)
-
-
-def _operand(a: Tensor) -> Tensor:
-    return rounded(a) if a.dtype == torch.float32 else a
+        args = [
+            rounded(a) if k in places and a.dtype == torch.float32 else a
+            for k, a in enumerate(args)
+        ]
+        return func(*args, **kwargs)

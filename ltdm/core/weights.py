@@ -33,20 +33,12 @@ def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """Read the description alone.
-
-    Raises:
-        LtdmError: As `read_weights`.
-    """
+    """Read the description alone."""
     return read_weights(path, "no tensor's name")[1]
 
 
 def read_weights(path: Path, prefix: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the tensors whose names start with `prefix`, without it, and the description.
-
-    Raises:
-        LtdmError: The file is missing, damaged, or not one of ltdm's.
-    """
+    """Read the tensors whose names start with `prefix`, without it, and the description."""
     path = Path(path)
     if not path.exists():
         raise LtdmError(f"{path} is missing; run the stage that makes it, or `snakemake`")

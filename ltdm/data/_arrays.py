@@ -15,13 +15,17 @@ def census(path: Path) -> Census:
     """Return what the training arrays hold, from their labels and the archive's index alone.
 
     The content's digest is made of the checksums that the archive itself keeps.
-
-    Raises:
-        LtdmError: The file is missing or damaged, or its arrays are no labelled square images.
     """
     with reading(path, ours=False), zipfile.ZipFile(path) as archive:
         sums = [(i.filename, i.CRC) for i in archive.infolist() if i.filename[:2] in ("x_", "y_")]
-        shape, dtype = _header(archive, "x_train", path)
+        held = archive.namelist()
+        if "x_train.npy" not in held:
+            raise LtdmError(f"{path} has no array 'x_train'; it holds {', '.join(held)}")
+        with archive.open("x_train.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0
+            read = read if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
     channels, side = _layout(shape, dtype, "x_train", path)[1:]
     sizes = np.bincount(_labels(path, "train", shape[0])).tolist()
     if 0 in sizes:
@@ -38,21 +42,8 @@ def load(path: Path, split: str) -> Loaded:
     (images,) = read_npz(path, f"x_{split}", ours=False)
     last = _layout(images.shape, images.dtype, f"x_{split}", path)[0]
     labels = _labels(path, split, len(images))
-    if images.ndim == 3:
-        images = images[..., None]
+    images = images[..., None] if images.ndim == 3 else images
     return Loaded(np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if last else images, labels)
-
-
-def _header(archive: zipfile.ZipFile, key: str, path: Path) -> tuple[tuple[int, ...], np.dtype]:
-    """Read an array's shape and type without the array."""
-    if f"{key}.npy" not in archive.namelist():
-        raise LtdmError(f"{path} has no array {key!r}; it holds {', '.join(archive.namelist())}")
-    with archive.open(f"{key}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0
-        read = read if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-    return shape, dtype
 
 
 def _layout(shape: tuple[int, ...], dtype: np.dtype, key: str, path: Path) -> tuple[bool, int, int]:
@@ -63,11 +54,7 @@ def _layout(shape: tuple[int, ...], dtype: np.dtype, key: str, path: Path) -> tu
 
 
 def square(shape: tuple[int, ...], key: str, path: Path) -> tuple[bool, int, int]:
-    """Return whether the channels of an array of images come last, their number, and the side.
-
-    Raises:
-        LtdmError: It holds no square images of 1 or 3 channels.
-    """
+    """Return whether the channels of an array of images come last, their number, and the side."""
     full = (*shape, 1) if len(shape) == 3 else shape
     if len(full) == 4 and full[3] in (1, 3) and full[1] == full[2]:
         return True, full[3], full[1]

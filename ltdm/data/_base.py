@@ -8,23 +8,14 @@ import numpy as np
 
 
 class Census(NamedTuple):
-    """What a source's training split holds, told without decoding it.
+    """What a source's training split holds, known without decoding it."""
 
-    Attributes:
-        names: The classes' names, in the order of their labels.
-        sizes: Images of each class.
-        channels: Channels of an image; the dimensions of a point.
-        side: Height and width of an image, pixels; 1 for points.
-        content: Digest that changes with the data; empty where the source is one fixed set.
-        points: Whether it holds points instead of images.
-    """
-
-    names: list[str]
-    sizes: list[int]
-    channels: int
-    side: int
-    content: str = ""
-    points: bool = False
+    names: list[str]  # of the classes, in the order of their labels
+    sizes: list[int]  # images of each class
+    channels: int  # of an image; the dimensions of a point
+    side: int  # height and width of an image, pixels; 1 for points
+    content: str = ""  # digest that changes with the data; empty where the source is one fixed set
+    points: bool = False  # whether it holds points instead of images
 
     @property
     def image_bytes(self) -> int:
@@ -33,17 +24,11 @@ class Census(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A split of a source in memory.
+    """A split of a source in memory; its files that could not be decoded, each with the reason."""
 
-    Attributes:
-        images: uint8, shape (N, C, H, W); points are float32, shape (N, d, 1, 1).
-        labels: int64, shape (N,).
-        left_out: Files that could not be decoded, where the config allows that, with the reason.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    left_out: Mapping[str, str] = MappingProxyType({})
+    images: np.ndarray  # uint8, shape (N, C, H, W); points are float32, shape (N, d, 1, 1)
+    labels: np.ndarray  # int64, shape (N,)
+    left_out: Mapping[str, str] = MappingProxyType({})  # filled only where the config allows it
 
 
 class SourceModule(Protocol):

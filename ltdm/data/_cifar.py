@@ -4,8 +4,8 @@ import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -37,16 +37,15 @@ class Options:
     )
 
 
-def census(options: Options, names: list[str], train: int) -> Census:
+def census(options: Options, names: list[str]) -> Census:
     """Return what the set holds by definition; an .npz is looked at."""
-    told = Census(names, [train // len(names)] * len(names), 3, 32)
+    promised = Census(names, [50_000 // len(names)] * len(names), 3, 32)
     if options.npz:
         found = _arrays.census(Path(options.npz))
-        if (found.sizes, found.channels, found.side) != (told.sizes, 3, 32):
-            raise OptionError(
-                ("npz",), f"{options.npz} does not hold this data set's training images"
-            )
-    return told
+        if (found.sizes, found.channels, found.side) != (promised.sizes, 3, 32):
+            message = f"{options.npz} does not hold this data set's training images"
+            raise OptionError(("npz",), message)
+    return promised
 
 
 def load(
@@ -54,22 +53,22 @@ def load(
 ) -> Loaded:
     """Return a split in the order of torchvision's files, on which the long tail depends.
 
-    Args:
-        options: Where they lie.
-        split: "train" or "test".
-        dataset: The name of torchvision's class.
-        mean: The training split's published mean of each channel, in [0, 1].
-        digests: SHA-256 of a split's images and labels, in that order, where they are known.
+    `dataset` is the name of torchvision's class, `mean` the training split's published mean of each
+    channel, in [0, 1]. `digests` are the SHA-256 of a split's images and labels, in that order, for
+    the splits where it is known.
     """
-    loaded = (
-        _arrays.load(Path(options.npz), split)
-        if options.npz
-        else _torchvision(dataset, options.root, split)
-    )
+    if options.npz:
+        loaded = _arrays.load(Path(options.npz), split)
+    else:
+        loaded = _torchvision(dataset, options.root, split)
     found = loaded.images.mean((0, 2, 3)) / 255
     if split == "train" and not np.allclose(found, mean, atol=1e-4):
         raise LtdmError(f"{options.npz or options.root} does not hold the images of {dataset}")
-    if split in digests and _digest(loaded) != digests[split]:
+    if split not in digests:
+        return loaded
+    whole = hashlib.sha256(np.ascontiguousarray(loaded.images).data)
+    whole.update(loaded.labels.astype("<i8").data)
+    if whole.hexdigest() != digests[split]:
         raise LtdmError(
             f"{options.npz or options.root} holds other images than {dataset}, or another order of"
             " them, which would give another long tail; write it in the order of the original files"
@@ -77,21 +76,13 @@ def load(
     return loaded
 
 
-def _digest(loaded: Loaded) -> str:
-    whole = hashlib.sha256(np.ascontiguousarray(loaded.images).data)
-    whole.update(loaded.labels.astype("<i8").data)
-    return whole.hexdigest()
-
-
 def _torchvision(dataset: str, root: str, split: str) -> Loaded:
     from torchvision import datasets
 
-    def read(download: bool) -> Any:
-        return getattr(datasets, dataset)(root, train=split == "train", download=download)
-
+    read = partial(getattr(datasets, dataset), root, train=split == "train")
     try:
         try:
-            made = read(download=False)
+            made = read()
         except RuntimeError:  # not there, or not whole
             with FileLock(Path(root) / ".lock"):  # two data sets of one source may come
                 made = read(download=True)

@@ -6,10 +6,7 @@ import numpy as np
 def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Return the rows of a share of each class, rising; some, but not all, of two images or more.
 
-    Args:
-        labels: int64, shape (N,).
-        share: Of each class, rounded to whole images.
-        seed: Owner of the draw.
+    The share is rounded to whole images of each class.
     """
     rng, rows = np.random.default_rng(seed), []
     for c in np.unique(labels):

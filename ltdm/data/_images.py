@@ -21,6 +21,7 @@ from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
+LANCZOS = Image.Resampling.LANCZOS
 BLOCK = 512  # files between two looks at the progress
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 BAD = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
@@ -28,11 +29,7 @@ BAD = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
 
 
 def files_of(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the image files right inside a folder, by name; hidden ones do not count.
-
-    Raises:
-        LtdmError: There is no such folder, or no image in it.
-    """
+    """Return the image files right inside a folder, by name; hidden ones do not count."""
     try:
         entries = [e for e in os.scandir(folder) if not e.name.startswith(".")]
     except OSError as error:
@@ -56,9 +53,7 @@ def _size(entry: os.DirEntry[str]) -> int:
         return -1
 
 
-def decode(
-    file: str | Path, side: int, channels: int = 3, resample: int = Image.Resampling.LANCZOS
-) -> np.ndarray:
+def decode(file: str | Path, side: int, channels: int = 3, resample: int = LANCZOS) -> np.ndarray:
     """Return one picture, uint8 (channels, side, side)."""
     with Image.open(file) as opened:
         image = ImageOps.exif_transpose(opened)
@@ -75,16 +70,12 @@ def decode(
 
 
 def decode_all(
-    files: Sequence[str | Path],
-    side: int,
-    channels: int = 3,
-    resample: int = Image.Resampling.LANCZOS,
+    files: Sequence[str | Path], side: int, channels: int = 3, resample: int = LANCZOS
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Decode files side by side into one array, with progress.
+    """Decode files side by side into one array, uint8 (N, channels, side, side), with progress.
 
-    Returns:
-        uint8 (N, channels, side, side), and for each file that could not be decoded its position
-        and the reason; its place in the array is black.
+    Of each file that could not be decoded, the position and the reason are returned; its place in
+    the array is black.
     """
     images = np.zeros((len(files), channels, side, side), np.uint8)
     bad: dict[int, str] = {}
@@ -108,10 +99,9 @@ def decode_all(
 
 
 def refuse(bad: dict[str, str], of: int, root: Path, way_out: str) -> None:
-    """Raise one sentence that counts the bad files and names the first; all go to the log."""
-    if not bad:
-        return
+    """Raise one sentence that counts the bad files, if any, and names the first; log all."""
     for name, reason in bad.items():
         log.info("cannot decode %s: %s", root / name, reason)
-    shown = few([f"{name} ({reason})" for name, reason in bad.items()])
-    raise LtdmError(f"{len(bad)} of {of} files in {root} cannot be decoded: {shown}; {way_out}")
+    if bad:
+        shown = few([f"{name} ({reason})" for name, reason in bad.items()])
+        raise LtdmError(f"{len(bad)} of {of} files in {root} cannot be decoded: {shown}; {way_out}")

@@ -1,8 +1,8 @@
 """The long-tailed subset of a balanced data set, as the papers' codes build it.
 
-Class counts follow a profile from head to tail (class 0 is the head unless told otherwise); which
-images are kept is decided by one legacy numpy stream over the classes, so the subset is the papers'
-own, image for image, for the same seed. No global generator is touched.
+Class counts follow a profile from head to tail (class 0 is the head unless `class_order` is given).
+Which images are kept is decided by one legacy numpy stream over the classes, so the subset is the
+papers' own, image for image, for the same seed. No global generator is touched.
 Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
 NeurIPS 2019, section 4; CBDM and its successors use the same construction.
 """
@@ -43,7 +43,6 @@ class LongTail:
     seed: int = option(0, "Seed of the choice of images; the papers use 0.", low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
-        """Refuse a list without its profile, the profile without its list, and crossed limits."""
         if (self.profile == "counts") != (self.counts is not None):
             raise OptionError(("counts",), "goes with `profile: counts`, and each needs the other")
         if self.class_order is not None and self.profile not in ("exp", "step"):
@@ -53,21 +52,15 @@ class LongTail:
 
 
 def counts(options: LongTail, available: list[int]) -> list[int]:
-    """Return how many images of each class are kept.
+    """Return how many images of each class are kept, of those that the source has of each.
 
-    Args:
-        options: The profile.
-        available: Images of each class in the source. The profile starts from their mean, as in
-            the papers, where all classes are alike; a class that has fewer keeps what it has.
-
-    Raises:
-        OptionError: A class would be left without an image, or a list does not fit the classes.
+    The profile starts from their mean, as in the papers, where all classes have the same number; a
+    class that has fewer keeps what it has. Raises OptionError if one would be left without any, or
+    a list does not fit the classes.
     """
-    wanted = _wanted(options, available)
-    wanted = [max(n, options.min_per_class) for n in wanted]
-    if options.cap is not None:
-        wanted = [min(n, options.cap) for n in wanted]
-    kept = [min(n, a) for n, a in zip(wanted, available, strict=True)]
+    cap, least = options.cap or max(available), options.min_per_class
+    wanted = zip(_wanted(options, available), available, strict=True)
+    kept = [min(max(n, least), cap, a) for n, a in wanted]
     empty = [c for c, n in enumerate(kept) if n < 1]
     if empty:
         smallest = math.ceil(1e6 * len(available) / sum(available)) / 1e6
@@ -121,13 +114,9 @@ def _fits(key: str, listed: tuple[int, ...] | list[int], classes: int) -> None:
 def select(labels: np.ndarray, keep: list[int], seed: int) -> np.ndarray:
     """Return the positions kept, class by class, each class in its shuffled order.
 
-    Args:
-        labels: int64, shape (N,), in the source's order.
-        keep: Images to keep of each class.
-        seed: Seed of the stream.
+    Labels are in the source's order; `keep` says how many to keep of each class.
     """
-    stream = np.random.RandomState(seed)
-    chosen = []
+    stream, chosen = np.random.RandomState(seed), []
     for c, n in enumerate(keep):
         members = np.flatnonzero(labels == c)
         stream.shuffle(members)

@@ -28,7 +28,6 @@ class Gaussian:
     )
 
     def __post_init__(self) -> None:
-        """Refuse lengths that do not fit together."""
         if not self.mean:
             raise OptionError(("mean",), "must have at least one dimension")
         if len(self.std) != len(self.mean):
@@ -54,14 +53,9 @@ CASES: Mapping[str, Classes] = MappingProxyType({
 
 @dataclass(frozen=True)
 class Case:
-    """Classes as a config gives them.
+    """Classes as a config gives them."""
 
-    Attributes:
-        name: Of one of `CASES`; None for classes that the config lists itself.
-        classes: They.
-    """
-
-    name: str | None
+    name: str | None  # that of one of `CASES`; None for classes that the config lists itself
     classes: Classes = field(hash=False)
 
     @classmethod
@@ -71,7 +65,7 @@ class Case:
 
     @property
     def dimension(self) -> int:
-        """Return the coordinates of a point."""
+        """How many coordinates a point has."""
         return len(next(iter(self.classes.values()))[0].mean)
 
     def plain(self) -> str | list[dict[str, list[dict[str, Any]]]]:
@@ -81,6 +75,24 @@ class Case:
         return [{name: [changed(one) for one in own]} for name, own in self.classes.items()]
 
 
+COMPONENT = {
+    "type": "object", "additionalProperties": False, "required": ["mean"],
+    "properties": {
+        "mean": {"type": "array", "minItems": 1, "items": {"type": "number"}},
+        "std": {
+            "type": ["number", "array"], "exclusiveMinimum": 0,
+            "items": {"type": "number", "exclusiveMinimum": 0},
+        },
+        "weight": {"type": "number", "exclusiveMinimum": 0},
+    },
+}  # fmt: skip
+COMPONENTS = {"type": "array", "minItems": 1, "items": COMPONENT}
+CLASS = {
+    "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": COMPONENTS,
+}  # fmt: skip
+"""JSON schemas of parts of what `CaseOption` parses."""
+
+
 class CaseOption:
     """Parser of a case's name, or a list of `{class: [components]}`.
 
@@ -88,32 +100,8 @@ class CaseOption:
     """
 
     schema: ClassVar[dict[str, Any]] = {
-        "anyOf": [
-            {"enum": list(CASES)},
-            {
-                "type": "array", "minItems": 2,
-                "items": {
-                    "type": "object", "minProperties": 1, "maxProperties": 1,
-                    "additionalProperties": {
-                        "type": "array", "minItems": 1,
-                        "items": {
-                            "type": "object", "additionalProperties": False, "required": ["mean"],
-                            "properties": {
-                                "mean": {
-                                    "type": "array", "minItems": 1, "items": {"type": "number"},
-                                },
-                                "std": {
-                                    "type": ["number", "array"], "exclusiveMinimum": 0,
-                                    "items": {"type": "number", "exclusiveMinimum": 0},
-                                },
-                                "weight": {"type": "number", "exclusiveMinimum": 0},
-                            },
-                        },
-                    },
-                },
-            },
-        ]
-    }  # fmt: skip
+        "anyOf": [{"enum": list(CASES)}, {"type": "array", "minItems": 2, "items": CLASS}]
+    }
 
     def __call__(self, value: Any, path: KeyPath) -> Case:
         """Parse what the config gives."""
@@ -133,12 +121,14 @@ class CaseOption:
             if name in found:
                 raise OptionError((*path, str(i), name), "is the name of two classes")
             found[name] = components
-        _check_dimensions(found, path)
-        return Case(next((name for name in CASES if _same(CASES[name], found)), None), found)
-
-
-def _same(one: Classes, other: Classes) -> bool:
-    return list(one.items()) == list(other.items())
+        (wanted, *_) = (len(one.mean) for own in found.values() for one in own)
+        for i, (name, own) in enumerate(found.items()):
+            for k, one in enumerate(own):
+                if len(one.mean) != wanted:
+                    message = f"has {len(one.mean)} dimensions, but the first mean has {wanted}"
+                    raise OptionError((*path, str(i), name, str(k), "mean"), message)
+        same = (case for case in CASES if list(CASES[case].items()) == list(found.items()))
+        return Case(next(same, None), found)
 
 
 def _class(value: Any, path: KeyPath) -> tuple[str, tuple[Gaussian, ...]]:
@@ -161,16 +151,6 @@ def _gaussian(value: Any, path: KeyPath) -> Gaussian:
     if not isinstance(std, list | tuple):
         given["std"] = [std] * (len(mean) if isinstance(mean, list | tuple) else 1)
     return parse(Gaussian, given, path)
-
-
-def _check_dimensions(classes: Classes, path: KeyPath) -> None:
-    """Refuse components of different dimensions."""
-    (wanted, *_) = (len(one.mean) for own in classes.values() for one in own)
-    for i, (name, own) in enumerate(classes.items()):
-        for k, one in enumerate(own):
-            if len(one.mean) != wanted:
-                message = f"has {len(one.mean)} dimensions, but the first mean has {wanted}"
-                raise OptionError((*path, str(i), name, str(k), "mean"), message)
 
 
 def shares(components: tuple[Gaussian, ...]) -> np.ndarray:

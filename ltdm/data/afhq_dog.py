@@ -37,11 +37,7 @@ def census(options: Options) -> Census:
 
 
 def load(options: Options, split: str) -> Loaded:
-    """Decode a split, by name.
-
-    Raises:
-        LtdmError: A file cannot be decoded.
-    """
+    """Decode a split, by name."""
     folder = _folder(options, split)
     files = _images.files_of(folder)
     paths = [file.path for file in files]

@@ -21,7 +21,7 @@ DIGESTS = {
 
 def census(options: Options) -> Census:
     """Return what the training split holds."""
-    return _cifar.census(options, NAMES, 50_000)
+    return _cifar.census(options, NAMES)
 
 
 def load(options: Options, split: str) -> Loaded:

@@ -33,28 +33,22 @@ class Options:
     )
 
     def __post_init__(self) -> None:
-        """Refuse two channels."""
         if self.channels == 2:
             raise OptionError(("channels",), "must be 3 or 1")
 
 
 def census(options: Options) -> Census:
     """Return what the folder holds by its names; nothing is decoded."""
-    files = _listed(options)
-    sizes = [len(found) for found in files.values()]
-    content = _images.content_of(files)
-    return Census(list(files), sizes, options.channels, options.side, content)
+    listed = _listed(options)
+    sizes, content = [*map(len, listed.values())], _images.content_of(listed)
+    return Census(list(listed), sizes, options.channels, options.side, content)
 
 
 def load(options: Options, split: str) -> Loaded:
-    """Decode all pictures, class by class, by name.
-
-    Raises:
-        LtdmError: Files cannot be decoded, unless `bad_files` is skip.
-    """
+    """Decode all pictures, class by class, by name."""
     root, listed = Path(options.root), _listed(options)
     files = [entry.path for found in listed.values() for entry in found]
-    labels = np.repeat(np.arange(len(listed)), [len(found) for found in listed.values()])
+    labels = np.repeat(np.arange(len(listed)), [*map(len, listed.values())])
     images, bad = _images.decode_all(files, options.side, options.channels)
     left_out = {Path(files[i]).relative_to(root).as_posix(): why for i, why in bad.items()}
     if options.bad_files == "refuse":

@@ -37,11 +37,7 @@ def census(options: Options) -> Census:
 
 
 def load(options: Options, split: str) -> Loaded:
-    """Decode a split, class by class (train) or in the order of val_annotations.txt (test).
-
-    Raises:
-        LtdmError: A file is missing or cannot be decoded.
-    """
+    """Decode a split, class by class (train) or in the order of val_annotations.txt (test)."""
     root = Path(options.root)
     files, labels = (_train if split == "train" else _validation)(root)
     images, bad = _images.decode_all(files, SIDE)

@@ -44,7 +44,11 @@ class Process(nn.Module, ABC):
 
     @abstractmethod
     def grid(self, steps: int) -> list[float]:
-        """Return the levels that a sampler visits, noisiest first, then the clean image's."""
+        """Return the levels that a sampler visits, noisiest first, then the clean image's.
+
+        Raises:
+            LtdmError: There are fewer levels than steps.
+        """
 
     @abstractmethod
     def spaced(self, steps: int, rho: float) -> list[float]:
@@ -122,8 +126,7 @@ def karras(low: float, high: float, steps: int, rho: float) -> list[float]:
     NeurIPS 2022, equation 5.
     """
     roots = np.linspace(high ** (1 / rho), low ** (1 / rho), steps)
-    found: list[float] = (roots**rho).tolist()
-    return found
+    return (roots**rho).tolist()
 
 
 def spread(values: Tensor, like: Tensor) -> Tensor:

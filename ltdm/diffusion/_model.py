@@ -15,12 +15,10 @@ from ltdm.plumbing.registry import part
 
 
 class Model(NamedTuple):
-    """What sampling, guidance and the probe need of a network.
+    """What sampling, guidance and the probe need of a network: all on one device, in eval mode.
 
-    Attributes:
-        predictors: The network, in eval mode; or one for each class, where labels choose them.
-        process: Its process, on the same device.
-        about: What its file says of it.
+    There is one predictor for each class where labels choose the network. `about` is what its file
+    says of it.
     """
 
     predictors: list[Predictor]
@@ -29,13 +27,7 @@ class Model(NamedTuple):
 
     @classmethod
     def read(cls, file: Path, weights: str, precision: str, device: torch.device) -> "Model":
-        """Make a network's file ready.
-
-        Args:
-            file: Its safetensors.
-            weights: Averaged weights, "ema", or the last ones, "raw".
-            precision: As `Predictor` takes it.
-            device: Where it is to be.
+        """Make a network's file ready: its averaged weights, "ema", or the last ones, "raw".
 
         Raises:
             LtdmError: The file is missing, damaged, or not one of ltdm's.
@@ -50,7 +42,7 @@ class Model(NamedTuple):
         precision: str,
         device: torch.device,
     ) -> "Model":
-        """Make a network ready from its weights and what is known of it; see `read`."""
+        """Make a network ready from its weights and what is known of it."""
         network, process = (part(kind, about[kind], (kind,)) for kind in ("network", "process"))
         shape = [about[k] for k in ("channels", "size", "classes", "told")]
         classes = range(about["classes"]) if about["label"] == "network" else ()

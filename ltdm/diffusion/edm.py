@@ -6,9 +6,9 @@
 
 EDM weighs |D - x_0|^2 by 1 / c_out^2, which makes it |F - F*|^2: the loss is written so, without
 the division. EDM2 learns, beside the network, the log of what is left of it at each level, u, and
-minimises e^-u |F - F*|^2 + u: every level then counts alike. Terms of other methods are weighed by
-the same e^-u, in which no gradient flows; separate networks share one u. Sampling has no use for
-it.
+minimises e^-u |F - F*|^2 + u: every level then weighs the same. Terms of other methods are
+multiplied by this e^-u too, in which no gradient flows; separate networks share one u. Sampling has
+no use for it.
 
 s(sigma), by which those terms are weighed too, is by default t / T of DDPM's schedule at the same
 ratio of noise to signal: a term's weight against the denoising loss at a noise level is then the
@@ -67,7 +67,7 @@ class Options:
 
 
 TRAINING = ("P_mean", "P_std", "progress", "uncertainty", "uncertainty_features")
-"""Options that nothing but training depends on: networks that differ in them speak alike."""
+"""Options that only training depends on: what a network says means the same whatever they are."""
 
 
 def build(options: Options) -> "EDM":

@@ -99,24 +99,16 @@ class VP(Process):
         return level.float() / self.T
 
     def grid(self, steps: int) -> list[float]:
-        """Return `steps` levels from T-1 down to 0, evenly spaced, then the clean image's -1.
-
-        Raises:
-            LtdmError: There are fewer levels than steps.
-        """
+        """Return `steps` levels from T-1 down to 0, evenly spaced, then the clean image's -1."""
         if steps > self.T:
             raise LtdmError(f"is {steps}, but the process has only {self.T} levels")
         ts = torch.linspace(self.T - 1, 0, steps, dtype=torch.float64).round().tolist()
         return [*ts, -1.0]
 
     def spaced(self, steps: int, rho: float) -> list[float]:
-        """Return the `steps` levels nearest to sigmas that are even in sigma^(1/rho), then -1.
-
-        Raises:
-            LtdmError: Two of them are the same.
-        """
-        low, high = (self.sigmas[t] for t in (0, self.T - 1))
-        levels = [self.level_of(sigma) for sigma in karras(low, high, steps, rho)]
+        """Return the `steps` levels nearest to sigmas that are even in sigma^(1/rho), then -1."""
+        sigmas = karras(self.sigmas[0], self.sigmas[-1], steps, rho)
+        levels = [self.level_of(sigma) for sigma in sigmas]
         if len(set(levels)) < steps:
             raise LtdmError(
                 f"is {steps}, but the process has fewer levels so spaced; lower steps or rho"

@@ -43,21 +43,23 @@ def read(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> G
     Args:
         path: A folder of image files, or of one sub-folder a class; an .npz, an .npy. Arrays are
             uint8 or in [0, 1], shape (N, H, W), (N, H, W, C) or (N, C, H, W).
-        labels: An .npy of labels, where the images' own file has none.
+        labels: An .npy of labels, which count before those of the images' own file.
         names: The classes' names, one of which each sub-folder must bear, or its number; without
             them sub-folders are the numbers from 0, or else classes in sorted order.
 
     Raises:
         LtdmError: They cannot be read, or are of several sizes, or of an unclear range.
     """
-    path = Path(path)
     if path.is_dir():
-        if labels is not None:
+        if labels:
             raise LtdmError(f"the sub-folders of {path} are its labels; leave {labels} out")
         return _folder(path, names)
     images, own = _arrays(path)
-    if labels is not None:
-        own = _labels(labels)
+    if labels:
+        with reading(labels, ours=False):
+            own = np.load(labels, allow_pickle=False)
+        if not isinstance(own, np.ndarray):
+            raise LtdmError(f"{labels} holds several arrays; write the labels alone, as .npy")
     n = len(images)
     own = np.full(n, -1) if own is None else own.reshape(-1)
     if own.dtype.kind not in "iu" or len(own) != n or n == 0:
@@ -65,14 +67,6 @@ def read(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> G
     if own.min() < 0 <= own.max():
         raise LtdmError(f"{labels or path}: some images have labels and some (below 0) have none")
     return Given(_levels(images, path), own.astype(np.int64), [])
-
-
-def _labels(path: Path) -> np.ndarray:
-    with reading(path, ours=False):
-        found = np.load(path, allow_pickle=False)
-        if not isinstance(found, np.ndarray):
-            raise LtdmError(f"{path} holds several arrays; write the labels alone, as .npy")
-        return found
 
 
 def _folder(root: Path, names: Sequence[str]) -> Given:
@@ -89,10 +83,8 @@ def _folder(root: Path, names: Sequence[str]) -> Given:
     labels = [numbers.get(c, -1) for c, found in listed.items() for _ in found]
     side, channels = _shape(files)
     images, bad = _images.decode_all(files, side, channels)
-    _images.refuse(
-        {Path(files[i]).relative_to(root).as_posix(): why for i, why in bad.items()},
-        len(files), root, "mend or remove them",
-    )  # fmt: skip
+    reasons = {Path(files[i]).relative_to(root).as_posix(): why for i, why in bad.items()}
+    _images.refuse(reasons, len(files), root, "mend or remove them")
     by_number = {number: name for name, number in numbers.items()}
     told = [by_number.get(i, str(i)) for i in range(max(by_number, default=-1) + 1)]
     return Given(images, np.array(labels, np.int64), told)
@@ -104,8 +96,8 @@ def _numbers(classes: list[str], names: Sequence[str], root: Path) -> dict[str, 
     if not names:
         counted = set(numbers.values()) == set(range(len(classes)))
         return numbers if counted else {c: i for i, c in enumerate(classes)}
-    known = {**{c: i for c, i in numbers.items() if i < len(names)},
-             **{name: i for i, name in enumerate(names)}}  # fmt: skip
+    known = {c: i for c, i in numbers.items() if i < len(names)}
+    known |= {name: i for i, name in enumerate(names)}
     strange = [c for c in classes if c not in known]
     if strange:
         raise LtdmError(
@@ -116,11 +108,7 @@ def _numbers(classes: list[str], names: Sequence[str], root: Path) -> dict[str, 
 
 
 def _shape(files: list[str]) -> tuple[int, int]:
-    """Return the side and the channels that all files have.
-
-    Raises:
-        LtdmError: They are not square, or not alike.
-    """
+    """Return the side and the channels that all files have; refuse files of other shapes."""
     kinds = {}
     for file in files:
         try:
@@ -145,14 +133,14 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         if isinstance(loaded, np.ndarray):
             return loaded, None
         with loaded:
-            found = [key for key in IMAGES if key in loaded]
-            if not found:
-                raise LtdmError(
-                    f"{path} has no array of images; it holds {', '.join(loaded)}, and should hold"
-                    f" one called {' or '.join(IMAGES)}"
-                )
-            own = next((loaded[key] for key in LABELS if key in loaded), None)
-            return loaded[found[0]], own
+            for key in IMAGES:
+                if key in loaded:
+                    own = next((loaded[name] for name in LABELS if name in loaded), None)
+                    return loaded[key], own
+            raise LtdmError(
+                f"{path} has no array of images; it holds {', '.join(loaded)}, and should hold"
+                f" one called {' or '.join(IMAGES)}"
+            )
 
 
 def _levels(images: np.ndarray, path: Path) -> np.ndarray:

@@ -11,9 +11,10 @@ from ltdm.config.layout import name_of
 from ltdm.data._base import numbered
 from ltdm.external import images
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_json, reading, sha256, write_npz, writing
+from ltdm.plumbing.files import read_json, reading, sha256, write_npz, write_text
 from ltdm.plumbing.option_values import places
 from ltdm.plumbing.registry import Part, part, stage_code
+from ltdm.plumbing.request import Request
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
 
@@ -25,26 +26,24 @@ class Reference:
 
     Args:
         path: A data folder, `results/<experiment>/data/<data set>`, whose classes, training counts,
-            extractors and features are used as they are; else what `_given.read` takes.
+            extractors and features are used as they are; else what `images.read` takes.
         labels: Labels of the images, where they lie apart.
         work: Where things are kept that are made.
 
     Attributes:
+        ours: The data folder, if it is one.
         file: An .npz of the images.
         train: An .npz of the training images: the data set's long-tailed ones, else `file` itself.
         counts: counts.csv.
         names: The classes' names; empty where the images have no labels.
         grouping: The groups that values are given for.
-
-    Raises:
-        LtdmError: The images cannot be read.
     """
 
     def __init__(self, path: Path, labels: Path | None, work: Path):
-        self.ours = Path(path) if (Path(path) / REFERENCE).exists() else None
+        self.ours = path if (path / REFERENCE).exists() else None
         self.grouping: dict[str, Any] = {"kinds": ["all", "class", "worst"]}
         if self.ours:
-            if labels is not None:
+            if labels:
                 raise LtdmError(f"{path} knows its labels; leave {labels} out")
             self.file, self.counts = self.ours / REFERENCE, self.ours / COUNTS
             self.train = self.ours / name_of("prepare.train")
@@ -60,10 +59,8 @@ class Reference:
         self.file, self.counts = self.folder / REFERENCE, self.folder / COUNTS
         self.train = self.file
         table = {"class": range(len(held)), "name": self.names, "train": held}
-        with writing(self.counts) as temporary:
-            pd.DataFrame(table if held else {"train": [len(given.labels)]}).to_csv(
-                temporary, index=False
-            )
+        counts = pd.DataFrame(table if held else {"train": [len(given.labels)]})
+        write_text(self.counts, counts.to_csv(index=False))
 
     def training_images(self) -> int:
         """Return how many images nearest neighbours are looked for among."""
@@ -73,14 +70,12 @@ class Reference:
     def prepared(self) -> tuple[Part, ...]:
         """Return the extractors that lie in a data folder of ours."""
         records = sorted((self.ours / "extractors").glob("*.json")) if self.ours else []
-        found = [part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records]
-        return tuple(found)
+        return tuple(part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records)
 
     def features(self, extractor: Part) -> tuple[Path, Path]:
-        """Return an extractor's weights, and the reference's features, made if they are not there.
+        """Return an extractor's weights and the reference's features, made if they are not there.
 
-        Raises:
-            LtdmError: The extractor learns classes, and the reference has none.
+        One that learns classes is refused where the reference has none.
         """
         home = self.ours if self.ours and extractor in self.prepared() else self.folder
         weights = home / name_of("extractor.weights", extractor=extractor.label)
@@ -89,18 +84,17 @@ class Reference:
             return weights, features
         record = weights.with_suffix(".json")
         wanted = {"extractor": extractor.plain(), "code": stage_code("extractor", extractor)}
-        made = read_json(record) if weights.exists() else {}
-        if any(made.get(key) != value for key, value in wanted.items()):
+        if not weights.exists() or not wanted.items() <= read_json(record).items():
             if extractor.module.PROBABILITIES == "classes" and not self.names:
                 raise LtdmError(
                     f"{extractor.name} learns the reference's classes, and its images have no"
                     " labels; give --reference-labels, or take other features"
                 )
-            request = {**wanted, "places": places(extractor.options)}
+            request = Request(**wanted, places=places(extractor.options))
             extractor_stage.run(request, reference=self.file, weights=weights, record=record)
             features.unlink(missing_ok=True)
         if not features.exists():
-            request = {"code": stage_code("features", extractor)}
+            request = Request(code=stage_code("features", extractor))
             features_stage.run(request, images=self.file, weights=weights, features=features)
         return weights, features
 
@@ -111,17 +105,12 @@ def kept(name: Path, given: images.Given, file: str) -> Path:
     digest.update(given.labels.data)
     folder = name.with_name(f"{name.name}-{digest.hexdigest()[:12]}")
     if not (folder / file).exists():
-        about = np.array("{}")
-        write_npz(folder / file, images=given.images, labels=given.labels, about=about)
+        write_npz(folder / file, images=given.images, labels=given.labels, about=np.array("{}"))
     return folder
 
 
 def _counted(labels: np.ndarray, path: Path) -> list[int]:
-    """Return the images of each class; nothing where there are no labels.
-
-    Raises:
-        LtdmError: A class has none.
-    """
+    """Return the images of each class, of which none may be empty; nothing without labels."""
     if labels.max() < 0:
         return []
     if labels.max() >= len(labels) or 0 in np.bincount(labels):

@@ -17,6 +17,7 @@ from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256
 from ltdm.plumbing.registry import Part, stage_code
+from ltdm.plumbing.request import Request
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.stages import features as features_stage
 from ltdm.stages import metrics as metrics_stage
@@ -31,13 +32,8 @@ def run(
 ) -> tuple[pd.DataFrame, Path]:  # fmt: skip
     """Score a set of images; return the tidy rows and the file that holds them.
 
-    Args:
-        images: What `_given.read` takes.
-        reference: What to compare with.
-        extractors: The feature spaces.
-        metrics: The metrics; each is given in the feature spaces that it reads.
-        labels: Labels of the images, where they lie apart.
-        work: Where features and rows are kept.
+    Each metric is given in those of the extractors' feature spaces that it reads. `labels` are the
+    images', where they lie apart. Features and rows are kept in `work`.
 
     Raises:
         LtdmError: The images cannot be read, or do not fit the reference, or nothing gives what a
@@ -52,15 +48,15 @@ def run(
                 f" as --metric '{{name: {metric.name}, neighbours: 10}}'"
             )
     given = _fitting(images, labels, reference)
-    folder = kept(work / Path(images).resolve().stem, given, "images.npz")
+    folder = kept(work / images.resolve().stem, given, "images.npz")
     files = {}
     for extractor in extractors:
         weights, real = reference.features(extractor)
         made = folder / f"features/{extractor.label}-{sha256(weights)[:12]}.npz"
         files[extractor.label] = real, made
         if not made.exists():
-            code, found = stage_code("features", extractor), folder / "images.npz"
-            features_stage.run({"code": code}, images=found, weights=weights, features=made)
+            request, found = Request(code=stage_code("features", extractor)), folder / "images.npz"
+            features_stage.run(request, images=found, weights=weights, features=made)
     where = {"images": str(images), "reference": str(reference.ours or reference.folder)}
     frames, against = [], folder / f"against-{reference.folder.name}"
     for metric in metrics:
@@ -68,21 +64,11 @@ def run(
         if looks_up(metric):
             fed = {PIXELS: _neighbours(metric, folder, reference)}
         table = against / f"{metric.label}.csv"
-        request = {
-            "metric": metric.plain(),
-            "groups": reference.grouping,
-            "extractors": list(fed),
-            "code": stage_code("metrics", metric),
-            "where": where,
-        }
-        metrics_stage.run(
-            request,
-            counts=reference.counts,
-            real=[real for real, _ in fed.values()],
-            fake=[made for _, made in fed.values()],
-            table=table,
-            record=table.with_suffix(".json"),
-        )
+        request = Request(metric=metric.plain(), groups=reference.grouping, extractors=[*fed])
+        request |= {"code": stage_code("metrics", metric), "where": where}
+        theirs, ours = (list(paths) for paths in zip(*fed.values(), strict=True))
+        written = {"table": table, "record": table.with_suffix(".json")}
+        metrics_stage.run(request, counts=reference.counts, real=theirs, fake=ours, **written)
         frames.append(read_rows(table))
     rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.HOW)
     write_rows(rows, against / "metrics.csv")
@@ -90,11 +76,7 @@ def run(
 
 
 def _fitting(images: Path, labels: Path | None, reference: Reference) -> _given.Given:
-    """Read the images; their labels are left aside where the reference has none.
-
-    Raises:
-        LtdmError: They are of another shape than the reference's.
-    """
+    """Read images of the reference's shape; labels are left aside where the reference has none."""
     given = _given.read(images, labels, reference.names)
     (real,) = read_npz(reference.file, "images")
     if real.shape[1:] != given.images.shape[1:]:
@@ -137,7 +119,7 @@ def _neighbours(metric: Part, folder: Path, reference: Reference) -> tuple[Path,
     real, made = reference.folder / name, folder / name
     for file, images in ((real, reference.file), (made, folder / "images.npz")):
         if not file.exists():
-            request = {"search": search, "unseen": file == real, "code": code}
+            request = Request(search=search, unseen=file == real, code=code)
             neighbours_stage.run(request, train=reference.train, images=images, neighbours=file)
     return real, made
 

@@ -9,15 +9,10 @@ from torch import Tensor
 
 
 class Extracted(NamedTuple):
-    """What an extractor makes of N images.
+    """What an extractor makes of N images; no probabilities where there are no classes."""
 
-    Attributes:
-        features: float32, shape (N, d).
-        probabilities: float32, shape (N, K), each row sums to 1; None where there are no classes.
-    """
-
-    features: np.ndarray
-    probabilities: np.ndarray | None = None
+    features: np.ndarray  # float32, shape (N, d)
+    probabilities: np.ndarray | None = None  # float32, shape (N, K), each row sums to 1
 
 
 Extract = Callable[[np.ndarray], Extracted]
@@ -64,11 +59,7 @@ class ExtractorModule(Protocol):
         """
 
     def build(
-        self,
-        options: Any,
-        weights: dict[str, Tensor],
-        about: dict[str, Any],
-        device: torch.device,
+        self, options: Any, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
     ) -> Extract:
         """Return the function from images (N, C, H, W) to features, from what `fit` returned.
 

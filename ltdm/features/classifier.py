@@ -25,7 +25,7 @@ CITATION = ""
 PROBABILITIES = "classes"
 READS_POINTS = False
 RUNS_NETWORK = True
-BLOCK = 500  # images a call when extracting
+BLOCK = 500  # images per call when extracting
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,8 @@ class Classifier(nn.Module):
 
     def __init__(self, options: Options, channels: int, size: int, classes: int):
         super().__init__()
-        width, layers = (
-            options.width,
-            [nn.Conv2d(channels, options.width, 3, padding=1), nn.ReLU()],
-        )
+        width = options.width
+        layers = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
         while size > 4:
             layers += [nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.ReLU()]
             width, size = 2 * width, (size + 1) // 2
@@ -80,8 +78,7 @@ def fit(
     held_out = _held_out(labels, options.seed)
     x, y = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
     train = torch.from_numpy(np.flatnonzero(~held_out)).to(device)
-    shape = {"channels": images.shape[1], "size": images.shape[2]}
-    shape["classes"] = int(labels.max()) + 1
+    shape = {"channels": images.shape[1], "size": images.shape[2], "classes": int(labels.max()) + 1}
     with torch.random.fork_rng([]):
         torch.manual_seed(derive("classifier", options.seed))
         net = Classifier(options, **shape).to(device)
@@ -107,16 +104,9 @@ def fit(
 
 
 def build(
-    options: Options,
-    weights: dict[str, Tensor],
-    about: dict[str, Any],
-    device: torch.device,
+    options: Options, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
 ) -> Extract:
-    """Return the extractor: uint8 images (N, C, H, W) to what is made of them.
-
-    Features are (N, d), probabilities (N, classes). It raises LtdmError for images of another shape
-    than those it was trained on.
-    """
+    """Return the extractor of uint8 images of the shape that it was trained on."""
     shape = (about["channels"], about["size"], about["size"])
     net = Classifier(options, about["channels"], about["size"], about["classes"])
     net.load_state_dict(weights)

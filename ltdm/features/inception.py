@@ -18,23 +18,15 @@ from filelock import FileLock
 from torch import Tensor
 
 from ltdm.features import _inception
-from ltdm.features._inception import (
-    CITATION,
-    PROBABILITIES,
-    READS_POINTS,
-    RUNS_NETWORK,
-    build,
-    length,
-)
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import sha256
 from ltdm.plumbing.options import option
 
-__all__ = [
-    "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
-    "check", "fit", "length",
-]  # fmt: skip
 log = logging.getLogger("ltdm")
+CITATION = _inception.CITATION
+PROBABILITIES = _inception.PROBABILITIES
+READS_POINTS, RUNS_NETWORK = _inception.READS_POINTS, _inception.RUNS_NETWORK
+length, build = _inception.length, _inception.build
 FILE = "data/pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
@@ -49,11 +41,7 @@ class Options:
 
 
 def check(options: Options) -> None:
-    """Look whether the weights can be had.
-
-    Raises:
-        OptionError: `path` names no file.
-    """
+    """Look whether `path`, where it is given, names a file."""
     if options.path is not None and not Path(options.path).is_file():
         raise OptionError(
             ("path",),
@@ -65,11 +53,7 @@ def check(options: Options) -> None:
 def fit(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the FID's weights and their file's SHA-256; the images do not matter.
-
-    Raises:
-        LtdmError: The file is missing and cannot be downloaded, or is another one.
-    """
+    """Return the FID's weights and their file's SHA-256; the images do not matter."""
     check(options)
     net, file = _inception.outline(), Path(FILE if options.path is None else options.path)
     mend = "delete it to have it downloaded anew" if options.path is None else "mend `path`"
@@ -91,10 +75,6 @@ def fit(
 def _download(file: Path) -> None:
     """Download the weights, unless another job does or did."""
     url = _inception.library().FID_WEIGHTS_URL
-    by_hand = (
-        f"download {url} where there is a network (SHA-256 {SHA256}) and save it as {file},"
-        " or elsewhere and set `path`"
-    )
     try:
         with FileLock(file.parent / ".inception.lock"):
             if file.exists():
@@ -102,4 +82,7 @@ def _download(file: Path) -> None:
             log.info("downloading %s", url)
             torch.hub.download_url_to_file(url, str(file), hash_prefix=SHA256, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:  # the last: it is another file
-        raise LtdmError(f"cannot download {file.name} ({error}); {by_hand}") from error
+        raise LtdmError(
+            f"cannot download {file.name} ({error}); download {url} where there is a network"
+            f" (SHA-256 {SHA256}) and save it as {file}, or elsewhere and set `path`"
+        ) from error

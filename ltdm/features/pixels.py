@@ -33,15 +33,9 @@ def fit(
 
 
 def build(
-    options: Options,
-    weights: dict[str, Tensor],
-    about: dict[str, Any],
-    device: torch.device,
+    options: Options, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
 ) -> Extract:
-    """Return the extractor: uint8 images (N, C, H, W) to features (N, C H W).
-
-    Points keep their coordinates.
-    """
+    """Return the extractor: uint8 images (N, C, H, W) to (N, C H W); points keep their values."""
 
     def extract(images: np.ndarray) -> Extracted:
         flat = images.reshape(len(images), -1).astype(np.float32)

@@ -14,20 +14,12 @@ from torch import Tensor, nn
 
 from ltdm.core.seeding import derive
 from ltdm.features import _inception
-from ltdm.features._inception import (
-    CITATION,
-    PROBABILITIES,
-    READS_POINTS,
-    RUNS_NETWORK,
-    build,
-    length,
-)
 from ltdm.plumbing.options import option
 
-__all__ = [
-    "CITATION", "PROBABILITIES", "READS_POINTS", "RUNS_NETWORK", "Options", "build",
-    "fit", "length",
-]  # fmt: skip
+CITATION = _inception.CITATION
+PROBABILITIES = _inception.PROBABILITIES
+READS_POINTS, RUNS_NETWORK = _inception.READS_POINTS, _inception.RUNS_NETWORK
+length, build = _inception.length, _inception.build
 
 
 @dataclass(frozen=True)

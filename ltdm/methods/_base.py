@@ -20,21 +20,13 @@ from ltdm.methods._streams import Streams
 
 
 class Batch(NamedTuple):
-    """One training batch.
+    """One training batch."""
 
-    Attributes:
-        x0: Images in [-1, 1], float32, shape (B, C, H, W).
-        classes: Classes, int64, shape (B,).
-        labels: What the network is conditioned on: the same, or -1 where the label was dropped.
-        level: Noise levels as the process draws them, (B,).
-        augment: What the network is told of each image's augmentation, (B, 9), if it is told.
-    """
-
-    x0: Tensor
-    classes: Tensor
-    labels: Tensor
-    level: Tensor
-    augment: Tensor | None = None
+    x0: Tensor  # images in [-1, 1], float32, shape (B, C, H, W)
+    classes: Tensor  # int64, shape (B,)
+    labels: Tensor  # what the network is conditioned on: the classes, or -1 where one was dropped
+    level: Tensor  # noise levels as the process draws them, (B,)
+    augment: Tensor | None = None  # each image's augmentation, (B, 9), if the network is given it
 
     @property
     def labelled(self) -> Tensor:
@@ -43,42 +35,35 @@ class Batch(NamedTuple):
 
     def part(self, rows: slice) -> "Batch":
         """Return some neighbouring rows as a batch."""
-        augment = None if self.augment is None else self.augment[rows]
-        x0, classes, labels, level = (t[rows] for t in self[:4])
-        return Batch(x0, classes, labels, level, augment)
+        return Batch._make(None if t is None else t[rows] for t in self)
 
 
 class Inputs(NamedTuple):
-    """What the network is asked: x (B, C, H, W), level (B,), labels (B,), augment (B, 9) or None.
+    """What the network is asked; it answers F (B, C, H, W), float32."""
 
-    It answers F (B, C, H, W), float32.
-    """
-
-    x: Tensor
-    level: Tensor
-    labels: Tensor
-    augment: Tensor | None
+    x: Tensor  # (B, C, H, W)
+    level: Tensor  # (B,)
+    labels: Tensor  # (B,)
+    augment: Tensor | None  # (B, 9)
 
     def again(self, labels: Tensor) -> "Inputs":
         """Return all rows once for each (B,) of the labels (k B,), under those."""
-        every = Inputs.joined([self] * (len(labels) // len(self.x)))
-        return every._replace(labels=labels)
+        return Inputs.joined([self] * (len(labels) // len(self.x)))._replace(labels=labels)
 
     @staticmethod
     def joined(parts: Sequence["Inputs"]) -> "Inputs":
         """Return all as one batch."""
         if len(parts) == 1:
             return parts[0]
-        x, level, labels, augment = zip(*parts, strict=True)
-        told = torch.cat(augment) if augment[0] is not None else None
-        return Inputs(torch.cat(x), torch.cat(level), torch.cat(labels), told)
+        every = zip(*parts, strict=True)
+        return Inputs._make(None if each[0] is None else torch.cat(each) for each in every)
 
 
 class Said(NamedTuple):
-    """What the network said: F (B, C, H, W), and its bottleneck z (B, d), as far as asked for."""
+    """What the network said: F (B, C, H, W), and its bottleneck z (B, d); empty if not asked."""
 
-    F: Tensor
-    z: Tensor
+    F: Tensor = torch.empty(0)
+    z: Tensor = torch.empty(0)
 
 
 class Net(Protocol):
@@ -95,79 +80,47 @@ class Net(Protocol):
 
 
 class Noised(NamedTuple):
-    """A batch at drawn noise levels.
+    """A batch at drawn noise levels."""
 
-    Attributes:
-        inputs: What the network is asked.
-        level: The levels, (B,).
-        progress: How far towards pure noise they lie, in [0, 1], (B,).
-        labelled: Whether an image's label was kept, bool, (B,).
-        noise: Standard normal, (B, C, H, W).
-        target: F*, what the network should say.
-    """
-
-    inputs: Inputs
-    level: Tensor
-    progress: Tensor
-    labelled: Tensor
-    noise: Tensor
-    target: Tensor
+    inputs: Inputs  # what the network is asked
+    level: Tensor  # the levels, (B,)
+    progress: Tensor  # how far towards pure noise they lie, in [0, 1], (B,)
+    labelled: Tensor  # whether an image's label was kept, bool, (B,)
+    noise: Tensor  # standard normal, (B, C, H, W)
+    target: Tensor  # F*, what the network should say
 
 
 class Question(NamedTuple):
-    """What the network is asked about the whole batch once more, or k times.
+    """What the network is asked about the whole batch once more, or k times."""
 
-    Attributes:
-        labels: The label of each image, (k B,): those of the first time, of the second, ..;
-            -1 for none.
-        gradient: Whether the answer needs one; with it, they share the batch's own call.
-        want: "F", the bottleneck "z", or "both".
-    """
-
-    labels: Tensor
-    gradient: bool = True
-    want: str = "F"
+    labels: Tensor  # of each image, (k B,): those of the first time, of the second, ..; -1 for none
+    gradient: bool = True  # whether the answer needs one; with it, they share the batch's own call
+    want: str = "F"  # or the bottleneck "z", or "both"
 
 
 @dataclass(frozen=True)
 class Evaluations:
-    """Network evaluations an image, on average.
+    """Network evaluations per image, on average."""
 
-    Attributes:
-        forward: Whole forward passes.
-        backward: Whole backward passes.
-        encoder: Forward and backward passes through the way down and the middle only.
-    """
-
-    forward: float
-    backward: float
-    encoder: float = 0
+    forward: float  # whole passes
+    backward: float  # whole passes
+    encoder: float = 0  # forward and backward passes through the way down and the middle only
 
     def __add__(self, other: "Evaluations") -> "Evaluations":
-        """Add up."""
         forward, backward = self.forward + other.forward, self.backward + other.backward
         return Evaluations(forward, backward, self.encoder + other.encoder)
 
 
-ONE = Evaluations(1, 1)
-"""What every objective costs: each image once, forward and backward."""
 NOTHING = Evaluations(0, 0)
 
 
 class Term(nn.Module):
-    """A part of an objective. What it must remember between updates lives in its buffers.
+    """A part of an objective. What it must remember between updates lives in its buffers."""
 
-    Attributes:
-        compares_labels: Whether it asks under other labels, which an unconditional network has not.
-        by_class: Whether batches hold the same number of each class, in blocks.
-        players: Whether each class has a network of its own, which its label picks.
-        in_turns: Whether each block of a batch makes an optimiser step of its own.
-    """
-
-    compares_labels = False
-    by_class = False
-    players = False
-    in_turns = False
+    compares_labels = False  # whether it asks under other labels, which needs a conditional network
+    by_class = False  # whether batches hold the same number of each class, in blocks
+    players = False  # whether each class has a network of its own, which its label picks
+    in_turns = False  # whether each block of a batch makes an optimiser step of its own
 
     def target(self, at: Noised, batch: Batch, process: Process, rng: Streams) -> Tensor:
         """Return what the network should say."""
@@ -178,7 +131,7 @@ class Term(nn.Module):
         return None
 
     def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
-        """Return named losses, one value an image, (B,), from what was asked."""
+        """Return named losses, one value per image, (B,), from what was asked."""
         return {}
 
     def weights(self, at: Noised, denoise: Tensor) -> Tensor | None:
@@ -198,7 +151,7 @@ class MethodModule(Protocol):
         """A frozen dataclass of `option`s."""
 
     def evaluations(self, options: Any, classes: int) -> Evaluations:
-        """Return the network evaluations per image that it adds to `ONE`, with so many classes."""
+        """Return the evaluations per image beyond its own one, with so many classes."""
 
     def build(self, options: Any, class_counts: list[int]) -> Term:
         """Make the term for a training set with so many images of each class.

@@ -6,10 +6,7 @@ import torch
 
 
 class Streams(NamedTuple):
-    """Generators of each owner, on the host and on the device; on the CPU they are the same.
-
-    Noise levels are drawn on the host, so that they are the same ones whatever the device.
-    """
+    """Generators of each owner; on the CPU those of host and device are the same."""
 
     hosts: list[torch.Generator]
     devices: list[torch.Generator]

@@ -43,7 +43,7 @@ class Options:
 
 
 def evaluations(options: Options, classes: int) -> Evaluations:
-    """Return the evaluations an image beyond its own one."""
+    """Return the evaluations per image beyond its own one."""
     return NOTHING
 
 
@@ -64,19 +64,12 @@ class AGC(Term):
 
     def weights(self, at: Noised, denoise: Tensor) -> Tensor:
         """Return each image's weight, B / kept or 0, and update the bank."""
-        levels = self.options.levels
+        levels, decay = self.options.levels, self.options.decay
         place = (at.progress * levels).round().long().clamp(max=levels - 1)
         keep = (self.options.ratio * denoise >= self.bank[place]).to(denoise.dtype)
-        self.visit(place, denoise)
-        return keep * len(keep) / keep.sum().clamp(min=1)
-
-    def visit(self, place: Tensor, loss: Tensor) -> None:
-        """Move the bank as if the images came one after the other.
-
-        Of several images at one level, each fades with every later one.
-        """
-        decay, loss = self.options.decay, loss.to(self.bank.dtype)
+        # As if the images came in a row: of several at one level, each fades with every later one.
+        loss = denoise.to(self.bank.dtype)
         later = (place[:, None] == place).triu(1).sum(1)
         visits = torch.zeros_like(self.bank).index_add(0, place, torch.ones_like(loss))
-        faded = (1 - decay) * decay**later * loss
-        self.bank.mul_(decay**visits).index_add_(0, place, faded)
+        self.bank.mul_(decay**visits).index_add_(0, place, (1 - decay) * decay**later * loss)
+        return keep * len(keep) / keep.sum().clamp(min=1)

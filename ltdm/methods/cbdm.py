@@ -21,16 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltdm.methods._base import (
-    NOTHING,
-    Batch,
-    Evaluations,
-    Noised,
-    Question,
-    Said,
-    Term,
-    mse,
-)
+from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Question, Said, Term, mse
 from ltdm.methods._streams import Streams
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
@@ -47,9 +38,7 @@ class Options:
 
     tau: float = option(1.0, "Weight of the regulariser at pure noise.", low=0)
     rc_weight: float = option(
-        0.25,
-        "Weight of the commitment term, which moves the other label's branch.",
-        low=0,
+        0.25, "Weight of the commitment term, which moves the other label's branch.", low=0
     )
     target: str = option(
         "train",
@@ -61,13 +50,12 @@ class Options:
     )
 
     def __post_init__(self) -> None:
-        """Refuse a power without its law, and the law without its power."""
         if (self.target == "power") != (self.power is not None):
             raise OptionError(("power",), "goes with `target: power`, and each needs the other")
 
 
 def evaluations(options: Options, classes: int) -> Evaluations:
-    """Return the evaluations an image beyond its own one."""
+    """Return the evaluations per image beyond its own one."""
     return Evaluations(1, 1 if options.rc_weight else 0) if options.tau else NOTHING
 
 
@@ -87,8 +75,7 @@ class CBDM(Term):
         self.options = options
         exponent = {"train": 1.0, "uniform": 0.0, "power": options.power or 0.0}[options.target]
         weight = torch.tensor(class_counts, dtype=torch.float64) ** exponent
-        cdf = torch.cumsum(weight / weight.sum(), dim=0)
-        self.register_buffer("cdf", cdf, persistent=False)
+        self.register_buffer("cdf", torch.cumsum(weight / weight.sum(), dim=0), persistent=False)
 
     def draw_labels(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw n labels from Q by inverting its distribution function, without a host sync."""

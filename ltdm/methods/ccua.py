@@ -25,16 +25,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from ltdm.methods._base import (
-    NOTHING,
-    Batch,
-    Evaluations,
-    Noised,
-    Question,
-    Said,
-    Term,
-    mse,
-)
+from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Question, Said, Term, mse
 from ltdm.methods._streams import Streams
 from ltdm.plumbing.options import option
 
@@ -54,7 +45,7 @@ class Options:
 
 
 def evaluations(options: Options, classes: int) -> Evaluations:
-    """Return the evaluations an image beyond its own one."""
+    """Return the evaluations per image beyond its own one."""
     if options.al:
         return Evaluations(1, 1)
     return Evaluations(0, 0, 1) if options.ucl else NOTHING

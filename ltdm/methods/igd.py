@@ -34,15 +34,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ltdm.methods._base import (
-    NOTHING,
-    Batch,
-    Evaluations,
-    Noised,
-    Question,
-    Said,
-    Term,
-)
+from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Question, Said, Term
 from ltdm.methods._streams import Streams
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import KeyPath, option
@@ -110,21 +102,16 @@ class Options:
 
 
 def evaluations(options: Options, classes: int) -> Evaluations:
-    """Return the evaluations an image beyond its own one."""
+    """Return the evaluations per image beyond its own one."""
     return Evaluations(options.peers.number(classes), 0) if options.beta else NOTHING
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
-    """Make the term for a training set with these class counts.
-
-    Raises:
-        OptionError: There are not enough classes for the peers asked for.
-    """
+    """Make the term; OptionError where the classes are too few for the peers asked for."""
     others = len(class_counts) - 1
     if options.beta and not others:
-        raise OptionError(
-            ("beta",), "needs another class to learn from, and the data set has only one"
-        )
+        message = "needs another class to learn from, and the data set has only one"
+        raise OptionError(("beta",), message)
     if options.beta and options.peers.number(others + 1) > others:
         message = f"is {options.peers.sample}, but a class has only {others} peers"
         raise OptionError(("peers", "sample"), message)
@@ -158,8 +145,7 @@ class IGD(Term):
         """Draw k different steps to another class for each column, (k, columns)."""
         others = self.classes - 1
         if k == others:
-            steps = torch.arange(1, self.classes, device=rng.device)
-            return steps[:, None].expand(k, columns)
+            return torch.arange(1, self.classes, device=rng.device)[:, None].expand(k, columns)
         order = torch.rand(others, columns, generator=rng, device=rng.device).argsort(0)
         return order[:k] + 1
 
@@ -169,6 +155,5 @@ class IGD(Term):
         weight = self.options.beta / k
         if self.options.mode == "released":
             weight /= self.classes - 1
-        peers = other.F.unflatten(0, (k, -1))
-        gap = weight * (own.F - peers).square().flatten(2).mean(2)
+        gap = weight * (own.F - other.F.unflatten(0, (k, -1))).square().flatten(2).mean(2)
         return {"mutual": (at.progress * at.labelled * gap).sum(0)}

@@ -54,7 +54,7 @@ class Options:
 
 
 def evaluations(options: Options, classes: int) -> Evaluations:
-    """Return the evaluations an image beyond its own one."""
+    """Return the evaluations per image beyond its own one."""
     return NOTHING
 
 
@@ -82,22 +82,18 @@ class OCLT(Term):
         draw = torch.empty_like(logits).exponential_(generator=rng.device)
         chosen = (logits - draw.log()).argmax(1)
         itself = torch.arange(len(x0), device=x0.device)
-        taken = torch.where(self.accepted(at, batch.classes, chosen), chosen, itself)
+        mine, other = self.frequency[batch.classes], self.frequency[batch.classes[chosen]]
+        gate = {"t2h": other >= mine, "h2t": other <= mine, "full": other == other}
+        accepted = gate[self.options.mode] & (at.progress < self.options.cut_time)
+        taken = torch.where(accepted, chosen, itself)
         moved = (x0 - x0[taken]) / sigma.reshape(-1, *[1] * (x0.ndim - 1))
         return process.target(x0[taken], at.noise + moved, at.level)
 
     def logits(self, x0: Tensor, noise: Tensor, sigma: Tensor, classes: Tensor) -> Tensor:
-        """Return log W up to a constant a row, (B, B): row i holds the likely sources of x_t,i."""
+        """Return log W up to a constant per row, (B, B): row i holds the sources of x_t,i."""
         images = x0.flatten(1)
         seen = images + sigma[:, None] * noise.flatten(1)
-        squares = images.square().sum(1)
         # |c_i|^2 is the same along a row and drops out.
-        near = (seen @ images.T - squares / 2) / sigma.square()[:, None]
+        near = (seen @ images.T - images.square().sum(1) / 2) / sigma.square()[:, None]
         weight = self.options.tr_tau * self.frequency.log()
         return near + weight.to(near.dtype)[classes]
-
-    def accepted(self, at: Noised, classes: Tensor, chosen: Tensor) -> Tensor:
-        """Return whether each image may take over the target of its chosen source, (B,)."""
-        mine, other = self.frequency[classes], self.frequency[classes[chosen]]
-        gate = {"t2h": other >= mine, "h2t": other <= mine, "full": other == other}
-        return gate[self.options.mode] & (at.progress < self.options.cut_time)

@@ -1,7 +1,7 @@
 """What every metric is given and what it says: arrays in, estimates out.
 
 An estimate carries a standard error over the generated images: that of a bootstrap which draws them
-anew, in its closed form. To first order a metric is a mean of one effect an image, so the
+anew, in its closed form. To first order a metric is a mean of one effect per image, so the
 bootstrap's standard deviation is that of the effects over sqrt(n), with no draw made (the
 infinitesimal jackknife). The reference is held fixed, and so is the number of images of each class.
 Source: Efron, "Nonparametric standard errors and confidence intervals", Canadian Journal of
@@ -28,25 +28,18 @@ PIXELS = "pixels"
 
 
 class Sample(NamedTuple):
-    """What metrics see of a set of images.
+    """What metrics see of a set of images; no probabilities where the extractor gives none."""
 
-    Attributes:
-        features: float32, shape (N, d).
-        labels: int64, shape (N,); -1 for no label.
-        probabilities: float32, shape (N, K), rows sum to 1; None where the extractor gives none.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray | None = None
+    features: np.ndarray  # float32, shape (N, d)
+    labels: np.ndarray  # int64, shape (N,); -1 for no label
+    probabilities: np.ndarray | None = None  # float32, shape (N, K), rows sum to 1
 
     def of(self, classes: Sequence[int]) -> "Sample":
         """Return the images of some classes."""
         rows = np.isin(self.labels, classes)
         if rows.all():
             return self
-        picked = None if self.probabilities is None else self.probabilities[rows]
-        return Sample(self.features[rows], self.labels[rows], picked)
+        return Sample._make(None if array is None else array[rows] for array in self)
 
     def known(self) -> np.ndarray:
         """Return the probabilities in float64, for metrics that are only given sets with them."""
@@ -127,11 +120,7 @@ def looks_up(metric: Part) -> bool:
 
 
 def check_fed(metric: Part, extractors: Sequence[Part]) -> None:
-    """Refuse a metric that no extractor gives what it reads.
-
-    Raises:
-        OptionError: It is one.
-    """
+    """Raise OptionError for a metric that no extractor gives what it reads."""
     if not looks_up(metric) and not any(reads(metric, extractor) for extractor in extractors):
         what = READS[metric.module.READS]
         message = f"{metric.name} reads {what}, and none of `features` gives them"
@@ -144,12 +133,9 @@ def title(metric: Part, name: str) -> str:
 
 
 def standard_error(effects: np.ndarray, labels: np.ndarray) -> float:
-    """Return the standard error of a mean of one effect an image.
+    """Return the standard error of a mean of one effect per image, (N,), from their labels, (N,).
 
-    Args:
-        effects: Shape (N,).
-        labels: Shape (N,). Sample sets have a fixed number of images of each class, so classes
-            that differ add nothing to it.
+    Sample sets have a fixed number of images of each class, so classes that differ add nothing.
     """
     _, members = np.unique(labels, return_inverse=True)
     n, sizes = len(effects), np.bincount(members)
@@ -160,5 +146,5 @@ def standard_error(effects: np.ndarray, labels: np.ndarray) -> float:
 
 
 def mean_of(effects: np.ndarray, labels: np.ndarray) -> Estimate:
-    """Return a value that is the mean of one number an image."""
+    """Return a value that is the mean of one number per image."""
     return Estimate(float(effects.mean()), standard_error(effects, labels))

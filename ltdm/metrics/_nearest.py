@@ -23,27 +23,19 @@ SLICE = 2**10  # times 128^2 is 2^24, up to where float32 holds every whole numb
 
 
 class Found(NamedTuple):
-    """The nearest training images of each generated one, the nearest first; ties by number.
+    """The nearest training images of each generated one, the nearest first; ties by number."""
 
-    Attributes:
-        squared: Squared distances, of pixels in [0, 1] or of points, float64, shape (N, n).
-        numbers: Which they are, int32, shape (N, n).
-        mirrored: Whether it is the mirror image that is so near, shape (N, n).
-    """
-
-    squared: np.ndarray
-    numbers: np.ndarray
-    mirrored: np.ndarray
+    squared: np.ndarray  # squared distances, of pixels in [0, 1] or points, float64, shape (N, n)
+    numbers: np.ndarray  # which they are, int32, shape (N, n)
+    mirrored: np.ndarray  # whether it is the mirror image that is so near, shape (N, n)
 
 
 def nearest(images: np.ndarray, train: np.ndarray, neighbours: int, mirror: bool) -> Found:
     """Find the nearest training images of each generated one.
 
-    Args:
-        images: uint8, shape (N, C, H, W); points are float32, shape (N, d, 1, 1).
-        train: The same of M >= neighbours training images.
-        neighbours: How many, n.
-        mirror: Whether a training image is as near as the nearer of it and its mirror image.
+    Both are uint8, shape (N, C, H, W), or points, float32, (N, d, 1, 1). There must be at least as
+    many training images as neighbours. With `mirror` one is as near as the nearer of it and its
+    mirror image.
     """
     try:
         return _nearest(images, train, neighbours, mirror, pick())
@@ -77,10 +69,8 @@ def _rows(x: Tensor) -> int:
 def _of_levels(ways: list[Tensor], x: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return squared distances, numbers and mirrorings of the n nearest, each of shape (B, n).
 
-    Args:
-        ways: Generated images, uint8, shape (B, d), as they are and mirrored if that counts.
-        x: Training images, uint8, shape (M, d).
-        n: How many.
+    `ways` are generated images, uint8, shape (B, d), as they are and mirrored if that counts; x are
+    the training images, (M, d).
     """
     made = [way.float().sub_(128) for way in ways]
     step = len(x) * len(ways)  # of the key, for one more in a squared distance
@@ -102,15 +92,13 @@ def _of_levels(ways: list[Tensor], x: Tensor, n: int) -> tuple[Tensor, Tensor, T
 
 def _sizes(x: Tensor) -> Tensor:
     """Return |x|^2 of each row of levels less 128, exact, int64 (N,)."""
-    parts = [part.square().sum(1) for part in x.split(SLICE, dim=1)]
-    return torch.stack(parts).long().sum(0)
+    return torch.stack([part.square().sum(1) for part in x.split(SLICE, dim=1)]).long().sum(0)
 
 
 def _products(g: Tensor, x: Tensor) -> Tensor:
     """Return g.x of all rows of levels less 128, exact, int64 (B, M)."""
-    pairs = zip(g.split(SLICE, dim=1), x.split(SLICE, dim=1), strict=True)
     total = torch.zeros(len(g), len(x), dtype=torch.int64, device=x.device)
-    for one, other in pairs:
+    for one, other in zip(g.split(SLICE, dim=1), x.split(SLICE, dim=1), strict=True):
         total += (one @ other.T).long()
     return total
 
@@ -119,7 +107,6 @@ def _of_points(ways: list[Tensor], x: Tensor, n: int) -> tuple[Tensor, Tensor, T
     """Return the same of points, which have no mirror image."""
     blocks = []
     for g in ways[0].double().split(max(1, ELEMENTS // x.numel())):
-        squared = (g[:, None] - x).square().sum(2)
-        blocks.append(squared.sort(dim=1, stable=True))
+        blocks.append((g[:, None] - x).square().sum(2).sort(dim=1, stable=True))
     squared, numbers = (torch.cat(t)[:, :n] for t in zip(*blocks, strict=True))
     return squared, numbers, torch.zeros_like(numbers, dtype=torch.bool)

@@ -21,28 +21,18 @@ BLOCK = 1000  # rows of distances held at once
 
 
 class Membership(NamedTuple):
-    """Who lies strictly inside whose ball.
+    """Who lies strictly inside whose ball, of n real and m generated images."""
 
-    Attributes:
-        holders: How many balls of real images hold each generated image, shape (m,).
-        held: How many generated images each real image's ball holds, shape (n,).
-        lone: Where that is one, which one; else meaningless, shape (n,).
-        covered: Whether some generated image's ball holds each real image, shape (n,).
-    """
-
-    holders: np.ndarray
-    held: np.ndarray
-    lone: np.ndarray
-    covered: np.ndarray
+    holders: np.ndarray  # how many balls of real images hold each generated image, shape (m,)
+    held: np.ndarray  # how many generated images each real image's ball holds, shape (n,)
+    lone: np.ndarray  # where that is one, which one; else meaningless, shape (n,)
+    covered: np.ndarray  # whether some generated image's ball holds each real image, shape (n,)
 
 
 def membership(real: np.ndarray, fake: np.ndarray, k: int) -> Membership:
-    """Say who lies in whose ball; a ball's radius is the distance to the k-th neighbour.
+    """Say who lies in whose ball, of features (n, d) and (m, d), n and m above k.
 
-    Args:
-        real: Features, shape (n, d), n > k.
-        fake: Features, shape (m, d), m > k.
-        k: Which neighbour in the same set, the image itself not counted.
+    A ball's radius is the distance to the k-th neighbour in its own set, itself not counted.
     """
     try:
         return _membership(real, fake, k, pick())

@@ -97,16 +97,9 @@ def _spread(labels: np.ndarray) -> np.ndarray:
 
 
 class Gaussian:
-    """The Gaussian with a set's mean and covariance.
+    """The Gaussian with the mean and covariance of features x (n, d), in float64.
 
-    Args:
-        x: Features (n, d).
-
-    Attributes:
-        mean: In float64, as everything here.
-        rows: A = (x - mean) / sqrt(n - 1), so that A^T A is the covariance; None if n > d.
-        covariance: None if n <= d.
-        trace: Of the covariance.
+    It holds its `covariance` if n > d, else `rows`, A, with A^T A the covariance; not both.
     """
 
     def __init__(self, x: np.ndarray):
@@ -148,19 +141,10 @@ def distance(one: Gaussian, other: Gaussian) -> float:
 
 
 def effects(one: Gaussian, other: Gaussian, y: np.ndarray, some: slice = slice(None)) -> np.ndarray:
-    """Return what rows of y do to the distance: its derivatives by the rows' weights.
+    """Return what some rows of y (m, d) do to the distance: its derivatives by the rows' weights.
 
-    With T the optimal map from y's Gaussian to the other one and u = row - m2, it is
-    2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant.
-
-    Args:
-        one: The Gaussian that is held fixed.
-        other: That of y.
-        y: Features (m, d).
-        some: Which rows are asked for.
-
-    Returns:
-        Shape (rows,).
+    `one` is held fixed, `other` is y's Gaussian. With T the optimal map from y's Gaussian to the
+    other one and u = row - m2, it is 2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant.
     """
     m = len(y)
     if other.rows is not None:

@@ -34,7 +34,7 @@ class Options:
 
 
 def least(options: Options) -> int:
-    """Return the fewest images a set may have: one a split."""
+    """Return the fewest images a set may have: one per split."""
     return options.splits
 
 
@@ -45,9 +45,8 @@ def reliable(n: int, d: int, classes: int, options: Options) -> bool:
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the score of the generated images; the real ones are not looked at."""
-    p = fake.known()
-    order = np.random.RandomState(SHUFFLE).permutation(len(p))
-    p = p[order]
+    order = np.random.RandomState(SHUFFLE).permutation(len(fake.labels))
+    p = fake.known()[order]
     cuts = np.arange(1, options.splits) * len(p) // options.splits
     divergences = [_divergence(part) for part in np.split(p, cuts)]
     scores = np.array([np.exp(kl.mean()) for kl in divergences])

@@ -63,31 +63,21 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
         effects.append(effect)
         labels.append(y.labels)
     error = standard_error(np.concatenate(effects), np.concatenate(labels))
-    error *= math.sqrt(_shown_again(len(fake.labels), len(effects[0]), len(values)))
+    # A subset shows `each` of n images, some of them in several subsets. By so much the variance of
+    # the mean over subsets is above that over all their effects:
+    n, each = len(fake.labels), len(effects[0])
+    error *= math.sqrt(len(values) * each / n + 1 - each / n)
     return {"kid": Estimate(float(np.mean(values)), error)}
-
-
-def _shown_again(n: int, size: int, subsets: int) -> float:
-    """Return by what the variance of a mean over subsets is above that over all their effects.
-
-    Effects come `size` at a time; they are those of n images, some of them several times.
-    """
-    return subsets * size / n + 1 - size / n
 
 
 def _mmd2(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the unbiased estimate, and the effect of each row of y on it, up to a constant."""
-    among, between = _kernel(y, y), _kernel(x, y).mean(axis=0)
+    own, among, between = _kernel(x, x), _kernel(y, y), _kernel(x, y).mean(axis=0)
     others = (among.sum(axis=0) - among.diagonal()) / (len(y) - 1)
-    value = _mean_off_diagonal(_kernel(x, x)) + others.mean() - 2 * between.mean()
-    return float(value), 2 * (others - between)
+    mean_own = (own.sum() - np.trace(own)) / (len(x) * (len(x) - 1))
+    return float(mean_own + others.mean() - 2 * between.mean()), 2 * (others - between)
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     affine = x @ y.T / x.shape[1] + 1
     return affine * affine * affine  # a power of floats takes ten times as long
-
-
-def _mean_off_diagonal(k: np.ndarray) -> float:
-    n = len(k)
-    return float((k.sum() - np.trace(k)) / (n * (n - 1)))

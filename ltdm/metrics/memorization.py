@@ -81,51 +81,33 @@ def reliable(n: int, d: int, classes: int, options: Options) -> bool:
 
 
 def ratios(squared: np.ndarray) -> np.ndarray:
-    """Return each image's r, from 0 to 1.
-
-    Args:
-        squared: Squared distances, ascending, shape (N, n).
-    """
+    """Return each image's r, from 0 to 1, of ascending squared distances (N, n)."""
     return _share(squared[:, 0], squared.mean(axis=1))
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return counts and shares of copies.
 
-    Args:
-        real: Of unseen real images, squared distances to the nearest training images, ascending,
-            as features, shape (M, n).
-        fake: The same of the generated images, shape (N, n).
-        options: The options.
+    Features are ascending squared distances to the nearest training images: (M, n) of unseen real
+    images, (N, n) of the generated ones.
     """
-    r, distances, n = ratios(fake.features), np.sqrt(fake.features), len(fake.labels)
-    seen = ratios(real.features)
-    below = {t: (r < t / 100).astype(float) for t in THRESHOLDS}
-    shares = {t: mean_of(copied, fake.labels) for t, copied in below.items()}
-    counts = {t: Estimate(float(copied.sum()), n * shares[t].error) for t, copied in below.items()}
+    r, unseen, distances = ratios(fake.features), ratios(real.features), np.sqrt(fake.features)
     ratio = _share(distances[:, 0], options.alpha * distances.mean(axis=1))
-    return {
-        **{f"mq-{t}": count for t, count in counts.items()},
-        **{f"memorized-{t}": share for t, share in shares.items()},
-        **{
-            f"unseen-{t}": Estimate(in_mix(seen < t / 100, real.labels, fake.labels))
-            for t in THRESHOLDS
-        },
-        "l2-ratio": mean_of(ratio, fake.labels),
-        "extracted": mean_of((ratio < 1).astype(float), fake.labels),
-    }
+    found = {"l2-ratio": mean_of(ratio, fake.labels)}
+    found["extracted"] = mean_of((ratio < 1).astype(float), fake.labels)
+    for t in THRESHOLDS:
+        copied = (r < t / 100).astype(float)
+        share = found[f"memorized-{t}"] = mean_of(copied, fake.labels)
+        found[f"mq-{t}"] = Estimate(float(copied.sum()), len(copied) * share.error)
+        found[f"unseen-{t}"] = Estimate(in_mix(unseen < t / 100, real.labels, fake.labels))
+    return {name: found[name] for name in HIGHER_IS_BETTER}
 
 
 def in_mix(true: np.ndarray, classes: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of images of which something is true, in the classes' mix of others.
 
-    Args:
-        true: bool, shape (M,).
-        classes: Of these images, shape (M,).
-        labels: Of the others, shape (N,); -1 where they have none, and all images count alike.
-
-    Returns:
-        The share; NaN where a class of the others has no image here.
+    `true`, bool, and `classes`, (M,), are of the images, `labels`, (N,), of the others; where these
+    are -1, all images count the same. NaN where a class of the others has no image here.
     """
     held, sizes = np.unique(labels, return_counts=True)
     mine = [true[(classes == c) | (c < 0)] for c in held]

@@ -29,7 +29,7 @@ READS = "features"
 SLOPES = np.tan(np.linspace(1e-10, np.pi / 2 - 1e-10, 1001))
 BETAS = {"prd-f8": 8.0, "prd-f1/8": 1 / 8}
 DRAWS = 100  # of the bootstrap
-EACH = 10  # images a cluster and set: with fewer the histograms are noise and rows are flagged
+EACH = 10  # images per cluster and set: with fewer the histograms are noise and rows are flagged
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,12 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     with Progress("clusterings", options.runs, "runs") as progress:
         for run in range(options.runs):
             labels = _clustered(together, clusters, derive("prd clusters", run) % 2**32)
-            halves.append((labels[:n], labels[n:]))
+            halves.append(np.split(labels, [n]))
             progress.advance()
     p = [np.bincount(ours, minlength=clusters) / n for ours, _ in halves]
 
     def scored(weights: np.ndarray) -> np.ndarray:
-        q = [np.bincount(theirs, weights, clusters) / n for _, theirs in halves]
-        return f_scores(p, q)
+        return f_scores(p, [np.bincount(theirs, weights, clusters) / n for _, theirs in halves])
 
     rng = np.random.default_rng(derive("prd bootstrap"))
     again = [scored(_drawn(fake.labels[kept], rng)) for _ in range(DRAWS)]

@@ -53,21 +53,12 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the four shares of the features."""
     from ltdm.metrics._neighbours import membership  # brings PyTorch, which no other metric needs
 
-    found = membership(real.features, fake.features, options.k)
+    found, m = membership(real.features, fake.features, options.k), len(fake.features)
+    # Without a generated image, the real images are lost whose balls hold no other.
+    alone = (m - 1) * np.bincount(found.lone[found.held == 1], minlength=m) / len(found.held)
     return {
         "precision": mean_of((found.holders > 0).astype(float), fake.labels),
         "recall": Estimate(float(found.covered.mean())),
         "density": mean_of(found.holders / options.k, fake.labels),
-        "coverage": Estimate(
-            float((found.held > 0).mean()),
-            standard_error(_alone(found.held, found.lone, len(fake.features)), fake.labels),
-        ),
+        "coverage": Estimate(float((found.held > 0).mean()), standard_error(alone, fake.labels)),
     }
-
-
-def _alone(held: np.ndarray, lone: np.ndarray, m: int) -> np.ndarray:
-    """Return what each of m generated images does to the coverage, by leaving it out.
-
-    Without it, the real images are lost whose balls hold no other.
-    """
-    return (m - 1) * np.bincount(lone[held == 1], minlength=m) / len(held)

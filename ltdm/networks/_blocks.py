@@ -1,6 +1,6 @@
 """What the configurations of `edm2` are made of: layers, blocks and attention."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as nnf
 from torch import Tensor, nn, ones, zeros
@@ -8,40 +8,18 @@ from torch import Tensor, nn, ones, zeros
 from ltdm.networks._magnitude import Forced, mp_silu, mp_sum, normalised
 from ltdm.networks._norm import group_norm
 
+if TYPE_CHECKING:
+    from ltdm.networks.edm2 import Options
+
 CLIP = 256.0
 """Where E and G cut activations off, so that half precision holds them."""
 RESIDUAL = 0.3
 """Share of a residual branch in a sum that keeps sizes."""
 
 
-class Shape(Protocol):
-    """The options of a network that its blocks read; see `edm2.Options`."""
-
-    @property
-    def config(self) -> str:
-        """C, E or G."""
-
-    @property
-    def groups(self) -> int:
-        """Groups of a group norm."""
-
-    @property
-    def dropout(self) -> float:
-        """Dropout inside each block."""
-
-    @property
-    def official_g(self) -> bool:
-        """Whether this is NVlabs' G."""
-
-    @property
-    def embedding(self) -> int:
-        """Length of the embedding of level and label."""
-
-    def head(self, width: int) -> int:
-        """Return the channels of an attention head among so many."""
-
-
-def layer(options: Shape, width: int, out: int, kernel: int = 0) -> nn.Conv2d | nn.Linear | Forced:
+def layer(
+    options: "Options", width: int, out: int, kernel: int = 0
+) -> nn.Conv2d | nn.Linear | Forced:
     """Return a linear layer, or with the side of a kernel a convolution; neither has a bias."""
     if options.config != "C":
         return Forced(width, out, *((kernel, kernel) if kernel else ()))
@@ -53,24 +31,24 @@ def layer(options: Shape, width: int, out: int, kernel: int = 0) -> nn.Conv2d | 
 class Block(nn.Module):
     """Two 3 x 3 convolutions with the embedding as a scale between them, a shortcut, attention.
 
-    `resample` is "down", "up" or nothing. This is C's and E's, whatever the direction.
+    `resample` is "down", "up" or nothing. The forward pass is C's and E's, whatever the direction.
+    In G the embedding has a gain, and on the way down the first convolution sees the shortcut's
+    output.
     """
 
-    def __init__(self, options: Shape, width: int, out: int, *, resample: str = "",
-                 attention: bool = False, down: bool = True):  # fmt: skip
+    def __init__(self, options: "Options", width: int, out: int, attention: bool = False, *,
+                 resample: str = "", down: bool = True):  # fmt: skip
         super().__init__()
         self.options, self.resample, self.joins = options, resample, resample != "up"
-        self.conv1 = layer(options, self.first(width, out, down), out, 3)
+        self.down = down and options.config == "G"
+        if options.config == "G":
+            self.gain = nn.Parameter(zeros(()) if options.official_g else ones(()))
+        self.conv1 = layer(options, out if self.down else width, out, 3)
         self.modulation = layer(options, options.embedding, out)
         self.dropout = nn.Dropout(options.dropout)
         self.conv2 = layer(options, out, out, 3)
         self.shortcut = layer(options, width, out, 1) if width != out else nn.Identity()
         self.attention = Attention(options, out) if attention else nn.Identity()
-
-    @staticmethod
-    def first(width: int, out: int, down: bool) -> int:
-        """Return what the first convolution sees."""
-        return width
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map (B, width, H, W) to (B, out, H', W')."""
@@ -91,17 +69,6 @@ class Block(nn.Module):
 class MPBlock(Block):
     """G's: sums and activations keep sizes, and no norm but one of pixels on the way down."""
 
-    def __init__(self, options: Shape, width: int, out: int, *, resample: str = "",
-                 attention: bool = False, down: bool = True):  # fmt: skip
-        super().__init__(options, width, out, resample=resample, attention=attention, down=down)
-        self.down = down
-        self.gain = nn.Parameter(zeros(()) if options.official_g else ones(()))
-
-    @staticmethod
-    def first(width: int, out: int, down: bool) -> int:
-        """Return what the first convolution sees: on the way down, the shortcut's output."""
-        return out if down else width
-
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map (B, width, H, W) to (B, out, H', W')."""
         x = self.resampled(x)
@@ -116,7 +83,7 @@ class MPBlock(Block):
 class Attention(nn.Module):
     """Self-attention over positions in which queries, keys and values have norms of their own."""
 
-    def __init__(self, options: Shape, width: int):
+    def __init__(self, options: "Options", width: int):
         super().__init__()
         self.heads, self.keeps_size = width // options.head(width), options.config == "G"
         self.qkv = layer(options, width, 3 * width, 1)

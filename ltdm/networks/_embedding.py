@@ -1,6 +1,7 @@
-"""What a network of DDPM's line is told beside its images: level, label and augmentation."""
+"""What networks in the line of DDPM's get beside images: level, label and augmentation."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +12,8 @@ from ltdm.networks._unet import Through
 class Told(Through):
     """A network that adds its embeddings of level, label and augmentation.
 
-    The label -1 means "no label": its embedding is exactly zero.
-
-    Attributes:
-        time_embedding: Of the level.
-        label_embedding: Of the label; None in an unconditional network.
-        augm_embedding: Of the augmentation's condition; None where nothing is told.
+    The label -1 means "no label": its embedding is exactly zero. An unconditional network has no
+    `label_embedding`, and one without augmentation no `augm_embedding`: they are None.
     """
 
     time_embedding: "TimeEmbedding"
@@ -53,8 +50,13 @@ class TimeEmbedding(nn.Module):
         return self.mlp(waves.to(next(self.mlp.parameters()).dtype))
 
 
-def xavier(module: nn.Module, gain: float = 1.0) -> None:
-    """Draw a layer's weights from Xavier's uniform law; its bias starts at zero."""
-    weight, bias = dict(module.named_parameters()).values()
-    nn.init.xavier_uniform_(weight, gain)
-    nn.init.zeros_(bias)
+def initialise(net: nn.Module, ends: Iterable[nn.Module]) -> None:
+    """Draw weights from Xavier's uniform law, near zero in `ends`; biases start at zero.
+
+    The ends are the last layers of residual branches and of the network.
+    """
+    layers = [one for one in net.modules() if isinstance(one, nn.Conv2d | nn.Linear)]
+    for gain, group in ((1.0, layers), (1e-5, ends)):
+        for weight, bias in (layer.parameters() for layer in group):
+            nn.init.xavier_uniform_(weight, gain)
+            nn.init.zeros_(bias)

@@ -22,10 +22,8 @@ class Copied(torch.autograd.Function):
         """Return the gradients in the types that the tensors have."""
         there = [k for k, gradient in enumerate(gradients) if gradient is not None]
         copies = _copied([ctx.kinds[k] for k in there], [gradients[k] for k in there])
-        found: list[Tensor | None] = [None] * len(gradients)
-        for k, copy in zip(there, copies, strict=True):
-            found[k] = copy
-        return None, *found
+        found = dict(zip(there, copies, strict=True))
+        return None, *(found.get(k) for k in range(len(gradients)))
 
 
 def _copied(kinds: list[torch.dtype], tensors: Any) -> tuple[Tensor, ...]:

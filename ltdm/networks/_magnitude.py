@@ -15,9 +15,9 @@ EPSILON = 1e-4
 
 
 def normalised(x: Tensor, dim: int | tuple[int, ...] = 1) -> Tensor:
-    """Return x divided by its root mean square over `dim`, reckoned in float32 at least."""
-    norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True, dtype=torch.promote_types(
-        x.dtype, torch.float32))  # fmt: skip
+    """Return x divided by its root mean square over `dim`, computed in float32 at least."""
+    kind = torch.promote_types(x.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True, dtype=kind)
     size = math.sqrt(norm.numel() / x.numel())
     return x / (EPSILON + norm * size).to(x.dtype)
 

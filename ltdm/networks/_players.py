@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ltdm.networks._base import NetworkModule
@@ -14,18 +14,13 @@ from ltdm.plumbing.registry import Part
 def build_network(
     network: Part, label: str, channels: int, size: int, classes: int, told: int
 ) -> nn.Module:
-    """Make one network for square images.
+    """Make one network for square images with a side of `size` pixels.
 
-    Args:
-        network: The network part.
-        label: What a label does: "input" of it, the choice of a "network", or "nothing".
-        channels: Of the images.
-        size: Side in pixels.
-        classes: Of the data.
-        told: Length of the augmentation's condition.
+    `label` says what a label does: "input" of it, the choice of a "network", or "nothing". `told`
+    is the length of the augmentation's condition.
     """
-    known = classes if label == "input" else 0
     module: NetworkModule = network.module
+    known = classes if label == "input" else 0
     return module.build(network.options, channels, size, known, told)
 
 
@@ -36,26 +31,20 @@ class Players(nn.Module):
     GPU the host does not know the labels. There they run as one stack, whose convolutions are
     grouped; on a CPU one after the other, which gives the same bits as each network alone.
 
-    Args:
-        nets: The networks, all of one shape, without labels of their own. They are used up.
-
-    Attributes:
-        net: One of them, in which each parameter and buffer is the stack of all, (C, ...).
-        number: How many there are, C.
-        seeds: Owners of each network's dropout in the next call that needs a gradient, on the CPU.
+    The networks, all of one shape and without labels of their own, are used up: `net` is one of
+    them, in which each parameter and buffer is the stack of all, (C, ...). `seeds` own each
+    network's dropout in the next call that needs a gradient, on the CPU.
     """
 
     def __init__(self, nets: Sequence[nn.Module]):
         super().__init__()
         self.net, self.number = nets[0], len(nets)
         self.seeds: list[int] = []
-        for name, module in self.net.named_modules():
-            others = [net.get_submodule(name) for net in nets]
-            for kind, wrap in (("_parameters", nn.Parameter), ("_buffers", lambda stack: stack)):
-                own = getattr(module, kind)
-                for key in [key for key, value in own.items() if value is not None]:
-                    each = [getattr(other, kind)[key].detach() for other in others]
-                    own[key] = wrap(torch.stack(each))
+        weights, buffers = stack_module_state(list(nets))
+        for name, stack in [*weights.items(), *buffers.items()]:
+            owner, _, key = name.rpartition(".")
+            own = nn.Parameter(stack) if name in weights else stack
+            setattr(self.net.get_submodule(owner), key, own)
 
     def forward(
         self, x: Tensor, level: Tensor, labels: Tensor, augment: Tensor | None = None
@@ -71,14 +60,13 @@ class Players(nn.Module):
 
     def in_turn(self, *inputs: Tensor | None) -> Tensor:
         """Ask one network after the other: inputs (C, b, ...) to F (C, b, ...)."""
-        names, stacks = zip(*self._tensors().items(), strict=True)
-        each = zip(*(stack.unbind() for stack in stacks), strict=True)
+        stacks = {name: stack.unbind() for name, stack in self._tensors().items()}
         said = []
-        for k, own in enumerate(each):
+        for k in range(self.number):
             if self.training and torch.is_grad_enabled() and self.seeds:
                 torch.default_generator.manual_seed(self.seeds[k])
             mine = (t if t is None else t[k] for t in inputs)
-            said.append(self._one(dict(zip(names, own, strict=True)), *mine))
+            said.append(self._one({name: each[k] for name, each in stacks.items()}, *mine))
         return torch.stack(said)
 
     def stacked(self, *inputs: Tensor | None) -> Tensor:

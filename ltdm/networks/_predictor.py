@@ -38,7 +38,7 @@ def together(net: nn.Module) -> nn.Module:
 class Share(NamedTuple):
     """Which rows are this process's: every world-th, from its rank on.
 
-    Where a batch is made of blocks, each block is so shared out alike.
+    Where a batch is made of blocks, each block is shared out in the same way.
     """
 
     rank: int = 0
@@ -57,16 +57,16 @@ class Share(NamedTuple):
         return self.rank == 0
 
     def of(self, rows: Tensor) -> Tensor:
-        """Return this process's rows; where they do not divide, some get the first one to boot."""
-        return self._filled(rows[self.rank :: self.world], rows[:1], len(rows))
+        """Return this process's rows; where they do not divide, some get the first one too."""
+        return self._mine(rows, rows[:1])
 
     def back(self, gradient: Tensor) -> Tensor:
         """Return the gradient of what `of` gave, from that of all rows."""
-        mine = gradient[self.rank :: self.world]
-        return self._filled(mine, torch.zeros_like(gradient[:1]), len(gradient))
+        return self._mine(gradient, torch.zeros_like(gradient[:1]))
 
-    def _filled(self, mine: Tensor, more: Tensor, rows: int) -> Tensor:
-        return mine if len(mine) * self.world >= rows else torch.cat([mine, more])
+    def _mine(self, rows: Tensor, filler: Tensor) -> Tensor:
+        mine = rows[self.rank :: self.world]
+        return mine if len(mine) * self.world >= len(rows) else torch.cat([mine, filler])
 
 
 ALONE = Share()
@@ -96,18 +96,14 @@ class Gathered(torch.autograd.Function):
 class Predictor:
     """A network as a function in mixed precision, float32 out, that counts its evaluations.
 
-    Args:
-        net: The network.
-        device: Where it is.
-        precision: "auto", "bf16", "bf16-master", "tf32" or "fp32".
-        compiled: Whether to compile it, for each shape that it is asked for.
-        share: Which rows this process runs, of all that it is asked about.
+    `precision` is "auto", "bf16", "bf16-master", "tf32" or "fp32"; the attribute says what "auto"
+    comes to. If `compiled`, the network is compiled for each shape that it is asked for. `share`
+    says which rows this process runs, of all that it is asked about.
 
     Attributes:
         forward: Images that went through the network so far, of all processes.
         backward: Those of them that a gradient can come back from.
         encoder: Images that went through the way down and the middle only, with a gradient.
-        precision: The same, or what "auto" comes to.
     """
 
     def __init__(
@@ -155,7 +151,7 @@ class Predictor:
         self.forward = self.backward = self.encoder = 0
 
     def counted(self, images: int) -> dict[str, float]:
-        """Return the evaluations an image so far."""
+        """Return the evaluations per image so far."""
         counts = {"forward": self.forward, "backward": self.backward, "encoder": self.encoder}
         return {name: count / images for name, count in counts.items()}
 

@@ -1,7 +1,6 @@
 """What networks share: the way through them; and U-Nets their levels and which sides they take."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -34,11 +33,7 @@ Resample = Callable[[int], nn.Module]
 
 
 def check_levels(options: Levels) -> None:
-    """Refuse no level, and attention at one that is not there.
-
-    Raises:
-        OptionError: One of these.
-    """
+    """Refuse no level, and attention at one that is not there."""
     if not options.ch_mult:
         raise OptionError(("ch_mult",), "must name at least one level")
     if any(level >= len(options.ch_mult) for level in options.attn):
@@ -74,13 +69,9 @@ def way_up(
     return blocks
 
 
-def check_side(levels: Sequence[int], size: int) -> None:
-    """Refuse images whose side (pixels) cannot be halved once a level.
-
-    Raises:
-        OptionError: They cannot.
-    """
-    halvings = len(levels) - 1
+def check(options: Levels, size: int) -> None:
+    """Refuse images whose side (pixels) cannot be halved once a level; it is U-Nets' `check`."""
+    halvings = len(options.ch_mult) - 1
     if size % 2**halvings:
         raise OptionError(
             ("network", "ch_mult"),
@@ -89,7 +80,7 @@ def check_side(levels: Sequence[int], size: int) -> None:
         )
 
 
-class Through(nn.Module, ABC):
+class Through(nn.Module):
     """F = net(x, level, labels, augment).
 
     Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
@@ -100,30 +91,28 @@ class Through(nn.Module, ABC):
 
     It runs in the type of its weights, but for the level's waves.
 
-    Attributes:
-        head: The first layer.
-        downblocks: Blocks of the way down, each of which leaves a skip; a block maps h and the
-            embedding to h.
-        middleblocks: Those between.
-        upblocks: Blocks of the way up; those whose `joins` is true take a skip.
+    A block maps h and the embedding to h. Each of the way down leaves a skip; those of the way up
+    whose `joins` is true take one.
     """
 
+    embedding: nn.Module
     head: nn.Conv2d | nn.Linear | Forced
+    tail: nn.Module
     downblocks: nn.ModuleList
     middleblocks: nn.ModuleList
     upblocks: nn.ModuleList
 
-    @abstractmethod
     def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
         """Return the embedding (B, d) of levels, labels and augmentation."""
+        return self.embedding(level, labels, augment)
 
-    @abstractmethod
     def entered(self, x: Tensor) -> Tensor:
         """Return what the first layer says of the images."""
+        return self.head(x)
 
-    @abstractmethod
     def ended(self, h: Tensor) -> Tensor:
         """Return F from what the last block says."""
+        return self.tail(h)
 
     def joined(self, h: Tensor, skip: Tensor) -> Tensor:
         """Return the way up's channels and a skip's as one."""
@@ -160,7 +149,7 @@ class Through(nn.Module, ABC):
             h = block(h, emb)
             if taps:
                 said.append(self.tapped(h))
-            if taps and len(said) == taps:
-                return tuple(said)
+                if len(said) == taps:
+                    return tuple(said)
         F = self.ended(h)
         return (F, z) if want == "both" else F

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ltdm.networks._blocks import Block, MPBlock, layer
 from ltdm.networks._magnitude import ForcedTable, Fourier, mp_cat, mp_silu, mp_sum
 from ltdm.networks._norm import group_norm
-from ltdm.networks._unet import Through, check_levels, check_side, way_down, way_up
+from ltdm.networks._unet import Through, check, check_levels, way_down, way_up
 from ltdm.plumbing.citations import KARRAS2024
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
@@ -67,15 +67,11 @@ class Options:
             raise OptionError(("ch",), message)
         if self.g != "official" and self.config != "G":
             raise OptionError(("g",), f"goes with config: G, and that is {self.config}")
-        for width in {self.ch * self.ch_mult[level] for level in self.attn} | {self.deepest}:
+        for level in (*self.attn, -1):  # the middle blocks have attention too
+            width = self.ch * self.ch_mult[level]
             if width % self.head(width):
                 message = f"is {self.head(width)}, which does not divide {width} channels"
                 raise OptionError(("head_channels",), message)
-
-    @property
-    def deepest(self) -> int:
-        """Channels at the lowest resolution."""
-        return self.ch * self.ch_mult[-1]
 
     @property
     def embedding(self) -> int:
@@ -94,16 +90,8 @@ class Options:
         return 64 if self.official_g else width
 
 
-def check(options: Options, size: int) -> None:
-    """Refuse images whose side (pixels) cannot be halved once a level."""
-    check_side(options.ch_mult, size)
-
-
 def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "EDM2":
-    """Make a network for square images.
-
-    `classes` = 0 makes it unconditional; `told` is the length of the augmentation's condition.
-    """
+    """Make a network for square images; see `NetworkModule.build`."""
     check(options, size)
     return EDM2(options, channels, classes, told)
 
@@ -117,27 +105,20 @@ class EDM2(Through):
         block = partial(MPBlock if self.keeps_size else Block, options)
         self.embedding = Embedding(options, classes, told)
         self.head = layer(options, channels + 1, options.ch, 3)
+        up = partial(block, down=False)
         self.downblocks, widths = way_down(
-            options, options.blocks - 1,
-            lambda width, out, attention: block(width, out, attention=attention),
-            lambda width: block(width, width, resample="down"),
-        )  # fmt: skip
-        deepest, down = options.deepest, not options.official_g
+            options, options.blocks - 1, block, lambda width: block(width, width, resample="down")
+        )
+        deepest, down = widths[-1], not options.official_g
         self.middleblocks = nn.ModuleList(
-            block(deepest, deepest, attention=attention, down=down) for attention in (True, False)
+            block(deepest, deepest, attention, down=down) for attention in (True, False)
         )
         self.upblocks = way_up(
-            options, options.blocks, widths,
-            lambda width, out, attention: block(width, out, attention=attention, down=False),
-            lambda width: block(width, width, resample="up", down=False),
-        )  # fmt: skip
+            options, options.blocks, widths, up, lambda width: up(width, width, resample="up")
+        )
         self.tail = layer(options, options.ch, channels, 3)
         self.groups = options.groups // 4
         self.gain = nn.Parameter(torch.zeros(())) if self.keeps_size else None
-
-    def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
-        """Return the embedding (B, d) of levels, labels and augmentation."""
-        return self.embedding(level, labels, augment)
 
     def entered(self, x: Tensor) -> Tensor:
         """Return what the first layer says of the images and a channel of ones."""

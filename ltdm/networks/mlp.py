@@ -2,8 +2,6 @@
 
 The level's embedding, and with it the label's, is added in each layer, as the U-Net of DDPM has it.
 Its bottleneck is what the first half of the layers says; the others are its way up, without skips.
-
-The label -1 means "no label": its embedding is exactly zero.
 """
 
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltdm.networks._embedding import TimeEmbedding, Told, xavier
+from ltdm.networks._embedding import TimeEmbedding, Told, initialise
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
@@ -36,10 +34,7 @@ def check(options: Options, size: int) -> None:
 
 
 def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "MLP":
-    """Make a network for points, or for square images.
-
-    `classes` = 0 makes it unconditional; `told` is the length of the augmentation's condition.
-    """
+    """Make a network for points, or for square images; see `NetworkModule.build`."""
     return MLP(options, channels, size, classes, told)
 
 
@@ -53,22 +48,15 @@ class MLP(Told):
         self.time_embedding = TimeEmbedding(width, width)
         self.label_embedding = nn.Embedding(classes, width) if classes else None
         self.head = nn.Linear(channels * size**2, width)
+        layers = [Layer(width) for _ in range(options.depth)]
         self.downblocks = nn.ModuleList()
-        self.middleblocks = nn.ModuleList(Layer(width) for _ in range(half))
-        self.upblocks = nn.ModuleList(Layer(width) for _ in range(options.depth - half))
+        self.middleblocks, self.upblocks = (
+            nn.ModuleList(layers[:half]),
+            nn.ModuleList(layers[half:]),
+        )
         self.tail = nn.Sequential(nn.SiLU(), nn.Linear(width, channels * size**2))
-        self._initialise()
+        initialise(self, [*(layer.second for layer in layers), self.tail[-1]])
         self.augm_embedding = nn.Linear(told, width, bias=False) if told else None
-
-    def _initialise(self) -> None:
-        """Xavier-uniform everywhere, near zero where a residual branch or the network ends."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                xavier(module)
-        for module in self.modules():
-            if isinstance(module, Layer):
-                xavier(module.second, gain=1e-5)
-        xavier(self.tail[-1], gain=1e-5)
 
     def entered(self, x: Tensor) -> Tensor:
         """Return what the first layer says of the images, (B, width)."""

@@ -3,18 +3,17 @@
 Residual blocks with group norm, a time embedding added in each, self-attention at chosen levels,
 skips concatenated on the way up. Source: Ho et al., "Denoising Diffusion Probabilistic Models",
 NeurIPS 2020, appendix B; the class embedding is CBDM's (Qin et al., CVPR 2023).
-
-The label -1 means "no label": its embedding is exactly zero.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltdm.networks._embedding import TimeEmbedding, Told, xavier
+from ltdm.networks._embedding import TimeEmbedding, Told, initialise
 from ltdm.networks._norm import GroupNorm
-from ltdm.networks._unet import check_levels, check_side, way_down, way_up
+from ltdm.networks._unet import check, check_levels, way_down, way_up
 from ltdm.plumbing.citations import HO2020
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
@@ -36,8 +35,7 @@ class Options:
     dropout: float = option(0.1, "Dropout inside each residual block.", low=0, high=0.99)
     groups: int = option(32, "Groups of each group norm.", low=1)
     zero_attention: bool = option(
-        False,
-        "Start attention's output near zero, as DDPM meant; the released codes do not.",
+        False, "Start attention's output near zero, as DDPM meant; the released codes do not."
     )
 
     def __post_init__(self) -> None:
@@ -49,16 +47,8 @@ class Options:
             raise OptionError(("ch",), "must be even: half its channels are sines, half cosines")
 
 
-def check(options: Options, size: int) -> None:
-    """Refuse images whose side (pixels) cannot be halved once a level."""
-    check_side(options.ch_mult, size)
-
-
 def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "UNet":
-    """Make a network for square images.
-
-    `classes` = 0 makes it unconditional; `told` is the length of the augmentation's condition.
-    """
+    """Make a network for square images; see `NetworkModule.build`."""
     check(options, size)
     return UNet(options, channels, classes, told)
 
@@ -72,43 +62,22 @@ class UNet(Told):
         self.time_embedding = TimeEmbedding(ch, tdim)
         self.label_embedding = nn.Embedding(classes, tdim) if classes else None
         self.head = nn.Conv2d(channels, ch, 3, padding=1)
-
-        def block(width: int, out: int, attention: bool) -> ResBlock:
-            return ResBlock(width, out, tdim, options, attention)
-
+        block = partial(ResBlock, options)
         self.downblocks, widths = way_down(options, options.num_res_blocks, block, DownSample)
         deepest = widths[-1]
-        self.middleblocks = nn.ModuleList(
-            block(deepest, deepest, attention) for attention in (True, False)
-        )
+        self.middleblocks = nn.ModuleList(block(deepest, deepest, one) for one in (True, False))
         self.upblocks = way_up(options, options.num_res_blocks + 1, widths, block, UpSample)
         self.tail = nn.Sequential(
-            GroupNorm(options.groups, ch),
-            nn.SiLU(),
-            nn.Conv2d(ch, channels, 3, padding=1),
+            GroupNorm(options.groups, ch), nn.SiLU(), nn.Conv2d(ch, channels, 3, padding=1)
         )
-        self._initialise(options)
-        self.augm_embedding = nn.Linear(told, tdim, bias=False) if told else None
-
-    def _initialise(self, options: Options) -> None:
-        """Xavier-uniform everywhere, near zero where a residual branch or the network ends."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                xavier(module)
+        ends = []
         for module in self.modules():
             if isinstance(module, ResBlock):
-                xavier(module.block2[-1], gain=1e-5)
+                ends.append(module.block2[-1])
             if isinstance(module, Attention) and options.zero_attention:
-                xavier(module.proj, gain=1e-5)
-        xavier(self.tail[-1], gain=1e-5)
-
-    def entered(self, x: Tensor) -> Tensor:
-        """Return what the first layer says of the images."""
-        return self.head(x)
-
-    def ended(self, h: Tensor) -> Tensor:
-        """Return F from what the last block says."""
-        return self.tail(h)
+                ends.append(module.proj)
+        initialise(self, [*ends, self.tail[-1]])
+        self.augm_embedding = nn.Linear(told, tdim, bias=False) if told else None
 
 
 class ResBlock(nn.Module):
@@ -116,14 +85,12 @@ class ResBlock(nn.Module):
 
     joins = True
 
-    def __init__(self, width: int, out: int, tdim: int, options: Options, attention: bool):
+    def __init__(self, options: Options, width: int, out: int, attention: bool):
         super().__init__()
         self.block1 = nn.Sequential(
-            GroupNorm(options.groups, width),
-            nn.SiLU(),
-            nn.Conv2d(width, out, 3, padding=1),
+            GroupNorm(options.groups, width), nn.SiLU(), nn.Conv2d(width, out, 3, padding=1)
         )
-        self.temb_proj = nn.Sequential(nn.SiLU(), nn.Linear(tdim, out))
+        self.temb_proj = nn.Sequential(nn.SiLU(), nn.Linear(4 * options.ch, out))
         self.block2 = nn.Sequential(
             GroupNorm(options.groups, out),
             nn.SiLU(),
@@ -150,10 +117,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, ch, H, W) to the same shape."""
         h = self.group_norm(x)
-        q, k, v = (
-            p(h).flatten(2).transpose(1, 2)[:, None]
-            for p in (self.proj_q, self.proj_k, self.proj_v)
-        )
+        parts = (self.proj_q(h), self.proj_k(h), self.proj_v(h))
+        q, k, v = (part.flatten(2).transpose(1, 2)[:, None] for part in parts)
         h = F.scaled_dot_product_attention(q, k, v)[:, 0]
         return x + self.proj(h.transpose(1, 2).reshape(x.shape))
 

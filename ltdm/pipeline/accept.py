@@ -19,18 +19,9 @@ Pair = tuple[str, str]
 def accept(results: Path, because: str) -> str:
     """Let results that other code made stand for those that today's code would make.
 
-    What it vouches for are pairs of codes, then and now, of the same stage and parts; what another
-    config asked for is made anew all the same.
-
-    Args:
-        results: The results of one experiment, such as `results/demo`.
-        because: Why both compute the same.
-
-    Returns:
-        What was accepted, and where that is recorded.
-
-    Raises:
-        LtdmError: No run of the workflow began there, or nothing was made by other code.
+    What it vouches for are pairs of codes, then and now, of the same stage and parts, `because`
+    both compute the same. What another config asked for is made anew all the same. Return what was
+    accepted, and where that is recorded.
     """
     results = Path(results).resolve()
     begun = snapshot.latest(results / "logs")
@@ -51,7 +42,7 @@ def accept(results: Path, because: str) -> str:
         raise LtdmError("--because must say why the results are the same")
     lines = [f"{then} -> {now} ({number} files)" for (then, now), number in sorted(found.items())]
     file = write(experiment.layout.root, frozenset(found), because)
-    return "\n".join([*lines, *([again] if again else []), f"accepted: {file}"])
+    return "\n".join(filter(None, [*lines, again, f"accepted: {file}"]))
 
 
 def _of_records(experiment: Experiment, known: Pairs) -> tuple[Counter[Pair], list[str]]:
@@ -71,13 +62,7 @@ def _of_records(experiment: Experiment, known: Pairs) -> tuple[Counter[Pair], li
 def _without_records(
     experiment: Experiment, codes: dict[str, list[str]], known: Pairs
 ) -> Counter[Pair]:
-    """Return the pairs of codes of rules that leave no record: those that the last run began with.
-
-    Args:
-        experiment: The experiment.
-        codes: The codes that the last run began with, by rule.
-        known: What is accepted already.
-    """
+    """Return the pairs of codes of rules that leave no record: `codes` are the last run's."""
     found = Counter[Pair]()
     for rule, keys in jobs(experiment):
         now = request(experiment, rule, keys)["code"]

@@ -18,11 +18,7 @@ Pairs = frozenset[tuple[str, str]]
 
 
 def accepted(root: Path) -> Pairs:
-    """Return the pairs of codes, then and now, that are accepted in a folder of results.
-
-    Raises:
-        LtdmError: A record of them is damaged.
-    """
+    """Return the pairs of codes, then and now, that are accepted in a folder of results."""
     found = {pair for file in records(root) for pair in _pairs(file)}
     while more := {(a, d) for a, b in found for c, d in found if b == c} - found:
         found |= more  # who vouches for two steps vouches for both

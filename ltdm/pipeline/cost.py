@@ -39,27 +39,16 @@ class Speed:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one network asks for: training and all its sample sets.
-
-    Attributes:
-        parameters: Weights of the network.
-        operations: Of one evaluation.
-        train_images: Images that training shows, counted as often as they are shown.
-        train_evaluations: Forward evaluations of training.
-        train_operations: Of training, backward passes included.
-        sample_images: Images made.
-        sample_evaluations: Evaluations of sampling.
-        disk: Bytes of the model, the images and their features.
-    """
+    """What one network asks for: training and all its sample sets."""
 
     parameters: int
-    operations: float
-    train_images: int
-    train_evaluations: float
-    train_operations: float
+    operations: float  # of one evaluation
+    train_images: int  # counted as often as they are shown
+    train_evaluations: float  # forward ones
+    train_operations: float  # backward passes included
     sample_images: int
     sample_evaluations: int
-    disk: float
+    disk: float  # bytes of the model, the images and their features
 
     def hours(self, speed: Speed) -> float:
         """Return GPU-hours at a speed."""
@@ -70,10 +59,7 @@ class Cost:
 def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     """Count what one network on a data set asks for.
 
-    Args:
-        data: The data set.
-        run: The run.
-        lengths: Numbers of four bytes that each extractor gives of an image, or a search.
+    The `lengths` are the numbers of four bytes that each extractor, or search, gives for one image.
     """
     size = measure(data, run)
     classes = len(data.class_counts)
@@ -84,12 +70,11 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     images = updates * run.train.images_an_update(classes if by_class else 0)
     each = evaluations(run.methods, classes)
     made = sum(s.images for s in run.samples.values())
-    evaluated = sum(sampling(one) for one in run.samples.values())
     return Cost(
         parameters, size.operations, images, each.forward * images,
         images * ((each.forward + 2 * each.backward) * size.operations
                   + 3 * each.encoder * size.encoding),
-        made, evaluated,
+        made, sum(map(sampling, run.samples.values())),
         _weight_bytes(run) * parameters + made * (data.census.image_bytes + 4 * sum(lengths)),
     )  # fmt: skip
 
@@ -131,19 +116,13 @@ def job_counts(experiment: Experiment) -> Counter[str]:
 def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> dict[str, Speed]:
     """Return the speed of each run, by name; empty where none is known.
 
-    Args:
-        experiment: The experiment.
-        bench: Figures of `ltdm bench --json`; a run that is not in them takes their first run's.
-        tflops: A speed for everything instead.
-
-    Raises:
-        LtdmError: The figures are not `ltdm bench`'s.
+    It is `tflops` for all of them, or comes from `bench`, figures of `ltdm bench --json`, where a
+    run that is not among them takes their first run's.
     """
-    runs = {run: None for _, run in experiment.runs}
     if tflops is not None:
         if not 0 < tflops < math.inf:
             raise LtdmError(f"--tflops must be a number above 0, not {tflops}")
-        return {run: Speed(tflops, tflops) for run in runs}
+        return {run: Speed(tflops, tflops) for _, run in experiment.runs}
     if bench is None:
         return {}
     try:
@@ -154,7 +133,7 @@ def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> 
             raise ValueError("a speed is not above zero")
     except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise LtdmError(f"{bench} holds no figures of `ltdm bench --json`") from error
-    return {run: rows.get(run, first) for run in runs}
+    return {run: rows.get(run, first) for _, run in experiment.runs}
 
 
 def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
@@ -197,7 +176,8 @@ def _row(dataset: str, name: str, one: Cost, speed: Speed | None) -> dict[tuple[
 def text(experiment: Experiment, known: dict[str, Speed]) -> str:
     """Write the plan for a terminal."""
     frame = table(experiment, known)
-    frame = frame if known else frame.iloc[:, :-1]
+    if not known:
+        frame = frame.iloc[:, :-1]
     written = frame.to_string(index=False, na_rep="", float_format=_short)
     counted = job_counts(experiment)
     listed = ", ".join(f"{n:,} {rule}" for rule, n in counted.items())

@@ -17,22 +17,12 @@ import torch
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.locks import Held, alone
 
-VARIABLE = "LTDM_RUNS_PER_GPU"
-"""Set where the workflow shares out this machine's GPUs: how many jobs go on each."""
+VARIABLE = "LTDM_RUNS_PER_GPU"  # set where the workflow shares out GPUs: how many jobs on each
 
 
 @contextmanager
 def on_gpus(number: int, gpus: Sequence[str], each: int) -> Iterator[list[str]]:
-    """Hold places on the least busy GPUs for as long as a job runs.
-
-    Args:
-        number: GPUs that the job needs, each another one.
-        gpus: The names of those that there are.
-        each: Places on each.
-
-    Raises:
-        LtdmError: There are not so many GPUs.
-    """
+    """Hold a place on each of the `number` least busy of these GPUs, which have `each` places."""
     if number > len(gpus):
         raise LtdmError(
             f"a job asks for {number} GPUs, and this machine shows {len(gpus)}; ask for fewer, or"
@@ -69,11 +59,7 @@ def _free(home: Path, gpu: str, each: int) -> list[Path]:
 
 @contextmanager
 def sharing(number: int) -> Iterator[None]:
-    """Show this process its own GPUs alone, if the workflow shares them out.
-
-    Args:
-        number: GPUs that the job asks for; none means the CPU.
-    """
+    """Show this process its own GPUs alone, if the workflow shares them out; none means the CPU."""
     each = os.environ.get(VARIABLE)
     if not each or "LTDM_DEVICE" in os.environ:
         yield

@@ -25,20 +25,13 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
 
     A user's mistake ends the job with one sentence; anything else with a traceback, in the log.
     """
-    with (
-        open(snakemake.log[0], "w", buffering=1) as file,
-        redirect_stderr(file),
-        redirect_stdout(file),
-    ):
-        logging.basicConfig(
-            stream=file,
-            level=logging.INFO,
-            format="%(asctime)s %(message)s",
-            force=True,
-        )
+    path = snakemake.log[0]
+    with open(path, "w", buffering=1) as file, redirect_stderr(file), redirect_stdout(file):
+        form = "%(asctime)s %(message)s"
+        logging.basicConfig(stream=file, level=logging.INFO, format=form, force=True)
         logging.captureWarnings(True)
         gpus = snakemake.resources.get("gpu", 0)
-        submitted = snapshot.submitted()
+        submitted = (snapshot.frozen() or {}).get("cluster")  # else beside Snakemake
         if submitted:  # what a job was not given it must not use, and what it was given is there
             os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")
         try:
@@ -49,20 +42,19 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
             log.warning("%s", stopped)
             if submitted and stopped.for_time and requeue():
                 log.warning("the job is back in Slurm's queue")
-            _end(f"{stopped} (log: {snakemake.log[0]})", Stopped.STATUS)
+            _end(f"{stopped} (log: {path})", Stopped.STATUS)
         except LtdmError as error:
             log.error("error: %s", error)
-            _end(f"{error} (log: {snakemake.log[0]})")
+            _end(f"{error} (log: {path})")
         except Exception as error:
             log.exception("this is a bug in ltdm; please report it with this log")
-            _end(f"a bug, {type(error).__name__}: please report it with {snakemake.log[0]}")
+            _end(f"a bug, {type(error).__name__}: please report it with {path}")
 
 
 def _files(snakemake: Any) -> dict[str, Any]:
     """Return a job's files by keyword: a path, a list, or None where there is none."""
-    found = {**dict(snakemake.input.items()), **dict(snakemake.output.items())}
-    paths = {k: Path(v) if isinstance(v, str) else [*map(Path, v)] for k, v in found.items()}
-    return {name: files or None for name, files in paths.items()}
+    found = [*snakemake.input.items(), *snakemake.output.items()]
+    return {k: Path(v) if isinstance(v, str) else [*map(Path, v)] or None for k, v in found}
 
 
 def _end(sentence: str, status: int = 1) -> NoReturn:

@@ -24,22 +24,15 @@ NAMED = ("data", "init", "model", "guide")
 
 
 class Link(NamedTuple):
-    """What a record must say of a file that its job read.
-
-    Attributes:
-        record: The record of the job that wrote the file.
-        file: The file's name, by which a record gives its SHA-256 where it has no key.
-    """
+    """What a record must say of a file that its job read: what the writer's record says of it."""
 
     record: Path
-    file: str
+    file: str  # the name by which a record gives the SHA-256 where it has no key
 
 
 class Expected(NamedTuple):
     """What a file's record must say for the file to be this experiment's."""
 
-    rule: str
-    keys: Keys
     record: Path
     request: Request
     links: Mapping[str, Link]
@@ -54,25 +47,23 @@ def expected(experiment: Experiment) -> Iterator[Expected]:
 
 def expect(experiment: Experiment, rule: str, keys: Keys) -> Expected:
     """Return what the config asks of the record of a job."""
-    (record,) = flat(path(experiment, f"{rule}.record", keys))
-    links = {}
-    for name, (maker, file, its_keys) in _made_by(experiment, rule, keys).items():
-        if name not in NAMED:
-            continue
-        (source,) = flat(path(experiment, f"{maker}.record", its_keys))
-        links[name] = Link(source, file.name)
-    return Expected(rule, keys, record, request(experiment, rule, keys), links)
+    at = experiment.layout.path
+    links = {
+        name: Link(at(f"{maker}.record", **its_keys), file.name)
+        for name, (maker, file, its_keys) in _made_by(experiment, rule, keys).items()
+        if name in NAMED
+    }
+    return Expected(at(f"{rule}.record", **keys), request(experiment, rule, keys), links)
 
 
 def _made_by(e: Experiment, rule: str, keys: Keys) -> dict[str, tuple[str, Path, Keys]]:
     """Return rule, file and wildcards of what a job reads, where one job with a record wrote it."""
     found = {}
     for name, source in sources(e, rule, keys).items():
-        if source is None or isinstance(source, list):
-            continue
-        maker, files = source[0].split(".")[0], path(e, *source)
-        if isinstance(files, Path) and "record" in STEPS[maker].outputs:
-            found[name] = maker, files, source[1]
+        if isinstance(source, tuple):
+            maker, files = source[0].split(".")[0], path(e, *source)
+            if isinstance(files, Path) and "record" in STEPS[maker].outputs:
+                found[name] = maker, files, source[1]
     return found
 
 
@@ -96,15 +87,9 @@ def _holds(e: Experiment, rule: str, keys: Keys) -> bool:
 def check_records(
     experiment: Experiment, remembered: Callable[[Path], Mapping[str, Any] | None]
 ) -> None:
-    """Compare every record that is there with what the config asks for.
+    """Refuse records of another config or other code; `remembered` is what Snakemake knows of them.
 
-    Args:
-        experiment: The experiment.
-        remembered: Gives the request that Snakemake remembers of a file; None if none. A file of
-            which it remembers another request than today's is about to be made anew.
-
-    Raises:
-        LtdmError: Files were made by another config, or by other code.
+    A file of which it remembers another request than today's is about to be made anew.
     """
     pairs, found = accepted(experiment.layout.root), []
     for one in expected(experiment):
@@ -128,11 +113,7 @@ def check_records(
 
 
 def disagreements(one: Expected, pairs: Pairs) -> list[str]:
-    """Return a phrase for all in which a record is not as expected.
-
-    Raises:
-        LtdmError: It is missing or damaged.
-    """
+    """Return a phrase for all in which a record is not as expected."""
     made = read_json(one.record)
     found = differences(made, one.request, pairs)
     for name, link in one.links.items():
@@ -146,12 +127,8 @@ def disagreements(one: Expected, pairs: Pairs) -> list[str]:
 def differences(made: Mapping[str, Any], asked: Mapping[str, Any], pairs: Pairs) -> list[str]:
     """Return a phrase for each difference between what was asked for then and what is now.
 
-    What was not recorded then is no difference: an option that is new has its default.
-
-    Args:
-        made: A record, or a request.
-        asked: The request of now.
-        pairs: Code that was accepted in place of other code.
+    What was not recorded then is no difference: an option that is new has its default. Nor is code
+    that was accepted in place of other code.
     """
     found = []
     for key, value in sorted(asked.items()):

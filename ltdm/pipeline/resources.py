@@ -21,35 +21,28 @@ STATE = 48
 
 
 class Estimates:
-    """What the jobs of an experiment need beside what all jobs of their rule do.
-
-    Args:
-        experiment: The experiment.
-        site: Where they run.
-        sharing: Jobs that share a sample set.
-    """
+    """What jobs need beside what all of their rule do; `sharing` many share a sample set."""
 
     def __init__(self, experiment: Experiment, site: Site, sharing: int):
         self.experiment, self.site, self.sharing = experiment, site, sharing
-        self.cost = cache(self._cost)
-        self.speed = cache(self._speed)
+        self.known = cache(self._known)
 
     def training_seconds(self, keys: Keys) -> float:
         """Return the seconds that a network is trained, on all its GPUs."""
-        one, speed = self.cost(keys["dataset"], keys["run"]), self.speed(keys["run"])
-        gpus = self._run(keys).train.gpus
-        return SAFETY * one.train_operations / gpus / speed.train / 1e12
+        run, one, speed = self._of(keys)
+        return SAFETY * one.train_operations / run.train.gpus / speed.train / 1e12
 
     def training_megabytes(self, keys: Keys) -> float:
         """Return the memory on the host that a network's state takes, MB."""
-        posthoc = self._run(keys).train.posthoc
+        run, one, _ = self._of(keys)
+        posthoc = run.train.posthoc
         each = STATE + (posthoc.weight_bytes + 12 * len(posthoc.sigma_rel) if posthoc else 0)
-        return each * self.cost(keys["dataset"], keys["run"]).parameters / 1e6
+        return each * one.parameters / 1e6
 
     def sampling_seconds(self, keys: Keys) -> float:
         """Return the seconds that a whole sample set takes."""
-        evaluations = sampling(self._run(keys).samples[keys["sample_set"]])
-        return self._forward_seconds(keys, evaluations)
+        run, *_ = self._of(keys)
+        return self._forward_seconds(keys, sampling(run.samples[keys["sample_set"]]))
 
     def shard_seconds(self, keys: Keys) -> float:
         """Return the seconds that a part of a sample set takes."""
@@ -64,16 +57,14 @@ class Estimates:
         return self._forward_seconds(keys, probe.evaluations(images))
 
     def _forward_seconds(self, keys: Keys, evaluations: float) -> float:
-        one, speed = self.cost(keys["dataset"], keys["run"]), self.speed(keys["run"])
+        _, one, speed = self._of(keys)
         return SAFETY * one.operations * evaluations / speed.sample / 1e12
 
-    def _run(self, keys: Keys) -> Run:
-        return self.experiment.runs[keys["dataset"], keys["run"]]
+    def _of(self, keys: Keys) -> tuple[Run, Cost, Speed]:
+        return self.known(keys["dataset"], keys["run"])
 
-    def _cost(self, dataset: str, run: str) -> Cost:
-        return cost(self.experiment.datasets[dataset], self.experiment.runs[dataset, run], [])
-
-    def _speed(self, run: str) -> Speed:
-        tflops = self.site.tflops or (None if self.site.bench else SLOW[self.site.has_gpus])
-        bench = self.site.bench
-        return speeds(self.experiment, Path(bench) if bench else None, tflops)[run]
+    def _known(self, dataset: str, name: str) -> tuple[Run, Cost, Speed]:
+        run, bench = self.experiment.runs[dataset, name], self.site.bench
+        tflops = self.site.tflops or (None if bench else SLOW[self.site.has_gpus])
+        speed = speeds(self.experiment, Path(bench) if bench else None, tflops)[name]
+        return run, cost(self.experiment.datasets[dataset], run, []), speed

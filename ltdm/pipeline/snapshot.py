@@ -21,11 +21,9 @@ PATTERN = "asked-{}.json"
 def freeze(folder: Path, asked: Mapping[str, Any]) -> None:
     """Write what is asked for, and let all jobs that start from this process read it.
 
-    Args:
-        folder: Where to.
-        asked: The merged `config`, its `site`, whether jobs are submitted to a `cluster`,
-            the `codes` (digests) that each rule's jobs are to run, and the `networks` (data set,
-            run, seed), `sample_sets` and `metrics` that will be there.
+    That is the merged `config`, its `site`, whether jobs are submitted to a `cluster`, the `codes`
+    (digests) that each rule's jobs are to run, and the `networks` (data set, run, seed),
+    `sample_sets` and `metrics` that will be there.
     """
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
     file = Path(folder) / PATTERN.format(digest)
@@ -39,17 +37,8 @@ def frozen() -> dict[str, Any] | None:
     return read_json(Path(path)) if path else None
 
 
-def submitted() -> bool:
-    """Whether this job was submitted to a cluster, and does not run beside Snakemake."""
-    return bool((frozen() or {}).get("cluster"))
-
-
 def check_code(rule: str, code: str) -> None:
-    """Refuse code that is not what the run began with.
-
-    Raises:
-        LtdmError: Files of ltdm have changed since, so Snakemake's notes would tell of other code.
-    """
+    """Refuse code that is not what the run began with: Snakemake's notes would be of other code."""
     asked = frozen()
     if asked and code not in asked["codes"].get(rule, [code]):
         raise LtdmError(

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +18,19 @@ from ltdm.plumbing.progress import LINE_EVERY, duration
 
 SILENT = 9 * LINE_EVERY
 """Seconds without a sign of life after which a training counts as dead, or its disk as slow."""
-ENDS = {"stopped": "stopped", "done": "ending"}
 
 
 @dataclass(frozen=True)
 class Line:
-    """What is known of one network.
+    """What is known of one network."""
 
-    Attributes:
-        network: Data set, run and seed.
-        state: In a word or a sentence.
-        told: What its training last said of itself; empty if it says nothing now.
-    """
-
-    network: tuple[str, str, int]
-    state: str
-    told: dict[str, Any]
+    network: tuple[str, str, int]  # data set, run and seed
+    state: str  # a word or a sentence
+    told: dict[str, Any]  # what its training last said; empty if it says nothing now
 
 
 def lines(results: Path) -> list[Line]:
-    """Return what is known of every network of an experiment.
-
-    Args:
-        results: The experiment's results, such as `results/demo`.
-
-    Raises:
-        LtdmError: There are none.
-    """
+    """Return what is known of every network of an experiment."""
     wanted = snapshot.latest(results / "logs") or {}
     networks = {(str(d), str(r), int(s)): None for d, r, s in wanted.get("networks", [])}
     for folder in sorted((results / "runs").glob("*/*/seed-*")):
@@ -60,7 +47,8 @@ def _network(network: tuple[str, str, int], layout: Layout, wanted: dict[str, An
     model, record = layout.path("train.model", **keys), layout.path("train.record", **keys)
     if model.exists() and record.exists():
         return Line(network, _after(keys, layout, wanted), {})
-    told = _last(model.parent / "state")
+    said = map(read_json, (model.parent / "state").glob("**/progress.json"))
+    told = max(said, key=lambda one: one["time"], default={})  # older files are of other options
     return Line(network, _state(told) if told else "waiting", told)
 
 
@@ -69,27 +57,17 @@ def _after(network: Keys, layout: Layout, wanted: dict[str, Any]) -> str:
     sets = [{**network, "sample_set": name} for name in wanted.get("sample_sets", [])]
     if not sets or not all(layout.path("sample.samples", **keys).exists() for keys in sets):
         return "trained"
-    tables = (
-        layout.path("metrics.table", **keys, metric=metric)
-        for keys in sets
-        for metric in wanted["metrics"]
-    )
-    return "scored" if all(table.exists() for table in tables) else "sampled"
-
-
-def _last(state: Path) -> dict[str, Any]:
-    """Return what the network's training said last; older files are of other options."""
-    said = map(read_json, state.glob("**/progress.json"))
-    return max(said, key=lambda told: told["time"], default={})
+    for keys, metric in product(sets, wanted["metrics"]):
+        if not layout.path("metrics.table", **keys, metric=metric).exists():
+            return "sampled"
+    return "scored"
 
 
 def _state(told: dict[str, Any]) -> str:
     if told["ended"]:
-        return ENDS.get(told["ended"], told["ended"])
+        return "ending" if told["ended"] == "done" else told["ended"]
     quiet = time.time() - told["time"]
-    if quiet > SILENT:
-        return f"silent for {duration(quiet)}"
-    return "training" if told["what"] == "training" else str(told["what"])
+    return f"silent for {duration(quiet)}" if quiet > SILENT else told["what"]
 
 
 def text(results: Path) -> str:

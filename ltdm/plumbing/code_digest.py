@@ -17,8 +17,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 PLUMBING = ("ltdm.plumbing", "ltdm.training.distributed", "ltdm.training.worker")
 """Folders and modules that can change no number."""
-TYPES = ("typing", "collections.abc")
-"""Modules whose names stand for types alone."""
+TYPES = ("typing", "collections.abc")  # their names stand for types alone
 
 
 @cache
@@ -45,23 +44,16 @@ def _hash(texts: Iterable[str]) -> str:
 
 
 class _Import(NamedTuple):
-    """A name that is imported from ltdm.
-
-    Attributes:
-        module: The module that it comes from.
-        name: What it is called there.
-        is_module: The module that it stands for itself, if it does.
-    """
+    """A name that is imported from ltdm, and what it is called there."""
 
     module: str
     name: str
-    is_module: str | None
+    is_module: str | None  # the module that it stands for itself, if it does
 
 
 def _file(module: str) -> Path | None:
     base = ROOT.joinpath(*module.split(".")[1:])
-    candidates = (base.with_suffix(".py"), base / "__init__.py")
-    return next((f for f in candidates if f.is_file()), None)
+    return next((f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None)
 
 
 @cache
@@ -80,10 +72,8 @@ def _imports(module: str) -> dict[str, _Import]:
         if isinstance(node, ast.ImportFrom) and _is_ours(node):
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                stands_for = whole if _file(whole) else None
-                found[alias.asname or alias.name] = _Import(
-                    str(node.module), alias.name, stands_for
-                )
+                one = _Import(str(node.module), alias.name, whole if _file(whole) else None)
+                found[alias.asname or alias.name] = one
     return found
 
 
@@ -131,11 +121,8 @@ def _definition(module: str, name: str) -> list[str]:
 def _canonical(node: object, module: str | None = None) -> str:
     """Write a syntax tree as text that is the same under every Python version.
 
-    `ast.dump` is not: it learnt to leave out empty fields. Here they always are.
-
-    Args:
-        node: The tree.
-        module: The module that it is part of, whose imports say which names are modules.
+    `ast.dump` is not: it learnt to leave out empty fields. Here they always are. The imports of
+    the `module` that the tree is part of say which names are modules.
     """
     if isinstance(node, list):
         texts = [_canonical(n, module) for n in node if not _is_words(n)]
@@ -152,16 +139,12 @@ def _canonical(node: object, module: str | None = None) -> str:
         node = ast.Raise(node.exc.func, None)
     fields = [(k, v) for k, v in ast.iter_fields(node) if v not in (None, []) and k != "kind"]
     if isinstance(node, ast.ClassDef) and any(map(_is_option, node.body)):
-        fields = [(k, _results(v) if k == "body" else v) for k, v in fields]
+        computed = [n for n in node.body if not _is_option(n) and not is_check(n)]
+        fields = [(k, computed if k == "body" else v) for k, v in fields]
     inner = ",".join(
         f"{k}={_canonical(v, module)}" for k, v in fields if not isinstance(v, ast.Load)
     )
     return f"{type(node).__name__}({inner})"
-
-
-def _results(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Return what can change a result of a class of options: not its fields, nor their checks."""
-    return [n for n in body if not _is_option(n) and not is_check(n)]
 
 
 def _is_option(node: ast.stmt) -> bool:

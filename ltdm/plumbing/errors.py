@@ -5,7 +5,7 @@ from typing import Any
 
 
 class LtdmError(Exception):
-    """A mistake the user can mend, told in one sentence: what, where, and the way out."""
+    """A mistake that the user can correct, in one sentence: what, where, and the way out."""
 
 
 class OptionError(LtdmError):
@@ -20,12 +20,10 @@ class OptionError(LtdmError):
 class Stopped(LtdmError):
     """A job ended before its work did, with its state saved: the same command goes on from there.
 
-    Attributes:
-        STATUS: The exit status then (EX_TEMPFAIL of sysexits.h), so that Snakemake tries again.
-        for_time: Whether it ended for want of time, and another job as long as this one will do.
+    It ended `for_time` if its time was up, and another job as long as this one will do.
     """
 
-    STATUS = 75
+    STATUS = 75  # the exit status then, EX_TEMPFAIL of sysexits.h: Snakemake tries again
 
     def __init__(self, message: str, for_time: bool = False):
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and reading them with a sentence when they are not."""
+"""Files that are either whole or absent; a reader raises `LtdmError` where one is not whole."""
 
 import errno
 import hashlib
@@ -33,8 +33,7 @@ UNREADABLE = (
 def writing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to, and rename it to `path` once it is whole.
 
-    Raises:
-        LtdmError: The disk is full, read-only or closed to the user; `path` is as it was before.
+    Where the disk is full, read-only or closed to the user, `path` is as it was before.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -57,8 +56,7 @@ def writing(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write text, whole or not at all."""
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -73,11 +71,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        LtdmError: The file is missing or damaged.
-    """
+    """Read a JSON object."""
     with reading(path):
         value = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(value, dict):
@@ -92,23 +86,14 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
 
 
 def read_npz(path: Path, *keys: str, ours: bool = True) -> list[np.ndarray]:
-    """Read arrays from an .npz, one of ours or the user's own.
-
-    Raises:
-        LtdmError: The file is missing, damaged, or lacks an array.
-    """
+    """Read arrays by name from an .npz, which must hold them all."""
     return list(read_arrays(path, keys, ours=ours).values())
 
 
 def read_arrays(
     path: Path, keys: Sequence[str], optional: Sequence[str] = (), ours: bool = True
 ) -> dict[str, np.ndarray]:
-    """Read arrays by name from an .npz; those that are optional may not be there.
-
-    Raises:
-        LtdmError: The file is missing, damaged, or lacks an array.
-    """
-    path = Path(path)
+    """Read arrays by name from an .npz; those that are optional may not be there."""
     with reading(path, ours), np.load(path, allow_pickle=False) as archive:
         for key in keys:
             if key not in archive:
@@ -118,24 +103,20 @@ def read_arrays(
 
 @contextmanager
 def reading(path: Path, ours: bool = True) -> Iterator[None]:
-    """Turn what goes wrong while reading `path` into one sentence.
+    """Turn what goes wrong while reading `path` into an `LtdmError`.
 
-    Args:
-        path: The file.
-        ours: Whether a stage makes it again; otherwise it is the user's own.
+    What is `ours` a stage makes again; otherwise it is the user's own.
     """
-    missing = "run the stage that makes it, or `snakemake`, which runs every stage that is due"
-    delete = "delete it and run the same command again"
     try:
         yield
     except FileNotFoundError as error:
-        mend = missing if ours else "mend the path"
-        raise LtdmError(f"{path} is missing; {mend}") from error
+        stage = "run the stage that makes it, or `snakemake`, which runs every stage that is due"
+        raise LtdmError(f"{path} is missing; {stage if ours else 'mend the path'}") from error
     except (PermissionError, IsADirectoryError) as error:
         raise LtdmError(f"cannot read {path}: {error.strerror}") from error
     except UNREADABLE as error:
-        mend = delete if ours else "fetch or make it again"
-        raise LtdmError(f"{path} is damaged ({error}); {mend}") from error
+        again = "delete it and run the same command again" if ours else "fetch or make it again"
+        raise LtdmError(f"{path} is damaged ({error}); {again}") from error
 
 
 def sha256(path: Path) -> str:

@@ -29,11 +29,7 @@ class Held(LtdmError):
 
 @contextmanager
 def alone(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold a folder's lock; one that another process holds is waited for a while.
-
-    Raises:
-        Held: Another process still writes there.
-    """
+    """Hold a folder's lock; wait `patience` seconds for one that another process holds."""
     file = Path(folder) / "lock"
     lock = FileLock(file, thread_local=False, fallback_to_soft=False, on_acquired=_sign)
     deadline, told = time.monotonic() + patience, False
@@ -65,15 +61,14 @@ def _taken(lock: BaseFileLock) -> bool:
     except OSError as error:
         if error.errno not in UNKNOWN:
             raise LtdmError(f"cannot write {lock.lock_file}: {error.strerror}") from error
-        log.warning(
-            "%s: this file system has no locks; let one job at a time write there", lock.lock_file
-        )
+        said = "%s: this file system has no locks; let one job at a time write there"
+        log.warning(said, lock.lock_file)
     return True
 
 
 def _sign(descriptor: int) -> None:
     """Say in a lock's file which process holds it."""
-    with suppress(OSError):  # it is only told; a disk may be full
+    with suppress(OSError):  # it only informs; a disk may be full
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(here()).encode())
 

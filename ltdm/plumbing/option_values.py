@@ -9,12 +9,12 @@ def changed(options: Any) -> dict[str, Any]:
 
     So a request is the same where an option is spelled out at its default, or lies elsewhere.
     """
-    return {k: v for k, v in _set(options).items() if not _is_place(options, k)}
+    return _set(options, place=False)
 
 
 def places(options: Any) -> dict[str, Any]:
     """Return what `changed` leaves out: the options that say where something lies."""
-    return {k: v for k, v in _set(options).items() if _is_place(options, k)}
+    return _set(options, place=True)
 
 
 def defaults(options: Any) -> Any:
@@ -56,25 +56,22 @@ def _whole(value: Any) -> Any:
         return [_whole(v) for v in value]
     if not _holds_options(value):
         return plain(value)
-    inner = {f.name: _whole(getattr(_options(value), f.name)) for f in fields(_options(value))}
-    return {"name": value.name, **inner} if _options(value) is not value else inner
+    options = _options(value)
+    inner = {f.name: _whole(getattr(options, f.name)) for f in fields(options)}
+    return inner if options is value else {"name": value.name, **inner}
 
 
 def _default(f: Field[Any]) -> Any:
     return f.default_factory() if f.default_factory is not MISSING else f.default
 
 
-def _set(options: Any) -> dict[str, Any]:
-    result = {}
+def _set(options: Any, place: bool) -> dict[str, Any]:
+    found = {}
     for f in sorted(fields(options), key=lambda f: f.name):
         value = getattr(options, f.name)
-        if value != _default(f):
-            result[f.name] = plain(value)
-    return result
-
-
-def _is_place(options: Any, name: str) -> bool:
-    return next(f for f in fields(options) if f.name == name).metadata["place"]
+        if value != _default(f) and f.metadata["place"] == place:
+            found[f.name] = plain(value)
+    return found
 
 
 def plain(value: Any) -> Any:

@@ -37,18 +37,12 @@ def option(
         convert: Parser of a value that is no plain scalar or list, `(value, path) -> object`.
         place: Whether it only says where something lies or runs: no part of a result.
     """
-    limits = {
-        "choices": choices,
-        "low": low,
-        "high": high,
-        "above": above,
-        "convert": convert,
-        "place": place,
-    }
-    metadata = {"help": help, **limits}
+    metadata = dict(
+        help=help, choices=choices, low=low, high=high, above=above, convert=convert, place=place
+    )
     if default is ...:
         return field(metadata=metadata)
-    if isinstance(default, Callable):  # type: ignore[arg-type]
+    if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
 
@@ -68,10 +62,9 @@ def mapping(value: object, path: KeyPath) -> dict[str, Any]:
         raise OptionError(path, f"must be a mapping of options, not {value!r}")
     for key in value:
         if not isinstance(key, str):
-            hint = " (YAML reads yes, no, on and off as true and false)"
-            raise OptionError(
-                path, f"key {key!r} must be text{hint if isinstance(key, bool) else ''}"
-            )
+            boolean = isinstance(key, bool)
+            hint = " (YAML reads yes, no, on and off as true and false)" if boolean else ""
+            raise OptionError(path, f"key {key!r} must be text{hint}")
     return dict(value)
 
 
@@ -84,11 +77,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], path: KeyPath) ->
 
 
 def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
-    """Make a `cls` from a mapping read from YAML.
-
-    Raises:
-        OptionError: An unknown key, a missing one, a wrong type or a value out of range.
-    """
+    """Make a `cls` from a mapping read from YAML, or raise an `OptionError` of a key or value."""
     given = mapping(value, path)
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     refuse_unknown(given, known, path)
@@ -140,12 +129,7 @@ def _typed(hint: Any, value: Any, path: KeyPath) -> Any:
         value = float(value) if abs(value) < 1e300 else math.inf
     if type(value) is hint:
         return value
-    names = {
-        int: "a whole number",
-        float: "a number",
-        bool: "true or false",
-        str: "text",
-    }
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     raise OptionError(path, f"must be {names[hint]}, not {value!r}{_yaml_hint(hint, value)}")
 
 
@@ -161,9 +145,7 @@ def _yaml_hint(hint: type, value: Any) -> str:
         if hint is int:
             return f" (YAML reads it as text; write {number:.0f})"
         mantissa, _, exponent = f"{number:e}".partition("e")
-        digits = mantissa.rstrip("0")
-        short = f"{digits}0" if digits.endswith(".") else digits
-        return f" (YAML reads it as text; write {short}e{int(exponent):+d})"
+        return f" (YAML reads it as text; write {float(mantissa)}e{int(exponent):+d})"
     if hint is str and not isinstance(value, list | Mapping):
         return " (put it in quotes)"
     return ""

@@ -1,11 +1,9 @@
 """Progress of long work: a bar in a terminal, a line now and then in a log."""
 
 import logging
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -19,40 +17,27 @@ WORTH_A_LINE = 1.0  # seconds; what took less says nothing when it is done
 
 
 class Progress:
-    """Counts `total` units of work; use as a context manager.
+    """Counts `total` units of work, of which `done` were done before; use as a context manager.
 
-    Args:
-        what: What is being done.
-        total: Units in all.
-        unit: What they are called.
-        done: Those of them that were done before.
-        file: Where others can read how far it is, as JSON; None for nowhere.
-        images: Images a unit, for what the file says.
+    Others can read how far it is in `file`, as JSON, which also counts the `images` of a unit.
     """
 
     def __init__(self, what: str, total: int, unit: str, done: int = 0, file: Path | None = None,
                  images: int = 1):  # fmt: skip
         self.what, self.total, self.unit, self.done = what, total, unit, done
-        self.file, self.images, self.note = file, images, ""
-        self.first = done
+        self.file, self.images, self.note, self.first = file, images, "", done
         self.started = self.shown = time.monotonic()
         self.bar = tqdm(
-            total=total,
-            initial=done,
-            desc=what,
-            unit=unit,
-            disable=not sys.stderr.isatty(),
-            dynamic_ncols=True,
-        )
+            desc=what, total=total, initial=done, unit=unit, disable=None, dynamic_ncols=True
+        )  # None: only a terminal has a bar
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Count `count` more units done; `note` is shown beside them."""
         self.done += count
         self.note = note or self.note
-        if not self.bar.disable:
-            if note:
-                self.bar.set_postfix_str(note, refresh=False)
-            self.bar.update(count)
+        if note:
+            self.bar.set_postfix_str(note, refresh=False)
+        self.bar.update(count)
         now = time.monotonic()
         last = self.done == self.total and now - self.started >= WORTH_A_LINE
         if now - self.shown < LINE_EVERY and not last:
@@ -85,22 +70,15 @@ class Progress:
             write_json(self.file, told)
 
     def __enter__(self) -> "Progress":
-        """Start."""
         self._tell()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the bar, and say how it ended."""
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.bar.close()
         if isinstance(error, Stopped):
             self._tell("stopped")
         else:
-            self._tell(f"failed: {error or kind}" if kind else "done")
+            self._tell(f"failed: {error}" if error else "done")
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,10 +13,8 @@ def versions() -> dict[str, str]:
     """Return the versions of Python, ltdm and the packages that numbers depend on."""
     found = {"python": platform.python_version(), "ltdm": ltdm.__version__}
     for package in ("torch", "numpy", "scipy", "scikit-learn"):
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found
 
 

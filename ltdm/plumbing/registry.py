@@ -71,9 +71,7 @@ class Part:
 def names(kind: str) -> list[str]:
     """Return the names of all parts of a kind."""
     folder = Path(__file__).parents[1] / FOLDERS[kind]
-    return sorted(
-        f.stem.replace("_", "-") for f in folder.glob("*.py") if not f.name.startswith("_")
-    )
+    return sorted(file.stem.replace("_", "-") for file in folder.glob("[!_]*.py"))
 
 
 def module_name(kind: str, name: str) -> str:
@@ -82,11 +80,7 @@ def module_name(kind: str, name: str) -> str:
 
 
 def load(kind: str, name: object, path: KeyPath) -> ModuleType:
-    """Import a part's file.
-
-    Raises:
-        OptionError: There is no such part.
-    """
+    """Import a part's file; `path` is where the config names it."""
     if name not in names(kind):
         raise OptionError(path, f"no {kind} is called {name!r}; {near(name, names(kind))}")
     return importlib.import_module(module_name(kind, str(name)))
@@ -98,29 +92,25 @@ def part(kind: str, value: object, path: KeyPath) -> Part:
     if "name" not in given:
         raise OptionError((*path, "name"), f"is missing; known: {', '.join(names(kind))}")
     module = load(kind, given["name"], (*path, "name"))
-    own = kind in LABELLED and "label" in given
-    own_label = _label(kind, given.pop("label"), path) if own else ""
-    options = {k: v for k, v in given.items() if k != "name"}
-    for key in sorted(options.keys() - {f.name for f in fields(module.Options)}):
-        theirs = [n for n in names(kind) if key in _options_of(kind, n)]
-        if theirs:
-            here = ", ".join(_options_of(kind, given["name"])) or "none"
-            whose = f"is an option of {' and '.join(theirs)}, not of {given['name']}"
+    name, label = given.pop("name"), ""
+    if kind in LABELLED and "label" in given:
+        label = _label(kind, given.pop("label"), (*path, "label"))
+    own = _options_of(kind, name)
+    for key in sorted(given.keys() - {*own}):
+        if theirs := [n for n in names(kind) if key in _options_of(kind, n)]:
+            whose = f"is an option of {' and '.join(theirs)}, not of {name}"
+            here = ", ".join(own) or "none"
             raise OptionError((*path, key), f"{whose}, whose own are: {here}")
-    return Part(kind, given["name"], parse(module.Options, options, path), own_label)
+    return Part(kind, name, parse(module.Options, given, path), label)
 
 
 def _label(kind: str, value: object, path: KeyPath) -> str:
     """Check a label, which becomes a file's name."""
     if value in names(kind):
-        raise OptionError(
-            (*path, "label"), f"{value!r} is itself the name of a {kind}; choose another"
-        )
+        raise OptionError(path, f"{value!r} is itself the name of a {kind}; choose another")
     if not isinstance(value, str) or not LABEL.fullmatch(value):
-        raise OptionError(
-            (*path, "label"),
-            f"must be small letters, digits and '-', beginning with a letter, not {value!r}",
-        )
+        rule = "must be small letters, digits and '-', beginning with a letter"
+        raise OptionError(path, f"{rule}, not {value!r}")
     return value
 
 
@@ -137,11 +127,7 @@ def parts(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
 
 
 def several(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
-    """Parse a list of parts.
-
-    Raises:
-        OptionError: It is no list, is empty, or names a part twice without telling them apart.
-    """
+    """Parse a list of at least one part, none of them twice under the same label."""
     if not isinstance(value, list | tuple) or not value:
         raise OptionError(path, f"must be a list of at least one {kind}, not {value!r}")
     found = tuple(part(kind, v, (*path, str(i))) for i, v in enumerate(value))
@@ -159,9 +145,8 @@ def plain_parts(found: tuple[Part, ...]) -> Any:
 def stage_code(stage: str, *parts: Part) -> str:
     """Return the code of a stage and its parts: their names and a digest, `train unet: 3f2a..`."""
     what = " ".join([stage, *(part.name for part in parts)])
-    return (
-        f"{what}: {digest(f'ltdm.stages.{stage}', *(module_name(p.kind, p.name) for p in parts))}"
-    )
+    modules = (module_name(part.kind, part.name) for part in parts)
+    return f"{what}: {digest(f'ltdm.stages.{stage}', *modules)}"
 
 
 @dataclass(frozen=True)

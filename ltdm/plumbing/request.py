@@ -12,8 +12,7 @@ UNRECORDED = (*UNCOUNTED, "rows")
 class Request(dict[str, Any]):
     """A request whose text, by which Snakemake decides what to rerun, is what decides results."""
 
-    text = ""
-    """What stands for it, where it was asked for in other words before."""
+    text = ""  # what stands for it, where it was asked for in other words before
 
     def __repr__(self) -> str:
         """Write what decides the result, sorted."""

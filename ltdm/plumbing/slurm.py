@@ -5,17 +5,13 @@ import re
 import socket
 import subprocess
 
+JOB = "SLURM_JOB_ID"
 ANSWERS_WITHIN = 30.0  # seconds; a controller that is away is not waited for
-
-
-def job_id() -> str | None:
-    """Return the number of the Slurm job that this process runs in, if it runs in one."""
-    return os.environ.get("SLURM_JOB_ID")
 
 
 def here() -> dict[str, str | int | None]:
     """Return where this process is: host, pid, and Slurm job if there is one."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "job": job_id()}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get(JOB)}
 
 
 def seconds_left() -> float | None:
@@ -23,17 +19,7 @@ def seconds_left() -> float | None:
 
     None outside a job, where it has no limit, and where Slurm does not answer.
     """
-    number = job_id()
-    if number is None:
-        return None
-    command = ["squeue", "--noheader", "--jobs", number, "--format", "%L"]
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=ANSWERS_WITHIN
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return seconds(answer.stdout.strip())
+    return seconds((_answer("squeue", "--noheader", "--format=%L", "--jobs") or "").strip())
 
 
 def requeue() -> bool:
@@ -41,16 +27,20 @@ def requeue() -> bool:
 
     Slurm then ends this process. Snakemake sees a job that waits, and no failure.
     """
-    number = job_id()
-    if number is None:
-        return False
+    return _answer("scontrol", "requeue") is not None
+
+
+def _answer(*command: str) -> str | None:
+    """Return what a command says of this job, whose number ends it; None if Slurm does not."""
+    if JOB not in os.environ:
+        return None
     try:
-        subprocess.run(
-            ["scontrol", "requeue", number], capture_output=True, check=True, timeout=ANSWERS_WITHIN
+        asked = [*command, os.environ[JOB]]
+        return subprocess.check_output(
+            asked, stderr=subprocess.DEVNULL, text=True, timeout=ANSWERS_WITHIN
         )
     except (OSError, subprocess.SubprocessError):
-        return False
-    return True
+        return None
 
 
 def seconds(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""When a job must end before its work does: it is told to, or its time is nearly up.
+"""When a job must end before its work does: a signal says so, or its time is nearly up.
 
 Work that can go on later asks `Stop.why` now and then, saves its state, and raises `Stopped`.
 """
@@ -16,31 +16,21 @@ from ltdm.plumbing.slurm import seconds_left
 
 SHARE, LEAST, MOST = 0.05, 5.0, 120.0
 """A job keeps this share of its time, within these seconds, to end in: Slurm is not punctual."""
-WORTH = 15.0
-"""Seconds of work that make another job of the same length worth its start."""
+WORTH = 15.0  # seconds of work that make another job of the same length worth its start
 
 
 class Stop:
-    """A request to stop, which signals and the clock make.
-
-    Attributes:
-        told: What the process was told, if it was.
-        deadline: When to begin to end, by the monotonic clock; None for never.
-    """
+    """A request to stop, which signals and the clock make; `left` is the job's time in seconds."""
 
     def __init__(self, left: float | None = None):
-        self.told: str | None = None
+        self.told: str | None = None  # which signal came, in words
         self.begun = time.monotonic()
-        self.deadline: float | None = None
+        self.deadline: float | None = None  # when to begin to end, by the monotonic clock
         if left is not None:
             self.deadline = self.begun + left - min(max(SHARE * left, LEAST), MOST)
 
     def why(self, saving: float = 0.0) -> str | None:
-        """Return why the work must end now, in words; None where it need not.
-
-        Args:
-            saving: Seconds that the last save took.
-        """
+        """Return why the work must end now, if it must; the last save took `saving` seconds."""
         if self.told:
             return self.told
         near = self.deadline is not None and time.monotonic() + 2 * saving >= self.deadline
@@ -58,11 +48,7 @@ class Stop:
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Give a `Stop` that hears SIGTERM and Ctrl-C, and knows how long this job may run.
-
-    Raises:
-        LtdmError: $LTDM_SECONDS is no number.
-    """
+    """Give a `Stop` that hears SIGTERM and Ctrl-C, and knows how long this job may run."""
     stop, before = Stop(allowed()), {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,30 +5,20 @@ from dataclasses import dataclass
 
 from ltdm.reporting.compare import UNKNOWN, Interval
 
-HUGE = 1e6
-"""Numbers from here on are written with an exponent."""
+HUGE = 1e6  # numbers from here on are written with an exponent
 SMALL, ALIKE = "\u2020", "\u2248"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of the main table.
+    """One entry of the main table."""
 
-    Attributes:
-        mean: Over seeds.
-        spread: Standard deviation over seeds; of one seed, its standard error over images.
-        seeds: How many.
-        best: Whether it is the best of its column and data set.
-        alike: Whether it cannot be told from the best.
-        small: Whether it rests on few images.
-    """
-
-    mean: float = math.nan
-    spread: float = math.nan
+    mean: float = math.nan  # over seeds
+    spread: float = math.nan  # standard deviation over seeds; of one seed, its error over images
     seeds: int = 0
-    best: bool = False
-    alike: bool = False
-    small: bool = False
+    best: bool = False  # of its column and data set
+    alike: bool = False  # cannot be told from the best
+    small: bool = False  # rests on few images
 
     def text(self, bold: str = "{}") -> str:
         """Write the entry; `bold` wraps it where it is the best of its column."""
@@ -43,7 +33,7 @@ class Cell:
 
     def numbers(self) -> dict[str, float]:
         """Return what a CSV holds of it, by the ending of the column's name."""
-        sd, error = (self.spread if one == (self.seeds == 1) else math.nan for one in (False, True))
+        sd, error = (math.nan, self.spread) if self.seeds == 1 else (self.spread, math.nan)
         return {"": self.mean, " sd": sd, " error": error, " seeds": self.seeds}
 
 

@@ -5,7 +5,6 @@ With n >= 2 seeds the interval is Student's for the mean of n differences. With 
 normal, from the two standard errors over generated images, and says nothing of how training varies.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
 Key = tuple[Any, ...]
 WHAT = ["features", "metric", "group"]
 LEVEL = 0.95
+TAIL = (1 + LEVEL) / 2
 
 
 class Interval(NamedTuple):
@@ -36,44 +36,42 @@ class Interval(NamedTuple):
 UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
 
 
-def interval(mine: pd.DataFrame, theirs: pd.DataFrame) -> Interval:
-    """Return the interval of mine - theirs.
+def half_width(values: np.ndarray) -> float:
+    """Return half the width of Student's interval for the mean of at least two values."""
+    n = len(values)
+    return float(scipy.special.stdtrit(n - 1, TAIL) * values.std(ddof=1) / np.sqrt(n))
 
-    Args:
-        mine: Columns value and error, indexed by seed.
-        theirs: The same of another run; seeds that are not in both are left out.
-    """
+
+def interval(mine: pd.DataFrame, theirs: pd.DataFrame) -> Interval:
+    """Return the interval of mine - theirs (value and error by seed), over the seeds in both."""
     both = mine.join(theirs.add_suffix("_theirs"), how="inner")
     differences = (both["value"] - both["value_theirs"]).to_numpy()
-    n, tail = len(differences), (1 + LEVEL) / 2
+    n = len(differences)
     if n == 0:
         return UNKNOWN
     if n == 1:
-        half = scipy.special.ndtri(tail) * np.hypot(*both[["error", "error_theirs"]].iloc[0])
+        half = scipy.special.ndtri(TAIL) * np.hypot(*both[["error", "error_theirs"]].iloc[0])
     else:
-        half = scipy.special.stdtrit(n - 1, tail) * differences.std(ddof=1) / np.sqrt(n)
+        half = half_width(differences)
     mean = differences.mean()
     return Interval(float(mean), float(mean - half), float(mean + half), n)
 
 
 def entries(rows: pd.DataFrame) -> dict[Key, pd.DataFrame]:
-    """Return value and error by seed of each entry of a column (see KEYS), in the rows' order."""
+    """Return value, error and note by seed of each entry of a column (see KEYS).
+
+    A column is the rows of one metric, group and extractor; their order is kept.
+    """
     grouped = rows.groupby(KEYS, sort=False, dropna=False)
-    return {key: mine.set_index("seed")[["value", "error"]] for key, mine in grouped}
+    return {key: mine.set_index("seed")[["value", "error", "note"]] for key, mine in grouped}
 
 
 def from_baseline(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:
-    """Return how each other entry of a column differs from the baseline's of its data and samples.
-
-    Args:
-        rows: Tidy rows of one metric, group and extractor.
-        baseline: The run.
-    """
+    """Return each other entry's difference from the baseline's entry of its data and samples."""
     found = entries(rows)
     theirs = {(d, s): mine for (d, run, s, *_), mine in found.items() if run == baseline}
-    nothing = pd.DataFrame({"value": [], "error": []})
     return {
-        key: interval(mine, theirs.get((key[0], key[2]), nothing))
+        key: interval(mine, theirs.get((key[0], key[2]), mine[:0]))
         for key, mine in found.items()
         if key[1] != baseline
     }
@@ -81,10 +79,9 @@ def from_baseline(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:
 
 def differences(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Return every run's difference from the baseline, in every metric, group and extractor."""
-    found: Iterator[dict] = (
-        {**dict(zip(KEYS, key, strict=True)), **dict(zip(WHAT, what, strict=True)),
-         "baseline": baseline, **one._asdict()}
+    found = [
+        (*key, *what, baseline, *one)
         for what, mine in rows.groupby(WHAT, sort=False)
         for key, one in from_baseline(mine, baseline).items()
-    )  # fmt: skip
+    ]
     return pd.DataFrame(found, columns=[*KEYS, *WHAT, "baseline", *Interval._fields])

@@ -17,33 +17,20 @@ MOST_POINTS = 50  # pairs of points in a panel
 
 
 class Panel(NamedTuple):
-    """Generated images of some classes, the likeliest copies first.
-
-    Attributes:
-        title: What they have in common.
-        rows: Their numbers.
-    """
+    """Generated images of some classes: their numbers, the likeliest copies first."""
 
     title: str
     rows: np.ndarray
 
 
 class Pairs(NamedTuple):
-    """Generated images and what lies nearest to them, for one figure.
+    """Generated images and what lies nearest to them, for one figure."""
 
-    Attributes:
-        images: Generated images, shape (N, C, H, W).
-        train: Training images, shape (M, C, H, W).
-        nearest: Numbers of the nearest training images, the nearest first, shape (N, n).
-        mirrored: Whether each is so near as its mirror image, shape (N, n).
-        ratios: r of each generated image, shape (N,).
-    """
-
-    images: np.ndarray
-    train: np.ndarray
-    nearest: np.ndarray
-    mirrored: np.ndarray
-    ratios: np.ndarray
+    images: np.ndarray  # generated ones, (N, C, H, W)
+    train: np.ndarray  # (M, C, H, W)
+    nearest: np.ndarray  # numbers of the nearest training images, the nearest first, (N, n)
+    mirrored: np.ndarray  # whether each is so near as its mirror image, (N, n)
+    ratios: np.ndarray  # r of each generated image, (N,)
 
 
 def worst(
@@ -51,11 +38,7 @@ def worst(
 ) -> list[Panel]:
     """Return a panel for each part: its generated images of the smallest ratios, those first.
 
-    Args:
-        ratios: Shape (N,).
-        labels: Shape (N,).
-        parts: Classes by title; none for all images, whatever their labels.
-        most: Images of a panel.
+    Parts are classes by title; without any there is one panel of all images, whatever their labels.
     """
     order = np.argsort(ratios, kind="stable")
     members = {title: np.isin(labels[order], classes) for title, classes in parts.items()}

@@ -14,12 +14,7 @@ MOST_ROWS = 20  # classes shown on a sheet of samples: more would be too small t
 
 
 def counts(table: pd.DataFrame, title: str) -> Figure:
-    """Bars of the training images a class, beside what the source holds.
-
-    Args:
-        table: Columns class, available, train.
-        title: The data set's name.
-    """
+    """Bars of the training images of each class (counts.csv), beside what the source holds."""
     figure, axes = plt.subplots(figsize=(5, 2.8))
     axes.bar(table["class"], table["available"], color="#d9d9d9", label="balanced reference")
     bars = axes.bar(table["class"], table["train"], label="long-tailed training set")
@@ -36,12 +31,8 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str, real: pd.Data
     """Lines of a metric by class, most frequent class first.
 
     A band is one standard deviation over seeds; of one seed, the standard error over its images.
-
-    Args:
-        rows: Tidy rows of one metric and extractor, groups `class-<k>`.
-        table: counts.csv of the data set.
-        title: What is plotted.
-        real: Rows of what the metric would be of real images; none where nothing says it.
+    The rows are tidy, of one metric and extractor and of groups `class-<k>`; `real` are those that
+    real images would get, none where nothing says it. The table is counts.csv of the data set.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
     values = _by_position(rows)
@@ -63,7 +54,7 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str, real: pd.Data
         axes.set_xlabel("class (training images)")
     else:
         axes.set_xlabel("classes, most frequent first")
-    axes.set(title=title)
+    axes.set_title(title)
     if not (values["value"] < 0).any():
         axes.set_ylim(bottom=0)
     _legend(figure, axes, "no values by class were asked for")
@@ -76,12 +67,7 @@ def _by_position(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def training(histories: pd.DataFrame, title: str) -> Figure:
-    """Curves of the denoising loss by update, each run's mean over seeds; imported runs have none.
-
-    Args:
-        histories: Columns run, seed, update, denoise.
-        title: The data set's name.
-    """
+    """Curves of the denoising loss by update, means over seeds; imported runs have none."""
     figure, axes = plt.subplots(figsize=(5.4, 3.2))
     for run, mine in histories.groupby("run", sort=False):
         mean = mine.groupby("update")["denoise"].mean()
@@ -101,25 +87,16 @@ def _legend(figure: Figure, axes: Axes, nothing: str) -> None:
         figure.legend(loc="outside right upper")
 
 
-def samples(
-    sets: dict[str, tuple[np.ndarray, np.ndarray]],
-    table: pd.DataFrame,
-    columns: int = COLUMNS,
-) -> Figure:
+def samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataFrame) -> Figure:
     """Sheets side by side, four in a line; their rows are classes, most frequent class first.
 
-    Args:
-        sets: Images and labels by the sheet's title.
-        table: Columns class, name, train.
-        columns: Images a row of one sheet.
+    Sets are images and labels by the sheet's title; the table is counts.csv.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
-    picks = np.unique(
-        np.linspace(0, len(order) - 1, min(len(order), MOST_ROWS)).round().astype(int)
-    )
+    picks = np.linspace(0, len(order) - 1, min(len(order), MOST_ROWS)).round().astype(int)
     shown = order.iloc[picks]
     sheets = {
-        title: sheet(images, labels, shown["class"].tolist(), columns)
+        title: sheet(images, labels, shown["class"].tolist(), COLUMNS)
         for title, (images, labels) in sets.items()
     }
     height, width = next(iter(sheets.values())).shape[:2]
@@ -129,8 +106,7 @@ def samples(
     size = (across * (inches * width / height + 0.15) + 0.9, down * (inches + 0.4))
     figure, grid = plt.subplots(down, across, figsize=size, squeeze=False)
     ticks = (np.arange(len(shown)) + 0.5) * height / len(shown)
-    pairs = zip(shown["name"], shown["train"], strict=True)
-    names = [f"{c} ({n})" for c, n in pairs]
+    names = [f"{c} ({n})" for c, n in zip(shown["name"], shown["train"], strict=True)]
     for axes, (title, picture) in zip(grid.flat, sheets.items(), strict=False):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(title)

@@ -15,11 +15,7 @@ WRITTEN = 12  # layers of a heat map up to which its cells say their numbers
 def heat_maps(rows: pd.DataFrame, title: str) -> Figure:
     """A heat map for each run: its mean accuracy over seeds by level and layer.
 
-    A frame marks what was chosen, for each seed.
-
-    Args:
-        rows: One data set's rows over all classes.
-        title: What is shown.
+    A frame marks what was chosen, for each seed. The rows are one data set's over all classes.
     """
     runs = list(rows["run"].unique())
     layers, levels = rows["layer"].nunique(), rows["level"].nunique()
@@ -40,10 +36,9 @@ def heat_maps(rows: pd.DataFrame, title: str) -> Figure:
 
 
 def _heat_map(axes: Axes, rows: pd.DataFrame, reach: tuple[float, float]) -> AxesImage:
-    levels, layers = sorted(set(rows["level"])), sorted(set(rows["layer"]))
+    table = 100 * rows.groupby(["level", "layer"])["accuracy"].mean().unstack()
+    levels, layers, shown = list(table.index), list(table.columns), table.to_numpy()
     sigmas = rows.groupby("level")["sigma"].first()
-    means = rows.groupby(["level", "layer"])["accuracy"].mean()
-    shown = np.array([[100 * means[level, layer] for layer in layers] for level in levels])
     drawn = axes.imshow(shown, cmap="viridis", aspect="auto", vmin=reach[0], vmax=reach[1])
     axes.set_yticks(range(len(levels)), [f"{level} ({sigmas[level]:.2g})" for level in levels])
     axes.set_xticks(range(len(layers)), [str(layer) for layer in layers])

@@ -7,13 +7,9 @@ SIDE = 32  # images are enlarged by a whole factor to about this side
 
 
 def sheet(images: np.ndarray, labels: np.ndarray, classes: list[int], columns: int) -> np.ndarray:
-    """Return one picture, uint8 (H, W) or (H, W, 3): a row a class, its first images side by side.
+    """Return one picture, uint8 (H, W) or (H, W, 3), of images, uint8 (N, C, H, W).
 
-    Args:
-        images: uint8, shape (N, C, H, W).
-        labels: shape (N,).
-        classes: The classes to show, from the top.
-        columns: Images a row; a class that has fewer leaves the rest of its row white.
+    Classes are shown from the top, each in a row of its first images; what it lacks stays white.
     """
     _, channels, height, width = images.shape
     zoom, gap = max(1, SIDE // height), 2

@@ -11,9 +11,7 @@ PLOTS = 4  # in a line
 def scatter(sets: dict[str, tuple[np.ndarray, np.ndarray]], names: list[str]) -> Figure:
     """Plots side by side, four in a line, a colour for each class, as far as the first set reaches.
 
-    Args:
-        sets: Points (N, d, 1, 1), d at least 2, and labels by the plot's title.
-        names: The classes' names.
+    Sets are points (N, d, 1, 1), d at least 2, and labels by the plot's title.
     """
     across = min(len(sets), PLOTS)
     down = -(-len(sets) // across)

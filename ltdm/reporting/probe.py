@@ -4,15 +4,7 @@ import pandas as pd
 
 from ltdm.metrics._groups import SHOTS
 from ltdm.reporting.cells import ALIKE, Cell
-from ltdm.reporting.tables import (
-    ARROWS,
-    Column,
-    Table,
-    cells_of,
-    laid_out,
-    spread_legend,
-    table_rows,
-)
+from ltdm.reporting.tables import ARROWS, Column, Table, cells_of, laid_out, spread_legend
 
 SAID = {
     "balanced": "trained on the balanced reference", "official": "the source's test split",
@@ -22,11 +14,7 @@ SAID = {
 
 
 def table(rows: pd.DataFrame) -> Table:
-    """Return a line for each run: its accuracy over all classes, and by their training images.
-
-    Args:
-        rows: All networks' rows; only those of the chosen level and layer are shown.
-    """
+    """Return each run's accuracy at its chosen level and layer: over all classes, and by shots."""
     shown = rows[rows["chosen"]].assign(
         value=lambda r: r["accuracy"], note="", sample_set="", sampler="", guidance=""
     )
@@ -36,7 +24,7 @@ def table(rows: pd.DataFrame) -> Table:
         if len(mine := shown[shown["group"] == group])
     ]
     cells = laid_out(shown, columns, cells_of, Cell())
-    every = [cell for _, row in table_rows(cells) for cell in row]
+    every = list(cells.to_numpy().flat)
     how = ", ".join(SAID[one] for one in shown["train_on"].unique())
     tests = " or ".join(SAID[one] for one in shown["test"].unique())
     legend = [

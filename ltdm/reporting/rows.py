@@ -8,8 +8,7 @@ from ltdm.plumbing.files import reading, writing
 
 NAMES = ("dataset", "run", "sample_set", "images", "reference")
 """Columns that stay text: a run may be called 0.1, or null."""
-NUMBERS = ("guidance", "value", "error", "tail", "beta")
-"""Columns that may be empty."""
+NUMBERS = ("guidance", "value", "error", "tail", "beta")  # columns that may be empty
 DIGITS = "%.10g"  # further ones depend on the number of threads
 
 
@@ -20,10 +19,8 @@ def read_rows(path: Path) -> pd.DataFrame:
         LtdmError: It is missing or damaged.
     """
     with reading(path):
-        empty = {column: [""] for column in NUMBERS}
-        return pd.read_csv(
-            path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=empty
-        )
+        text, empty = dict.fromkeys(NAMES, str), dict.fromkeys(NUMBERS, ("",))
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
 
 
 def write_rows(rows: pd.DataFrame, path: Path) -> None:

@@ -1,7 +1,8 @@
 """The main table, a row a run, the best in bold; and the differences from a baseline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -23,38 +24,33 @@ class Table(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column's heading, whether higher is better in it, and its rows."""
+    """A column of a table and what it is made of."""
 
     heading: str
-    up: bool | None
+    up: bool | None  # whether higher is better; None if neither is
     rows: pd.DataFrame
 
 
-def directions() -> dict[str, bool | None]:
-    """Return for each metric that exists whether higher is better; None if neither is."""
-    modules = (import_module(module_name("metric", name)) for name in names("metric"))
-    return {metric: up for m in modules for metric, up in m.HIGHER_IS_BETTER.items()}
+def _metrics() -> Iterator[ModuleType]:
+    return (import_module(module_name("metric", name)) for name in names("metric"))
 
 
 def baseline_of(metric: str) -> str | None:
     """Return the metric that says what another would be of real images, if there is one."""
     label, dot, name = metric.rpartition(".")
-    modules = (import_module(module_name("metric", one)) for one in names("metric"))
-    known = {k: v for m in modules for k, v in getattr(m, "BASELINES", {}).items()}
+    known = {k: v for m in _metrics() for k, v in getattr(m, "BASELINES", {}).items()}
     return label + dot + known[name] if name in known else None
 
 
 def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
-    """Return the main table.
+    """Return the main table, of tidy rows in the config's order of extractors.
 
-    Args:
-        rows: Tidy rows, in the config's order of extractors.
-        columns: `metric` (over all classes) or `metric@group`, each in the first feature space
-            that has it.
+    Columns are `metric` (over all classes) or `metric@group`, each in the first feature space that
+    has it.
     """
     found = [_column(rows, column) for column in columns]
     cells = laid_out(rows, found, cells_of, Cell())
-    shown = [cell for _, row in table_rows(cells) for cell in row]
+    shown = list(cells.to_numpy().flat)
     legend = [spread_legend(shown), _spaces(found)]
     if any(cell.alike for cell in shown):
         legend.append(
@@ -70,15 +66,14 @@ def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> T
     """Return the same columns as paired differences from a run, which is itself left out."""
 
     def changes(column: Column) -> dict[Key, Change]:
-        found = from_baseline(column.rows, baseline)
         return {
             key: Change(one, one.low > 0 if column.up else column.up is not None and one.high < 0)
-            for key, one in found.items()
+            for key, one in from_baseline(column.rows, baseline).items()
         }
 
     found = [_column(rows, column) for column in columns]
     cells = laid_out(rows[rows["run"] != baseline], found, changes, Change())
-    seeds = max((c.interval.seeds for _, row in table_rows(cells) for c in row), default=0)
+    seeds = max((cell.interval.seeds for cell in cells.to_numpy().flat), default=0)
     if not seeds:
         return Table(cells, [f"No run to compare with {baseline}, or it is not among these runs."])
     what = (f"over {seeds} seeds" if seeds > 1 else "over generated images of one seed, which says"
@@ -90,26 +85,26 @@ def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> T
 def laid_out(
     rows: pd.DataFrame,
     columns: list[Column],
-    cells: Callable[[Column], dict[Key, Cell]] | Callable[[Column], dict[Key, Change]],
+    cells: Callable[[Column], Mapping[Key, Cell | Change]],
     nothing: Cell | Change,
 ) -> pd.DataFrame:
     """Return a line for each entry and a column for each column, in the rows' order."""
     made = rows[KEYS].drop_duplicates()
     index = pd.MultiIndex.from_frame(made)
-    table = pd.DataFrame(index=index)
+    table = {}
     for column in columns:
         mine = cells(column)
-        entry = [mine.get(key, nothing) for key in index]
-        table[column.heading] = pd.Series(entry, index=index, dtype=object)
+        table[column.heading] = [mine.get(key, nothing) for key in index]
     same: list[Any] = [k for k in KEYS if k != "run" and made[k].astype(str).nunique() <= 1]
-    return table.droplevel(same)
+    return pd.DataFrame(table, index).droplevel(same)
 
 
 def _column(rows: pd.DataFrame, column: str) -> Column:
     metric, _, group = column.partition("@")
     mine = rows[(rows["metric"] == metric) & (rows["group"] == (group or "all"))]
     extractor = mine["features"].iloc[0] if len(mine) else ""
-    up = directions()[metric.rpartition(".")[2]]
+    directions = {name: up for m in _metrics() for name, up in m.HIGHER_IS_BETTER.items()}
+    up = directions[metric.rpartition(".")[2]]
     heading = called(metric, extractor) + (f" ({group})" if group else "") + ARROWS[up]
     return Column(heading, up, mine[mine["features"] == extractor])
 
@@ -122,9 +117,7 @@ def called(metric: str, extractor: str) -> str:
 
 def cells_of(column: Column) -> dict[Key, Cell]:
     """Return the entries of one column by what they are about."""
-    rows = column.rows.assign(small=column.rows["note"].str.contains("small n"))
-    found = entries(rows)
-    small = rows.groupby(KEYS, sort=False, dropna=False)["small"].any()
+    found = entries(column.rows)
     means = {key: mine["value"].mean() for key, mine in found.items()}
     best = _best(means, column.up) if column.up is not None else {}
     cells = {}
@@ -132,7 +125,8 @@ def cells_of(column: Column) -> dict[Key, Cell]:
         top = best.get(key)
         alike = top is not None and top != key and not interval(mine, found[top]).tells
         spread = mine["value"].std() if len(mine) > 1 else mine["error"].iloc[0]
-        cells[key] = Cell(means[key], spread, len(mine), top == key, alike, bool(small[key]))
+        small = bool(mine["note"].str.contains("small n").any())
+        cells[key] = Cell(means[key], spread, len(mine), top == key, alike, small)
     return cells
 
 
@@ -163,8 +157,3 @@ def _spaces(columns: list[Column]) -> str:
     first, *others = by_space or [""]
     told = [f"{', '.join(by_space[space])} by {space}" for space in others]
     return f"Features: {', '.join([first, *told])}." if first else ""
-
-
-def table_rows(table: pd.DataFrame) -> list[tuple[object, list]]:
-    """Return each line's labels and cells."""
-    return [(row[0], list(row[1:])) for row in table.itertuples(name=None)]

@@ -8,24 +8,18 @@ from matplotlib.figure import Figure
 from ltdm.reporting.style import COLOURS
 
 PANELS = ("all", "head", "tail")
-PREFIX = "posthoc-"
-"""Of `weights` in rows of images from such an average; the width follows."""
+PREFIX = "posthoc-"  # of `weights` in rows of images from such an average; the width follows
 HOW = ["run", "sampler", "guidance"]
 """What makes a line: sample sets that differ in the width alone."""
-MARKERS = "osD^"
-"""Of lines; the next where the colours begin again."""
+MARKERS = "osD^"  # of lines; the next where the colours begin again
 
 
 def by_width(rows: pd.DataFrame, name: str, title: str) -> Figure:
     """Draw lines of a metric by width, side by side over all classes, the head and the tail.
 
     A band is one standard deviation over seeds; of one seed, the standard error over its images. A
-    dashed line is the run's own average, where it was sampled in the same way.
-
-    Args:
-        rows: Tidy rows of one data set, metric and extractor.
-        name: What people call the metric.
-        title: The data set's name.
+    dashed line is the run's own average, where it was sampled in the same way. The rows are tidy,
+    of one data set, metric and extractor.
     """
     shown = rows[rows["value"].notna()]
     lines = shown[shown["weights"].str.startswith(PREFIX)]
@@ -50,9 +44,9 @@ def _labels(lines: pd.DataFrame) -> dict[tuple, str]:
     labels: dict[tuple, str] = {}
     for run, mine in lines[HOW].drop_duplicates().groupby("run", sort=False):
         apart = [column for column in HOW[1:] if mine[column].nunique() > 1]
-        for key in mine.itertuples(index=False, name=None):
-            told = dict(zip(HOW, key, strict=True))
-            labels[key] = ", ".join([str(run), *(f"{column} {told[column]}" for column in apart)])
+        for line in mine.itertuples(index=False):
+            others = [f"{column} {getattr(line, column)}" for column in apart]
+            labels[tuple(line)] = ", ".join([str(run), *others])
     return labels
 
 
@@ -64,9 +58,8 @@ def _panel(axes: Axes, lines: pd.DataFrame, own: pd.DataFrame, labels: dict[tupl
         turn, hue = divmod(number, len(COLOURS))
         colour, marker = COLOURS[hue], MARKERS[turn % len(MARKERS)]
         axes.plot(means.index, means, f"{marker}-", color=colour, markersize=3, label=label)
-        axes.fill_between(
-            means.index, means - spread, means + spread, color=colour, alpha=0.15, linewidth=0
-        )
+        low, high = means - spread, means + spread
+        axes.fill_between(means.index, low, high, color=colour, alpha=0.15, linewidth=0)
         plain = _of(own, key)["value"]
         if len(plain):
             axes.axhline(plain.mean(), color=colour, linestyle="--", linewidth=1)
@@ -78,5 +71,4 @@ def _panel(axes: Axes, lines: pd.DataFrame, own: pd.DataFrame, labels: dict[tupl
 
 def _of(rows: pd.DataFrame, key: tuple) -> pd.DataFrame:
     """Return the rows of a line."""
-    same = [rows[column] == value for column, value in zip(HOW, key, strict=True)]
-    return rows[same[0] & same[1] & same[2]]
+    return rows[(rows[HOW] == list(key)).all(axis=1)]

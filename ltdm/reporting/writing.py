@@ -1,12 +1,14 @@
 """Tables as CSV, Markdown and LaTeX."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ltdm.plumbing.files import write_text
-from ltdm.reporting.cells import ALIKE, SMALL, Cell, Change
-from ltdm.reporting.tables import Table, table_rows
+from ltdm.reporting.cells import ALIKE, SMALL
+from ltdm.reporting.tables import Table
 
 TEX = str.maketrans(
     {
@@ -36,8 +38,7 @@ def to_markdown(table: Table) -> str:
     """Write a Markdown table, padded so that it also reads well as it stands."""
     labels = len(table.cells.index.names)
     head = [*map(str, table.cells.index.names), *map(str, table.cells.columns)]
-    body = [[*map(str, _labels(i)), *(c.text("**{}**") for c in row)]
-            for i, row in table_rows(table.cells)]  # fmt: skip
+    body = [[*map(str, own), *(c.text("**{}**") for c in row)] for own, row in _lines(table)]
     widths = [max(len(line[k]) for line in [head, *body]) for k in range(len(head))]
     rule = ["-" * w if k < labels else "-" * (w - 1) + ":" for k, w in enumerate(widths)]
 
@@ -55,15 +56,15 @@ def to_latex(table: Table) -> str:
     def escape(text: object) -> str:
         return str(text).translate(TEX)
 
-    def entry(cell: Cell | Change) -> str:
-        return cell.text(r"\textbf{{{}}}").translate(TEX)
-
-    names, cells = table.cells.index.names, table.cells
-    body = [[*map(escape, _labels(i)), *map(entry, row)] for i, row in table_rows(cells)]
+    names, columns = table.cells.index.names, table.cells.columns
+    body = [
+        map(escape, [*labels, *(c.text(r"\textbf{{{}}}") for c in row)])
+        for labels, row in _lines(table)
+    ]
     lines = [
-        rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(cells.columns)}}}",
+        rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(columns)}}}",
         r"\toprule",
-        " & ".join(escape(h) for h in [*names, *cells.columns]) + r" \\",
+        " & ".join(map(escape, [*names, *columns])) + r" \\",
         r"\midrule",
         *(" & ".join(line) + r" \\" for line in body),
         r"\bottomrule",
@@ -73,8 +74,10 @@ def to_latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _labels(index: object) -> tuple[object, ...]:
-    return index if isinstance(index, tuple) else (index,)
+def _lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:
+    """Give each line's labels and cells."""
+    for index, row in zip(table.cells.index, table.cells.to_numpy(), strict=True):
+        yield index if isinstance(index, tuple) else (index,), row
 
 
 WRITERS = {".csv": to_csv, ".md": to_markdown, ".tex": to_latex}

@@ -1,12 +1,11 @@
 """What the file of a sampler defines."""
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from ltdm.diffusion._base import Process
-from ltdm.samplers._denoise import Denoise
+from ltdm.samplers._denoise import Denoise, Noise
 
 
 class SamplerOptions(Protocol):
@@ -46,9 +45,7 @@ class SamplerModule(Protocol):
             LtdmError: The process has too few. The message goes on from "steps": "is 9, but ...".
         """
 
-    def sample(
-        self, denoise: Denoise, process: Process, noise: Callable[[], Tensor], options: Any
-    ) -> Tensor:
+    def sample(self, denoise: Denoise, process: Process, noise: Noise, options: Any) -> Tensor:
         """Return images (B, C, H, W), about in [-1, 1]; points have any size.
 
         Each call of `noise` gives new standard normal noise (B, C, H, W), and the first one starts

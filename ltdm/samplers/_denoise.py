@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain, repeat
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A network: F from what it sees, levels and labels."""
 Denoise = Callable[[Tensor, float], Tensor]
 """The estimate of the clean image, from x (B, C, H, W) at one level for the whole batch."""
+Noise = Callable[[], Tensor]
+"""The next standard normal noise, (B, C, H, W)."""
+BLOCK = 16  # draws of noise at once, after the first
 
 
 def denoiser(
@@ -31,55 +35,36 @@ def denoiser(
     et al., "Guiding a Diffusion Model with a Bad Version of Itself", NeurIPS 2024, equation 1.
     """
 
-    def plain(x: Tensor, level: float) -> Tensor:
+    def asked(net: Predict, x: Tensor, level: float, labels: Tensor) -> Tensor:
         levels = process.batch_of(level, len(x))
-        return process.denoised(predict(*process.inputs(x, levels), labels), x, levels)
+        return process.denoised(net(*process.inputs(x, levels), labels), x, levels)
 
-    def guided(x: Tensor, level: float) -> Tensor:
-        levels = process.batch_of(level, 2 * len(x))
-        twice = torch.cat([x, x])
-        both = torch.cat([labels, torch.full_like(labels, -1)])
-        denoised = process.denoised(predict(*process.inputs(twice, levels), both), twice, levels)
-        with_label, without = denoised.chunk(2)
-        return with_label + guidance * (with_label - without)
+    def denoise(x: Tensor, level: float) -> Tensor:
+        if guide:
+            said, other = (asked(net, x, level, labels) for net in (predict, guide))
+        elif guidance > 0:
+            both = torch.cat([labels, torch.full_like(labels, -1)])
+            said, other = asked(predict, torch.cat([x, x]), level, both).chunk(2)
+        else:
+            return asked(predict, x, level, labels)
+        return said + guidance * (said - other)
 
-    def guided_by(weaker: Predict, x: Tensor, level: float) -> Tensor:
-        levels = process.batch_of(level, len(x))
-        seen = process.inputs(x, levels)
-        said, bad = (process.denoised(net(*seen, labels), x, levels) for net in (predict, weaker))
-        return said + guidance * (said - bad)
-
-    if guide:
-        return partial(guided_by, guide)
-    return guided if guidance > 0 else plain
+    return denoise
 
 
-class ImageNoise:
-    """Standard normal noise in which image i has a stream of its own.
+def image_noise(
+    seed: int, images: list[int], shape: tuple[int, ...], device: torch.device
+) -> Noise:
+    """Return noise (B, *shape) in which image i has a stream of its own.
 
     So an image does not depend on which others share its batch. Draws after the first come in
     blocks of steps, since a call of the generator costs more than the numbers it makes.
     """
+    generators = [torch.Generator(device).manual_seed(derive("image", seed, i)) for i in images]
 
-    BLOCK = 16
+    def stream() -> Iterator[Tensor]:
+        for steps in chain([1], repeat(BLOCK)):
+            draws = [torch.randn((steps, *shape), generator=g, device=device) for g in generators]
+            yield from torch.stack(draws, dim=1)
 
-    def __init__(self, seed: int, images: list[int], shape: tuple[int, ...], device: torch.device):
-        self.shape, self.device = shape, device
-        self.generators = [
-            torch.Generator(device).manual_seed(derive("image", seed, i)) for i in images
-        ]
-        self.stream = self._stream()
-
-    def __call__(self) -> Tensor:
-        """Return the next noise of every image, shape (B, *shape)."""
-        return next(self.stream)
-
-    def _draw(self, steps: int) -> Tensor:
-        shape = (steps, *self.shape)
-        draws = [torch.randn(shape, generator=g, device=self.device) for g in self.generators]
-        return torch.stack(draws, dim=1)
-
-    def _stream(self) -> Iterator[Tensor]:
-        yield from self._draw(1)
-        while True:
-            yield from self._draw(self.BLOCK)
+    return partial(next, stream())

@@ -1,6 +1,7 @@
 """A trained network -> the images of a sample set, in blocks that its numbers alone decide."""
 
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from ltdm.core.shards import blocks, share
 from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.progress import Progress
-from ltdm.samplers._denoise import ImageNoise, denoiser
+from ltdm.samplers._denoise import denoiser, image_noise
 from ltdm.samplers._options import SampleOptions
 
 log = logging.getLogger("ltdm")
@@ -21,19 +22,12 @@ BATCH = {"cpu": 64, "cuda": 1000}  # images a call of the network
 class SampleGenerator:
     """A network, or one for each class, set up to make the images of one sample set.
 
-    Args:
-        model: The network, in the options' precision.
-        options: The sample set's.
-        seed: Owner of the images' noise, together with each image's number.
-        guide: A weaker network that guides it, if one does.
-
-    Attributes:
-        where: Device, precision and layout of the network's calls.
+    The model comes in the options' precision. `seed` owns the images' noise, together with each
+    image's number. A `guide` is a weaker network that guides it. `where` says device, precision and
+    layout of the network's calls.
     """
 
-    def __init__(
-        self, model: Model, options: SampleOptions, seed: int, guide: Model | None = None
-    ) -> None:
+    def __init__(self, model: Model, options: SampleOptions, seed: int, guide: Model | None = None):
         about, device = model.about, model.predictors[0].device
         self.predictors, self.process = model.predictors, model.process
         self.guide = guide.predictors[0] if guide else None
@@ -52,15 +46,12 @@ class SampleGenerator:
         return share(cut, shard)
 
     def images(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Return the images with these numbers and labels, uint8 (N, C, H, W).
-
-        Points are float32.
-        """
-        kind = np.float32 if self.points else np.uint8
-        made = np.empty((len(labels), *self.shape), kind)
+        """Return the images of these numbers and labels, uint8 (N, C, H, W); points are float32."""
+        made = np.empty((len(labels), *self.shape), np.float32 if self.points else np.uint8)
         with Progress("sampling", len(labels), "images") as progress:
-            for network, mine in enumerate(self._by_network(labels)):
-                self._fill(made, labels, numbers, network, mine, progress)
+            for rows, images in self._made(labels, numbers):
+                made[rows] = images
+                progress.advance(len(rows))
         return made
 
     def _by_network(self, labels: np.ndarray) -> list[np.ndarray]:
@@ -69,30 +60,25 @@ class SampleGenerator:
             return [np.flatnonzero(labels == k) for k in range(len(self.predictors))]
         return [np.arange(len(labels))]
 
-    def _fill(
-        self,
-        made: np.ndarray,
-        labels: np.ndarray,
-        numbers: np.ndarray,
-        network: int,
-        mine: np.ndarray,
-        progress: Progress,
-    ) -> None:
-        """Make one network's images, in blocks of one size."""
-        done = 0
-        while done < len(mine):
-            positions, new = next(fixed_blocks(len(mine), self.block, done))
-            rows = mine[positions]
-            try:
-                made[rows[:new]] = self.batch(labels[rows], numbers[rows], network)[:new]
-            except torch.OutOfMemoryError:
-                if self.block == 1:
-                    raise
-                self.block //= 2
-                log.info("out of GPU memory: sampling %d images at once from here", self.block)
-                continue
-            done += new
-            progress.advance(new)
+    def _made(
+        self, labels: np.ndarray, numbers: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield positions and their images, those of each network in blocks of one size."""
+        for network, mine in enumerate(self._by_network(labels)):
+            done = 0
+            while done < len(mine):
+                positions, new = next(fixed_blocks(len(mine), self.block, done))
+                rows = mine[positions]
+                try:
+                    images = self.batch(labels[rows], numbers[rows], network)
+                except torch.OutOfMemoryError:
+                    if self.block == 1:
+                        raise
+                    self.block //= 2
+                    log.info("out of GPU memory: sampling %d images at once from here", self.block)
+                    continue
+                yield rows[:new], images[:new]
+                done += new
 
     @torch.inference_mode()
     def batch(self, labels: np.ndarray, owners: np.ndarray, network: int = 0) -> np.ndarray:
@@ -101,12 +87,10 @@ class SampleGenerator:
         Raises:
             LtdmError: They are not finite.
         """
-        noise = ImageNoise(self.seed, owners.tolist(), self.shape, self.device)
+        noise = image_noise(self.seed, owners.tolist(), self.shape, self.device)
         on_device = torch.from_numpy(labels).to(self.device)
-        predict = self.predictors[network]
-        weight = self.options.guidance
-        denoise = denoiser(predict, self.process, on_device, weight, self.guide)
-        sampler = self.options.sampler
+        predict, sampler = self.predictors[network], self.options.sampler
+        denoise = denoiser(predict, self.process, on_device, self.options.guidance, self.guide)
         x = sampler.module.sample(denoise, self.process, noise, sampler.options)
         if not torch.isfinite(x).all():
             raise LtdmError(

@@ -23,9 +23,7 @@ class SampleOptions:
         low=1,
     )
     guidance: float = option(
-        0.0,
-        "Weight w of classifier-free guidance: D + w (D - D_null); 0 samples without.",
-        low=0,
+        0.0, "Weight w of classifier-free guidance: D + w (D - D_null); 0 samples without.", low=0
     )
     guide: str | None = option(
         None,

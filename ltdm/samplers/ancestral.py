@@ -6,7 +6,7 @@
 with v = b ("large") or b std_s^2 / std_t^2 ("small"), and no noise in the last step. Under `vp`,
 where signal^2 is alpha_bar and std^2 is 1 - alpha_bar, b is beta_t; with fewer steps than levels,
 it is that of the levels that are visited.
-Source: Ho et al., NeurIPS 2020, equations 6 and 7. Cost: `steps` evaluations an image, twice that
+Source: Ho et al., NeurIPS 2020, equations 6 and 7. Cost: `steps` evaluations per image, twice that
 with guidance.
 
 The released codes clamp x0 only after the mean was computed from it, which does nothing, and DDPM's
@@ -14,7 +14,6 @@ published FID was obtained so; `clip_x0` is off for that reason. On, it acts as 
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,7 +22,7 @@ from torch import Tensor
 from ltdm.diffusion._base import Process
 from ltdm.plumbing.citations import HO2020
 from ltdm.plumbing.options import option
-from ltdm.samplers._denoise import Denoise
+from ltdm.samplers._denoise import Denoise, Noise
 
 CITATION = HO2020
 
@@ -34,15 +33,13 @@ class Options:
 
     steps: int = option(1000, "Denoising steps; all levels by default.", low=1, high=100_000)
     variance: str = option(
-        "large",
-        "Variance of a step: beta, or the posterior's.",
-        choices=("large", "small"),
+        "large", "Variance of a step: beta, or the posterior's.", choices=("large", "small")
     )
     clip_x0: bool = option(False, "Keep each step's clean image inside [-1, 1].")
 
 
 def evaluations(options: Options) -> int:
-    """Return the evaluations an image, without guidance."""
+    """Return the evaluations per image, without guidance."""
     return options.steps
 
 
@@ -51,9 +48,7 @@ def levels(process: Process, options: Options) -> list[float]:
     return process.grid(options.steps)
 
 
-def sample(
-    denoise: Denoise, process: Process, noise: Callable[[], Tensor], options: Options
-) -> Tensor:
+def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
     x = process.prior(noise())
     for t, s in pairwise(levels(process, options)):

@@ -8,11 +8,10 @@ alpha_bar and std^2 is 1 - alpha_bar, these are the paper's equations; the form 
 Gaussian process. The last step lands on the clean image (alpha_bar = 1), which some released codes
 miss.
 Source: Song et al., "Denoising Diffusion Implicit Models", ICLR 2021, equations 12 and 16.
-Cost: `steps` evaluations an image, twice that with guidance.
+Cost: `steps` evaluations per image, twice that with guidance.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from ltdm.diffusion._base import Process
 from ltdm.plumbing.options import option
-from ltdm.samplers._denoise import Denoise
+from ltdm.samplers._denoise import Denoise, Noise
 
 CITATION = """@inproceedings{song2021ddim,
   title={Denoising Diffusion Implicit Models},
@@ -38,7 +37,7 @@ class Options:
 
 
 def evaluations(options: Options) -> int:
-    """Return the evaluations an image, without guidance."""
+    """Return the evaluations per image, without guidance."""
     return options.steps
 
 
@@ -47,9 +46,7 @@ def levels(process: Process, options: Options) -> list[float]:
     return process.grid(options.steps)
 
 
-def sample(
-    denoise: Denoise, process: Process, noise: Callable[[], Tensor], options: Options
-) -> Tensor:
+def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
     x = process.prior(noise())
     for t, s in pairwise(levels(process, options)):

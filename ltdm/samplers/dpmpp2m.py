@@ -8,11 +8,10 @@ The first step, and the last, to the clean image, take D_i alone. Deterministic;
 sigma^(1/rho), under `vp` the nearest that it has.
 Source: Lu et al., "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic
 Models", 2022, algorithm 2.
-Cost: `steps` evaluations an image, twice that with guidance.
+Cost: `steps` evaluations per image, twice that with guidance.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from ltdm.diffusion._base import Process
 from ltdm.plumbing.options import option
-from ltdm.samplers._denoise import Denoise
+from ltdm.samplers._denoise import Denoise, Noise
 
 CITATION = """@article{lu2022dpmsolverpp,
   title={{DPM-Solver++}: Fast Solver for Guided Sampling of Diffusion Probabilistic Models},
@@ -40,7 +39,7 @@ class Options:
 
 
 def evaluations(options: Options) -> int:
-    """Return the evaluations an image, without guidance."""
+    """Return the evaluations per image, without guidance."""
     return options.steps
 
 
@@ -49,9 +48,7 @@ def levels(process: Process, options: Options) -> list[float]:
     return process.spaced(options.steps, options.rho)
 
 
-def sample(
-    denoise: Denoise, process: Process, noise: Callable[[], Tensor], options: Options
-) -> Tensor:
+def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
     visited = levels(process, options)
     x = process.prior(noise()) / process.scales(visited[0])[0]

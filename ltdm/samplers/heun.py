@@ -10,14 +10,13 @@ It works for every process: under `vp` the levels are the nearest that it has, s
 as DDPM sample in a few dozen evaluations too.
 Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS
 2022, algorithms 1 and 2, equation 5.
-Cost: 2 `steps` - 1 evaluations an image, twice that with guidance.
+Cost: 2 `steps` - 1 evaluations per image, twice that with guidance.
 
 Released code: FutureXiang/edm2 keeps D inside [-1, 1], which is `clip_x0`; its `eta` is S_churn =
 0.414 eta steps with S_min 0.01, S_max 1 and S_noise 1.007.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,7 +26,7 @@ from ltdm.diffusion._base import Process
 from ltdm.plumbing.citations import KARRAS2022
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
-from ltdm.samplers._denoise import Denoise
+from ltdm.samplers._denoise import Denoise, Noise
 
 CITATION = KARRAS2022
 
@@ -53,7 +52,7 @@ class Options:
 
 
 def evaluations(options: Options) -> int:
-    """Return the evaluations an image, without guidance."""
+    """Return the evaluations per image, without guidance."""
     return 2 * options.steps - 1
 
 
@@ -62,9 +61,7 @@ def levels(process: Process, options: Options) -> list[float]:
     return process.spaced(options.steps, options.rho)
 
 
-def sample(
-    denoise: Denoise, process: Process, noise: Callable[[], Tensor], options: Options
-) -> Tensor:
+def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
 
     def slope(x: Tensor, level: float) -> Tensor:

@@ -1,8 +1,6 @@
 """Samples and their nearest training images -> a picture of the likeliest copies."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,33 +9,20 @@ from ltdm.metrics._groups import groups
 from ltdm.metrics.memorization import ratios
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, reading
+from ltdm.plumbing.request import Request
 from ltdm.reporting import copies, style
 
 
 def run(
-    request: Mapping[str, Any],
-    *,
-    train: Path,
-    samples: Path,
-    counts: Path,
-    neighbours: Path,
-    picture: Path,
+    request: Request, *, train: Path, samples: Path, counts: Path, neighbours: Path, picture: Path
 ) -> None:
     """Write `picture` (PNG): a panel for head, medium and tail, the likeliest copies on top.
 
     Where there are no labels, fewer than three classes, or as many images of each, it has one panel
     of all.
 
-    Args:
-        request: `code`; nothing is to be chosen.
-        train: The training set (.npz).
-        samples: The sample set (.npz).
-        counts: counts.csv of the data set.
-        neighbours: What the stage `neighbours` found (.npz).
-        picture: Where the picture goes.
-
     Raises:
-        LtdmError: A file is damaged, or the files are of different images.
+        LtdmError: The files are of different images.
     """
     (known,) = read_npz(train, "images")
     (images,) = read_npz(samples, "images")
@@ -52,11 +37,9 @@ def run(
     uneven = len(class_counts) >= 3 and len(set(class_counts)) > 1
     parts = _parts(class_counts) if uneven and labels.max() >= 0 else {}
     pixels = images.dtype == np.uint8
-    most = copies.ROWS if pixels else copies.MOST_POINTS
-    panels = copies.worst(pairs.ratios, labels, parts, most)
+    draw, most = (copies.pictures, copies.ROWS) if pixels else (copies.points, copies.MOST_POINTS)
     style.use()
-    draw = copies.pictures if pixels else copies.points
-    style.save(draw(pairs, panels), Path(picture))
+    style.save(draw(pairs, copies.worst(pairs.ratios, labels, parts, most)), picture)
 
 
 def _parts(class_counts: list[int]) -> dict[str, list[int]]:

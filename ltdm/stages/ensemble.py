@@ -8,7 +8,7 @@ a time is on the device.
 import io
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ import torch
 
 from ltdm.core.device import device_name, pick
 from ltdm.core.weights import prefixed, read_weights, without, write_weights
-from ltdm.plumbing.files import read_npz, write_json, writing
+from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import Stop
 from ltdm.training.ensemble import Weights, averaged, owner, shard_updates, split
 from ltdm.training.options import Ensemble
 from ltdm.training.setup import Recipe, described, make_trainer, start_from
-from ltdm.training.state import Files, State, read_state, run_key, write_state
+from ltdm.training.state import Files, State, read_state, write_state
 
 log = logging.getLogger("ltdm")
 CPU = torch.device("cpu")  # where averages are made: a device would only be waited for
@@ -32,25 +32,17 @@ TOLD = ("images", "update", "history", "where", "seconds", "evaluations")
 
 
 class Team:
-    """The shards of a run, and the one network that they train in turn.
+    """The shards of a run, and the one network that they train in turn; see `train`.
 
-    Args:
-        recipe: The run's.
-        who: What decides its result: the request, and what the data and the start are.
-        files: What it is made from, and where it goes.
-        device: Where it is trained.
-
-    Raises:
-        LtdmError: Bad options or data.
+    Rounds are counted from 1, shards from 0.
     """
 
-    def __init__(
-        self, recipe: Recipe, who: dict[str, Any], files: Files, device: torch.device
-    ) -> None:
+    def __init__(self, recipe: Recipe, who: dict[str, Any], files: Files) -> None:
         self.who, self.seed, self.files = who, who["seed"], files
-        self.key = run_key(who)
+        state = files.state(who)
+        self.home, self.key = state.folder, state.key
         images, labels = read_npz(files.data, "images", "labels")
-        self.trainer = make_trainer(recipe, self.seed, images, labels, device)
+        self.trainer = make_trainer(recipe, self.seed, images, labels, pick())
         if files.init:
             start_from(self.trainer, files.init)
         self.about = {**described(recipe, self.trainer), "key": self.key}
@@ -59,61 +51,51 @@ class Team:
         self.fresh = io.BytesIO()  # a shard's first state, for all that the network is lent to
         torch.save(self.trainer.state(), self.fresh)
 
-    def train(
-        self,
-        number: int,
-        shard: int,
-        output: Path,
-        start: tuple[Path, Path] | None,
-        state: State,
-        stop: Stop,
-    ) -> None:
-        """Train one shard for one round, going on from a saved state where there is one.
+    def file(self, number: int, shard: int) -> Path:
+        """Return where a shard's state after a round lies."""
+        return self.home / f"round-{number}-shard-{shard}.pt"
 
-        Args:
-            number: Of the round, from 1.
-            shard: Which, from 0.
-            output: Where its state goes.
-            start: Its state after the round before, and that round's average; None in the first.
-            state: Where its state is saved within the round.
-            stop: Asked after each update whether the job must end.
-        """
+    def average_of(self, number: int) -> Path:
+        """Return where a round's average lies; there is none of round 0, nor of the last."""
+        return self.home / f"average-{number}.safetensors"
+
+    def train(self, number: int, shard: int, stop: Stop) -> None:
+        """Train one shard for one round, going on from a saved state where there is one."""
         trainer, share, started = self.trainer, self.shares[shard], time.monotonic()
         each = shard_updates(trainer.options, len(share), trainer.batches.size)
         trainer.serve(share, owner(self.seed, shard), number * each)
+        state = State(self.home.parent / f"round-{number}-shard-{shard}", self.key)
         saved = state.load(trainer.device)
         if saved:
             log.info("resuming at update %d", saved["update"])
             spent = self._resumed(saved)
         else:
-            spent = self._begun(start)
+            spent = self._begun(number, shard)
         del saved  # it is as large as the trainer's own
         trainer.recount()
 
-        def seconds() -> float:
-            return float(spent["seconds"] + time.monotonic() - started)
+        def so_far() -> dict[str, Any]:
+            return {**spent, "seconds": float(spent["seconds"] + time.monotonic() - started)}
 
         trainer.fit(
-            lambda content: state.save({**content, **spent, "seconds": seconds()}),
+            lambda content: state.save({**content, **so_far()}),
             f"round {number} of {self.options.rounds}, shard {shard + 1} of {self.options.shards}",
             stop,
             state.progress,
         )
         told = {"images": len(share), "evaluations": trainer.counted()}
-        content = {**trainer.state(), **spent, "seconds": seconds(), **told}
-        write_state(output, self.key, content)
+        write_state(self.file(number, shard), self.key, {**trainer.state(), **so_far(), **told})
         state.clear()
 
-    def _begun(self, start: tuple[Path, Path] | None) -> dict[str, Any]:
+    def _begun(self, number: int, shard: int) -> dict[str, Any]:
         """Put the trainer where a round begins; return where and how long the shard has trained."""
         device = self.trainer.device
-        if start is None:
+        if number == 1:
             self.fresh.seek(0)
             fresh = torch.load(self.fresh, map_location=device, weights_only=True)
             return self._resumed({**fresh, "where": [], "seconds": 0.0})
-        before, average = start
-        spent = self._resumed(read_state(before, self.key, device))
-        weights, _ = read_weights(average)
+        spent = self._resumed(read_state(self.file(number - 1, shard), self.key, device))
+        weights, _ = read_weights(self.average_of(number - 1))
         self.trainer.take(without("raw.", weights), without("ema.", weights))
         return spent
 
@@ -124,13 +106,13 @@ class Team:
         new = [here] if here not in state["where"][-1:] else []
         return {"where": state["where"] + new, "seconds": state["seconds"]}
 
-    def average(self, shards: Sequence[Path], path: Path) -> list[dict[str, Any]]:
+    def average(self, number: int, path: Path) -> list[dict[str, Any]]:
         """Write the average of a round's shards; return what each one's file says."""
         told = []
 
         def weighed() -> Iterator[tuple[int, Weights]]:
-            for file in shards:
-                one = read_state(file, self.key, CPU)
+            for shard in range(self.options.shards):
+                one = read_state(self.file(number, shard), self.key, CPU)
                 told.append({name: one[name] for name in TOLD})
                 ema, raw = prefixed("ema.", one["ema"]), prefixed("raw.", one["net"])
                 yield one["images"], ema | raw
@@ -138,16 +120,14 @@ class Team:
         write_weights(path, averaged(weighed()), self.about)
         return told
 
-    def finish(self, shards: Sequence[Path]) -> None:
+    def finish(self) -> None:
         """Write the run's network and records from the last round's shards."""
         by = {"versions": versions(), "commit": commit()}
-        told = self.average(shards, self.files.model)
+        told = self.average(self.options.rounds, self.files.model)
         frames = [pd.DataFrame(one["history"]).assign(shard=k) for k, one in enumerate(told)]
         rows = pd.concat(frames).sort_values(["update", "shard"], kind="stable")
-        for column in ("update", "images"):  # of all shards, as other runs count
-            rows[column] *= len(told)
-        with writing(self.files.history) as temporary:
-            rows.to_csv(temporary, index=False)
+        rows[["update", "images"]] *= len(told)  # of all shards, as other runs count
+        write_text(self.files.history, rows.to_csv(index=False))
         evaluations = pd.DataFrame([one["evaluations"] for one in told]).mean().to_dict()
         made = {
             "where": list(dict.fromkeys(place for one in told for place in one["where"])),
@@ -163,40 +143,19 @@ class Team:
 def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None:
     """Train all rounds in one job, going on from where it was interrupted.
 
-    Args:
-        recipe: The run's; `train.ensemble` says how the data are shared out.
-        who: What decides its result: the request, and what the data and the start are.
-        files: What it is made from, and where it goes. The weights are the averages of the last
-            round; the losses are each shard's, `update` and `images` those of all shards.
-        stop: Asked after each update whether the job must end.
-
-    Raises:
-        LtdmError: Bad options or data, divergence, a state of another run, a full disk.
-        Stopped: The job must end before the training has; what is done is saved.
+    The weights are the averages of the last round; the losses are each shard's, `update` and
+    `images` those of all shards. The arguments are those of `single.fit`, and it raises what
+    `stages.train.run` does.
     """
-    team = Team(recipe, who, files, pick())
-    team.finish(_rounds(team, files.state(who).folder.parent, stop))
-
-
-def _rounds(team: Team, states: Path, stop: Stop) -> list[Path]:
-    """Train what is left of all rounds; return the shards' files after the last."""
-    home = states / team.key
-    rounds, shards = team.options.rounds, range(team.options.shards)
-    averages = [home / f"average-{r}.safetensors" for r in range(rounds)]  # there is none of 0
-    begun = max((r for r in range(rounds) if averages[r].exists()), default=0) + 1
-    for r in range(begun, rounds + 1):
-        for k in shards:
-            output, before = _file(home, r, k), _file(home, r - 1, k)
-            if not output.exists():
-                start = (before, averages[r - 1]) if r > 1 else None
-                within = State(states / f"round-{r}-shard-{k}", team.key)
-                team.train(r, k, output, start, within, stop)
-            before.unlink(missing_ok=True)
+    team = Team(recipe, who, files)
+    rounds = team.options.rounds
+    done = [r for r in range(1, rounds) if team.average_of(r).exists()]
+    for r in range(max(done, default=0) + 1, rounds + 1):
+        for k in range(team.options.shards):
+            if not team.file(r, k).exists():
+                team.train(r, k, stop)
+            team.file(r - 1, k).unlink(missing_ok=True)
         if r < rounds:
-            team.average([_file(home, r, k) for k in shards], averages[r])
-            averages[r - 1].unlink(missing_ok=True)
-    return [_file(home, rounds, k) for k in shards]
-
-
-def _file(home: Path, number: int, which: int) -> Path:
-    return home / f"round-{number}-shard-{which}.pt"
+            team.average(r, team.average_of(r))
+            team.average_of(r - 1).unlink(missing_ok=True)
+    team.finish()

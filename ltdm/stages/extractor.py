@@ -1,28 +1,22 @@
 """Balanced reference -> one feature extractor, shared by every run on the data set."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ltdm.core.device import pick
 from ltdm.core.weights import write_weights
 from ltdm.plumbing.files import read_npz, write_json
 from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 
 
-def run(request: Mapping[str, Any], *, reference: Path, weights: Path, record: Path) -> None:
-    """Make the extractor ready.
+def run(request: Request, *, reference: Path, weights: Path, record: Path) -> None:
+    """Write the extractor's `weights` (safetensors); some are fitted on the reference.
 
-    Args:
-        request: `extractor`, its name and options; `code`; and `places`, its options that say where
-            something lies.
-        reference: The balanced reference (.npz), for extractors that are fitted on it.
-        weights: Where the weights go (safetensors).
-        record: Where goes what is known about them (JSON).
+    `request` has `extractor`, its name and options, and `places`, its options that say where
+    something lies. `record` also has what is known about the weights.
 
     Raises:
-        LtdmError: A file is damaged, or the extractor cannot get its weights.
+        LtdmError: The extractor cannot get its weights.
     """
     extractor = part("extractor", {**request["extractor"], **request["places"]}, ("features",))
     images, labels = read_npz(reference, "images", "labels")

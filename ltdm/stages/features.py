@@ -1,9 +1,7 @@
 """Images, real or generated -> features."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,23 +10,17 @@ from ltdm.core.weights import read_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
 from ltdm.plumbing.registry import part
+from ltdm.plumbing.request import Request
 
 
-def run(request: Mapping[str, Any], *, images: Path, weights: Path, features: Path) -> None:
-    """Write `features` of the images in an .npz.
+def run(request: Request, *, images: Path, weights: Path, features: Path) -> None:
+    """Write `features` of the images by the extractor whose `weights` also hold its options.
 
     It is an .npz of features, float32 (N, d), labels and about, which also names the extractor and
     the digest of its weights; of probabilities too, float32 (N, K), where the extractor gives some.
 
-    Args:
-        request: `code`; the extractor's options are in the file of its weights.
-        images: An .npz of images, labels and about.
-        weights: What the stage `extractor` wrote (safetensors).
-        features: Where the features go.
-
     Raises:
-        LtdmError: A file is damaged, the images are not the extractor's kind, or what it gives is
-            not finite.
+        LtdmError: The images are not the extractor's kind, or what it gives is not finite.
     """
     pixels, labels, about = read_npz(images, "images", "labels", "about")
     tensors, known = read_weights(weights)

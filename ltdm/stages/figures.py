@@ -1,45 +1,37 @@
 """Tables, histories and samples of one data set -> its figures."""
 
-from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ltdm.plumbing.files import read_npz, reading
+from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.rows import read_rows
 from ltdm.reporting.tables import baseline_of, called
 
 
 def run(
-    request: Mapping[str, Any],
+    request: Request,
     *,
     counts: Path,
     reference: Path,
     tidy: Path,
-    histories: Sequence[Path],
-    samples: Sequence[Path],
+    histories: list[Path],
+    samples: list[Path],
     **pictures: Path,
 ) -> None:
-    """Write the figures of a data set.
+    """Write the figures of a data set: `counts`, `per_class`, `training` and `samples`.
 
-    Args:
-        request: `metric`, `extractor` and `sample_set`, what `per_class` shows, in which feature
-            space, of which sample set; `runs` and `seeds`; `code`; and `where`, the `dataset`.
-        counts: counts.csv.
-        reference: reference.npz, shown beside the samples.
-        tidy: metrics.csv.
-        histories: history.csv of each run's seeds, run after run.
-        samples: samples.npz of each run, one seed each.
-        pictures: Where the figures go: `counts`, `per_class`, `training` and `samples`, each with
-            its ending, as in `counts_png` and `counts_svg`.
+    `request` has `metric`, `extractor` and `sample_set`, what `per_class` shows, in which feature
+    space, of which sample set; `runs` and `seeds`; and `where`, the `dataset`.
 
-    Raises:
-        LtdmError: A file is missing or damaged.
+    The reference is shown beside the samples, of which there is one seed of each run; `histories`
+    are of each run's seeds, run after run; `tidy` is metrics.csv. `pictures` are named by figure
+    and ending, as in `counts_png` and `counts_svg`.
     """
     style.use()
     dataset, runs = request["where"]["dataset"], request["runs"]
@@ -60,10 +52,10 @@ def run(
         "samples": figures.samples(sets, table) if pixels else points.scatter(sets, names),
     }
     for name, path in pictures.items():
-        style.save(made[name.rpartition("_")[0]], Path(path))
+        style.save(made[name.rpartition("_")[0]], path)
 
 
-def _per_class(request: Mapping[str, Any], table: pd.DataFrame, tidy: Path) -> Figure:
+def _per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
     """Draw a metric by class, and what the real images come to where that is known."""
     metric, extractor = request["metric"], request["extractor"]
     rows = read_rows(tidy)
@@ -81,9 +73,8 @@ def _first(path: Path, shuffled: bool = False) -> tuple[np.ndarray, np.ndarray]:
     Real images are mixed before: files often hold one writer's or one scene's in a row.
     """
     images, labels = read_npz(path, "images", "labels")
-    order = np.arange(len(labels))
-    if shuffled:
-        order = np.random.default_rng(0).permutation(len(labels))
+    n = len(labels)
+    order = np.random.default_rng(0).permutation(n) if shuffled else np.arange(n)
     each = figures.COLUMNS if images.dtype == np.uint8 else points.MOST_POINTS
     rows = np.concatenate([order[labels[order] == c][:each] for c in np.unique(labels)])
     return images[rows], labels[rows]

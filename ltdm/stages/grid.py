@@ -1,13 +1,12 @@
 """Samples -> a picture of the first ones: rows are classes. Points are scattered."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ltdm.data._base import numbered
 from ltdm.plumbing.files import read_npz, writing
+from ltdm.plumbing.request import Request
 from ltdm.reporting import points, style
 from ltdm.reporting.pictures import sheet, to_png
 
@@ -15,22 +14,13 @@ COLUMNS = 10
 MOST_ROWS = 100
 
 
-def run(request: Mapping[str, Any], *, samples: Path, picture: Path) -> None:
-    """Write `picture` (PNG): ten images of each class, at most a hundred classes.
-
-    Args:
-        request: `code`; nothing is to be chosen.
-        samples: The sample set (.npz).
-        picture: Where the picture goes.
-
-    Raises:
-        LtdmError: The samples are missing or damaged.
-    """
+def run(request: Request, *, samples: Path, picture: Path) -> None:
+    """Write `picture` (PNG): ten images of each class, at most a hundred classes."""
     images, labels = read_npz(samples, "images", "labels")
     if images.dtype != np.uint8:
         style.use()
         names = numbered(int(labels.max()) + 1)
-        style.save(points.scatter({"samples": (images, labels)}, names), Path(picture))
+        style.save(points.scatter({"samples": (images, labels)}, names), picture)
         return
     classes = np.unique(labels)[:MOST_ROWS].tolist()
     with writing(picture) as temporary:

@@ -1,6 +1,5 @@
 """All artefacts -> manifest.json: the digest of every file behind every number, and its check."""
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,42 +8,34 @@ from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.files import read_json, sha256, write_json
 from ltdm.plumbing.progress import Progress
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 
 SHOWN = 10  # faults that are named; the rest are counted
 
 
-def run(request: Mapping[str, Any], *, manifest: Path) -> None:
+def run(request: Request, *, manifest: Path) -> None:
     """Write `manifest`: each file's SHA-256 and size, and the files that it was made from.
 
-    Args:
-        request: `code`; and `places`, the files, each with those that it was made from.
-        manifest: Where it goes, in the folder that all files lie below.
-
-    Raises:
-        LtdmError: A file is missing.
+    It lies in the folder that all files lie below. `request` has `places`, the files, each with
+    those that it was made from.
     """
-    root, lineage = Path(manifest).parent, request["places"]
+    root, lineage = manifest.parent, request["places"]
     files = {}
     for file, digest in _digests(list(lineage)).items():
         behind = [_below(root, parent) for parent in lineage[file]]
-        size = Path(file).stat().st_size
+        size = file.stat().st_size
         files[_below(root, file)] = {"sha256": digest, "bytes": size, "from": behind}
     by = {"versions": versions(), "commit": commit()}
     write_json(manifest, {**recorded(request), **by, "files": files})
 
 
 def verify(manifest: Path) -> tuple[int, int]:
-    """Check all files of a results folder against the manifest that lies there.
-
-    Returns:
-        How many files there are, and their bytes.
+    """Check all files beside a manifest against it; return how many they are, and their bytes.
 
     Raises:
         LtdmError: A file is missing or differs, or a record names another file than lies there.
     """
-    root = manifest.parent
-    files = _listed(manifest)
+    root, files = manifest.parent, _listed(manifest)
     missing = [name for name in files if not (root / name).is_file()]
     there = [root / name for name in files if name not in missing]
     found = {_below(root, file): digest for file, digest in _digests(there).items()}
@@ -76,23 +67,20 @@ def _listed(manifest: Path) -> dict[str, Any]:
     return files
 
 
-def _broken_links(root: Path, files: Mapping[str, Any]) -> list[str]:
+def _broken_links(root: Path, files: dict[str, Any]) -> list[str]:
     """Return the networks whose record names other data, or another start, than lie there."""
     broken = []
     for name, entry in files.items():
         if name.endswith("/run.json"):
             record = read_json(root / name)
             for parent in entry["from"]:
-                start, data = (parent.endswith(end) for end in ("/model.safetensors", "/train.npz"))
-                if data and record["data"] != files[parent]["sha256"]:
+                if parent.endswith("/train.npz") and record["data"] != files[parent]["sha256"]:
                     broken.append(f"{name} was trained on another {parent}")
-                if start and record.get("init") != _key(root / parent):
-                    broken.append(f"{name} started from another {parent}")
+                if parent.endswith("/model.safetensors"):
+                    start = read_json((root / parent).with_name("run.json"))
+                    if record.get("init") != start["key"]:
+                        broken.append(f"{name} started from another {parent}")
     return broken
-
-
-def _key(model: Path) -> str:
-    return read_json(model.with_name("run.json"))["key"]
 
 
 def _digests(files: list[Path]) -> dict[Path, str]:
@@ -106,4 +94,4 @@ def _digests(files: list[Path]) -> dict[Path, str]:
 
 
 def _below(root: Path, file: Path) -> str:
-    return Path(file).relative_to(root).as_posix()
+    return file.relative_to(root).as_posix()

@@ -1,7 +1,6 @@
 """Features of real and generated images -> tidy rows of one metric."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_arrays, reading, write_json
 from ltdm.plumbing.registry import Part, part
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.reporting.rows import write_rows
 
 COLUMNS = ["features", "metric", "options", "group", "value", "error", "n_real", "n_fake", "note"]
@@ -22,30 +21,19 @@ SMALL, TOO_FEW, NO_LABELS = "small n", "too few images", "no labels"
 
 
 def run(
-    request: Mapping[str, Any],
-    *,
-    counts: Path,
-    real: Sequence[Path],
-    fake: Sequence[Path],
-    table: Path,
-    record: Path,
+    request: Request, *, counts: Path, real: list[Path], fake: list[Path], table: Path, record: Path
 ) -> None:
     """Write one metric of one sample set in the feature spaces that it reads, by group.
 
-    Args:
-        request: `metric`, its name and options; `groups`, the `kinds` of group to report and the
-            bounds of `shots`; `extractors`, the feature spaces, or what `neighbours` gives for
-            one; `code`; and `where`, columns that say where the sample set stands: dataset, run,
-            seed, sample_set. How it was made, the features themselves say.
-        counts: counts.csv of the data set.
-        real: Features of the reference in each space; or what `neighbours` found for it.
-        fake: The same of the generated images.
-        table: Where the rows go.
-        record: Where a record goes of what was asked for, by what code.
+    `request` has `metric`, its name and options; `groups`, the `kinds` of group to report and the
+    bounds of `shots`; `extractors`, the feature spaces, or what `neighbours` gives for one; and
+    `where`, columns that say where the sample set stands: dataset, run, seed, sample_set. How it
+    was made, the features themselves say. `real` are those of the reference in each space, or what
+    `neighbours` found for it; `fake` the same of the generated images.
 
     Raises:
-        LtdmError: The features are damaged, do not fit together, or are not finite; or they are
-            the neighbours of another search.
+        LtdmError: The features do not fit together, or are not finite; or they are the neighbours
+            of another search.
     """
     metric, where = part("metric", request["metric"], ("metrics",)), request["where"]
     grouping = request["groups"]
@@ -56,7 +44,8 @@ def run(
     for space, theirs, ours in zip(request["extractors"], real, fake, strict=True):
         reference, made = features_of(theirs), features_of(ours)
         fit_together(theirs, reference, ours, made, len(class_counts))
-        _check_search(metric, ours, made)
+        if looks_up(metric):
+            _check_search(metric, ours, made)
         rows = rows_of(metric, reference.sample, made.sample, wanted, grouping["kinds"])
         how = {name: made.about.get(name) for name in HOW}
         told = {**where, **how, "features": space, "options": metric.settings}
@@ -70,12 +59,7 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """Return the metric's rows for each group, then for the worst class.
 
-    Args:
-        metric: The metric.
-        real: The reference.
-        fake: The generated images; where they have no labels, only `all` can be said.
-        wanted: The classes of each group.
-        kinds: The kinds of group to report.
+    Of generated images without labels only `all` can be said.
     """
     labelled = (fake.labels >= 0).any()
     kinds = kinds if labelled else ["all"]
@@ -128,11 +112,7 @@ class Features(NamedTuple):
 
 
 def features_of(path: Path) -> Features:
-    """Read a features file.
-
-    Raises:
-        LtdmError: It is missing, damaged, or holds values that are not finite.
-    """
+    """Read a features file; refuse one with values that are not finite."""
     found = read_arrays(path, ("features", "labels", "about"), ("probabilities",))
     sample = Sample(found["features"], found["labels"], found.get("probabilities"))
     for values in (sample.features, sample.probabilities):
@@ -144,28 +124,19 @@ def features_of(path: Path) -> Features:
 
 
 def _check_search(metric: Part, path: Path, found: Features) -> None:
-    """Refuse nearest training images that are not those that a metric asks for.
-
-    Raises:
-        LtdmError: They are not.
-    """
-    if looks_up(metric):
-        made, wanted = found.about["extractor"]["search"], metric.module.search(metric.options)
-        if made != wanted:
-            raise LtdmError(
-                f"{path} was searched with {made}, but {metric.label} asks for {wanted};"
-                " delete it and make it anew"
-            )
+    """Refuse nearest training images that are not those that a metric asks for."""
+    made, wanted = found.about["extractor"]["search"], metric.module.search(metric.options)
+    if made != wanted:
+        raise LtdmError(
+            f"{path} was searched with {made}, but {metric.label} asks for {wanted};"
+            " delete it and make it anew"
+        )
 
 
 def fit_together(
     real_path: Path, real: Features, fake_path: Path, fake: Features, classes: int
 ) -> None:
-    """Refuse features of two extractors, and labels of other classes.
-
-    Raises:
-        LtdmError: They do not fit.
-    """
+    """Refuse features of two extractors, and labels of other classes."""
     lengths = real.sample.features.shape[1], fake.sample.features.shape[1]
     if lengths[0] != lengths[1] or real.about.get("extractor") != fake.about.get("extractor"):
         raise LtdmError(

@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ltdm.metrics._nearest import nearest
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
+from ltdm.plumbing.request import Request
 
 
-def run(request: Mapping[str, Any], *, train: Path, images: Path, neighbours: Path) -> None:
+def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> None:
     """Write `neighbours` (.npz), in the order of the images.
 
     As features it holds squared distances of pixels in [0, 1], or of points, to the n nearest
@@ -21,17 +20,12 @@ def run(request: Mapping[str, Any], *, train: Path, images: Path, neighbours: Pa
     whether they are mirrored there, bool (N, n); labels of the images; about, which also has the
     search and the training set's digest.
 
-    Args:
-        request: `search`, its `neighbours`, n, and `mirror`: whether mirror images of training
-            images count; `unseen`, whether images that are in the training set themselves, or
-            their mirror images if those count, are left out; and `code`.
-        train: The training set (.npz).
-        images: The images (.npz).
-        neighbours: Where the result goes.
+    `request` has `search`, its `neighbours`, n, and `mirror`: whether mirror images of training
+    images count; and `unseen`, whether images that are in the training set themselves, or their
+    mirror images if those count, are left out.
 
     Raises:
-        LtdmError: A file is damaged, the two hold different kinds of image, or there are too few
-            training images.
+        LtdmError: The two hold different kinds of image, or there are too few training images.
     """
     search = request["search"]
     (known,) = read_npz(train, "images")
@@ -51,9 +45,9 @@ def run(request: Mapping[str, Any], *, train: Path, images: Path, neighbours: Pa
         rows = ~np.isin(_digests(made), _digests(seen))
         made, labels = made[rows], labels[rows]
     found = nearest(made, known, **search)
-    by = {"extractor": {"search": search, "train": sha256(train)}}
     arrays = {"features": found.squared, "index": found.numbers, "mirrored": found.mirrored}
-    about = np.array(json.dumps({**json.loads(str(about)), **by}))
+    by = {"search": search, "train": sha256(train)}
+    about = np.array(json.dumps({**json.loads(str(about)), "extractor": by}))
     write_npz(neighbours, **arrays, labels=labels, about=about)
 
 

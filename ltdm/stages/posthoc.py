@@ -1,7 +1,6 @@
 """Snapshots that a training took of its weights' averages -> the average of any other width."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,11 @@ log = logging.getLogger("ltdm")
 
 
 def run(
-    request: Mapping[str, Any], *, model: Path, output: Path, record: Path | None
+    request: dict[str, Any], *, model: Path, output: Path, record: Path | None
 ) -> dict[str, Any]:
-    """Write the averaged weights that a training would have had with another width.
+    """Write the averaged weights that a training would have had with another width; "ema." alone.
 
-    Args:
-        request: `sigma_rel`, the width relative to the training's length, and `code`.
-        model: The network's safetensors, with snapshots.
-        output: Where the network goes, "ema." alone, safetensors.
-        record: Where a record of it goes, if anywhere.
+    `request` has `sigma_rel`, the width relative to the training's length.
 
     Returns:
         What the record holds: the request, the key of the trained `model`, the average's own `key`,
@@ -35,7 +30,7 @@ def run(
         rounding to half precision, of each snapshot, comes back as often.
 
     Raises:
-        LtdmError: The network has no snapshots, is damaged, or no average has that width.
+        LtdmError: The network has no snapshots, or no average has that width.
     """
     about = read_about(model)
     taken = about.pop("posthoc", None)
@@ -46,16 +41,15 @@ def run(
         )
     which = [(width, update) for width in taken["sigma_rel"] for update in taken["updates"]]
     gammas, times = np.array([(gamma_of(width), update) for width, update in which]).T
-    sigma_rel = request["sigma_rel"]
-    wanted = times.max(), gamma_of(sigma_rel)
+    wanted = times.max(), gamma_of(request["sigma_rel"])
     mix = coefficients(times, gammas, *wanted)
     who = {**recorded(request), "model": about["key"]}
     error, norm = profile_error(mix, times, gammas, *wanted), float(np.abs(mix).sum())
     made = {**who, "key": run_key(who), "error": error, "l1": norm}
-    log.info("sigma_rel %g from %d snapshots: %s", sigma_rel, len(which), told(made))
+    log.info("sigma_rel %g from %d snapshots: %s", request["sigma_rel"], len(which), told(made))
     weights = _mixed(model, dict(zip(which, mix.tolist(), strict=True)))
-    told_by = {**about, "key": made["key"], "average": made}
-    write_weights(output, prefixed("ema.", weights), told_by)
+    about |= {"key": made["key"], "average": made}
+    write_weights(output, prefixed("ema.", weights), about)
     if record:
         write_json(record, made)
     return made

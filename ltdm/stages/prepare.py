@@ -1,9 +1,7 @@
 """Data source -> long-tailed training set and balanced reference, decoded once."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,27 +10,21 @@ from ltdm.data._base import Census, Loaded
 from ltdm.data._longtail import LongTail, select
 from ltdm.data._longtail import counts as shaped
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import sha256, write_json, write_npz, writing
+from ltdm.plumbing.files import sha256, write_json, write_npz, write_text
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 
 log = logging.getLogger("ltdm")
 
 
-def run(
-    request: Mapping[str, Any], *, train: Path, reference: Path, counts: Path, record: Path
-) -> None:
+def run(request: Request, *, train: Path, reference: Path, counts: Path, record: Path) -> None:
     """Build one data set.
 
-    Args:
-        request: `source` and `longtail` as in the config; `reference`, the split that metrics
-            compare with; `content`, the digest of the source's data; `code`; and `places`, the
-            source's options that say where it lies.
-        train: Where the training set goes (.npz: images NCHW, labels, index in the source).
-        reference: Where the balanced reference goes (.npz: images, labels, about).
-        counts: Where counts.csv goes: class, name, available, train.
-        record: Where data.json goes: what was built from what, with digests.
+    `request` has `source` and `longtail` as in the config; `reference`, the split that metrics
+    compare with; `content`, the digest of the source's data; and `places`, the source's options
+    that say where it lies. `train` also holds `index`, the images' rows in the source; `counts` has
+    the columns class, name, available, train; `record` says what was built from what, with digests.
 
     Raises:
         LtdmError: A class would be empty, or the source does not hold what it promised.
@@ -56,19 +48,14 @@ def run(
         _fits(loaded, shape, len(keep), f"the {split} split of {source.name}")
     write_npz(reference, images=loaded.images, labels=loaded.labels, about=np.array("{}"))
     rows = {"class": range(len(keep)), "name": promised.names, "available": available}
-    with writing(counts) as temporary:
-        pd.DataFrame({**rows, "train": keep}).to_csv(temporary, index=False)
-    digests = {Path(p).name: sha256(p) for p in (train, reference, counts)}
+    write_text(counts, pd.DataFrame({**rows, "train": keep}).to_csv(index=False))
+    digests = {path.name: sha256(path) for path in (train, reference, counts)}
     made = {"census": promised._asdict(), "left_out": left_out, "sha256": digests}
     write_json(record, {**recorded(request), **made})
 
 
 def _counted(loaded: Loaded, promised: Census, name: str) -> list[int]:
-    """Return the images of each class, once they are what the source promised.
-
-    Raises:
-        LtdmError: They are not.
-    """
+    """Return the images of each class, if they are what the source promised."""
     for file, reason in loaded.left_out.items():
         log.info("left out %s: %s", file, reason)
     available = np.bincount(loaded.labels, minlength=len(promised.sizes)).tolist()

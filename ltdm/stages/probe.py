@@ -1,9 +1,10 @@
 """Trained network and labelled images -> how well linear classifiers read its features."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_arrays, read_npz, reading, sha256, write_json
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.reporting.rows import write_rows
 from ltdm.training.probe import Labelled, Probe, ProbeOptions
 
@@ -25,7 +26,7 @@ SHARE = 0.1
 
 
 def run(
-    request: Mapping[str, Any],
+    request: Request,
     *,
     model: Path,
     train: Path,
@@ -39,18 +40,13 @@ def run(
     A tenth of each class of the training images is held out of all classifiers' training. What is
     best there, by the mean of the classes' accuracies, is `chosen`; the test images have no say.
 
-    Args:
-        request: `probe`, its options; `groups`, the `kinds` of group to report and the bounds of
-            `shots`; `code`; and `where`, columns that say which network it is: dataset, run, seed.
-        model: The network's safetensors.
-        train: The labelled images to learn from: the reference, or the training set (.npz).
-        test: What the stage `probe_split` wrote.
-        counts: counts.csv of the data set.
-        table: Where the rows go.
-        record: Where a record goes of what was asked for, of what, by what code.
+    `request` has `probe`, its options; `groups`, the `kinds` of group to report and the bounds of
+    `shots`; and `where`, columns that say which network it is: dataset, run, seed. `train` are the
+    labelled images to learn from, the reference or the training set; `test` are those of the stage
+    `probe_split`.
 
     Raises:
-        LtdmError: A file is damaged, the model is no single network, or what it says is not finite.
+        LtdmError: The model is no single network, or what it says is not finite.
     """
     options = parse(ProbeOptions, request["probe"], ("evaluate", "probe"))
     where, grouping = request["where"], request["groups"]
@@ -67,30 +63,25 @@ def run(
     validation = by_class(right, labels[kept])
     chosen = divmod(int(validation.argmax()), len(options.layers))
     right = probe.right(Labelled.on(device, test_images, test_labels), "test")
-    tested = Tested(right, test_labels, wanted)
     told = {"train_on": options.train_on, **json.loads(str(about)), "weights": options.weights}
-    rows = [
-        {**where, **cell, **one, "validation": validation[at], "n_train": len(rest)}
-        | {"chosen": at == chosen}
-        for at, cell in _cells(probe, options)
-        for one in tested.rows(at)
-    ]
+    rows = []
+    for (v, level), (k, layer) in product(enumerate(options.levels), enumerate(options.layers)):
+        cell = {"level": level, "sigma": probe.sigmas[v], "layer": layer, "width": probe.widths[k]}
+        known = {"validation": validation[v, k], "n_train": len(rest), "chosen": (v, k) == chosen}
+        found = _tested(right[v, k], test_labels, wanted)
+        rows += [{**where, **cell, **one, **known} for one in found]
     made = {
         "model": key,
         "level": options.levels[chosen[0]],
         "layer": options.layers[chosen[1]],
-        "sha256": {Path(p).name: sha256(p) for p in (train, test, counts)},
+        "sha256": {path.name: sha256(path) for path in (train, test, counts)},
     }
     write_json(record, {**recorded(request), **where, **told, **made})
     write_rows(pd.DataFrame(rows).assign(**told), table)
 
 
 def _kept(labels: np.ndarray, options: ProbeOptions, train: Path) -> np.ndarray:
-    """Return the rows that are held out of the classifiers' training.
-
-    Raises:
-        LtdmError: There are none, as no class has two images.
-    """
+    """Return the rows that are held out of the classifiers' training; there must be some."""
     kept = held_out(labels, SHARE, derive("probe held out", options.seed))
     if not len(kept):
         raise LtdmError(
@@ -118,11 +109,7 @@ def _without(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
-    """Return the classifiers of a network on disk, not yet trained, and the network's key.
-
-    Raises:
-        LtdmError: The file is damaged, or holds a network for each class.
-    """
+    """Return the classifiers of a network on disk, not yet trained, and the network's key."""
     model = Model.read(file, options.weights, "auto", pick())
     about = model.about
     if about["label"] == "network":
@@ -132,39 +119,16 @@ def _probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
     return probe, about["key"]
 
 
-Cell = tuple[int, int]
-"""Places of a level and a layer."""
+def _tested(
+    right: np.ndarray, labels: np.ndarray, wanted: dict[str, list[int]]
+) -> Iterator[dict[str, Any]]:
+    """Yield one classifier's accuracy in each group, and its standard error.
 
-
-def _cells(probe: Probe, options: ProbeOptions) -> list[tuple[Cell, dict[str, Any]]]:
-    """Return places and columns of each level and layer."""
-    return [
-        ((v, k), {"level": t, "sigma": probe.sigmas[v], "layer": layer, "width": probe.widths[k]})
-        for v, t in enumerate(options.levels)
-        for k, layer in enumerate(options.layers)
-    ]
-
-
-class Tested(NamedTuple):
-    """What the classifiers say of the test images.
-
-    Attributes:
-        right: Whether each is right about each image, bool (V, L, N).
-        labels: The images', int64 (N,).
-        groups: The classes of each group.
+    `right` says of each of the test images (N,) whether it is right, `wanted` each group's classes.
     """
-
-    right: np.ndarray
-    labels: np.ndarray
-    groups: Mapping[str, list[int]]
-
-    def rows(self, at: Cell) -> list[dict[str, Any]]:
-        """Return the accuracy of one classifier in each group, and its standard error."""
-        rows = []
-        for group, classes in self.groups.items():
-            among = np.isin(self.labels, classes)
-            number = int(among.sum())
-            share = self.right[at][among].mean() if number else np.nan
-            error = np.sqrt(share * (1 - share) / max(number, 1))
-            rows.append({"group": group, "accuracy": share, "error": error, "n_test": number})
-        return rows
+    for group, classes in wanted.items():
+        among = np.isin(labels, classes)
+        number = int(among.sum())
+        share = right[among].mean() if number else np.nan
+        error = np.sqrt(share * (1 - share) / max(number, 1))
+        yield {"group": group, "accuracy": share, "error": error, "n_test": number}

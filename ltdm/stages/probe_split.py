@@ -1,9 +1,7 @@
 """Data source or reference -> the labelled images that the linear probe is tested on."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,32 +10,26 @@ from ltdm.data._held_out import held_out
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_json, write_npz
 from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 
 SHARE = 0.2
-OFFICIAL, HELD_OUT = "official", "held-out"
 
 
-def run(request: Mapping[str, Any], *, reference: Path, test: Path, record: Path) -> None:
-    """Write `test` (.npz: images NCHW, labels, index, about), the same for all networks.
+def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
+    """Write `test` (.npz: images, labels, index, about), the same for all networks.
 
     It is the source's own test split where there is one; then `index` is empty. Otherwise it is a
     fifth of each class of the reference, and `index` has its rows there, which no probe may be
-    trained on. `about` says which of the two it is.
-
-    Args:
-        request: `source` as in the config; `content`, the digest of the source's data; `code`; and
-            `places`, the source's options that say where it lies.
-        reference: The balanced reference (.npz).
-        test: Where the images go.
-        record: Where test.json goes: what was made from what.
+    trained on. `about` says which of the two it is. `request` has `source` as in the config;
+    `content`, the digest of the source's data; and `places`, the source's options that say where it
+    lies.
 
     Raises:
         LtdmError: The test split's images or classes are not the reference's.
     """
     source = part("source", {**request["source"], **request["places"]}, ("source",))
     images, labels = read_npz(reference, "images", "labels")
-    index, kind = np.zeros(0, np.int64), OFFICIAL
+    index, kind = np.zeros(0, np.int64), "official"
     if "test" in source.module.SPLITS:
         shape, classes = images.shape[1:], np.unique(labels)
         images, labels, _ = source.module.load(source.options, "test")
@@ -48,7 +40,7 @@ def run(request: Mapping[str, Any], *, reference: Path, test: Path, record: Path
                 " both must be alike for a probe"
             )
     else:
-        index, kind = held_out(labels, SHARE, derive("test split")), HELD_OUT
+        index, kind = held_out(labels, SHARE, derive("test split")), "held-out"
         images, labels = images[index], labels[index]
     about = np.array(json.dumps({"test": kind}))
     write_npz(test, images=images, labels=labels, index=index, about=about)

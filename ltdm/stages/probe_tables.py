@@ -1,36 +1,22 @@
 """Rows of all networks' probes -> all of them in one file, and the table of the chosen ones."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from ltdm.plumbing.request import Request
 from ltdm.reporting.probe import table
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.writing import write_table
 
 
 def run(
-    request: Mapping[str, Any],
-    *,
-    probes: Sequence[Path],
-    tidy: Path,
-    main: Path,
-    others: Sequence[Path],
+    request: Request, *, probes: list[Path], tidy: Path, main: Path, others: list[Path]
 ) -> None:
-    """Write the tables: every row, and each run at its chosen level and layer.
+    """Write every row of `probes` (in the order of the config) to `tidy`, and the table to `main`.
 
-    Args:
-        request: `code`; nothing is to be chosen.
-        probes: probe.csv of each network, in the order of the config.
-        tidy: Where all rows go.
-        main: Where the table goes in one form.
-        others: Where it goes in the others, beside that.
-
-    Raises:
-        LtdmError: Some rows are missing or damaged.
+    The table has each run at its chosen level and layer; its other forms, `others`, lie beside it.
     """
     rows = pd.concat([read_rows(path) for path in probes], ignore_index=True)
     write_rows(rows, tidy)
-    write_table(table(rows), Path(main).with_suffix(""))
+    write_table(table(rows), main.with_suffix(""))

@@ -4,12 +4,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
-from ltdm.core.weights import prefixed, write_weights
+from ltdm.core.weights import write_weights
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, sha256, write_json, writing
+from ltdm.plumbing.files import read_npz, sha256, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.training.released import Released, content, read
 from ltdm.training.state import Files, run_key
@@ -18,20 +17,16 @@ HISTORY = ("update", "images", "lr", "denoise", "loss", "grad_norm")
 
 
 def take(who: dict[str, Any], checkpoint: Path, files: Files) -> None:
-    """Take the network of a run from a checkpoint.
+    """Take the network of a run from a checkpoint; its history has no rows.
 
-    Args:
-        who: What decides the result: a request whose `spec` is `network`, `process` and the
-            `content` of the checkpoint, and the digest of the data. The seed decides nothing yet,
-            but images are drawn by it.
-        checkpoint: The file.
-        files: The data, for the size of the images and the number of classes; and where weights, a
-            history without rows and the record go.
+    `who` is what decides the result: a request whose `spec` is `network`, `process` and the
+    `content` of the checkpoint, and the digest of the data. The seed decides nothing yet, but
+    images are drawn by it. Of the data the size of the images and the number of classes are used.
 
     Raises:
         LtdmError: The checkpoint is not the one that the config was checked with, or is bad.
     """
-    checkpoint, started, spec = Path(checkpoint), time.monotonic(), who["spec"]
+    started, spec = time.monotonic(), who["spec"]
     if content(checkpoint) != spec["content"]:
         raise LtdmError(f"{checkpoint} changed since this began; run the command again")
     held, by = read(checkpoint), {"versions": versions(), "commit": commit()}
@@ -40,8 +35,7 @@ def take(who: dict[str, Any], checkpoint: Path, files: Files) -> None:
     about = {k: spec[k] for k in ("network", "process")} | {"key": run_key(who)}
     about |= {"size": images.shape[2], "classes": int(labels.max()) + 1}
     write(files.model, checkpoint, held, about)
-    with writing(files.history) as temporary:
-        pd.DataFrame(columns=HISTORY).to_csv(temporary, index=False)
+    write_text(files.history, ",".join(HISTORY) + "\n")
     told = {
         "weights": sorted(held.weights),
         "parameters": held.parameters,
@@ -53,20 +47,13 @@ def take(who: dict[str, Any], checkpoint: Path, files: Files) -> None:
 
 
 def write(model: Path, checkpoint: Path, held: Released, about: dict[str, Any]) -> None:
-    """Write what a checkpoint holds, with what sampling must know of it.
-
-    Raises:
-        LtdmError: Weights are not finite.
-    """
-    tensors: dict[str, torch.Tensor] = {}
-    for kind, own in held.weights.items():
-        tensors |= prefixed(f"{kind}.", own)
+    """Write what a checkpoint holds, with what sampling must know of it; weights must be finite."""
+    tensors = {f"{kind}.{name}": t for kind, own in held.weights.items() for name, t in own.items()}
     bad = [name for name, t in tensors.items() if not torch.isfinite(t).all()]
     if bad:
         raise LtdmError(
             f"{checkpoint} holds values that are not finite ({bad[0]}): its training diverged; take"
             " an earlier one"
         )
-    images = {"channels": held.shape.channels, "points": False}
-    told = {"told": held.shape.told, "label": held.label}
-    write_weights(model, tensors, {**about, **images, **told})
+    known = {"channels": held.shape.channels, "told": held.shape.told, "label": held.label}
+    write_weights(model, tensors, {**about, **known, "points": False})

@@ -1,9 +1,7 @@
 """Trained network -> a set of generated images, made by one job or by several side by side."""
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,36 +12,32 @@ from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_json, write_npz
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 
 
 def run(
-    request: Mapping[str, Any],
+    request: Request,
     *,
     model: Path,
     guide: Path | None,
     samples: Path,
     record: Path,
-    shards: Sequence[Path] | None = None,
+    shards: list[Path] | None = None,
 ) -> None:
-    """Write `samples` (.npz: images NCHW, labels, about), the same number of each class.
+    """Write `samples` (.npz: images, labels, about), the same number of each class.
 
-    Args:
-        request: `spec`, the sample set's options; `seed`, which owns the images' noise together
-            with each image's number; and `code`.
-        model: The network's safetensors.
-        guide: The safetensors of the run that the option `guide` names.
-        samples: Where the images go, with what they are about: sampler, guidance, weights, model.
-        record: Where samples.json goes: the same, for a look without the images, and where and how
-            they were made: device, precision, layout.
-        shards: What `shard` made of all of them; if given, they are put together, and no network is
-            asked.
+    `request` has `spec`, the sample set's options; and `seed`, which owns the images' noise
+    together with each image's number. `guide` is the network of the run that the option `guide`
+    names. Given all `shards`, what `shard` made is put together, and no network is asked.
+
+    `about` says sampler, guidance, weights and model; `record` the same, for a look without the
+    images, and where and how they were made: device, precision, layout.
 
     Raises:
-        LtdmError: The number of images does not suit the classes, the model is damaged or bad, or
-            the shards are damaged, not this set's, or not all of it.
+        LtdmError: The number of images does not suit the classes, the model is bad, or the shards
+            are not this set's, or not all of it.
     """
     wanted = SampleSet(request, model, guide)
     number = len(wanted.labels)
@@ -61,19 +55,14 @@ def run(
     clear(samples)
 
 
-def shard(request: Mapping[str, Any], *, model: Path, guide: Path | None, images: Path) -> None:
-    """Make some of a set's images, as a job of its own; see `run`.
+def shard(request: Request, *, model: Path, guide: Path | None, images: Path) -> None:
+    """Write some of a set's `images`, with their numbers, as a job of its own; see `run`.
 
-    Args:
-        request: As for `run`, and `shard`: its number, from 0, and how many there are.
-        model: The network's safetensors.
-        guide: The safetensors of the run that the option `guide` names.
-        images: Where the images go, with their numbers.
+    `request` also has `shard`: its number, from 0, and how many there are.
     """
     wanted = SampleSet(request, model, guide)
     generator = wanted.generator()
-    number, of = request["shard"]
-    rows = generator.share(wanted.labels, (number, of))
+    rows = generator.share(wanted.labels, request["shard"])
     made = generator.images(wanted.labels[rows], rows)
     write_part(images, wanted.about, rows, {"images": made, "where": np.array(generator.where)})
 
@@ -87,7 +76,7 @@ class SampleSet:
             machine is no part of it.
     """
 
-    def __init__(self, request: Mapping[str, Any], model: Path, guide: Path | None):
+    def __init__(self, request: Request, model: Path, guide: Path | None):
         self.options = parse(SampleOptions, request["spec"], ("sample",))
         self.seed, self.model, self.guide = request["seed"], model, guide
         network, options = read_about(model), self.options

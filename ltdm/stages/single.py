@@ -10,7 +10,7 @@ import pandas as pd
 
 from ltdm.core.device import device_name, pick
 from ltdm.core.weights import prefixed, write_weights
-from ltdm.plumbing.files import read_npz, write_json, writing
+from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import Stop
 from ltdm.training.distributed import available, launch
@@ -26,9 +26,7 @@ WORKER = "ltdm.stages.worker"
 def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None:
     """Train one network by as many processes as are asked for and can run here; see `fit`.
 
-    Raises:
-        LtdmError: The processes cannot share out a batch; and as `stages.train.run`.
-        Stopped: The job must end before the training has; its state is saved.
+    It raises what `stages.train.run` does, and LtdmError where they cannot share out a batch.
     """
     processes = _processes(recipe, files.data)
     if processes > 1:
@@ -55,11 +53,8 @@ def _processes(recipe: Recipe, data: Path) -> int:
 def fit(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop | None) -> None:
     """Train one network, as one of the processes that do, of which the first writes.
 
-    Args:
-        recipe: The run's.
-        who: What decides its result: the request, and what the data and the start are.
-        files: What it is made from, and where it goes.
-        stop: Asked after each update whether the work must end; None in all but the first.
+    `who` is what decides its result: the request, and what the data and the start are. `stop` is
+    asked after each update whether the work must end, and None in all processes but the first.
     """
     state, started = files.state(who), time.monotonic()
     by = {"versions": versions(), "commit": commit()}
@@ -76,11 +71,16 @@ def fit(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop | None) ->
 
     trainer.fit(save, stop=stop, progress=state.progress, keep=state.keep)
     _write(files.model, recipe, trainer, state)
-    with writing(files.history) as temporary:
-        pd.DataFrame(trainer.history).to_csv(temporary, index=False)
-    spent = {"resumed_at": first, "seconds": round(time.monotonic() - started, 1)}
-    told = {**who, "key": state.key, **by, "where": where, **_cost(trainer), **spent}
-    write_json(files.record, told)
+    write_text(files.history, pd.DataFrame(trainer.history).to_csv(index=False))
+    made = {
+        "where": where,
+        "parameters": sum(p.numel() for p in trainer.net.parameters()),
+        "updates": trainer.update,
+        "evaluations_per_image": trainer.counted(),
+        "resumed_at": first,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    write_json(files.record, {**who, "key": state.key, **by, **made})
 
 
 def _begun(trainer: Trainer, state: State, init: Path | None) -> list[str]:
@@ -119,12 +119,3 @@ def _write(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
         about["posthoc"] = {"sigma_rel": widths, "updates": taken}
         tensors |= state.kept(taken)
     write_weights(model, tensors, about)
-
-
-def _cost(trainer: Trainer) -> dict[str, Any]:
-    """Return what was spent."""
-    return {
-        "parameters": sum(p.numel() for p in trainer.net.parameters()),
-        "updates": trainer.update,
-        "evaluations_per_image": trainer.counted(),
-    }

@@ -1,13 +1,11 @@
 """Rows of all metrics -> the tidy table, the main table, and differences from a baseline."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ltdm.plumbing.files import write_json
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.reporting import compare
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.tables import difference_table, main_table
@@ -15,32 +13,24 @@ from ltdm.reporting.writing import write_table
 
 
 def run(
-    request: Mapping[str, Any],
+    request: Request,
     *,
-    metrics: Sequence[Path],
+    metrics: list[Path],
     tidy: Path,
     differences: Path,
     main: Path,
     against: Path,
-    others: Sequence[Path],
+    others: list[Path],
     record: Path,
 ) -> None:
-    """Write the tables.
+    """Write all rows of `metrics` (in the order of the config) to `tidy`, and the tables.
 
-    Args:
-        request: `columns`, those that are shown, `metric` or `metric@group`; `extractors`, the
-            feature spaces, of which a column is shown in the first that has it; `baseline`, the run
-            that differences are taken from; and `code`.
-        metrics: Tables of rows, one file a metric and sample set, in the order of the config.
-        tidy: Where every row goes.
-        differences: Where every paired difference from the baseline goes.
-        main: Where the columns of the rows go in one form.
-        against: Where those of the differences go in one form.
-        others: Where the two go in the other forms, beside them.
-        record: Where a record goes of what was asked for, by what code.
+    `differences` are all paired differences from the baseline. `main` and `against` have the
+    columns of the rows and of the differences in one form; `others`, the other forms, lie beside.
 
-    Raises:
-        LtdmError: Some rows are missing or damaged.
+    `request` has `columns`, those that are shown, `metric` or `metric@group`; `extractors`, the
+    feature spaces, of which a column is shown in the first that has it; and `baseline`, the run
+    that differences are taken from.
     """
     columns, baseline = request["columns"], request["baseline"]
     rows = pd.concat([read_rows(path) for path in metrics], ignore_index=True)
@@ -49,6 +39,6 @@ def run(
     places = {name: i for i, name in enumerate(request["extractors"])}
     order = rows["features"].map(places).fillna(len(places))  # pixels may be no extractor
     rows = rows.iloc[order.argsort(kind="stable")]
-    write_table(main_table(rows, columns), Path(main).with_suffix(""))
-    write_table(difference_table(rows, columns, baseline), Path(against).with_suffix(""))
+    write_table(main_table(rows, columns), main.with_suffix(""))
+    write_table(difference_table(rows, columns, baseline), against.with_suffix(""))
     write_json(record, recorded(request))

@@ -1,25 +1,20 @@
 """A sweep's options -> rows of all that is measured, and the networks that its figures show."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ltdm.plumbing.files import sha256, write_json, write_npz
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.reporting.rows import write_rows
 from ltdm.theory import lab
 from ltdm.theory.options import Sweep
 
 
-def run(request: Mapping[str, Any], *, rows: Path, networks: Path, record: Path) -> None:
-    """Run a sweep of the theory lab.
+def run(request: Request, *, rows: Path, networks: Path, record: Path) -> None:
+    """Run a sweep of the theory lab: `rows` (CSV) are those of `ltdm.theory.lab`.
 
-    Args:
-        request: `spec`, the sweep's options that are not at their defaults, and `code`.
-        rows: Where the rows go (CSV); `ltdm.theory.lab` says what they are.
-        networks: Where the first seed's networks go (.npz: W, U, A).
-        record: Where a record goes of what was asked for, by what code.
+    `networks` are the first seed's (.npz: W, U, A). `request` has `spec`, the sweep's options that
+    are not at their defaults.
 
     Raises:
         LtdmError: An equilibrium is badly conditioned, or training leads away from it.
@@ -27,5 +22,5 @@ def run(request: Mapping[str, Any], *, rows: Path, networks: Path, record: Path)
     found = lab.run(parse(Sweep, request["spec"], ("theory",)))
     write_rows(found.rows, rows)
     write_npz(networks, W=found.W, U=found.U, A=found.A)
-    digests = {Path(p).name: sha256(p) for p in (rows, networks)}
+    digests = {path.name: sha256(path) for path in (rows, networks)}
     write_json(record, {**recorded(request), "sha256": digests})

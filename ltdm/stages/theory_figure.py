@@ -1,9 +1,7 @@
 """Rows or networks of a sweep -> one of its figures."""
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -12,6 +10,7 @@ from matplotlib.figure import Figure
 from ltdm.diffusion import vp
 from ltdm.plumbing.files import read_npz
 from ltdm.plumbing.options import parse
+from ltdm.plumbing.request import Request
 from ltdm.reporting import style
 from ltdm.reporting.rows import read_rows
 from ltdm.theory import figures
@@ -32,25 +31,15 @@ CURVES = {
 SIGMA = 1.0  # noise over signal at which scores are shown
 GRID = 61  # points along an axis where they are reckoned
 REACH = 2.5  # standard deviations of the widest class that are shown
-EXACT = "exact"
 
 
-def run(request: Mapping[str, Any], *, rows: Path, networks: Path, png: Path, svg: Path) -> None:
-    """Write a figure of a sweep.
+def run(request: Request, *, rows: Path, networks: Path, png: Path, svg: Path) -> None:
+    """Write a figure of a sweep, from what the stage `theory` measured and kept.
 
     Scores and clouds are of the first seed and tail: the exact ones, and the networks' without
-    mutual learning and with the weight that is best for the worst class.
-
-    Args:
-        request: `spec`, the sweep's options, those at their defaults left out; `sweep`, its name;
-            `figure`, one of `ltdm.theory.options.FIGURES`; and `code`.
-        rows: What the stage `theory` measured.
-        networks: The networks that it kept.
-        png: Where the figure goes.
-        svg: Where it goes as well.
-
-    Raises:
-        LtdmError: A file is missing or damaged.
+    mutual learning and with the weight that is best for the worst class. `request` has `spec`, the
+    sweep's options, those at their defaults left out; `sweep`, its name; and `figure`, one of
+    `ltdm.theory.options.FIGURES`.
     """
     style.use()
     measured, name, figure = read_rows(rows), request["sweep"], request["figure"]
@@ -62,7 +51,7 @@ def run(request: Mapping[str, Any], *, rows: Path, networks: Path, png: Path, sv
         else:
             gallery = Gallery(sweep, networks, measured)
             made = gallery.scores(title) if figure == "scores" else gallery.clouds(title)
-        style.save(made, Path(path))
+        style.save(made, path)
 
 
 def _best(rows: pd.DataFrame, sweep: Sweep) -> float:
@@ -75,13 +64,7 @@ def _best(rows: pd.DataFrame, sweep: Sweep) -> float:
 
 
 class Gallery:
-    """What a sweep's first networks say and draw.
-
-    Args:
-        sweep: Its options.
-        networks: What was kept of it.
-        rows: What was measured.
-    """
+    """What a sweep's first networks say and draw."""
 
     def __init__(self, sweep: Sweep, networks: Path, rows: pd.DataFrame):
         W, U, A = (torch.from_numpy(part) for part in read_npz(networks, "W", "U", "A"))
@@ -96,7 +79,7 @@ class Gallery:
         """Return what says the noise for class c, by name."""
         net = self.net.predict
         found = {name: partial(net, A[c][None, None]) for name, A in self.models.items()}
-        return {EXACT: self.judge.exact_noise(c), **found}
+        return {"exact": self.judge.exact_noise(c), **found}
 
     def scores(self, title: str) -> Figure:
         """Draw score fields at one noise level."""
@@ -112,9 +95,8 @@ class Gallery:
                 apart = (score - exact).norm(dim=-1)
                 mass = log_p.flatten().softmax(0).view_as(log_p)
                 off = float((apart.square() * mass).sum().sqrt())
-                x, density_of_x = grid.numpy(), log_p.exp().numpy()
-                field = Field(x, score.numpy(), apart.numpy(), density_of_x, off)
-                fields[name, who] = field
+                shown = score.numpy(), apart.numpy(), log_p.exp().numpy()
+                fields[name, who] = Field(grid.numpy(), *shown, off)
         return figures.scores(fields, f"{title}, scores at sigma {SIGMA:g}")
 
     def clouds(self, title: str) -> Figure:

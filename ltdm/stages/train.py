@@ -1,13 +1,11 @@
 """Long-tailed training set -> one network: trained by itself, as an ensemble, or a released one."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ltdm.core.weights import read_about
 from ltdm.plumbing.files import sha256
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import Request, recorded
 from ltdm.plumbing.stopping import listening
 from ltdm.stages import ensemble, released, single
 from ltdm.training.setup import Recipe
@@ -17,26 +15,18 @@ log = logging.getLogger("ltdm")
 
 
 def run(
-    request: Mapping[str, Any],
-    *,
-    data: Path,
-    init: Path | None,
-    model: Path,
-    history: Path,
-    record: Path,
+    request: Request, *, data: Path, init: Path | None, model: Path, history: Path, record: Path
 ) -> None:
     """Make one network, going on from the saved state where there is one.
 
-    Args:
-        request: `spec`, `seed`, the owner of all draws, `code` and `places`. The spec is `network`,
-            `process`, `method` (one or a list) and `train` as in the config; or the first two and
-            the `content` of the released checkpoint that lies at `places.checkpoint`. `places.gpus`
-            says how many processes train together, each on a GPU where there is one.
-        data: train.npz.
-        init: The network of the run that `train.init_from` names.
-        model: Where the weights go: averaged ("ema.") and last ("raw."), safetensors.
-        history: Where the losses go, a row every `train.log_every` updates.
-        record: Where run.json goes: what was run, on what, by what.
+    `request` has `spec`; `seed`, the owner of all draws; and `places`. The spec is `network`,
+    `process`, `method` (one or a list) and `train` as in the config; or the first two and the
+    `content` of the released checkpoint that lies at `places.checkpoint`. `places.gpus` says how
+    many processes train together, each on a GPU where there is one.
+
+    `data` is train.npz, `init` the network of the run that `train.init_from` names. `model` gets
+    the weights, averaged ("ema.") and last ("raw."), safetensors; `history` the losses, a row every
+    `train.log_every` updates; `record`, run.json, what was run, on what, by what.
 
     Raises:
         LtdmError: Bad options or data, divergence, a state of another run, a full disk, another
@@ -47,7 +37,7 @@ def run(
     files = Files(data, init, model, history, record)
     who = {**recorded(request), "data": sha256(data)}
     if "content" in spec:
-        released.take(who, places["checkpoint"], files)
+        released.take(who, Path(places["checkpoint"]), files)
         return
     recipe = Recipe.of(spec, places.get("gpus", 1))
     if init:

@@ -14,11 +14,7 @@ from ltdm.data._mixtures import Gaussian
 
 
 class Mixture:
-    """A class's density.
-
-    Args:
-        components: Its Gaussians, all of one dimension d.
-    """
+    """A class's density: Gaussians of one dimension d."""
 
     def __init__(self, components: Sequence[Gaussian]):
         self.means = torch.tensor([c.mean for c in components], dtype=torch.float64)

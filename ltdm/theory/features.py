@@ -13,17 +13,11 @@ import math
 import torch
 from torch import Tensor
 
-REACH = 0.5
-"""Standard deviation of the first layer's weights: ramps as wide as the mixtures."""
+REACH = 0.5  # standard deviation of the first layer's weights: ramps as wide as the mixtures
 
 
 class RandomFeatures:
-    """First layers of several experiments at once.
-
-    Args:
-        W: Weights of a point's dimensions, (S, d, m).
-        U: Weights of e(t), (S, 3, m).
-    """
+    """First layers of S experiments at once: weights W (S, d, m) of points, U (S, 3, m) of e(t)."""
 
     def __init__(self, W: Tensor, U: Tensor):
         self.W, self.U, self.width = W, U, W.shape[-1]
@@ -37,8 +31,8 @@ class RandomFeatures:
 
     def __call__(self, x: Tensor, signal: Tensor, std: Tensor) -> Tensor:
         """Return phi of points x (S, n, d) at levels of their own (S, n): (S, n, m)."""
-        told = torch.stack([torch.ones_like(signal), signal, std], dim=-1)
-        return (x @ self.W + told @ self.U).clamp_(min=0).div_(math.sqrt(self.width))
+        levels = torch.stack([torch.ones_like(signal), signal, std], dim=-1)
+        return (x @ self.W + levels @ self.U).clamp_(min=0).div_(math.sqrt(self.width))
 
     def predict(self, A: Tensor, x: Tensor, signal: float, std: float) -> Tensor:
         """Return F of models A (S, R, m, d) at points x (S, R, n, d), all at one level."""
@@ -54,6 +48,5 @@ class RandomFeatures:
         return ramps.clamp_(min=0) @ A, divergence
 
     def _ramps(self, x: Tensor, signal: float, std: float) -> Tensor:
-        told = torch.tensor([1.0, signal, std], dtype=x.dtype)
-        offsets = (told @ self.U)[:, None]
+        offsets = (torch.tensor([1.0, signal, std], dtype=x.dtype) @ self.U)[:, None]
         return torch.baddbmm(offsets, x.flatten(1, 2), self.W).unflatten(1, x.shape[1:3])

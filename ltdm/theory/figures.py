@@ -1,7 +1,8 @@
 """Figures of the theory lab: curves over a sweep, and what single networks say and draw."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -14,13 +15,12 @@ from matplotlib.ticker import NullLocator
 
 from ltdm.reporting.style import COLOURS
 from ltdm.theory.findings import FIRST, RESOLVED, Fit
-from ltdm.theory.tables import FLOOR, curves, distances, end, least
+from ltdm.theory.tables import FLOOR, curves, distances, end, last_class, least
 
 T = TypeVar("T")
 EVERY = 4  # points of a grid to an arrow
 WRONG = LinearSegmentedColormap.from_list("wrong", ["#222222", COLOURS[1]])
-LINES = 6
-"""Weights or tails that get a line of their own where each has one."""
+LINES = 6  # weights or tails that get a line of their own where each has one
 
 
 def v_curve(rows: pd.DataFrame, title: str) -> Figure:
@@ -28,17 +28,16 @@ def v_curve(rows: pd.DataFrame, title: str) -> Figure:
 
     Lines are means of logarithms over seeds, bands one standard error, rings the least values.
     """
-    metrics, drawn = distances(rows), rows[rows["metric"].isin(distances(rows))]
-    trainings = sorted(drawn["updates"].unique())
+    drawn = distances(rows)
+    metrics, trainings = drawn["metric"].unique(), sorted(drawn["updates"].unique())
     size = (2.9 * len(metrics) + 1.2, 2.5 * len(trainings) + 0.5)
     figure, grid = plt.subplots(len(trainings), len(metrics), figsize=size, squeeze=False)
-    for panels, updates in zip(grid, trainings, strict=True):
-        for axes, metric in zip(panels, metrics, strict=True):
-            for colour, tail, mine in _picked(drawn[drawn["updates"] == updates], "tail"):
-                found = curves(mine, metric, "beta").clip(lower=FLOOR)
-                _with_band(axes, _spaced(found), colour, f"{tail:g}")
-            axes.set(title=f"{metric}, {updates:,.0f} updates", yscale="log")
-            _beta_axis(axes, drawn["beta"])
+    for axes, (updates, metric) in zip(grid.flat, product(trainings, metrics), strict=True):
+        for colour, tail, mine in _picked(drawn[drawn["updates"] == updates], "tail"):
+            found = curves(mine, metric, "beta").clip(lower=FLOOR)
+            _with_band(axes, _spaced(found), colour, f"{tail:g}")
+        axes.set(title=f"{metric}, {updates:,.0f} updates", yscale="log")
+        _beta_axis(axes, drawn["beta"])
     figure.legend(*grid[0, 0].get_legend_handles_labels(), title="tail points",
                   loc="outside right upper")  # fmt: skip
     figure.suptitle(f"{title}: the worst class")
@@ -77,7 +76,7 @@ def nash_gap(rows: pd.DataFrame, title: str) -> Figure:
 
 def generalisation(rows: pd.DataFrame, title: str) -> Figure:
     """Draw the last class's generalisation gap over its points, a line for each beta."""
-    last = [group for group in rows["group"].unique() if group != "worst"][-1]
+    last = last_class(rows)
     figure, axes = plt.subplots(figsize=(4.8, 3.4))
     axes.set(xscale="log", yscale="log", xlabel=f"points of the {last}", ylabel="gap of its loss")
     for colour, beta, mine in _picked(rows[rows["updates"] == end(rows)], "beta"):
@@ -91,29 +90,19 @@ def generalisation(rows: pd.DataFrame, title: str) -> Figure:
 
 
 class Field(NamedTuple):
-    """A score field.
+    """A score field on a grid of points."""
 
-    Attributes:
-        x: Points of a grid, (n, n, 2).
-        score: There, (n, n, 2).
-        apart: Its distance from the exact score, (n, n).
-        density: The class's, (n, n).
-        error: Root of the mean square of `apart` over the density.
-    """
-
-    x: np.ndarray
-    score: np.ndarray
-    apart: np.ndarray
-    density: np.ndarray
-    error: float
+    x: np.ndarray  # the points, (n, n, 2)
+    score: np.ndarray  # (n, n, 2)
+    apart: np.ndarray  # its distance from the exact score, (n, n)
+    density: np.ndarray  # the class's, (n, n)
+    error: float  # root of the mean square of `apart` over the density
 
 
 def scores(fields: Mapping[tuple[str, str], Field], title: str) -> Figure:
     """Draw arrows of score fields, redder where they are wrong, over the class's exact density.
 
-    Args:
-        fields: By class (rows) and by what says the score (columns).
-        title: Above them.
+    Rows are classes; columns are what says the score.
     """
     worst = max(float(np.quantile(field.apart, 0.9)) for field in fields.values())
 
@@ -124,30 +113,23 @@ def scores(fields: Mapping[tuple[str, str], Field], title: str) -> Figure:
         u, v = field.score[..., 0], field.score[..., 1]
         axes.quiver(x[some], y[some], u[some], v[some], field.apart[some], cmap=WRONG,
                     clim=(0, worst), width=0.006)  # fmt: skip
+        axes.set_xlabel(f"error {field.error:.2f}")
 
-    return _sheet(fields, title, draw, lambda field: f"error {field.error:.2f}")
+    return _sheet(fields, title, draw)
 
 
 class Cloud(NamedTuple):
-    """Points drawn of a class.
+    """Points drawn of a class."""
 
-    Attributes:
-        points: (n, 2).
-        seen: The class's training points, (k, 2).
-        distance: Its Frechet distance from the class.
-    """
-
-    points: np.ndarray
-    seen: np.ndarray
-    distance: float
+    points: np.ndarray  # (n, 2)
+    seen: np.ndarray  # the class's training points, (k, 2)
+    distance: float  # Frechet's, of the points from the class
 
 
 def clouds(drawn: Mapping[tuple[str, str], Cloud], title: str) -> Figure:
-    """Draw what networks draw, and training points of small classes; rows are classes.
+    """Draw what networks draw, and training points of small classes.
 
-    Args:
-        drawn: By class (rows) and by what draws (columns), the exact scores first.
-        title: Above them.
+    Rows are classes; columns are what draws, the exact scores first.
     """
     first = next(iter(drawn))[1]
     reach = max(float(np.abs(c.points).max()) for (_, who), c in drawn.items() if who == first)
@@ -155,28 +137,27 @@ def clouds(drawn: Mapping[tuple[str, str], Cloud], title: str) -> Figure:
     def draw(axes: Axes, cloud: Cloud) -> None:
         axes.scatter(cloud.points[:, 0], cloud.points[:, 1], s=2, linewidths=0, alpha=0.5)
         if len(cloud.seen) <= 200:
-            axes.scatter(cloud.seen[:, 0], cloud.seen[:, 1], s=7, marker="x", color=COLOURS[1],
-                         linewidths=0.7)  # fmt: skip
+            x, y = cloud.seen.T
+            axes.scatter(x, y, s=7, marker="x", color=COLOURS[1], linewidths=0.7)
         axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+        axes.set_xlabel(f"Frechet distance {cloud.distance:.2f}")
 
-    return _sheet(drawn, title, draw, lambda cloud: f"Frechet distance {cloud.distance:.2f}")
+    return _sheet(drawn, title, draw)
 
 
 def _sheet(
-    shown: Mapping[tuple[str, str], T], title: str, draw: Callable[[Axes, T], None],
-    name: Callable[[T], str],
-) -> Figure:  # fmt: skip
+    shown: Mapping[tuple[str, str], T], title: str, draw: Callable[[Axes, T], None]
+) -> Figure:
     """Draw a panel for each class (row) and author (column)."""
     rows, columns = (list(dict.fromkeys(key[k] for key in shown)) for k in (0, 1))
     size = (2.4 * len(columns) + 0.5, 2.5 * len(rows) + 0.4)
     figure, grid = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False)
-    for axes_row, row in zip(grid, rows, strict=True):
-        for axes, column in zip(axes_row, columns, strict=True):
-            draw(axes, shown[row, column])
-            axes.set(aspect="equal", xticks=[], yticks=[])
-            axes.grid(visible=False)
-            axes.set_xlabel(name(shown[row, column]))
-        axes_row[0].set_ylabel(row)
+    for axes, key in zip(grid.flat, product(rows, columns), strict=True):
+        draw(axes, shown[key])
+        axes.set(aspect="equal", xticks=[], yticks=[])
+        axes.grid(visible=False)
+    for axes, row in zip(grid[:, 0], rows, strict=True):
+        axes.set_ylabel(row)
     for axes, column in zip(grid[0], columns, strict=True):
         axes.set_title(column)
     figure.suptitle(title)
@@ -193,10 +174,10 @@ def _picked(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, float, pd.Data
 
 def _spaced(found: pd.DataFrame) -> pd.DataFrame:
     """Move beta = 0 to where a logarithmic axis has room for it."""
-    return found.rename(index={0.0: _nought([float(b) for b in found.index])})
+    return found.rename(index={0.0: _nought(found.index)})
 
 
-def _nought(betas: Sequence[float]) -> float:
+def _nought(betas: Iterable[float]) -> float:
     return min((b for b in betas if b > 0), default=1.0) / 3
 
 
@@ -227,8 +208,7 @@ def _with_band(axes: Axes, found: pd.DataFrame, colour: str, label: str, ring: b
 
 def _guide(axes: Axes, slope: float, label: str) -> None:
     """Draw a slope for comparison through the middle of the axes' lines."""
-    lines = [line.get_xydata() for line in axes.get_lines()]
-    points = np.concatenate([np.asarray(line, dtype=float) for line in lines])
+    points = np.concatenate([np.asarray(line.get_xydata(), float) for line in axes.get_lines()])
     points = points[(points > 0).all(axis=1)]
     if not len(points):
         return

@@ -6,26 +6,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy
 
 from ltdm.reporting.cells import Change
-from ltdm.reporting.compare import LEVEL, UNKNOWN, Interval
+from ltdm.reporting.compare import LEVEL, UNKNOWN, Interval, half_width
 from ltdm.reporting.tables import Table
-from ltdm.theory.tables import by, change, curves, distances, end, least, middle
+from ltdm.theory.options import WORST
+from ltdm.theory.tables import change, curves, distances, end, last_class, least, middle
 
-FIRST = 16
-"""Updates from which on a slope is fitted: before, the first layer's scale shows."""
-RESOLVED = 1e-12
-"""Gaps below which rounding shows."""
+FIRST = 16  # updates from which on a slope is fitted: before, the first layer's scale shows
+RESOLVED = 1e-12  # gaps below which rounding shows
 Finding = tuple[tuple[Any, ...], Interval]
 """Tail, beta, what was found and what is claimed of it; and the value."""
 
 
 class Fit:
-    """A power law, y = a x^slope, through what is above RESOLVED for every seed.
+    """A power law, y = a x^slope, through curves: y by x, a column for each seed.
 
-    Args:
-        curves: y by x, a column for each seed.
+    Only points that are above RESOLVED for every seed count.
 
     Attributes:
         slope: Of the line through the logs of x and the mean of the logs of y, which is the mean
@@ -44,27 +41,29 @@ class Fit:
         slope, offset = np.polyfit(x, y.mean(axis=1), 1)
         self.line = np.exp(slope * x + offset)
         each = np.polyfit(x, y, 1)[0]
-        half = math.nan
-        if seeds > 1:
-            reach = scipy.special.stdtrit(seeds - 1, (1 + LEVEL) / 2)
-            half = float(reach * each.std(ddof=1) / math.sqrt(seeds))
+        half = half_width(each) if seeds > 1 else math.nan
         self.slope = Interval(float(slope), float(slope) - half, float(slope) + half, seeds)
+
+
+def _by(rows: pd.DataFrame, *axes: str) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    """Give the rows of each value of some axes, in rising order."""
+    yield from rows.groupby(list(axes))
 
 
 def _gaps(rows: pd.DataFrame) -> Iterator[Finding]:
     """Give the slope of the Nash gap over updates for each beta, and over beta at the end."""
     gaps = rows[(rows["metric"] == "nash-gap") & (rows["updates"] >= FIRST)]
-    for (tail, beta), mine in by(gaps, ["tail", "beta"]):
+    for (tail, beta), mine in _by(gaps, "tail", "beta"):
         slope = Fit(curves(mine, "nash-gap", "updates")).slope
         yield (int(tail), f"{beta:g}", "slope of the Nash gap over T", "-0.5"), slope
     bounds = rows[rows["metric"] == "step-bound"]
-    for (tail, beta), mine in by(bounds, ["tail", "beta"]):
+    for (tail, beta), mine in _by(bounds, "tail", "beta"):
         steps = rows[(rows["metric"] == "step") & (rows["seed"] == 0) & (rows["beta"] == beta)]
         share = float(steps["value"].iloc[0] / mine["value"].iloc[0])
         where = (int(tail), f"{beta:g}", "step size over the largest that converges", "below 1")
         yield where, Interval(share, math.nan, math.nan, 1)
     ends = rows[(rows["beta"] > 0) & (rows["updates"] == math.inf)]
-    for tail, mine in by(ends, "tail"):
+    for (tail,), mine in _by(ends, "tail"):
         if mine["beta"].nunique() > 2:
             slope = Fit(curves(mine, "own-gap", "beta")).slope
             yield (int(tail), "", "slope of the own-cost gap over beta at the end", "1"), slope
@@ -74,37 +73,32 @@ def _generalisation(rows: pd.DataFrame) -> Iterator[Finding]:
     """Give the slope of the last class's generalisation gap over its points for each beta."""
     if rows["tail"].nunique() < 3:
         return
-    last = [group for group in rows["group"].unique() if group != "worst"][-1]
-    ends = rows[rows["updates"] == end(rows)]
-    for beta, mine in by(ends, "beta"):
-        slope = Fit(curves(mine, "generalisation-gap", "tail", last)).slope
+    for beta, mine in rows[rows["updates"] == end(rows)].groupby("beta"):
+        slope = Fit(curves(mine, "generalisation-gap", "tail", last_class(rows))).slope
         yield ("", f"{beta:g}", "slope of the generalisation gap over points", "-1"), slope
+
+
+def _by_beta(rows: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    """Give distances by beta and seed, for each metric, group, update and tail."""
+    for key, mine in _by(distances(rows), "metric", "group", "updates", "tail"):
+        yield key, mine.pivot(index="beta", columns="seed", values="value")
 
 
 def _optima(rows: pd.DataFrame) -> Iterator[Finding]:
     """Give how the worst class at its best beta differs from none, and from the largest."""
-    drawn = rows[(rows["group"] == "worst") & rows["metric"].isin(distances(rows))]
-    for (metric, updates, tail), mine in by(
-        drawn.dropna(subset="beta"), ["metric", "updates", "tail"]
-    ):
-        values = mine.pivot(index="beta", columns="seed", values="value")
-        first, last = values.index.min(), values.index.max()
+    for (metric, _, updates, tail), values in _by_beta(rows[rows["group"] == WORST]):
+        others = {values.index[0]: ", the least", values.index[-1]: ", the largest"}
         best = least(middle(values))
-        where = f"{best:g}, {'the least' if best == first else 'the largest'}"
-        beta = where if best in (first, last) else f"{best:g}"
-        for other in (one for one in (first, last) if one != best):
+        beta = f"{best:g}{others.pop(best, '')}"
+        for other in others:
             what = f"worst {metric} after {updates:g} updates, against beta = {other:g}"
             yield (int(tail), beta, what, "below 0"), change(values.T[best], values.T[other])
 
 
 def _changes(rows: pd.DataFrame) -> Iterator[Finding]:
     """Give how each class's distances at the largest beta differ from those at the least."""
-    drawn = rows[(rows["group"] != "worst") & rows["metric"].isin(distances(rows))]
-    for (metric, group, updates, tail), mine in by(
-        drawn.dropna(subset="beta"), ["metric", "group", "updates", "tail"]
-    ):
-        values = mine.pivot(index="beta", columns="seed", values="value")
-        first, last = values.index.min(), values.index.max()
+    for (metric, group, updates, tail), values in _by_beta(rows[rows["group"] != WORST]):
+        first, last = values.index[[0, -1]]
         if first < last:
             what = f"{metric} ({group}) after {updates:g} updates, against beta = {first:g}"
             yield (int(tail), f"{last:g}", what, ""), change(values.T[last], values.T[first])
@@ -117,11 +111,7 @@ FINDERS = {
 
 
 def findings(sweeps: Mapping[str, tuple[pd.DataFrame, Sequence[str]]]) -> Table:
-    """Return what the paper's claims come to in each sweep, with intervals over seeds.
-
-    Args:
-        sweeps: Rows and figures by the sweep's name.
-    """
+    """Return what the paper's claims come to in each sweep (rows and figures), with intervals."""
     found = [
         ((name, *where), change)
         for name, (rows, figures) in sweeps.items()
@@ -129,9 +119,8 @@ def findings(sweeps: Mapping[str, tuple[pd.DataFrame, Sequence[str]]]) -> Table:
         for where, change in finder(rows)
     ]
     names = ["sweep", "tail", "beta", "finding", "claimed"]
-    index = pd.MultiIndex.from_frame(pd.DataFrame([w for w, _ in found], columns=names))
-    cells = pd.DataFrame(index=index)
-    cells["found"] = pd.Series([Change(c) for _, c in found], index=index, dtype=object)
+    index = pd.MultiIndex.from_tuples([where for where, _ in found], names=names)
+    cells = pd.DataFrame({"found": [Change(change) for _, change in found]}, index)
     legend = [
         f"In brackets {LEVEL:.0%} intervals over seeds; slopes are of logarithms; changes are"
         " shares, of the mean of logarithms: -0.5 is half as much. The best beta is chosen on the"

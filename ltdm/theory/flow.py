@@ -24,11 +24,10 @@ from ltdm.diffusion.vp import VP
 from ltdm.plumbing.registry import Part
 
 Predict = Callable[[Tensor, float, float], Tensor]
-"""F of points (..., d) at one level, told by its signal and std."""
+"""F of points (..., d) at one level, given by its signal and std."""
 Flow = Callable[[Tensor, float, float], tuple[Tensor, Tensor]]
 """F and its divergence, (..., d) and (...)."""
-STEPS = 20
-"""Runge-Kutta's of fourth order."""
+STEPS = 20  # of the fourth-order Runge-Kutta method
 
 
 class Mean(NamedTuple):
@@ -45,8 +44,7 @@ def draw(predict: Predict, process: VP, sampler: Part, noise: Callable[[], Tenso
         signal, std = process.scales(level)
         return (x - std * predict(x, signal, std)) / signal
 
-    found: Tensor = sampler.module.sample(denoise, process, noise, sampler.options)
-    return found
+    return sampler.module.sample(denoise, process, noise, sampler.options)
 
 
 def times(process: VP, sigma_min: float) -> list[float]:
@@ -82,13 +80,9 @@ def log_density(flow: Flow, times: list[float], x: Tensor) -> Tensor:
 
 
 def kl(flow: Flow, log_p: Tensor, times: list[float], x: Tensor) -> Mean:
-    """Return KL(p | p-hat) at the first time, from exact draws x (..., n, d) of p.
+    """Return KL(p | p-hat) at the first time, from exact draws x (..., n, d) of p with its noise.
 
-    Args:
-        flow: F and its divergence.
-        log_p: The exact log density of x, (..., n).
-        times: What `times` gives.
-        x: The draws, with that time's noise.
+    Their exact log density is log_p, (..., n).
     """
     apart = log_p - log_density(flow, times, x)
     return Mean(apart.mean(-1), apart.std(-1) / math.sqrt(apart.shape[-1]))

@@ -20,7 +20,7 @@ the ridge is ours: without it features that no point reaches leave the equilibri
 Every method takes any batch of games (...), C players each, m features, d dimensions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -29,24 +29,22 @@ from torch import Tensor
 
 from ltdm.plumbing.errors import LtdmError
 
-WORST_CONDITION = 1e12
-"""Beyond which an equilibrium in float64 has too few digits left."""
+WORST_CONDITION = 1e12  # beyond which an equilibrium in float64 has too few digits left
+STATIONARY = 1e-8  # the largest entry of a gradient that an equilibrium may have
 
 
 class Costs(NamedTuple):
-    """What a class's points say of its cost: the moments K, M, B and c of the module.
+    """What a class's points say of its cost: the moments K, M, B and c of the module."""
 
-    Attributes:
-        K: (..., C, m, m).
-        M: (..., C, m, m).
-        B: (..., C, m, d).
-        c: (..., C).
-    """
+    K: Tensor  # (..., C, m, m)
+    M: Tensor  # (..., C, m, m)
+    B: Tensor  # (..., C, m, d)
+    c: Tensor  # (..., C)
 
-    K: Tensor
-    M: Tensor
-    B: Tensor
-    c: Tensor
+    @classmethod
+    def stacked(cls, costs: Iterable["Costs"], dim: int = 0) -> "Costs":
+        """Stack each moment along a new dimension."""
+        return cls(*(torch.stack(part, dim) for part in zip(*costs, strict=True)))
 
     def loss(self, A: Tensor) -> Tensor:
         """Return each player's denoising loss without the ridge, (..., C), of A (..., C, m, d)."""
@@ -63,22 +61,15 @@ class Costs(NamedTuple):
 
 
 class Game:
-    """Games with these costs.
-
-    Args:
-        costs: The players'.
-        beta: Weight of the mutual term, (...), which the batch of the costs broadcasts with.
-        ridge: Weight of |A_y|^2.
-    """
+    """Games with these costs; beta (...) broadcasts with the batch of the costs."""
 
     def __init__(self, costs: Costs, beta: Tensor, ridge: float):
         self.players = costs.K.shape[-3]
         heard = beta[..., None, None, None] * costs.M
         self.H = costs.K + ridge * _eye(costs.K) + heard
         self.heard, self.B = heard, costs.B.expand(*heard.shape[:-1], -1)
-        peers = 1 - torch.eye(self.players, dtype=heard.dtype)
-        across = -heard[..., :, :, None, :] * (peers / max(self.players - 1, 1))[:, None, :, None]
         here = torch.eye(self.players, dtype=heard.dtype)[:, None, :, None]
+        across = -heard[..., :, :, None, :] * ((1 - here) / (self.players - 1))
         self.G = (across + self.H[..., :, :, None, :] * here).flatten(-4, -3).flatten(-2)
 
     def equilibrium(self) -> Tensor:
@@ -93,7 +84,14 @@ class Game:
                 f"the equilibrium's equations have condition {condition:.1e}, too much for float64;"
                 " raise the sweep's ridge or lower its width"
             )
-        return self._split(_solve(self.G, self._stack(self.B)))
+        nash = self._split(_solve(self.G, self._stack(self.B)))
+        rest = float(self.gradient(nash).abs().max())
+        if not rest <= STATIONARY:
+            raise LtdmError(
+                f"a gradient at the equilibrium is {rest:.1e}, above {STATIONARY:.0e}: its"
+                " equations are badly conditioned; raise the sweep's ridge"
+            )
+        return nash
 
     def gradient(self, A: Tensor) -> Tensor:
         """Return each player's gradient by its own weights, peers held fixed: 2 (G A - B)."""
@@ -103,19 +101,11 @@ class Game:
         """Return G A, (..., C, m, d)."""
         return self._split(self.G @ self._stack(A))
 
-    def best_response(self, A: Tensor) -> Tensor:
-        """Return each player's best weights against its peers in A, (..., C, m, d)."""
-        others = (A.sum(-3, keepdim=True) - A) / max(self.players - 1, 1)
-        return _solve(self.H, self.B + self.heard @ others)
-
     def gap(self, pulled: Tensor) -> Tensor:
-        """Return what each player would gain by its best response, (..., C).
+        """Return what each player would gain by its best response, (..., C), of G (A - A*).
 
-        The Nash gap is its maximum over players.
-
-        Args:
-            pulled: G (A - A*), (..., C, m, d): taken from the error, it has all its digits also
-                where the gap is tiny.
+        The Nash gap is its maximum over players. Taken from the error A - A*, it has all its digits
+        also where it is tiny.
         """
         return _gap(self.H, pulled)
 
@@ -123,9 +113,7 @@ class Game:
         """Return the step (...) below which simultaneous IGD converges, and above which it cannot.
 
         It is min Re(mu) / |mu|^2 over the eigenvalues mu of G; not positive where IGD never does.
-
-        Args:
-            which: First indices of the games asked for: eigenvalues take long.
+        Eigenvalues take long: `which` are the first indices of the games asked for.
         """
         mu = torch.linalg.eigvals(self.G[which])
         return (mu.real / mu.abs().square()).min(-1).values
@@ -156,10 +144,7 @@ class Game:
     ) -> Iterator[tuple[int, Tensor]]:
         """Give A - A* after 1, 2, 4, ... updates and after those of `updates`, from A - A* = start.
 
-        Args:
-            start: (..., C, m, d).
-            P: What `update_map` gives; it is squared on the way.
-            updates: Numbers of updates; the largest ends it.
+        P is what `update_map` gives; the largest number of updates ends it.
         """
         first, last = self._stack(start), max(updates)
         wanted = dict.fromkeys(updates, first)

@@ -29,27 +29,20 @@ from ltdm.theory.points import Points, rng
 
 MEMORY = 2**28
 """Bytes of the matrices of updates of the seeds that run at once; all in all, six times that."""
-ROUNDING = 1e-18
-"""Gaps of own costs below which nothing but rounding is left."""
-STATIONARY = 1e-8
-"""The largest entry of a gradient that an equilibrium may have."""
+ROUNDING = 1e-18  # gaps of own costs below which nothing but rounding is left
 
 
 class Found(NamedTuple):
-    """What a sweep gives.
+    """What a sweep gives: its rows, and the networks of its first seed.
 
-    Attributes:
-        rows: Columns metric, seed, tail, beta, updates, group, value and error. Rows of the
-            equilibrium have infinite `updates`; those of the exact scores have no beta.
-        W: The first seed's first layer, (d, m).
-        U: Its part for levels, (3, m).
-        A: Its players' weights after the last update, (tails, betas, C, m, d).
+    Rows have columns metric, seed, tail, beta, updates, group, value and error. Those of the
+    equilibrium have infinite `updates`; those of the exact scores have no beta.
     """
 
     rows: pd.DataFrame
-    W: np.ndarray
-    U: np.ndarray
-    A: np.ndarray
+    W: np.ndarray  # the first layer, (d, m)
+    U: np.ndarray  # its part for levels, (3, m)
+    A: np.ndarray  # the players' weights after the last update, (tails, betas, C, m, d)
 
 
 def run(sweep: Sweep) -> Found:
@@ -58,9 +51,7 @@ def run(sweep: Sweep) -> Found:
     Raises:
         LtdmError: An equilibrium is badly conditioned, or training leads away from it.
     """
-    side = len(sweep.classes.classes) * sweep.width
-    games = len(sweep.tails) * len(sweep.betas)
-    together = max(1, MEMORY // (8 * side**2 * games))
+    together = max(1, MEMORY // sweep.matrix_bytes)
     rows: list[pd.DataFrame] = []
     shown: tuple[np.ndarray, ...] = ()
     with Progress("theory", sweep.seeds, "seeds") as progress:
@@ -76,20 +67,14 @@ def run(sweep: Sweep) -> Found:
 class Lab:
     """Some seeds of a sweep; tensors are (S seeds, N tails, B weights, C classes, ...).
 
-    Attributes:
-        net: The players' first layers, one a seed.
-        costs: The players' costs, (S, N, 1, C, ...).
-        unseen: Those of fresh points, (S, 1, 1, C, ...).
-        known: Weights of players who know their class, from other fresh points still.
-        game: The games.
-        trained: Weights after the last update, once measured.
+    `unseen` are the costs of fresh points; `known` are the weights of players who know their class,
+    from other fresh points still.
     """
 
-    trained: Tensor
+    trained: Tensor  # weights after the last update, once measured
 
     def __init__(self, sweep: Sweep, seeds: list[int]):
         self.sweep, self.seeds = sweep, seeds
-        self.names = list(sweep.classes.classes)
         densities = [Mixture(parts) for parts in sweep.classes.classes.values()]
         process, layers = vp.build(vp.Options()), (sweep.width, sweep.classes.dimension)
         self.net = RandomFeatures.drawn([rng("layer", seed) for seed in seeds], *layers)
@@ -100,20 +85,16 @@ class Lab:
             costs.append(points.train(sweep.head, sweep.tails, sweep.draws))
             unseen.append(points.unseen("unseen"))
             known.append(points.unseen("known").lowest(sweep.ridge))
-        self.costs = Costs(*(torch.stack(t)[:, :, None] for t in zip(*costs, strict=True)))
-        self.unseen = Costs(*(torch.stack(t)[:, None, None] for t in zip(*unseen, strict=True)))
+        self.costs = Costs(*(part[:, :, None] for part in Costs.stacked(costs)))
+        self.unseen = Costs(*(part[:, None, None] for part in Costs.stacked(unseen)))
         self.known = torch.stack(known)[:, None, None]
         self.game = Game(self.costs, torch.tensor(sweep.betas, dtype=torch.float64), sweep.ridge)
         self.judge = Judge(sweep, densities, process, self.net, seeds)
 
     def measured(self) -> Iterator[pd.DataFrame]:
-        """Solve, train and measure; give rows.
-
-        Raises:
-            LtdmError: An equilibrium is badly conditioned, or training leads away from it.
-        """
+        """Solve, train and measure; give rows. It raises what `run` does."""
         game, sweep = self.game, self.sweep
-        nash = self._equilibrium()
+        nash = game.equilibrium()
         yield from self._of_costs(nash, math.inf)
         step = self.step()
         yield self._rows("step", step, 1)
@@ -121,7 +102,7 @@ class Lab:
             yield self._rows("step-bound", game.step_bound((0, 0))[None, None], 1)
         P = game.update_map(step, sweep.order == "sequential")
         for updates, error in game.errors(-nash, P, sweep.updates):
-            if not (_size(error) <= 2 * _size(nash)).all():
+            if not (error.flatten(-3).norm(dim=-1) <= 2 * nash.flatten(-3).norm(dim=-1)).all():
                 raise LtdmError(
                     f"after {updates} updates players are twice as far from the equilibrium as at"
                     f" first; lower the sweep's step ({sweep.step:g})"
@@ -132,8 +113,8 @@ class Lab:
                 yield from self._of_costs(self.trained, updates)
                 for metric, mean in self.judge.models(self.trained).items():
                     yield self._by_class(metric, mean.value, updates, mean.error)
-        for metric, mean in self.judge.exact().items():
-            yield self._by_class(metric, mean.value, updates, mean.error, exact=True)
+        for metric, value in self.judge.exact().items():
+            yield self._by_class(metric, value, updates, exact=True)
 
     def step(self) -> Tensor:
         """Return the step size of each game, (S, N, B)."""
@@ -141,16 +122,6 @@ class Lab:
         if self.sweep.common_step:
             safe = safe.amin((1, 2), keepdim=True).expand_as(safe)
         return self.sweep.step * safe
-
-    def _equilibrium(self) -> Tensor:
-        """Return the equilibrium, once it is seen to be one."""
-        nash = self.game.equilibrium()
-        if not (rest := float(self.game.gradient(nash).abs().max())) <= STATIONARY:
-            raise LtdmError(
-                f"a gradient at the equilibrium is {rest:.1e}, above {STATIONARY:.0e}: its"
-                " equations are badly conditioned; raise the sweep's ridge"
-            )
-        return nash
 
     def _of_costs(self, A: Tensor, updates: float) -> Iterator[pd.DataFrame]:
         """Give what the costs say of weights (S, N, B, C, m, d)."""
@@ -166,11 +137,10 @@ class Lab:
         """Return rows of (S, N, B, C): those of each class, and of the worst."""
         error = torch.full_like(value, math.nan) if error is None else error
         worst = value.argmax(-1, keepdim=True)
-        groups = [*self.names, WORST]
         value, error = (torch.cat([t, t.gather(-1, worst)], dim=-1) for t in (value, error))
         made = [
             self._rows(metric, value[..., k], updates, error[..., k], group, exact)
-            for k, group in enumerate(groups)
+            for k, group in enumerate([*self.sweep.classes.classes, WORST])
         ]
         return pd.concat(made, ignore_index=True)
 
@@ -186,8 +156,3 @@ class Lab:
             metric=metric, group=group, updates=float(updates), value=value.flatten().numpy(),
             error=math.nan if error is None else error.flatten().numpy(),
         )  # fmt: skip
-
-
-def _size(A: Tensor) -> Tensor:
-    """Return the norm of all players' weights, (S, N, B)."""
-    return A.flatten(-3).norm(dim=-1)

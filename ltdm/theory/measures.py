@@ -16,20 +16,13 @@ from ltdm.theory.flow import Mean
 from ltdm.theory.options import Sweep
 from ltdm.theory.points import rng
 
-Measure = Callable[[Tensor, int], Mean]
-ENTRIES = 2**20
-"""Of features that are held at once: more of them do not fit a processor's cache."""
+ENTRIES = 2**20  # of features that are held at once: more of them do not fit a processor's cache
 
 
 class Judge:
-    """Measures of models of some seeds, the same noise for all models of a seed and class.
+    """Measures of models of S seeds, with the same noise for all models of a seed and class.
 
-    Args:
-        sweep: What is measured, and how.
-        densities: The classes'.
-        process: The process.
-        net: The models' first layers, one a seed.
-        seeds: The seeds, S of them.
+    The net holds the models' first layers, one for each seed.
     """
 
     def __init__(self, sweep: Sweep, densities: Sequence[Mixture], process: VP,
@@ -40,12 +33,12 @@ class Judge:
 
     def models(self, A: Tensor) -> dict[str, Mean]:
         """Return `frechet-<sampler>` and `kl` of weights (S, N, B, C, m, d), each (S, N, B, C)."""
-        measures: dict[str, Measure] = {"kl": self._kl}
+        found = {"kl": self._by_class(self._kl, A)}
         for sampler in self.sweep.samplers:
-            measures[f"frechet-{sampler.name}"] = partial(self._frechet, sampler)
-        return {name: self._by_class(measure, A) for name, measure in measures.items()}
+            found[f"frechet-{sampler.name}"] = self._by_class(partial(self._frechet, sampler), A)
+        return found
 
-    def exact(self) -> dict[str, Mean]:
+    def exact(self) -> dict[str, Tensor]:
         """Return `frechet-<sampler>` of the exact scores, (S, 1, 1, C)."""
         made = {}
         for sampler in self.sweep.samplers:
@@ -53,8 +46,7 @@ class Judge:
                 frechet(self.drawn(sampler, self.exact_noise(c), c, 1), *density.moments())
                 for c, density in enumerate(self.densities)
             ]
-            value = torch.stack(found, dim=-1)[:, None]
-            made[f"frechet-{sampler.name}"] = Mean(value, torch.full_like(value, math.nan))
+            made[f"frechet-{sampler.name}"] = torch.stack(found, dim=-1)[:, None]
         return made
 
     def exact_noise(self, c: int) -> flow.Predict:
@@ -76,16 +68,15 @@ class Judge:
 
         return flow.draw(predict, self.process, sampler, noise)
 
-    def _by_class(self, measure: Measure, A: Tensor) -> Mean:
+    def _by_class(self, measure: Callable[[Tensor, int], Mean], A: Tensor) -> Mean:
         """Measure weights (S, N, B, C, m, d), so many models at once as a cache holds."""
         points = max(self.sweep.samples, self.sweep.likelihoods)
         together = max(1, ENTRIES // (len(self.seeds) * points * self.net.width))
         classes = []
         for c in range(A.shape[3]):
             parts = A[..., c, :, :].flatten(1, 2).split(together, dim=1)
-            classes.append(
-                [torch.cat(t, 1) for t in zip(*(measure(p, c) for p in parts), strict=True)]
-            )
+            found = [measure(part, c) for part in parts]
+            classes.append([torch.cat(t, 1) for t in zip(*found, strict=True)])
         return Mean(*(torch.stack(t, -1).view(A.shape[:4]) for t in zip(*classes, strict=True)))
 
     def _frechet(self, sampler: Part, A: Tensor, c: int) -> Mean:

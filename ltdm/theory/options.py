@@ -10,10 +10,8 @@ from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import option
 from ltdm.plumbing.registry import Part, PartOption, several
 
-MOST_BYTES = 2e9
-"""Of the matrices of a seed's games; a run holds several times as many."""
-WORST = "worst"
-"""The group of the class that is worst, beside the classes by name."""
+MOST_BYTES = 2e9  # of the matrices of a seed's games; a run holds several times as many
+WORST = "worst"  # the group of the class that is worst, beside the classes by name
 FIGURES = ("v-curve", "nash-gap", "generalisation", "scores", "clouds")
 
 
@@ -22,9 +20,8 @@ class Sweep:
     """Games over all these tails, weights of the mutual term, and seeds."""
 
     classes: Case = option(
-        Case.called("overlapping"), "The classes' densities, head first.",
-        convert=CaseOption(),
-    )  # fmt: skip
+        Case.called("overlapping"), "The classes' densities, head first.", convert=CaseOption()
+    )
     head: int = option(1000, "Points of the first class.", low=1)
     tails: tuple[int, ...] = option(
         (50,), "Points of the last class; classes between lie on an exponential.", low=1
@@ -70,6 +67,12 @@ class Sweep:
         """How many there are."""
         return self.seeds * len(self.tails) * len(self.betas)
 
+    @property
+    def matrix_bytes(self) -> int:
+        """The size of the matrices of a seed's games."""
+        side = len(self.classes.classes) * self.width
+        return 8 * side**2 * len(self.tails) * len(self.betas)
+
     def spec(self) -> dict[str, Any]:
         """Return what decides the rows: all that is not at its default, the figures apart."""
         return {k: v for k, v in changed(self).items() if k != "figures"}
@@ -96,11 +99,9 @@ class Sweep:
 
     def _check_size(self) -> None:
         """Refuse games of one seed whose matrices would not fit into memory."""
-        side = len(self.classes.classes) * self.width
-        size = 8 * side**2 * len(self.tails) * len(self.betas)
-        if size > MOST_BYTES:
+        if self.matrix_bytes > MOST_BYTES:
             message = (
-                f"makes matrices of {size / 1e9:.1f} GB for a seed's games, and"
+                f"makes matrices of {self.matrix_bytes / 1e9:.1f} GB for a seed's games, and"
                 f" {MOST_BYTES / 1e9:.0f} are allowed; lower it, or cut tails and betas"
             )
             raise OptionError(("width",), message)

@@ -1,8 +1,8 @@
 """The points that players learn from and are measured on, and the moments that costs are of."""
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import NamedTuple
+from functools import reduce
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from ltdm.theory.game import Costs
 UNSEEN = 50_000
 """Fresh draws, each with one level and noise, that a class's loss is also taken over."""
 BLOCK = 10_000  # rows at once
+Noisy = tuple[Tensor, Tensor, Tensor]
+"""Points (n, d), their levels (n,) and noises (n, d)."""
 
 
 def counts(head: int, tail: int, classes: int) -> list[int]:
@@ -34,23 +36,8 @@ def training_points(density: Mixture, head: int, seed: int, label: int) -> Tenso
     return density.draw(head, rng("points", seed, label))
 
 
-class Noisy(NamedTuple):
-    """Points (n, d), their levels (n,) and noises (n, d)."""
-
-    x0: Tensor
-    level: Tensor
-    eps: Tensor
-
-
 class Points:
-    """One seed's points.
-
-    Args:
-        densities: The classes'.
-        process: How they are made noisy.
-        net: The players' features; of this seed alone.
-        seed: The seed.
-    """
+    """One seed's points; the players' features are of this seed alone."""
 
     def __init__(self, densities: Sequence[Mixture], process: VP, net: RandomFeatures, seed: int):
         self.densities, self.net, self.seed = densities, net, seed
@@ -63,12 +50,9 @@ class Points:
         A smaller class is the beginning of a larger one, whatever else is in the sweep: each class
         is drawn `head` points long, and each point with `draws` noises.
         """
-        each = [counts(head, tail, len(self.densities)) for tail in tails]
-        players = [
-            self._growing(c, head, [numbers[c] for numbers in each], draws)
-            for c in range(len(self.densities))
-        ]
-        return Costs(*(torch.stack(part, dim=1) for part in zip(*players, strict=True)))
+        by_class = zip(*(counts(head, tail, len(self.densities)) for tail in tails), strict=True)
+        players = [self._growing(c, head, numbers, draws) for c, numbers in enumerate(by_class)]
+        return Costs.stacked(players, dim=1)
 
     def unseen(self, purpose: str) -> Costs:
         """Return the costs of fresh draws, close to the law's own, all (C, ...)."""
@@ -76,35 +60,40 @@ class Points:
         for c, density in enumerate(self.densities):
             draw = rng(purpose, self.seed, c)
             noisy = self._noisy(density.draw(UNSEEN, draw), draw)
-            players.append([part / UNSEEN for part in self._moments(noisy, 0, UNSEEN)])
-        return Costs(*(torch.stack(part) for part in zip(*players, strict=True)))
+            players.append(_divided(self._moments(noisy, 0, UNSEEN), UNSEEN))
+        return Costs.stacked(players)
 
-    def _growing(self, c: int, head: int, numbers: list[int], draws: int) -> Costs:
+    def _growing(self, c: int, head: int, numbers: Sequence[int], draws: int) -> Costs:
         """Return a class's costs at each of some numbers of points, all (N, ...)."""
         points = training_points(self.densities[c], head, self.seed, c)
         noisy = self._noisy(points.repeat_interleave(draws, dim=0), rng("noise", self.seed, c))
-        sums: dict[int, Costs] = {}
-        for begin, end in pairwise([0, *sorted(set(numbers))]):
-            more = self._moments(noisy, begin * draws, end * draws)
-            sums[end] = Costs(*map(torch.add, sums[begin], more)) if begin else more
-        means = [[part / (n * draws) for part in sums[n]] for n in numbers]
-        return Costs(*(torch.stack(part) for part in zip(*means, strict=True)))
+        ends = sorted(set(numbers))
+        parts = (self._moments(noisy, a * draws, b * draws) for a, b in pairwise([0, *ends]))
+        sums = dict(zip(ends, accumulate(parts, _added), strict=True))
+        return Costs.stacked(_divided(sums[n], n * draws) for n in numbers)
 
     def _noisy(self, x0: Tensor, draw: torch.Generator) -> Noisy:
         """Give each point (n, d) a level and a noise of its own."""
         level = torch.randint(self.T, (len(x0),), generator=draw)
-        return Noisy(x0, level, torch.randn(x0.shape, generator=draw, dtype=x0.dtype))
+        return x0, level, torch.randn(x0.shape, generator=draw, dtype=x0.dtype)
 
     def _moments(self, noisy: Noisy, begin: int, end: int) -> Costs:
         """Return the sums over rows of what costs are the means of."""
-        total = None
-        for start in range(begin, end, BLOCK):
-            x0, level, eps = (part[start : min(start + BLOCK, end)] for part in noisy)
-            signal, std = self.scales[level].unbind(-1)
-            x = signal[:, None] * x0 + std[:, None] * eps
-            phi = self.net(x[None], signal[None], std[None])[0]
-            heard = phi * (level / self.T)[:, None]
-            more = Costs(phi.T @ phi, phi.T @ heard, phi.T @ eps, eps.square().sum())
-            total = Costs(*map(torch.add, total, more)) if total else more
-        assert total is not None
-        return total
+        starts = range(begin, end, BLOCK)
+        return reduce(_added, (self._block(noisy, a, min(a + BLOCK, end)) for a in starts))
+
+    def _block(self, noisy: Noisy, begin: int, end: int) -> Costs:
+        x0, level, eps = (part[begin:end] for part in noisy)
+        signal, std = self.scales[level].unbind(-1)
+        x = signal[:, None] * x0 + std[:, None] * eps
+        phi = self.net(x[None], signal[None], std[None])[0]
+        heard = phi * (level / self.T)[:, None]
+        return Costs(phi.T @ phi, phi.T @ heard, phi.T @ eps, eps.square().sum())
+
+
+def _added(one: Costs, other: Costs) -> Costs:
+    return Costs(*map(torch.add, one, other))
+
+
+def _divided(sums: Costs, n: int) -> Costs:
+    return Costs(*(part / n for part in sums))

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,16 +9,11 @@ import pandas as pd
 from ltdm.reporting.cells import ALIKE, Cell
 from ltdm.reporting.compare import LEVEL, Interval, interval
 from ltdm.reporting.tables import ARROWS, Table
+from ltdm.theory.options import WORST
 
 GAMES = ["tail", "updates", "beta"]
-FLOOR = 1e-3
-"""Distances below which is only what so few draws cannot tell."""
+FLOOR = 1e-3  # distances below it are lost in the noise of so few draws
 Reported = Mapping[float, Mapping[str, tuple[float, float]]]
-
-
-def by(rows: pd.DataFrame, keys: str | list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """Give the rows of each key, in rising order."""
-    yield from rows.groupby(keys)
 
 
 def least(values: pd.Series) -> float:
@@ -32,15 +26,21 @@ def end(rows: pd.DataFrame) -> float:
     return float(rows.loc[np.isfinite(rows["updates"]), "updates"].max())
 
 
-def curves(rows: pd.DataFrame, metric: str, over: str, group: str = "worst") -> pd.DataFrame:
+def curves(rows: pd.DataFrame, metric: str, over: str, group: str = WORST) -> pd.DataFrame:
     """Return a metric over some axis, a column for each seed."""
     mine = rows[(rows["metric"] == metric) & (rows["group"] == group)]
     return mine.pivot_table(index=over, columns="seed", values="value")
 
 
-def distances(rows: pd.DataFrame) -> list[str]:
-    """Return the metrics of what networks draw: KL, and a Frechet distance for each sampler."""
-    return [one for one in rows["metric"].unique() if one == "kl" or one.startswith("frechet-")]
+def distances(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of what networks draw: KL, and a Frechet distance for each sampler."""
+    of_draws = (rows["metric"] == "kl") | rows["metric"].str.startswith("frechet-")
+    return rows[of_draws & rows["beta"].notna()]
+
+
+def last_class(rows: pd.DataFrame) -> str:
+    """Return the last class, the one of the fewest points."""
+    return [group for group in rows["group"].unique() if group != WORST][-1]
 
 
 def middle(values: pd.DataFrame) -> pd.Series:
@@ -57,72 +57,59 @@ def change(mine: pd.Series, theirs: pd.Series) -> Interval:
         pd.DataFrame({"value": np.log(one.clip(lower=FLOOR)), "error": math.nan})
         for one in (mine, theirs)
     ]
-    found = interval(*logs)
-    return found._replace(
-        difference=math.expm1(found.difference), low=math.expm1(found.low),
-        high=math.expm1(found.high),
-    )  # fmt: skip
+    *ends, seeds = interval(*logs)
+    difference, low, high = map(math.expm1, ends)
+    return Interval(difference, low, high, seeds)
 
 
 def measures(rows: pd.DataFrame, classes: Sequence[str], reported: Reported) -> Table:
     """Return a line for each game: Frechet distances and KL of each class.
 
-    Args:
-        rows: A sweep's.
-        classes: Their names.
-        reported: What others report of Frechet distances, by beta and class; it is shown if it has
-            all of the sweep's betas.
+    What others report of Frechet distances, by beta and class, is shown if it has all of the
+    sweep's betas.
     """
-    drawn = rows[rows["metric"].isin(distances(rows)) & rows["beta"].notna()]
-    games = list(drawn[GAMES].drop_duplicates().sort_values(GAMES).itertuples(index=False))
-    labels = [(int(tail), int(updates), f"{beta:g}") for tail, updates, beta in games]
-    cells = pd.DataFrame(index=pd.MultiIndex.from_tuples(labels, names=GAMES))
-    for metric in sorted(distances(rows)):
+    drawn = distances(rows)
+    games = list(drawn[GAMES].drop_duplicates().sort_values(GAMES).itertuples(False, None))
+    cells = {}
+    for metric in sorted(drawn["metric"].unique()):
         for group in classes:
             mine = drawn[(drawn["metric"] == metric) & (drawn["group"] == group)]
             column = _column(mine, games, robust=metric == "kl")
-            heading = f"{metric} ({group}){ARROWS[False]}"
-            cells[heading] = pd.Series(column, index=cells.index, dtype=object)
+            cells[f"{metric} ({group}){ARROWS[False]}"] = column
     if {*drawn["beta"]} <= reported.keys():
         for c in classes:
-            known = [Cell(*reported[beta][c]) for *_, beta in games]
-            cells[f"reported frechet ({c})"] = pd.Series(known, index=cells.index, dtype=object)
-    return Table(cells, [*_legend(rows), *_exact(rows, classes)])
+            cells[f"reported frechet ({c})"] = [Cell(*reported[beta][c]) for *_, beta in games]
+    labels = [(int(tail), int(updates), f"{beta:g}") for tail, updates, beta in games]
+    index = pd.MultiIndex.from_tuples(labels, names=GAMES)
+    return Table(pd.DataFrame(cells, index), list(_legend(rows, classes)))
 
 
-def _legend(rows: pd.DataFrame) -> list[str]:
+def _legend(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
+    """Explain the cells, and say how near samplers come with the exact scores."""
     seeds = rows["seed"].nunique()
-    spread = (f"\u00b1 standard deviation over {seeds} seeds; of kl the median, \u00b1 half the"
-              " range of the middle half of them." if seeds > 1 else "One seed.")  # fmt: skip
-    return [
-        spread,
+    yield (f"\u00b1 standard deviation over {seeds} seeds; of kl the median, \u00b1 half the range"
+           " of the middle half of them." if seeds > 1 else "One seed.")  # fmt: skip
+    yield (
         f"Bold: least of its tail and updates, by the mean of logarithms; {ALIKE} not told from it:"
-        f" no {LEVEL:.0%} interval of the logarithms' difference, paired by seed, excludes 0.",
-    ]
-
-
-def _exact(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
-    """Say how near samplers come with the exact scores."""
-    exact = rows[rows["beta"].isna()]
-    for metric, mine in by(exact, "metric"):
+        f" no {LEVEL:.0%} interval of the logarithms' difference, paired by seed, excludes 0."
+    )
+    for metric, mine in rows[rows["beta"].isna()].groupby("metric"):
         values = mine.groupby("group")["value"].mean()
-        told = ", ".join(f"{values[c]:.3f} ({c})" for c in classes)
-        yield f"With the exact scores, {metric} is {told}."
+        shown = ", ".join(f"{values[c]:.3f} ({c})" for c in classes)
+        yield f"With the exact scores, {metric} is {shown}."
 
 
-def _column(rows: pd.DataFrame, games: list[Any], robust: bool) -> list[Cell]:
+def _column(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[Cell]:
     """Return the cells of a column, the best of each tail and number of updates marked."""
-    found = {key: mine.set_index("seed")["value"] for key, mine in by(rows, GAMES)}
+    found = {key: mine.set_index("seed")["value"] for key, mine in rows.groupby(GAMES)}
     logs = {key: np.log(mine.clip(lower=FLOOR)).mean() for key, mine in found.items()}
     cells = []
     for game in games:
-        key, mine = tuple(game), found[tuple(game)]
-        rivals = [other for other in found if other[:2] == key[:2]]
+        mine, rivals = found[game], [other for other in found if other[:2] == game[:2]]
         best = min(rivals, key=logs.__getitem__)
-        alike = key != best and not change(mine, found[best]).tells
+        alike = game != best and not change(mine, found[best]).tells
         low, median, high = mine.quantile([0.25, 0.5, 0.75])
-        about = (median, (high - low) / 2) if robust else (mine.mean(), mine.std())
-        spread = float(about[1]) if len(mine) > 1 else math.nan
-        top = key == best and len(rivals) > 1
-        cells.append(Cell(float(about[0]), spread, len(mine), top, alike))
+        about, spread = (median, (high - low) / 2) if robust else (mine.mean(), mine.std())
+        spread = spread if len(mine) > 1 else math.nan
+        cells.append(Cell(about, spread, len(mine), game == best and len(rivals) > 1, alike))
     return cells

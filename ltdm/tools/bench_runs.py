@@ -8,7 +8,9 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -27,7 +29,6 @@ from ltdm.networks._predictor import Predictor, placed
 from ltdm.pipeline.cost import cost
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.progress import Progress
-from ltdm.plumbing.provenance import commit, versions
 from ltdm.samplers._generate import BATCH, SampleGenerator
 from ltdm.training.graph import WARM
 from ltdm.training.setup import Recipe, described, make_trainer
@@ -49,8 +50,6 @@ COLUMNS = {
     "probe_gain": "x whole forwards",
     "gpu_peak_mb": "GPU peak MB",
 }
-
-
 LAYER = 6
 """The block of the way up at which the probe's forward pass ends, or the last where fewer are."""
 
@@ -60,13 +59,12 @@ class Bench:
 
     def __init__(self, data: Dataset, run: Run, sample_set: str, device: torch.device):
         images, labels = noise_like(data)
-        self.device, self.peak = device, 0
-        held = torch.cuda.memory_allocated() if device.type == "cuda" else 0
+        self.cuda, self.peak = device.type == "cuda", 0
+        held = torch.cuda.memory_allocated()  # 0 where all is on the CPU
         recipe, options = Recipe.of(run.spec()), run.samples[sample_set]
         self.trainer = make_trainer(recipe, 0, images, labels, device)
         self.cost = cost(data, replace(run, samples={sample_set: options}), [])
-        weights = dict(self.trainer.ema.state_dict())
-        about = described(recipe, self.trainer)
+        weights, about = dict(self.trainer.ema.state_dict()), described(recipe, self.trainer)
         model = Model.of(weights, about, options.precision, device)
         self.sampling = SampleGenerator(model, options, 0)
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
@@ -79,40 +77,53 @@ class Bench:
         process = self.sampling.process
         level = process.batch_of(process.grid(1)[0], len(x))
         self.seen = *process.inputs(x, level), torch.full((len(x),), -1, device=device)
-        self.train_times: list[float] = []
-        self.sample_times: list[float] = []
-        self.probe_times: list[float] = []
-        self.whole_times: list[float] = []
-        self.own = torch.cuda.memory_allocated() - held if device.type == "cuda" else 0
+        self.times: defaultdict[str, list[float]] = defaultdict(list)
+        self.own = torch.cuda.memory_allocated() - held
+
+    @contextmanager
+    def timed(self, what: str, share: int = 1) -> Iterator[None]:
+        """Keep the seconds of a block, per share, and note the peak memory.
+
+        The peak is the run's own: what it holds between its turns and what it takes within them.
+        """
+        if self.cuda:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+        held, started = torch.cuda.memory_allocated(), time.perf_counter()
+        yield
+        if self.cuda:
+            torch.cuda.synchronize()
+        self.times[what].append((time.perf_counter() - started) / share)
+        self.peak = max(self.peak, self.own + torch.cuda.max_memory_allocated() - held)
+        self.own += torch.cuda.memory_allocated() - held
 
     def train(self, updates: int) -> None:
         """Time some updates, those before a graph apart, which is not kept beside other runs'."""
-        for _ in range(WARM + 1 if self.device.type == "cuda" else 0):
+        for _ in range(WARM + 1 if self.cuda else 0):
             self.trainer.step()
-        with Timer(self, self.train_times, updates):
+        with self.timed("train", updates):
             for _ in range(updates):
                 self.trainer.step()
         self.trainer.release()
 
     def sample(self) -> None:
         """Time one batch of images."""
-        with Timer(self, self.sample_times, 1):
+        with self.timed("sample"):
             self.sampling.batch(self.labels, np.arange(len(self.labels)))
 
     def probe(self) -> None:
         """Time the probe's features of one batch of images, then whole forward passes."""
-        with Timer(self, self.probe_times, 1):
+        with self.timed("probe"):
             self.probed.taps(self.taps, *self.seen)
-        with Timer(self, self.whole_times, 1), torch.no_grad():
+        with self.timed("whole"), torch.no_grad():
             self.probed(*self.seen)
 
     def row(self, name: str) -> dict[str, Any]:
         """Return the figures; the first, warming turn does not count."""
-        update = statistics.median(self.train_times[1:])
-        batch = self.trainer.batches.size
-        sample = statistics.median(self.sample_times[1:]) / len(self.labels)
-        probe, whole = (statistics.median(t[1:]) for t in (self.probe_times, self.whole_times))
-        images = len(self.labels) * len(self.sample_times)
+        seconds = {what: statistics.median(times[1:]) for what, times in self.times.items()}
+        update, batch = seconds["train"], self.trainer.batches.size
+        sample = seconds["sample"] / len(self.labels)
+        images = len(self.labels) * len(self.times["sample"])
         training = self.cost.train_operations / self.cost.train_images
         sampling = self.cost.operations * self.cost.sample_evaluations / self.cost.sample_images
         return {
@@ -124,9 +135,9 @@ class Bench:
             "sample_evaluations": self.sampling.predictors[0].forward / images,
             "train_tflops": training * batch / update / 1e12,
             "sample_tflops": sampling / sample / 1e12,
-            "probe_images_per_s": len(self.labels) / probe,
-            "probe_gain": whole / probe,
-            "gpu_peak_mb": self.peak / 2**20 if self.device.type == "cuda" else None,
+            "probe_images_per_s": len(self.labels) / seconds["probe"],
+            "probe_gain": seconds["whole"] / seconds["probe"],
+            "gpu_peak_mb": self.peak / 1e6 if self.cuda else None,
         }
 
 
@@ -137,43 +148,11 @@ def noise_like(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return images, np.repeat(np.arange(len(data.class_counts)), data.class_counts)
 
 
-class Timer:
-    """Adds the seconds of a block, per share, to a list, and notes the peak memory.
-
-    The peak is the run's own: what it holds between its turns and what it takes within them.
-    """
-
-    def __init__(self, bench: Bench, times: list[float], share: int):
-        self.bench, self.times, self.share = bench, times, share
-
-    def __enter__(self) -> None:
-        """Start."""
-        if self.bench.device.type == "cuda":
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-            self.held = torch.cuda.memory_allocated()
-        self.started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        """Stop, once the device is done."""
-        bench = self.bench
-        if bench.device.type == "cuda":
-            torch.cuda.synchronize()
-        self.times.append((time.perf_counter() - self.started) / self.share)
-        if bench.device.type == "cuda":
-            taken = torch.cuda.max_memory_allocated() - self.held
-            bench.peak = max(bench.peak, bench.own + taken)
-            bench.own += torch.cuda.memory_allocated() - self.held
-
-
 def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> dict[str, Any]:
     """Measure runs on the experiment's first data set and with its first sample set, in turns.
 
-    Args:
-        experiment: The experiment.
-        runs: The runs to compare; ratios are to the first.
-        rounds: Turns that count, after one that warms up.
-        updates: Updates a turn.
+    Ratios are to the first of `runs`. A turn of training makes `updates` updates. One round warms
+    up and does not count; `rounds` follow.
     """
     device = pick()
     dataset, sample_set = experiment.grid["dataset"][0], experiment.grid["sample_set"][0]
@@ -181,7 +160,7 @@ def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> d
     made = {name: Bench(data, experiment.runs[dataset, name], sample_set, device) for name in runs}
     turns: list[Callable[[], None]] = []
     for bench in made.values():
-        turns += [partial(bench.train, updates), bench.sample, bench.probe]
+        turns += partial(bench.train, updates), bench.sample, bench.probe
     with Progress("bench", (rounds + 1) * len(turns), "turns") as progress:
         for _ in range(rounds + 1):
             for turn in turns:
@@ -191,27 +170,24 @@ def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> d
     for row in rows:
         row["train_ratio"] = row["train_ms"] / rows[0]["train_ms"]
         row["sample_ratio"] = rows[0]["sample_images_per_s"] / row["sample_images_per_s"]
+    options = {name: experiment.runs[dataset, name].samples[sample_set] for name in runs}
     return {
         "dataset": dataset,
         "sample_set": sample_set,
-        "sample": {
-            name: changed(experiment.runs[dataset, name].samples[sample_set]) for name in runs
-        },
+        "sample": {name: changed(one) for name, one in options.items()},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "versions": versions(),
-        "commit": commit(),
-        "process_peak_mb": _process_peak(),
+        "process_peak_mb": process_peak() / 1e6,
         "rounds": rounds,
         "updates_per_round": updates,
         "rows": rows,
     }
 
 
-def _process_peak() -> float:
-    """Return the largest memory the process had so far, in MB."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+def process_peak() -> int:
+    """Return the most memory that this process has held, bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def to_text(result: dict[str, Any]) -> str:

@@ -1,8 +1,6 @@
 """What scoring costs, measured on features like Inception's, of any number and length."""
 
 import math
-import resource
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -12,7 +10,6 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from scipy import linalg
-from torch import nn
 from torchvision.models import Inception3
 
 from ltdm.core.device import pick
@@ -22,7 +19,7 @@ from ltdm.features._inception import library
 from ltdm.metrics import frechet, kid, prd, precision_recall
 from ltdm.metrics._base import Sample
 from ltdm.metrics._nearest import nearest
-from ltdm.plumbing.provenance import commit, versions
+from ltdm.tools.bench_runs import process_peak
 
 TURNS = 4  # of ours and pytorch-fid's network
 EACH = 500  # images of a class
@@ -36,14 +33,8 @@ Statistics = tuple[np.ndarray, np.ndarray]
 def run(images: int, length: int, classes: int, inception: int) -> dict[str, Any]:
     """Time the metrics, the extractor, and the Frechet distance beside SciPy's square root.
 
-    Args:
-        images: Of each set.
-        length: Of a feature vector.
-        classes: How many class-wise distances, of 500 images each.
-        inception: Images that the extractor is timed on.
-
-    Returns:
-        Seconds and what was measured with them, and the machine.
+    Each set has `images` vectors of `length` features; there are `classes` class-wise distances, of
+    500 images each; the extractor is timed on `inception` images.
     """
     device = pick()
     real, fake = (_sample(images, length, seed, CLASSES) for seed in range(2))
@@ -53,9 +44,8 @@ def run(images: int, length: int, classes: int, inception: int) -> dict[str, Any
     found |= _inception(device, inception)
     for name, metric in METRICS.items():
         found[f"{name}_s"] = _timed(metric.score, real, fake, metric.Options())[0]
-        found[f"{name}_peak_gb"] = _peak()
-    found |= _memorisation(images)
-    return {**found, "versions": versions(), "commit": commit()}
+        found[f"{name}_peak_gb"] = process_peak() / 1e9
+    return found | _memorisation(images)
 
 
 def _by_class(d: int, classes: int) -> dict[str, float]:
@@ -63,9 +53,8 @@ def _by_class(d: int, classes: int) -> dict[str, float]:
     pairs = [(_sample(EACH, d, 2 * c, 1), _sample(EACH, d, 2 * c + 1, 1)) for c in range(classes)]
     distances = (frechet.distance(frechet.Gaussian(x.features), frechet.Gaussian(y.features))
                  for x, y in pairs)  # fmt: skip
-    seconds = _timed(lambda: list(distances))[0]
-    scored = (frechet.score(x, y, frechet.Options()) for x, y in pairs)
-    whole = _timed(lambda: list(scored))[0]
+    scores = (frechet.score(x, y, frechet.Options()) for x, y in pairs)
+    seconds, whole = (_timed(list, work)[0] for work in (distances, scores))
     return {"classes": classes, "classes_s": seconds, "classes_whole_s": whole}
 
 
@@ -84,12 +73,12 @@ def features_like(n: int, d: int, seed: int) -> np.ndarray:
 def _frechet(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Time the statistics and the distance between them, ours and as others take them."""
     ours_s, gaussians = _timed(lambda: [frechet.Gaussian(s) for s in (x, y)])
-    distance_s, ours = _timed(lambda: frechet.distance(*gaussians))
+    distance_s, ours = _timed(frechet.distance, *gaussians)
     numpy_s, statistics = _timed(
         lambda: [(s.mean(axis=0, dtype=np.float64), np.cov(s.astype(np.float64), rowvar=False))
                  for s in (x, y)]
     )  # fmt: skip
-    sqrtm_s, theirs = _timed(lambda: by_square_root(*statistics))
+    sqrtm_s, theirs = _timed(by_square_root, *statistics)
     return {
         "statistics_s": ours_s, "distance_s": distance_s, "numpy_statistics_s": numpy_s,
         "sqrtm_distance_s": sqrtm_s, "distance_ratio": sqrtm_s / distance_s,
@@ -109,9 +98,9 @@ def by_square_root(one: Statistics, other: Statistics) -> float:
 
 def _inception(device: torch.device, images: int) -> dict[str, float]:
     """Time the extractor and pytorch-fid's own network, its batches of 50, in turns."""
-    nothing = np.zeros((1, 3, 32, 32), np.uint8), np.zeros(1, np.int64)
-    weights, about = random_inception.fit(random_inception.Options(), *nothing, device)
-    ours = random_inception.build(random_inception.Options(), weights, about, device)
+    options, nothing = random_inception.Options(), np.zeros((1, *PIXELS), np.uint8)
+    weights, about = random_inception.fit(options, nothing, np.zeros(1, np.int64), device)
+    ours = random_inception.build(options, weights, about, device)
     with patch.object(library(), "load_state_dict_from_url", return_value=weights):
         net = library().InceptionV3().to(device).eval()
 
@@ -120,18 +109,23 @@ def _inception(device: torch.device, images: int) -> dict[str, float]:
         for block in torch.from_numpy(pixels).split(50):
             net(block.to(device).float() / 255)[0].cpu()
 
-    pixels = np.random.default_rng(0).integers(0, 256, (images, 3, 32, 32), dtype=np.uint8)
-    turns = np.array_split(pixels, TURNS)
+    times, forward = {"ours": 0.0, "inside": 0.0, "theirs": 0.0}, Inception3.forward
+
+    def inside(network: Inception3, x: torch.Tensor) -> Any:
+        seconds, result = _timed(forward, network, x)  # exact on a CPU
+        times["inside"] += seconds
+        return result
+
+    pixels = np.random.default_rng(0).integers(0, 256, (images, *PIXELS), dtype=np.uint8)
     ours(pixels[:8]), theirs(pixels[:8])
-    inside, times = Inside(), {"ours": 0.0, "theirs": 0.0}
-    for turn in turns:
-        with inside:
+    for turn in np.array_split(pixels, TURNS):
+        with patch.object(Inception3, "forward", inside):
             times["ours"] += _timed(ours, turn)[0]
         times["theirs"] += _timed(theirs, turn)[0]
     return {
         "inception_images": images,
         "inception_images_per_s": images / times["ours"],
-        "inception_inside": inside.seconds / times["ours"],
+        "inception_inside": times["inside"] / times["ours"],
         "pytorch_fid_images_per_s": images / times["theirs"],
     }
 
@@ -143,45 +137,14 @@ def _memorisation(train: int) -> dict[str, float]:
     seconds = _timed(nearest, images, known, 50, False)[0]
     return {
         "memorisation_images": made, "memorisation_s": seconds,
-        "memorisation_images_per_s": made / seconds, "memorisation_peak_gb": _peak(),
+        "memorisation_images_per_s": made / seconds, "memorisation_peak_gb": process_peak() / 1e9,
     }  # fmt: skip
-
-
-class Inside:
-    """Seconds within torchvision's Inception network, while it is entered; exact on a CPU."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __enter__(self) -> None:
-        """Watch."""
-
-        def before(module: nn.Module, _: object) -> None:
-            self.seconds -= time.perf_counter() if isinstance(module, Inception3) else 0
-
-        def after(module: nn.Module, _: object, __: object) -> None:
-            self.seconds += time.perf_counter() if isinstance(module, Inception3) else 0
-
-        hooks = nn.modules.module
-        self.hooks = [hooks.register_module_forward_pre_hook(before),
-                      hooks.register_module_forward_hook(after)]  # fmt: skip
-
-    def __exit__(self, *error: object) -> None:
-        """Stop watching."""
-        for hook in self.hooks:
-            hook.remove()
 
 
 def _timed(work: Callable[..., Any], *given: Any) -> tuple[float, Any]:
     started = time.perf_counter()
     result = work(*given)
     return time.perf_counter() - started, result
-
-
-def _peak() -> float:
-    """Return the most memory that the process has held, GB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)
 
 
 def to_text(found: dict[str, Any]) -> str:

@@ -2,16 +2,16 @@
 
 import time
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import torch
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.provenance import commit, versions
 from ltdm.theory.lab import Lab
 from ltdm.theory.options import Sweep
 
-ALIKE = 1e-8
+TOLERANCE = 1e-8
 """By how much weights after updates one by one may differ from those by squaring, relatively."""
 
 
@@ -19,20 +19,13 @@ def run(name: str, sweep: Sweep, updates: int) -> dict[str, Any]:
     """Time one seed of a sweep at once, and its first, middle and last game alone.
 
     A game alone draws its points, solves, trains and samples as the sweep does; once by squaring,
-    as the sweep trains, and once making its updates one by one.
-
-    Args:
-        name: The sweep's.
-        sweep: Its options.
-        updates: How many are made one by one; the time of all is reckoned from theirs.
-
-    Returns:
-        Seconds a game of each kind, and their ratios.
+    as the sweep trains, and once making its updates one by one. Only `updates` of these are made,
+    and the time of all follows from theirs. Times are seconds a game.
 
     Raises:
         LtdmError: Updates one by one lead elsewhere than by squaring.
     """
-    games = [(tail, beta) for tail in sweep.tails for beta in sweep.betas]
+    games = list(product(sweep.tails, sweep.betas))
     together = _timed(replace(sweep, seeds=1))[0] / len(games)
     picked = [games[0], games[len(games) // 2], games[-1]]
     alone, stepping = 0.0, 0.0
@@ -46,7 +39,6 @@ def run(name: str, sweep: Sweep, updates: int) -> dict[str, Any]:
         "stepping_s": alone + stepping, "alone_ratio": alone / together,
         "stepping_ratio": (alone + stepping) / together,
         "timed": {"games": len(picked), "updates": updates},
-        "versions": versions(), "commit": commit(),
     }  # fmt: skip
 
 
@@ -73,7 +65,7 @@ def _stepped(lab: Lab, updates: int) -> float:
     nash = game.equilibrium()
     *_, (_, error) = game.errors(-nash, game.update_map(lab.step(), False), (updates,))
     apart = float((A - nash - error).norm() / A.norm())
-    if not apart <= ALIKE:
+    if not apart <= TOLERANCE:
         raise LtdmError(f"updates one by one differ by {apart:.1e} from those by squaring")
     return seconds
 

@@ -7,6 +7,7 @@ import types
 import typing
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -24,6 +25,7 @@ from ltdm.theory.options import Sweep
 SCHEMA = "workflow/schemas/config.schema.yaml"
 PAGE = "config/README.md"
 MARKER = "<!-- From here on written by `make docs` from the options in the code. -->\n"
+PATTERN = f"^{NAME.pattern}$"
 SCALARS = {int: "integer", float: "number", bool: "boolean", str: "string"}
 AXES = {
     "dataset": "Names under `datasets`.",
@@ -57,9 +59,10 @@ def schema() -> dict[str, Any]:
     A file may lie over others, so nothing is required here; the loader looks at the whole.
     """
     sections = {k: _part(k) for k in PARTS}
-    several = {"type": "array", "minItems": 1, "items": {"anyOf": sections["method"]["anyOf"]}}
-    sections["method"]["anyOf"] = [*sections["method"]["anyOf"], several]
-    sections["method"]["description"] = "The method, or a list of them that are used together."
+    one = sections["method"]["anyOf"]
+    several = {"type": "array", "minItems": 1, "items": {"anyOf": one}}
+    together = "The method, or a list of them that are used together."
+    sections["method"] = {"description": together, "anyOf": [*one, several]}
     sections["train"] = _object(RunOptions, "The training loop.")
     sections["sample"] = _object(SampleOptions, "The sample set.")
     listed = {"type": "array", "minItems": 1, "uniqueItems": True}
@@ -67,13 +70,9 @@ def schema() -> dict[str, Any]:
     axes = {k: {"description": v, **(seeds if k == "seed" else listed)} for k, v in AXES.items()}
     top = {
         "experiment": {
-            "description": "Name of the results folder.", "type": "string",
-            "pattern": f"^{NAME.pattern}$",
+            "description": "Name of the results folder.", "type": "string", "pattern": PATTERN,
         },
-        "grid": {
-            "description": "What is run: every combination of these lists.",
-            **_closed(axes),
-        },
+        "grid": {"description": "What is run: every combination of these lists.", **_closed(axes)},
         "datasets": _named("Long-tailed data sets by name.", _datasets(sections)),
         "defaults": {"description": "What every run starts from.", **_closed(sections)},
         "runs": _named("What each run changes.", {**_closed(sections), "type": ["object", "null"]}),
@@ -106,28 +105,29 @@ def page_text(page: str) -> str:
         text += f"\n## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
         for name in names(kind):
             module = load(kind, name, ())
-            summary = (module.__doc__ or "").strip().splitlines()[0]
-            text += f"\n### `{name}`\n\n{summary}\n\n{table(module.Options)}"
+            text += f"\n### `{name}`\n\n{_summary(module)}\n\n{table(module.Options)}"
     return text
 
 
 def table(cls: type) -> str:
     """Return the options of a dataclass as a table in Markdown."""
     rows = [(f"`{f.name}`", _shown(f), f.metadata["help"] + _limits(f)) for f in fields(cls)]
-    if not rows:
-        return "No options.\n"
     lines = [("key", "default", "meaning"), ("---", "---", "---"), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) if rows else "No options.\n"
+
+
+def _summary(module: ModuleType) -> str:
+    return (module.__doc__ or "").strip().splitlines()[0]
 
 
 def _shown(f: Field[Any]) -> str:
-    if f.default is MISSING and f.default_factory is MISSING:
+    default = f.default if f.default_factory is MISSING else f.default_factory()
+    if default is MISSING:
         return "required"
-    value = plain(f.default_factory() if f.default_factory is not MISSING else f.default)
+    value = plain(default)
     if isinstance(value, dict) and list(value) == ["name"]:
         value = value["name"]
-    text = yaml.safe_dump(value, default_flow_style=True, width=1000).split("\n")[0]
-    return f"`{text}`"
+    return f"`{yaml.safe_dump(value, default_flow_style=True, width=1000).splitlines()[0]}`"
 
 
 def _limits(f: Field[Any]) -> str:
@@ -144,30 +144,29 @@ def _closed(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(description: str, entry: dict[str, Any]) -> dict[str, Any]:
-    pattern = {"propertyNames": {"pattern": f"^{NAME.pattern}$"}}
-    return {
-        "description": description, "type": "object", **pattern, "additionalProperties": entry,
-    }  # fmt: skip
+    pattern = {"propertyNames": {"pattern": PATTERN}, "additionalProperties": entry}
+    return {"description": description, "type": "object", **pattern}
 
 
 def _object(cls: type, description: str) -> dict[str, Any]:
+    return {"description": description, **_closed(_properties(cls))}
+
+
+def _properties(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
-    properties = {f.name: _option(f, hints[f.name]) for f in fields(cls)}
-    return {"description": description, **_closed(properties)}
+    return {f.name: _option(f, hints[f.name]) for f in fields(cls)}
 
 
 def _option(f: Field[Any], hint: Any) -> dict[str, Any]:
-    description, convert = {"description": f.metadata["help"]}, f.metadata["convert"]
-    if isinstance(convert, PartOption) and convert.many:
-        items = {"type": "array", "minItems": 1, "items": _part(convert.kind)}
-        return {**items, **description}
+    convert = f.metadata["convert"]
     if isinstance(convert, PartOption):
-        return {**_part(convert.kind), **description}
-    if isinstance(convert, Nested):
-        return {**_object(convert.cls, ""), "type": ["object", "null"], **description}
-    if convert:
-        return {**convert.schema, **description}
-    return {**_type(hint, f.metadata), **description}
+        one = _part(convert.kind)
+        form = {"type": "array", "minItems": 1, "items": one} if convert.many else one
+    elif isinstance(convert, Nested):
+        form = {**_object(convert.cls, ""), "type": ["object", "null"]}
+    else:
+        form = convert.schema if convert else _type(hint, f.metadata)
+    return {**form, "description": f.metadata["help"]}
 
 
 def _type(hint: Any, limits: Any) -> dict[str, Any]:
@@ -187,19 +186,17 @@ def _part(kind: str) -> dict[str, Any]:
     forms: list[dict[str, Any]] = [{"enum": names(kind)}]
     for name in names(kind):
         module = load(kind, name, ())
-        summary = (module.__doc__ or "").strip().splitlines()[0]
-        form = _object(module.Options, summary)
-        own = {"label": LABEL} if kind in LABELLED else {}
-        form["properties"] = {"name": {"const": name}, **own, **form["properties"]}
-        forms.append(form)
+        own = {"name": {"const": name}} | ({"label": LABEL} if kind in LABELLED else {})
+        properties = _closed({**own, **_properties(module.Options)})
+        forms.append({"description": _summary(module), **properties})
     return {"description": f"The {kind}: its name, or `{{name: ..., options}}`.", "anyOf": forms}
 
 
 def _datasets(sections: dict[str, Any]) -> dict[str, Any]:
-    tail = _object(LongTail, "")["properties"]
-    own: dict[str, Any] = {}
-    for name in names("source"):
-        own |= _object(load("source", name, ()).Options, "")["properties"]
-    source = {"description": "The data source.", "enum": names("source")}
-    split = {"description": REFERENCE, "enum": ["train", "test"]}
-    return _closed({"source": source, "reference": split, **own, **tail, **sections})
+    properties: dict[str, Any] = {
+        "source": {"description": "The data source.", "enum": names("source")},
+        "reference": {"description": REFERENCE, "enum": ["train", "test"]},
+    }
+    for options in (*(load("source", name, ()).Options for name in names("source")), LongTail):
+        properties |= _properties(options)
+    return _closed({**properties, **sections})

@@ -4,9 +4,9 @@ Sets of one network begin at the same noise, so what differs is what the sets as
 sampler, guidance.
 """
 
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,28 +30,16 @@ def run(experiment: Experiment) -> pd.DataFrame:
     if not others:
         raise LtdmError(f"there is no sample set beside {first!r} to compare with it; name two")
 
-    def samples(**keys: Any) -> Path:
-        return experiment.layout.path("sample.samples", **keys)
-
     rows = []
     for dataset, name, other in product(grid["dataset"], grid["run"], others):
-        network = {"dataset": dataset, "run": name}
+        samples = partial(experiment.layout.path, "sample.samples", dataset=dataset, run=name)
         found = [
-            distances(*(samples(**network, seed=seed, sample_set=s) for s in (first, other)))
+            distances(*(samples(seed=seed, sample_set=s) for s in (first, other)))
             for seed in grid["seed"]
         ]
         mean, most, differ = zip(*found, strict=True)
-        rows.append(
-            {
-                "dataset": dataset,
-                "run": name,
-                "sample_set": other,
-                "from": first,
-                "mean": np.mean(mean),
-                "max": max(most),
-                "differ": np.mean(differ),
-            }
-        )
+        where = {"dataset": dataset, "run": name, "sample_set": other, "from": first}
+        rows.append({**where, "mean": np.mean(mean), "max": max(most), "differ": np.mean(differ)})
     return pd.DataFrame(rows)
 
 

@@ -1,7 +1,7 @@
 """The augmentation of Karras et al. as one tensor operation on the device, with its condition.
 
 Flips, scaling, rotation, stretching and shifting of each image, each with chance `chance`; the
-network is told what was done by nine numbers, so that it can draw plain images when told zeros.
+network gets what was done as nine numbers, so that it can draw plain images when given zeros.
 Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS
 2022, appendix F.2; constants as in the codes of CBDM and IGD, where the mirroring has no gate.
 """
@@ -31,16 +31,16 @@ def draw(n: int, chance: float, rng: np.random.Generator) -> np.ndarray:
         angle[:, 1] * done[:, 3], normal[:, 1] * done[:, 3],
         normal[:, 2] * done[:, 4], normal[:, 3] * done[:, 4],
     )  # fmt: skip
-    return np.stack(columns, axis=1).astype(np.float64)
+    return np.stack(columns, axis=1)
 
 
 def condition(a: np.ndarray) -> np.ndarray:
-    """Return what the network is told, (n, 8) -> float32 (n, 9); zeros where nothing was done."""
-    told = (
+    """Return the network's condition, (n, 8) -> float32 (n, 9); zeros where nothing was done."""
+    columns = (
         a[:, 0], a[:, 1], a[:, 2], np.cos(a[:, 3]) - 1, np.sin(a[:, 3]),
         a[:, 5] * np.cos(a[:, 4]), a[:, 5] * np.sin(a[:, 4]), a[:, 6], a[:, 7],
     )  # fmt: skip
-    return np.stack(told, axis=1).astype(np.float32)
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def origins(a: np.ndarray, side: int) -> np.ndarray:
@@ -88,13 +88,12 @@ def _taps(position: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Return the pixel at or before each position, and the weights of the four around it."""
     first = position.floor()
     t = position - first
-    weights = [
+    return first.long(), [
         ((-0.5 * t + 1) * t - 0.5) * t,
         (1.5 * t - 2.5) * t * t + 1,
         ((-1.5 * t + 2) * t + 0.5) * t,
         (0.5 * t - 0.5) * t * t,
     ]
-    return first.long(), weights
 
 
 def _mirrored(index: Tensor, side: int) -> Tensor:

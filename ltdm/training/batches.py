@@ -20,14 +20,9 @@ from ltdm.training.options import TrainOptions
 class Batches:
     """Draws what makes up the batch of any update, and makes it.
 
-    Args:
-        images: uint8, shape (N, C, H, W), from 0 to 255; float32 points are taken as they are.
-        labels: int64, shape (N,).
-        options: Batch size, class sampling, augmentation and label dropout.
-        seed: Owner of all draws, with the update.
-        device: Where the images live from now on.
-        by_class: Whether a batch is made of equal blocks, one a class, each drawn as a batch of
-            that class alone would be.
+    Images are uint8 (N, C, H, W) or float32 points, which are taken as they are; labels are int64
+    (N,). With `by_class` a batch consists of equal blocks, one a class, each drawn as a batch of
+    that class alone would be.
 
     Raises:
         OptionError: The batch is larger than the data set.
@@ -49,26 +44,18 @@ class Batches:
         self.deal(np.arange(len(labels)), seed)
 
     def deal(self, share: np.ndarray, seed: int) -> None:
-        """Draw from some images from now on, by another owner.
-
-        Args:
-            share: Their positions, rising.
-            seed: Owner.
-        """
-        labels, options = self.labels, self.options
-        held = np.bincount(labels[share], minlength=self.classes).tolist()
-        options.check_batch(held, self.by_class)
-        shares = [share]
-        if self.by_class:
-            shares = [share[labels[share] == c] for c in range(self.classes)]
-        each = self.size // len(shares)
+        """Draw from the images at some positions, rising, from now on, by another owner."""
+        labels = self.labels[share]
+        held = np.bincount(labels, minlength=self.classes).tolist()
+        self.options.check_batch(held, self.by_class)
+        blocks = [share[labels == c] for c in range(self.classes)] if self.by_class else [share]
         self.draws = [
-            Draws(labels, one, each, options, owner)
-            for one, owner in zip(shares, owners(seed, len(shares)), strict=True)
+            Draws(self.labels, block, self.size // len(blocks), self.options, owner)
+            for block, owner in zip(blocks, owners(seed, len(blocks)), strict=True)
         ]
 
     def draw(self, update: int) -> list[Tensor]:
-        """Return what `make` takes beside the levels, for an update, on the host."""
+        """Return what `make` takes after the levels, for an update, on the host."""
         chosen, mirrored, dropped, changes = (
             np.concatenate(parts)
             for parts in zip(*(draws.draw(update) for draws in self.draws), strict=True)
@@ -91,14 +78,9 @@ class Batches:
     ) -> Batch:
         """Return a batch; nothing in it waits for the device.
 
-        Args:
-            level: Noise levels, (B,), like all that follows on the device.
-            chosen: Positions in the data set, int64, (B,).
-            classes: Their classes, int64, (B,).
-            labels: The same, or -1 where the label is dropped.
-            mirrored: Which are mirrored where `augment` is `flip`, bool, (B,).
-            origin: Where their pixels come from, (B, 2, 3), if that is `karras`.
-            augment: What the network is told of it, (B, 9).
+        Everything lies on the device and has B rows: the noise levels, positions in the data set
+        (int64), their classes, those again with -1 where the label is dropped, and which images
+        `augment: flip` mirrors (bool). `karras` adds what `origins` and `condition` return.
         """
         x0 = self.images[chosen]
         if self.options.augment == "flip":
@@ -109,23 +91,10 @@ class Batches:
 
 
 class Draws:
-    """What one owner draws: positions in the data set, mirroring, dropped labels, augmentation.
-
-    Args:
-        labels: Of the whole data set.
-        share: The positions to draw from.
-        size: Images a batch.
-        options: As for `Batches`.
-        seed: Owner, with the update.
-    """
+    """What one owner, `seed`, draws from the positions `share` of a data set, `size` a batch."""
 
     def __init__(
-        self,
-        labels: np.ndarray,
-        share: np.ndarray,
-        size: int,
-        options: TrainOptions,
-        seed: int,
+        self, labels: np.ndarray, share: np.ndarray, size: int, options: TrainOptions, seed: int
     ):
         self.size, self.options, self.seed, self.share = size, options, seed, share
         self.by_class = share[np.argsort(labels[share], kind="stable")]
@@ -136,7 +105,10 @@ class Draws:
         self.permutation = lru_cache(maxsize=1)(self._permutation)
 
     def draw(self, update: int) -> tuple[np.ndarray, ...]:
-        """Return an update's images (B,), which are mirrored, whose label is dropped; changes."""
+        """Return an update's positions (B,), the mirrored ones, those without a label; changes.
+
+        The changes are those of `augment.draw`, (B, 8), or (B, 0).
+        """
         rng, options = np.random.default_rng(derive("batch", self.seed, update)), self.options
         chosen = self._natural(update) if self.cdf is None else self._by_class(self.cdf, rng)
         flips = rng.random(self.size) < 0.5

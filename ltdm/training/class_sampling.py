@@ -15,10 +15,10 @@ LAWS = ("natural", "balanced", "power", "brs")
 class ClassSampling:
     """A law of the class of each image in a batch.
 
-    `natural`: every image alike. `balanced`: every class alike. `power: a`: class c with chance
-    proportional to n_c ** a, where n_c is its training count. `brs: f`: proportional to
-    f ** (r / (C - 1)) for the r-th most frequent of C classes, the batch resampling of CCUA
-    (Chen et al., "Contrastive Conditional-Unconditional Alignment", 2025).
+    `natural`: every image has the same chance. `balanced`: every class has. `power: a`: that of
+    class c is proportional to n_c ** a, where n_c is its training count. `brs: f`: to
+    f ** (r / (C - 1)) for the r-th most frequent of C classes, from r = 0: the batch resampling of
+    CCUA (Chen et al., "Contrastive Conditional-Unconditional Alignment", 2025).
     """
 
     law: str = "natural"
@@ -73,8 +73,8 @@ class ClassSamplingOption:
             raise OptionError(path, f"no law is called {law!r}; {near(law, LAWS)}")
         if isinstance(factor, bool) or not isinstance(factor, int | float):
             raise OptionError((*path, law), f"must be a number, not {factor!r}")
-        low, high = (0, 1) if law == "brs" else (-10, 10)
-        if not low <= factor <= high or (law == "brs" and factor == 0):
-            bounds = "above 0 and at most 1" if law == "brs" else "between -10 and 10"
-            raise OptionError((*path, law), f"must be {bounds}, not {factor!r}")
+        if law == "brs" and not 0 < factor <= 1:
+            raise OptionError((*path, law), f"must be above 0 and at most 1, not {factor!r}")
+        if not -10 <= factor <= 10:
+            raise OptionError((*path, law), f"must be between -10 and 10, not {factor!r}")
         return ClassSampling(law, float(factor))

@@ -1,6 +1,6 @@
 """One training by several processes of a machine, a GPU each, under torchrun's launcher.
 
-The launching process starts them and ends with what they have to say; `worker` has their side, and
+The launching process starts them and raises what ended them; `worker` has their side, and
 `ltdm.networks._predictor` shares out the rows.
 """
 
@@ -38,15 +38,12 @@ def available(asked: int) -> int:
 def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -> None:
     """Run a module that calls `worker.work` in so many processes, and wait for them.
 
-    Args:
-        processes: How many.
-        module: Its name.
-        arguments: What the function that it gives to `work` is called with, as JSON has it.
-        stop: Asked before they start; its deadline is passed on to the first process.
+    The function that the module gives to `work` is called with the arguments, as JSON has them.
+    `stop` is asked before they start; its deadline is passed on to the first process.
 
     Raises:
         LtdmError: What one of the processes raised, or how it was killed.
-        Stopped: They were told to stop, or their time is up.
+        Stopped: They got a signal to stop, or their time is up.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -67,12 +64,12 @@ def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -
             "threads": max(1, torch.get_num_threads() // processes),
             "deadline": stop.deadline, "arguments": arguments,
         }  # fmt: skip
-        told = json.dumps(job).replace("$", r"\u0024")  # the launcher would fill in what follows
+        text = json.dumps(job).replace("$", r"\u0024")  # the launcher would fill in what follows
         try:
             with _signals_raise(), _passing_streams():
                 if why := stop.why():
                     raise Stopped(f"stopped before it trained, since {why}; {GOES_ON}")
-                elastic_launch(config, sys.executable)("-m", module, told)
+                elastic_launch(config, sys.executable)("-m", module, text)
         except SignalException as error:
             sent = f"stopped, since it was sent {error.sigval.name}; {GOES_ON}"
             raise _told(folder) or Stopped(sent) from None
@@ -127,10 +124,9 @@ def _signals_raise() -> Iterator[None]:
     def on_signal(number: int, frame: FrameType | None) -> NoReturn:
         raise SignalException("", signal.Signals(number))
 
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-            before[number] = signal.signal(number, on_signal)
+    numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT
+    main = threading.current_thread() is threading.main_thread()  # no other can set them
+    before = {number: signal.signal(number, on_signal) for number in numbers if main}
     try:
         yield
     finally:

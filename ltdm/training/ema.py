@@ -54,19 +54,16 @@ class EMA:
 
     def __init__(self, net: nn.Module, decay: float):
         self.decay = decay
-        self.source = dict(net.named_parameters())
-        rest = {k: v for k, v in net.state_dict().items() if k not in self.source}
-        self.fixed = {name: value.clone() for name, value in rest.items()}
+        self.source: dict[str, Tensor] = dict(net.named_parameters())
+        state = net.state_dict()
+        self.fixed = {name: state[name].clone() for name in state if name not in self.source}
         self.average = {name: p.detach().clone() for name, p in self.source.items()}
-
-    def schedule(self, update: int) -> None:
-        """Set what an update, counted from 1, is to do; `move` itself is the same in all."""
 
     @torch.no_grad()
     def move(self) -> None:
         """Move every average towards its weight, in a few fused kernels."""
-        weights: list[Tensor] = list(self.source.values())
-        torch._foreach_lerp_(list(self.average.values()), weights, 1 - self.decay)
+        averages, weights = list(self.average.values()), list(self.source.values())
+        torch._foreach_lerp_(averages, weights, 1 - self.decay)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the averaged weights by name, and what the network holds beside weights."""
@@ -93,7 +90,7 @@ class PowerEMA(EMA):
         self.share = next(iter(self.average.values())).new_zeros(())
 
     def schedule(self, update: int) -> None:
-        """Set the decay of an update, counted from 1."""
+        """Set the decay of an update, counted from 1; `move` itself is the same in all."""
         self.share.fill_(1 - (1 - 1 / update) ** (self.gamma + 1))
 
     @torch.no_grad()
@@ -104,5 +101,5 @@ class PowerEMA(EMA):
 
     def snapshot(self) -> dict[str, Tensor]:
         """Return the averaged weights in half precision, under names that say whose they are."""
-        names = ((f"{self.sigma_rel:g}", k, v) for k, v in self.average.items())
-        return {f"{width}.{name}": value.half().cpu() for width, name, value in names}
+        width = f"{self.sigma_rel:g}"
+        return {f"{width}.{name}": value.half().cpu() for name, value in self.average.items()}

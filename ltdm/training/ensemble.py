@@ -53,15 +53,13 @@ def split(labels: np.ndarray, shards: int) -> list[np.ndarray]:
     are shuffled within the classes, so neighbours have nothing in common.
     """
     sizes = dealt(np.bincount(labels), shards)
-    parts = [
-        np.split(np.flatnonzero(labels == c), np.cumsum(sizes[:-1, c]))
-        for c in range(sizes.shape[1])
-    ]
+    ends = np.cumsum(sizes, axis=0)[:-1]
+    parts = [np.split(np.flatnonzero(labels == c), end) for c, end in enumerate(ends.T)]
     return [np.sort(np.concatenate(part)) for part in zip(*parts, strict=True)]
 
 
 def shares(options: TrainOptions, class_counts: Sequence[int]) -> list[list[int]]:
-    """Return the class counts of each shard, or of the one training set there is."""
+    """Return the class counts of each shard, or of the whole training set without an ensemble."""
     return dealt(class_counts, options.ensemble.shards if options.ensemble else 1).tolist()
 
 
@@ -71,26 +69,22 @@ def shard_updates(options: TrainOptions, images: int, size: int) -> int:
     Without an ensemble, that is all of the training.
     """
     one = options.ensemble
-    if one is None:
-        return options.updates
-    if one.epochs is None:
-        return options.updates // (one.shards * one.rounds)
-    return one.epochs * (images // size)
+    if one and one.epochs:
+        return one.epochs * (images // size)
+    return options.updates // (one.shards * one.rounds if one else 1)
 
 
 def all_updates(options: TrainOptions, class_counts: Sequence[int], by_class: bool) -> int:
     """Return the updates of a run on a training set, those of all shards and rounds."""
     size = options.images_an_update(len(class_counts) if by_class else 0)
-    parts = shares(options, class_counts)
-    once = sum(shard_updates(options, sum(part), size) for part in parts)
+    once = sum(shard_updates(options, sum(part), size) for part in shares(options, class_counts))
     return once * (options.ensemble.rounds if options.ensemble else 1)
 
 
 def averaged(shards: Iterable[tuple[int, Weights]]) -> Weights:
     """Return the mean of weights, each counted by its shard's images; summed in float64.
 
-    Args:
-        shards: Images and weights of each, asked for one after the other.
+    The shards, (images, weights), are asked for one after the other.
     """
     total, sums, kinds = 0, dict[str, Tensor](), dict[str, torch.dtype]()
     for images, weights in shards:

@@ -23,13 +23,9 @@ class UpdateGraph:
     """Runs the same work again and again: a few times as it is, then as one captured graph.
 
     Each call is one update, the first ones and the captured one included. Where the work cannot be
-    captured it goes on as it is.
-
-    Args:
-        work: What to run. It may wait for nothing, every tensor that it reads from outside must
-            stay where it is, and every shape what it is.
-        generators: What it draws from, PyTorch's own generator apart. They may be seeded anew
-            between two calls.
+    captured it goes on as it is. It may wait for nothing, every tensor that it reads from outside
+    must stay where it is, and every shape what it is. `generators` are those that it draws from
+    beside PyTorch's own; they may be seeded anew between two calls.
     """
 
     def __init__(self, work: Callable[[], None], generators: Sequence[torch.Generator]):
@@ -40,7 +36,7 @@ class UpdateGraph:
 
     def __call__(self) -> None:
         """Run it once."""
-        if self.graph is None and self.failed is None and self.calls == WARM:
+        if self.calls == WARM:
             self._capture()
         if self.graph is None:
             self._launch()

@@ -6,7 +6,7 @@ the CPU; a GPU adds in no fixed order).
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,14 @@ class Learner:
     Attributes:
         update: Updates made so far.
         until: The last one.
-        sums: Sums of the losses and the gradient's norm since they were last read.
+        sums: Sums of the losses and the gradient's norm since the last row of the history.
         inputs: What the host draws for an update, on the device: `Batches.make` takes it.
         run: What does the device's part of an update.
         worked: How often the host launched that part kernel by kernel, or captured it.
+        history: Rows of means, one every `log_every` updates.
     """
+
+    PARTS = ("net", "ema", "optimiser", "method", "process")  # of the state, by their names in it
 
     def __init__(
         self,
@@ -67,31 +70,26 @@ class Learner:
         self.update = self.worked = 0
         self.sums: dict[str, Tensor] = {}
         self.inputs: list[Tensor] = []
+        self.history: list[dict[str, float]] = []
         self.release()
 
     def state(self) -> dict[str, Any]:
-        """Return everything that the next update depends on."""
+        """Return everything that the next update depends on, and the history."""
         return {
             "update": self.update,
-            "net": self.net.state_dict(),
-            "ema": self.ema.state_dict(),
+            **{name: getattr(self, name).state_dict() for name in self.PARTS},
             "powers": [one.state_dict() for one in self.powers],
-            "optimiser": self.optimiser.state_dict(),
-            "method": self.method.state_dict(),
-            "process": self.process.state_dict(),
             "sums": self.sums,
+            "history": self.history,
         }
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        self.net.load_state_dict(state["net"])
-        self.ema.load_state_dict(state["ema"])
+        for name in self.PARTS:
+            getattr(self, name).load_state_dict(state[name])
         for one, known in zip(self.powers, state["powers"], strict=True):
             one.load_state_dict(known)
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.method.load_state_dict(state["method"])
-        self.process.load_state_dict(state["process"])
-        self.update = state["update"]
+        self.update, self.history = state["update"], list(state["history"])
         self.sums = {name: total.clone() for name, total in state["sums"].items()}
         self.release()  # a graph knows the tensors that were there before
 
@@ -134,7 +132,13 @@ class Learner:
 
     def release(self) -> None:
         """Let go of the captured graph and its memory, if there is one; the next is made anew."""
-        self.run = self._runner()
+        self.run: Callable[[], None] = self._work
+        if self.options.graph == "none" or self.device.type != "cuda":
+            return
+        if self.share.world > 1:
+            log.info("updates are launched kernel by kernel: several processes train together")
+        else:
+            self.run = UpdateGraph(self._work, self.streams.devices)
 
     def counted(self) -> dict[str, float]:
         """Return the network's evaluations an image; a captured update counts when captured."""
@@ -144,15 +148,6 @@ class Learner:
         """Count evaluations from nothing again."""
         self.predict.recount()
         self.worked = 0
-
-    def _runner(self) -> Callable[[], None]:
-        """Return what does the device's part of an update."""
-        if self.options.graph == "none" or self.device.type != "cuda":
-            return self._work
-        if self.share.world > 1:
-            log.info("updates are launched kernel by kernel: several processes train together")
-            return self._work
-        return UpdateGraph(self._work, self.streams.devices)
 
     def _fill(self) -> None:
         """Seed every generator, and put an update's draws, rate and decays where it reads them."""
@@ -176,7 +171,7 @@ class Learner:
 
     def _work(self) -> None:
         """Do the device's part of an update: the optimiser's steps, sums and averages."""
-        turns = list(self._turns(self.batches.make(*self.inputs)))
+        turns = self._turns(self.batches.make(*self.inputs))
         for batch, streams in turns:
             for name, value in self._descend(batch, streams).items():
                 if name not in self.sums:
@@ -186,15 +181,13 @@ class Learner:
             average.move()
         self.worked += 1
 
-    def _turns(self, batch: Batch) -> Iterator[tuple[Batch, Streams]]:
-        """Yield what each optimiser step of an update works on: one, or one for each block."""
-        number = len(self.owners) if self.method.in_turns else 1
-        if number == 1:
-            yield batch, self.streams
-            return
-        size = self.batches.size // number
-        for k in range(number):
-            yield batch.part(slice(k * size, (k + 1) * size)), self.streams.only(k)
+    def _turns(self, batch: Batch) -> list[tuple[Batch, Streams]]:
+        """Return what each optimiser step of an update works on: all, or each block in turn."""
+        if not self.method.in_turns:
+            return [(batch, self.streams)]
+        size = self.batches.size // len(self.owners)
+        blocks = [slice(k * size, (k + 1) * size) for k in range(len(self.owners))]
+        return [(batch.part(rows), self.streams.only(k)) for k, rows in enumerate(blocks)]
 
     def _descend(self, batch: Batch, streams: Streams) -> dict[str, Tensor]:
         """Make one optimiser step; return the loss, its terms and the gradient's norm.
@@ -207,6 +200,6 @@ class Learner:
         terms = {name: term.view(networks, -1).mean(1) for name, term in losses.items()}
         loss = torch.stack(list(terms.values())).sum(0)
         loss.sum().backward()
-        told = {"loss": loss, **terms, "grad_norm": self.optimiser.step()}
+        found = {"loss": loss, **terms, "grad_norm": self.optimiser.step()}
         force(self.net, self.process)
-        return {name: value.mean() for name, value in told.items()}
+        return {name: value.mean() for name, value in found.items()}

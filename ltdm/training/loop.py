@@ -24,15 +24,7 @@ DIVERGED = 1e3  # times the first row's loss
 
 
 class Trainer(Learner):
-    """Fits a network.
-
-    Attributes:
-        history: Rows of means, one every `log_every` updates.
-    """
-
-    def __init__(self, *parts: Any) -> None:
-        super().__init__(*parts)
-        self.history: list[dict[str, float]] = []
+    """Fits a network."""
 
     def fit(
         self,
@@ -44,12 +36,9 @@ class Trainer(Learner):
     ) -> None:
         """Run all updates that are left, giving the state to `save` now and then.
 
-        Args:
-            save: Called with `state()`.
-            what: What the progress is called.
-            stop: Asked after each update whether the work must end.
-            progress: Where others can read how far it is.
-            keep: Called with an update and the snapshots after it, where `train.posthoc` asks.
+        `what` is the progress's name, and `progress` a file where others can read it. `stop` is
+        asked after each update whether the work must end. `keep` is called with an update and the
+        snapshots after it, where `train.posthoc` asks for them.
 
         Raises:
             Stopped: It must end; the state is saved.
@@ -75,8 +64,7 @@ class Trainer(Learner):
                     self._means()  # a state that has diverged is never saved
                     save(self.state())
                     saved = time.monotonic()
-                    cost = saved - now
-                    interval = save_interval(cost)
+                    interval = save_interval(cost := saved - now)
                 if stop and why:
                     raise Stopped(
                         f"stopped at update {self.update:,} of {self.until:,}, since {why}; the"
@@ -84,35 +72,17 @@ class Trainer(Learner):
                         for_time=stop.worth_another(),
                     )
 
-    def state(self) -> dict[str, Any]:
-        """Return everything that the next update depends on, and the history."""
-        return {**super().state(), "history": self.history}
-
-    def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
-        super().resume(state)
-        self.history = list(state["history"])
-
     def _log(self) -> None:
         """Add the means since the last row to the history; the only wait for the device."""
         means = self._means()
         for total in self.sums.values():
             total.zero_()
-        self.history.append(
-            {
-                "update": self.update,
-                "images": self.update * self.batches.size,
-                "lr": learning_rate(self.options, self.update - 1, self.batches.size),
-                **means,
-            }
-        )
+        rate = learning_rate(self.options, self.update - 1, self.batches.size)
+        images = self.update * self.batches.size
+        self.history.append({"update": self.update, "images": images, "lr": rate, **means})
 
     def _means(self) -> dict[str, float]:
-        """Return the means since the last row; nothing right after it.
-
-        Raises:
-            LtdmError: The loss is no longer a number, or has run away.
-        """
+        """Return the means since the last row, nothing right after it; stop what has diverged."""
         rows = self.update - (self.history[-1]["update"] if self.history else 0)
         if not rows:
             return {}

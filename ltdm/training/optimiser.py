@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from ltdm.networks._players import Players
 from ltdm.training.options import TrainOptions
 
-MOMENTS = "exp_avg", "exp_avg_sq"
-"""What Adam remembers of a weight."""
+MOMENTS = "exp_avg", "exp_avg_sq"  # what Adam remembers of a weight
 
 
 class Optimiser:
@@ -20,14 +19,8 @@ class Optimiser:
     the CPU each of separate networks is walked alone, since the bits of a number there depend on
     its place.
 
-    Args:
-        net: The network, or separate ones, of which each has a norm of its own.
-        beside: Parameters of the objective and the process, which have another.
-        options: Adam's options and the clipping.
-        device: Where all of it is.
-
-    Attributes:
-        networks: Number of networks.
+    Separate networks (`networks` of them) each have a norm of their own; `beside`, the parameters
+    of the objective and the process, have another.
     """
 
     def __init__(
@@ -48,13 +41,8 @@ class Optimiser:
         split = self.networks > 1 and not cuda
         rows = [list(p.detach()) if split else [p] for p in self.weights]
         self.walked: list[Sequence[Tensor]] = [*rows, *([p] for p in self.beside)]
-        self.adam = torch.optim.Adam(
-            [one for each in self.walked for one in each],
-            self.rate,
-            (beta1, beta2),
-            fused=True,
-            capturable=cuda,
-        )
+        flat = [one for each in self.walked for one in each]
+        self.adam = torch.optim.Adam(flat, self.rate, (beta1, beta2), fused=True, capturable=cuda)
         for moments, each in zip(self.moments, self.walked, strict=True):
             for k, one in enumerate(each):
                 mine = {n: m[k] if len(each) > 1 else m for n, m in moments.items()}
@@ -68,10 +56,9 @@ class Optimiser:
     def step(self) -> Tensor:
         """Make a step; return the norm of each network's gradient before the clipping, (C,)."""
         gradients = [p.grad for p in self.weights if p.grad is not None]
+        each = [gradients]
         if self.networks > 1:
             each = [list(rows) for rows in zip(*(g.unbind() for g in gradients), strict=True)]
-        else:
-            each = [gradients]
         norms = [self._clipped(rows) for rows in each]
         self._clipped([p.grad for p in self.beside if p.grad is not None])
         for weight, parts in zip(self.every, self.walked, strict=True):

@@ -122,9 +122,8 @@ class TrainOptions:
         if len(self.betas) != 2:
             raise OptionError(("betas",), "must be two numbers")
         if self.posthoc and self.ensemble:
-            raise OptionError(
-                ("posthoc",), "goes with no ensemble, whose averages begin anew; leave one out"
-            )
+            message = "goes with no ensemble, whose averages begin anew; leave one out"
+            raise OptionError(("posthoc",), message)
         if self.posthoc and self.posthoc.snapshots > self.updates:
             message = f"is {self.posthoc.snapshots}, but there are only {self.updates} updates"
             raise OptionError(("posthoc", "snapshots"), message)
@@ -139,15 +138,7 @@ class TrainOptions:
         return max(1, self.batch // blocks) * blocks if blocks else self.batch
 
     def check_processes(self, number: int, blocks: int) -> None:
-        """Refuse a number of processes that cannot share out every batch alike.
-
-        Args:
-            number: Of processes.
-            blocks: Equal blocks of a batch, one a class; 0 for none.
-
-        Raises:
-            OptionError: They cannot.
-        """
+        """Refuse processes that cannot share out every batch, or each of its blocks, equally."""
         each = self.images_an_update(blocks) // max(blocks, 1)
         if each % number:
             fewer = f", of which {number} are here" if number < self.gpus else ""
@@ -159,11 +150,7 @@ class TrainOptions:
             )
 
     def check_batch(self, class_counts: Sequence[int], by_class: bool) -> None:
-        """Refuse a batch larger than what it is drawn from.
-
-        Raises:
-            OptionError: It is.
-        """
+        """Refuse a batch larger than what it is drawn from."""
         total, blocks = sum(class_counts), len(class_counts) if by_class else 0
         each = self.images_an_update(blocks) // max(blocks, 1)
         if not by_class and self.batch > total:
@@ -186,5 +173,5 @@ class TrainOptions:
             )
 
     def told(self) -> int:
-        """Return how many numbers the network is told of an image's augmentation."""
+        """Return the length of the network's condition on an image's augmentation."""
         return CONDITIONS if self.augment == "karras" else 0

@@ -3,7 +3,7 @@
 An average over updates up to t weighs the weights of update s by (g + 1) s^g / t^(g + 1). Its
 width, `sigma_rel`, is the standard deviation of that profile as a share of t. What was averaged
 with one width can be had with another: of the profiles of stored averages, the mix that is
-nearest to the one that is wanted. Everything here is reckoned in float64.
+nearest to the wanted one. All arithmetic is in float64.
 
 Source: Karras et al., "Analyzing and Improving the Training Dynamics of Diffusion Models", CVPR
 2024, section 3; times are counted in updates.
@@ -16,17 +16,14 @@ from numpy.typing import ArrayLike
 
 from ltdm.plumbing.errors import LtdmError
 
-WIDEST = 12**-0.5
-"""The width of the plain mean of all updates, g = 0."""
+WIDEST = 12**-0.5  # the width of the plain mean of all updates, g = 0
 
 
 def gamma_of(sigma_rel: float) -> float:
-    """Return the exponent g of the profile with a width.
+    """Return the exponent g of a width: sigma_rel^2 = (g + 1) / ((g + 2)^2 (g + 3)).
 
-    It is the largest root of g^3 + 7 g^2 + (16 - w) g + (12 - w) with w = sigma_rel^-2.
-
-    Raises:
-        LtdmError: No profile that rises has that width.
+    It is the largest root of g^3 + 7 g^2 + (16 - w) g + (12 - w) with w = sigma_rel^-2. Profiles
+    that rise have widths below `WIDEST`.
     """
     if not 0 < sigma_rel < WIDEST:
         raise LtdmError(
@@ -37,19 +34,10 @@ def gamma_of(sigma_rel: float) -> float:
     return float(roots.real.max())  # all three are real: w is above 12
 
 
-def sigma_rel_of(gamma: float) -> float:
-    """Return the width of the profile with an exponent g >= 0."""
-    return math.sqrt((gamma + 1) / ((gamma + 2) ** 2 * (gamma + 3)))
-
-
 def inner(t_a: ArrayLike, g_a: ArrayLike, t_b: ArrayLike, g_b: ArrayLike) -> np.ndarray:
-    """Return the integral over time of the product of two profiles; arrays go with each other.
+    """Return the integral over time of the product of two profiles; arrays broadcast.
 
-    Args:
-        t_a: Where the first ends, above 0.
-        g_a: Its exponent.
-        t_b: Where the second ends.
-        g_b: Its exponent.
+    Each has the end t > 0 and the exponent g.
     """
     t_a, g_a, t_b, g_b = (np.asarray(x, float) for x in (t_a, g_a, t_b, g_b))
     first, last = np.minimum(t_a, t_b), np.maximum(t_a, t_b)
@@ -57,23 +45,16 @@ def inner(t_a: ArrayLike, g_a: ArrayLike, t_b: ArrayLike, g_b: ArrayLike) -> np.
     return (g_a + 1) * (g_b + 1) * overlap / ((g_a + g_b + 1) * last)
 
 
-def coefficients(times: ArrayLike, gammas: ArrayLike, t: ArrayLike, g: ArrayLike) -> np.ndarray:
-    """Return how much of each stored average goes into the one that is wanted; they sum to 1.
+def coefficients(times: ArrayLike, gammas: ArrayLike, t: float, g: float) -> np.ndarray:
+    """Return how much of each stored average goes into the wanted one, (N,); they sum to 1.
 
-    Args:
-        times: Updates after which the averages were stored, (N,).
-        gammas: Their exponents, (N,).
-        t: The update that the wanted profile ends at; or (M,) for so many at once.
-        g: Its exponent, likewise.
-
-    Returns:
-        (N,), or (N, M).
+    The profiles of the stored ones end at the updates `times` (N,) and have the exponents `gammas`
+    (N,); the wanted one has t and g.
     """
     times, gammas = np.asarray(times, float)[:, None], np.asarray(gammas, float)[:, None]
-    wanted = inner(times, gammas, np.atleast_1d(t), np.atleast_1d(g))
-    mix = np.linalg.solve(inner(times, gammas, times.T, gammas.T), wanted)
-    mix /= mix.sum(axis=0)
-    return mix.reshape(len(times), *np.broadcast_shapes(np.shape(t), np.shape(g)))
+    products = inner(times, gammas, times.T, gammas.T)
+    mix = np.linalg.solve(products, inner(times, gammas, t, g))
+    return (mix / mix.sum(axis=0)).ravel()
 
 
 def profile_error(
@@ -81,12 +62,7 @@ def profile_error(
 ) -> float:
     """Return how far a mix of stored profiles is from the wanted one, as a share of its L2 norm.
 
-    Args:
-        mix: What `coefficients` gave, (N,).
-        times: As there, and so the others.
-        gammas: The exponents.
-        t: The update that the wanted profile ends at.
-        g: Its exponent.
+    `mix` (N,) and the others are those of `coefficients`.
     """
     times, gammas = np.asarray(times, float)[:, None], np.asarray(gammas, float)[:, None]
     whole = inner(t, g, t, g)

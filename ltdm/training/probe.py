@@ -1,8 +1,8 @@
-"""The linear probe: linear classifiers on what a frozen network says of noisy images.
+"""The linear probe: linear classifiers on the features of a frozen network for noisy images.
 
 There is one for each level and layer. Every batch goes through the network once a level, under the
 null label, as far as the deepest layer asked for; all classifiers learn from it at once, each as if
-it were alone. What it reads is the mean over positions of what a block of the way up says.
+it were alone. A feature is the mean over positions of the output of a block of the way up.
 Source: Xiang et al., "Denoising Diffusion Autoencoders are Unified Self-supervised Learners",
 ICCV 2023, section 4.
 """
@@ -24,8 +24,7 @@ from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import option
 from ltdm.plumbing.progress import Progress
 
-LEVELS, RHO = 18, 7.0
-"""The sampler's levels, from which the probe's are taken."""
+LEVELS, RHO = 18, 7.0  # the sampler's levels, from which the probe's are taken
 
 
 @dataclass(frozen=True)
@@ -95,12 +94,8 @@ class Labelled(NamedTuple):
 class Probe:
     """Classifiers of every level and layer asked for.
 
-    Args:
-        predict: The network, in eval mode.
-        process: Its process, on the same device.
-        options: Levels, layers, and how the classifiers are trained.
-        classes: Number of them.
-        shape: Channels, height and width of an image.
+    The network is in eval mode; its process is on the same device. `shape` is an image's, without
+    the batch.
 
     Attributes:
         levels: The levels, as the process has them, V of them.
@@ -130,7 +125,7 @@ class Probe:
         return (drawn / math.sqrt(width)).to(self.predict.device)
 
     def features(self, x0: Tensor, noise: Tensor) -> list[Tensor]:
-        """Return what each layer says of images (B, C, H, W) with noise, (V, B, width) a layer."""
+        """Return the features of images (B, C, H, W) with noise, (V, B, width) for each layer."""
         nothing = torch.full((len(x0),), -1, device=x0.device)
         said = []
         for level in self.levels:
@@ -141,32 +136,25 @@ class Probe:
         return [torch.stack(layer) for layer in zip(*said, strict=True)]
 
     def logits(self, x0: Tensor, noise: Tensor) -> list[Tensor]:
-        """Return what the classifiers say, (V, B, classes) a layer."""
-        features = self.features(x0, noise)
-        return [
-            torch.baddbmm(bias, said, weight)
-            for said, weight, bias in zip(features, self.weights, self.biases, strict=True)
-        ]
+        """Return the classifiers' logits, (V, B, classes) for each layer."""
+        layers = zip(self.biases, self.features(x0, noise), self.weights, strict=True)
+        return [torch.baddbmm(*layer) for layer in layers]
 
     def fit(self, data: Labelled) -> None:
-        """Train all classifiers.
-
-        Raises:
-            LtdmError: The network says what is not finite.
-        """
-        options, number = self.options, len(data.labels)
+        """Train all classifiers."""
+        options = self.options
         optimiser = torch.optim.Adam([*self.weights, *self.biases], lr=options.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.epochs)
-        steps = -(-number // options.batch)
+        steps = -(-len(data.labels) // options.batch)
         with Progress("probe", options.epochs * steps, "batches") as progress:
             for epoch in range(options.epochs):
                 for x0, noise, labels in self._shown(data, epoch):
-                    optimiser.zero_grad(set_to_none=True)
+                    optimiser.zero_grad()
                     self._loss(self.logits(x0, noise), labels).backward()
                     optimiser.step()
                     progress.advance()
                 schedule.step()
-        if not all(torch.isfinite(weight).all() for weight in self.weights):
+        if not all(weight.isfinite().all() for weight in self.weights):
             raise LtdmError(
                 "the network says what is not finite, so it cannot be probed: its weights are bad;"
                 " look at its history.csv, lower train.lr and train it again"

@@ -2,10 +2,9 @@
 
 A checkpoint of the pytorch-ddpm line of codes is a `torch.save` dictionary: `net_model` holds the
 last weights, which are our "raw" ones, `ema_model` the averaged ones, our "ema"; the rest is the
-state of the training and is left out. One set is never taken for the other, since numbers say which
-they are from: a file with one of them gives that one alone, and a bare state dict, which does not
-say that it is averaged, gives "raw". Nothing is unpickled but tensors and plain values, so a file
-cannot run code.
+state of the training and is left out. One set never stands for the other: a file with one of them
+gives that one alone, and a bare state dict, which does not say that it is averaged, gives "raw".
+Nothing is unpickled but tensors and plain values, so a file cannot run code.
 
 Their U-Net is `ltdm.networks.unet` with other names in the time embedding, and with its sines and
 cosines as a table among the weights; the table is compared with the formula, not loaded.
@@ -30,8 +29,7 @@ from ltdm.plumbing.errors import LtdmError, OptionError, few
 from ltdm.plumbing.files import reading
 from ltdm.plumbing.registry import Part
 
-Sizes = Mapping[str, tuple[int, ...]]
-"""Tensors' sizes by the names that files give them."""
+Sizes = Mapping[str, tuple[int, ...]]  # of tensors, by the names that files give them
 SETS = {
     "net_model": "raw", "ema_model": "ema",
     "global_model": "raw", "global_ema_model": "ema",  # of a federated round
@@ -56,14 +54,10 @@ DECIDED = ("ch", "ch_mult", "attn", "num_res_blocks", "groups")
 
 
 class Shape(NamedTuple):
-    """What the shapes of a network's weights tell.
+    """What the shapes of a U-Net's weights show: its options, and what it is made for.
 
-    Attributes:
-        options: The U-Net's; dropout and the first weights leave no trace and are the defaults.
-        channels: Of an image.
-        classes: Labels that the network knows; 0 for an unconditional one.
-        told: Length of the augmentation's condition; 0 for none.
-        levels: Noise levels, T.
+    Dropout and the first weights leave no trace and are the defaults. An unconditional network has
+    0 classes; `told` is the length of the augmentation's condition, 0 for none; `levels` is T.
     """
 
     options: unet.Options
@@ -75,13 +69,10 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Released:
-    """What a checkpoint holds.
+    """What a checkpoint holds: a network's shape and its sets of weights, "raw" and "ema".
 
-    Attributes:
-        shape: Of its network.
-        weights: Its sets by our names, "raw" and "ema", their tensors (float32) by ours as well.
-        updates: That it was trained for, the file's `step`; 0 where it does not say.
-        left_out: The entries of the file that are not read.
+    Tensors are float32, under our names. `updates` is the file's `step`, 0 where it has none;
+    `left_out` are the entries of the file that are not read.
     """
 
     shape: Shape
@@ -139,10 +130,7 @@ def content(path: Path) -> str:
     """Return a digest that changes with what a checkpoint holds, wherever it lies.
 
     It is made of the checksums that the archive itself keeps; the old format has none and is read
-    whole.
-
-    Raises:
-        LtdmError: The file cannot be read.
+    whole. A file that cannot be read raises LtdmError.
     """
     with reading(path, ours=False), open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
@@ -171,11 +159,7 @@ def _unpickled(path: Path) -> dict[Any, Any]:
 
 
 def _fitted(where: str, named: dict[Any, Any]) -> tuple[Shape, dict[str, Tensor]]:
-    """Return what network a state dict is of, and its tensors by our names.
-
-    Raises:
-        LtdmError: It is another network's, lacks tensors, or has some that nothing is known of.
-    """
+    """Return what network a state dict is of, and its tensors by our names."""
     theirs = {str(name).removeprefix("module."): t for name, t in named.items()}
     sizes = {name: tuple(getattr(t, "shape", ())) for name, t in theirs.items()}
     shape = _shape(where, sizes)
@@ -202,11 +186,11 @@ def _misfit(name: str, sizes: Sizes, wanted: Sizes) -> str:
 
 
 def _shape(where: str, sizes: Sizes) -> Shape:
-    """Tell what U-Net has tensors of these sizes, if one has."""
+    """Return the shape of the U-Net that has tensors of these sizes, if one has."""
     other = next((w for part, w in OTHERS.items() if any(part in name for name in sizes)), None)
     try:
         if not other:
-            return _told(sizes)
+            return _first_layers(sizes)
     except (LookupError, ArithmeticError, ValueError, OptionError):
         other = f"a network that is not known, of {few(sizes)}"
     raise LtdmError(
@@ -214,8 +198,8 @@ def _shape(where: str, sizes: Sizes) -> Shape:
     )
 
 
-def _told(sizes: Sizes) -> Shape:
-    """Tell a U-Net from the sizes of its first layers; it fails where there are none."""
+def _first_layers(sizes: Sizes) -> Shape:
+    """Return the shape of a U-Net from its first layers; it fails where there are none."""
     levels, ch = sizes[TABLE]
     blocks: list[list[str]] = [[]]
     for n in range(len(sizes)):
@@ -229,10 +213,8 @@ def _told(sizes: Sizes) -> Shape:
         attn=tuple(i for i, level in enumerate(blocks) if f"{level[0]}.attn.proj.weight" in sizes),
         num_res_blocks=len(blocks[0]),
     )
-    classes, told = (
-        sizes.get(f"{kind}_embedding.weight", default)[k]
-        for kind, default, k in (("label", (0,), 0), ("augm", (0, 0), 1))
-    )
+    classes = sizes.get("label_embedding.weight", (0,))[0]
+    told = sizes.get("augm_embedding.weight", (0, 0))[1]
     return Shape(options, sizes["head.weight"][1], classes, told, levels)
 
 

@@ -12,13 +12,9 @@ one of gigabytes takes a quarter of a minute."""
 
 
 def save_interval(cost: float = 0.0) -> float:
-    """Return the seconds from a save of the state to the next: $LTDM_SAVE_SECONDS, if it is set.
+    """Return the seconds from a save of the state, which took `cost` of them, to the next.
 
-    Args:
-        cost: Seconds that the save took.
-
-    Raises:
-        LtdmError: The variable is no number.
+    $LTDM_SAVE_SECONDS is what counts if it is set; it raises LtdmError if that is no number.
     """
     text = os.environ.get("LTDM_SAVE_SECONDS")
     if not text:

@@ -36,9 +36,7 @@ class Recipe:
     def of(cls, spec: Mapping[str, Any], gpus: int = 1) -> "Recipe":
         """Parse `network`, `process`, `method` (one or a list) and `train`, as in the config.
 
-        Args:
-            spec: The four of them.
-            gpus: Processes that are asked for, which are no part of a spec.
+        The processes that are asked for, `gpus`, are no part of a spec.
 
         Raises:
             OptionError: There is no such part or option, or a value is out of range.
@@ -58,12 +56,7 @@ def make_trainer(
 ) -> Trainer:
     """Build the trainer of a run; the network's first weights depend on the seed alone.
 
-    Args:
-        recipe: The run's.
-        seed: Owner of all draws.
-        images: uint8 (N, C, H, W), or float32 points.
-        labels: int64 (N,), from 0 to the number of classes less one.
-        device: Where it is to train.
+    Images are uint8 (N, C, H, W), or float32 points; labels are int64 (N,), each class from 0 on.
 
     Raises:
         LtdmError: The options do not suit the data.
@@ -91,7 +84,7 @@ def described(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
         "process": recipe.process.plain(),
         "channels": images.shape[1],
         "size": images.shape[2],
-        "classes": int(trainer.batches.labels.max()) + 1,
+        "classes": trainer.batches.classes,
         "told": options.told(),
         "points": images.dtype != torch.uint8,
         "label": trainer.method.label_use(options.conditional),
@@ -99,11 +92,7 @@ def described(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
 
 
 def start_from(trainer: Trainer, init: Path) -> None:
-    """Let a trainer start from another run's averaged weights.
-
-    Raises:
-        LtdmError: They are not its network's.
-    """
+    """Let a trainer start from another run's averaged weights, which must be its network's."""
     weights, about = read_weights(init, "ema.")
     try:
         trainer.start_from(weights)

@@ -11,10 +11,10 @@ import json
 import logging
 import pickle
 import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from ltdm.plumbing.files import read_json, write_bytes
 from ltdm.plumbing.locks import alone
 
 log = logging.getLogger("ltdm")
+T = TypeVar("T")
 
 
 def run_key(identity: dict[str, Any]) -> str:
@@ -33,14 +34,9 @@ def run_key(identity: dict[str, Any]) -> str:
 
 
 class Files(NamedTuple):
-    """What a network is made from, and what is made.
+    """What a network is made from (train.npz, perhaps a network to start from), and what is made.
 
-    Attributes:
-        data: train.npz.
-        init: The network to start from, if there is one.
-        model: Where the weights go.
-        history: Where the losses go.
-        record: Where run.json goes.
+    That is the weights, the losses and run.json.
     """
 
     data: Path
@@ -63,17 +59,11 @@ class State:
     """The state folder of one run with one key."""
 
     def __init__(self, folder: Path, key: str):
-        self.folder = Path(folder) / key
-        self.file = self.folder / "state.pt"
-        self.progress = self.folder / "progress.json"
-        self.key = key
+        self.folder, self.key = Path(folder) / key, key
+        self.file, self.progress = self.folder / "state.pt", self.folder / "progress.json"
 
     def alone(self) -> AbstractContextManager[None]:
-        """Hold the run's lock: one process at a time trains it, whatever its options.
-
-        Raises:
-            LtdmError: Another process does.
-        """
+        """Hold the run's lock, or raise LtdmError: one process trains it, whatever its options."""
         return alone(self.folder.parent)
 
     def save(self, content: dict[str, Any]) -> None:
@@ -81,44 +71,29 @@ class State:
         write_state(self.file, self.key, content)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return the state, or None where there is none yet.
-
-        Raises:
-            LtdmError: The file is damaged or belongs to a run with other options.
-        """
-        if not self.file.exists():
-            if any(self.folder.parent.glob("*/state.pt")):
-                log.info(
-                    "%s holds an unfinished run with other options, data or code; starting afresh",
-                    self.folder.parent,
-                )
-            return None
-        return read_state(self.file, self.key, device)
+        """Return the state, or None where there is none yet; it raises what `read_state` does."""
+        if self.file.exists():
+            return read_state(self.file, self.key, device)
+        runs = self.folder.parent
+        if any(runs.glob("*/state.pt")):
+            message = "%s holds an unfinished run with other options, data or code; starting afresh"
+            log.info(message, runs)
+        return None
 
     def keep(self, update: int, tensors: dict[str, Tensor]) -> None:
         """Write the snapshots that are taken after an update, beside the state."""
         write_weights(self._place(update), tensors, {"key": self.key})
 
     def check_kept(self, updates: list[int]) -> None:
-        """Refuse to go on where a snapshot of these updates is lost; their weights are not read.
-
-        Raises:
-            LtdmError: One is missing or damaged, and can only be taken by training anew.
-        """
+        """Refuse to go on where a snapshot of these updates is lost; their weights are not read."""
         for update in updates:
-            with self._snapshot(update) as file:
-                read_about(file)
+            self._snapshot(update, read_about)
 
     def kept(self, updates: list[int]) -> dict[str, Tensor]:
-        """Return the snapshots of these updates: `snapshot.<width>.<update>.<weight>`.
-
-        Raises:
-            LtdmError: As `check_kept`.
-        """
+        """Return the snapshots of these updates: `snapshot.<width>.<update>.<weight>`."""
         found = {}
         for update in updates:
-            with self._snapshot(update) as file:
-                tensors, _ = read_weights(file)
+            tensors, _ = self._snapshot(update, read_weights)
             for name, tensor in tensors.items():
                 place = name.index(".", name.index(".") + 1)  # widths are 0.05, 0.1, ..
                 found[f"snapshot.{name[:place]}.{update}{name[place:]}"] = tensor
@@ -127,12 +102,11 @@ class State:
     def _place(self, update: int) -> Path:
         return self.folder / "snapshots" / f"{update}.safetensors"
 
-    @contextmanager
-    def _snapshot(self, update: int) -> Iterator[Path]:
-        """Give a snapshot's file; what goes wrong with it is told with the way out."""
+    def _snapshot(self, update: int, read: Callable[[Path], T]) -> T:
+        """Read a snapshot; one that is lost can only be made by training anew."""
         file = self._place(update)
         try:
-            yield file
+            return read(file)
         except LtdmError as error:
             raise LtdmError(
                 f"the snapshot {file} is missing or damaged; delete the folder {self.folder} and"
@@ -152,11 +126,7 @@ def write_state(file: Path, key: str, content: dict[str, Any]) -> None:
 
 
 def read_state(file: Path, key: str, device: torch.device) -> dict[str, Any]:
-    """Read a state of the run with this key.
-
-    Raises:
-        LtdmError: The file is missing, damaged, or belongs to a run with other options.
-    """
+    """Read a state of the run with this key, or raise LtdmError."""
     way_out = f"delete the folder {Path(file).parent} and run the same command again"
     try:
         content: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)

@@ -26,8 +26,7 @@ from ltdm.plumbing.errors import LtdmError, Stopped
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.stopping import Stop
 
-SAID = "said-{}.json"
-"""What a process ended with, by its rank."""
+SAID = "said-{}.json"  # what a process ended with, by its rank
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 WAIT = timedelta(minutes=30)
 """How long a process waits for the others: the first may be saving, or compiling its network."""
@@ -42,9 +41,8 @@ def gpus() -> int:
 def work(share: Callable[..., None]) -> None:
     """Do what one of the processes that `distributed.launch` starts does, and end it.
 
-    Args:
-        share: Called with a `Stop` in the first process, None in the others, and with the
-            arguments of `launch`.
+    `share` is called with a `Stop` in the first process, None in the others, and with the
+    arguments of `launch`.
     """
     job, rank = json.loads(sys.argv[1]), int(os.environ["RANK"])
     _end_with(job["launcher"])
@@ -87,10 +85,8 @@ def _join(rank: int) -> None:
     if gpus():
         os.environ["LTDM_DEVICE"] = f"cuda:{rank}"
     device = pick()
-    if device.type == "cuda":
-        dist.init_process_group("nccl", timeout=WAIT, device_id=device)
-    else:
-        dist.init_process_group("gloo", timeout=WAIT)
+    backend, own = ("nccl", device) if device.type == "cuda" else ("gloo", None)
+    dist.init_process_group(backend, timeout=WAIT, device_id=own)
 
 
 def _listen(rank: int, deadline: float | None) -> Stop | None:
@@ -108,7 +104,7 @@ def _listen(rank: int, deadline: float | None) -> Stop | None:
 
 
 def _say(file: Path, error: BaseException) -> None:
-    """Tell the launcher what a process ended with."""
+    """Write what a process ended with, for the launcher."""
     kind, text = "mistake", str(error)
     if isinstance(error, Stopped):
         kind = "stopped"

@@ -31,7 +31,8 @@ def experiment(tmp_path):
         for name, link in one.links.items():
             source = read_json(link.record)
             links[name] = source.get("key") or source["sha256"][link.file]
-        own = {"sha256": dict.fromkeys(NAMES, "this")} if one.rule == "prepare" else {"key": "this"}
+        data = one.record.name == "data.json"
+        own = {"sha256": dict.fromkeys(NAMES, "this")} if data else {"key": "this"}
         write_json(one.record, {**recorded(one.request), **own, **links})
     for file in outputs(made, "sample", SET).values():
         file.touch()
@@ -95,9 +96,9 @@ def test_a_probe_names_the_network_alone(tmp_path):
     """Its record's `test` says what kind of split it was tested on, which is no file."""
     over = {"evaluate": {"probe": {"layers": [1]}}}
     made = Experiment(merge([SMOKE, over]), tmp_path)
-    links = {one.rule: one.links for one in records.expected(made)}
+    links = {one.record.stem: one.links for one in records.expected(made)}
     assert list(links["probe"]) == ["model"]
-    assert list(links["train"]) == ["data"]
+    assert list(links["run"]) == ["data"]
 
 
 def test_a_default_that_is_a_list_is_compared_whole():

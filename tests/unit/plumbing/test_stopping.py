@@ -98,7 +98,7 @@ def test_what_slurm_says_is_left(tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     assert slurm.seconds_left() is None
     squeue = tmp_path / "squeue"
-    squeue.write_text('#!/bin/sh\ntest "$3" = 17 && echo 1-02:00:00\n')
+    squeue.write_text('#!/bin/sh\ntest "$4" = 17 && echo 1-02:00:00\n')
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "17")

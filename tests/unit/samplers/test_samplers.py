@@ -13,7 +13,7 @@ from ltdm.diffusion import edm, vp
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import parse
 from ltdm.samplers import ancestral, ddim, dpmpp2m, heun
-from ltdm.samplers._denoise import ImageNoise, denoiser
+from ltdm.samplers._denoise import denoiser, image_noise
 
 SHAPE = (3, 1, 4, 4)
 
@@ -210,8 +210,8 @@ def test_guidance_is_one_call_of_two_batches():
 
 def test_image_noise_belongs_to_the_image():
     cpu = torch.device("cpu")
-    together, alone = (ImageNoise(3, i, (2, 5), cpu) for i in ([0, 1, 7], [7]))
-    other = ImageNoise(4, [7], (2, 5), cpu)
+    together, alone = (image_noise(3, i, (2, 5), cpu) for i in ([0, 1, 7], [7]))
+    other = image_noise(4, [7], (2, 5), cpu)
     for _ in range(40):
         drawn = alone()[0]
         assert torch.equal(together()[2], drawn)

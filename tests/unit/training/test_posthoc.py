@@ -12,14 +12,7 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, write_npz
 from ltdm.stages import posthoc, sample, train
 from ltdm.training.ema import PowerEMA
-from ltdm.training.posthoc import (
-    WIDEST,
-    coefficients,
-    gamma_of,
-    inner,
-    profile_error,
-    sigma_rel_of,
-)
+from ltdm.training.posthoc import WIDEST, coefficients, gamma_of, inner, profile_error
 from tests.helpers.stages import ALONE, asked, outputs
 from tests.unit.training.test_training import SPEC, data
 
@@ -47,8 +40,9 @@ def snapshots(number, updates=1.0):
      (0.2, 1.826), (0.25, 0.720)],
 )  # fmt: skip
 def test_widths_and_exponents(width, gamma):
-    assert gamma_of(width) == pytest.approx(gamma, abs=5e-4)
-    assert sigma_rel_of(gamma_of(width)) == pytest.approx(width, rel=1e-10)
+    g = gamma_of(width)
+    assert g == pytest.approx(gamma, abs=5e-4)
+    assert np.sqrt((g + 1) / ((g + 2) ** 2 * (g + 3))) == pytest.approx(width, rel=1e-10)
 
 
 @pytest.mark.parametrize("width", [0.0, -0.1, WIDEST, 0.5, float("nan")])
@@ -88,7 +82,7 @@ def test_the_average_of_a_steady_path_in_closed_form():
 
 def test_a_stored_average_is_itself():
     times, gammas = snapshots(20, 400)
-    mix = coefficients(times, gammas, times, gammas)
+    mix = [coefficients(times, gammas, t, g) for t, g in zip(times, gammas, strict=True)]
     assert np.abs(mix - np.eye(40)).max() < 1e-8
     last = coefficients(times, gammas, times[-1], gammas[-1])
     assert last.shape == (40,)
