@@ -7,6 +7,7 @@ import click
 import yaml
 
 from ltdm.cli.selection import DEVICE, PATH, run_on, whole
+from ltdm.config.merge import Loader
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import Part, names, several, stage_code
 
@@ -99,7 +100,7 @@ def score(
 def _parts(kind: str, given: Sequence[str]) -> tuple[Part, ...]:
     """Parse parts that are written as in a config."""
     try:
-        values = [yaml.safe_load(text) for text in given]
+        values = [yaml.load(text, Loader) for text in given]
     except yaml.YAMLError as error:
         raise LtdmError(f"cannot read {' '.join(given)!r} as YAML: {error}") from error
     return several(kind, values, (kind,)) if values else ()

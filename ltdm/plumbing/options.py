@@ -1,5 +1,6 @@
 """Strict options: a frozen dataclass is the schema, the defaults and the documentation at once."""
 
+import contextlib
 import difflib
 import math
 import types
@@ -134,20 +135,15 @@ def _typed(hint: Any, value: Any, path: KeyPath) -> Any:
 
 
 def _yaml_hint(hint: type, value: Any) -> str:
-    """Explain YAML 1.1's surprises: 2e-4 is text, a bare no is false, a bare 1 is no text."""
-    if hint in (int, float) and isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return ""
-        if not math.isfinite(number):
-            return ""
-        if hint is int:
-            return f" (YAML reads it as text; write {number:.0f})"
-        mantissa, _, exponent = f"{number:e}".partition("e")
-        return f" (YAML reads it as text; write {float(mantissa)}e{int(exponent):+d})"
+    """Explain what YAML makes of quotes: '1' is text, a bare 1 is none, a bare no is false."""
     if hint is str and not isinstance(value, list | Mapping):
         return " (put it in quotes)"
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return f" (write {value:.0f})"
+    if hint in (int, float) and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            float(value)
+            return " (write it without quotes)"
     return ""
 
 

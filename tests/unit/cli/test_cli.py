@@ -88,7 +88,8 @@ def test_check_says_when_a_reference_is_uneven(tmp_path):
     ("text", "message"),
     [
         ("runs: {cbdm: {method: {name: cbdm, tua: 1}}}", "runs.cbdm.method.tua: unknown key"),
-        ("defaults: {train: {lr: 2e-4}}", "write 2.0e-4"),
+        ("defaults: {train: {lr: '2e-4'}}", "without quotes"),
+        ("defaults: {train: {warmup: 010}}", "010 is another number"),
         ("- a list", "must be a mapping"),
         ("a: [", "is not YAML"),
     ],

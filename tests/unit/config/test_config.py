@@ -1,4 +1,5 @@
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def edited(path, value):
         ("runs", {"../../x": {}}, "runs", "the name '../../x'"),
         ("sample_sets/..", {}, "sample_sets", "the name '..'"),
         ("datasets/a b", {"source": "digits"}, "datasets", "name 'a b'"),
-        ("defaults/train/lr", "2e-4", "defaults.train.lr", "write 2.0e-4"),
+        ("defaults/train/lr", "2e-4", "defaults.train.lr", "without quotes"),
         ("defaults/train/batch", 10_000, "defaults.train.batch", "has only"),
         ("defaults/train/lr", 10**400, "defaults.train.lr", "finite number"),
         ("defaults/train/lr", float("inf"), "defaults.train.lr", "finite number"),
@@ -208,6 +209,23 @@ def test_an_empty_section_over_another_says_nothing():
     below = {"runs": {"cbdm": {"train": {"lr": 1.0}}}, "cap": 1}
     assert merge([below, {"runs": {"cbdm": None}, "cap": None}]) == {**below, "cap": None}
     assert merge([{"method": {"name": "cbdm"}}, {"method": None}]) == {"method": {"name": "cbdm"}}
+
+
+@pytest.mark.parametrize("text", ["2e-4", "2E-4", "+2e-04", ".2e-3", "0.2e-3", "2.0e-4"])
+def test_a_number_with_an_exponent_is_one(tmp_path, text):
+    """In a file of YAML or JSON, and on a command line."""
+    (tmp_path / "c.yaml").write_text(f"a: {text}")
+    assert read([tmp_path / "c.yaml"]) == typed({"a": text}) == {"a": 2e-4}
+    (tmp_path / "c.json").write_text(json.dumps({"a": 2e-05}))
+    assert read([tmp_path / "c.json"]) == {"a": 2e-05}
+
+
+@pytest.mark.parametrize("text", ["010", "-07", "00", "1:30", "1:30.5", "0_1"])
+def test_a_number_that_yaml_1_1_takes_for_another_is_refused(tmp_path, text):
+    (tmp_path / "c.yaml").write_text(f"a: 1\nb: [{text}]")
+    with pytest.raises(LtdmError, match=rf"c.yaml is not YAML: {text} is .*line 2"):
+        read([tmp_path / "c.yaml"])
+    assert typed({"a": text}) == {"a": text}, "no number, so options refuse it at its place"
 
 
 def test_a_key_that_stands_twice(tmp_path):

@@ -257,7 +257,7 @@ def test_the_schema_accepts_what_the_loader_accepts():
         assert not list(check.iter_errors(config)), file
         config.setdefault("runs", {})["ddpm"] = {"train": {"updats": 3}}
         assert list(check.iter_errors(config)), "an unknown key"
-        config["runs"]["ddpm"] = {"train": {"lr": "2e-4"}}
+        config["runs"]["ddpm"] = {"train": {"lr": "small"}}
         assert list(check.iter_errors(config)), "text for a number"
 
 
