@@ -10,6 +10,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.renamed import KEYS, VALUES, new_name
 
 KeyPath = tuple[str, ...]
 T = TypeVar("T")
@@ -48,9 +49,11 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-def near(name: object, known: Iterable[str]) -> str:
+def near(name: object, known: Iterable[str], renamed: dict[str, tuple[str, ...]] = KEYS) -> str:
     """Say which known name is meant, or list them all."""
     known = sorted(known)
+    if new := new_name(name, renamed, known):
+        return f"it is called {new!r} now"
     close = difflib.get_close_matches(str(name), known, 1, 0.6)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 
@@ -150,7 +153,7 @@ def _yaml_hint(hint: type, value: Any) -> str:
 def _limits(limits: Mapping[str, Any], value: Any, path: KeyPath) -> None:
     choices, low, high, above = (limits[k] for k in ("choices", "low", "high", "above"))
     if choices and value not in choices:
-        raise OptionError(path, f"{value!r} is not known; {near(value, choices)}")
+        raise OptionError(path, f"{value!r} is not known; {near(value, choices, VALUES)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(path, f"must be a finite number, not {value}")
     if low is not None and value < low:

@@ -1,0 +1,13 @@
+"""What keys and values of a config were called in 0.1.0, so that an old one is refused by name."""
+
+from collections.abc import Container
+
+KEYS: dict[str, tuple[str, ...]] = {}
+"""Old key -> its new names; which one it is depends on the section."""
+VALUES: dict[str, tuple[str, ...]] = {}
+"""Old value of an option -> its new names."""
+
+
+def new_name(old: object, renamed: dict[str, tuple[str, ...]], known: Container[str]) -> str | None:
+    """Return what an old name is called where the names `known` are allowed; None if it is new."""
+    return next((name for name in renamed.get(str(old), ()) if name in known), None)
