@@ -22,10 +22,10 @@ def fits_data(run: Run, data: Dataset) -> None:
     """Check what only a run's options and its data together can tell."""
     network, process, train = run.network, run.process, run.train
     network.module.check(network.options, data.census.side)
-    told = getattr(process.options, "tells", "log-sigma")
+    told = getattr(process.options, "noise_conditioning", "log_sigma")
     if told != getattr(network.module, "HEARS", told):
         message = f"is {told}, and {network.name} hears levels as {network.module.HEARS}; set that"
-        raise OptionError(("process", "tells"), message)
+        raise OptionError(("process", "noise_conditioning"), message)
     if train.released:
         return
     objective, named = run.objective(data.class_counts), " and ".join(map(str, run.methods))

@@ -31,7 +31,7 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
 CITATION = KARRAS2024
-HEARS = "log-sigma"
+HEARS = "log_sigma"
 """The scale of the levels that its waves are made for."""
 
 

@@ -2,9 +2,21 @@
 
 from collections.abc import Container
 
-KEYS: dict[str, tuple[str, ...]] = {}
+KEYS: dict[str, tuple[str, ...]] = {
+    "progress": ("term_weighting",),
+    "tells": ("noise_conditioning",),
+    "uncertainty": ("logvar",),
+    "uncertainty_features": ("logvar_channels",),
+}
 """Old key -> its new names; which one it is depends on the section."""
-VALUES: dict[str, tuple[str, ...]] = {}
+VALUES: dict[str, tuple[str, ...]] = {
+    "forced": ("mp",),
+    "grid": ("sampler",),
+    "level": ("snr",),
+    "log-sigma": ("log_sigma",),
+    "rank": ("quantile",),
+    "t": ("timestep",),
+}
 """Old value of an option -> its new names."""
 
 

@@ -108,7 +108,7 @@ NETWORKS = {
     "unet": {"name": "unet", "num_res_blocks": 1, **SMALL},
     **{f"edm2-{config}": {**EDM2, "config": config} for config in "CEG"},
 }
-PROCESSES = {"unet": "vp", "edm2-C": {"name": "edm", "uncertainty": "linear"}}
+PROCESSES = {"unet": "vp", "edm2-C": {"name": "edm", "logvar": "linear"}}
 METHODS: dict[str, Any] = {
     "ddpm": "ddpm",
     "cbdm": "cbdm",

@@ -64,7 +64,7 @@ def settle(method, net, labels, update, learnt=False):
     """Follow the gradient until nothing moves, that of u as well where it is learnt."""
     data, process = batch(labels, x0=images(labels)), OneLevel(Options())
     if learnt:
-        process = OneLearntLevel(EDMOptions(uncertainty="linear")).double()
+        process = OneLearntLevel(EDMOptions(logvar="linear")).double()
     for _ in range(1500 if learnt else 1000):
         net.zero_grad()
         process.zero_grad()

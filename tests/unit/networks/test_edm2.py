@@ -151,7 +151,7 @@ STEPS = {18: 0.5276246, 32: 0.5078380, 50: 0.5030497, 100: 0.5007203}
 def test_an_untrained_G_says_nothing_and_the_samplers_follow_the_skip(steps):
     """D = c_skip x, of which Heun's result from 80 z is known."""
     net = edm2.build(parse(edm2.Options, {**SMALL, "config": "G"}), 1, 8, classes=0).double()
-    process = edm.build(edm.Options(uncertainty="none")).double()
+    process = edm.build(edm.Options(logvar="none")).double()
     labels = torch.full((2,), -1)
     denoise = denoiser(net, process, labels, 0.0)
     z = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
@@ -164,7 +164,7 @@ def test_an_untrained_G_says_nothing_and_the_samplers_follow_the_skip(steps):
 @pytest.mark.parametrize("sampler", [heun, dpmpp2m, ddim])
 def test_every_solver_nears_the_exact_flow(sampler):
     """dx/dsigma = (x - c_skip x) / sigma from 80 z ends at 0.4999902 z."""
-    process = edm.build(edm.Options(uncertainty="none")).double()
+    process = edm.build(edm.Options(logvar="none")).double()
     z = torch.ones(1, 1, 1, 1, dtype=torch.float64)
     errors = []
     for steps in (25, 50, 100):

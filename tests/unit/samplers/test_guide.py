@@ -25,7 +25,7 @@ from tests.unit.training.test_training import data
 def test_the_guide_is_asked_under_the_same_labels_and_extrapolated_from():
     from ltdm.diffusion import edm
 
-    process, calls = edm.build(edm.Options(uncertainty="none")).double(), []
+    process, calls = edm.build(edm.Options(logvar="none")).double(), []
 
     def weaker(x, level, labels):
         calls.append(labels.tolist())
@@ -96,7 +96,7 @@ def test_what_only_training_depends_on_keeps_no_guide_away():
     network = {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "blocks": 2}
     made = experiment(
         defaults={"network": network, "process": {"name": "edm"}},
-        runs={"ddpm": {"network": {"config": "C"}, "process": {"uncertainty": "linear"}}},
+        runs={"ddpm": {"network": {"config": "C"}, "process": {"logvar": "linear"}}},
     )
     assert made.runs["digits-lt", "cbdm"].samples["guided"].guide == "ddpm"
 
