@@ -3,10 +3,14 @@
 from collections.abc import Container
 
 KEYS: dict[str, tuple[str, ...]] = {
+    "blocks": ("num_res_blocks",),
+    "g": ("g_variant",),
+    "groups": ("norm_groups",),
     "progress": ("term_weighting",),
     "tells": ("noise_conditioning",),
     "uncertainty": ("logvar",),
     "uncertainty_features": ("logvar_channels",),
+    "zero_attention": ("zero_init_attention",),
 }
 """Old key -> its new names; which one it is depends on the section."""
 VALUES: dict[str, tuple[str, ...]] = {
@@ -14,6 +18,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "grid": ("sampler",),
     "level": ("snr",),
     "log-sigma": ("log_sigma",),
+    "multi-gpu": ("futurexiang",),
+    "official": ("nvlabs",),
     "rank": ("quantile",),
     "t": ("timestep",),
 }

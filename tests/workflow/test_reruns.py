@@ -172,7 +172,7 @@ def test_a_network_that_others_released(checkout):
     """What counts is what its file holds: not its path or time, nor whether it is still there."""
     file, moved = checkout.folder / "theirs.pt", checkout.folder / "moved.pt"
     torch.save({"ema_model": their_names(network(0))}, file)
-    run = "{network: {ch: 32, groups: 32}, train: {checkpoint: theirs.pt}}"
+    run = "{network: {ch: 32, norm_groups: 32}, train: {checkpoint: theirs.pt}}"
     checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [ddpm, cbdm, theirs]")
     checkout.edit("config/smoke.yaml", "  ddpm: {}\n", f"  ddpm: {{}}\n  theirs: {run}\n")
     assert checkout.planned() == {"train": 1, **SCORE, **END}

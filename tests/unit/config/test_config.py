@@ -92,7 +92,7 @@ def edited(path, value):
         ("sample_sets/run.json", {}, "sample_sets.run.json", "run's own file"),
         ("runs/cbdm/sample", {"images": 61}, "runs.cbdm.sample.images", "multiple of the 10"),
         ("runs/cbdm/tau", 1.0, "runs.cbdm.tau", "unknown key"),
-        ("runs/cbdm/network", {"ch": 6}, "runs.cbdm.network.ch", "multiple of groups"),
+        ("runs/cbdm/network", {"ch": 6}, "runs.cbdm.network.ch", "multiple of norm_groups"),
         ("grid/run", ["ddpm", "cbmd"], "grid.run", "did you mean 'cbdm'?"),
         ("grid/run", [], "grid.run", "list with entries"),
         ("grid/run", [["ddpm"]], "grid.run", "['ddpm'] is not under `runs`"),

@@ -144,7 +144,7 @@ def test_evaluations_are_those_that_are_made(method, classes, cost):
     whole = objective(method, counts=[5] * classes)
     found = evaluations([part("method", method, ())], classes)
     assert (found.forward, found.backward, found.encoder) == cost
-    options = unet.Options(ch=4, groups=2, ch_mult=(1,), attn=(), num_res_blocks=1)
+    options = unet.Options(ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1)
     if whole.players:
         net = Players([unet.build(options, 1, 4, 0) for _ in range(classes)])
     else:
