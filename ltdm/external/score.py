@@ -43,9 +43,9 @@ def run(
         check_fed(metric, extractors)
         if looks_up(metric) and not _suits(metric, reference):
             raise LtdmError(
-                f"{metric.name} looks for the {metric.options.neighbours} nearest training images,"
+                f"{metric.name} looks for the {metric.options.k} nearest training images,"
                 f" but {reference.train} holds {reference.training_images()}; ask for fewer, such"
-                f" as --metric '{{name: {metric.name}, neighbours: 10}}'"
+                f" as --metric '{{name: {metric.name}, k: 10}}'"
             )
     given = _fitting(images, labels, reference)
     folder = kept(work / images.resolve().stem, given, "images.npz")
@@ -107,7 +107,7 @@ def suiting(
 
 def _suits(metric: Part, reference: Reference) -> bool:
     """Whether a reference has as many training images as a metric looks for."""
-    return bool(metric.options.neighbours <= reference.training_images())
+    return bool(metric.options.k <= reference.training_images())
 
 
 def _neighbours(metric: Part, folder: Path, reference: Reference) -> tuple[Path, Path]:

@@ -99,8 +99,8 @@ def metric_rule(module):
             return [*found, "search is missing"]
         options = module.Options()
         search = module.search(options)
-        if search.keys() != {"neighbours", "mirror"} or search["neighbours"] != options.neighbours:
-            found.append("search must say neighbours, as the option does, and mirror")
+        if search.keys() != {"k", "flip"} or search["k"] != options.k:
+            found.append("search must say k, as the option does, and flip")
     pairs = getattr(module, "BASELINES", {}).items()
     if not {name for pair in pairs for name in pair} <= module.HIGHER_IS_BETTER.keys():
         found.append("BASELINES names values that it has not")

@@ -58,7 +58,7 @@ def test_a_metric_option(checkout):
 def test_an_option_that_reads_the_same_neighbours_and_one_that_asks_for_others(checkout):
     checkout.edit("config/smoke.yaml", "memorization]", "{name: memorization, alpha: 0.4}]")
     assert checkout.planned() == {"metrics": 2, **END}
-    checkout.edit("config/smoke.yaml", "alpha: 0.4", "mirror: true")
+    checkout.edit("config/smoke.yaml", "alpha: 0.4", "flip: true")
     assert checkout.planned() == {**SEARCH, **END}
 
 

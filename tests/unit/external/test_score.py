@@ -189,7 +189,7 @@ def test_images_without_labels_have_the_clusters_of_the_reference_and_no_accurac
     """PRD's clusters are 20 for each real class, whoever is compared with it."""
     asked = ["--reference", tmp_path / "real.npz", "--work", tmp_path / "work", "--features",
              "{name: classifier, width: 4, updates: 3}", "--metric", "accuracy", "--metric",
-             "{name: prd, clusters: 3, runs: 2}"]  # fmt: skip
+             "{name: prd, clusters: 3, num_clusterings: 2}"]  # fmt: skip
     flat, whole = (rows(ltdm("score", tmp_path / name, *asked)) for name in ("flat", "classes"))
     values = [f.query("group == 'all'").set_index("metric")["value"] for f in (flat, whole)]
     assert values[0]["prd-f8"] == values[1]["prd-f8"]
