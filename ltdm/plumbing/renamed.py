@@ -3,13 +3,20 @@
 from collections.abc import Container
 
 KEYS: dict[str, tuple[str, ...]] = {
+    "bad_files": ("on_bad_file",),
     "blocks": ("num_res_blocks",),
+    "cap": ("max_per_class",),
+    "draw": ("seed",),
     "g": ("g_variant",),
     "groups": ("norm_groups",),
     "mirror": ("flip",),
     "neighbours": ("k",),
+    "points": ("points_per_class",),
     "progress": ("term_weighting",),
+    "reference": ("reference_split",),
     "runs": ("num_clusterings",),
+    "seed": ("subset_seed",),
+    "side": ("resolution",),
     "tells": ("noise_conditioning",),
     "uncertainty": ("logvar",),
     "uncertainty_features": ("logvar_channels",),
@@ -24,6 +31,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "multi-gpu": ("futurexiang",),
     "official": ("nvlabs",),
     "rank": ("quantile",),
+    "refuse": ("error",),
     "t": ("timestep",),
 }
 """Old value of an option -> its new names."""

@@ -70,7 +70,7 @@ def option_faults(kind, options):
                 found.append(f"the option {name} is no {hint.__name__}")
     taken = {"name"} | ({"label"} if kind in registry.LABELLED else set())
     if kind == "source":  # options of a source stand beside these in the config
-        taken |= {"source", "reference", *SECTIONS, *(f.name for f in fields(LongTail))}
+        taken |= {"source", "reference_split", *SECTIONS, *(f.name for f in fields(LongTail))}
     return [*found, *(f"the option {name} is called as a key is" for name in taken & names.keys())]
 
 

@@ -37,12 +37,12 @@ def edited(path, value):
         ("experiment", "../evil", "experiment", "name '../evil'"),
         ("experiment", ..., "experiment", "is missing"),
         (
-            "datasets/digits-lt/reference",
+            "datasets/digits-lt/reference_split",
             "test",
-            "digits-lt.reference",
+            "digits-lt.reference_split",
             "digits has no split 'test'",
         ),
-        ("datasets/digits-lt/reference", [], "digits-lt.reference", "has no split []"),
+        ("datasets/digits-lt/reference_split", [], "digits-lt.reference_split", "has no split []"),
         ("datasets/digits-lt/class_order", [0], "digits-lt.class_order", "lists 1 classes"),
         ("datasets/digits-lt/counts", [1], "digits-lt.counts", "goes with `profile: counts`"),
         ("datasets/digits-lt", {"source": "folder", "root": "/none"}, "digits-lt", "cannot read"),
@@ -72,7 +72,7 @@ def edited(path, value):
         ("defaults/train/lr", "1e400", "defaults.train.lr", "must be a number, not '1e400'"),
         ("defaults/train/updates", -(10**400), "defaults.train.updates", "at least 1"),
         ("defaults/train", 3, "defaults.train", "must be a mapping"),
-        ("datasets/digits-lt/seed", 2**32, "datasets.digits-lt.seed", "at most"),
+        ("datasets/digits-lt/subset_seed", 2**32, "datasets.digits-lt.subset_seed", "at most"),
         ("runs/cbdm/method", {"name": "cbmd"}, "runs.cbdm.method.name", "did you mean 'cbdm'?"),
         ("runs/cbdm/method", {"name": "cbdm", "tua": 1.0}, "runs.cbdm.method.tua", "'tau'"),
         (
@@ -206,8 +206,9 @@ def test_a_slice_does_not_see_order_or_spelled_out_defaults():
 
 
 def test_an_empty_section_over_another_says_nothing():
-    below = {"runs": {"cbdm": {"train": {"lr": 1.0}}}, "cap": 1}
-    assert merge([below, {"runs": {"cbdm": None}, "cap": None}]) == {**below, "cap": None}
+    below = {"runs": {"cbdm": {"train": {"lr": 1.0}}}, "max_per_class": 1}
+    over = {"runs": {"cbdm": None}, "max_per_class": None}
+    assert merge([below, over]) == {**below, "max_per_class": None}
     assert merge([{"method": {"name": "cbdm"}}, {"method": None}]) == {"method": {"name": "cbdm"}}
 
 
@@ -296,15 +297,15 @@ def test_text_from_a_command_line_is_read_as_yaml():
 
 
 def test_prepared_data_stand_in_for_a_source_that_is_gone(tmp_path):
-    config = edited("datasets/digits-lt", {"source": "folder", "root": "/none", "side": 8})
+    config = edited("datasets/digits-lt", {"source": "folder", "root": "/none", "resolution": 8})
     record = tmp_path / "smoke/data/digits-lt/data.json"
     census = {"names": ["a", "b"], "sizes": [900, 900], "channels": 3, "side": 8, "content": "x"}
-    write_json(record, {"source": {"name": "folder", "side": 8}, "census": census})
+    write_json(record, {"source": {"name": "folder", "resolution": 8}, "census": census})
     config["defaults"]["sample"]["images"] = 60
     config["evaluate"]["table"] = ["frechet"]
     data = Experiment(config, tmp_path).datasets["digits-lt"]
     assert data.class_counts == [900, 9]
     assert data.census.content == "x"
-    config["datasets"]["digits-lt"]["side"] = 16
+    config["datasets"]["digits-lt"]["resolution"] = 16
     with pytest.raises(OptionError, match="cannot read the folder /none"):
         Experiment(config, tmp_path)

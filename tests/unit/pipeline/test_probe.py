@@ -49,7 +49,7 @@ def smoke(options, over=None):
         ),
         (
             {"layers": [1]},
-            {"datasets": {"digits-lt": {"source": "mixture", "reference": "test"}},
+            {"datasets": {"digits-lt": {"source": "mixture", "reference_split": "test"}},
              "evaluate": {"features": ["pixels"], "table": ["frechet"]},
              "defaults": {"network": {"ch_mult": [1], "num_res_blocks": 1, "attn": []}}},
             "train_on: is balanced, but the reference of ddpm on digits-lt is its test split",
