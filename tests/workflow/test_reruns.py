@@ -152,7 +152,7 @@ def test_a_fix_in_one_method(checkout):
 
 def test_a_run_that_starts_from_another(checkout):
     """It is trained after the other, again whenever that is, and its record says which it was."""
-    fine = "fine: {method: {name: cbdm, target: uniform}, train: {init_from: ddpm}}"
+    fine = "fine: {method: {name: cbdm, label_distribution: uniform}, train: {init_from: ddpm}}"
     checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [fine]")
     checkout.edit("config/smoke.yaml", "  ddpm: {}\n", f"  ddpm: {{}}\n  {fine}\n")
     assert checkout.planned() == {"train": 1, **SCORE, **END}

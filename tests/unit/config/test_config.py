@@ -199,7 +199,7 @@ def test_layers_win_in_order():
 
 def test_a_slice_does_not_see_order_or_spelled_out_defaults():
     one = Experiment(SMOKE).runs["digits-lt", "cbdm"].spec()
-    config = edited("runs/cbdm/method", {"rc_weight": 0.25, "tau": 1, "name": "cbdm"})
+    config = edited("runs/cbdm/method", {"commitment_weight": 0.25, "tau": 1, "name": "cbdm"})
     config["defaults"] = dict(reversed(config["defaults"].items()))
     config["defaults"]["train"] = dict(reversed(config["defaults"]["train"].items()))
     assert repr(Experiment(config).runs["digits-lt", "cbdm"].spec()) == repr(one)

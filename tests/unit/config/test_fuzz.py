@@ -41,9 +41,9 @@ BASE = {
     },
     "runs": {
         "ddpm": {"train": {"class_sampling": {"brs": 0.1}}},
-        "cbdm": {"method": {"name": "cbdm", "target": "power", "power": 0.5}},
+        "cbdm": {"method": {"name": "cbdm", "label_distribution": "power", "power": 0.5}},
         "mix": {
-            "method": [{"name": "oclt", "tr_tau": 0.5}, {"name": "agc", "levels": 9}],
+            "method": [{"name": "oclt", "tr_tau": 0.5}, {"name": "agc", "bins": 9}],
             "train": {"init_from": "ddpm", "label_dropout_per": "batch"},
         },
         "game": {

@@ -170,7 +170,8 @@ def test_the_reference_may_be_the_test_split(tmp_path):
     arrays(tmp_path / "a.npz")
     path = str(tmp_path / "a.npz")
     spec = {"source": {"name": "npz"}, "reference_split": "test",
-            "longtail": {"profile": "balanced"}, "content": npz.census(npz.Options(path=path)).content}  # fmt: skip
+            "longtail": {"profile": "balanced"},
+            "content": npz.census(npz.Options(path=path)).content}  # fmt: skip
     spec |= {"code": "this", "places": {"path": path}}
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     prepare.run(spec, **out)

@@ -86,7 +86,8 @@ def settle(method, net, labels, update, learnt=False):
 def test_cbdm(target, c, learnt):
     """Every image meets every label in proportion to Q, so the sum is the expectation."""
     method = objective(
-        {"name": "cbdm", "tau": 2.0, "rc_weight": c, "target": target}, counts=COUNTS
+        {"name": "cbdm", "tau": 2.0, "commitment_weight": c, "label_distribution": target},
+        counts=COUNTS,
     )
     q = PI if target == "train" else torch.full((4,), 0.25, dtype=torch.float64)
     pairs = [

@@ -23,7 +23,7 @@ NETWORKS = {
 }
 METHODS = {
     "cbdm": "cbdm",
-    "cbdm, no commitment": {"name": "cbdm", "rc_weight": 0},
+    "cbdm, no commitment": {"name": "cbdm", "commitment_weight": 0},
     "ccua": "ccua",
     "ccua, no contrast": {"name": "ccua", "ucl": 0},
     "ccua, no alignment": {"name": "ccua", "al": 0},
@@ -92,7 +92,8 @@ class Dynamic:
         labels = question.labels.view(-1, len(F))[:, rows]
         if name == "CBDM":
             other = self.ask(at, rows, labels[0])
-            gap = mse(F[rows], other.detach()) + options.rc_weight * mse(F[rows].detach(), other)
+            back = options.commitment_weight * mse(F[rows].detach(), other)
+            gap = mse(F[rows], other.detach()) + back
             return {"balance": self.spread(F, rows, options.tau * s * gap)}
         if name == "IGD":
             with torch.no_grad():

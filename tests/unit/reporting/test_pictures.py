@@ -79,7 +79,8 @@ def test_bad_files_are_named_and_counted_or_left_out(tmp_path, caplog):
     assert (images == _images.decode_all([whole[i] for i in good], 8)[0]).all()
     content = folder.census(skipping).content
     spec = {"source": {"name": "folder", "resolution": 8, "on_bad_file": "skip"},
-            "reference_split": "train", "longtail": {"profile": "balanced"}, "content": content}  # fmt: skip
+            "reference_split": "train", "longtail": {"profile": "balanced"},
+            "content": content}  # fmt: skip
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     prepare.run({**spec, "code": "this", "places": {"root": str(tmp_path)}}, **out)
     assert list(read_json(out["record"])["left_out"]) == ["a/1.png", "b/2.png"]
