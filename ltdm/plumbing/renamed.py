@@ -4,6 +4,7 @@ from collections.abc import Container
 
 KEYS: dict[str, tuple[str, ...]] = {
     "bad_files": ("on_bad_file",),
+    "bench": ("bench_file",),
     "blocks": ("num_res_blocks",),
     "cap": ("max_per_class",),
     "common_step": ("shared_step",),
@@ -13,6 +14,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "groups": ("norm_groups",),
     "levels": ("bins",),
     "likelihoods": ("kl_samples",),
+    "max_minutes": ("max_runtime_minutes",),
     "mirror": ("flip",),
     "neighbours": ("k",),
     "order": ("update_order",),
@@ -21,6 +23,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "rc_weight": ("commitment_weight",),
     "reference": ("reference_split",),
     "runs": ("num_clusterings",),
+    "runs_per_gpu": ("jobs_per_gpu",),
     "seed": ("subset_seed",),
     "side": ("resolution",),
     "target": ("label_distribution",),
