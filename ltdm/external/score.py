@@ -28,12 +28,12 @@ log = logging.getLogger("ltdm")
 
 def run(
     images: Path, reference: Reference, extractors: Sequence[Part], metrics: Sequence[Part],
-    labels: Path | None, work: Path,
+    labels: Path | None, cache_dir: Path,
 ) -> tuple[pd.DataFrame, Path]:  # fmt: skip
     """Score a set of images; return the tidy rows and the file that holds them.
 
     Each metric is given in those of the extractors' feature spaces that it reads. `labels` are the
-    images', where they lie apart. Features and rows are kept in `work`.
+    images', where they lie apart. Features and rows are kept in `cache_dir`.
 
     Raises:
         LtdmError: The images cannot be read, or do not fit the reference, or nothing gives what a
@@ -48,7 +48,7 @@ def run(
                 f" as --metric '{{name: {metric.name}, k: 10}}'"
             )
     given = _fitting(images, labels, reference)
-    folder = kept(work / images.resolve().stem, given, "images.npz")
+    folder = kept(cache_dir / images.resolve().stem, given, "images.npz")
     files = {}
     for extractor in extractors:
         weights, real = reference.features(extractor)

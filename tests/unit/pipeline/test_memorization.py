@@ -92,7 +92,7 @@ def test_tables_take_pixels_after_the_extractors(tmp_path):
 
 def scored(folder, reference, *options, code=0):
     printed = ltdm("score", folder / "theirs.npz", "--reference", reference, "--features", "pixels",
-                   "--work", folder / "work", *options, code=code)  # fmt: skip
+                   "--cache-dir", folder / "work", *options, code=code)  # fmt: skip
     return printed if code else pd.read_csv(printed.partition("All rows: ")[2].strip())
 
 
