@@ -69,7 +69,7 @@ def _outlined(
     return {
         "network": network.name, **{f"network.{k}": v for k, v in decided.items()},
         "process": process.name, "process.T": getattr(process.options, "T", None),
-        "process.tells": getattr(process.options, "tells", None),
+        "process.noise_conditioning": getattr(process.options, "noise_conditioning", None),
         "the number of channels": channels,
         "the number of labels that it knows (none if train.label_dropout is 1)": classes,
         "what it is told of the augmentation (9 numbers if train.augment is karras)": told,

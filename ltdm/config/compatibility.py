@@ -22,10 +22,10 @@ def fits_data(run: Run, data: Dataset) -> None:
     """Check what only a run's options and its data together can tell."""
     network, process, train = run.network, run.process, run.train
     network.module.check(network.options, data.census.side)
-    told = getattr(process.options, "tells", "log-sigma")
+    told = getattr(process.options, "noise_conditioning", "log_sigma")
     if told != getattr(network.module, "HEARS", told):
         message = f"is {told}, and {network.name} hears levels as {network.module.HEARS}; set that"
-        raise OptionError(("process", "tells"), message)
+        raise OptionError(("process", "noise_conditioning"), message)
     if train.released:
         return
     objective, named = run.objective(data.class_counts), " and ".join(map(str, run.methods))
@@ -155,10 +155,11 @@ def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
     if run.label_use(data) == "network":
         message = f"needs one network, and {name} trains one for each class; take either out"
         raise OptionError(path, message)
-    if probe.train_on == "balanced" and data.reference != "train":
+    if probe.train_on == "balanced" and data.reference_split != "train":
         message = (
-            f"is balanced, but the reference of {name} is its {data.reference} split, which the"
-            " probe is tested on; set it to long-tailed, or the data set's reference to train"
+            f"is balanced, but the reference of {name} is its {data.reference_split} split, which"
+            " the probe is tested on; set it to long-tailed, or the data set's reference_split to"
+            " train"
         )
         raise OptionError((*path, "train_on"), message)
     if probe.weights not in run.origin.weights:

@@ -90,9 +90,9 @@ class Evaluate:
         """Refuse a search for more neighbours than a data set has training images."""
         most = sum(class_counts)
         for i, metric in enumerate(self.metrics):
-            if looks_up(metric) and (asked := metric.options.neighbours) > most:
+            if looks_up(metric) and (asked := metric.options.k) > most:
                 message = f"is {asked}, but {dataset} has {most} training images; lower it"
-                raise OptionError(("evaluate", "metrics", str(i), "neighbours"), message)
+                raise OptionError(("evaluate", "metrics", str(i), "k"), message)
 
     def check_table(self, class_counts: list[int]) -> None:
         """Refuse columns that nothing computes on a data set."""

@@ -63,7 +63,8 @@ class _Job:
         """Source, long tail, and what the source holds."""
         data, asked = self._e.datasets[self._keys["dataset"]], self._source("prepare")
         asked["defaults"]["longtail"] = defaults(data.longtail)
-        return {**asked, "longtail": changed(data.longtail), "reference": data.reference}
+        shape = {"longtail": changed(data.longtail), "reference_split": data.reference_split}
+        return {**asked, **shape}
 
     def extractor(self) -> Asked:
         """The extractor's options."""

@@ -140,7 +140,7 @@ def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
     """Return a row for one network of each run on each data set, then the sum over all seeds."""
     rows, held = [], 0.0
     # 13 bytes a neighbour: its distance, its number, whether it is mirrored
-    found = [13 * metric.options.neighbours // 4 for metric in experiment.evaluate.searching]
+    found = [13 * metric.options.k // 4 for metric in experiment.evaluate.searching]
     for dataset, data in experiment.datasets.items():
         lengths = [stored(part, data) for part in experiment.evaluate.features]
         held += _data_bytes(data, [*lengths, *found]) / 1e9

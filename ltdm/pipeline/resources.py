@@ -64,7 +64,7 @@ class Estimates:
         return self.known(keys["dataset"], keys["run"])
 
     def _known(self, dataset: str, name: str) -> tuple[Run, Cost, Speed]:
-        run, bench = self.experiment.runs[dataset, name], self.site.bench
+        run, bench = self.experiment.runs[dataset, name], self.site.bench_file
         tflops = self.site.tflops or (None if bench else SLOW[self.site.has_gpus])
         speed = speeds(self.experiment, Path(bench) if bench else None, tflops)[name]
         return run, cost(self.experiment.datasets[dataset], run, []), speed

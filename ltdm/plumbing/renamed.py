@@ -2,9 +2,49 @@
 
 from collections.abc import Container
 
-KEYS: dict[str, tuple[str, ...]] = {}
+KEYS: dict[str, tuple[str, ...]] = {
+    "bad_files": ("on_bad_file",),
+    "bench": ("bench_file",),
+    "blocks": ("num_res_blocks",),
+    "cap": ("max_per_class",),
+    "common_step": ("shared_step",),
+    "draw": ("seed",),
+    "draws": ("noise_draws",),
+    "g": ("g_variant",),
+    "groups": ("norm_groups",),
+    "levels": ("bins",),
+    "likelihoods": ("kl_samples",),
+    "max_minutes": ("max_runtime_minutes",),
+    "mirror": ("flip",),
+    "neighbours": ("k",),
+    "order": ("update_order",),
+    "points": ("points_per_class",),
+    "progress": ("term_weighting",),
+    "rc_weight": ("commitment_weight",),
+    "reference": ("reference_split",),
+    "runs": ("num_clusterings",),
+    "runs_per_gpu": ("jobs_per_gpu",),
+    "seed": ("subset_seed",),
+    "side": ("resolution",),
+    "target": ("label_distribution",),
+    "tells": ("noise_conditioning",),
+    "uncertainty": ("logvar",),
+    "uncertainty_features": ("logvar_channels",),
+    "updates": ("steps",),
+    "zero_attention": ("zero_init_attention",),
+}
 """Old key -> its new names; which one it is depends on the section."""
-VALUES: dict[str, tuple[str, ...]] = {}
+VALUES: dict[str, tuple[str, ...]] = {
+    "forced": ("mp",),
+    "grid": ("sampler",),
+    "level": ("snr",),
+    "log-sigma": ("log_sigma",),
+    "multi-gpu": ("futurexiang",),
+    "official": ("nvlabs",),
+    "rank": ("quantile",),
+    "refuse": ("error",),
+    "t": ("timestep",),
+}
 """Old value of an option -> its new names."""
 
 

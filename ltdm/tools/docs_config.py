@@ -94,10 +94,9 @@ def page_text(page: str) -> str:
     text = page.partition(MARKER)[0] + MARKER
     text += "\n## `datasets.<name>`\n\n"
     text += "`source` names the data source; its own options and these stand beside it.\n\n"
-    text += (
-        table(LongTail, "datasets")
-        + f"| {_key('datasets', 'reference')} | `train` | {REFERENCE} |\n"
-    )
+    split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE} |
+"
+    text += table(LongTail, "datasets") + split
     for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
         text += f"\n## `{title}`\n\n{table(cls, title)}"
         for f in fields(cls):
@@ -205,7 +204,7 @@ def _part(kind: str) -> dict[str, Any]:
 def _datasets(sections: dict[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "source": {"description": "The data source.", "enum": names("source")},
-        "reference": {"description": REFERENCE, "enum": ["train", "test"]},
+        "reference_split": {"description": REFERENCE, "enum": ["train", "test"]},
     }
     for options in (*(load("source", name, ()).Options for name in names("source")), LongTail):
         properties |= _properties(options)

@@ -49,7 +49,7 @@ OTHERS = {
     "x_embedder.": "a transformer (DiT, SiT)",
 }
 """Networks that are not read, by a part of their tensors' names."""
-DECIDED = ("ch", "ch_mult", "attn", "num_res_blocks", "groups")
+DECIDED = ("ch", "ch_mult", "attn", "num_res_blocks", "norm_groups")
 """The U-Net's options that weights depend on; the groups are 32 in all of these codes."""
 
 

@@ -17,7 +17,7 @@ evaluate:
   metrics:
     - frechet
     - {name: inception-score, splits: 2}
-    - {name: prd, clusters: 3, runs: 2}
+    - {name: prd, clusters: 3, num_clusterings: 2}
     - precision-recall
     - {name: precision-recall, k: 5, label: pr5}
     - accuracy

@@ -17,7 +17,7 @@ grid: {dataset: [toy], run: [ddpm, game]}
 datasets:
   toy:
     source: mixture
-    points: 200
+    points_per_class: 200
     classes:
       - wide: [{mean: [-2, 0, 0], weight: 2}, {mean: [2, 0, 0], std: [1, 1, 2]}]
       - round: [{mean: [0, 0, 0], std: 2}]

@@ -58,7 +58,7 @@ def test_a_metric_option(checkout):
 def test_an_option_that_reads_the_same_neighbours_and_one_that_asks_for_others(checkout):
     checkout.edit("config/smoke.yaml", "memorization]", "{name: memorization, alpha: 0.4}]")
     assert checkout.planned() == {"metrics": 2, **END}
-    checkout.edit("config/smoke.yaml", "alpha: 0.4", "mirror: true")
+    checkout.edit("config/smoke.yaml", "alpha: 0.4", "flip: true")
     assert checkout.planned() == {**SEARCH, **END}
 
 
@@ -152,7 +152,7 @@ def test_a_fix_in_one_method(checkout):
 
 def test_a_run_that_starts_from_another(checkout):
     """It is trained after the other, again whenever that is, and its record says which it was."""
-    fine = "fine: {method: {name: cbdm, target: uniform}, train: {init_from: ddpm}}"
+    fine = "fine: {method: {name: cbdm, label_distribution: uniform}, train: {init_from: ddpm}}"
     checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [fine]")
     checkout.edit("config/smoke.yaml", "  ddpm: {}\n", f"  ddpm: {{}}\n  {fine}\n")
     assert checkout.planned() == {"train": 1, **SCORE, **END}
@@ -172,7 +172,7 @@ def test_a_network_that_others_released(checkout):
     """What counts is what its file holds: not its path or time, nor whether it is still there."""
     file, moved = checkout.folder / "theirs.pt", checkout.folder / "moved.pt"
     torch.save({"ema_model": their_names(network(0))}, file)
-    run = "{network: {ch: 32, groups: 32}, train: {checkpoint: theirs.pt}}"
+    run = "{network: {ch: 32, norm_groups: 32}, train: {checkpoint: theirs.pt}}"
     checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [ddpm, cbdm, theirs]")
     checkout.edit("config/smoke.yaml", "  ddpm: {}\n", f"  ddpm: {{}}\n  theirs: {run}\n")
     assert checkout.planned() == {"train": 1, **SCORE, **END}

@@ -77,7 +77,8 @@ def test_check_says_when_a_reference_is_uneven(tmp_path):
         for i in range(n):
             Image.new("RGB", (8, 8)).save(tmp_path / name / f"{i}.png")
     (tmp_path / "mine.yaml").write_text(
-        f"datasets: {{digits-lt: {{source: folder, root: {tmp_path}, side: 8, profile: full}}}}\n"
+        f"datasets: {{digits-lt: {{source: folder, root: {tmp_path}, resolution: 8,"
+        " profile: full}}\n"
         "defaults: {train: {batch: 2}}\nevaluate: {metrics: [frechet], table: [frechet]}"
     )
     printed = ltdm("check", SMOKE, tmp_path / "mine.yaml")

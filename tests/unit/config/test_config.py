@@ -37,12 +37,12 @@ def edited(path, value):
         ("experiment", "../evil", "experiment", "name '../evil'"),
         ("experiment", ..., "experiment", "is missing"),
         (
-            "datasets/digits-lt/reference",
+            "datasets/digits-lt/reference_split",
             "test",
-            "digits-lt.reference",
+            "digits-lt.reference_split",
             "digits has no split 'test'",
         ),
-        ("datasets/digits-lt/reference", [], "digits-lt.reference", "has no split []"),
+        ("datasets/digits-lt/reference_split", [], "digits-lt.reference_split", "has no split []"),
         ("datasets/digits-lt/class_order", [0], "digits-lt.class_order", "lists 1 classes"),
         ("datasets/digits-lt/counts", [1], "digits-lt.counts", "goes with `profile: counts`"),
         ("datasets/digits-lt", {"source": "folder", "root": "/none"}, "digits-lt", "cannot read"),
@@ -72,7 +72,7 @@ def edited(path, value):
         ("defaults/train/lr", "1e400", "defaults.train.lr", "must be a number, not '1e400'"),
         ("defaults/train/updates", -(10**400), "defaults.train.updates", "at least 1"),
         ("defaults/train", 3, "defaults.train", "must be a mapping"),
-        ("datasets/digits-lt/seed", 2**32, "datasets.digits-lt.seed", "at most"),
+        ("datasets/digits-lt/subset_seed", 2**32, "datasets.digits-lt.subset_seed", "at most"),
         ("runs/cbdm/method", {"name": "cbmd"}, "runs.cbdm.method.name", "did you mean 'cbdm'?"),
         ("runs/cbdm/method", {"name": "cbdm", "tua": 1.0}, "runs.cbdm.method.tua", "'tau'"),
         (
@@ -92,7 +92,7 @@ def edited(path, value):
         ("sample_sets/run.json", {}, "sample_sets.run.json", "run's own file"),
         ("runs/cbdm/sample", {"images": 61}, "runs.cbdm.sample.images", "multiple of the 10"),
         ("runs/cbdm/tau", 1.0, "runs.cbdm.tau", "unknown key"),
-        ("runs/cbdm/network", {"ch": 6}, "runs.cbdm.network.ch", "multiple of groups"),
+        ("runs/cbdm/network", {"ch": 6}, "runs.cbdm.network.ch", "multiple of norm_groups"),
         ("grid/run", ["ddpm", "cbmd"], "grid.run", "did you mean 'cbdm'?"),
         ("grid/run", [], "grid.run", "list with entries"),
         ("grid/run", [["ddpm"]], "grid.run", "['ddpm'] is not under `runs`"),
@@ -199,15 +199,16 @@ def test_layers_win_in_order():
 
 def test_a_slice_does_not_see_order_or_spelled_out_defaults():
     one = Experiment(SMOKE).runs["digits-lt", "cbdm"].spec()
-    config = edited("runs/cbdm/method", {"rc_weight": 0.25, "tau": 1, "name": "cbdm"})
+    config = edited("runs/cbdm/method", {"commitment_weight": 0.25, "tau": 1, "name": "cbdm"})
     config["defaults"] = dict(reversed(config["defaults"].items()))
     config["defaults"]["train"] = dict(reversed(config["defaults"]["train"].items()))
     assert repr(Experiment(config).runs["digits-lt", "cbdm"].spec()) == repr(one)
 
 
 def test_an_empty_section_over_another_says_nothing():
-    below = {"runs": {"cbdm": {"train": {"lr": 1.0}}}, "cap": 1}
-    assert merge([below, {"runs": {"cbdm": None}, "cap": None}]) == {**below, "cap": None}
+    below = {"runs": {"cbdm": {"train": {"lr": 1.0}}}, "max_per_class": 1}
+    over = {"runs": {"cbdm": None}, "max_per_class": None}
+    assert merge([below, over]) == {**below, "max_per_class": None}
     assert merge([{"method": {"name": "cbdm"}}, {"method": None}]) == {"method": {"name": "cbdm"}}
 
 
@@ -296,15 +297,15 @@ def test_text_from_a_command_line_is_read_as_yaml():
 
 
 def test_prepared_data_stand_in_for_a_source_that_is_gone(tmp_path):
-    config = edited("datasets/digits-lt", {"source": "folder", "root": "/none", "side": 8})
+    config = edited("datasets/digits-lt", {"source": "folder", "root": "/none", "resolution": 8})
     record = tmp_path / "smoke/data/digits-lt/data.json"
     census = {"names": ["a", "b"], "sizes": [900, 900], "channels": 3, "side": 8, "content": "x"}
-    write_json(record, {"source": {"name": "folder", "side": 8}, "census": census})
+    write_json(record, {"source": {"name": "folder", "resolution": 8}, "census": census})
     config["defaults"]["sample"]["images"] = 60
     config["evaluate"]["table"] = ["frechet"]
     data = Experiment(config, tmp_path).datasets["digits-lt"]
     assert data.class_counts == [900, 9]
     assert data.census.content == "x"
-    config["datasets"]["digits-lt"]["side"] = 16
+    config["datasets"]["digits-lt"]["resolution"] = 16
     with pytest.raises(OptionError, match="cannot read the folder /none"):
         Experiment(config, tmp_path)

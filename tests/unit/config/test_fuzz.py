@@ -20,12 +20,13 @@ BASE = {
     **yaml.safe_load((ROOT / "config/smoke.yaml").read_text()),
     "datasets": {
         "digits-lt": {
-            "source": "digits", "profile": "exp", "imbalance": 0.1, "seed": 0, "cap": 150,
-            "min_per_class": 3, "class_order": [9, 8, 7, 6, 5, 4, 3, 2, 1, 0], "reference": "train",
+            "source": "digits", "profile": "exp", "imbalance": 0.1, "subset_seed": 0,
+            "max_per_class": 150, "min_per_class": 3, "reference_split": "train",
+            "class_order": [9, 8, 7, 6, 5, 4, 3, 2, 1, 0],
             "train": {"augment": "karras"},
         },
         "toy": {
-            "source": "mixture", "points": 100, "profile": "counts", "counts": [90, 20],
+            "source": "mixture", "points_per_class": 100, "profile": "counts", "counts": [90, 20],
             "classes": [
                 {"wide": [{"mean": [-2, 0], "weight": 2}, {"mean": [2, 0], "std": [1, 2]}]},
                 {"round": [{"mean": [0, 0], "std": 2}]},
@@ -40,9 +41,9 @@ BASE = {
     },
     "runs": {
         "ddpm": {"train": {"class_sampling": {"brs": 0.1}}},
-        "cbdm": {"method": {"name": "cbdm", "target": "power", "power": 0.5}},
+        "cbdm": {"method": {"name": "cbdm", "label_distribution": "power", "power": 0.5}},
         "mix": {
-            "method": [{"name": "oclt", "tr_tau": 0.5}, {"name": "agc", "levels": 9}],
+            "method": [{"name": "oclt", "tr_tau": 0.5}, {"name": "agc", "bins": 9}],
             "train": {"init_from": "ddpm", "label_dropout_per": "batch"},
         },
         "game": {

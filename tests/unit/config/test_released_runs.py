@@ -45,7 +45,8 @@ def config(path, **run):
     [
         ({}, {"network": {**NETWORK, "ch": 64, "attn": [0]}}, "train.checkpoint",
          "network.ch is 32 there, 64 here, network.attn is [1] there, [0] here; `ltdm import`"),
-        ({}, {"network": {**NETWORK, "groups": 16}}, "train.checkpoint", "groups is 32 there, 16"),
+        ({}, {"network": {**NETWORK, "norm_groups": 16}}, "train.checkpoint",
+         "norm_groups is 32 there, 16"),
         ({}, {"process": {"name": "vp", "T": 10}}, "train.checkpoint", "T is 1000 there, 10 here"),
         ({"classes": 3}, {}, "train.checkpoint", "is 3 there, 10 here"),
         ({"channels": 3}, {}, "train.checkpoint", "the number of channels is 3 there, 1 here"),

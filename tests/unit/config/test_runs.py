@@ -108,7 +108,7 @@ def test_a_run_may_start_from_one_that_differs_in_what_is_no_weight():
         experiment(runs)
 
 
-FINE = {"ddpm": {}, "fine": {"method": {"name": "cbdm", "target": "uniform"},
+FINE = {"ddpm": {}, "fine": {"method": {"name": "cbdm", "label_distribution": "uniform"},
                              "train": {"init_from": "ddpm", "updates": 8}}}  # fmt: skip
 
 

@@ -12,13 +12,17 @@ from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor
 from tests.unit.training.test_training import CPU, learner_of, run
 
-SMALL = {"ch": 32, "groups": 8, "ch_mult": (1, 2), "attn": (1,), "dropout": 0.0}
+SMALL = {"ch": 32, "norm_groups": 8, "ch_mult": (1, 2), "attn": (1,), "dropout": 0.0}
 NETWORKS = {
     "unet": lambda: unet.build(unet.Options(**SMALL, num_res_blocks=1), 3, 8, 4, told=9),
     "mlp": lambda: mlp.build(mlp.Options(width=32), 3, 8, 4, told=9),
     **{
         f"edm2-{config}": lambda config=config: edm2.build(
-            edm2.Options(**SMALL, config=config, blocks=2, head_channels=32), 3, 8, 4, told=9
+            edm2.Options(**SMALL, config=config, num_res_blocks=2, head_channels=32),
+            3,
+            8,
+            4,
+            told=9,
         )
         for config in "CEG"
     },

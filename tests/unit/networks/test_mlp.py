@@ -94,7 +94,7 @@ METHODS = [
 @pytest.mark.parametrize("process", ["vp", "edm"])
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_every_method_trains_it_on_points(method, process):
-    loaded = mixture.load(mixture.Options(points=30), "train")
+    loaded = mixture.load(mixture.Options(points_per_class=30), "train")
     game = method == "igd"
     options = {"label_dropout": 0.0 if game else 0.2, "class_sampling": "balanced"}
     network = {"name": "mlp", "width": 16, "depth": 2}

@@ -100,7 +100,7 @@ def test_images_of_a_class_come_from_its_network_alone():
 
 def networks(n=3):
     torch.manual_seed(0)
-    options = unet.Options(ch=8, groups=4, ch_mult=(1, 2), num_res_blocks=1, dropout=0.0)
+    options = unet.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=1, dropout=0.0)
     made = [unet.build(options, 1, 8, 0, told=9) for _ in range(n)]
     for net in made:
         for p in net.parameters():

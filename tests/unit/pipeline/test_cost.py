@@ -62,7 +62,7 @@ def test_what_is_stored_of_an_image():
     assert each[2] - each[0] == 4 * images * (numbers[2] - numbers[0])
 
 
-@pytest.mark.parametrize("options", [{}, {"tau": 0.0}, {"rc_weight": 0.0}])
+@pytest.mark.parametrize("options", [{}, {"tau": 0.0}, {"commitment_weight": 0.0}])
 def test_methods_cost_what_they_say(options):
     """Declared evaluations against those of a training, where labels are dropped."""
     spec = {**SPEC, "method": {"name": "cbdm", **options}}

@@ -49,7 +49,7 @@ def smoke(options, over=None):
         ),
         (
             {"layers": [1]},
-            {"datasets": {"digits-lt": {"source": "mixture", "reference": "test"}},
+            {"datasets": {"digits-lt": {"source": "mixture", "reference_split": "test"}},
              "evaluate": {"features": ["pixels"], "table": ["frechet"]},
              "defaults": {"network": {"ch_mult": [1], "num_res_blocks": 1, "attn": []}}},
             "train_on: is balanced, but the reference of ddpm on digits-lt is its test split",
@@ -101,7 +101,7 @@ def test_check_says_where_the_null_label_was_never_shown(tmp_path):
 def test_leaving_early_is_three_times_as_fast_at_the_papers_sizes(blocks, attn, side, part):
     """The specification's shares of the operations, attention's products aside."""
     with torch.device("meta"):
-        net = edm2.build(edm2.Options(config="C", blocks=blocks, attn=attn), 3, side, 0)
+        net = edm2.build(edm2.Options(config="C", num_res_blocks=blocks, attn=attn), 3, side, 0)
         seen = torch.empty(1, 3, side, side), torch.ones(1), torch.zeros(1, dtype=torch.int64)
         counts = []
         for taps in (6, 0):

@@ -25,7 +25,7 @@ from tests.unit.training.test_training import data
 def test_the_guide_is_asked_under_the_same_labels_and_extrapolated_from():
     from ltdm.diffusion import edm
 
-    process, calls = edm.build(edm.Options(uncertainty="none")).double(), []
+    process, calls = edm.build(edm.Options(logvar="none")).double(), []
 
     def weaker(x, level, labels):
         calls.append(labels.tolist())
@@ -93,10 +93,10 @@ def test_a_guide_is_trained_though_it_is_not_in_the_grid():
 
 
 def test_what_only_training_depends_on_keeps_no_guide_away():
-    network = {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "blocks": 2}
+    network = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 2}
     made = experiment(
         defaults={"network": network, "process": {"name": "edm"}},
-        runs={"ddpm": {"network": {"config": "C"}, "process": {"uncertainty": "linear"}}},
+        runs={"ddpm": {"network": {"config": "C"}, "process": {"logvar": "linear"}}},
     )
     assert made.runs["digits-lt", "cbdm"].samples["guided"].guide == "ddpm"
 

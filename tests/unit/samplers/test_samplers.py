@@ -105,7 +105,7 @@ def test_heun_agrees_with_diffusers():
 
 def test_dpmpp2m_agrees_with_diffusers():
     """Under EDM's preconditioning, which the oracle applies by itself."""
-    process, labels = edm.build(edm.Options(uncertainty="none")).double(), torch.tensor([0, 1, 2])
+    process, labels = edm.build(edm.Options(logvar="none")).double(), torch.tensor([0, 1, 2])
     denoise = denoiser(predict_noise, process, labels, 0.0)
     z = stream()()
     ours = dpmpp2m.sample(denoise, process, lambda: z, dpmpp2m.Options(steps=20))

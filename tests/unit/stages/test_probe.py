@@ -71,8 +71,10 @@ def test_the_network_is_asked_under_the_null_label_and_no_deeper_than_needed():
 @pytest.mark.parametrize(
     "net",
     [
-        unet.build(unet.Options(ch=8, groups=4, ch_mult=(1, 2), num_res_blocks=1), 1, 8, 4),
-        edm2.build(edm2.Options(ch=8, groups=4, ch_mult=(1, 2), blocks=2, config="E"), 1, 8, 4),
+        unet.build(unet.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=1), 1, 8, 4),
+        edm2.build(
+            edm2.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=2, config="E"), 1, 8, 4
+        ),
     ],
 )
 def test_blocks_after_the_last_layer_are_skipped(net):

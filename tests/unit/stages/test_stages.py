@@ -127,8 +127,8 @@ def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkey
 
 def test_points_go_the_way_of_images(tmp_path):
     """Points are neither scaled nor rounded; their picture is a scatter plot."""
-    source = {"name": "mixture", "points": 60}
-    prepared(tmp_path, source=source, longtail={"imbalance": 0.5}, reference="test")
+    source = {"name": "mixture", "points_per_class": 60}
+    prepared(tmp_path, source=source, longtail={"imbalance": 0.5}, reference_split="test")
     points, labels = read_npz(tmp_path / "train.npz", "images", "labels")
     assert np.bincount(labels).tolist() == [60, 30]
     network = {**NETWORK, "ch_mult": [1], "attn": []}

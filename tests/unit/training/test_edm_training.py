@@ -19,8 +19,8 @@ from ltdm.training.state import Files
 from tests.helpers.stages import asked
 from tests.unit.training.test_training import CPU, data, run
 
-NETWORK = {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "attn": [1], "blocks": 2,
-           "head_channels": 8}  # fmt: skip
+NETWORK = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "attn": [1],
+           "num_res_blocks": 2, "head_channels": 8}  # fmt: skip
 TRAIN = {"updates": 12, "batch": 9, "lr": 1e-2, "warmup": 2, "clip": None, "log_every": 3}
 METHODS = [
     "ddpm", "cbdm", "oclt", "ccua", "agc", ["oclt", "cbdm", "agc"],
@@ -81,7 +81,7 @@ def test_norms_are_kept_and_waves_stay_as_they_were(config):
 
 
 def test_u_learns_the_log_of_the_loss_at_each_level():
-    one = trainer(process={"uncertainty": "linear"}, updates=300, lr=2e-2, warmup=10, log_every=50)
+    one = trainer(process={"logvar": "linear"}, updates=300, lr=2e-2, warmup=10, log_every=50)
     run(one)
     levels = one.process.draw(10_000, torch.Generator().manual_seed(0))
     u = one.process.log_error(levels).mean().item()
@@ -225,6 +225,6 @@ def test_a_snapshot_that_is_lost_is_told_at_once(tmp_path):
 
 
 def test_divergence_tells_of_it():
-    one = trainer(process={"uncertainty": "none"}, config="C", lr=1e4, updates=60)
+    one = trainer(process={"logvar": "none"}, config="C", lr=1e4, updates=60)
     with pytest.raises(LtdmError, match="diverged"):
         run(one)

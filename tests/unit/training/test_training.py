@@ -16,7 +16,7 @@ from ltdm.training.state import State, run_key
 
 CPU = torch.device("cpu")
 SPEC = {
-    "network": {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1},
+    "network": {"name": "unet", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1},
     "process": "vp",
     "method": "cbdm",
     "train": {"updates": 12, "batch": 8, "lr": 1e-3, "warmup": 3, "log_every": 3},
@@ -71,7 +71,14 @@ METHODS = {
     "edm2-separate": {"name": "igd", "peers": {"sample": 1}},
 }
 EDM2 = {
-    "network": {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "attn": [1], "blocks": 2},
+    "network": {
+        "name": "edm2",
+        "ch": 8,
+        "norm_groups": 4,
+        "ch_mult": [1, 2],
+        "attn": [1],
+        "num_res_blocks": 2,
+    },
     "process": "edm",
 }
 
