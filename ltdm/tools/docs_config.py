@@ -94,8 +94,7 @@ def page_text(page: str) -> str:
     text = page.partition(MARKER)[0] + MARKER
     text += "\n## `datasets.<name>`\n\n"
     text += "`source` names the data source; its own options and these stand beside it.\n\n"
-    split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE} |
-"
+    split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE} |\n"
     text += table(LongTail, "datasets") + split
     for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
         text += f"\n## `{title}`\n\n{table(cls, title)}"
