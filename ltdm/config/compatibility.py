@@ -45,11 +45,11 @@ def check_data(train: TrainOptions, class_counts: Sequence[int], by_class: bool)
     if one and one.shards > images:
         message = f"is {one.shards}, but the training set has only {images} images"
         raise OptionError(("train", "ensemble", "shards"), message)
-    if one and one.epochs is None and train.updates % (one.shards * one.rounds):
+    if one and one.epochs is None and train.steps % (one.shards * one.rounds):
         raise OptionError(
             ("train", "ensemble", "shards"),
             f"is {one.shards}, and {one.shards} shards x {one.rounds} rounds do not divide"
-            f" updates, {train.updates}, of which each shard has the same number in a round;"
+            f" steps, {train.steps}, of which each shard has the same number in a round;"
             " change one of them, or set ensemble.epochs",
         )
     if one and train.gpus > 1:
@@ -68,9 +68,9 @@ def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
     if "ema" not in start.origin.weights:
         raise OptionError(
             ("train", "init_from"),
-            f"needs averaged weights, and {start.train.checkpoint}, which {source!r} is taken from,"
-            " has only the last ones; where they are good to start from, write them as averaged,"
-            " torch.save({'ema_model': ...}, file)",
+            f"needs averaged weights, and {start.train.import_checkpoint}, which {source!r} is"
+            " taken from, has only the last ones; where they are good to start from, write them"
+            " as averaged, torch.save({'ema_model': ...}, file)",
         )
     there, here = _facts(start, data), _facts(run, data)
     for what in {**there, **here}:
@@ -100,7 +100,7 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
         fits_width(sample.sigma_rel, run)
     if sample.weights not in run.origin.weights:
         held = run.origin.weights[0]
-        message = f"is {sample.weights}, but {run.train.checkpoint} has {held} weights alone"
+        message = f"is {sample.weights}, but {run.train.import_checkpoint} has {held} weights alone"
         raise OptionError(("sample", "weights"), f"{message}; set it to {held}")
     sampler = sample.sampler
     if data.census.points and getattr(sampler.options, "clip_x0", False):
@@ -114,15 +114,15 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
 
 def fits_width(sigma_rel: float, run: Run) -> None:
     """Refuse an average that the snapshots of a training cannot give."""
-    posthoc, path = None if run.train.released else run.train.posthoc, ("sample", "sigma_rel")
+    posthoc, path = None if run.train.released else run.train.posthoc_ema, ("sample", "sigma_rel")
     if not posthoc:
-        message = "needs snapshots of the training, and this run has none: set train.posthoc"
+        message = "needs snapshots of the training, and this run has none: set train.posthoc_ema"
         raise OptionError(path, message)
     if (error := posthoc.error(sigma_rel)) > FAR:
         raise OptionError(
             path,
             f"is {sigma_rel:g}, and from {posthoc.snapshots} snapshots that average would be off by"
-            f" {error:.0%}; set train.posthoc.snapshots higher, or take a width nearer to"
+            f" {error:.0%}; set train.posthoc_ema.snapshots higher, or take a width nearer to"
             f" {', '.join(f'{width:g}' for width in posthoc.sigma_rel)}",
         )
 

@@ -99,7 +99,7 @@ class _Job:
             "defaults": run.defaults(),
             "seed": int(self._keys["seed"]),
             "code": stage_code(stage, run.network, run.process, *methods),
-            "places": {"gpus": run.train.gpus, "checkpoint": run.train.checkpoint},
+            "places": {"gpus": run.train.gpus, "checkpoint": run.train.import_checkpoint},
         }
 
     def posthoc(self) -> Asked:

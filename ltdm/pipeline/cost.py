@@ -213,7 +213,7 @@ def stored(extractor: Part, data: Dataset) -> int:
 
 def _weight_bytes(run: Run) -> int:
     """Return the bytes that a weight takes in all files of a network."""
-    asked = None if run.train.released else run.train.posthoc
+    asked = None if run.train.released else run.train.posthoc_ema
     return 8 + (asked.weight_bytes if asked else 0) + 4 * len(run.widths)
 
 

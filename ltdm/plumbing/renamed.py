@@ -2,9 +2,23 @@
 
 from collections.abc import Container
 
-KEYS: dict[str, tuple[str, ...]] = {}
+KEYS: dict[str, tuple[str, ...]] = {
+    "augment_chance": ("augment_prob",),
+    "batch": ("batch_size",),
+    "betas": ("adam_betas",),
+    "checkpoint": ("import_checkpoint",),
+    "clip": ("grad_clip",),
+    "ema": ("ema_decay",),
+    "falls_after": ("lr_decay_images",),
+    "features": ("feature_dim",),
+    "posthoc": ("posthoc_ema",),
+    "updates": ("steps",),
+    "warmup": ("warmup_steps",),
+}
 """Old key -> its new names; which one it is depends on the section."""
-VALUES: dict[str, tuple[str, ...]] = {}
+VALUES: dict[str, tuple[str, ...]] = {
+    "karras": ("ada",),
+}
 """Old value of an option -> its new names."""
 
 

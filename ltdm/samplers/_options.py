@@ -34,7 +34,7 @@ class SampleOptions:
     sigma_rel: float | None = option(
         None,
         "Width, relative to the training's length, of an average of the weights that is made from"
-        " the snapshots of `train.posthoc` and stands in for the run's own.",
+        " the snapshots of `train.posthoc_ema` and stands in for the run's own.",
         low=0.01,
         high=0.28,
     )

@@ -16,7 +16,7 @@ from tests.helpers.dry_runs import dry_run
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
-DEFAULTS = {**SMOKE["defaults"], "train": {**SMOKE["defaults"]["train"], "posthoc": {}}}
+DEFAULTS = {**SMOKE["defaults"], "train": {**SMOKE["defaults"]["train"], "posthoc_ema": {}}}
 EVERYTHING = {
     **SMOKE,
     "experiment": "everything",

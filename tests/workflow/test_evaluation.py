@@ -11,9 +11,9 @@ inherits: smoke.yaml
 experiment: scored
 grid: {dataset: [squares], run: [ddpm, cbdm], seed: [0]}
 datasets: {squares: {source: npz, path: squares.npz, imbalance: 0.5}}
-defaults: {train: {updates: 10}, sample: {images: 18}}
+defaults: {train: {steps: 10}, sample: {images: 18}}
 evaluate:
-  features: [random-inception, {name: classifier, width: 4, features: 8, updates: 20}]
+  features: [random-inception, {name: classifier, width: 4, feature_dim: 8, steps: 20}]
   metrics:
     - frechet
     - {name: inception-score, splits: 2}

@@ -66,11 +66,11 @@ def edited(path, value):
         ("sample_sets/..", {}, "sample_sets", "the name '..'"),
         ("datasets/a b", {"source": "digits"}, "datasets", "name 'a b'"),
         ("defaults/train/lr", "2e-4", "defaults.train.lr", "without quotes"),
-        ("defaults/train/batch", 10_000, "defaults.train.batch", "has only"),
+        ("defaults/train/batch_size", 10_000, "defaults.train.batch_size", "has only"),
         ("defaults/train/lr", 10**400, "defaults.train.lr", "finite number"),
         ("defaults/train/lr", float("inf"), "defaults.train.lr", "finite number"),
         ("defaults/train/lr", "1e400", "defaults.train.lr", "must be a number, not '1e400'"),
-        ("defaults/train/updates", -(10**400), "defaults.train.updates", "at least 1"),
+        ("defaults/train/steps", -(10**400), "defaults.train.steps", "at least 1"),
         ("defaults/train", 3, "defaults.train", "must be a mapping"),
         ("datasets/digits-lt/seed", 2**32, "datasets.digits-lt.seed", "at most"),
         ("runs/cbdm/method", {"name": "cbmd"}, "runs.cbdm.method.name", "did you mean 'cbdm'?"),
@@ -167,10 +167,10 @@ def test_merge_rules():
 
 
 def test_null_turns_off_what_has_options_and_empties_no_section():
-    base = {"defaults": {"train": {"lr": 1, "posthoc": {"snapshots": 4}}},
+    base = {"defaults": {"train": {"lr": 1, "posthoc_ema": {"snapshots": 4}}},
             "evaluate": {"probe": {"lr": 2}}, "runs": {"probe": {"train": {"lr": 3}}}}  # fmt: skip
-    off = merge([base, {"defaults": {"train": {"posthoc": None}}, "evaluate": {"probe": None}}])
-    assert off["defaults"] == {"train": {"lr": 1, "posthoc": None}}
+    off = merge([base, {"defaults": {"train": {"posthoc_ema": None}}, "evaluate": {"probe": None}}])
+    assert off["defaults"] == {"train": {"lr": 1, "posthoc_ema": None}}
     assert off["evaluate"] == {"probe": None}
     empty = {"defaults": {"train": None}, "evaluate": None, "runs": {"probe": None}}
     assert merge([base, empty]) == base, "also where a run has an option's name"
@@ -185,12 +185,12 @@ def test_a_file_over_another_replaces_a_part_with_its_options(tmp_path):
 
 
 def test_layers_win_in_order():
-    config = edited("datasets/digits-lt/train", {"lr": 2.0e-3, "warmup": 7})
-    config["runs"]["cbdm"]["train"] = {"warmup": 9}
+    config = edited("datasets/digits-lt/train", {"lr": 2.0e-3, "warmup_steps": 7})
+    config["runs"]["cbdm"]["train"] = {"warmup_steps": 9}
     config["sample_sets"] = {"main": {}, "raw": {"weights": "raw", "sampler": "ancestral"}}
     experiment = Experiment(config)
     ddpm, cbdm = (experiment.runs["digits-lt", run] for run in ("ddpm", "cbdm"))
-    assert (ddpm.train.lr, ddpm.train.warmup, cbdm.train.warmup) == (2e-3, 7, 9)
+    assert (ddpm.train.lr, ddpm.train.warmup_steps, cbdm.train.warmup_steps) == (2e-3, 7, 9)
     assert ddpm.samples["main"].weights == "ema"
     assert ddpm.samples["raw"].weights == "raw"
     assert ddpm.samples["raw"].sampler.name == "ancestral"

@@ -22,7 +22,7 @@ BASE = {
         "digits-lt": {
             "source": "digits", "profile": "exp", "imbalance": 0.1, "seed": 0, "cap": 150,
             "min_per_class": 3, "class_order": [9, 8, 7, 6, 5, 4, 3, 2, 1, 0], "reference": "train",
-            "train": {"augment": "karras"},
+            "train": {"augment": "ada"},
         },
         "toy": {
             "source": "mixture", "points": 100, "profile": "counts", "counts": [90, 20],
@@ -56,7 +56,7 @@ BASE = {
 VALUES = st.one_of(
     st.sampled_from([
         None, True, False, 0, 1, -1, 2, 10, 10**9, 10**400, 0.5, -0.5, 1e-9, 1e300, float("nan"),
-        float("inf"), "", "2e-4", "no", "../x", "a/b", "ddpm", "cbdm", "digits", "toy", "karras",
+        float("inf"), "", "2e-4", "no", "../x", "a/b", "ddpm", "cbdm", "digits", "toy", "ada",
         "balanced", "ancestral", [], {}, [1], [[]], [None], {"name": "ddim"}, {"name": None},
         {"name": "cbdm", "tau": 0.5}, ["cbdm", "oclt"], "igd", {"sample": 2},
         {1: 2}, {True: 1}, {"power": 0.5}, {"brs": 0}, [0, 1, 0],

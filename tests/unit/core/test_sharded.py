@@ -63,7 +63,7 @@ def points():
         ({}, {**GUIDED, "sampler": {"name": "ddim", "steps": 4, "eta": 0.5}}),
         (
             {"method": {"name": "igd", "mode": "separate"},
-             "train": {**SPEC["train"], "batch": 9, "label_dropout": 0.0}},
+             "train": {**SPEC["train"], "batch_size": 9, "label_dropout": 0.0}},
             {"images": 51, "sampler": {"name": "ancestral", "steps": 4}},
         ),
         (
@@ -84,7 +84,7 @@ def test_samples_are_the_same_bytes_whatever_the_number_of_jobs(tmp_path, change
 def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
     """So an image shares its call with the same others, which is what a GPU's bits depend on."""
     network(tmp_path, method={"name": "igd", "mode": "separate"},
-            train={**SPEC["train"], "batch": 9, "label_dropout": 0.0})  # fmt: skip
+            train={**SPEC["train"], "batch_size": 9, "label_dropout": 0.0})  # fmt: skip
     plain, calls = SampleGenerator.batch, []
 
     def batch(self, labels, owners, network):

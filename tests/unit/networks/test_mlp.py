@@ -18,7 +18,7 @@ from ltdm.training.setup import Recipe, described, make_trainer
 
 CPU = torch.device("cpu")
 SMALL = mlp.Options(width=16, depth=3)
-TRAIN = {"updates": 3, "batch": 8, "lr": 1e-2, "warmup": 0, "log_every": 1}
+TRAIN = {"steps": 3, "batch_size": 8, "lr": 1e-2, "warmup_steps": 0, "log_every": 1}
 
 
 def shaken(channels=2, size=1, classes=3, told=0):

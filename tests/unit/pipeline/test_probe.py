@@ -187,7 +187,7 @@ def test_by_hand(tmp_path):
     assert "asks for no probe" in ltdm("probe", SMOKE, *at, code=1)
     over = tmp_path / "over.yaml"
     over.write_text(
-        "evaluate: {probe: {layers: [1], epochs: 1}}\ndefaults: {train: {updates: 5, log_every: 5}}"
+        "evaluate: {probe: {layers: [1], epochs: 1}}\ndefaults: {train: {steps: 5, log_every: 5}}"
     )
     for command in ("prepare", "train"):
         ltdm(command, SMOKE, over, *at)

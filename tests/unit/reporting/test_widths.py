@@ -16,7 +16,7 @@ from tests.unit.reporting.test_reporting import tidy
 
 
 def swept(sets=None, **changes):
-    config = edited("defaults/train/posthoc", {"snapshots": 4})
+    config = edited("defaults/train/posthoc_ema", {"snapshots": 4})
     config["sample_sets"] = sets or {"plain": {}, "a": {"sigma_rel": 0.1}, "b": {"sigma_rel": 0.2}}
     for path, value in changes.items():
         place = config["defaults"][path]
@@ -55,8 +55,8 @@ def test_what_averages_take_on_the_disk():
 @pytest.mark.parametrize(
     ("sets", "changes", "where", "message"),
     [
-        ({"a": {"sigma_rel": 0.1}}, {"train": {"posthoc": None}}, "sample_sets.a.sigma_rel",
-         "needs snapshots of the training, and this run has none: set train.posthoc"),
+        ({"a": {"sigma_rel": 0.1}}, {"train": {"posthoc_ema": None}}, "sample_sets.a.sigma_rel",
+         "needs snapshots of the training, and this run has none: set train.posthoc_ema"),
         ({"a": {"sigma_rel": 0.1, "weights": "raw"}}, {}, "sample_sets.a.sigma_rel",
          "asks for averaged weights, and weights is raw; leave one out"),
         ({"a": {"sigma_rel": 0.005}}, {}, "sample_sets.a.sigma_rel", "must be at least 0.01"),

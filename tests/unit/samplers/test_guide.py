@@ -46,7 +46,7 @@ def models(tmp_path_factory):
     images, labels = data()
     write_npz(folder / "train.npz", images=images, labels=labels)
     for name, updates in (("strong", 12), ("weak", 4)):
-        own = spec(updates=updates)
+        own = spec(steps=updates)
         own["network"] = {**own["network"], "ch": 8 if name == "strong" else 4}
         files = {"model": folder / f"{name}.safetensors", "record": folder / f"{name}.json"}
         stage.run(

@@ -152,7 +152,7 @@ def test_points_go_the_way_of_images(tmp_path):
 
 
 def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
-    spec = {"name": "classifier", "width": 8, "updates": 300}
+    spec = {"name": "classifier", "width": 8, "steps": 300}
     weights = fitted(tmp_path / "classifier.safetensors", folder / "reference.npz", **spec)
     tensors, about = read_weights(weights)
     assert about["accuracy"] > 0.9

@@ -138,7 +138,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     images, labels = data()
     write_npz(folder / "train.npz", images=images, labels=labels)
-    spec = {**SPEC, "train": {**SPEC["train"], "posthoc": {"snapshots": 3}}}
+    spec = {**SPEC, "train": {**SPEC["train"], "posthoc_ema": {"snapshots": 3}}}
     train.run(asked(spec), data=folder / "train.npz", init=None, **outputs(folder))
     return folder / "model.safetensors"
 
@@ -191,7 +191,7 @@ def test_buffers_stay_as_they_are(tmp_path):
 def test_refuses_with_a_way_out(trained, tmp_path):
     other = tmp_path / "other.safetensors"
     average(0.2, trained, other)
-    with pytest.raises(LtdmError, match=r"holds no snapshots .* set train\.posthoc in its run"):
+    with pytest.raises(LtdmError, match=r"holds no snapshots .* set train\.posthoc_ema in its run"):
         average(0.2, other, tmp_path / "more")
     with pytest.raises(LtdmError, match="must lie between 0 and"):
         average(0.3, trained, tmp_path / "more")
