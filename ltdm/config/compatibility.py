@@ -169,7 +169,7 @@ def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
         message = f"asks for out_{last}, but {name} has {taps} blocks on the way up"
         raise OptionError((*path, "layers"), f"{message}; ask for none above")
     try:
-        levels_of(run.process.module.build(run.process.options), probe.levels)
+        levels_of(run.process.module.build(run.process.options), probe.noise_levels)
     except LtdmError as error:
         message = f"are among {LEVELS}, and the process of {name} has fewer levels so spaced"
-        raise OptionError((*path, "levels"), message) from error
+        raise OptionError((*path, "noise_levels"), message) from error

@@ -69,10 +69,10 @@ class Experiment:
         for name, data in self.datasets.items():
             self.evaluate.check_table(data.class_counts)
             self.evaluate.check_searches(name, data.class_counts)
-            for extractor in self.evaluate.features:
+            for extractor in self.evaluate.extractors:
                 if data.census.points and not extractor.module.READS_POINTS:
                     message = f"{extractor.name} reads images, and {name} holds points; take pixels"
-                    raise OptionError(("evaluate", "features"), message)
+                    raise OptionError(("evaluate", "extractors"), message)
 
     def _check_run(self, run: str, *path: str) -> None:
         if run not in self.overrides:
@@ -80,14 +80,14 @@ class Experiment:
 
     def _check_extractors(self) -> None:
         """Let extractors look for the files that they need, until they have been made ready."""
-        for i, extractor in enumerate(self.evaluate.features):
+        for i, extractor in enumerate(self.evaluate.extractors):
             label, path = extractor.label, self.layout.path
             weights = (path("extractor.weights", dataset=d, extractor=label) for d in self.datasets)
             if not all(file.exists() for file in weights) and hasattr(extractor.module, "check"):
                 try:
                     extractor.module.check(extractor.options)
                 except OptionError as error:
-                    where = ("evaluate", "features", str(i), *error.path)
+                    where = ("evaluate", "extractors", str(i), *error.path)
                     raise OptionError(where, error.message) from None
 
     def _check_probe(self) -> None:

@@ -142,7 +142,7 @@ def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
     # 13 bytes a neighbour: its distance, its number, whether it is mirrored
     found = [13 * metric.options.neighbours // 4 for metric in experiment.evaluate.searching]
     for dataset, data in experiment.datasets.items():
-        lengths = [stored(part, data) for part in experiment.evaluate.features]
+        lengths = [stored(part, data) for part in experiment.evaluate.extractors]
         held += _data_bytes(data, [*lengths, *found]) / 1e9
         for name in [run for at, run in experiment.runs if at == dataset]:
             run = experiment.runs[dataset, name]

@@ -10,8 +10,11 @@ KEYS: dict[str, tuple[str, ...]] = {
     "clip": ("grad_clip",),
     "ema": ("ema_decay",),
     "falls_after": ("lr_decay_images",),
-    "features": ("feature_dim",),
+    "features": ("feature_dim", "extractors"),
+    "levels": ("noise_levels",),
     "posthoc": ("posthoc_ema",),
+    "shots": ("shot_bounds",),
+    "table": ("table_columns",),
     "updates": ("steps",),
     "warmup": ("warmup_steps",),
 }

@@ -29,7 +29,8 @@ defaults:
 runs:
   ddpm: {}
   game: {method: igd, train: {label_dropout: 0, class_sampling: balanced}, sample: {guidance: 0}}
-evaluate: {features: [pixels], metrics: [frechet], groups: [class, worst], table: [frechet@worst]}
+evaluate:
+  {extractors: [pixels], metrics: [frechet], groups: [class, worst], table_columns: [frechet@worst]}
 """
 
 

@@ -78,7 +78,8 @@ def test_check_says_when_a_reference_is_uneven(tmp_path):
             Image.new("RGB", (8, 8)).save(tmp_path / name / f"{i}.png")
     (tmp_path / "mine.yaml").write_text(
         f"datasets: {{digits-lt: {{source: folder, root: {tmp_path}, side: 8, profile: full}}}}\n"
-        "defaults: {train: {batch_size: 2}}\nevaluate: {metrics: [frechet], table: [frechet]}"
+        "defaults: {train: {batch_size: 2}}\n"
+        "evaluate: {metrics: [frechet], table_columns: [frechet]}"
     )
     printed = ltdm("check", SMOKE, tmp_path / "mine.yaml")
     assert "the reference is uneven, 4 to 2 a class" in printed

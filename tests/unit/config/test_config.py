@@ -103,10 +103,20 @@ def edited(path, value):
         ("sample_sets/fast", {"stps": 1}, "sample_sets.fast.stps", "unknown key"),
         ("evaluate/metrics", ["frechet", "fid"], "evaluate.metrics.1.name", "no metric"),
         ("evaluate/metrics", ["frechet", "frechet"], "evaluate.metrics", "twice"),
-        ("evaluate/table", ["kid"], "evaluate.table", "nothing computes 'kid'"),
-        ("evaluate/table", ["frechet@tial"], "evaluate.table", "did you mean 'tail'?"),
-        ("evaluate/table", ["frechet@class-99"], "evaluate.table", "there is no group 'class-99'"),
-        ("evaluate/table", [], "evaluate.table", "at least one column"),
+        ("evaluate/table_columns", ["kid"], "evaluate.table_columns", "nothing computes 'kid'"),
+        (
+            "evaluate/table_columns",
+            ["frechet@tial"],
+            "evaluate.table_columns",
+            "did you mean 'tail'?",
+        ),
+        (
+            "evaluate/table_columns",
+            ["frechet@class-99"],
+            "evaluate.table_columns",
+            "there is no group 'class-99'",
+        ),
+        ("evaluate/table_columns", [], "evaluate.table_columns", "at least one column"),
         ("evaluate/metrics", ["frechet", "frechet"], "evaluate.metrics", "apart by `label`"),
         (
             "evaluate/metrics",
@@ -126,12 +136,17 @@ def edited(path, value):
             "evaluate.metrics",
             "inception-score reads Inception's class probabilities (inception, random-inception)",
         ),
-        ("evaluate/features", ["pixels", "pixels"], "evaluate.features", "twice"),
-        ("evaluate/table", ["pr5.recall"], "evaluate.table", "nothing computes 'pr5.recall'"),
-        ("evaluate/shots", [20, 100], "evaluate.shots", "the larger one first"),
-        ("evaluate/shots", [20], "evaluate.shots", "two numbers"),
+        ("evaluate/extractors", ["pixels", "pixels"], "evaluate.extractors", "twice"),
+        (
+            "evaluate/table_columns",
+            ["pr5.recall"],
+            "evaluate.table_columns",
+            "nothing computes 'pr5.recall'",
+        ),
+        ("evaluate/shot_bounds", [20, 100], "evaluate.shot_bounds", "the larger one first"),
+        ("evaluate/shot_bounds", [20], "evaluate.shot_bounds", "two numbers"),
         ("evaluate/baseline", "dpdm", "evaluate.baseline", "did you mean 'ddpm'?"),
-        ("evaluate/features", ..., "evaluate.features", "is missing"),
+        ("evaluate/extractors", ..., "evaluate.extractors", "is missing"),
     ],
 )
 def test_refuses_with_the_place_and_the_way_out(path, value, where, message):
@@ -242,16 +257,16 @@ def test_a_key_that_stands_twice(tmp_path):
 def test_points_need_features_that_read_them():
     config = edited("datasets/digits-lt", {"source": "mixture", "network": {"ch_mult": [1]}})
     config["defaults"]["network"]["attn"] = []
-    config["evaluate"]["table"] = ["frechet"]
-    with pytest.raises(OptionError, match=r"evaluate.features: classifier reads images"):
+    config["evaluate"]["table_columns"] = ["frechet"]
+    with pytest.raises(OptionError, match=r"evaluate.extractors: classifier reads images"):
         Experiment(config)
-    config["evaluate"]["features"] = ["pixels"]
+    config["evaluate"]["extractors"] = ["pixels"]
     Experiment(config)
 
 
 def test_points_are_not_kept_where_images_are():
     config = edited("datasets/digits-lt", {"source": "mixture", "network": "mlp"})
-    config["evaluate"] |= {"features": ["pixels"], "table": ["frechet"]}
+    config["evaluate"] |= {"extractors": ["pixels"], "table_columns": ["frechet"]}
     Experiment(config)
     config["defaults"]["sample"]["sampler"]["clip_x0"] = True
     with pytest.raises(OptionError, match=r"sampler.clip_x0: keeps images inside \[-1, 1\]"):
@@ -301,7 +316,7 @@ def test_prepared_data_stand_in_for_a_source_that_is_gone(tmp_path):
     census = {"names": ["a", "b"], "sizes": [900, 900], "channels": 3, "side": 8, "content": "x"}
     write_json(record, {"source": {"name": "folder", "side": 8}, "census": census})
     config["defaults"]["sample"]["images"] = 60
-    config["evaluate"]["table"] = ["frechet"]
+    config["evaluate"]["table_columns"] = ["frechet"]
     data = Experiment(config, tmp_path).datasets["digits-lt"]
     assert data.class_counts == [900, 9]
     assert data.census.content == "x"

@@ -35,8 +35,9 @@ BASE = {
     },
     "grid": {"dataset": ["digits-lt", "toy"], "run": ["ddpm", "cbdm", "mix", "game"], "seed": [0]},
     "evaluate": {
-        "features": ["pixels"], "groups": ["all", "worst"],
-        "metrics": ["frechet", {"name": "kid", "subsets": 3}], "table": ["frechet", "kid@worst"],
+        "extractors": ["pixels"], "groups": ["all", "worst"],
+        "metrics": ["frechet", {"name": "kid", "subsets": 3}],
+        "table_columns": ["frechet", "kid@worst"],
     },
     "runs": {
         "ddpm": {"train": {"class_sampling": {"brs": 0.1}}},

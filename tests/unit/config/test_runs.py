@@ -83,7 +83,7 @@ def test_mutual_learning_on_one_class(tmp_path):
     config = edited("runs", {"a": {**SEPARATE, "method": {"name": "igd", "beta": 0}}})
     config["grid"]["run"] = ["a"]
     config["datasets"]["digits-lt"] = {"source": "npz", "path": str(file)}
-    config["evaluate"] |= {"metrics": ["frechet"], "table": ["frechet"]}
+    config["evaluate"] |= {"metrics": ["frechet"], "table_columns": ["frechet"]}
     assert Experiment(config).runs["digits-lt", "a"].objective([20]).players
     config["runs"]["a"]["method"] = "igd"
     with pytest.raises(OptionError, match=r"runs.a.method.beta: needs another class to learn from"):
