@@ -89,23 +89,23 @@ def _facts(run: Run, data: Dataset) -> dict[str, str]:
 def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
     """Check what only a sample set and its run together can tell."""
     classes = len(data.class_counts)
-    if sample.images % classes and run.label_use(data) != "nothing":
-        message = f"is {sample.images}, but must be a multiple of the {classes} classes"
-        raise OptionError(("sample", "images"), f"{message}, so that each gets the same number")
-    if sample.guidance > 0 and not sample.guide and not 0 < run.train.label_dropout < 1:
+    if sample.num_images % classes and run.label_use(data) != "nothing":
+        message = f"is {sample.num_images}, but must be a multiple of the {classes} classes"
+        raise OptionError(("sample", "num_images"), f"{message}, so that each gets the same number")
+    if sample.guidance > 0 and not sample.guide_run and not 0 < run.train.label_dropout < 1:
         way_out = "set train.label_dropout between 0 and 1, or guidance to 0"
         message = f"needs a network that was trained both with and without labels: {way_out}"
         raise OptionError(("sample", "guidance"), message)
-    if sample.sigma_rel is not None:
-        fits_width(sample.sigma_rel, run)
+    if sample.ema_sigma_rel is not None:
+        fits_width(sample.ema_sigma_rel, run)
     if sample.weights not in run.origin.weights:
         held = run.origin.weights[0]
         message = f"is {sample.weights}, but {run.train.import_checkpoint} has {held} weights alone"
         raise OptionError(("sample", "weights"), f"{message}; set it to {held}")
     sampler = sample.sampler
-    if data.census.points and getattr(sampler.options, "clip_x0", False):
+    if data.census.points and getattr(sampler.options, "clip_denoised", False):
         message = "keeps images inside [-1, 1], and these are points, which lie anywhere; drop it"
-        raise OptionError(("sample", "sampler", "clip_x0"), message)
+        raise OptionError(("sample", "sampler", "clip_denoised"), message)
     try:
         sampler.module.levels(run.process.module.build(run.process.options), sampler.options)
     except LtdmError as error:
@@ -114,7 +114,8 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
 
 def fits_width(sigma_rel: float, run: Run) -> None:
     """Refuse an average that the snapshots of a training cannot give."""
-    posthoc, path = None if run.train.released else run.train.posthoc_ema, ("sample", "sigma_rel")
+    posthoc = None if run.train.released else run.train.posthoc_ema
+    path = "sample", "ema_sigma_rel"
     if not posthoc:
         message = "needs snapshots of the training, and this run has none: set train.posthoc_ema"
         raise OptionError(path, message)
@@ -129,7 +130,7 @@ def fits_width(sigma_rel: float, run: Run) -> None:
 
 def fits_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
     """Refuse a guide whose network cannot be asked what the guided one is."""
-    path = "sample", "guide"
+    path = "sample", "guide_run"
     if guide is run:
         raise OptionError(path, f"is {name}, the run itself, which tells it nothing new")
     if "ema" not in guide.origin.weights:

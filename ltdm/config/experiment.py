@@ -114,11 +114,11 @@ class Experiment:
                 fits_start(made, start, source, self.datasets[dataset])
         self.runs[dataset, run] = made
         for sample_set, one in made.samples.items():
-            if one.guide is not None:
+            if one.guide_run is not None:
                 with told_at_its_layer(self._layers(dataset, run, sample_set)):
-                    self._check_run(one.guide, "sample", "guide")
-                    guide = self._add(dataset, one.guide, ())
-                    fits_guide(one.guide, guide, made, self.datasets[dataset])
+                    self._check_run(one.guide_run, "sample", "guide_run")
+                    guide = self._add(dataset, one.guide_run, ())
+                    fits_guide(one.guide_run, guide, made, self.datasets[dataset])
         return made
 
     def _layers(self, dataset: str, run: str, *sample_sets: str) -> list[Layer]:

@@ -50,7 +50,7 @@ class Origin(NamedTuple):
 
     content: str = ""
     """Digest that changes with what it holds; empty where the run is trained."""
-    weights: tuple[str, ...] = ("ema", "raw")
+    weights: tuple[str, ...] = ("ema", "last")
     """The sets of weights that the network's file has."""
 
 
@@ -85,7 +85,7 @@ class Run(Recipe):
     @property
     def widths(self) -> list[float]:
         """The widths of the averages that the sample sets ask for, each once."""
-        asked = (one.sigma_rel for one in self.samples.values())
+        asked = (one.ema_sigma_rel for one in self.samples.values())
         return [*dict.fromkeys(width for width in asked if width is not None)]
 
     def label_use(self, data: Dataset) -> str:

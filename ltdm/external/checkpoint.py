@@ -45,7 +45,7 @@ def text(checkpoint: Path, held: Released) -> str:
     train |= {} if shape.classes else {"label_dropout": 1}
     train |= {"augment": "ada"} if shape.told else {}
     sample: dict[str, Any] = {} if shape.classes else {"guidance": 0}
-    sample |= {} if "ema" in held.weights else {"weights": "raw"}
+    sample |= {} if "ema" in held.weights else {"weights": "last"}
     run = {
         "network": {"name": "unet", **{k: plain(getattr(options, k)) for k in DECIDED}},
         "process": {"name": "vp", "T": shape.levels}, "train": train,

@@ -69,7 +69,7 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     updates = 0 if run.train.released else all_updates(run.train, data.class_counts, by_class)
     images = updates * run.train.images_an_update(classes if by_class else 0)
     each = evaluations(run.methods, classes)
-    made = sum(s.images for s in run.samples.values())
+    made = sum(s.num_images for s in run.samples.values())
     return Cost(
         parameters, size.operations, images, each.forward * images,
         images * ((each.forward + 2 * each.backward) * size.operations
@@ -83,7 +83,7 @@ def sampling(one: SampleOptions) -> int:
     """Return the evaluations of a sample set; guidance asks twice, if a smaller network too."""
     sampler: SamplerModule = one.sampler.module
     each = sampler.evaluations(one.sampler.options)
-    return one.images * each * (2 if one.guidance else 1)
+    return one.num_images * each * (2 if one.guidance else 1)
 
 
 class Size(NamedTuple):

@@ -8,12 +8,16 @@ KEYS: dict[str, tuple[str, ...]] = {
     "betas": ("adam_betas",),
     "checkpoint": ("import_checkpoint",),
     "clip": ("grad_clip",),
+    "clip_x0": ("clip_denoised",),
     "ema": ("ema_decay",),
     "falls_after": ("lr_decay_images",),
     "features": ("feature_dim", "extractors"),
+    "guide": ("guide_run",),
+    "images": ("num_images",),
     "levels": ("noise_levels",),
     "posthoc": ("posthoc_ema",),
     "shots": ("shot_bounds",),
+    "sigma_rel": ("ema_sigma_rel",),
     "table": ("table_columns",),
     "updates": ("steps",),
     "warmup": ("warmup_steps",),
@@ -21,6 +25,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 """Old key -> its new names; which one it is depends on the section."""
 VALUES: dict[str, tuple[str, ...]] = {
     "karras": ("ada",),
+    "raw": ("last",),
 }
 """Old value of an option -> its new names."""
 

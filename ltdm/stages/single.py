@@ -113,7 +113,7 @@ def _write(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
     """Write the network, with the snapshots that were taken of it."""
     about = {**described(recipe, trainer), "key": state.key}
     tensors = prefixed("ema.", trainer.ema.state_dict())
-    tensors |= prefixed("raw.", trainer.net.state_dict())
+    tensors |= prefixed("last.", trainer.net.state_dict())
     if recipe.train.posthoc_ema:
         widths, taken = list(recipe.train.posthoc_ema.sigma_rel), _taken(trainer)
         about["posthoc"] = {"sigma_rel": widths, "updates": taken}

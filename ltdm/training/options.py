@@ -55,7 +55,7 @@ class TrainOptions:
     )
     posthoc_ema: Posthoc | None = option(
         None,
-        "Snapshots of more averages, from which a sample set's `sigma_rel` makes any other, as"
+        "Snapshots of more averages, from which a sample set's `ema_sigma_rel` makes any other, as"
         " EDM2 does; the network's file holds them. `{}` takes the defaults.",
         convert=Nested(Posthoc),
     )

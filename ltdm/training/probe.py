@@ -50,7 +50,7 @@ class ProbeOptions:
         choices=("balanced", "long-tailed"),
     )
     flip: bool = option(True, "Whether half of the training images are mirrored.")
-    weights: str = option("ema", "Averaged weights or the last ones.", choices=("ema", "raw"))
+    weights: str = option("ema", "Averaged weights or the last ones.", choices=("ema", "last"))
     seed: int = option(0, "Seed of every draw, the same for all networks.", low=0)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ inherits: smoke.yaml
 experiment: scored
 grid: {dataset: [squares], run: [ddpm, cbdm], seed: [0]}
 datasets: {squares: {source: npz, path: squares.npz, imbalance: 0.5}}
-defaults: {train: {steps: 10}, sample: {images: 18}}
+defaults: {train: {steps: 10}, sample: {num_images: 18}}
 evaluate:
   extractors: [random-inception, {name: classifier, width: 4, feature_dim: 8, steps: 20}]
   metrics:

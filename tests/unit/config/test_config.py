@@ -88,9 +88,19 @@ def edited(path, value):
         ("runs/cbdm/network", {"ch_mult": [1] * 6}, "runs.cbdm.network.ch_mult", "it is 8"),
         ("runs/cbdm/process", {"T": 2}, "sampler.steps", "has only 2 levels"),
         ("runs", {"ddpm": [1]}, "runs.ddpm", "must be a mapping"),
-        ("sample_sets/main", {"images": 61}, "sample_sets.main.images", "multiple of the 10"),
+        (
+            "sample_sets/main",
+            {"num_images": 61},
+            "sample_sets.main.num_images",
+            "multiple of the 10",
+        ),
         ("sample_sets/run.json", {}, "sample_sets.run.json", "run's own file"),
-        ("runs/cbdm/sample", {"images": 61}, "runs.cbdm.sample.images", "multiple of the 10"),
+        (
+            "runs/cbdm/sample",
+            {"num_images": 61},
+            "runs.cbdm.sample.num_images",
+            "multiple of the 10",
+        ),
         ("runs/cbdm/tau", 1.0, "runs.cbdm.tau", "unknown key"),
         ("runs/cbdm/network", {"ch": 6}, "runs.cbdm.network.ch", "multiple of groups"),
         ("grid/run", ["ddpm", "cbmd"], "grid.run", "did you mean 'cbdm'?"),
@@ -202,14 +212,14 @@ def test_a_file_over_another_replaces_a_part_with_its_options(tmp_path):
 def test_layers_win_in_order():
     config = edited("datasets/digits-lt/train", {"lr": 2.0e-3, "warmup_steps": 7})
     config["runs"]["cbdm"]["train"] = {"warmup_steps": 9}
-    config["sample_sets"] = {"main": {}, "raw": {"weights": "raw", "sampler": "ancestral"}}
+    config["sample_sets"] = {"main": {}, "last": {"weights": "last", "sampler": "ancestral"}}
     experiment = Experiment(config)
     ddpm, cbdm = (experiment.runs["digits-lt", run] for run in ("ddpm", "cbdm"))
     assert (ddpm.train.lr, ddpm.train.warmup_steps, cbdm.train.warmup_steps) == (2e-3, 7, 9)
     assert ddpm.samples["main"].weights == "ema"
-    assert ddpm.samples["raw"].weights == "raw"
-    assert ddpm.samples["raw"].sampler.name == "ancestral"
-    assert ddpm.samples["raw"].sampler.options.steps == 1000
+    assert ddpm.samples["last"].weights == "last"
+    assert ddpm.samples["last"].sampler.name == "ancestral"
+    assert ddpm.samples["last"].sampler.options.steps == 1000
 
 
 def test_a_slice_does_not_see_order_or_spelled_out_defaults():
@@ -268,8 +278,8 @@ def test_points_are_not_kept_where_images_are():
     config = edited("datasets/digits-lt", {"source": "mixture", "network": "mlp"})
     config["evaluate"] |= {"extractors": ["pixels"], "table_columns": ["frechet"]}
     Experiment(config)
-    config["defaults"]["sample"]["sampler"]["clip_x0"] = True
-    with pytest.raises(OptionError, match=r"sampler.clip_x0: keeps images inside \[-1, 1\]"):
+    config["defaults"]["sample"]["sampler"]["clip_denoised"] = True
+    with pytest.raises(OptionError, match=r"sampler.clip_denoised: keeps images inside \[-1, 1\]"):
         Experiment(config)
 
 
@@ -315,7 +325,7 @@ def test_prepared_data_stand_in_for_a_source_that_is_gone(tmp_path):
     record = tmp_path / "smoke/data/digits-lt/data.json"
     census = {"names": ["a", "b"], "sizes": [900, 900], "channels": 3, "side": 8, "content": "x"}
     write_json(record, {"source": {"name": "folder", "side": 8}, "census": census})
-    config["defaults"]["sample"]["images"] = 60
+    config["defaults"]["sample"]["num_images"] = 60
     config["evaluate"]["table_columns"] = ["frechet"]
     data = Experiment(config, tmp_path).datasets["digits-lt"]
     assert data.class_counts == [900, 9]

@@ -51,7 +51,7 @@ BASE = {
             "train": {"label_dropout": 0, "class_sampling": "balanced"}, "sample": {"guidance": 0},
         },
     },
-    "sample_sets": {"main": {}, "raw": {"weights": "raw", "sampler": "ancestral"}},
+    "sample_sets": {"main": {}, "last": {"weights": "last", "sampler": "ancestral"}},
     "run": ["mix", "cbdm", "game"],
 }  # fmt: skip
 VALUES = st.one_of(

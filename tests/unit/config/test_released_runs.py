@@ -75,9 +75,9 @@ def test_a_run_that_does_not_fit_its_checkpoint(checkpoint, form, run, where, me
 def test_a_checkpoint_with_one_set_of_weights(tmp_path):
     path = tmp_path / "raw.pt"
     torch.save({"net_model": their_names(network(0))}, path)
-    with pytest.raises(OptionError, match=r"weights: is ema, .* alone; set it to raw"):
+    with pytest.raises(OptionError, match=r"weights: is ema, .* alone; set it to last"):
         Experiment(config(path))
-    made = config(path, sample={"weights": "raw"})
+    made = config(path, sample={"weights": "last"})
     Experiment(made)
     made["runs"]["fine"] = {"network": NETWORK, "train": {"init_from": "theirs"}}
     made["grid"]["run"] = ["fine"]
@@ -132,7 +132,7 @@ def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monke
     folder = Path("results/smoke/runs/digits-lt/theirs/seed-0")
     record = read_json(folder / "run.json")
     assert record["checkpoint"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert (record["updates"], record["weights"]) == (200000, ["ema", "raw"])
+    assert (record["updates"], record["weights"]) == (200000, ["ema", "last"])
     assert set(record["evaluations_per_image"].values()) == {0}
     assert record["parameters"] == sum(p.numel() for p in ema.parameters())
     tensors, about = read_weights(folder / "model.safetensors", "ema.")

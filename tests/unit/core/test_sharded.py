@@ -15,7 +15,7 @@ from tests.helpers.stages import ALONE, asked
 from tests.unit.training.test_training import CPU, SPEC, data
 
 NUMBERS = (1, 2, 5, 7)
-GUIDED = {"images": 51, "guidance": 0.7}
+GUIDED = {"num_images": 51, "guidance": 0.7}
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def points():
         (
             {"method": {"name": "igd", "mode": "separate"},
              "train": {**SPEC["train"], "batch_size": 9, "label_dropout": 0.0}},
-            {"images": 51, "sampler": {"name": "ancestral", "steps": 4}},
+            {"num_images": 51, "sampler": {"name": "ancestral", "steps": 4}},
         ),
         (
             {"images": points(), "method": "ddpm",
@@ -92,7 +92,7 @@ def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
         return plain(self, labels, owners, network)
 
     monkeypatch.setattr(SampleGenerator, "batch", batch)
-    asked = {"images": 51, "sampler": {"name": "ddim", "steps": 1}}
+    asked = {"num_images": 51, "sampler": {"name": "ddim", "steps": 1}}
     sampled(tmp_path, asked)
     whole, calls[:] = list(calls), []
     assert len(whole) == 6

@@ -106,7 +106,7 @@ def test_every_method_trains_it_on_points(method, process):
     assert all(torch.isfinite(v).all() for v in after.values())
     assert any(not torch.equal(v, after[k]) for k, v in before.items())
     model = Model.of(one.ema.state_dict(), described(Recipe.of(spec), one), "fp32", CPU)
-    options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "images": 6})
+    options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "num_images": 6})
     generator = SampleGenerator(model, options, 0)
     made = generator.images(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))
     assert made.shape == (6, 2, 1, 1)

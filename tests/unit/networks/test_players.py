@@ -87,7 +87,7 @@ def test_peers_change_what_is_learnt_and_a_stopped_game_goes_on_to_the_bit():
 def test_images_of_a_class_come_from_its_network_alone():
     game = trainer(*data(), {**GAME, "beta": 0}, label_dropout=0.0, steps=3)
     run(game)
-    spec = {"sampler": {"name": "ddim", "steps": 3}, "images": 12}
+    spec = {"sampler": {"name": "ddim", "steps": 3}, "num_images": 12}
     options, about = parse(SampleOptions, spec), described(Recipe.of(SPEC), game)
     labels = np.arange(12) % 3
     model = Model.of(game.ema.state_dict(), about, "fp32", CPU)

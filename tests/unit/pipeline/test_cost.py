@@ -58,7 +58,7 @@ def test_what_is_stored_of_an_image():
     numbers = [cost.stored(extractor, data) for extractor in parts]
     assert numbers == [64, 64 + 10, 2048 + 1008]
     each = [cost.cost(data, one, [n]).disk for n in numbers]
-    images = one.samples["main"].images
+    images = one.samples["main"].num_images
     assert each[2] - each[0] == 4 * images * (numbers[2] - numbers[0])
 
 

@@ -15,7 +15,7 @@ from tests.unit.config.test_config import SMOKE
 OVER = {
     "grid": {"run": ["cbdm"], "sample_set": ["wide"]},
     "defaults": {"train": {"posthoc_ema": {"snapshots": 8}}},
-    "sample_sets": {"wide": {"sigma_rel": 0.1, "guide": "ddpm"}},
+    "sample_sets": {"wide": {"ema_sigma_rel": 0.1, "guide_run": "ddpm"}},
 }
 RUNS = "runs/digits-lt"
 NAMES = ("train.npz", "reference.npz", "counts.csv")

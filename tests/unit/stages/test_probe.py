@@ -173,7 +173,7 @@ def test_the_same_probe_gives_the_same_bytes(folder, tmp_path):
     assert (tmp_path / "a/probe.csv").read_bytes() == (tmp_path / "b/probe.csv").read_bytes()
     other = run(folder, tmp_path / "c", seed=1)
     assert (other["accuracy"] != read_rows(tmp_path / "a/probe.csv")["accuracy"]).any()
-    run(folder, tmp_path / "d", weights="raw")
+    run(folder, tmp_path / "d", weights="last")
 
 
 def test_the_test_images_have_no_say_in_what_is_chosen(folder, tmp_path):

@@ -20,7 +20,7 @@ from tests.unit.cli.test_cli import ROOT, SMOKE, ltdm
 
 OVERLAY = str(ROOT / "config/shared/precision.yaml")
 SETS = ("fp32", "tf32", "bf16")
-SAMPLE = {"sampler": {"name": "ddim", "steps": 3}, "images": 40, "guidance": 1.0}
+SAMPLE = {"sampler": {"name": "ddim", "steps": 3}, "num_images": 40, "guidance": 1.0}
 
 
 @pytest.fixture(autouse=True)

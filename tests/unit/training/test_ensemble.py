@@ -77,7 +77,7 @@ def test_epochs_and_the_end_of_each_shard_count(images, tmp_path):
         ema = averaged((n, one.ema.state_dict()) for n, one in teams)
         for _, one in teams:
             one.take(net, ema)
-    assert all(torch.equal(weights[f"raw.{k}"], v) for k, v in net.items())
+    assert all(torch.equal(weights[f"last.{k}"], v) for k, v in net.items())
     assert all(torch.equal(weights[f"ema.{k}"], v) for k, v in ema.items())
     banks = [one.method.state_dict()["remembered.0.bank"] for _, one in teams]
     assert not torch.equal(banks[0], banks[1]), "what a method remembers stays with its shard"
@@ -148,5 +148,5 @@ def test_it_may_start_from_another_run(images, tmp_path):
     weights, _ = in_one_job(still, images, tmp_path / "iet", init=init)
     began, _ = read_weights(init, "ema.")
     for name, value in began.items():
-        torch.testing.assert_close(weights[f"raw.{name}"], value, atol=1e-5, rtol=0)
+        torch.testing.assert_close(weights[f"last.{name}"], value, atol=1e-5, rtol=0)
     assert json.loads((tmp_path / "iet/run.json").read_text())["init"]
