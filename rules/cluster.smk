@@ -90,7 +90,7 @@ def gpus_of_extractor(wildcards, input):
 
 def extractor_part(wildcards):
     return next(
-        p for p in experiment.evaluate.features if p.label == wildcards.extractor
+        p for p in experiment.evaluate.extractors if p.label == wildcards.extractor
     )
 
 

@@ -2,7 +2,7 @@
 
 A mapping is merged key by key; a list is replaced; a part (network, process, method, sampler) that
 is given another name is replaced with its options. An empty section says nothing, but null turns
-off what is an option and has options of its own (`train.posthoc`).
+off what is an option and has options of its own (`train.posthoc_ema`).
 """
 
 import re
@@ -20,7 +20,7 @@ from ltdm.plumbing.registry import PARTS
 NAMED = (*PARTS, "sampler")
 SECTIONS = (*PARTS, "train", "sample")
 """What may stand under `defaults`, a data set or a run."""
-SWITCHED = {"train": ("ensemble", "posthoc"), "evaluate": ("probe",)}
+SWITCHED = {"train": ("ensemble", "posthoc_ema"), "evaluate": ("probe",)}
 """Options that are sets of options, which null turns off again."""
 Layer = tuple[KeyPath, Mapping[str, Any]]
 """Where a layer stands in the config, and its sections."""

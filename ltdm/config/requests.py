@@ -41,7 +41,7 @@ class _Job:
 
     @property
     def _extractor(self) -> Part:
-        return next(p for p in self._e.evaluate.features if p.label == self._keys["extractor"])
+        return next(p for p in self._e.evaluate.extractors if p.label == self._keys["extractor"])
 
     @property
     def _metric(self) -> Part:
@@ -100,7 +100,7 @@ class _Job:
             "defaults": run.defaults(),
             "seed": int(self._keys["seed"]),
             "code": stage_code(stage, run.network, run.process, *methods),
-            "places": {"gpus": run.train.gpus, "checkpoint": run.train.checkpoint},
+            "places": {"gpus": run.train.gpus, "checkpoint": run.train.import_checkpoint},
         }
 
     def posthoc(self) -> Asked:
@@ -138,15 +138,15 @@ class _Job:
         """The columns of the main table, and the run that differences are taken from."""
         grid, evaluate = self._e.grid, self._e.evaluate
         return {
-            "columns": list(evaluate.table),
-            "extractors": [part.label for part in evaluate.features],
+            "columns": list(evaluate.table_columns),
+            "extractors": [part.label for part in evaluate.extractors],
             "baseline": evaluate.baseline or grid["run"][0],
             "rows": [grid, [metric.label for metric in evaluate.metrics]],
         }
 
     def widths(self) -> Asked:
         """The metric of the main table's first column."""
-        column = self._e.evaluate.table[0]
+        column = self._e.evaluate.table_columns[0]
         extractor = self._e.evaluate.space_of(column)
         return {"metric": column.partition("@")[0], "extractor": extractor}
 

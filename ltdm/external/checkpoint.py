@@ -42,11 +42,11 @@ def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
 def text(checkpoint: Path, held: Released) -> str:
     """Say in a few lines what a checkpoint holds, and what a run that uses it looks like."""
     shape, options = held.shape, held.network.options
-    train: dict[str, Any] = {"checkpoint": str(checkpoint)}
+    train: dict[str, Any] = {"import_checkpoint": str(checkpoint)}
     train |= {} if shape.classes else {"label_dropout": 1}
-    train |= {"augment": "karras"} if shape.told else {}
+    train |= {"augment": "ada"} if shape.told else {}
     sample: dict[str, Any] = {} if shape.classes else {"guidance": 0}
-    sample |= {} if "ema" in held.weights else {"weights": "raw"}
+    sample |= {} if "ema" in held.weights else {"weights": "last"}
     run = {
         "network": {"name": "unet", **{k: plain(getattr(options, k)) for k in DECIDED}},
         "process": {"name": "vp", "T": shape.levels}, "train": train,

@@ -35,7 +35,7 @@ class Estimates:
     def training_megabytes(self, keys: Keys) -> float:
         """Return the memory on the host that a network's state takes, MB."""
         run, one, _ = self._of(keys)
-        posthoc = run.train.posthoc
+        posthoc = run.train.posthoc_ema
         each = STATE + (posthoc.weight_bytes + 12 * len(posthoc.sigma_rel) if posthoc else 0)
         return each * one.parameters / 1e6
 

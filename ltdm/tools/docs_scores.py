@@ -49,8 +49,8 @@ three or more to settle anything.
 
 **Groups.** `all`; `class-<k>`; thirds of the classes by training count (`head`, `medium`, `tail`);
 shots by the count itself (`many-shot`: over 100 training images, `medium-shot`: 20 to 100,
-`few-shot`: under 20; `evaluate.shots`); `worst`, the class with the worst value, which the note
-names. Of images without labels only `all` is scored, and no accuracy.
+`few-shot`: under 20; `evaluate.shot_bounds`); `worst`, the class with the worst value, which the
+note names. Of images without labels only `all` is scored, and no accuracy.
 
 # Features
 """

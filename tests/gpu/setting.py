@@ -135,12 +135,12 @@ def small(
     images = stream.integers(0, 256, (300, 3, side, side), dtype=np.uint8)
     shape = {**NETWORKS[network], "ch": ch, "norm_groups": groups, "dropout": dropout}
     options = {
-        "updates": 1000,
-        "batch": 20,
-        "warmup": 0,
+        "steps": 1000,
+        "batch_size": 20,
+        "warmup_steps": 0,
         "lr": 1e-3,
         "precision": "fp32",
-        "augment": "karras",
+        "augment": "ada",
         "label_dropout": 0.0 if method == "igd-separate" else 0.1,
         **train,
     }

@@ -13,7 +13,7 @@ FAULTS = """
 inherits: smoke.yaml
 experiment: faults
 grid: {run: [ddpm], seed: [0, 1, 2, 3, 4, 5, 6]}
-defaults: {train: {updates: 300}}
+defaults: {train: {steps: 300}}
 """
 RUN = "runs/digits-lt/ddpm/seed-{}"
 pytestmark = pytest.mark.slurm

@@ -25,11 +25,12 @@ datasets:
     counts: [100, 20]
 defaults:
   network: {name: mlp, width: 16, depth: 2}
-  sample: {sampler: {name: heun, steps: 3}, images: 40}
+  sample: {sampler: {name: heun, steps: 3}, num_images: 40}
 runs:
   ddpm: {}
   game: {method: igd, train: {label_dropout: 0, class_sampling: balanced}, sample: {guidance: 0}}
-evaluate: {features: [pixels], metrics: [frechet], groups: [class, worst], table: [frechet@worst]}
+evaluate:
+  {extractors: [pixels], metrics: [frechet], groups: [class, worst], table_columns: [frechet@worst]}
 """
 
 

@@ -159,7 +159,7 @@ def test_a_data_folder_is_left_as_it_is(forms, tmp_path):
     assert {"head", "medium", "tail"} < set(found["group"])
     ltdm("score", tmp_path / "ours.npz", "--reference", tmp_path / "data", "--cache-dir",
          tmp_path / "work", "--metric", "accuracy", "--features",
-         "{name: classifier, width: 4, updates: 3}")  # fmt: skip
+         "{name: classifier, width: 4, steps: 3}")  # fmt: skip
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")} == before
     twice = "--reference-labels", tmp_path / "labels.npy"
     assert "knows its labels" in score(tmp_path, "ours.npz", *twice, reference="data", code=1)
@@ -188,7 +188,7 @@ def test_a_reference_without_labels(forms, tmp_path):
 def test_images_without_labels_have_the_clusters_of_the_reference_and_no_accuracy(forms, tmp_path):
     """PRD's clusters are 20 for each real class, whoever is compared with it."""
     asked = ["--reference", tmp_path / "real.npz", "--cache-dir", tmp_path / "work", "--features",
-             "{name: classifier, width: 4, updates: 3}", "--metric", "accuracy", "--metric",
+             "{name: classifier, width: 4, steps: 3}", "--metric", "accuracy", "--metric",
              "{name: prd, clusters: 3, num_clusterings: 2}"]  # fmt: skip
     flat, whole = (rows(ltdm("score", tmp_path / name, *asked)) for name in ("flat", "classes"))
     values = [f.query("group == 'all'").set_index("metric")["value"] for f in (flat, whole)]

@@ -130,7 +130,7 @@ def test_it_trains_like_autocast(name):
     """After twelve updates it is as far from float32 as autocast is."""
     states = {}
     for precision in ("fp32", "bf16", "bf16-master"):
-        learner = learner_of(name, precision=precision, warmup=0)
+        learner = learner_of(name, precision=precision, warmup_steps=0)
         run(learner)
         states[precision] = torch.cat([p.detach().flatten() for p in learner.net.parameters()])
         assert states[precision].dtype == torch.float32

@@ -32,7 +32,7 @@ def smoke(**evaluate):
 
 
 def test_what_it_is_made_from_and_how_many_jobs():
-    one = smoke(table=["memorized-40@tail", "frechet"])
+    one = smoke(table_columns=["memorized-40@tail", "frechet"])
     (metric,) = one.evaluate.searching
     assert one.evaluate.feeding(metric) == []
     assert one.evaluate.space_of("memorized-40@tail") == "pixels"
@@ -46,7 +46,7 @@ def test_what_it_is_made_from_and_how_many_jobs():
     assert made[f"{at}/metrics/memorization.csv"] == [f"{data}/counts.csv", real, found]
     jobs = cost.job_counts(one)
     assert [jobs[r] for r in ("neighbours", "unseen", "copies", "metrics")] == [2, 1, 2, 4]
-    without = smoke(metrics=["frechet"], table=["frechet"])
+    without = smoke(metrics=["frechet"], table_columns=["frechet"])
     assert not {"neighbours", "unseen", "copies"} & set(cost.job_counts(without))
     held = np.array([cost.table(e, {})["both", "GB"].iloc[[0, -1]] for e in (one, without)])
     bytes_more = 1e9 * (held[0] - held[1])
@@ -67,8 +67,8 @@ def test_more_neighbours_than_training_images_are_refused_at_the_door():
     many = {"name": "memorization", "k": 729}
     message = r"evaluate.metrics.1.k: is 729, but digits-lt has 728 training images; lower it"
     with pytest.raises(OptionError, match=message):
-        smoke(metrics=["frechet", many], table=["frechet"])
-    smoke(metrics=["frechet", {**many, "k": 728}], table=["frechet"])
+        smoke(metrics=["frechet", many], table_columns=["frechet"])
+    smoke(metrics=["frechet", {**many, "k": 728}], table_columns=["frechet"])
 
 
 def test_tables_take_pixels_after_the_extractors(tmp_path):

@@ -36,10 +36,10 @@ def smoke(options, over=None):
     ("options", "over", "message"),
     [
         ({}, {}, r"evaluate.probe.layers: asks for out_6, but ddpm on digits-lt has 5 blocks on"),
-        ({"layers": [1], "levels": [0]}, {}, "levels: must be at least 1"),
+        ({"layers": [1], "noise_levels": [0]}, {}, "noise_levels: must be at least 1"),
         (
             {"layers": [1]}, {"defaults": {"process": {"T": 20}}},
-            "levels: are among 18, and the process of ddpm on digits-lt has fewer levels",
+            "noise_levels: are among 18, and the process of ddpm on digits-lt has fewer levels",
         ),
         (
             {"layers": [1]},
@@ -50,7 +50,7 @@ def smoke(options, over=None):
         (
             {"layers": [1]},
             {"datasets": {"digits-lt": {"source": "mixture", "reference_split": "test"}},
-             "evaluate": {"features": ["pixels"], "table": ["frechet"]},
+             "evaluate": {"extractors": ["pixels"], "table_columns": ["frechet"]},
              "defaults": {"network": {"ch_mult": [1], "num_res_blocks": 1, "attn": []}}},
             "train_on: is balanced, but the reference of ddpm on digits-lt is its test split",
         ),
@@ -112,7 +112,7 @@ def test_leaving_early_is_three_times_as_fast_at_the_papers_sizes(blocks, attn, 
 
 
 def test_what_it_costs():
-    one = smoke({"layers": [1], "levels": [3, 4], "epochs": 9})
+    one = smoke({"layers": [1], "noise_levels": [3, 4], "epochs": 9})
     assert one.evaluate.probe.evaluations(1797) == 2 * 1797 * 10
     assert "Beside that, probes: 0.0719 M evaluations, ended early." in cost.text(one, {})
     operations = cost.measure(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"]).operations
@@ -187,7 +187,7 @@ def test_by_hand(tmp_path):
     assert "asks for no probe" in ltdm("probe", SMOKE, *at, code=1)
     over = tmp_path / "over.yaml"
     over.write_text(
-        "evaluate: {probe: {layers: [1], epochs: 1}}\ndefaults: {train: {updates: 5, log_every: 5}}"
+        "evaluate: {probe: {layers: [1], epochs: 1}}\ndefaults: {train: {steps: 5, log_every: 5}}"
     )
     for command in ("prepare", "train"):
         ltdm(command, SMOKE, over, *at)

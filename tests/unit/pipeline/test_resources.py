@@ -19,7 +19,7 @@ from tests.unit.config.test_config import SMOKE
 OVER = {
     "grid": {"run": ["ddpm", "many", "wide"]},
     "runs": {
-        "many": {"train": {"updates": 480, "ensemble": {"shards": 2, "rounds": 3}}},
+        "many": {"train": {"steps": 480, "ensemble": {"shards": 2, "rounds": 3}}},
         "wide": {"train": {"gpus": 2}},
     },
 }

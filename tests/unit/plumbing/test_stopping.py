@@ -45,7 +45,7 @@ def test_stopped_anywhere_and_resumed_equals_uninterrupted_to_the_bit(updates, t
 
 
 def test_a_stop_at_the_last_update_is_none():
-    learner, stop = trainer(updates=1), Stop()
+    learner, stop = trainer(steps=1), Stop()
     stop.told = "it was sent SIGTERM"
     learner.fit(lambda state: None, stop=stop)
     assert learner.update == 1

@@ -41,7 +41,7 @@ def test_the_imported_network_says_the_same_to_the_bit(checkpoint, tmp_path, for
     classes, told = form.get("classes", 10), form.get("told", 0)
     printed = ltdm("import", path, tmp_path / "m.safetensors", "--resolution", 8)
     assert "200000 updates" in printed and "Left out: sched, optim, fixed_x_T." in printed
-    for name, original in (("raw", raw), ("ema", ema)):
+    for name, original in (("last", raw), ("ema", ema)):
         tensors, about = read_weights(tmp_path / "m.safetensors", f"{name}.")
         options = part("network", about["network"], ()).options
         assert options == OPTIONS
@@ -58,9 +58,9 @@ def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypa
     path, raw, ema = checkpoint(levels=50)
     model = tmp_path / "m.safetensors"
     assert "process: {name: vp, T: 50}" in ltdm("import", path, model, "--resolution", 8)
-    for weights, original in (("raw", raw), ("ema", ema)):
+    for weights, original in (("last", raw), ("ema", ema)):
         sampler = {"name": "ddim", "steps": 4}
-        spec = {"images": 20, "guidance": 0.5, "weights": weights, "sampler": sampler}
+        spec = {"num_images": 20, "guidance": 0.5, "weights": weights, "sampler": sampler}
         samples = tmp_path / f"{weights}.npz"
         record = tmp_path / "samples.json"
         sample.run(asked(spec, 3), model=model, **ALONE, samples=samples, record=record)
@@ -99,12 +99,12 @@ def test_other_shapes_are_told_from_the_weights(tmp_path):
 def test_one_set_of_weights_is_never_taken_for_the_other(tmp_path):
     theirs = their_names(network(0))
     for content, wanted in (
-        ({"ema_model": theirs}, ["ema"]), ({"net_model": theirs, "step": 3}, ["raw"]),
-        (theirs, ["raw"]), ({"global_model": theirs, "global_ema_model": theirs}, ["raw", "ema"]),
+        ({"ema_model": theirs}, ["ema"]), ({"net_model": theirs, "step": 3}, ["last"]),
+        (theirs, ["last"]), ({"global_model": theirs, "global_ema_model": theirs}, ["last", "ema"]),
     ):  # fmt: skip
         torch.save(content, tmp_path / "c.pt")
         assert list(released.read(tmp_path / "c.pt").weights) == wanted
-    assert "sample: {weights: raw}" in ltdm_of_bare(tmp_path, theirs)
+    assert "sample: {weights: last}" in ltdm_of_bare(tmp_path, theirs)
 
 
 def ltdm_of_bare(folder, theirs):
