@@ -49,7 +49,7 @@ class Options:
         (1,), "Indices of the levels with self-attention, counted from 0.", low=0
     )
     num_res_blocks: int = option(
-        3, "Blocks a level on the way up; one fewer on the way down.", low=2
+        2, "Blocks a level on the way down; one more on the way up.", low=1
     )
     dropout: float = option(0.13, "Dropout inside each block.", low=0, high=0.99)
     norm_groups: int = option(
@@ -114,7 +114,7 @@ class EDM2(Through):
         up = partial(block, down=False)
         self.downblocks, widths = way_down(
             options,
-            options.num_res_blocks - 1,
+            options.num_res_blocks,
             block,
             lambda width: block(width, width, resample="down"),
         )
@@ -124,7 +124,7 @@ class EDM2(Through):
         )
         self.upblocks = way_up(
             options,
-            options.num_res_blocks,
+            options.num_res_blocks + 1,
             widths,
             up,
             lambda width: up(width, width, resample="up"),

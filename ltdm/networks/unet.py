@@ -33,7 +33,9 @@ class Options:
     attn: tuple[int, ...] = option(
         (1,), "Indices of the levels with self-attention, counted from 0.", low=0
     )
-    num_res_blocks: int = option(2, "Residual blocks a level (one more on the way up).", low=1)
+    num_res_blocks: int = option(
+        2, "Residual blocks a level on the way down; one more on the way up.", low=1
+    )
     dropout: float = option(0.1, "Dropout inside each residual block.", low=0, high=0.99)
     norm_groups: int = option(32, "Groups of each group norm.", low=1)
     zero_init_attention: bool = option(

@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.renamed import KEYS, VALUES, new_name
+from ltdm.plumbing.renamed import KEYS, NOTES, VALUES, new_name
 
 KeyPath = tuple[str, ...]
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def near(name: object, known: Iterable[str], renamed: dict[str, tuple[str, ...]]
     """Say which known name is meant, or list them all."""
     known = sorted(known)
     if new := new_name(name, renamed, known):
-        return f"it is called {new!r} now"
+        return f"it is called {new!r} now{NOTES.get((str(name), new), '')}"
     close = difflib.get_close_matches(str(name), known, 1, 0.6)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 

@@ -64,6 +64,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "t": ("timestep",),
 }
 """Old value of an option -> its new names."""
+NOTES = {("blocks", "num_res_blocks"): ", and is one less: it counts the way down"}
+"""What else there is to say of an old name and its new one, where the value means another thing."""
 
 
 def new_name(old: object, renamed: dict[str, tuple[str, ...]], known: Container[str]) -> str | None:

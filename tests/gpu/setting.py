@@ -103,7 +103,7 @@ class Subject(NamedTuple):
 
 
 SMALL = {"ch_mult": [1, 2], "dropout": 0.0}
-EDM2 = {"name": "edm2", "attn": [1], "num_res_blocks": 2, **SMALL}
+EDM2 = {"name": "edm2", "attn": [1], "num_res_blocks": 1, **SMALL}
 NETWORKS = {
     "unet": {"name": "unet", "num_res_blocks": 1, **SMALL},
     **{f"edm2-{config}": {**EDM2, "config": config} for config in "CEG"},

@@ -19,7 +19,7 @@ EDM2 = {
     "norm_groups": 8,
     "ch_mult": (1, 2),
     "attn": (1,),
-    "num_res_blocks": 2,
+    "num_res_blocks": 1,
     "head_channels": 8,
 }
 NETWORKS = {

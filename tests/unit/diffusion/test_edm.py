@@ -194,7 +194,7 @@ def test_a_range_that_is_empty_is_refused():
 
 def test_edm2_on_ddpm_s_process_is_told_of_sigma():
     smoke = read([ROOT / "config/smoke.yaml"])
-    network = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 2}
+    network = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
     with pytest.raises(LtdmError, match="hears levels as log_sigma"):
         Experiment(merge([smoke, {"defaults": {"network": network}}]))
     told = {"network": network, "process": {"name": "vp", "noise_conditioning": "log_sigma"}}

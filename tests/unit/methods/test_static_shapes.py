@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 SMALL = {"ch": 4, "norm_groups": 4, "ch_mult": [1], "attn": [0], "dropout": 0.0}
 NETWORKS = {
     "unet": {"network": {"name": "unet", "num_res_blocks": 1, **SMALL}},
-    "edm2": {**EDM2, "network": {"name": "edm2", "num_res_blocks": 2, **SMALL}},
+    "edm2": {**EDM2, "network": {"name": "edm2", "num_res_blocks": 1, **SMALL}},
 }
 METHODS = {
     "cbdm": "cbdm",

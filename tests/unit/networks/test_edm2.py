@@ -16,7 +16,7 @@ SMALL = {
     "norm_groups": 8,
     "ch_mult": [1, 2],
     "attn": [1],
-    "num_res_blocks": 2,
+    "num_res_blocks": 1,
     "head_channels": 8,
 }
 CONFIGS = (
@@ -53,7 +53,7 @@ def asked(n=4):
     ],
 )
 def test_published_sizes(options, cifar, tiny):
-    shapes = [(options, 32), ({**options, "num_res_blocks": 5, "attn": [2]}, 64)]
+    shapes = [(options, 32), ({**options, "num_res_blocks": 4, "attn": [2]}, 64)]
     for (given, side), weights in zip(shapes, (cifar, tiny), strict=True):
         with torch.device("meta"):
             net = edm2.build(parse(edm2.Options, given), channels=3, size=side, classes=0)
@@ -64,10 +64,10 @@ def test_published_sizes(options, cifar, tiny):
 
 def test_the_sixth_tap_is_where_the_specification_has_it():
     taps = {}
-    for side, given in ((32, {}), (64, {"num_res_blocks": 5, "attn": [2]})):
+    for side, given in ((32, {}), (64, {"num_res_blocks": 4, "attn": [2]})):
         net = edm2.build(parse(edm2.Options, {**given, **SMALL, "ch_mult": [1, 2, 2, 2],
                                               "attn": [],
-                                              "num_res_blocks": given.get("num_res_blocks", 3)}),
+                                              "num_res_blocks": given.get("num_res_blocks", 2)}),
                          channels=3, size=side, classes=0)  # fmt: skip
         shapes = []
         net.upblocks[5].register_forward_hook(lambda *a, s=shapes: s.append(a[2].shape))
@@ -196,6 +196,7 @@ def test_every_solver_nears_the_exact_flow(sampler):
         ({"config": "E", "g_variant": "futurexiang"}, "goes with config: G"),
         ({"head_channels": 48}, "does not divide"),
         ({"ch_mult": []}, "at least one level"),
+        ({"blocks": 3}, "called 'num_res_blocks' now, and is one less: it counts the way down"),
     ],
 )
 def test_what_does_not_fit_is_refused(options, message):

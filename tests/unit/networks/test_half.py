@@ -18,7 +18,7 @@ NETWORKS = {
     "mlp": lambda: mlp.build(mlp.Options(width=32), 3, 8, 4, told=9),
     **{
         f"edm2-{config}": lambda config=config: edm2.build(
-            edm2.Options(**SMALL, config=config, num_res_blocks=2, head_channels=32),
+            edm2.Options(**SMALL, config=config, num_res_blocks=1, head_channels=32),
             3,
             8,
             4,

@@ -73,7 +73,7 @@ def test_the_network_is_asked_under_the_null_label_and_no_deeper_than_needed():
     [
         unet.build(unet.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=1), 1, 8, 4),
         edm2.build(
-            edm2.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=2, config="E"), 1, 8, 4
+            edm2.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=1, config="E"), 1, 8, 4
         ),
     ],
 )

@@ -20,7 +20,7 @@ from tests.helpers.stages import asked
 from tests.unit.training.test_training import CPU, data, run
 
 NETWORK = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "attn": [1],
-           "num_res_blocks": 2, "head_channels": 8}  # fmt: skip
+           "num_res_blocks": 1, "head_channels": 8}  # fmt: skip
 TRAIN = {
     "steps": 12,
     "batch_size": 9,

@@ -77,7 +77,7 @@ EDM2 = {
         "norm_groups": 4,
         "ch_mult": [1, 2],
         "attn": [1],
-        "num_res_blocks": 2,
+        "num_res_blocks": 1,
     },
     "process": "edm",
 }
