@@ -8,7 +8,7 @@ OUT ?= results/gpu-check
 SECONDS ?= 480
 APT := $(if $(filter 0,$(shell id -u)),,sudo -n) apt-get
 
-.PHONY: help setup demo test test-fast test-torch211 test-slurm gpu-check check lock docs
+.PHONY: help setup demo test test-fast test-torch211 test-slurm gpu-check check lock docs site
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -72,6 +72,10 @@ lock:  ## Rewrite requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --extra workflow --extra dev pyproject.toml -o requirements.lock
 
-docs: setup  ## Rewrite the schema, config/README.md's tables and two pages of docs/ from the code
-	@$(BIN)/python -c 'from pathlib import Path; from ltdm.tools import docs_config, docs_methods, docs_scores; \
-		[page.write(Path(".")) for page in (docs_config, docs_methods, docs_scores)]'
+docs: setup  ## Rewrite the schema, config/README.md's tables and three pages of docs/ from the code
+	@$(BIN)/python -c 'from pathlib import Path; from ltdm.cli import reference; \
+		from ltdm.tools import docs_config, docs_methods, docs_scores; \
+		[page.write(Path(".")) for page in (docs_config, docs_methods, docs_scores, reference)]'
+
+site: setup  ## Build the documentation site: site/index.html, which needs no server and no network
+	@$(BIN)/mkdocs build --quiet --strict

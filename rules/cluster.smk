@@ -16,8 +16,8 @@ estimates = Estimates(experiment, here, len(gather.samples("{scatteritem}")))
 # `--resources gpu=4` is a machine with four; each takes as many jobs as the site says.
 if workflow.is_main_process and "gpu" in workflow.global_resources:
     shown = workflow.global_resources["gpu"].value
-    workflow.register_resource("gpu", shown * here.runs_per_gpu)
-    os.environ[gpu_slots.VARIABLE] = str(here.runs_per_gpu)
+    workflow.register_resource("gpu", shown * here.jobs_per_gpu)
+    os.environ[gpu_slots.VARIABLE] = str(here.jobs_per_gpu)
 
 
 def refuse_shared_gpus():
@@ -61,7 +61,7 @@ def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
         works = seconds and estimating() and not input.get("shards")
         more = math.ceil(seconds(wildcards) / 60) if works else 0
         whole = attempt * (minutes + more)
-        return min(whole, here.max_minutes or whole)
+        return min(whole, here.max_runtime_minutes or whole)
 
     def option(name):
         return lambda wildcards, input: here.words(gpus(wildcards, input) > 0).get(name)
@@ -90,7 +90,7 @@ def gpus_of_extractor(wildcards, input):
 
 def extractor_part(wildcards):
     return next(
-        p for p in experiment.evaluate.features if p.label == wildcards.extractor
+        p for p in experiment.evaluate.extractors if p.label == wildcards.extractor
     )
 
 

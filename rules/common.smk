@@ -45,7 +45,7 @@ grid = experiment.grid
 networks = {axis: grid[axis] for axis in ("dataset", "run", "seed")}
 root = str(experiment.layout.root)
 keep_compiled(experiment.layout.compiled)
-extractors = [part.label for part in experiment.evaluate.features]
+extractors = [part.label for part in experiment.evaluate.extractors]
 metrics = [part.label for part in experiment.evaluate.metrics]
 
 

@@ -27,13 +27,13 @@ def sample_options(wildcards):
 
 def sample_model(wildcards):
     """Return the network that a sample set is made from, with the average that it asks for."""
-    width = sample_options(wildcards).sigma_rel
+    width = sample_options(wildcards).ema_sigma_rel
     return f"<run>/posthoc/{width}.safetensors" if width else "<run>/model.safetensors"
 
 
 def sample_guide(wildcards):
     """Return the network that guides a sample set, if another one does."""
-    run = sample_options(wildcards).guide
+    run = sample_options(wildcards).guide_run
     network = f"{wildcards.dataset}/{run}/seed-{wildcards.seed}"
     return f"<results>/runs/{network}/model.safetensors" if run else []
 

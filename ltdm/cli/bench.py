@@ -16,10 +16,10 @@ JSON = click.option("--json", "path", type=PATH, help="Write the figures here to
 
 @click.command()
 @on_grid("run", "sample_set")
-@whole("--rounds", 1, 5, "Turns each.")
-@whole("--updates", 1, 10, "A turn.")
+@whole("--rounds", 1, 5, "Timed rounds after one warm-up.")
+@whole("--steps", 1, 10, "Training steps per round.")
 @JSON
-def bench(rounds: int, updates: int, path: Path | None, **given: Any) -> None:
+def bench(rounds: int, steps: int, path: Path | None, **given: Any) -> None:
     """Measure what each run costs, in turns, as ratios to the first."""
     from ltdm.tools import bench_runs
 
@@ -28,7 +28,7 @@ def bench(rounds: int, updates: int, path: Path | None, **given: Any) -> None:
     trained = [r for r in runs if not experiment.runs[dataset, r].train.released]
     if not trained:
         raise LtdmError("no run of these is trained, so there is nothing to measure; name others")
-    _measure(path, bench_runs, experiment, trained, rounds, updates)
+    _measure(path, bench_runs, experiment, trained, rounds, steps)
 
 
 @click.command("bench-scores")

@@ -7,6 +7,7 @@ import click
 import yaml
 
 from ltdm.cli.selection import DEVICE, PATH, run_on, whole
+from ltdm.config.merge import Loader
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import Part, names, several, stage_code
 
@@ -14,15 +15,15 @@ from ltdm.plumbing.registry import Part, names, several, stage_code
 @click.command("import")
 @click.argument("checkpoint", type=PATH)
 @click.argument("model", type=PATH)
-@whole("--side", 1, 32, "Height and width of its images, pixels: the file does not say.")
-def import_(checkpoint: Path, model: Path, side: int) -> None:
+@whole("--resolution", 1, 32, "Height and width of its images, pixels: the file does not say.")
+def import_(checkpoint: Path, model: Path, resolution: int) -> None:
     """Write MODEL (.safetensors) from a checkpoint that others released, and say what it is.
 
     Read are files of pytorch-ddpm, CBDM, IGD and OC_LT.
     """
     from ltdm.external import checkpoint as importing
 
-    click.echo(importing.text(checkpoint, importing.convert(checkpoint, model, side)))
+    click.echo(importing.text(checkpoint, importing.convert(checkpoint, model, resolution)))
 
 
 @click.command()
@@ -60,7 +61,7 @@ def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
 @click.option("--labels", type=PATH, help="Labels of the images (.npy).")
 @click.option("--reference-labels", type=PATH, help="Labels of the reference (.npy).")
 @click.option(
-    "--work",
+    "--cache-dir",
     type=PATH,
     default="results/scored",
     show_default=True,
@@ -74,7 +75,7 @@ def score(
     metrics: tuple[str, ...],
     labels: Path | None,
     reference_labels: Path | None,
-    work: Path,
+    cache_dir: Path,
     device: str | None,
 ) -> None:
     """Score IMAGES that others made: a folder, an .npz or an .npy.
@@ -85,13 +86,13 @@ def score(
     from ltdm.external.reference import Reference
 
     run_on(device)
-    against = Reference(reference, reference_labels, work)
+    against = Reference(reference, reference_labels, cache_dir)
     extractors = _parts("extractor", features) or against.prepared()
     extractors = extractors or _parts("extractor", ["inception"])
     asked = _parts("metric", metrics) or score.suiting(
         _parts("metric", names("metric")), extractors, against
     )
-    rows, file = score.run(images, against, extractors, asked, labels, work)
+    rows, file = score.run(images, against, extractors, asked, labels, cache_dir)
     click.echo(score.to_text(rows))
     click.echo(f"All rows: {file}")
 
@@ -99,7 +100,7 @@ def score(
 def _parts(kind: str, given: Sequence[str]) -> tuple[Part, ...]:
     """Parse parts that are written as in a config."""
     try:
-        values = [yaml.safe_load(text) for text in given]
+        values = [yaml.load(text, Loader) for text in given]
     except yaml.YAMLError as error:
         raise LtdmError(f"cannot read {' '.join(given)!r} as YAML: {error}") from error
     return several(kind, values, (kind,)) if values else ()

@@ -21,14 +21,14 @@ def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
 
     `records`, the run.json of each seed, stand for a file that is gone if they say the same.
     """
-    path = Path(str(run.train.checkpoint))
+    path = Path(str(run.train.import_checkpoint))
     try:
         held = released.read(path)
         origin = Origin(released.content(path), tuple(sorted(held.weights)))
     except LtdmError as error:
         origin = _recorded(records)
         if not isinstance(error.__cause__, FileNotFoundError) or not origin.content:
-            raise OptionError(("train", "checkpoint"), str(error)) from error
+            raise OptionError(("train", "import_checkpoint"), str(error)) from error
         log.warning("%s; %s was made from it and is used", error, records[0].parent)
     else:
         _fits_checkpoint(run, held, data)
@@ -55,9 +55,9 @@ def _fits_checkpoint(run: Run, held: released.Released, data: Dataset) -> None:
         differing.append("it draws images, and the data are points")
     if differing:
         raise OptionError(
-            ("train", "checkpoint"),
-            f"{run.train.checkpoint} holds another network than the run's: {', '.join(differing)};"
-            " `ltdm import` prints the run that fits it",
+            ("train", "import_checkpoint"),
+            f"{run.train.import_checkpoint} holds another network than the run's:"
+            f" {', '.join(differing)}; `ltdm import` prints the run that fits it",
         )
 
 
@@ -69,8 +69,8 @@ def _outlined(
     return {
         "network": network.name, **{f"network.{k}": v for k, v in decided.items()},
         "process": process.name, "process.T": getattr(process.options, "T", None),
-        "process.tells": getattr(process.options, "tells", None),
+        "process.noise_conditioning": getattr(process.options, "noise_conditioning", None),
         "the number of channels": channels,
         "the number of labels that it knows (none if train.label_dropout is 1)": classes,
-        "what it is told of the augmentation (9 numbers if train.augment is karras)": told,
+        "what it is told of the augmentation (9 numbers if train.augment is ada)": told,
     }  # fmt: skip

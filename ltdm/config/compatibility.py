@@ -22,10 +22,10 @@ def fits_data(run: Run, data: Dataset) -> None:
     """Check what only a run's options and its data together can tell."""
     network, process, train = run.network, run.process, run.train
     network.module.check(network.options, data.census.side)
-    told = getattr(process.options, "tells", "log-sigma")
+    told = getattr(process.options, "noise_conditioning", "log_sigma")
     if told != getattr(network.module, "HEARS", told):
         message = f"is {told}, and {network.name} hears levels as {network.module.HEARS}; set that"
-        raise OptionError(("process", "tells"), message)
+        raise OptionError(("process", "noise_conditioning"), message)
     if train.released:
         return
     objective, named = run.objective(data.class_counts), " and ".join(map(str, run.methods))
@@ -45,11 +45,11 @@ def check_data(train: TrainOptions, class_counts: Sequence[int], by_class: bool)
     if one and one.shards > images:
         message = f"is {one.shards}, but the training set has only {images} images"
         raise OptionError(("train", "ensemble", "shards"), message)
-    if one and one.epochs is None and train.updates % (one.shards * one.rounds):
+    if one and one.epochs is None and train.steps % (one.shards * one.rounds):
         raise OptionError(
             ("train", "ensemble", "shards"),
             f"is {one.shards}, and {one.shards} shards x {one.rounds} rounds do not divide"
-            f" updates, {train.updates}, of which each shard has the same number in a round;"
+            f" steps, {train.steps}, of which each shard has the same number in a round;"
             " change one of them, or set ensemble.epochs",
         )
     if one and train.gpus > 1:
@@ -68,9 +68,9 @@ def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
     if "ema" not in start.origin.weights:
         raise OptionError(
             ("train", "init_from"),
-            f"needs averaged weights, and {start.train.checkpoint}, which {source!r} is taken from,"
-            " has only the last ones; where they are good to start from, write them as averaged,"
-            " torch.save({'ema_model': ...}, file)",
+            f"needs averaged weights, and {start.train.import_checkpoint}, which {source!r} is"
+            " taken from, has only the last ones; where they are good to start from, write them"
+            " as averaged, torch.save({'ema_model': ...}, file)",
         )
     there, here = _facts(start, data), _facts(run, data)
     for what in {**there, **here}:
@@ -89,23 +89,23 @@ def _facts(run: Run, data: Dataset) -> dict[str, str]:
 def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
     """Check what only a sample set and its run together can tell."""
     classes = len(data.class_counts)
-    if sample.images % classes and run.label_use(data) != "nothing":
-        message = f"is {sample.images}, but must be a multiple of the {classes} classes"
-        raise OptionError(("sample", "images"), f"{message}, so that each gets the same number")
-    if sample.guidance > 0 and not sample.guide and not 0 < run.train.label_dropout < 1:
+    if sample.num_images % classes and run.label_use(data) != "nothing":
+        message = f"is {sample.num_images}, but must be a multiple of the {classes} classes"
+        raise OptionError(("sample", "num_images"), f"{message}, so that each gets the same number")
+    if sample.guidance > 0 and not sample.guide_run and not 0 < run.train.label_dropout < 1:
         way_out = "set train.label_dropout between 0 and 1, or guidance to 0"
         message = f"needs a network that was trained both with and without labels: {way_out}"
         raise OptionError(("sample", "guidance"), message)
-    if sample.sigma_rel is not None:
-        fits_width(sample.sigma_rel, run)
+    if sample.ema_sigma_rel is not None:
+        fits_width(sample.ema_sigma_rel, run)
     if sample.weights not in run.origin.weights:
         held = run.origin.weights[0]
-        message = f"is {sample.weights}, but {run.train.checkpoint} has {held} weights alone"
+        message = f"is {sample.weights}, but {run.train.import_checkpoint} has {held} weights alone"
         raise OptionError(("sample", "weights"), f"{message}; set it to {held}")
     sampler = sample.sampler
-    if data.census.points and getattr(sampler.options, "clip_x0", False):
+    if data.census.points and getattr(sampler.options, "clip_denoised", False):
         message = "keeps images inside [-1, 1], and these are points, which lie anywhere; drop it"
-        raise OptionError(("sample", "sampler", "clip_x0"), message)
+        raise OptionError(("sample", "sampler", "clip_denoised"), message)
     try:
         sampler.module.levels(run.process.module.build(run.process.options), sampler.options)
     except LtdmError as error:
@@ -114,22 +114,23 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
 
 def fits_width(sigma_rel: float, run: Run) -> None:
     """Refuse an average that the snapshots of a training cannot give."""
-    posthoc, path = None if run.train.released else run.train.posthoc, ("sample", "sigma_rel")
+    posthoc = None if run.train.released else run.train.posthoc_ema
+    path = "sample", "ema_sigma_rel"
     if not posthoc:
-        message = "needs snapshots of the training, and this run has none: set train.posthoc"
+        message = "needs snapshots of the training, and this run has none: set train.posthoc_ema"
         raise OptionError(path, message)
     if (error := posthoc.error(sigma_rel)) > FAR:
         raise OptionError(
             path,
             f"is {sigma_rel:g}, and from {posthoc.snapshots} snapshots that average would be off by"
-            f" {error:.0%}; set train.posthoc.snapshots higher, or take a width nearer to"
+            f" {error:.0%}; set train.posthoc_ema.snapshots higher, or take a width nearer to"
             f" {', '.join(f'{width:g}' for width in posthoc.sigma_rel)}",
         )
 
 
 def fits_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
     """Refuse a guide whose network cannot be asked what the guided one is."""
-    path = "sample", "guide"
+    path = "sample", "guide_run"
     if guide is run:
         raise OptionError(path, f"is {name}, the run itself, which tells it nothing new")
     if "ema" not in guide.origin.weights:
@@ -155,10 +156,11 @@ def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
     if run.label_use(data) == "network":
         message = f"needs one network, and {name} trains one for each class; take either out"
         raise OptionError(path, message)
-    if probe.train_on == "balanced" and data.reference != "train":
+    if probe.train_on == "balanced" and data.reference_split != "train":
         message = (
-            f"is balanced, but the reference of {name} is its {data.reference} split, which the"
-            " probe is tested on; set it to long-tailed, or the data set's reference to train"
+            f"is balanced, but the reference of {name} is its {data.reference_split} split, which"
+            " the probe is tested on; set it to long-tailed, or the data set's reference_split to"
+            " train"
         )
         raise OptionError((*path, "train_on"), message)
     if probe.weights not in run.origin.weights:
@@ -169,7 +171,7 @@ def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
         message = f"asks for out_{last}, but {name} has {taps} blocks on the way up"
         raise OptionError((*path, "layers"), f"{message}; ask for none above")
     try:
-        levels_of(run.process.module.build(run.process.options), probe.levels)
+        levels_of(run.process.module.build(run.process.options), probe.noise_levels)
     except LtdmError as error:
         message = f"are among {LEVELS}, and the process of {name} has fewer levels so spaced"
-        raise OptionError((*path, "levels"), message) from error
+        raise OptionError((*path, "noise_levels"), message) from error

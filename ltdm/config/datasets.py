@@ -23,7 +23,7 @@ class Dataset:
 
     source: Part
     longtail: LongTail
-    reference: str
+    reference_split: str
     census: Census
     class_counts: list[int]
     sections: Mapping[str, Any]
@@ -47,13 +47,15 @@ def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
     module: SourceModule = load("source", given["source"], (*path, "source"))
     shape = {f.name for f in fields(LongTail)}
     own = {f.name for f in fields(module.Options)}
-    refuse_unknown(given, {"source", "reference", *shape, *own, *SECTIONS}, path)
+    refuse_unknown(given, {"source", "reference_split", *shape, *own, *SECTIONS}, path)
     options = parse(module.Options, {k: v for k, v in given.items() if k in own}, path)
     source = Part("source", given["source"], options)
-    reference = given.get("reference", "train")
-    if reference not in module.SPLITS:
-        hint = near(reference, module.SPLITS)
-        raise OptionError((*path, "reference"), f"{source.name} has no split {reference!r}; {hint}")
+    split = given.get("reference_split", "train")
+    if split not in module.SPLITS:
+        hint = near(split, module.SPLITS)
+        raise OptionError(
+            (*path, "reference_split"), f"{source.name} has no split {split!r}; {hint}"
+        )
     tail = parse(LongTail, {k: v for k, v in given.items() if k in shape}, path)
     try:
         census = _census(source, record)
@@ -63,7 +65,7 @@ def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
     except LtdmError as error:
         raise OptionError(path, str(error)) from error
     own_sections = sections({k: v for k, v in given.items() if k in SECTIONS}, path)
-    return Dataset(source, tail, reference, census, kept, own_sections)
+    return Dataset(source, tail, split, census, kept, own_sections)
 
 
 def _census(source: Part, record: Path) -> Census:

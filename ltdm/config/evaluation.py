@@ -15,7 +15,7 @@ from ltdm.training.probe import ProbeOptions
 class Evaluate:
     """What is measured and what the main table shows."""
 
-    features: tuple[Part, ...] = option(
+    extractors: tuple[Part, ...] = option(
         ..., "Feature extractors; a column of the main table is shown in the first that has it.",
         convert=PartOption("extractor", many=True),
     )  # fmt: skip
@@ -24,12 +24,12 @@ class Evaluate:
         ("all", "class", "thirds", "worst"),
         "Groups of classes that each metric is given for.", choices=KINDS,
     )  # fmt: skip
-    shots: tuple[int, ...] = option(
+    shot_bounds: tuple[int, ...] = option(
         (100, 20),
         "The group `shots` takes classes of more than the first number of training images as"
         " many-shot, of fewer than the second as few-shot.", low=0,
     )  # fmt: skip
-    table: tuple[str, ...] = option(
+    table_columns: tuple[str, ...] = option(
         ("frechet", "frechet@head", "frechet@tail", "frechet@worst"),
         "Columns of the main table: `metric` or `metric@group`.",
     )
@@ -45,16 +45,16 @@ class Evaluate:
 
     def __post_init__(self) -> None:
         """Refuse what shows nothing: an empty table, a metric that no extractor feeds."""
-        if not self.table:
-            raise OptionError(("table",), "must name at least one column")
-        if len(self.shots) != 2 or self.shots[0] < self.shots[1]:
-            raise OptionError(("shots",), "must be two numbers, the larger one first")
+        if not self.table_columns:
+            raise OptionError(("table_columns",), "must name at least one column")
+        if len(self.shot_bounds) != 2 or self.shot_bounds[0] < self.shot_bounds[1]:
+            raise OptionError(("shot_bounds",), "must be two numbers, the larger one first")
         for metric in self.metrics:
-            check_fed(metric, self.features)
+            check_fed(metric, self.extractors)
 
     def feeding(self, metric: Part) -> list[Part]:
         """Return the extractors that give what a metric reads."""
-        return [extractor for extractor in self.features if reads(metric, extractor)]
+        return [extractor for extractor in self.extractors if reads(metric, extractor)]
 
     def metric(self, label: str) -> Part:
         """Return the metric of a label."""
@@ -78,30 +78,30 @@ class Evaluate:
 
     def grouping(self) -> dict[str, Any]:
         """Return what the groups depend on, the class counts apart."""
-        shots = {"shots": list(self.shots)} if "shots" in self.groups else {}
+        shots = {"shots": list(self.shot_bounds)} if "shots" in self.groups else {}
         return {"kinds": [kind for kind in KINDS if kind in self.groups], **shots}
 
     def probe_grouping(self) -> dict[str, Any]:
         """Return what the probe's groups of classes depend on, the class counts apart."""
         kinds = ["all", *(kind for kind in ("thirds",) if kind in self.groups), "shots"]
-        return {"kinds": kinds, "shots": list(self.shots)}
+        return {"kinds": kinds, "shots": list(self.shot_bounds)}
 
     def check_searches(self, dataset: str, class_counts: list[int]) -> None:
         """Refuse a search for more neighbours than a data set has training images."""
         most = sum(class_counts)
         for i, metric in enumerate(self.metrics):
-            if looks_up(metric) and (asked := metric.options.neighbours) > most:
+            if looks_up(metric) and (asked := metric.options.k) > most:
                 message = f"is {asked}, but {dataset} has {most} training images; lower it"
-                raise OptionError(("evaluate", "metrics", str(i), "neighbours"), message)
+                raise OptionError(("evaluate", "metrics", str(i), "k"), message)
 
     def check_table(self, class_counts: list[int]) -> None:
         """Refuse columns that nothing computes on a data set."""
         metrics = {
             title(p, m): up for p in self.metrics for m, up in p.module.HIGHER_IS_BETTER.items()
         }
-        known = [*groups(class_counts, self.groups, self.shots)]
+        known = [*groups(class_counts, self.groups, self.shot_bounds)]
         known += [group for group in self.groups if group == "worst"]
-        for column in self.table:
+        for column in self.table_columns:
             metric, _, group = column.partition("@")
             if metric not in metrics:
                 message = f"nothing computes {metric!r}; {near(metric, metrics)}"
@@ -111,4 +111,4 @@ class Evaluate:
                 message = f"there is no group {group!r}; {near(group or 'all', known)}"
             else:
                 continue
-            raise OptionError(("evaluate", "table"), message)
+            raise OptionError(("evaluate", "table_columns"), message)

@@ -69,10 +69,10 @@ class Experiment:
         for name, data in self.datasets.items():
             self.evaluate.check_table(data.class_counts)
             self.evaluate.check_searches(name, data.class_counts)
-            for extractor in self.evaluate.features:
+            for extractor in self.evaluate.extractors:
                 if data.census.points and not extractor.module.READS_POINTS:
                     message = f"{extractor.name} reads images, and {name} holds points; take pixels"
-                    raise OptionError(("evaluate", "features"), message)
+                    raise OptionError(("evaluate", "extractors"), message)
 
     def _check_run(self, run: str, *path: str) -> None:
         if run not in self.overrides:
@@ -80,14 +80,14 @@ class Experiment:
 
     def _check_extractors(self) -> None:
         """Let extractors look for the files that they need, until they have been made ready."""
-        for i, extractor in enumerate(self.evaluate.features):
+        for i, extractor in enumerate(self.evaluate.extractors):
             label, path = extractor.label, self.layout.path
             weights = (path("extractor.weights", dataset=d, extractor=label) for d in self.datasets)
             if not all(file.exists() for file in weights) and hasattr(extractor.module, "check"):
                 try:
                     extractor.module.check(extractor.options)
                 except OptionError as error:
-                    where = ("evaluate", "features", str(i), *error.path)
+                    where = ("evaluate", "extractors", str(i), *error.path)
                     raise OptionError(where, error.message) from None
 
     def _check_probe(self) -> None:
@@ -114,11 +114,11 @@ class Experiment:
                 fits_start(made, start, source, self.datasets[dataset])
         self.runs[dataset, run] = made
         for sample_set, one in made.samples.items():
-            if one.guide is not None:
+            if one.guide_run is not None:
                 with told_at_its_layer(self._layers(dataset, run, sample_set)):
-                    self._check_run(one.guide, "sample", "guide")
-                    guide = self._add(dataset, one.guide, ())
-                    fits_guide(one.guide, guide, made, self.datasets[dataset])
+                    self._check_run(one.guide_run, "sample", "guide_run")
+                    guide = self._add(dataset, one.guide_run, ())
+                    fits_guide(one.guide_run, guide, made, self.datasets[dataset])
         return made
 
     def _layers(self, dataset: str, run: str, *sample_sets: str) -> list[Layer]:

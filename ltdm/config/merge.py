@@ -2,9 +2,10 @@
 
 A mapping is merged key by key; a list is replaced; a part (network, process, method, sampler) that
 is given another name is replaced with its options. An empty section says nothing, but null turns
-off what is an option and has options of its own (`train.posthoc`).
+off what is an option and has options of its own (`train.posthoc_ema`).
 """
 
+import re
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,14 +20,17 @@ from ltdm.plumbing.registry import PARTS
 NAMED = (*PARTS, "sampler")
 SECTIONS = (*PARTS, "train", "sample")
 """What may stand under `defaults`, a data set or a run."""
-SWITCHED = {"train": ("ensemble", "posthoc"), "evaluate": ("probe",)}
+SWITCHED = {"train": ("ensemble", "posthoc_ema"), "evaluate": ("probe",)}
 """Options that are sets of options, which null turns off again."""
 Layer = tuple[KeyPath, Mapping[str, Any]]
 """Where a layer stands in the config, and its sections."""
 
 
 class Loader(yaml.SafeLoader):
-    """YAML without its trap: of two equal keys, the second would silently win."""
+    """YAML without traps: 2e-4 is a number, as in YAML 1.2; what YAML 1.1 alone reads is refused.
+
+    YAML 1.1 reads 010 as 8 and 1:30 as 90. Of two equal keys, the second would silently win.
+    """
 
     def compose_mapping_node(self, anchor: dict[Any, Any]) -> yaml.MappingNode:
         """Refuse a key that is written twice; what `<<` brings in comes later."""
@@ -36,6 +40,26 @@ class Loader(yaml.SafeLoader):
             if isinstance(key, str) and keys.count(key) > 1:
                 raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
         return node
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """Refuse a number that is another one in YAML 1.1 than it seems."""
+        text = self.construct_scalar(node)
+        if re.fullmatch(r"[-+]?0[0-9_]+|.*:.*", text):
+            raise yaml.YAMLError(
+                f"{text} is another number in YAML than it seems: leave out leading zeros and"
+                f" colons, or put it in quotes{node.start_mark}"
+            )
+        whole = node.tag.endswith(":int")
+        return self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+
+
+for kind in ("int", "float"):
+    Loader.add_constructor(f"tag:yaml.org,2002:{kind}", Loader.construct_number)
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
 
 
 def read(files: list[Path]) -> dict[str, Any]:
@@ -74,7 +98,7 @@ def typed(value: Any) -> Any:
     if isinstance(value, list):
         return [typed(v) for v in value]
     try:
-        return yaml.safe_load(value) if isinstance(value, str) else value
+        return yaml.load(value, Loader) if isinstance(value, str) else value
     except (yaml.YAMLError, ValueError):
         return value
 

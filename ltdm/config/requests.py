@@ -42,7 +42,7 @@ class _Job:
 
     @property
     def _extractor(self) -> Part:
-        return next(p for p in self._e.evaluate.features if p.label == self._keys["extractor"])
+        return next(p for p in self._e.evaluate.extractors if p.label == self._keys["extractor"])
 
     @property
     def _metric(self) -> Part:
@@ -64,7 +64,8 @@ class _Job:
         """Source, long tail, and what the source holds."""
         data, asked = self._e.datasets[self._keys["dataset"]], self._source("prepare")
         asked["defaults"]["longtail"] = defaults(data.longtail)
-        return {**asked, "longtail": changed(data.longtail), "reference": data.reference}
+        shape = {"longtail": changed(data.longtail), "reference_split": data.reference_split}
+        return {**asked, **shape}
 
     def extractor(self) -> Asked:
         """The extractor's options."""
@@ -100,7 +101,7 @@ class _Job:
             "defaults": run.defaults(),
             "seed": int(self._keys["seed"]),
             "code": stage_code(stage, run.network, run.process, *methods),
-            "places": {"gpus": run.train.gpus, "checkpoint": run.train.checkpoint},
+            "places": {"gpus": run.train.gpus, "checkpoint": run.train.import_checkpoint},
         }
 
     def posthoc(self) -> Asked:
@@ -138,15 +139,15 @@ class _Job:
         """The columns of the main table, and the run that differences are taken from."""
         grid, evaluate = self._e.grid, self._e.evaluate
         return {
-            "columns": list(evaluate.table),
-            "extractors": [part.label for part in evaluate.features],
+            "columns": list(evaluate.table_columns),
+            "extractors": [part.label for part in evaluate.extractors],
             "baseline": evaluate.baseline or grid["run"][0],
             "rows": [grid, [metric.label for metric in evaluate.metrics]],
         }
 
     def widths(self) -> Asked:
         """The metric of the main table's first column."""
-        column = self._e.evaluate.table[0]
+        column = self._e.evaluate.table_columns[0]
         extractor = self._e.evaluate.space_of(column)
         return {"metric": column.partition("@")[0], "extractor": extractor}
 

@@ -22,7 +22,7 @@ from ltdm.training.setup import Recipe
 class RunOptions(TrainOptions):
     """Options of training, or a checkpoint instead, of which the training's code knows nothing."""
 
-    checkpoint: str | None = option(
+    import_checkpoint: str | None = option(
         None,
         "A checkpoint that others released (pytorch-ddpm, CBDM, IGD, OC_LT): its weights are taken"
         " and nothing is trained.",
@@ -42,7 +42,7 @@ class RunOptions(TrainOptions):
     @property
     def released(self) -> bool:
         """Whether the network is taken from a checkpoint."""
-        return self.checkpoint is not None
+        return self.import_checkpoint is not None
 
 
 class Origin(NamedTuple):
@@ -50,7 +50,7 @@ class Origin(NamedTuple):
 
     content: str = ""
     """Digest that changes with what it holds; empty where the run is trained."""
-    weights: tuple[str, ...] = ("ema", "raw")
+    weights: tuple[str, ...] = ("ema", "last")
     """The sets of weights that the network's file has."""
 
 
@@ -72,7 +72,7 @@ class Run(Recipe):
             return {**parts, "content": self.origin.content}
         train = changed(self.train)
         if self.train.ensemble and self.train.ensemble.epochs:
-            train.pop("updates", None)  # epochs stand in their place
+            train.pop("steps", None)  # epochs stand in their place
         return {**parts, "method": plain_parts(self.methods), "train": train}
 
     def defaults(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Run(Recipe):
     @property
     def widths(self) -> list[float]:
         """The widths of the averages that the sample sets ask for, each once."""
-        asked = (one.sigma_rel for one in self.samples.values())
+        asked = (one.ema_sigma_rel for one in self.samples.values())
         return [*dict.fromkeys(width for width in asked if width is not None)]
 
     def label_use(self, data: Dataset) -> str:

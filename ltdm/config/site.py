@@ -35,26 +35,26 @@ class Site(Words):
     gpu: Words = option(Words(), "For jobs that ask for a GPU.", convert=Nested(Words))
     cpu: Words = option(Words(), "For the other jobs.", convert=Nested(Words))
     has_gpus: bool = option(True, "Whether jobs of networks ask for GPUs.")
-    runs_per_gpu: int = option(
-        1, "Trainings that share a GPU, since small networks do not fill one.", low=1
+    jobs_per_gpu: int = option(
+        1, "Jobs of networks that share a GPU, since small networks do not fill one.", low=1
     )
     cpus_per_gpu: int = option(4, "Cores for each GPU that a job asks for.", low=1)
-    max_minutes: int | None = option(
+    max_runtime_minutes: int | None = option(
         None, "No job asks for longer; training goes on in the next one.", low=2
     )
     tflops: float | None = option(
         None, "Operations a second that a GPU reaches in training, in 10^12, to reckon times with.",
         above=0,
     )  # fmt: skip
-    bench: str | None = option(
-        None, "Figures that `ltdm bench --json` measured on these GPUs, instead of `tflops`."
+    bench_file: str | None = option(
+        None, "File that `ltdm bench --json` wrote on these GPUs, instead of `tflops`."
     )
 
     def check_slurm(self) -> None:
         """Refuse trainings that are to share a GPU, since Slurm gives out whole ones."""
-        if self.runs_per_gpu > 1:
+        if self.jobs_per_gpu > 1:
             raise LtdmError(
-                f"{FILE}: runs_per_gpu is {self.runs_per_gpu}, but on Slurm every job has GPUs of"
+                f"{FILE}: jobs_per_gpu is {self.jobs_per_gpu}, but on Slurm every job has GPUs of"
                 " its own: leave it out, or run `snakemake --profile workstation` within one job"
                 " that asks for whole nodes"
             )

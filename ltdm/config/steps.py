@@ -34,7 +34,7 @@ def over(*axes: str, only: Callable[["Experiment"], Any] = bool) -> Jobs:
 
 def axis(e: "Experiment", name: str) -> list[Any]:
     """Return the values that a wildcard takes in an experiment."""
-    found = {"extractor": "features", "metric": "metrics", "search": "searching"}
+    found = {"extractor": "extractors", "metric": "metrics", "search": "searching"}
     if name in found:
         return [part.label for part in getattr(e.evaluate, found[name])]
     others = {"sweep": [*e.sweeps], "table": ["main", "against"], "form": ["md", "tex"]}
@@ -83,14 +83,14 @@ def start(e: "Experiment", keys: Keys) -> Source | None:
 
 def sampled(e: "Experiment", keys: Keys) -> Source:
     """Return the network that a sample set is made from, with the average that it asks for."""
-    width = e.runs[keys["dataset"], keys["run"]].samples[keys["sample_set"]].sigma_rel
+    width = e.runs[keys["dataset"], keys["run"]].samples[keys["sample_set"]].ema_sigma_rel
     average = "posthoc.output", {**keys, "sigma_rel": width}
     return ("train.model", keys) if width is None else average
 
 
 def guiding(e: "Experiment", keys: Keys) -> Source | None:
     """Return the network that guides a sample set, if another one does."""
-    guide = e.runs[keys["dataset"], keys["run"]].samples[keys["sample_set"]].guide
+    guide = e.runs[keys["dataset"], keys["run"]].samples[keys["sample_set"]].guide_run
     return ("train.model", {**keys, "run": guide}) if guide else None
 
 

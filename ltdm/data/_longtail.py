@@ -38,17 +38,19 @@ class LongTail:
     class_order: tuple[int, ...] | None = option(
         None, "Every class once, from head to tail; by label if left out.", low=0
     )
-    cap: int | None = option(None, "Most images of a class.", low=1)
+    max_per_class: int | None = option(None, "Most images of a class.", low=1)
     min_per_class: int = option(0, "Fewest images of a class, if the source has them.", low=0)
-    seed: int = option(0, "Seed of the choice of images; the papers use 0.", low=0, high=2**32 - 1)
+    subset_seed: int = option(
+        0, "Seed of the choice of images; the papers use 0.", low=0, high=2**32 - 1
+    )
 
     def __post_init__(self) -> None:
         if (self.profile == "counts") != (self.counts is not None):
             raise OptionError(("counts",), "goes with `profile: counts`, and each needs the other")
         if self.class_order is not None and self.profile not in ("exp", "step"):
             raise OptionError(("class_order",), f"has no meaning with `profile: {self.profile}`")
-        if self.cap is not None and self.cap < self.min_per_class:
-            raise OptionError(("cap",), f"is below min_per_class ({self.min_per_class})")
+        if self.max_per_class is not None and self.max_per_class < self.min_per_class:
+            raise OptionError(("max_per_class",), f"is below min_per_class ({self.min_per_class})")
 
 
 def counts(options: LongTail, available: list[int]) -> list[int]:
@@ -58,9 +60,9 @@ def counts(options: LongTail, available: list[int]) -> list[int]:
     class that has fewer keeps what it has. Raises OptionError if one would be left without any, or
     a list does not fit the classes.
     """
-    cap, least = options.cap or max(available), options.min_per_class
+    most, least = options.max_per_class or max(available), options.min_per_class
     wanted = zip(_wanted(options, available), available, strict=True)
-    kept = [min(max(n, least), cap, a) for n, a in wanted]
+    kept = [min(max(n, least), most, a) for n, a in wanted]
     empty = [c for c, n in enumerate(kept) if n < 1]
     if empty:
         smallest = math.ceil(1e6 * len(available) / sum(available)) / 1e6

@@ -27,13 +27,13 @@ class Options:
     """Where the files lie and how large they become."""
 
     root: str = option("data/afhq", "The unpacked archive.", place=True)
-    side: int = option(64, "Height and width after preparation, pixels.", low=1)
+    resolution: int = option(64, "Height and width after preparation, pixels.", low=1)
 
 
 def census(options: Options) -> Census:
     """Return how many dogs there are; nothing is decoded."""
     files = _images.files_of(_folder(options, "train"))
-    return Census(["dog"], [len(files)], 3, options.side, _images.content_of({"dog": files}))
+    return Census(["dog"], [len(files)], 3, options.resolution, _images.content_of({"dog": files}))
 
 
 def load(options: Options, split: str) -> Loaded:
@@ -41,7 +41,7 @@ def load(options: Options, split: str) -> Loaded:
     folder = _folder(options, split)
     files = _images.files_of(folder)
     paths = [file.path for file in files]
-    images, bad = _images.decode_all(paths, options.side, resample=Image.Resampling.BILINEAR)
+    images, bad = _images.decode_all(paths, options.resolution, resample=Image.Resampling.BILINEAR)
     named = {files[i].name: why for i, why in bad.items()}
     _images.refuse(named, len(files), folder, "unpack the archive again")
     return Loaded(images, np.zeros(len(files), np.int64))

@@ -1,7 +1,7 @@
 """Your own pictures: a folder with one sub-folder of PNG, JPEG or WebP files for each class.
 
 Classes are the sub-folders' names in sorted order. Each picture is decoded once: its central square
-is resized to `side` with antialiasing (Lanczos).
+is resized to `resolution` with antialiasing (Lanczos).
 """
 
 import os
@@ -24,12 +24,13 @@ class Options:
     """Where the pictures lie and what becomes of them."""
 
     root: str = option(..., "The folder.", place=True)
-    side: int = option(32, "Height and width after preparation, pixels.", low=1)
+    resolution: int = option(32, "Height and width after preparation, pixels.", low=1)
     channels: int = option(3, "3 for colour, 1 for grey.", low=1, high=3)
-    bad_files: str = option(
-        "refuse",
-        "What to do with files that cannot be decoded: refuse them, or skip them.",
-        choices=("refuse", "skip"),
+    on_bad_file: str = option(
+        "error",
+        "What to do where files cannot be decoded: stop with an error (`error`), or leave them out"
+        " (`skip`).",
+        choices=("error", "skip"),
     )
 
     def __post_init__(self) -> None:
@@ -41,7 +42,7 @@ def census(options: Options) -> Census:
     """Return what the folder holds by its names; nothing is decoded."""
     listed = _listed(options)
     sizes, content = [*map(len, listed.values())], _images.content_of(listed)
-    return Census(list(listed), sizes, options.channels, options.side, content)
+    return Census(list(listed), sizes, options.channels, options.resolution, content)
 
 
 def load(options: Options, split: str) -> Loaded:
@@ -49,10 +50,10 @@ def load(options: Options, split: str) -> Loaded:
     root, listed = Path(options.root), _listed(options)
     files = [entry.path for found in listed.values() for entry in found]
     labels = np.repeat(np.arange(len(listed)), [*map(len, listed.values())])
-    images, bad = _images.decode_all(files, options.side, options.channels)
+    images, bad = _images.decode_all(files, options.resolution, options.channels)
     left_out = {Path(files[i]).relative_to(root).as_posix(): why for i, why in bad.items()}
-    if options.bad_files == "refuse":
-        way_out = "mend or remove them, or set `bad_files: skip` to leave them out"
+    if options.on_bad_file == "error":
+        way_out = "mend or remove them, or set `on_bad_file: skip` to leave them out"
         _images.refuse(left_out, len(files), root, way_out)
     good = np.setdiff1d(np.arange(len(files)), list(bad))
     for new, old in enumerate(good):  # in place: a copy would double the memory

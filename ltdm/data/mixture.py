@@ -30,8 +30,8 @@ class Options:
         " of their labels. `std` may list one a dimension.",
         convert=CaseOption(),
     )
-    points: int = option(10_000, "Points of each class before the tail is cut.", low=1)
-    draw: int = option(0, "Number of the draw: another one gives other points.", low=0)
+    points_per_class: int = option(10_000, "Points of each class before the tail is cut.", low=1)
+    seed: int = option(0, "Seed of the points: another one gives other points.", low=0)
 
     def __post_init__(self) -> None:
         """Refuse points on a line: no figure shows them."""
@@ -42,14 +42,16 @@ class Options:
 def census(options: Options) -> Census:
     """Return what will be drawn."""
     classes, dimension = options.classes.classes, options.classes.dimension
-    return Census(list(classes), [options.points] * len(classes), dimension, 1, points=True)
+    return Census(
+        list(classes), [options.points_per_class] * len(classes), dimension, 1, points=True
+    )
 
 
 def load(options: Options, split: str) -> Loaded:
     """Draw a split, class by class: float32 (N, d, 1, 1)."""
     drawn = []
     for label, components in enumerate(options.classes.classes.values()):
-        rng = np.random.default_rng(derive(f"mixture-{split}", options.draw, label))
-        drawn.append(draw(components, options.points, rng))
+        rng = np.random.default_rng(derive(f"mixture-{split}", options.seed, label))
+        drawn.append(draw(components, options.points_per_class, rng))
     points = np.concatenate(drawn).astype(np.float32)[:, :, None, None]
-    return Loaded(points, np.repeat(np.arange(len(drawn)), options.points))
+    return Loaded(points, np.repeat(np.arange(len(drawn)), options.points_per_class))

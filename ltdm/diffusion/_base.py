@@ -112,10 +112,11 @@ class ProcessOptionsExtras(Protocol):
     """An option that it may have."""
 
     @property
-    def tells(self) -> str:
-        """How `inputs` writes levels for the network: "t", a number, or "log-sigma".
+    def noise_conditioning(self) -> str:
+        """How `inputs` writes levels for the network: "timestep" or "log_sigma".
 
-        The latter is ln(sigma) / 4, and what is assumed of a process without this option.
+        The first is a number, the second ln(sigma) / 4. The second is assumed of a
+        process without this option.
         """
 
 

@@ -27,7 +27,7 @@ class Model(NamedTuple):
 
     @classmethod
     def read(cls, file: Path, weights: str, precision: str, device: torch.device) -> "Model":
-        """Make a network's file ready: its averaged weights, "ema", or the last ones, "raw".
+        """Make a network's file ready: its averaged weights, "ema", or the last ones, "last".
 
         Raises:
             LtdmError: The file is missing, damaged, or not one of ltdm's.

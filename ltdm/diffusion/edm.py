@@ -32,7 +32,7 @@ from ltdm.plumbing.options import option
 
 CITATION = KARRAS2024
 LAST, LINEAR = 0.1, 19.9
-"""T beta_1 and T (beta_T - beta_1) of DDPM's schedule, by which `progress: level` is measured."""
+"""T beta_1 and T (beta_T - beta_1) of DDPM's schedule, of which `term_weighting: snr` is made."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,19 @@ class Options:
         0.002, "Lowest level of a sampler, the clean image's apart.", low=1e-6
     )
     sigma_max: float = option(80.0, "Highest level of a sampler.", above=0, high=1e6)
-    progress: str = option(
-        "level",
-        "What s(sigma) is: t / T of DDPM at the same noise (`level`), the share of training levels"
-        " below (`rank`), or the place on the sampler's grid (`grid`).",
-        choices=("level", "rank", "grid"),
+    term_weighting: str = option(
+        "snr",
+        "What s(sigma) is: t / T of DDPM at the same noise (`snr`), the share of training levels"
+        " below (`quantile`), or the place on the sampler's grid (`sampler`).",
+        choices=("snr", "quantile", "sampler"),
     )
-    uncertainty: str = option(
-        "forced",
-        "How u(sigma) is learnt: a row of norm 1 (`forced`, for networks with such weights), a"
+    logvar: str = option(
+        "mp",
+        "How u(sigma) is learnt: a row of norm 1 (`mp`, for networks with such weights), a"
         " linear layer that begins at 0 (`linear`), or not at all (`none`).",
-        choices=("forced", "linear", "none"),
+        choices=("mp", "linear", "none"),
     )
-    uncertainty_features: int = option(128, "Waves of ln sigma that u is made of.", low=1)
+    logvar_channels: int = option(128, "Waves of ln sigma that u is made of.", low=1)
 
     def __post_init__(self) -> None:
         """Refuse an empty range."""
@@ -66,7 +66,7 @@ class Options:
             raise OptionError(("sigma_max",), f"must be above sigma_min ({self.sigma_min:g})")
 
 
-TRAINING = ("P_mean", "P_std", "progress", "uncertainty", "uncertainty_features")
+TRAINING = ("P_mean", "P_std", "term_weighting", "logvar", "logvar_channels")
 """Options that only training depends on: what a network says means the same whatever they are."""
 
 
@@ -83,7 +83,7 @@ class EDM(Process):
     def __init__(self, options: Options):
         super().__init__()
         self.options = options
-        self.uncertainty = None if options.uncertainty == "none" else Uncertainty(options)
+        self.uncertainty = None if options.logvar == "none" else Uncertainty(options)
         self.register_buffer("like", torch.zeros(()), persistent=False)  # knows the device
 
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
@@ -121,9 +121,9 @@ class EDM(Process):
     def progress(self, level: Tensor) -> Tensor:
         """Return how far the levels lie towards pure noise, in [0, 1]; see the module."""
         one = self.options
-        if one.progress == "rank":
+        if one.term_weighting == "quantile":
             return torch.special.ndtr((level.log() - one.P_mean) / one.P_std)
-        if one.progress == "grid":
+        if one.term_weighting == "sampler":
             low, high = (sigma ** (1 / 7) for sigma in (one.sigma_min, one.sigma_max))
             return ((level ** (1 / 7) - low) / (high - low)).clamp(0, 1)
         root = (LAST**2 + 2 * LINEAR * level.square().log1p()).sqrt()
@@ -162,9 +162,9 @@ class Uncertainty(nn.Module):
 
     def __init__(self, options: Options):
         super().__init__()
-        rng, number = torch.Generator().manual_seed(0), options.uncertainty_features
+        rng, number = torch.Generator().manual_seed(0), options.logvar_channels
         self.waves = Fourier(number, rng)
-        if options.uncertainty == "forced":
+        if options.logvar == "mp":
             self.line: nn.Module = Forced(number, 1, rng=rng)
         else:
             self.line = nn.Linear(number, 1, bias=False)

@@ -27,11 +27,11 @@ class Options:
     T: int = option(1000, "Number of noise levels.", low=1, high=100_000)
     beta_1: float = option(1e-4, "Variance added at the first level.", above=0, high=0.999)
     beta_T: float = option(0.02, "Variance added at the last level.", above=0, high=0.999)
-    tells: str = option(
-        "t",
-        "What the network is told of a level: its number `t`, as DDPM's is, or `log-sigma`:"
-        " ln(sigma) / 4, which `edm2` needs.",
-        choices=("t", "log-sigma"),
+    noise_conditioning: str = option(
+        "timestep",
+        "What the network is told of a level: its number (`timestep`), as DDPM's is, or"
+        " ln(sigma) / 4 (`log_sigma`), which `edm2` needs.",
+        choices=("timestep", "log_sigma"),
     )
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class VP(Process):
 
     def __init__(self, options: Options):
         super().__init__()
-        self.T, self.tells = options.T, options.tells
+        self.T, self.noise_conditioning = options.T, options.noise_conditioning
         # The released codes space beta in float32 and accumulate in float64; so do we, to the bit.
         beta = torch.linspace(options.beta_1, options.beta_T, self.T).double()
         alpha_bar = torch.cumprod(1 - beta, dim=0)
@@ -84,7 +84,7 @@ class VP(Process):
 
     def inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the network sees of x_t and its level."""
-        return x, level if self.tells == "t" else self.sigma(level).log() / 4
+        return x, level if self.noise_conditioning == "timestep" else self.sigma(level).log() / 4
 
     def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
         """Return the estimate of x_0 that F stands for."""

@@ -14,23 +14,24 @@ from ltdm.training.released import DECIDED, Released, read
 from ltdm.training.state import run_key
 
 
-def convert(checkpoint: Path, model: Path, side: int) -> Released:
-    """Write the network of a checkpoint for square images of `side` pixels; return what it is.
+def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
+    """Write the network of a checkpoint for square images; return what it is.
 
-    An unconditional one counts as one of a single class.
+    The images have a side of `resolution` pixels. An unconditional network counts as one of a
+    single class.
 
     Raises:
         LtdmError: The checkpoint is bad, or the side cannot be halved as often as the network does.
     """
     held = read(checkpoint)
     halvings = len(held.shape.options.ch_mult) - 1
-    if side % 2**halvings:
+    if resolution % 2**halvings:
         raise LtdmError(
-            f"the network of {checkpoint} halves its images {halvings} times, so --side must be a"
-            f" multiple of {2**halvings}, not {side}"
+            f"the network of {checkpoint} halves its images {halvings} times, so --resolution must"
+            f" be a multiple of {2**halvings}, not {resolution}"
         )
     about = {
-        "network": held.network.plain(), "process": held.process.plain(), "size": side,
+        "network": held.network.plain(), "process": held.process.plain(), "size": resolution,
         "classes": held.shape.classes or 1,
     }  # fmt: skip
     source = {"checkpoint": sha256(checkpoint), "code": stage_code("released")}
@@ -41,11 +42,11 @@ def convert(checkpoint: Path, model: Path, side: int) -> Released:
 def text(checkpoint: Path, held: Released) -> str:
     """Say in a few lines what a checkpoint holds, and what a run that uses it looks like."""
     shape, options = held.shape, held.network.options
-    train: dict[str, Any] = {"checkpoint": str(checkpoint)}
+    train: dict[str, Any] = {"import_checkpoint": str(checkpoint)}
     train |= {} if shape.classes else {"label_dropout": 1}
-    train |= {"augment": "karras"} if shape.told else {}
+    train |= {"augment": "ada"} if shape.told else {}
     sample: dict[str, Any] = {} if shape.classes else {"guidance": 0}
-    sample |= {} if "ema" in held.weights else {"weights": "raw"}
+    sample |= {} if "ema" in held.weights else {"weights": "last"}
     run = {
         "network": {"name": "unet", **{k: plain(getattr(options, k)) for k in DECIDED}},
         "process": {"name": "vp", "T": shape.levels}, "train": train,

@@ -28,7 +28,7 @@ class Reference:
         path: A data folder, `results/<experiment>/data/<data set>`, whose classes, training counts,
             extractors and features are used as they are; else what `images.read` takes.
         labels: Labels of the images, where they lie apart.
-        work: Where things are kept that are made.
+        cache_dir: Where things are kept that are made.
 
     Attributes:
         ours: The data folder, if it is one.
@@ -39,7 +39,7 @@ class Reference:
         grouping: The groups that values are given for.
     """
 
-    def __init__(self, path: Path, labels: Path | None, work: Path):
+    def __init__(self, path: Path, labels: Path | None, cache_dir: Path):
         self.ours = path if (path / REFERENCE).exists() else None
         self.grouping: dict[str, Any] = {"kinds": ["all", "class", "worst"]}
         if self.ours:
@@ -47,7 +47,7 @@ class Reference:
                 raise LtdmError(f"{path} knows its labels; leave {labels} out")
             self.file, self.counts = self.ours / REFERENCE, self.ours / COUNTS
             self.train = self.ours / name_of("prepare.train")
-            self.folder = work / f"reference-{sha256(self.file)[:12]}"
+            self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
             with reading(self.counts):
                 self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
             self.grouping["kinds"].insert(2, "thirds")
@@ -55,7 +55,7 @@ class Reference:
         given = images.read(path, labels)
         held = _counted(given.labels, path)
         self.names = given.names or numbered(len(held))
-        self.folder = kept(work / "reference", given, REFERENCE)
+        self.folder = kept(cache_dir / "reference", given, REFERENCE)
         self.file, self.counts = self.folder / REFERENCE, self.folder / COUNTS
         self.train = self.file
         table = {"class": range(len(held)), "name": self.names, "train": held}

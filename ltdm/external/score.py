@@ -28,12 +28,12 @@ log = logging.getLogger("ltdm")
 
 def run(
     images: Path, reference: Reference, extractors: Sequence[Part], metrics: Sequence[Part],
-    labels: Path | None, work: Path,
+    labels: Path | None, cache_dir: Path,
 ) -> tuple[pd.DataFrame, Path]:  # fmt: skip
     """Score a set of images; return the tidy rows and the file that holds them.
 
     Each metric is given in those of the extractors' feature spaces that it reads. `labels` are the
-    images', where they lie apart. Features and rows are kept in `work`.
+    images', where they lie apart. Features and rows are kept in `cache_dir`.
 
     Raises:
         LtdmError: The images cannot be read, or do not fit the reference, or nothing gives what a
@@ -43,12 +43,12 @@ def run(
         check_fed(metric, extractors)
         if looks_up(metric) and not _suits(metric, reference):
             raise LtdmError(
-                f"{metric.name} looks for the {metric.options.neighbours} nearest training images,"
+                f"{metric.name} looks for the {metric.options.k} nearest training images,"
                 f" but {reference.train} holds {reference.training_images()}; ask for fewer, such"
-                f" as --metric '{{name: {metric.name}, neighbours: 10}}'"
+                f" as --metric '{{name: {metric.name}, k: 10}}'"
             )
     given = _fitting(images, labels, reference)
-    folder = kept(work / images.resolve().stem, given, "images.npz")
+    folder = kept(cache_dir / images.resolve().stem, given, "images.npz")
     files = {}
     for extractor in extractors:
         weights, real = reference.features(extractor)
@@ -107,7 +107,7 @@ def suiting(
 
 def _suits(metric: Part, reference: Reference) -> bool:
     """Whether a reference has as many training images as a metric looks for."""
-    return bool(metric.options.neighbours <= reference.training_images())
+    return bool(metric.options.k <= reference.training_images())
 
 
 def _neighbours(metric: Part, folder: Path, reference: Reference) -> tuple[Path, Path]:

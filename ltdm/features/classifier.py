@@ -33,9 +33,9 @@ class Options:
     """Size and training of the classifier."""
 
     width: int = option(32, "Channels of the first layer.", low=1)
-    features: int = option(64, "Length of the feature vector.", low=2)
-    updates: int = option(600, "Optimiser updates.", low=1)
-    batch: int = option(128, "Images an update.", low=1)
+    feature_dim: int = option(64, "Length of the feature vector.", low=2)
+    steps: int = option(600, "Optimiser steps.", low=1)
+    batch_size: int = option(128, "Images a step.", low=1)
     lr: float = option(1e-3, "Adam's learning rate, falling to zero along a cosine.", above=0)
     seed: int = option(0, "Seed of the weights, the batches and the held-out fifth.", low=0)
 
@@ -52,8 +52,8 @@ class Classifier(nn.Module):
             width, size = 2 * width, (size + 1) // 2
         layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
-        self.embed = nn.Linear(width * size * size, options.features)
-        self.classify = nn.Linear(options.features, classes)
+        self.embed = nn.Linear(width * size * size, options.feature_dim)
+        self.classify = nn.Linear(options.feature_dim, classes)
         self.scale: Tensor  # makes the features' mean variance on the reference 1
         self.register_buffer("scale", torch.ones(()))
 
@@ -68,7 +68,7 @@ class Classifier(nn.Module):
 
 def length(options: Options, channels: int, side: int) -> int:
     """Return the length of a feature vector."""
-    return options.features
+    return options.feature_dim
 
 
 def fit(
@@ -83,11 +83,11 @@ def fit(
         torch.manual_seed(derive("classifier", options.seed))
         net = Classifier(options, **shape).to(device)
     optimiser = torch.optim.Adam(net.parameters(), lr=options.lr, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.updates)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.steps)
     rng = torch.Generator().manual_seed(derive("classifier batches", options.seed))
-    with Progress("classifier", options.updates, "updates") as progress:
-        for _ in range(options.updates):
-            rows = train[torch.randint(len(train), (options.batch,), generator=rng).to(device)]
+    with Progress("classifier", options.steps, "updates") as progress:
+        for _ in range(options.steps):
+            rows = train[torch.randint(len(train), (options.batch_size,), generator=rng).to(device)]
             loss = F.cross_entropy(net(_scaled(x[rows])), y[rows])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()

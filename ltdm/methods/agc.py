@@ -39,7 +39,9 @@ class Options:
         2.0, "An image is skipped where its loss, times this, is below the bank's.", above=0
     )
     decay: float = option(0.8, "Decay of the bank, a visit of its level.", low=0, high=0.999999)
-    levels: int = option(1000, "Levels that the bank tells apart; T of `vp`.", low=1, high=100_000)
+    bins: int = option(
+        1000, "Bins of levels that the bank tells apart; T of `vp`.", low=1, high=100_000
+    )
 
 
 def evaluations(options: Options, classes: int) -> Evaluations:
@@ -60,12 +62,12 @@ class AGC(Term):
     def __init__(self, options: Options):
         super().__init__()
         self.options = options
-        self.register_buffer("bank", torch.zeros(options.levels))
+        self.register_buffer("bank", torch.zeros(options.bins))
 
     def weights(self, at: Noised, denoise: Tensor) -> Tensor:
         """Return each image's weight, B / kept or 0, and update the bank."""
-        levels, decay = self.options.levels, self.options.decay
-        place = (at.progress * levels).round().long().clamp(max=levels - 1)
+        bins, decay = self.options.bins, self.options.decay
+        place = (at.progress * bins).round().long().clamp(max=bins - 1)
         keep = (self.options.ratio * denoise >= self.bank[place]).to(denoise.dtype)
         # As if the images came in a row: of several at one level, each fades with every later one.
         loss = denoise.to(self.bank.dtype)

@@ -2,7 +2,8 @@
 
 For each image whose label was kept, a second label y' ~ Q is drawn and, at the same x_t and t,
 
-    L = |F - F*|^2 + tau s(t) (|F - sg F'|^2 + rc_weight |sg F - F'|^2),    F' = F(x_t, t, y'),
+    L = |F - F*|^2 + tau s(t) (|F - sg F'|^2 + commitment_weight |sg F - F'|^2),
+    F' = F(x_t, t, y'),
 
 where sg stops the gradient and s is the process's progress (t / T for `vp`). Q is the training
 set's class frequency by default, uniform where the paper finetunes (`train.init_from`), or any
@@ -37,26 +38,28 @@ class Options:
     """Strength of the regulariser and where its labels come from."""
 
     tau: float = option(1.0, "Weight of the regulariser at pure noise.", low=0)
-    rc_weight: float = option(
+    commitment_weight: float = option(
         0.25, "Weight of the commitment term, which moves the other label's branch.", low=0
     )
-    target: str = option(
+    label_distribution: str = option(
         "train",
         "Law Q of the other label: training frequency, uniform, or frequency to a power.",
         choices=("train", "uniform", "power"),
     )
     power: float | None = option(
-        None, "Exponent of the frequency, for `target: power` only.", low=-10, high=10
+        None, "Exponent of the frequency, for `label_distribution: power` only.", low=-10, high=10
     )
 
     def __post_init__(self) -> None:
-        if (self.target == "power") != (self.power is not None):
-            raise OptionError(("power",), "goes with `target: power`, and each needs the other")
+        if (self.label_distribution == "power") != (self.power is not None):
+            raise OptionError(
+                ("power",), "goes with `label_distribution: power`, and each needs the other"
+            )
 
 
 def evaluations(options: Options, classes: int) -> Evaluations:
     """Return the evaluations per image beyond its own one."""
-    return Evaluations(1, 1 if options.rc_weight else 0) if options.tau else NOTHING
+    return Evaluations(1, 1 if options.commitment_weight else 0) if options.tau else NOTHING
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
@@ -73,7 +76,8 @@ class CBDM(Term):
     def __init__(self, options: Options, class_counts: list[int]):
         super().__init__()
         self.options = options
-        exponent = {"train": 1.0, "uniform": 0.0, "power": options.power or 0.0}[options.target]
+        exponents = {"train": 1.0, "uniform": 0.0, "power": options.power or 0.0}
+        exponent = exponents[options.label_distribution]
         weight = torch.tensor(class_counts, dtype=torch.float64) ** exponent
         self.register_buffer("cdf", torch.cumsum(weight / weight.sum(), dim=0), persistent=False)
 
@@ -85,10 +89,10 @@ class CBDM(Term):
     def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question:
         """Ask about every image under another label."""
         labels = self.draw_labels(len(batch.labels), rng.device)
-        return Question(labels, gradient=self.options.rc_weight > 0)
+        return Question(labels, gradient=self.options.commitment_weight > 0)
 
     def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
         """Return `balance`, zero where the label was dropped."""
         there = mse(own.F, other.F.detach())
-        gap = there + self.options.rc_weight * mse(own.F.detach(), other.F)
+        gap = there + self.options.commitment_weight * mse(own.F.detach(), other.F)
         return {"balance": self.options.tau * at.progress * at.labelled * gap}

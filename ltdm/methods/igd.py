@@ -10,22 +10,22 @@ criterion.
 Source: Das et al., "Principled Long-Tailed Generative Modeling via Diffusion Models", NeurIPS 2025.
 
 `mode: separate` is the paper's game: an unconditional network for each class, all of them updated
-at once, each on its share of the batch (`batch / C` images, rounded down, at least one), clipped
-and averaged on its own. A label picks the network that samples. `mode: shared` is one conditional
-network, y' another label: no longer the game (the authors call it a special case close to CBDM),
-but as cheap as one network. `mode: released` is what the published code runs.
+at once, each on its share of the batch (`batch_size / C` images, rounded down, at least one),
+clipped and averaged on its own. A label picks the network that samples. `mode: shared` is one
+conditional network, y' another label: no longer the game (the authors call it a special case close
+to CBDM), but as cheap as one network. `mode: released` is what the published code runs.
 
 Peers: all of them, or `{sample: k}` drawn for each image without replacement, which has the same
 expectation. Separate networks draw for the same place of every class at once: each is then asked as
 often as any other.
 
-Released code: one shared conditional network; an optimiser step for each class in turn, of `batch /
-C` images, at one learning rate, with averaged weights once a round of C; the mean over the peers is
-divided by C - 1 once more, so the weight is beta / (C - 1); its strength is the flag `beta` (1 by
-default) and not the README's `tau`. It is `{mode: released, beta: 1}` with a coin a batch that
-hides labels (`train.label_dropout_per: batch`); an update here is one such round, and a class's
-images are walked in a random order, epoch by epoch, where the code draws afresh each time. Even at
-beta = 0 it is class-balanced training of one network.
+Released code: one shared conditional network; an optimiser step for each class in turn, of
+`batch_size / C` images, at one learning rate, with averaged weights once a round of C; the mean
+over the peers is divided by C - 1 once more, so the weight is beta / (C - 1); its strength is the
+flag `beta` (1 by default) and not the README's `tau`. It is `{mode: released, beta: 1}` with a coin
+a batch that hides labels (`train.label_dropout_per: batch`); an update here is one such round, and
+a class's images are walked in a random order, epoch by epoch, where the code draws afresh each
+time. Even at beta = 0 it is class-balanced training of one network.
 """
 
 from dataclasses import dataclass

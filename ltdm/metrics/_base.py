@@ -98,9 +98,9 @@ class MetricModuleExtras(Protocol):
         """Values, each with the one that says what it would be of real images. Without it: {}."""
 
     def search(self, options: Any) -> dict[str, Any]:
-        """Return `neighbours` and `mirror` of `_nearest.nearest`: which images are looked for.
+        """Return `k` and `flip` of `_nearest.nearest`: which images are looked for.
 
-        The metric then has an option `neighbours`, the number that is searched for.
+        The metric then has an option `k`, the number that is searched for.
         """
 
 

@@ -30,23 +30,23 @@ class Found(NamedTuple):
     mirrored: np.ndarray  # whether it is the mirror image that is so near, shape (N, n)
 
 
-def nearest(images: np.ndarray, train: np.ndarray, neighbours: int, mirror: bool) -> Found:
+def nearest(images: np.ndarray, train: np.ndarray, k: int, flip: bool) -> Found:
     """Find the nearest training images of each generated one.
 
     Both are uint8, shape (N, C, H, W), or points, float32, (N, d, 1, 1). There must be at least as
-    many training images as neighbours. With `mirror` one is as near as the nearer of it and its
+    many training images as neighbours. With `flip` one is as near as the nearer of it and its
     mirror image.
     """
     try:
-        return _nearest(images, train, neighbours, mirror, pick())
+        return _nearest(images, train, k, flip, pick())
     except torch.OutOfMemoryError:
         log.info("out of GPU memory: looking for the nearest images on the CPU")
-        return _nearest(images, train, neighbours, mirror, torch.device("cpu"))
+        return _nearest(images, train, k, flip, torch.device("cpu"))
 
 
 @torch.inference_mode()
 def _nearest(
-    images: np.ndarray, train: np.ndarray, n: int, mirror: bool, device: torch.device
+    images: np.ndarray, train: np.ndarray, n: int, flip: bool, device: torch.device
 ) -> Found:
     levels = train.dtype == np.uint8
     find = _of_levels if levels else _of_points
@@ -55,7 +55,7 @@ def _nearest(
     with Progress("nearest training images", len(images), "images") as progress:
         for block in torch.from_numpy(images).split(_rows(x)):
             # Mirroring the generated image is as good as mirroring every training image.
-            ways = [block, block.flip(3)] if mirror else [block]
+            ways = [block, block.flip(3)] if flip else [block]
             blocks.append(find([way.flatten(1).to(device) for way in ways], x, n))
             progress.advance(len(block))
     squared, numbers, mirrored = (torch.cat(t).cpu().numpy() for t in zip(*blocks, strict=True))

@@ -17,7 +17,7 @@ each class counted as it is among the generated ones. What a network copies is w
 exceeds it by. It is empty where some class has no unseen image, as where all are trained on.
 
 Groups are of generated images, and of the `n_real` unseen ones: each is compared with the whole
-training set. A network that was trained with `augment: flip` also copies mirrored: take `mirror`.
+training set. A network that was trained with `augment: flip` also copies mirrored: take `flip`.
 Sources: Liu et al., ECCV 2024, IET-AGC (counts, n = 50); Carlini et al., "Extracting Training Data
 from Diffusion Models", USENIX Security 2023 (l, n = 50, alpha = 0.5).
 
@@ -58,16 +58,16 @@ READS = "neighbours"
 class Options:
     """What a generated image is compared with."""
 
-    neighbours: int = option(50, "Nearest training images, n.", low=2)
+    k: int = option(50, "Nearest training images, n.", low=2)
     alpha: float = option(0.5, "Share of the mean distance below which l calls a copy.", above=0)
-    mirror: bool = option(
+    flip: bool = option(
         False, "Whether mirror images of training images count too, as `augment: flip` shows them."
     )
 
 
 def search(options: Options) -> dict[str, Any]:
     """Return what decides which training images are found: arguments of `_nearest.nearest`."""
-    return {"mirror": options.mirror, "neighbours": options.neighbours}
+    return {"flip": options.flip, "k": options.k}
 
 
 def least(options: Options) -> int:

@@ -37,7 +37,7 @@ class Options:
     """The clusterings."""
 
     clusters: int = option(20, "Clusters for each class in the group.", low=1)
-    runs: int = option(10, "Clusterings that the curves are meaned over.", low=1)
+    num_clusterings: int = option(10, "Clusterings that the curves are meaned over.", low=1)
 
 
 def least(options: Options) -> int:
@@ -61,8 +61,8 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     together = np.concatenate([real.features[kept_real], fake.features[kept]])
     clusters = min(options.clusters * len(np.unique(real.labels)), n)
     halves = []
-    with Progress("clusterings", options.runs, "runs") as progress:
-        for run in range(options.runs):
+    with Progress("clusterings", options.num_clusterings, "runs") as progress:
+        for run in range(options.num_clusterings):
             labels = _clustered(together, clusters, derive("prd clusters", run) % 2**32)
             halves.append(np.split(labels, [n]))
             progress.advance()

@@ -39,7 +39,7 @@ class NetworkModuleExtras(Protocol):
 
     @property
     def HEARS(self) -> str:
-        """How levels must be written for it: "t" or "log-sigma", as a process `tells` them.
+        """How levels must be written for it: "timestep" or "log_sigma".
 
-        Without it: in any way.
+        A process says which in its option `noise_conditioning`. Without it: in any way.
         """

@@ -42,7 +42,7 @@ class Block(nn.Module):
         self.options, self.resample, self.joins = options, resample, resample != "up"
         self.down = down and options.config == "G"
         if options.config == "G":
-            self.gain = nn.Parameter(zeros(()) if options.official_g else ones(()))
+            self.gain = nn.Parameter(zeros(()) if options.nvlabs_g else ones(()))
         self.conv1 = layer(options, out if self.down else width, out, 3)
         self.modulation = layer(options, options.embedding, out)
         self.dropout = nn.Dropout(options.dropout)
@@ -52,9 +52,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map (B, width, H, W) to (B, out, H', W')."""
-        groups = self.options.groups
-        h = self.conv1(self.resampled(nnf.silu(group_norm(x, groups))))
-        h = group_norm(h, groups) * (1 + self.modulation(emb)[:, :, None, None])
+        norm_groups = self.options.norm_groups
+        h = self.conv1(self.resampled(nnf.silu(group_norm(x, norm_groups))))
+        h = group_norm(h, norm_groups) * (1 + self.modulation(emb)[:, :, None, None])
         h = self.conv2(self.dropout(nnf.silu(h)))
         whole = self.attention(self.shortcut(self.resampled(x)) + h)
         return whole.clip(-CLIP, CLIP) if self.options.config == "E" else whole

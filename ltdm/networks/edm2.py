@@ -10,9 +10,9 @@ Source: Karras et al., "Analyzing and Improving the Training Dynamics of Diffusi
 A label's embedding is added to the level's; in E and G each class has a vector of its own whose
 norm is kept, and "no label" (-1) is one more. Vectors are normalised by x / (1e-4 + rms).
 
-Released code: FutureXiang/edm2 (C, E and a G of its own, `g: multi-gpu`) and NVlabs/edm2 (G). The
-defaults are the former's for 32 x 32: 39,509,888 weights in C and E without labels, 37,871,517 in
-the official G, 39,542,685 in the other.
+Released code: FutureXiang/edm2 (C, E and a G of its own, `g_variant: futurexiang`) and NVlabs/edm2
+(G). The defaults are the former's for 32 x 32: 39,509,888 weights in C and E without labels,
+37,871,517 in NVlabs' G, 39,542,685 in the other.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
 CITATION = KARRAS2024
-HEARS = "log-sigma"
+HEARS = "log_sigma"
 """The scale of the levels that its waves are made for."""
 
 
@@ -40,33 +40,39 @@ class Options:
     """Configuration, size and shape; the defaults are the 39.5 M network for 32 x 32."""
 
     config: str = option("E", "The ablation's configuration.", choices=("C", "E", "G"))
-    ch: int = option(128, "Channels at full resolution; a multiple of `groups`.", low=1)
+    ch: int = option(128, "Channels at full resolution; a multiple of `norm_groups`.", low=1)
     ch_mult: tuple[int, ...] = option(
         (1, 2, 2, 2), "Channels of each level as a multiple of `ch`; each level halves the side.",
         low=1,
     )  # fmt: skip
-    attn: tuple[int, ...] = option((1,), "Levels with self-attention, counted from 0.", low=0)
-    blocks: int = option(3, "Blocks a level on the way up; one fewer on the way down.", low=2)
+    attn: tuple[int, ...] = option(
+        (1,), "Indices of the levels with self-attention, counted from 0.", low=0
+    )
+    num_res_blocks: int = option(
+        2, "Blocks a level on the way down; one more on the way up.", low=1
+    )
     dropout: float = option(0.13, "Dropout inside each block.", low=0, high=0.99)
-    groups: int = option(32, "Groups of a group norm (C, E); a quarter as many in the last.", low=4)
+    norm_groups: int = option(
+        32, "Groups of a group norm (C, E); a quarter as many in the last.", low=4
+    )
     head_channels: int | None = option(
         None, "Channels of an attention head; none: all of them in C and E, 64 in G.", low=1
     )
-    g: str = option(
-        "official",
-        "Whose G: NVlabs' (`official`), or FutureXiang's (`multi-gpu`): an embedding of 4 `ch`,"
+    g_variant: str = option(
+        "nvlabs",
+        "Whose G: NVlabs' (`nvlabs`), or FutureXiang's (`futurexiang`): an embedding of 4 `ch`,"
         " normalised middle blocks, one head, and the embedding's gains beginning at 1.",
-        choices=("official", "multi-gpu"),
+        choices=("nvlabs", "futurexiang"),
     )
 
     def __post_init__(self) -> None:
         """Refuse sizes that do not fit together."""
         check_levels(self)
-        if self.ch % self.groups or self.groups % 4:
-            message = f"must be a multiple of groups ({self.groups}), and that of 4"
+        if self.ch % self.norm_groups or self.norm_groups % 4:
+            message = f"must be a multiple of norm_groups ({self.norm_groups}), and that of 4"
             raise OptionError(("ch",), message)
-        if self.g != "official" and self.config != "G":
-            raise OptionError(("g",), f"goes with config: G, and that is {self.config}")
+        if self.g_variant != "nvlabs" and self.config != "G":
+            raise OptionError(("g_variant",), f"goes with config: G, and that is {self.config}")
         for level in (*self.attn, -1):  # the middle blocks have attention too
             width = self.ch * self.ch_mult[level]
             if width % self.head(width):
@@ -76,18 +82,18 @@ class Options:
     @property
     def embedding(self) -> int:
         """Length of the embedding of level and label."""
-        return self.ch * (max(self.ch_mult) if self.official_g else 4)
+        return self.ch * (max(self.ch_mult) if self.nvlabs_g else 4)
 
     @property
-    def official_g(self) -> bool:
+    def nvlabs_g(self) -> bool:
         """Whether this is NVlabs' G."""
-        return self.config == "G" and self.g == "official"
+        return self.config == "G" and self.g_variant == "nvlabs"
 
     def head(self, width: int) -> int:
         """Return the channels of an attention head among so many."""
         if self.head_channels:
             return self.head_channels
-        return 64 if self.official_g else width
+        return 64 if self.nvlabs_g else width
 
 
 def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "EDM2":
@@ -107,17 +113,24 @@ class EDM2(Through):
         self.head = layer(options, channels + 1, options.ch, 3)
         up = partial(block, down=False)
         self.downblocks, widths = way_down(
-            options, options.blocks - 1, block, lambda width: block(width, width, resample="down")
+            options,
+            options.num_res_blocks,
+            block,
+            lambda width: block(width, width, resample="down"),
         )
-        deepest, down = widths[-1], not options.official_g
+        deepest, down = widths[-1], not options.nvlabs_g
         self.middleblocks = nn.ModuleList(
             block(deepest, deepest, attention, down=down) for attention in (True, False)
         )
         self.upblocks = way_up(
-            options, options.blocks, widths, up, lambda width: up(width, width, resample="up")
+            options,
+            options.num_res_blocks + 1,
+            widths,
+            up,
+            lambda width: up(width, width, resample="up"),
         )
         self.tail = layer(options, options.ch, channels, 3)
-        self.groups = options.groups // 4
+        self.norm_groups = options.norm_groups // 4
         self.gain = nn.Parameter(torch.zeros(())) if self.keeps_size else None
 
     def entered(self, x: Tensor) -> Tensor:
@@ -132,7 +145,7 @@ class EDM2(Through):
         """Return F from what the last block says."""
         if self.keeps_size:
             return self.tail(h, self.gain)
-        return self.tail(nnf.silu(group_norm(h, self.groups)))
+        return self.tail(nnf.silu(group_norm(h, self.norm_groups)))
 
 
 class Embedding(nn.Module):

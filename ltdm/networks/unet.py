@@ -25,24 +25,28 @@ CITATION = HO2020
 class Options:
     """Size and shape of the U-Net; the defaults are the papers' 35.7 M network for 32 x 32."""
 
-    ch: int = option(128, "Channels at full resolution; a multiple of `groups`.", low=1)
+    ch: int = option(128, "Channels at full resolution; a multiple of `norm_groups`.", low=1)
     ch_mult: tuple[int, ...] = option(
         (1, 2, 2, 2), "Channels of each level as a multiple of `ch`; each level halves the side.",
         low=1,
     )  # fmt: skip
-    attn: tuple[int, ...] = option((1,), "Levels with self-attention, counted from 0.", low=0)
-    num_res_blocks: int = option(2, "Residual blocks a level (one more on the way up).", low=1)
+    attn: tuple[int, ...] = option(
+        (1,), "Indices of the levels with self-attention, counted from 0.", low=0
+    )
+    num_res_blocks: int = option(
+        2, "Residual blocks a level on the way down; one more on the way up.", low=1
+    )
     dropout: float = option(0.1, "Dropout inside each residual block.", low=0, high=0.99)
-    groups: int = option(32, "Groups of each group norm.", low=1)
-    zero_attention: bool = option(
+    norm_groups: int = option(32, "Groups of each group norm.", low=1)
+    zero_init_attention: bool = option(
         False, "Start attention's output near zero, as DDPM meant; the released codes do not."
     )
 
     def __post_init__(self) -> None:
         """Refuse sizes that do not fit together."""
         check_levels(self)
-        if self.ch % self.groups:
-            raise OptionError(("ch",), f"must be a multiple of groups ({self.groups})")
+        if self.ch % self.norm_groups:
+            raise OptionError(("ch",), f"must be a multiple of norm_groups ({self.norm_groups})")
         if self.ch % 2:
             raise OptionError(("ch",), "must be even: half its channels are sines, half cosines")
 
@@ -68,13 +72,13 @@ class UNet(Told):
         self.middleblocks = nn.ModuleList(block(deepest, deepest, one) for one in (True, False))
         self.upblocks = way_up(options, options.num_res_blocks + 1, widths, block, UpSample)
         self.tail = nn.Sequential(
-            GroupNorm(options.groups, ch), nn.SiLU(), nn.Conv2d(ch, channels, 3, padding=1)
+            GroupNorm(options.norm_groups, ch), nn.SiLU(), nn.Conv2d(ch, channels, 3, padding=1)
         )
         ends = []
         for module in self.modules():
             if isinstance(module, ResBlock):
                 ends.append(module.block2[-1])
-            if isinstance(module, Attention) and options.zero_attention:
+            if isinstance(module, Attention) and options.zero_init_attention:
                 ends.append(module.proj)
         initialise(self, [*ends, self.tail[-1]])
         self.augm_embedding = nn.Linear(told, tdim, bias=False) if told else None
@@ -88,17 +92,17 @@ class ResBlock(nn.Module):
     def __init__(self, options: Options, width: int, out: int, attention: bool):
         super().__init__()
         self.block1 = nn.Sequential(
-            GroupNorm(options.groups, width), nn.SiLU(), nn.Conv2d(width, out, 3, padding=1)
+            GroupNorm(options.norm_groups, width), nn.SiLU(), nn.Conv2d(width, out, 3, padding=1)
         )
         self.temb_proj = nn.Sequential(nn.SiLU(), nn.Linear(4 * options.ch, out))
         self.block2 = nn.Sequential(
-            GroupNorm(options.groups, out),
+            GroupNorm(options.norm_groups, out),
             nn.SiLU(),
             nn.Dropout(options.dropout),
             nn.Conv2d(out, out, 3, padding=1),
         )
         self.shortcut = nn.Conv2d(width, out, 1) if width != out else nn.Identity()
-        self.attn = Attention(out, options.groups) if attention else nn.Identity()
+        self.attn = Attention(out, options.norm_groups) if attention else nn.Identity()
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map (B, width, H, W) to (B, out, H, W)."""
@@ -109,9 +113,9 @@ class ResBlock(nn.Module):
 class Attention(nn.Module):
     """Single-head self-attention over positions, with a residual."""
 
-    def __init__(self, ch: int, groups: int):
+    def __init__(self, ch: int, norm_groups: int):
         super().__init__()
-        self.group_norm = GroupNorm(groups, ch)
+        self.group_norm = GroupNorm(norm_groups, ch)
         self.proj_q, self.proj_k, self.proj_v, self.proj = (nn.Conv2d(ch, ch, 1) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:

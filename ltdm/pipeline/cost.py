@@ -69,7 +69,7 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     updates = 0 if run.train.released else all_updates(run.train, data.class_counts, by_class)
     images = updates * run.train.images_an_update(classes if by_class else 0)
     each = evaluations(run.methods, classes)
-    made = sum(s.images for s in run.samples.values())
+    made = sum(s.num_images for s in run.samples.values())
     return Cost(
         parameters, size.operations, images, each.forward * images,
         images * ((each.forward + 2 * each.backward) * size.operations
@@ -83,7 +83,7 @@ def sampling(one: SampleOptions) -> int:
     """Return the evaluations of a sample set; guidance asks twice, if a smaller network too."""
     sampler: SamplerModule = one.sampler.module
     each = sampler.evaluations(one.sampler.options)
-    return one.images * each * (2 if one.guidance else 1)
+    return one.num_images * each * (2 if one.guidance else 1)
 
 
 class Size(NamedTuple):
@@ -140,9 +140,9 @@ def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
     """Return a row for one network of each run on each data set, then the sum over all seeds."""
     rows, held = [], 0.0
     # 13 bytes a neighbour: its distance, its number, whether it is mirrored
-    found = [13 * metric.options.neighbours // 4 for metric in experiment.evaluate.searching]
+    found = [13 * metric.options.k // 4 for metric in experiment.evaluate.searching]
     for dataset, data in experiment.datasets.items():
-        lengths = [stored(part, data) for part in experiment.evaluate.features]
+        lengths = [stored(part, data) for part in experiment.evaluate.extractors]
         held += _data_bytes(data, [*lengths, *found]) / 1e9
         for name in [run for at, run in experiment.runs if at == dataset]:
             run = experiment.runs[dataset, name]
@@ -213,7 +213,7 @@ def stored(extractor: Part, data: Dataset) -> int:
 
 def _weight_bytes(run: Run) -> int:
     """Return the bytes that a weight takes in all files of a network."""
-    asked = None if run.train.released else run.train.posthoc
+    asked = None if run.train.released else run.train.posthoc_ema
     return 8 + (asked.weight_bytes if asked else 0) + 4 * len(run.widths)
 
 

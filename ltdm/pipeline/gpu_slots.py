@@ -17,7 +17,7 @@ import torch
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.locks import Held, alone
 
-VARIABLE = "LTDM_RUNS_PER_GPU"  # set where the workflow shares out GPUs: how many jobs on each
+VARIABLE = "LTDM_JOBS_PER_GPU"  # set where the workflow shares out GPUs: how many jobs on each
 
 
 @contextmanager

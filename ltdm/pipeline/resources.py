@@ -35,7 +35,7 @@ class Estimates:
     def training_megabytes(self, keys: Keys) -> float:
         """Return the memory on the host that a network's state takes, MB."""
         run, one, _ = self._of(keys)
-        posthoc = run.train.posthoc
+        posthoc = run.train.posthoc_ema
         each = STATE + (posthoc.weight_bytes + 12 * len(posthoc.sigma_rel) if posthoc else 0)
         return each * one.parameters / 1e6
 
@@ -64,7 +64,7 @@ class Estimates:
         return self.known(keys["dataset"], keys["run"])
 
     def _known(self, dataset: str, name: str) -> tuple[Run, Cost, Speed]:
-        run, bench = self.experiment.runs[dataset, name], self.site.bench
+        run, bench = self.experiment.runs[dataset, name], self.site.bench_file
         tflops = self.site.tflops or (None if bench else SLOW[self.site.has_gpus])
         speed = speeds(self.experiment, Path(bench) if bench else None, tflops)[name]
         return run, cost(self.experiment.datasets[dataset], run, []), speed

@@ -14,8 +14,8 @@ from typing import Any
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, write_json
 
-VARIABLE = "LTDM_ASKED"
-PATTERN = "asked-{}.json"
+VARIABLE = "LTDM_RUN_SNAPSHOT"
+PATTERN = "run-{}.json"
 
 
 def freeze(folder: Path, asked: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Strict options: a frozen dataclass is the schema, the defaults and the documentation at once."""
 
+import contextlib
 import difflib
 import math
 import types
@@ -9,6 +10,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.renamed import KEYS, NOTES, VALUES, new_name
 
 KeyPath = tuple[str, ...]
 T = TypeVar("T")
@@ -47,9 +49,11 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-def near(name: object, known: Iterable[str]) -> str:
+def near(name: object, known: Iterable[str], renamed: dict[str, tuple[str, ...]] = KEYS) -> str:
     """Say which known name is meant, or list them all."""
     known = sorted(known)
+    if new := new_name(name, renamed, known):
+        return f"it is called {new!r} now{NOTES.get((str(name), new), '')}"
     close = difflib.get_close_matches(str(name), known, 1, 0.6)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 
@@ -134,27 +138,22 @@ def _typed(hint: Any, value: Any, path: KeyPath) -> Any:
 
 
 def _yaml_hint(hint: type, value: Any) -> str:
-    """Explain YAML 1.1's surprises: 2e-4 is text, a bare no is false, a bare 1 is no text."""
-    if hint in (int, float) and isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return ""
-        if not math.isfinite(number):
-            return ""
-        if hint is int:
-            return f" (YAML reads it as text; write {number:.0f})"
-        mantissa, _, exponent = f"{number:e}".partition("e")
-        return f" (YAML reads it as text; write {float(mantissa)}e{int(exponent):+d})"
+    """Explain what YAML makes of quotes: '1' is text, a bare 1 is none, a bare no is false."""
     if hint is str and not isinstance(value, list | Mapping):
         return " (put it in quotes)"
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return f" (write {value:.0f})"
+    if hint in (int, float) and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            float(value)
+            return " (write it without quotes)"
     return ""
 
 
 def _limits(limits: Mapping[str, Any], value: Any, path: KeyPath) -> None:
     choices, low, high, above = (limits[k] for k in ("choices", "low", "high", "above"))
     if choices and value not in choices:
-        raise OptionError(path, f"{value!r} is not known; {near(value, choices)}")
+        raise OptionError(path, f"{value!r} is not known; {near(value, choices, VALUES)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(path, f"must be a finite number, not {value}")
     if low is not None and value < low:

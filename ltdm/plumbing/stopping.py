@@ -61,11 +61,12 @@ def listening() -> Iterator[Stop]:
 
 
 def allowed() -> float | None:
-    """Return the seconds that this job may run: $LTDM_SECONDS, or what Slurm says is left."""
-    text = os.environ.get("LTDM_SECONDS")
+    """Return the seconds that this job may run: $LTDM_TIME_LIMIT_SECONDS, or what Slurm leaves."""
+    text = os.environ.get("LTDM_TIME_LIMIT_SECONDS")
     if not text:
         return seconds_left()
     try:
         return float(text)
     except ValueError:
-        raise LtdmError(f"LTDM_SECONDS must be a number of seconds, not {text!r}") from None
+        message = f"LTDM_TIME_LIMIT_SECONDS must be a number of seconds, not {text!r}"
+        raise LtdmError(message) from None

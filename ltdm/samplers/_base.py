@@ -20,7 +20,7 @@ class SamplerOptionsExtras(Protocol):
     """An option that it may have."""
 
     @property
-    def clip_x0(self) -> bool:
+    def clip_denoised(self) -> bool:
         """Whether denoised images are kept inside [-1, 1]; refused where the data are points."""
 
 

@@ -37,7 +37,7 @@ class SampleGenerator:
         self.where = f"{device_name(device)}, {options.precision}, {order}"
         self.shape = (about["channels"], about["size"], about["size"])
         self.points = about["points"]
-        each, most = options.images // len(self.predictors), BATCH[device.type]
+        each, most = options.num_images // len(self.predictors), BATCH[device.type]
         self.block = -(-each // -(-each // most))  # blocks as even as can be
 
     def share(self, labels: np.ndarray, shard: tuple[int, int]) -> np.ndarray:

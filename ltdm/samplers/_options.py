@@ -16,25 +16,28 @@ class SampleOptions:
         "The sampler: its name, or `{name: ..., options}`.",
         convert=PartOption("sampler"),
     )
-    images: int = option(
+    num_images: int = option(
         50_000,
         "Images in the set, the same number of each class: a multiple of the classes, unless the"
         " network is unconditional.",
         low=1,
     )
     guidance: float = option(
-        0.0, "Weight w of classifier-free guidance: D + w (D - D_null); 0 samples without.", low=0
+        0.0,
+        "Weight w of classifier-free guidance: D + w (D - D_null); 0 samples without. EDM2 writes"
+        " 1 + w for it.",
+        low=0,
     )
-    guide: str | None = option(
+    guide_run: str | None = option(
         None,
         "A run of the same config, of a weaker network, whose averaged weights guide in place of"
         " the network without labels: D + w (D - D_guide), under the same labels.",
     )
-    weights: str = option("ema", "Averaged weights or the last ones.", choices=("ema", "raw"))
-    sigma_rel: float | None = option(
+    weights: str = option("ema", "Averaged weights or the last ones.", choices=("ema", "last"))
+    ema_sigma_rel: float | None = option(
         None,
         "Width, relative to the training's length, of an average of the weights that is made from"
-        " the snapshots of `train.posthoc` and stands in for the run's own.",
+        " the snapshots of `train.posthoc_ema` and stands in for the run's own.",
         low=0.01,
         high=0.28,
     )
@@ -47,18 +50,19 @@ class SampleOptions:
 
     def __post_init__(self) -> None:
         """Refuse two sets of weights, and a guide that is not heard."""
-        if self.guide is not None and not self.guidance:
-            raise OptionError(("guide",), "is heard where guidance is above 0; set that")
-        if self.sigma_rel is not None and self.weights != "ema":
+        if self.guide_run is not None and not self.guidance:
+            raise OptionError(("guide_run",), "is heard where guidance is above 0; set that")
+        if self.ema_sigma_rel is not None and self.weights != "ema":
             message = f"asks for averaged weights, and weights is {self.weights}; leave one out"
-            raise OptionError(("sigma_rel",), message)
+            raise OptionError(("ema_sigma_rel",), message)
 
     @property
     def how(self) -> str:
         """What rows call the sampler."""
-        return f"{self.sampler}, guided by {self.guide}" if self.guide else str(self.sampler)
+        guided = f", guided by {self.guide_run}" if self.guide_run else ""
+        return f"{self.sampler}{guided}"
 
     @property
     def whose(self) -> str:
         """What rows call the weights."""
-        return self.weights if self.sigma_rel is None else f"posthoc-{self.sigma_rel}"
+        return self.weights if self.ema_sigma_rel is None else f"posthoc-{self.ema_sigma_rel}"

@@ -10,7 +10,8 @@ Source: Ho et al., NeurIPS 2020, equations 6 and 7. Cost: `steps` evaluations pe
 with guidance.
 
 The released codes clamp x0 only after the mean was computed from it, which does nothing, and DDPM's
-published FID was obtained so; `clip_x0` is off for that reason. On, it acts as DDPM's paper meant.
+published FID was obtained so; `clip_denoised` is off for that reason. On, it acts as DDPM's paper
+meant.
 """
 
 import math
@@ -35,7 +36,7 @@ class Options:
     variance: str = option(
         "large", "Variance of a step: beta, or the posterior's.", choices=("large", "small")
     )
-    clip_x0: bool = option(False, "Keep each step's clean image inside [-1, 1].")
+    clip_denoised: bool = option(False, "Keep each step's clean image inside [-1, 1].")
 
 
 def evaluations(options: Options) -> int:
@@ -54,7 +55,7 @@ def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -
     for t, s in pairwise(levels(process, options)):
         (signal_t, std_t), (signal_s, std_s) = process.scales(t), process.scales(s)
         x0 = denoise(x, t)
-        if options.clip_x0:
+        if options.clip_denoised:
             x0 = x0.clamp(-1, 1)
         keep = signal_t / signal_s
         added = std_t**2 - (keep * std_s) ** 2

@@ -33,7 +33,7 @@ class Options:
 
     steps: int = option(50, "Denoising steps.", low=1, high=100_000)
     eta: float = option(0.0, "Randomness: 0 is deterministic, 1 is DDPM's variance.", low=0, high=1)
-    clip_x0: bool = option(False, "Keep each step's clean image inside [-1, 1].")
+    clip_denoised: bool = option(False, "Keep each step's clean image inside [-1, 1].")
 
 
 def evaluations(options: Options) -> int:
@@ -52,7 +52,7 @@ def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -
     for t, s in pairwise(levels(process, options)):
         (signal_t, std_t), (signal_s, std_s) = process.scales(t), process.scales(s)
         x0 = denoise(x, t)
-        if options.clip_x0:
+        if options.clip_denoised:
             x0 = x0.clamp(-1, 1)
         eps = (x - signal_t * x0) / std_t
         ratio = (signal_t * std_s / (signal_s * std_t)) ** 2

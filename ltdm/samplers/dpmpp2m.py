@@ -35,7 +35,7 @@ class Options:
     rho: float = option(
         7.0, "Spacing of the levels; larger ones lie closer at low noise.", low=1, high=1000
     )
-    clip_x0: bool = option(False, "Keep each denoised image inside [-1, 1].")
+    clip_denoised: bool = option(False, "Keep each denoised image inside [-1, 1].")
 
 
 def evaluations(options: Options) -> int:
@@ -56,7 +56,7 @@ def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -
     for level, below in pairwise(visited):
         (signal, std), (next_signal, next_std) = process.scales(level), process.scales(below)
         x0 = denoise(signal * x, level)
-        if options.clip_x0:
+        if options.clip_denoised:
             x0 = x0.clamp(-1, 1)
         ratio, ahead = next_std * signal / (next_signal * std), x0
         if ratio > 0:

@@ -12,8 +12,8 @@ Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generati
 2022, algorithms 1 and 2, equation 5.
 Cost: 2 `steps` - 1 evaluations per image, twice that with guidance.
 
-Released code: FutureXiang/edm2 keeps D inside [-1, 1], which is `clip_x0`; its `eta` is S_churn =
-0.414 eta steps with S_min 0.01, S_max 1 and S_noise 1.007.
+Released code: FutureXiang/edm2 keeps D inside [-1, 1], which is `clip_denoised`; its `eta` is
+S_churn = 0.414 eta steps with S_min 0.01, S_max 1 and S_noise 1.007.
 """
 
 import math
@@ -43,7 +43,7 @@ class Options:
     S_min: float = option(0.0, "Lowest sigma at which noise is added.", low=0)
     S_max: float = option(1e6, "Highest sigma at which noise is added.", low=0)
     S_noise: float = option(1.0, "Standard deviation of the added noise.", above=0)
-    clip_x0: bool = option(False, "Keep each denoised image inside [-1, 1].")
+    clip_denoised: bool = option(False, "Keep each denoised image inside [-1, 1].")
 
     def __post_init__(self) -> None:
         """Refuse limits that nothing lies between."""
@@ -67,7 +67,7 @@ def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -
     def slope(x: Tensor, level: float) -> Tensor:
         signal, std = process.scales(level)
         x0 = denoise(signal * x, level)
-        return (x - (x0.clamp(-1, 1) if options.clip_x0 else x0)) * (signal / std)
+        return (x - (x0.clamp(-1, 1) if options.clip_denoised else x0)) * (signal / std)
 
     visited = levels(process, options)
     x = process.prior(noise()) / process.scales(visited[0])[0]

@@ -96,7 +96,7 @@ class Team:
             return self._resumed({**fresh, "where": [], "seconds": 0.0})
         spent = self._resumed(read_state(self.file(number - 1, shard), self.key, device))
         weights, _ = read_weights(self.average_of(number - 1))
-        self.trainer.take(without("raw.", weights), without("ema.", weights))
+        self.trainer.take(without("last.", weights), without("ema.", weights))
         return spent
 
     def _resumed(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -114,8 +114,8 @@ class Team:
             for shard in range(self.options.shards):
                 one = read_state(self.file(number, shard), self.key, CPU)
                 told.append({name: one[name] for name in TOLD})
-                ema, raw = prefixed("ema.", one["ema"]), prefixed("raw.", one["net"])
-                yield one["images"], ema | raw
+                ema, last = prefixed("ema.", one["ema"]), prefixed("last.", one["net"])
+                yield one["images"], ema | last
 
         write_weights(path, averaged(weighed()), self.about)
         return told

@@ -18,7 +18,7 @@ def run(request: Request, *, reference: Path, weights: Path, record: Path) -> No
     Raises:
         LtdmError: The extractor cannot get its weights.
     """
-    extractor = part("extractor", {**request["extractor"], **request["places"]}, ("features",))
+    extractor = part("extractor", {**request["extractor"], **request["places"]}, ("extractors",))
     images, labels = read_npz(reference, "images", "labels")
     tensors, about = extractor.module.fit(extractor.options, images, labels, pick())
     known = {**about, "extractor": request["extractor"], "code": request["code"]}

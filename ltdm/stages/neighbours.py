@@ -20,7 +20,7 @@ def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> Non
     whether they are mirrored there, bool (N, n); labels of the images; about, which also has the
     search and the training set's digest.
 
-    `request` has `search`, its `neighbours`, n, and `mirror`: whether mirror images of training
+    `request` has `search`, its `k`, n, and `flip`: whether mirror images of training
     images count; and `unseen`, whether images that are in the training set themselves, or their
     mirror images if those count, are left out.
 
@@ -35,13 +35,13 @@ def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> Non
             f"{images} holds {made.dtype} images of shape {made.shape[1:]}, but {train}"
             f" {known.dtype} of {known.shape[1:]}; compare them with what they were made from"
         )
-    if len(known) < search["neighbours"]:
+    if len(known) < search["k"]:
         raise LtdmError(
-            f"{train} holds {len(known)} images, of which no {search['neighbours']} can be the"
-            " nearest; set the metric's `neighbours` lower"
+            f"{train} holds {len(known)} images, of which no {search['k']} can be the"
+            " nearest; set the metric's `k` lower"
         )
     if request["unseen"]:
-        seen = np.concatenate([known, known[..., ::-1]]) if search["mirror"] else known
+        seen = np.concatenate([known, known[..., ::-1]]) if search["flip"] else known
         rows = ~np.isin(_digests(made), _digests(seen))
         made, labels = made[rows], labels[rows]
     found = nearest(made, known, **search)

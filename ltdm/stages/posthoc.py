@@ -36,8 +36,8 @@ def run(
     taken = about.pop("posthoc", None)
     if not taken:
         raise LtdmError(
-            f"{model} holds no snapshots to make averages from; set train.posthoc in its run and"
-            " train it, or leave out sigma_rel"
+            f"{model} holds no snapshots to make averages from; set train.posthoc_ema in its run"
+            " and train it, or leave out ema_sigma_rel"
         )
     which = [(width, update) for width in taken["sigma_rel"] for update in taken["updates"]]
     gammas, times = np.array([(gamma_of(width), update) for width, update in which]).T

@@ -21,7 +21,7 @@ log = logging.getLogger("ltdm")
 def run(request: Request, *, train: Path, reference: Path, counts: Path, record: Path) -> None:
     """Build one data set.
 
-    `request` has `source` and `longtail` as in the config; `reference`, the split that metrics
+    `request` has `source` and `longtail` as in the config; `reference_split`, which metrics
     compare with; `content`, the digest of the source's data; and `places`, the source's options
     that say where it lies. `train` also holds `index`, the images' rows in the source; `counts` has
     the columns class, name, available, train; `record` says what was built from what, with digests.
@@ -39,9 +39,9 @@ def run(request: Request, *, train: Path, reference: Path, counts: Path, record:
     loaded = source.module.load(source.options, "train")
     left_out, available = dict(loaded.left_out), _counted(loaded, promised, source.name)
     keep = shaped(tail, available)
-    chosen = select(loaded.labels, keep, tail.seed)
+    chosen = select(loaded.labels, keep, tail.subset_seed)
     write_npz(train, images=loaded.images[chosen], labels=loaded.labels[chosen], index=chosen)
-    split = request["reference"]
+    split = request["reference_split"]
     if split != "train":
         shape = loaded.images.shape[1:]
         loaded = source.module.load(source.options, split)

@@ -65,14 +65,16 @@ def run(
     right = probe.right(Labelled.on(device, test_images, test_labels), "test")
     told = {"train_on": options.train_on, **json.loads(str(about)), "weights": options.weights}
     rows = []
-    for (v, level), (k, layer) in product(enumerate(options.levels), enumerate(options.layers)):
+    for (v, level), (k, layer) in product(
+        enumerate(options.noise_levels), enumerate(options.layers)
+    ):
         cell = {"level": level, "sigma": probe.sigmas[v], "layer": layer, "width": probe.widths[k]}
         known = {"validation": validation[v, k], "n_train": len(rest), "chosen": (v, k) == chosen}
         found = _tested(right[v, k], test_labels, wanted)
         rows += [{**where, **cell, **one, **known} for one in found]
     made = {
         "model": key,
-        "level": options.levels[chosen[0]],
+        "level": options.noise_levels[chosen[0]],
         "layer": options.layers[chosen[1]],
         "sha256": {path.name: sha256(path) for path in (train, test, counts)},
     }

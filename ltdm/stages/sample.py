@@ -29,7 +29,7 @@ def run(
     """Write `samples` (.npz: images, labels, about), the same number of each class.
 
     `request` has `spec`, the sample set's options; and `seed`, which owns the images' noise
-    together with each image's number. `guide` is the network of the run that the option `guide`
+    together with each image's number. `guide` is the network of the run that the option `guide_run`
     names. Given all `shards`, what `shard` made is put together, and no network is asked.
 
     `about` says sampler, guidance, weights and model; `record` the same, for a look without the
@@ -81,19 +81,19 @@ class SampleSet:
         self.seed, self.model, self.guide = request["seed"], model, guide
         network, options = read_about(model), self.options
         classes, labelled = network["classes"], network["label"] != "nothing"
-        if options.images % classes and labelled:
+        if options.num_images % classes and labelled:
             raise LtdmError(
-                f"sample.images is {options.images}, but must be a multiple of the"
+                f"sample.num_images is {options.num_images}, but must be a multiple of the"
                 f" {classes} classes, so that each gets the same number"
             )
         average = network.get("average", {}).get("sigma_rel")
-        if average != options.sigma_rel:
+        if average != options.ema_sigma_rel:
             raise LtdmError(
-                f"{model} has the weights of sigma_rel {average or 'unset'}, but sample.sigma_rel"
-                f" is {options.sigma_rel or 'unset'}; take the other file, or make it with `ltdm"
-                " posthoc`"
+                f"{model} has the weights of sigma_rel {average or 'unset'}, but"
+                f" sample.ema_sigma_rel is {options.ema_sigma_rel or 'unset'}; take the other file,"
+                " or make it with `ltdm posthoc`"
             )
-        numbers = np.arange(options.images)
+        numbers = np.arange(options.num_images)
         self.labels = numbers % classes if labelled else np.full_like(numbers, -1)
         self.about = {
             "sampler": options.how,

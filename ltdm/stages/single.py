@@ -106,16 +106,16 @@ def _begun(trainer: Trainer, state: State, init: Path | None) -> list[str]:
 
 def _taken(trainer: Trainer) -> list[int]:
     """Return the updates after which snapshots are taken."""
-    return trainer.options.posthoc.at(trainer.until) if trainer.options.posthoc else []
+    return trainer.options.posthoc_ema.at(trainer.until) if trainer.options.posthoc_ema else []
 
 
 def _write(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
     """Write the network, with the snapshots that were taken of it."""
     about = {**described(recipe, trainer), "key": state.key}
     tensors = prefixed("ema.", trainer.ema.state_dict())
-    tensors |= prefixed("raw.", trainer.net.state_dict())
-    if recipe.train.posthoc:
-        widths, taken = list(recipe.train.posthoc.sigma_rel), _taken(trainer)
+    tensors |= prefixed("last.", trainer.net.state_dict())
+    if recipe.train.posthoc_ema:
+        widths, taken = list(recipe.train.posthoc_ema.sigma_rel), _taken(trainer)
         about["posthoc"] = {"sigma_rel": widths, "updates": taken}
         tensors |= state.kept(taken)
     write_weights(model, tensors, about)

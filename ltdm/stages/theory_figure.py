@@ -56,7 +56,7 @@ def run(request: Request, *, rows: Path, networks: Path, png: Path, svg: Path) -
 
 def _best(rows: pd.DataFrame, sweep: Sweep) -> float:
     """Return the weight whose networks of the first tail are best for the worst class, by KL."""
-    last = (rows["updates"] == end(rows)) & (rows["tail"] == sweep.tails[0])
+    last = (rows["steps"] == end(rows)) & (rows["tail"] == sweep.tails[0])
     mine = rows[last & (rows["metric"] == "kl") & (rows["group"] == "worst")]
     best = least(middle(mine.pivot(index="beta", columns="seed", values="value")))
     # Rows hold ten digits of it.

@@ -25,8 +25,8 @@ def run(
     many processes train together, each on a GPU where there is one.
 
     `data` is train.npz, `init` the network of the run that `train.init_from` names. `model` gets
-    the weights, averaged ("ema.") and last ("raw."), safetensors; `history` the losses, a row every
-    `train.log_every` updates; `record`, run.json, what was run, on what, by what.
+    the weights, averaged ("ema.") and last ("last."), safetensors; `history` the losses, a row
+    every `train.log_every` updates; `record`, run.json, what was run, on what, by what.
 
     Raises:
         LtdmError: Bad options or data, divergence, a state of another run, a full disk, another

@@ -29,11 +29,11 @@ def v_curve(rows: pd.DataFrame, title: str) -> Figure:
     Lines are means of logarithms over seeds, bands one standard error, rings the least values.
     """
     drawn = distances(rows)
-    metrics, trainings = drawn["metric"].unique(), sorted(drawn["updates"].unique())
+    metrics, trainings = drawn["metric"].unique(), sorted(drawn["steps"].unique())
     size = (2.9 * len(metrics) + 1.2, 2.5 * len(trainings) + 0.5)
     figure, grid = plt.subplots(len(trainings), len(metrics), figsize=size, squeeze=False)
     for axes, (updates, metric) in zip(grid.flat, product(trainings, metrics), strict=True):
-        for colour, tail, mine in _picked(drawn[drawn["updates"] == updates], "tail"):
+        for colour, tail, mine in _picked(drawn[drawn["steps"] == updates], "tail"):
             found = curves(mine, metric, "beta").clip(lower=FLOOR)
             _with_band(axes, _spaced(found), colour, f"{tail:g}")
         axes.set(title=f"{metric}, {updates:,.0f} updates", yscale="log")
@@ -52,8 +52,8 @@ def nash_gap(rows: pd.DataFrame, title: str) -> Figure:
     rows = rows[rows["tail"] == rows["tail"].min()]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
     for colour, beta, mine in _picked(rows, "beta"):
-        found = curves(mine, "nash-gap", "updates")
-        fit = Fit(curves(mine[mine["updates"] >= FIRST], "nash-gap", "updates"))
+        found = curves(mine, "nash-gap", "steps")
+        fit = Fit(curves(mine[mine["steps"] >= FIRST], "nash-gap", "steps"))
         name = f"{beta:g}: slope {fit.slope.difference:.2f}"
         _with_band(left, found, colour, name, ring=False)
         left.plot(fit.at, fit.line, "--", color=colour, linewidth=0.8)
@@ -66,7 +66,7 @@ def nash_gap(rows: pd.DataFrame, title: str) -> Figure:
         ("own-gap", last, "gap of own costs, then"),
         ("own-gap", math.inf, "gap of own costs, at the equilibrium"),
     ), strict=False):  # fmt: skip
-        found = curves(rows[rows["updates"] == updates], metric, "beta")
+        found = curves(rows[rows["steps"] == updates], metric, "beta")
         _with_band(right, _spaced(found[found.mean(axis=1) > RESOLVED]), colour, name, ring=False)
     right.set(title=f"{title}: gaps by beta", yscale="log")
     _beta_axis(right, rows["beta"])
@@ -79,7 +79,7 @@ def generalisation(rows: pd.DataFrame, title: str) -> Figure:
     last = last_class(rows)
     figure, axes = plt.subplots(figsize=(4.8, 3.4))
     axes.set(xscale="log", yscale="log", xlabel=f"points of the {last}", ylabel="gap of its loss")
-    for colour, beta, mine in _picked(rows[rows["updates"] == end(rows)], "beta"):
+    for colour, beta, mine in _picked(rows[rows["steps"] == end(rows)], "beta"):
         found = curves(mine, "generalisation-gap", "tail", last)
         slope = Fit(found).slope.difference
         _with_band(axes, found, colour, f"{beta:g}: slope {slope:.2f}", ring=False)

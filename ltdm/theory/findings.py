@@ -52,9 +52,9 @@ def _by(rows: pd.DataFrame, *axes: str) -> Iterator[tuple[tuple, pd.DataFrame]]:
 
 def _gaps(rows: pd.DataFrame) -> Iterator[Finding]:
     """Give the slope of the Nash gap over updates for each beta, and over beta at the end."""
-    gaps = rows[(rows["metric"] == "nash-gap") & (rows["updates"] >= FIRST)]
+    gaps = rows[(rows["metric"] == "nash-gap") & (rows["steps"] >= FIRST)]
     for (tail, beta), mine in _by(gaps, "tail", "beta"):
-        slope = Fit(curves(mine, "nash-gap", "updates")).slope
+        slope = Fit(curves(mine, "nash-gap", "steps")).slope
         yield (int(tail), f"{beta:g}", "slope of the Nash gap over T", "-0.5"), slope
     bounds = rows[rows["metric"] == "step-bound"]
     for (tail, beta), mine in _by(bounds, "tail", "beta"):
@@ -62,7 +62,7 @@ def _gaps(rows: pd.DataFrame) -> Iterator[Finding]:
         share = float(steps["value"].iloc[0] / mine["value"].iloc[0])
         where = (int(tail), f"{beta:g}", "step size over the largest that converges", "below 1")
         yield where, Interval(share, math.nan, math.nan, 1)
-    ends = rows[(rows["beta"] > 0) & (rows["updates"] == math.inf)]
+    ends = rows[(rows["beta"] > 0) & (rows["steps"] == math.inf)]
     for (tail,), mine in _by(ends, "tail"):
         if mine["beta"].nunique() > 2:
             slope = Fit(curves(mine, "own-gap", "beta")).slope
@@ -73,14 +73,14 @@ def _generalisation(rows: pd.DataFrame) -> Iterator[Finding]:
     """Give the slope of the last class's generalisation gap over its points for each beta."""
     if rows["tail"].nunique() < 3:
         return
-    for beta, mine in rows[rows["updates"] == end(rows)].groupby("beta"):
+    for beta, mine in rows[rows["steps"] == end(rows)].groupby("beta"):
         slope = Fit(curves(mine, "generalisation-gap", "tail", last_class(rows))).slope
         yield ("", f"{beta:g}", "slope of the generalisation gap over points", "-1"), slope
 
 
 def _by_beta(rows: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
-    """Give distances by beta and seed, for each metric, group, update and tail."""
-    for key, mine in _by(distances(rows), "metric", "group", "updates", "tail"):
+    """Give distances by beta and seed, for each metric, group, step and tail."""
+    for key, mine in _by(distances(rows), "metric", "group", "steps", "tail"):
         yield key, mine.pivot(index="beta", columns="seed", values="value")
 
 

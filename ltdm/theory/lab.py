@@ -35,8 +35,8 @@ ROUNDING = 1e-18  # gaps of own costs below which nothing but rounding is left
 class Found(NamedTuple):
     """What a sweep gives: its rows, and the networks of its first seed.
 
-    Rows have columns metric, seed, tail, beta, updates, group, value and error. Those of the
-    equilibrium have infinite `updates`; those of the exact scores have no beta.
+    Rows have columns metric, seed, tail, beta, steps, group, value and error. Those of the
+    equilibrium have infinite `steps`; those of the exact scores have no beta.
     """
 
     rows: pd.DataFrame
@@ -82,7 +82,7 @@ class Lab:
         for seed in seeds:
             one = RandomFeatures.drawn([rng("layer", seed)], *layers)
             points = Points(densities, process, one, seed)
-            costs.append(points.train(sweep.head, sweep.tails, sweep.draws))
+            costs.append(points.train(sweep.head, sweep.tails, sweep.noise_draws))
             unseen.append(points.unseen("unseen"))
             known.append(points.unseen("known").lowest(sweep.ridge))
         self.costs = Costs(*(part[:, :, None] for part in Costs.stacked(costs)))
@@ -98,53 +98,53 @@ class Lab:
         yield from self._of_costs(nash, math.inf)
         step = self.step()
         yield self._rows("step", step, 1)
-        if 0 in self.seeds and sweep.order == "simultaneous":
+        if 0 in self.seeds and sweep.update_order == "simultaneous":
             yield self._rows("step-bound", game.step_bound((0, 0))[None, None], 1)
-        P = game.update_map(step, sweep.order == "sequential")
-        for updates, error in game.errors(-nash, P, sweep.updates):
+        P = game.update_map(step, sweep.update_order == "sequential")
+        for steps, error in game.errors(-nash, P, sweep.steps):
             if not (error.flatten(-3).norm(dim=-1) <= 2 * nash.flatten(-3).norm(dim=-1)).all():
                 raise LtdmError(
-                    f"after {updates} updates players are twice as far from the equilibrium as at"
+                    f"after {steps} updates players are twice as far from the equilibrium as at"
                     f" first; lower the sweep's step ({sweep.step:g})"
                 )
-            yield self._rows("nash-gap", game.gap(game.pull(error)).amax(-1), updates)
-            if updates in sweep.updates:
+            yield self._rows("nash-gap", game.gap(game.pull(error)).amax(-1), steps)
+            if steps in sweep.steps:
                 self.trained = nash + error
-                yield from self._of_costs(self.trained, updates)
+                yield from self._of_costs(self.trained, steps)
                 for metric, mean in self.judge.models(self.trained).items():
-                    yield self._by_class(metric, mean.value, updates, mean.error)
+                    yield self._by_class(metric, mean.value, steps, mean.error)
         for metric, value in self.judge.exact().items():
-            yield self._by_class(metric, value, updates, exact=True)
+            yield self._by_class(metric, value, steps, exact=True)
 
     def step(self) -> Tensor:
         """Return the step size of each game, (S, N, B)."""
         safe = self.game.safe_step()
-        if self.sweep.common_step:
+        if self.sweep.shared_step:
             safe = safe.amin((1, 2), keepdim=True).expand_as(safe)
         return self.sweep.step * safe
 
-    def _of_costs(self, A: Tensor, updates: float) -> Iterator[pd.DataFrame]:
+    def _of_costs(self, A: Tensor, steps: float) -> Iterator[pd.DataFrame]:
         """Give what the costs say of weights (S, N, B, C, m, d)."""
-        yield self._by_class("loss", self.costs.loss(A), updates)
+        yield self._by_class("loss", self.costs.loss(A), steps)
         # Neither has seen the points that `known` is from: its own gap is the noise of the draws.
         gap, noise = (self.unseen.loss(w) - self.costs.loss(w) for w in (A, self.known))
-        yield self._by_class("generalisation-gap", gap - noise, updates)
+        yield self._by_class("generalisation-gap", gap - noise, steps)
         own = self.costs.excess(A, self.sweep.ridge).amax(-1)
-        yield self._rows("own-gap", own.where(own > ROUNDING, 0.0), updates)
+        yield self._rows("own-gap", own.where(own > ROUNDING, 0.0), steps)
 
-    def _by_class(self, metric: str, value: Tensor, updates: float, error: Tensor | None = None,
+    def _by_class(self, metric: str, value: Tensor, steps: float, error: Tensor | None = None,
                   exact: bool = False) -> pd.DataFrame:  # fmt: skip
         """Return rows of (S, N, B, C): those of each class, and of the worst."""
         error = torch.full_like(value, math.nan) if error is None else error
         worst = value.argmax(-1, keepdim=True)
         value, error = (torch.cat([t, t.gather(-1, worst)], dim=-1) for t in (value, error))
         made = [
-            self._rows(metric, value[..., k], updates, error[..., k], group, exact)
+            self._rows(metric, value[..., k], steps, error[..., k], group, exact)
             for k, group in enumerate([*self.sweep.classes.classes, WORST])
         ]
         return pd.concat(made, ignore_index=True)
 
-    def _rows(self, metric: str, value: Tensor, updates: float, error: Tensor | None = None,
+    def _rows(self, metric: str, value: Tensor, steps: float, error: Tensor | None = None,
               group: str = WORST, exact: bool = False) -> pd.DataFrame:  # fmt: skip
         """Return rows of the first (S, N, B); of (S, 1, 1) for the exact scores."""
         axes = (self.seeds, *([(math.nan,)] * 2 if exact else (self.sweep.tails, self.sweep.betas)))
@@ -153,6 +153,6 @@ class Lab:
         )
         rows = keys.to_frame(index=False, name=["seed", "tail", "beta"])
         return rows.assign(
-            metric=metric, group=group, updates=float(updates), value=value.flatten().numpy(),
+            metric=metric, group=group, steps=float(steps), value=value.flatten().numpy(),
             error=math.nan if error is None else error.flatten().numpy(),
         )  # fmt: skip

@@ -70,7 +70,7 @@ class Judge:
 
     def _by_class(self, measure: Callable[[Tensor, int], Mean], A: Tensor) -> Mean:
         """Measure weights (S, N, B, C, m, d), so many models at once as a cache holds."""
-        points = max(self.sweep.samples, self.sweep.likelihoods)
+        points = max(self.sweep.samples, self.sweep.kl_samples)
         together = max(1, ENTRIES // (len(self.seeds) * points * self.net.width))
         classes = []
         for c in range(A.shape[3]):
@@ -91,7 +91,7 @@ class Judge:
         drawn = []
         for seed in self.seeds:
             g = rng("likelihoods", seed, c)
-            x0 = self.densities[c].draw(self.sweep.likelihoods, g)
+            x0 = self.densities[c].draw(self.sweep.kl_samples, g)
             drawn.append(signal * x0 + std * torch.randn(x0.shape, generator=g, dtype=x0.dtype))
         x = torch.stack(drawn)[:, None]
         log_p = self.densities[c].log_density(x, signal, std)

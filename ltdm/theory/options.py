@@ -30,20 +30,22 @@ class Sweep:
         (0.0, 0.001, 0.01, 0.1, 1.0), "Weights of the mutual term at pure noise.", low=0
     )
     seeds: int = option(10, "How often all is drawn: data, noise, first layers.", low=1)
-    updates: tuple[int, ...] = option(
-        (100_000,), "Updates of training (T_train) after which is sampled; the last is its end.",
+    steps: tuple[int, ...] = option(
+        (100_000,), "Steps of training (T_train) after which is sampled; the last is its end.",
         low=1, high=2**40,
     )  # fmt: skip
-    order: str = option(
+    update_order: str = option(
         "simultaneous", "Whether all players move at once, as the paper's do, or in turn.",
         choices=("simultaneous", "sequential"),
     )  # fmt: skip
     step: float = option(0.9, "Step size over what is safe for the game.", above=0)
-    common_step: bool = option(
+    shared_step: bool = option(
         False, "One step size for all games of a seed: the smallest of theirs."
     )
     width: int = option(128, "Random features of each player.", low=1, high=4096)
-    draws: int = option(64, "Noise levels and noises that a training point is seen with.", low=1)
+    noise_draws: int = option(
+        64, "Noise levels and noises that a training point is seen with.", low=1
+    )
     ridge: float = option(
         1e-6,
         "Weight of A's squared norm in each player's cost; keeps the equilibrium determined.",
@@ -59,7 +61,7 @@ class Sweep:
     sigma_min: float = option(
         0.1, "Noise over signal at which densities are compared (KL).", low=0.01, high=100
     )
-    likelihoods: int = option(250, "Exact draws of each class that a KL is a mean over.", low=10)
+    kl_samples: int = option(250, "Exact draws of each class that a KL is a mean over.", low=10)
     figures: tuple[str, ...] = option((), "What is drawn of it.", choices=FIGURES)
 
     @property
@@ -79,7 +81,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         """Refuse lists that are empty or name an entry twice, and figures without their axis."""
-        for name in ("tails", "betas", "updates"):
+        for name in ("tails", "betas", "steps"):
             entries = getattr(self, name)
             if not entries or sorted(set(entries)) != list(entries):
                 raise OptionError((name,), "must name at least one, in rising order")

@@ -44,14 +44,16 @@ class Points:
         self.T = process.T
         self.scales = torch.tensor([process.scales(t) for t in range(self.T)], dtype=torch.float64)
 
-    def train(self, head: int, tails: Sequence[int], draws: int) -> Costs:
+    def train(self, head: int, tails: Sequence[int], noise_draws: int) -> Costs:
         """Return the costs of each tail's training set, all (N, C, ...).
 
         A smaller class is the beginning of a larger one, whatever else is in the sweep: each class
-        is drawn `head` points long, and each point with `draws` noises.
+        is drawn `head` points long, and each point with `noise_draws` noises.
         """
         by_class = zip(*(counts(head, tail, len(self.densities)) for tail in tails), strict=True)
-        players = [self._growing(c, head, numbers, draws) for c, numbers in enumerate(by_class)]
+        players = [
+            self._growing(c, head, numbers, noise_draws) for c, numbers in enumerate(by_class)
+        ]
         return Costs.stacked(players, dim=1)
 
     def unseen(self, purpose: str) -> Costs:
@@ -63,14 +65,18 @@ class Points:
             players.append(_divided(self._moments(noisy, 0, UNSEEN), UNSEEN))
         return Costs.stacked(players)
 
-    def _growing(self, c: int, head: int, numbers: Sequence[int], draws: int) -> Costs:
+    def _growing(self, c: int, head: int, numbers: Sequence[int], noise_draws: int) -> Costs:
         """Return a class's costs at each of some numbers of points, all (N, ...)."""
         points = training_points(self.densities[c], head, self.seed, c)
-        noisy = self._noisy(points.repeat_interleave(draws, dim=0), rng("noise", self.seed, c))
+        noisy = self._noisy(
+            points.repeat_interleave(noise_draws, dim=0), rng("noise", self.seed, c)
+        )
         ends = sorted(set(numbers))
-        parts = (self._moments(noisy, a * draws, b * draws) for a, b in pairwise([0, *ends]))
+        parts = (
+            self._moments(noisy, a * noise_draws, b * noise_draws) for a, b in pairwise([0, *ends])
+        )
         sums = dict(zip(ends, accumulate(parts, _added), strict=True))
-        return Costs.stacked(_divided(sums[n], n * draws) for n in numbers)
+        return Costs.stacked(_divided(sums[n], n * noise_draws) for n in numbers)
 
     def _noisy(self, x0: Tensor, draw: torch.Generator) -> Noisy:
         """Give each point (n, d) a level and a noise of its own."""

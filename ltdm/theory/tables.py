@@ -11,7 +11,7 @@ from ltdm.reporting.compare import LEVEL, Interval, interval
 from ltdm.reporting.tables import ARROWS, Table
 from ltdm.theory.options import WORST
 
-GAMES = ["tail", "updates", "beta"]
+GAMES = ["tail", "steps", "beta"]
 FLOOR = 1e-3  # distances below it are lost in the noise of so few draws
 Reported = Mapping[float, Mapping[str, tuple[float, float]]]
 
@@ -22,8 +22,8 @@ def least(values: pd.Series) -> float:
 
 
 def end(rows: pd.DataFrame) -> float:
-    """Return the last update, as the rows have it."""
-    return float(rows.loc[np.isfinite(rows["updates"]), "updates"].max())
+    """Return the last step, as the rows have it."""
+    return float(rows.loc[np.isfinite(rows["steps"]), "steps"].max())
 
 
 def curves(rows: pd.DataFrame, metric: str, over: str, group: str = WORST) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def measures(rows: pd.DataFrame, classes: Sequence[str], reported: Reported) -> 
     if {*drawn["beta"]} <= reported.keys():
         for c in classes:
             cells[f"reported frechet ({c})"] = [Cell(*reported[beta][c]) for *_, beta in games]
-    labels = [(int(tail), int(updates), f"{beta:g}") for tail, updates, beta in games]
+    labels = [(int(tail), int(steps), f"{beta:g}") for tail, steps, beta in games]
     index = pd.MultiIndex.from_tuples(labels, names=GAMES)
     return Table(pd.DataFrame(cells, index), list(_legend(rows, classes)))
 
@@ -90,7 +90,7 @@ def _legend(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
     yield (f"\u00b1 standard deviation over {seeds} seeds; of kl the median, \u00b1 half the range"
            " of the middle half of them." if seeds > 1 else "One seed.")  # fmt: skip
     yield (
-        f"Bold: least of its tail and updates, by the mean of logarithms; {ALIKE} not told from it:"
+        f"Bold: least of its tail and steps, by the mean of logarithms; {ALIKE} not told from it:"
         f" no {LEVEL:.0%} interval of the logarithms' difference, paired by seed, excludes 0."
     )
     for metric, mine in rows[rows["beta"].isna()].groupby("metric"):
@@ -100,7 +100,7 @@ def _legend(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
 
 
 def _column(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[Cell]:
-    """Return the cells of a column, the best of each tail and number of updates marked."""
+    """Return the cells of a column, the best of each tail and number of steps marked."""
     found = {key: mine.set_index("seed")["value"] for key, mine in rows.groupby(GAMES)}
     logs = {key: np.log(mine.clip(lower=FLOOR)).mean() for key, mine in found.items()}
     cells = []

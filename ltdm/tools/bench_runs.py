@@ -97,12 +97,12 @@ class Bench:
         self.peak = max(self.peak, self.own + torch.cuda.max_memory_allocated() - held)
         self.own += torch.cuda.memory_allocated() - held
 
-    def train(self, updates: int) -> None:
-        """Time some updates, those before a graph apart, which is not kept beside other runs'."""
+    def train(self, steps: int) -> None:
+        """Time some steps, those before a graph apart, which is not kept beside other runs'."""
         for _ in range(WARM + 1 if self.cuda else 0):
             self.trainer.step()
-        with self.timed("train", updates):
-            for _ in range(updates):
+        with self.timed("train", steps):
+            for _ in range(steps):
                 self.trainer.step()
         self.trainer.release()
 
@@ -148,10 +148,10 @@ def noise_like(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return images, np.repeat(np.arange(len(data.class_counts)), data.class_counts)
 
 
-def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> dict[str, Any]:
+def run(experiment: Experiment, runs: list[str], rounds: int, steps: int) -> dict[str, Any]:
     """Measure runs on the experiment's first data set and with its first sample set, in turns.
 
-    Ratios are to the first of `runs`. A turn of training makes `updates` updates. One round warms
+    Ratios are to the first of `runs`. A turn of training makes `steps` steps. One round warms
     up and does not count; `rounds` follow.
     """
     device = pick()
@@ -160,7 +160,7 @@ def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> d
     made = {name: Bench(data, experiment.runs[dataset, name], sample_set, device) for name in runs}
     turns: list[Callable[[], None]] = []
     for bench in made.values():
-        turns += partial(bench.train, updates), bench.sample, bench.probe
+        turns += partial(bench.train, steps), bench.sample, bench.probe
     with Progress("bench", (rounds + 1) * len(turns), "turns") as progress:
         for _ in range(rounds + 1):
             for turn in turns:
@@ -179,7 +179,7 @@ def run(experiment: Experiment, runs: list[str], rounds: int, updates: int) -> d
         "threads": torch.get_num_threads(),
         "process_peak_mb": process_peak() / 1e6,
         "rounds": rounds,
-        "updates_per_round": updates,
+        "steps_per_round": steps,
         "rows": rows,
     }
 

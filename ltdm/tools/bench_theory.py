@@ -32,9 +32,9 @@ def run(name: str, sweep: Sweep, updates: int) -> dict[str, Any]:
     for tail, beta in picked:
         seconds, lab = _timed(replace(sweep, seeds=1, tails=(tail,), betas=(beta,), figures=()))
         alone += seconds / len(picked)
-        stepping += _stepped(lab, updates) * sweep.updates[-1] / updates / len(picked)
+        stepping += _stepped(lab, updates) * sweep.steps[-1] / updates / len(picked)
     return {
-        "sweep": name, "games": sweep.games, "updates": sweep.updates[-1],
+        "sweep": name, "games": sweep.games, "updates": sweep.steps[-1],
         "threads": torch.get_num_threads(), "together_s": together, "alone_s": alone,
         "stepping_s": alone + stepping, "alone_ratio": alone / together,
         "stepping_ratio": (alone + stepping) / together,

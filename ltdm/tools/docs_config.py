@@ -94,26 +94,34 @@ def page_text(page: str) -> str:
     text = page.partition(MARKER)[0] + MARKER
     text += "\n## `datasets.<name>`\n\n"
     text += "`source` names the data source; its own options and these stand beside it.\n\n"
-    text += table(LongTail) + f"| `reference` | `train` | {REFERENCE} |\n"
+    split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE} |\n"
+    text += table(LongTail, "datasets") + split
     for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
-        text += f"\n## `{title}`\n\n{table(cls)}"
+        text += f"\n## `{title}`\n\n{table(cls, title)}"
         for f in fields(cls):
             if isinstance(nested := f.metadata["convert"], Nested):
-                text += f"\n### `{title}.{f.name}`\n\n{table(nested.cls)}"
-    text += f"\n## `theory.<name>`\n\n{table(Sweep)}"
+                text += f"\n### `{title}.{f.name}`\n\n{table(nested.cls, f'{title}.{f.name}')}"
+    text += f"\n## `theory.<name>`\n\n{table(Sweep, 'theory')}"
     for kind in FOLDERS:
         text += f"\n## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
         for name in names(kind):
             module = load(kind, name, ())
-            text += f"\n### `{name}`\n\n{_summary(module)}\n\n{table(module.Options)}"
+            text += f"\n### `{name}`\n\n{_summary(module)}\n\n{table(module.Options, name)}"
     return text
 
 
-def table(cls: type) -> str:
-    """Return the options of a dataclass as a table in Markdown."""
-    rows = [(f"`{f.name}`", _shown(f), f.metadata["help"] + _limits(f)) for f in fields(cls)]
+def table(cls: type, section: str = "") -> str:
+    """Return the options of a dataclass as a table in Markdown; in a section, keys have anchors."""
+    rows = [
+        (_key(section, f.name), _shown(f), f.metadata["help"] + _limits(f)) for f in fields(cls)
+    ]
     lines = [("key", "default", "meaning"), ("---", "---", "---"), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines) if rows else "No options.\n"
+
+
+def _key(section: str, name: str) -> str:
+    anchor = f'<a id="{section}.{name}"></a>' if section else ""
+    return f"{anchor}`{name}`"
 
 
 def _summary(module: ModuleType) -> str:
@@ -195,7 +203,7 @@ def _part(kind: str) -> dict[str, Any]:
 def _datasets(sections: dict[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "source": {"description": "The data source.", "enum": names("source")},
-        "reference": {"description": REFERENCE, "enum": ["train", "test"]},
+        "reference_split": {"description": REFERENCE, "enum": ["train", "test"]},
     }
     for options in (*(load("source", name, ()).Options for name in names("source")), LongTail):
         properties |= _properties(options)

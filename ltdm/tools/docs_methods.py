@@ -34,7 +34,7 @@ others weigh 0: an update then has the same shape as any other, and is compiled 
 COSTS = [  # methods, as in a config, and the number of classes
     ("{name: ddpm}", 10),
     ("{name: cbdm}", 10),
-    ("{name: cbdm, rc_weight: 0}", 10),
+    ("{name: cbdm, commitment_weight: 0}", 10),
     ("{name: oclt}", 10),
     ("{name: agc}", 10),
     ("{name: ccua}", 10),

@@ -19,9 +19,9 @@ each sample set; its rows are those of the features `pixels`, whatever the extra
 whose weights are checked by SHA-256. In every other space the same numbers are called `frechet`,
 `frechet-infinity`, `kid` and `inception-score`, and the table names the space.
 
-**The reference** is the whole balanced set (`reference: train`, or `test`), not the long-tailed
-one; only `memorization` compares with the long-tailed training set. Every value says how many real
-and generated images it is about (`n_real`, `n_fake`).
+**The reference** is the whole balanced set (`reference_split: train`, or `test`), not the
+long-tailed one; only `memorization` compares with the long-tailed training set. Every value says
+how many real and generated images it is about (`n_real`, `n_fake`).
 
 **Copies.** `ltdm score` looks for copies of a prepared data set's training images; where the
 reference is any other set of images, `--metric memorization` takes it for the training set. In the
@@ -49,8 +49,8 @@ three or more to settle anything.
 
 **Groups.** `all`; `class-<k>`; thirds of the classes by training count (`head`, `medium`, `tail`);
 shots by the count itself (`many-shot`: over 100 training images, `medium-shot`: 20 to 100,
-`few-shot`: under 20; `evaluate.shots`); `worst`, the class with the worst value, which the note
-names. Of images without labels only `all` is scored, and no accuracy.
+`few-shot`: under 20; `evaluate.shot_bounds`); `worst`, the class with the worst value, which the
+note names. Of images without labels only `all` is scored, and no accuracy.
 
 # Features
 """

@@ -62,7 +62,7 @@ class Batches:
         )
         classes = self.labels[chosen]
         arrays = [chosen, classes, np.where(dropped, -1, classes), mirrored]
-        if self.options.augment == "karras":
+        if self.options.augment == "ada":
             arrays += [origins(changes, self.images.shape[-1]), condition(changes)]
         return [torch.from_numpy(array) for array in arrays]
 
@@ -80,7 +80,7 @@ class Batches:
 
         Everything lies on the device and has B rows: the noise levels, positions in the data set
         (int64), their classes, those again with -1 where the label is dropped, and which images
-        `augment: flip` mirrors (bool). `karras` adds what `origins` and `condition` return.
+        `augment: flip` mirrors (bool). `ada` adds what `origins` and `condition` return.
         """
         x0 = self.images[chosen]
         if self.options.augment == "flip":
@@ -115,8 +115,8 @@ class Draws:
         coins = rng.random(1 if options.label_dropout_per == "batch" else self.size)
         dropped = np.broadcast_to(coins < options.label_dropout, self.size)
         changes = np.zeros((self.size, 0))
-        if options.augment == "karras":
-            changes = draw(self.size, options.augment_chance, rng)
+        if options.augment == "ada":
+            changes = draw(self.size, options.augment_prob, rng)
         return chosen, flips, dropped, changes
 
     def _natural(self, update: int) -> np.ndarray:

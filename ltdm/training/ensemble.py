@@ -71,7 +71,7 @@ def shard_updates(options: TrainOptions, images: int, size: int) -> int:
     one = options.ensemble
     if one and one.epochs:
         return one.epochs * (images // size)
-    return options.updates // (one.shards * one.rounds if one else 1)
+    return options.steps // (one.shards * one.rounds if one else 1)
 
 
 def all_updates(options: TrainOptions, class_counts: Sequence[int], by_class: bool) -> int:

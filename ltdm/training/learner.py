@@ -66,7 +66,7 @@ class Learner:
         self.optimiser = Optimiser(self.net, beside, options, device)
         self.owners = owners(seed, len(batches.draws))
         self.streams = Streams.on(device, len(self.owners))
-        self.until = options.updates
+        self.until = options.steps
         self.update = self.worked = 0
         self.sums: dict[str, Tensor] = {}
         self.inputs: list[Tensor] = []
@@ -106,13 +106,13 @@ class Learner:
         self.ema.load_state_dict(ema)
 
     def snapshots(self) -> dict[str, Tensor]:
-        """Return the averages that `train.posthoc` asks for, in half precision, on the host."""
+        """Return the averages that `train.posthoc_ema` asks for, in half precision, on the host."""
         return {name: t for one in self.powers for name, t in one.snapshot().items()}
 
     def _average(self) -> None:
         """Begin all averages of the weights."""
-        asked = self.options.posthoc
-        self.ema = EMA(self.net, self.options.ema)
+        asked = self.options.posthoc_ema
+        self.ema = EMA(self.net, self.options.ema_decay)
         self.powers = [PowerEMA(self.net, width) for width in asked.sigma_rel] if asked else []
 
     def serve(self, share: np.ndarray, owner: int, until: int) -> None:

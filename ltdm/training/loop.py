@@ -38,7 +38,7 @@ class Trainer(Learner):
 
         `what` is the progress's name, and `progress` a file where others can read it. `stop` is
         asked after each update whether the work must end. `keep` is called with an update and the
-        snapshots after it, where `train.posthoc` asks for them.
+        snapshots after it, where `train.posthoc_ema` asks for them.
 
         Raises:
             Stopped: It must end; the state is saved.
@@ -46,7 +46,7 @@ class Trainer(Learner):
         """
         interval, saved, cost = save_interval(), time.monotonic(), 0.0
         devices = [self.device] if self.device.type == "cuda" else []
-        due = self.options.posthoc.at(self.until) if self.options.posthoc else []
+        due = self.options.posthoc_ema.at(self.until) if self.options.posthoc_ema else []
         shown = Progress(what, self.until, "updates", self.update, progress, self.batches.size)
         with torch.random.fork_rng(devices), shown:
             while self.update < self.until:
@@ -94,7 +94,7 @@ class Trainer(Learner):
             raise LtdmError(
                 f"training diverged before update {self.update}: the loss is {means['loss']:.4g},"
                 f" the gradient's norm {means['grad_norm']:.4g}; lower train.lr, lengthen"
-                " train.warmup, or set train.precision to fp32"
+                " train.warmup_steps, or set train.precision to fp32"
             )
         return means
 

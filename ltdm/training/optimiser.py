@@ -12,7 +12,7 @@ MOMENTS = "exp_avg", "exp_avg_sq"  # what Adam remembers of a weight
 
 
 class Optimiser:
-    """Adam; the gradients of each network are scaled down where their norm is above `clip`.
+    """Adam; the gradients of each network are scaled down where their norm is above `grad_clip`.
 
     Adam's kernels walk a weight and its moments as flat memory, so both lie alike: the moments are
     made here, and those of a saved state, of whatever device and layout, are copied into them. On
@@ -32,10 +32,10 @@ class Optimiser:
     ):
         self.weights, self.beside = list(net.parameters()), list(beside)
         self.networks = net.number if isinstance(net, Players) else 1
-        self.clip, cuda = options.clip, device.type == "cuda"
+        self.grad_clip, cuda = options.grad_clip, device.type == "cuda"
         # A tensor, since a captured update reads it anew; Adam's kernel on the CPU takes a double.
         self.rate = torch.zeros((), device=device, dtype=torch.float32 if cuda else torch.float64)
-        beta1, beta2 = options.betas
+        beta1, beta2 = options.adam_betas
         self.every = [*self.weights, *self.beside]
         self.moments = [{name: torch.zeros_like(p) for name in MOMENTS} for p in self.every]
         split = self.networks > 1 and not cuda
@@ -68,10 +68,10 @@ class Optimiser:
         return torch.stack(norms)
 
     def _clipped(self, gradients: list[Tensor]) -> Tensor:
-        """Scale gradients down to the norm `clip` in place; return the norm that they had."""
+        """Scale gradients down to the norm `grad_clip` in place; return the norm that they had."""
         norm = nn.utils.get_total_norm(gradients)
-        if gradients and self.clip is not None:
-            torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        if gradients and self.grad_clip is not None:
+            torch._foreach_mul_(gradients, (self.grad_clip / (norm + 1e-6)).clamp(max=1.0))
         return norm
 
     def state_dict(self) -> list[dict[str, Tensor]]:

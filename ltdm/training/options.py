@@ -21,8 +21,8 @@ class Ensemble:
     rounds: int = option(10, "Times that the shards' networks are averaged.", low=1)
     epochs: int | None = option(
         None,
-        "Epochs that a shard trains in a round (the paper's 100), in place of `updates`; left out,"
-        " `updates` are those of all shards in all rounds, each with the same number.",
+        "Epochs that a shard trains in a round (the paper's 100), in place of `steps`; left out,"
+        " `steps` are those of all shards in all rounds, each with the same number.",
         low=1,
     )
 
@@ -31,29 +31,31 @@ class Ensemble:
 class TrainOptions:
     """How a network is fitted; the defaults are the papers' (CIFAR), but for the mirroring."""
 
-    updates: int = option(300_000, "Optimiser updates.", low=1)
-    batch: int = option(64, "Images an update.", low=1)
+    steps: int = option(300_000, "Optimiser steps.", low=1)
+    batch_size: int = option(64, "Images a step.", low=1)
     lr: float = option(2e-4, "Adam's learning rate after the warm-up.", above=0)
-    warmup: int = option(5000, "Updates over which the learning rate rises from 0.", low=0)
+    warmup_steps: int = option(5000, "Steps over which the learning rate rises from 0.", low=0)
     warmup_images: int | None = option(
-        None, "Images, in place of the updates of `warmup`, over which it rises.", low=1
+        None, "Images, in place of `warmup_steps`, over which it rises.", low=1
     )
-    falls_after: int | None = option(
+    lr_decay_images: int | None = option(
         None,
         "Images after which the learning rate falls, with the inverse square root of those shown;"
         " none: it stays.",
         low=1,
     )
-    betas: tuple[float, ...] = option(
+    adam_betas: tuple[float, ...] = option(
         (0.9, 0.999), "Decays of Adam's two moments.", low=0, high=0.999999
     )
-    clip: float | None = option(
+    grad_clip: float | None = option(
         1.0, "Largest norm of the gradient, larger ones are scaled down; none: of any.", above=0
     )
-    ema: float = option(0.9999, "Decay of the averaged weights, an update.", low=0, high=0.999999)
-    posthoc: Posthoc | None = option(
+    ema_decay: float = option(
+        0.9999, "Decay of the averaged weights, a step.", low=0, high=0.999999
+    )
+    posthoc_ema: Posthoc | None = option(
         None,
-        "Snapshots of more averages, from which a sample set's `sigma_rel` makes any other, as"
+        "Snapshots of more averages, from which a sample set's `ema_sigma_rel` makes any other, as"
         " EDM2 does; the network's file holds them. `{}` takes the defaults.",
         convert=Nested(Posthoc),
     )
@@ -79,11 +81,11 @@ class TrainOptions:
     augment: str = option(
         "none",
         "Mirror each image with chance 1/2 (`flip`), or flips, scaling, rotation, stretching and"
-        " shifting that the network is told of (`karras`).",
-        choices=("none", "flip", "karras"),
+        " shifting that the network is told of (`ada`).",
+        choices=("none", "flip", "ada"),
     )
-    augment_chance: float = option(
-        0.12, "Chance of each change but the mirroring, for `augment: karras`.", low=0, high=1
+    augment_prob: float = option(
+        0.12, "Chance of each change but the mirroring, for `augment: ada`.", low=0, high=1
     )
     precision: str = option(
         "auto",
@@ -109,7 +111,7 @@ class TrainOptions:
     init_from: str | None = option(
         None, "A run of the same config whose averaged weights this one starts from."
     )
-    log_every: int = option(100, "Updates between two rows of history.csv.", low=1)
+    log_every: int = option(100, "Steps between two rows of history.csv.", low=1)
     ensemble: Ensemble | None = option(
         None,
         "Iterative ensemble training (IET): networks that each learn from a shard of the training"
@@ -119,14 +121,14 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Refuse what does not go together."""
-        if len(self.betas) != 2:
-            raise OptionError(("betas",), "must be two numbers")
-        if self.posthoc and self.ensemble:
+        if len(self.adam_betas) != 2:
+            raise OptionError(("adam_betas",), "must be two numbers")
+        if self.posthoc_ema and self.ensemble:
             message = "goes with no ensemble, whose averages begin anew; leave one out"
-            raise OptionError(("posthoc",), message)
-        if self.posthoc and self.posthoc.snapshots > self.updates:
-            message = f"is {self.posthoc.snapshots}, but there are only {self.updates} updates"
-            raise OptionError(("posthoc", "snapshots"), message)
+            raise OptionError(("posthoc_ema",), message)
+        if self.posthoc_ema and self.posthoc_ema.snapshots > self.steps:
+            message = f"is {self.posthoc_ema.snapshots}, but there are only {self.steps} steps"
+            raise OptionError(("posthoc_ema", "snapshots"), message)
 
     @property
     def conditional(self) -> bool:
@@ -135,7 +137,7 @@ class TrainOptions:
 
     def images_an_update(self, blocks: int) -> int:
         """Return the images of an update whose batch has so many equal blocks; 0 for none."""
-        return max(1, self.batch // blocks) * blocks if blocks else self.batch
+        return max(1, self.batch_size // blocks) * blocks if blocks else self.batch_size
 
     def check_processes(self, number: int, blocks: int) -> None:
         """Refuse processes that cannot share out every batch, or each of its blocks, equally."""
@@ -146,18 +148,18 @@ class TrainOptions:
             raise OptionError(
                 ("train", "gpus"),
                 f"is {self.gpus}{fewer}, and {number} processes cannot share out {what} alike;"
-                " change gpus or batch",
+                " change gpus or batch_size",
             )
 
     def check_batch(self, class_counts: Sequence[int], by_class: bool) -> None:
         """Refuse a batch larger than what it is drawn from."""
         total, blocks = sum(class_counts), len(class_counts) if by_class else 0
         each = self.images_an_update(blocks) // max(blocks, 1)
-        if not by_class and self.batch > total:
+        if not by_class and self.batch_size > total:
             which = "smallest shard of the training set" if self.ensemble else "training set"
-            message = f"is {self.batch}, but the {which} has only {total} images"
+            message = f"is {self.batch_size}, but the {which} has only {total} images"
             fewer = ", or fewer shards" if self.ensemble else ""
-            raise OptionError(("train", "batch"), f"{message}; take a smaller batch{fewer}")
+            raise OptionError(("train", "batch_size"), f"{message}; take a smaller batch{fewer}")
         if by_class and 0 in class_counts:
             raise OptionError(
                 ("train", "ensemble", "shards"),
@@ -166,12 +168,12 @@ class TrainOptions:
             )
         if by_class and each > min(class_counts) and not self.class_sampling.repeats():
             raise OptionError(
-                ("train", "batch"),
-                f"is {self.batch}, so each class shows {each} different images an update, but one"
-                f" has only {min(class_counts)}; take a smaller batch, or class_sampling: balanced,"
-                " which may show an image twice",
+                ("train", "batch_size"),
+                f"is {self.batch_size}, so each class shows {each} different images an update, but"
+                f" one has only {min(class_counts)}; take a smaller batch, or class_sampling:"
+                " balanced, which may show an image twice",
             )
 
     def told(self) -> int:
         """Return the length of the network's condition on an image's augmentation."""
-        return CONDITIONS if self.augment == "karras" else 0
+        return CONDITIONS if self.augment == "ada" else 0

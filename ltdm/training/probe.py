@@ -31,15 +31,15 @@ LEVELS, RHO = 18, 7.0  # the sampler's levels, from which the probe's are taken
 class ProbeOptions:
     """At which levels and layers a network is probed, and how the classifiers are trained."""
 
-    levels: tuple[int, ...] = option(
-        (4,), "Noise levels: their numbers from the clean end of the sampler's 18.",
+    noise_levels: tuple[int, ...] = option(
+        (4,), "Noise levels: their numbers among the sampler's 18, of which 1 is the cleanest.",
         low=1, high=LEVELS,
     )  # fmt: skip
     layers: tuple[int, ...] = option(
         (6,), "Blocks of the network's way up, from 1: 6 is `out_6`.", low=1
     )
     epochs: int = option(15, "Times that the training images are shown.", low=1)
-    batch: int = option(128, "Images of a step, however many GPUs trained the network.", low=1)
+    batch_size: int = option(128, "Images of a step, however many GPUs trained the network.", low=1)
     lr: float = option(
         1e-3, "Rate of Adam, which falls along a cosine from epoch to epoch.", above=0
     )
@@ -50,18 +50,18 @@ class ProbeOptions:
         choices=("balanced", "long-tailed"),
     )
     flip: bool = option(True, "Whether half of the training images are mirrored.")
-    weights: str = option("ema", "Averaged weights or the last ones.", choices=("ema", "raw"))
+    weights: str = option("ema", "Averaged weights or the last ones.", choices=("ema", "last"))
     seed: int = option(0, "Seed of every draw, the same for all networks.", low=0)
 
     def __post_init__(self) -> None:
         """Refuse lists that are empty, or name an entry twice."""
-        for name, entries in (("levels", self.levels), ("layers", self.layers)):
+        for name, entries in (("noise_levels", self.noise_levels), ("layers", self.layers)):
             if not entries or len(set(entries)) < len(entries):
                 raise OptionError((name,), "must name at least one, and none twice")
 
     def evaluations(self, images: int) -> int:
         """Return the evaluations for so many labelled images; each ends at the deepest layer."""
-        return len(self.levels) * images * (self.epochs + 1)
+        return len(self.noise_levels) * images * (self.epochs + 1)
 
 
 def levels_of(process: Process, numbers: tuple[int, ...]) -> list[float]:
@@ -108,13 +108,13 @@ class Probe:
     def __init__(self, predict: Predictor, process: Process, options: ProbeOptions, classes: int,
                  shape: tuple[int, ...]):  # fmt: skip
         self.predict, self.process, self.options = predict, process, options
-        self.levels = levels_of(process, options.levels)
+        self.levels = levels_of(process, options.noise_levels)
         self.sigmas = [float(process.sigma(process.batch_of(one, 1))) for one in self.levels]
         x = torch.zeros((1, *shape), device=predict.device)
         self.widths = [said.shape[2] for said in self.features(x, x)]
         self.weights, self.biases = [], []
         for layer, width in zip(options.layers, self.widths, strict=True):
-            drawn = [self._begun(width, classes, t, layer) for t in options.levels]
+            drawn = [self._begun(width, classes, t, layer) for t in options.noise_levels]
             self.weights.append(torch.stack([one[:width] for one in drawn]).requires_grad_())
             self.biases.append(torch.stack([one[width:] for one in drawn]).requires_grad_())
 
@@ -145,7 +145,7 @@ class Probe:
         options = self.options
         optimiser = torch.optim.Adam([*self.weights, *self.biases], lr=options.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.epochs)
-        steps = -(-len(data.labels) // options.batch)
+        steps = -(-len(data.labels) // options.batch_size)
         with Progress("probe", options.epochs * steps, "batches") as progress:
             for epoch in range(options.epochs):
                 for x0, noise, labels in self._shown(data, epoch):
@@ -170,7 +170,7 @@ class Probe:
         """Yield an epoch's batches: images, noise, labels."""
         rng = self._drawing("probe order", epoch)
         order = torch.randperm(len(data.labels), generator=rng, device=self.predict.device)
-        for i, rows in enumerate(order.split(self.options.batch)):
+        for i, rows in enumerate(order.split(self.options.batch_size)):
             rng = self._drawing("probe batch", epoch, i)
             x0 = data.scaled(rows)
             if self.options.flip:
@@ -185,7 +185,7 @@ class Probe:
         The noise depends on the seed, `purpose`, the batch and the image's place alone.
         """
         found = []
-        for i, rows in enumerate(torch.arange(len(data.labels)).split(self.options.batch)):
+        for i, rows in enumerate(torch.arange(len(data.labels)).split(self.options.batch_size)):
             rng, mine = self._drawing(f"probe {purpose}", i), rows.to(self.predict.device)
             x0 = data.scaled(mine)
             noise = torch.randn(x0.shape, generator=rng, device=rng.device)

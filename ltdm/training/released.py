@@ -1,9 +1,9 @@
 """Checkpoints that others released, read as networks of ours.
 
 A checkpoint of the pytorch-ddpm line of codes is a `torch.save` dictionary: `net_model` holds the
-last weights, which are our "raw" ones, `ema_model` the averaged ones, our "ema"; the rest is the
+last weights, which are our "last" ones, `ema_model` the averaged ones, our "ema"; the rest is the
 state of the training and is left out. One set never stands for the other: a file with one of them
-gives that one alone, and a bare state dict, which does not say that it is averaged, gives "raw".
+gives that one alone, and a bare state dict, which does not say that it is averaged, gives "last".
 Nothing is unpickled but tensors and plain values, so a file cannot run code.
 
 Their U-Net is `ltdm.networks.unet` with other names in the time embedding, and with its sines and
@@ -31,8 +31,8 @@ from ltdm.plumbing.registry import Part
 
 Sizes = Mapping[str, tuple[int, ...]]  # of tensors, by the names that files give them
 SETS = {
-    "net_model": "raw", "ema_model": "ema",
-    "global_model": "raw", "global_ema_model": "ema",  # of a federated round
+    "net_model": "last", "ema_model": "ema",
+    "global_model": "last", "global_ema_model": "ema",  # of a federated round
 }  # fmt: skip
 """What files call their sets of weights, and what we do."""
 TABLE = "time_embedding.timembedding.0.weight"
@@ -49,7 +49,7 @@ OTHERS = {
     "x_embedder.": "a transformer (DiT, SiT)",
 }
 """Networks that are not read, by a part of their tensors' names."""
-DECIDED = ("ch", "ch_mult", "attn", "num_res_blocks", "groups")
+DECIDED = ("ch", "ch_mult", "attn", "num_res_blocks", "norm_groups")
 """The U-Net's options that weights depend on; the groups are 32 in all of these codes."""
 
 
@@ -69,7 +69,7 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Released:
-    """What a checkpoint holds: a network's shape and its sets of weights, "raw" and "ema".
+    """What a checkpoint holds: a network's shape and its sets of weights, "last" and "ema".
 
     Tensors are float32, under our names. `updates` is the file's `step`, 0 where it has none;
     `left_out` are the entries of the file that are not read.
@@ -121,7 +121,7 @@ def read(path: Path) -> Released:
     shapes = {shape for shape, _ in found.values()}
     if len(shapes) > 1:
         raise LtdmError(f"{path}: {' and '.join(sets)} are of different networks")
-    weights = {SETS.get(key, "raw"): tensors for key, (_, tensors) in found.items()}
+    weights = {SETS.get(key, "last"): tensors for key, (_, tensors) in found.items()}
     step = held.get("step")
     return Released(shapes.pop(), weights, step if type(step) is int else 0, left_out)
 

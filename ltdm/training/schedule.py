@@ -35,6 +35,10 @@ def learning_rate(options: TrainOptions, update: int, size: int) -> float:
     shown, rate = update * size, options.lr
     if options.warmup_images:
         rate = rate * min(shown, options.warmup_images) / options.warmup_images
-    elif options.warmup:
-        rate = rate * min(update, options.warmup) / options.warmup
-    return rate / math.sqrt(max(shown / options.falls_after, 1)) if options.falls_after else rate
+    elif options.warmup_steps:
+        rate = rate * min(update, options.warmup_steps) / options.warmup_steps
+    return (
+        rate / math.sqrt(max(shown / options.lr_decay_images, 1))
+        if options.lr_decay_images
+        else rate
+    )

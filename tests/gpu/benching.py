@@ -28,7 +28,7 @@ def run(setting: Setting, which: str) -> None:
                 "1",
                 "--json",
                 str(file),
-                "--updates",
+                "--steps",
                 "1" if setting.tiny else "10",
             ],
             standalone_mode=False,

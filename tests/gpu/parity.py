@@ -31,7 +31,9 @@ def losses(
     setting: Setting, method: str, network: str, device: torch.device, precision: str
 ) -> dict[str, float]:
     """Return the losses and the gradient's norm of the first update."""
-    learner = small(setting, method, device, network, precision=precision, graph="none", clip=None)
+    learner = small(
+        setting, method, device, network, precision=precision, graph="none", grad_clip=None
+    )
     with HostDraws():
         learner.step()
     return {name: float(total) for name, total in learner.sums.items()}

@@ -103,12 +103,12 @@ class Subject(NamedTuple):
 
 
 SMALL = {"ch_mult": [1, 2], "dropout": 0.0}
-EDM2 = {"name": "edm2", "attn": [1], "blocks": 2, **SMALL}
+EDM2 = {"name": "edm2", "attn": [1], "num_res_blocks": 1, **SMALL}
 NETWORKS = {
     "unet": {"name": "unet", "num_res_blocks": 1, **SMALL},
     **{f"edm2-{config}": {**EDM2, "config": config} for config in "CEG"},
 }
-PROCESSES = {"unet": "vp", "edm2-C": {"name": "edm", "uncertainty": "linear"}}
+PROCESSES = {"unet": "vp", "edm2-C": {"name": "edm", "logvar": "linear"}}
 METHODS: dict[str, Any] = {
     "ddpm": "ddpm",
     "cbdm": "cbdm",
@@ -133,14 +133,14 @@ def small(
     ch, groups, side = (8, 4, 8) if setting.tiny else (32, 8, 16)
     stream = np.random.default_rng(0)
     images = stream.integers(0, 256, (300, 3, side, side), dtype=np.uint8)
-    shape = {**NETWORKS[network], "ch": ch, "groups": groups, "dropout": dropout}
+    shape = {**NETWORKS[network], "ch": ch, "norm_groups": groups, "dropout": dropout}
     options = {
-        "updates": 1000,
-        "batch": 20,
-        "warmup": 0,
+        "steps": 1000,
+        "batch_size": 20,
+        "warmup_steps": 0,
         "lr": 1e-3,
         "precision": "fp32",
-        "augment": "karras",
+        "augment": "ada",
         "label_dropout": 0.0 if method == "igd-separate" else 0.1,
         **train,
     }

@@ -101,7 +101,7 @@ def update(
     name = ", ".join(filter(None, [run, variant, f"batch {batch}" if batch else "", also]))
     with setting.rows.attempt(name):
         forget_peak(setting.device)
-        options = VARIANTS[variant] | ({"batch": batch} if batch else {})
+        options = VARIANTS[variant] | ({"batch_size": batch} if batch else {})
         figures = _figures(setting, name, setting.subject(run).learner(**options), options)
         figures["tflops"] = figures["img_per_s"] * _operations(setting, run) / 1e12
         figures |= setting.needs if options["graph"] == "auto" else {}
@@ -125,7 +125,7 @@ def _figures(
     ms = median_ms(learner.step, device, 2 if setting.tiny else 20)
     size = learner.batches.size
     found |= {
-        "batch": size,
+        "batch_size": size,
         "ms": ms,
         "img_per_s": 1e3 * size / ms,
         "host_ms": host_ms(learner.step, device, 1 if setting.tiny else 5),

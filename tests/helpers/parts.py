@@ -70,7 +70,7 @@ def option_faults(kind, options):
                 found.append(f"the option {name} is no {hint.__name__}")
     taken = {"name"} | ({"label"} if kind in registry.LABELLED else set())
     if kind == "source":  # options of a source stand beside these in the config
-        taken |= {"source", "reference", *SECTIONS, *(f.name for f in fields(LongTail))}
+        taken |= {"source", "reference_split", *SECTIONS, *(f.name for f in fields(LongTail))}
     return [*found, *(f"the option {name} is called as a key is" for name in taken & names.keys())]
 
 
@@ -99,8 +99,8 @@ def metric_rule(module):
             return [*found, "search is missing"]
         options = module.Options()
         search = module.search(options)
-        if search.keys() != {"neighbours", "mirror"} or search["neighbours"] != options.neighbours:
-            found.append("search must say neighbours, as the option does, and mirror")
+        if search.keys() != {"k", "flip"} or search["k"] != options.k:
+            found.append("search must say k, as the option does, and flip")
     pairs = getattr(module, "BASELINES", {}).items()
     if not {name for pair in pairs for name in pair} <= module.HIGHER_IS_BETTER.keys():
         found.append("BASELINES names values that it has not")

@@ -20,7 +20,7 @@ UPDATES, HALF = 50, 25
 
 def trainer_of(name):
     """Return the trainer of one of METHODS, without dropout, whose masks differ by process."""
-    spec = spec_of(name, updates=UPDATES, log_every=HALF, augment="karras")
+    spec = spec_of(name, steps=UPDATES, log_every=HALF, augment="ada")
     spec["network"] = {**spec["network"], "dropout": 0.0}
     return make_trainer(Recipe.of(spec), 0, *data(), CPU)
 

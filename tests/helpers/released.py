@@ -12,7 +12,7 @@ OPTIONS = unet.Options(ch=32, ch_mult=(1, 2), num_res_blocks=1)
 
 
 NETWORK = {"name": "unet", "ch": 32, "ch_mult": [1, 2], "attn": [1], "num_res_blocks": 1,
-           "groups": 32}  # fmt: skip
+           "norm_groups": 32}  # fmt: skip
 
 
 def network(seed, classes=10, told=0, options=OPTIONS, channels=1):

@@ -2,10 +2,10 @@
 
 from ltdm.stages import prepare, train
 
-NETWORK = {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
-TRAIN = {"updates": 6, "batch": 8, "lr": 1e-3, "warmup": 2, "log_every": 2}
+NETWORK = {"name": "unet", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
+TRAIN = {"steps": 6, "batch_size": 8, "lr": 1e-3, "warmup_steps": 2, "log_every": 2}
 SPEC = {"network": NETWORK, "process": {"name": "vp"}, "method": {"name": "ddpm"}, "train": TRAIN}
-DIGITS = {"source": {"name": "digits"}, "longtail": {"imbalance": 0.1}, "reference": "train"}
+DIGITS = {"source": {"name": "digits"}, "longtail": {"imbalance": 0.1}, "reference_split": "train"}
 ALONE = {"guide": None, "shards": None}
 """Of a sample set: no other network guides it, and one job makes it."""
 

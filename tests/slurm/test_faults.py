@@ -13,7 +13,7 @@ FAULTS = """
 inherits: smoke.yaml
 experiment: faults
 grid: {run: [ddpm], seed: [0, 1, 2, 3, 4, 5, 6]}
-defaults: {train: {updates: 300}}
+defaults: {train: {steps: 300}}
 """
 RUN = "runs/digits-lt/ddpm/seed-{}"
 pytestmark = pytest.mark.slurm
@@ -93,10 +93,10 @@ def test_kill(faults):
 
 def test_shared_gpus_are_refused_before_anything_is_submitted(faults):
     trial, before = Trial(faults, 1), faults.cluster.jobs(done=True)
-    faults.say("gpu: {partition: gpu}\nruns_per_gpu: 2\n")
+    faults.say("gpu: {partition: gpu}\njobs_per_gpu: 2\n")
     try:
         printed = faults.end(trial.start("--force"), ok=False)
-        assert "ltdm: site.yaml: runs_per_gpu is 2, but on Slurm" in printed
+        assert "ltdm: site.yaml: jobs_per_gpu is 2, but on Slurm" in printed
         assert faults.cluster.jobs(done=True) == before
     finally:
         faults.say("gpu: {partition: gpu}\n")

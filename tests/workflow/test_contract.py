@@ -16,7 +16,7 @@ from tests.helpers.dry_runs import dry_run
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
-DEFAULTS = {**SMOKE["defaults"], "train": {**SMOKE["defaults"]["train"], "posthoc": {}}}
+DEFAULTS = {**SMOKE["defaults"], "train": {**SMOKE["defaults"]["train"], "posthoc_ema": {}}}
 EVERYTHING = {
     **SMOKE,
     "experiment": "everything",
@@ -26,9 +26,9 @@ EVERYTHING = {
         "ddpm": {},
         "weak": {"network": {"ch": 32}},
         "fine": {"train": {"init_from": "ddpm"}},
-        "guided": {"sample": {"guide": "weak", "guidance": 0.5}},
+        "guided": {"sample": {"guide_run": "weak", "guidance": 0.5}},
     },
-    "sample_sets": {"main": {}, "narrow": {"sigma_rel": 0.05}, "wide": {"sigma_rel": 0.1}},
+    "sample_sets": {"main": {}, "narrow": {"ema_sigma_rel": 0.05}, "wide": {"ema_sigma_rel": 0.1}},
     "theory": {"toy": {"betas": [0.0, 0.1], "figures": ["v-curve", "scores"]}},
 }
 EVERYTHING["evaluate"] = {**SMOKE["evaluate"], "probe": {"layers": [4]}}

@@ -4,7 +4,7 @@ CONFIG = """
 inherits: smoke.yaml
 grid: {run: [ddpm, cbdm, many]}
 runs:
-  many: {method: agc, train: {updates: 240, ensemble: {shards: 2, rounds: 2}}}
+  many: {method: agc, train: {steps: 240, ensemble: {shards: 2, rounds: 2}}}
 """
 
 

@@ -11,19 +11,19 @@ inherits: smoke.yaml
 experiment: scored
 grid: {dataset: [squares], run: [ddpm, cbdm], seed: [0]}
 datasets: {squares: {source: npz, path: squares.npz, imbalance: 0.5}}
-defaults: {train: {updates: 10}, sample: {images: 18}}
+defaults: {train: {steps: 10}, sample: {num_images: 18}}
 evaluate:
-  features: [random-inception, {name: classifier, width: 4, features: 8, updates: 20}]
+  extractors: [random-inception, {name: classifier, width: 4, feature_dim: 8, steps: 20}]
   metrics:
     - frechet
     - {name: inception-score, splits: 2}
-    - {name: prd, clusters: 3, runs: 2}
+    - {name: prd, clusters: 3, num_clusterings: 2}
     - precision-recall
     - {name: precision-recall, k: 5, label: pr5}
     - accuracy
   groups: [all, class, shots, worst]
-  shots: [11, 7]
-  table: [frechet, frechet@few-shot, inception-score, pr5.recall, accuracy@worst]
+  shot_bounds: [11, 7]
+  table_columns: [frechet, frechet@few-shot, inception-score, pr5.recall, accuracy@worst]
 """
 METRICS = 6
 
@@ -74,11 +74,11 @@ def test_other_groups_and_another_baseline_run_no_network(scored):
     config = scored.folder / "config/scored.yaml"
     text = config.read_text()
     try:
-        config.write_text(text.replace("shots: [11, 7]", "shots: [10, 7]"))
+        config.write_text(text.replace("shot_bounds: [11, 7]", "shot_bounds: [10, 7]"))
         planned = scored.planned()
         assert planned.pop("metrics") == 2 * METRICS
         assert set(planned) == {"tables", "figures", "manifest", "all"}
-        config.write_text(text.replace("  table:", "  baseline: cbdm\n  table:"))
+        config.write_text(text.replace("  table_columns:", "  baseline: cbdm\n  table_columns:"))
         assert scored.planned() == {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
     finally:
         config.write_text(text)

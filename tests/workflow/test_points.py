@@ -17,7 +17,7 @@ grid: {dataset: [toy], run: [ddpm, game]}
 datasets:
   toy:
     source: mixture
-    points: 200
+    points_per_class: 200
     classes:
       - wide: [{mean: [-2, 0, 0], weight: 2}, {mean: [2, 0, 0], std: [1, 1, 2]}]
       - round: [{mean: [0, 0, 0], std: 2}]
@@ -25,11 +25,12 @@ datasets:
     counts: [100, 20]
 defaults:
   network: {name: mlp, width: 16, depth: 2}
-  sample: {sampler: {name: heun, steps: 3}, images: 40}
+  sample: {sampler: {name: heun, steps: 3}, num_images: 40}
 runs:
   ddpm: {}
   game: {method: igd, train: {label_dropout: 0, class_sampling: balanced}, sample: {guidance: 0}}
-evaluate: {features: [pixels], metrics: [frechet], groups: [class, worst], table: [frechet@worst]}
+evaluate:
+  {extractors: [pixels], metrics: [frechet], groups: [class, worst], table_columns: [frechet@worst]}
 """
 
 

@@ -15,9 +15,11 @@ CONFIG = """
 inherits: smoke.yaml
 experiment: widths
 grid: {run: [ddpm], sample_set: [plain, narrow, wide]}
-defaults: {train: {posthoc: {snapshots: 8}}, sample: {images: 20}}
-sample_sets: {plain: {}, narrow: {sigma_rel: 0.05}, wide: {sigma_rel: 0.2}, third: {sigma_rel: 0.1}}
-evaluate: {features: [pixels], metrics: [frechet], groups: [all, thirds], table: [frechet]}
+defaults: {train: {posthoc_ema: {snapshots: 8}}, sample: {num_images: 20}}
+sample_sets: {plain: {}, narrow: {ema_sigma_rel: 0.05}, wide: {ema_sigma_rel: 0.2},
+              third: {ema_sigma_rel: 0.1}}
+evaluate:
+  {extractors: [pixels], metrics: [frechet], groups: [all, thirds], table_columns: [frechet]}
 """
 RUN = "runs/digits-lt/ddpm/seed-0"
 

@@ -9,7 +9,7 @@ END = {"probe_tables": 1, "probe_figure": 1, "manifest": 1, "all": 1}
 
 def test_turned_on_changed_and_its_code_mended(checkout):
     over = checkout.folder / "probe.yaml"
-    over.write_text("evaluate: {probe: {levels: [3, 4], layers: [1, 5], epochs: 1}}")
+    over.write_text("evaluate: {probe: {noise_levels: [3, 4], layers: [1, 5], epochs: 1}}")
     checkout.configs += [over.name]
     assert checkout.planned() == {"probe_split": 1, "probe": 2, **END}
     whole = {**job_counts(Experiment(read([checkout.config, over]))), "all": 1}

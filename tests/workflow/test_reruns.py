@@ -58,7 +58,7 @@ def test_a_metric_option(checkout):
 def test_an_option_that_reads_the_same_neighbours_and_one_that_asks_for_others(checkout):
     checkout.edit("config/smoke.yaml", "memorization]", "{name: memorization, alpha: 0.4}]")
     assert checkout.planned() == {"metrics": 2, **END}
-    checkout.edit("config/smoke.yaml", "alpha: 0.4", "mirror: true")
+    checkout.edit("config/smoke.yaml", "alpha: 0.4", "flip: true")
     assert checkout.planned() == {**SEARCH, **END}
 
 
@@ -110,7 +110,7 @@ def test_the_grid_narrowed_on_the_command_line_runs_no_network_again(checkout):
 
 
 def test_values_on_the_command_line_are_read_as_yaml(checkout):
-    same = "defaults={train: {updates: 40, lr: 1.0e-3}, sample: {sampler: {steps: 3}}}"
+    same = "defaults={train: {steps: 40, lr: 1.0e-3}, sample: {sampler: {steps: 3}}}"
     assert checkout.planned("--config", same) == {}
     assert checkout.planned("--config", "runs={cbdm: {method: {tau: 0.5}}}")["train"] == 1
 
@@ -152,16 +152,16 @@ def test_a_fix_in_one_method(checkout):
 
 def test_a_run_that_starts_from_another(checkout):
     """It is trained after the other, again whenever that is, and its record says which it was."""
-    fine = "fine: {method: {name: cbdm, target: uniform}, train: {init_from: ddpm}}"
+    fine = "fine: {method: {name: cbdm, label_distribution: uniform}, train: {init_from: ddpm}}"
     checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [fine]")
     checkout.edit("config/smoke.yaml", "  ddpm: {}\n", f"  ddpm: {{}}\n  {fine}\n")
     assert checkout.planned() == {"train": 1, **SCORE, **END}
     model = "results/smoke/runs/digits-lt/fine/seed-0/model.safetensors"
     checkout.snakemake("--cores", "1", model)
     assert checkout.planned(model) == {}
-    checkout.edit("config/smoke.yaml", "  ddpm: {}\n", "  ddpm: {train: {clip: 0.5}}\n")
+    checkout.edit("config/smoke.yaml", "  ddpm: {}\n", "  ddpm: {train: {grad_clip: 0.5}}\n")
     assert checkout.planned(model) == {"train": 2}
-    checkout.edit("config/smoke.yaml", "  ddpm: {train: {clip: 0.5}}\n", "  ddpm: {}\n")
+    checkout.edit("config/smoke.yaml", "  ddpm: {train: {grad_clip: 0.5}}\n", "  ddpm: {}\n")
     checkout.forget()
     checkout.rewrite("runs/digits-lt/fine/seed-0/run.json", init="another")
     printed = checkout.snakemake("--cores", "1", ok=False)
@@ -172,7 +172,7 @@ def test_a_network_that_others_released(checkout):
     """What counts is what its file holds: not its path or time, nor whether it is still there."""
     file, moved = checkout.folder / "theirs.pt", checkout.folder / "moved.pt"
     torch.save({"ema_model": their_names(network(0))}, file)
-    run = "{network: {ch: 32, groups: 32}, train: {checkpoint: theirs.pt}}"
+    run = "{network: {ch: 32, norm_groups: 32}, train: {import_checkpoint: theirs.pt}}"
     checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [ddpm, cbdm, theirs]")
     checkout.edit("config/smoke.yaml", "  ddpm: {}\n", f"  ddpm: {{}}\n  theirs: {run}\n")
     assert checkout.planned() == {"train": 1, **SCORE, **END}
@@ -183,14 +183,14 @@ def test_a_network_that_others_released(checkout):
     assert checkout.planned(images) == {}, "its record stands for a file that is gone"
     checkout.edit("config/smoke.yaml", "theirs.pt", "moved.pt")
     os.utime(moved)
-    checkout.edit("config/smoke.yaml", "updates: 40, batch: 16", "updates: 50, batch: 16")
+    checkout.edit("config/smoke.yaml", "steps: 40, batch_size: 16", "steps: 50, batch_size: 16")
     assert checkout.planned(images) == {}, "nothing of it is trained"
     torch.save({"ema_model": their_names(network(1))}, moved)
     assert checkout.planned(images) == {"train": 1, "sample": 1}
     moved.unlink()
     (checkout.folder / folder / "run.json").unlink()
     printed = checkout.snakemake("--dry-run", ok=False)
-    assert "runs.theirs.train.checkpoint: moved.pt is missing; mend the path" in printed
+    assert "runs.theirs.train.import_checkpoint: moved.pt is missing; mend the path" in printed
 
 
 def test_a_fix_in_the_sampler_trains_nothing(checkout):

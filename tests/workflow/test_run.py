@@ -87,7 +87,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(checkout):
     files = [folder / name for name in ("model.safetensors", "history.csv")]
     whole = [file.read_bytes() for file in files]
     samples = (folder / "main/samples.npz").read_bytes()
-    checkout.edit("config/smoke.yaml", "updates: 40", "updates: 200")
+    checkout.edit("config/smoke.yaml", "steps: 40", "steps: 200")
     model = str(files[0].relative_to(checkout.folder))
     checkout.kill("runs/digits-lt/ddpm/seed-0/state/*/state.pt", "--cores", "1", model)
     printed = checkout.snakemake("--cores", "1", model)
@@ -110,8 +110,8 @@ def test_a_killed_training_resumes_to_the_same_bytes(checkout):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("lr: 1.0e-3", "lr: 1e-3", "config: defaults.train.lr: must be a number, not '1e-3'"),
-        ("updates: 40, b", "updats: 40, b", "defaults.train.updats: unknown key; did you mean"),
+        ("lr: 1.0e-3", "lr: 010", "is not YAML: 010 is another number in YAML than it seems"),
+        ("steps: 40, b", "stes: 40, b", "defaults.train.stes: unknown key; did you mean"),
         ("method: cbdm", "method: cbmd", "runs.cbdm.method.name: no method is called 'cbmd'"),
         ("imbalance: 0.1", "imbalance: 0.002", "leaves no image of"),
     ],

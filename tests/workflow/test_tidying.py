@@ -25,10 +25,8 @@ def ltdm(checkout, *arguments, ok=True):
 
 
 def test_a_new_option_a_renamed_local_and_a_moved_module(checkout):
-    last = '    log_every: int = option(100, "Updates between two rows of history.csv.", low=1)\n'
-    checkout.edit(
-        "ltdm/training/options.py", last, f'{last}    novel: float = option(0.5, "New.", above=0)\n'
-    )
+    new = '    novel: float = option(0.5, "New.", above=0)\n'
+    checkout.edit("ltdm/training/options.py", "    log_every: int", f"{new}    log_every: int")
     checkout.edit("ltdm/training/ensemble.py", "total", "images_of_all")
     home = checkout.folder / "ltdm"
     (home / "core/seeding.py").rename(home / "training/owners.py")

@@ -33,7 +33,7 @@ STAND_IN = '''
 
 def test_three_trainings_share_a_gpu_and_one_that_is_killed_makes_room(checkout, monkeypatch):
     (checkout.folder / "config/shared.yaml").write_text(CONFIG)
-    (checkout.folder / "site.yaml").write_text("runs_per_gpu: 3\n")
+    (checkout.folder / "site.yaml").write_text("jobs_per_gpu: 3\n")
     script = checkout.folder / "workflow/scripts/train.py"
     head, body = script.read_text().split("with job(snakemake) as files:\n")
     script.write_text(f"{head}with job(snakemake) as files:\n{STAND_IN}{body}")

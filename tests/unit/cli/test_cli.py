@@ -30,7 +30,7 @@ def ltdm(*arguments, code=0):
 
 def test_every_stage_in_a_row(tmp_path, monkeypatch):
     short = tmp_path / "short.yaml"
-    short.write_text("defaults: {train: {updates: 4, log_every: 2}}")
+    short.write_text("defaults: {train: {steps: 4, log_every: 2}}")
     where = (SMOKE, short, "--results", tmp_path)
     for stage in STAGES:
         printed = ltdm(stage, *where)
@@ -77,8 +77,10 @@ def test_check_says_when_a_reference_is_uneven(tmp_path):
         for i in range(n):
             Image.new("RGB", (8, 8)).save(tmp_path / name / f"{i}.png")
     (tmp_path / "mine.yaml").write_text(
-        f"datasets: {{digits-lt: {{source: folder, root: {tmp_path}, side: 8, profile: full}}}}\n"
-        "defaults: {train: {batch: 2}}\nevaluate: {metrics: [frechet], table: [frechet]}"
+        f"datasets: {{digits-lt: {{source: folder, root: {tmp_path}, resolution: 8,"
+        " profile: full}}\n"
+        "defaults: {train: {batch_size: 2}}\n"
+        "evaluate: {metrics: [frechet], table_columns: [frechet]}"
     )
     printed = ltdm("check", SMOKE, tmp_path / "mine.yaml")
     assert "the reference is uneven, 4 to 2 a class" in printed
@@ -88,7 +90,8 @@ def test_check_says_when_a_reference_is_uneven(tmp_path):
     ("text", "message"),
     [
         ("runs: {cbdm: {method: {name: cbdm, tua: 1}}}", "runs.cbdm.method.tua: unknown key"),
-        ("defaults: {train: {lr: 2e-4}}", "write 2.0e-4"),
+        ("defaults: {train: {lr: '2e-4'}}", "without quotes"),
+        ("defaults: {train: {warmup_steps: 010}}", "010 is another number"),
         ("- a list", "must be a mapping"),
         ("a: [", "is not YAML"),
     ],
@@ -114,7 +117,7 @@ def test_asking_for_what_is_not_there(tmp_path, monkeypatch):
 
 def test_bench_counts_evaluations_and_compares(tmp_path):
     file = tmp_path / "bench.json"
-    printed = ltdm("bench", SMOKE, "--rounds", 1, "--updates", 2, "--json", file)
+    printed = ltdm("bench", SMOKE, "--rounds", 1, "--steps", 2, "--json", file)
     result = json.loads(file.read_text())
     ddpm, cbdm = result["rows"]
     assert (ddpm["run"], ddpm["forward"], ddpm["train_ratio"]) == ("ddpm", 1, 1)

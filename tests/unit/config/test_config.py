@@ -1,4 +1,5 @@
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,12 @@ def edited(path, value):
         ("experiment", "../evil", "experiment", "name '../evil'"),
         ("experiment", ..., "experiment", "is missing"),
         (
-            "datasets/digits-lt/reference",
+            "datasets/digits-lt/reference_split",
             "test",
-            "digits-lt.reference",
+            "digits-lt.reference_split",
             "digits has no split 'test'",
         ),
-        ("datasets/digits-lt/reference", [], "digits-lt.reference", "has no split []"),
+        ("datasets/digits-lt/reference_split", [], "digits-lt.reference_split", "has no split []"),
         ("datasets/digits-lt/class_order", [0], "digits-lt.class_order", "lists 1 classes"),
         ("datasets/digits-lt/counts", [1], "digits-lt.counts", "goes with `profile: counts`"),
         ("datasets/digits-lt", {"source": "folder", "root": "/none"}, "digits-lt", "cannot read"),
@@ -64,14 +65,14 @@ def edited(path, value):
         ("runs", {"../../x": {}}, "runs", "the name '../../x'"),
         ("sample_sets/..", {}, "sample_sets", "the name '..'"),
         ("datasets/a b", {"source": "digits"}, "datasets", "name 'a b'"),
-        ("defaults/train/lr", "2e-4", "defaults.train.lr", "write 2.0e-4"),
-        ("defaults/train/batch", 10_000, "defaults.train.batch", "has only"),
+        ("defaults/train/lr", "2e-4", "defaults.train.lr", "without quotes"),
+        ("defaults/train/batch_size", 10_000, "defaults.train.batch_size", "has only"),
         ("defaults/train/lr", 10**400, "defaults.train.lr", "finite number"),
         ("defaults/train/lr", float("inf"), "defaults.train.lr", "finite number"),
         ("defaults/train/lr", "1e400", "defaults.train.lr", "must be a number, not '1e400'"),
-        ("defaults/train/updates", -(10**400), "defaults.train.updates", "at least 1"),
+        ("defaults/train/steps", -(10**400), "defaults.train.steps", "at least 1"),
         ("defaults/train", 3, "defaults.train", "must be a mapping"),
-        ("datasets/digits-lt/seed", 2**32, "datasets.digits-lt.seed", "at most"),
+        ("datasets/digits-lt/subset_seed", 2**32, "datasets.digits-lt.subset_seed", "at most"),
         ("runs/cbdm/method", {"name": "cbmd"}, "runs.cbdm.method.name", "did you mean 'cbdm'?"),
         ("runs/cbdm/method", {"name": "cbdm", "tua": 1.0}, "runs.cbdm.method.tua", "'tau'"),
         (
@@ -87,11 +88,21 @@ def edited(path, value):
         ("runs/cbdm/network", {"ch_mult": [1] * 6}, "runs.cbdm.network.ch_mult", "it is 8"),
         ("runs/cbdm/process", {"T": 2}, "sampler.steps", "has only 2 levels"),
         ("runs", {"ddpm": [1]}, "runs.ddpm", "must be a mapping"),
-        ("sample_sets/main", {"images": 61}, "sample_sets.main.images", "multiple of the 10"),
+        (
+            "sample_sets/main",
+            {"num_images": 61},
+            "sample_sets.main.num_images",
+            "multiple of the 10",
+        ),
         ("sample_sets/run.json", {}, "sample_sets.run.json", "run's own file"),
-        ("runs/cbdm/sample", {"images": 61}, "runs.cbdm.sample.images", "multiple of the 10"),
+        (
+            "runs/cbdm/sample",
+            {"num_images": 61},
+            "runs.cbdm.sample.num_images",
+            "multiple of the 10",
+        ),
         ("runs/cbdm/tau", 1.0, "runs.cbdm.tau", "unknown key"),
-        ("runs/cbdm/network", {"ch": 6}, "runs.cbdm.network.ch", "multiple of groups"),
+        ("runs/cbdm/network", {"ch": 6}, "runs.cbdm.network.ch", "multiple of norm_groups"),
         ("grid/run", ["ddpm", "cbmd"], "grid.run", "did you mean 'cbdm'?"),
         ("grid/run", [], "grid.run", "list with entries"),
         ("grid/run", [["ddpm"]], "grid.run", "['ddpm'] is not under `runs`"),
@@ -102,10 +113,20 @@ def edited(path, value):
         ("sample_sets/fast", {"stps": 1}, "sample_sets.fast.stps", "unknown key"),
         ("evaluate/metrics", ["frechet", "fid"], "evaluate.metrics.1.name", "no metric"),
         ("evaluate/metrics", ["frechet", "frechet"], "evaluate.metrics", "twice"),
-        ("evaluate/table", ["kid"], "evaluate.table", "nothing computes 'kid'"),
-        ("evaluate/table", ["frechet@tial"], "evaluate.table", "did you mean 'tail'?"),
-        ("evaluate/table", ["frechet@class-99"], "evaluate.table", "there is no group 'class-99'"),
-        ("evaluate/table", [], "evaluate.table", "at least one column"),
+        ("evaluate/table_columns", ["kid"], "evaluate.table_columns", "nothing computes 'kid'"),
+        (
+            "evaluate/table_columns",
+            ["frechet@tial"],
+            "evaluate.table_columns",
+            "did you mean 'tail'?",
+        ),
+        (
+            "evaluate/table_columns",
+            ["frechet@class-99"],
+            "evaluate.table_columns",
+            "there is no group 'class-99'",
+        ),
+        ("evaluate/table_columns", [], "evaluate.table_columns", "at least one column"),
         ("evaluate/metrics", ["frechet", "frechet"], "evaluate.metrics", "apart by `label`"),
         (
             "evaluate/metrics",
@@ -125,12 +146,17 @@ def edited(path, value):
             "evaluate.metrics",
             "inception-score reads Inception's class probabilities (inception, random-inception)",
         ),
-        ("evaluate/features", ["pixels", "pixels"], "evaluate.features", "twice"),
-        ("evaluate/table", ["pr5.recall"], "evaluate.table", "nothing computes 'pr5.recall'"),
-        ("evaluate/shots", [20, 100], "evaluate.shots", "the larger one first"),
-        ("evaluate/shots", [20], "evaluate.shots", "two numbers"),
+        ("evaluate/extractors", ["pixels", "pixels"], "evaluate.extractors", "twice"),
+        (
+            "evaluate/table_columns",
+            ["pr5.recall"],
+            "evaluate.table_columns",
+            "nothing computes 'pr5.recall'",
+        ),
+        ("evaluate/shot_bounds", [20, 100], "evaluate.shot_bounds", "the larger one first"),
+        ("evaluate/shot_bounds", [20], "evaluate.shot_bounds", "two numbers"),
         ("evaluate/baseline", "dpdm", "evaluate.baseline", "did you mean 'ddpm'?"),
-        ("evaluate/features", ..., "evaluate.features", "is missing"),
+        ("evaluate/extractors", ..., "evaluate.extractors", "is missing"),
     ],
 )
 def test_refuses_with_the_place_and_the_way_out(path, value, where, message):
@@ -166,10 +192,10 @@ def test_merge_rules():
 
 
 def test_null_turns_off_what_has_options_and_empties_no_section():
-    base = {"defaults": {"train": {"lr": 1, "posthoc": {"snapshots": 4}}},
+    base = {"defaults": {"train": {"lr": 1, "posthoc_ema": {"snapshots": 4}}},
             "evaluate": {"probe": {"lr": 2}}, "runs": {"probe": {"train": {"lr": 3}}}}  # fmt: skip
-    off = merge([base, {"defaults": {"train": {"posthoc": None}}, "evaluate": {"probe": None}}])
-    assert off["defaults"] == {"train": {"lr": 1, "posthoc": None}}
+    off = merge([base, {"defaults": {"train": {"posthoc_ema": None}}, "evaluate": {"probe": None}}])
+    assert off["defaults"] == {"train": {"lr": 1, "posthoc_ema": None}}
     assert off["evaluate"] == {"probe": None}
     empty = {"defaults": {"train": None}, "evaluate": None, "runs": {"probe": None}}
     assert merge([base, empty]) == base, "also where a run has an option's name"
@@ -184,30 +210,48 @@ def test_a_file_over_another_replaces_a_part_with_its_options(tmp_path):
 
 
 def test_layers_win_in_order():
-    config = edited("datasets/digits-lt/train", {"lr": 2.0e-3, "warmup": 7})
-    config["runs"]["cbdm"]["train"] = {"warmup": 9}
-    config["sample_sets"] = {"main": {}, "raw": {"weights": "raw", "sampler": "ancestral"}}
+    config = edited("datasets/digits-lt/train", {"lr": 2.0e-3, "warmup_steps": 7})
+    config["runs"]["cbdm"]["train"] = {"warmup_steps": 9}
+    config["sample_sets"] = {"main": {}, "last": {"weights": "last", "sampler": "ancestral"}}
     experiment = Experiment(config)
     ddpm, cbdm = (experiment.runs["digits-lt", run] for run in ("ddpm", "cbdm"))
-    assert (ddpm.train.lr, ddpm.train.warmup, cbdm.train.warmup) == (2e-3, 7, 9)
+    assert (ddpm.train.lr, ddpm.train.warmup_steps, cbdm.train.warmup_steps) == (2e-3, 7, 9)
     assert ddpm.samples["main"].weights == "ema"
-    assert ddpm.samples["raw"].weights == "raw"
-    assert ddpm.samples["raw"].sampler.name == "ancestral"
-    assert ddpm.samples["raw"].sampler.options.steps == 1000
+    assert ddpm.samples["last"].weights == "last"
+    assert ddpm.samples["last"].sampler.name == "ancestral"
+    assert ddpm.samples["last"].sampler.options.steps == 1000
 
 
 def test_a_slice_does_not_see_order_or_spelled_out_defaults():
     one = Experiment(SMOKE).runs["digits-lt", "cbdm"].spec()
-    config = edited("runs/cbdm/method", {"rc_weight": 0.25, "tau": 1, "name": "cbdm"})
+    config = edited("runs/cbdm/method", {"commitment_weight": 0.25, "tau": 1, "name": "cbdm"})
     config["defaults"] = dict(reversed(config["defaults"].items()))
     config["defaults"]["train"] = dict(reversed(config["defaults"]["train"].items()))
     assert repr(Experiment(config).runs["digits-lt", "cbdm"].spec()) == repr(one)
 
 
 def test_an_empty_section_over_another_says_nothing():
-    below = {"runs": {"cbdm": {"train": {"lr": 1.0}}}, "cap": 1}
-    assert merge([below, {"runs": {"cbdm": None}, "cap": None}]) == {**below, "cap": None}
+    below = {"runs": {"cbdm": {"train": {"lr": 1.0}}}, "max_per_class": 1}
+    over = {"runs": {"cbdm": None}, "max_per_class": None}
+    assert merge([below, over]) == {**below, "max_per_class": None}
     assert merge([{"method": {"name": "cbdm"}}, {"method": None}]) == {"method": {"name": "cbdm"}}
+
+
+@pytest.mark.parametrize("text", ["2e-4", "2E-4", "+2e-04", ".2e-3", "0.2e-3", "2.0e-4"])
+def test_a_number_with_an_exponent_is_one(tmp_path, text):
+    """In a file of YAML or JSON, and on a command line."""
+    (tmp_path / "c.yaml").write_text(f"a: {text}")
+    assert read([tmp_path / "c.yaml"]) == typed({"a": text}) == {"a": 2e-4}
+    (tmp_path / "c.json").write_text(json.dumps({"a": 2e-05}))
+    assert read([tmp_path / "c.json"]) == {"a": 2e-05}
+
+
+@pytest.mark.parametrize("text", ["010", "-07", "00", "1:30", "1:30.5", "0_1"])
+def test_a_number_that_yaml_1_1_takes_for_another_is_refused(tmp_path, text):
+    (tmp_path / "c.yaml").write_text(f"a: 1\nb: [{text}]")
+    with pytest.raises(LtdmError, match=rf"c.yaml is not YAML: {text} is .*line 2"):
+        read([tmp_path / "c.yaml"])
+    assert typed({"a": text}) == {"a": text}, "no number, so options refuse it at its place"
 
 
 def test_a_key_that_stands_twice(tmp_path):
@@ -224,19 +268,19 @@ def test_a_key_that_stands_twice(tmp_path):
 def test_points_need_features_that_read_them():
     config = edited("datasets/digits-lt", {"source": "mixture", "network": {"ch_mult": [1]}})
     config["defaults"]["network"]["attn"] = []
-    config["evaluate"]["table"] = ["frechet"]
-    with pytest.raises(OptionError, match=r"evaluate.features: classifier reads images"):
+    config["evaluate"]["table_columns"] = ["frechet"]
+    with pytest.raises(OptionError, match=r"evaluate.extractors: classifier reads images"):
         Experiment(config)
-    config["evaluate"]["features"] = ["pixels"]
+    config["evaluate"]["extractors"] = ["pixels"]
     Experiment(config)
 
 
 def test_points_are_not_kept_where_images_are():
     config = edited("datasets/digits-lt", {"source": "mixture", "network": "mlp"})
-    config["evaluate"] |= {"features": ["pixels"], "table": ["frechet"]}
+    config["evaluate"] |= {"extractors": ["pixels"], "table_columns": ["frechet"]}
     Experiment(config)
-    config["defaults"]["sample"]["sampler"]["clip_x0"] = True
-    with pytest.raises(OptionError, match=r"sampler.clip_x0: keeps images inside \[-1, 1\]"):
+    config["defaults"]["sample"]["sampler"]["clip_denoised"] = True
+    with pytest.raises(OptionError, match=r"sampler.clip_denoised: keeps images inside \[-1, 1\]"):
         Experiment(config)
 
 
@@ -278,15 +322,15 @@ def test_text_from_a_command_line_is_read_as_yaml():
 
 
 def test_prepared_data_stand_in_for_a_source_that_is_gone(tmp_path):
-    config = edited("datasets/digits-lt", {"source": "folder", "root": "/none", "side": 8})
+    config = edited("datasets/digits-lt", {"source": "folder", "root": "/none", "resolution": 8})
     record = tmp_path / "smoke/data/digits-lt/data.json"
     census = {"names": ["a", "b"], "sizes": [900, 900], "channels": 3, "side": 8, "content": "x"}
-    write_json(record, {"source": {"name": "folder", "side": 8}, "census": census})
-    config["defaults"]["sample"]["images"] = 60
-    config["evaluate"]["table"] = ["frechet"]
+    write_json(record, {"source": {"name": "folder", "resolution": 8}, "census": census})
+    config["defaults"]["sample"]["num_images"] = 60
+    config["evaluate"]["table_columns"] = ["frechet"]
     data = Experiment(config, tmp_path).datasets["digits-lt"]
     assert data.class_counts == [900, 9]
     assert data.census.content == "x"
-    config["datasets"]["digits-lt"]["side"] = 16
+    config["datasets"]["digits-lt"]["resolution"] = 16
     with pytest.raises(OptionError, match="cannot read the folder /none"):
         Experiment(config, tmp_path)

@@ -20,12 +20,13 @@ BASE = {
     **yaml.safe_load((ROOT / "config/smoke.yaml").read_text()),
     "datasets": {
         "digits-lt": {
-            "source": "digits", "profile": "exp", "imbalance": 0.1, "seed": 0, "cap": 150,
-            "min_per_class": 3, "class_order": [9, 8, 7, 6, 5, 4, 3, 2, 1, 0], "reference": "train",
-            "train": {"augment": "karras"},
+            "source": "digits", "profile": "exp", "imbalance": 0.1, "subset_seed": 0,
+            "max_per_class": 150, "min_per_class": 3, "reference_split": "train",
+            "class_order": [9, 8, 7, 6, 5, 4, 3, 2, 1, 0],
+            "train": {"augment": "ada"},
         },
         "toy": {
-            "source": "mixture", "points": 100, "profile": "counts", "counts": [90, 20],
+            "source": "mixture", "points_per_class": 100, "profile": "counts", "counts": [90, 20],
             "classes": [
                 {"wide": [{"mean": [-2, 0], "weight": 2}, {"mean": [2, 0], "std": [1, 2]}]},
                 {"round": [{"mean": [0, 0], "std": 2}]},
@@ -35,14 +36,15 @@ BASE = {
     },
     "grid": {"dataset": ["digits-lt", "toy"], "run": ["ddpm", "cbdm", "mix", "game"], "seed": [0]},
     "evaluate": {
-        "features": ["pixels"], "groups": ["all", "worst"],
-        "metrics": ["frechet", {"name": "kid", "subsets": 3}], "table": ["frechet", "kid@worst"],
+        "extractors": ["pixels"], "groups": ["all", "worst"],
+        "metrics": ["frechet", {"name": "kid", "subsets": 3}],
+        "table_columns": ["frechet", "kid@worst"],
     },
     "runs": {
         "ddpm": {"train": {"class_sampling": {"brs": 0.1}}},
-        "cbdm": {"method": {"name": "cbdm", "target": "power", "power": 0.5}},
+        "cbdm": {"method": {"name": "cbdm", "label_distribution": "power", "power": 0.5}},
         "mix": {
-            "method": [{"name": "oclt", "tr_tau": 0.5}, {"name": "agc", "levels": 9}],
+            "method": [{"name": "oclt", "tr_tau": 0.5}, {"name": "agc", "bins": 9}],
             "train": {"init_from": "ddpm", "label_dropout_per": "batch"},
         },
         "game": {
@@ -50,13 +52,13 @@ BASE = {
             "train": {"label_dropout": 0, "class_sampling": "balanced"}, "sample": {"guidance": 0},
         },
     },
-    "sample_sets": {"main": {}, "raw": {"weights": "raw", "sampler": "ancestral"}},
+    "sample_sets": {"main": {}, "last": {"weights": "last", "sampler": "ancestral"}},
     "run": ["mix", "cbdm", "game"],
 }  # fmt: skip
 VALUES = st.one_of(
     st.sampled_from([
         None, True, False, 0, 1, -1, 2, 10, 10**9, 10**400, 0.5, -0.5, 1e-9, 1e300, float("nan"),
-        float("inf"), "", "2e-4", "no", "../x", "a/b", "ddpm", "cbdm", "digits", "toy", "karras",
+        float("inf"), "", "2e-4", "no", "../x", "a/b", "ddpm", "cbdm", "digits", "toy", "ada",
         "balanced", "ancestral", [], {}, [1], [[]], [None], {"name": "ddim"}, {"name": None},
         {"name": "cbdm", "tau": 0.5}, ["cbdm", "oclt"], "igd", {"sample": 2},
         {1: 2}, {True: 1}, {"power": 0.5}, {"brs": 0}, [0, 1, 0],

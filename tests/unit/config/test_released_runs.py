@@ -33,7 +33,7 @@ __all__ = ["checkpoint"]
 
 def config(path, **run):
     """The smoke config with one run that takes its network from a checkpoint."""
-    train = {"checkpoint": str(path), **run.pop("train", {})}
+    train = {"import_checkpoint": str(path), **run.pop("train", {})}
     network = run.pop("network", NETWORK)
     made = edited("runs", {"theirs": {"network": network, "train": train, **run}})
     made["grid"]["run"] = ["theirs"]
@@ -43,17 +43,22 @@ def config(path, **run):
 @pytest.mark.parametrize(
     ("form", "run", "where", "message"),
     [
-        ({}, {"network": {**NETWORK, "ch": 64, "attn": [0]}}, "train.checkpoint",
+        ({}, {"network": {**NETWORK, "ch": 64, "attn": [0]}}, "train.import_checkpoint",
          "network.ch is 32 there, 64 here, network.attn is [1] there, [0] here; `ltdm import`"),
-        ({}, {"network": {**NETWORK, "groups": 16}}, "train.checkpoint", "groups is 32 there, 16"),
-        ({}, {"process": {"name": "vp", "T": 10}}, "train.checkpoint", "T is 1000 there, 10 here"),
-        ({"classes": 3}, {}, "train.checkpoint", "is 3 there, 10 here"),
-        ({"channels": 3}, {}, "train.checkpoint", "the number of channels is 3 there, 1 here"),
-        ({"classes": 0}, {}, "train.checkpoint", "(none if train.label_dropout is 1) is 0 there"),
-        ({}, {"train": {"label_dropout": 1}, "sample": {"guidance": 0}}, "train.checkpoint",
+        ({}, {"network": {**NETWORK, "norm_groups": 16}}, "train.import_checkpoint",
+         "norm_groups is 32 there, 16"),
+        ({}, {"process": {"name": "vp", "T": 10}}, "train.import_checkpoint",
+         "T is 1000 there, 10 here"),
+        ({"classes": 3}, {}, "train.import_checkpoint", "is 3 there, 10 here"),
+        ({"channels": 3}, {}, "train.import_checkpoint",
+         "the number of channels is 3 there, 1 here"),
+        ({"classes": 0}, {}, "train.import_checkpoint",
+         "(none if train.label_dropout is 1) is 0 there"),
+        ({}, {"train": {"label_dropout": 1}, "sample": {"guidance": 0}}, "train.import_checkpoint",
          "is 10 there, 0 here"),
-        ({"told": 9}, {}, "train.checkpoint", "if train.augment is karras) is 9 there, 0 here"),
-        ({}, {"method": "igd", "train": {"label_dropout": 0}}, "train.checkpoint", "one a network"),
+        ({"told": 9}, {}, "train.import_checkpoint", "if train.augment is ada) is 9 there, 0 here"),
+        ({}, {"method": "igd", "train": {"label_dropout": 0}}, "train.import_checkpoint",
+         "one a network"),
         ({}, {"train": {"init_from": "theirs"}}, "train.init_from", "goes with no checkpoint"),
         ({}, {"network": {**NETWORK, "ch_mult": [1, 2, 2, 2, 2]}}, "network.ch_mult",
          "the image side must be a multiple of 16, and it is 8"),
@@ -70,9 +75,9 @@ def test_a_run_that_does_not_fit_its_checkpoint(checkpoint, form, run, where, me
 def test_a_checkpoint_with_one_set_of_weights(tmp_path):
     path = tmp_path / "raw.pt"
     torch.save({"net_model": their_names(network(0))}, path)
-    with pytest.raises(OptionError, match=r"weights: is ema, .* alone; set it to raw"):
+    with pytest.raises(OptionError, match=r"weights: is ema, .* alone; set it to last"):
         Experiment(config(path))
-    made = config(path, sample={"weights": "raw"})
+    made = config(path, sample={"weights": "last"})
     Experiment(made)
     made["runs"]["fine"] = {"network": NETWORK, "train": {"init_from": "theirs"}}
     made["grid"]["run"] = ["fine"]
@@ -85,7 +90,7 @@ def test_a_damaged_index_of_an_archive(checkpoint):
     content = bytearray(path.read_bytes())
     content[content.rindex(b"PK\x01\x02") + 6] = 250  # the version of zip that reads an entry
     path.write_bytes(content)
-    with pytest.raises(OptionError, match=r"train.checkpoint: .*ckpt.pt is damaged"):
+    with pytest.raises(OptionError, match=r"train.import_checkpoint: .*ckpt.pt is damaged"):
         Experiment(config(path))
 
 
@@ -101,7 +106,7 @@ def test_what_decides_an_imported_network(checkpoint, tmp_path):
     moved = path.rename(tmp_path / "moved.pt")
     os.utime(moved)
     assert who(moved) == first
-    assert who(moved, train={"updates": 7, "batch": 9000}, method="cbdm") == first
+    assert who(moved, train={"steps": 7, "batch_size": 9000}, method="cbdm") == first
     assert who(moved, network={**NETWORK, "dropout": 0.3}) != first
     checkpoint("moved.pt", legacy=True)
     assert who(moved) != first
@@ -112,8 +117,8 @@ def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monke
     monkeypatch.setenv("LTDM_DEVICE", "cpu")
     path, _, ema = checkpoint()
     made = config("ckpt.pt")
-    made["runs"]["fine"] = {"network": NETWORK, "train": {"init_from": "theirs", "updates": 2}}
-    made["defaults"]["train"] |= {"lr": 1.0e-9, "warmup": 100, "ema": 0.0}
+    made["runs"]["fine"] = {"network": NETWORK, "train": {"init_from": "theirs", "steps": 2}}
+    made["defaults"]["train"] |= {"lr": 1.0e-9, "warmup_steps": 100, "ema_decay": 0.0}
     made["grid"]["run"] = ["theirs", "fine"]
 
     def write():
@@ -127,7 +132,7 @@ def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monke
     folder = Path("results/smoke/runs/digits-lt/theirs/seed-0")
     record = read_json(folder / "run.json")
     assert record["checkpoint"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert (record["updates"], record["weights"]) == (200000, ["ema", "raw"])
+    assert (record["updates"], record["weights"]) == (200000, ["ema", "last"])
     assert set(record["evaluations_per_image"].values()) == {0}
     assert record["parameters"] == sum(p.numel() for p in ema.parameters())
     tensors, about = read_weights(folder / "model.safetensors", "ema.")
@@ -144,7 +149,9 @@ def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monke
     ltdm("sample", "c.yaml")
     made["grid"]["seed"] = [0, 1]
     write()
-    assert "train.checkpoint: ckpt.pt is missing; mend the path" in ltdm("train", "c.yaml", code=1)
+    assert "train.import_checkpoint: ckpt.pt is missing; mend the path" in ltdm(
+        "train", "c.yaml", code=1
+    )
     made["grid"]["seed"] = [0]
     write()
     checkpoint(classes=10, legacy=True)

@@ -42,7 +42,8 @@ def experiment(runs, grid=None):
         ({"a": {"method": ["oclt", {"name": "igd", "mode": "shared", "peers": {"sample": 10}}]}},
          "runs.a.method.1.peers.sample", "is 10, but a class has only 9 peers"),
         ({"a": {**SEPARATE, "sample": {"guidance": 1}}}, "runs.a.sample.guidance", "needs a"),
-        ({"a": {**SEPARATE, "train": {"label_dropout": 0, "batch": 400}}}, "runs.a.train.batch",
+        ({"a": {**SEPARATE, "train": {"label_dropout": 0, "batch_size": 400}}},
+         "runs.a.train.batch_size",
          "each class shows 40 different images an update, but one has only"),
         ({"a": {**SEPARATE, "method": ["igd", "agc"]}}, "runs.a.method",
          "igd decides what a batch is and goes with no other method"),
@@ -62,7 +63,7 @@ def experiment(runs, grid=None):
         ({"a": {}, "b": {"network": {"ch": 16}, "train": {"init_from": "a"}}},
          "runs.b.train.init_from",
          "'a' is another kind of network: time_embedding.mlp.0.weight is (32, 8) there, (64, 16)"),
-        ({"a": {"train": {"augment": "karras"}}, "b": {"train": {"init_from": "a"}}},
+        ({"a": {"train": {"augment": "ada"}}, "b": {"train": {"init_from": "a"}}},
          "runs.b.train.init_from", "augm_embedding.weight is (32, 9) there, none here"),
         ({"a": SEPARATE, "b": {"train": {"init_from": "a"}}}, "runs.b.train.init_from",
          "what a label does is network there, input here"),
@@ -82,7 +83,7 @@ def test_mutual_learning_on_one_class(tmp_path):
     config = edited("runs", {"a": {**SEPARATE, "method": {"name": "igd", "beta": 0}}})
     config["grid"]["run"] = ["a"]
     config["datasets"]["digits-lt"] = {"source": "npz", "path": str(file)}
-    config["evaluate"] |= {"metrics": ["frechet"], "table": ["frechet"]}
+    config["evaluate"] |= {"metrics": ["frechet"], "table_columns": ["frechet"]}
     assert Experiment(config).runs["digits-lt", "a"].objective([20]).players
     config["runs"]["a"]["method"] = "igd"
     with pytest.raises(OptionError, match=r"runs.a.method.beta: needs another class to learn from"):
@@ -108,8 +109,8 @@ def test_a_run_may_start_from_one_that_differs_in_what_is_no_weight():
         experiment(runs)
 
 
-FINE = {"ddpm": {}, "fine": {"method": {"name": "cbdm", "target": "uniform"},
-                             "train": {"init_from": "ddpm", "updates": 8}}}  # fmt: skip
+FINE = {"ddpm": {}, "fine": {"method": {"name": "cbdm", "label_distribution": "uniform"},
+                             "train": {"init_from": "ddpm", "steps": 8}}}  # fmt: skip
 
 
 def test_a_run_brings_those_that_it_starts_from():
@@ -133,8 +134,8 @@ def ltdm(*arguments, code=0):
 def test_finetuning_starts_from_the_averaged_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = edited("runs", FINE)
-    config["grid"]["run"], config["defaults"]["train"]["warmup"] = ["fine"], 1000
-    config["defaults"]["train"] |= {"updates": 4, "ema": 0.0, "lr": 1e-9}
+    config["grid"]["run"], config["defaults"]["train"]["warmup_steps"] = ["fine"], 1000
+    config["defaults"]["train"] |= {"steps": 4, "ema_decay": 0.0, "lr": 1e-9}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
     ltdm("prepare", "c.yaml")
     printed = ltdm("train", "c.yaml")
@@ -148,7 +149,7 @@ def test_finetuning_starts_from_the_averaged_weights(tmp_path, monkeypatch):
     assert record["init"] == about["key"]
     assert ltdm("train", "c.yaml").count("already there") == 2
     check_records(Experiment(config), lambda file: None)
-    config["runs"]["ddpm"] = {"train": {"updates": 5}}
+    config["runs"]["ddpm"] = {"train": {"steps": 5}}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
     printed = ltdm("train", "c.yaml")
     assert printed.count("model.safetensors\n") == 2, "another start is another run"

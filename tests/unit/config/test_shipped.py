@@ -56,21 +56,21 @@ def test_iet_agc_s_protocol(monkeypatch):
         updates = 30_000 if name == "afhq-dog" else 390_000
         assert all_updates(made.train, experiment.datasets[name].class_counts, False) == updates
         assert bool(made.train.ensemble) == run.startswith("iet")
-        assert made.samples["raw"].images == 65_536
-        assert (made.samples["raw"].weights, made.samples["ema"].weights) == ("raw", "ema")
+        assert made.samples["last"].num_images == 65_536
+        assert (made.samples["last"].weights, made.samples["ema"].weights) == ("last", "ema")
         assert made.label_use(experiment.datasets[name]) == "nothing"
 
 
 def test_papers_protocols():
     cbdm = Experiment(read([ROOT / "config/cbdm.yaml"]))
     plain, balanced, ada = (cbdm.runs["cifar100-lt", r] for r in ("ddpm", "cbdm", "cbdm-ada"))
-    assert [r.train.updates for r in (plain, balanced, ada)] == [200_000, 300_000, 500_000]
-    assert [r.train.batch for r in (plain, balanced, ada)] == [64, 48, 48]
+    assert [r.train.steps for r in (plain, balanced, ada)] == [200_000, 300_000, 500_000]
+    assert [r.train.batch_size for r in (plain, balanced, ada)] == [64, 48, 48]
     assert [r.samples["main"].guidance for r in (plain, balanced, ada)] == [0.8, 1.6, 1.4]
-    assert [r.train.augment for r in (plain, balanced, ada)] == ["flip", "flip", "karras"]
+    assert [r.train.augment for r in (plain, balanced, ada)] == ["flip", "flip", "ada"]
     for run in (plain, balanced, ada):
-        assert (run.train.lr, run.train.warmup, run.train.ema) == (2e-4, 5000, 0.9999)
-        assert run.samples["main"].images == 50_000
+        assert (run.train.lr, run.train.warmup_steps, run.train.ema_decay) == (2e-4, 5000, 0.9999)
+        assert run.samples["main"].num_images == 50_000
         assert str(run.samples["main"].sampler) == "ancestral"
         assert run.network.plain() == {"name": "unet"}
     later = Experiment({**read([ROOT / "config/ddim50.yaml"]), "dataset": ["cifar10-lt"]})

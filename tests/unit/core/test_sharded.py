@@ -15,7 +15,7 @@ from tests.helpers.stages import ALONE, asked
 from tests.unit.training.test_training import CPU, SPEC, data
 
 NUMBERS = (1, 2, 5, 7)
-GUIDED = {"images": 51, "guidance": 0.7}
+GUIDED = {"num_images": 51, "guidance": 0.7}
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +63,8 @@ def points():
         ({}, {**GUIDED, "sampler": {"name": "ddim", "steps": 4, "eta": 0.5}}),
         (
             {"method": {"name": "igd", "mode": "separate"},
-             "train": {**SPEC["train"], "batch": 9, "label_dropout": 0.0}},
-            {"images": 51, "sampler": {"name": "ancestral", "steps": 4}},
+             "train": {**SPEC["train"], "batch_size": 9, "label_dropout": 0.0}},
+            {"num_images": 51, "sampler": {"name": "ancestral", "steps": 4}},
         ),
         (
             {"images": points(), "method": "ddpm",
@@ -84,7 +84,7 @@ def test_samples_are_the_same_bytes_whatever_the_number_of_jobs(tmp_path, change
 def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
     """So an image shares its call with the same others, which is what a GPU's bits depend on."""
     network(tmp_path, method={"name": "igd", "mode": "separate"},
-            train={**SPEC["train"], "batch": 9, "label_dropout": 0.0})  # fmt: skip
+            train={**SPEC["train"], "batch_size": 9, "label_dropout": 0.0})  # fmt: skip
     plain, calls = SampleGenerator.batch, []
 
     def batch(self, labels, owners, network):
@@ -92,7 +92,7 @@ def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
         return plain(self, labels, owners, network)
 
     monkeypatch.setattr(SampleGenerator, "batch", batch)
-    asked = {"images": 51, "sampler": {"name": "ddim", "steps": 1}}
+    asked = {"num_images": 51, "sampler": {"name": "ddim", "steps": 1}}
     sampled(tmp_path, asked)
     whole, calls[:] = list(calls), []
     assert len(whole) == 6

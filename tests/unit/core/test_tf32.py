@@ -14,7 +14,14 @@ from ltdm.networks._predictor import Predictor
 
 CPU = torch.device("cpu")
 UNET = unet.Options(ch=32, ch_mult=(1, 2), attn=(1,), num_res_blocks=1)
-EDM2 = {"ch": 16, "groups": 8, "ch_mult": (1, 2), "attn": (1,), "blocks": 2, "head_channels": 8}
+EDM2 = {
+    "ch": 16,
+    "norm_groups": 8,
+    "ch_mult": (1, 2),
+    "attn": (1,),
+    "num_res_blocks": 1,
+    "head_channels": 8,
+}
 NETWORKS = {
     "unet": (unet, UNET),
     **{f"edm2-{c}": (edm2, edm2.Options(config=c, **EDM2)) for c in "CEG"},

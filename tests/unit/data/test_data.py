@@ -40,7 +40,7 @@ def test_digits():
 
 
 def test_mixture_has_the_moments_of_its_components():
-    options = mixture.Options(points=40_000)
+    options = mixture.Options(points_per_class=40_000)
     points, labels, _ = keeps_its_promise(mixture, options)
     assert points.dtype == np.float32
     head, tail = (points[labels == c, :, 0, 0].astype(np.float64) for c in (0, 1))
@@ -169,7 +169,8 @@ def test_cifar_in_torchvisions_files(tmp_path, monkeypatch):
 def test_the_reference_may_be_the_test_split(tmp_path):
     arrays(tmp_path / "a.npz")
     path = str(tmp_path / "a.npz")
-    spec = {"source": {"name": "npz"}, "reference": "test", "longtail": {"profile": "balanced"},
+    spec = {"source": {"name": "npz"}, "reference_split": "test",
+            "longtail": {"profile": "balanced"},
             "content": npz.census(npz.Options(path=path)).content}  # fmt: skip
     spec |= {"code": "this", "places": {"path": path}}
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}

@@ -66,7 +66,7 @@ def test_order_counts_cap_and_floor():
     order = (2, 0, 3, 1)
     assert counts(LongTail(imbalance=0.125, class_order=order), [80] * 4) == [40, 10, 80, 20]
     assert counts(LongTail(profile="counts", counts=(5, 9, 1)), [9, 9, 9]) == [5, 9, 1]
-    assert counts(LongTail(imbalance=0.125, cap=30), [80] * 4) == [30, 30, 20, 10]
+    assert counts(LongTail(imbalance=0.125, max_per_class=30), [80] * 4) == [30, 30, 20, 10]
     assert counts(LongTail(imbalance=0.001, min_per_class=3), [500] * 100)[-3:] == [3, 3, 3]
     assert counts(LongTail(imbalance=0.001, min_per_class=9), [80, 80, 5]) == [55, 9, 5]
 
@@ -93,7 +93,7 @@ def test_class_order_moves_counts_not_the_choice():
         ({"counts": (1, 1, 1)}, "counts: goes with `profile: counts`"),
         ({"profile": "counts", "counts": (1, 1, 1), "class_order": (0, 1, 2)}, "has no meaning"),
         ({"profile": "balanced", "class_order": (0, 1, 2)}, "has no meaning"),
-        ({"cap": 3, "min_per_class": 4}, "cap: is below min_per_class"),
+        ({"max_per_class": 3, "min_per_class": 4}, "max_per_class: is below min_per_class"),
     ],
 )
 def test_lists_that_do_not_fit(options, message):

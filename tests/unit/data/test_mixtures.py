@@ -106,14 +106,14 @@ def test_weights_are_relative():
 
 
 def test_the_default_draw_is_what_it_was():
-    loaded = mixture.load(mixture.Options(points=37, draw=3), "train")
+    loaded = mixture.load(mixture.Options(points_per_class=37, seed=3), "train")
     digest = hashlib.sha256(loaded.images.tobytes()).hexdigest()
     assert digest.startswith("a728542f7a5ae45f")
 
 
 def test_other_classes_and_dimensions():
     three = [{"a": [{"mean": [0, 0, 0]}]}, {"b": [{"mean": [1, 2, 3]}]}, {"c": [{"mean": [4] * 3}]}]
-    options = parse(mixture.Options, {"classes": three, "points": 20})
+    options = parse(mixture.Options, {"classes": three, "points_per_class": 20})
     assert keeps_its_promise(mixture, options).images.shape == (60, 3, 1, 1)
     assert mixture.census(options).names == ["a", "b", "c"]
     made = keeps_its_promise(mixture, parse(mixture.Options, {"classes": "separated"}))

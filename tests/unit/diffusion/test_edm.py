@@ -18,7 +18,7 @@ from tests.helpers.methods import Net, Table, batch, double_process, loss, objec
 NODES = [80, 57.58599, 40.78557, 28.37459, 19.35245, 12.91008, 8.400935, 5.315195, 3.256822,
          1.923340, 1.088171, 0.585348, 0.296442, 0.139516, 0.059947, 0.022935, 0.007528, 0.002,
          0]  # fmt: skip
-PLACES = {  # sigma: level, rank, grid
+PLACES = {  # sigma: snr, quantile, sampler
     0.01: (0.001, 0.002, 0.073), 0.06: (0.015, 0.089, 0.177), 0.3: (0.088, 0.499, 0.295),
     1: (0.259, 0.841, 0.403), 5: (0.567, 0.990, 0.581), 20: (0.771, 1.0, 0.770),
     80: (0.934, 1.0, 1.0),
@@ -26,7 +26,7 @@ PLACES = {  # sigma: level, rank, grid
 
 
 def made(**options):
-    return edm.build(parse(edm.Options, {"uncertainty": "none", **options})).double()
+    return edm.build(parse(edm.Options, {"logvar": "none", **options})).double()
 
 
 def drawn(n=64, seed=0):
@@ -65,19 +65,19 @@ def test_what_the_network_sees_and_says_has_variance_one():
     assert level.log().std().item() == pytest.approx(1.2, abs=0.05)
 
 
-@pytest.mark.parametrize(("kind", "place"), [("level", 0), ("rank", 1), ("grid", 2)])
+@pytest.mark.parametrize(("kind", "place"), [("snr", 0), ("quantile", 1), ("sampler", 2)])
 def test_progress(kind, place):
     levels = torch.tensor(list(PLACES), dtype=torch.float64)
     expected = torch.tensor([places[place] for places in PLACES.values()], dtype=torch.float64)
-    found = made(progress=kind).progress(levels)
+    found = made(term_weighting=kind).progress(levels)
     torch.testing.assert_close(found, expected, rtol=0, atol=6e-4)
 
 
 @pytest.mark.parametrize(
     ("options", "mean"),
     [({}, 0.13394), ({"P_mean": -0.8, "P_std": 1.6}, 0.201),
-     ({"P_mean": -0.4, "P_std": 1.0}, 0.219), ({"progress": "rank"}, 0.5),
-     ({"progress": "grid"}, 0.304)],
+     ({"P_mean": -0.4, "P_std": 1.0}, 0.219), ({"term_weighting": "quantile"}, 0.5),
+     ({"term_weighting": "sampler"}, 0.304)],
 )  # fmt: skip
 def test_mean_progress(options, mean):
     process = made(**options)
@@ -148,7 +148,7 @@ def drawn_levels(process):
 
 def test_a_level_counts_by_what_is_left_of_its_loss():
     """At the optimum u is the log of the loss; terms neither move u nor escape its weight."""
-    process, data = made(uncertainty="linear"), batch([0, 1, 2, 3])
+    process, data = made(logvar="linear"), batch([0, 1, 2, 3])
     method, table = objective("cbdm"), Table()
     plain = loss(objective("cbdm"), Net(), data, made(), streams())
     torch.nn.init.normal_(process.uncertainty.line.weight, std=0.3)
@@ -168,7 +168,7 @@ def test_a_level_counts_by_what_is_left_of_its_loss():
 
 def test_the_row_of_norm_one_starts_so_and_the_line_at_zero():
     levels = torch.tensor([0.002, 0.3, 80.0])
-    unit, line = (edm.build(edm.Options(uncertainty=kind)) for kind in ("forced", "linear"))
+    unit, line = (edm.build(edm.Options(logvar=kind)) for kind in ("mp", "linear"))
     assert unit.uncertainty.line.weight.square().mean().item() == pytest.approx(1, abs=1e-3)
     assert unit.log_error(levels).abs().max() > 0.1
     assert torch.equal(line.log_error(levels), torch.zeros(3))
@@ -194,20 +194,20 @@ def test_a_range_that_is_empty_is_refused():
 
 def test_edm2_on_ddpm_s_process_is_told_of_sigma():
     smoke = read([ROOT / "config/smoke.yaml"])
-    network = {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "blocks": 2}
-    with pytest.raises(LtdmError, match="hears levels as log-sigma"):
+    network = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
+    with pytest.raises(LtdmError, match="hears levels as log_sigma"):
         Experiment(merge([smoke, {"defaults": {"network": network}}]))
-    told = {"network": network, "process": {"name": "vp", "tells": "log-sigma"}}
+    told = {"network": network, "process": {"name": "vp", "noise_conditioning": "log_sigma"}}
     Experiment(merge([smoke, {"defaults": told}]))
-    process = double_process(tells="log-sigma")
+    process = double_process(noise_conditioning="log_sigma")
     _, heard = process.inputs(torch.zeros(2, 1, 1, 1), torch.tensor([0, 999]))
     torch.testing.assert_close(heard, process.sigma(torch.tensor([0, 999])).log() / 4)
 
 
 def test_a_network_that_hears_numbers_does_not_go_with_edm(monkeypatch):
-    """EDM has no option `tells`: it always writes ln(sigma) / 4."""
-    monkeypatch.setattr(mlp, "HEARS", "t", raising=False)
+    """EDM has no option `noise_conditioning`: it always writes ln(sigma) / 4."""
+    monkeypatch.setattr(mlp, "HEARS", "timestep", raising=False)
     given = read([ROOT / "config/smoke.yaml"]), {"defaults": {"network": "mlp", "process": "vp"}}
     Experiment(merge([*given]))
-    with pytest.raises(LtdmError, match=r"is log-sigma, and mlp hears levels as t"):
+    with pytest.raises(LtdmError, match=r"is log_sigma, and mlp hears levels as timestep"):
         Experiment(merge([*given, {"defaults": {"process": "edm"}}]))

@@ -64,7 +64,7 @@ def settle(method, net, labels, update, learnt=False):
     """Follow the gradient until nothing moves, that of u as well where it is learnt."""
     data, process = batch(labels, x0=images(labels)), OneLevel(Options())
     if learnt:
-        process = OneLearntLevel(EDMOptions(uncertainty="linear")).double()
+        process = OneLearntLevel(EDMOptions(logvar="linear")).double()
     for _ in range(1500 if learnt else 1000):
         net.zero_grad()
         process.zero_grad()
@@ -86,7 +86,8 @@ def settle(method, net, labels, update, learnt=False):
 def test_cbdm(target, c, learnt):
     """Every image meets every label in proportion to Q, so the sum is the expectation."""
     method = objective(
-        {"name": "cbdm", "tau": 2.0, "rc_weight": c, "target": target}, counts=COUNTS
+        {"name": "cbdm", "tau": 2.0, "commitment_weight": c, "label_distribution": target},
+        counts=COUNTS,
     )
     q = PI if target == "train" else torch.full((4,), 0.25, dtype=torch.float64)
     pairs = [

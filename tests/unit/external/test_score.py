@@ -35,7 +35,7 @@ def score(tmp_path, images, *options, code=0, reference="real.npz"):
     asked = ["--features", "pixels", "--metric", "frechet", "--metric",
              "{name: precision-recall, k: 2, label: pr2}"]  # fmt: skip
     return ltdm("score", tmp_path / images, "--reference", tmp_path / reference, *asked,
-                "--work", tmp_path / "work", *options, code=code)  # fmt: skip
+                "--cache-dir", tmp_path / "work", *options, code=code)  # fmt: skip
 
 
 def rows(printed):
@@ -140,10 +140,10 @@ def test_named_classes_of_a_folder(tmp_path):
 
 def test_parts_are_written_as_in_a_config(forms, tmp_path):
     wrong = ltdm("score", tmp_path / "ours.npz", "--reference", tmp_path / "real.npz",
-                 "--features", "pixles", "--work", tmp_path, code=1)  # fmt: skip
+                 "--features", "pixles", "--cache-dir", tmp_path, code=1)  # fmt: skip
     assert "no extractor is called 'pixles'; did you mean 'pixels'?" in wrong
     unfed = ltdm("score", tmp_path / "ours.npz", "--reference", tmp_path / "real.npz", "--features",
-                 "pixels", "--metric", "accuracy", "--work", tmp_path, code=1)  # fmt: skip
+                 "pixels", "--metric", "accuracy", "--cache-dir", tmp_path, code=1)  # fmt: skip
     assert "accuracy reads the probabilities of the data's classes (classifier), and none" in unfed
 
 
@@ -152,14 +152,14 @@ def test_a_data_folder_is_left_as_it_is(forms, tmp_path):
     (ours,) = (tmp_path / "work").glob("reference-*")
     ours.rename(tmp_path / "data")
     before = {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")}
-    told = ltdm("score", tmp_path / "ours.npz", "--reference", tmp_path / "data", "--work",
+    told = ltdm("score", tmp_path / "ours.npz", "--reference", tmp_path / "data", "--cache-dir",
                 tmp_path / "work", "--metric", "frechet")  # fmt: skip
     found = rows(told)
     assert set(found["features"]) == {"pixels"}, "what lies there"
     assert {"head", "medium", "tail"} < set(found["group"])
-    ltdm("score", tmp_path / "ours.npz", "--reference", tmp_path / "data", "--work",
+    ltdm("score", tmp_path / "ours.npz", "--reference", tmp_path / "data", "--cache-dir",
          tmp_path / "work", "--metric", "accuracy", "--features",
-         "{name: classifier, width: 4, updates: 3}")  # fmt: skip
+         "{name: classifier, width: 4, steps: 3}")  # fmt: skip
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")} == before
     twice = "--reference-labels", tmp_path / "labels.npy"
     assert "knows its labels" in score(tmp_path, "ours.npz", *twice, reference="data", code=1)
@@ -181,15 +181,15 @@ def test_a_reference_without_labels(forms, tmp_path):
         assert set(found["group"]) == {"all"}
         assert set(found["n_fake"]) == {24}
     printed = ltdm("score", tmp_path / "flat", "--reference", tmp_path / "bare.npy", "--features",
-                   "classifier", "--work", tmp_path / "work", code=1)  # fmt: skip
+                   "classifier", "--cache-dir", tmp_path / "work", code=1)  # fmt: skip
     assert "classifier learns the reference's classes, and its images have no labels" in printed
 
 
 def test_images_without_labels_have_the_clusters_of_the_reference_and_no_accuracy(forms, tmp_path):
     """PRD's clusters are 20 for each real class, whoever is compared with it."""
-    asked = ["--reference", tmp_path / "real.npz", "--work", tmp_path / "work", "--features",
-             "{name: classifier, width: 4, updates: 3}", "--metric", "accuracy", "--metric",
-             "{name: prd, clusters: 3, runs: 2}"]  # fmt: skip
+    asked = ["--reference", tmp_path / "real.npz", "--cache-dir", tmp_path / "work", "--features",
+             "{name: classifier, width: 4, steps: 3}", "--metric", "accuracy", "--metric",
+             "{name: prd, clusters: 3, num_clusterings: 2}"]  # fmt: skip
     flat, whole = (rows(ltdm("score", tmp_path / name, *asked)) for name in ("flat", "classes"))
     values = [f.query("group == 'all'").set_index("metric")["value"] for f in (flat, whole)]
     assert values[0]["prd-f8"] == values[1]["prd-f8"]

@@ -232,24 +232,24 @@ def test_what_is_not_finite_and_not_an_image(tmp_path, weights):
 
 def smoke(**evaluate):
     config = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
-    config["evaluate"] |= {"table": ["frechet"], **evaluate}
+    config["evaluate"] |= {"table_columns": ["frechet"], **evaluate}
     return config
 
 
 def test_a_path_is_looked_at_before_anything_runs_unless_it_is_not_needed(tmp_path):
-    config = smoke(features=["pixels", {"name": "inception", "path": str(tmp_path / "none.pth")}])
-    with pytest.raises(OptionError, match=r"evaluate.features.1.path: there is no file"):
+    config = smoke(extractors=["pixels", {"name": "inception", "path": str(tmp_path / "none.pth")}])
+    with pytest.raises(OptionError, match=r"evaluate.extractors.1.path: there is no file"):
         Experiment(config, tmp_path)
     prepared = tmp_path / "smoke/data/digits-lt/extractors/inception.safetensors"
     prepared.parent.mkdir(parents=True)
     prepared.touch()
-    part = Experiment(config, tmp_path).evaluate.features[1]
+    part = Experiment(config, tmp_path).evaluate.extractors[1]
     assert part.plain() == {"name": "inception"}
-    Experiment(smoke(features=["inception", "random-inception"]), tmp_path / "elsewhere")
+    Experiment(smoke(extractors=["inception", "random-inception"]), tmp_path / "elsewhere")
 
 
 def test_points_are_no_images():
-    config = smoke(features=["inception"])
+    config = smoke(extractors=["inception"])
     network = {"ch_mult": [1], "attn": []}
     config["datasets"]["digits-lt"] = {"source": "mixture", "network": network}
     with pytest.raises(OptionError, match="inception reads images, and digits-lt holds points"):

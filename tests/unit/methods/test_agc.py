@@ -18,7 +18,7 @@ def one_by_one(bank, place, loss, options):
 
 @pytest.mark.parametrize("ratio", [2.0, 0.7])
 def test_vectorised_is_sequential(ratio):
-    options = agc.Options(ratio=ratio, decay=0.8, levels=7)
+    options = agc.Options(ratio=ratio, decay=0.8, bins=7)
     term, bank = agc.build(options, []).double(), [0.0] * 7
     draw = torch.Generator().manual_seed(1)
     skipped = 0

@@ -26,17 +26,17 @@ def test_ddpm_is_the_mean_squared_error_of_the_noise():
     assert torch.equal(labels, data.labels)
 
 
-@pytest.mark.parametrize("rc_weight", [0.25, 1.0])
-def test_cbdm_value(rc_weight):
+@pytest.mark.parametrize("commitment_weight", [0.25, 1.0])
+def test_cbdm_value(commitment_weight):
     process, data, net = double_process(), batch([0, 1, 2, 3, -1]), Net()
-    method = objective({"name": "cbdm", "tau": 0.7, "rc_weight": rc_weight})
+    method = objective({"name": "cbdm", "tau": 0.7, "commitment_weight": commitment_weight})
     terms = loss(method, net, data, process, streams())
     (x, level, labels) = net.calls[0]
     assert len(net.calls) == 1, "one call of the network"
     assert torch.equal(x[5:], x[:5]), "the second branch sees the same noisy images"
     assert torch.equal(level[5:], level[:5])
     gap = (net.rows[labels[:4]] - net.rows[labels[5:9]]).square()
-    expected = 0.7 * level[:4] / 1000 * (1 + rc_weight) * gap
+    expected = 0.7 * level[:4] / 1000 * (1 + commitment_weight) * gap
     torch.testing.assert_close(terms["balance"][:4], expected.detach(), rtol=1e-6, atol=0)
     assert terms["balance"][4] == 0, "an image without a label is not balanced"
 
@@ -44,7 +44,7 @@ def test_cbdm_value(rc_weight):
 def test_cbdm_without_the_commitment_term_pays_for_one_backward_pass():
     process, data = double_process(), batch([0, 1, 2, 3, -1])
     alone, whole = Net(), Net()
-    method = objective({"name": "cbdm", "rc_weight": 0})
+    method = objective({"name": "cbdm", "commitment_weight": 0})
     terms = loss(method, alone, data, process, streams())
     both = loss(objective("cbdm"), whole, data, process, streams())
     torch.testing.assert_close(1.25 * terms["balance"], both["balance"])
@@ -95,9 +95,9 @@ def test_a_method_without_strength_is_ddpm_to_the_bit_and_costs_no_more(method):
     ("options", "law"),
     [
         (cbdm.Options(), [0.5, 0.3, 0.15, 0.05]),
-        (cbdm.Options(target="uniform"), [0.25] * 4),
-        (cbdm.Options(target="power", power=0.5), [c**0.5 for c in COUNTS]),
-        (cbdm.Options(target="power", power=-1.0), [1 / c for c in COUNTS]),
+        (cbdm.Options(label_distribution="uniform"), [0.25] * 4),
+        (cbdm.Options(label_distribution="power", power=0.5), [c**0.5 for c in COUNTS]),
+        (cbdm.Options(label_distribution="power", power=-1.0), [1 / c for c in COUNTS]),
     ],
 )
 def test_cbdm_draws_the_other_label_from_its_law(options, law):
@@ -121,7 +121,7 @@ def test_every_label_dropped(name, label):
 COSTS = [
     ("ddpm", 10, (1, 1, 0)),
     ("cbdm", 10, (2, 2, 0)),
-    ({"name": "cbdm", "rc_weight": 0}, 10, (2, 1, 0)),
+    ({"name": "cbdm", "commitment_weight": 0}, 10, (2, 1, 0)),
     ({"name": "igd", "mode": "shared"}, 10, (10, 1, 0)),
     ({"name": "igd", "mode": "shared"}, 100, (100, 1, 0)),
     ({"name": "igd", "mode": "shared", "peers": {"sample": 1}}, 10, (2, 1, 0)),
@@ -144,7 +144,7 @@ def test_evaluations_are_those_that_are_made(method, classes, cost):
     whole = objective(method, counts=[5] * classes)
     found = evaluations([part("method", method, ())], classes)
     assert (found.forward, found.backward, found.encoder) == cost
-    options = unet.Options(ch=4, groups=2, ch_mult=(1,), attn=(), num_res_blocks=1)
+    options = unet.Options(ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1)
     if whole.players:
         net = Players([unet.build(options, 1, 4, 0) for _ in range(classes)])
     else:

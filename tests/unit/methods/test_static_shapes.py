@@ -16,14 +16,14 @@ from tests.unit.training.test_training import CPU, EDM2, SPEC, data
 
 pytestmark = pytest.mark.slow
 
-SMALL = {"ch": 4, "groups": 4, "ch_mult": [1], "attn": [0], "dropout": 0.0}
+SMALL = {"ch": 4, "norm_groups": 4, "ch_mult": [1], "attn": [0], "dropout": 0.0}
 NETWORKS = {
     "unet": {"network": {"name": "unet", "num_res_blocks": 1, **SMALL}},
-    "edm2": {**EDM2, "network": {"name": "edm2", "blocks": 2, **SMALL}},
+    "edm2": {**EDM2, "network": {"name": "edm2", "num_res_blocks": 1, **SMALL}},
 }
 METHODS = {
     "cbdm": "cbdm",
-    "cbdm, no commitment": {"name": "cbdm", "rc_weight": 0},
+    "cbdm, no commitment": {"name": "cbdm", "commitment_weight": 0},
     "ccua": "ccua",
     "ccua, no contrast": {"name": "ccua", "ucl": 0},
     "ccua, no alignment": {"name": "ccua", "al": 0},
@@ -92,7 +92,8 @@ class Dynamic:
         labels = question.labels.view(-1, len(F))[:, rows]
         if name == "CBDM":
             other = self.ask(at, rows, labels[0])
-            gap = mse(F[rows], other.detach()) + options.rc_weight * mse(F[rows].detach(), other)
+            back = options.commitment_weight * mse(F[rows].detach(), other)
+            gap = mse(F[rows], other.detach()) + back
             return {"balance": self.spread(F, rows, options.tau * s * gap)}
         if name == "IGD":
             with torch.no_grad():
@@ -115,7 +116,7 @@ class Dynamic:
 
 
 def learner(method, network):
-    train = {**SPEC["train"], "updates": 40, "batch": 9, "label_dropout": 0.3, "warmup": 0}
+    train = {**SPEC["train"], "steps": 40, "batch_size": 9, "label_dropout": 0.3, "warmup_steps": 0}
     return make_trainer(
         Recipe.of({**SPEC, **NETWORKS[network], "method": METHODS[method], "train": train}),
         0,

@@ -17,13 +17,13 @@ from tests.helpers.scores import sample
 from tests.unit.metrics.test_nearest import MADE, STREAM, TRAIN
 
 ROOT = Path(__file__).parents[3]
-SEARCH = {"neighbours": 50, "mirror": False}
+SEARCH = {"k": 50, "flip": False}
 UNSEEN = np.concatenate([STREAM.integers(0, 256, (20, 3, 6, 6), dtype=np.uint8), TRAIN[80:90] ^ 1])
 """Of which the last ten look like copies, and are none."""
 
 
-def shares(made, mirror=False, train=TRAIN):
-    squared = _nearest.nearest(made, train, 50, mirror).squared
+def shares(made, flip=False, train=TRAIN):
+    squared = _nearest.nearest(made, train, 50, flip).squared
     found = memorization.score(sample(squared[:0]), sample(squared), memorization.Options())
     return {name: one.value for name, one in found.items()}
 
@@ -44,7 +44,7 @@ def test_every_planted_copy_is_found_at_every_threshold_and_no_other_image(chang
 
 def test_mirrored_copies_are_found_where_they_count():
     turned = TRAIN[10:30, :, :, ::-1].copy()
-    assert shares(turned, mirror=True)["mq-15"] == 20
+    assert shares(turned, flip=True)["mq-15"] == 20
     assert shares(turned)["mq-50"] == 0
     found = _nearest.nearest(turned, TRAIN, 50, True)
     assert found.mirrored[:, 0].all() and (found.numbers[:, 0] == np.arange(10, 30)).all()
@@ -74,15 +74,15 @@ def test_unseen_images_are_mixed_as_the_generated_ones_are():
     assert np.isnan(memorization.in_mix(true[:0], classes[:0], np.array([-1])))
 
 
-@pytest.mark.parametrize("mirror", [False, True])
-def test_what_is_trained_on_is_not_unseen(folder, mirror):
+@pytest.mark.parametrize("flip", [False, True])
+def test_what_is_trained_on_is_not_unseen(folder, flip):
     images = np.concatenate([TRAIN[:3], TRAIN[:3, :, :, ::-1], UNSEEN[:4]])
     write_npz(folder / "samples.npz", images=images, labels=np.arange(10), about=np.array("{}"))
-    request = {"search": {**SEARCH, "mirror": mirror}, "unseen": True, "code": "this"}
+    request = {"search": {**SEARCH, "flip": flip}, "unseen": True, "code": "this"}
     files = {"train": folder / "train.npz", "images": folder / "samples.npz"}
     neighbours.run(request, **files, neighbours=folder / "found.npz")
     (rows,) = read_npz(folder / "found.npz", "labels")
-    assert rows.tolist() == list(range(6 if mirror else 3, 10))
+    assert rows.tolist() == list(range(6 if flip else 3, 10))
 
 
 # Through the stages
@@ -163,10 +163,10 @@ def test_rows_of_groups_compare_with_the_whole_training_set(folder):
 
 def test_what_the_stages_refuse(folder):
     with pytest.raises(LtdmError, match="holds 90 images, of which no 91 can be the nearest"):
-        find(folder, {**SEARCH, "neighbours": 91})
-    with pytest.raises(LtdmError, match=r"was searched with .*'neighbours': 50.* asks for .*20"):
-        rows(folder, find(folder), neighbours=20)
-    find(folder, {**SEARCH, "mirror": True})
+        find(folder, {**SEARCH, "k": 91})
+    with pytest.raises(LtdmError, match=r"was searched with .*'k': 50.* asks for .*20"):
+        rows(folder, find(folder), k=20)
+    find(folder, {**SEARCH, "flip": True})
     real = baseline(folder)
     with pytest.raises(LtdmError, match="come from different extractors"):
         metrics.fit_together(real, metrics.features_of(real), find(folder),
@@ -199,7 +199,7 @@ def draw(folder, name="copies.png"):
 
 
 def test_the_picture_has_a_panel_for_head_medium_and_tail(folder, monkeypatch):
-    find(folder, {**SEARCH, "mirror": True})
+    find(folder, {**SEARCH, "flip": True})
     seen, plain = [], drawing.pictures
     monkeypatch.setattr(
         drawing, "pictures", lambda pairs, panels: seen.extend(panels) or plain(pairs, panels)

@@ -83,7 +83,7 @@ def test_identical_sets(features, n):
             "precision": 1, "recall": 1, "density": pytest.approx(1, abs=0.4), "coverage": 1,
         }  # fmt: skip
     if n > 20:
-        assert value(prd, same, same, runs=2) == {
+        assert value(prd, same, same, num_clusterings=2) == {
             "prd-f8": pytest.approx(1, abs=1e-6), "prd-f1/8": pytest.approx(1, abs=1e-6),
         }  # fmt: skip
 

@@ -11,11 +11,11 @@ TRAIN = STREAM.integers(0, 256, (90, 3, 6, 6), dtype=np.uint8)
 MADE = STREAM.integers(0, 256, (40, 3, 6, 6), dtype=np.uint8)
 
 
-def brute(images, train, n, mirror):
+def brute(images, train, n, flip):
     """All pairs, in whole numbers; ties by number."""
     flat = images.reshape(len(images), 1, -1).astype(np.int64)
     ways = [np.square(flat - x.reshape(len(x), -1)).sum(2) for x in (train, train[..., ::-1])]
-    mirrored = (ways[1] < ways[0]) & mirror
+    mirrored = (ways[1] < ways[0]) & flip
     squared = np.where(mirrored, ways[1], ways[0])
     index = squared.argsort(axis=1, kind="stable")[:, :n]
     squared, mirrored = (np.take_along_axis(a, index, 1) for a in (squared, mirrored))
@@ -27,13 +27,13 @@ def assert_found(found, expected):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("n", [2, 50, 90])
-def test_the_nearest_are_those_of_brute_force(n, mirror):
-    found = _nearest.nearest(MADE, TRAIN, n, mirror)
-    assert_found(found, brute(MADE, TRAIN, n, mirror))
+def test_the_nearest_are_those_of_brute_force(n, flip):
+    found = _nearest.nearest(MADE, TRAIN, n, flip)
+    assert_found(found, brute(MADE, TRAIN, n, flip))
     assert [a.dtype for a in found] == [np.float64, np.int32, np.bool_]
-    assert found.mirrored.any() == mirror
+    assert found.mirrored.any() == flip
 
 
 @pytest.mark.parametrize("levels", [2, 255])

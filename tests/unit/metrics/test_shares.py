@@ -72,12 +72,12 @@ def test_a_dropped_mode_a_bad_mode_and_copies():
     assert dropped["precision"] > 0.95
     assert dropped["recall"] < 0.6
     assert dropped["coverage"] == pytest.approx(0.5, abs=0.02)
-    curves = value(prd, both, left + 1e-3, clusters=20, runs=3)
+    curves = value(prd, both, left + 1e-3, clusters=20, num_clusterings=3)
     assert curves["prd-f1/8"] > 0.95 > 0.6 > curves["prd-f8"]
-    swapped = value(prd, left + 1e-3, both, clusters=20, runs=3)
+    swapped = value(prd, left + 1e-3, both, clusters=20, num_clusterings=3)
     assert swapped["prd-f8"] == pytest.approx(curves["prd-f1/8"], rel=0.02)
     assert set(value(pr, left, right).values()) == {0.0}
-    assert max(value(prd, left, right, runs=2).values()) < 1e-6
+    assert max(value(prd, left, right, num_clusterings=2).values()) < 1e-6
     same = value(pr, left, np.repeat(left[:20], 10, axis=0))
     assert same["precision"] == 1, "copies are inside"
     assert same["recall"] <= 0.1, "and cover nothing but themselves"
@@ -101,8 +101,8 @@ def test_prd_of_histograms_by_the_formula():
 
 def test_prd_cuts_unequal_sets_and_repeats_itself(features):
     real, fake = features
-    first = value(prd, real, fake, clusters=5, runs=3)
-    assert first == value(prd, real, fake, clusters=5, runs=3)
+    first = value(prd, real, fake, clusters=5, num_clusterings=3)
+    assert first == value(prd, real, fake, clusters=5, num_clusterings=3)
     assert 0 < first["prd-f8"] < 1
 
 

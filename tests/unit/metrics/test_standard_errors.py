@@ -10,7 +10,7 @@ from ltdm.metrics._base import Sample
 pytestmark = pytest.mark.slow
 
 DRAWS = 400
-ONE = prd.Options(runs=1, clusters=2)
+ONE = prd.Options(num_clusterings=1, clusters=2)
 
 
 def sets(n=300, m=240, d=6, seed=0):

@@ -71,7 +71,9 @@ def test_half_weights_are_within_the_graph(monkeypatch):
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
 def test_the_compiler_makes_the_same_function():
     torch.manual_seed(0)
-    options = unet.Options(ch=4, groups=2, ch_mult=(1,), attn=(), num_res_blocks=1, dropout=0.0)
+    options = unet.Options(
+        ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1, dropout=0.0
+    )
     net = unet.build(options, 1, 4, 3)
     x, level, labels = torch.randn(6, 1, 4, 4), torch.arange(6), torch.arange(6) % 4 - 1
     found = []

@@ -11,8 +11,20 @@ from ltdm.plumbing.options import parse
 from ltdm.samplers import ddim, dpmpp2m, heun
 from ltdm.samplers._denoise import denoiser
 
-SMALL = {"ch": 16, "groups": 8, "ch_mult": [1, 2], "attn": [1], "blocks": 2, "head_channels": 8}
-CONFIGS = ({"config": "C"}, {"config": "E"}, {"config": "G"}, {"config": "G", "g": "multi-gpu"})
+SMALL = {
+    "ch": 16,
+    "norm_groups": 8,
+    "ch_mult": [1, 2],
+    "attn": [1],
+    "num_res_blocks": 1,
+    "head_channels": 8,
+}
+CONFIGS = (
+    {"config": "C"},
+    {"config": "E"},
+    {"config": "G"},
+    {"config": "G", "g_variant": "futurexiang"},
+)
 
 
 def small(classes=5, told=0, seed=0, **options):
@@ -36,12 +48,12 @@ def asked(n=4):
     [
         ({"config": "C"}, 39_509_888, 62_414_720),
         ({"config": "E"}, 39_509_888, 62_414_720),
-        ({"config": "G", "g": "multi-gpu"}, 39_542_685, 62_447_533),
+        ({"config": "G", "g_variant": "futurexiang"}, 39_542_685, 62_447_533),
         ({"config": "G"}, 37_871_517, 59_858_861),  # ours, counted: its embedding is half as wide
     ],
 )
 def test_published_sizes(options, cifar, tiny):
-    shapes = [(options, 32), ({**options, "blocks": 5, "attn": [2]}, 64)]
+    shapes = [(options, 32), ({**options, "num_res_blocks": 4, "attn": [2]}, 64)]
     for (given, side), weights in zip(shapes, (cifar, tiny), strict=True):
         with torch.device("meta"):
             net = edm2.build(parse(edm2.Options, given), channels=3, size=side, classes=0)
@@ -52,9 +64,10 @@ def test_published_sizes(options, cifar, tiny):
 
 def test_the_sixth_tap_is_where_the_specification_has_it():
     taps = {}
-    for side, given in ((32, {}), (64, {"blocks": 5, "attn": [2]})):
+    for side, given in ((32, {}), (64, {"num_res_blocks": 4, "attn": [2]})):
         net = edm2.build(parse(edm2.Options, {**given, **SMALL, "ch_mult": [1, 2, 2, 2],
-                                              "attn": [], "blocks": given.get("blocks", 3)}),
+                                              "attn": [],
+                                              "num_res_blocks": given.get("num_res_blocks", 2)}),
                          channels=3, size=side, classes=0)  # fmt: skip
         shapes = []
         net.upblocks[5].register_forward_hook(lambda *a, s=shapes: s.append(a[2].shape))
@@ -93,7 +106,7 @@ def test_the_bottleneck_and_the_taps_are_the_forward_passes_own(options):
 
 
 def test_the_unet_has_taps_too():
-    options = unet.Options(ch=8, groups=4, ch_mult=(1, 2), num_res_blocks=1)
+    options = unet.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=1)
     net, seen = unet.build(options, channels=1, size=8, classes=3), []
     for block in net.upblocks:
         block.register_forward_hook(lambda *a: seen.append(a[2]))
@@ -151,7 +164,7 @@ STEPS = {18: 0.5276246, 32: 0.5078380, 50: 0.5030497, 100: 0.5007203}
 def test_an_untrained_G_says_nothing_and_the_samplers_follow_the_skip(steps):
     """D = c_skip x, of which Heun's result from 80 z is known."""
     net = edm2.build(parse(edm2.Options, {**SMALL, "config": "G"}), 1, 8, classes=0).double()
-    process = edm.build(edm.Options(uncertainty="none")).double()
+    process = edm.build(edm.Options(logvar="none")).double()
     labels = torch.full((2,), -1)
     denoise = denoiser(net, process, labels, 0.0)
     z = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
@@ -164,7 +177,7 @@ def test_an_untrained_G_says_nothing_and_the_samplers_follow_the_skip(steps):
 @pytest.mark.parametrize("sampler", [heun, dpmpp2m, ddim])
 def test_every_solver_nears_the_exact_flow(sampler):
     """dx/dsigma = (x - c_skip x) / sigma from 80 z ends at 0.4999902 z."""
-    process = edm.build(edm.Options(uncertainty="none")).double()
+    process = edm.build(edm.Options(logvar="none")).double()
     z = torch.ones(1, 1, 1, 1, dtype=torch.float64)
     errors = []
     for steps in (25, 50, 100):
@@ -178,11 +191,12 @@ def test_every_solver_nears_the_exact_flow(sampler):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ch": 20, "groups": 8}, "multiple of groups"),
+        ({"ch": 20, "norm_groups": 8}, "multiple of norm_groups"),
         ({"attn": [4]}, "from 0 to 3"),
-        ({"config": "E", "g": "multi-gpu"}, "goes with config: G"),
+        ({"config": "E", "g_variant": "futurexiang"}, "goes with config: G"),
         ({"head_channels": 48}, "does not divide"),
         ({"ch_mult": []}, "at least one level"),
+        ({"blocks": 3}, "called 'num_res_blocks' now, and is one less: it counts the way down"),
     ],
 )
 def test_what_does_not_fit_is_refused(options, message):

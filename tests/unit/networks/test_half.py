@@ -12,13 +12,17 @@ from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor
 from tests.unit.training.test_training import CPU, learner_of, run
 
-SMALL = {"ch": 32, "groups": 8, "ch_mult": (1, 2), "attn": (1,), "dropout": 0.0}
+SMALL = {"ch": 32, "norm_groups": 8, "ch_mult": (1, 2), "attn": (1,), "dropout": 0.0}
 NETWORKS = {
     "unet": lambda: unet.build(unet.Options(**SMALL, num_res_blocks=1), 3, 8, 4, told=9),
     "mlp": lambda: mlp.build(mlp.Options(width=32), 3, 8, 4, told=9),
     **{
         f"edm2-{config}": lambda config=config: edm2.build(
-            edm2.Options(**SMALL, config=config, blocks=2, head_channels=32), 3, 8, 4, told=9
+            edm2.Options(**SMALL, config=config, num_res_blocks=1, head_channels=32),
+            3,
+            8,
+            4,
+            told=9,
         )
         for config in "CEG"
     },
@@ -126,7 +130,7 @@ def test_it_trains_like_autocast(name):
     """After twelve updates it is as far from float32 as autocast is."""
     states = {}
     for precision in ("fp32", "bf16", "bf16-master"):
-        learner = learner_of(name, precision=precision, warmup=0)
+        learner = learner_of(name, precision=precision, warmup_steps=0)
         run(learner)
         states[precision] = torch.cat([p.detach().flatten() for p in learner.net.parameters()])
         assert states[precision].dtype == torch.float32

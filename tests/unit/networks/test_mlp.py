@@ -18,7 +18,7 @@ from ltdm.training.setup import Recipe, described, make_trainer
 
 CPU = torch.device("cpu")
 SMALL = mlp.Options(width=16, depth=3)
-TRAIN = {"updates": 3, "batch": 8, "lr": 1e-2, "warmup": 0, "log_every": 1}
+TRAIN = {"steps": 3, "batch_size": 8, "lr": 1e-2, "warmup_steps": 0, "log_every": 1}
 
 
 def shaken(channels=2, size=1, classes=3, told=0):
@@ -94,7 +94,7 @@ METHODS = [
 @pytest.mark.parametrize("process", ["vp", "edm"])
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_every_method_trains_it_on_points(method, process):
-    loaded = mixture.load(mixture.Options(points=30), "train")
+    loaded = mixture.load(mixture.Options(points_per_class=30), "train")
     game = method == "igd"
     options = {"label_dropout": 0.0 if game else 0.2, "class_sampling": "balanced"}
     network = {"name": "mlp", "width": 16, "depth": 2}
@@ -106,7 +106,7 @@ def test_every_method_trains_it_on_points(method, process):
     assert all(torch.isfinite(v).all() for v in after.values())
     assert any(not torch.equal(v, after[k]) for k, v in before.items())
     model = Model.of(one.ema.state_dict(), described(Recipe.of(spec), one), "fp32", CPU)
-    options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "images": 6})
+    options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "num_images": 6})
     generator = SampleGenerator(model, options, 0)
     made = generator.images(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))
     assert made.shape == (6, 2, 1, 1)

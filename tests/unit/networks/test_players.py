@@ -27,7 +27,7 @@ GAME = {"name": "igd", "mode": "separate"}
 
 
 def trainer(images, labels, method, seed=0, **train):
-    train = {**SPEC["train"], "batch": 9, "clip": 0.5, **train}
+    train = {**SPEC["train"], "batch_size": 9, "grad_clip": 0.5, **train}
     return make_trainer(
         Recipe.of({**SPEC, "method": method, "train": train}), seed, images, labels, CPU
     )
@@ -53,7 +53,9 @@ def test_without_beta_each_network_is_its_class_trained_alone(options, ema):
     for k, seed in enumerate(owners(0, 3)):
         mine = images[labels == k]
         nothing = np.zeros(len(mine), np.int64)
-        alone = trainer(mine, nothing, "ddpm", seed, label_dropout=1.0, **{**options, "batch": 3})
+        alone = trainer(
+            mine, nothing, "ddpm", seed, label_dropout=1.0, **{**options, "batch_size": 3}
+        )
         run(alone)
         assert equal(weights(game, k, ema), weights(alone, ema=ema))
 
@@ -83,9 +85,9 @@ def test_peers_change_what_is_learnt_and_a_stopped_game_goes_on_to_the_bit():
 
 
 def test_images_of_a_class_come_from_its_network_alone():
-    game = trainer(*data(), {**GAME, "beta": 0}, label_dropout=0.0, updates=3)
+    game = trainer(*data(), {**GAME, "beta": 0}, label_dropout=0.0, steps=3)
     run(game)
-    spec = {"sampler": {"name": "ddim", "steps": 3}, "images": 12}
+    spec = {"sampler": {"name": "ddim", "steps": 3}, "num_images": 12}
     options, about = parse(SampleOptions, spec), described(Recipe.of(SPEC), game)
     labels = np.arange(12) % 3
     model = Model.of(game.ema.state_dict(), about, "fp32", CPU)
@@ -100,7 +102,7 @@ def test_images_of_a_class_come_from_its_network_alone():
 
 def networks(n=3):
     torch.manual_seed(0)
-    options = unet.Options(ch=8, groups=4, ch_mult=(1, 2), num_res_blocks=1, dropout=0.0)
+    options = unet.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=1, dropout=0.0)
     made = [unet.build(options, 1, 8, 0, told=9) for _ in range(n)]
     for net in made:
         for p in net.parameters():
@@ -140,14 +142,14 @@ def test_released_steps_once_a_class_and_averages_once_a_round():
     learner = trainer(*data(), {**GAME, "mode": "released", "beta": 1.0})
     run(learner)
     steps = {int(s["step"]) for s in learner.optimiser.state_dict()}
-    assert steps == {3 * SPEC["train"]["updates"]}
-    assert learner.history[-1]["images"] == 9 * SPEC["train"]["updates"]
+    assert steps == {3 * SPEC["train"]["steps"]}
+    assert learner.history[-1]["images"] == 9 * SPEC["train"]["steps"]
     assert learner.net.label_embedding is not None
 
 
 def test_released_players_update_one_after_the_other():
     """In the second turn the network has moved already: its peers are not those of the start."""
-    learner = trainer(*data(), {**GAME, "mode": "released"}, warmup=0)
+    learner = trainer(*data(), {**GAME, "mode": "released"}, warmup_steps=0)
     before, seen = [p.clone() for p in learner.net.parameters()], []
     plain = learner.method.loss
 

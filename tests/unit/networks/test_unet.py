@@ -76,7 +76,7 @@ def test_time_embedding_interleaves_sine_and_cosine():
 @pytest.mark.parametrize(("zero", "spread"), [(False, 0.0625), (True, 6.25e-7)])
 def test_start_of_residual_branches(zero, spread):
     torch.manual_seed(0)
-    net = unet.build(unet.Options(zero_attention=zero), channels=3, size=32, classes=10)
+    net = unet.build(unet.Options(zero_init_attention=zero), channels=3, size=32, classes=10)
     blocks = [m for m in net.modules() if isinstance(m, unet.ResBlock)]
     assert len(blocks) == 22
     assert max(b.block2[-1].weight.std() for b in blocks) < 1e-6

@@ -58,15 +58,15 @@ def test_what_is_stored_of_an_image():
     numbers = [cost.stored(extractor, data) for extractor in parts]
     assert numbers == [64, 64 + 10, 2048 + 1008]
     each = [cost.cost(data, one, [n]).disk for n in numbers]
-    images = one.samples["main"].images
+    images = one.samples["main"].num_images
     assert each[2] - each[0] == 4 * images * (numbers[2] - numbers[0])
 
 
-@pytest.mark.parametrize("options", [{}, {"tau": 0.0}, {"rc_weight": 0.0}])
+@pytest.mark.parametrize("options", [{}, {"tau": 0.0}, {"commitment_weight": 0.0}])
 def test_methods_cost_what_they_say(options):
     """Declared evaluations against those of a training, where labels are dropped."""
     spec = {**SPEC, "method": {"name": "cbdm", **options}}
-    spec["train"] = {**SPEC["train"], "label_dropout": 0.3, "batch": 32}
+    spec["train"] = {**SPEC["train"], "label_dropout": 0.3, "batch_size": 32}
     learner = make_trainer(Recipe.of(spec), 0, *data(), torch.device("cpu"))
     for _ in range(4):
         learner.step()
@@ -85,7 +85,7 @@ def test_a_network_a_class_and_its_encoder_are_reckoned_with():
         costs[name] = cost.cost(data, run, []), cost.measure(data, run)
     game, one = costs["igd-separate"]
     assert game.parameters == 10 * one.parameters
-    updates = experiment.runs["digits-lt", "igd-separate"].train.updates
+    updates = experiment.runs["digits-lt", "igd-separate"].train.steps
     assert game.train_images == updates * 60, "6 of each class"
     assert game.train_operations == pytest.approx((2 + 2) * one.operations * game.train_images)
     ccua, size = costs["ccua"]

@@ -32,7 +32,7 @@ def smoke(**evaluate):
 
 
 def test_what_it_is_made_from_and_how_many_jobs():
-    one = smoke(table=["memorized-40@tail", "frechet"])
+    one = smoke(table_columns=["memorized-40@tail", "frechet"])
     (metric,) = one.evaluate.searching
     assert one.evaluate.feeding(metric) == []
     assert one.evaluate.space_of("memorized-40@tail") == "pixels"
@@ -46,7 +46,7 @@ def test_what_it_is_made_from_and_how_many_jobs():
     assert made[f"{at}/metrics/memorization.csv"] == [f"{data}/counts.csv", real, found]
     jobs = cost.job_counts(one)
     assert [jobs[r] for r in ("neighbours", "unseen", "copies", "metrics")] == [2, 1, 2, 4]
-    without = smoke(metrics=["frechet"], table=["frechet"])
+    without = smoke(metrics=["frechet"], table_columns=["frechet"])
     assert not {"neighbours", "unseen", "copies"} & set(cost.job_counts(without))
     held = np.array([cost.table(e, {})["both", "GB"].iloc[[0, -1]] for e in (one, without)])
     bytes_more = 1e9 * (held[0] - held[1])
@@ -60,17 +60,15 @@ def test_options_that_decide_no_search():
         return memorization.search(memorization.Options(**options))
 
     assert asked(alpha=0.3) == asked()
-    assert asked(mirror=True) != asked() != asked(neighbours=20)
+    assert asked(flip=True) != asked() != asked(k=20)
 
 
 def test_more_neighbours_than_training_images_are_refused_at_the_door():
-    many = {"name": "memorization", "neighbours": 729}
-    message = (
-        r"evaluate.metrics.1.neighbours: is 729, but digits-lt has 728 training images; lower it"
-    )
+    many = {"name": "memorization", "k": 729}
+    message = r"evaluate.metrics.1.k: is 729, but digits-lt has 728 training images; lower it"
     with pytest.raises(OptionError, match=message):
-        smoke(metrics=["frechet", many], table=["frechet"])
-    smoke(metrics=["frechet", {**many, "neighbours": 728}], table=["frechet"])
+        smoke(metrics=["frechet", many], table_columns=["frechet"])
+    smoke(metrics=["frechet", {**many, "k": 728}], table_columns=["frechet"])
 
 
 def test_tables_take_pixels_after_the_extractors(tmp_path):
@@ -94,7 +92,7 @@ def test_tables_take_pixels_after_the_extractors(tmp_path):
 
 def scored(folder, reference, *options, code=0):
     printed = ltdm("score", folder / "theirs.npz", "--reference", reference, "--features", "pixels",
-                   "--work", folder / "work", *options, code=code)  # fmt: skip
+                   "--cache-dir", folder / "work", *options, code=code)  # fmt: skip
     return printed if code else pd.read_csv(printed.partition("All rows: ")[2].strip())
 
 
@@ -121,7 +119,7 @@ def test_others_images_are_compared_with_the_long_tailed_training_set(ours, monk
 
 def test_another_reference_is_the_training_set_where_that_is_asked_for(ours):
     assert not scored(ours, ours / "reference.npz")["metric"].str.startswith("mq").any()
-    asked = "--metric", "{name: memorization, neighbours: 40}"
+    asked = "--metric", "{name: memorization, k: 40}"
     table = scored(ours, ours / "reference.npz", *asked)
     assert set(table["n_real"]) == {0}
     assert table[table["metric"] == "unseen-40"]["value"].isna().all(), "all of it is known"

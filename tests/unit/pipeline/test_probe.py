@@ -36,10 +36,10 @@ def smoke(options, over=None):
     ("options", "over", "message"),
     [
         ({}, {}, r"evaluate.probe.layers: asks for out_6, but ddpm on digits-lt has 5 blocks on"),
-        ({"layers": [1], "levels": [0]}, {}, "levels: must be at least 1"),
+        ({"layers": [1], "noise_levels": [0]}, {}, "noise_levels: must be at least 1"),
         (
             {"layers": [1]}, {"defaults": {"process": {"T": 20}}},
-            "levels: are among 18, and the process of ddpm on digits-lt has fewer levels",
+            "noise_levels: are among 18, and the process of ddpm on digits-lt has fewer levels",
         ),
         (
             {"layers": [1]},
@@ -49,8 +49,8 @@ def smoke(options, over=None):
         ),
         (
             {"layers": [1]},
-            {"datasets": {"digits-lt": {"source": "mixture", "reference": "test"}},
-             "evaluate": {"features": ["pixels"], "table": ["frechet"]},
+            {"datasets": {"digits-lt": {"source": "mixture", "reference_split": "test"}},
+             "evaluate": {"extractors": ["pixels"], "table_columns": ["frechet"]},
              "defaults": {"network": {"ch_mult": [1], "num_res_blocks": 1, "attn": []}}},
             "train_on: is balanced, but the reference of ddpm on digits-lt is its test split",
         ),
@@ -96,12 +96,12 @@ def test_check_says_where_the_null_label_was_never_shown(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("blocks", "attn", "side", "part"), [(3, (1,), 32, 0.302), (5, (2,), 64, 0.312)]
+    ("blocks", "attn", "side", "part"), [(2, (1,), 32, 0.302), (4, (2,), 64, 0.312)]
 )
 def test_leaving_early_is_three_times_as_fast_at_the_papers_sizes(blocks, attn, side, part):
     """The specification's shares of the operations, attention's products aside."""
     with torch.device("meta"):
-        net = edm2.build(edm2.Options(config="C", blocks=blocks, attn=attn), 3, side, 0)
+        net = edm2.build(edm2.Options(config="C", num_res_blocks=blocks, attn=attn), 3, side, 0)
         seen = torch.empty(1, 3, side, side), torch.ones(1), torch.zeros(1, dtype=torch.int64)
         counts = []
         for taps in (6, 0):
@@ -112,7 +112,7 @@ def test_leaving_early_is_three_times_as_fast_at_the_papers_sizes(blocks, attn, 
 
 
 def test_what_it_costs():
-    one = smoke({"layers": [1], "levels": [3, 4], "epochs": 9})
+    one = smoke({"layers": [1], "noise_levels": [3, 4], "epochs": 9})
     assert one.evaluate.probe.evaluations(1797) == 2 * 1797 * 10
     assert "Beside that, probes: 0.0719 M evaluations, ended early." in cost.text(one, {})
     operations = cost.measure(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"]).operations
@@ -187,7 +187,7 @@ def test_by_hand(tmp_path):
     assert "asks for no probe" in ltdm("probe", SMOKE, *at, code=1)
     over = tmp_path / "over.yaml"
     over.write_text(
-        "evaluate: {probe: {layers: [1], epochs: 1}}\ndefaults: {train: {updates: 5, log_every: 5}}"
+        "evaluate: {probe: {layers: [1], epochs: 1}}\ndefaults: {train: {steps: 5, log_every: 5}}"
     )
     for command in ("prepare", "train"):
         ltdm(command, SMOKE, over, *at)

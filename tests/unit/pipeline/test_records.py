@@ -14,8 +14,8 @@ from tests.unit.config.test_config import SMOKE
 
 OVER = {
     "grid": {"run": ["cbdm"], "sample_set": ["wide"]},
-    "defaults": {"train": {"posthoc": {"snapshots": 8}}},
-    "sample_sets": {"wide": {"sigma_rel": 0.1, "guide": "ddpm"}},
+    "defaults": {"train": {"posthoc_ema": {"snapshots": 8}}},
+    "sample_sets": {"wide": {"ema_sigma_rel": 0.1, "guide_run": "ddpm"}},
 }
 RUNS = "runs/digits-lt"
 NAMES = ("train.npz", "reference.npz", "counts.csv")
@@ -75,12 +75,19 @@ def test_images_that_are_gone_are_not_finished(experiment):
 
 def test_what_a_record_does_not_say_is_no_difference():
     """An option that was added since has its default there; one that was set is compared."""
-    made = {"spec": {"lr": 1}, "defaults": {"clip": 1.0}, "code": "a"}
-    asked = {"spec": {"lr": 1}, "defaults": {"clip": 1.0, "novel": 3}, "grid": [1], "code": "a"}
+    made = {"spec": {"lr": 1}, "defaults": {"grad_clip": 1.0}, "code": "a"}
+    asked = {
+        "spec": {"lr": 1},
+        "defaults": {"grad_clip": 1.0, "novel": 3},
+        "grid": [1],
+        "code": "a",
+    }
     assert records.differences(made, asked, frozenset()) == []
-    asked["defaults"]["clip"] = 2.0
-    assert records.differences(made, asked, frozenset()) == ["defaults.clip is 1.0 there, 2.0 here"]
-    asked["defaults"]["clip"], asked["spec"]["novel"] = 1.0, 4
+    asked["defaults"]["grad_clip"] = 2.0
+    assert records.differences(made, asked, frozenset()) == [
+        "defaults.grad_clip is 1.0 there, 2.0 here"
+    ]
+    asked["defaults"]["grad_clip"], asked["spec"]["novel"] = 1.0, 4
     assert records.differences(made, asked, frozenset()) == ["spec.novel is unset there, 4 here"]
 
 

@@ -19,7 +19,7 @@ from tests.unit.config.test_config import SMOKE
 OVER = {
     "grid": {"run": ["ddpm", "many", "wide"]},
     "runs": {
-        "many": {"train": {"updates": 480, "ensemble": {"shards": 2, "rounds": 3}}},
+        "many": {"train": {"steps": 480, "ensemble": {"shards": 2, "rounds": 3}}},
         "wide": {"train": {"gpus": 2}},
     },
 }
@@ -54,8 +54,8 @@ def test_sampling_is_estimated_by_its_share():
 
 def test_trainings_share_no_gpu_on_slurm():
     Site().check_slurm()
-    with pytest.raises(LtdmError, match=r"runs_per_gpu is 4, .* or run `snakemake --profile work"):
-        Site(runs_per_gpu=4).check_slurm()
+    with pytest.raises(LtdmError, match=r"jobs_per_gpu is 4, .* or run `snakemake --profile work"):
+        Site(jobs_per_gpu=4).check_slurm()
 
 
 def test_the_words_of_a_site(tmp_path):
@@ -69,7 +69,7 @@ def test_the_words_of_a_site(tmp_path):
     for wrong, message in (
         ("acount: lab", "site.yaml: acount: unknown key; did you mean 'account'?"),
         ("gpu: {partition: [a]}", r"site.yaml: gpu.partition: must be text"),
-        ("max_minutes: 1", "site.yaml: max_minutes: must be at least 2"),
+        ("max_runtime_minutes: 1", "site.yaml: max_runtime_minutes: must be at least 2"),
         ("account: [", "is not YAML"),
     ):
         file.write_text(wrong)

@@ -90,8 +90,8 @@ def test_jobs_hold_on_to_what_their_run_was_asked_for(results):
 
 
 def test_the_last_run_is_the_one_that_counts(results):
-    (first,) = (results / "logs").glob("asked-*.json")
-    other = results / "logs/asked-0000.json"
+    (first,) = (results / "logs").glob("run-*.json")
+    other = results / "logs/run-0000.json"
     other.write_text(json.dumps({"networks": []}))
     os.utime(other, (1, 1))
     assert snapshot.latest(results / "logs") == json.loads(first.read_text())

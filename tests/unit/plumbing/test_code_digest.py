@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import ltdm
+from ltdm.cli import reference
 from ltdm.plumbing import code_digest
 from ltdm.plumbing.provenance import commit
 from ltdm.tools import docs_config, docs_methods, docs_scores
@@ -242,7 +243,7 @@ def test_schema_and_page_are_up_to_date():
     assert (ROOT / docs_config.SCHEMA).read_text() == docs_config.schema_text(), "run `make docs`"
     page = (ROOT / docs_config.PAGE).read_text()
     assert page == docs_config.page_text(page), "run `make docs`"
-    for page in (docs_methods, docs_scores):
+    for page in (docs_methods, docs_scores, reference):
         assert (ROOT / page.PAGE).read_text() == page.text(), "run `make docs`"
 
 
@@ -257,7 +258,7 @@ def test_the_schema_accepts_what_the_loader_accepts():
         assert not list(check.iter_errors(config)), file
         config.setdefault("runs", {})["ddpm"] = {"train": {"updats": 3}}
         assert list(check.iter_errors(config)), "an unknown key"
-        config["runs"]["ddpm"] = {"train": {"lr": "2e-4"}}
+        config["runs"]["ddpm"] = {"train": {"lr": "small"}}
         assert list(check.iter_errors(config)), "text for a number"
 
 

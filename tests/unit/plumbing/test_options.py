@@ -25,9 +25,9 @@ class Sample:
     [
         ({"rat": 1.0}, "rat: unknown key; did you mean 'rate'?"),
         ({"zzz": 1.0}, "zzz: unknown key; known: kind, levels, on, power, rate, root, steps"),
-        ({"rate": "2e-4"}, "must be a number, not '2e-4' (YAML reads it as text; write 2.0e-4)"),
-        ({"rate": "1.5e-10"}, "write 1.5e-10"),
-        ({"steps": "1e3"}, "must be a whole number, not '1e3' (YAML reads it as text; write 1000)"),
+        ({"rate": "2e-4"}, "must be a number, not '2e-4' (write it without quotes)"),
+        ({"steps": 1e3}, "must be a whole number, not 1000.0 (write 1000)"),
+        ({"steps": "0"}, "without quotes"),
         ({"steps": 1.5}, "must be a whole number, not 1.5"),
         ({"steps": True}, "must be a whole number, not True"),
         ({"on": 1}, "must be true or false, not 1"),

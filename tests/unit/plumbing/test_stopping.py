@@ -45,7 +45,7 @@ def test_stopped_anywhere_and_resumed_equals_uninterrupted_to_the_bit(updates, t
 
 
 def test_a_stop_at_the_last_update_is_none():
-    learner, stop = trainer(updates=1), Stop()
+    learner, stop = trainer(steps=1), Stop()
     stop.told = "it was sent SIGTERM"
     learner.fit(lambda state: None, stop=stop)
     assert learner.update == 1
@@ -73,15 +73,17 @@ def test_the_time_that_is_left_ends_early_enough_to_save(monkeypatch):
 
 
 def test_signals_are_heard_and_then_left_as_they_were(monkeypatch):
-    monkeypatch.delenv("LTDM_SECONDS", raising=False)
+    monkeypatch.delenv("LTDM_TIME_LIMIT_SECONDS", raising=False)
     before = signal.getsignal(signal.SIGTERM)
     with listening() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.why() == "it was sent SIGTERM"
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "a second one ends it at once"
     assert signal.getsignal(signal.SIGTERM) is before
-    monkeypatch.setenv("LTDM_SECONDS", "soon")
-    with pytest.raises(LtdmError, match="LTDM_SECONDS must be a number of seconds, not 'soon'"):
+    monkeypatch.setenv("LTDM_TIME_LIMIT_SECONDS", "soon")
+    with pytest.raises(
+        LtdmError, match="_TIME_LIMIT_SECONDS must be a number of seconds, not 'soon'"
+    ):
         stopping.allowed()
 
 

@@ -35,7 +35,7 @@ def test_a_folder_of_pictures(tmp_path):
             (tmp_path / name).write_text("no picture")
         else:
             picture(tmp_path / name, (12, 9), seed=i)
-    options = folder.Options(root=str(tmp_path), side=8)
+    options = folder.Options(root=str(tmp_path), resolution=8)
     loaded = keeps_its_promise(folder, options)
     census = folder.census(options)
     assert (census.names, census.sizes) == (["ant", "cat"], [1, 2])
@@ -44,7 +44,7 @@ def test_a_folder_of_pictures(tmp_path):
     assert (loaded.images[2] == np.asarray(expected).transpose(2, 0, 1)).all(), (
         "by name, cut square"
     )
-    grey = keeps_its_promise(folder, folder.Options(root=str(tmp_path), side=8, channels=1))
+    grey = keeps_its_promise(folder, folder.Options(root=str(tmp_path), resolution=8, channels=1))
     assert grey.images.shape == (3, 1, 8, 8)
 
 
@@ -64,22 +64,23 @@ def test_bad_files_are_named_and_counted_or_left_out(tmp_path, caplog):
     whole = [picture(tmp_path / f"{c}/{i}.png", seed=i) for c in "ab" for i in range(5)]
     whole[1].write_bytes(whole[1].read_bytes()[:60])
     whole[7].write_text("no picture at all")
-    refused = folder.Options(root=str(tmp_path), side=8)
+    refused = folder.Options(root=str(tmp_path), resolution=8)
     with pytest.raises(LtdmError) as caught:
         folder.load(refused, "train")
     assert "2 of 10 files in" in str(caught.value)
     assert "a/1.png (" in str(caught.value) and "b/2.png (cannot identify" in str(caught.value)
-    assert "set `bad_files: skip`" in str(caught.value)
+    assert "set `on_bad_file: skip`" in str(caught.value)
     assert "cannot decode" in caplog.text
-    skipping = folder.Options(root=str(tmp_path), side=8, bad_files="skip")
+    skipping = folder.Options(root=str(tmp_path), resolution=8, on_bad_file="skip")
     images, labels, left_out = folder.load(skipping, "train")
     assert labels.tolist() == [0] * 4 + [1] * 4
     assert list(left_out) == ["a/1.png", "b/2.png"]
     good = [i for i in range(10) if i not in (1, 7)]
     assert (images == _images.decode_all([whole[i] for i in good], 8)[0]).all()
     content = folder.census(skipping).content
-    spec = {"source": {"name": "folder", "side": 8, "bad_files": "skip"}, "reference": "train",
-            "longtail": {"profile": "balanced"}, "content": content}  # fmt: skip
+    spec = {"source": {"name": "folder", "resolution": 8, "on_bad_file": "skip"},
+            "reference_split": "train", "longtail": {"profile": "balanced"},
+            "content": content}  # fmt: skip
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     prepare.run({**spec, "code": "this", "places": {"root": str(tmp_path)}}, **out)
     assert list(read_json(out["record"])["left_out"]) == ["a/1.png", "b/2.png"]
@@ -88,7 +89,8 @@ def test_bad_files_are_named_and_counted_or_left_out(tmp_path, caplog):
 
 def test_a_folder_that_changes_while_the_workflow_runs(tmp_path):
     picture(tmp_path / "in/a/1.png")
-    spec = {"source": {"name": "folder"}, "reference": "train", "longtail": {}, "content": "before"}
+    spec = {"source": {"name": "folder"}, "reference_split": "train", "longtail": {},
+            "content": "before"}  # fmt: skip
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     with pytest.raises(LtdmError, match="changed since this began; run the command again"):
         prepare.run({**spec, "code": "this", "places": {"root": str(tmp_path / "in")}}, **out)
@@ -107,7 +109,7 @@ def test_folders_that_hold_nothing(tmp_path):
 def test_links_to_nowhere_and_odd_names(tmp_path):
     picture(tmp_path / "in/a/1.png")
     (tmp_path / "in/a/2.png").symlink_to(tmp_path / "nowhere.png")
-    options = folder.Options(root=str(tmp_path / "in"), bad_files="skip")
+    options = folder.Options(root=str(tmp_path / "in"), on_bad_file="skip")
     assert folder.census(options).sizes == [2]
     assert list(folder.load(options, "train").left_out) == ["a/2.png"]
     (tmp_path / "in" / os.fsdecode(b"\xff")).mkdir()
@@ -120,7 +122,8 @@ def test_links_to_nowhere_and_odd_names(tmp_path):
 def test_a_class_of_which_nothing_is_left(tmp_path):
     picture(tmp_path / "in/a/1.png")
     picture(tmp_path / "in/b/1.png").write_text("none")
-    spec = {"source": {"name": "folder", "bad_files": "skip"}, "reference": "train", "longtail": {}}
+    spec = {"source": {"name": "folder", "on_bad_file": "skip"}, "reference_split": "train",
+            "longtail": {}}  # fmt: skip
     options = folder.Options(root=str(tmp_path / "in"))
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     with pytest.raises(LtdmError, match="no file of class 'b' of source folder can be decoded"):
@@ -198,7 +201,7 @@ def test_afhq_dog(tmp_path, split):
         picture(tmp_path / f"train/dog/{i}.jpg", (96, 96), seed=i)
     picture(tmp_path / f"{split}/dog/0.png", (96, 96))
     picture(tmp_path / "train/cat/0.jpg")
-    options = afhq_dog.Options(root=str(tmp_path), side=16)
+    options = afhq_dog.Options(root=str(tmp_path), resolution=16)
     images = keeps_its_promise(afhq_dog, options).images
     assert len(keeps_its_promise(afhq_dog, options, "test").images) == 1
     with Image.open(tmp_path / "train/dog/0.jpg") as image:

@@ -16,8 +16,12 @@ from tests.unit.reporting.test_reporting import tidy
 
 
 def swept(sets=None, **changes):
-    config = edited("defaults/train/posthoc", {"snapshots": 4})
-    config["sample_sets"] = sets or {"plain": {}, "a": {"sigma_rel": 0.1}, "b": {"sigma_rel": 0.2}}
+    config = edited("defaults/train/posthoc_ema", {"snapshots": 4})
+    config["sample_sets"] = sets or {
+        "plain": {},
+        "a": {"ema_sigma_rel": 0.1},
+        "b": {"ema_sigma_rel": 0.2},
+    }
     for path, value in changes.items():
         place = config["defaults"][path]
         place.update(value)
@@ -37,13 +41,13 @@ def test_what_a_sweep_asks_for():
     assert links[run / "posthoc/0.1.json"]["model"].record == run / "run.json"
     assert links[run / "a/samples.json"]["model"].record == run / "posthoc/0.1.json"
     assert links[run / "plain/samples.json"]["model"] == Link(run / "run.json", "model.safetensors")
-    one = swept({"a": {"sigma_rel": 0.1}, "b": {"sigma_rel": 0.1, "guidance": 1.0}})
+    one = swept({"a": {"ema_sigma_rel": 0.1}, "b": {"ema_sigma_rel": 0.1, "guidance": 1.0}})
     counted = plan.job_counts(one)
     assert (counted["posthoc"], counted["widths"]) == (2, 0), "a width is made once"
 
 
 def test_what_averages_take_on_the_disk():
-    lone, both = swept({"main": {}}), swept({"main": {"sigma_rel": 0.1}})
+    lone, both = swept({"main": {}}), swept({"main": {"ema_sigma_rel": 0.1}})
     none = Experiment(edited("sample_sets", {"main": {}}))
     held = []
     for one in (none, lone, both):
@@ -55,12 +59,14 @@ def test_what_averages_take_on_the_disk():
 @pytest.mark.parametrize(
     ("sets", "changes", "where", "message"),
     [
-        ({"a": {"sigma_rel": 0.1}}, {"train": {"posthoc": None}}, "sample_sets.a.sigma_rel",
-         "needs snapshots of the training, and this run has none: set train.posthoc"),
-        ({"a": {"sigma_rel": 0.1, "weights": "raw"}}, {}, "sample_sets.a.sigma_rel",
-         "asks for averaged weights, and weights is raw; leave one out"),
-        ({"a": {"sigma_rel": 0.005}}, {}, "sample_sets.a.sigma_rel", "must be at least 0.01"),
-        ({"a": {"sigma_rel": 0.3}}, {}, "sample_sets.a.sigma_rel", "must be at most 0.28"),
+        ({"a": {"ema_sigma_rel": 0.1}}, {"train": {"posthoc_ema": None}},
+         "sample_sets.a.ema_sigma_rel",
+         "needs snapshots of the training, and this run has none: set train.posthoc_ema"),
+        ({"a": {"ema_sigma_rel": 0.1, "weights": "last"}}, {}, "sample_sets.a.ema_sigma_rel",
+         "asks for averaged weights, and weights is last; leave one out"),
+        ({"a": {"ema_sigma_rel": 0.005}}, {}, "sample_sets.a.ema_sigma_rel",
+         "must be at least 0.01"),
+        ({"a": {"ema_sigma_rel": 0.3}}, {}, "sample_sets.a.ema_sigma_rel", "must be at most 0.28"),
         ({"posthoc": {}}, {}, "sample_sets.posthoc", "is the name of a run's own file"),
     ],
 )  # fmt: skip
@@ -80,7 +86,7 @@ def sweep_rows():
         tidy({"a": [1.0, 2.0], "b": [3.0, 5.0]}).assign(
             weights=weights, sample_set=weights, group=group
         )
-        for weights in ("ema", "posthoc-0.05", "posthoc-0.1", "posthoc-0.2", "raw")
+        for weights in ("ema", "posthoc-0.05", "posthoc-0.1", "posthoc-0.2", "last")
         for group in ("all", "tail", "class-1")
     ]
     return pd.concat(made).query("metric == 'frechet'")

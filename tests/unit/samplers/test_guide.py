@@ -25,7 +25,7 @@ from tests.unit.training.test_training import data
 def test_the_guide_is_asked_under_the_same_labels_and_extrapolated_from():
     from ltdm.diffusion import edm
 
-    process, calls = edm.build(edm.Options(uncertainty="none")).double(), []
+    process, calls = edm.build(edm.Options(logvar="none")).double(), []
 
     def weaker(x, level, labels):
         calls.append(labels.tolist())
@@ -46,7 +46,7 @@ def models(tmp_path_factory):
     images, labels = data()
     write_npz(folder / "train.npz", images=images, labels=labels)
     for name, updates in (("strong", 12), ("weak", 4)):
-        own = spec(updates=updates)
+        own = spec(steps=updates)
         own["network"] = {**own["network"], "ch": 8 if name == "strong" else 4}
         files = {"model": folder / f"{name}.safetensors", "record": folder / f"{name}.json"}
         stage.run(
@@ -57,7 +57,7 @@ def models(tmp_path_factory):
 
 def test_a_sample_set_says_who_guided_it_and_shards_agree(models, tmp_path):
     sampler = {"name": "heun", "steps": 3, "S_churn": 5}
-    given = {"sampler": sampler, "images": 12, "guidance": 1.0, "guide": "weak"}
+    given = {"sampler": sampler, "num_images": 12, "guidance": 1.0, "guide_run": "weak"}
     wanted = changed(parse(SampleOptions, given))
     model, guide = models / "strong.safetensors", models / "weak.safetensors"
     files = {"samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
@@ -77,7 +77,7 @@ def test_a_sample_set_says_who_guided_it_and_shards_agree(models, tmp_path):
 
 def experiment(**overlay):
     smoke = read([ROOT / "config/smoke.yaml"])
-    guided = {"sample_sets": {"main": {}, "guided": {"guide": "ddpm"}},
+    guided = {"sample_sets": {"main": {}, "guided": {"guide_run": "ddpm"}},
               "grid": {"run": ["cbdm"], "sample_set": ["main", "guided"]}}  # fmt: skip
     return Experiment(merge([smoke, guided, overlay]))
 
@@ -93,26 +93,26 @@ def test_a_guide_is_trained_though_it_is_not_in_the_grid():
 
 
 def test_what_only_training_depends_on_keeps_no_guide_away():
-    network = {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "blocks": 2}
+    network = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
     made = experiment(
         defaults={"network": network, "process": {"name": "edm"}},
-        runs={"ddpm": {"network": {"config": "C"}, "process": {"uncertainty": "linear"}}},
+        runs={"ddpm": {"network": {"config": "C"}, "process": {"logvar": "linear"}}},
     )
-    assert made.runs["digits-lt", "cbdm"].samples["guided"].guide == "ddpm"
+    assert made.runs["digits-lt", "cbdm"].samples["guided"].guide_run == "ddpm"
 
 
 def test_runs_may_guide_each_other():
     made = experiment(grid={"run": ["cbdm", "ddpm"], "sample_set": ["main"]},
-                      runs={"cbdm": {"sample": {"guide": "ddpm"}},
-                            "ddpm": {"sample": {"guide": "cbdm"}}})  # fmt: skip
+                      runs={"cbdm": {"sample": {"guide_run": "ddpm"}},
+                            "ddpm": {"sample": {"guide_run": "cbdm"}}})  # fmt: skip
     assert len(made.runs) == 2
 
 
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
-        ({"sample_sets": {"guided": {"guide": "ddmp"}}}, "did you mean 'ddpm'"),
-        ({"sample_sets": {"guided": {"guide": "cbdm"}}}, "the run itself"),
+        ({"sample_sets": {"guided": {"guide_run": "ddmp"}}}, "did you mean 'ddpm'"),
+        ({"sample_sets": {"guided": {"guide_run": "cbdm"}}}, "the run itself"),
         ({"runs": {"ddpm": {"process": {"T": 500}}}}, "whose process is"),
         ({"runs": {"ddpm": {"train": {"label_dropout": 1}}}}, "whose use of labels is nothing"),
         ({"sample_sets": {"guided": {"guidance": 0}}}, "is heard where guidance is above 0"),
@@ -126,7 +126,7 @@ def test_a_guide_that_does_not_suit_is_refused(overlay, message):
 def test_a_guide_must_be_there(models, tmp_path):
     with pytest.raises(LtdmError, match="is missing"):
         sample.run(
-            asked({"images": 12, "guidance": 1.0, "guide": "gone"}),
+            asked({"num_images": 12, "guidance": 1.0, "guide_run": "gone"}),
             model=models / "strong.safetensors",
             guide=tmp_path / "gone.safetensors",
             shards=None,

@@ -105,7 +105,7 @@ def test_heun_agrees_with_diffusers():
 
 def test_dpmpp2m_agrees_with_diffusers():
     """Under EDM's preconditioning, which the oracle applies by itself."""
-    process, labels = edm.build(edm.Options(uncertainty="none")).double(), torch.tensor([0, 1, 2])
+    process, labels = edm.build(edm.Options(logvar="none")).double(), torch.tensor([0, 1, 2])
     denoise = denoiser(predict_noise, process, labels, 0.0)
     z = stream()()
     ours = dpmpp2m.sample(denoise, process, lambda: z, dpmpp2m.Options(steps=20))
@@ -181,12 +181,12 @@ def test_heun_adds_noise_between_its_limits_alone():
     assert hat == pytest.approx(inside[0] * (1 + math.sqrt(2) - 1), rel=1e-3)
 
 
-def test_clip_x0():
+def test_clip_denoised():
     process = vp.build(vp.Options())
     far = torch.full(SHAPE, 3.0, dtype=torch.float64)
     for sampler in (ddim, ancestral, heun, dpmpp2m):
         made = sampler.sample(
-            lambda x, t: far, process, stream(), sampler.Options(steps=3, clip_x0=True)
+            lambda x, t: far, process, stream(), sampler.Options(steps=3, clip_denoised=True)
         )
         torch.testing.assert_close(made, torch.ones_like(made))
 

@@ -20,7 +20,7 @@ from tests.helpers.stages import digits
 
 CPU = torch.device("cpu")
 GROUPING = {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
-OPTIONS = {"levels": [3, 4], "layers": [1, 2], "epochs": 2, "lr": 0.01}
+OPTIONS = {"noise_levels": [3, 4], "layers": [1, 2], "epochs": 2, "lr": 0.01}
 WHERE = {"dataset": "digits", "run": "ddpm", "seed": 0}
 
 
@@ -51,7 +51,7 @@ def toy(**options):
 
 
 def test_classes_that_a_line_tells_apart_are_told_apart():
-    made = toy(levels=(4, 18))
+    made = toy(noise_levels=(4, 18))
     made.fit(dots(512))
     right = made.right(dots(200), "test").mean(2)
     assert made.sigmas == pytest.approx([0.059947, 80], abs=1e-5), "the specification's levels"
@@ -71,8 +71,10 @@ def test_the_network_is_asked_under_the_null_label_and_no_deeper_than_needed():
 @pytest.mark.parametrize(
     "net",
     [
-        unet.build(unet.Options(ch=8, groups=4, ch_mult=(1, 2), num_res_blocks=1), 1, 8, 4),
-        edm2.build(edm2.Options(ch=8, groups=4, ch_mult=(1, 2), blocks=2, config="E"), 1, 8, 4),
+        unet.build(unet.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=1), 1, 8, 4),
+        edm2.build(
+            edm2.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=1, config="E"), 1, 8, 4
+        ),
     ],
 )
 def test_blocks_after_the_last_layer_are_skipped(net):
@@ -88,7 +90,7 @@ def test_blocks_after_the_last_layer_are_skipped(net):
 
 
 def test_a_classifier_learns_as_if_it_were_alone():
-    grid, alone = toy(levels=(2, 5, 9)), toy(levels=(5,), layers=(1,))
+    grid, alone = toy(noise_levels=(2, 5, 9)), toy(noise_levels=(5,), layers=(1,))
     for one in (grid, alone):
         one.fit(dots(300))
     torch.testing.assert_close(grid.weights[0][1], alone.weights[0][0])
@@ -173,7 +175,7 @@ def test_the_same_probe_gives_the_same_bytes(folder, tmp_path):
     assert (tmp_path / "a/probe.csv").read_bytes() == (tmp_path / "b/probe.csv").read_bytes()
     other = run(folder, tmp_path / "c", seed=1)
     assert (other["accuracy"] != read_rows(tmp_path / "a/probe.csv")["accuracy"]).any()
-    run(folder, tmp_path / "d", weights="raw")
+    run(folder, tmp_path / "d", weights="last")
 
 
 def test_the_test_images_have_no_say_in_what_is_chosen(folder, tmp_path):
@@ -242,7 +244,9 @@ def test_a_network_for_each_class_is_not_probed(tmp_path, monkeypatch):
         probe._probe(tmp_path / "model.safetensors", ProbeOptions())
 
 
-@pytest.mark.parametrize("wrong", [{"levels": [4, 4]}, {"layers": []}, {"levels": [19]}])
+@pytest.mark.parametrize(
+    "wrong", [{"noise_levels": [4, 4]}, {"layers": []}, {"noise_levels": [19]}]
+)
 def test_wrong_levels_and_layers(wrong):
     with pytest.raises(OptionError):
         parse(ProbeOptions, wrong)

@@ -24,7 +24,7 @@ from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.methods import made_of
 from tests.helpers.stages import ALONE, NETWORK, SPEC, asked, digits, outputs, prepared
 
-SAMPLE = {"sampler": {"name": "ancestral", "steps": 5}, "images": 80, "guidance": 1.0}
+SAMPLE = {"sampler": {"name": "ancestral", "steps": 5}, "num_images": 80, "guidance": 1.0}
 CODE = {"code": "this"}
 
 
@@ -106,7 +106,7 @@ def test_sampling_three_and_five_equals_eight(folder):
 
 
 def test_sampling_uses_the_weights_asked_for(folder):
-    assert (make(folder)[0] != make(folder, weights="raw")[0]).any()
+    assert (make(folder)[0] != make(folder, weights="last")[0]).any()
 
 
 def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
@@ -127,8 +127,8 @@ def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkey
 
 def test_points_go_the_way_of_images(tmp_path):
     """Points are neither scaled nor rounded; their picture is a scatter plot."""
-    source = {"name": "mixture", "points": 60}
-    prepared(tmp_path, source=source, longtail={"imbalance": 0.5}, reference="test")
+    source = {"name": "mixture", "points_per_class": 60}
+    prepared(tmp_path, source=source, longtail={"imbalance": 0.5}, reference_split="test")
     points, labels = read_npz(tmp_path / "train.npz", "images", "labels")
     assert np.bincount(labels).tolist() == [60, 30]
     network = {**NETWORK, "ch_mult": [1], "attn": []}
@@ -152,7 +152,7 @@ def test_points_go_the_way_of_images(tmp_path):
 
 
 def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
-    spec = {"name": "classifier", "width": 8, "updates": 300}
+    spec = {"name": "classifier", "width": 8, "steps": 300}
     weights = fitted(tmp_path / "classifier.safetensors", folder / "reference.npz", **spec)
     tensors, about = read_weights(weights)
     assert about["accuracy"] > 0.9
@@ -236,4 +236,4 @@ def fitted(weights, reference, **spec):
 
 def test_number_of_images_must_suit_the_classes(folder):
     with pytest.raises(LtdmError, match="multiple of the 10 classes"):
-        make(folder, images=81)
+        make(folder, num_images=81)

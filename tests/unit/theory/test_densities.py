@@ -134,7 +134,7 @@ def test_kl_is_that_of_two_normal_laws():
 
 def test_kl_of_networks_does_not_depend_on_the_steps(monkeypatch):
     """Networks are rougher than exact scores, and do not say quite the noise at its end."""
-    sweep = Sweep(seeds=1, betas=(0.0, 1.0), updates=(100_000,), samples=10, likelihoods=100)
+    sweep = Sweep(seeds=1, betas=(0.0, 1.0), steps=(100_000,), samples=10, kl_samples=100)
     found = []
     for steps in (flow.STEPS, 16 * flow.STEPS):
         monkeypatch.setattr(flow, "STEPS", steps)

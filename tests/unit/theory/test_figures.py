@@ -62,7 +62,7 @@ def test_gaps_over_points():
 @pytest.mark.parametrize("axes", [
     {}, {"seeds": 1}, {"betas": (0.0,)}, {"betas": (0.1,)}, {"betas": (0.01, 1.0)},
     {"betas": (0.0, 2.0, 5.0)}, {"tails": tuple(range(2, 20))},
-    {"updates": (16,)}, {"updates": (1,), "seeds": 1, "betas": (0.0,)},
+    {"steps": (16,)}, {"steps": (1,), "seeds": 1, "betas": (0.0,)},
 ])  # fmt: skip
 def test_curves_over_little_and_over_much(axes):
     rows = sweep(**{"tails": (10,), **axes})

@@ -18,11 +18,11 @@ from ltdm.theory.options import Sweep
 from ltdm.theory.points import Points, counts, rng, training_points
 
 SMALL = Sweep(
-    head=20, tails=(3, 7), betas=(0.0, 0.5), seeds=3, updates=(10, 300), width=10, draws=6,
-    samples=30, likelihoods=12, ridge=1e-3,
+    head=20, tails=(3, 7), betas=(0.0, 0.5), seeds=3, steps=(10, 300), width=10, noise_draws=6,
+    samples=30, kl_samples=12, ridge=1e-3,
     samplers=several("sampler", [{"name": "heun", "steps": 4}], ()),
 )  # fmt: skip
-KEYS = ["metric", "seed", "tail", "beta", "updates", "group"]
+KEYS = ["metric", "seed", "tail", "beta", "steps", "group"]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_rows_are_complete(found):
     assert (rows["metric"] == "frechet-heun").sum() == games * 3 * 2 + 3 * 3  # and of exact scores
     assert rows["value"].notna().all()
     assert (rows["error"].notna() == (rows["metric"] == "kl")).all()
-    told = rows.loc[rows["metric"] == "nash-gap", "updates"].unique()
+    told = rows.loc[rows["metric"] == "nash-gap", "steps"].unique()
     assert sorted(told) == [1, 2, 4, 8, 10, 16, 32, 64, 128, 256, 300]
     assert found.A.shape == (2, 2, 2, 10, 2) and found.W.shape == (2, 10)
 
@@ -102,11 +102,11 @@ def test_worst_is_the_largest(found):
 
 def test_the_game_is_solved(found):
     rows = found.rows
-    end = rows[(rows["metric"] == "own-gap") & (rows["updates"] == math.inf)]
+    end = rows[(rows["metric"] == "own-gap") & (rows["steps"] == math.inf)]
     assert end.loc[end["beta"] == 0, "value"].max() < 1e-20
     assert end.loc[end["beta"] > 0, "value"].min() > 0
     gaps = rows[rows["metric"] == "nash-gap"].pivot_table(
-        index="updates", columns=["seed", "tail", "beta"], values="value"
+        index="steps", columns=["seed", "tail", "beta"], values="value"
     )
     assert (gaps.iloc[-1] < gaps.iloc[0]).all() and (gaps > 0).all().all()
 
@@ -124,7 +124,7 @@ def test_a_seed_is_itself_in_any_company(found):
     alone = lab.run(replace(SMALL, seeds=1, tails=(7,))).rows
     both = alone.merge(found.rows, on=KEYS, suffixes=("", "_again"))
     both = both[both["metric"].isin(["loss", "generalisation-gap", "own-gap"])]
-    ends = both[both["updates"] == math.inf]
+    ends = both[both["steps"] == math.inf]
     assert len(ends) == 2 * (3 + 3 + 1)
     assert ends["value"].tolist() == pytest.approx(ends["value_again"].tolist(), abs=1e-9)
 
@@ -139,15 +139,16 @@ def test_steps_are_each_game_s_own_or_one_for_a_seed(found):
     first = own[(own["seed"] == 0) & (own["tail"] == 3)].set_index("beta")["value"]
     assert (0.5 * bounds < first).all() and (first < bounds).all()
     assert own.groupby("seed")["value"].nunique().gt(1).all()
-    one = lab.run(replace(SMALL, seeds=2, common_step=True)).rows
+    one = lab.run(replace(SMALL, seeds=2, shared_step=True)).rows
     common = one[one["metric"] == "step"].groupby("seed")["value"]
     assert common.nunique().eq(1).all()
     assert common.first()[0] == pytest.approx(own[own["seed"] == 0]["value"].min())
 
 
 def test_players_in_turn_end_where_players_at_once_do():
-    long = replace(SMALL, seeds=1, tails=(7,), updates=(2**22,))
-    ends = [lab.run(replace(long, order=order)).A for order in ("simultaneous", "sequential")]
+    long = replace(SMALL, seeds=1, tails=(7,), steps=(2**22,))
+    orders = "simultaneous", "sequential"
+    ends = [lab.run(replace(long, update_order=order)).A for order in orders]
     assert abs(ends[0] - ends[1]).max() < 1e-6 * abs(ends[0]).max()
 
 

@@ -60,7 +60,7 @@ REPORTED = {0.0: {"head": (2.766, 0.534), "tail": (1.984, 0.321)},
 
 
 def by_game(seeds=2, **axes):
-    exact = {"tails": (math.nan,), "betas": (math.nan,), "updates": (9.0,)}
+    exact = {"tails": (math.nan,), "betas": (math.nan,), "steps": (9.0,)}
     return pd.concat([
         made("frechet-heun", lambda g, s, t, b, u: FRECHET[b][s], GROUPS, seeds, **axes),
         made("kl", lambda g, s, t, b, u: 1 + b, GROUPS, seeds, **axes),
@@ -71,7 +71,7 @@ def by_game(seeds=2, **axes):
 
 def test_a_line_for_each_game():
     table = tables.measures(by_game(tails=(5, 50)), ["head", "tail"], {})
-    assert table.cells.index.names == ["tail", "updates", "beta"]
+    assert table.cells.index.names == ["tail", "steps", "beta"]
     assert len(table.cells) == 2 * 2 * len(BETAS), "none for the exact scores"
     assert list(table.cells.index[:5]) == [
         (5, 64, "0"), (5, 64, "0.01"), (5, 64, "0.1"), (5, 64, "1"), (5, 1024, "0"),
@@ -138,9 +138,9 @@ def found(rows, *figures):
 def test_the_optimum_of_a_v():
     v = {0.0: 3.0, 0.01: 2.0, 0.1: 1.0, 1.0: 5.0}
     rows = pd.concat([
-        made("kl", lambda g, s, t, b, u: v[b] * (1 + s), updates=(1024,)),
-        made("frechet-heun", lambda g, s, t, b, u: 1 + b, updates=(1024,)),
-        made("kl", lambda *_: 0.5, ("head",), updates=(1024,)),
+        made("kl", lambda g, s, t, b, u: v[b] * (1 + s), steps=(1024,)),
+        made("frechet-heun", lambda g, s, t, b, u: 1 + b, steps=(1024,)),
+        made("kl", lambda *_: 0.5, ("head",), steps=(1024,)),
     ])  # fmt: skip
     told = found(rows, "v-curve")
     changes = {
@@ -171,8 +171,8 @@ def test_slopes_of_the_gaps():
 
 
 def test_how_far_the_step_is_from_the_largest_one():
-    steps = made("step", lambda *_: 0.2, tails=(10, 20), updates=(1,))
-    bounds = made("step-bound", lambda g, s, t, b, u: 0.8 / (1 + b), seeds=1, updates=(1,))
+    steps = made("step", lambda *_: 0.2, tails=(10, 20), steps=(1,))
+    bounds = made("step-bound", lambda g, s, t, b, u: 0.8 / (1 + b), seeds=1, steps=(1,))
     told = found(pd.concat([steps, bounds]), "nash-gap")
     what = "step size over the largest that converges", "below 1"
     assert {where: change.difference for where, change in told.items()} == pytest.approx(
@@ -181,7 +181,7 @@ def test_how_far_the_step_is_from_the_largest_one():
 
 
 def test_what_the_largest_weight_changes_in_each_class():
-    told = found(sweep(updates=(64,)), "scores")
+    told = found(sweep(steps=(64,)), "scores")
     what = "{} ({}) after 64 updates, against beta = 0"
     assert set(told) == {
         (50, "1", what.format(metric, c), "")

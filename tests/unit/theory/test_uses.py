@@ -20,9 +20,9 @@ from tests.unit.cli.test_cli import SMOKE, ltdm
 from tests.unit.config.test_config import edited
 
 TINY = {
-    "head": 30, "tails": [6, 12, 24], "betas": [0, 1 / 3, 1], "seeds": 2, "width": 8, "draws": 4,
-    "samples": 20, "likelihoods": 10, "samplers": [{"name": "heun", "steps": 4}],
-    "updates": [4, 40],
+    "head": 30, "tails": [6, 12, 24], "betas": [0, 1 / 3, 1], "seeds": 2, "width": 8,
+    "noise_draws": 4, "samples": 20, "kl_samples": 10, "samplers": [{"name": "heun", "steps": 4}],
+    "steps": [4, 40],
 }  # fmt: skip
 SMALL = {**TINY, "tails": [6]}
 SOLID = [{"a": [{"mean": [0, 0, 0]}]}, {"b": [{"mean": [1, 0, 0], "std": 2}]}]
@@ -39,10 +39,10 @@ SOLID = [{"a": [{"mean": [0, 0, 0]}]}, {"b": [{"mean": [1, 0, 0], "std": 2}]}]
         ({"toy": {"betas": [1, 0]}}, "theory.toy.betas", "in rising order"),
         ({"toy": {"betas": [0, 0]}}, "theory.toy.betas", "in rising order"),
         ({"toy": {"betas": [-1, 0]}}, "theory.toy.betas", "must be at least 0"),
-        ({"toy": {"updates": [9, 3]}}, "theory.toy.updates", "in rising order"),
+        ({"toy": {"steps": [9, 3]}}, "theory.toy.steps", "in rising order"),
         ({"toy": {"tails": [9, 2000]}}, "theory.toy.tails", "must not be above head (1000)"),
         ({"toy": {"tails": [0]}}, "theory.toy.tails", "must be at least 1"),
-        ({"toy": {"order": "sequentia"}}, "theory.toy.order", "sequential"),
+        ({"toy": {"update_order": "sequentia"}}, "theory.toy.update_order", "sequential"),
         (
             {"toy": {"samplers": [{"name": "heun", "step": 4}]}}, "theory.toy.samplers.0.step",
             "'steps'",
@@ -137,7 +137,7 @@ def test_by_hand(config, tmp_path):
     rows, record = read_rows(root / "theory/one.csv"), read_json(root / "theory/one.json")
     assert list(rows)[:3] == ["seed", "tail", "beta"]
     assert {"frechet-heun", "kl", "nash-gap", "own-gap", "generalisation-gap"} < {*rows["metric"]}
-    assert {*rows["updates"]} == {1, 2, 4, 8, 16, 32, 40, np.inf}
+    assert {*rows["steps"]} == {1, 2, 4, 8, 16, 32, 40, np.inf}
     assert record["spec"] == parse(Sweep, SMALL).spec()
     W, U, A = read_npz(root / "theory/one.npz", "W", "U", "A")
     assert (W.shape, U.shape, A.shape) == ((2, 8), (3, 8), (1, 3, 2, 8, 2))
@@ -146,7 +146,7 @@ def test_by_hand(config, tmp_path):
     printed = ltdm("theory", *config)
     said = f"{root}/theory/other.csv\n{root}/tables/theory.csv\n| sweep | tail | beta | finding"
     assert said in printed
-    assert "| tail | updates | beta" in (root / "tables/theory-one.md").read_text()
+    assert "| tail | steps | beta" in (root / "tables/theory-one.md").read_text()
     assert {f: f.read_bytes() for f in before} == before, "the same again, byte for byte"
     names = {f.name for f in (root / "tables").iterdir()}
     tables = ("theory", "theory-one", "theory-other")
@@ -218,7 +218,7 @@ def test_fields_and_clouds_show_the_best_weight_beside_none(tmp_path, best, mode
     """Also where it has more digits than the rows hold."""
     spec, files = run(tmp_path, tails=[6], classes=[*SOLID, {"c": [{"mean": [0, 3, 0]}]}])
     rows = read_rows(files["rows"])
-    worst = rows["metric"].eq("kl") & rows["group"].eq("worst") & rows["updates"].eq(40)
+    worst = rows["metric"].eq("kl") & rows["group"].eq("worst") & rows["steps"].eq(40)
     rows.loc[worst, "value"] = (rows.loc[worst, "beta"] - TINY["betas"][best]).abs()
     gallery = theory_figure.Gallery(parse(Sweep, spec), files["networks"], rows)
     assert list(gallery.models) == [f"beta {b:g}" for b in TINY["betas"][:2]][:models]

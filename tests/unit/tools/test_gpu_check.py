@@ -30,7 +30,7 @@ ONLY_GPU = {"compile-cbdm", "compile-half", "compile-edm2", "trained-beside"}
 def start(out, *options):
     """Begin the check where no GPU is seen."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    environment.pop("LTDM_SECONDS", None)
+    environment.pop("LTDM_TIME_LIMIT_SECONDS", None)
     command = [sys.executable, "-m", "tests.gpu.check", str(out), *options]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)

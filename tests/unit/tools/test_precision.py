@@ -20,7 +20,7 @@ from tests.unit.cli.test_cli import ROOT, SMOKE, ltdm
 
 OVERLAY = str(ROOT / "config/shared/precision.yaml")
 SETS = ("fp32", "tf32", "bf16")
-SAMPLE = {"sampler": {"name": "ddim", "steps": 3}, "images": 40, "guidance": 1.0}
+SAMPLE = {"sampler": {"name": "ddim", "steps": 3}, "num_images": 40, "guidance": 1.0}
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_distances_are_those_of_grey_levels(tmp_path):
 def test_the_commands_of_the_page_of_benchmarks(tmp_path):
     """`ltdm image-distances` over the configs that docs/benchmarks.md names, with smoke's sizes."""
     short = tmp_path / "short.yaml"
-    short.write_text("defaults: {train: {updates: 4, log_every: 2}}\ngrid: {run: [ddpm]}")
+    short.write_text("defaults: {train: {steps: 4, log_every: 2}}\ngrid: {run: [ddpm]}")
     where = (SMOKE, OVERLAY, short, "--results", tmp_path)
     for stage in ("prepare", "train", "sample", "features", "metrics", "tables"):
         printed = ltdm(stage, *where)
@@ -92,7 +92,7 @@ def test_the_commands_of_the_page_of_benchmarks(tmp_path):
 @pytest.mark.parametrize("precision", SETS)
 def test_bench_measures_the_precision_asked_for(tmp_path, precision):
     where, file = (SMOKE, OVERLAY, "--run", "ddpm"), tmp_path / "bench.json"
-    ltdm("bench", *where, "--sample-set", precision, "--rounds", 1, "--updates", 1, "--json", file)
+    ltdm("bench", *where, "--sample-set", precision, "--rounds", 1, "--steps", 1, "--json", file)
     found = json.loads(file.read_text())
     assert found["sample_set"] == precision
     assert found["sample"]["ddpm"].get("precision", "fp32") == precision

@@ -15,12 +15,12 @@ from tests.unit.training.test_training import CPU, SPEC, data
 
 
 def batches(n=40, **options):
-    return Batches(*data(n), TrainOptions(**{"batch": 8, **options}), 0, CPU)
+    return Batches(*data(n), TrainOptions(**{"batch_size": 8, **options}), 0, CPU)
 
 
 def test_an_epoch_shows_each_image_once_and_epochs_differ():
     images, labels = np.arange(43, dtype=np.uint8)[:, None, None, None], np.zeros(43, np.int64)
-    drawn = Batches(images, labels, TrainOptions(batch=8), 0, CPU)
+    drawn = Batches(images, labels, TrainOptions(batch_size=8), 0, CPU)
     epochs = [
         torch.cat([(made_of(drawn, 5 * e + i).x0 + 1) * 127.5 for i in range(5)]).round().flatten()
         for e in range(2)
@@ -30,7 +30,7 @@ def test_an_epoch_shows_each_image_once_and_epochs_differ():
 
 
 def test_balanced_batches_show_every_class_alike():
-    drawn = batches(class_sampling=ClassSampling("balanced"), label_dropout=0.0, batch=20)
+    drawn = batches(class_sampling=ClassSampling("balanced"), label_dropout=0.0, batch_size=20)
     counts = torch.bincount(torch.cat([made_of(drawn, u).labels for u in range(150)]))
     expected = counts.sum() / 3
     assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
@@ -55,7 +55,9 @@ def test_laws_of_the_class(given, chances):
 def test_batches_follow_the_law_of_the_class():
     labels = np.repeat([0, 1, 2], [50, 10, 20])
     images = np.arange(80, dtype=np.uint8)[:, None, None, None]
-    options = TrainOptions(batch=50, class_sampling=ClassSampling("brs", 0.25), label_dropout=0.0)
+    options = TrainOptions(
+        batch_size=50, class_sampling=ClassSampling("brs", 0.25), label_dropout=0.0
+    )
     drawn = Batches(images, labels, options, 0, CPU)
     made = [made_of(drawn, u) for u in range(200)]
     counts = torch.bincount(torch.cat([b.labels for b in made])).double()
@@ -68,7 +70,7 @@ def test_batches_follow_the_law_of_the_class():
 
 
 def test_augmented_batches_tell_the_network_what_was_done():
-    spec = {**SPEC, "method": "cbdm", "train": {**SPEC["train"], "augment": "karras"}}
+    spec = {**SPEC, "method": "cbdm", "train": {**SPEC["train"], "augment": "ada"}}
     learner = make_trainer(Recipe.of(spec), 0, *data(), CPU)
     assert learner.net.augm_embedding.weight.shape == (32, 9)
     batch = made_of(learner.batches, 0)
@@ -99,7 +101,9 @@ def test_a_coin_a_batch_hides_all_labels_or_none():
 
 def test_blocks_by_class_are_what_each_class_alone_would_draw():
     images, labels = data()
-    options = TrainOptions(batch=10, label_dropout=0.5, class_sampling=ClassSampling("balanced"))
+    options = TrainOptions(
+        batch_size=10, label_dropout=0.5, class_sampling=ClassSampling("balanced")
+    )
     blocks = Batches(images, labels, options, 7, CPU, by_class=True)
     assert blocks.size == 9, "an equal share for each of three classes"
     for update in range(3):
@@ -107,7 +111,9 @@ def test_blocks_by_class_are_what_each_class_alone_would_draw():
         assert batch.classes.tolist() == [0] * 3 + [1] * 3 + [2] * 3
         for k, seed in enumerate(owners(7, 3)):
             mine = labels == k
-            share = TrainOptions(batch=3, label_dropout=0.5, class_sampling=options.class_sampling)
+            share = TrainOptions(
+                batch_size=3, label_dropout=0.5, class_sampling=options.class_sampling
+            )
             alone = made_of(Batches(images[mine], labels[mine] * 0, share, seed, CPU), update)
             part = batch.part(slice(3 * k, 3 * k + 3))
             assert torch.equal(part.x0, alone.x0)
@@ -118,8 +124,8 @@ def test_a_class_too_small_for_its_block():
     with pytest.raises(
         LtdmError, match=r"each class shows 4 different .* one has only 3; .*balanc"
     ):
-        Batches(*data(), TrainOptions(batch=12), 0, CPU, by_class=True)
-    balanced = TrainOptions(batch=12, class_sampling=ClassSampling("balanced"))
+        Batches(*data(), TrainOptions(batch_size=12), 0, CPU, by_class=True)
+    balanced = TrainOptions(batch_size=12, class_sampling=ClassSampling("balanced"))
     assert made_of(Batches(*data(), balanced, 0, CPU, by_class=True), 0).x0.shape[0] == 12
 
 
@@ -142,5 +148,7 @@ def test_images_are_scaled_to_one():
 
 
 def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(LtdmError, match=r"train.batch: is 41, but the training set has only 40"):
-        batches(batch=41)
+    with pytest.raises(
+        LtdmError, match=r"train.batch_size: is 41, but the training set has only 40"
+    ):
+        batches(batch_size=41)

@@ -26,14 +26,14 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
 def trainer(method="cbdm", **train):
-    train = {**SPEC["train"], "class_sampling": "balanced", "augment": "karras", **train}
+    train = {**SPEC["train"], "class_sampling": "balanced", "augment": "ada", **train}
     return make_trainer(
         Recipe.of({**SPEC, "method": method, "train": train}), 0, *data(), pick("cuda")
     )
 
 
 def learner_of(name, device="cuda", **train):
-    spec = spec_of(name, class_sampling="balanced", augment="karras", **train)
+    spec = spec_of(name, class_sampling="balanced", augment="ada", **train)
     return make_trainer(Recipe.of(spec), 0, *data(), pick(device))
 
 
@@ -83,11 +83,11 @@ def test_a_state_goes_on_on_another_device(name, ways, monkeypatch):
 
 
 def test_loss_falls_in_bf16_and_a_state_goes_on():
-    learner = trainer(updates=60, lr=3e-3, log_every=10)
+    learner = trainer(steps=60, lr=3e-3, log_every=10)
     assert learner.predict.precision == "bf16"
     learner.fit(lambda state: None)
     assert learner.history[-1]["loss"] < 0.8 * learner.history[0]["loss"]
-    again = trainer(updates=70, lr=3e-3, log_every=10)
+    again = trainer(steps=70, lr=3e-3, log_every=10)
     again.resume(learner.state())
     again.fit(lambda state: None)
     assert again.history[-1]["update"] == 70

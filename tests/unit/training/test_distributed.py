@@ -139,8 +139,12 @@ def test_shares_put_together_are_all_rows(rows):
 @pytest.mark.parametrize(
     ("options", "by_class", "sentence"),
     [
-        ({"gpus": 3, "batch": 8}, False, "train.gpus: is 3, and .* share out a batch of 8 alike"),
-        ({"gpus": 4, "batch": 8}, True, "4 processes cannot share out 2 images of each class"),
+        (
+            {"gpus": 3, "batch_size": 8},
+            False,
+            "train.gpus: is 3, and .* share out a batch of 8 alike",
+        ),
+        ({"gpus": 4, "batch_size": 8}, True, "4 processes cannot share out 2 images of each class"),
         ({"gpus": 2, "ensemble": {"epochs": 1}}, False, "one after the other.* leave gpus out"),
     ],
 )
@@ -187,7 +191,7 @@ def alive(pid):
 
 def test_a_run_that_is_killed_and_stopped_goes_on(tmp_path):
     """Nothing trains on when the launching process is killed; told to stop, it saves first."""
-    overlay = {"grid": {"run": ["ddpm"]}, "defaults": {"train": {"gpus": 2, "updates": 400}}}
+    overlay = {"grid": {"run": ["ddpm"]}, "defaults": {"train": {"gpus": 2, "steps": 400}}}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(overlay))
     environment = {**os.environ, "LTDM_DEVICE": "cpu", "LTDM_SAVE_SECONDS": "0"}
 

@@ -19,9 +19,16 @@ from ltdm.training.state import Files
 from tests.helpers.stages import asked
 from tests.unit.training.test_training import CPU, data, run
 
-NETWORK = {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "attn": [1], "blocks": 2,
-           "head_channels": 8}  # fmt: skip
-TRAIN = {"updates": 12, "batch": 9, "lr": 1e-2, "warmup": 2, "clip": None, "log_every": 3}
+NETWORK = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "attn": [1],
+           "num_res_blocks": 1, "head_channels": 8}  # fmt: skip
+TRAIN = {
+    "steps": 12,
+    "batch_size": 9,
+    "lr": 1e-2,
+    "warmup_steps": 2,
+    "grad_clip": None,
+    "log_every": 3,
+}
 METHODS = [
     "ddpm", "cbdm", "oclt", "ccua", "agc", ["oclt", "cbdm", "agc"],
     {"name": "igd", "mode": "shared"},
@@ -48,10 +55,10 @@ def trainer(*given, **options):
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_every_method_trains_and_goes_on_to_the_bit(method):
-    one = trainer(method, posthoc={"snapshots": 4})
+    one = trainer(method, posthoc_ema={"snapshots": 4})
     saved = run(one)
     assert all(math.isfinite(row["loss"]) for row in one.history)
-    again = trainer(method, posthoc={"snapshots": 4})
+    again = trainer(method, posthoc_ema={"snapshots": 4})
     saved[1].seek(0)
     again.resume(torch.load(saved[1], weights_only=True))
     run(again)
@@ -81,7 +88,7 @@ def test_norms_are_kept_and_waves_stay_as_they_were(config):
 
 
 def test_u_learns_the_log_of_the_loss_at_each_level():
-    one = trainer(process={"uncertainty": "linear"}, updates=300, lr=2e-2, warmup=10, log_every=50)
+    one = trainer(process={"logvar": "linear"}, steps=300, lr=2e-2, warmup_steps=10, log_every=50)
     run(one)
     levels = one.process.draw(10_000, torch.Generator().manual_seed(0))
     u = one.process.log_error(levels).mean().item()
@@ -91,8 +98,8 @@ def test_u_learns_the_log_of_the_loss_at_each_level():
 
 def test_the_rate_is_counted_in_images():
     """FutureXiang/edm2's E on CIFAR: 2e-2, rising for 200 epochs, falling from 400 on."""
-    options = parse(TrainOptions, {"lr": 2e-2, "batch": 512, "warmup_images": 10_000_000,
-                                   "falls_after": 20_000_000})  # fmt: skip
+    options = parse(TrainOptions, {"lr": 2e-2, "batch_size": 512, "warmup_images": 10_000_000,
+                                   "lr_decay_images": 20_000_000})  # fmt: skip
     rates = {
         epoch: learning_rate(options, epoch * 50_000 // 500, 500)
         for epoch in (0, 100, 200, 400, 1000, 1500, 1999)
@@ -112,12 +119,12 @@ def test_the_rate_is_counted_in_images():
 
 
 def test_betas_and_no_clipping_reach_the_optimiser():
-    one = trainer(betas=[0.9, 0.99])
+    one = trainer(adam_betas=[0.9, 0.99])
     assert one.optimiser.adam.defaults["betas"] == (0.9, 0.99)
     one.step()
     grad = torch.stack([p.grad.norm() for p in one.optimiser.weights if p.grad is not None]).norm()
     free = grad.item()
-    tied = trainer(clip=free / 4)
+    tied = trainer(grad_clip=free / 4)
     tied.step()
     rows = [p.grad.norm() for p in tied.optimiser.weights if p.grad is not None]
     clipped = torch.stack(rows).norm()
@@ -129,7 +136,7 @@ def test_the_file_holds_snapshots_of_both_widths(tmp_path):
     write_npz(tmp_path / "train.npz", images=images, labels=labels)
     names = {"model": "model.safetensors", "history": "history.csv", "record": "run.json"}
     files = {kind: tmp_path / name for kind, name in names.items()}
-    whole = spec(config="G", posthoc={"snapshots": 3, "sigma_rel": [0.05, 0.1]})
+    whole = spec(config="G", posthoc_ema={"snapshots": 3, "sigma_rel": [0.05, 0.1]})
     stage.run(asked(whole), data=tmp_path / "train.npz", init=None, **files)
     tensors, about = read_weights(files["model"], "snapshot.")
     assert about["posthoc"] == {"sigma_rel": [0.05, 0.1], "updates": [4, 8, 12]}
@@ -163,11 +170,11 @@ def test_a_run_that_starts_from_another_keeps_norms_and_takes_its_waves():
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ({"betas": [0.9]}, "two numbers"),
-        ({"updates": 10, "posthoc": {}}, "is 20, but there are only 10 updates"),
-        ({"posthoc": {"sigma_rel": [0.1, 0.1005]}}, "a hundredth or more apart"),
-        ({"posthoc": {}, "ensemble": {}}, "goes with no ensemble"),
-        ({"posthoc": {"sigma_rel": [0.3]}}, "at most 0.28"),
+        ({"adam_betas": [0.9]}, "two numbers"),
+        ({"steps": 10, "posthoc_ema": {}}, "is 20, but there are only 10 steps"),
+        ({"posthoc_ema": {"sigma_rel": [0.1, 0.1005]}}, "a hundredth or more apart"),
+        ({"posthoc_ema": {}, "ensemble": {}}, "goes with no ensemble"),
+        ({"posthoc_ema": {"sigma_rel": [0.3]}}, "at most 0.28"),
     ],
 )
 def test_what_does_not_go_together_is_refused(train, message):
@@ -189,7 +196,7 @@ def test_a_loss_that_begins_below_zero_has_not_diverged():
 
 def test_u_does_not_clip_the_networks():
     """Of separate networks each has a norm of its own, and u's counts for none of them."""
-    game = trainer({"name": "igd"}, clip=1e-3)
+    game = trainer({"name": "igd"}, grad_clip=1e-3)
     game.step()
     rows = [p.grad.flatten(1).norm(dim=1) for p in game.optimiser.weights if p.grad is not None]
     assert torch.stack(rows).norm(dim=0).tolist() == pytest.approx([1e-3] * 3, rel=1e-2)
@@ -200,7 +207,7 @@ def test_u_does_not_clip_the_networks():
 def test_a_snapshot_that_is_lost_is_told_at_once(tmp_path):
     images, labels = data()
     write_npz(tmp_path / "train.npz", images=images, labels=labels)
-    whole, made = spec(posthoc={"snapshots": 4}), ("model", "history", "record")
+    whole, made = spec(posthoc_ema={"snapshots": 4}), ("model", "history", "record")
     files = Files(tmp_path / "train.npz", None, *(tmp_path / name for name in made))
     recipe, who = Recipe.of(whole), asked(whole)
     kept = files.state(who)
@@ -225,6 +232,6 @@ def test_a_snapshot_that_is_lost_is_told_at_once(tmp_path):
 
 
 def test_divergence_tells_of_it():
-    one = trainer(process={"uncertainty": "none"}, config="C", lr=1e4, updates=60)
+    one = trainer(process={"logvar": "none"}, config="C", lr=1e4, steps=60)
     with pytest.raises(LtdmError, match="diverged"):
         run(one)

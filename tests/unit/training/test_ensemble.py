@@ -20,9 +20,9 @@ from tests.unit.training.test_training import SPEC, data
 pytestmark = pytest.mark.slow
 
 
-def spec(method="cbdm", updates=12, log_every=3, **iet):
+def spec(method="cbdm", steps=12, log_every=3, **iet):
     return {**SPEC, "method": method, "train": {
-        **SPEC["train"], "updates": updates, "log_every": log_every,
+        **SPEC["train"], "steps": steps, "log_every": log_every,
         **({"ensemble": iet} if iet else {}),
     }}  # fmt: skip
 
@@ -51,9 +51,9 @@ def assert_same(one, other):
 )
 def test_one_shard_is_plain_training_to_the_bit(method, images, tmp_path):
     """In three rounds, of which two end where no row of the history is due."""
-    runs = [spec(method, updates=6), spec(method, updates=6, shards=1, rounds=3)]
+    runs = [spec(method, steps=6), spec(method, steps=6, shards=1, rounds=3)]
     for one in runs if method != "cbdm" else ():
-        one["train"] |= {"batch": 3, "label_dropout": 0.0}
+        one["train"] |= {"batch_size": 3, "label_dropout": 0.0}
     plain = in_one_job(runs[0], images, tmp_path / "plain")
     alone = in_one_job(runs[1], images, tmp_path / "alone")
     assert_same(plain, alone)
@@ -77,7 +77,7 @@ def test_epochs_and_the_end_of_each_shard_count(images, tmp_path):
         ema = averaged((n, one.ema.state_dict()) for n, one in teams)
         for _, one in teams:
             one.take(net, ema)
-    assert all(torch.equal(weights[f"raw.{k}"], v) for k, v in net.items())
+    assert all(torch.equal(weights[f"last.{k}"], v) for k, v in net.items())
     assert all(torch.equal(weights[f"ema.{k}"], v) for k, v in ema.items())
     banks = [one.method.state_dict()["remembered.0.bank"] for _, one in teams]
     assert not torch.equal(banks[0], banks[1]), "what a method remembers stays with its shard"
@@ -96,8 +96,8 @@ class Killed(Exception):
 @pytest.mark.parametrize("method", [["cbdm", "agc"], {"name": "igd", "mode": "released"}])
 def test_interrupted_anywhere_is_uninterrupted(method, images, tmp_path, monkeypatch):
     """Within a round, between shards, between rounds: after every one of the updates."""
-    wanted = spec(method, updates=12, log_every=1, shards=3, rounds=2)
-    wanted["train"]["batch"] = 3  # the rarest class has one image in each shard
+    wanted = spec(method, steps=12, log_every=1, shards=3, rounds=2)
+    wanted["train"]["batch_size"] = 3  # the rarest class has one image in each shard
     whole = in_one_job(wanted, images, tmp_path / "whole")
     step, left = loop.Trainer.step, [0]
 
@@ -142,9 +142,11 @@ def test_it_may_start_from_another_run(images, tmp_path):
     in_one_job(spec("ddpm"), images, tmp_path / "start")
     init = tmp_path / "start/model.safetensors"
     still = spec("ddpm", shards=2, rounds=1)
-    still["train"] |= {"warmup": 10**9}  # a rate of nearly nothing: the network stays where it is
+    still["train"] |= {
+        "warmup_steps": 10**9
+    }  # a rate of nearly nothing: the network stays where it is
     weights, _ = in_one_job(still, images, tmp_path / "iet", init=init)
     began, _ = read_weights(init, "ema.")
     for name, value in began.items():
-        torch.testing.assert_close(weights[f"raw.{name}"], value, atol=1e-5, rtol=0)
+        torch.testing.assert_close(weights[f"last.{name}"], value, atol=1e-5, rtol=0)
     assert json.loads((tmp_path / "iet/run.json").read_text())["init"]

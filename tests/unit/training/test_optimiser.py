@@ -21,7 +21,7 @@ def networks(number):
 @pytest.mark.parametrize("number", [3, 10])
 @pytest.mark.parametrize("clip", [0.05, None])
 def test_a_stack_steps_as_each_network_alone_to_the_bit(number, clip):
-    nets, options = networks(number), TrainOptions(clip=clip)
+    nets, options = networks(number), TrainOptions(grad_clip=clip)
     players = Players(copy.deepcopy(nets))
     together = Optimiser(players, [], options, CPU)
     alone = [Optimiser(net, [], options, CPU) for net in nets]
@@ -42,7 +42,7 @@ def test_a_stack_steps_as_each_network_alone_to_the_bit(number, clip):
 
 def test_parameters_beside_the_networks_have_a_norm_and_moments_of_their_own():
     players, beside = Players(networks(3)), nn.Parameter(torch.ones(4))
-    optimiser = Optimiser(players, [beside], TrainOptions(clip=0.1), CPU)
+    optimiser = Optimiser(players, [beside], TrainOptions(grad_clip=0.1), CPU)
     optimiser.rate.fill_(1e-2)
     (players.in_turn(torch.randn(3, 6, 5)).sum() + 50 * beside.sum()).backward()
     assert len(optimiser.step()) == 3

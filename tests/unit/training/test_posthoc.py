@@ -138,7 +138,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     images, labels = data()
     write_npz(folder / "train.npz", images=images, labels=labels)
-    spec = {**SPEC, "train": {**SPEC["train"], "posthoc": {"snapshots": 3}}}
+    spec = {**SPEC, "train": {**SPEC["train"], "posthoc_ema": {"snapshots": 3}}}
     train.run(asked(spec), data=folder / "train.npz", init=None, **outputs(folder))
     return folder / "model.safetensors"
 
@@ -168,7 +168,7 @@ def test_a_stored_width_gives_the_last_snapshot(trained, tmp_path):
 
 
 def test_buffers_stay_as_they_are(tmp_path):
-    tensors = {"ema.w": torch.ones(2), "ema.table": torch.tensor([3.0]), "raw.w": torch.zeros(2)}
+    tensors = {"ema.w": torch.ones(2), "ema.table": torch.tensor([3.0]), "last.w": torch.zeros(2)}
     for width in STORED:
         for update in (5, 10):
             tensors[f"snapshot.{width}.{update}.w"] = torch.full((2,), update * 1.0).half()
@@ -180,7 +180,7 @@ def test_buffers_stay_as_they_are(tmp_path):
                        gamma_of(0.07))  # fmt: skip
     assert weights["ema.w"].tolist() == pytest.approx([mix @ [5, 10, 5, 10]] * 2, rel=1e-6)
     assert weights["ema.table"] == 3
-    assert "raw.w" not in weights
+    assert "last.w" not in weights
 
     del tensors["snapshot.0.1.5.w"]
     write_weights(tmp_path / "model", tensors, about)
@@ -191,7 +191,7 @@ def test_buffers_stay_as_they_are(tmp_path):
 def test_refuses_with_a_way_out(trained, tmp_path):
     other = tmp_path / "other.safetensors"
     average(0.2, trained, other)
-    with pytest.raises(LtdmError, match=r"holds no snapshots .* set train\.posthoc in its run"):
+    with pytest.raises(LtdmError, match=r"holds no snapshots .* set train\.posthoc_ema in its run"):
         average(0.2, other, tmp_path / "more")
     with pytest.raises(LtdmError, match="must lie between 0 and"):
         average(0.3, trained, tmp_path / "more")
@@ -213,15 +213,15 @@ def test_by_hand(trained, tmp_path):
 
 
 def test_images_say_whose_they_are(trained, tmp_path):
-    spec = {"sampler": {"name": "ddim", "steps": 2}, "images": 6, "sigma_rel": 0.1}
+    spec = {"sampler": {"name": "ddim", "steps": 2}, "num_images": 6, "ema_sigma_rel": 0.1}
     files = {"samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
     mixed = tmp_path / "0.1.safetensors"
     made = average(0.1, trained, mixed)
     sample.run(asked(spec), model=mixed, **ALONE, **files)
     about = read_json(files["record"])
     assert (about["weights"], about["model"]) == ("posthoc-0.1", made["key"])
-    for wrong, model, there in (({**spec, "sigma_rel": 0.2}, mixed, "0.1"),
-                                ({**spec, "sigma_rel": None}, mixed, "0.1"),
+    for wrong, model, there in (({**spec, "ema_sigma_rel": 0.2}, mixed, "0.1"),
+                                ({**spec, "ema_sigma_rel": None}, mixed, "0.1"),
                                 (spec, trained, "unset")):  # fmt: skip
         with pytest.raises(LtdmError, match=f"has the weights of sigma_rel {there}, but"):
             sample.run(asked(wrong), model=model, **ALONE, **files)

@@ -39,9 +39,9 @@ __all__ = ["checkpoint"]
 def test_the_imported_network_says_the_same_to_the_bit(checkpoint, tmp_path, form):
     path, raw, ema = checkpoint(**form)
     classes, told = form.get("classes", 10), form.get("told", 0)
-    printed = ltdm("import", path, tmp_path / "m.safetensors", "--side", 8)
+    printed = ltdm("import", path, tmp_path / "m.safetensors", "--resolution", 8)
     assert "200000 updates" in printed and "Left out: sched, optim, fixed_x_T." in printed
-    for name, original in (("raw", raw), ("ema", ema)):
+    for name, original in (("last", raw), ("ema", ema)):
         tensors, about = read_weights(tmp_path / "m.safetensors", f"{name}.")
         options = part("network", about["network"], ()).options
         assert options == OPTIONS
@@ -57,10 +57,10 @@ def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypa
     monkeypatch.setenv("LTDM_DEVICE", "cpu")
     path, raw, ema = checkpoint(levels=50)
     model = tmp_path / "m.safetensors"
-    assert "process: {name: vp, T: 50}" in ltdm("import", path, model, "--side", 8)
-    for weights, original in (("raw", raw), ("ema", ema)):
+    assert "process: {name: vp, T: 50}" in ltdm("import", path, model, "--resolution", 8)
+    for weights, original in (("last", raw), ("ema", ema)):
         sampler = {"name": "ddim", "steps": 4}
-        spec = {"images": 20, "guidance": 0.5, "weights": weights, "sampler": sampler}
+        spec = {"num_images": 20, "guidance": 0.5, "weights": weights, "sampler": sampler}
         samples = tmp_path / f"{weights}.npz"
         record = tmp_path / "samples.json"
         sample.run(asked(spec, 3), model=model, **ALONE, samples=samples, record=record)
@@ -70,7 +70,7 @@ def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypa
         own = SampleGenerator(theirs, parse(SampleOptions, spec), 3)
         images, labels = read_npz(samples, "images", "labels")
         assert np.array_equal(images, own.images(labels, np.arange(len(labels))))
-    ltdm("import", path, tmp_path / "other.safetensors", "--side", 8)
+    ltdm("import", path, tmp_path / "other.safetensors", "--resolution", 8)
     assert (tmp_path / "other.safetensors").read_bytes() == model.read_bytes()
 
 
@@ -99,17 +99,17 @@ def test_other_shapes_are_told_from_the_weights(tmp_path):
 def test_one_set_of_weights_is_never_taken_for_the_other(tmp_path):
     theirs = their_names(network(0))
     for content, wanted in (
-        ({"ema_model": theirs}, ["ema"]), ({"net_model": theirs, "step": 3}, ["raw"]),
-        (theirs, ["raw"]), ({"global_model": theirs, "global_ema_model": theirs}, ["raw", "ema"]),
+        ({"ema_model": theirs}, ["ema"]), ({"net_model": theirs, "step": 3}, ["last"]),
+        (theirs, ["last"]), ({"global_model": theirs, "global_ema_model": theirs}, ["last", "ema"]),
     ):  # fmt: skip
         torch.save(content, tmp_path / "c.pt")
         assert list(released.read(tmp_path / "c.pt").weights) == wanted
-    assert "sample: {weights: raw}" in ltdm_of_bare(tmp_path, theirs)
+    assert "sample: {weights: last}" in ltdm_of_bare(tmp_path, theirs)
 
 
 def ltdm_of_bare(folder, theirs):
     torch.save(theirs, folder / "bare.pt")
-    return ltdm("import", folder / "bare.pt", folder / "bare.safetensors", "--side", 8)
+    return ltdm("import", folder / "bare.pt", folder / "bare.safetensors", "--resolution", 8)
 
 
 class Code:
@@ -158,7 +158,7 @@ def test_another_network_is_refused(tmp_path, change, message):
 
 def test_no_checkpoint_at_all_is_refused(tmp_path, checkpoint):
     def refused(path, message):
-        printed = ltdm("import", path, tmp_path / "m.safetensors", "--side", 8, code=1)
+        printed = ltdm("import", path, tmp_path / "m.safetensors", "--resolution", 8, code=1)
         assert printed.startswith("ltdm: ") and printed.count("\n") == 1
         assert str(path) in printed and message in printed
 
@@ -188,5 +188,5 @@ def test_no_checkpoint_at_all_is_refused(tmp_path, checkpoint):
     ):  # fmt: skip
         torch.save(content, file)
         refused(file, message)
-    printed = ltdm("import", path, tmp_path / "m.safetensors", "--side", 7, code=1)
-    assert "--side must be a multiple of 2, not 7" in printed
+    printed = ltdm("import", path, tmp_path / "m.safetensors", "--resolution", 7, code=1)
+    assert "--resolution must be a multiple of 2, not 7" in printed

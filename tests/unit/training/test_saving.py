@@ -15,7 +15,7 @@ def test_a_save_interval_that_is_no_number(monkeypatch):
 
 def test_large_states_are_saved_less_often(monkeypatch):
     """A clock that only updates and saves move on: of 10 seconds and of 4."""
-    learner, now, saves = trainer(updates=40, log_every=1), [0.0], []
+    learner, now, saves = trainer(steps=40, log_every=1), [0.0], []
     plain = learner.step
     monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
 

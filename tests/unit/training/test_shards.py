@@ -45,14 +45,14 @@ def test_the_average_counts_images():
 
 
 def test_updates_are_those_of_all_shards():
-    options = TrainOptions(updates=600, batch=8, ensemble=Ensemble(shards=4, rounds=5))
+    options = TrainOptions(steps=600, batch_size=8, ensemble=Ensemble(shards=4, rounds=5))
     assert shard_updates(options, 27, 8) == 30
     assert all_updates(options, LONG_TAIL, by_class=False) == 600
-    options = TrainOptions(batch=8, ensemble=Ensemble(shards=4, rounds=5, epochs=2))
+    options = TrainOptions(batch_size=8, ensemble=Ensemble(shards=4, rounds=5, epochs=2))
     assert shard_updates(options, 27, 8) == 6
     assert all_updates(options, LONG_TAIL, by_class=False) == 4 * 5 * 6
     # the paper's: 39 updates an epoch, 390,000 in all
-    options = TrainOptions(batch=128, ensemble=Ensemble(epochs=100))
+    options = TrainOptions(batch_size=128, ensemble=Ensemble(epochs=100))
     assert all_updates(options, [5000] * 10, by_class=False) == 390_000
 
 
@@ -74,14 +74,14 @@ def test_mistakes_are_told(given, where, said):
     ("given", "where", "said"),
     [
         (
-            {"updates": 10, "ensemble": {"shards": 4}},
+            {"steps": 10, "ensemble": {"shards": 4}},
             "train.ensemble.shards",
             "4 shards x 10 rounds",
         ),
         ({"ensemble": {"shards": 41, "epochs": 1}}, "train.ensemble.shards", "has only 40 images"),
         (
-            {"batch": 14, "ensemble": {"shards": 3, "epochs": 1}},
-            "train.batch",
+            {"batch_size": 14, "ensemble": {"shards": 3, "epochs": 1}},
+            "train.batch_size",
             "has only 13 images",
         ),
     ],
@@ -93,7 +93,7 @@ def test_what_does_not_fit_the_data_is_told(given, where, said):
 
 
 def test_a_class_missing_in_a_shard_matters_to_methods_by_class_alone():
-    options = TrainOptions(batch=3, ensemble=Ensemble(shards=4, epochs=1))
+    options = TrainOptions(batch_size=3, ensemble=Ensemble(shards=4, epochs=1))
     check_data(options, [30, 7, 3], by_class=False)
     with pytest.raises(OptionError, match="leaves a shard without an image of some class"):
         check_data(options, [30, 7, 3], by_class=True)
@@ -101,7 +101,7 @@ def test_a_class_missing_in_a_shard_matters_to_methods_by_class_alone():
 
 def test_epochs_stand_in_the_place_of_updates():
     def made(updates, **iet):
-        run = {"train": {"updates": updates, "ensemble": {"shards": 2, "rounds": 2, **iet}}}
+        run = {"train": {"steps": updates, "ensemble": {"shards": 2, "rounds": 2, **iet}}}
         config = edited("runs", {"ddpm": {}, "cbdm": run})
         return Experiment(config).runs["digits-lt", "cbdm"].spec()
 

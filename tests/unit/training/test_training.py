@@ -16,10 +16,10 @@ from ltdm.training.state import State, run_key
 
 CPU = torch.device("cpu")
 SPEC = {
-    "network": {"name": "unet", "ch": 8, "groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1},
+    "network": {"name": "unet", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1},
     "process": "vp",
     "method": "cbdm",
-    "train": {"updates": 12, "batch": 8, "lr": 1e-3, "warmup": 3, "log_every": 3},
+    "train": {"steps": 12, "batch_size": 8, "lr": 1e-3, "warmup_steps": 3, "log_every": 3},
 }
 
 
@@ -71,7 +71,14 @@ METHODS = {
     "edm2-separate": {"name": "igd", "peers": {"sample": 1}},
 }
 EDM2 = {
-    "network": {"name": "edm2", "ch": 8, "groups": 4, "ch_mult": [1, 2], "attn": [1], "blocks": 2},
+    "network": {
+        "name": "edm2",
+        "ch": 8,
+        "norm_groups": 4,
+        "ch_mult": [1, 2],
+        "attn": [1],
+        "num_res_blocks": 1,
+    },
     "process": "edm",
 }
 
@@ -120,7 +127,7 @@ def test_a_seed_decides_everything_and_the_global_stream_nothing():
 
 
 def test_loss_falls():
-    learner = trainer(updates=150, lr=3e-3, log_every=10)
+    learner = trainer(steps=150, lr=3e-3, log_every=10)
     run(learner)
     losses = [row["loss"] for row in learner.history]
     assert losses[-1] < 0.7 * losses[0]
@@ -143,7 +150,7 @@ class NoWaiting(TorchDispatchMode):
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("class_sampling", ["natural", "balanced"])
 def test_a_step_never_waits_for_the_device(name, class_sampling):
-    learner = learner_of(name, class_sampling=class_sampling, augment="karras")
+    learner = learner_of(name, class_sampling=class_sampling, augment="ada")
     with NoWaiting():
         for _ in range(3):
             learner.step()
@@ -152,7 +159,7 @@ def test_a_step_never_waits_for_the_device(name, class_sampling):
 
 
 def test_divergence_stops_with_a_sentence_and_keeps_the_last_good_state():
-    runaway = trainer(updates=30, lr=1e9, warmup=6, log_every=1)
+    runaway = trainer(steps=30, lr=1e9, warmup_steps=6, log_every=1)
     saved = []
     with pytest.raises(LtdmError, match=r"training diverged before update \d+: .*lower train.lr"):
         runaway.fit(lambda state: saved.append(copy.deepcopy(state)))
@@ -194,7 +201,7 @@ def test_warm_up_begins_at_zero():
     options = TrainOptions()
     assert [learning_rate(options, u, 64) for u in (0, 1, 2)] == pytest.approx([0, 4e-8, 8e-8])
     assert learning_rate(options, 5000, 64) == learning_rate(options, 10**6, 64) == 2e-4
-    assert learning_rate(TrainOptions(warmup=0), 0, 64) == 2e-4
+    assert learning_rate(TrainOptions(warmup_steps=0), 0, 64) == 2e-4
 
 
 def test_ema_has_its_closed_form():

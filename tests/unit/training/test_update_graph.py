@@ -19,7 +19,7 @@ def _save_always(monkeypatch):
     monkeypatch.setenv("LTDM_SAVE_SECONDS", "0")
 
 
-TRAIN = {"class_sampling": "balanced", "augment": "karras", "updates": 12}
+TRAIN = {"class_sampling": "balanced", "augment": "ada", "steps": 12}
 
 
 class Taped:
@@ -57,7 +57,7 @@ def taped(name, **train):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_recorded_update_is_every_update_to_the_bit(name):
     """Batches, levels, noise, dropout, rates, Adam, averages and losses: all follow the update."""
-    snapshots = {} if name == "edm2-separate" else {"posthoc": {"snapshots": 3}}
+    snapshots = {} if name == "edm2-separate" else {"posthoc_ema": {"snapshots": 3}}
     one, other = taped(name, **snapshots), plain(name, **snapshots)
     for learner in (one, other):
         run(learner)

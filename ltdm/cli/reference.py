@@ -1,0 +1,37 @@
+"""The page of the command line, made from the commands' own help. `make docs` writes it."""
+
+from pathlib import Path
+
+import click
+
+from ltdm.cli.main import main
+
+PAGE = "docs/cli.md"
+HEAD = """# Command line
+
+<!-- Written by `make docs` from the commands in ltdm/cli; do not edit. -->
+
+`snakemake` runs everything that is due. `ltdm` runs one stage at a time, and answers questions.
+"""
+
+
+def write(root: Path) -> None:
+    """Write the page into the checkout at `root`."""
+    (root / PAGE).write_text(text(), encoding="utf-8")
+
+
+def text() -> str:
+    """Return the page: the help of `ltdm` and of each of its commands."""
+    return HEAD + "".join(_sections(main, "ltdm", None))
+
+
+def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
+    how = {**command.context_settings, "terminal_width": 80}
+    context = click.Context(command, parent, name.split()[-1], **how)
+    found = [f"\n## `{name}`\n\n```\n{command.get_help(context)}\n```\n"]
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            one = command.get_command(context, each)
+            assert one
+            found += _sections(one, f"{name} {each}", context)
+    return found

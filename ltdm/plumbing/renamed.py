@@ -1,0 +1,73 @@
+"""What keys and values of a config were called in 0.1.0, so that an old one is refused by name."""
+
+from collections.abc import Container
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "augment_chance": ("augment_prob",),
+    "bad_files": ("on_bad_file",),
+    "batch": ("batch_size",),
+    "bench": ("bench_file",),
+    "betas": ("adam_betas",),
+    "blocks": ("num_res_blocks",),
+    "cap": ("max_per_class",),
+    "checkpoint": ("import_checkpoint",),
+    "clip": ("grad_clip",),
+    "clip_x0": ("clip_denoised",),
+    "common_step": ("shared_step",),
+    "draw": ("seed",),
+    "draws": ("noise_draws",),
+    "ema": ("ema_decay",),
+    "falls_after": ("lr_decay_images",),
+    "features": ("feature_dim", "extractors"),
+    "g": ("g_variant",),
+    "groups": ("norm_groups",),
+    "guide": ("guide_run",),
+    "images": ("num_images",),
+    "levels": ("bins", "noise_levels"),
+    "likelihoods": ("kl_samples",),
+    "max_minutes": ("max_runtime_minutes",),
+    "mirror": ("flip",),
+    "neighbours": ("k",),
+    "order": ("update_order",),
+    "points": ("points_per_class",),
+    "posthoc": ("posthoc_ema",),
+    "progress": ("term_weighting",),
+    "rc_weight": ("commitment_weight",),
+    "reference": ("reference_split",),
+    "runs": ("num_clusterings",),
+    "runs_per_gpu": ("jobs_per_gpu",),
+    "seed": ("subset_seed",),
+    "shots": ("shot_bounds",),
+    "side": ("resolution",),
+    "sigma_rel": ("ema_sigma_rel",),
+    "table": ("table_columns",),
+    "target": ("label_distribution",),
+    "tells": ("noise_conditioning",),
+    "uncertainty": ("logvar",),
+    "uncertainty_features": ("logvar_channels",),
+    "updates": ("steps",),
+    "warmup": ("warmup_steps",),
+    "zero_attention": ("zero_init_attention",),
+}
+"""Old key -> its new names; which one it is depends on the section."""
+VALUES: dict[str, tuple[str, ...]] = {
+    "forced": ("mp",),
+    "grid": ("sampler",),
+    "karras": ("ada",),
+    "level": ("snr",),
+    "log-sigma": ("log_sigma",),
+    "multi-gpu": ("futurexiang",),
+    "official": ("nvlabs",),
+    "rank": ("quantile",),
+    "raw": ("last",),
+    "refuse": ("error",),
+    "t": ("timestep",),
+}
+"""Old value of an option -> its new names."""
+NOTES = {("blocks", "num_res_blocks"): ", and is one less: it counts the way down"}
+"""What else there is to say of an old name and its new one, where the value means another thing."""
+
+
+def new_name(old: object, renamed: dict[str, tuple[str, ...]], known: Container[str]) -> str | None:
+    """Return what an old name is called where the names `known` are allowed; None if it is new."""
+    return next((name for name in renamed.get(str(old), ()) if name in known), None)
