@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,7 @@ def test_the_container_is_set_up_as_this_environment_was():
     assert "--require-hashes -r requirements.lock" in recipe.stdout
 
 
+@pytest.mark.slow
 def test_the_workflow_is_where_the_catalog_looks(tmp_path):
     """As the main Snakefile, and as a module of another workflow."""
     assert yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]

@@ -11,6 +11,7 @@ import pytest
 from ltdm.tools.docs_config import PAGE
 
 ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.slow
 
 
 class Seen(HTMLParser):
