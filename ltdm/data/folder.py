@@ -53,7 +53,7 @@ def load(options: Options, split: str) -> Loaded:
     images, bad = _images.decode_all(files, options.resolution, options.channels)
     left_out = {Path(files[i]).relative_to(root).as_posix(): why for i, why in bad.items()}
     if options.on_bad_file == "error":
-        way_out = "mend or remove them, or set `on_bad_file: skip` to leave them out"
+        way_out = "fix or remove them, or set `on_bad_file: skip` to leave them out"
         _images.refuse(left_out, len(files), root, way_out)
     good = np.setdiff1d(np.arange(len(files)), list(bad))
     for new, old in enumerate(good):  # in place: a copy would double the memory

@@ -84,7 +84,7 @@ def _folder(root: Path, names: Sequence[str]) -> Given:
     side, channels = _shape(files)
     images, bad = _images.decode_all(files, side, channels)
     reasons = {Path(files[i]).relative_to(root).as_posix(): why for i, why in bad.items()}
-    _images.refuse(reasons, len(files), root, "mend or remove them")
+    _images.refuse(reasons, len(files), root, "fix or remove them")
     by_number = {number: name for name, number in numbers.items()}
     told = [by_number.get(i, str(i)) for i in range(max(by_number, default=-1) + 1)]
     return Given(images, np.array(labels, np.int64), told)

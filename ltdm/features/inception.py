@@ -45,7 +45,7 @@ def check(options: Options) -> None:
     if options.path is not None and not Path(options.path).is_file():
         raise OptionError(
             ("path",),
-            f"there is no file {options.path!r}; mend it, or leave `path` out and the weights are"
+            f"there is no file {options.path!r}; fix it, or leave `path` out and the weights are"
             f" downloaded to {FILE}",
         )
 
@@ -56,18 +56,18 @@ def fit(
     """Return the FID's weights and their file's SHA-256; the images do not matter."""
     check(options)
     net, file = _inception.outline(), Path(FILE if options.path is None else options.path)
-    mend = "delete it to have it downloaded anew" if options.path is None else "mend `path`"
+    advice = "delete it to have it downloaded anew" if options.path is None else "fix `path`"
     if options.path is None and not file.exists():
         _download(file)
     if (found := sha256(file)) != SHA256:
         raise LtdmError(
-            f"{file} has the SHA-256 {found}, but the FID's weights have {SHA256}; {mend}"
+            f"{file} has the SHA-256 {found}, but the FID's weights have {SHA256}; {advice}"
         )
     try:
         net.load_state_dict(torch.load(file, "cpu", weights_only=True), assign=True)
     except Exception as error:  # bytes of another kind may lead the reader to any
         raise LtdmError(
-            f"{file} does not hold the FID network's weights ({type(error).__name__}); {mend}"
+            f"{file} does not hold the FID network's weights ({type(error).__name__}); {advice}"
         ) from error
     return net.state_dict(), {"sha256": SHA256}
 

@@ -36,8 +36,16 @@ class Block(nn.Module):
     output.
     """
 
-    def __init__(self, options: "Options", width: int, out: int, attention: bool = False, *,
-                 resample: str = "", down: bool = True):  # fmt: skip
+    def __init__(
+        self,
+        options: "Options",
+        width: int,
+        out: int,
+        attention: bool = False,
+        *,
+        resample: str = "",
+        down: bool = True,
+    ):
         super().__init__()
         self.options, self.resample, self.joins = options, resample, resample != "up"
         self.down = down and options.config == "G"

@@ -47,7 +47,7 @@ def writing(path: Path) -> Iterator[Path]:
         if error.errno not in DISK:
             raise
         raise LtdmError(
-            f"cannot write {path}: {DISK[error.errno]}; mend that and run the same command again,"
+            f"cannot write {path}: {DISK[error.errno]}; fix that and run the same command again,"
             " what was finished before is kept"
         ) from error
     finally:
@@ -111,7 +111,7 @@ def reading(path: Path, ours: bool = True) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         stage = "run the stage that makes it, or `snakemake`, which runs every stage that is due"
-        raise LtdmError(f"{path} is missing; {stage if ours else 'mend the path'}") from error
+        raise LtdmError(f"{path} is missing; {stage if ours else 'fix the path'}") from error
     except (PermissionError, IsADirectoryError) as error:
         raise LtdmError(f"cannot read {path}: {error.strerror}") from error
     except UNREADABLE as error:

@@ -68,7 +68,7 @@ def _counted(loaded: Loaded, promised: Census, name: str) -> list[int]:
         )
     if 0 in available:
         empty = promised.names[available.index(0)]
-        raise LtdmError(f"no file of class {empty!r} of source {name} can be decoded; mend them")
+        raise LtdmError(f"no file of class {empty!r} of source {name} can be decoded; fix them")
     return available
 
 

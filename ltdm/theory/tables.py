@@ -87,8 +87,12 @@ def measures(rows: pd.DataFrame, classes: Sequence[str], reported: Reported) -> 
 def _legend(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
     """Explain the cells, and say how near samplers come with the exact scores."""
     seeds = rows["seed"].nunique()
-    yield (f"\u00b1 standard deviation over {seeds} seeds; of kl the median, \u00b1 half the range"
-           " of the middle half of them." if seeds > 1 else "One seed.")  # fmt: skip
+    yield (
+        f"\u00b1 standard deviation over {seeds} seeds; of kl the median, \u00b1 half the range"
+        " of the middle half of them."
+        if seeds > 1
+        else "One seed."
+    )
     yield (
         f"Bold: least of its tail and steps, by the mean of logarithms; {ALIKE} not told from it:"
         f" no {LEVEL:.0%} interval of the logarithms' difference, paired by seed, excludes 0."

@@ -11,8 +11,14 @@ from ltdm.networks import unet
 OPTIONS = unet.Options(ch=32, ch_mult=(1, 2), num_res_blocks=1)
 
 
-NETWORK = {"name": "unet", "ch": 32, "ch_mult": [1, 2], "attn": [1], "num_res_blocks": 1,
-           "norm_groups": 32}  # fmt: skip
+NETWORK = {
+    "name": "unet",
+    "ch": 32,
+    "ch_mult": [1, 2],
+    "attn": [1],
+    "num_res_blocks": 1,
+    "norm_groups": 32,
+}
 
 
 def network(seed, classes=10, told=0, options=OPTIONS, channels=1):

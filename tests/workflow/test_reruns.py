@@ -190,7 +190,7 @@ def test_a_network_that_others_released(checkout):
     moved.unlink()
     (checkout.folder / folder / "run.json").unlink()
     printed = checkout.snakemake("--dry-run", ok=False)
-    assert "runs.theirs.train.import_checkpoint: moved.pt is missing; mend the path" in printed
+    assert "runs.theirs.train.import_checkpoint: moved.pt is missing; fix the path" in printed
 
 
 def test_a_fix_in_the_sampler_trains_nothing(checkout):

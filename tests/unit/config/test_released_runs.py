@@ -149,7 +149,7 @@ def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monke
     ltdm("sample", "c.yaml")
     made["grid"]["seed"] = [0, 1]
     write()
-    assert "train.import_checkpoint: ckpt.pt is missing; mend the path" in ltdm(
+    assert "train.import_checkpoint: ckpt.pt is missing; fix the path" in ltdm(
         "train", "c.yaml", code=1
     )
     made["grid"]["seed"] = [0]

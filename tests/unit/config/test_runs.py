@@ -109,8 +109,13 @@ def test_a_run_may_start_from_one_that_differs_in_what_is_no_weight():
         experiment(runs)
 
 
-FINE = {"ddpm": {}, "fine": {"method": {"name": "cbdm", "label_distribution": "uniform"},
-                             "train": {"init_from": "ddpm", "steps": 8}}}  # fmt: skip
+FINE = {
+    "ddpm": {},
+    "fine": {
+        "method": {"name": "cbdm", "label_distribution": "uniform"},
+        "train": {"init_from": "ddpm", "steps": 8},
+    },
+}
 
 
 def test_a_run_brings_those_that_it_starts_from():

@@ -83,8 +83,11 @@ def test_samples_are_the_same_bytes_whatever_the_number_of_jobs(tmp_path, change
 
 def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
     """So an image shares its call with the same others, which is what a GPU's bits depend on."""
-    network(tmp_path, method={"name": "igd", "mode": "separate"},
-            train={**SPEC["train"], "batch_size": 9, "label_dropout": 0.0})  # fmt: skip
+    network(
+        tmp_path,
+        method={"name": "igd", "mode": "separate"},
+        train={**SPEC["train"], "batch_size": 9, "label_dropout": 0.0},
+    )
     plain, calls = SampleGenerator.batch, []
 
     def batch(self, labels, owners, network):

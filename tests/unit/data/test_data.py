@@ -110,7 +110,7 @@ def test_arrays_that_are_no_labelled_images(tmp_path, changes, message):
 
 
 def test_arrays_that_are_not_there(tmp_path):
-    with pytest.raises(LtdmError, match="is missing; mend the path"):
+    with pytest.raises(LtdmError, match="is missing; fix the path"):
         npz.census(npz.Options(path=str(tmp_path / "none.npz")))
     np.savez(tmp_path / "other.npz", images=np.zeros(3))
     with pytest.raises(LtdmError, match=r"no array 'x_train'; it holds images\.npy"):

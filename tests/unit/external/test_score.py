@@ -109,7 +109,7 @@ def test_folders_that_cannot_be_scored(forms, tmp_path):
     Image.fromarray(FAKE[0]).save(tmp_path / "flat/00.png")
     (tmp_path / "flat/01.png").write_bytes(b"no image")
     assert "01.png (cannot identify image file)" in score(tmp_path, "flat", code=1)
-    assert "none.npz is missing; mend the path" in score(tmp_path, "none.npz", code=1)
+    assert "none.npz is missing; fix the path" in score(tmp_path, "none.npz", code=1)
     assert "holds several arrays; write the labels alone" in score(
         tmp_path, "float.npy", "--labels", tmp_path / "adm.npz", code=1
     )

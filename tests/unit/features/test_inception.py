@@ -137,7 +137,7 @@ def test_another_file_is_refused(tmp_path, offline):
     other.write_bytes(b"other")
     with pytest.raises(LtdmError) as error:
         fit(other)
-    for said in (str(other), sha256(other), inception.SHA256, "mend `path`"):
+    for said in (str(other), sha256(other), inception.SHA256, "fix `path`"):
         assert said in str(error.value)
     assert not offline
 

@@ -46,7 +46,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file_and_no_rubbish(tmp_
     assert [s.partition(":")[0].rpartition("/")[2] for s in sentences] == [
         "table.npz", "model.safetensors", "state.pt",
     ]  # fmt: skip
-    assert all("mend that and run the same command again" in s for s in sentences)
+    assert all("fix that and run the same command again" in s for s in sentences)
     assert left == "['table.npz']"
 
 

@@ -165,7 +165,7 @@ def test_no_checkpoint_at_all_is_refused(tmp_path, checkpoint):
     path, *_ = checkpoint()
     theirs, file = their_names(network(0)), tmp_path / "c.pt"
     other = their_names(network(0, classes=3))
-    refused(tmp_path / "none.pt", "is missing; mend the path")
+    refused(tmp_path / "none.pt", "is missing; fix the path")
     refused(tmp_path, "cannot read")
     for legacy in (False, True):
         bad = {"net_model": theirs, "code": Code(tmp_path / "made")}
