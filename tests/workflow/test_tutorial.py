@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.workflow.conftest import ROOT
 
-BLOCK = re.compile(r"^```(yaml)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(bash|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SETUP = ["make setup", "source .venv/bin/activate"]
 
 
@@ -17,7 +17,7 @@ def test_the_tutorial(checkout):
     page = (ROOT / "docs/tutorial.md").read_text()
     config, printed, first = checkout.folder / "config/mine.yaml", [], True
     for kind, text in BLOCK.findall(page):
-        if kind:
+        if kind == "yaml":
             config.write_text((config.read_text() if config.exists() else "") + text)
             continue
         if first:

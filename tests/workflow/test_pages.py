@@ -1,0 +1,131 @@
+"""The pages name today's options, and their commands run."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+import jsonschema
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from PIL import Image
+
+from ltdm.cli.main import main
+from ltdm.config.merge import Loader
+from ltdm.config.site import Site
+from ltdm.tools import docs_config
+from tests.helpers.released import checkpoint  # noqa: F401
+from tests.workflow import forking
+from tests.workflow.conftest import ROOT
+
+PAGES = [
+    page
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))
+    if page.name not in ("extending.md", "tutorial.md")  # test_extending.py, test_tutorial.py
+]
+PAGES.append(ROOT / "config/README.md")
+FILES = [*(ROOT / "config").rglob("*.yaml"), *(ROOT / "tests/gpu").glob("*.yaml")]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LONG = ("bench", "image-distances", "theory")
+OF_THE_SHELL = ("echo", "export", "git", "mkdir")
+HERE = {
+    "IMAGES": "results/smoke/runs/digits-lt/ddpm/seed-0/main/samples.npz",
+    "real.npz": "results/smoke/data/digits-lt/reference.npz",
+    "inception": "pixels",  # whose weights are not downloaded here
+    "...": "",
+}
+"""What the pages leave to the reader: what the smoke experiment has of it."""
+
+
+def blocks(language):
+    """Each block of a language, with its page."""
+    found = ((page, *block) for page in PAGES for block in BLOCK.findall(page.read_text()))
+    return [pytest.param(text, id=page.name) for page, kind, text in found if kind == language]
+
+
+def commands():
+    """Each command of a block, as a list of words."""
+    for block in blocks("bash"):
+        for line in block.values[0].replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            yield pytest.param(words, id=f"{block.id}: {' '.join(words)}")
+
+
+def errors(content):
+    """What the schema says against a part of a config."""
+    schema = {k: v for k, v in docs_config.schema().items() if k != "required"}
+    return [e.message for e in jsonschema.Draft202012Validator(schema).iter_errors(content)]
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_yaml_on_a_page_is_valid(text):
+    content = yaml.load(text, Loader)
+    if "cpus_per_gpu" in content:
+        Site.of(content)
+    else:
+        assert not errors(content)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_config_follows_the_schema(file):
+    assert not errors(yaml.load(file.read_text(), Loader))
+
+
+def test_the_schema_has_no_old_key():
+    assert errors({"defaults": {"train": {"updates": 4}}})
+    assert errors({"defaults": {"sample": {"sampler": {"name": "ddim", "clip_x0": True}}}})
+
+
+@pytest.fixture(scope="module")
+def user(finished, tmp_path_factory):
+    """A finished checkout, and what the pages take for granted: a folder of images, results."""
+    user = finished.copy_to(tmp_path_factory.mktemp("pages") / "checkout")
+    for name in ("jay", "owl"):
+        folder = user.folder / "birds" / name
+        folder.mkdir(parents=True)
+        for i in range(60):
+            pixels = np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+    (birds,) = (
+        text for kind, text in BLOCK.findall((ROOT / "README.md").read_text()) if kind == "yaml"
+    )
+    birds = birds.replace("/data/birds", str(user.folder / "birds"))
+    (user.folder / "config/birds.yaml").write_text(birds)
+    shutil.copytree(user.results, user.folder / "results/cifar10-lt")
+    data = user.folder / "results/cifar10-lt/data"
+    (data / "digits-lt").rename(data / "cifar10-lt")
+    return user
+
+
+@pytest.mark.parametrize("words", list(commands()))
+def test_a_command_runs(words, user, checkpoint, monkeypatch):  # noqa: F811
+    """Snakemake as a dry run, and what takes minutes as far as its arguments."""
+    program, *arguments = (HERE.get(word, word) for word in words)
+    program, arguments = Path(program).name, [a for a in arguments if a]
+    monkeypatch.chdir(user.folder)
+    monkeypatch.setenv("LTDM_DEVICE", "cpu")
+    if program == "make":
+        assert f"\n{arguments[0]}:" in (ROOT / "Makefile").read_text()
+    elif program == "snakemake":
+        user.configs = []
+        if "--configfile" not in arguments:
+            arguments += ["--configfile", "config/smoke.yaml"]
+        status, printed = forking.snakemake(
+            [*arguments, "--dry-run"], user.folder, user.environment()
+        )
+        assert status == 0, printed
+    elif program == "ltdm" and arguments[0] in LONG:
+        command = main
+        while isinstance(command, click.Group):
+            command = command.commands[arguments.pop(0)]
+        assert command.make_context(program, arguments)
+    elif program == "ltdm":
+        if "ckpt_300000.pt" in arguments:
+            shutil.copy(checkpoint()[0], "ckpt_300000.pt")
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0, done.output
+    else:
+        assert program in OF_THE_SHELL
