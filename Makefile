@@ -58,13 +58,15 @@ gpu-check:  ## On a GPU: is it right, and what does it cost? Eight minutes; OUT=
 	@test -x $(BIN)/python && python=$(BIN)/python || python=$(PYTHON); \
 		$$python -m tests.gpu.check $(OUT) --seconds $(SECONDS)
 
-check: setup  ## Format, lint, types, import contract
+check: setup  ## Format, lint, words, types, import contract
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/snakefmt --check Snakefile rules
 	@# A rule's functions stand above it, where its reader looks; the linter wants them in one file.
 	@$(BIN)/snakemake --lint > $(VENV)/lint 2>&1 || { grep -q '^Lints for' $(VENV)/lint && \
 		! grep -E '^ +\* |[Ee]rror' $(VENV)/lint | grep -v 'Mixed rules and functions'; }
+	@! git grep -niE "(^|[^a-z])($$(sed -n 's/^    //p' docs/style.md))([^a-z]|$$)" -- . ':!CHANGELOG.md' \
+		':!docs/style.md' ':!ltdm/plumbing/renamed.py' ':!tests/unit/plumbing/test_renamed.py'
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/mypy ltdm
 
