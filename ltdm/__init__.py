@@ -10,4 +10,4 @@
 `stages` runs each of these steps from files to files; `pipeline` and `cli` say which are due.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
