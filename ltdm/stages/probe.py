@@ -11,7 +11,7 @@ import pandas as pd
 
 from ltdm.core.device import pick
 from ltdm.core.seeding import derive
-from ltdm.data._held_out import held_out
+from ltdm.data._holdout import held_out
 from ltdm.diffusion._model import Model
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ltdm.core.seeding import derive
-from ltdm.data._held_out import held_out
+from ltdm.data._holdout import held_out
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_json, write_npz
 from ltdm.plumbing.registry import part

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.data._held_out import held_out
+from ltdm.data._holdout import held_out
 from ltdm.diffusion import edm
 from ltdm.networks import edm2, unet
 from ltdm.networks._predictor import Predictor
