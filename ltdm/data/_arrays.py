@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.data._base import Census, Loaded, numbered
+from ltdm.data._base import SourceInfo, SourceSplit, default_class_names
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, reading
 
 
-def census(path: Path) -> Census:
+def describe(path: Path) -> SourceInfo:
     """Return what the training arrays hold, from their labels and the archive's index alone.
 
     The content's digest is made of the checksums that the archive itself keeps.
@@ -34,26 +34,28 @@ def census(path: Path) -> Census:
             f" {len(sizes) - 1} without a gap"
         )
     content = hashlib.sha256(repr(sorted(sums)).encode()).hexdigest()[:16]
-    return Census(numbered(len(sizes)), sizes, channels, side, content)
+    return SourceInfo(default_class_names(len(sizes)), sizes, channels, side, content)
 
 
-def load(path: Path, split: str) -> Loaded:
+def load(path: Path, split: str) -> SourceSplit:
     """Return the images and labels of a split, channels first."""
     (images,) = read_npz(path, f"x_{split}", ours=False)
     last = _layout(images.shape, images.dtype, f"x_{split}", path)[0]
     labels = _labels(path, split, len(images))
     images = images[..., None] if images.ndim == 3 else images
-    return Loaded(np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if last else images, labels)
+    return SourceSplit(
+        np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if last else images, labels
+    )
 
 
 def _layout(shape: tuple[int, ...], dtype: np.dtype, key: str, path: Path) -> tuple[bool, int, int]:
     """Return whether channels come last, their number, and the side."""
     if dtype != np.uint8:
         raise LtdmError(f"{path}: {key} must hold uint8 images from 0 to 255, not {dtype}")
-    return square(shape, key, path)
+    return image_layout(shape, key, path)
 
 
-def square(shape: tuple[int, ...], key: str, path: Path) -> tuple[bool, int, int]:
+def image_layout(shape: tuple[int, ...], key: str, path: Path) -> tuple[bool, int, int]:
     """Return whether the channels of an array of images come last, their number, and the side."""
     full = (*shape, 1) if len(shape) == 3 else shape
     if len(full) == 4 and full[3] in (1, 3) and full[1] == full[2]:

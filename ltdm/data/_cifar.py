@@ -11,7 +11,7 @@ import numpy as np
 from filelock import FileLock
 
 from ltdm.data import _arrays
-from ltdm.data._base import Census, Loaded
+from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import option
 
@@ -37,12 +37,12 @@ class Options:
     )
 
 
-def census(options: Options, names: list[str]) -> Census:
+def describe(options: Options, names: list[str]) -> SourceInfo:
     """Return what the set holds by definition; an .npz is looked at."""
-    promised = Census(names, [50_000 // len(names)] * len(names), 3, 32)
+    promised = SourceInfo(names, [50_000 // len(names)] * len(names), 3, 32)
     if options.npz:
-        found = _arrays.census(Path(options.npz))
-        if (found.sizes, found.channels, found.side) != (promised.sizes, 3, 32):
+        found = _arrays.describe(Path(options.npz))
+        if (found.class_counts, found.channels, found.resolution) != (promised.class_counts, 3, 32):
             message = f"{options.npz} does not hold this data set's training images"
             raise OptionError(("npz",), message)
     return promised
@@ -50,7 +50,7 @@ def census(options: Options, names: list[str]) -> Census:
 
 def load(
     options: Options, split: str, dataset: str, mean: tuple[float, ...], digests: Mapping[str, str]
-) -> Loaded:
+) -> SourceSplit:
     """Return a split in the order of torchvision's files, on which the long tail depends.
 
     `dataset` is the name of torchvision's class, `mean` the training split's published mean of each
@@ -76,7 +76,7 @@ def load(
     return loaded
 
 
-def _torchvision(dataset: str, root: str, split: str) -> Loaded:
+def _torchvision(dataset: str, root: str, split: str) -> SourceSplit:
     from torchvision import datasets
 
     read = partial(getattr(datasets, dataset), root, train=split == "train")
@@ -91,4 +91,4 @@ def _torchvision(dataset: str, root: str, split: str) -> Loaded:
             f"cannot get {dataset} into {root} ({error}); download it where there is a network and"
             " set `root`, or set `npz`"
         ) from error
-    return Loaded(made.data.transpose(0, 3, 1, 2), np.array(made.targets, np.int64))
+    return SourceSplit(made.data.transpose(0, 3, 1, 2), np.array(made.targets, np.int64))

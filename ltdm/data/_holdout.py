@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+def stratified_holdout(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Return the rows of a share of each class, rising; some, but not all, of two images or more.
 
     `labels` is int64 (N,), `seed` owns the draw; the share is rounded to whole images of a class.

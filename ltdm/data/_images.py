@@ -22,25 +22,25 @@ from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
 LANCZOS = Image.Resampling.LANCZOS
-BLOCK = 512  # files between two looks at the progress
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
-BAD = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
+PROGRESS_INTERVAL = 512  # files between two looks at the progress
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
        Image.DecompressionBombError)  # fmt: skip
 
 
-def files_of(folder: Path) -> list[os.DirEntry[str]]:
+def list_images(folder: Path) -> list[os.DirEntry[str]]:
     """Return the image files right inside a folder, by name; hidden ones do not count."""
     try:
         entries = [e for e in os.scandir(folder) if not e.name.startswith(".")]
     except OSError as error:
         raise LtdmError(f"cannot list the images in {folder}: {error.strerror}") from error
-    found = [entry for entry in entries if entry.name.lower().endswith(ENDINGS)]
+    found = [entry for entry in entries if entry.name.lower().endswith(EXTENSIONS)]
     if not found:
-        raise LtdmError(f"{folder} holds no image ({', '.join(ENDINGS)})")
+        raise LtdmError(f"{folder} holds no image ({', '.join(EXTENSIONS)})")
     return sorted(found, key=lambda entry: entry.name)
 
 
-def content_of(classes: Mapping[str, list[os.DirEntry[str]]]) -> str:
+def folder_digest(classes: Mapping[str, list[os.DirEntry[str]]]) -> str:
     """Return a digest of the classes' names and of their files' names and sizes."""
     listed = [(c, e.name, _size(e)) for c, found in classes.items() for e in found]
     return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
@@ -84,21 +84,21 @@ def decode_all(
         """Put a picture in its place; return why that failed, or nothing."""
         try:
             images[i] = decode(files[i], side, channels, resample)
-        except BAD as error:
+        except DECODE_ERRORS as error:
             return str(error).replace(str(files[i]), "").strip(" '") or type(error).__name__
         return ""
 
     threads = os.environ.get("OMP_NUM_THREADS", "")
     workers = int(threads) if threads.isdigit() else os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, Progress("decoding", len(files), "files") as progress:
-        for start in range(0, len(files), BLOCK):
-            block = range(start, min(start + BLOCK, len(files)))
+        for start in range(0, len(files), PROGRESS_INTERVAL):
+            block = range(start, min(start + PROGRESS_INTERVAL, len(files)))
             bad |= {i: why for i, why in zip(block, pool.map(one, block), strict=True) if why}
             progress.advance(len(block))
     return images, bad
 
 
-def refuse(bad: dict[str, str], of: int, root: Path, way_out: str) -> None:
+def raise_for_bad_files(bad: dict[str, str], of: int, root: Path, way_out: str) -> None:
     """Raise one sentence that counts the bad files, if any, and names the first; log all."""
     for name, reason in bad.items():
         log.info("cannot decode %s: %s", root / name, reason)

@@ -53,7 +53,7 @@ class LongTail:
             raise OptionError(("max_per_class",), f"is below min_per_class ({self.min_per_class})")
 
 
-def counts(options: LongTail, available: list[int]) -> list[int]:
+def class_counts(options: LongTail, available: list[int]) -> list[int]:
     """Return how many images of each class are kept, of those that the source has of each.
 
     The profile starts from their mean, as in the papers, where all classes have the same number; a
@@ -61,7 +61,7 @@ def counts(options: LongTail, available: list[int]) -> list[int]:
     a list does not fit the classes.
     """
     most, least = options.max_per_class or max(available), options.min_per_class
-    wanted = zip(_wanted(options, available), available, strict=True)
+    wanted = zip(_target_counts(options, available), available, strict=True)
     kept = [min(max(n, least), most, a) for n, a in wanted]
     empty = [c for c, n in enumerate(kept) if n < 1]
     if empty:
@@ -74,11 +74,11 @@ def counts(options: LongTail, available: list[int]) -> list[int]:
     return kept
 
 
-def _wanted(options: LongTail, available: list[int]) -> list[int]:
+def _target_counts(options: LongTail, available: list[int]) -> list[int]:
     """Return the counts that the profile asks for, by label, whatever there is."""
     classes = len(available)
     if options.counts is not None:
-        _fits("counts", options.counts, classes)
+        _check_length("counts", options.counts, classes)
         for c, (n, a) in enumerate(zip(options.counts, available, strict=True)):
             if n > a:
                 raise OptionError(("counts",), f"asks for {n} images of class {c}, which has {a}")
@@ -95,7 +95,7 @@ def _wanted(options: LongTail, available: list[int]) -> list[int]:
         head = classes // 2
         falling = [int(most)] * head + [int(most * options.imbalance)] * (classes - head)
     order = list(options.class_order or range(classes))
-    _fits("class_order", order, classes)
+    _check_length("class_order", order, classes)
     if sorted(order) != list(range(classes)):
         raise OptionError(("class_order",), f"must name each class from 0 to {classes - 1} once")
     return [falling[order.index(c)] for c in range(classes)]
@@ -108,12 +108,12 @@ def _ranges(numbers: list[int]) -> str:
     return ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))
 
 
-def _fits(key: str, listed: tuple[int, ...] | list[int], classes: int) -> None:
+def _check_length(key: str, listed: tuple[int, ...] | list[int], classes: int) -> None:
     if len(listed) != classes:
         raise OptionError((key,), f"lists {len(listed)} classes, but the source has {classes}")
 
 
-def select(labels: np.ndarray, keep: list[int], seed: int) -> np.ndarray:
+def select_subset(labels: np.ndarray, keep: list[int], seed: int) -> np.ndarray:
     """Return the positions kept, class by class, each class in its shuffled order.
 
     Labels are in the source's order; `keep` says how many to keep of each class.

@@ -1,4 +1,4 @@
-"""Classes that are mixtures of Gaussians with diagonal covariances, and cases made of them."""
+"""ClassMixtures that are mixtures of Gaussians with diagonal covariances, and cases made of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import KeyPath, mapping, near, option, parse
 
-FAR = 1e6
+MAX_COORDINATE = 1e6
 """The largest coordinate and standard deviation: float32 still tells points so far out apart."""
 
 
@@ -19,12 +19,15 @@ FAR = 1e6
 class Gaussian:
     """A component of a class."""
 
-    mean: tuple[float, ...] = option(..., "Its mean.", low=-FAR, high=FAR)
+    mean: tuple[float, ...] = option(..., "Its mean.", low=-MAX_COORDINATE, high=MAX_COORDINATE)
     std: tuple[float, ...] = option(
-        ..., "Standard deviation along each dimension.", above=0, high=FAR
+        ..., "Standard deviation along each dimension.", above=0, high=MAX_COORDINATE
     )
     weight: float = option(
-        1.0, "Its part of the class, relative to the other components'.", above=0, high=FAR
+        1.0,
+        "Its part of the class, relative to the other components'.",
+        above=0,
+        high=MAX_COORDINATE,
     )
 
     def __post_init__(self) -> None:
@@ -35,10 +38,10 @@ class Gaussian:
             raise OptionError(("std",), message)
 
 
-Classes = Mapping[str, tuple[Gaussian, ...]]
+ClassMixtures = Mapping[str, tuple[Gaussian, ...]]
 """The components of each class by its name, in the order of the labels; all of one dimension."""
 
-CASES: Mapping[str, Classes] = MappingProxyType({
+PRESETS: Mapping[str, ClassMixtures] = MappingProxyType({
     "overlapping": {
         "head": (Gaussian((-2.0, 0.0), (1.0, 1.0)), Gaussian((2.0, 0.0), (1.0, 1.0))),
         "tail": (Gaussian((0.0, 0.0), (2.0, 2.0)),),
@@ -52,16 +55,16 @@ CASES: Mapping[str, Classes] = MappingProxyType({
 
 
 @dataclass(frozen=True)
-class Case:
-    """Classes as a config gives them."""
+class MixtureSet:
+    """ClassMixtures as a config gives them."""
 
-    name: str | None  # that of one of `CASES`; None for classes that the config lists itself
-    classes: Classes = field(hash=False)
+    name: str | None  # that of one of `PRESETS`; None for classes that the config lists itself
+    classes: ClassMixtures = field(hash=False)
 
     @classmethod
-    def called(cls, name: str) -> "Case":
-        """Return one of `CASES`."""
-        return cls(name, CASES[name])
+    def named(cls, name: str) -> "MixtureSet":
+        """Return one of `PRESETS`."""
+        return cls(name, PRESETS[name])
 
     @property
     def dimension(self) -> int:
@@ -75,7 +78,7 @@ class Case:
         return [{name: [changed(one) for one in own]} for name, own in self.classes.items()]
 
 
-COMPONENT = {
+COMPONENT_SCHEMA = {
     "type": "object", "additionalProperties": False, "required": ["mean"],
     "properties": {
         "mean": {"type": "array", "minItems": 1, "items": {"type": "number"}},
@@ -86,33 +89,36 @@ COMPONENT = {
         "weight": {"type": "number", "exclusiveMinimum": 0},
     },
 }  # fmt: skip
-COMPONENTS = {"type": "array", "minItems": 1, "items": COMPONENT}
-CLASS = {
-    "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": COMPONENTS,
+COMPONENTS_SCHEMA = {"type": "array", "minItems": 1, "items": COMPONENT_SCHEMA}
+CLASS_SCHEMA = {
+    "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": COMPONENTS_SCHEMA,
 }  # fmt: skip
-"""JSON schemas of parts of what `CaseOption` parses."""
+"""JSON schemas of parts of what `MixtureOption` parses."""
 
 
-class CaseOption:
+class MixtureOption:
     """Parser of a case's name, or a list of `{class: [components]}`.
 
     It is a list, since the order of the classes is that of their labels, and keys have no order.
     """
 
     schema: ClassVar[dict[str, Any]] = {
-        "anyOf": [{"enum": list(CASES)}, {"type": "array", "minItems": 2, "items": CLASS}]
+        "anyOf": [
+            {"enum": list(PRESETS)},
+            {"type": "array", "minItems": 2, "items": CLASS_SCHEMA},
+        ]
     }
 
-    def __call__(self, value: Any, path: KeyPath) -> Case:
+    def __call__(self, value: Any, path: KeyPath) -> MixtureSet:
         """Parse what the config gives."""
         if isinstance(value, str):
-            if value not in CASES:
-                raise OptionError(path, f"no case is called {value!r}; {near(value, CASES)}")
-            return Case.called(value)
+            if value not in PRESETS:
+                raise OptionError(path, f"no case is called {value!r}; {near(value, PRESETS)}")
+            return MixtureSet.named(value)
         if not isinstance(value, list | tuple) or len(value) < 2:
             raise OptionError(
                 path,
-                f"must be {', '.join(CASES)} or a list of at least two classes, each"
+                f"must be {', '.join(PRESETS)} or a list of at least two classes, each"
                 f" `name: [{{mean: [...], std: ...}}, ...]`, not {value!r}",
             )
         found: dict[str, tuple[Gaussian, ...]] = {}
@@ -127,8 +133,8 @@ class CaseOption:
                 if len(one.mean) != wanted:
                     message = f"has {len(one.mean)} dimensions, but the first mean has {wanted}"
                     raise OptionError((*path, str(i), name, str(k), "mean"), message)
-        same = (case for case in CASES if list(CASES[case].items()) == list(found.items()))
-        return Case(next(same, None), found)
+        same = (case for case in PRESETS if list(PRESETS[case].items()) == list(found.items()))
+        return MixtureSet(next(same, None), found)
 
 
 def _class(value: Any, path: KeyPath) -> tuple[str, tuple[Gaussian, ...]]:
@@ -153,15 +159,17 @@ def _gaussian(value: Any, path: KeyPath) -> Gaussian:
     return parse(Gaussian, given, path)
 
 
-def shares(components: tuple[Gaussian, ...]) -> np.ndarray:
+def component_weights(components: tuple[Gaussian, ...]) -> np.ndarray:
     """Return the weights of a class's components, float64 (K,), which sum to 1."""
     weights = np.array([one.weight for one in components])
     return weights / weights.sum()
 
 
-def draw(components: tuple[Gaussian, ...], points: int, rng: np.random.Generator) -> np.ndarray:
+def draw_points(
+    components: tuple[Gaussian, ...], points: int, rng: np.random.Generator
+) -> np.ndarray:
     """Draw points of a class, float64 (N, d)."""
-    number, chances = len(components), shares(components)
+    number, chances = len(components), component_weights(components)
     if (chances == chances[0]).all():  # equal parts keep the draw they always had
         of = rng.integers(number, size=points)
     else:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ltdm.data import _images
-from ltdm.data._base import Census, Loaded
+from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{choi2020starganv2,
@@ -30,21 +30,23 @@ class Options:
     resolution: int = option(64, "Height and width after preparation, pixels.", low=1)
 
 
-def census(options: Options) -> Census:
+def describe(options: Options) -> SourceInfo:
     """Return how many dogs there are; nothing is decoded."""
-    files = _images.files_of(_folder(options, "train"))
-    return Census(["dog"], [len(files)], 3, options.resolution, _images.content_of({"dog": files}))
+    files = _images.list_images(_folder(options, "train"))
+    return SourceInfo(
+        ["dog"], [len(files)], 3, options.resolution, _images.folder_digest({"dog": files})
+    )
 
 
-def load(options: Options, split: str) -> Loaded:
+def load(options: Options, split: str) -> SourceSplit:
     """Decode a split, by name."""
     folder = _folder(options, split)
-    files = _images.files_of(folder)
+    files = _images.list_images(folder)
     paths = [file.path for file in files]
     images, bad = _images.decode_all(paths, options.resolution, resample=Image.Resampling.BILINEAR)
     named = {files[i].name: why for i, why in bad.items()}
-    _images.refuse(named, len(files), folder, "unpack the archive again")
-    return Loaded(images, np.zeros(len(files), np.int64))
+    _images.raise_for_bad_files(named, len(files), folder, "unpack the archive again")
+    return SourceSplit(images, np.zeros(len(files), np.int64))
 
 
 def _folder(options: Options, split: str) -> Path:

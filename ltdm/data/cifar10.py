@@ -4,10 +4,10 @@ Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 
 """
 
 from ltdm.data import _cifar
-from ltdm.data._base import Census, Loaded
+from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.data._cifar import CITATION, SPLITS, Options
 
-__all__ = ["CITATION", "SPLITS", "Options", "census", "load"]
+__all__ = ["CITATION", "SPLITS", "Options", "describe", "load"]
 NAMES = [
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse",
     "ship", "truck",
@@ -19,11 +19,11 @@ DIGESTS = {
 }
 
 
-def census(options: Options) -> Census:
+def describe(options: Options) -> SourceInfo:
     """Return what the training split holds."""
-    return _cifar.census(options, NAMES)
+    return _cifar.describe(options, NAMES)
 
 
-def load(options: Options, split: str) -> Loaded:
+def load(options: Options, split: str) -> SourceSplit:
     """Return a split in the order of the data set's files."""
     return _cifar.load(options, split, "CIFAR10", MEAN, DIGESTS)

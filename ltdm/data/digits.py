@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.data._base import Census, Loaded
+from ltdm.data._base import SourceInfo, SourceSplit
 
 CITATION = """@misc{alpaydin1998digits,
   title={Optical Recognition of Handwritten Digits},
@@ -22,16 +22,16 @@ class Options:
     """None."""
 
 
-def census(options: Options) -> Census:
+def describe(options: Options) -> SourceInfo:
     """Return what the set holds."""
     names = [str(digit) for digit in range(10)]
-    return Census(names, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180], 1, 8)
+    return SourceInfo(names, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180], 1, 8)
 
 
-def load(options: Options, split: str) -> Loaded:
+def load(options: Options, split: str) -> SourceSplit:
     """Return all digits, uint8 (N, 1, 8, 8), in the source's order."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
-    return Loaded(images, digits.target.astype(np.int64))
+    return SourceSplit(images, digits.target.astype(np.int64))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ltdm.data import _images
-from ltdm.data._base import Census, Loaded
+from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import option
 
@@ -38,14 +38,14 @@ class Options:
             raise OptionError(("channels",), "must be 3 or 1")
 
 
-def census(options: Options) -> Census:
+def describe(options: Options) -> SourceInfo:
     """Return what the folder holds by its names; nothing is decoded."""
     listed = _listed(options)
-    sizes, content = [*map(len, listed.values())], _images.content_of(listed)
-    return Census(list(listed), sizes, options.channels, options.resolution, content)
+    sizes, content = [*map(len, listed.values())], _images.folder_digest(listed)
+    return SourceInfo(list(listed), sizes, options.channels, options.resolution, content)
 
 
-def load(options: Options, split: str) -> Loaded:
+def load(options: Options, split: str) -> SourceSplit:
     """Decode all pictures, class by class, by name."""
     root, listed = Path(options.root), _listed(options)
     files = [entry.path for found in listed.values() for entry in found]
@@ -54,12 +54,12 @@ def load(options: Options, split: str) -> Loaded:
     left_out = {Path(files[i]).relative_to(root).as_posix(): why for i, why in bad.items()}
     if options.on_bad_file == "error":
         way_out = "fix or remove them, or set `on_bad_file: skip` to leave them out"
-        _images.refuse(left_out, len(files), root, way_out)
+        _images.raise_for_bad_files(left_out, len(files), root, way_out)
     good = np.setdiff1d(np.arange(len(files)), list(bad))
     for new, old in enumerate(good):  # in place: a copy would double the memory
         if new < old:
             images[new] = images[old]
-    return Loaded(images[: len(good)], labels[good], left_out)
+    return SourceSplit(images[: len(good)], labels[good], left_out)
 
 
 def _listed(options: Options) -> dict[str, list[os.DirEntry[str]]]:
@@ -78,4 +78,4 @@ def _listed(options: Options) -> dict[str, list[os.DirEntry[str]]]:
         raise LtdmError(
             f"{root} holds no class folders: it must hold one sub-folder for each class"
         )
-    return {name: _images.files_of(root / name) for name in folders}
+    return {name: _images.list_images(root / name) for name in folders}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ltdm.core.seeding import derive
-from ltdm.data._base import Census, Loaded
-from ltdm.data._mixtures import Case, CaseOption, draw
+from ltdm.data._base import SourceInfo, SourceSplit
+from ltdm.data._mixtures import MixtureOption, MixtureSet, draw_points
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
@@ -23,12 +23,12 @@ SPLITS = ("train", "test")
 class Options:
     """Which densities, and how many points there are."""
 
-    classes: Case = option(
-        Case.called("overlapping"),
+    classes: MixtureSet = option(
+        MixtureSet.named("overlapping"),
         "`overlapping`: a wide head around a round tail; `separated`: N((-4, 0), I) and N((4, 0),"
         " I); or a list of classes, `name: [{mean: [0, 0], std: 2, weight: 1}, ...]`, in the order"
         " of their labels. `std` may list one a dimension.",
-        convert=CaseOption(),
+        convert=MixtureOption(),
     )
     points_per_class: int = option(10_000, "Points of each class before the tail is cut.", low=1)
     seed: int = option(0, "Seed of the points: another one gives other points.", low=0)
@@ -39,19 +39,19 @@ class Options:
             raise OptionError(("classes",), "has points of one dimension, and needs two or more")
 
 
-def census(options: Options) -> Census:
+def describe(options: Options) -> SourceInfo:
     """Return what will be drawn."""
     classes, dimension = options.classes.classes, options.classes.dimension
-    return Census(
+    return SourceInfo(
         list(classes), [options.points_per_class] * len(classes), dimension, 1, points=True
     )
 
 
-def load(options: Options, split: str) -> Loaded:
+def load(options: Options, split: str) -> SourceSplit:
     """Draw a split, class by class: float32 (N, d, 1, 1)."""
     drawn = []
     for label, components in enumerate(options.classes.classes.values()):
         rng = np.random.default_rng(derive(f"mixture-{split}", options.seed, label))
-        drawn.append(draw(components, options.points_per_class, rng))
+        drawn.append(draw_points(components, options.points_per_class, rng))
     points = np.concatenate(drawn).astype(np.float32)[:, :, None, None]
-    return Loaded(points, np.repeat(np.arange(len(drawn)), options.points_per_class))
+    return SourceSplit(points, np.repeat(np.arange(len(drawn)), options.points_per_class))

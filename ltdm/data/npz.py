@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltdm.data import _arrays
-from ltdm.data._base import Census, Loaded
+from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.options import option
 
 CITATION = ""
@@ -21,11 +21,11 @@ class Options:
     path: str = option(..., "The .npz file.", place=True)
 
 
-def census(options: Options) -> Census:
+def describe(options: Options) -> SourceInfo:
     """Return what the training arrays hold, without loading the images."""
-    return _arrays.census(Path(options.path))
+    return _arrays.describe(Path(options.path))
 
 
-def load(options: Options, split: str) -> Loaded:
+def load(options: Options, split: str) -> SourceSplit:
     """Return a split, channels first."""
     return _arrays.load(Path(options.path), split)

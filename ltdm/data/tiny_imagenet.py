@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ltdm.data import _images
-from ltdm.data._base import Census, Loaded
+from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import reading
 from ltdm.plumbing.options import option
@@ -20,8 +20,8 @@ CITATION = """@techreport{le2015tiny,
   title={Tiny {ImageNet} Visual Recognition Challenge},
   author={Le, Ya and Yang, Xuan}, institution={Stanford University, CS 231N}, year={2015}}"""
 SPLITS = ("train", "test")
-CLASSES, EACH, SIDE = 200, 500, 64
-MEND = "unpack tiny-imagenet-200.zip again"
+CLASSES, IMAGES_PER_CLASS, RESOLUTION = 200, 500, 64
+ADVICE = "unpack tiny-imagenet-200.zip again"
 
 
 @dataclass(frozen=True)
@@ -31,34 +31,34 @@ class Options:
     root: str = option("data/tiny-imagenet-200", "The unpacked archive.", place=True)
 
 
-def census(options: Options) -> Census:
+def describe(options: Options) -> SourceInfo:
     """Return what the training split holds by definition; only the class folders are listed."""
-    return Census(_classes(Path(options.root)), [EACH] * CLASSES, 3, SIDE)
+    return SourceInfo(_classes(Path(options.root)), [IMAGES_PER_CLASS] * CLASSES, 3, RESOLUTION)
 
 
-def load(options: Options, split: str) -> Loaded:
+def load(options: Options, split: str) -> SourceSplit:
     """Decode a split, class by class (train) or in the order of val_annotations.txt (test)."""
     root = Path(options.root)
     files, labels = (_train if split == "train" else _validation)(root)
-    images, bad = _images.decode_all(files, SIDE)
+    images, bad = _images.decode_all(files, RESOLUTION)
     named = {files[i].relative_to(root).as_posix(): why for i, why in bad.items()}
-    _images.refuse(named, len(files), root, MEND)
-    return Loaded(images, np.array(labels, np.int64))
+    _images.raise_for_bad_files(named, len(files), root, ADVICE)
+    return SourceSplit(images, np.array(labels, np.int64))
 
 
 def _classes(root: Path) -> list[str]:
     if not root.exists():
-        raise LtdmError(f"{root} is missing: set `root`, or {MEND}") from FileNotFoundError(root)
+        raise LtdmError(f"{root} is missing: set `root`, or {ADVICE}") from FileNotFoundError(root)
     found = sorted(folder.name for folder in (root / "train").glob("n*"))
     if len(found) != CLASSES:
-        raise LtdmError(f"{root}/train holds {len(found)} classes, not {CLASSES}: {MEND}")
+        raise LtdmError(f"{root}/train holds {len(found)} classes, not {CLASSES}: {ADVICE}")
     return found
 
 
 def _train(root: Path) -> tuple[list[Path], list[int]]:
     files, labels = [], []
     for label, name in enumerate(_classes(root)):
-        found = _images.files_of(root / "train" / name / "images")
+        found = _images.list_images(root / "train" / name / "images")
         files += [Path(entry.path) for entry in found]
         labels += [label] * len(found)
     return files, labels
@@ -70,5 +70,5 @@ def _validation(root: Path) -> tuple[list[Path], list[int]]:
     with reading(table, ours=False):
         lines = [line.split("\t") for line in table.read_text().splitlines()]
     if any(len(line) < 2 or line[1] not in label for line in lines):
-        raise LtdmError(f"{table} does not name a file and its class on each line: {MEND}")
+        raise LtdmError(f"{table} does not name a file and its class on each line: {ADVICE}")
     return [root / "val/images" / line[0] for line in lines], [label[line[1]] for line in lines]

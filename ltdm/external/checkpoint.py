@@ -39,7 +39,7 @@ def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
     return held
 
 
-def text(checkpoint: Path, held: Released) -> str:
+def describe(checkpoint: Path, held: Released) -> str:
     """Say in a few lines what a checkpoint holds, and what a run that uses it looks like."""
     shape, options = held.shape, held.network.options
     train: dict[str, Any] = {"import_checkpoint": str(checkpoint)}

@@ -13,17 +13,17 @@ import numpy as np
 from PIL import Image
 
 from ltdm.data import _images
-from ltdm.data._arrays import square
+from ltdm.data._arrays import image_layout
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import reading
 
-IMAGES = ("images", "arr_0", "samples", "x_train", "x")
-LABELS = ("labels", "arr_1", "label", "y_train", "y")
+IMAGE_KEYS = ("images", "arr_0", "samples", "x_train", "x")
+LABEL_KEYS = ("labels", "arr_1", "label", "y_train", "y")
 """Names of arrays in an .npz: ours, the ones numpy gives by itself, and other projects'."""
-SLACK = 1e-3  # how far beyond [0, 1] a rounding error may reach
+RANGE_TOLERANCE = 1e-3  # how far beyond [0, 1] a rounding error may reach
 
 
-class Given(NamedTuple):
+class ImageSet(NamedTuple):
     """A set of images.
 
     Attributes:
@@ -37,7 +37,7 @@ class Given(NamedTuple):
     names: list[str]
 
 
-def read(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> Given:
+def read_images(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> ImageSet:
     """Read a set of images.
 
     Args:
@@ -53,8 +53,8 @@ def read(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> G
     if path.is_dir():
         if labels:
             raise LtdmError(f"the sub-folders of {path} are its labels; leave {labels} out")
-        return _folder(path, names)
-    images, own = _arrays(path)
+        return _read_folder(path, names)
+    images, own = _read_arrays(path)
     if labels:
         with reading(labels, ours=False):
             own = np.load(labels, allow_pickle=False)
@@ -66,31 +66,31 @@ def read(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> G
         raise LtdmError(f"{labels or path}: there must be one whole number for each of {n} images")
     if own.min() < 0 <= own.max():
         raise LtdmError(f"{labels or path}: some images have labels and some (below 0) have none")
-    return Given(_levels(images, path), own.astype(np.int64), [])
+    return ImageSet(_to_uint8(images, path), own.astype(np.int64), [])
 
 
-def _folder(root: Path, names: Sequence[str]) -> Given:
+def _read_folder(root: Path, names: Sequence[str]) -> ImageSet:
     classes = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")
-    numbers = _numbers(classes, names, root)
-    beside = [e.name for e in os.scandir(root) if e.name.lower().endswith(_images.ENDINGS)]
+    numbers = _labels_of_folders(classes, names, root)
+    beside = [e.name for e in os.scandir(root) if e.name.lower().endswith(_images.EXTENSIONS)]
     if classes and beside:
         raise LtdmError(
             f"{root} holds both images ({min(beside)}) and folders ({classes[0]}); keep one kind"
             " alone"
         )
-    listed = {c: _images.files_of(root / c) for c in classes} or {"": _images.files_of(root)}
+    listed = {c: _images.list_images(root / c) for c in classes} or {"": _images.list_images(root)}
     files = [entry.path for found in listed.values() for entry in found]
     labels = [numbers.get(c, -1) for c, found in listed.items() for _ in found]
-    side, channels = _shape(files)
+    side, channels = _common_size(files)
     images, bad = _images.decode_all(files, side, channels)
     reasons = {Path(files[i]).relative_to(root).as_posix(): why for i, why in bad.items()}
-    _images.refuse(reasons, len(files), root, "fix or remove them")
+    _images.raise_for_bad_files(reasons, len(files), root, "fix or remove them")
     by_number = {number: name for name, number in numbers.items()}
     told = [by_number.get(i, str(i)) for i in range(max(by_number, default=-1) + 1)]
-    return Given(images, np.array(labels, np.int64), told)
+    return ImageSet(images, np.array(labels, np.int64), told)
 
 
-def _numbers(classes: list[str], names: Sequence[str], root: Path) -> dict[str, int]:
+def _labels_of_folders(classes: list[str], names: Sequence[str], root: Path) -> dict[str, int]:
     """Return the label of each sub-folder."""
     numbers = {c: int(c) for c in classes if c.isdecimal()}
     if not names:
@@ -107,14 +107,14 @@ def _numbers(classes: list[str], names: Sequence[str], root: Path) -> dict[str, 
     return {c: known[c] for c in classes}
 
 
-def _shape(files: list[str]) -> tuple[int, int]:
+def _common_size(files: list[str]) -> tuple[int, int]:
     """Return the side and the channels that all files have; refuse files of other shapes."""
     kinds = {}
     for file in files:
         try:
             with Image.open(file) as image:
                 kinds[image.size, 1 if image.mode in ("1", "L") else 3] = file
-        except _images.BAD:
+        except _images.DECODE_ERRORS:
             continue  # decoding it will say why
     sizes = {size: file for (size, _), file in kinds.items()}
     if len(sizes) > 1 or any(width != height for width, height in sizes):
@@ -127,28 +127,28 @@ def _shape(files: list[str]) -> tuple[int, int]:
     return side, max((channels for _, channels in kinds), default=1)
 
 
-def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     with reading(path, ours=False):
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded, None
         with loaded:
-            for key in IMAGES:
+            for key in IMAGE_KEYS:
                 if key in loaded:
-                    own = next((loaded[name] for name in LABELS if name in loaded), None)
+                    own = next((loaded[name] for name in LABEL_KEYS if name in loaded), None)
                     return loaded[key], own
             raise LtdmError(
                 f"{path} has no array of images; it holds {', '.join(loaded)}, and should hold"
-                f" one called {' or '.join(IMAGES)}"
+                f" one called {' or '.join(IMAGE_KEYS)}"
             )
 
 
-def _levels(images: np.ndarray, path: Path) -> np.ndarray:
+def _to_uint8(images: np.ndarray, path: Path) -> np.ndarray:
     """Return uint8 images, channels first."""
-    last = square(images.shape, path.name, path)[0]
+    last = image_layout(images.shape, path.name, path)[0]
     if images.dtype != np.uint8:
         low, high = (float(f(images)) for f in (np.min, np.max)) if images.size else (0.0, 0.0)
-        if images.dtype.kind != "f" or not -SLACK <= low <= high <= 1 + SLACK:
+        if images.dtype.kind != "f" or not -RANGE_TOLERANCE <= low <= high <= 1 + RANGE_TOLERANCE:
             raise LtdmError(
                 f"{path}: images must be uint8, or numbers from 0 to 1; these are {images.dtype}"
                 f" from {low:.4g} to {high:.4g}"

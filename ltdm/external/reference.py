@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ltdm.config.layout import name_of
-from ltdm.data._base import numbered
+from ltdm.data._base import default_class_names
 from ltdm.external import images
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, reading, sha256, write_npz, write_text
@@ -26,7 +26,7 @@ class Reference:
 
     Args:
         path: A data folder, `results/<experiment>/data/<data set>`, whose classes, training counts,
-            extractors and features are used as they are; else what `images.read` takes.
+            extractors and features are used as they are; else what `images.read_images` takes.
         labels: Labels of the images, where they lie apart.
         cache_dir: Where things are kept that are made.
 
@@ -40,47 +40,55 @@ class Reference:
     """
 
     def __init__(self, path: Path, labels: Path | None, cache_dir: Path):
-        self.ours = path if (path / REFERENCE).exists() else None
+        self.prepared_folder = path if (path / REFERENCE).exists() else None
         self.grouping: dict[str, Any] = {"kinds": ["all", "class", "worst"]}
-        if self.ours:
+        if self.prepared_folder:
             if labels:
                 raise LtdmError(f"{path} knows its labels; leave {labels} out")
-            self.file, self.counts = self.ours / REFERENCE, self.ours / COUNTS
-            self.train = self.ours / name_of("prepare.train")
+            self.file, self.counts = self.prepared_folder / REFERENCE, self.prepared_folder / COUNTS
+            self.train = self.prepared_folder / name_of("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
             with reading(self.counts):
                 self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
             self.grouping["kinds"].insert(2, "thirds")
             return
-        given = images.read(path, labels)
-        held = _counted(given.labels, path)
-        self.names = given.names or numbered(len(held))
-        self.folder = kept(cache_dir / "reference", given, REFERENCE)
+        given = images.read_images(path, labels)
+        held = _count_classes(given.labels, path)
+        self.names = given.names or default_class_names(len(held))
+        self.folder = store_images(cache_dir / "reference", given, REFERENCE)
         self.file, self.counts = self.folder / REFERENCE, self.folder / COUNTS
         self.train = self.file
         table = {"class": range(len(held)), "name": self.names, "train": held}
         counts = pd.DataFrame(table if held else {"train": [len(given.labels)]})
         write_text(self.counts, counts.to_csv(index=False))
 
-    def training_images(self) -> int:
+    def count_training_images(self) -> int:
         """Return how many images nearest neighbours are looked for among."""
         with reading(self.counts):
             return int(pd.read_csv(self.counts)["train"].sum())
 
-    def prepared(self) -> tuple[Part, ...]:
+    def prepared_extractors(self) -> tuple[Part, ...]:
         """Return the extractors that lie in a data folder of ours."""
-        records = sorted((self.ours / "extractors").glob("*.json")) if self.ours else []
+        records = (
+            sorted((self.prepared_folder / "extractors").glob("*.json"))
+            if self.prepared_folder
+            else []
+        )
         return tuple(part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records)
 
-    def features(self, extractor: Part) -> tuple[Path, Path]:
+    def extract_features(self, extractor: Part) -> tuple[Path, Path]:
         """Return an extractor's weights and the reference's features, made if they are not there.
 
         One that learns classes is refused where the reference has none.
         """
-        home = self.ours if self.ours and extractor in self.prepared() else self.folder
+        home = (
+            self.prepared_folder
+            if self.prepared_folder and extractor in self.prepared_extractors()
+            else self.folder
+        )
         weights = home / name_of("extractor.weights", extractor=extractor.label)
         features = home / name_of("reference_features.features", extractor=extractor.label)
-        if home == self.ours and weights.exists() and features.exists():
+        if home == self.prepared_folder and weights.exists() and features.exists():
             return weights, features
         record = weights.with_suffix(".json")
         wanted = {"extractor": extractor.plain(), "code": stage_code("extractor", extractor)}
@@ -99,7 +107,7 @@ class Reference:
         return weights, features
 
 
-def kept(name: Path, given: images.Given, file: str) -> Path:
+def store_images(name: Path, given: images.ImageSet, file: str) -> Path:
     """Keep images in a folder named by their digest; return it."""
     digest = hashlib.sha256(np.ascontiguousarray(given.images).data)
     digest.update(given.labels.data)
@@ -109,7 +117,7 @@ def kept(name: Path, given: images.Given, file: str) -> Path:
     return folder
 
 
-def _counted(labels: np.ndarray, path: Path) -> list[int]:
+def _count_classes(labels: np.ndarray, path: Path) -> list[int]:
     """Return the images of each class, of which none may be empty; nothing without labels."""
     if labels.max() < 0:
         return []

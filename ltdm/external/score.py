@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ltdm.external import images as _given
-from ltdm.external.reference import Reference, kept
+from ltdm.external import images as image_sets
+from ltdm.external.reference import Reference, store_images
 from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256
@@ -41,28 +41,28 @@ def run(
     """
     for metric in metrics:
         check_fed(metric, extractors)
-        if looks_up(metric) and not _suits(metric, reference):
+        if looks_up(metric) and not _has_enough_train(metric, reference):
             raise LtdmError(
                 f"{metric.name} looks for the {metric.options.k} nearest training images,"
-                f" but {reference.train} holds {reference.training_images()}; ask for fewer, such"
+                f" but {reference.train} holds {reference.count_training_images()}; ask for fewer, such"
                 f" as --metric '{{name: {metric.name}, k: 10}}'"
             )
-    given = _fitting(images, labels, reference)
-    folder = kept(cache_dir / images.resolve().stem, given, "images.npz")
+    given = _load_matching_images(images, labels, reference)
+    folder = store_images(cache_dir / images.resolve().stem, given, "images.npz")
     files = {}
     for extractor in extractors:
-        weights, real = reference.features(extractor)
+        weights, real = reference.extract_features(extractor)
         made = folder / f"features/{extractor.label}-{sha256(weights)[:12]}.npz"
         files[extractor.label] = real, made
         if not made.exists():
             request, found = Request(code=stage_code("features", extractor)), folder / "images.npz"
             features_stage.run(request, images=found, weights=weights, features=made)
-    where = {"images": str(images), "reference": str(reference.ours or reference.folder)}
+    where = {"images": str(images), "reference": str(reference.prepared_folder or reference.folder)}
     frames, against = [], folder / f"against-{reference.folder.name}"
     for metric in metrics:
         fed = {e.label: files[e.label] for e in extractors if reads(metric, e)}
         if looks_up(metric):
-            fed = {PIXELS: _neighbours(metric, folder, reference)}
+            fed = {PIXELS: _find_neighbours(metric, folder, reference)}
         table = against / f"{metric.label}.csv"
         request = Request(metric=metric.plain(), groups=reference.grouping, extractors=[*fed])
         request |= {"code": stage_code("metrics", metric), "where": where}
@@ -75,9 +75,11 @@ def run(
     return rows, against / "metrics.csv"
 
 
-def _fitting(images: Path, labels: Path | None, reference: Reference) -> _given.Given:
+def _load_matching_images(
+    images: Path, labels: Path | None, reference: Reference
+) -> image_sets.ImageSet:
     """Read images of the reference's shape; labels are left aside where the reference has none."""
-    given = _given.read(images, labels, reference.names)
+    given = image_sets.read_images(images, labels, reference.names)
     (real,) = read_npz(reference.file, "images")
     if real.shape[1:] != given.images.shape[1:]:
         raise LtdmError(
@@ -90,27 +92,27 @@ def _fitting(images: Path, labels: Path | None, reference: Reference) -> _given.
     return given
 
 
-def suiting(
+def usable_metrics(
     metrics: Sequence[Part], extractors: Sequence[Part], reference: Reference
 ) -> list[Part]:
     """Return the metrics that have what they read.
 
     That is what some extractor gives, or a training set that is known to be one.
     """
-    known = bool(reference.ours) and reference.train.exists()
+    known = bool(reference.prepared_folder) and reference.train.exists()
     return [
         metric for metric in metrics
         if any(reads(metric, extractor) for extractor in extractors)
-        or (known and looks_up(metric) and _suits(metric, reference))
+        or (known and looks_up(metric) and _has_enough_train(metric, reference))
     ]  # fmt: skip
 
 
-def _suits(metric: Part, reference: Reference) -> bool:
+def _has_enough_train(metric: Part, reference: Reference) -> bool:
     """Whether a reference has as many training images as a metric looks for."""
-    return bool(metric.options.k <= reference.training_images())
+    return bool(metric.options.k <= reference.count_training_images())
 
 
-def _neighbours(metric: Part, folder: Path, reference: Reference) -> tuple[Path, Path]:
+def _find_neighbours(metric: Part, folder: Path, reference: Reference) -> tuple[Path, Path]:
     """Return what is nearest in the training set to the reference's images and to those given."""
     search = metric.module.search(metric.options)
     asked = "-".join(f"{key}-{value}" for key, value in search.items())
@@ -124,7 +126,7 @@ def _neighbours(metric: Part, folder: Path, reference: Reference) -> tuple[Path,
     return real, made
 
 
-def to_text(rows: pd.DataFrame) -> str:
+def format_rows(rows: pd.DataFrame) -> str:
     """Write the rows for a terminal, those of single classes left out."""
     shown = rows[~rows["group"].str.startswith("class-")].drop(columns=["images", "reference"])
     kept = [column for column in shown if set(shown[column].dropna()) - {""}]

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 
-class Extracted(NamedTuple):
+class ExtractorOutput(NamedTuple):
     """What an extractor makes of N images; no probabilities where there are no classes."""
 
     features: np.ndarray  # float32, shape (N, d)
     probabilities: np.ndarray | None = None  # float32, shape (N, K), each row sums to 1
 
 
-Extract = Callable[[np.ndarray], Extracted]
+ExtractFunction = Callable[[np.ndarray], ExtractorOutput]
 
 
 class ExtractorModule(Protocol):
@@ -33,21 +33,21 @@ class ExtractorModule(Protocol):
         """
 
     @property
-    def READS_POINTS(self) -> bool:
+    def SUPPORTS_POINTS(self) -> bool:
         """Whether it takes points, float32 (N, d, 1, 1), too; all take uint8 images."""
 
     @property
-    def RUNS_NETWORK(self) -> bool:
+    def USES_GPU(self) -> bool:
         """Whether a GPU is of use to it."""
 
     @property
     def Options(self) -> type[Any]:
         """A frozen dataclass of `option`s, none of which is called `label`."""
 
-    def length(self, options: Any, channels: int, side: int) -> int:
+    def feature_dim(self, options: Any, channels: int, side: int) -> int:
         """Return d, the length of the features of an image of so many channels and pixels."""
 
-    def fit(
+    def prepare(
         self, options: Any, images: np.ndarray, labels: np.ndarray, device: torch.device
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return its weights, and what is worth knowing about them, as JSON can hold it.
@@ -58,10 +58,14 @@ class ExtractorModule(Protocol):
             LtdmError: The weights cannot be had.
         """
 
-    def build(
-        self, options: Any, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
-    ) -> Extract:
-        """Return the function from images (N, C, H, W) to features, from what `fit` returned.
+    def load(
+        self,
+        options: Any,
+        weights: dict[str, Tensor],
+        metadata: dict[str, Any],
+        device: torch.device,
+    ) -> ExtractFunction:
+        """Return the function from images (N, C, H, W) to features, from what `prepare` returned.
 
         The function raises LtdmError for images of a kind that it does not take.
         """
@@ -71,7 +75,7 @@ class ExtractorModuleExtras(Protocol):
     """What it may define beside."""
 
     def check(self, options: Any) -> None:
-        """Look whether the files that `fit` needs are there. Without it: it needs none.
+        """Look whether the files that `prepare` needs are there. Without it: it needs none.
 
         Raises:
             OptionError: They are not; the path begins with the option that names them.

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from ltdm.core.blocks import fixed_blocks
-from ltdm.features._base import Extract, Extracted
+from ltdm.features._base import ExtractFunction, ExtractorOutput
 from ltdm.plumbing.citations import HEUSEL2017
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.progress import Progress
@@ -33,18 +33,18 @@ CITATION = (
     Wojna, Zbigniew}, booktitle={CVPR}, year={2016}}"""
 )
 PROBABILITIES = "imagenet"
-READS_POINTS = False
-RUNS_NETWORK = True
+SUPPORTS_POINTS = False
+USES_GPU = True
 SIDE, LENGTH, CLASSES = 299, 2048, 1008
 BATCH = {"cpu": 8, "cuda": 128}  # images per call; on a CPU more of them leave its cache
 
 
-def length(options: Any, channels: int, side: int) -> int:
+def feature_dim(options: Any, channels: int, side: int) -> int:
     """Return the length of a feature vector."""
     return LENGTH
 
 
-def library() -> ModuleType:
+def import_pytorch_fid() -> ModuleType:
     """Return pytorch-fid's module of the network."""
     try:
         from pytorch_fid import inception
@@ -56,9 +56,9 @@ def library() -> ModuleType:
     return inception
 
 
-def outline() -> Any:
+def empty_network() -> Any:
     """Return the network (torchvision's Inception3, as pytorch-fid changes it) without weights."""
-    fid = library()
+    fid = import_pytorch_fid()
     from torchvision.models import Inception3
 
     # pytorch-fid downloads weights while it builds the network; which ones it gets is for us to say
@@ -70,13 +70,13 @@ def outline() -> Any:
         return fid.fid_inception_v3().eval()
 
 
-def build(
-    options: Any, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
-) -> Extract:
+def load(
+    options: Any, weights: dict[str, Tensor], metadata: dict[str, Any], device: torch.device
+) -> ExtractFunction:
     """Return the extractor: uint8 images (N, 1 or 3, H, W) to 2048 features, 1008 probabilities."""
     from torchvision.models.inception import BasicConv2d
 
-    net = outline()
+    net = empty_network()
     net.load_state_dict(weights, assign=True)
     classify, net.fc = net.fc.weight.to(device), nn.Identity()
     for module in net.modules():  # with the fixed normalisations in their weights, a fifth faster
@@ -90,7 +90,7 @@ def build(
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
     @torch.inference_mode()
-    def extract(images: np.ndarray) -> Extracted:
+    def extract(images: np.ndarray) -> ExtractorOutput:
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
             raise LtdmError(
                 "the Inception network reads uint8 images of 1 or 3 channels, not"
@@ -105,7 +105,7 @@ def build(
                 features[rows[:new]] = pooled[:new].cpu()
                 probabilities[rows[:new]] = (pooled @ classify.T).softmax(1)[:new].cpu()
                 progress.advance(new)
-        return Extracted(features, probabilities)
+        return ExtractorOutput(features, probabilities)
 
     return extract
 

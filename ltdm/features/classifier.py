@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ltdm.core.blocks import fixed_blocks
 from ltdm.core.seeding import derive
-from ltdm.features._base import Extract, Extracted
+from ltdm.features._base import ExtractFunction, ExtractorOutput
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import option
 from ltdm.plumbing.progress import Progress
@@ -23,9 +23,9 @@ from ltdm.plumbing.progress import Progress
 log = logging.getLogger("ltdm")
 CITATION = ""
 PROBABILITIES = "classes"
-READS_POINTS = False
-RUNS_NETWORK = True
-BLOCK = 500  # images per call when extracting
+SUPPORTS_POINTS = False
+USES_GPU = True
+EXTRACT_BATCH = 500  # images per call when extracting
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class Classifier(nn.Module):
         return self.classify(self.activations(x))
 
 
-def length(options: Options, channels: int, side: int) -> int:
+def feature_dim(options: Options, channels: int, side: int) -> int:
     """Return the length of a feature vector."""
     return options.feature_dim
 
 
-def fit(
+def prepare(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Train on the reference; return the weights and what is worth knowing about them."""
@@ -95,7 +95,9 @@ def fit(
             schedule.step()
             progress.advance()
     with torch.inference_mode():
-        activations = torch.cat([net.activations(_scaled(block)) for block in x.split(BLOCK)])
+        activations = torch.cat(
+            [net.activations(_scaled(block)) for block in x.split(EXTRACT_BATCH)]
+        )
         right = (net.classify(activations).argmax(1) == y).float().cpu().numpy()
         net.scale.copy_(activations[train].var(0).mean().rsqrt())
     accuracy = float(right[held_out].mean())
@@ -103,17 +105,17 @@ def fit(
     return net.state_dict(), {**shape, "held_out": int(held_out.sum()), "accuracy": accuracy}
 
 
-def build(
-    options: Options, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
-) -> Extract:
+def load(
+    options: Options, weights: dict[str, Tensor], metadata: dict[str, Any], device: torch.device
+) -> ExtractFunction:
     """Return the extractor of uint8 images of the shape that it was trained on."""
-    shape = (about["channels"], about["size"], about["size"])
-    net = Classifier(options, about["channels"], about["size"], about["classes"])
+    shape = (metadata["channels"], metadata["size"], metadata["size"])
+    net = Classifier(options, metadata["channels"], metadata["size"], metadata["classes"])
     net.load_state_dict(weights)
     net.to(device).eval()
 
     @torch.inference_mode()
-    def extract(images: np.ndarray) -> Extracted:
+    def extract(images: np.ndarray) -> ExtractorOutput:
         if images.shape[1:] != shape:
             raise LtdmError(
                 f"the classifier was trained on images of shape {shape}, not {images.shape[1:]};"
@@ -121,12 +123,12 @@ def build(
             )
         features, probabilities = [], []
         with Progress("features", len(images), "images") as progress:
-            for rows, new in fixed_blocks(len(images), BLOCK):
+            for rows, new in fixed_blocks(len(images), EXTRACT_BATCH):
                 hidden = net.activations(_scaled(torch.from_numpy(images[rows]).to(device)))
                 features.append((net.scale * hidden).cpu().numpy()[:new])
                 probabilities.append(net.classify(hidden).softmax(1).cpu().numpy()[:new])
                 progress.advance(new)
-        return Extracted(np.concatenate(features), np.concatenate(probabilities))
+        return ExtractorOutput(np.concatenate(features), np.concatenate(probabilities))
 
     return extract
 

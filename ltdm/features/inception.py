@@ -25,8 +25,8 @@ from ltdm.plumbing.options import option
 log = logging.getLogger("ltdm")
 CITATION = _inception.CITATION
 PROBABILITIES = _inception.PROBABILITIES
-READS_POINTS, RUNS_NETWORK = _inception.READS_POINTS, _inception.RUNS_NETWORK
-length, build = _inception.length, _inception.build
+SUPPORTS_POINTS, USES_GPU = _inception.SUPPORTS_POINTS, _inception.USES_GPU
+feature_dim, load = _inception.feature_dim, _inception.load
 FILE = "data/pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
@@ -50,12 +50,12 @@ def check(options: Options) -> None:
         )
 
 
-def fit(
+def prepare(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the FID's weights and their file's SHA-256; the images do not matter."""
     check(options)
-    net, file = _inception.outline(), Path(FILE if options.path is None else options.path)
+    net, file = _inception.empty_network(), Path(FILE if options.path is None else options.path)
     advice = "delete it to have it downloaded anew" if options.path is None else "fix `path`"
     if options.path is None and not file.exists():
         _download(file)
@@ -74,7 +74,7 @@ def fit(
 
 def _download(file: Path) -> None:
     """Download the weights, unless another job does or did."""
-    url = _inception.library().FID_WEIGHTS_URL
+    url = _inception.import_pytorch_fid().FID_WEIGHTS_URL
     try:
         with FileLock(file.parent / ".inception.lock"):
             if file.exists():

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.features._base import Extract, Extracted
+from ltdm.features._base import ExtractFunction, ExtractorOutput
 
 CITATION = ""
 PROBABILITIES = ""
-READS_POINTS = True
-RUNS_NETWORK = False
+SUPPORTS_POINTS = True
+USES_GPU = False
 
 
 @dataclass(frozen=True)
@@ -20,25 +20,25 @@ class Options:
     """None."""
 
 
-def length(options: Options, channels: int, side: int) -> int:
+def feature_dim(options: Options, channels: int, side: int) -> int:
     """Return the length of a feature vector."""
     return channels * side * side
 
 
-def fit(
+def prepare(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return no weights: there is nothing to fit."""
     return {}, {}
 
 
-def build(
-    options: Options, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
-) -> Extract:
+def load(
+    options: Options, weights: dict[str, Tensor], metadata: dict[str, Any], device: torch.device
+) -> ExtractFunction:
     """Return the extractor: uint8 images (N, C, H, W) to (N, C H W); points keep their values."""
 
-    def extract(images: np.ndarray) -> Extracted:
+    def extract(images: np.ndarray) -> ExtractorOutput:
         flat = images.reshape(len(images), -1).astype(np.float32)
-        return Extracted(flat / 255 if images.dtype == np.uint8 else flat)
+        return ExtractorOutput(flat / 255 if images.dtype == np.uint8 else flat)
 
     return extract

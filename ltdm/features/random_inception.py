@@ -18,8 +18,8 @@ from ltdm.plumbing.options import option
 
 CITATION = _inception.CITATION
 PROBABILITIES = _inception.PROBABILITIES
-READS_POINTS, RUNS_NETWORK = _inception.READS_POINTS, _inception.RUNS_NETWORK
-length, build = _inception.length, _inception.build
+SUPPORTS_POINTS, USES_GPU = _inception.SUPPORTS_POINTS, _inception.USES_GPU
+feature_dim, load = _inception.feature_dim, _inception.load
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Options:
     seed: int = option(0, "Seed of the weights.", low=0)
 
 
-def fit(
+def prepare(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return random weights; the images do not matter."""
-    net = _inception.outline().to_empty(device="cpu")
+    net = _inception.empty_network().to_empty(device="cpu")
     rng = torch.Generator().manual_seed(derive("random inception", options.seed))
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

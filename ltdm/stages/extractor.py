@@ -20,7 +20,7 @@ def run(request: Request, *, reference: Path, weights: Path, record: Path) -> No
     """
     extractor = part("extractor", {**request["extractor"], **request["places"]}, ("extractors",))
     images, labels = read_npz(reference, "images", "labels")
-    tensors, about = extractor.module.fit(extractor.options, images, labels, pick())
+    tensors, about = extractor.module.prepare(extractor.options, images, labels, pick())
     known = {**about, "extractor": request["extractor"], "code": request["code"]}
     write_weights(weights, tensors, known)
     write_json(record, {**known, **recorded(request)})

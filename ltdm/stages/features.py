@@ -25,7 +25,7 @@ def run(request: Request, *, images: Path, weights: Path, features: Path) -> Non
     pixels, labels, about = read_npz(images, "images", "labels", "about")
     tensors, known = read_weights(weights)
     extractor = part("extractor", known["extractor"], ("extractor",))
-    extract = extractor.module.build(extractor.options, tensors, known, pick())
+    extract = extractor.module.load(extractor.options, tensors, known, pick())
     try:
         made = extract(pixels)
     except LtdmError as error:

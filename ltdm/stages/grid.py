@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.data._base import numbered
+from ltdm.data._base import default_class_names
 from ltdm.plumbing.files import read_npz, writing
 from ltdm.plumbing.request import Request
 from ltdm.reporting import points, style
@@ -19,7 +19,7 @@ def run(request: Request, *, samples: Path, picture: Path) -> None:
     images, labels = read_npz(samples, "images", "labels")
     if images.dtype != np.uint8:
         style.use()
-        names = numbered(int(labels.max()) + 1)
+        names = default_class_names(int(labels.max()) + 1)
         style.save(points.scatter({"samples": (images, labels)}, names), picture)
         return
     classes = np.unique(labels)[:MOST_ROWS].tolist()

@@ -10,7 +10,7 @@ from ltdm.plumbing.progress import Progress
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.request import Request, recorded
 
-SHOWN = 10  # faults that are named; the rest are counted
+MAX_FAULTS = 10  # faults that are named; the rest are counted
 
 
 def run(request: Request, *, manifest: Path) -> None:
@@ -21,10 +21,10 @@ def run(request: Request, *, manifest: Path) -> None:
     """
     root, lineage = manifest.parent, request["places"]
     files = {}
-    for file, digest in _digests(list(lineage)).items():
-        behind = [_below(root, parent) for parent in lineage[file]]
+    for file, digest in _hash_files(list(lineage)).items():
+        behind = [_relative(root, parent) for parent in lineage[file]]
         size = file.stat().st_size
-        files[_below(root, file)] = {"sha256": digest, "bytes": size, "from": behind}
+        files[_relative(root, file)] = {"sha256": digest, "bytes": size, "from": behind}
     by = {"versions": versions(), "commit": commit()}
     write_json(manifest, {**recorded(request), **by, "files": files})
 
@@ -35,22 +35,22 @@ def verify(manifest: Path) -> tuple[int, int]:
     Raises:
         LtdmError: A file is missing or differs, or a record names another file than lies there.
     """
-    root, files = manifest.parent, _listed(manifest)
+    root, files = manifest.parent, _read_files(manifest)
     missing = [name for name in files if not (root / name).is_file()]
     there = [root / name for name in files if name not in missing]
-    found = {_below(root, file): digest for file, digest in _digests(there).items()}
+    found = {_relative(root, file): digest for file, digest in _hash_files(there).items()}
     faults = [f"{name} is missing" for name in missing]
     faults += [f"{n} differs" for n, digest in found.items() if digest != files[n]["sha256"]]
     faults += _broken_links(root, files) if not faults else []
     if faults:
         raise LtdmError(
-            f"{root} is not as its manifest says: {few(faults, SHOWN)}; restore them, or delete"
+            f"{root} is not as its manifest says: {few(faults, MAX_FAULTS)}; restore them, or delete"
             " what is wrong and run `snakemake` again"
         )
     return len(files), sum(entry["bytes"] for entry in files.values())
 
 
-def _listed(manifest: Path) -> dict[str, Any]:
+def _read_files(manifest: Path) -> dict[str, Any]:
     """Return the files that a manifest lists.
 
     Raises:
@@ -83,7 +83,7 @@ def _broken_links(root: Path, files: dict[str, Any]) -> list[str]:
     return broken
 
 
-def _digests(files: list[Path]) -> dict[Path, str]:
+def _hash_files(files: list[Path]) -> dict[Path, str]:
     """Return the SHA-256 of each file, a few at a time."""
     with ThreadPoolExecutor(4) as pool, Progress("reading", len(files), "files") as progress:
         made = {}
@@ -93,5 +93,5 @@ def _digests(files: list[Path]) -> dict[Path, str]:
     return made
 
 
-def _below(root: Path, file: Path) -> str:
+def _relative(root: Path, file: Path) -> str:
     return file.relative_to(root).as_posix()

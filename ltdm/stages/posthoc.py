@@ -46,8 +46,8 @@ def run(
     who = {**recorded(request), "model": about["key"]}
     error, norm = profile_error(mix, times, gammas, *wanted), float(np.abs(mix).sum())
     made = {**who, "key": run_key(who), "error": error, "l1": norm}
-    log.info("sigma_rel %g from %d snapshots: %s", request["sigma_rel"], len(which), told(made))
-    weights = _mixed(model, dict(zip(which, mix.tolist(), strict=True)))
+    log.info("sigma_rel %g from %d snapshots: %s", request["sigma_rel"], len(which), describe(made))
+    weights = _mix_snapshots(model, dict(zip(which, mix.tolist(), strict=True)))
     about |= {"key": made["key"], "average": made}
     write_weights(output, prefixed("ema.", weights), about)
     if record:
@@ -55,12 +55,12 @@ def run(
     return made
 
 
-def told(made: dict[str, Any]) -> str:
+def describe(made: dict[str, Any]) -> str:
     """Say how good a reconstruction is."""
     return f"profile off by {made['error']:.2%}, coefficients of L1 norm {made['l1']:.2f}"
 
 
-def _mixed(model: Path, mix: dict[tuple[float, int], float]) -> dict[str, Tensor]:
+def _mix_snapshots(model: Path, mix: dict[tuple[float, int], float]) -> dict[str, Tensor]:
     """Return a mix of snapshots, float32, and the buffers; one snapshot is read after the other."""
     held, _ = read_weights(model, "ema.")
     mixed: dict[str, Tensor] = {}

@@ -39,7 +39,7 @@ def run(
         LtdmError: The number of images does not suit the classes, the model is bad, or the shards
             are not this set's, or not all of it.
     """
-    wanted = SampleSet(request, model, guide)
+    wanted = SampleRequest(request, model, guide)
     number = len(wanted.labels)
     if shards:
         images = whole(shards, wanted.about, number, ["images"])["images"]
@@ -55,19 +55,19 @@ def run(
     clear(samples)
 
 
-def shard(request: Request, *, model: Path, guide: Path | None, images: Path) -> None:
+def run_shard(request: Request, *, model: Path, guide: Path | None, images: Path) -> None:
     """Write some of a set's `images`, with their numbers, as a job of its own; see `run`.
 
     `request` also has `shard`: its number, from 0, and how many there are.
     """
-    wanted = SampleSet(request, model, guide)
+    wanted = SampleRequest(request, model, guide)
     generator = wanted.generator()
     rows = generator.share(wanted.labels, request["shard"])
     made = generator.images(wanted.labels[rows], rows)
     write_part(images, wanted.about, rows, {"images": made, "where": np.array(generator.where)})
 
 
-class SampleSet:
+class SampleRequest:
     """What a sample set is to be.
 
     Attributes:

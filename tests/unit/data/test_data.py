@@ -22,13 +22,13 @@ STREAM = np.random.default_rng(0)
 
 def keeps_its_promise(module, options, split="train"):
     """Load a split; the training split must be what the census says."""
-    census, loaded = module.census(options), module.load(options, split)
-    assert loaded.images.shape[1:] == (census.channels, census.side, census.side)
+    info, loaded = module.describe(options), module.load(options, split)
+    assert loaded.images.shape[1:] == (info.channels, info.resolution, info.resolution)
     assert loaded.labels.dtype == np.int64
     assert len(loaded.images) == len(loaded.labels)
-    assert len(census.names) == len(census.sizes)
+    assert len(info.names) == len(info.class_counts)
     if split == "train":
-        assert np.bincount(loaded.labels).tolist() == census.sizes
+        assert np.bincount(loaded.labels).tolist() == info.class_counts
     return loaded
 
 
@@ -79,11 +79,11 @@ def test_content_follows_the_arrays_not_the_file(tmp_path):
     images, first = arrays(tmp_path / "a.npz")
     np.savez_compressed(tmp_path / "b.npz", **dict(np.load(tmp_path / "a.npz")))
     second = npz.Options(path=str(tmp_path / "b.npz"))
-    assert npz.census(first) == npz.census(second)
+    assert npz.describe(first) == npz.describe(second)
     images[0, 0, 0, 0] += 1
     arrays(tmp_path / "c.npz", x_train=images)
     assert (
-        npz.census(npz.Options(path=str(tmp_path / "c.npz"))).content != npz.census(first).content
+        npz.describe(npz.Options(path=str(tmp_path / "c.npz"))).digest != npz.describe(first).digest
     )
 
 
@@ -106,29 +106,29 @@ def test_content_follows_the_arrays_not_the_file(tmp_path):
 def test_arrays_that_are_no_labelled_images(tmp_path, changes, message):
     _, options = arrays(tmp_path / "a.npz", **changes)
     with pytest.raises(LtdmError, match=message):
-        npz.census(options)
+        npz.describe(options)
 
 
 def test_arrays_that_are_not_there(tmp_path):
     with pytest.raises(LtdmError, match="is missing; fix the path"):
-        npz.census(npz.Options(path=str(tmp_path / "none.npz")))
+        npz.describe(npz.Options(path=str(tmp_path / "none.npz")))
     np.savez(tmp_path / "other.npz", images=np.zeros(3))
     with pytest.raises(LtdmError, match=r"no array 'x_train'; it holds images\.npy"):
-        npz.census(npz.Options(path=str(tmp_path / "other.npz")))
+        npz.describe(npz.Options(path=str(tmp_path / "other.npz")))
     (tmp_path / "cut.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:50])
     with pytest.raises(LtdmError, match="is damaged"):
-        npz.census(npz.Options(path=str(tmp_path / "cut.npz")))
+        npz.describe(npz.Options(path=str(tmp_path / "cut.npz")))
 
 
 # CIFAR
 
 
 def test_cifar_by_definition_and_from_another_npz(tmp_path):
-    assert cifar10.census(cifar10.Options()).sizes == [5000] * 10
-    assert cifar100.census(cifar100.Options()).names[:2] == ["apple", "aquarium_fish"]
+    assert cifar10.describe(cifar10.Options()).class_counts == [5000] * 10
+    assert cifar100.describe(cifar100.Options()).names[:2] == ["apple", "aquarium_fish"]
     _, options = arrays(tmp_path / "a.npz")
     with pytest.raises(OptionError, match=r"npz: .* does not hold this data set's training images"):
-        cifar10.census(cifar10.Options(npz=options.path))
+        cifar10.describe(cifar10.Options(npz=options.path))
 
 
 def test_cifar_in_torchvisions_files(tmp_path, monkeypatch):
@@ -171,16 +171,16 @@ def test_the_reference_may_be_the_test_split(tmp_path):
     path = str(tmp_path / "a.npz")
     spec = {"source": {"name": "npz"}, "reference_split": "test",
             "longtail": {"profile": "balanced"},
-            "content": npz.census(npz.Options(path=path)).content}  # fmt: skip
+            "content": npz.describe(npz.Options(path=path)).digest}  # fmt: skip
     spec |= {"code": "this", "places": {"path": path}}
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     prepare.run(spec, **out)
     assert len(read_npz(out["reference"], "images")[0]) == 8
     arrays(tmp_path / "a.npz", x_test=np.zeros((8, 4, 4, 3), np.uint8))
-    spec["content"] = npz.census(npz.Options(path=path)).content
+    spec["content"] = npz.describe(npz.Options(path=path)).digest
     with pytest.raises(LtdmError, match="the test split of npz holds images of shape"):
         prepare.run(spec, **out)
     arrays(tmp_path / "a.npz")
-    spec["content"] = npz.census(npz.Options(path=path)).content
+    spec["content"] = npz.describe(npz.Options(path=path)).digest
     prepare.run(spec, **out)
     assert len(read_npz(out["train"], "images")[0]) == 40

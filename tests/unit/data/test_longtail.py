@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltdm.data._longtail import LongTail, counts, select
+from ltdm.data._longtail import LongTail, class_counts, select_subset
 from ltdm.plumbing.errors import LtdmError, OptionError
 
 
 def ranks(classes, a_class, imbalance):
     """Ranks within each class of what is kept, from labels in a mixed order."""
     labels = np.tile(np.arange(classes), a_class)
-    keep = counts(LongTail(imbalance=imbalance), [a_class] * classes)
-    return np.split(select(labels, keep, 0) // classes, np.cumsum(keep)[:-1]), keep
+    keep = class_counts(LongTail(imbalance=imbalance), [a_class] * classes)
+    return np.split(select_subset(labels, keep, 0) // classes, np.cumsum(keep)[:-1]), keep
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ def ranks(classes, a_class, imbalance):
     ],
 )
 def test_cifar10_counts(imbalance, expected):
-    assert counts(LongTail(imbalance=imbalance), [5000] * 10) == expected
+    assert class_counts(LongTail(imbalance=imbalance), [5000] * 10) == expected
 
 
 @pytest.mark.parametrize(
     ("imbalance", "total", "last"), [(0.01, 10847, 5), (0.02, 12608, 10), (0.1, 19573, 50)]
 )
 def test_cifar100_counts(imbalance, total, last):
-    kept = counts(LongTail(imbalance=imbalance), [500] * 100)
+    kept = class_counts(LongTail(imbalance=imbalance), [500] * 100)
     assert (sum(kept), kept[0], kept[-1]) == (total, 500, last)
 
 
@@ -52,32 +52,38 @@ def test_papers_subset_image_for_image():
 
 
 def test_step_and_balanced():
-    assert counts(LongTail(profile="step", imbalance=0.1), [100] * 5) == [100, 100, 10, 10, 10]
-    assert counts(LongTail(profile="balanced"), [7, 10]) == [7, 8]
-    assert counts(LongTail(profile="full"), [7, 10]) == [7, 10]
+    assert class_counts(LongTail(profile="step", imbalance=0.1), [100] * 5) == [
+        100,
+        100,
+        10,
+        10,
+        10,
+    ]
+    assert class_counts(LongTail(profile="balanced"), [7, 10]) == [7, 8]
+    assert class_counts(LongTail(profile="full"), [7, 10]) == [7, 10]
 
 
 def test_one_class():
-    assert counts(LongTail(profile="balanced"), [7]) == [7]
-    assert counts(LongTail(), [100]) == [100]
+    assert class_counts(LongTail(profile="balanced"), [7]) == [7]
+    assert class_counts(LongTail(), [100]) == [100]
 
 
 def test_order_counts_cap_and_floor():
     order = (2, 0, 3, 1)
-    assert counts(LongTail(imbalance=0.125, class_order=order), [80] * 4) == [40, 10, 80, 20]
-    assert counts(LongTail(profile="counts", counts=(5, 9, 1)), [9, 9, 9]) == [5, 9, 1]
-    assert counts(LongTail(imbalance=0.125, max_per_class=30), [80] * 4) == [30, 30, 20, 10]
-    assert counts(LongTail(imbalance=0.001, min_per_class=3), [500] * 100)[-3:] == [3, 3, 3]
-    assert counts(LongTail(imbalance=0.001, min_per_class=9), [80, 80, 5]) == [55, 9, 5]
+    assert class_counts(LongTail(imbalance=0.125, class_order=order), [80] * 4) == [40, 10, 80, 20]
+    assert class_counts(LongTail(profile="counts", counts=(5, 9, 1)), [9, 9, 9]) == [5, 9, 1]
+    assert class_counts(LongTail(imbalance=0.125, max_per_class=30), [80] * 4) == [30, 30, 20, 10]
+    assert class_counts(LongTail(imbalance=0.001, min_per_class=3), [500] * 100)[-3:] == [3, 3, 3]
+    assert class_counts(LongTail(imbalance=0.001, min_per_class=9), [80, 80, 5]) == [55, 9, 5]
 
 
 def test_class_order_moves_counts_not_the_choice():
     labels = np.tile(np.arange(4), 20)
     for order in ((0, 1, 2, 3), (3, 2, 1, 0)):
-        keep = counts(LongTail(imbalance=0.2, class_order=order), [20] * 4)
-        chosen = select(labels, keep, 0)
+        keep = class_counts(LongTail(imbalance=0.2, class_order=order), [20] * 4)
+        chosen = select_subset(labels, keep, 0)
         assert np.bincount(labels[chosen]).tolist() == keep
-        everything = select(labels, [20] * 4, 0)
+        everything = select_subset(labels, [20] * 4, 0)
         of_two = chosen[labels[chosen] == 2].tolist()
         assert of_two == everything[labels[everything] == 2].tolist()[: keep[2]]
 
@@ -98,31 +104,31 @@ def test_class_order_moves_counts_not_the_choice():
 )
 def test_lists_that_do_not_fit(options, message):
     with pytest.raises(OptionError, match=message):
-        counts(LongTail(**options), [9, 9, 9])
+        class_counts(LongTail(**options), [9, 9, 9])
 
 
 def test_a_class_keeps_at_most_what_it_has():
-    assert counts(LongTail(imbalance=0.5), [10, 20, 30]) == [10, 14, 10]
+    assert class_counts(LongTail(imbalance=0.5), [10, 20, 30]) == [10, 14, 10]
 
 
 def test_an_empty_class_is_refused_with_the_smallest_imbalance_that_works():
     with pytest.raises(
         OptionError, match=r"no image of 19 of 100 classes \(81-99\); set min_per_class: 1"
     ):
-        counts(LongTail(imbalance=0.0005), [500] * 100)
+        class_counts(LongTail(imbalance=0.0005), [500] * 100)
     with pytest.raises(OptionError, match=r"\(0, 2-3\)"):
-        counts(LongTail(imbalance=1e-4, class_order=(1, 4, 3, 2, 0)), [40] * 5)
+        class_counts(LongTail(imbalance=1e-4, class_order=(1, 4, 3, 2, 0)), [40] * 5)
     for most in (3, 179, 300, 500, 900, 5000):
         with pytest.raises(LtdmError) as caught:
-            counts(LongTail(imbalance=1e-5), [most] * 100)
+            class_counts(LongTail(imbalance=1e-5), [most] * 100)
         smallest = float(str(caught.value).rsplit(" ", 1)[1])
-        assert counts(LongTail(imbalance=smallest), [most] * 100)[-1] == 1
+        assert class_counts(LongTail(imbalance=smallest), [most] * 100)[-1] == 1
 
 
 @given(st.integers(2, 50), st.integers(1, 300), st.floats(0.001, 1))
 def test_exponential_profile_falls_to_the_imbalance(classes, most, imbalance):
     try:
-        kept = counts(LongTail(imbalance=imbalance), [most] * classes)
+        kept = class_counts(LongTail(imbalance=imbalance), [most] * classes)
     except LtdmError:
         assert most * imbalance < 1
         return

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from ltdm.data import mixture
-from ltdm.data._mixtures import CASES, Case, CaseOption, Gaussian, draw, shares
+from ltdm.data._mixtures import (
+    PRESETS,
+    Gaussian,
+    MixtureOption,
+    MixtureSet,
+    component_weights,
+    draw_points,
+)
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import parse
@@ -19,12 +26,12 @@ LISTED = [
 
 
 def read(value):
-    return CaseOption()(value, ("data", "classes"))
+    return MixtureOption()(value, ("data", "classes"))
 
 
 def test_a_name_stays_a_name():
-    for name, classes in CASES.items():
-        assert read(name) == Case(name, classes)
+    for name, classes in PRESETS.items():
+        assert read(name) == MixtureSet(name, classes)
         assert read(name).plain() == name
         assert read(name).dimension == 2
     assert changed(parse(mixture.Options, {"classes": "overlapping"})) == {}
@@ -44,7 +51,7 @@ def test_a_listed_case():
 
 
 def test_a_case_that_is_spelled_out_is_that_case():
-    overlapping = Case(None, CASES["overlapping"]).plain()
+    overlapping = MixtureSet(None, PRESETS["overlapping"]).plain()
     assert read(overlapping).plain() == "overlapping"
     assert read(overlapping[::-1]).plain() != "overlapping", "its labels are others"
 
@@ -96,8 +103,8 @@ def test_points_on_a_line_are_refused():
 
 def test_weights_are_relative():
     components = (Gaussian((-9.0, 0.0), (1.0, 2.0), 3.0), Gaussian((9.0, 5.0), (0.5, 1.0), 1.0))
-    assert shares(components).tolist() == [0.75, 0.25]
-    made = draw(components, 40_000, np.random.default_rng(0))
+    assert component_weights(components).tolist() == [0.75, 0.25]
+    made = draw_points(components, 40_000, np.random.default_rng(0))
     left = made[:, 0] < 0
     assert left.mean() == pytest.approx(0.75, abs=0.01)
     for mine, one in zip((made[left], made[~left]), components, strict=True):
@@ -115,7 +122,7 @@ def test_other_classes_and_dimensions():
     three = [{"a": [{"mean": [0, 0, 0]}]}, {"b": [{"mean": [1, 2, 3]}]}, {"c": [{"mean": [4] * 3}]}]
     options = parse(mixture.Options, {"classes": three, "points_per_class": 20})
     assert keeps_its_promise(mixture, options).images.shape == (60, 3, 1, 1)
-    assert mixture.census(options).names == ["a", "b", "c"]
+    assert mixture.describe(options).names == ["a", "b", "c"]
     made = keeps_its_promise(mixture, parse(mixture.Options, {"classes": "separated"}))
     for label, middle in ((0, -4), (1, 4)):
         where = made.images[made.labels == label, :, 0, 0].mean(0)

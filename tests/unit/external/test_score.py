@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ltdm.external import images as _given
+from ltdm.external import images as image_sets
 from tests.unit.cli.test_cli import ltdm
 
 STREAM = np.random.default_rng(0)
@@ -131,11 +131,11 @@ def test_named_classes_of_a_folder(tmp_path):
     for name, value in (("owl", 10), ("cat", 200)):
         (tmp_path / name).mkdir()
         Image.fromarray(np.full((4, 4), value, "u1")).save(tmp_path / name / "1.png")
-    found = _given.read(tmp_path)
+    found = image_sets.read_images(tmp_path)
     assert found.names == ["cat", "owl"]
     assert found.images[:, 0, 0, 0].tolist() == [200, 10]
     assert found.labels.tolist() == [0, 1]
-    assert _given.read(tmp_path, names=["owl", "dog", "cat"]).labels.tolist() == [2, 0]
+    assert image_sets.read_images(tmp_path, names=["owl", "dog", "cat"]).labels.tolist() == [2, 0]
 
 
 def test_parts_are_written_as_in_a_config(forms, tmp_path):

@@ -31,12 +31,12 @@ IMAGES = STREAM.integers(0, 256, (8, 3, 32, 32), dtype=np.uint8)
 
 @pytest.fixture(scope="module")
 def weights():
-    return random_inception.fit(random_inception.Options(), NONE, NONE, CPU)[0]
+    return random_inception.prepare(random_inception.Options(), NONE, NONE, CPU)[0]
 
 
 @pytest.fixture(scope="module")
 def extract(weights):
-    return random_inception.build(random_inception.Options(), weights, {}, CPU)
+    return random_inception.load(random_inception.Options(), weights, {}, CPU)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def offline(monkeypatch):
 
 
 def fit(path=None):
-    return inception.fit(inception.Options(path=path and str(path)), NONE, NONE, CPU)
+    return inception.prepare(inception.Options(path=path and str(path)), NONE, NONE, CPU)
 
 
 # The network
@@ -87,7 +87,7 @@ def test_it_is_pytorch_fid_s(weights, made, monkeypatch):
 
 
 def test_what_it_gives(made):
-    assert made.features.shape == (8, _inception.length(None, 3, 32))
+    assert made.features.shape == (8, _inception.feature_dim(None, 3, 32))
     assert made.probabilities.shape == (8, 1008)
     assert made.features.dtype == made.probabilities.dtype == np.float32
     np.testing.assert_allclose(made.probabilities.sum(1), 1, rtol=1e-5)
@@ -116,7 +116,7 @@ def test_what_is_no_image(extract, images):
 
 def test_seeds_differ_and_repeat(weights):
     again, other = (
-        random_inception.fit(random_inception.Options(seed=seed), NONE, NONE, CPU)[0]
+        random_inception.prepare(random_inception.Options(seed=seed), NONE, NONE, CPU)[0]
         for seed in (0, 1)
     )
     assert all((again[name] == tensor).all() for name, tensor in weights.items())

@@ -159,7 +159,7 @@ def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
     assert about["held_out"] == 355
     module = part("extractor", about["extractor"], ()).module
     options = part("extractor", about["extractor"], ()).options
-    extract = module.build(options, tensors, about, torch.device("cpu"))
+    extract = module.load(options, tensors, about, torch.device("cpu"))
     images, labels = read_npz(folder / "reference.npz", "images", "labels")
     whole, parts = extract(images), [extract(images[:3]), extract(images[3:])]
     for found, *split in zip(whole, *parts, strict=True):
