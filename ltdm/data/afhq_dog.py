@@ -1,7 +1,7 @@
-"""The dogs of AFHQ: some 4,700 photographs, resized to 64 x 64 as the memorisation papers do.
+"""The dogs of AFHQ: about 4,700 photographs, resized to 64 x 64 as in the memorisation papers.
 
-`root` is the unpacked archive: `train/dog` and `test/dog` (`val/dog` in the first release). One
-class; the resize is bilinear with antialiasing.
+`root` is the unpacked archive with `train/dog` and `test/dog` (`val/dog` in the first release).
+There is one class. Resizing is bilinear with antialiasing.
 Source: Choi et al., "StarGAN v2: Diverse Image Synthesis for Multiple Domains", CVPR 2020.
 """
 
@@ -24,14 +24,14 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class Options:
-    """Where the files lie and how large they become."""
+    """Location of the files and size of the images."""
 
-    root: str = option("data/afhq", "The unpacked archive.", place=True)
-    resolution: int = option(64, "Height and width after preparation, pixels.", low=1)
+    root: str = option("data/afhq", "Folder of the unpacked archive.", place=True)
+    resolution: int = option(64, "Height and width of the images after resizing, in pixels.", low=1)
 
 
 def describe(options: Options) -> SourceInfo:
-    """Return how many dogs there are; nothing is decoded."""
+    """Describe the training images from their number, names and file sizes; none is decoded."""
     files = _images.list_images(_folder(options, "train"))
     return SourceInfo(
         ["dog"], [len(files)], 3, options.resolution, _images.folder_digest({"dog": files})
@@ -39,13 +39,15 @@ def describe(options: Options) -> SourceInfo:
 
 
 def load(options: Options, split: str) -> SourceSplit:
-    """Decode a split, by name."""
+    """Decode a split in the order of file names, uint8 (N, 3, resolution, resolution)."""
     folder = _folder(options, split)
     files = _images.list_images(folder)
     paths = [file.path for file in files]
-    images, bad = _images.decode_all(paths, options.resolution, resample=Image.Resampling.BILINEAR)
-    named = {files[i].name: why for i, why in bad.items()}
-    _images.raise_for_bad_files(named, len(files), folder, "unpack the archive again")
+    images, failures = _images.decode_all(
+        paths, options.resolution, resample=Image.Resampling.BILINEAR
+    )
+    reasons = {files[i].name: reason for i, reason in failures.items()}
+    _images.raise_for_bad_files(reasons, len(files), folder, "unpack the archive again")
     return SourceSplit(images, np.zeros(len(files), np.int64))
 
 
