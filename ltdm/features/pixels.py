@@ -1,4 +1,4 @@
-"""The pixels themselves, scaled to [0, 1] and flattened: no weights, no opinion."""
+"""The pixels scaled to [0, 1] and flattened, without a network."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,25 +17,25 @@ USES_GPU = False
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """No options."""
 
 
-def feature_dim(options: Options, channels: int, side: int) -> int:
-    """Return the length of a feature vector."""
-    return channels * side * side
+def feature_dim(options: Options, channels: int, resolution: int) -> int:
+    """Return the number of pixel values per image."""
+    return channels * resolution * resolution
 
 
 def prepare(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return no weights: there is nothing to fit."""
+    """Return no weights and no metadata."""
     return {}, {}
 
 
 def load(
     options: Options, weights: dict[str, Tensor], metadata: dict[str, Any], device: torch.device
 ) -> ExtractFunction:
-    """Return the extractor: uint8 images (N, C, H, W) to (N, C H W); points keep their values."""
+    """Return the function from uint8 images (N, C, H, W) to (N, C H W); points are not scaled."""
 
     def extract(images: np.ndarray) -> ExtractorOutput:
         flat = images.reshape(len(images), -1).astype(np.float32)
