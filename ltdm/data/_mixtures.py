@@ -80,7 +80,8 @@ class MixtureSet:
         """Return the value in YAML: the preset's name, or the list of classes."""
         if self.name:
             return self.name
-        return [{name: [changed(c) for c in own]} for name, own in self.classes.items()]
+        classes = self.classes.items()
+        return [{name: [changed(c) for c in components]} for name, components in classes]
 
 
 COMPONENT_SCHEMA = {

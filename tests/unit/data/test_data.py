@@ -38,9 +38,9 @@ def test_mixture_has_the_moments_of_its_components():
     points, labels, _ = load_checked(mixture, options)
     assert points.dtype == np.float32
     head, tail = (points[labels == c, :, 0, 0].astype(np.float64) for c in (0, 1))
-    for drawn, variance in ((head, (5, 1)), (tail, (4, 4))):
-        assert np.abs(drawn.mean(0)).max() < 4 * (5 / 40_000) ** 0.5
-        np.testing.assert_allclose(drawn.var(0), variance, rtol=0.05)
+    for sample, variance in ((head, (5, 1)), (tail, (4, 4))):
+        assert np.abs(sample.mean(0)).max() < 4 * (5 / 40_000) ** 0.5
+        np.testing.assert_allclose(sample.var(0), variance, rtol=0.05)
     assert (np.abs(head[:, 0]) > 1).mean() > 0.7, "two modes, not one"
     again, other = mixture.load(options, "train").images, mixture.load(options, "test").images
     assert (again == points).all()

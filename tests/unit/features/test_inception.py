@@ -13,16 +13,13 @@ import numpy as np
 import pytest
 import pytorch_fid.inception
 import torch
-import yaml
 
-from ltdm.config.experiment import Experiment
 from ltdm.core.weights import write_weights
 from ltdm.features import _inception, inception, random_inception
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json, sha256, write_npz
 from ltdm.stages import extractor, features
 
-ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
 EMPTY = np.zeros(0)
 RNG = np.random.default_rng(0)
@@ -228,30 +225,3 @@ def test_stage_rejects_features_that_are_not_finite_and_bad_images(tmp_path, wei
     with pytest.raises(LtdmError, match=r"images.npz: the Inception network needs uint8"):
         features.run({"code": "this"}, images=images, weights=prepared, features=tmp_path / "f.npz")
     assert not (tmp_path / "f.npz").exists()
-
-
-def smoke(**evaluate):
-    """Return config/smoke.yaml with another evaluation."""
-    config = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
-    config["evaluate"] |= {"table_columns": ["frechet"], **evaluate}
-    return config
-
-
-def test_config_check_rejects_a_missing_path_that_is_needed(tmp_path):
-    config = smoke(extractors=["pixels", {"name": "inception", "path": str(tmp_path / "none.pth")}])
-    with pytest.raises(OptionError, match=r"evaluate.extractors.1.path: there is no file"):
-        Experiment(config, tmp_path)
-    prepared = tmp_path / "smoke/data/digits-lt/extractors/inception.safetensors"
-    prepared.parent.mkdir(parents=True)
-    prepared.touch()
-    part = Experiment(config, tmp_path).evaluate.extractors[1]
-    assert part.plain() == {"name": "inception"}
-    Experiment(smoke(extractors=["inception", "random-inception"]), tmp_path / "elsewhere")
-
-
-def test_points_are_rejected_by_the_config_check():
-    config = smoke(extractors=["inception"])
-    network = {"ch_mult": [1], "attn": []}
-    config["datasets"]["digits-lt"] = {"source": "mixture", "network": network}
-    with pytest.raises(OptionError, match="inception reads images, and digits-lt holds points"):
-        Experiment(config)
