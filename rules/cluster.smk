@@ -108,7 +108,9 @@ def search_threads(wildcards):
 def feature_threads(wildcards, parts=()):
     info = experiment.datasets[wildcards.dataset].info
     parts = parts or [extractor_part(wildcards)]
-    lengths = [p.module.feature_dim(p.options, info.channels, info.resolution) for p in parts]
+    lengths = [
+        p.module.feature_dim(p.options, info.channels, info.resolution) for p in parts
+    ]
     return threads_for(lengths)
 
 
