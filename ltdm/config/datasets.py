@@ -58,7 +58,7 @@ def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
         )
     tail = parse(LongTail, {k: v for k, v in given.items() if k in shape}, path)
     try:
-        info = _source_info(source, record)
+        info = _describe_source(source, record)
         kept = class_counts(tail, info.class_counts)
     except OptionError as error:
         raise OptionError((*path, *error.path), error.message) from error
@@ -68,7 +68,7 @@ def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
     return Dataset(source, tail, split, info, kept, own_sections)
 
 
-def _source_info(source: Part, record: Path) -> SourceInfo:
+def _describe_source(source: Part, record: Path) -> SourceInfo:
     """Ask the source what it holds; where its files are gone, what was made of them says so."""
     try:
         return source.module.describe(source.options)

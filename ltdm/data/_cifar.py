@@ -48,7 +48,7 @@ def describe(options: Options, names: list[str]) -> SourceInfo:
         info = _arrays.describe(Path(options.npz))
         if (info.class_counts, info.channels, info.resolution) != (published.class_counts, 3, 32):
             message = f"{options.npz} does not hold this data set's training images"
-            raise OptionError(("npz",), message)
+            raise OptionError(("npz",), f"{message}; correct the path, or leave `npz` out")
     return published
 
 
@@ -70,7 +70,9 @@ def load(
         loaded = _load_torchvision(dataset, options.root, split)
     actual_mean = loaded.images.mean((0, 2, 3)) / 255
     if split == "train" and not np.allclose(actual_mean, mean, atol=1e-4):
-        raise LtdmError(f"{options.npz or options.root} does not hold the images of {dataset}")
+        raise LtdmError(
+            f"{options.npz or options.root} does not hold the images of {dataset}; correct the path"
+        )
     if split not in digests:
         return loaded
     digest = hashlib.sha256(np.ascontiguousarray(loaded.images).data)

@@ -40,7 +40,8 @@ def list_images(folder: Path) -> list[os.DirEntry[str]]:
         raise LtdmError(f"cannot list the images in {folder}: {error.strerror}") from error
     images = [entry for entry in entries if entry.name.lower().endswith(EXTENSIONS)]
     if not images:
-        raise LtdmError(f"{folder} holds no image ({', '.join(EXTENSIONS)})")
+        kinds = ", ".join(EXTENSIONS)
+        raise LtdmError(f"{folder} holds no image ({kinds}); add images, or remove the folder")
     return sorted(images, key=lambda entry: entry.name)
 
 

@@ -14,7 +14,7 @@ from ltdm.stages import prepare
 RNG = np.random.default_rng(0)
 
 
-def load_checked(module, options, split="train"):
+def load_and_check(module, options, split="train"):
     """Load a split and compare it with the source's description."""
     info, loaded = module.describe(options), module.load(options, split)
     assert loaded.images.shape[1:] == (info.channels, info.resolution, info.resolution)
@@ -27,7 +27,7 @@ def load_checked(module, options, split="train"):
 
 
 def test_digits_match_their_description():
-    load_checked(digits, digits.Options())
+    load_and_check(digits, digits.Options())
 
 
 # Points
@@ -35,7 +35,7 @@ def test_digits_match_their_description():
 
 def test_mixture_has_the_moments_of_its_components():
     options = mixture.Options(points_per_class=40_000)
-    points, labels, _ = load_checked(mixture, options)
+    points, labels, _ = load_and_check(mixture, options)
     assert points.dtype == np.float32
     head, tail = (points[labels == c, :, 0, 0].astype(np.float64) for c in (0, 1))
     for sample, variance in ((head, (5, 1)), (tail, (4, 4))):
@@ -62,12 +62,12 @@ def write_arrays(path, shape=(40, 8, 8, 3), classes=4, **changes):
 @pytest.mark.parametrize("shape", [(40, 8, 8, 3), (40, 8, 8, 1), (40, 3, 8, 8), (40, 8, 8)])
 def test_arrays_of_any_layout(tmp_path, shape):
     images, options = write_arrays(tmp_path / "a.npz", shape)
-    loaded = load_checked(npz, options)
+    loaded = load_and_check(npz, options)
     full = images[..., None] if images.ndim == 3 else images
     channels_last = full.shape[1] == full.shape[2] == 8
     assert (loaded.images == (full.transpose(0, 3, 1, 2) if channels_last else full)).all()
     assert loaded.images.flags.c_contiguous
-    assert len(load_checked(npz, options, "test").images) == 8
+    assert len(load_and_check(npz, options, "test").images) == 8
 
 
 def test_digest_depends_on_the_arrays_and_not_on_the_file(tmp_path):

@@ -17,7 +17,7 @@ from ltdm.data._mixtures import (
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import parse
-from tests.unit.data.test_data import load_checked
+from tests.unit.data.test_data import load_and_check
 
 LISTED = [
     {"wide": [{"mean": [0, 1], "std": 2}, {"mean": [3, 0], "std": [1, 0.5], "weight": 3}]},
@@ -121,9 +121,9 @@ def test_default_points_are_those_of_earlier_versions():
 def test_other_classes_and_dimensions():
     three = [{"a": [{"mean": [0, 0, 0]}]}, {"b": [{"mean": [1, 2, 3]}]}, {"c": [{"mean": [4] * 3}]}]
     options = parse(mixture.Options, {"classes": three, "points_per_class": 20})
-    assert load_checked(mixture, options).images.shape == (60, 3, 1, 1)
+    assert load_and_check(mixture, options).images.shape == (60, 3, 1, 1)
     assert mixture.describe(options).names == ["a", "b", "c"]
-    loaded = load_checked(mixture, parse(mixture.Options, {"classes": "separated"}))
+    loaded = load_and_check(mixture, parse(mixture.Options, {"classes": "separated"}))
     for label, middle in ((0, -4), (1, 4)):
         mean = loaded.images[loaded.labels == label, :, 0, 0].mean(0)
         np.testing.assert_allclose(mean, (middle, 0), atol=0.05)

@@ -15,7 +15,7 @@ from ltdm.data import (
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, read_npz
 from ltdm.stages import prepare
-from tests.unit.data.test_data import load_checked
+from tests.unit.data.test_data import load_and_check
 
 
 def picture(path, size=(8, 8), mode="RGB", seed=0):
@@ -36,7 +36,7 @@ def test_a_folder_of_pictures(tmp_path):
         else:
             picture(tmp_path / name, (12, 9), seed=i)
     options = folder.Options(root=str(tmp_path), resolution=8)
-    loaded = load_checked(folder, options)
+    loaded = load_and_check(folder, options)
     info = folder.describe(options)
     assert (info.names, info.class_counts) == (["ant", "cat"], [1, 2])
     with Image.open(tmp_path / "cat/b.png") as image:
@@ -44,7 +44,7 @@ def test_a_folder_of_pictures(tmp_path):
     assert (loaded.images[2] == np.asarray(expected).transpose(2, 0, 1)).all(), (
         "by name, cut square"
     )
-    grey = load_checked(folder, folder.Options(root=str(tmp_path), resolution=8, channels=1))
+    grey = load_and_check(folder, folder.Options(root=str(tmp_path), resolution=8, channels=1))
     assert grey.images.shape == (3, 1, 8, 8)
 
 
@@ -180,8 +180,8 @@ def test_tiny_imagenet(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny_imagenet, "CLASSES", 6)
     monkeypatch.setattr(tiny_imagenet, "IMAGES_PER_CLASS", 2)
     options = tiny(tmp_path, 6)
-    load_checked(tiny_imagenet, options)
-    test = load_checked(tiny_imagenet, options, "test")
+    load_and_check(tiny_imagenet, options)
+    test = load_and_check(tiny_imagenet, options, "test")
     assert test.labels.tolist() == [4, 3, 2, 1, 0]
     with open(tmp_path / "val/val_annotations.txt", "a") as table:
         table.write("val_9.JPEG\tn99999999\n")
@@ -202,8 +202,8 @@ def test_afhq_dog(tmp_path, split):
     picture(tmp_path / f"{split}/dog/0.png", (96, 96))
     picture(tmp_path / "train/cat/0.jpg")
     options = afhq_dog.Options(root=str(tmp_path), resolution=16)
-    images = load_checked(afhq_dog, options).images
-    assert len(load_checked(afhq_dog, options, "test").images) == 1
+    images = load_and_check(afhq_dog, options).images
+    assert len(load_and_check(afhq_dog, options, "test").images) == 1
     with Image.open(tmp_path / "train/dog/0.jpg") as image:
         expected = image.resize((16, 16), Image.Resampling.BILINEAR)
     assert (images[0] == np.asarray(expected).transpose(2, 0, 1)).all()

@@ -147,7 +147,7 @@ def test_stages_on_points(tmp_path):
     grid.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as image:
         assert len(image.convert("L").getcolors()) > 5
-    weights = prepared_extractor(
+    weights = prepare_extractor(
         tmp_path / "p.safetensors", tmp_path / "reference.npz", name="pixels"
     )
     files = {"images": tmp_path / "samples.npz", "features": tmp_path / "f.npz"}
@@ -158,7 +158,7 @@ def test_stages_on_points(tmp_path):
 
 def test_classifier_is_accurate_and_does_not_depend_on_the_batch(folder, tmp_path):
     spec = {"name": "classifier", "width": 8, "steps": 300}
-    weights = prepared_extractor(
+    weights = prepare_extractor(
         tmp_path / "classifier.safetensors", folder / "reference.npz", **spec
     )
     tensors, metadata = read_weights(weights)
@@ -236,7 +236,7 @@ def make_from(model, samples, **changes):
     sample.run(request, model=model, **ALONE, samples=samples, record=record)
 
 
-def prepared_extractor(weights, reference, **spec):
+def prepare_extractor(weights, reference, **spec):
     """Prepare an extractor on a reference; return the file of its weights."""
     request = {"extractor": spec, "code": "this", "places": {}}
     extractor.run(
