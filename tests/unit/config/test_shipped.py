@@ -37,7 +37,9 @@ def test_a_paper_s_config_says_what_it_is(file):
 @pytest.mark.parametrize("file", [f for f in SHIPPED if "cifar" in f.read_text()])
 def test_a_config_says_what_sampling_costs(file, monkeypatch):
     """A set of its first run, in operations, as `ltdm plan` counts them."""
-    monkeypatch.setattr(tiny_imagenet, "_class_names", lambda root: [f"n{c:08d}" for c in range(200)])
+    monkeypatch.setattr(
+        tiny_imagenet, "_class_names", lambda root: [f"n{c:08d}" for c in range(200)]
+    )
     monkeypatch.setattr(afhq_dog, "describe", lambda options: SourceInfo(["dog"], [4739], 3, 64))
     head = file.read_text().partition("inherits:")[0]
     said = re.search(r"Sampled in (\w+)\. .* ([\d,]+) PFLOP", head)
