@@ -85,7 +85,7 @@ def gpus_of_sampling(wildcards, input):
 
 
 def gpus_of_extractor(wildcards, input):
-    return int(extractor_part(wildcards).module.RUNS_NETWORK)
+    return int(extractor_part(wildcards).module.USES_GPU)
 
 
 def extractor_part(wildcards):
@@ -101,14 +101,16 @@ def threads_for(lengths):
 
 def search_threads(wildcards):
     """Return threads for comparing images pixel by pixel."""
-    census = experiment.datasets[wildcards.dataset].census
-    return threads_for([census.channels * census.side**2])
+    info = experiment.datasets[wildcards.dataset].info
+    return threads_for([info.channels * info.resolution**2])
 
 
 def feature_threads(wildcards, parts=()):
-    census = experiment.datasets[wildcards.dataset].census
+    info = experiment.datasets[wildcards.dataset].info
     parts = parts or [extractor_part(wildcards)]
-    lengths = [p.module.length(p.options, census.channels, census.side) for p in parts]
+    lengths = [
+        p.module.feature_dim(p.options, info.channels, info.resolution) for p in parts
+    ]
     return threads_for(lengths)
 
 

@@ -23,7 +23,7 @@ def import_(checkpoint: Path, model: Path, resolution: int) -> None:
     """
     from ltdm.external import checkpoint as importing
 
-    click.echo(importing.text(checkpoint, importing.convert(checkpoint, model, resolution)))
+    click.echo(importing.describe(checkpoint, importing.convert(checkpoint, model, resolution)))
 
 
 @click.command()
@@ -41,7 +41,7 @@ def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
 
     request = {"sigma_rel": sigma_rel, "code": stage_code("posthoc")}
     made = posthoc.run(request, model=model, output=output, record=None)
-    click.echo(f"{output}: {posthoc.told(made)}")
+    click.echo(f"{output}: {posthoc.describe(made)}")
 
 
 @click.command()
@@ -87,13 +87,13 @@ def score(
 
     run_on(device)
     against = Reference(reference, reference_labels, cache_dir)
-    extractors = _parts("extractor", features) or against.prepared()
+    extractors = _parts("extractor", features) or against.prepared_extractors()
     extractors = extractors or _parts("extractor", ["inception"])
-    asked = _parts("metric", metrics) or score.suiting(
+    asked = _parts("metric", metrics) or score.usable_metrics(
         _parts("metric", names("metric")), extractors, against
     )
     rows, file = score.run(images, against, extractors, asked, labels, cache_dir)
-    click.echo(score.to_text(rows))
+    click.echo(score.format_rows(rows))
     click.echo(f"All rows: {file}")
 
 

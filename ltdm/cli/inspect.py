@@ -18,7 +18,7 @@ def check(**given: Any) -> None:
     """Check config files and say what they ask for."""
     experiment = select(**given)
     for name, data in experiment.datasets.items():
-        counts, held = data.class_counts, data.census.sizes
+        counts, held = data.class_counts, data.info.class_counts
         click.echo(
             f"{name}: {sum(counts)} training images in {len(counts)} classes,"
             f" {max(counts)} to {min(counts)} a class"

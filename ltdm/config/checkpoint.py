@@ -48,10 +48,10 @@ def _fits_checkpoint(run: Run, held: released.Released, data: Dataset) -> None:
     """Refuse a checkpoint that holds another network than the run's."""
     use, shape = run.label_use(data), held.shape
     classes = {"input": len(data.class_counts), "nothing": 0, "network": "one a network"}[use]
-    here = _outlined(run.network, run.process, data.census.channels, classes, run.train.told())
+    here = _outlined(run.network, run.process, data.info.channels, classes, run.train.told())
     there = _outlined(held.network, held.process, shape.channels, shape.classes, shape.told)
     differing = [f"{k} is {v} there, {here[k]} here" for k, v in there.items() if v != here[k]]
-    if data.census.points:
+    if data.info.points:
         differing.append("it draws images, and the data are points")
     if differing:
         raise OptionError(

@@ -21,7 +21,7 @@ FAR = 0.25
 def fits_data(run: Run, data: Dataset) -> None:
     """Check what only a run's options and its data together can tell."""
     network, process, train = run.network, run.process, run.train
-    network.module.check(network.options, data.census.side)
+    network.module.check(network.options, data.info.resolution)
     told = getattr(process.options, "noise_conditioning", "log_sigma")
     if told != getattr(network.module, "HEARS", told):
         message = f"is {told}, and {network.name} hears levels as {network.module.HEARS}; set that"
@@ -103,7 +103,7 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
         message = f"is {sample.weights}, but {run.train.import_checkpoint} has {held} weights alone"
         raise OptionError(("sample", "weights"), f"{message}; set it to {held}")
     sampler = sample.sampler
-    if data.census.points and getattr(sampler.options, "clip_denoised", False):
+    if data.info.points and getattr(sampler.options, "clip_denoised", False):
         message = "keeps images inside [-1, 1], and these are points, which lie anywhere; drop it"
         raise OptionError(("sample", "sampler", "clip_denoised"), message)
     try:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ltdm.config.merge import SECTIONS, sections
-from ltdm.data._base import Census, SourceModule
-from ltdm.data._longtail import LongTail, counts
+from ltdm.data._base import SourceInfo, SourceModule
+from ltdm.data._longtail import LongTail, class_counts
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json
 from ltdm.plumbing.options import KeyPath, mapping, near, parse, refuse_unknown
@@ -24,13 +24,13 @@ class Dataset:
     source: Part
     longtail: LongTail
     reference_split: str
-    census: Census
+    info: SourceInfo
     class_counts: list[int]
     sections: Mapping[str, Any]
 
     def probed(self, train_on: str) -> int:
         """Return how many labelled images the linear probe has, some of which it is tested on."""
-        return sum(self.census.sizes if train_on == "balanced" else self.class_counts)
+        return sum(self.info.class_counts if train_on == "balanced" else self.class_counts)
 
 
 def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
@@ -58,24 +58,24 @@ def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
         )
     tail = parse(LongTail, {k: v for k, v in given.items() if k in shape}, path)
     try:
-        census = _census(source, record)
-        kept = counts(tail, census.sizes)
+        info = _describe_source(source, record)
+        kept = class_counts(tail, info.class_counts)
     except OptionError as error:
         raise OptionError((*path, *error.path), error.message) from error
     except LtdmError as error:
         raise OptionError(path, str(error)) from error
     own_sections = sections({k: v for k, v in given.items() if k in SECTIONS}, path)
-    return Dataset(source, tail, split, census, kept, own_sections)
+    return Dataset(source, tail, split, info, kept, own_sections)
 
 
-def _census(source: Part, record: Path) -> Census:
+def _describe_source(source: Part, record: Path) -> SourceInfo:
     """Ask the source what it holds; where its files are gone, what was made of them says so."""
     try:
-        return source.module.census(source.options)
+        return source.module.describe(source.options)
     except LtdmError as error:
         made = read_json(record) if record.exists() else {}
         gone = isinstance(error.__cause__, FileNotFoundError)
         if not gone or made.get("source") != source.plain() or "census" not in made:
             raise
         log.warning("%s; %s was prepared from it and is used", error, record.parent)
-        return Census(**made["census"])
+        return SourceInfo.from_record(made["census"])

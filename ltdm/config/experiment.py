@@ -70,7 +70,7 @@ class Experiment:
             self.evaluate.check_table(data.class_counts)
             self.evaluate.check_searches(name, data.class_counts)
             for extractor in self.evaluate.extractors:
-                if data.census.points and not extractor.module.READS_POINTS:
+                if data.info.points and not extractor.module.SUPPORTS_POINTS:
                     message = f"{extractor.name} reads images, and {name} holds points; take pixels"
                     raise OptionError(("evaluate", "extractors"), message)
 

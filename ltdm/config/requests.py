@@ -54,7 +54,7 @@ class _Job:
         source = data.source
         return {
             "source": source.plain(),
-            "content": data.census.content,
+            "content": data.info.digest,
             "defaults": {"source": defaults(source)},
             "code": stage_code(stage, source),
             "places": places(source.options),

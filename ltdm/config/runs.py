@@ -94,6 +94,6 @@ class Run(Recipe):
 
     def outline(self, data: Dataset) -> nn.Module:
         """Return the network, or one of its networks, with the shapes of its weights alone."""
-        shape = data.census.channels, data.census.side, len(data.class_counts), self.train.told()
+        shape = data.info.channels, data.info.resolution, len(data.class_counts), self.train.told()
         with torch.device("meta"):
             return build_network(self.network, self.label_use(data), *shape)

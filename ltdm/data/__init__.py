@@ -1,1 +1,1 @@
-"""Data sources, one file each, and the long-tailed subset."""
+"""Data sources, one file each, and the long-tailed subset of their images."""

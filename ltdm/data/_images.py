@@ -1,8 +1,8 @@
-"""Image files to one uint8 array: decoded once, cut square, resized with antialiasing.
+"""Image files to one uint8 array: decoded once, cropped to a square, resized with antialiasing.
 
-Rotation tags are obeyed; 16-bit greys keep their upper 8 bits; transparency lies over white; grey,
-palette and CMYK pictures become RGB (or everything grey, for one channel); of an animation the
-first frame is taken. A picture that is not square loses its longer sides' ends.
+EXIF rotation is applied. 16-bit greys keep their upper 8 bits. Transparent images are laid over
+white. Grey, palette and CMYK images become RGB, or all become grey for one channel. Of an animation
+the first frame is taken. An image that is not square is cropped to its central square.
 """
 
 import hashlib
@@ -22,47 +22,55 @@ from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
 LANCZOS = Image.Resampling.LANCZOS
-BLOCK = 512  # files between two looks at the progress
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
-BAD = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error,
-       Image.DecompressionBombError)  # fmt: skip
+PROGRESS_INTERVAL = 512  # files between two reports of progress
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+DECODE_ERRORS = (*PILLOW_ERRORS, struct.error, zlib.error)
 
 
-def files_of(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the image files right inside a folder, by name; hidden ones do not count."""
+def list_images(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the image files directly in a folder, by name, without hidden ones.
+
+    Raises:
+        LtdmError: The folder cannot be listed or holds no image.
+    """
     try:
         entries = [e for e in os.scandir(folder) if not e.name.startswith(".")]
     except OSError as error:
         raise LtdmError(f"cannot list the images in {folder}: {error.strerror}") from error
-    found = [entry for entry in entries if entry.name.lower().endswith(ENDINGS)]
-    if not found:
-        raise LtdmError(f"{folder} holds no image ({', '.join(ENDINGS)})")
-    return sorted(found, key=lambda entry: entry.name)
+    images = [entry for entry in entries if entry.name.lower().endswith(EXTENSIONS)]
+    if not images:
+        kinds = ", ".join(EXTENSIONS)
+        raise LtdmError(f"{folder} holds no image ({kinds}); add images, or remove the folder")
+    return sorted(images, key=lambda entry: entry.name)
 
 
-def content_of(classes: Mapping[str, list[os.DirEntry[str]]]) -> str:
-    """Return a digest of the classes' names and of their files' names and sizes."""
-    listed = [(c, e.name, _size(e)) for c, found in classes.items() for e in found]
-    return hashlib.sha256(repr(listed).encode()).hexdigest()[:16]
+def folder_digest(classes: Mapping[str, list[os.DirEntry[str]]]) -> str:
+    """Return a digest of the classes' names and of their files' names and sizes in bytes."""
+    items = [(c, e.name, _size(e)) for c, entries in classes.items() for e in entries]
+    return hashlib.sha256(repr(items).encode()).hexdigest()[:16]
 
 
 def _size(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat().st_size
-    except OSError:  # a link to nowhere: decoding it will say so
+    except OSError:  # a dangling link: decoding it reports the error
         return -1
 
 
 def decode(file: str | Path, side: int, channels: int = 3, resample: int = LANCZOS) -> np.ndarray:
-    """Return one picture, uint8 (channels, side, side)."""
+    """Return an image file as uint8 (channels, side, side); `channels` is 1 or 3.
+
+    Raises one of `DECODE_ERRORS` for a bad file.
+    """
     with Image.open(file) as opened:
         image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.int64) >> 8
         image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
-        above = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != (side, side):
         image = ImageOps.fit(image, (side, side), Image.Resampling(resample))
@@ -72,36 +80,44 @@ def decode(file: str | Path, side: int, channels: int = 3, resample: int = LANCZ
 def decode_all(
     files: Sequence[str | Path], side: int, channels: int = 3, resample: int = LANCZOS
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Decode files side by side into one array, uint8 (N, channels, side, side), with progress.
+    """Decode files in parallel threads; return the images and the reasons of failures.
 
-    Of each file that could not be decoded, the position and the reason are returned; its place in
-    the array is black.
+    The images are uint8 (N, channels, side, side). A file that cannot be decoded leaves its row
+    black, and its position is a key of the second value. There are `OMP_NUM_THREADS` threads, by
+    default one per CPU core.
     """
     images = np.zeros((len(files), channels, side, side), np.uint8)
-    bad: dict[int, str] = {}
+    failures: dict[int, str] = {}
 
-    def one(i: int) -> str:
-        """Put a picture in its place; return why that failed, or nothing."""
+    def decode_row(i: int) -> str:
+        """Decode file i into row i; return the reason of a failure, else the empty string."""
         try:
             images[i] = decode(files[i], side, channels, resample)
-        except BAD as error:
+        except DECODE_ERRORS as error:
             return str(error).replace(str(files[i]), "").strip(" '") or type(error).__name__
         return ""
 
     threads = os.environ.get("OMP_NUM_THREADS", "")
     workers = int(threads) if threads.isdigit() else os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, Progress("decoding", len(files), "files") as progress:
-        for start in range(0, len(files), BLOCK):
-            block = range(start, min(start + BLOCK, len(files)))
-            bad |= {i: why for i, why in zip(block, pool.map(one, block), strict=True) if why}
-            progress.advance(len(block))
-    return images, bad
+        for start in range(0, len(files), PROGRESS_INTERVAL):
+            rows = range(start, min(start + PROGRESS_INTERVAL, len(files)))
+            reasons = zip(rows, pool.map(decode_row, rows), strict=True)
+            failures |= {i: reason for i, reason in reasons if reason}
+            progress.advance(len(rows))
+    return images, failures
 
 
-def refuse(bad: dict[str, str], of: int, root: Path, way_out: str) -> None:
-    """Raise one sentence that counts the bad files, if any, and names the first; log all."""
-    for name, reason in bad.items():
+def raise_for_bad_files(reasons: dict[str, str], num_files: int, root: Path, advice: str) -> None:
+    """Raise LtdmError if there are `reasons`: why files below `root` could not be decoded, by name.
+
+    The message counts the bad files among `num_files`, names the first ones and ends with `advice`.
+    All of them are logged.
+    """
+    for name, reason in reasons.items():
         log.info("cannot decode %s: %s", root / name, reason)
-    if bad:
-        shown = few([f"{name} ({reason})" for name, reason in bad.items()])
-        raise LtdmError(f"{len(bad)} of {of} files in {root} cannot be decoded: {shown}; {way_out}")
+    if reasons:
+        first = few([f"{name} ({reason})" for name, reason in reasons.items()])
+        raise LtdmError(
+            f"{len(reasons)} of {num_files} files in {root} cannot be decoded: {first}; {advice}"
+        )

@@ -1,8 +1,8 @@
-"""The long-tailed subset of a balanced data set, as the papers' codes build it.
+"""The long-tailed subset of a data set, built as in the released codes of the papers.
 
-Class counts follow a profile from head to tail (class 0 is the head unless `class_order` is given).
-Which images are kept is decided by one legacy numpy stream over the classes, so the subset is the
-papers' own, image for image, for the same seed. No global generator is touched.
+The class counts follow a profile from head to tail; class 0 is the head unless `class_order` is
+set. One legacy numpy stream shuffles the classes in turn, so for the same seed the subset is the
+papers' own, image by image. The global generator of numpy is not used.
 Source: Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
 NeurIPS 2019, section 4; CBDM and its successors use the same construction.
 """
@@ -18,28 +18,30 @@ from ltdm.plumbing.options import option
 
 @dataclass(frozen=True)
 class LongTail:
-    """Shape of the tail."""
+    """Class counts of the long-tailed training set."""
 
     profile: str = option(
         "exp",
-        "Counts fall exponentially from head to tail (`exp`), in one step (`step`), are alike"
-        " (`balanced`), as listed (`counts`), or all that the source has (`full`).",
+        "Class counts from head to tail: exponential decay (`exp`), one step (`step`), all equal"
+        " (`balanced`), listed (`counts`), or all images of the source (`full`).",
         choices=("exp", "step", "balanced", "counts", "full"),
     )
     imbalance: float = option(
         0.01,
-        "Imbalance factor, for `exp` and `step`: the last class's count over the first's.",
+        "Imbalance factor of `exp` and `step`: count of the last class over that of the first.",
         above=0,
         high=1,
     )
     counts: tuple[int, ...] | None = option(
-        None, "Images of each class, by label, for `profile: counts` only.", low=1
+        None, "Images per class, in the order of the labels; only for `profile: counts`.", low=1
     )
     class_order: tuple[int, ...] | None = option(
-        None, "Every class once, from head to tail; by label if left out.", low=0
+        None, "Each label once, from head to tail; by default in ascending order.", low=0
     )
-    max_per_class: int | None = option(None, "Most images of a class.", low=1)
-    min_per_class: int = option(0, "Fewest images of a class, if the source has them.", low=0)
+    max_per_class: int | None = option(None, "Upper limit of images per class.", low=1)
+    min_per_class: int = option(
+        0, "Lower limit of images per class, as far as the source has them.", low=0
+    )
     subset_seed: int = option(
         0, "Seed of the choice of images; the papers use 0.", low=0, high=2**32 - 1
     )
@@ -53,74 +55,84 @@ class LongTail:
             raise OptionError(("max_per_class",), f"is below min_per_class ({self.min_per_class})")
 
 
-def counts(options: LongTail, available: list[int]) -> list[int]:
-    """Return how many images of each class are kept, of those that the source has of each.
+def class_counts(options: LongTail, available: list[int]) -> list[int]:
+    """Return the images per class of the subset; `available` are those of the source.
 
-    The profile starts from their mean, as in the papers, where all classes have the same number; a
-    class that has fewer keeps what it has. Raises OptionError if one would be left without any, or
-    a list does not fit the classes.
+    The head's count is the mean of `available`; in the papers all classes have that number. A class
+    with fewer images than its target keeps all of them.
+
+    Raises:
+        OptionError: A class would be empty, or a list does not suit the classes.
     """
-    most, least = options.max_per_class or max(available), options.min_per_class
-    wanted = zip(_wanted(options, available), available, strict=True)
-    kept = [min(max(n, least), most, a) for n, a in wanted]
-    empty = [c for c, n in enumerate(kept) if n < 1]
+    upper, lower = options.max_per_class or max(available), options.min_per_class
+    targets = zip(_target_counts(options, available), available, strict=True)
+    counts = [min(max(target, lower), upper, limit) for target, limit in targets]
+    empty = [c for c, n in enumerate(counts) if n < 1]
     if empty:
         smallest = math.ceil(1e6 * len(available) / sum(available)) / 1e6
         raise OptionError(
             ("imbalance",),
-            f"{options.imbalance:g} leaves no image of {len(empty)} of {len(kept)} classes"
-            f" ({_ranges(empty)}); set min_per_class: 1, or take at least {smallest:.6g}",
+            f"{options.imbalance:g} leaves no image of {len(empty)} of {len(counts)} classes"
+            f" ({_format_ranges(empty)}); set min_per_class: 1, or take at least {smallest:.6g}",
         )
-    return kept
+    return counts
 
 
-def _wanted(options: LongTail, available: list[int]) -> list[int]:
-    """Return the counts that the profile asks for, by label, whatever there is."""
+def _target_counts(options: LongTail, available: list[int]) -> list[int]:
+    """Return the profile's images per class, by label; for `exp` and `step` without limits.
+
+    `exp`: floor(n r^(k / (C - 1))) for rank k = 0 .. C - 1, mean count n and imbalance factor r.
+    `step`: floor(n) for the first half of the ranks, rounded down, and floor(n r) for the others.
+    """
     classes = len(available)
     if options.counts is not None:
-        _fits("counts", options.counts, classes)
-        for c, (n, a) in enumerate(zip(options.counts, available, strict=True)):
-            if n > a:
-                raise OptionError(("counts",), f"asks for {n} images of class {c}, which has {a}")
+        _check_length("counts", options.counts, classes)
+        for c, (n, limit) in enumerate(zip(options.counts, available, strict=True)):
+            if n > limit:
+                message = f"requests {n} images of class {c}, which has {limit}"
+                raise OptionError(("counts",), message)
         return list(options.counts)
     if options.profile == "full":
         return list(available)
-    most = sum(available) / classes
+    head_count = sum(available) / classes
     if options.profile == "balanced":
-        return [int(most)] * classes
+        return [int(head_count)] * classes
     if options.profile == "exp":
         steps = max(classes - 1, 1)
-        falling = [int(most * options.imbalance ** (rank / steps)) for rank in range(classes)]
+        by_rank = [int(head_count * options.imbalance ** (rank / steps)) for rank in range(classes)]
     else:
         head = classes // 2
-        falling = [int(most)] * head + [int(most * options.imbalance)] * (classes - head)
+        tail_count = int(head_count * options.imbalance)
+        by_rank = [int(head_count)] * head + [tail_count] * (classes - head)
     order = list(options.class_order or range(classes))
-    _fits("class_order", order, classes)
+    _check_length("class_order", order, classes)
     if sorted(order) != list(range(classes)):
         raise OptionError(("class_order",), f"must name each class from 0 to {classes - 1} once")
-    return [falling[order.index(c)] for c in range(classes)]
+    return [by_rank[order.index(c)] for c in range(classes)]
 
 
-def _ranges(numbers: list[int]) -> str:
-    """Write rising numbers in short: `3, 81-99`."""
+def _format_ranges(numbers: list[int]) -> str:
+    """Return ascending numbers in short, such as `3, 81-99`."""
     starts = [n for n in numbers if n - 1 not in numbers]
     ends = [n for n in numbers if n + 1 not in numbers]
     return ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))
 
 
-def _fits(key: str, listed: tuple[int, ...] | list[int], classes: int) -> None:
-    if len(listed) != classes:
-        raise OptionError((key,), f"lists {len(listed)} classes, but the source has {classes}")
+def _check_length(key: str, values: tuple[int, ...] | list[int], classes: int) -> None:
+    """Raise OptionError at `key` unless there is one value per class."""
+    if len(values) != classes:
+        raise OptionError((key,), f"lists {len(values)} classes, but the source has {classes}")
 
 
-def select(labels: np.ndarray, keep: list[int], seed: int) -> np.ndarray:
-    """Return the positions kept, class by class, each class in its shuffled order.
+def select_subset(labels: np.ndarray, counts: list[int], seed: int) -> np.ndarray:
+    """Return the subset's rows, int64 (sum of `counts`,), class by class in shuffled order.
 
-    Labels are in the source's order; `keep` says how many to keep of each class.
+    `labels` is int64 (N,), in the source's order, on which the result depends; `counts` are the
+    images per class.
     """
-    stream, chosen = np.random.RandomState(seed), []
-    for c, n in enumerate(keep):
+    stream, rows = np.random.RandomState(seed), []
+    for c, n in enumerate(counts):
         members = np.flatnonzero(labels == c)
         stream.shuffle(members)
-        chosen.append(members[:n])
-    return np.concatenate(chosen)
+        rows.append(members[:n])
+    return np.concatenate(rows)

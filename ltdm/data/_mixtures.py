@@ -1,4 +1,4 @@
-"""Classes that are mixtures of Gaussians with diagonal covariances, and cases made of them."""
+"""Classes as mixtures of Gaussians with diagonal covariances: parsing and drawing points."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,20 +11,25 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import KeyPath, mapping, near, option, parse
 
-FAR = 1e6
-"""The largest coordinate and standard deviation: float32 still tells points so far out apart."""
+MAX_COORDINATE = 1e6
+"""Limit of coordinates and standard deviations, up to which float32 still separates points."""
 
 
 @dataclass(frozen=True)
 class Gaussian:
     """A component of a class."""
 
-    mean: tuple[float, ...] = option(..., "Its mean.", low=-FAR, high=FAR)
+    mean: tuple[float, ...] = option(
+        ..., "Mean, one number per dimension.", low=-MAX_COORDINATE, high=MAX_COORDINATE
+    )
     std: tuple[float, ...] = option(
-        ..., "Standard deviation along each dimension.", above=0, high=FAR
+        ..., "Standard deviation per dimension.", above=0, high=MAX_COORDINATE
     )
     weight: float = option(
-        1.0, "Its part of the class, relative to the other components'.", above=0, high=FAR
+        1.0,
+        "Weight in the class, relative to the weights of the other components.",
+        above=0,
+        high=MAX_COORDINATE,
     )
 
     def __post_init__(self) -> None:
@@ -35,136 +40,159 @@ class Gaussian:
             raise OptionError(("std",), message)
 
 
-Classes = Mapping[str, tuple[Gaussian, ...]]
+Components = tuple[Gaussian, ...]
+ClassMixtures = Mapping[str, Components]
 """The components of each class by its name, in the order of the labels; all of one dimension."""
 
-CASES: Mapping[str, Classes] = MappingProxyType({
-    "overlapping": {
-        "head": (Gaussian((-2.0, 0.0), (1.0, 1.0)), Gaussian((2.0, 0.0), (1.0, 1.0))),
-        "tail": (Gaussian((0.0, 0.0), (2.0, 2.0)),),
-    },
-    "separated": {
-        "head": (Gaussian((-4.0, 0.0), (1.0, 1.0)),),
-        "tail": (Gaussian((4.0, 0.0), (1.0, 1.0)),),
-    },
-})  # fmt: skip
+PRESETS: Mapping[str, ClassMixtures] = MappingProxyType(
+    {
+        "overlapping": {
+            "head": (Gaussian((-2.0, 0.0), (1.0, 1.0)), Gaussian((2.0, 0.0), (1.0, 1.0))),
+            "tail": (Gaussian((0.0, 0.0), (2.0, 2.0)),),
+        },
+        "separated": {
+            "head": (Gaussian((-4.0, 0.0), (1.0, 1.0)),),
+            "tail": (Gaussian((4.0, 0.0), (1.0, 1.0)),),
+        },
+    }
+)
 """`overlapping` is the toy problem of the public discussion of "Mutual learning" (IGD)."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """Classes as a config gives them."""
+class MixtureSet:
+    """The classes of a data set, as a config defines them."""
 
-    name: str | None  # that of one of `CASES`; None for classes that the config lists itself
-    classes: Classes = field(hash=False)
+    name: str | None  # of a preset; None for classes that the config lists itself
+    classes: ClassMixtures = field(hash=False)
 
     @classmethod
-    def called(cls, name: str) -> "Case":
-        """Return one of `CASES`."""
-        return cls(name, CASES[name])
+    def named(cls, name: str) -> "MixtureSet":
+        """Return a preset, one of `PRESETS`."""
+        return cls(name, PRESETS[name])
 
     @property
     def dimension(self) -> int:
-        """How many coordinates a point has."""
+        """Number of coordinates per point."""
         return len(next(iter(self.classes.values()))[0].mean)
 
     def plain(self) -> str | list[dict[str, list[dict[str, Any]]]]:
-        """Return what YAML would hold."""
+        """Return the value in YAML: the preset's name, or the list of classes."""
         if self.name:
             return self.name
-        return [{name: [changed(one) for one in own]} for name, own in self.classes.items()]
+        classes = self.classes.items()
+        return [{name: [changed(c) for c in components]} for name, components in classes]
 
 
-COMPONENT = {
-    "type": "object", "additionalProperties": False, "required": ["mean"],
+COMPONENT_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["mean"],
     "properties": {
         "mean": {"type": "array", "minItems": 1, "items": {"type": "number"}},
         "std": {
-            "type": ["number", "array"], "exclusiveMinimum": 0,
+            "type": ["number", "array"],
+            "exclusiveMinimum": 0,
             "items": {"type": "number", "exclusiveMinimum": 0},
         },
         "weight": {"type": "number", "exclusiveMinimum": 0},
     },
-}  # fmt: skip
-COMPONENTS = {"type": "array", "minItems": 1, "items": COMPONENT}
-CLASS = {
-    "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": COMPONENTS,
-}  # fmt: skip
-"""JSON schemas of parts of what `CaseOption` parses."""
+}
+"""JSON schema of a component, `{mean: [...], std: ..., weight: ...}`."""
+
+CLASS_SCHEMA = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": {"type": "array", "minItems": 1, "items": COMPONENT_SCHEMA},
+}
+"""JSON schema of a class, `{name: [components]}`."""
 
 
-class CaseOption:
-    """Parser of a case's name, or a list of `{class: [components]}`.
+class MixtureOption:
+    """Parser of a preset's name, or of a list of `{class: [components]}`.
 
-    It is a list, since the order of the classes is that of their labels, and keys have no order.
+    The classes are a list because their order defines the labels, and keys of a mapping have none.
     """
 
     schema: ClassVar[dict[str, Any]] = {
-        "anyOf": [{"enum": list(CASES)}, {"type": "array", "minItems": 2, "items": CLASS}]
+        "anyOf": [{"enum": list(PRESETS)}, {"type": "array", "minItems": 2, "items": CLASS_SCHEMA}]
     }
 
-    def __call__(self, value: Any, path: KeyPath) -> Case:
-        """Parse what the config gives."""
+    def __call__(self, value: Any, path: KeyPath) -> MixtureSet:
+        """Return the classes that the config defines by `value` at `path`.
+
+        A list that equals a preset becomes that preset.
+
+        Raises:
+            OptionError: The value is neither a preset nor a valid list.
+        """
         if isinstance(value, str):
-            if value not in CASES:
-                raise OptionError(path, f"no case is called {value!r}; {near(value, CASES)}")
-            return Case.called(value)
+            if value not in PRESETS:
+                raise OptionError(path, f"no preset is called {value!r}; {near(value, PRESETS)}")
+            return MixtureSet.named(value)
         if not isinstance(value, list | tuple) or len(value) < 2:
             raise OptionError(
                 path,
-                f"must be {', '.join(CASES)} or a list of at least two classes, each"
+                f"must be {', '.join(PRESETS)} or a list of at least two classes, each"
                 f" `name: [{{mean: [...], std: ...}}, ...]`, not {value!r}",
             )
-        found: dict[str, tuple[Gaussian, ...]] = {}
-        for i, one in enumerate(value):
-            name, components = _class(one, (*path, str(i)))
-            if name in found:
+        classes: dict[str, Components] = {}
+        for i, item in enumerate(value):
+            name, components = _parse_class(item, (*path, str(i)))
+            if name in classes:
                 raise OptionError((*path, str(i), name), "is the name of two classes")
-            found[name] = components
-        (wanted, *_) = (len(one.mean) for own in found.values() for one in own)
-        for i, (name, own) in enumerate(found.items()):
-            for k, one in enumerate(own):
-                if len(one.mean) != wanted:
-                    message = f"has {len(one.mean)} dimensions, but the first mean has {wanted}"
-                    raise OptionError((*path, str(i), name, str(k), "mean"), message)
-        same = (case for case in CASES if list(CASES[case].items()) == list(found.items()))
-        return Case(next(same, None), found)
+            classes[name] = components
+        _check_dimensions(classes, path)
+        equal = (name for name in PRESETS if [*PRESETS[name].items()] == [*classes.items()])
+        return MixtureSet(next(equal, None), classes)
 
 
-def _class(value: Any, path: KeyPath) -> tuple[str, tuple[Gaussian, ...]]:
+def _check_dimensions(classes: ClassMixtures, path: KeyPath) -> None:
+    """Raise OptionError at the first component whose dimension is not that of the first one."""
+    dimension = MixtureSet(None, classes).dimension
+    for i, (name, components) in enumerate(classes.items()):
+        for k, component in enumerate(components):
+            if len(component.mean) != dimension:
+                message = f"has {len(component.mean)} dimensions, but the first mean has"
+                raise OptionError((*path, str(i), name, str(k), "mean"), f"{message} {dimension}")
+
+
+def _parse_class(value: Any, path: KeyPath) -> tuple[str, Components]:
     """Parse `{name: [components]}`."""
-    given = mapping(value, path)
-    if len(given) != 1:
+    items = mapping(value, path)
+    if len(items) != 1:
         message = f"must be one class, `name: [{{mean: [...], std: ...}}, ...]`, not {value!r}"
         raise OptionError(path, message)
-    ((name, listed),) = given.items()
-    if not isinstance(listed, list | tuple) or not listed:
-        message = f"must be a list of at least one {{mean: [...], std: ...}}, not {listed!r}"
+    ((name, components),) = items.items()
+    if not isinstance(components, list | tuple) or not components:
+        message = f"must be a list of at least one {{mean: [...], std: ...}}, not {components!r}"
         raise OptionError((*path, name), message)
-    return name, tuple(_gaussian(one, (*path, name, str(i))) for i, one in enumerate(listed))
+    return name, tuple(_parse_gaussian(c, (*path, name, str(i))) for i, c in enumerate(components))
 
 
-def _gaussian(value: Any, path: KeyPath) -> Gaussian:
-    """Parse a component; one standard deviation is that of every dimension."""
-    given = mapping(value, path)
-    mean, std = given.get("mean"), given.get("std", 1.0)
+def _parse_gaussian(value: Any, path: KeyPath) -> Gaussian:
+    """Parse a component; a single standard deviation applies to every dimension."""
+    settings = mapping(value, path)
+    mean, std = settings.get("mean"), settings.get("std", 1.0)
     if not isinstance(std, list | tuple):
-        given["std"] = [std] * (len(mean) if isinstance(mean, list | tuple) else 1)
-    return parse(Gaussian, given, path)
+        settings["std"] = [std] * (len(mean) if isinstance(mean, list | tuple) else 1)
+    return parse(Gaussian, settings, path)
 
 
-def shares(components: tuple[Gaussian, ...]) -> np.ndarray:
-    """Return the weights of a class's components, float64 (K,), which sum to 1."""
-    weights = np.array([one.weight for one in components])
+def component_weights(components: Components) -> np.ndarray:
+    """Return the weights of the K components of a class, float64 (K,), which sum to 1."""
+    weights = np.array([component.weight for component in components])
     return weights / weights.sum()
 
 
-def draw(components: tuple[Gaussian, ...], points: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw points of a class, float64 (N, d)."""
-    number, chances = len(components), shares(components)
-    if (chances == chances[0]).all():  # equal parts keep the draw they always had
-        of = rng.integers(number, size=points)
+def draw_points(components: Components, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a `number` N of points from the mixture of a class, float64 (N, d)."""
+    weights = component_weights(components)
+    if (weights == weights[0]).all():  # equal weights keep the random draws of earlier versions
+        component = rng.integers(len(components), size=number)
     else:
-        of = rng.choice(number, size=points, p=chances)
-    means, stds = (np.array([getattr(c, name) for c in components]) for name in ("mean", "std"))
-    return means[of] + stds[of] * rng.standard_normal((points, means.shape[1]))
+        component = rng.choice(len(components), size=number, p=weights)
+    means = np.array([c.mean for c in components])
+    stds = np.array([c.std for c in components])
+    return means[component] + stds[component] * rng.standard_normal((number, means.shape[1]))

@@ -1,7 +1,7 @@
-"""The dogs of AFHQ: some 4,700 photographs, resized to 64 x 64 as the memorisation papers do.
+"""The dogs of AFHQ: about 4,700 photographs, resized to 64 x 64 as in the memorisation papers.
 
-`root` is the unpacked archive: `train/dog` and `test/dog` (`val/dog` in the first release). One
-class; the resize is bilinear with antialiasing.
+`root` is the unpacked archive with `train/dog` and `test/dog` (`val/dog` in the first release).
+There is one class. Resizing is bilinear with antialiasing.
 Source: Choi et al., "StarGAN v2: Diverse Image Synthesis for Multiple Domains", CVPR 2020.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ltdm.data import _images
-from ltdm.data._base import Census, Loaded
+from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{choi2020starganv2,
@@ -24,27 +24,31 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class Options:
-    """Where the files lie and how large they become."""
+    """Location of the files and size of the images."""
 
-    root: str = option("data/afhq", "The unpacked archive.", place=True)
-    resolution: int = option(64, "Height and width after preparation, pixels.", low=1)
-
-
-def census(options: Options) -> Census:
-    """Return how many dogs there are; nothing is decoded."""
-    files = _images.files_of(_folder(options, "train"))
-    return Census(["dog"], [len(files)], 3, options.resolution, _images.content_of({"dog": files}))
+    root: str = option("data/afhq", "Folder of the unpacked archive.", place=True)
+    resolution: int = option(64, "Height and width of the images after resizing, in pixels.", low=1)
 
 
-def load(options: Options, split: str) -> Loaded:
-    """Decode a split, by name."""
+def describe(options: Options) -> SourceInfo:
+    """Describe the training images from their number, names and file sizes; none is decoded."""
+    files = _images.list_images(_folder(options, "train"))
+    return SourceInfo(
+        ["dog"], [len(files)], 3, options.resolution, _images.folder_digest({"dog": files})
+    )
+
+
+def load(options: Options, split: str) -> SourceSplit:
+    """Decode a split in the order of file names, uint8 (N, 3, resolution, resolution)."""
     folder = _folder(options, split)
-    files = _images.files_of(folder)
+    files = _images.list_images(folder)
     paths = [file.path for file in files]
-    images, bad = _images.decode_all(paths, options.resolution, resample=Image.Resampling.BILINEAR)
-    named = {files[i].name: why for i, why in bad.items()}
-    _images.refuse(named, len(files), folder, "unpack the archive again")
-    return Loaded(images, np.zeros(len(files), np.int64))
+    images, failures = _images.decode_all(
+        paths, options.resolution, resample=Image.Resampling.BILINEAR
+    )
+    reasons = {files[i].name: reason for i, reason in failures.items()}
+    _images.raise_for_bad_files(reasons, len(files), folder, "unpack the archive again")
+    return SourceSplit(images, np.zeros(len(files), np.int64))
 
 
 def _folder(options: Options, split: str) -> Path:

@@ -1,13 +1,14 @@
-"""Your own arrays: an .npz with x_train and y_train (and x_test, y_test), uint8 images.
+"""Your own arrays: an .npz of uint8 images with x_train and y_train, maybe x_test and y_test.
 
-Images are square, of shape (N, H, W), (N, H, W, C) or (N, C, H, W); labels are 0 .. C-1.
+Images are square, of shape (N, H, W), (N, H, W, C) or (N, C, H, W), with 1 or 3 channels. Labels
+run from 0 without a gap.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltdm.data import _arrays
-from ltdm.data._base import Census, Loaded
+from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.options import option
 
 CITATION = ""
@@ -16,16 +17,16 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class Options:
-    """Where the file lies."""
+    """Location of the file."""
 
     path: str = option(..., "The .npz file.", place=True)
 
 
-def census(options: Options) -> Census:
-    """Return what the training arrays hold, without loading the images."""
-    return _arrays.census(Path(options.path))
+def describe(options: Options) -> SourceInfo:
+    """Describe the training arrays without loading the images."""
+    return _arrays.describe(Path(options.path))
 
 
-def load(options: Options, split: str) -> Loaded:
-    """Return a split, channels first."""
+def load(options: Options, split: str) -> SourceSplit:
+    """Return a split, uint8 (N, C, H, W)."""
     return _arrays.load(Path(options.path), split)

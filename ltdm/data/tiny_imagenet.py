@@ -1,7 +1,7 @@
 """Tiny-ImageNet-200: 100,000 training and 10,000 validation photographs, 64 x 64, 200 classes.
 
 `root` is the unpacked archive: `train/<class>/images/*.JPEG`, `val/images/*.JPEG` and
-`val/val_annotations.txt`. Classes are the WordNet ids in sorted order; the test split is `val`.
+`val/val_annotations.txt`. Classes are the WordNet ids in sorted order. The test split is `val`.
 Source: Y. Le and X. Yang, "Tiny ImageNet Visual Recognition Challenge", Stanford CS 231N, 2015.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ltdm.data import _images
-from ltdm.data._base import Census, Loaded
+from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import reading
 from ltdm.plumbing.options import option
@@ -20,55 +20,58 @@ CITATION = """@techreport{le2015tiny,
   title={Tiny {ImageNet} Visual Recognition Challenge},
   author={Le, Ya and Yang, Xuan}, institution={Stanford University, CS 231N}, year={2015}}"""
 SPLITS = ("train", "test")
-CLASSES, EACH, SIDE = 200, 500, 64
-MEND = "unpack tiny-imagenet-200.zip again"
+CLASSES, IMAGES_PER_CLASS, RESOLUTION = 200, 500, 64
+ADVICE = "unpack tiny-imagenet-200.zip again"
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where the files lie."""
+    """Location of the files."""
 
-    root: str = option("data/tiny-imagenet-200", "The unpacked archive.", place=True)
-
-
-def census(options: Options) -> Census:
-    """Return what the training split holds by definition; only the class folders are listed."""
-    return Census(_classes(Path(options.root)), [EACH] * CLASSES, 3, SIDE)
+    root: str = option("data/tiny-imagenet-200", "Folder of the unpacked archive.", place=True)
 
 
-def load(options: Options, split: str) -> Loaded:
-    """Decode a split, class by class (train) or in the order of val_annotations.txt (test)."""
+def describe(options: Options) -> SourceInfo:
+    """Return the published contents of the training split; only the class folders are listed."""
+    return SourceInfo(_class_names(Path(options.root)), [IMAGES_PER_CLASS] * CLASSES, 3, RESOLUTION)
+
+
+def load(options: Options, split: str) -> SourceSplit:
+    """Decode a split, uint8 (N, 3, 64, 64): by class (train) or as val_annotations.txt (test)."""
     root = Path(options.root)
-    files, labels = (_train if split == "train" else _validation)(root)
-    images, bad = _images.decode_all(files, SIDE)
-    named = {files[i].relative_to(root).as_posix(): why for i, why in bad.items()}
-    _images.refuse(named, len(files), root, MEND)
-    return Loaded(images, np.array(labels, np.int64))
+    files, labels = _list_train(root) if split == "train" else _list_validation(root)
+    images, failures = _images.decode_all(files, RESOLUTION)
+    reasons = {files[i].relative_to(root).as_posix(): why for i, why in failures.items()}
+    _images.raise_for_bad_files(reasons, len(files), root, ADVICE)
+    return SourceSplit(images, np.array(labels, np.int64))
 
 
-def _classes(root: Path) -> list[str]:
+def _class_names(root: Path) -> list[str]:
+    """Return the 200 names of the class folders in sorted order; raise LtdmError for others."""
     if not root.exists():
-        raise LtdmError(f"{root} is missing: set `root`, or {MEND}") from FileNotFoundError(root)
-    found = sorted(folder.name for folder in (root / "train").glob("n*"))
-    if len(found) != CLASSES:
-        raise LtdmError(f"{root}/train holds {len(found)} classes, not {CLASSES}: {MEND}")
-    return found
+        raise LtdmError(f"{root} is missing: set `root`, or {ADVICE}") from FileNotFoundError(root)
+    names = sorted(folder.name for folder in (root / "train").glob("n*"))
+    if len(names) != CLASSES:
+        raise LtdmError(f"{root}/train holds {len(names)} classes, not {CLASSES}: {ADVICE}")
+    return names
 
 
-def _train(root: Path) -> tuple[list[Path], list[int]]:
+def _list_train(root: Path) -> tuple[list[Path], list[int]]:
+    """Return the training files and their labels."""
     files, labels = [], []
-    for label, name in enumerate(_classes(root)):
-        found = _images.files_of(root / "train" / name / "images")
-        files += [Path(entry.path) for entry in found]
-        labels += [label] * len(found)
+    for label, name in enumerate(_class_names(root)):
+        entries = _images.list_images(root / "train" / name / "images")
+        files += [Path(entry.path) for entry in entries]
+        labels += [label] * len(entries)
     return files, labels
 
 
-def _validation(root: Path) -> tuple[list[Path], list[int]]:
-    label = {name: i for i, name in enumerate(_classes(root))}
+def _list_validation(root: Path) -> tuple[list[Path], list[int]]:
+    """Return the validation files and their labels, by val_annotations.txt."""
+    label_of = {name: i for i, name in enumerate(_class_names(root))}
     table = root / "val/val_annotations.txt"
     with reading(table, ours=False):
         lines = [line.split("\t") for line in table.read_text().splitlines()]
-    if any(len(line) < 2 or line[1] not in label for line in lines):
-        raise LtdmError(f"{table} does not name a file and its class on each line: {MEND}")
-    return [root / "val/images" / line[0] for line in lines], [label[line[1]] for line in lines]
+    if any(len(line) < 2 or line[1] not in label_of for line in lines):
+        raise LtdmError(f"{table} does not name a file and its class on each line: {ADVICE}")
+    return [root / "val/images" / line[0] for line in lines], [label_of[line[1]] for line in lines]

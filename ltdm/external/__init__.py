@@ -1,1 +1,1 @@
-"""What others made: released checkpoints and image sets, imported and scored by our stages."""
+"""Released checkpoints and image sets of other projects, imported and scored by ltdm's stages."""

@@ -1,4 +1,4 @@
-"""A released checkpoint -> a file of ours, and words on what it is: `ltdm import`."""
+"""A released checkpoint -> a model file of ltdm and its description: `ltdm import`."""
 
 from pathlib import Path
 from typing import Any
@@ -15,51 +15,67 @@ from ltdm.training.state import run_key
 
 
 def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
-    """Write the network of a checkpoint for square images; return what it is.
+    """Write the network of a checkpoint to the file `model`; return the contents of the checkpoint.
 
-    The images have a side of `resolution` pixels. An unconditional network counts as one of a
-    single class.
+    The network is for square images with a side of `resolution` pixels. An unconditional network is
+    written as one of a single class.
 
     Raises:
-        LtdmError: The checkpoint is bad, or the side cannot be halved as often as the network does.
+        LtdmError: The checkpoint is bad, or the resolution is not divisible as often as the network
+            halves it.
     """
-    held = read(checkpoint)
-    halvings = len(held.shape.options.ch_mult) - 1
+    contents = read(checkpoint)
+    halvings = len(contents.shape.options.ch_mult) - 1
     if resolution % 2**halvings:
         raise LtdmError(
             f"the network of {checkpoint} halves its images {halvings} times, so --resolution must"
             f" be a multiple of {2**halvings}, not {resolution}"
         )
     about = {
-        "network": held.network.plain(), "process": held.process.plain(), "size": resolution,
-        "classes": held.shape.classes or 1,
-    }  # fmt: skip
+        "network": contents.network.plain(),
+        "process": contents.process.plain(),
+        "size": resolution,
+        "classes": contents.shape.classes or 1,
+    }
     source = {"checkpoint": sha256(checkpoint), "code": stage_code("released")}
-    write(model, checkpoint, held, {**about, "key": run_key({**about, **source})})
-    return held
+    write(model, checkpoint, contents, {**about, "key": run_key({**about, **source})})
+    return contents
 
 
-def text(checkpoint: Path, held: Released) -> str:
-    """Say in a few lines what a checkpoint holds, and what a run that uses it looks like."""
-    shape, options = held.shape, held.network.options
-    train: dict[str, Any] = {"import_checkpoint": str(checkpoint)}
-    train |= {} if shape.classes else {"label_dropout": 1}
-    train |= {"augment": "ada"} if shape.told else {}
-    sample: dict[str, Any] = {} if shape.classes else {"guidance": 0}
-    sample |= {} if "ema" in held.weights else {"weights": "last"}
-    run = {
-        "network": {"name": "unet", **{k: plain(getattr(options, k)) for k in DECIDED}},
-        "process": {"name": "vp", "T": shape.levels}, "train": train,
-        **({"sample": sample} if sample else {}),
-    }  # fmt: skip
-    lines = [
-        f"{held.parameters / 1e6:.4g} M weights ({' and '.join(sorted(held.weights))}),"
+def describe(checkpoint: Path, contents: Released) -> str:
+    """Return a few lines on the `contents` of a checkpoint, with a run of a config that uses it."""
+    shape = contents.shape
+    run = yaml.safe_dump(
+        {"runs": {"released": _example_run(checkpoint, contents)}},
+        sort_keys=False,
+        default_flow_style=None,
+    )
+    return (
+        f"{contents.parameters / 1e6:.4g} M weights ({' and '.join(sorted(contents.weights))}),"
         f" {shape.classes or 'no'} classes, {shape.channels} channels,"
-        f" {held.updates or 'an unknown number of'} updates.",
-        f"Left out: {', '.join(held.left_out) or 'nothing'}.",
-        "The file does not say its betas (taken: vp's defaults), nor whether labels were hidden in"
-        " training (train.label_dropout), which guidance needs.",
-        "A run of a config that uses it:",
-        yaml.safe_dump({"runs": {"released": run}}, sort_keys=False, default_flow_style=None),
-    ]
-    return "\n".join(lines).rstrip()
+        f" {contents.updates or 'an unknown number of'} training steps.\n"
+        f"Left out: {', '.join(contents.left_out) or 'nothing'}.\n"
+        "The file does not contain its betas (assumed: the defaults of vp), nor whether the network"
+        " was trained with label dropout (train.label_dropout), which guidance needs.\n"
+        f"A run of a config that uses it:\n{run}"
+    ).rstrip()
+
+
+def _example_run(checkpoint: Path, contents: Released) -> dict[str, Any]:
+    """Return the config of a run with the checkpoint's network."""
+    shape, options = contents.shape, contents.network.options
+    train: dict[str, Any] = {"import_checkpoint": str(checkpoint)}
+    sample: dict[str, Any] = {}
+    if not shape.classes:
+        train["label_dropout"] = 1
+        sample["guidance"] = 0
+    if shape.told:
+        train["augment"] = "ada"
+    if "ema" not in contents.weights:
+        sample["weights"] = "last"
+    run = {
+        "network": {"name": "unet", **{key: plain(getattr(options, key)) for key in DECIDED}},
+        "process": {"name": "vp", "T": shape.levels},
+        "train": train,
+    }
+    return {**run, "sample": sample} if sample else run

@@ -1,7 +1,7 @@
-"""Sets of images that others made, for scoring: a folder, an .npz or an .npy.
+"""Image sets of other projects, for scoring: a folder, an .npz or an .npy.
 
-Nothing is resized and nothing is compressed again: both change every distance. Numbers with a
-fraction are rounded to 256 levels, as if the images had been saved without loss.
+Images are neither resized nor compressed again, since both change every distance. Floats in [0, 1]
+are rounded to 256 levels, as if the images had been saved without loss.
 """
 
 import os
@@ -13,146 +13,152 @@ import numpy as np
 from PIL import Image
 
 from ltdm.data import _images
-from ltdm.data._arrays import square
+from ltdm.data._arrays import image_layout, to_channels_first
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import reading
 
-IMAGES = ("images", "arr_0", "samples", "x_train", "x")
-LABELS = ("labels", "arr_1", "label", "y_train", "y")
-"""Names of arrays in an .npz: ours, the ones numpy gives by itself, and other projects'."""
-SLACK = 1e-3  # how far beyond [0, 1] a rounding error may reach
+IMAGE_KEYS = ("images", "arr_0", "samples", "x_train", "x")
+LABEL_KEYS = ("labels", "arr_1", "label", "y_train", "y")
+"""Names of arrays in an .npz: ltdm's, numpy's defaults, and those of other projects."""
+RANGE_TOLERANCE = 1e-3  # by which rounding errors may exceed [0, 1]
 
 
-class Given(NamedTuple):
-    """A set of images.
+class ImageSet(NamedTuple):
+    """Images with labels and the names of their classes."""
 
-    Attributes:
-        images: uint8, shape (N, C, H, W).
-        labels: int64, shape (N,); -1 where nobody says.
-        names: Of the classes, where sub-folders tell them.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    names: list[str]
+    images: np.ndarray  # uint8, shape (N, C, H, W)
+    labels: np.ndarray  # int64, shape (N,); all -1 for images without labels
+    names: list[str]  # of the classes, by label; empty unless sub-folders define them
 
 
-def read(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> Given:
+def read_images(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> ImageSet:
     """Read a set of images.
 
     Args:
-        path: A folder of image files, or of one sub-folder a class; an .npz, an .npy. Arrays are
-            uint8 or in [0, 1], shape (N, H, W), (N, H, W, C) or (N, C, H, W).
-        labels: An .npy of labels, which count before those of the images' own file.
-        names: The classes' names, one of which each sub-folder must bear, or its number; without
-            them sub-folders are the numbers from 0, or else classes in sorted order.
+        path: A folder of image files or of one sub-folder per class, an .npz, or an .npy. Arrays
+            are uint8 or floats in [0, 1], shape (N, H, W), (N, H, W, C) or (N, C, H, W).
+        labels: An .npy of labels, (N,), which replace those in the file of the images.
+        names: The names of the classes, by label. Each sub-folder must be called by a name or by
+            its label. Without `names`, sub-folders called 0 .. C - 1 are labels; others are classes
+            in sorted order.
 
     Raises:
-        LtdmError: They cannot be read, or are of several sizes, or of an unclear range.
+        LtdmError: The images cannot be read, differ in size, or have an unclear range.
     """
     if path.is_dir():
         if labels:
             raise LtdmError(f"the sub-folders of {path} are its labels; leave {labels} out")
-        return _folder(path, names)
-    images, own = _arrays(path)
+        return _read_folder(path, names)
+    images, values = _read_arrays(path)
     if labels:
         with reading(labels, ours=False):
-            own = np.load(labels, allow_pickle=False)
-        if not isinstance(own, np.ndarray):
+            values = np.load(labels, allow_pickle=False)
+        if not isinstance(values, np.ndarray):
             raise LtdmError(f"{labels} holds several arrays; write the labels alone, as .npy")
-    n = len(images)
-    own = np.full(n, -1) if own is None else own.reshape(-1)
-    if own.dtype.kind not in "iu" or len(own) != n or n == 0:
-        raise LtdmError(f"{labels or path}: there must be one whole number for each of {n} images")
-    if own.min() < 0 <= own.max():
-        raise LtdmError(f"{labels or path}: some images have labels and some (below 0) have none")
-    return Given(_levels(images, path), own.astype(np.int64), [])
-
-
-def _folder(root: Path, names: Sequence[str]) -> Given:
-    classes = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")
-    numbers = _numbers(classes, names, root)
-    beside = [e.name for e in os.scandir(root) if e.name.lower().endswith(_images.ENDINGS)]
-    if classes and beside:
+    num_images = len(images)
+    values = np.full(num_images, -1) if values is None else values.reshape(-1)
+    if values.dtype.kind not in "iu" or len(values) != num_images or num_images == 0:
         raise LtdmError(
-            f"{root} holds both images ({min(beside)}) and folders ({classes[0]}); keep one kind"
-            " alone"
+            f"{labels or path}: there must be one whole number for each of {num_images} images"
         )
-    listed = {c: _images.files_of(root / c) for c in classes} or {"": _images.files_of(root)}
-    files = [entry.path for found in listed.values() for entry in found]
-    labels = [numbers.get(c, -1) for c, found in listed.items() for _ in found]
-    side, channels = _shape(files)
-    images, bad = _images.decode_all(files, side, channels)
-    reasons = {Path(files[i]).relative_to(root).as_posix(): why for i, why in bad.items()}
-    _images.refuse(reasons, len(files), root, "fix or remove them")
-    by_number = {number: name for name, number in numbers.items()}
-    told = [by_number.get(i, str(i)) for i in range(max(by_number, default=-1) + 1)]
-    return Given(images, np.array(labels, np.int64), told)
-
-
-def _numbers(classes: list[str], names: Sequence[str], root: Path) -> dict[str, int]:
-    """Return the label of each sub-folder."""
-    numbers = {c: int(c) for c in classes if c.isdecimal()}
-    if not names:
-        counted = set(numbers.values()) == set(range(len(classes)))
-        return numbers if counted else {c: i for i, c in enumerate(classes)}
-    known = {c: i for c, i in numbers.items() if i < len(names)}
-    known |= {name: i for i, name in enumerate(names)}
-    strange = [c for c in classes if c not in known]
-    if strange:
+    if values.min() < 0 <= values.max():
         raise LtdmError(
-            f"{root} has a folder {strange[0]!r}, which is no class of the reference; its classes"
+            f"{labels or path}: some images have labels and some (below 0) have none; label all of"
+            " them, or none"
+        )
+    return ImageSet(_to_uint8(images, path), values.astype(np.int64), [])
+
+
+def _read_folder(root: Path, names: Sequence[str]) -> ImageSet:
+    """Read image files of one size, from a folder or from its sub-folders, one per class."""
+    classes = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")
+    label_of = _labels_of_folders(classes, names, root)
+    loose = [e.name for e in os.scandir(root) if e.name.lower().endswith(_images.EXTENSIONS)]
+    if classes and loose:
+        raise LtdmError(
+            f"{root} holds both images ({min(loose)}) and folders ({classes[0]}); keep only one of"
+            " the two"
+        )
+    by_class = {c: _images.list_images(root / c) for c in classes}
+    by_class = by_class or {"": _images.list_images(root)}
+    files = [entry.path for entries in by_class.values() for entry in entries]
+    labels = [label_of.get(c, -1) for c, entries in by_class.items() for _ in entries]
+    side, channels = _common_size(files)
+    images, failures = _images.decode_all(files, side, channels)
+    reasons = {Path(files[i]).relative_to(root).as_posix(): why for i, why in failures.items()}
+    _images.raise_for_bad_files(reasons, len(files), root, "fix or remove them")
+    name_of = {label: name for name, label in label_of.items()}
+    class_names = [name_of.get(i, str(i)) for i in range(max(name_of, default=-1) + 1)]
+    return ImageSet(images, np.array(labels, np.int64), class_names)
+
+
+def _labels_of_folders(classes: list[str], names: Sequence[str], root: Path) -> dict[str, int]:
+    """Return the label of each sub-folder; LtdmError for one that is no class among `names`."""
+    numeric = {c: int(c) for c in classes if c.isdecimal()}
+    if not names:
+        complete = set(numeric.values()) == set(range(len(classes)))
+        return numeric if complete else {c: i for i, c in enumerate(classes)}
+    label_of = {c: i for c, i in numeric.items() if i < len(names)}
+    label_of |= {name: i for i, name in enumerate(names)}
+    unknown = [c for c in classes if c not in label_of]
+    if unknown:
+        raise LtdmError(
+            f"{root} has a folder {unknown[0]!r}, which is no class of the reference; its classes"
             f" are {', '.join(names)}"
         )
-    return {c: known[c] for c in classes}
+    return {c: label_of[c] for c in classes}
 
 
-def _shape(files: list[str]) -> tuple[int, int]:
-    """Return the side and the channels that all files have; refuse files of other shapes."""
-    kinds = {}
+def _common_size(files: list[str]) -> tuple[int, int]:
+    """Return the side of all files and the channels, 1 if all are grey and else 3.
+
+    Raises:
+        LtdmError: The files are of several sizes or not square.
+    """
+    formats = {}
     for file in files:
         try:
             with Image.open(file) as image:
-                kinds[image.size, 1 if image.mode in ("1", "L") else 3] = file
-        except _images.BAD:
-            continue  # decoding it will say why
-    sizes = {size: file for (size, _), file in kinds.items()}
+                formats[image.size, 1 if image.mode in ("1", "L") else 3] = file
+        except _images.DECODE_ERRORS:
+            continue  # decoding it reports the error
+    sizes = {size: file for (size, _), file in formats.items()}
     if len(sizes) > 1 or any(width != height for width, height in sizes):
-        told = " and ".join(f"{w} x {h} ({file})" for (w, h), file in list(sizes.items())[:2])
+        examples = " and ".join(f"{w} x {h} ({file})" for (w, h), file in list(sizes.items())[:2])
         raise LtdmError(
-            f"images must be square and of one size, not {told}; resizing would change the"
-            " distances, so do it yourself, the same for all sets that you compare"
+            f"images must be square and of one size, not {examples}; resizing changes the"
+            " distances, so resize them yourself, in the same way for all sets that you compare"
         )
     side = next(iter(sizes), (1, 1))[0]
-    return side, max((channels for _, channels in kinds), default=1)
+    return side, max((channels for _, channels in formats), default=1)
 
 
-def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the arrays of images and labels of an .npz or .npy; labels may be missing."""
     with reading(path, ours=False):
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded, None
         with loaded:
-            for key in IMAGES:
+            for key in IMAGE_KEYS:
                 if key in loaded:
-                    own = next((loaded[name] for name in LABELS if name in loaded), None)
-                    return loaded[key], own
+                    labels = next((loaded[name] for name in LABEL_KEYS if name in loaded), None)
+                    return loaded[key], labels
             raise LtdmError(
                 f"{path} has no array of images; it holds {', '.join(loaded)}, and should hold"
-                f" one called {' or '.join(IMAGES)}"
+                f" one called {' or '.join(IMAGE_KEYS)}"
             )
 
 
-def _levels(images: np.ndarray, path: Path) -> np.ndarray:
-    """Return uint8 images, channels first."""
-    last = square(images.shape, path.name, path)[0]
+def _to_uint8(images: np.ndarray, path: Path) -> np.ndarray:
+    """Return images as uint8 (N, C, H, W); floats must be in [0, 1]."""
+    channels_last, _, _ = image_layout(images.shape, path.name, path)
     if images.dtype != np.uint8:
         low, high = (float(f(images)) for f in (np.min, np.max)) if images.size else (0.0, 0.0)
-        if images.dtype.kind != "f" or not -SLACK <= low <= high <= 1 + SLACK:
+        if images.dtype.kind != "f" or not -RANGE_TOLERANCE <= low <= high <= 1 + RANGE_TOLERANCE:
             raise LtdmError(
                 f"{path}: images must be uint8, or numbers from 0 to 1; these are {images.dtype}"
                 f" from {low:.4g} to {high:.4g}"
             )
         images = (images.clip(0, 1) * 255).round().astype(np.uint8)
-    images = images[..., None] if images.ndim == 3 else images
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)) if last else images
+    return to_channels_first(images) if channels_last else images

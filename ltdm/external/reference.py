@@ -1,4 +1,4 @@
-"""What images that others made are compared with."""
+"""The real images that an image set of another project is compared with."""
 
 import hashlib
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ltdm.config.layout import name_of
-from ltdm.data._base import numbered
-from ltdm.external import images
+from ltdm.data._base import default_class_names
+from ltdm.external import images as image_sets
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, reading, sha256, write_npz, write_text
 from ltdm.plumbing.option_values import places
@@ -22,75 +22,83 @@ REFERENCE, COUNTS = name_of("prepare.reference"), name_of("prepare.counts")
 
 
 class Reference:
-    """What images are compared with: a prepared data set of ours, or any set of images.
+    """A prepared data set of ltdm, or any set of images.
 
     Args:
         path: A data folder, `results/<experiment>/data/<data set>`, whose classes, training counts,
-            extractors and features are used as they are; else what `images.read` takes.
-        labels: Labels of the images, where they lie apart.
-        cache_dir: Where things are kept that are made.
+            extractors and features are used; or a path that `images.read_images` can read.
+        labels: An .npy with the labels of the images; not for a data folder.
+        cache_dir: Folder for the files that are written.
 
     Attributes:
-        ours: The data folder, if it is one.
+        prepared_folder: The data folder; None for a set of images.
+        folder: The folder of the reference in `cache_dir`.
         file: An .npz of the images.
-        train: An .npz of the training images: the data set's long-tailed ones, else `file` itself.
-        counts: counts.csv.
-        names: The classes' names; empty where the images have no labels.
-        grouping: The groups that values are given for.
+        train: An .npz of the training images: long-tailed ones of a data folder, else `file`.
+        counts: The file counts.csv.
+        names: The names of the classes; empty for images without labels.
+        grouping: The groups of classes for which metrics are computed.
     """
 
     def __init__(self, path: Path, labels: Path | None, cache_dir: Path):
-        self.ours = path if (path / REFERENCE).exists() else None
+        self.prepared_folder = path if (path / REFERENCE).exists() else None
         self.grouping: dict[str, Any] = {"kinds": ["all", "class", "worst"]}
-        if self.ours:
+        if self.prepared_folder:
             if labels:
-                raise LtdmError(f"{path} knows its labels; leave {labels} out")
-            self.file, self.counts = self.ours / REFERENCE, self.ours / COUNTS
-            self.train = self.ours / name_of("prepare.train")
+                raise LtdmError(f"{path} contains its labels; leave {labels} out")
+            self.file, self.counts = path / REFERENCE, path / COUNTS
+            self.train = path / name_of("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
             with reading(self.counts):
                 self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
             self.grouping["kinds"].insert(2, "thirds")
             return
-        given = images.read(path, labels)
-        held = _counted(given.labels, path)
-        self.names = given.names or numbered(len(held))
-        self.folder = kept(cache_dir / "reference", given, REFERENCE)
+        image_set = image_sets.read_images(path, labels)
+        class_counts = _count_classes(image_set.labels, path)
+        self.names = image_set.names or default_class_names(len(class_counts))
+        self.folder = store_images(cache_dir / "reference", image_set, REFERENCE)
         self.file, self.counts = self.folder / REFERENCE, self.folder / COUNTS
         self.train = self.file
-        table = {"class": range(len(held)), "name": self.names, "train": held}
-        counts = pd.DataFrame(table if held else {"train": [len(given.labels)]})
+        table = {"class": range(len(class_counts)), "name": self.names, "train": class_counts}
+        counts = pd.DataFrame(table if class_counts else {"train": [len(image_set.labels)]})
         write_text(self.counts, counts.to_csv(index=False))
 
-    def training_images(self) -> int:
-        """Return how many images nearest neighbours are looked for among."""
+    def count_training_images(self) -> int:
+        """Return the number of training images, among which nearest neighbours are searched."""
         with reading(self.counts):
             return int(pd.read_csv(self.counts)["train"].sum())
 
-    def prepared(self) -> tuple[Part, ...]:
-        """Return the extractors that lie in a data folder of ours."""
-        records = sorted((self.ours / "extractors").glob("*.json")) if self.ours else []
+    def prepared_extractors(self) -> tuple[Part, ...]:
+        """Return the extractors that the data folder contains; none for a set of images."""
+        if not self.prepared_folder:
+            return ()
+        records = sorted((self.prepared_folder / "extractors").glob("*.json"))
         return tuple(part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records)
 
-    def features(self, extractor: Part) -> tuple[Path, Path]:
-        """Return an extractor's weights and the reference's features, made if they are not there.
+    def extract_features(self, extractor: Part) -> tuple[Path, Path]:
+        """Return the files of an extractor's weights and of the reference's features.
 
-        One that learns classes is refused where the reference has none.
+        Missing files are written, to the data folder if it contains the extractor's record, else to
+        the reference's folder in the cache.
+
+        Raises:
+            LtdmError: The extractor is trained on labels, and the reference has none.
         """
-        home = self.ours if self.ours and extractor in self.prepared() else self.folder
-        weights = home / name_of("extractor.weights", extractor=extractor.label)
-        features = home / name_of("reference_features.features", extractor=extractor.label)
-        if home == self.ours and weights.exists() and features.exists():
-            return weights, features
+        if self.prepared_folder and extractor in self.prepared_extractors():
+            weights, features = _extractor_files(self.prepared_folder, extractor)
+            if weights.exists() and features.exists():
+                return weights, features
+        else:
+            weights, features = _extractor_files(self.folder, extractor)
         record = weights.with_suffix(".json")
-        wanted = {"extractor": extractor.plain(), "code": stage_code("extractor", extractor)}
-        if not weights.exists() or not wanted.items() <= read_json(record).items():
+        expected = {"extractor": extractor.plain(), "code": stage_code("extractor", extractor)}
+        if not weights.exists() or not expected.items() <= read_json(record).items():
             if extractor.module.PROBABILITIES == "classes" and not self.names:
                 raise LtdmError(
                     f"{extractor.name} learns the reference's classes, and its images have no"
-                    " labels; give --reference-labels, or take other features"
+                    " labels; give --reference-labels, or choose another extractor"
                 )
-            request = Request(**wanted, places=places(extractor.options))
+            request = Request(**expected, places=places(extractor.options))
             extractor_stage.run(request, reference=self.file, weights=weights, record=record)
             features.unlink(missing_ok=True)
         if not features.exists():
@@ -99,18 +107,29 @@ class Reference:
         return weights, features
 
 
-def kept(name: Path, given: images.Given, file: str) -> Path:
-    """Keep images in a folder named by their digest; return it."""
-    digest = hashlib.sha256(np.ascontiguousarray(given.images).data)
-    digest.update(given.labels.data)
-    folder = name.with_name(f"{name.name}-{digest.hexdigest()[:12]}")
+def _extractor_files(folder: Path, extractor: Part) -> tuple[Path, Path]:
+    """Return the paths of an extractor's weights and of the reference's features in a folder."""
+    weights = name_of("extractor.weights", extractor=extractor.label)
+    features = name_of("reference_features.features", extractor=extractor.label)
+    return folder / weights, folder / features
+
+
+def store_images(prefix: Path, image_set: image_sets.ImageSet, file: str) -> Path:
+    """Write images to `file` in the folder `<prefix>-<digest>`, if missing; return the folder.
+
+    The digest is that of images and labels.
+    """
+    digest = hashlib.sha256(np.ascontiguousarray(image_set.images).data)
+    digest.update(image_set.labels.data)
+    folder = prefix.with_name(f"{prefix.name}-{digest.hexdigest()[:12]}")
     if not (folder / file).exists():
-        write_npz(folder / file, images=given.images, labels=given.labels, about=np.array("{}"))
+        arrays = {"images": image_set.images, "labels": image_set.labels}
+        write_npz(folder / file, **arrays, about=np.array("{}"))
     return folder
 
 
-def _counted(labels: np.ndarray, path: Path) -> list[int]:
-    """Return the images of each class, of which none may be empty; nothing without labels."""
+def _count_classes(labels: np.ndarray, path: Path) -> list[int]:
+    """Return the images per class, none of which may be empty; an empty list without labels."""
     if labels.max() < 0:
         return []
     if labels.max() >= len(labels) or 0 in np.bincount(labels):

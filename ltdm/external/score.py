@@ -1,18 +1,18 @@
-"""Score images that others made, by the same stages as our own.
+"""Scores of image sets of other projects, from the same stages as those of ltdm's own samples.
 
-What is made lies in a folder of its own for each set of images, named by their digest: features are
-extracted once for each set, and a reference's are there for all that are compared with it.
+Each image set has a folder in the cache, named by the digest of its images. Features are extracted
+once per set; those of a reference serve every set that is compared with it.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ltdm.external import images as _given
-from ltdm.external.reference import Reference, kept
+from ltdm.external import images as image_sets
+from ltdm.external.reference import Reference, store_images
 from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256
@@ -24,108 +24,154 @@ from ltdm.stages import metrics as metrics_stage
 from ltdm.stages import neighbours as neighbours_stage
 
 log = logging.getLogger("ltdm")
+IMAGES = "images.npz"
+FilePair = tuple[Path, Path]
+"""Two files of one kind: that of the reference, and that of the scored images."""
 
 
 def run(
-    images: Path, reference: Reference, extractors: Sequence[Part], metrics: Sequence[Part],
-    labels: Path | None, cache_dir: Path,
-) -> tuple[pd.DataFrame, Path]:  # fmt: skip
-    """Score a set of images; return the tidy rows and the file that holds them.
+    images: Path,
+    reference: Reference,
+    extractors: Sequence[Part],
+    metrics: Sequence[Part],
+    labels: Path | None,
+    cache_dir: Path,
+) -> tuple[pd.DataFrame, Path]:
+    """Score a set of images; return the tidy rows and the CSV file that holds them.
 
-    Each metric is given in those of the extractors' feature spaces that it reads. `labels` are the
-    images', where they lie apart. Features and rows are kept in `cache_dir`.
+    `images` and `labels` are paths for `images.read_images`. Each metric is computed in the feature
+    space of each of the `extractors` that provides its input. Features and rows are stored in
+    `cache_dir`.
 
     Raises:
-        LtdmError: The images cannot be read, or do not fit the reference, or nothing gives what a
-            metric reads.
+        LtdmError: The images cannot be read or do not suit the reference, no extractor provides the
+            input of a metric, or the reference has too few training images for it.
     """
+    _check_metrics(metrics, extractors, reference)
+    image_set = _load_matching_images(images, labels, reference)
+    folder = store_images(cache_dir / images.resolve().stem, image_set, IMAGES)
+    features = {e.label: _extract_features(e, folder, reference) for e in extractors}
+    output = folder / f"against-{reference.folder.name}"
+    origin = {
+        "images": str(images),
+        "reference": str(reference.prepared_folder or reference.folder),
+    }
+    frames = []
+    for metric in metrics:
+        inputs = {e.label: features[e.label] for e in extractors if reads(metric, e)}
+        if looks_up(metric):
+            inputs = {PIXELS: _find_neighbours(metric, folder, reference)}
+        frames.append(_compute_metric(metric, inputs, reference, output, origin))
+    rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.HOW)
+    write_rows(rows, output / "metrics.csv")
+    return rows, output / "metrics.csv"
+
+
+def _check_metrics(
+    metrics: Sequence[Part], extractors: Sequence[Part], reference: Reference
+) -> None:
+    """Raise LtdmError for a metric without input or with too few training images to search."""
     for metric in metrics:
         check_fed(metric, extractors)
-        if looks_up(metric) and not _suits(metric, reference):
+        if looks_up(metric) and not _has_enough_train(metric, reference):
             raise LtdmError(
-                f"{metric.name} looks for the {metric.options.k} nearest training images,"
-                f" but {reference.train} holds {reference.training_images()}; ask for fewer, such"
+                f"{metric.name} looks for the {metric.options.k} nearest training images, but"
+                f" {reference.train} holds {reference.count_training_images()}; request fewer, such"
                 f" as --metric '{{name: {metric.name}, k: 10}}'"
             )
-    given = _fitting(images, labels, reference)
-    folder = kept(cache_dir / images.resolve().stem, given, "images.npz")
-    files = {}
-    for extractor in extractors:
-        weights, real = reference.features(extractor)
-        made = folder / f"features/{extractor.label}-{sha256(weights)[:12]}.npz"
-        files[extractor.label] = real, made
-        if not made.exists():
-            request, found = Request(code=stage_code("features", extractor)), folder / "images.npz"
-            features_stage.run(request, images=found, weights=weights, features=made)
-    where = {"images": str(images), "reference": str(reference.ours or reference.folder)}
-    frames, against = [], folder / f"against-{reference.folder.name}"
-    for metric in metrics:
-        fed = {e.label: files[e.label] for e in extractors if reads(metric, e)}
-        if looks_up(metric):
-            fed = {PIXELS: _neighbours(metric, folder, reference)}
-        table = against / f"{metric.label}.csv"
-        request = Request(metric=metric.plain(), groups=reference.grouping, extractors=[*fed])
-        request |= {"code": stage_code("metrics", metric), "where": where}
-        theirs, ours = (list(paths) for paths in zip(*fed.values(), strict=True))
-        written = {"table": table, "record": table.with_suffix(".json")}
-        metrics_stage.run(request, counts=reference.counts, real=theirs, fake=ours, **written)
-        frames.append(read_rows(table))
-    rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.HOW)
-    write_rows(rows, against / "metrics.csv")
-    return rows, against / "metrics.csv"
 
 
-def _fitting(images: Path, labels: Path | None, reference: Reference) -> _given.Given:
-    """Read images of the reference's shape; labels are left aside where the reference has none."""
-    given = _given.read(images, labels, reference.names)
+def _load_matching_images(
+    images: Path, labels: Path | None, reference: Reference
+) -> image_sets.ImageSet:
+    """Read images of the reference's shape; their labels are dropped if the reference has none."""
+    image_set = image_sets.read_images(images, labels, reference.names)
     (real,) = read_npz(reference.file, "images")
-    if real.shape[1:] != given.images.shape[1:]:
+    if real.shape[1:] != image_set.images.shape[1:]:
         raise LtdmError(
-            f"{images} holds images of shape {given.images.shape[1:]} (channels, height, width),"
-            f" the reference {real.shape[1:]}; bring both to one shape by the same means"
+            f"{images} holds images of shape {image_set.images.shape[1:]} (channels, height,"
+            f" width), the reference {real.shape[1:]}; bring both to one shape by the same means"
         )
-    if not reference.names and (given.labels >= 0).any():
-        log.info("the reference has no labels, so those of %s are left aside", images)
-        given = given._replace(labels=np.full_like(given.labels, -1))
-    return given
+    if not reference.names and (image_set.labels >= 0).any():
+        log.info("the reference has no labels, so those of %s are ignored", images)
+        image_set = image_set._replace(labels=np.full_like(image_set.labels, -1))
+    return image_set
 
 
-def suiting(
+def _extract_features(extractor: Part, folder: Path, reference: Reference) -> FilePair:
+    """Return the features of the reference and of the images in `folder`, extracted if missing."""
+    weights, reference_features = reference.extract_features(extractor)
+    features = folder / f"features/{extractor.label}-{sha256(weights)[:12]}.npz"
+    if not features.exists():
+        request = Request(code=stage_code("features", extractor))
+        features_stage.run(request, images=folder / IMAGES, weights=weights, features=features)
+    return reference_features, features
+
+
+def _find_neighbours(metric: Part, folder: Path, reference: Reference) -> FilePair:
+    """Return the nearest training images of the reference and of the images in `folder`."""
+    search = metric.module.search(metric.options)
+    settings = "-".join(f"{key}-{value}" for key, value in search.items())
+    code = stage_code("neighbours")
+    name = f"neighbours/{'-'.join((sha256(reference.train)[:12], code, settings))}.npz"
+    pair = reference.folder / name, folder / name
+    for neighbours, images in zip(pair, (reference.file, folder / IMAGES), strict=True):
+        if not neighbours.exists():
+            request = Request(search=search, unseen=neighbours == pair[0], code=code)
+            files = {"train": reference.train, "images": images, "neighbours": neighbours}
+            neighbours_stage.run(request, **files)
+    return pair
+
+
+def _compute_metric(
+    metric: Part,
+    inputs: Mapping[str, FilePair],
+    reference: Reference,
+    output: Path,
+    origin: Mapping[str, str],
+) -> pd.DataFrame:
+    """Compute a metric from the files of each feature space; return the rows of its table.
+
+    The rows carry the columns of `origin`. The table and its record are written to `output`.
+    """
+    request = Request(
+        metric=metric.plain(),
+        groups=reference.grouping,
+        extractors=[*inputs],
+        code=stage_code("metrics", metric),
+        where=origin,
+    )
+    real, generated = (list(paths) for paths in zip(*inputs.values(), strict=True))
+    table = output / f"{metric.label}.csv"
+    files = {"counts": reference.counts, "table": table, "record": table.with_suffix(".json")}
+    metrics_stage.run(request, real=real, fake=generated, **files)
+    return read_rows(table)
+
+
+def usable_metrics(
     metrics: Sequence[Part], extractors: Sequence[Part], reference: Reference
 ) -> list[Part]:
-    """Return the metrics that have what they read.
+    """Return the metrics whose input is available.
 
-    That is what some extractor gives, or a training set that is known to be one.
+    It comes from an extractor, or, for a neighbour search, from the training images of a data
+    folder. Any other set of images may not be a training set.
     """
-    known = bool(reference.ours) and reference.train.exists()
+    has_train = bool(reference.prepared_folder) and reference.train.exists()
     return [
-        metric for metric in metrics
+        metric
+        for metric in metrics
         if any(reads(metric, extractor) for extractor in extractors)
-        or (known and looks_up(metric) and _suits(metric, reference))
-    ]  # fmt: skip
+        or (has_train and looks_up(metric) and _has_enough_train(metric, reference))
+    ]
 
 
-def _suits(metric: Part, reference: Reference) -> bool:
-    """Whether a reference has as many training images as a metric looks for."""
-    return bool(metric.options.k <= reference.training_images())
+def _has_enough_train(metric: Part, reference: Reference) -> bool:
+    """Return whether there are as many training images as the neighbours that a metric needs."""
+    return bool(metric.options.k <= reference.count_training_images())
 
 
-def _neighbours(metric: Part, folder: Path, reference: Reference) -> tuple[Path, Path]:
-    """Return what is nearest in the training set to the reference's images and to those given."""
-    search = metric.module.search(metric.options)
-    asked = "-".join(f"{key}-{value}" for key, value in search.items())
-    code = stage_code("neighbours")
-    name = f"neighbours/{'-'.join((sha256(reference.train)[:12], code, asked))}.npz"
-    real, made = reference.folder / name, folder / name
-    for file, images in ((real, reference.file), (made, folder / "images.npz")):
-        if not file.exists():
-            request = Request(search=search, unseen=file == real, code=code)
-            neighbours_stage.run(request, train=reference.train, images=images, neighbours=file)
-    return real, made
-
-
-def to_text(rows: pd.DataFrame) -> str:
-    """Write the rows for a terminal, those of single classes left out."""
-    shown = rows[~rows["group"].str.startswith("class-")].drop(columns=["images", "reference"])
-    kept = [column for column in shown if set(shown[column].dropna()) - {""}]
-    return shown[kept].to_string(index=False, na_rep="", float_format=lambda v: f"{v:.4g}")
+def format_rows(rows: pd.DataFrame) -> str:
+    """Return the rows as a table for a terminal, without single classes and empty columns."""
+    groups = rows[~rows["group"].str.startswith("class-")].drop(columns=["images", "reference"])
+    columns = [column for column in groups if set(groups[column].dropna()) - {""}]
+    return groups[columns].to_string(index=False, na_rep="", float_format=lambda v: f"{v:.4g}")

@@ -1,1 +1,1 @@
-"""Feature extractors, one file each: uint8 images in; features, maybe probabilities, out."""
+"""Feature extractors, one file each: from uint8 images to features and class probabilities."""

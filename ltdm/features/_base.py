@@ -1,4 +1,4 @@
-"""What every feature extractor is, and what it gives."""
+"""The interface of a feature extractor and what it returns."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -8,71 +8,76 @@ import torch
 from torch import Tensor
 
 
-class Extracted(NamedTuple):
-    """What an extractor makes of N images; no probabilities where there are no classes."""
+class ExtractorOutput(NamedTuple):
+    """Features of N images, and class probabilities where the extractor has classes."""
 
     features: np.ndarray  # float32, shape (N, d)
     probabilities: np.ndarray | None = None  # float32, shape (N, K), each row sums to 1
 
 
-Extract = Callable[[np.ndarray], Extracted]
+ExtractFunction = Callable[[np.ndarray], ExtractorOutput]
 
 
 class ExtractorModule(Protocol):
-    """What the file of a feature extractor defines."""
+    """The names that the file of a feature extractor must define."""
 
     @property
     def CITATION(self) -> str:
-        """BibTeX of its source; empty where there is nothing to cite."""
+        """BibTeX of the extractor's source; empty where there is nothing to cite."""
 
     @property
     def PROBABILITIES(self) -> str:
-        """Whose class probabilities it gives.
+        """The classes of its probabilities.
 
         "imagenet" (the 1008 of the Inception network), "classes" (the data's own), or "" (none).
         """
 
     @property
-    def READS_POINTS(self) -> bool:
-        """Whether it takes points, float32 (N, d, 1, 1), too; all take uint8 images."""
+    def SUPPORTS_POINTS(self) -> bool:
+        """Whether it takes points, float32 (N, d, 1, 1), as well as uint8 images."""
 
     @property
-    def RUNS_NETWORK(self) -> bool:
-        """Whether a GPU is of use to it."""
+    def USES_GPU(self) -> bool:
+        """Whether it runs faster on a GPU."""
 
     @property
     def Options(self) -> type[Any]:
-        """A frozen dataclass of `option`s, none of which is called `label`."""
+        """A frozen dataclass of `option`s, none of them called `label`."""
 
-    def length(self, options: Any, channels: int, side: int) -> int:
-        """Return d, the length of the features of an image of so many channels and pixels."""
+    def feature_dim(self, options: Any, channels: int, resolution: int) -> int:
+        """Return d, the length of the feature vector per image."""
 
-    def fit(
+    def prepare(
         self, options: Any, images: np.ndarray, labels: np.ndarray, device: torch.device
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return its weights, and what is worth knowing about them, as JSON can hold it.
+        """Return the extractor's weights and their metadata, a mapping for JSON.
 
-        The images (N, C, H, W) and labels (N,) are those of the whole reference.
+        The weights are read, downloaded, drawn, or trained on `images` (N, C, H, W) and `labels`
+        (N,), which are the full reference.
 
         Raises:
-            LtdmError: The weights cannot be had.
+            LtdmError: The weights are not available.
         """
 
-    def build(
-        self, options: Any, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
-    ) -> Extract:
-        """Return the function from images (N, C, H, W) to features, from what `fit` returned.
+    def load(
+        self,
+        options: Any,
+        weights: dict[str, Tensor],
+        metadata: dict[str, Any],
+        device: torch.device,
+    ) -> ExtractFunction:
+        """Return the function from images (N, C, H, W) to features, from what `prepare` returned.
 
-        The function raises LtdmError for images of a kind that it does not take.
+        The function raises LtdmError for images of a type or shape that it does not support.
         """
 
 
 class ExtractorModuleExtras(Protocol):
-    """What it may define beside."""
+    """The names that it may define in addition."""
 
     def check(self, options: Any) -> None:
-        """Look whether the files that `fit` needs are there. Without it: it needs none.
+        """Check that the files which `prepare` needs exist; an extractor without it needs none.
 
         Raises:
-            OptionError: They are not; the path begins with the option that names them.
+            OptionError: A file is missing; the path begins with the option that names it.
         """

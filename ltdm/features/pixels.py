@@ -1,4 +1,4 @@
-"""The pixels themselves, scaled to [0, 1] and flattened: no weights, no opinion."""
+"""The pixels scaled to [0, 1] and flattened, without a network."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,38 +7,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.features._base import Extract, Extracted
+from ltdm.features._base import ExtractFunction, ExtractorOutput
 
 CITATION = ""
 PROBABILITIES = ""
-READS_POINTS = True
-RUNS_NETWORK = False
+SUPPORTS_POINTS = True
+USES_GPU = False
 
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """No options."""
 
 
-def length(options: Options, channels: int, side: int) -> int:
-    """Return the length of a feature vector."""
-    return channels * side * side
+def feature_dim(options: Options, channels: int, resolution: int) -> int:
+    """Return the number of pixel values per image."""
+    return channels * resolution * resolution
 
 
-def fit(
+def prepare(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return no weights: there is nothing to fit."""
+    """Return no weights and no metadata."""
     return {}, {}
 
 
-def build(
-    options: Options, weights: dict[str, Tensor], about: dict[str, Any], device: torch.device
-) -> Extract:
-    """Return the extractor: uint8 images (N, C, H, W) to (N, C H W); points keep their values."""
+def load(
+    options: Options, weights: dict[str, Tensor], metadata: dict[str, Any], device: torch.device
+) -> ExtractFunction:
+    """Return the function from uint8 images (N, C, H, W) to (N, C H W); points are not scaled."""
 
-    def extract(images: np.ndarray) -> Extracted:
+    def extract(images: np.ndarray) -> ExtractorOutput:
         flat = images.reshape(len(images), -1).astype(np.float32)
-        return Extracted(flat / 255 if images.dtype == np.uint8 else flat)
+        return ExtractorOutput(flat / 255 if images.dtype == np.uint8 else flat)
 
     return extract

@@ -1,8 +1,8 @@
 """The FID's network with random weights, for tests and machines without the FID's weights.
 
-It goes the same way as `inception` in every other respect, and nothing that it gives is called FID.
+All else is as in `inception`, but no distance of these features is called FID.
 Source: He et al., "Delving Deep into Rectifiers", ICCV 2015: normal weights of variance 2 / fan-in
-keep the size of the activations from layer to layer.
+preserve the scale of the activations from layer to layer.
 """
 
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from ltdm.plumbing.options import option
 
 CITATION = _inception.CITATION
 PROBABILITIES = _inception.PROBABILITIES
-READS_POINTS, RUNS_NETWORK = _inception.READS_POINTS, _inception.RUNS_NETWORK
-length, build = _inception.length, _inception.build
+SUPPORTS_POINTS, USES_GPU = _inception.SUPPORTS_POINTS, _inception.USES_GPU
+feature_dim, load = _inception.feature_dim, _inception.load
 
 
 @dataclass(frozen=True)
 class Options:
-    """The draw."""
+    """Random draw of the weights."""
 
     seed: int = option(0, "Seed of the weights.", low=0)
 
 
-def fit(
+def prepare(
     options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return random weights; the images do not matter."""
-    net = _inception.outline().to_empty(device="cpu")
+    """Return random weights and no metadata; images and labels are not used."""
+    net = _inception.empty_network().to_empty(device="cpu")
     rng = torch.Generator().manual_seed(derive("random inception", options.seed))
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

@@ -75,7 +75,7 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
         images * ((each.forward + 2 * each.backward) * size.operations
                   + 3 * each.encoder * size.encoding),
         made, sum(map(sampling, run.samples.values())),
-        _weight_bytes(run) * parameters + made * (data.census.image_bytes + 4 * sum(lengths)),
+        _weight_bytes(run) * parameters + made * (data.info.image_bytes + 4 * sum(lengths)),
     )  # fmt: skip
 
 
@@ -96,9 +96,9 @@ class Size(NamedTuple):
 
 def measure(data: Dataset, run: Run) -> Size:
     """Return the size of a run's network, or of one of its networks, without making its weights."""
-    net, census = run.outline(data), data.census
+    net, info = run.outline(data), data.info
     with torch.device("meta"):
-        x = torch.empty(1, census.channels, census.side, census.side)
+        x = torch.empty(1, info.channels, info.resolution, info.resolution)
         level, labels = torch.zeros(1), torch.zeros(1, dtype=torch.int64)
         counts = []
         for want in ("F", "z"):
@@ -205,9 +205,9 @@ def _short(value: float) -> str:
 def stored(extractor: Part, data: Dataset) -> int:
     """Return how many numbers an extractor gives of an image: its features and probabilities."""
     module: ExtractorModule = extractor.module
-    census = data.census
-    classes = {"": 0, "classes": len(census.sizes), "imagenet": _inception.CLASSES}
-    features = module.length(extractor.options, census.channels, census.side)
+    info = data.info
+    classes = {"": 0, "classes": len(info.class_counts), "imagenet": _inception.CLASSES}
+    features = module.feature_dim(extractor.options, info.channels, info.resolution)
     return features + classes[module.PROBABILITIES]
 
 
@@ -219,6 +219,6 @@ def _weight_bytes(run: Run) -> int:
 
 def _data_bytes(data: Dataset, lengths: list[int]) -> float:
     """Return the bytes of a prepared data set: reference, its features, training set."""
-    held = sum(data.census.sizes)
-    images = data.census.image_bytes * (held + sum(data.class_counts))
+    held = sum(data.info.class_counts)
+    images = data.info.image_bytes * (held + sum(data.class_counts))
     return images + 4 * held * sum(lengths)

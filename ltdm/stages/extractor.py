@@ -1,4 +1,4 @@
-"""Balanced reference -> one feature extractor, shared by every run on the data set."""
+"""Balanced reference -> the weights of a feature extractor, shared by all runs on the data set."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from ltdm.plumbing.request import Request, recorded
 
 
 def run(request: Request, *, reference: Path, weights: Path, record: Path) -> None:
-    """Write the extractor's `weights` (safetensors); some are fitted on the reference.
+    """Write the extractor's `weights` (safetensors); some extractors are trained on the reference.
 
-    `request` has `extractor`, its name and options, and `places`, its options that say where
-    something lies. `record` also has what is known about the weights.
+    `request` has `extractor`, its name and options, and `places`, its options that are locations.
+    `record` repeats the metadata of the weights.
 
     Raises:
-        LtdmError: The extractor cannot get its weights.
+        LtdmError: The weights are not available.
     """
     extractor = part("extractor", {**request["extractor"], **request["places"]}, ("extractors",))
     images, labels = read_npz(reference, "images", "labels")
-    tensors, about = extractor.module.fit(extractor.options, images, labels, pick())
-    known = {**about, "extractor": request["extractor"], "code": request["code"]}
-    write_weights(weights, tensors, known)
-    write_json(record, {**known, **recorded(request)})
+    tensors, metadata = extractor.module.prepare(extractor.options, images, labels, pick())
+    metadata = {**metadata, "extractor": request["extractor"], "code": request["code"]}
+    write_weights(weights, tensors, metadata)
+    write_json(record, {**metadata, **recorded(request)})

@@ -1,4 +1,4 @@
-"""Images, real or generated -> features."""
+"""Real or generated images -> features."""
 
 import json
 from pathlib import Path
@@ -14,25 +14,26 @@ from ltdm.plumbing.request import Request
 
 
 def run(request: Request, *, images: Path, weights: Path, features: Path) -> None:
-    """Write `features` of the images by the extractor whose `weights` also hold its options.
+    """Write the `features` of the images; the file `weights` names the extractor and its options.
 
-    It is an .npz of features, float32 (N, d), labels and about, which also names the extractor and
-    the digest of its weights; of probabilities too, float32 (N, K), where the extractor gives some.
+    The .npz holds features, float32 (N, d); probabilities, float32 (N, K), if the extractor has
+    classes; the labels of the images; and their `about`, with the extractor and the digest of its
+    weights.
 
     Raises:
-        LtdmError: The images are not the extractor's kind, or what it gives is not finite.
+        LtdmError: The extractor does not support the images, or its output is not finite.
     """
     pixels, labels, about = read_npz(images, "images", "labels", "about")
-    tensors, known = read_weights(weights)
-    extractor = part("extractor", known["extractor"], ("extractor",))
-    extract = extractor.module.build(extractor.options, tensors, known, pick())
+    tensors, metadata = read_weights(weights)
+    extractor = part("extractor", metadata["extractor"], ("extractor",))
+    extract = extractor.module.load(extractor.options, tensors, metadata, pick())
     try:
-        made = extract(pixels)
+        output = extract(pixels)
     except LtdmError as error:
         raise LtdmError(f"{images}: {error}") from error
-    arrays = {k: v for k, v in made._asdict().items() if v is not None}
+    arrays = {name: array for name, array in output._asdict().items() if array is not None}
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise LtdmError(f"{weights} gives values that are not finite; delete it and run again")
-    by = {**known["extractor"], "weights": sha256(weights)}
-    about = np.array(json.dumps({**json.loads(str(about)), "extractor": by}))
+    origin = {**metadata["extractor"], "weights": sha256(weights)}
+    about = np.array(json.dumps({**json.loads(str(about)), "extractor": origin}))
     write_npz(features, **arrays, labels=labels, about=about)

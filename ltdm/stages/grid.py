@@ -1,27 +1,27 @@
-"""Samples -> a picture of the first ones: rows are classes. Points are scattered."""
+"""Samples -> an image of the first ones with a row per class; points become a scatter plot."""
 
 from pathlib import Path
 
 import numpy as np
 
-from ltdm.data._base import numbered
+from ltdm.data._base import default_class_names
 from ltdm.plumbing.files import read_npz, writing
 from ltdm.plumbing.request import Request
 from ltdm.reporting import points, style
 from ltdm.reporting.pictures import sheet, to_png
 
-COLUMNS = 10
-MOST_ROWS = 100
+IMAGES_PER_CLASS = 10
+MAX_CLASSES = 100
 
 
 def run(request: Request, *, samples: Path, picture: Path) -> None:
-    """Write `picture` (PNG): ten images of each class, at most a hundred classes."""
+    """Write `picture` (PNG): the first ten images of each class, for at most a hundred classes."""
     images, labels = read_npz(samples, "images", "labels")
     if images.dtype != np.uint8:
         style.use()
-        names = numbered(int(labels.max()) + 1)
+        names = default_class_names(int(labels.max()) + 1)
         style.save(points.scatter({"samples": (images, labels)}, names), picture)
         return
-    classes = np.unique(labels)[:MOST_ROWS].tolist()
+    classes = np.unique(labels)[:MAX_CLASSES].tolist()
     with writing(picture) as temporary:
-        to_png(sheet(images, labels, classes, COLUMNS)).save(temporary, format="png")
+        to_png(sheet(images, labels, classes, IMAGES_PER_CLASS)).save(temporary, format="png")

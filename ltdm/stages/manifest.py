@@ -1,4 +1,4 @@
-"""All artefacts -> manifest.json: the digest of every file behind every number, and its check."""
+"""All results -> manifest.json: the digest of every file behind every number, and its check."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,88 +10,90 @@ from ltdm.plumbing.progress import Progress
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.request import Request, recorded
 
-SHOWN = 10  # faults that are named; the rest are counted
+MAX_FAULTS = 10  # faults that a message names; the others are counted
+THREADS = 4
 
 
 def run(request: Request, *, manifest: Path) -> None:
-    """Write `manifest`: each file's SHA-256 and size, and the files that it was made from.
+    """Write `manifest`: the SHA-256, size in bytes and input files of each file.
 
-    It lies in the folder that all files lie below. `request` has `places`, the files, each with
-    those that it was made from.
+    `request` has `places`, a mapping from each file to the files that it was made from. All of them
+    lie below the folder of `manifest`.
     """
-    root, lineage = manifest.parent, request["places"]
+    root, inputs_of = manifest.parent, request["places"]
     files = {}
-    for file, digest in _digests(list(lineage)).items():
-        behind = [_below(root, parent) for parent in lineage[file]]
+    for file, digest in _hash_files(list(inputs_of)).items():
+        inputs = [_relative(root, path) for path in inputs_of[file]]
         size = file.stat().st_size
-        files[_below(root, file)] = {"sha256": digest, "bytes": size, "from": behind}
-    by = {"versions": versions(), "commit": commit()}
-    write_json(manifest, {**recorded(request), **by, "files": files})
+        files[_relative(root, file)] = {"sha256": digest, "bytes": size, "from": inputs}
+    software = {"versions": versions(), "commit": commit()}
+    write_json(manifest, {**recorded(request), **software, "files": files})
 
 
 def verify(manifest: Path) -> tuple[int, int]:
-    """Check all files beside a manifest against it; return how many they are, and their bytes.
+    """Check all files against a manifest; return their number and their size in bytes.
 
     Raises:
-        LtdmError: A file is missing or differs, or a record names another file than lies there.
+        LtdmError: A file is missing or differs, or a record names another input than the manifest.
     """
-    root, files = manifest.parent, _listed(manifest)
+    root, files = manifest.parent, _read_files(manifest)
     missing = [name for name in files if not (root / name).is_file()]
-    there = [root / name for name in files if name not in missing]
-    found = {_below(root, file): digest for file, digest in _digests(there).items()}
+    existing = [root / name for name in files if name not in missing]
+    digests = {_relative(root, file): digest for file, digest in _hash_files(existing).items()}
     faults = [f"{name} is missing" for name in missing]
-    faults += [f"{n} differs" for n, digest in found.items() if digest != files[n]["sha256"]]
-    faults += _broken_links(root, files) if not faults else []
+    faults += [f"{name} differs" for name in digests if digests[name] != files[name]["sha256"]]
+    if not faults:
+        faults = _broken_links(root, files)
     if faults:
         raise LtdmError(
-            f"{root} is not as its manifest says: {few(faults, SHOWN)}; restore them, or delete"
-            " what is wrong and run `snakemake` again"
+            f"{root} differs from its manifest: {few(faults, MAX_FAULTS)}; restore the files, or"
+            " delete them and run `snakemake` again"
         )
     return len(files), sum(entry["bytes"] for entry in files.values())
 
 
-def _listed(manifest: Path) -> dict[str, Any]:
-    """Return the files that a manifest lists.
+def _read_files(manifest: Path) -> dict[str, Any]:
+    """Return the entries of a manifest by file name.
 
     Raises:
-        LtdmError: It lists none, or not what is needed of them.
+        LtdmError: There are none, or an entry is incomplete.
     """
     files: dict[str, Any] = read_json(manifest).get("files") or {}
-    needed = {"sha256", "bytes", "from"}
+    required = {"sha256", "bytes", "from"}
     try:
-        sound = files and all(needed <= entry.keys() for entry in files.values())
+        complete = files and all(required <= entry.keys() for entry in files.values())
     except AttributeError:
-        sound = False
-    if not sound:
+        complete = False
+    if not complete:
         raise LtdmError(f"{manifest} lists no files; delete it and run `snakemake` again")
     return files
 
 
 def _broken_links(root: Path, files: dict[str, Any]) -> list[str]:
-    """Return the networks whose record names other data, or another start, than lie there."""
-    broken = []
+    """Return the faults of networks whose record names other data, or another initial network."""
+    faults = []
     for name, entry in files.items():
         if name.endswith("/run.json"):
             record = read_json(root / name)
             for parent in entry["from"]:
                 if parent.endswith("/train.npz") and record["data"] != files[parent]["sha256"]:
-                    broken.append(f"{name} was trained on another {parent}")
+                    faults.append(f"{name} was trained on another {parent}")
                 if parent.endswith("/model.safetensors"):
                     start = read_json((root / parent).with_name("run.json"))
                     if record.get("init") != start["key"]:
-                        broken.append(f"{name} started from another {parent}")
-    return broken
+                        faults.append(f"{name} started from another {parent}")
+    return faults
 
 
-def _digests(files: list[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of each file, a few at a time."""
-    with ThreadPoolExecutor(4) as pool, Progress("reading", len(files), "files") as progress:
-        made = {}
+def _hash_files(files: list[Path]) -> dict[Path, str]:
+    """Return the SHA-256 of each file, computed in a few threads."""
+    with ThreadPoolExecutor(THREADS) as pool, Progress("reading", len(files), "files") as progress:
+        digests = {}
         for file, digest in zip(files, pool.map(sha256, files), strict=True):
-            made[file] = digest
+            digests[file] = digest
             progress.advance()
-    return made
+    return digests
 
 
-def _below(root: Path, file: Path) -> str:
+def _relative(root: Path, file: Path) -> str:
     return file.relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""Snapshots that a training took of its weights' averages -> the average of any other width."""
+"""Stored weight averages of a training (snapshots) -> the average of any other EMA width."""
 
 import logging
 from pathlib import Path
@@ -20,58 +20,64 @@ log = logging.getLogger("ltdm")
 def run(
     request: dict[str, Any], *, model: Path, output: Path, record: Path | None
 ) -> dict[str, Any]:
-    """Write the averaged weights that a training would have had with another width; "ema." alone.
+    """Write the EMA weights that the training of `model` would have had with another width.
 
-    `request` has `sigma_rel`, the width relative to the training's length.
+    `request` has `sigma_rel`, the width relative to the length of the training. `output` holds only
+    "ema." weights.
 
     Returns:
-        What the record holds: the request, the key of the trained `model`, the average's own `key`,
-        the relative L2 `error` of the averaging profile, and the `l1` norm of the coefficients:
-        rounding to half precision, of each snapshot, comes back as often.
+        The contents of `record`: the request, the key of `model`, the average's own `key`, the
+        relative L2 `error` of the averaging profile, and the `l1` norm of the coefficients, by
+        which the half-precision rounding of the snapshots is amplified.
 
     Raises:
         LtdmError: The network has no snapshots, or no average has that width.
     """
     about = read_about(model)
-    taken = about.pop("posthoc", None)
-    if not taken:
+    stored = about.pop("posthoc", None)
+    if not stored:
         raise LtdmError(
-            f"{model} holds no snapshots to make averages from; set train.posthoc_ema in its run"
-            " and train it, or leave out ema_sigma_rel"
+            f"{model} holds no snapshots to average; set train.posthoc_ema in its run and train it"
+            " again, or leave out ema_sigma_rel"
         )
-    which = [(width, update) for width in taken["sigma_rel"] for update in taken["updates"]]
-    gammas, times = np.array([(gamma_of(width), update) for width, update in which]).T
-    wanted = times.max(), gamma_of(request["sigma_rel"])
-    mix = coefficients(times, gammas, *wanted)
-    who = {**recorded(request), "model": about["key"]}
-    error, norm = profile_error(mix, times, gammas, *wanted), float(np.abs(mix).sum())
-    made = {**who, "key": run_key(who), "error": error, "l1": norm}
-    log.info("sigma_rel %g from %d snapshots: %s", request["sigma_rel"], len(which), told(made))
-    weights = _mixed(model, dict(zip(which, mix.tolist(), strict=True)))
-    about |= {"key": made["key"], "average": made}
+    snapshots = [(width, step) for width in stored["sigma_rel"] for step in stored["updates"]]
+    gammas, times = np.array([(gamma_of(width), step) for width, step in snapshots]).T
+    target = times.max(), gamma_of(request["sigma_rel"])
+    mix = coefficients(times, gammas, *target)
+    identity = {**recorded(request), "model": about["key"]}
+    error, norm = profile_error(mix, times, gammas, *target), float(np.abs(mix).sum())
+    result = {**identity, "key": run_key(identity), "error": error, "l1": norm}
+    summary = request["sigma_rel"], len(snapshots), describe(result)
+    log.info("sigma_rel %g from %d snapshots: %s", *summary)
+    weights = _mix_snapshots(model, dict(zip(snapshots, mix.tolist(), strict=True)))
+    about |= {"key": result["key"], "average": result}
     write_weights(output, prefixed("ema.", weights), about)
     if record:
-        write_json(record, made)
-    return made
+        write_json(record, result)
+    return result
 
 
-def told(made: dict[str, Any]) -> str:
-    """Say how good a reconstruction is."""
-    return f"profile off by {made['error']:.2%}, coefficients of L1 norm {made['l1']:.2f}"
+def describe(result: dict[str, Any]) -> str:
+    """Return the quality of an average in words, from the result of `run`."""
+    return f"profile off by {result['error']:.2%}, coefficients of L1 norm {result['l1']:.2f}"
 
 
-def _mixed(model: Path, mix: dict[tuple[float, int], float]) -> dict[str, Tensor]:
-    """Return a mix of snapshots, float32, and the buffers; one snapshot is read after the other."""
-    held, _ = read_weights(model, "ema.")
+def _mix_snapshots(model: Path, mix: dict[tuple[float, int], float]) -> dict[str, Tensor]:
+    """Return the weighted sum of snapshots, float32, with the buffers of the "ema." weights.
+
+    `mix` maps a snapshot's width and training step to its coefficient. One snapshot at a time is in
+    memory.
+    """
+    ema, _ = read_weights(model, "ema.")
     mixed: dict[str, Tensor] = {}
-    for (width, update), share in mix.items():
-        snapshot, _ = read_weights(model, f"snapshot.{width:g}.{update}.")
-        expected = mixed.keys() or snapshot.keys() & held.keys()
+    for (width, step), coefficient in mix.items():
+        snapshot, _ = read_weights(model, f"snapshot.{width:g}.{step}.")
+        expected = mixed.keys() or snapshot.keys() & ema.keys()
         if not snapshot or snapshot.keys() != expected:
             raise LtdmError(
-                f"{model} lacks weights of its snapshot after update {update}; delete it and train"
-                " its run again"
+                f"{model} lacks weights of its snapshot after step {step}; delete it and train its"
+                " run again"
             )
         for name, tensor in snapshot.items():
-            mixed[name] = mixed.get(name, 0.0) + share * tensor.float()
-    return {**held, **mixed}
+            mixed[name] = mixed.get(name, 0.0) + coefficient * tensor.float()
+    return {**ema, **mixed}

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ltdm.data._base import Census, Loaded
-from ltdm.data._longtail import LongTail, select
-from ltdm.data._longtail import counts as shaped
+from ltdm.data._base import SourceInfo, SourceSplit
+from ltdm.data._longtail import LongTail, class_counts, select_subset
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256, write_json, write_npz, write_text
 from ltdm.plumbing.options import parse
@@ -19,64 +18,66 @@ log = logging.getLogger("ltdm")
 
 
 def run(request: Request, *, train: Path, reference: Path, counts: Path, record: Path) -> None:
-    """Build one data set.
+    """Build a data set.
 
-    `request` has `source` and `longtail` as in the config; `reference_split`, which metrics
-    compare with; `content`, the digest of the source's data; and `places`, the source's options
-    that say where it lies. `train` also holds `index`, the images' rows in the source; `counts` has
-    the columns class, name, available, train; `record` says what was built from what, with digests.
+    `request` has `source` and `longtail` as in the config; `reference_split`, used by metrics;
+    `content`, the digest of the source's data; and `places`, the source's options that are
+    locations. `train` and `reference` hold images and labels, `train` also `index`, the rows of its
+    images in the source. `counts` has the columns class, name, available and train. `record` has
+    the source's description, the skipped files and the digests of the other files.
 
     Raises:
-        LtdmError: A class would be empty, or the source does not hold what it promised.
+        LtdmError: A class would be empty, or the source does not hold what it describes.
     """
     source = part("source", {**request["source"], **request["places"]}, ("source",))
     tail = parse(LongTail, request["longtail"], ("longtail",))
-    promised = source.module.census(source.options)
-    if promised.content != request["content"]:
+    info = source.module.describe(source.options)
+    if info.digest != request["content"]:
         raise LtdmError(
             f"the data of {source.name} changed since this began; run the command again"
         )
     loaded = source.module.load(source.options, "train")
-    left_out, available = dict(loaded.left_out), _counted(loaded, promised, source.name)
-    keep = shaped(tail, available)
-    chosen = select(loaded.labels, keep, tail.subset_seed)
-    write_npz(train, images=loaded.images[chosen], labels=loaded.labels[chosen], index=chosen)
+    skipped, available = dict(loaded.skipped), _check_counts(loaded, info, source.name)
+    train_counts = class_counts(tail, available)
+    rows = select_subset(loaded.labels, train_counts, tail.subset_seed)
+    write_npz(train, images=loaded.images[rows], labels=loaded.labels[rows], index=rows)
     split = request["reference_split"]
     if split != "train":
         shape = loaded.images.shape[1:]
         loaded = source.module.load(source.options, split)
-        _fits(loaded, shape, len(keep), f"the {split} split of {source.name}")
+        _check_same_shape(loaded, shape, len(available), f"the {split} split of {source.name}")
     write_npz(reference, images=loaded.images, labels=loaded.labels, about=np.array("{}"))
-    rows = {"class": range(len(keep)), "name": promised.names, "available": available}
-    write_text(counts, pd.DataFrame({**rows, "train": keep}).to_csv(index=False))
+    table = {"class": range(len(available)), "name": info.names, "available": available}
+    write_text(counts, pd.DataFrame({**table, "train": train_counts}).to_csv(index=False))
     digests = {path.name: sha256(path) for path in (train, reference, counts)}
-    made = {"census": promised._asdict(), "left_out": left_out, "sha256": digests}
-    write_json(record, {**recorded(request), **made})
+    result = {"census": info.to_record(), "left_out": skipped, "sha256": digests}
+    write_json(record, {**recorded(request), **result})
 
 
-def _counted(loaded: Loaded, promised: Census, name: str) -> list[int]:
-    """Return the images of each class, if they are what the source promised."""
-    for file, reason in loaded.left_out.items():
+def _check_counts(loaded: SourceSplit, info: SourceInfo, name: str) -> list[int]:
+    """Return the images per class; LtdmError unless they are as described, less skipped files."""
+    for file, reason in loaded.skipped.items():
         log.info("left out %s: %s", file, reason)
-    available = np.bincount(loaded.labels, minlength=len(promised.sizes)).tolist()
-    missing = sum(promised.sizes) - sum(available)
-    if len(available) != len(promised.sizes) or missing != len(loaded.left_out):
+    classes, expected = len(info.class_counts), sum(info.class_counts)
+    available = np.bincount(loaded.labels, minlength=classes).tolist()
+    if len(available) != classes or expected - sum(available) != len(loaded.skipped):
         raise LtdmError(
             f"source {name} holds {sum(available)} images in {len(available)} classes, not"
-            f" {sum(promised.sizes)} in {len(promised.sizes)}; its files are incomplete or of"
-            " another version"
+            f" {expected} in {classes}; its files are incomplete or of another version"
         )
     if 0 in available:
-        empty = promised.names[available.index(0)]
+        empty = info.names[available.index(0)]
         raise LtdmError(f"no file of class {empty!r} of source {name} can be decoded; fix them")
     return available
 
 
-def _fits(loaded: Loaded, shape: tuple[int, ...], classes: int, what: str) -> None:
-    """Refuse a reference whose images or classes are not the training set's."""
-    found = np.unique(loaded.labels).tolist()
-    if loaded.images.shape[1:] != shape or found != list(range(classes)):
+def _check_same_shape(
+    loaded: SourceSplit, shape: tuple[int, ...], classes: int, split_name: str
+) -> None:
+    """Raise LtdmError unless a reference has the training set's image shape and classes."""
+    labels = np.unique(loaded.labels).tolist()
+    if loaded.images.shape[1:] != shape or labels != list(range(classes)):
         raise LtdmError(
-            f"{what} holds images of shape {loaded.images.shape[1:]} in {len(found)} classes, but"
-            f" the training split {shape} in {classes}; both must be alike"
+            f"{split_name} holds images of shape {loaded.images.shape[1:]} in {len(labels)}"
+            f" classes, but the training split {shape} in {classes}; both must be the same"
         )

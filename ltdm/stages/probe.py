@@ -11,7 +11,7 @@ import pandas as pd
 
 from ltdm.core.device import pick
 from ltdm.core.seeding import derive
-from ltdm.data._held_out import held_out
+from ltdm.data._holdout import stratified_holdout
 from ltdm.diffusion._model import Model
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
@@ -84,7 +84,7 @@ def run(
 
 def _kept(labels: np.ndarray, options: ProbeOptions, train: Path) -> np.ndarray:
     """Return the rows that are held out of the classifiers' training; there must be some."""
-    kept = held_out(labels, SHARE, derive("probe held out", options.seed))
+    kept = stratified_holdout(labels, SHARE, derive("probe held out", options.seed))
     if not len(kept):
         raise LtdmError(
             f"{train} has one image of each class, so none can be held out to choose a level and a"

@@ -1,4 +1,4 @@
-"""Trained network -> a set of generated images, made by one job or by several side by side."""
+"""Trained network -> a set of generated images, made by one job or by several in parallel."""
 
 import json
 from pathlib import Path
@@ -26,75 +26,83 @@ def run(
     record: Path,
     shards: list[Path] | None = None,
 ) -> None:
-    """Write `samples` (.npz: images, labels, about), the same number of each class.
+    """Write `samples` (.npz: images, labels, about), with the same number of images per class.
 
-    `request` has `spec`, the sample set's options; and `seed`, which owns the images' noise
-    together with each image's number. `guide` is the network of the run that the option `guide_run`
-    names. Given all `shards`, what `shard` made is put together, and no network is asked.
+    `request` has `spec`, the options of the sample set, and `seed`, which determines the noise of
+    each image together with its number. `guide` is the network of the run in the option
+    `guide_run`. If `shards` are given, all files of `run_shard`, they are merged without a network.
 
-    `about` says sampler, guidance, weights and model; `record` the same, for a look without the
-    images, and where and how they were made: device, precision, layout.
+    `about` has sampler, guidance, weights and model. `record` repeats it, to be read without the
+    images, and adds `where` the images were made: device, precision and layout.
 
     Raises:
         LtdmError: The number of images does not suit the classes, the model is bad, or the shards
-            are not this set's, or not all of it.
+            belong to another set or are incomplete.
     """
-    wanted = SampleSet(request, model, guide)
-    number = len(wanted.labels)
+    sample_set = SampleRequest(request, model, guide)
+    number = len(sample_set.labels)
     if shards:
-        images = whole(shards, wanted.about, number, ["images"])["images"]
-        told = [read_npz(file, "rows", "where") for file in shards]
-        where = [*dict.fromkeys(str(where) for rows, where in told if len(rows))]
+        images = whole(shards, sample_set.about, number, ["images"])["images"]
+        parts = [read_npz(file, "rows", "where") for file in shards]
+        where = [*dict.fromkeys(str(where) for rows, where in parts if len(rows))]
     else:
-        generator = wanted.generator()
-        images = generator.images(wanted.labels, np.arange(number))
+        generator = sample_set.generator()
+        images = generator.images(sample_set.labels, np.arange(number))
         where = [generator.where]
-    write_json(record, {**recorded(request), **wanted.about, "where": where})
-    about = np.array(json.dumps(wanted.about))
-    write_npz(samples, images=images, labels=wanted.labels, about=about)
+    write_json(record, {**recorded(request), **sample_set.about, "where": where})
+    about = np.array(json.dumps(sample_set.about))
+    write_npz(samples, images=images, labels=sample_set.labels, about=about)
     clear(samples)
 
 
-def shard(request: Request, *, model: Path, guide: Path | None, images: Path) -> None:
-    """Write some of a set's `images`, with their numbers, as a job of its own; see `run`.
+def run_shard(request: Request, *, model: Path, guide: Path | None, images: Path) -> None:
+    """Write one shard of a sample set to `images`: its images, their numbers and where it ran.
 
-    `request` also has `shard`: its number, from 0, and how many there are.
+    `request` is that of `run`, with `shard`: the number of the shard, from 0, and of all shards.
     """
-    wanted = SampleSet(request, model, guide)
-    generator = wanted.generator()
-    rows = generator.share(wanted.labels, request["shard"])
-    made = generator.images(wanted.labels[rows], rows)
-    write_part(images, wanted.about, rows, {"images": made, "where": np.array(generator.where)})
+    sample_set = SampleRequest(request, model, guide)
+    generator = sample_set.generator()
+    rows = generator.share(sample_set.labels, request["shard"])
+    arrays = {
+        "images": generator.images(sample_set.labels[rows], rows),
+        "where": np.array(generator.where),
+    }
+    write_part(images, sample_set.about, rows, arrays)
 
 
-class SampleSet:
-    """What a sample set is to be.
+class SampleRequest:
+    """A sample set to be generated.
 
     Attributes:
-        labels: Each image's, -1 where the network knows none.
-        about: What the images are about, as `samples` and `record` have it. What depends on the
-            machine is no part of it.
+        labels: The label of each image, int64 (N,): 0 .. C - 1 in turn, or -1 for a network without
+            labels.
+        about: The origin of the images, for `samples` and `record`. It does not depend on the
+            machine.
+
+    Raises:
+        LtdmError: The number of images is no multiple of the classes, or the model holds weights of
+            another EMA width than the options.
     """
 
     def __init__(self, request: Request, model: Path, guide: Path | None):
         self.options = parse(SampleOptions, request["spec"], ("sample",))
         self.seed, self.model, self.guide = request["seed"], model, guide
         network, options = read_about(model), self.options
-        classes, labelled = network["classes"], network["label"] != "nothing"
-        if options.num_images % classes and labelled:
+        classes, has_labels = network["classes"], network["label"] != "nothing"
+        if options.num_images % classes and has_labels:
             raise LtdmError(
                 f"sample.num_images is {options.num_images}, but must be a multiple of the"
-                f" {classes} classes, so that each gets the same number"
+                f" {classes} classes, so that each has the same number"
             )
-        average = network.get("average", {}).get("sigma_rel")
-        if average != options.ema_sigma_rel:
+        sigma_rel = network.get("average", {}).get("sigma_rel")
+        if sigma_rel != options.ema_sigma_rel:
             raise LtdmError(
-                f"{model} has the weights of sigma_rel {average or 'unset'}, but"
-                f" sample.ema_sigma_rel is {options.ema_sigma_rel or 'unset'}; take the other file,"
-                " or make it with `ltdm posthoc`"
+                f"{model} has the weights of sigma_rel {sigma_rel or 'unset'}, but"
+                f" sample.ema_sigma_rel is {options.ema_sigma_rel or 'unset'}; choose the other"
+                " file, or write it with `ltdm posthoc`"
             )
         numbers = np.arange(options.num_images)
-        self.labels = numbers % classes if labelled else np.full_like(numbers, -1)
+        self.labels = numbers % classes if has_labels else np.full_like(numbers, -1)
         self.about = {
             "sampler": options.how,
             "guidance": options.guidance,
@@ -106,7 +114,7 @@ class SampleSet:
             self.about["guide"] = read_about(guide)["key"]
 
     def generator(self) -> SampleGenerator:
-        """Return the network set up to make the images."""
+        """Load the network and its guide; return the generator of the images."""
         precision, device = self.options.precision, pick()
         model = Model.read(self.model, self.options.weights, precision, device)
         guide = Model.read(self.guide, "ema", precision, device) if self.guide else None

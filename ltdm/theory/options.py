@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ltdm.data._mixtures import Case, CaseOption
+from ltdm.data._mixtures import MixtureOption, MixtureSet
 from ltdm.diffusion import vp
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.option_values import changed
@@ -19,8 +19,10 @@ FIGURES = ("v-curve", "nash-gap", "generalisation", "scores", "clouds")
 class Sweep:
     """Games over all these tails, weights of the mutual term, and seeds."""
 
-    classes: Case = option(
-        Case.called("overlapping"), "The classes' densities, head first.", convert=CaseOption()
+    classes: MixtureSet = option(
+        MixtureSet.named("overlapping"),
+        "The classes' densities, head first.",
+        convert=MixtureOption(),
     )
     head: int = option(1000, "Points of the first class.", low=1)
     tails: tuple[int, ...] = option(

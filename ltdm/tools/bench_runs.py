@@ -143,7 +143,7 @@ class Bench:
 
 def noise_like(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Return random pixels in the data set's shape, and its labels: speed asks for no more."""
-    shape = (sum(data.class_counts), data.census.channels, data.census.side, data.census.side)
+    shape = (sum(data.class_counts), data.info.channels, data.info.resolution, data.info.resolution)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     return images, np.repeat(np.arange(len(data.class_counts)), data.class_counts)
 

@@ -15,7 +15,7 @@ from torchvision.models import Inception3
 from ltdm.core.device import pick
 from ltdm.core.seeding import derive
 from ltdm.features import random_inception
-from ltdm.features._inception import library
+from ltdm.features._inception import import_pytorch_fid
 from ltdm.metrics import frechet, kid, prd, precision_recall
 from ltdm.metrics._base import Sample
 from ltdm.metrics._nearest import nearest
@@ -99,10 +99,10 @@ def by_square_root(one: Statistics, other: Statistics) -> float:
 def _inception(device: torch.device, images: int) -> dict[str, float]:
     """Time the extractor and pytorch-fid's own network, its batches of 50, in turns."""
     options, nothing = random_inception.Options(), np.zeros((1, *PIXELS), np.uint8)
-    weights, about = random_inception.fit(options, nothing, np.zeros(1, np.int64), device)
-    ours = random_inception.build(options, weights, about, device)
-    with patch.object(library(), "load_state_dict_from_url", return_value=weights):
-        net = library().InceptionV3().to(device).eval()
+    weights, about = random_inception.prepare(options, nothing, np.zeros(1, np.int64), device)
+    ours = random_inception.load(options, weights, about, device)
+    with patch.object(import_pytorch_fid(), "load_state_dict_from_url", return_value=weights):
+        net = import_pytorch_fid().InceptionV3().to(device).eval()
 
     @torch.inference_mode()
     def theirs(pixels: np.ndarray) -> None:

@@ -64,9 +64,9 @@ def network(setting: Setting) -> nn.Module:
 
 def inputs(setting: Setting, batch: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return noisy images, levels and labels."""
-    census = setting.subject("ddpm").data.census
+    info = setting.subject("ddpm").data.info
     stream = torch.Generator().manual_seed(0)
-    x = torch.randn(batch, census.channels, census.side, census.side, generator=stream)
+    x = torch.randn(batch, info.channels, info.resolution, info.resolution, generator=stream)
     level, labels = torch.arange(batch) * 997 % 1000, torch.arange(batch) % 10
     device = setting.device
     return x.to(device), level.to(device), labels.to(device)

@@ -4,5 +4,5 @@ from ltdm.pipeline.job import job
 from ltdm.stages import sample
 
 with job(snakemake) as files:
-    run = sample.shard if "shard" in snakemake.params.request else sample.run
+    run = sample.run_shard if "shard" in snakemake.params.request else sample.run
     run(snakemake.params.request, **files)

@@ -9,7 +9,7 @@ import pytest
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read
 from ltdm.data import afhq_dog, tiny_imagenet
-from ltdm.data._base import Census
+from ltdm.data._base import SourceInfo
 from ltdm.pipeline.cost import cost
 from ltdm.training.ensemble import all_updates
 
@@ -20,8 +20,8 @@ SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda f: f.name)
 def test_shipped_configs_are_valid(file, monkeypatch):
     names = [f"n{c:08d}" for c in range(200)]
-    monkeypatch.setattr(tiny_imagenet, "_classes", lambda root: names)
-    monkeypatch.setattr(afhq_dog, "census", lambda options: Census(["dog"], [4739], 3, 64))
+    monkeypatch.setattr(tiny_imagenet, "_class_names", lambda root: names)
+    monkeypatch.setattr(afhq_dog, "describe", lambda options: SourceInfo(["dog"], [4739], 3, 64))
     experiment = Experiment(read([file]))
     assert experiment.name == file.stem, "each has results of its own"
     assert set(experiment.grid["run"]) <= set(experiment.overrides)
@@ -37,8 +37,10 @@ def test_a_paper_s_config_says_what_it_is(file):
 @pytest.mark.parametrize("file", [f for f in SHIPPED if "cifar" in f.read_text()])
 def test_a_config_says_what_sampling_costs(file, monkeypatch):
     """A set of its first run, in operations, as `ltdm plan` counts them."""
-    monkeypatch.setattr(tiny_imagenet, "_classes", lambda root: [f"n{c:08d}" for c in range(200)])
-    monkeypatch.setattr(afhq_dog, "census", lambda options: Census(["dog"], [4739], 3, 64))
+    monkeypatch.setattr(
+        tiny_imagenet, "_class_names", lambda root: [f"n{c:08d}" for c in range(200)]
+    )
+    monkeypatch.setattr(afhq_dog, "describe", lambda options: SourceInfo(["dog"], [4739], 3, 64))
     head = file.read_text().partition("inherits:")[0]
     said = re.search(r"Sampled in (\w+)\. .* ([\d,]+) PFLOP", head)
     experiment = Experiment(read([file]))
@@ -50,7 +52,7 @@ def test_a_config_says_what_sampling_costs(file, monkeypatch):
 
 
 def test_iet_agc_s_protocol(monkeypatch):
-    monkeypatch.setattr(afhq_dog, "census", lambda options: Census(["dog"], [4739], 3, 64))
+    monkeypatch.setattr(afhq_dog, "describe", lambda options: SourceInfo(["dog"], [4739], 3, 64))
     experiment = Experiment(read([ROOT / "config/iet-agc.yaml"]))
     for (name, run), made in experiment.runs.items():
         updates = 30_000 if name == "afhq-dog" else 390_000

@@ -46,7 +46,7 @@ def sampled(folder, spec, of=0):
         parts = [folder / f"{of}.shards/{i + 1}-of-{of}.npz" for i in range(of)]
         for i, part in enumerate(parts):
             request = asked(spec, 3, shard=[i, of])
-            sample.shard(request, model=made["model"], guide=None, images=part)
+            sample.run_shard(request, model=made["model"], guide=None, images=part)
         sample.run(asked(spec, 3), guide=None, shards=parts, **made)
         assert not parts[0].parent.exists(), "they are cleared away"
     return made["samples"].read_bytes(), made["record"].read_bytes()
@@ -121,7 +121,7 @@ def test_parts_of_another_set_and_missing_ones_are_refused(tmp_path):
     model, parts = tmp_path / "model.safetensors", [tmp_path / f"s/{i}.npz" for i in range(2)]
     files = {"model": model, "samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
     for i, part in enumerate(parts):
-        sample.shard(asked(spec, shard=[i, 2]), model=model, guide=None, images=part)
+        sample.run_shard(asked(spec, shard=[i, 2]), model=model, guide=None, images=part)
     with pytest.raises(LtdmError, match=r"s/0.npz was made by another config, network or code"):
         sample.run(asked(spec, 1), guide=None, shards=parts, **files)
     with pytest.raises(LtdmError, match="whole: 26 rows are missing, 25 are there twice"):

@@ -1,4 +1,4 @@
-"""Data sources: what they promise, what they load, and what they say of bad files."""
+"""Data sources: their descriptions, their splits, and their errors on bad files."""
 
 import pickle
 
@@ -6,34 +6,28 @@ import numpy as np
 import pytest
 from torchvision import datasets as tv
 
-from ltdm.data import (
-    cifar10,
-    cifar100,
-    digits,
-    mixture,
-    npz,
-)
+from ltdm.data import cifar10, cifar100, digits, mixture, npz
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_npz
 from ltdm.stages import prepare
 
-STREAM = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 
 
-def keeps_its_promise(module, options, split="train"):
-    """Load a split; the training split must be what the census says."""
-    census, loaded = module.census(options), module.load(options, split)
-    assert loaded.images.shape[1:] == (census.channels, census.side, census.side)
+def load_and_check(module, options, split="train"):
+    """Load a split and compare it with the source's description."""
+    info, loaded = module.describe(options), module.load(options, split)
+    assert loaded.images.shape[1:] == (info.channels, info.resolution, info.resolution)
     assert loaded.labels.dtype == np.int64
     assert len(loaded.images) == len(loaded.labels)
-    assert len(census.names) == len(census.sizes)
+    assert len(info.names) == len(info.class_counts)
     if split == "train":
-        assert np.bincount(loaded.labels).tolist() == census.sizes
+        assert np.bincount(loaded.labels).tolist() == info.class_counts
     return loaded
 
 
-def test_digits():
-    keeps_its_promise(digits, digits.Options())
+def test_digits_match_their_description():
+    load_and_check(digits, digits.Options())
 
 
 # Points
@@ -41,13 +35,13 @@ def test_digits():
 
 def test_mixture_has_the_moments_of_its_components():
     options = mixture.Options(points_per_class=40_000)
-    points, labels, _ = keeps_its_promise(mixture, options)
+    points, labels, _ = load_and_check(mixture, options)
     assert points.dtype == np.float32
     head, tail = (points[labels == c, :, 0, 0].astype(np.float64) for c in (0, 1))
-    for made, variance in ((head, (5, 1)), (tail, (4, 4))):
-        assert np.abs(made.mean(0)).max() < 4 * (5 / 40_000) ** 0.5
-        np.testing.assert_allclose(made.var(0), variance, rtol=0.05)
-    assert (np.abs(head[:, 0]) > 1).mean() > 0.7, "two bumps, not one"
+    for sample, variance in ((head, (5, 1)), (tail, (4, 4))):
+        assert np.abs(sample.mean(0)).max() < 4 * (5 / 40_000) ** 0.5
+        np.testing.assert_allclose(sample.var(0), variance, rtol=0.05)
+    assert (np.abs(head[:, 0]) > 1).mean() > 0.7, "two modes, not one"
     again, other = mixture.load(options, "train").images, mixture.load(options, "test").images
     assert (again == points).all()
     assert (other != points).any()
@@ -56,34 +50,35 @@ def test_mixture_has_the_moments_of_its_components():
 # Arrays
 
 
-def arrays(path, shape=(40, 8, 8, 3), classes=4, **changes):
-    images = STREAM.integers(0, 256, shape, dtype=np.uint8)
+def write_arrays(path, shape=(40, 8, 8, 3), classes=4, **changes):
+    """Write an .npz of labelled images; return the training images and the source's options."""
+    images = RNG.integers(0, 256, shape, dtype=np.uint8)
     labels = np.arange(shape[0]) % classes
-    np.savez(path, **{"x_train": images, "y_train": labels, "x_test": images[:8],
-                      "y_test": labels[:8], **changes})  # fmt: skip
+    arrays = {"x_train": images, "y_train": labels, "x_test": images[:8], "y_test": labels[:8]}
+    np.savez(path, **arrays | changes)
     return images, npz.Options(path=str(path))
 
 
 @pytest.mark.parametrize("shape", [(40, 8, 8, 3), (40, 8, 8, 1), (40, 3, 8, 8), (40, 8, 8)])
 def test_arrays_of_any_layout(tmp_path, shape):
-    images, options = arrays(tmp_path / "a.npz", shape)
-    loaded = keeps_its_promise(npz, options)
+    images, options = write_arrays(tmp_path / "a.npz", shape)
+    loaded = load_and_check(npz, options)
     full = images[..., None] if images.ndim == 3 else images
-    last = full.shape[1] == full.shape[2] == 8
-    assert (loaded.images == (full.transpose(0, 3, 1, 2) if last else full)).all()
+    channels_last = full.shape[1] == full.shape[2] == 8
+    assert (loaded.images == (full.transpose(0, 3, 1, 2) if channels_last else full)).all()
     assert loaded.images.flags.c_contiguous
-    assert len(keeps_its_promise(npz, options, "test").images) == 8
+    assert len(load_and_check(npz, options, "test").images) == 8
 
 
-def test_content_follows_the_arrays_not_the_file(tmp_path):
-    images, first = arrays(tmp_path / "a.npz")
+def test_digest_depends_on_the_arrays_and_not_on_the_file(tmp_path):
+    images, first = write_arrays(tmp_path / "a.npz")
     np.savez_compressed(tmp_path / "b.npz", **dict(np.load(tmp_path / "a.npz")))
     second = npz.Options(path=str(tmp_path / "b.npz"))
-    assert npz.census(first) == npz.census(second)
+    assert npz.describe(first) == npz.describe(second)
     images[0, 0, 0, 0] += 1
-    arrays(tmp_path / "c.npz", x_train=images)
+    write_arrays(tmp_path / "c.npz", x_train=images)
     assert (
-        npz.census(npz.Options(path=str(tmp_path / "c.npz"))).content != npz.census(first).content
+        npz.describe(npz.Options(path=str(tmp_path / "c.npz"))).digest != npz.describe(first).digest
     )
 
 
@@ -103,55 +98,55 @@ def test_content_follows_the_arrays_not_the_file(tmp_path):
         ({"y_train": np.array([{}] * 40)}, "is damaged .* fetch or make it again"),
     ],
 )
-def test_arrays_that_are_no_labelled_images(tmp_path, changes, message):
-    _, options = arrays(tmp_path / "a.npz", **changes)
+def test_arrays_that_are_not_labelled_images_are_rejected(tmp_path, changes, message):
+    _, options = write_arrays(tmp_path / "a.npz", **changes)
     with pytest.raises(LtdmError, match=message):
-        npz.census(options)
+        npz.describe(options)
 
 
-def test_arrays_that_are_not_there(tmp_path):
-    with pytest.raises(LtdmError, match="is missing; fix the path"):
-        npz.census(npz.Options(path=str(tmp_path / "none.npz")))
+def test_missing_and_damaged_arrays_are_rejected(tmp_path):
+    with pytest.raises(LtdmError, match="is missing"):
+        npz.describe(npz.Options(path=str(tmp_path / "none.npz")))
     np.savez(tmp_path / "other.npz", images=np.zeros(3))
     with pytest.raises(LtdmError, match=r"no array 'x_train'; it holds images\.npy"):
-        npz.census(npz.Options(path=str(tmp_path / "other.npz")))
+        npz.describe(npz.Options(path=str(tmp_path / "other.npz")))
     (tmp_path / "cut.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:50])
     with pytest.raises(LtdmError, match="is damaged"):
-        npz.census(npz.Options(path=str(tmp_path / "cut.npz")))
+        npz.describe(npz.Options(path=str(tmp_path / "cut.npz")))
 
 
 # CIFAR
 
 
-def test_cifar_by_definition_and_from_another_npz(tmp_path):
-    assert cifar10.census(cifar10.Options()).sizes == [5000] * 10
-    assert cifar100.census(cifar100.Options()).names[:2] == ["apple", "aquarium_fish"]
-    _, options = arrays(tmp_path / "a.npz")
+def test_cifar_has_its_published_contents_and_rejects_another_npz(tmp_path):
+    assert cifar10.describe(cifar10.Options()).class_counts == [5000] * 10
+    assert cifar100.describe(cifar100.Options()).names[:2] == ["apple", "aquarium_fish"]
+    _, options = write_arrays(tmp_path / "a.npz")
     with pytest.raises(OptionError, match=r"npz: .* does not hold this data set's training images"):
-        cifar10.census(cifar10.Options(npz=options.path))
+        cifar10.describe(cifar10.Options(npz=options.path))
 
 
-def test_cifar_in_torchvisions_files(tmp_path, monkeypatch):
-    """The real reader on files of its own layout, with checksums that fit them."""
+def test_cifar_is_read_from_torchvisions_files(tmp_path, monkeypatch):
+    """torchvision's reader on files of its layout, with the checksums of these files."""
     base = tmp_path / "cifar-10-batches-py"
     base.mkdir()
     lists = {"train_list": [], "test_list": []}
-    rows = STREAM.integers(0, 256, (6, 20, 3072), dtype=np.uint8)
+    rows = RNG.integers(0, 256, (6, 20, 3072), dtype=np.uint8)
     for i, name in enumerate([*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]):
         content = {"data": rows[i], "labels": [j % 10 for j in range(20)]}
         (base / name).write_bytes(pickle.dumps(content))
         md5 = tv.utils.calculate_md5(base / name)
         lists["train_list" if i < 5 else "test_list"].append([name, md5])
     meta = base / "batches.meta"
-    meta.write_bytes(pickle.dumps({"label_names": cifar10.NAMES}))
-    described = {"filename": meta.name, "key": "label_names", "md5": tv.utils.calculate_md5(meta)}
-    for key, value in {**lists, "meta": described}.items():
+    meta.write_bytes(pickle.dumps({"label_names": cifar10.CLASS_NAMES}))
+    meta_entry = {"filename": meta.name, "key": "label_names", "md5": tv.utils.calculate_md5(meta)}
+    for key, value in {**lists, "meta": meta_entry}.items():
         monkeypatch.setattr(tv.CIFAR10, key, value)
     options = cifar10.Options(root=str(tmp_path))
     with pytest.raises(LtdmError, match="does not hold the images of CIFAR10"):
         cifar10.load(options, "train")
     monkeypatch.setattr(cifar10, "DIGESTS", {"test": "of other images"})
-    with pytest.raises(LtdmError, match="another order of them, which would"):
+    with pytest.raises(LtdmError, match="in another order"):
         cifar10.load(options, "test")
     monkeypatch.setattr(cifar10, "DIGESTS", {})
     monkeypatch.setattr(cifar10, "MEAN", rows[:5].reshape(100, 3, -1).mean((0, 2)) / 255)
@@ -166,21 +161,25 @@ def test_cifar_in_torchvisions_files(tmp_path, monkeypatch):
         cifar10.load(options, "train")
 
 
-def test_the_reference_may_be_the_test_split(tmp_path):
-    arrays(tmp_path / "a.npz")
+def test_reference_may_be_the_test_split(tmp_path):
+    write_arrays(tmp_path / "a.npz")
     path = str(tmp_path / "a.npz")
-    spec = {"source": {"name": "npz"}, "reference_split": "test",
-            "longtail": {"profile": "balanced"},
-            "content": npz.census(npz.Options(path=path)).content}  # fmt: skip
-    spec |= {"code": "this", "places": {"path": path}}
+    spec = {
+        "source": {"name": "npz"},
+        "reference_split": "test",
+        "longtail": {"profile": "balanced"},
+        "content": npz.describe(npz.Options(path=path)).digest,
+        "code": "this",
+        "places": {"path": path},
+    }
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     prepare.run(spec, **out)
     assert len(read_npz(out["reference"], "images")[0]) == 8
-    arrays(tmp_path / "a.npz", x_test=np.zeros((8, 4, 4, 3), np.uint8))
-    spec["content"] = npz.census(npz.Options(path=path)).content
+    write_arrays(tmp_path / "a.npz", x_test=np.zeros((8, 4, 4, 3), np.uint8))
+    spec["content"] = npz.describe(npz.Options(path=path)).digest
     with pytest.raises(LtdmError, match="the test split of npz holds images of shape"):
         prepare.run(spec, **out)
-    arrays(tmp_path / "a.npz")
-    spec["content"] = npz.census(npz.Options(path=path)).content
+    write_arrays(tmp_path / "a.npz")
+    spec["content"] = npz.describe(npz.Options(path=path)).digest
     prepare.run(spec, **out)
     assert len(read_npz(out["train"], "images")[0]) == 40

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians: what a config may say of them, and the points that are drawn."""
+"""Mixtures of Gaussians: their definitions in a config, and the points drawn from them."""
 
 import hashlib
 
@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 
 from ltdm.data import mixture
-from ltdm.data._mixtures import CASES, Case, CaseOption, Gaussian, draw, shares
+from ltdm.data._mixtures import (
+    PRESETS,
+    Gaussian,
+    MixtureOption,
+    MixtureSet,
+    component_weights,
+    draw_points,
+)
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import parse
-from tests.unit.data.test_data import keeps_its_promise
+from tests.unit.data.test_data import load_and_check
 
 LISTED = [
     {"wide": [{"mean": [0, 1], "std": 2}, {"mean": [3, 0], "std": [1, 0.5], "weight": 3}]},
@@ -18,41 +25,41 @@ LISTED = [
 ]
 
 
-def read(value):
-    return CaseOption()(value, ("data", "classes"))
+def parse_mixtures(value):
+    return MixtureOption()(value, ("data", "classes"))
 
 
-def test_a_name_stays_a_name():
-    for name, classes in CASES.items():
-        assert read(name) == Case(name, classes)
-        assert read(name).plain() == name
-        assert read(name).dimension == 2
+def test_name_of_a_preset_is_kept():
+    for name, classes in PRESETS.items():
+        assert parse_mixtures(name) == MixtureSet(name, classes)
+        assert parse_mixtures(name).plain() == name
+        assert parse_mixtures(name).dimension == 2
     assert changed(parse(mixture.Options, {"classes": "overlapping"})) == {}
     assert changed(parse(mixture.Options, {"classes": "separated"})) == {"classes": "separated"}
 
 
-def test_a_listed_case():
-    case = read(LISTED)
-    assert case.classes == {
+def test_listed_classes():
+    mixtures = parse_mixtures(LISTED)
+    assert mixtures.classes == {
         "wide": (Gaussian((0.0, 1.0), (2.0, 2.0)), Gaussian((3.0, 0.0), (1.0, 0.5), 3.0)),
         "small": (Gaussian((0.0, 0.0), (1.0, 1.0)),),
     }
-    assert list(case.classes) == ["wide", "small"], "in the order of the labels"
-    assert case.plain()[1] == {"small": [{"mean": [0.0, 0.0], "std": [1.0, 1.0]}]}
-    assert read(case.plain()) == case
-    assert read(LISTED[::-1]).plain() != case.plain()
+    assert list(mixtures.classes) == ["wide", "small"], "in the order of the labels"
+    assert mixtures.plain()[1] == {"small": [{"mean": [0.0, 0.0], "std": [1.0, 1.0]}]}
+    assert parse_mixtures(mixtures.plain()) == mixtures
+    assert parse_mixtures(LISTED[::-1]).plain() != mixtures.plain()
 
 
-def test_a_case_that_is_spelled_out_is_that_case():
-    overlapping = Case(None, CASES["overlapping"]).plain()
-    assert read(overlapping).plain() == "overlapping"
-    assert read(overlapping[::-1]).plain() != "overlapping", "its labels are others"
+def test_list_that_equals_a_preset_becomes_the_preset():
+    overlapping = MixtureSet(None, PRESETS["overlapping"]).plain()
+    assert parse_mixtures(overlapping).plain() == "overlapping"
+    assert parse_mixtures(overlapping[::-1]).plain() != "overlapping", "the labels differ"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("seperated", "classes: no case is called 'seperated'; did you mean 'separated'?"),
+        ("seperated", "classes: no preset is called 'seperated'; did you mean 'separated'?"),
         (3, "classes: must be overlapping, separated or a list of at least two classes"),
         (None, "classes: must be overlapping"),
         ({"a": [{"mean": [0]}], "b": [{"mean": [0]}]}, "classes: must be overlapping"),
@@ -80,32 +87,32 @@ def test_a_case_that_is_spelled_out_is_that_case():
         ({"mean": [0, 0, 0]}, "classes.1.b.0.mean: has 3 dimensions, but the first mean has 2"),
     ],
 )
-def test_refusals_say_where(change, message):
+def test_errors_name_the_place(change, message):
     component = isinstance(change, dict) and "b" not in change
     with pytest.raises(OptionError) as caught:
-        read([LISTED[0], {"b": [change]}] if component else change)
+        parse_mixtures([LISTED[0], {"b": [change]}] if component else change)
     assert message in str(caught.value)
     assert str(caught.value).startswith("data.classes")
     assert "\n" not in str(caught.value)
 
 
-def test_points_on_a_line_are_refused():
+def test_points_of_one_dimension_are_rejected():
     with pytest.raises(OptionError, match=r"classes: has points of one dimension"):
         parse(mixture.Options, {"classes": [{"a": [{"mean": [0]}]}, {"b": [{"mean": [1]}]}]})
 
 
 def test_weights_are_relative():
     components = (Gaussian((-9.0, 0.0), (1.0, 2.0), 3.0), Gaussian((9.0, 5.0), (0.5, 1.0), 1.0))
-    assert shares(components).tolist() == [0.75, 0.25]
-    made = draw(components, 40_000, np.random.default_rng(0))
-    left = made[:, 0] < 0
+    assert component_weights(components).tolist() == [0.75, 0.25]
+    points = draw_points(components, 40_000, np.random.default_rng(0))
+    left = points[:, 0] < 0
     assert left.mean() == pytest.approx(0.75, abs=0.01)
-    for mine, one in zip((made[left], made[~left]), components, strict=True):
-        np.testing.assert_allclose(mine.mean(0), one.mean, atol=0.05)
-        np.testing.assert_allclose(mine.std(0), one.std, rtol=0.03)
+    for part, component in zip((points[left], points[~left]), components, strict=True):
+        np.testing.assert_allclose(part.mean(0), component.mean, atol=0.05)
+        np.testing.assert_allclose(part.std(0), component.std, rtol=0.03)
 
 
-def test_the_default_draw_is_what_it_was():
+def test_default_points_are_those_of_earlier_versions():
     loaded = mixture.load(mixture.Options(points_per_class=37, seed=3), "train")
     digest = hashlib.sha256(loaded.images.tobytes()).hexdigest()
     assert digest.startswith("a728542f7a5ae45f")
@@ -114,9 +121,9 @@ def test_the_default_draw_is_what_it_was():
 def test_other_classes_and_dimensions():
     three = [{"a": [{"mean": [0, 0, 0]}]}, {"b": [{"mean": [1, 2, 3]}]}, {"c": [{"mean": [4] * 3}]}]
     options = parse(mixture.Options, {"classes": three, "points_per_class": 20})
-    assert keeps_its_promise(mixture, options).images.shape == (60, 3, 1, 1)
-    assert mixture.census(options).names == ["a", "b", "c"]
-    made = keeps_its_promise(mixture, parse(mixture.Options, {"classes": "separated"}))
+    assert load_and_check(mixture, options).images.shape == (60, 3, 1, 1)
+    assert mixture.describe(options).names == ["a", "b", "c"]
+    loaded = load_and_check(mixture, parse(mixture.Options, {"classes": "separated"}))
     for label, middle in ((0, -4), (1, 4)):
-        where = made.images[made.labels == label, :, 0, 0].mean(0)
-        np.testing.assert_allclose(where, (middle, 0), atol=0.05)
+        mean = loaded.images[loaded.labels == label, :, 0, 0].mean(0)
+        np.testing.assert_allclose(mean, (middle, 0), atol=0.05)

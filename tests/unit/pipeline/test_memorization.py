@@ -126,7 +126,7 @@ def test_another_reference_is_the_training_set_where_that_is_asked_for(ours):
     assert table.query("metric == 'mq-40' and group == 'all'")["value"].tolist() == [0]
     printed = scored(ours, ours / "reference.npz", "--metric", "memorization", code=1)
     assert "looks for the 50 nearest training images, but" in printed
-    assert "holds 40; ask for fewer" in printed
+    assert "holds 40; request fewer" in printed
     (ours / "counts.csv").write_text("class,name,train\n0,a,9\n1,b,8\n2,c,7\n")
     assert not scored(ours, ours)["metric"].str.startswith("mq").any(), "too few to be the default"
 

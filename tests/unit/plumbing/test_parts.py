@@ -66,9 +66,9 @@ WRONG = {
         {"levels": lambda options, process: []},
         "levels must have the parameters process, options",
     ),
-    "constant": ("extractor", "pixels", {"RUNS_NETWORK": 1}, "RUNS_NETWORK is no bool"),
+    "constant": ("extractor", "pixels", {"USES_GPU": 1}, "USES_GPU is no bool"),
     "value": ("extractor", "pixels", {"PROBABILITIES": "mine"}, "PROBABILITIES is 'mine'"),
-    "function": ("source", "digits", {"census": 3}, "census is no function"),
+    "function": ("source", "digits", {"describe": 3}, "describe is no function"),
     "option": (
         "sampler",
         "ddim",
@@ -112,7 +112,7 @@ def test_no_name_is_used_that_no_protocol_says():
     for file in (ROOT / "rules").glob("*.smk"):
         used |= dict.fromkeys(re.findall(r"\.module\.(\w+)", file.read_text()), file.name)
     assert {name: file for name, file in used.items() if name not in known} == {}
-    assert {"check", "HEARS", "TRAINING", "search", "READS_POINTS"} <= used.keys()
+    assert {"check", "HEARS", "TRAINING", "search", "SUPPORTS_POINTS"} <= used.keys()
 
 
 def used_in(tree):

@@ -15,7 +15,7 @@ from ltdm.data import (
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, read_npz
 from ltdm.stages import prepare
-from tests.unit.data.test_data import keeps_its_promise
+from tests.unit.data.test_data import load_and_check
 
 
 def picture(path, size=(8, 8), mode="RGB", seed=0):
@@ -36,15 +36,15 @@ def test_a_folder_of_pictures(tmp_path):
         else:
             picture(tmp_path / name, (12, 9), seed=i)
     options = folder.Options(root=str(tmp_path), resolution=8)
-    loaded = keeps_its_promise(folder, options)
-    census = folder.census(options)
-    assert (census.names, census.sizes) == (["ant", "cat"], [1, 2])
+    loaded = load_and_check(folder, options)
+    info = folder.describe(options)
+    assert (info.names, info.class_counts) == (["ant", "cat"], [1, 2])
     with Image.open(tmp_path / "cat/b.png") as image:
         expected = image.resize((8, 8), Image.Resampling.LANCZOS, box=(1.5, 0, 10.5, 9))
     assert (loaded.images[2] == np.asarray(expected).transpose(2, 0, 1)).all(), (
         "by name, cut square"
     )
-    grey = keeps_its_promise(folder, folder.Options(root=str(tmp_path), resolution=8, channels=1))
+    grey = load_and_check(folder, folder.Options(root=str(tmp_path), resolution=8, channels=1))
     assert grey.images.shape == (3, 1, 8, 8)
 
 
@@ -52,11 +52,11 @@ def test_content_of_a_folder_follows_names_and_sizes(tmp_path):
     for name in ("a/1.png", "b/1.png"):
         picture(tmp_path / name)
     options = folder.Options(root=str(tmp_path))
-    before = folder.census(options).content
+    before = folder.describe(options).digest
     (tmp_path / "a/1.png").touch()
-    assert folder.census(options).content == before
+    assert folder.describe(options).digest == before
     picture(tmp_path / "b/2.png", seed=1)
-    assert folder.census(options).content != before
+    assert folder.describe(options).digest != before
 
 
 def test_bad_files_are_named_and_counted_or_left_out(tmp_path, caplog):
@@ -77,7 +77,7 @@ def test_bad_files_are_named_and_counted_or_left_out(tmp_path, caplog):
     assert list(left_out) == ["a/1.png", "b/2.png"]
     good = [i for i in range(10) if i not in (1, 7)]
     assert (images == _images.decode_all([whole[i] for i in good], 8)[0]).all()
-    content = folder.census(skipping).content
+    content = folder.describe(skipping).digest
     spec = {"source": {"name": "folder", "resolution": 8, "on_bad_file": "skip"},
             "reference_split": "train", "longtail": {"profile": "balanced"},
             "content": content}  # fmt: skip
@@ -98,25 +98,25 @@ def test_a_folder_that_changes_while_the_workflow_runs(tmp_path):
 
 def test_folders_that_hold_nothing(tmp_path):
     with pytest.raises(LtdmError, match=r"cannot read the folder .*none"):
-        folder.census(folder.Options(root=str(tmp_path / "none")))
+        folder.describe(folder.Options(root=str(tmp_path / "none")))
     with pytest.raises(LtdmError, match="holds no class folders"):
-        folder.census(folder.Options(root=str(tmp_path)))
+        folder.describe(folder.Options(root=str(tmp_path)))
     (tmp_path / "empty").mkdir()
     with pytest.raises(LtdmError, match=r"empty holds no image \(\.png"):
-        folder.census(folder.Options(root=str(tmp_path)))
+        folder.describe(folder.Options(root=str(tmp_path)))
 
 
 def test_links_to_nowhere_and_odd_names(tmp_path):
     picture(tmp_path / "in/a/1.png")
     (tmp_path / "in/a/2.png").symlink_to(tmp_path / "nowhere.png")
     options = folder.Options(root=str(tmp_path / "in"), on_bad_file="skip")
-    assert folder.census(options).sizes == [2]
-    assert list(folder.load(options, "train").left_out) == ["a/2.png"]
+    assert folder.describe(options).class_counts == [2]
+    assert list(folder.load(options, "train").skipped) == ["a/2.png"]
     (tmp_path / "in" / os.fsdecode(b"\xff")).mkdir()
     with pytest.raises(LtdmError, match="not UTF-8; rename it"):
-        folder.census(options)
+        folder.describe(options)
     with pytest.raises(LtdmError, match="cannot read the folder"):
-        folder.census(folder.Options(root="a\0b"))
+        folder.describe(folder.Options(root="a\0b"))
 
 
 def test_a_class_of_which_nothing_is_left(tmp_path):
@@ -127,7 +127,7 @@ def test_a_class_of_which_nothing_is_left(tmp_path):
     options = folder.Options(root=str(tmp_path / "in"))
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     with pytest.raises(LtdmError, match="no file of class 'b' of source folder can be decoded"):
-        spec["content"] = folder.census(options).content
+        spec["content"] = folder.describe(options).digest
         prepare.run({**spec, "code": "this", "places": {"root": options.root}}, **out)
 
 
@@ -178,10 +178,10 @@ def tiny(root, classes=tiny_imagenet.CLASSES):
 
 def test_tiny_imagenet(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny_imagenet, "CLASSES", 6)
-    monkeypatch.setattr(tiny_imagenet, "EACH", 2)
+    monkeypatch.setattr(tiny_imagenet, "IMAGES_PER_CLASS", 2)
     options = tiny(tmp_path, 6)
-    keeps_its_promise(tiny_imagenet, options)
-    test = keeps_its_promise(tiny_imagenet, options, "test")
+    load_and_check(tiny_imagenet, options)
+    test = load_and_check(tiny_imagenet, options, "test")
     assert test.labels.tolist() == [4, 3, 2, 1, 0]
     with open(tmp_path / "val/val_annotations.txt", "a") as table:
         table.write("val_9.JPEG\tn99999999\n")
@@ -192,7 +192,7 @@ def test_tiny_imagenet(tmp_path, monkeypatch):
         tiny_imagenet.load(options, "train")
     monkeypatch.setattr(tiny_imagenet, "CLASSES", 200)
     with pytest.raises(LtdmError, match="holds 6 classes, not 200"):
-        tiny_imagenet.census(options)
+        tiny_imagenet.describe(options)
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
@@ -202,8 +202,8 @@ def test_afhq_dog(tmp_path, split):
     picture(tmp_path / f"{split}/dog/0.png", (96, 96))
     picture(tmp_path / "train/cat/0.jpg")
     options = afhq_dog.Options(root=str(tmp_path), resolution=16)
-    images = keeps_its_promise(afhq_dog, options).images
-    assert len(keeps_its_promise(afhq_dog, options, "test").images) == 1
+    images = load_and_check(afhq_dog, options).images
+    assert len(load_and_check(afhq_dog, options, "test").images) == 1
     with Image.open(tmp_path / "train/dog/0.jpg") as image:
         expected = image.resize((16, 16), Image.Resampling.BILINEAR)
     assert (images[0] == np.asarray(expected).transpose(2, 0, 1)).all()

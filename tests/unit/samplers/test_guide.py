@@ -68,7 +68,7 @@ def test_a_sample_set_says_who_guided_it_and_shards_agree(models, tmp_path):
     (whole,) = read_npz(files["samples"], "images")
     parts = [tmp_path / f"{k}.npz" for k in range(2)]
     for k, part in enumerate(parts):
-        sample.shard(asked(wanted, shard=[k, 2]), model=model, guide=guide, images=part)
+        sample.run_shard(asked(wanted, shard=[k, 2]), model=model, guide=guide, images=part)
     sample.run(asked(wanted), model=model, guide=guide, shards=parts, **files)
     assert np.array_equal(read_npz(files["samples"], "images")[0], whole)
     sample.run(asked(wanted), model=model, guide=model, shards=None, **files)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.data._held_out import held_out
+from ltdm.data._holdout import stratified_holdout
 from ltdm.diffusion import edm
 from ltdm.networks import edm2, unet
 from ltdm.networks._predictor import Predictor
@@ -115,10 +115,10 @@ def test_bad_weights_are_told():
 
 def test_a_share_of_each_class_is_held_out():
     labels = np.repeat([0, 1, 2, 3], [50, 10, 3, 1])
-    rows = held_out(labels, 0.2, 0)
+    rows = stratified_holdout(labels, 0.2, 0)
     assert np.bincount(labels[rows], minlength=4).tolist() == [10, 2, 1, 0]
-    assert (rows == held_out(labels, 0.2, 0)).all()
-    assert (rows != held_out(labels, 0.2, 1)).any()
+    assert (rows == stratified_holdout(labels, 0.2, 0)).all()
+    assert (rows != stratified_holdout(labels, 0.2, 1)).any()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Stages in a row on real digits, and what they say of bad files."""
+"""The stages one after another on real digits, and their errors on bad files."""
 
 import json
 
@@ -35,17 +35,17 @@ def folder(tmp_path_factory):
     return digits(tmp_path_factory.mktemp("stages"))
 
 
-def test_prepared_data(folder):
+def test_prepare_writes_the_training_set_and_the_reference(folder):
     images, labels, index = read_npz(folder / "train.npz", "images", "labels", "index")
-    everything, classes = read_npz(folder / "reference.npz", "images", "labels")
+    reference, classes = read_npz(folder / "reference.npz", "images", "labels")
     table = pd.read_csv(folder / "counts.csv")
     assert images.dtype == np.uint8
     assert images.shape[1:] == (1, 8, 8)
-    assert everything.shape == (1797, 1, 8, 8)
-    assert everything.max() == 255
+    assert reference.shape == (1797, 1, 8, 8)
+    assert reference.max() == 255
     assert np.bincount(labels).tolist() == table["train"].tolist()
     assert np.bincount(classes).tolist() == table["available"].tolist()
-    assert (everything[index] == images).all()
+    assert (reference[index] == images).all()
     assert (classes[index] == labels).all()
 
 
@@ -85,48 +85,51 @@ def test_same_run_same_bytes(folder, tmp_path):
 
 
 def make(folder, **changes):
+    """Sample from the network of a folder; return images and labels."""
     path = folder / "samples.npz"
     make_from(folder / "model.safetensors", path, **changes)
     return read_npz(path, "images", "labels")
 
 
 def sampling(folder):
+    """Return the generator of the network of a folder."""
     model = Model.read(folder / "model.safetensors", "ema", "fp32", torch.device("cpu"))
     return SampleGenerator(model, parse(SampleOptions, SAMPLE), 0)
 
 
-def test_sampling_three_and_five_equals_eight(folder):
+def test_sampled_images_do_not_depend_on_the_split(folder):
     images, labels = make(folder)
     assert images.shape == (80, 1, 8, 8)
     assert np.bincount(labels).tolist() == [8] * 10
-    split, numbers = sampling(folder), np.split(np.arange(80), [3, 8])
-    parts = [split.images(labels[some], some) for some in numbers]
+    generator, numbers = sampling(folder), np.split(np.arange(80), [3, 8])
+    parts = [generator.images(labels[rows], rows) for rows in numbers]
     assert (np.concatenate(parts) == images).all()
     assert len(np.unique(images, axis=0)) == 80, "each image has noise of its own"
 
 
-def test_sampling_uses_the_weights_asked_for(folder):
+def test_sampling_uses_the_requested_weights(folder):
     assert (make(folder)[0] != make(folder, weights="last")[0]).any()
 
 
-def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
-    whole = make(folder)[0]
-    small = sampling(folder)
-    plain, sizes = small.batch, []
+def test_sampling_continues_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
+    expected = make(folder)[0].astype(int)
+    generator = sampling(folder)
+    batch, sizes = generator.batch, []
 
-    def full(labels, owners, network):
+    def run_out_of_memory(labels, owners, network):
         sizes.append(len(labels))
         if len(labels) > 16:
             raise torch.OutOfMemoryError
-        return plain(labels, owners, network)
+        return batch(labels, owners, network)
 
-    monkeypatch.setattr(small, "batch", full)
-    assert np.abs(small.images(np.arange(80) % 10, np.arange(80)).astype(int) - whole).max() <= 1
+    monkeypatch.setattr(generator, "batch", run_out_of_memory)
+    images = generator.images(np.arange(80) % 10, np.arange(80))
+    assert np.abs(images - expected).max() <= 1
     assert sizes == [40, 20, 10, 10, 10, 10, 10, 10, 10, 10]
 
 
-def test_points_go_the_way_of_images(tmp_path):
-    """Points are neither scaled nor rounded; their picture is a scatter plot."""
+def test_stages_on_points(tmp_path):
+    """Points are neither scaled nor rounded, and their sample sheet is a scatter plot."""
     source = {"name": "mixture", "points_per_class": 60}
     prepared(tmp_path, source=source, longtail={"imbalance": 0.5}, reference_split="test")
     points, labels = read_npz(tmp_path / "train.npz", "images", "labels")
@@ -135,54 +138,59 @@ def test_points_go_the_way_of_images(tmp_path):
     learner = make_trainer(
         Recipe.of({**SPEC, "network": network}), 0, points, labels, device.pick("cpu")
     )
-    assert made_of(learner.batches, 0).x0.abs().max() > 1.5, "coordinates as they are"
+    assert made_of(learner.batches, 0).x0.abs().max() > 1.5, "coordinates are not scaled"
     request = asked({**SPEC, "network": network})
     train.run(request, data=tmp_path / "train.npz", init=None, **outputs(tmp_path))
     make_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
-    (made,) = read_npz(tmp_path / "samples.npz", "images")
-    assert (made.dtype, made.shape) == (np.float32, (80, 2, 1, 1))
+    (samples,) = read_npz(tmp_path / "samples.npz", "images")
+    assert (samples.dtype, samples.shape) == (np.float32, (80, 2, 1, 1))
     grid.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as image:
         assert len(image.convert("L").getcolors()) > 5
-    weights = fitted(tmp_path / "p.safetensors", tmp_path / "reference.npz", name="pixels")
-    found = {"images": tmp_path / "samples.npz", "features": tmp_path / "f.npz"}
-    features.run(CODE, weights=weights, **found)
-    assert (read_npz(tmp_path / "f.npz", "features")[0] == made[:, :, 0, 0]).all()
+    weights = prepare_extractor(
+        tmp_path / "p.safetensors", tmp_path / "reference.npz", name="pixels"
+    )
+    files = {"images": tmp_path / "samples.npz", "features": tmp_path / "f.npz"}
+    features.run(CODE, weights=weights, **files)
+    assert (read_npz(tmp_path / "f.npz", "features")[0] == samples[:, :, 0, 0]).all()
     assert "probabilities" not in np.load(tmp_path / "f.npz")
 
 
-def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
+def test_classifier_is_accurate_and_does_not_depend_on_the_batch(folder, tmp_path):
     spec = {"name": "classifier", "width": 8, "steps": 300}
-    weights = fitted(tmp_path / "classifier.safetensors", folder / "reference.npz", **spec)
-    tensors, about = read_weights(weights)
-    assert about["accuracy"] > 0.9
-    assert about["held_out"] == 355
-    module = part("extractor", about["extractor"], ()).module
-    options = part("extractor", about["extractor"], ()).options
-    extract = module.build(options, tensors, about, torch.device("cpu"))
+    weights = prepare_extractor(
+        tmp_path / "classifier.safetensors", folder / "reference.npz", **spec
+    )
+    tensors, metadata = read_weights(weights)
+    assert metadata["accuracy"] > 0.9
+    assert metadata["held_out"] == 355
+    classifier = part("extractor", metadata["extractor"], ())
+    module, options = classifier.module, classifier.options
+    extract = module.load(options, tensors, metadata, torch.device("cpu"))
     images, labels = read_npz(folder / "reference.npz", "images", "labels")
-    whole, parts = extract(images), [extract(images[:3]), extract(images[3:])]
-    for found, *split in zip(whole, *parts, strict=True):
-        assert (np.concatenate(split) == found).all()
-    assert whole.features.var(axis=0).mean() == pytest.approx(1, rel=0.1)
-    logits = whole.features / tensors["scale"].numpy() @ tensors["classify.weight"].numpy().T
+    output, parts = extract(images), [extract(images[:3]), extract(images[3:])]
+    for array, *split in zip(output, *parts, strict=True):
+        assert (np.concatenate(split) == array).all()
+    assert output.features.var(axis=0).mean() == pytest.approx(1, rel=0.1)
+    logits = output.features / tensors["scale"].numpy() @ tensors["classify.weight"].numpy().T
     expected = softmax(logits + tensors["classify.bias"].numpy(), axis=1)
-    np.testing.assert_allclose(whole.probabilities, expected, rtol=1e-3, atol=1e-6)
-    assert (whole.probabilities.argmax(axis=1) == labels).mean() > 0.9
+    np.testing.assert_allclose(output.probabilities, expected, rtol=1e-3, atol=1e-6)
+    assert (output.probabilities.argmax(axis=1) == labels).mean() > 0.9
     features.run(
         CODE, images=folder / "reference.npz", weights=weights, features=tmp_path / "f.npz"
     )
-    for written, given in zip(read_npz(tmp_path / "f.npz", *whole._fields), whole, strict=True):
-        assert (written == given).all()
-    write_npz(tmp_path / "rgb.npz", images=images[:9].repeat(3, axis=1), labels=labels[:9],
-              about=np.array("{}"))  # fmt: skip
+    stored = read_npz(tmp_path / "f.npz", *output._fields)
+    for array, expected in zip(stored, output, strict=True):
+        assert (array == expected).all()
+    rgb = {"images": images[:9].repeat(3, axis=1), "labels": labels[:9]}
+    write_npz(tmp_path / "rgb.npz", **rgb, about=np.array("{}"))
     with pytest.raises(LtdmError, match=r"rgb.npz: the classifier was trained on images of shape"):
         features.run(
             CODE, images=tmp_path / "rgb.npz", weights=weights, features=tmp_path / "f.npz"
         )
 
 
-def test_bad_weights_do_not_become_black_images(folder, tmp_path):
+def test_weights_that_are_not_finite_are_an_error_and_not_black_images(folder, tmp_path):
     tensors, about = read_weights(folder / "model.safetensors")
     broken = {k: v * float("nan") for k, v in tensors.items()}
     write_weights(tmp_path / "model.safetensors", broken, about)
@@ -190,7 +198,7 @@ def test_bad_weights_do_not_become_black_images(folder, tmp_path):
         make_from(tmp_path / "model.safetensors", tmp_path / "never.npz")
 
 
-def test_samples_say_how_they_were_made(folder):
+def test_samples_contain_their_settings(folder):
     make(folder)
     about = json.loads(str(read_npz(folder / "samples.npz", "about")[0]))
     assert about["sampler"] == "ancestral(steps=5)"
@@ -199,11 +207,12 @@ def test_samples_say_how_they_were_made(folder):
 
 
 def damaged(path, source):
+    """Write a truncated copy of a file; return its path."""
     path.write_bytes(source.read_bytes()[:-200])
     return path
 
 
-def test_damaged_and_missing_files(folder, tmp_path):
+def test_damaged_and_missing_files_are_rejected(folder, tmp_path):
     good, never = folder / "train.npz", tmp_path / "never.npz"
     with pytest.raises(LtdmError, match=r"none\.npz is missing; run"):
         read_npz(tmp_path / "none.npz", "images")
@@ -221,12 +230,14 @@ def test_damaged_and_missing_files(folder, tmp_path):
 
 
 def make_from(model, samples, **changes):
+    """Sample from a network to the file `samples`."""
     record = samples.with_suffix(".json")
     request = asked({**SAMPLE, **changes})
     sample.run(request, model=model, **ALONE, samples=samples, record=record)
 
 
-def fitted(weights, reference, **spec):
+def prepare_extractor(weights, reference, **spec):
+    """Prepare an extractor on a reference; return the file of its weights."""
     request = {"extractor": spec, "code": "this", "places": {}}
     extractor.run(
         request, reference=reference, weights=weights, record=weights.with_suffix(".json")
@@ -234,6 +245,6 @@ def fitted(weights, reference, **spec):
     return weights
 
 
-def test_number_of_images_must_suit_the_classes(folder):
+def test_number_of_images_must_be_a_multiple_of_the_classes(folder):
     with pytest.raises(LtdmError, match="multiple of the 10 classes"):
         make(folder, num_images=81)

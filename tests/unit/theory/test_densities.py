@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.data._mixtures import CASES, Gaussian
+from ltdm.data._mixtures import PRESETS, Gaussian
 from ltdm.diffusion import vp
 from ltdm.metrics import frechet as metric
 from ltdm.plumbing.registry import part
@@ -21,7 +21,7 @@ UNEVEN = (
     Gaussian((-1.0, 2.0, 0.5), (0.3, 1.0, 2.0), 3.0),
     Gaussian((1.0, -2.0, 0.0), (1.5, 0.2, 1.0), 1.0),
 )
-MIXTURES = {"uneven": UNEVEN, **CASES["overlapping"]}
+MIXTURES = {"uneven": UNEVEN, **PRESETS["overlapping"]}
 PROCESS = vp.build(vp.Options())
 HEUN = part("sampler", {"name": "heun", "steps": 40}, ())
 
@@ -108,7 +108,7 @@ def test_exact_noise_has_the_exact_density(sigma):
     assert std / signal == pytest.approx(sigma)
     densities = {s: Mixture([Gaussian((0.0, 0.0), (s, s))]) for s in (0.5, 1.0, 2.0)}
     cases = [(normal(s), density) for s, density in densities.items()]
-    cases += [(of_mixture(m), m) for m in map(Mixture, CASES["overlapping"].values())]
+    cases += [(of_mixture(m), m) for m in map(Mixture, PRESETS["overlapping"].values())]
     for exact, density in cases:
         x = density.draw(300, g)
         x = signal * x + std * torch.randn(x.shape, generator=g, dtype=x.dtype)
@@ -172,7 +172,7 @@ def test_prediction_is_what_the_features_say():
 
 
 def test_exact_noise_draws_the_mixture():
-    density = Mixture(CASES["overlapping"]["head"])
+    density = Mixture(PRESETS["overlapping"]["head"])
     g = rng("test", 0)
 
     def noise():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ltdm.data._mixtures import CASES, Case
+from ltdm.data._mixtures import PRESETS, MixtureSet
 from ltdm.diffusion import vp
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import several
@@ -32,7 +32,7 @@ def found():
 
 def points(seed=0):
     net = RandomFeatures.drawn([rng("layer", seed)], 10, 2)
-    densities = [Mixture(parts) for parts in CASES["overlapping"].values()]
+    densities = [Mixture(parts) for parts in PRESETS["overlapping"].values()]
     return Points(densities, vp.build(vp.Options()), net, seed)
 
 
@@ -158,8 +158,8 @@ def test_a_step_too_long_is_told():
 
 
 def test_three_classes_and_three_dimensions():
-    classes = Case(None, {
-        name: (replace(CASES["overlapping"]["tail"][0], mean=(k, 0.0, 0.0), std=(1.0, 1.0, 1.0)),)
+    classes = MixtureSet(None, {
+        name: (replace(PRESETS["overlapping"]["tail"][0], mean=(k, 0.0, 0.0), std=(1.0, 1.0, 1.0)),)
         for k, name in enumerate("abc")
     })  # fmt: skip
     rows = lab.run(replace(SMALL, classes=classes, seeds=1)).rows

@@ -49,7 +49,7 @@ def test_shards_of_two_machines_are_one_set(model, tmp_path, monkeypatch):
     parts = [tmp_path / f"{k}.npz" for k in range(5)]
     for k, name in enumerate(("cpu A", "cpu B", "cpu A", "cpu B", "cpu A")):
         monkeypatch.setattr(_generate, "device_name", lambda device, name=name: name)
-        sample.shard(asked(SAMPLE, shard=[k, 5]), model=model, guide=None, images=parts[k])
+        sample.run_shard(asked(SAMPLE, shard=[k, 5]), model=model, guide=None, images=parts[k])
     files = {"samples": tmp_path / "samples.npz", "record": tmp_path / "samples.json"}
     sample.run(asked(SAMPLE), model=model, guide=None, shards=parts, **files)
     record = json.loads((tmp_path / "samples.json").read_text())

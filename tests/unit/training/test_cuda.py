@@ -154,7 +154,7 @@ def test_inception_says_the_same_as_on_the_cpu(monkeypatch):
     made = []
     for device in ("cpu", "cuda"):
         monkeypatch.setenv("LTDM_DEVICE", device)
-        weights, about = random_inception.fit(options, *nothing, pick())
-        made.append(random_inception.build(options, weights, about, pick())(pixels))
+        weights, about = random_inception.prepare(options, *nothing, pick())
+        made.append(random_inception.load(options, weights, about, pick())(pixels))
     for one, other in zip(*made, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)

@@ -184,7 +184,7 @@ def test_buffers_stay_as_they_are(tmp_path):
 
     del tensors["snapshot.0.1.5.w"]
     write_weights(tmp_path / "model", tensors, about)
-    with pytest.raises(LtdmError, match="lacks weights of its snapshot after update 5"):
+    with pytest.raises(LtdmError, match="lacks weights of its snapshot after step 5"):
         average(0.07, tmp_path / "model", tmp_path / "other")
 
 

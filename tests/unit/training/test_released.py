@@ -40,7 +40,7 @@ def test_the_imported_network_says_the_same_to_the_bit(checkpoint, tmp_path, for
     path, raw, ema = checkpoint(**form)
     classes, told = form.get("classes", 10), form.get("told", 0)
     printed = ltdm("import", path, tmp_path / "m.safetensors", "--resolution", 8)
-    assert "200000 updates" in printed and "Left out: sched, optim, fixed_x_T." in printed
+    assert "200000 training steps" in printed and "Left out: sched, optim, fixed_x_T." in printed
     for name, original in (("last", raw), ("ema", ema)):
         tensors, about = read_weights(tmp_path / "m.safetensors", f"{name}.")
         options = part("network", about["network"], ()).options
