@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltdm.core.weights import read_weights
 from ltdm.diffusion._base import Process
-from ltdm.networks._players import build_network, network_of
+from ltdm.networks._per_class import build_network, network_of
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.plumbing.registry import part
 

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ltdm.core.device import compute_in, layout, resolved
 from ltdm.networks._half import HalfWeights
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import Players
 from ltdm.plumbing.compiling import share_compiled
 
 

@@ -19,7 +19,7 @@ from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._objective import Objective
 from ltdm.methods._streams import Streams
 from ltdm.networks._magnitude import force
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import Players
 from ltdm.networks._predictor import Predictor, Share, placed
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA, PowerEMA

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import Players
 from ltdm.training.options import TrainOptions
 
 MOMENTS = "exp_avg", "exp_avg_sq"  # what Adam remembers of a weight

@@ -12,7 +12,7 @@ import torch
 from ltdm.core.seeding import derive, owners
 from ltdm.core.weights import read_weights
 from ltdm.methods._objective import Objective, compose
-from ltdm.networks._players import Players, build_network
+from ltdm.networks._per_class import Players, build_network
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.registry import Part, part, parts

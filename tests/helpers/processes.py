@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ltdm.networks._players import build_network
+from ltdm.networks._per_class import build_network
 from ltdm.networks._predictor import Share
 from ltdm.plumbing.errors import LtdmError
 from ltdm.training import setup

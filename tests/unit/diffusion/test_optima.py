@@ -16,7 +16,7 @@ from torch import nn
 from ltdm.diffusion.edm import EDM
 from ltdm.diffusion.edm import Options as EDMOptions
 from ltdm.diffusion.vp import VP, Options
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import Players
 from tests.helpers.methods import Net, Table, batch, loss, objective, streams
 
 COUNTS = [4, 3, 2, 1]

@@ -5,7 +5,7 @@ from ltdm.diffusion import vp
 from ltdm.methods import cbdm
 from ltdm.methods._objective import evaluations
 from ltdm.networks import unet
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import Players
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import part

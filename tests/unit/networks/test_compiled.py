@@ -7,7 +7,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from ltdm.networks import unet
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import Players
 from ltdm.networks._predictor import Predictor
 from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.training.test_training import CPU, METHODS, data, spec_of

@@ -5,7 +5,7 @@ import torch
 
 from ltdm.diffusion import edm
 from ltdm.networks import edm2, unet
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import Players
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import parse
 from ltdm.samplers import ddim, dpmpp2m, heun

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ltdm.networks import edm2, mlp, unet
 from ltdm.networks._half import HalfWeights
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import Players
 from ltdm.networks._predictor import Predictor
 from tests.unit.training.test_training import CPU, learner_of, run
 

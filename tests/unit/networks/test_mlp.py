@@ -7,7 +7,7 @@ import torch
 from ltdm.data import mixture
 from ltdm.diffusion._model import Model
 from ltdm.networks import mlp
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import Players
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing import registry
 from ltdm.plumbing.errors import OptionError

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ltdm.networks._players import Players, network_of
+from ltdm.networks._per_class import Players, network_of
 from ltdm.training.optimiser import Optimiser
 from ltdm.training.options import TrainOptions
 from tests.unit.training.test_training import CPU

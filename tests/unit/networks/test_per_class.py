@@ -9,7 +9,7 @@ import torch
 from ltdm.core.seeding import owners
 from ltdm.diffusion._model import Model
 from ltdm.networks import unet
-from ltdm.networks._players import Players, network_of
+from ltdm.networks._per_class import Players, network_of
 from ltdm.plumbing.options import parse
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
