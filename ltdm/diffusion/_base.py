@@ -15,7 +15,7 @@ class Process(nn.Module, ABC):
     """
 
     @abstractmethod
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+    def draw_levels(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw levels (n,) as the training loss weighs them, on the generator's device."""
 
     @abstractmethod
@@ -27,11 +27,11 @@ class Process(nn.Module, ABC):
         """Return F*, what the network should say."""
 
     @abstractmethod
-    def inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    def network_inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the network sees of noisy images and their levels."""
 
     @abstractmethod
-    def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
+    def to_denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
         """Return the estimate of the clean images that F stands for."""
 
     @abstractmethod
@@ -39,11 +39,11 @@ class Process(nn.Module, ABC):
         """Return the ratio of noise to signal, std / signal, above zero."""
 
     @abstractmethod
-    def progress(self, level: Tensor) -> Tensor:
+    def noise_progress(self, level: Tensor) -> Tensor:
         """Return how far towards pure noise levels lie, in [0, 1]."""
 
     @abstractmethod
-    def grid(self, steps: int) -> list[float]:
+    def sampler_levels(self, steps: int) -> list[float]:
         """Return the levels that a sampler visits, noisiest first, then the clean image's.
 
         Raises:
@@ -51,7 +51,7 @@ class Process(nn.Module, ABC):
         """
 
     @abstractmethod
-    def spaced(self, steps: int, rho: float) -> list[float]:
+    def karras_levels(self, steps: int, rho: float) -> list[float]:
         """Return `steps` different levels, about even in sigma^(1/rho), then the clean image's.
 
         Raises:
@@ -59,10 +59,10 @@ class Process(nn.Module, ABC):
         """
 
     @abstractmethod
-    def level_of(self, sigma: float) -> float:
+    def nearest_level(self, sigma: float) -> float:
         """Return the level whose ratio of noise to signal is nearest."""
 
-    def log_error(self, level: Tensor) -> Tensor | None:
+    def logvar(self, level: Tensor) -> Tensor | None:
         """Return the log of the denoising loss that is expected at levels (B,), where it is learnt.
 
         Losses are divided by what it stands for; (B,), with its gradient.
@@ -70,15 +70,15 @@ class Process(nn.Module, ABC):
         return None
 
     @abstractmethod
-    def prior(self, noise: Tensor) -> Tensor:
+    def initial_noise(self, noise: Tensor) -> Tensor:
         """Return noisy images at the grid's first level, from standard normal noise alone."""
 
     @abstractmethod
-    def batch_of(self, level: float, n: int) -> Tensor:
+    def level_tensor(self, level: float, n: int) -> Tensor:
         """Return a level of the grid as training sees it: a tensor (n,)."""
 
     @abstractmethod
-    def scales(self, level: float) -> tuple[float, float]:
+    def signal_and_std(self, level: float) -> tuple[float, float]:
         """Return signal and std at a level of the grid; the last one has std 0."""
 
 
@@ -94,14 +94,14 @@ class ProcessModule(Protocol):
         """A frozen dataclass of `option`s; see `ProcessOptionsExtras` for one with a meaning."""
 
     def build(self, options: Any) -> Process:
-        """Make the process; it has no weights but those of `log_error`."""
+        """Make the process; it has no weights but those of `logvar`."""
 
 
 class ProcessModuleExtras(Protocol):
     """What it may define beside."""
 
     @property
-    def TRAINING(self) -> tuple[str, ...]:
+    def TRAINING_ONLY(self) -> tuple[str, ...]:
         """Options that only training depends on: networks that differ in them may guide each other.
 
         Without it: none, ().
@@ -120,7 +120,7 @@ class ProcessOptionsExtras(Protocol):
         """
 
 
-def karras(low: float, high: float, steps: int, rho: float) -> list[float]:
+def karras_sigmas(low: float, high: float, steps: int, rho: float) -> list[float]:
     """Return `steps` numbers from high to low, even in their rho-th root.
 
     Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models",
@@ -130,6 +130,6 @@ def karras(low: float, high: float, steps: int, rho: float) -> list[float]:
     return (roots**rho).tolist()
 
 
-def spread(values: Tensor, like: Tensor) -> Tensor:
+def expand_like(values: Tensor, like: Tensor) -> Tensor:
     """Give per-image values (B,) the dimensions of a batch of images."""
     return values.reshape(-1, *[1] * (like.ndim - 1))

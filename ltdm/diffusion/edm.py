@@ -24,14 +24,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ltdm.diffusion._base import Process, karras, spread
-from ltdm.networks._magnitude import Forced, Fourier
+from ltdm.diffusion._base import Process, expand_like, karras_sigmas
+from ltdm.networks._magnitude import Fourier, MPLayer
 from ltdm.plumbing.citations import KARRAS2024
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
 CITATION = KARRAS2024
-LAST, LINEAR = 0.1, 19.9
+BETA_MIN, BETA_SLOPE = 0.1, 19.9
 """T beta_1 and T (beta_T - beta_1) of DDPM's schedule, of which `term_weighting: snr` is made."""
 
 
@@ -66,7 +66,7 @@ class Options:
             raise OptionError(("sigma_max",), f"must be above sigma_min ({self.sigma_min:g})")
 
 
-TRAINING = ("P_mean", "P_std", "term_weighting", "logvar", "logvar_channels")
+TRAINING_ONLY = ("P_mean", "P_std", "term_weighting", "logvar", "logvar_channels")
 """Options that only training depends on: what a network says means the same whatever they are."""
 
 
@@ -83,34 +83,34 @@ class EDM(Process):
     def __init__(self, options: Options):
         super().__init__()
         self.options = options
-        self.uncertainty = None if options.logvar == "none" else Uncertainty(options)
+        self.uncertainty = None if options.logvar == "none" else LogVar(options)
         self.register_buffer("like", torch.zeros(()), persistent=False)  # knows the device
 
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+    def draw_levels(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw n levels, log-normal."""
         normal = torch.randn(n, generator=rng, device=rng.device)
         return (self.options.P_mean + self.options.P_std * normal).exp()
 
     def corrupt(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
         """Return x for images x0 in [-1, 1], shape (B, C, H, W), and standard normal noise."""
-        return x0 + spread(level, x0) * noise
+        return x0 + expand_like(level, x0) * noise
 
     def target(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
         """Return F*, of variance 1 where the images have that of sigma_data."""
-        data, whole = self.options.sigma_data, self._whole(level)
-        return spread(level / (data * whole), x0) * x0 - spread(data / whole, x0) * noise
+        data, whole = self.options.sigma_data, self._total_std(level)
+        return expand_like(level / (data * whole), x0) * x0 - expand_like(data / whole, x0) * noise
 
-    def inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    def network_inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Return c_in x and c_noise."""
-        return x / spread(self._whole(level), x), level.log() / 4
+        return x / expand_like(self._total_std(level), x), level.log() / 4
 
-    def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
+    def to_denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
         """Return D, the estimate of x_0 that F stands for."""
-        data, whole = self.options.sigma_data, self._whole(level)
+        data, whole = self.options.sigma_data, self._total_std(level)
         skip, out = (data / whole).square(), level * data / whole
-        return spread(skip, x) * x + spread(out, x) * F
+        return expand_like(skip, x) * x + expand_like(out, x) * F
 
-    def log_error(self, level: Tensor) -> Tensor | None:
+    def logvar(self, level: Tensor) -> Tensor | None:
         """Return u(sigma) of levels (B,), (B,), with its gradient."""
         return None if self.uncertainty is None else self.uncertainty(level.log() / 4)
 
@@ -118,7 +118,7 @@ class EDM(Process):
         """Return the levels themselves."""
         return level
 
-    def progress(self, level: Tensor) -> Tensor:
+    def noise_progress(self, level: Tensor) -> Tensor:
         """Return how far the levels lie towards pure noise, in [0, 1]; see the module."""
         one = self.options
         if one.term_weighting == "quantile":
@@ -126,38 +126,38 @@ class EDM(Process):
         if one.term_weighting == "sampler":
             low, high = (sigma ** (1 / 7) for sigma in (one.sigma_min, one.sigma_max))
             return ((level ** (1 / 7) - low) / (high - low)).clamp(0, 1)
-        root = (LAST**2 + 2 * LINEAR * level.square().log1p()).sqrt()
-        return ((root - LAST) / LINEAR).clamp(0, 1)
+        root = (BETA_MIN**2 + 2 * BETA_SLOPE * level.square().log1p()).sqrt()
+        return ((root - BETA_MIN) / BETA_SLOPE).clamp(0, 1)
 
-    def grid(self, steps: int) -> list[float]:
+    def sampler_levels(self, steps: int) -> list[float]:
         """Return `steps` levels, even in sigma^(1/7), then the clean image's 0."""
-        return self.spaced(steps, 7)
+        return self.karras_levels(steps, 7)
 
-    def spaced(self, steps: int, rho: float) -> list[float]:
+    def karras_levels(self, steps: int, rho: float) -> list[float]:
         """Return `steps` levels, even in sigma^(1/rho), then the clean image's 0."""
-        return [*karras(self.options.sigma_min, self.options.sigma_max, steps, rho), 0.0]
+        return [*karras_sigmas(self.options.sigma_min, self.options.sigma_max, steps, rho), 0.0]
 
-    def level_of(self, sigma: float) -> float:
+    def nearest_level(self, sigma: float) -> float:
         """Return the level with this ratio of noise to signal."""
         return sigma
 
-    def prior(self, noise: Tensor) -> Tensor:
+    def initial_noise(self, noise: Tensor) -> Tensor:
         """Return where sampling starts: noise at the highest level."""
         return self.options.sigma_max * noise
 
-    def batch_of(self, level: float, n: int) -> Tensor:
+    def level_tensor(self, level: float, n: int) -> Tensor:
         """Return a level as training sees it, shape (n,)."""
         return self.like.new_full((n,), level)
 
-    def scales(self, level: float) -> tuple[float, float]:
+    def signal_and_std(self, level: float) -> tuple[float, float]:
         """Return the factors of image and noise: 1 and sigma."""
         return 1.0, level
 
-    def _whole(self, level: Tensor) -> Tensor:
+    def _total_std(self, level: Tensor) -> Tensor:
         return (level.square() + self.options.sigma_data**2).sqrt()
 
 
-class Uncertainty(nn.Module):
+class LogVar(nn.Module):
     """u(sigma): a line in frozen waves of c_noise = ln(sigma) / 4, the same in every run."""
 
     def __init__(self, options: Options):
@@ -165,7 +165,7 @@ class Uncertainty(nn.Module):
         rng, number = torch.Generator().manual_seed(0), options.logvar_channels
         self.waves = Fourier(number, rng)
         if options.logvar == "mp":
-            self.line: nn.Module = Forced(number, 1, rng=rng)
+            self.line: nn.Module = MPLayer(number, 1, rng=rng)
         else:
             self.line = nn.Linear(number, 1, bias=False)
             nn.init.zeros_(self.line.weight)

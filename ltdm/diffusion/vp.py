@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.diffusion._base import Process, karras, spread
+from ltdm.diffusion._base import Process, expand_like, karras_sigmas
 from ltdm.plumbing.citations import HO2020
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import option
@@ -70,64 +70,64 @@ class VP(Process):
         self.register_buffer("signal", alpha_bar.sqrt().float(), persistent=False)
         self.register_buffer("std", (1 - alpha_bar).sqrt().float(), persistent=False)
 
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+    def draw_levels(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw n levels uniformly, as the training loss weighs them."""
         return torch.randint(self.T, (n,), generator=rng, device=rng.device)
 
     def corrupt(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
         """Return x_t for images x0 in [-1, 1], shape (B, C, H, W), and standard normal noise."""
-        return spread(self.signal[level], x0) * x0 + spread(self.std[level], x0) * noise
+        return expand_like(self.signal[level], x0) * x0 + expand_like(self.std[level], x0) * noise
 
     def target(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
         """Return F*, what the network should say: the noise."""
         return noise
 
-    def inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    def network_inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the network sees of x_t and its level."""
         return x, level if self.noise_conditioning == "timestep" else self.sigma(level).log() / 4
 
-    def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
+    def to_denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
         """Return the estimate of x_0 that F stands for."""
-        return (x - spread(self.std[level], x) * F) / spread(self.signal[level], x)
+        return (x - expand_like(self.std[level], x) * F) / expand_like(self.signal[level], x)
 
     def sigma(self, level: Tensor) -> Tensor:
         """Return sqrt(1 / alpha_bar - 1) of each level."""
         return self.std[level] / self.signal[level]
 
-    def progress(self, level: Tensor) -> Tensor:
+    def noise_progress(self, level: Tensor) -> Tensor:
         """Return how far the level lies towards pure noise: t / T in [0, 1)."""
         return level.float() / self.T
 
-    def grid(self, steps: int) -> list[float]:
+    def sampler_levels(self, steps: int) -> list[float]:
         """Return `steps` levels from T-1 down to 0, evenly spaced, then the clean image's -1."""
         if steps > self.T:
             raise LtdmError(f"is {steps}, but the process has only {self.T} levels")
         ts = torch.linspace(self.T - 1, 0, steps, dtype=torch.float64).round().tolist()
         return [*ts, -1.0]
 
-    def spaced(self, steps: int, rho: float) -> list[float]:
+    def karras_levels(self, steps: int, rho: float) -> list[float]:
         """Return the `steps` levels nearest to sigmas that are even in sigma^(1/rho), then -1."""
-        sigmas = karras(self.sigmas[0], self.sigmas[-1], steps, rho)
-        levels = [self.level_of(sigma) for sigma in sigmas]
+        sigmas = karras_sigmas(self.sigmas[0], self.sigmas[-1], steps, rho)
+        levels = [self.nearest_level(sigma) for sigma in sigmas]
         if len(set(levels)) < steps:
             raise LtdmError(
                 f"is {steps}, but the process has fewer levels so spaced; lower steps or rho"
             )
         return [*levels, -1.0]
 
-    def level_of(self, sigma: float) -> float:
+    def nearest_level(self, sigma: float) -> float:
         """Return the level whose sqrt(1 / alpha_bar - 1) is nearest, by its log."""
         return float(np.abs(np.log(self.sigmas) - math.log(sigma)).argmin())
 
-    def prior(self, noise: Tensor) -> Tensor:
+    def initial_noise(self, noise: Tensor) -> Tensor:
         """Return where sampling starts: the noise itself, since almost no signal is left."""
         return noise
 
-    def batch_of(self, level: float, n: int) -> Tensor:
+    def level_tensor(self, level: float, n: int) -> Tensor:
         """Return a level as training sees it: int64, shape (n,)."""
         return torch.full((n,), int(level), device=self.signal.device)
 
-    def scales(self, level: float) -> tuple[float, float]:
+    def signal_and_std(self, level: float) -> tuple[float, float]:
         """Return the factors of image and noise at a level of the grid."""
         alpha_bar = self.alpha_bar[int(level)]
         return math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)

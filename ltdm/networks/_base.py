@@ -1,4 +1,4 @@
-"""What the file of a network defines. The network itself is a `Through`, or one like it."""
+"""What the file of a network defines. The network itself is a `Backbone`, or one like it."""
 
 from typing import Any, Protocol
 
@@ -24,12 +24,12 @@ class NetworkModule(Protocol):
         """
 
     def build(
-        self, options: Any, channels: int, size: int, classes: int, told: int = 0
+        self, options: Any, channels: int, size: int, classes: int, augment_dim: int = 0
     ) -> nn.Module:
         """Make the network, with weights from torch's global generator.
 
-        F = net(x, level, labels, augment), with `want` and `taps` as `Through.forward` has them and
-        the blocks of its way up in `upblocks`. `classes` = 0 makes it unconditional; `told` is the
+        F = net(x, level, labels, augment), with `want` and `taps` as `Backbone.forward` has them and
+        the blocks of its way up in `upblocks`. `classes` = 0 makes it unconditional; `augment_dim` is the
         length of the augmentation's condition.
         """
 
@@ -38,7 +38,7 @@ class NetworkModuleExtras(Protocol):
     """What it may define beside."""
 
     @property
-    def HEARS(self) -> str:
+    def NOISE_CONDITIONING(self) -> str:
         """How levels must be written for it: "timestep" or "log_sigma".
 
         A process says which in its option `noise_conditioning`. Without it: in any way.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as nnf
 from torch import Tensor, nn, ones, zeros
 
-from ltdm.networks._magnitude import Forced, mp_silu, mp_sum, normalised
+from ltdm.networks._magnitude import MPLayer, mp_silu, mp_sum, rms_normalise
 from ltdm.networks._norm import group_norm
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ RESIDUAL = 0.3
 """Share of a residual branch in a sum that keeps sizes."""
 
 
-def layer(
+def make_layer(
     options: "Options", width: int, out: int, kernel: int = 0
-) -> nn.Conv2d | nn.Linear | Forced:
+) -> nn.Conv2d | nn.Linear | MPLayer:
     """Return a linear layer, or with the side of a kernel a convolution; neither has a bias."""
     if options.config != "C":
-        return Forced(width, out, *((kernel, kernel) if kernel else ()))
+        return MPLayer(width, out, *((kernel, kernel) if kernel else ()))
     if kernel:
         return nn.Conv2d(width, out, kernel, padding=kernel // 2, bias=False)
     return nn.Linear(width, out, bias=False)
@@ -47,27 +47,27 @@ class Block(nn.Module):
         down: bool = True,
     ):
         super().__init__()
-        self.options, self.resample, self.joins = options, resample, resample != "up"
+        self.options, self.resample, self.takes_skip = options, resample, resample != "up"
         self.down = down and options.config == "G"
         if options.config == "G":
             self.gain = nn.Parameter(zeros(()) if options.nvlabs_g else ones(()))
-        self.conv1 = layer(options, out if self.down else width, out, 3)
-        self.modulation = layer(options, options.embedding, out)
+        self.conv1 = make_layer(options, out if self.down else width, out, 3)
+        self.modulation = make_layer(options, options.embedding_dim, out)
         self.dropout = nn.Dropout(options.dropout)
-        self.conv2 = layer(options, out, out, 3)
-        self.shortcut = layer(options, width, out, 1) if width != out else nn.Identity()
+        self.conv2 = make_layer(options, out, out, 3)
+        self.shortcut = make_layer(options, width, out, 1) if width != out else nn.Identity()
         self.attention = Attention(options, out) if attention else nn.Identity()
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map (B, width, H, W) to (B, out, H', W')."""
         norm_groups = self.options.norm_groups
-        h = self.conv1(self.resampled(nnf.silu(group_norm(x, norm_groups))))
+        h = self.conv1(self.resample_input(nnf.silu(group_norm(x, norm_groups))))
         h = group_norm(h, norm_groups) * (1 + self.modulation(emb)[:, :, None, None])
         h = self.conv2(self.dropout(nnf.silu(h)))
-        whole = self.attention(self.shortcut(self.resampled(x)) + h)
+        whole = self.attention(self.shortcut(self.resample_input(x)) + h)
         return whole.clip(-CLIP, CLIP) if self.options.config == "E" else whole
 
-    def resampled(self, x: Tensor) -> Tensor:
+    def resample_input(self, x: Tensor) -> Tensor:
         """Halve or double the side, if the block does."""
         if self.resample == "down":
             return nnf.avg_pool2d(x, 2)
@@ -79,10 +79,10 @@ class MPBlock(Block):
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         """Map (B, width, H, W) to (B, out, H', W')."""
-        x = self.resampled(x)
+        x = self.resample_input(x)
         short = self.shortcut(x)
         if self.down:
-            x = short = normalised(short)
+            x = short = rms_normalise(short)
         h = self.conv1(mp_silu(x)) * (1 + self.modulation(emb, self.gain)[:, :, None, None])
         h = self.conv2(self.dropout(mp_silu(h)))
         return self.attention(mp_sum(short, h, RESIDUAL)).clip(-CLIP, CLIP)
@@ -93,14 +93,17 @@ class Attention(nn.Module):
 
     def __init__(self, options: "Options", width: int):
         super().__init__()
-        self.heads, self.keeps_size = width // options.head(width), options.config == "G"
-        self.qkv = layer(options, width, 3 * width, 1)
-        self.proj = layer(options, width, width, 1)
+        self.heads, self.magnitude_preserving = (
+            width // options.channels_per_head(width),
+            options.config == "G",
+        )
+        self.qkv = make_layer(options, width, 3 * width, 1)
+        self.proj = make_layer(options, width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, width, H, W) to the same shape."""
         parts = self.qkv(x).flatten(2).unflatten(1, (self.heads, 3, -1))
-        q, k, v = normalised(parts, dim=3).transpose(3, 4).unbind(2)
+        q, k, v = rms_normalise(parts, dim=3).transpose(3, 4).unbind(2)
         h = nnf.scaled_dot_product_attention(q, k, v)
         h = self.proj(h.transpose(2, 3).reshape(x.shape))
-        return mp_sum(x, h, RESIDUAL) if self.keeps_size else x + h
+        return mp_sum(x, h, RESIDUAL) if self.magnitude_preserving else x + h

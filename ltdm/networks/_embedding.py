@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from ltdm.networks._unet import Through
+from ltdm.networks._unet import Backbone
 
 
-class Told(Through):
+class ConditionedBackbone(Backbone):
     """A network that adds its embeddings of level, label and augmentation.
 
     The label -1 means "no label": its embedding is exactly zero. An unconditional network has no
@@ -20,7 +20,7 @@ class Told(Through):
     label_embedding: nn.Embedding | None
     augm_embedding: nn.Linear | None
 
-    def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
+    def embed(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
         """Return the embedding (B, d) of levels, labels and augmentation."""
         emb = self.time_embedding(level)
         if self.label_embedding is not None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 
-class Copied(torch.autograd.Function):
+class DtypeCopy(torch.autograd.Function):
     """Copies tensors into another type, gradients back into their own, each in a few kernels."""
 
     @staticmethod
@@ -15,18 +15,18 @@ class Copied(torch.autograd.Function):
         """Return the tensors in the type `kind`."""
         ctx.kinds = [t.dtype for t in tensors]
         ctx.set_materialize_grads(False)
-        return _copied([kind] * len(tensors), tensors)
+        return _copy_as([kind] * len(tensors), tensors)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the gradients in the types that the tensors have."""
         there = [k for k, gradient in enumerate(gradients) if gradient is not None]
-        copies = _copied([ctx.kinds[k] for k in there], [gradients[k] for k in there])
+        copies = _copy_as([ctx.kinds[k] for k in there], [gradients[k] for k in there])
         found = dict(zip(there, copies, strict=True))
         return None, *(found.get(k) for k in range(len(gradients)))
 
 
-def _copied(kinds: list[torch.dtype], tensors: Any) -> tuple[Tensor, ...]:
+def _copy_as(kinds: list[torch.dtype], tensors: Any) -> tuple[Tensor, ...]:
     copies = [torch.empty_like(t, dtype=kind) for t, kind in zip(tensors, kinds, strict=True)]
     torch._foreach_copy_(copies, list(tensors))
     return tuple(copies)
@@ -43,7 +43,7 @@ class HalfWeights(nn.Module):
         self.net = net
 
     def forward(self, *inputs: Tensor | None, **want: str | int) -> Any:
-        """Return what the network says; see `Through`."""
+        """Return what the network says; see `Backbone`."""
         wide = {name: p for name, p in self.net.named_parameters() if p.ndim}
-        half = Copied.apply(torch.bfloat16, *wide.values())
+        half = DtypeCopy.apply(torch.bfloat16, *wide.values())
         return functional_call(self.net, dict(zip(wide, half, strict=True)), inputs, want)

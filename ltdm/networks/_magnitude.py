@@ -14,7 +14,7 @@ EPSILON = 1e-4
 """Keeps a vector of zeros from being divided by nothing; a unit vector loses as much."""
 
 
-def normalised(x: Tensor, dim: int | tuple[int, ...] = 1) -> Tensor:
+def rms_normalise(x: Tensor, dim: int | tuple[int, ...] = 1) -> Tensor:
     """Return x divided by its root mean square over `dim`, computed in float32 at least."""
     kind = torch.promote_types(x.dtype, torch.float32)
     norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True, dtype=kind)
@@ -40,10 +40,10 @@ def mp_cat(a: Tensor, b: Tensor, t: float = 0.5) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-class Forced(nn.Module):
+class MPLayer(nn.Module):
     """A layer, linear or a convolution, whose rows of weights keep the norm 1 (equations 47, 66).
 
-    `force` rescales the weights; it belongs after every optimiser step. In the forward pass, as the
+    `normalise_weights` rescales the weights; it belongs after every optimiser step. In the forward pass, as the
     paper has it, it would change weights between two calls of one objective.
     """
 
@@ -51,10 +51,10 @@ class Forced(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out, width, *kernel, generator=rng))
         self.dims = tuple(range(-1 - len(kernel), 0))
-        self.force()
+        self.normalise_weights()
 
     @torch.no_grad()
-    def force(self) -> None:
+    def normalise_weights(self) -> None:
         """Give each row of the weights the root mean square 1."""
         self.weight.copy_(self._unit())
 
@@ -68,10 +68,10 @@ class Forced(nn.Module):
     def _unit(self) -> Tensor:
         """Return the weights with unit rows, worked out in float32; of a stack as well."""
         weight = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
-        return normalised(weight, self.dims).to(self.weight.dtype)
+        return rms_normalise(weight, self.dims).to(self.weight.dtype)
 
 
-class ForcedTable(nn.Module):
+class MPEmbedding(nn.Module):
     """A vector for each class whose root mean square stays 1, so none grows at another's cost.
 
     EDM2 has a linear layer instead, whose rows run over the classes: there, a class that is seen
@@ -81,16 +81,16 @@ class ForcedTable(nn.Module):
     def __init__(self, number: int, width: int):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(number, width))
-        self.force()
+        self.normalise_weights()
 
     @torch.no_grad()
-    def force(self) -> None:
+    def normalise_weights(self) -> None:
         """Give each vector the root mean square 1."""
-        self.weight.copy_(normalised(self.weight, dim=-1))
+        self.weight.copy_(rms_normalise(self.weight, dim=-1))
 
     def forward(self, labels: Tensor) -> Tensor:
         """Map labels (B,) to vectors (B, width)."""
-        return normalised(nnf.embedding(labels, self.weight), dim=-1)
+        return rms_normalise(nnf.embedding(labels, self.weight), dim=-1)
 
 
 class Fourier(nn.Module):
@@ -110,9 +110,9 @@ class Fourier(nn.Module):
         return (2 * math.pi * turns).cos()
 
 
-def force(*modules: nn.Module) -> None:
+def normalise_weights(*modules: nn.Module) -> None:
     """Rescale the weights of every layer within modules that keeps their norm."""
     for module in modules:
         for layer in module.modules():
-            if isinstance(layer, Forced | ForcedTable):
-                layer.force()
+            if isinstance(layer, MPLayer | MPEmbedding):
+                layer.normalise_weights()

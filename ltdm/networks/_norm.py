@@ -20,11 +20,11 @@ def group_norm(
     Source: Wu and He, "Group Normalization", ECCV 2018.
     """
     if x.is_cuda and torch.compiler.is_compiling():
-        return written_out(x, groups, weight, bias)
+        return decomposed_group_norm(x, groups, weight, bias)
     return nnf.group_norm(x, groups, weight, bias, EPSILON)
 
 
-def written_out(
+def decomposed_group_norm(
     x: Tensor, groups: int, weight: Tensor | None = None, bias: Tensor | None = None
 ) -> Tensor:
     """Return the same as tensor operations; statistics are in float32 at least."""

@@ -12,19 +12,19 @@ from ltdm.plumbing.registry import Part
 
 
 def build_network(
-    network: Part, label: str, channels: int, size: int, classes: int, told: int
+    network: Part, label: str, channels: int, size: int, classes: int, augment_dim: int
 ) -> nn.Module:
     """Make one network for square images with a side of `size` pixels.
 
-    `label` says what a label does: "input" of it, the choice of a "network", or "nothing". `told`
+    `label` says what a label does: "input" of it, the choice of a "network", or "nothing". `augment_dim`
     is the length of the augmentation's condition.
     """
     module: NetworkModule = network.module
     known = classes if label == "input" else 0
-    return module.build(network.options, channels, size, known, told)
+    return module.build(network.options, channels, size, known, augment_dim)
 
 
-class Players(nn.Module):
+class PerClassNetworks(nn.Module):
     """F = net(x, level, labels, augment), where row i is asked of network labels[i].
 
     Each of the C networks must be asked the same number of rows, which nothing here checks: on a
@@ -38,7 +38,7 @@ class Players(nn.Module):
 
     def __init__(self, nets: Sequence[nn.Module]):
         super().__init__()
-        self.net, self.number = nets[0], len(nets)
+        self.net, self.num_networks = nets[0], len(nets)
         self.seeds: list[int] = []
         weights, buffers = stack_module_state(list(nets))
         for name, stack in [*weights.items(), *buffers.items()]:
@@ -50,26 +50,28 @@ class Players(nn.Module):
         self, x: Tensor, level: Tensor, labels: Tensor, augment: Tensor | None = None
     ) -> Tensor:
         """Predict F, (B, channels, H, W)."""
-        if len(x) % self.number:
-            raise ValueError(f"{len(x)} rows cannot be shared by {self.number} networks alike")
+        if len(x) % self.num_networks:
+            raise ValueError(
+                f"{len(x)} rows cannot be shared by {self.num_networks} networks alike"
+            )
         order = labels.argsort(stable=True)
-        rows = order.view(self.number, -1)
+        rows = order.view(self.num_networks, -1)
         inputs = [t if t is None else t[rows] for t in (x, level, labels, augment)]
-        said = self.stacked(*inputs) if x.is_cuda else self.in_turn(*inputs)
+        said = self.forward_vmapped(*inputs) if x.is_cuda else self.forward_sequential(*inputs)
         return said.flatten(0, 1)[order.argsort()]
 
-    def in_turn(self, *inputs: Tensor | None) -> Tensor:
+    def forward_sequential(self, *inputs: Tensor | None) -> Tensor:
         """Ask one network after the other: inputs (C, b, ...) to F (C, b, ...)."""
         stacks = {name: stack.unbind() for name, stack in self._tensors().items()}
         said = []
-        for k in range(self.number):
+        for k in range(self.num_networks):
             if self.training and torch.is_grad_enabled() and self.seeds:
                 torch.default_generator.manual_seed(self.seeds[k])
             mine = (t if t is None else t[k] for t in inputs)
             said.append(self._one({name: each[k] for name, each in stacks.items()}, *mine))
         return torch.stack(said)
 
-    def stacked(self, *inputs: Tensor | None) -> Tensor:
+    def forward_vmapped(self, *inputs: Tensor | None) -> Tensor:
         """Ask all networks at once: inputs (C, b, ...) to F (C, b, ...)."""
         tensors = self._tensors()
         dims = (0, *(None if t is None else 0 for t in inputs))
@@ -86,6 +88,6 @@ class Players(nn.Module):
         return functional_call(self.net, tensors, inputs)
 
 
-def network_of(tensors: dict[str, Tensor], number: int) -> dict[str, Tensor]:
-    """Return the tensors of one of the networks from those of `Players`."""
+def extract_network(tensors: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Return the tensors of one of the networks from those of `PerClassNetworks`."""
     return {name.removeprefix("net."): stack[number] for name, stack in tensors.items()}

@@ -15,19 +15,19 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ltdm.core.device import compute_in, layout, resolved
 from ltdm.networks._half import HalfWeights
-from ltdm.networks._per_class import Players
+from ltdm.networks._per_class import PerClassNetworks
 from ltdm.plumbing.compiling import share_compiled
 
 
-def placed(net: nn.Module, device: torch.device, precision: str) -> nn.Module:
+def to_device(net: nn.Module, device: torch.device, precision: str) -> nn.Module:
     """Return the network on the device, in the layout that suits its convolutions there."""
     moved = net.to(device)
-    if isinstance(net, Players):  # whose weights have a dimension more
+    if isinstance(net, PerClassNetworks):  # whose weights have a dimension more
         return moved
     return moved.to(memory_format=layout(precision, device))
 
 
-def together(net: nn.Module) -> nn.Module:
+def wrap_ddp(net: nn.Module) -> nn.Module:
     """Return the network with its gradients averaged over all processes."""
     with warnings.catch_warnings():
         # Newer releases of PyTorch have another name for it, which others do not know.
@@ -35,7 +35,7 @@ def together(net: nn.Module) -> nn.Module:
         return DistributedDataParallel(net, broadcast_buffers=False)
 
 
-class Share(NamedTuple):
+class RankShare(NamedTuple):
     """Which rows are this process's: every world-th, from its rank on.
 
     Where a batch is made of blocks, each block is shared out in the same way.
@@ -45,22 +45,22 @@ class Share(NamedTuple):
     world: int = 1
 
     @classmethod
-    def here(cls) -> "Share":
+    def current(cls) -> "RankShare":
         """Return this process's; all rows, where it trains alone."""
         if dist.is_available() and dist.is_initialized():
             return cls(dist.get_rank(), dist.get_world_size())
         return cls()
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process is the one that writes."""
         return self.rank == 0
 
-    def of(self, rows: Tensor) -> Tensor:
+    def take_rows(self, rows: Tensor) -> Tensor:
         """Return this process's rows; where they do not divide, some get the first one too."""
         return self._mine(rows, rows[:1])
 
-    def back(self, gradient: Tensor) -> Tensor:
+    def take_gradient(self, gradient: Tensor) -> Tensor:
         """Return the gradient of what `of` gave, from that of all rows."""
         return self._mine(gradient, torch.zeros_like(gradient[:1]))
 
@@ -69,10 +69,10 @@ class Share(NamedTuple):
         return mine if len(mine) * self.world >= len(rows) else torch.cat([mine, filler])
 
 
-ALONE = Share()
+SINGLE_PROCESS = RankShare()
 
 
-class Gathered(torch.autograd.Function):
+class AllGatherRows(torch.autograd.Function):
     """All rows in order, from every process's share; the gradient goes to a process's own rows.
 
     Times `world`, since what is then averaged over the processes, the gradients of the weights, is
@@ -80,7 +80,7 @@ class Gathered(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor, share: Share, rows: int) -> Tensor:
+    def forward(ctx: Any, mine: Tensor, share: RankShare, rows: int) -> Tensor:
         """Map (b, ...) of each process to (rows, ...)."""
         ctx.share = share
         every = mine.new_empty((share.world * len(mine), *mine.shape[1:]))
@@ -90,7 +90,7 @@ class Gathered(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """Map (rows, ...) to (b, ...)."""
-        return ctx.share.back(gradient) * ctx.share.world, None, None
+        return ctx.share.take_gradient(gradient) * ctx.share.world, None, None
 
 
 class Predictor:
@@ -112,45 +112,45 @@ class Predictor:
         device: torch.device,
         precision: str,
         compiled: bool = False,
-        share: Share = ALONE,
+        share: RankShare = SINGLE_PROCESS,
     ):
         self.share, self.device, self.precision = share, device, resolved(precision, device)
         half, self.context = self.precision == "bf16-master", self.precision
         # Under vmap autocast acts too late: a stack of networks would run in float32.
-        if half or (self.precision == "bf16" and isinstance(net, Players)):
+        if half or (self.precision == "bf16" and isinstance(net, PerClassNetworks)):
             net, self.context = HalfWeights(net), "fp32"
         if compiled:
             share_compiled(device)
         self.call = cast(nn.Module, torch.compile(net, dynamic=False)) if compiled else net
-        self.trained = together(self.call) if share.world > 1 else self.call
-        self.recount()
+        self.trained = wrap_ddp(self.call) if share.world > 1 else self.call
+        self.reset_counts()
 
     def __call__(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return F = net(x, level, labels, augment)."""
         self._count(len(x))
         return self._said(x, *rest)[0]
 
-    def both(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
+    def with_bottleneck(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return F and the bottleneck."""
         self._count(len(x))
-        F, z = self._said(x, *rest, want="both")
+        F, z = self._said(x, *rest, outputs="both")
         return F, z
 
     def bottleneck(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return the bottleneck; the way up is not computed."""
         self.encoder += len(x)
-        return self._said(x, *rest, want="z")[0]
+        return self._said(x, *rest, outputs="z")[0]
 
-    def taps(self, number: int, x: Tensor, *rest: Tensor | None) -> list[Tensor]:
+    def decoder_features(self, number: int, x: Tensor, *rest: Tensor | None) -> list[Tensor]:
         """Return what the first blocks of the way up say, each (B, width), without a gradient."""
         with torch.no_grad():
-            return self._said(x, *rest, taps=number)
+            return self._said(x, *rest, decoder_blocks=number)
 
-    def recount(self) -> None:
+    def reset_counts(self) -> None:
         """Count from nothing again."""
         self.forward = self.backward = self.encoder = 0
 
-    def counted(self, images: int) -> dict[str, float]:
+    def calls_per_image(self, images: int) -> dict[str, float]:
         """Return the evaluations per image so far."""
         counts = {"forward": self.forward, "backward": self.backward, "encoder": self.encoder}
         return {name: count / images for name, count in counts.items()}
@@ -164,6 +164,8 @@ class Predictor:
         inputs, alone = (x, *rest), self.share.world == 1
         net = self.trained if torch.is_grad_enabled() else self.call
         with compute_in(self.context, self.device):
-            said = net(*(t if t is None or alone else self.share.of(t) for t in inputs), **want)
+            said = net(
+                *(t if t is None or alone else self.share.take_rows(t) for t in inputs), **want
+            )
             parts = [t.float() for t in (said if isinstance(said, tuple) else (said,))]
-        return parts if alone else [Gathered.apply(t, self.share, len(x)) for t in parts]
+        return parts if alone else [AllGatherRows.apply(t, self.share, len(x)) for t in parts]

@@ -1,7 +1,7 @@
 """The U-Nets of EDM2's ablation: its configurations C, E and G.
 
 C streamlines EDM's network: no biases (a channel of ones stands in for them), cosine attention,
-waves instead of positional embeddings. E also keeps the norm of every layer's weights (`Forced`),
+waves instead of positional embeddings. E also keeps the norm of every layer's weights (`MPLayer`),
 which controls how fast they learn. G also drops group norms, and sums, concatenates and activates
 so that sizes are kept.
 Source: Karras et al., "Analyzing and Improving the Training Dynamics of Diffusion Models", CVPR
@@ -22,16 +22,16 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from ltdm.networks._blocks import Block, MPBlock, layer
-from ltdm.networks._magnitude import ForcedTable, Fourier, mp_cat, mp_silu, mp_sum
+from ltdm.networks._blocks import Block, MPBlock, make_layer
+from ltdm.networks._magnitude import Fourier, MPEmbedding, mp_cat, mp_silu, mp_sum
 from ltdm.networks._norm import group_norm
-from ltdm.networks._unet import Through, check, check_levels, way_down, way_up
+from ltdm.networks._unet import Backbone, build_decoder, build_encoder, check, check_levels
 from ltdm.plumbing.citations import KARRAS2024
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
 CITATION = KARRAS2024
-HEARS = "log_sigma"
+NOISE_CONDITIONING = "log_sigma"
 """The scale of the levels that its waves are made for."""
 
 
@@ -75,12 +75,14 @@ class Options:
             raise OptionError(("g_variant",), f"goes with config: G, and that is {self.config}")
         for level in (*self.attn, -1):  # the middle blocks have attention too
             width = self.ch * self.ch_mult[level]
-            if width % self.head(width):
-                message = f"is {self.head(width)}, which does not divide {width} channels"
+            if width % self.channels_per_head(width):
+                message = (
+                    f"is {self.channels_per_head(width)}, which does not divide {width} channels"
+                )
                 raise OptionError(("head_channels",), message)
 
     @property
-    def embedding(self) -> int:
+    def embedding_dim(self) -> int:
         """Length of the embedding of level and label."""
         return self.ch * (max(self.ch_mult) if self.nvlabs_g else 4)
 
@@ -89,30 +91,30 @@ class Options:
         """Whether this is NVlabs' G."""
         return self.config == "G" and self.g_variant == "nvlabs"
 
-    def head(self, width: int) -> int:
+    def channels_per_head(self, width: int) -> int:
         """Return the channels of an attention head among so many."""
         if self.head_channels:
             return self.head_channels
         return 64 if self.nvlabs_g else width
 
 
-def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "EDM2":
+def build(options: Options, channels: int, size: int, classes: int, augment_dim: int = 0) -> "EDM2":
     """Make a network for square images; see `NetworkModule.build`."""
     check(options, size)
-    return EDM2(options, channels, classes, told)
+    return EDM2(options, channels, classes, augment_dim)
 
 
-class EDM2(Through):
-    """See the module, and `Through` for shapes."""
+class EDM2(Backbone):
+    """See the module, and `Backbone` for shapes."""
 
-    def __init__(self, options: Options, channels: int, classes: int, told: int):
+    def __init__(self, options: Options, channels: int, classes: int, augment_dim: int):
         super().__init__()
-        self.keeps_size = options.config == "G"
-        block = partial(MPBlock if self.keeps_size else Block, options)
-        self.embedding = Embedding(options, classes, told)
-        self.head = layer(options, channels + 1, options.ch, 3)
+        self.magnitude_preserving = options.config == "G"
+        block = partial(MPBlock if self.magnitude_preserving else Block, options)
+        self.embedding = Embedding(options, classes, augment_dim)
+        self.head = make_layer(options, channels + 1, options.ch, 3)
         up = partial(block, down=False)
-        self.downblocks, widths = way_down(
+        self.downblocks, widths = build_encoder(
             options,
             options.num_res_blocks,
             block,
@@ -122,28 +124,28 @@ class EDM2(Through):
         self.middleblocks = nn.ModuleList(
             block(deepest, deepest, attention, down=down) for attention in (True, False)
         )
-        self.upblocks = way_up(
+        self.upblocks = build_decoder(
             options,
             options.num_res_blocks + 1,
             widths,
             up,
             lambda width: up(width, width, resample="up"),
         )
-        self.tail = layer(options, options.ch, channels, 3)
+        self.tail = make_layer(options, options.ch, channels, 3)
         self.norm_groups = options.norm_groups // 4
-        self.gain = nn.Parameter(torch.zeros(())) if self.keeps_size else None
+        self.gain = nn.Parameter(torch.zeros(())) if self.magnitude_preserving else None
 
-    def entered(self, x: Tensor) -> Tensor:
+    def project_in(self, x: Tensor) -> Tensor:
         """Return what the first layer says of the images and a channel of ones."""
         return self.head(torch.cat([x, torch.ones_like(x[:, :1])], dim=1))
 
-    def joined(self, h: Tensor, skip: Tensor) -> Tensor:
+    def merge_skip(self, h: Tensor, skip: Tensor) -> Tensor:
         """Return the way up's channels and a skip's as one."""
-        return mp_cat(h, skip) if self.keeps_size else torch.cat([h, skip], dim=1)
+        return mp_cat(h, skip) if self.magnitude_preserving else torch.cat([h, skip], dim=1)
 
-    def ended(self, h: Tensor) -> Tensor:
+    def project_out(self, h: Tensor) -> Tensor:
         """Return F from what the last block says."""
-        if self.keeps_size:
+        if self.magnitude_preserving:
             return self.tail(h, self.gain)
         return self.tail(nnf.silu(group_norm(h, self.norm_groups)))
 
@@ -151,16 +153,16 @@ class EDM2(Through):
 class Embedding(nn.Module):
     """Waves of the level through one linear layer (G) or two, and a vector for the label."""
 
-    def __init__(self, options: Options, classes: int, told: int):
+    def __init__(self, options: Options, classes: int, augment_dim: int):
         super().__init__()
-        waves, out = options.ch * options.ch_mult[0], options.embedding
-        self.keeps_size = options.config == "G"
+        waves, out = options.ch * options.ch_mult[0], options.embedding_dim
+        self.magnitude_preserving = options.config == "G"
         self.waves = Fourier(waves)
-        self.first = layer(options, waves, out)
-        self.second = None if self.keeps_size else layer(options, out, out)
-        table = nn.Embedding if options.config == "C" else ForcedTable
+        self.first = make_layer(options, waves, out)
+        self.second = None if self.magnitude_preserving else make_layer(options, out, out)
+        table = nn.Embedding if options.config == "C" else MPEmbedding
         self.labels = table(classes + 1, out) if classes else None
-        self.augment = nn.Linear(told, out, bias=False) if told else None
+        self.augment = nn.Linear(augment_dim, out, bias=False) if augment_dim else None
 
     def forward(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
         """Map levels (B,), labels (B,) and the augmentation's condition to (B, embedding)."""
@@ -171,7 +173,7 @@ class Embedding(nn.Module):
             emb = self.second(nnf.silu(self.first(emb)))
         if self.labels is not None:
             own = self.labels(labels % self.labels.weight.shape[0])  # -1 is the last
-            emb = mp_sum(emb, own, 0.5) if self.keeps_size else emb + own
+            emb = mp_sum(emb, own, 0.5) if self.magnitude_preserving else emb + own
         if self.augment is not None and augment is not None:
             emb = emb + self.augment(augment.to(emb.dtype))
-        return mp_silu(emb) if self.keeps_size else nnf.silu(emb)
+        return mp_silu(emb) if self.magnitude_preserving else nnf.silu(emb)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltdm.networks._embedding import TimeEmbedding, Told, initialise
+from ltdm.networks._embedding import ConditionedBackbone, TimeEmbedding, initialise
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
@@ -33,15 +33,15 @@ def check(options: Options, size: int) -> None:
     """Refuse no side (pixels): images are flattened, whatever they are."""
 
 
-def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "MLP":
+def build(options: Options, channels: int, size: int, classes: int, augment_dim: int = 0) -> "MLP":
     """Make a network for points, or for square images; see `NetworkModule.build`."""
-    return MLP(options, channels, size, classes, told)
+    return MLP(options, channels, size, classes, augment_dim)
 
 
-class MLP(Told):
-    """See the module, and `Through` for shapes."""
+class MLP(ConditionedBackbone):
+    """See the module, and `Backbone` for shapes."""
 
-    def __init__(self, options: Options, channels: int, size: int, classes: int, told: int):
+    def __init__(self, options: Options, channels: int, size: int, classes: int, augment_dim: int):
         super().__init__()
         width, half = options.width, options.depth // 2
         self.shape = (channels, size, size)
@@ -54,17 +54,17 @@ class MLP(Told):
         self.upblocks = nn.ModuleList(layers[half:])
         self.tail = nn.Sequential(nn.SiLU(), nn.Linear(width, channels * size**2))
         initialise(self, [*(layer.second for layer in layers), self.tail[-1]])
-        self.augm_embedding = nn.Linear(told, width, bias=False) if told else None
+        self.augm_embedding = nn.Linear(augment_dim, width, bias=False) if augment_dim else None
 
-    def entered(self, x: Tensor) -> Tensor:
+    def project_in(self, x: Tensor) -> Tensor:
         """Return what the first layer says of the images, (B, width)."""
         return self.head(x.flatten(1))
 
-    def ended(self, h: Tensor) -> Tensor:
+    def project_out(self, h: Tensor) -> Tensor:
         """Return F from what the last layer says."""
         return self.tail(h).unflatten(1, self.shape)
 
-    def tapped(self, h: Tensor) -> Tensor:
+    def pool_positions(self, h: Tensor) -> Tensor:
         """Return what a layer says, which has no positions."""
         return h.float()
 
@@ -72,7 +72,7 @@ class MLP(Told):
 class Layer(nn.Module):
     """Two linear layers with the embedding added between them, and a shortcut."""
 
-    joins = False
+    takes_skip = False
 
     def __init__(self, width: int):
         super().__init__()

@@ -11,9 +11,9 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltdm.networks._embedding import TimeEmbedding, Told, initialise
+from ltdm.networks._embedding import ConditionedBackbone, TimeEmbedding, initialise
 from ltdm.networks._norm import GroupNorm
-from ltdm.networks._unet import check, check_levels, way_down, way_up
+from ltdm.networks._unet import build_decoder, build_encoder, check, check_levels
 from ltdm.plumbing.citations import HO2020
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
@@ -51,26 +51,26 @@ class Options:
             raise OptionError(("ch",), "must be even: half its channels are sines, half cosines")
 
 
-def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "UNet":
+def build(options: Options, channels: int, size: int, classes: int, augment_dim: int = 0) -> "UNet":
     """Make a network for square images; see `NetworkModule.build`."""
     check(options, size)
-    return UNet(options, channels, classes, told)
+    return UNet(options, channels, classes, augment_dim)
 
 
-class UNet(Told):
-    """See the module, and `Through` for shapes."""
+class UNet(ConditionedBackbone):
+    """See the module, and `Backbone` for shapes."""
 
-    def __init__(self, options: Options, channels: int, classes: int, told: int):
+    def __init__(self, options: Options, channels: int, classes: int, augment_dim: int):
         super().__init__()
         ch, tdim = options.ch, 4 * options.ch
         self.time_embedding = TimeEmbedding(ch, tdim)
         self.label_embedding = nn.Embedding(classes, tdim) if classes else None
         self.head = nn.Conv2d(channels, ch, 3, padding=1)
         block = partial(ResBlock, options)
-        self.downblocks, widths = way_down(options, options.num_res_blocks, block, DownSample)
+        self.downblocks, widths = build_encoder(options, options.num_res_blocks, block, DownSample)
         deepest = widths[-1]
         self.middleblocks = nn.ModuleList(block(deepest, deepest, one) for one in (True, False))
-        self.upblocks = way_up(options, options.num_res_blocks + 1, widths, block, UpSample)
+        self.upblocks = build_decoder(options, options.num_res_blocks + 1, widths, block, UpSample)
         self.tail = nn.Sequential(
             GroupNorm(options.norm_groups, ch), nn.SiLU(), nn.Conv2d(ch, channels, 3, padding=1)
         )
@@ -81,13 +81,13 @@ class UNet(Told):
             if isinstance(module, Attention) and options.zero_init_attention:
                 ends.append(module.proj)
         initialise(self, [*ends, self.tail[-1]])
-        self.augm_embedding = nn.Linear(told, tdim, bias=False) if told else None
+        self.augm_embedding = nn.Linear(augment_dim, tdim, bias=False) if augment_dim else None
 
 
 class ResBlock(nn.Module):
     """Two 3 x 3 convolutions with the embedding added between them, a shortcut, and attention."""
 
-    joins = True
+    takes_skip = True
 
     def __init__(self, options: Options, width: int, out: int, attention: bool):
         super().__init__()
@@ -142,7 +142,7 @@ class DownSample(nn.Module):
 class UpSample(nn.Module):
     """Double the side by repeating pixels, then convolve."""
 
-    joins = False
+    takes_skip = False
 
     def __init__(self, ch: int):
         super().__init__()

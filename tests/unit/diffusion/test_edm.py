@@ -8,7 +8,7 @@ import torch
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge, read
 from ltdm.diffusion import edm, vp
-from ltdm.diffusion._base import spread
+from ltdm.diffusion._base import expand_like
 from ltdm.networks import mlp
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import parse
@@ -32,12 +32,12 @@ def made(**options):
 def drawn(n=64, seed=0):
     rng = torch.Generator().manual_seed(seed)
     x0, noise = torch.randn(2, n, 3, 4, 4, generator=rng, dtype=torch.float64)
-    return x0 / 2, noise, made().draw(n, rng).double()
+    return x0 / 2, noise, made().draw_levels(n, rng).double()
 
 
 def test_the_sampling_levels_are_the_papers():
-    assert made().grid(18) == pytest.approx(NODES, rel=1e-6, abs=6e-7)
-    fourth = [made().spaced(18, 7.0)[18 - t] for t in (3, 4, 5)]
+    assert made().sampler_levels(18) == pytest.approx(NODES, rel=1e-6, abs=6e-7)
+    fourth = [made().karras_levels(18, 7.0)[18 - t] for t in (3, 4, 5)]
     assert fourth == pytest.approx([0.022935, 0.059947, 0.139516], abs=5e-7)
 
 
@@ -45,19 +45,19 @@ def test_the_loss_in_F_is_the_weighted_loss_in_D():
     x0, noise, level = drawn()
     process = made()
     x, F = process.corrupt(x0, noise, level), torch.randn_like(x0)
-    D = process.denoised(F, x, level)
+    D = process.to_denoised(F, x, level)
     weight = (level**2 + 0.25) / (level * 0.5) ** 2
-    in_d = spread(weight, x0) * (D - x0) ** 2
+    in_d = expand_like(weight, x0) * (D - x0) ** 2
     in_f = (F - process.target(x0, noise, level)) ** 2
     torch.testing.assert_close(in_f, in_d, rtol=1e-12, atol=1e-12)
-    exact = process.denoised(process.target(x0, noise, level), x, level)
+    exact = process.to_denoised(process.target(x0, noise, level), x, level)
     torch.testing.assert_close(exact, x0, rtol=1e-12, atol=1e-12)
 
 
 def test_what_the_network_sees_and_says_has_variance_one():
     x0, noise, level = drawn(20_000)
     process = made()
-    seen, c_noise = process.inputs(process.corrupt(x0, noise, level), level)
+    seen, c_noise = process.network_inputs(process.corrupt(x0, noise, level), level)
     target = process.target(x0, noise, level)
     assert [seen.var().item(), target.var().item()] == pytest.approx([1, 1], abs=0.01)
     torch.testing.assert_close(c_noise, level.log() / 4)
@@ -69,7 +69,7 @@ def test_what_the_network_sees_and_says_has_variance_one():
 def test_progress(kind, place):
     levels = torch.tensor(list(PLACES), dtype=torch.float64)
     expected = torch.tensor([places[place] for places in PLACES.values()], dtype=torch.float64)
-    found = made(term_weighting=kind).progress(levels)
+    found = made(term_weighting=kind).noise_progress(levels)
     torch.testing.assert_close(found, expected, rtol=0, atol=6e-4)
 
 
@@ -81,35 +81,35 @@ def test_progress(kind, place):
 )  # fmt: skip
 def test_mean_progress(options, mean):
     process = made(**options)
-    levels = process.draw(100_000, torch.Generator().manual_seed(0))
-    assert process.progress(levels).mean().item() == pytest.approx(mean, abs=2e-3)
+    levels = process.draw_levels(100_000, torch.Generator().manual_seed(0))
+    assert process.noise_progress(levels).mean().item() == pytest.approx(mean, abs=2e-3)
 
 
 def test_progress_is_ddpms_at_the_same_noise():
     ddpm = double_process()
     t = torch.arange(1000)
-    gap = made().progress(ddpm.sigma(t)) - t / 1000
+    gap = made().noise_progress(ddpm.sigma(t)) - t / 1000
     assert gap.abs().max().item() == pytest.approx(0.00435, abs=1e-5)
 
 
 class Sees(Table):
     """A table whose rows also move with what is seen, so that levels matter."""
 
-    def forward(self, x, level, labels, augment=None, want="F"):
+    def forward(self, x, level, labels, augment=None, outputs="F"):
         F = torch.tanh(x) * self.rows[labels][:, None, None, None]
-        return {"F": F, "both": (F, x.flatten(1))}[want]
+        return {"F": F, "both": (F, x.flatten(1))}[outputs]
 
 
 def by_hand(space, process, table, data, method, rng):
     """CBDM with its gradients, from the same draws, written in eps-hat or D instead of F."""
-    level = process.draw(len(data.x0), rng.device).to(data.x0.dtype)
+    level = process.draw_levels(len(data.x0), rng.device).to(data.x0.dtype)
     level = level.long() if isinstance(process, vp.VP) else level
     noise = torch.randn(data.x0.shape, generator=rng.device, dtype=data.x0.dtype)
     others = method.terms[0].draw_labels(len(data.x0), rng.device)
     x = process.corrupt(data.x0, noise, level)
-    seen = process.inputs(x, level)
-    D, other = (process.denoised(table(*seen, y), x, level) for y in (data.labels, others))
-    sigma = spread(process.sigma(level), x)
+    seen = process.network_inputs(x, level)
+    D, other = (process.to_denoised(table(*seen, y), x, level) for y in (data.labels, others))
+    sigma = expand_like(process.sigma(level), x)
     if space == "eps":  # of x' = x / signal
         signal = 1 / torch.sqrt(1 + sigma**2) if isinstance(process, vp.VP) else 1
         D, other, truth = ((x / signal - d) / sigma for d in (D, other, data.x0))
@@ -118,7 +118,7 @@ def by_hand(space, process, table, data, method, rng):
     else:
         truth = data.x0
         scale = 1 / sigma**2 if isinstance(process, vp.VP) else (sigma**2 + 0.25) / (sigma / 2) ** 2
-    s = spread(process.progress(level), x)
+    s = expand_like(process.noise_progress(level), x)
     gap = (D - other.detach()) ** 2 + 0.25 * (D.detach() - other) ** 2
     return (scale * ((D - truth) ** 2 + s * gap)).mean()
 
@@ -143,7 +143,7 @@ def test_cbdm_is_one_loss_in_every_space(kind, space):
 
 def drawn_levels(process):
     """The levels of a batch of four, as an objective draws them first."""
-    return process.draw(4, streams().device)
+    return process.draw_levels(4, streams().device)
 
 
 def test_a_level_counts_by_what_is_left_of_its_loss():
@@ -153,7 +153,7 @@ def test_a_level_counts_by_what_is_left_of_its_loss():
     plain = loss(objective("cbdm"), Net(), data, made(), streams())
     torch.nn.init.normal_(process.uncertainty.line.weight, std=0.3)
     losses = loss(method, Net(table), data, process, streams())
-    u = process.log_error(drawn_levels(process))
+    u = process.logvar(drawn_levels(process))
     whole = losses["denoise"] + losses["uncertainty"]
     torch.testing.assert_close(losses["denoise"], plain["denoise"])
     torch.testing.assert_close(whole, (-u).exp() * plain["denoise"] + u)
@@ -170,21 +170,21 @@ def test_the_row_of_norm_one_starts_so_and_the_line_at_zero():
     levels = torch.tensor([0.002, 0.3, 80.0])
     unit, line = (edm.build(edm.Options(logvar=kind)) for kind in ("mp", "linear"))
     assert unit.uncertainty.line.weight.square().mean().item() == pytest.approx(1, abs=1e-3)
-    assert unit.log_error(levels).abs().max() > 0.1
-    assert torch.equal(line.log_error(levels), torch.zeros(3))
+    assert unit.logvar(levels).abs().max() > 0.1
+    assert torch.equal(line.logvar(levels), torch.zeros(3))
     again = edm.build(edm.Options())
-    assert torch.equal(unit.log_error(levels), again.log_error(levels)), "the same in every run"
+    assert torch.equal(unit.logvar(levels), again.logvar(levels)), "the same in every run"
 
 
 def test_vp_levels_for_samplers_in_sigma():
     process = vp.build(vp.Options())
-    levels = process.spaced(18, 7.0)
+    levels = process.karras_levels(18, 7.0)
     assert levels[0] == 999 and levels[-2:] == [0, -1]
-    for level, sigma in zip(levels, edm.karras(0.01, 157.4, 18, 7.0), strict=False):
-        signal, std = process.scales(level)
+    for level, sigma in zip(levels, edm.karras_sigmas(0.01, 157.4, 18, 7.0), strict=False):
+        signal, std = process.signal_and_std(level)
         assert math.log(std / signal) == pytest.approx(math.log(sigma), abs=0.25)
     with pytest.raises(LtdmError, match="fewer levels so spaced"):
-        process.spaced(300, 7.0)
+        process.karras_levels(300, 7.0)
 
 
 def test_a_range_that_is_empty_is_refused():
@@ -200,13 +200,13 @@ def test_edm2_on_ddpm_s_process_is_told_of_sigma():
     told = {"network": network, "process": {"name": "vp", "noise_conditioning": "log_sigma"}}
     Experiment(merge([smoke, {"defaults": told}]))
     process = double_process(noise_conditioning="log_sigma")
-    _, heard = process.inputs(torch.zeros(2, 1, 1, 1), torch.tensor([0, 999]))
+    _, heard = process.network_inputs(torch.zeros(2, 1, 1, 1), torch.tensor([0, 999]))
     torch.testing.assert_close(heard, process.sigma(torch.tensor([0, 999])).log() / 4)
 
 
 def test_a_network_that_hears_numbers_does_not_go_with_edm(monkeypatch):
     """EDM has no option `noise_conditioning`: it always writes ln(sigma) / 4."""
-    monkeypatch.setattr(mlp, "HEARS", "timestep", raising=False)
+    monkeypatch.setattr(mlp, "NOISE_CONDITIONING", "timestep", raising=False)
     given = read([ROOT / "config/smoke.yaml"]), {"defaults": {"network": "mlp", "process": "vp"}}
     Experiment(merge([*given]))
     with pytest.raises(LtdmError, match=r"is log_sigma, and mlp hears levels as timestep"):

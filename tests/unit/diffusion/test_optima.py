@@ -16,7 +16,7 @@ from torch import nn
 from ltdm.diffusion.edm import EDM
 from ltdm.diffusion.edm import Options as EDMOptions
 from ltdm.diffusion.vp import VP, Options
-from ltdm.networks._per_class import Players
+from ltdm.networks._per_class import PerClassNetworks
 from tests.helpers.methods import Net, Table, batch, loss, objective, streams
 
 COUNTS = [4, 3, 2, 1]
@@ -28,7 +28,7 @@ S = 0.6
 class OneLevel(VP):
     """A process whose network says the clean image, at one level of progress 0.6."""
 
-    def draw(self, n, rng):
+    def draw_levels(self, n, rng):
         return torch.zeros(n, dtype=torch.int64)
 
     def corrupt(self, x0, noise, level):
@@ -37,22 +37,22 @@ class OneLevel(VP):
     def target(self, x0, noise, level):
         return x0
 
-    def progress(self, level):
+    def noise_progress(self, level):
         return torch.full(level.shape, S, dtype=torch.float64)
 
 
 class OneLearntLevel(EDM):
     """The same on EDM's process, whose u is learnt along."""
 
-    draw = OneLevel.draw
+    draw_levels = OneLevel.draw_levels
     corrupt = OneLevel.corrupt
     target = OneLevel.target
-    progress = OneLevel.progress
+    noise_progress = OneLevel.noise_progress
 
-    def inputs(self, x, level):
+    def network_inputs(self, x, level):
         return x, level
 
-    def log_error(self, level):
+    def logvar(self, level):
         return self.uncertainty(torch.zeros_like(level, dtype=torch.float64))
 
 
@@ -76,7 +76,7 @@ def settle(method, net, labels, update, learnt=False):
             for p in process.parameters():
                 p -= 0.001 * p.grad
     if learnt:
-        u = process.log_error(torch.zeros(1))[0]
+        u = process.logvar(torch.zeros(1))[0]
         torch.testing.assert_close(terms["denoise"].mean().log(), u)
 
 
@@ -141,7 +141,10 @@ class Number(nn.Module):
 @pytest.mark.parametrize("beta", [0.0, 0.1, 3.0])
 def test_the_game_of_separate_networks_has_the_same_optimum(beta):
     method = objective({"name": "igd", "beta": beta}, counts=COUNTS)
-    labels, players = [y for y in range(4) for _ in range(2)], Players([Number() for _ in range(4)])
+    labels, players = (
+        [y for y in range(4) for _ in range(2)],
+        PerClassNetworks([Number() for _ in range(4)]),
+    )
     settle(method, players, labels, players)
     found = players.net.says.detach()
     torch.testing.assert_close(found, mutual_optimum(beta), rtol=0, atol=1e-12)

@@ -7,7 +7,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from ltdm.networks import unet
-from ltdm.networks._per_class import Players
+from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor
 from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.training.test_training import CPU, METHODS, data, spec_of
@@ -50,7 +50,9 @@ def compiled(name, monkeypatch, **train):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_one_graph_a_call_whatever_labels_are_dropped(name, monkeypatch):
-    monkeypatch.setattr(Players, "in_turn", Players.stacked)  # as on a GPU
+    monkeypatch.setattr(
+        PerClassNetworks, "forward_sequential", PerClassNetworks.forward_vmapped
+    )  # as on a GPU
     dropout = {} if name.endswith("separate") else {"label_dropout": 0.4}
     learner = compiled(name, monkeypatch, **dropout)
     for _ in range(40):

@@ -5,7 +5,7 @@ import torch
 
 from ltdm.diffusion import edm
 from ltdm.networks import edm2, unet
-from ltdm.networks._per_class import Players
+from ltdm.networks._per_class import PerClassNetworks
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import parse
 from ltdm.samplers import ddim, dpmpp2m, heun
@@ -27,11 +27,15 @@ CONFIGS = (
 )
 
 
-def small(classes=5, told=0, seed=0, **options):
+def small(classes=5, augment_dim=0, seed=0, **options):
     """A network whose output depends on everything: an untrained G says nothing."""
     torch.manual_seed(seed)
     given = parse(edm2.Options, {**SMALL, "dropout": 0.0, **options})
-    net = edm2.build(given, channels=1, size=8, classes=classes, told=told).double().eval()
+    net = (
+        edm2.build(given, channels=1, size=8, classes=classes, augment_dim=augment_dim)
+        .double()
+        .eval()
+    )
     for name, p in net.named_parameters():
         if name.endswith("gain"):
             p.data.fill_(0.5)
@@ -78,7 +82,7 @@ def test_the_sixth_tap_is_where_the_specification_has_it():
 
 @pytest.mark.parametrize("options", CONFIGS)
 def test_labels_levels_and_augmentation_are_heard_and_rows_do_not_mix(options):
-    net, (x, level, labels) = small(told=9, **options), asked()
+    net, (x, level, labels) = small(augment_dim=9, **options), asked()
     said = net(x, level, labels)
     assert said.shape == x.shape
     for i in range(4):
@@ -93,11 +97,11 @@ def test_labels_levels_and_augmentation_are_heard_and_rows_do_not_mix(options):
 @pytest.mark.parametrize("options", CONFIGS)
 def test_the_bottleneck_and_the_taps_are_the_forward_passes_own(options):
     net, inputs = small(**options), asked()
-    said, z = net(*inputs, want="both")
-    assert torch.equal(said, net(*inputs)) and torch.equal(z, net(*inputs, want="z"))
+    said, z = net(*inputs, outputs="both")
+    assert torch.equal(said, net(*inputs)) and torch.equal(z, net(*inputs, outputs="z"))
     seen = []
     hooks = [b.register_forward_hook(lambda *a: seen.append(a[2])) for b in net.upblocks]
-    taps = net(*inputs, taps=3)
+    taps = net(*inputs, decoder_blocks=3)
     assert len(seen) == len(taps) == 3, "what lies beyond is not computed"
     for tap, block in zip(taps, seen, strict=True):
         torch.testing.assert_close(tap, block.mean((2, 3)).float())
@@ -110,7 +114,9 @@ def test_the_unet_has_taps_too():
     net, seen = unet.build(options, channels=1, size=8, classes=3), []
     for block in net.upblocks:
         block.register_forward_hook(lambda *a: seen.append(a[2]))
-    taps = net(torch.randn(2, 1, 8, 8), torch.tensor([5, 9]), torch.tensor([-1, -1]), taps=2)
+    taps = net(
+        torch.randn(2, 1, 8, 8), torch.tensor([5, 9]), torch.tensor([-1, -1]), decoder_blocks=2
+    )
     assert len(seen) == 2
     torch.testing.assert_close(taps[1], seen[1].mean((2, 3)))
 
@@ -150,11 +156,13 @@ def test_activations_are_cut_off_in_E_and_G_alone():
 def test_players_stack_into_the_same_answers():
     """On a GPU separate networks run as one; each has its own frozen waves."""
     nets = [small(classes=0, seed=k, config="E") for k in range(3)]
-    players, (x, level, _) = Players(nets), asked(3)
+    players, (x, level, _) = PerClassNetworks(nets), asked(3)
     labels = torch.tensor([2, 0, 1])
     order = labels.argsort()
     rows = [t[order][:, None] for t in (x, level, labels)]
-    torch.testing.assert_close(players.stacked(*rows, None), players.in_turn(*rows, None))
+    torch.testing.assert_close(
+        players.forward_vmapped(*rows, None), players.forward_sequential(*rows, None)
+    )
 
 
 STEPS = {18: 0.5276246, 32: 0.5078380, 50: 0.5030497, 100: 0.5007203}

@@ -8,21 +8,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ltdm.networks import edm2, mlp, unet
 from ltdm.networks._half import HalfWeights
-from ltdm.networks._per_class import Players
+from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor
 from tests.unit.training.test_training import CPU, learner_of, run
 
 SMALL = {"ch": 32, "norm_groups": 8, "ch_mult": (1, 2), "attn": (1,), "dropout": 0.0}
 NETWORKS = {
-    "unet": lambda: unet.build(unet.Options(**SMALL, num_res_blocks=1), 3, 8, 4, told=9),
-    "mlp": lambda: mlp.build(mlp.Options(width=32), 3, 8, 4, told=9),
+    "unet": lambda: unet.build(unet.Options(**SMALL, num_res_blocks=1), 3, 8, 4, augment_dim=9),
+    "mlp": lambda: mlp.build(mlp.Options(width=32), 3, 8, 4, augment_dim=9),
     **{
         f"edm2-{config}": lambda config=config: edm2.build(
             edm2.Options(**SMALL, config=config, num_res_blocks=1, head_channels=32),
             3,
             8,
             4,
-            told=9,
+            augment_dim=9,
         )
         for config in "CEG"
     },
@@ -100,8 +100,8 @@ def test_every_product_is_in_bf16_and_no_weight_is_cast_alone(name):
 def test_separate_networks_run_in_bf16_as_a_stack(name):
     """Under autocast a stack ran in float32 from its first bias on, and PyTorch 2.11 has no way
     back through its attention then."""
-    players = Players([network(name) for _ in range(3)])
-    players.in_turn = players.stacked
+    players = PerClassNetworks([network(name) for _ in range(3)])
+    players.forward_sequential = players.forward_vmapped
     x, level, _, augment = inputs(6)
     predict = Predictor(players, CPU, "bf16")
     with Kinds(attention=name != "mlp") as kinds:

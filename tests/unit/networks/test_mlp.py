@@ -7,7 +7,7 @@ import torch
 from ltdm.data import mixture
 from ltdm.diffusion._model import Model
 from ltdm.networks import mlp
-from ltdm.networks._per_class import Players
+from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing import registry
 from ltdm.plumbing.errors import OptionError
@@ -21,10 +21,10 @@ SMALL = mlp.Options(width=16, depth=3)
 TRAIN = {"steps": 3, "batch_size": 8, "lr": 1e-2, "warmup_steps": 0, "log_every": 1}
 
 
-def shaken(channels=2, size=1, classes=3, told=0):
+def shaken(channels=2, size=1, classes=3, augment_dim=0):
     """A network whose output depends on everything: at first its last layer is nearly zero."""
     torch.manual_seed(0)
-    net = mlp.build(SMALL, channels, size, classes, told).double().eval()
+    net = mlp.build(SMALL, channels, size, classes, augment_dim).double().eval()
     for p in net.parameters():
         p.data += 0.1 * torch.randn_like(p)
     return net
@@ -41,7 +41,7 @@ def test_points_and_images(channels, size):
 
 
 def test_it_hears_every_input():
-    net = shaken(told=9)
+    net = shaken(augment_dim=9)
     x, t, y, a = torch.randn(2, 2, 1, 1).double(), torch.tensor([3, 7]), torch.tensor([0, 1]), None
     told = torch.ones(2, 9).double()
     said = net(x, t, y, a)
@@ -63,20 +63,22 @@ def test_bottleneck_and_taps():
     net = shaken().float()
     predict = Predictor(net, CPU, "fp32")
     inputs = torch.randn(4, 2, 1, 1), torch.arange(4), torch.tensor([-1, 0, 2, 1])
-    F, z = predict.both(*inputs)
+    F, z = predict.with_bottleneck(*inputs)
     assert torch.equal(F, predict(*inputs))
     assert torch.equal(z, predict.bottleneck(*inputs))
     assert z.shape == (4, 16)
-    first, second = predict.taps(2, *inputs)
-    assert torch.equal(first, net.upblocks[0](z, net.embedded(*inputs[1:], None)))
-    assert torch.equal(net.ended(second), F)
+    first, second = predict.decoder_features(2, *inputs)
+    assert torch.equal(first, net.upblocks[0](z, net.embed(*inputs[1:], None)))
+    assert torch.equal(net.project_out(second), F)
 
 
 def test_a_stack_of_networks_says_what_each_says():
     torch.manual_seed(0)
-    players = Players([shaken(classes=0).float() for _ in range(3)])
+    players = PerClassNetworks([shaken(classes=0).float() for _ in range(3)])
     rows = torch.randn(3, 4, 2, 1, 1), torch.arange(12).view(3, 4), torch.zeros(3, 4).long()
-    torch.testing.assert_close(players.stacked(*rows, None), players.in_turn(*rows, None))
+    torch.testing.assert_close(
+        players.forward_vmapped(*rows, None), players.forward_sequential(*rows, None)
+    )
 
 
 def test_an_odd_width_is_refused():
@@ -105,7 +107,7 @@ def test_every_method_trains_it_on_points(method, process):
     after = one.net.state_dict()
     assert all(torch.isfinite(v).all() for v in after.values())
     assert any(not torch.equal(v, after[k]) for k, v in before.items())
-    model = Model.of(one.ema.state_dict(), described(Recipe.of(spec), one), "fp32", CPU)
+    model = Model.from_tensors(one.ema.state_dict(), described(Recipe.of(spec), one), "fp32", CPU)
     options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "num_images": 6})
     generator = SampleGenerator(model, options, 0)
     made = generator.images(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))

@@ -9,7 +9,7 @@ import torch
 from ltdm.core.seeding import owners
 from ltdm.diffusion._model import Model
 from ltdm.networks import unet
-from ltdm.networks._per_class import Players, network_of
+from ltdm.networks._per_class import PerClassNetworks, extract_network
 from ltdm.plumbing.options import parse
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
@@ -36,7 +36,7 @@ def trainer(images, labels, method, seed=0, **train):
 def weights(one, k=None, ema=True):
     """The weights, or those of one of separate networks."""
     state = one.ema.state_dict() if ema else one.net.state_dict()
-    return state if k is None else network_of(state, k)
+    return state if k is None else extract_network(state, k)
 
 
 def equal(a, b):
@@ -90,11 +90,13 @@ def test_images_of_a_class_come_from_its_network_alone():
     spec = {"sampler": {"name": "ddim", "steps": 3}, "num_images": 12}
     options, about = parse(SampleOptions, spec), described(Recipe.of(SPEC), game)
     labels = np.arange(12) % 3
-    model = Model.of(game.ema.state_dict(), about, "fp32", CPU)
+    model = Model.from_tensors(game.ema.state_dict(), about, "fp32", CPU)
     made = SampleGenerator(model, options, 5).images(labels, np.arange(12))
     for k in range(3):
         own = {**about, "label": "nothing"}
-        sampling = SampleGenerator(Model.of(weights(game, k), own, "fp32", CPU), options, 5)
+        sampling = SampleGenerator(
+            Model.from_tensors(weights(game, k), own, "fp32", CPU), options, 5
+        )
         mine = np.flatnonzero(labels == k)
         assert (made[mine] == sampling.batch(np.full(4, -1), mine)).all()
     assert (made[0] != made[1]).any()
@@ -103,11 +105,11 @@ def test_images_of_a_class_come_from_its_network_alone():
 def networks(n=3):
     torch.manual_seed(0)
     options = unet.Options(ch=8, norm_groups=4, ch_mult=(1, 2), num_res_blocks=1, dropout=0.0)
-    made = [unet.build(options, 1, 8, 0, told=9) for _ in range(n)]
+    made = [unet.build(options, 1, 8, 0, augment_dim=9) for _ in range(n)]
     for net in made:
         for p in net.parameters():
             p.data += 0.05 * torch.randn_like(p)
-    return Players(copy.deepcopy(made)), made
+    return PerClassNetworks(copy.deepcopy(made)), made
 
 
 def test_a_label_picks_the_network():
@@ -127,7 +129,7 @@ def test_the_stack_is_the_same_function_with_the_same_gradient():
     players = networks()[0].double()
     inputs = torch.randn(3, 4, 1, 8, 8).double(), torch.arange(12).view(3, 4), None, None
     grads, said = [], []
-    for ask in (players.in_turn, players.stacked):
+    for ask in (players.forward_sequential, players.forward_vmapped):
         players.zero_grad()
         said.append(ask(*inputs))
         said[-1].square().sum().backward()

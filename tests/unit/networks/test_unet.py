@@ -88,7 +88,8 @@ def test_start_of_residual_branches(zero, spread):
 
 def test_what_is_told_of_augmentation():
     plain, told = (
-        unet.build(SMALL, channels=1, size=8, classes=5, told=n).double().eval() for n in (0, 9)
+        unet.build(SMALL, channels=1, size=8, classes=5, augment_dim=n).double().eval()
+        for n in (0, 9)
     )
     weights = {k: torch.randn_like(v) / 10 for k, v in plain.state_dict().items()}
     plain.load_state_dict(weights)

@@ -91,7 +91,7 @@ def make(folder, **changes):
 
 
 def sampling(folder):
-    model = Model.read(folder / "model.safetensors", "ema", "fp32", torch.device("cpu"))
+    model = Model.from_file(folder / "model.safetensors", "ema", "fp32", torch.device("cpu"))
     return SampleGenerator(model, parse(SampleOptions, SAMPLE), 0)
 
 
