@@ -57,8 +57,8 @@ WRONG = {
     "default": (
         "network",
         "mlp",
-        {"build": lambda options, channels, size, classes, told: None},
-        "build must have the parameters options, channels, size, classes, told",
+        {"build": lambda options, channels, size, classes, augment_dim: None},
+        "build must have the parameters options, channels, size, classes, augment_dim",
     ),
     "order": (
         "sampler",
