@@ -1,4 +1,4 @@
-"""A trained network and its process, ready to be asked."""
+"""A trained network with its process, ready for sampling, guidance and the linear probe."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +15,10 @@ from ltdm.plumbing.registry import part
 
 
 class Model(NamedTuple):
-    """What sampling, guidance and the probe need of a network: all on one device, in eval mode.
+    """A trained network and its process, on one device and in eval mode.
 
-    There is one predictor for each class where labels choose the network. `metadata` is what its file
-    says of it.
+    There is one predictor, or one per class if labels select the network. `metadata` is that of the
+    model's file.
     """
 
     predictors: list[Predictor]
@@ -27,7 +27,7 @@ class Model(NamedTuple):
 
     @classmethod
     def from_file(cls, file: Path, weights: str, precision: str, device: torch.device) -> "Model":
-        """Make a network's file ready: its averaged weights, "ema", or the last ones, "last".
+        """Load a model's file with its averaged weights ("ema") or its last ones ("last").
 
         Raises:
             LtdmError: The file is missing, damaged, or not one of ltdm's.
@@ -42,16 +42,14 @@ class Model(NamedTuple):
         precision: str,
         device: torch.device,
     ) -> "Model":
-        """Make a network ready from its weights and what is known of it."""
+        """Build the model from its state dict and its metadata."""
         network, process = (part(kind, metadata[kind], (kind,)) for kind in ("network", "process"))
-        shape = [metadata[k] for k in ("channels", "size", "classes", "told")]
+        shape = [metadata[key] for key in ("channels", "size", "classes", "told")]
         classes = range(metadata["classes"]) if metadata["label"] == "network" else ()
         predictors = []
-        for own in [extract_network(tensors, k) for k in classes] or [tensors]:
+        for state in [extract_network(tensors, k) for k in classes] or [tensors]:
             net = build_network(network, metadata["label"], *shape)
-            net.load_state_dict(own)
-            predictors.append(
-                Predictor(to_device(net, device, precision).eval(), device, precision)
-            )
-        made = process.module.build(process.options).to(device)
-        return cls(predictors, made, metadata)
+            net.load_state_dict(state)
+            net = to_device(net, device, precision).eval()
+            predictors.append(Predictor(net, device, precision))
+        return cls(predictors, process.module.build(process.options).to(device), metadata)

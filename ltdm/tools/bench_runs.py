@@ -70,7 +70,7 @@ class Bench:
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
         if self.sampling.by_label:  # one network is asked at a time
             self.labels[:] = 0
-        net = deepcopy(self.sampling.predictors[0].call)  # the probe has a layout of its own
+        net = deepcopy(self.sampling.predictors[0].net)  # the probe has a layout of its own
         self.probed = Predictor(to_device(net, device, "auto"), device, "auto")
         self.taps = min(LAYER, len(cast(nn.ModuleList, net.upblocks)))
         x = torch.randn((len(self.labels), *self.sampling.shape), device=device)
