@@ -90,7 +90,7 @@ class EDM(Process):
         super().__init__()
         self.options = options
         self.uncertainty = None if options.logvar == "none" else LogVar(options)
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # on its device
+        self.register_buffer("like", torch.zeros(()), persistent=False)  # has the device
 
     def draw_levels(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw n log-normal levels."""

@@ -98,8 +98,8 @@ def check(options: UNetOptions, size: int) -> None:
     if size % 2**halvings:
         raise OptionError(
             ("network", "ch_mult"),
-            f"has {halvings + 1} levels, so the images' side must be a multiple of {2**halvings},"
-            f" but it is {size}; use fewer levels or another resolution of the data",
+            f"has {halvings + 1} levels, so the image side must be a multiple of {2**halvings},"
+            f" and it is {size}; use fewer levels or resize the data",
         )
 
 

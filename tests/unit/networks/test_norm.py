@@ -26,8 +26,8 @@ def test_values_and_gradients_are_pytorchs(affine, layout, dtype, tolerance):
         y = norm(x, 4, weight, bias)
         y.sin().sum().backward()
         results.append((y.detach(), x.grad))
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=tolerance, atol=10 * tolerance)
+    for value, expected in zip(*results, strict=True):
+        torch.testing.assert_close(value, expected, rtol=tolerance, atol=10 * tolerance)
 
 
 def test_output_and_gradient_keep_channels_last():

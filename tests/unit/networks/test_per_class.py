@@ -150,7 +150,7 @@ def test_released_mode_steps_once_per_class_and_averages_once_per_round():
 
 
 def test_released_mode_steps_classes_in_turn():
-    """At the second class the weights differ from the first's: its peers do as well."""
+    """The second class, and its peers, run with the weights after the first class's step."""
     learner = trainer(*data(), {**GAME, "mode": "released"}, warmup_steps=0)
     before, calls = [p.clone() for p in learner.net.parameters()], []
     loss = learner.method.loss
