@@ -23,8 +23,9 @@ def fits_data(run: Run, data: Dataset) -> None:
     network, process, train = run.network, run.process, run.train
     network.module.check(network.options, data.info.resolution)
     told = getattr(process.options, "noise_conditioning", "log_sigma")
-    if told != getattr(network.module, "HEARS", told):
-        message = f"is {told}, and {network.name} hears levels as {network.module.HEARS}; set that"
+    needed = getattr(network.module, "NOISE_CONDITIONING", told)
+    if told != needed:
+        message = f"is {told}, and {network.name} hears levels as {needed}; set that"
         raise OptionError(("process", "noise_conditioning"), message)
     if train.released:
         return
@@ -146,7 +147,7 @@ def fits_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
 
 def _spoken(process: Part) -> str:
     """Write a process without the options that nothing but training depends on."""
-    told, aside = process.plain(), getattr(process.module, "TRAINING", ())
+    told, aside = process.plain(), getattr(process.module, "TRAINING_ONLY", ())
     return ", ".join(f"{name}={value}" for name, value in told.items() if name not in aside)
 
 

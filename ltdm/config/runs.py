@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ltdm.config.datasets import Dataset
-from ltdm.networks._players import build_network
+from ltdm.networks._per_class import build_network
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import changed, defaults
 from ltdm.plumbing.options import option

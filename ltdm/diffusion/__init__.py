@@ -1,1 +1,1 @@
-"""Diffusion processes, one file each: levels, corruption, targets, denoised images."""
+"""Diffusion processes, one file each: noise levels, corruption, targets, denoised images."""

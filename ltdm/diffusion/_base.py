@@ -1,4 +1,4 @@
-"""What objectives and samplers ask of a diffusion process."""
+"""The interface of a diffusion process, as objectives and samplers use it."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
@@ -9,119 +9,119 @@ from torch import Tensor, nn
 
 
 class Process(nn.Module, ABC):
-    """Levels, corruption and targets: x = signal * x0 + std * noise.
+    """Noise levels, corruption and targets: x = signal * x0 + std * noise.
 
-    Training sees levels as tensors (B,), samplers as numbers, one for a whole batch.
+    Images are (B, C, H, W); clean ones, x0, lie in [-1, 1]. A level is a tensor (B,) in training
+    and a number in sampling, the same for the batch.
     """
 
     @abstractmethod
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draw levels (n,) as the training loss weighs them, on the generator's device."""
+    def draw_levels(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw levels (n,) from the distribution of training, on the generator's device."""
 
     @abstractmethod
     def corrupt(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
-        """Return noisy images from images x0 (B, C, H, W) in [-1, 1] and standard normal noise."""
+        """Return noisy images from clean images and standard normal noise."""
 
     @abstractmethod
     def target(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
-        """Return F*, what the network should say."""
+        """Return F*, the network's regression target."""
 
     @abstractmethod
-    def inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the network sees of noisy images and their levels."""
+    def network_inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the network's inputs for noisy images and their levels: scaled x, and c_noise."""
 
     @abstractmethod
-    def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
-        """Return the estimate of the clean images that F stands for."""
+    def to_denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
+        """Return the estimate of the clean images from the network's output F at noisy x."""
 
     @abstractmethod
     def sigma(self, level: Tensor) -> Tensor:
-        """Return the ratio of noise to signal, std / signal, above zero."""
+        """Return the noise-to-signal ratio std / signal, above zero."""
 
     @abstractmethod
-    def progress(self, level: Tensor) -> Tensor:
-        """Return how far towards pure noise levels lie, in [0, 1]."""
+    def noise_progress(self, level: Tensor) -> Tensor:
+        """Return s, the nearness to pure noise in [0, 1], which weighs the terms of methods."""
 
     @abstractmethod
-    def grid(self, steps: int) -> list[float]:
-        """Return the levels that a sampler visits, noisiest first, then the clean image's.
+    def sampler_levels(self, steps: int) -> list[float]:
+        """Return the `steps` levels of a sampler, noisiest first, then that of the clean image.
 
         Raises:
-            LtdmError: There are fewer levels than steps.
+            LtdmError: The process has fewer levels than steps.
         """
 
     @abstractmethod
-    def spaced(self, steps: int, rho: float) -> list[float]:
-        """Return `steps` different levels, about even in sigma^(1/rho), then the clean image's.
+    def karras_levels(self, steps: int, rho: float) -> list[float]:
+        """Return `steps` distinct levels, nearly even in sigma^(1/rho), then the clean image's.
 
         Raises:
-            LtdmError: There are not so many different ones.
+            LtdmError: The process has fewer distinct levels of this spacing.
         """
 
     @abstractmethod
-    def level_of(self, sigma: float) -> float:
-        """Return the level whose ratio of noise to signal is nearest."""
+    def nearest_level(self, sigma: float) -> float:
+        """Return the level whose noise-to-signal ratio is nearest to sigma."""
 
-    def log_error(self, level: Tensor) -> Tensor | None:
-        """Return the log of the denoising loss that is expected at levels (B,), where it is learnt.
+    def logvar(self, level: Tensor) -> Tensor | None:
+        """Return u, the learnt log of the expected denoising loss, or None if it is not learnt.
 
-        Losses are divided by what it stands for; (B,), with its gradient.
+        It maps levels (B,) to (B,) and has a gradient. Losses are divided by e^u.
         """
         return None
 
     @abstractmethod
-    def prior(self, noise: Tensor) -> Tensor:
-        """Return noisy images at the grid's first level, from standard normal noise alone."""
+    def initial_noise(self, noise: Tensor) -> Tensor:
+        """Return noisy images at the sampler's first level from standard normal noise alone."""
 
     @abstractmethod
-    def batch_of(self, level: float, n: int) -> Tensor:
-        """Return a level of the grid as training sees it: a tensor (n,)."""
+    def level_tensor(self, level: float, n: int) -> Tensor:
+        """Return a sampler's level as a tensor (n,), as in training."""
 
     @abstractmethod
-    def scales(self, level: float) -> tuple[float, float]:
-        """Return signal and std at a level of the grid; the last one has std 0."""
+    def signal_and_std(self, level: float) -> tuple[float, float]:
+        """Return signal and std at a sampler's level; std is 0 at the clean image's."""
 
 
 class ProcessModule(Protocol):
-    """What the file of a diffusion process defines."""
+    """What every diffusion process's file defines."""
 
     @property
     def CITATION(self) -> str:
-        """BibTeX of its source; empty where there is nothing to cite."""
+        """BibTeX of its source; empty if there is none."""
 
     @property
     def Options(self) -> type[Any]:
-        """A frozen dataclass of `option`s; see `ProcessOptionsExtras` for one with a meaning."""
+        """A frozen dataclass of `option`s; one may be that of `ProcessOptionsExtras`."""
 
     def build(self, options: Any) -> Process:
-        """Make the process; it has no weights but those of `log_error`."""
+        """Make the process; it has no weights except those of `logvar`."""
 
 
 class ProcessModuleExtras(Protocol):
-    """What it may define beside."""
+    """What a diffusion process's file may define in addition."""
 
     @property
-    def TRAINING(self) -> tuple[str, ...]:
-        """Options that only training depends on: networks that differ in them may guide each other.
+    def TRAINING_ONLY(self) -> tuple[str, ...]:
+        """Options that matter in training only; without it none do.
 
-        Without it: none, ().
+        Networks whose processes differ only in them may guide each other.
         """
 
 
 class ProcessOptionsExtras(Protocol):
-    """An option that it may have."""
+    """An option that a diffusion process may have."""
 
     @property
     def noise_conditioning(self) -> str:
-        """How `inputs` writes levels for the network: "timestep" or "log_sigma".
+        """The c_noise of `network_inputs`: "timestep", a number, or "log_sigma", ln(sigma) / 4.
 
-        The first is a number, the second ln(sigma) / 4. The second is assumed of a
-        process without this option.
+        A process without this option uses "log_sigma".
         """
 
 
-def karras(low: float, high: float, steps: int, rho: float) -> list[float]:
-    """Return `steps` numbers from high to low, even in their rho-th root.
+def karras_sigmas(low: float, high: float, steps: int, rho: float) -> list[float]:
+    """Return `steps` sigmas from high to low, even in sigma^(1/rho).
 
     Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models",
     NeurIPS 2022, equation 5.
@@ -130,6 +130,6 @@ def karras(low: float, high: float, steps: int, rho: float) -> list[float]:
     return (roots**rho).tolist()
 
 
-def spread(values: Tensor, like: Tensor) -> Tensor:
-    """Give per-image values (B,) the dimensions of a batch of images."""
+def expand_like(values: Tensor, like: Tensor) -> Tensor:
+    """Reshape per-image values (B,) to (B, 1, ...), to broadcast over the images `like`."""
     return values.reshape(-1, *[1] * (like.ndim - 1))

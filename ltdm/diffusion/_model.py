@@ -1,4 +1,4 @@
-"""A trained network and its process, ready to be asked."""
+"""A trained network with its process, ready for sampling, guidance and the linear probe."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,47 +9,47 @@ from torch import Tensor
 
 from ltdm.core.weights import read_weights
 from ltdm.diffusion._base import Process
-from ltdm.networks._players import build_network, network_of
-from ltdm.networks._predictor import Predictor, placed
+from ltdm.networks._per_class import build_network, extract_network
+from ltdm.networks._predictor import Predictor, to_device
 from ltdm.plumbing.registry import part
 
 
 class Model(NamedTuple):
-    """What sampling, guidance and the probe need of a network: all on one device, in eval mode.
+    """A trained network and its process, on one device and in eval mode.
 
-    There is one predictor for each class where labels choose the network. `about` is what its file
-    says of it.
+    There is one predictor, or one per class if labels select the network. `metadata` is that of the
+    model's file.
     """
 
     predictors: list[Predictor]
     process: Process
-    about: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
     @classmethod
-    def read(cls, file: Path, weights: str, precision: str, device: torch.device) -> "Model":
-        """Make a network's file ready: its averaged weights, "ema", or the last ones, "last".
+    def from_file(cls, file: Path, weights: str, precision: str, device: torch.device) -> "Model":
+        """Load a model's file with its averaged weights ("ema") or its last ones ("last").
 
         Raises:
             LtdmError: The file is missing, damaged, or not one of ltdm's.
         """
-        return cls.of(*read_weights(file, f"{weights}."), precision, device)
+        return cls.from_tensors(*read_weights(file, f"{weights}."), precision, device)
 
     @classmethod
-    def of(
+    def from_tensors(
         cls,
         tensors: dict[str, Tensor],
-        about: Mapping[str, Any],
+        metadata: Mapping[str, Any],
         precision: str,
         device: torch.device,
     ) -> "Model":
-        """Make a network ready from its weights and what is known of it."""
-        network, process = (part(kind, about[kind], (kind,)) for kind in ("network", "process"))
-        shape = [about[k] for k in ("channels", "size", "classes", "told")]
-        classes = range(about["classes"]) if about["label"] == "network" else ()
+        """Build the model from its state dict and its metadata."""
+        network, process = (part(kind, metadata[kind], (kind,)) for kind in ("network", "process"))
+        shape = [metadata[key] for key in ("channels", "size", "classes", "told")]
+        classes = range(metadata["classes"]) if metadata["label"] == "network" else ()
         predictors = []
-        for own in [network_of(tensors, k) for k in classes] or [tensors]:
-            net = build_network(network, about["label"], *shape)
-            net.load_state_dict(own)
-            predictors.append(Predictor(placed(net, device, precision).eval(), device, precision))
-        made = process.module.build(process.options).to(device)
-        return cls(predictors, made, about)
+        for state in [extract_network(tensors, k) for k in classes] or [tensors]:
+            net = build_network(network, metadata["label"], *shape)
+            net.load_state_dict(state)
+            net = to_device(net, device, precision).eval()
+            predictors.append(Predictor(net, device, precision))
+        return cls(predictors, process.module.build(process.options).to(device), metadata)

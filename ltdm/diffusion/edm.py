@@ -4,15 +4,15 @@
     c_skip = sigma_data^2 / S^2,   c_out = sigma sigma_data / S,   c_in = 1 / S,
     F* = (sigma x_0 / sigma_data - sigma_data n) / S,      ln sigma ~ N(P_mean, P_std^2).
 
-EDM weighs |D - x_0|^2 by 1 / c_out^2, which makes it |F - F*|^2: the loss is written so, without
-the division. EDM2 learns, beside the network, the log of what is left of it at each level, u, and
-minimises e^-u |F - F*|^2 + u: every level then weighs the same. Terms of other methods are
-multiplied by this e^-u too, in which no gradient flows; separate networks share one u. Sampling has
-no use for it.
+EDM weighs |D - x_0|^2 by 1 / c_out^2, which makes it |F - F*|^2: the loss is computed in this
+form, without the division. EDM2 learns u(sigma), the log of the expected loss at each level,
+beside the network and minimises e^-u |F - F*|^2 + u, so that every level weighs the same. The terms
+of other methods are multiplied by e^-u as well, without a gradient to u. Separate networks share
+one u. Sampling does not use it.
 
-s(sigma), by which those terms are weighed too, is by default t / T of DDPM's schedule at the same
-ratio of noise to signal: a term's weight against the denoising loss at a noise level is then the
-published one, and it alone, not EDM's own weights, decides what an ideal network learns there.
+s(sigma), the second weight of those terms, is by default t / T of DDPM's schedule at the same
+noise-to-signal ratio. Then a term's weight relative to the denoising loss at a noise level is the
+published one. This ratio alone, not EDM's own weights, determines what an ideal network learns.
 Source: Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS
 2022, table 1; and "Analyzing and Improving the Training Dynamics of Diffusion Models", CVPR 2024,
 equations 14 to 22.
@@ -24,50 +24,56 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ltdm.diffusion._base import Process, karras, spread
-from ltdm.networks._magnitude import Forced, Fourier
+from ltdm.diffusion._base import Process, expand_like, karras_sigmas
+from ltdm.networks._magnitude import Fourier, MPLayer
 from ltdm.plumbing.citations import KARRAS2024
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
 CITATION = KARRAS2024
-LAST, LINEAR = 0.1, 19.9
-"""T beta_1 and T (beta_T - beta_1) of DDPM's schedule, of which `term_weighting: snr` is made."""
+BETA_MIN, BETA_SLOPE = 0.1, 19.9
+"""T beta_1 and T (beta_T - beta_1) of DDPM's schedule, for `term_weighting: snr`."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Levels of training and sampling, and how they are weighed."""
+    """Noise levels of training and sampling, and their weights."""
 
-    P_mean: float = option(-1.2, "Mean of ln sigma in training.", low=-10, high=10)
-    P_std: float = option(1.2, "Standard deviation of ln sigma in training.", above=0, high=10)
-    sigma_data: float = option(0.5, "Standard deviation of the images, in [-1, 1].", above=0)
-    sigma_min: float = option(
-        0.002, "Lowest level of a sampler, the clean image's apart.", low=1e-6
+    P_mean: float = option(
+        -1.2, "Mean of ln(sigma) in training, whose levels are log-normal.", low=-10, high=10
     )
-    sigma_max: float = option(80.0, "Highest level of a sampler.", above=0, high=1e6)
+    P_std: float = option(1.2, "Standard deviation of ln(sigma) in training.", above=0, high=10)
+    sigma_data: float = option(0.5, "Standard deviation of the pixels in [-1, 1].", above=0)
+    sigma_min: float = option(
+        0.002, "Lowest noise level of a sampler above the clean image's 0.", low=1e-6
+    )
+    sigma_max: float = option(
+        80.0, "Highest noise level of a sampler, where it starts.", above=0, high=1e6
+    )
     term_weighting: str = option(
         "snr",
-        "What s(sigma) is: t / T of DDPM at the same noise (`snr`), the share of training levels"
-        " below (`quantile`), or the place on the sampler's grid (`sampler`).",
+        "Weight s(sigma) in [0, 1] of the terms that methods add: t / T of DDPM at the same"
+        " noise-to-signal ratio (`snr`), the fraction of training levels below sigma"
+        " (`quantile`), or the position among the sampler's levels (`sampler`).",
         choices=("snr", "quantile", "sampler"),
     )
     logvar: str = option(
         "mp",
-        "How u(sigma) is learnt: a row of norm 1 (`mp`, for networks with such weights), a"
-        " linear layer that begins at 0 (`linear`), or not at all (`none`).",
+        "How u(sigma), the log of the expected loss, is learnt: by a magnitude-preserving layer"
+        " (`mp`, for networks with such layers), by a linear layer that starts at 0 (`linear`),"
+        " or not at all (`none`).",
         choices=("mp", "linear", "none"),
     )
-    logvar_channels: int = option(128, "Waves of ln sigma that u is made of.", low=1)
+    logvar_channels: int = option(128, "Fourier features of ln(sigma) that u is linear in.", low=1)
 
     def __post_init__(self) -> None:
-        """Refuse an empty range."""
+        """Refuse an empty range of noise levels."""
         if self.sigma_max <= self.sigma_min:
             raise OptionError(("sigma_max",), f"must be above sigma_min ({self.sigma_min:g})")
 
 
-TRAINING = ("P_mean", "P_std", "term_weighting", "logvar", "logvar_channels")
-"""Options that only training depends on: what a network says means the same whatever they are."""
+TRAINING_ONLY = ("P_mean", "P_std", "term_weighting", "logvar", "logvar_channels")
+"""Options that matter in training only: they do not change the meaning of a network's output."""
 
 
 def build(options: Options) -> "EDM":
@@ -76,100 +82,100 @@ def build(options: Options) -> "EDM":
 
 
 class EDM(Process):
-    """See the module."""
+    """EDM's process; see the module, and `Process` for shapes."""
 
     like: Tensor
 
     def __init__(self, options: Options):
         super().__init__()
         self.options = options
-        self.uncertainty = None if options.logvar == "none" else Uncertainty(options)
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # knows the device
+        self.uncertainty = None if options.logvar == "none" else LogVar(options)
+        self.register_buffer("like", torch.zeros(()), persistent=False)  # has the device
 
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draw n levels, log-normal."""
+    def draw_levels(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw n log-normal levels."""
         normal = torch.randn(n, generator=rng, device=rng.device)
         return (self.options.P_mean + self.options.P_std * normal).exp()
 
     def corrupt(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
-        """Return x for images x0 in [-1, 1], shape (B, C, H, W), and standard normal noise."""
-        return x0 + spread(level, x0) * noise
+        """Return x from clean images and standard normal noise."""
+        return x0 + expand_like(level, x0) * noise
 
     def target(self, x0: Tensor, noise: Tensor, level: Tensor) -> Tensor:
-        """Return F*, of variance 1 where the images have that of sigma_data."""
-        data, whole = self.options.sigma_data, self._whole(level)
-        return spread(level / (data * whole), x0) * x0 - spread(data / whole, x0) * noise
+        """Return F*, of variance 1 if the images have variance sigma_data^2."""
+        data, total = self.options.sigma_data, self._total_std(level)
+        return expand_like(level / (data * total), x0) * x0 - expand_like(data / total, x0) * noise
 
-    def inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Return c_in x and c_noise."""
-        return x / spread(self._whole(level), x), level.log() / 4
+    def network_inputs(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Return c_in x and c_noise = ln(sigma) / 4."""
+        return x / expand_like(self._total_std(level), x), level.log() / 4
 
-    def denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
-        """Return D, the estimate of x_0 that F stands for."""
-        data, whole = self.options.sigma_data, self._whole(level)
-        skip, out = (data / whole).square(), level * data / whole
-        return spread(skip, x) * x + spread(out, x) * F
+    def to_denoised(self, F: Tensor, x: Tensor, level: Tensor) -> Tensor:
+        """Return D, the estimate of x_0 from the network's output F."""
+        data, total = self.options.sigma_data, self._total_std(level)
+        c_skip, c_out = (data / total).square(), level * data / total
+        return expand_like(c_skip, x) * x + expand_like(c_out, x) * F
 
-    def log_error(self, level: Tensor) -> Tensor | None:
-        """Return u(sigma) of levels (B,), (B,), with its gradient."""
+    def logvar(self, level: Tensor) -> Tensor | None:
+        """Return u(sigma) for levels (B,): (B,), with its gradient; None if it is not learnt."""
         return None if self.uncertainty is None else self.uncertainty(level.log() / 4)
 
     def sigma(self, level: Tensor) -> Tensor:
-        """Return the levels themselves."""
+        """Return the noise-to-signal ratio, which is the level."""
         return level
 
-    def progress(self, level: Tensor) -> Tensor:
-        """Return how far the levels lie towards pure noise, in [0, 1]; see the module."""
-        one = self.options
-        if one.term_weighting == "quantile":
-            return torch.special.ndtr((level.log() - one.P_mean) / one.P_std)
-        if one.term_weighting == "sampler":
-            low, high = (sigma ** (1 / 7) for sigma in (one.sigma_min, one.sigma_max))
+    def noise_progress(self, level: Tensor) -> Tensor:
+        """Return s(sigma) in [0, 1] by `term_weighting`; see the module."""
+        options = self.options
+        if options.term_weighting == "quantile":
+            return torch.special.ndtr((level.log() - options.P_mean) / options.P_std)
+        if options.term_weighting == "sampler":
+            low, high = (sigma ** (1 / 7) for sigma in (options.sigma_min, options.sigma_max))
             return ((level ** (1 / 7) - low) / (high - low)).clamp(0, 1)
-        root = (LAST**2 + 2 * LINEAR * level.square().log1p()).sqrt()
-        return ((root - LAST) / LINEAR).clamp(0, 1)
+        root = (BETA_MIN**2 + 2 * BETA_SLOPE * level.square().log1p()).sqrt()
+        return ((root - BETA_MIN) / BETA_SLOPE).clamp(0, 1)
 
-    def grid(self, steps: int) -> list[float]:
+    def sampler_levels(self, steps: int) -> list[float]:
         """Return `steps` levels, even in sigma^(1/7), then the clean image's 0."""
-        return self.spaced(steps, 7)
+        return self.karras_levels(steps, 7)
 
-    def spaced(self, steps: int, rho: float) -> list[float]:
+    def karras_levels(self, steps: int, rho: float) -> list[float]:
         """Return `steps` levels, even in sigma^(1/rho), then the clean image's 0."""
-        return [*karras(self.options.sigma_min, self.options.sigma_max, steps, rho), 0.0]
+        return [*karras_sigmas(self.options.sigma_min, self.options.sigma_max, steps, rho), 0.0]
 
-    def level_of(self, sigma: float) -> float:
-        """Return the level with this ratio of noise to signal."""
+    def nearest_level(self, sigma: float) -> float:
+        """Return sigma, which is the level."""
         return sigma
 
-    def prior(self, noise: Tensor) -> Tensor:
-        """Return where sampling starts: noise at the highest level."""
+    def initial_noise(self, noise: Tensor) -> Tensor:
+        """Return noise at the highest level, where sampling starts."""
         return self.options.sigma_max * noise
 
-    def batch_of(self, level: float, n: int) -> Tensor:
-        """Return a level as training sees it, shape (n,)."""
+    def level_tensor(self, level: float, n: int) -> Tensor:
+        """Return a sampler's level as a tensor (n,)."""
         return self.like.new_full((n,), level)
 
-    def scales(self, level: float) -> tuple[float, float]:
-        """Return the factors of image and noise: 1 and sigma."""
+    def signal_and_std(self, level: float) -> tuple[float, float]:
+        """Return 1 and sigma."""
         return 1.0, level
 
-    def _whole(self, level: Tensor) -> Tensor:
+    def _total_std(self, level: Tensor) -> Tensor:
         return (level.square() + self.options.sigma_data**2).sqrt()
 
 
-class Uncertainty(nn.Module):
-    """u(sigma): a line in frozen waves of c_noise = ln(sigma) / 4, the same in every run."""
+class LogVar(nn.Module):
+    """u(sigma), linear in Fourier features of c_noise = ln(sigma) / 4, the same in every run."""
 
     def __init__(self, options: Options):
         super().__init__()
-        rng, number = torch.Generator().manual_seed(0), options.logvar_channels
-        self.waves = Fourier(number, rng)
+        rng, num_features = torch.Generator().manual_seed(0), options.logvar_channels
+        self.waves = Fourier(num_features, rng)
         if options.logvar == "mp":
-            self.line: nn.Module = Forced(number, 1, rng=rng)
+            self.line: nn.Module = MPLayer(num_features, 1, rng=rng)
         else:
-            self.line = nn.Linear(number, 1, bias=False)
+            self.line = nn.Linear(num_features, 1, bias=False)
             nn.init.zeros_(self.line.weight)
 
     def forward(self, c_noise: Tensor) -> Tensor:
-        """Map (B,) to (B,)."""
+        """Map c_noise (B,) to u (B,)."""
         return self.line(math.sqrt(2) * self.waves(c_noise))[:, 0]

@@ -72,7 +72,7 @@ class Net(Protocol):
     def __call__(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return F."""
 
-    def both(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
+    def with_bottleneck(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return F and the bottleneck z."""
 
     def bottleneck(self, x: Tensor, *rest: Tensor | None) -> Tensor:
@@ -166,7 +166,7 @@ def draw_levels(process: Process, size: int, rng: Streams) -> Tensor:
 
     Each owner of a random stream has an equal share of the batch, in order.
     """
-    return torch.cat([process.draw(size // len(rng.hosts), host) for host in rng.hosts])
+    return torch.cat([process.draw_levels(size // len(rng.hosts), host) for host in rng.hosts])
 
 
 def noised(batch: Batch, process: Process, rng: Streams) -> Noised:
@@ -176,10 +176,10 @@ def noised(batch: Batch, process: Process, rng: Streams) -> Noised:
     noise = torch.cat(
         [torch.randn(shape, generator=g, device=x0.device, dtype=x0.dtype) for g in rng.devices]
     )
-    seen = process.inputs(process.corrupt(x0, noise, level), level)
+    seen = process.network_inputs(process.corrupt(x0, noise, level), level)
     inputs = Inputs(*seen, batch.labels, batch.augment)
     target = process.target(x0, noise, level)
-    return Noised(inputs, level, process.progress(level), batch.labelled, noise, target)
+    return Noised(inputs, level, process.noise_progress(level), batch.labelled, noise, target)
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ class Objective(nn.Module):
         losses = {"denoise": denoise}
         for (term, question), other in zip(asking, others, strict=True):
             losses |= term.losses(at, own, question, other)
-        losses = _levelled(losses, process.log_error(at.level))
+        losses = _levelled(losses, process.logvar(at.level))
         for term in self.terms:
             weights = term.weights(at, denoise.detach())
             if weights is not None:
@@ -95,7 +95,7 @@ def _answers(net: Net, own: Inputs, questions: list[Question]) -> tuple[Said, li
     parts = [own, *(own.again(questions[k].labels) for k in joint)]
     whole, sizes = Inputs.joined(parts), [len(part.x) for part in parts]
     if any(questions[k].want == "both" for k in joint):
-        splits = (answer.split(sizes) for answer in net.both(*whole))
+        splits = (answer.split(sizes) for answer in net.with_bottleneck(*whole))
         said = [Said(*pair) for pair in zip(*splits, strict=True)]
     else:
         said = [Said(F) for F in net(*whole).split(sizes)]

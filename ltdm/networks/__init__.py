@@ -1,1 +1,1 @@
-"""Networks, one file each: F = net(x, level, labels, augment), or what lies within it."""
+"""Networks, one file each: F = net(x, level, labels, augment), or a part of such a network."""

@@ -1,4 +1,4 @@
-"""What the file of a network defines. The network itself is a `Through`, or one like it."""
+"""The interface of a network's file. The network itself is a `Backbone` or has its methods."""
 
 from typing import Any, Protocol
 
@@ -6,40 +6,40 @@ from torch import nn
 
 
 class NetworkModule(Protocol):
-    """What the file of a network defines."""
+    """What every network's file defines."""
 
     @property
     def CITATION(self) -> str:
-        """BibTeX of its source; empty where there is nothing to cite."""
+        """BibTeX of its source; empty if there is none."""
 
     @property
     def Options(self) -> type[Any]:
         """A frozen dataclass of `option`s."""
 
     def check(self, options: Any, size: int) -> None:
-        """Look whether the network takes images of this side in pixels; points have side 1.
+        """Check that the network takes square images of `size` x `size` pixels (points: size 1).
 
         Raises:
-            OptionError: It does not; the path begins with "network".
+            OptionError: It does not; the error's path begins with "network".
         """
 
     def build(
-        self, options: Any, channels: int, size: int, classes: int, told: int = 0
+        self, options: Any, channels: int, size: int, classes: int, augment_dim: int = 0
     ) -> nn.Module:
-        """Make the network, with weights from torch's global generator.
+        """Make the network; its weights come from torch's global generator.
 
-        F = net(x, level, labels, augment), with `want` and `taps` as `Through.forward` has them and
-        the blocks of its way up in `upblocks`. `classes` = 0 makes it unconditional; `told` is the
-        length of the augmentation's condition.
+        It computes F = net(x, level, labels, augment), takes `outputs` and `decoder_blocks` as
+        `Backbone.forward` does, and holds its decoder's blocks in `upblocks`. It is unconditional
+        if `classes` is 0. `augment_dim` is the length of the augmentation's condition vector.
         """
 
 
 class NetworkModuleExtras(Protocol):
-    """What it may define beside."""
+    """What a network's file may define in addition."""
 
     @property
-    def HEARS(self) -> str:
-        """How levels must be written for it: "timestep" or "log_sigma".
+    def NOISE_CONDITIONING(self) -> str:
+        """The noise conditioning that the network needs: "timestep" or "log_sigma".
 
-        A process says which in its option `noise_conditioning`. Without it: in any way.
+        It must equal the process's option `noise_conditioning`. Without it, both are accepted.
         """

@@ -1,4 +1,4 @@
-"""What networks in the line of DDPM's get beside images: level, label and augmentation."""
+"""Embeddings of noise level, label and augmentation for networks in the line of DDPM's."""
 
 import math
 from collections.abc import Iterable
@@ -6,33 +6,33 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from ltdm.networks._unet import Through
+from ltdm.networks._unet import Backbone
 
 
-class Told(Through):
-    """A network that adds its embeddings of level, label and augmentation.
+class ConditionedBackbone(Backbone):
+    """A backbone whose embedding is the sum of those of level, label and augmentation.
 
-    The label -1 means "no label": its embedding is exactly zero. An unconditional network has no
-    `label_embedding`, and one without augmentation no `augm_embedding`: they are None.
+    The label -1 means "no label": its embedding is exactly zero. `label_embedding` is None in an
+    unconditional network, `augm_embedding` in one that is not conditioned on an augmentation.
     """
 
     time_embedding: "TimeEmbedding"
     label_embedding: nn.Embedding | None
     augm_embedding: nn.Linear | None
 
-    def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
+    def embed(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
         """Return the embedding (B, d) of levels, labels and augmentation."""
         emb = self.time_embedding(level)
         if self.label_embedding is not None:
-            known = (labels >= 0).to(emb.dtype)[:, None]
-            emb = emb + self.label_embedding(labels.clamp(min=0)) * known
+            has_label = (labels >= 0).to(emb.dtype)[:, None]
+            emb = emb + self.label_embedding(labels.clamp(min=0)) * has_label
         if self.augm_embedding is not None and augment is not None:
             emb = emb + self.augm_embedding(augment.to(emb.dtype))
         return emb
 
 
 class TimeEmbedding(nn.Module):
-    """Sines and cosines of the level, interleaved, then a two-layer perceptron."""
+    """`ch` interleaved sines and cosines of the level, then a two-layer perceptron."""
 
     frequency: Tensor
 
@@ -46,17 +46,18 @@ class TimeEmbedding(nn.Module):
     def forward(self, level: Tensor) -> Tensor:
         """Map levels (B,) to embeddings (B, tdim)."""
         angle = level.to(self.frequency.dtype)[:, None] * self.frequency
-        waves = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
-        return self.mlp(waves.to(next(self.mlp.parameters()).dtype))
+        features = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+        return self.mlp(features.to(next(self.mlp.parameters()).dtype))
 
 
-def initialise(net: nn.Module, ends: Iterable[nn.Module]) -> None:
-    """Draw weights from Xavier's uniform law, near zero in `ends`; biases start at zero.
+def initialise(net: nn.Module, final_layers: Iterable[nn.Module]) -> None:
+    """Initialise weights by Xavier's uniform law and biases to zero.
 
-    The ends are the last layers of residual branches and of the network.
+    `final_layers`, the last layers of residual branches and of the network, get a gain of 1e-5, so
+    that they start near zero.
     """
-    layers = [one for one in net.modules() if isinstance(one, nn.Conv2d | nn.Linear)]
-    for gain, group in ((1.0, layers), (1e-5, ends)):
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    for gain, group in ((1.0, layers), (1e-5, final_layers)):
         for weight, bias in (layer.parameters() for layer in group):
             nn.init.xavier_uniform_(weight, gain)
             nn.init.zeros_(bias)

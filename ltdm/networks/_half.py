@@ -1,4 +1,4 @@
-"""A network that runs in bf16 weights, made from float32 ones by one copy."""
+"""A network that runs in bf16 copies of its float32 weights, all cast at once."""
 
 from typing import Any
 
@@ -7,43 +7,43 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 
-class Copied(torch.autograd.Function):
-    """Copies tensors into another type, gradients back into their own, each in a few kernels."""
+class DtypeCopy(torch.autograd.Function):
+    """Casts many tensors to one type, and their gradients back, in a few kernels each."""
 
     @staticmethod
-    def forward(ctx: Any, kind: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Return the tensors in the type `kind`."""
-        ctx.kinds = [t.dtype for t in tensors]
+    def forward(ctx: Any, dtype: torch.dtype, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return copies of the tensors in the type `dtype`."""
+        ctx.dtypes = [t.dtype for t in tensors]
         ctx.set_materialize_grads(False)
-        return _copied([kind] * len(tensors), tensors)
+        return _copy_as([dtype] * len(tensors), tensors)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Return the gradients in the types that the tensors have."""
-        there = [k for k, gradient in enumerate(gradients) if gradient is not None]
-        copies = _copied([ctx.kinds[k] for k in there], [gradients[k] for k in there])
-        found = dict(zip(there, copies, strict=True))
-        return None, *(found.get(k) for k in range(len(gradients)))
+        """Return the gradients in the types of the input tensors; None stays None."""
+        present = [k for k, gradient in enumerate(gradients) if gradient is not None]
+        copies = _copy_as([ctx.dtypes[k] for k in present], [gradients[k] for k in present])
+        copy_at = dict(zip(present, copies, strict=True))
+        return None, *(copy_at.get(k) for k in range(len(gradients)))
 
 
-def _copied(kinds: list[torch.dtype], tensors: Any) -> tuple[Tensor, ...]:
-    copies = [torch.empty_like(t, dtype=kind) for t, kind in zip(tensors, kinds, strict=True)]
+def _copy_as(dtypes: list[torch.dtype], tensors: Any) -> tuple[Tensor, ...]:
+    copies = [torch.empty_like(t, dtype=d) for t, d in zip(tensors, dtypes, strict=True)]
     torch._foreach_copy_(copies, list(tensors))
     return tuple(copies)
 
 
 class HalfWeights(nn.Module):
-    """The same function in bf16, all but scalars; its parameters are the network's own, float32.
+    """The network's function in bf16, except scalars; its parameters stay the float32 ones.
 
-    Autocast casts each weight in a kernel of its own, and does not see weights under vmap.
+    Autocast, the alternative, casts each weight in its own kernel and ignores weights under vmap.
     """
 
     def __init__(self, net: nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, *inputs: Tensor | None, **want: str | int) -> Any:
-        """Return what the network says; see `Through`."""
-        wide = {name: p for name, p in self.net.named_parameters() if p.ndim}
-        half = Copied.apply(torch.bfloat16, *wide.values())
-        return functional_call(self.net, dict(zip(wide, half, strict=True)), inputs, want)
+    def forward(self, *inputs: Tensor | None, **options: str | int) -> Any:
+        """Return the network's outputs; see `Backbone`."""
+        master = {name: p for name, p in self.net.named_parameters() if p.ndim}
+        half = DtypeCopy.apply(torch.bfloat16, *master.values())
+        return functional_call(self.net, dict(zip(master, half, strict=True)), inputs, options)

@@ -1,8 +1,8 @@
-"""A network in use: mixed precision, a count of what it costs, and rows shared out to processes.
+"""Running a network: mixed precision, a count of its evaluations, rows divided among processes.
 
-Several processes train one network like this: each makes the same draws and works out the whole
-objective, but runs only its share of the rows that the network is asked about, and gathers what the
-network says of the others. So every objective, whatever it does with a batch, is the same one.
+Several processes train one network as follows. Each makes the same draws and computes the complete
+objective, but runs the network only on its share of the rows and gathers the outputs of the others.
+So every objective, whatever it does with a batch, is the same on any number of processes.
 """
 
 import warnings
@@ -15,95 +15,96 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ltdm.core.device import compute_in, layout, resolved
 from ltdm.networks._half import HalfWeights
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import PerClassNetworks
 from ltdm.plumbing.compiling import share_compiled
 
 
-def placed(net: nn.Module, device: torch.device, precision: str) -> nn.Module:
-    """Return the network on the device, in the layout that suits its convolutions there."""
-    moved = net.to(device)
-    if isinstance(net, Players):  # whose weights have a dimension more
-        return moved
-    return moved.to(memory_format=layout(precision, device))
+def to_device(net: nn.Module, device: torch.device, precision: str) -> nn.Module:
+    """Move the network to the device, in the memory layout that suits its convolutions there."""
+    net = net.to(device)
+    if isinstance(net, PerClassNetworks):  # its stacked weights have one dimension more
+        return net
+    return net.to(memory_format=layout(precision, device))
 
 
-def together(net: nn.Module) -> nn.Module:
+def wrap_ddp(net: nn.Module) -> nn.Module:
     """Return the network with its gradients averaged over all processes."""
     with warnings.catch_warnings():
-        # Newer releases of PyTorch have another name for it, which others do not know.
+        # PyTorch 2.13 deprecates `broadcast_buffers`; older releases do not know its successor.
         warnings.simplefilter("ignore", FutureWarning)
         return DistributedDataParallel(net, broadcast_buffers=False)
 
 
-class Share(NamedTuple):
-    """Which rows are this process's: every world-th, from its rank on.
+class RankShare(NamedTuple):
+    """The rows that this process runs: every world-th, from its rank on.
 
-    Where a batch is made of blocks, each block is shared out in the same way.
+    If a batch consists of blocks of rows, each block is divided in the same way.
     """
 
     rank: int = 0
     world: int = 1
 
     @classmethod
-    def here(cls) -> "Share":
-        """Return this process's; all rows, where it trains alone."""
+    def current(cls) -> "RankShare":
+        """Return this process's share; all rows if it trains alone."""
         if dist.is_available() and dist.is_initialized():
             return cls(dist.get_rank(), dist.get_world_size())
         return cls()
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that writes."""
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes files."""
         return self.rank == 0
 
-    def of(self, rows: Tensor) -> Tensor:
-        """Return this process's rows; where they do not divide, some get the first one too."""
-        return self._mine(rows, rows[:1])
+    def take_rows(self, rows: Tensor) -> Tensor:
+        """Return this process's rows; if they do not divide evenly, some get the first row too."""
+        return self._take(rows, rows[:1])
 
-    def back(self, gradient: Tensor) -> Tensor:
-        """Return the gradient of what `of` gave, from that of all rows."""
-        return self._mine(gradient, torch.zeros_like(gradient[:1]))
+    def take_gradient(self, gradient: Tensor) -> Tensor:
+        """Return the gradient of `take_rows`' output from that of all rows."""
+        return self._take(gradient, torch.zeros_like(gradient[:1]))
 
-    def _mine(self, rows: Tensor, filler: Tensor) -> Tensor:
-        mine = rows[self.rank :: self.world]
-        return mine if len(mine) * self.world >= len(rows) else torch.cat([mine, filler])
-
-
-ALONE = Share()
+    def _take(self, rows: Tensor, filler: Tensor) -> Tensor:
+        own_rows = rows[self.rank :: self.world]
+        complete = len(own_rows) * self.world >= len(rows)
+        return own_rows if complete else torch.cat([own_rows, filler])
 
 
-class Gathered(torch.autograd.Function):
-    """All rows in order, from every process's share; the gradient goes to a process's own rows.
+SINGLE_PROCESS = RankShare()
 
-    Times `world`, since what is then averaged over the processes, the gradients of the weights, is
-    to be added up.
+
+class AllGatherRows(torch.autograd.Function):
+    """Gathers all rows, in order, from the processes' shares; gradients reach the own rows only.
+
+    The gradient is multiplied by `world`, since DDP averages the weights' gradients over processes
+    where their sum is needed.
     """
 
     @staticmethod
-    def forward(ctx: Any, mine: Tensor, share: Share, rows: int) -> Tensor:
+    def forward(ctx: Any, own_rows: Tensor, share: RankShare, rows: int) -> Tensor:
         """Map (b, ...) of each process to (rows, ...)."""
         ctx.share = share
-        every = mine.new_empty((share.world * len(mine), *mine.shape[1:]))
-        dist.all_gather_into_tensor(every, mine.contiguous())
-        return every.unflatten(0, (share.world, -1)).transpose(0, 1).flatten(0, 1)[:rows]
+        gathered = own_rows.new_empty((share.world * len(own_rows), *own_rows.shape[1:]))
+        dist.all_gather_into_tensor(gathered, own_rows.contiguous())
+        return gathered.unflatten(0, (share.world, -1)).transpose(0, 1).flatten(0, 1)[:rows]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """Map (rows, ...) to (b, ...)."""
-        return ctx.share.back(gradient) * ctx.share.world, None, None
+        return ctx.share.take_gradient(gradient) * ctx.share.world, None, None
 
 
 class Predictor:
-    """A network as a function in mixed precision, float32 out, that counts its evaluations.
+    """A network as a function in mixed precision that returns float32 and counts evaluations.
 
-    `precision` is "auto", "bf16", "bf16-master", "tf32" or "fp32"; the attribute says what "auto"
-    comes to. If `compiled`, the network is compiled for each shape that it is asked for. `share`
-    says which rows this process runs, of all that it is asked about.
+    `precision` is "auto", "bf16", "bf16-master", "tf32" or "fp32"; the attribute `precision` has
+    what "auto" resolves to. With `compiled`, the network is compiled per shape of its inputs.
+    `share` selects the rows that this process runs.
 
     Attributes:
-        forward: Images that went through the network so far, of all processes.
-        backward: Those of them that a gradient can come back from.
-        encoder: Images that went through the way down and the middle only, with a gradient.
+        forward: Images that went through the network so far, over all processes.
+        backward: Those of them that a gradient can flow back from.
+        encoder: Images that went through encoder and middle blocks only, with a gradient.
     """
 
     def __init__(
@@ -112,46 +113,49 @@ class Predictor:
         device: torch.device,
         precision: str,
         compiled: bool = False,
-        share: Share = ALONE,
+        share: RankShare = SINGLE_PROCESS,
     ):
         self.share, self.device, self.precision = share, device, resolved(precision, device)
-        half, self.context = self.precision == "bf16-master", self.precision
-        # Under vmap autocast acts too late: a stack of networks would run in float32.
-        if half or (self.precision == "bf16" and isinstance(net, Players)):
+        master, self.context = self.precision == "bf16-master", self.precision
+        # Under vmap autocast acts too late: stacked networks would run in float32.
+        if master or (self.precision == "bf16" and isinstance(net, PerClassNetworks)):
             net, self.context = HalfWeights(net), "fp32"
         if compiled:
             share_compiled(device)
-        self.call = cast(nn.Module, torch.compile(net, dynamic=False)) if compiled else net
-        self.trained = together(self.call) if share.world > 1 else self.call
-        self.recount()
+        self.net = cast(nn.Module, torch.compile(net, dynamic=False)) if compiled else net
+        self.ddp_net = wrap_ddp(self.net) if share.world > 1 else self.net
+        self.reset_counts()
 
     def __call__(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return F = net(x, level, labels, augment)."""
         self._count(len(x))
-        return self._said(x, *rest)[0]
+        return self._run(x, *rest)[0]
 
-    def both(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return F and the bottleneck."""
+    def with_bottleneck(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return F and the bottleneck z, (B, d)."""
         self._count(len(x))
-        F, z = self._said(x, *rest, want="both")
+        F, z = self._run(x, *rest, outputs="both")
         return F, z
 
     def bottleneck(self, x: Tensor, *rest: Tensor | None) -> Tensor:
-        """Return the bottleneck; the way up is not computed."""
+        """Return the bottleneck z, (B, d), without running the decoder."""
         self.encoder += len(x)
-        return self._said(x, *rest, want="z")[0]
+        return self._run(x, *rest, outputs="z")[0]
 
-    def taps(self, number: int, x: Tensor, *rest: Tensor | None) -> list[Tensor]:
-        """Return what the first blocks of the way up say, each (B, width), without a gradient."""
+    def decoder_features(self, number: int, x: Tensor, *rest: Tensor | None) -> list[Tensor]:
+        """Return the first decoder blocks' outputs, averaged over positions; no gradient.
+
+        There are `number` of them, (B, width) each; later blocks are not computed.
+        """
         with torch.no_grad():
-            return self._said(x, *rest, taps=number)
+            return self._run(x, *rest, decoder_blocks=number)
 
-    def recount(self) -> None:
-        """Count from nothing again."""
+    def reset_counts(self) -> None:
+        """Set all counts to zero."""
         self.forward = self.backward = self.encoder = 0
 
-    def counted(self, images: int) -> dict[str, float]:
-        """Return the evaluations per image so far."""
+    def calls_per_image(self, images: int) -> dict[str, float]:
+        """Return the counts so far, divided by `images`."""
         counts = {"forward": self.forward, "backward": self.backward, "encoder": self.encoder}
         return {name: count / images for name, count in counts.items()}
 
@@ -159,11 +163,13 @@ class Predictor:
         self.forward += rows
         self.backward += rows if torch.is_grad_enabled() else 0
 
-    def _said(self, x: Tensor, *rest: Tensor | None, **want: str | int) -> list[Tensor]:
-        """Return what the network says of all rows, of which each process runs its share."""
-        inputs, alone = (x, *rest), self.share.world == 1
-        net = self.trained if torch.is_grad_enabled() else self.call
+    def _run(self, x: Tensor, *rest: Tensor | None, **options: str | int) -> list[Tensor]:
+        """Return the network's outputs for all rows, of which each process runs its share."""
+        inputs, single = (x, *rest), self.share.world == 1
+        if not single:
+            inputs = tuple(t if t is None else self.share.take_rows(t) for t in inputs)
+        net = self.ddp_net if torch.is_grad_enabled() else self.net
         with compute_in(self.context, self.device):
-            said = net(*(t if t is None or alone else self.share.of(t) for t in inputs), **want)
-            parts = [t.float() for t in (said if isinstance(said, tuple) else (said,))]
-        return parts if alone else [Gathered.apply(t, self.share, len(x)) for t in parts]
+            outputs = net(*inputs, **options)
+            parts = [t.float() for t in (outputs if isinstance(outputs, tuple) else (outputs,))]
+        return parts if single else [AllGatherRows.apply(t, self.share, len(x)) for t in parts]

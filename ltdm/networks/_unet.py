@@ -1,4 +1,4 @@
-"""What networks share: the way through them; and U-Nets their levels and which sides they take."""
+"""The forward pass that networks share, and the encoder and decoder that U-Nets share."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -6,12 +6,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ltdm.networks._magnitude import Forced
+from ltdm.networks._magnitude import MPLayer
 from ltdm.plumbing.errors import OptionError
 
 
-class Levels(Protocol):
-    """The options that say what the levels are."""
+class UNetOptions(Protocol):
+    """The options that define a U-Net's resolution levels."""
 
     @property
     def ch(self) -> int:
@@ -23,103 +23,128 @@ class Levels(Protocol):
 
     @property
     def attn(self) -> tuple[int, ...]:
-        """Levels with self-attention, counted from 0."""
+        """Indices of the levels with self-attention, counted from 0."""
 
 
-Make = Callable[[int, int, bool], nn.Module]
-"""A block from the channels that it sees and gives, and whether it has attention."""
-Resample = Callable[[int], nn.Module]
-"""A block that halves or doubles the side, from its channels."""
+BlockFactory = Callable[[int, int, bool], nn.Module]
+"""Makes a block from its input channels, its output channels and whether it has attention."""
+ResampleFactory = Callable[[int], nn.Module]
+"""Makes a block that halves or doubles the resolution, from its number of channels."""
 
 
-def check_levels(options: Levels) -> None:
-    """Refuse no level, and attention at one that is not there."""
+def check_levels(options: UNetOptions) -> None:
+    """Check that there is a resolution level, and that attention is at existing levels.
+
+    Raises:
+        OptionError: `ch_mult` is empty, or `attn` has an index beyond its end.
+    """
     if not options.ch_mult:
-        raise OptionError(("ch_mult",), "must name at least one level")
+        raise OptionError(("ch_mult",), "is empty; list at least one level")
     if any(level >= len(options.ch_mult) for level in options.attn):
-        raise OptionError(("attn",), f"counts levels from 0 to {len(options.ch_mult) - 1}")
+        last = len(options.ch_mult) - 1
+        raise OptionError(("attn",), f"has an index beyond the levels; use 0 to {last}")
 
 
-def way_down(
-    options: Levels, number: int, make: Make, halve: Resample
+def build_encoder(
+    options: UNetOptions,
+    num_blocks: int,
+    make_block: BlockFactory,
+    make_downsample: ResampleFactory,
 ) -> tuple[nn.ModuleList, list[int]]:
-    """Return `number` blocks a level and those between levels, and the channels of each skip."""
-    blocks, widths = nn.ModuleList(), [options.ch]
+    """Return the encoder's blocks and the channels of each skip connection.
+
+    There are `num_blocks` blocks per level, and a downsampling block between two levels. The first
+    skip is the output of the input layer.
+    """
+    blocks, skip_channels = nn.ModuleList(), [options.ch]
     for level, mult in enumerate(options.ch_mult):
         if level:
-            blocks.append(halve(widths[-1]))
-            widths.append(widths[-1])
-        for _ in range(number):
-            blocks.append(make(widths[-1], options.ch * mult, level in options.attn))
-            widths.append(options.ch * mult)
-    return blocks, widths
+            blocks.append(make_downsample(skip_channels[-1]))
+            skip_channels.append(skip_channels[-1])
+        for _ in range(num_blocks):
+            blocks.append(make_block(skip_channels[-1], options.ch * mult, level in options.attn))
+            skip_channels.append(options.ch * mult)
+    return blocks, skip_channels
 
 
-def way_up(
-    options: Levels, number: int, widths: list[int], make: Make, double: Resample
+def build_decoder(
+    options: UNetOptions,
+    num_blocks: int,
+    skip_channels: list[int],
+    make_block: BlockFactory,
+    make_upsample: ResampleFactory,
 ) -> nn.ModuleList:
-    """Return `number` blocks a level, each of which takes a skip, and those between levels."""
-    blocks, skips, width = nn.ModuleList(), list(widths), widths[-1]
+    """Return the decoder's blocks for the skips of `build_encoder`.
+
+    There are `num_blocks` blocks per level, each of which takes a skip, and an upsampling block
+    between two levels.
+    """
+    blocks, skips, width = nn.ModuleList(), list(skip_channels), skip_channels[-1]
     for level, mult in reversed(list(enumerate(options.ch_mult))):
-        for _ in range(number):
-            blocks.append(make(width + skips.pop(), options.ch * mult, level in options.attn))
+        for _ in range(num_blocks):
+            blocks.append(make_block(width + skips.pop(), options.ch * mult, level in options.attn))
             width = options.ch * mult
         if level:
-            blocks.append(double(width))
+            blocks.append(make_upsample(width))
     return blocks
 
 
-def check(options: Levels, size: int) -> None:
-    """Refuse images whose side (pixels) cannot be halved once a level; it is U-Nets' `check`."""
+def check(options: UNetOptions, size: int) -> None:
+    """Check that the side of images, `size` pixels, can be halved between levels.
+
+    It is the `check` of all U-Nets; see `NetworkModule`.
+    """
     halvings = len(options.ch_mult) - 1
     if size % 2**halvings:
         raise OptionError(
             ("network", "ch_mult"),
             f"has {halvings + 1} levels, so the image side must be a multiple of {2**halvings},"
-            f" and it is {size}; take fewer levels or resize the data",
+            f" and it is {size}; use fewer levels or resize the data",
         )
 
 
-class Through(nn.Module):
-    """F = net(x, level, labels, augment).
+class Backbone(nn.Module):
+    """A network with encoder, middle blocks and decoder: F = net(x, level, labels, augment).
 
     Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
-    (B, told) or None, which is the same as zeros; returns F (B, channels, H, W). With `want="both"`
-    it returns F and the bottleneck z (B, d), flat, as it is after the middle blocks; with
-    `want="z"` that alone, without the way up. With `taps` = k it returns the mean over positions of
-    what each of the first k blocks of the way up says, (B, width), and computes no more.
+    (B, augment_dim) or None, which equals zeros; F is (B, channels, H, W).
 
-    It runs in the type of its weights, but for the level's waves.
+    `outputs` selects what is returned: "F"; "z", the bottleneck (B, d), which is the flattened
+    output of the middle blocks and needs no decoder; or "both", F and z. `decoder_blocks` = k > 0
+    returns instead the outputs of the first k decoder blocks, averaged over positions, (B, width)
+    each, and computes nothing beyond them.
 
-    A block maps h and the embedding to h. Each of the way down leaves a skip; those of the way up
-    whose `joins` is true take one.
+    The network runs in the type of its weights, except for the features of the noise level.
+
+    A block maps h and the embedding to h. Each encoder block leaves a skip; a decoder block takes
+    one if its `takes_skip` is true.
     """
 
     embedding: nn.Module
-    head: nn.Conv2d | nn.Linear | Forced
+    head: nn.Conv2d | nn.Linear | MPLayer
     tail: nn.Module
     downblocks: nn.ModuleList
     middleblocks: nn.ModuleList
     upblocks: nn.ModuleList
 
-    def embedded(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
+    def embed(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
         """Return the embedding (B, d) of levels, labels and augmentation."""
         return self.embedding(level, labels, augment)
 
-    def entered(self, x: Tensor) -> Tensor:
-        """Return what the first layer says of the images."""
+    def project_in(self, x: Tensor) -> Tensor:
+        """Apply the input layer to images (B, channels, H, W)."""
         return self.head(x)
 
-    def ended(self, h: Tensor) -> Tensor:
-        """Return F from what the last block says."""
+    def project_out(self, h: Tensor) -> Tensor:
+        """Return F from the output of the last block."""
         return self.tail(h)
 
-    def joined(self, h: Tensor, skip: Tensor) -> Tensor:
-        """Return the way up's channels and a skip's as one."""
+    def merge_skip(self, h: Tensor, skip: Tensor) -> Tensor:
+        """Concatenate the channels of the decoder's features and of a skip."""
         return torch.cat([h, skip], dim=1)
 
-    def tapped(self, h: Tensor) -> Tensor:
-        """Return the mean over positions of what a block says, (B, width)."""
+    def pool_positions(self, h: Tensor) -> Tensor:
+        """Average a block's output (B, width, H, W) over positions, in float32: (B, width)."""
         return h.mean((2, 3), dtype=torch.float32)
 
     def forward(
@@ -128,28 +153,28 @@ class Through(nn.Module):
         level: Tensor,
         labels: Tensor,
         augment: Tensor | None = None,
-        want: str = "F",
-        taps: int = 0,
+        outputs: str = "F",
+        decoder_blocks: int = 0,
     ) -> Tensor | tuple[Tensor, ...]:
-        """Predict F; see the class for shapes."""
-        emb = self.embedded(level, labels, augment)
-        h = self.entered(x.to(self.head.weight.dtype))
+        """Predict F, or what `outputs` or `decoder_blocks` select; see the class for shapes."""
+        emb = self.embed(level, labels, augment)
+        h = self.project_in(x.to(self.head.weight.dtype))
         skips = [h]
         for block in self.downblocks:
             h = block(h, emb)
             skips.append(h)
         for block in self.middleblocks:
             h = block(h, emb)
-        z, said = h.flatten(1), []
-        if want == "z":
+        z, features = h.flatten(1), []
+        if outputs == "z":
             return z
         for block in self.upblocks:
-            if block.joins:
-                h = self.joined(h, skips.pop())
+            if block.takes_skip:
+                h = self.merge_skip(h, skips.pop())
             h = block(h, emb)
-            if taps:
-                said.append(self.tapped(h))
-                if len(said) == taps:
-                    return tuple(said)
-        F = self.ended(h)
-        return (F, z) if want == "both" else F
+            if decoder_blocks:
+                features.append(self.pool_positions(h))
+                if len(features) == decoder_blocks:
+                    return tuple(features)
+        F = self.project_out(h)
+        return (F, z) if outputs == "both" else F

@@ -1,7 +1,7 @@
-"""A perceptron with residual layers, for points; images are flattened.
+"""A multilayer perceptron with residual layers, for points; images are flattened.
 
-The level's embedding, and with it the label's, is added in each layer, as the U-Net of DDPM has it.
-Its bottleneck is what the first half of the layers says; the others are its way up, without skips.
+The embedding of level and label is added in each layer, as in DDPM's U-Net. The bottleneck is the
+output of the first half of the layers; the other half is the decoder, without skips.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltdm.networks._embedding import TimeEmbedding, Told, initialise
+from ltdm.networks._embedding import ConditionedBackbone, TimeEmbedding, initialise
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
@@ -20,28 +20,29 @@ CITATION = ""
 class Options:
     """Size of the perceptron."""
 
-    width: int = option(128, "Units of each layer, and of the embedding; even.", low=2)
-    depth: int = option(3, "Residual layers, each of two linear ones.", low=2)
+    width: int = option(128, "Units per layer and length of the embedding; even.", low=2)
+    depth: int = option(3, "Residual layers, each with two linear layers.", low=2)
 
     def __post_init__(self) -> None:
         """Refuse an odd width."""
         if self.width % 2:
-            raise OptionError(("width",), "must be even: half the embedding is sines, half cosines")
+            message = "must be even, since half of the level embedding is sines, half cosines"
+            raise OptionError(("width",), message)
 
 
 def check(options: Options, size: int) -> None:
-    """Refuse no side (pixels): images are flattened, whatever they are."""
+    """Accept every image size, since images are flattened."""
 
 
-def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "MLP":
+def build(options: Options, channels: int, size: int, classes: int, augment_dim: int = 0) -> "MLP":
     """Make a network for points, or for square images; see `NetworkModule.build`."""
-    return MLP(options, channels, size, classes, told)
+    return MLP(options, channels, size, classes, augment_dim)
 
 
-class MLP(Told):
-    """See the module, and `Through` for shapes."""
+class MLP(ConditionedBackbone):
+    """The perceptron; see the module, and `Backbone` for shapes."""
 
-    def __init__(self, options: Options, channels: int, size: int, classes: int, told: int):
+    def __init__(self, options: Options, channels: int, size: int, classes: int, augment_dim: int):
         super().__init__()
         width, half = options.width, options.depth // 2
         self.shape = (channels, size, size)
@@ -54,25 +55,25 @@ class MLP(Told):
         self.upblocks = nn.ModuleList(layers[half:])
         self.tail = nn.Sequential(nn.SiLU(), nn.Linear(width, channels * size**2))
         initialise(self, [*(layer.second for layer in layers), self.tail[-1]])
-        self.augm_embedding = nn.Linear(told, width, bias=False) if told else None
+        self.augm_embedding = nn.Linear(augment_dim, width, bias=False) if augment_dim else None
 
-    def entered(self, x: Tensor) -> Tensor:
-        """Return what the first layer says of the images, (B, width)."""
+    def project_in(self, x: Tensor) -> Tensor:
+        """Apply the input layer to flattened images: (B, width)."""
         return self.head(x.flatten(1))
 
-    def ended(self, h: Tensor) -> Tensor:
-        """Return F from what the last layer says."""
+    def project_out(self, h: Tensor) -> Tensor:
+        """Return F from the output of the last layer."""
         return self.tail(h).unflatten(1, self.shape)
 
-    def tapped(self, h: Tensor) -> Tensor:
-        """Return what a layer says, which has no positions."""
+    def pool_positions(self, h: Tensor) -> Tensor:
+        """Return a layer's output in float32: it has no positions to average over."""
         return h.float()
 
 
 class Layer(nn.Module):
-    """Two linear layers with the embedding added between them, and a shortcut."""
+    """Two linear layers with a shortcut; the embedding is added between them."""
 
-    joins = False
+    takes_skip = False
 
     def __init__(self, width: int):
         super().__init__()
@@ -81,5 +82,5 @@ class Layer(nn.Module):
 
     def forward(self, h: Tensor, emb: Tensor) -> Tensor:
         """Map (B, width) to the same shape."""
-        between = self.first(F.silu(h)) + self.told(F.silu(emb))
-        return h + self.second(F.silu(between))
+        hidden = self.first(F.silu(h)) + self.told(F.silu(emb))
+        return h + self.second(F.silu(hidden))

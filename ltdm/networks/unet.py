@@ -1,8 +1,9 @@
-"""The U-Net of DDPM with a class embedding, as the pytorch-ddpm line of codes has it.
+"""DDPM's U-Net with a class embedding, as in pytorch-ddpm and the codes derived from it.
 
-Residual blocks with group norm, a time embedding added in each, self-attention at chosen levels,
-skips concatenated on the way up. Source: Ho et al., "Denoising Diffusion Probabilistic Models",
-NeurIPS 2020, appendix B; the class embedding is CBDM's (Qin et al., CVPR 2023).
+Residual blocks with group norm, the embedding added in each, self-attention at chosen resolution
+levels, skips concatenated in the decoder.
+Source: Ho et al., "Denoising Diffusion Probabilistic Models", NeurIPS 2020, appendix B; the class
+embedding is CBDM's (Qin et al., CVPR 2023).
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltdm.networks._embedding import TimeEmbedding, Told, initialise
+from ltdm.networks._embedding import ConditionedBackbone, TimeEmbedding, initialise
 from ltdm.networks._norm import GroupNorm
-from ltdm.networks._unet import check, check_levels, way_down, way_up
+from ltdm.networks._unet import build_decoder, build_encoder, check, check_levels
 from ltdm.plumbing.citations import HO2020
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
@@ -23,71 +24,80 @@ CITATION = HO2020
 
 @dataclass(frozen=True)
 class Options:
-    """Size and shape of the U-Net; the defaults are the papers' 35.7 M network for 32 x 32."""
+    """Size of the U-Net; the defaults are the papers' 35.7 M network for 32 x 32."""
 
     ch: int = option(128, "Channels at full resolution; a multiple of `norm_groups`.", low=1)
     ch_mult: tuple[int, ...] = option(
-        (1, 2, 2, 2), "Channels of each level as a multiple of `ch`; each level halves the side.",
+        (1, 2, 2, 2),
+        "Channels per resolution level as multiples of `ch`; each further level halves the side.",
         low=1,
-    )  # fmt: skip
+    )
     attn: tuple[int, ...] = option(
         (1,), "Indices of the levels with self-attention, counted from 0.", low=0
     )
     num_res_blocks: int = option(
-        2, "Residual blocks a level on the way down; one more on the way up.", low=1
+        2, "Residual blocks per level of the encoder; the decoder has one more per level.", low=1
     )
-    dropout: float = option(0.1, "Dropout inside each residual block.", low=0, high=0.99)
-    norm_groups: int = option(32, "Groups of each group norm.", low=1)
+    dropout: float = option(0.1, "Dropout rate in each residual block.", low=0, high=0.99)
+    norm_groups: int = option(32, "Groups of each group norm; divides `ch`.", low=1)
     zero_init_attention: bool = option(
-        False, "Start attention's output near zero, as DDPM meant; the released codes do not."
+        False,
+        "Initialise attention's last layer near zero, as DDPM intends; the released codes do not.",
     )
 
     def __post_init__(self) -> None:
-        """Refuse sizes that do not fit together."""
+        """Refuse channels that group norm or the sines and cosines cannot divide."""
         check_levels(self)
         if self.ch % self.norm_groups:
             raise OptionError(("ch",), f"must be a multiple of norm_groups ({self.norm_groups})")
         if self.ch % 2:
-            raise OptionError(("ch",), "must be even: half its channels are sines, half cosines")
+            message = "must be even, since half of the time embedding is sines, half cosines"
+            raise OptionError(("ch",), message)
 
 
-def build(options: Options, channels: int, size: int, classes: int, told: int = 0) -> "UNet":
+def build(options: Options, channels: int, size: int, classes: int, augment_dim: int = 0) -> "UNet":
     """Make a network for square images; see `NetworkModule.build`."""
     check(options, size)
-    return UNet(options, channels, classes, told)
+    return UNet(options, channels, classes, augment_dim)
 
 
-class UNet(Told):
-    """See the module, and `Through` for shapes."""
+class UNet(ConditionedBackbone):
+    """DDPM's U-Net; see the module, and `Backbone` for shapes."""
 
-    def __init__(self, options: Options, channels: int, classes: int, told: int):
+    def __init__(self, options: Options, channels: int, classes: int, augment_dim: int):
         super().__init__()
         ch, tdim = options.ch, 4 * options.ch
         self.time_embedding = TimeEmbedding(ch, tdim)
         self.label_embedding = nn.Embedding(classes, tdim) if classes else None
         self.head = nn.Conv2d(channels, ch, 3, padding=1)
         block = partial(ResBlock, options)
-        self.downblocks, widths = way_down(options, options.num_res_blocks, block, DownSample)
-        deepest = widths[-1]
-        self.middleblocks = nn.ModuleList(block(deepest, deepest, one) for one in (True, False))
-        self.upblocks = way_up(options, options.num_res_blocks + 1, widths, block, UpSample)
+        self.downblocks, skip_channels = build_encoder(
+            options, options.num_res_blocks, block, DownSample
+        )
+        deepest = skip_channels[-1]
+        self.middleblocks = nn.ModuleList(
+            block(deepest, deepest, attention) for attention in (True, False)
+        )
+        self.upblocks = build_decoder(
+            options, options.num_res_blocks + 1, skip_channels, block, UpSample
+        )
         self.tail = nn.Sequential(
             GroupNorm(options.norm_groups, ch), nn.SiLU(), nn.Conv2d(ch, channels, 3, padding=1)
         )
-        ends = []
+        final_layers = []
         for module in self.modules():
             if isinstance(module, ResBlock):
-                ends.append(module.block2[-1])
+                final_layers.append(module.block2[-1])
             if isinstance(module, Attention) and options.zero_init_attention:
-                ends.append(module.proj)
-        initialise(self, [*ends, self.tail[-1]])
-        self.augm_embedding = nn.Linear(told, tdim, bias=False) if told else None
+                final_layers.append(module.proj)
+        initialise(self, [*final_layers, self.tail[-1]])
+        self.augm_embedding = nn.Linear(augment_dim, tdim, bias=False) if augment_dim else None
 
 
 class ResBlock(nn.Module):
-    """Two 3 x 3 convolutions with the embedding added between them, a shortcut, and attention."""
+    """Two 3 x 3 convolutions with the embedding added between, a shortcut, then attention."""
 
-    joins = True
+    takes_skip = True
 
     def __init__(self, options: Options, width: int, out: int, attention: bool):
         super().__init__()
@@ -111,7 +121,7 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Single-head self-attention over positions, with a residual."""
+    """Single-head self-attention over positions, added to its input."""
 
     def __init__(self, ch: int, norm_groups: int):
         super().__init__()
@@ -128,7 +138,7 @@ class Attention(nn.Module):
 
 
 class DownSample(nn.Module):
-    """Halve the side by a strided convolution."""
+    """Halves the resolution by a strided convolution."""
 
     def __init__(self, ch: int):
         super().__init__()
@@ -140,9 +150,9 @@ class DownSample(nn.Module):
 
 
 class UpSample(nn.Module):
-    """Double the side by repeating pixels, then convolve."""
+    """Doubles the resolution by repeating pixels, then convolves."""
 
-    joins = False
+    takes_skip = False
 
     def __init__(self, ch: int):
         super().__init__()

@@ -103,7 +103,7 @@ def measure(data: Dataset, run: Run) -> Size:
         counts = []
         for want in ("F", "z"):
             with FlopCounterMode(display=False) as counter, torch.no_grad():
-                net(x, level, labels, want=want)
+                net(x, level, labels, outputs=want)
             counts.append(counter.get_total_flops())
     return Size(sum(p.numel() for p in net.parameters()), *counts)
 

@@ -36,8 +36,8 @@ def denoiser(
     """
 
     def asked(net: Predict, x: Tensor, level: float, labels: Tensor) -> Tensor:
-        levels = process.batch_of(level, len(x))
-        return process.denoised(net(*process.inputs(x, levels), labels), x, levels)
+        levels = process.level_tensor(level, len(x))
+        return process.to_denoised(net(*process.network_inputs(x, levels), labels), x, levels)
 
     def denoise(x: Tensor, level: float) -> Tensor:
         if guide:

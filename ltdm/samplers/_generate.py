@@ -28,7 +28,7 @@ class SampleGenerator:
     """
 
     def __init__(self, model: Model, options: SampleOptions, seed: int, guide: Model | None = None):
-        about, device = model.about, model.predictors[0].device
+        about, device = model.metadata, model.predictors[0].device
         self.predictors, self.process = model.predictors, model.process
         self.guide = guide.predictors[0] if guide else None
         self.by_label = about["label"] == "network"

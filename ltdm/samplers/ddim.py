@@ -43,14 +43,14 @@ def evaluations(options: Options) -> int:
 
 def levels(process: Process, options: Options) -> list[float]:
     """Return the levels that are visited, the clean image's last."""
-    return process.grid(options.steps)
+    return process.sampler_levels(options.steps)
 
 
 def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
-    x = process.prior(noise())
+    x = process.initial_noise(noise())
     for t, s in pairwise(levels(process, options)):
-        (signal_t, std_t), (signal_s, std_s) = process.scales(t), process.scales(s)
+        (signal_t, std_t), (signal_s, std_s) = process.signal_and_std(t), process.signal_and_std(s)
         x0 = denoise(x, t)
         if options.clip_denoised:
             x0 = x0.clamp(-1, 1)

@@ -45,16 +45,19 @@ def evaluations(options: Options) -> int:
 
 def levels(process: Process, options: Options) -> list[float]:
     """Return the levels that are visited, the clean image's last."""
-    return process.spaced(options.steps, options.rho)
+    return process.karras_levels(options.steps, options.rho)
 
 
 def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
     visited = levels(process, options)
-    x = process.prior(noise()) / process.scales(visited[0])[0]
+    x = process.initial_noise(noise()) / process.signal_and_std(visited[0])[0]
     before: tuple[Tensor, float] | None = None  # the last denoised image, and its step's h
     for level, below in pairwise(visited):
-        (signal, std), (next_signal, next_std) = process.scales(level), process.scales(below)
+        (signal, std), (next_signal, next_std) = (
+            process.signal_and_std(level),
+            process.signal_and_std(below),
+        )
         x0 = denoise(signal * x, level)
         if options.clip_denoised:
             x0 = x0.clamp(-1, 1)

@@ -58,19 +58,19 @@ def evaluations(options: Options) -> int:
 
 def levels(process: Process, options: Options) -> list[float]:
     """Return the levels that are visited, the clean image's last."""
-    return process.spaced(options.steps, options.rho)
+    return process.karras_levels(options.steps, options.rho)
 
 
 def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
 
     def slope(x: Tensor, level: float) -> Tensor:
-        signal, std = process.scales(level)
+        signal, std = process.signal_and_std(level)
         x0 = denoise(signal * x, level)
         return (x - (x0.clamp(-1, 1) if options.clip_denoised else x0)) * (signal / std)
 
     visited = levels(process, options)
-    x = process.prior(noise()) / process.scales(visited[0])[0]
+    x = process.initial_noise(noise()) / process.signal_and_std(visited[0])[0]
     for level, below in pairwise(visited):
         here = churned(process, level, options)
         low, sigma, end = (_sigma(process, one) for one in (level, here, below))
@@ -89,9 +89,11 @@ def churned(process: Process, level: float, options: Options) -> float:
     sigma = _sigma(process, level)
     if options.S_churn == 0 or not options.S_min <= sigma <= options.S_max:
         return level
-    return process.level_of(sigma * (1 + min(options.S_churn / options.steps, math.sqrt(2) - 1)))
+    return process.nearest_level(
+        sigma * (1 + min(options.S_churn / options.steps, math.sqrt(2) - 1))
+    )
 
 
 def _sigma(process: Process, level: float) -> float:
-    signal, std = process.scales(level)
+    signal, std = process.signal_and_std(level)
     return std / signal

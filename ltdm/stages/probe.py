@@ -112,8 +112,8 @@ def _without(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
     """Return the classifiers of a network on disk, not yet trained, and the network's key."""
-    model = Model.read(file, options.weights, "auto", pick())
-    about = model.about
+    model = Model.from_file(file, options.weights, "auto", pick())
+    about = model.metadata
     if about["label"] == "network":
         raise LtdmError(f"{file} holds a network for each class, so there is no one to probe")
     shape = (about["channels"], about["size"], about["size"])

@@ -116,6 +116,6 @@ class SampleRequest:
     def generator(self) -> SampleGenerator:
         """Load the network and its guide; return the generator of the images."""
         precision, device = self.options.precision, pick()
-        model = Model.read(self.model, self.options.weights, precision, device)
-        guide = Model.read(self.guide, "ema", precision, device) if self.guide else None
+        model = Model.from_file(self.model, self.options.weights, precision, device)
+        guide = Model.from_file(self.guide, "ema", precision, device) if self.guide else None
         return SampleGenerator(model, self.options, self.seed, guide)

@@ -62,7 +62,7 @@ def fit(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop | None) ->
     trainer = make_trainer(recipe, who["seed"], images, labels, pick())
     where = _begun(trainer, state, files.init)
     first = trainer.update
-    if not trainer.share.leads:
+    if not trainer.share.is_main:
         trainer.fit(lambda content: None)
         return
 

@@ -83,7 +83,7 @@ class Gallery:
 
     def scores(self, title: str) -> Figure:
         """Draw score fields at one noise level."""
-        signal, std = self.process.scales(self.process.level_of(SIGMA))
+        signal, std = self.process.signal_and_std(self.process.nearest_level(SIGMA))
         widest = max(float(one.moments()[1].diagonal().max()) for one in self.classes.values())
         line = torch.linspace(-1, 1, GRID, dtype=torch.float64) * REACH * widest**0.5
         grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)

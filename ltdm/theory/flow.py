@@ -41,7 +41,7 @@ def draw(predict: Predict, process: VP, sampler: Part, noise: Callable[[], Tenso
     """Return what a sampler draws with F, shaped as the noise (..., n, d)."""
 
     def denoise(x: Tensor, level: float) -> Tensor:
-        signal, std = process.scales(level)
+        signal, std = process.signal_and_std(level)
         return (x - std * predict(x, signal, std)) / signal
 
     return sampler.module.sample(denoise, process, noise, sampler.options)
@@ -49,7 +49,7 @@ def draw(predict: Predict, process: VP, sampler: Part, noise: Callable[[], Tenso
 
 def times(process: VP, sigma_min: float) -> list[float]:
     """Return the times u that densities are integrated over, from sigma_min to the last level."""
-    signal, std = process.scales(process.T - 1)
+    signal, std = process.signal_and_std(process.T - 1)
     low, high = math.asinh(sigma_min), math.asinh(std / signal)
     return [low + (high - low) * k / STEPS for k in range(STEPS + 1)]
 

@@ -42,7 +42,9 @@ class Points:
     def __init__(self, densities: Sequence[Mixture], process: VP, net: RandomFeatures, seed: int):
         self.densities, self.net, self.seed = densities, net, seed
         self.T = process.T
-        self.scales = torch.tensor([process.scales(t) for t in range(self.T)], dtype=torch.float64)
+        self.scales = torch.tensor(
+            [process.signal_and_std(t) for t in range(self.T)], dtype=torch.float64
+        )
 
     def train(self, head: int, tails: Sequence[int], noise_draws: int) -> Costs:
         """Return the costs of each tail's training set, all (N, C, ...).

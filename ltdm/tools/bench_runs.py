@@ -25,7 +25,7 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
 from ltdm.core.device import pick
 from ltdm.diffusion._model import Model
-from ltdm.networks._predictor import Predictor, placed
+from ltdm.networks._predictor import Predictor, to_device
 from ltdm.pipeline.cost import cost
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.progress import Progress
@@ -65,18 +65,18 @@ class Bench:
         self.trainer = make_trainer(recipe, 0, images, labels, device)
         self.cost = cost(data, replace(run, samples={sample_set: options}), [])
         weights, about = dict(self.trainer.ema.state_dict()), described(recipe, self.trainer)
-        model = Model.of(weights, about, options.precision, device)
+        model = Model.from_tensors(weights, about, options.precision, device)
         self.sampling = SampleGenerator(model, options, 0)
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
         if self.sampling.by_label:  # one network is asked at a time
             self.labels[:] = 0
-        net = deepcopy(self.sampling.predictors[0].call)  # the probe has a layout of its own
-        self.probed = Predictor(placed(net, device, "auto"), device, "auto")
+        net = deepcopy(self.sampling.predictors[0].net)  # the probe has a layout of its own
+        self.probed = Predictor(to_device(net, device, "auto"), device, "auto")
         self.taps = min(LAYER, len(cast(nn.ModuleList, net.upblocks)))
         x = torch.randn((len(self.labels), *self.sampling.shape), device=device)
         process = self.sampling.process
-        level = process.batch_of(process.grid(1)[0], len(x))
-        self.seen = *process.inputs(x, level), torch.full((len(x),), -1, device=device)
+        level = process.level_tensor(process.sampler_levels(1)[0], len(x))
+        self.seen = *process.network_inputs(x, level), torch.full((len(x),), -1, device=device)
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self.own = torch.cuda.memory_allocated() - held
 
@@ -114,7 +114,7 @@ class Bench:
     def probe(self) -> None:
         """Time the probe's features of one batch of images, then whole forward passes."""
         with self.timed("probe"):
-            self.probed.taps(self.taps, *self.seen)
+            self.probed.decoder_features(self.taps, *self.seen)
         with self.timed("whole"), torch.no_grad():
             self.probed(*self.seen)
 

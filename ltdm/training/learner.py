@@ -18,9 +18,9 @@ from ltdm.diffusion._base import Process
 from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._objective import Objective
 from ltdm.methods._streams import Streams
-from ltdm.networks._magnitude import force
-from ltdm.networks._players import Players
-from ltdm.networks._predictor import Predictor, Share, placed
+from ltdm.networks._magnitude import normalise_weights
+from ltdm.networks._per_class import PerClassNetworks
+from ltdm.networks._predictor import Predictor, RankShare, to_device
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA, PowerEMA
 from ltdm.training.graph import UpdateGraph
@@ -58,8 +58,8 @@ class Learner:
         device = batches.device
         self.options, self.device = options, device
         self.batches, self.method, self.process = batches, method.to(device), process.to(device)
-        self.net = placed(net, device, options.precision).train()
-        self.share = Share.here()
+        self.net = to_device(net, device, options.precision).train()
+        self.share = RankShare.current()
         self.predict = Predictor(self.net, device, options.precision, options.compile, self.share)
         self._average()
         beside = [*self.method.parameters(), *self.process.parameters()]
@@ -96,13 +96,13 @@ class Learner:
     def start_from(self, weights: dict[str, Tensor]) -> None:
         """Take another run's weights, averaged ones included; the optimiser starts afresh."""
         self.net.load_state_dict(weights)
-        force(self.net)
+        normalise_weights(self.net)
         self._average()
 
     def take(self, net: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
         """Go on from other weights and averages; the optimiser stays as it is."""
         self.net.load_state_dict(net)
-        force(self.net)
+        normalise_weights(self.net)
         self.ema.load_state_dict(ema)
 
     def snapshots(self) -> dict[str, Tensor]:
@@ -142,11 +142,11 @@ class Learner:
 
     def counted(self) -> dict[str, float]:
         """Return the network's evaluations an image; a captured update counts when captured."""
-        return self.predict.counted(self.batches.size * max(self.worked, 1))
+        return self.predict.calls_per_image(self.batches.size * max(self.worked, 1))
 
     def recount(self) -> None:
         """Count evaluations from nothing again."""
-        self.predict.recount()
+        self.predict.reset_counts()
         self.worked = 0
 
     def _fill(self) -> None:
@@ -154,7 +154,7 @@ class Learner:
         mine = (self.share.rank,) if self.share.rank else ()  # each process has masks of its own
         dropout = [derive("dropout", owner, *mine, self.update) for owner in self.owners]
         torch.manual_seed(dropout[0])
-        if isinstance(self.net, Players):
+        if isinstance(self.net, PerClassNetworks):
             self.net.seeds = dropout
         self.optimiser.rate.fill_(learning_rate(self.options, self.update, self.batches.size))
         for average in self.powers:
@@ -177,7 +177,7 @@ class Learner:
                 if name not in self.sums:
                     self.sums[name] = torch.zeros_like(value)
                 self.sums[name] += value.detach() / len(turns)
-        for average in (self.ema, *self.powers) if self.share.leads else ():
+        for average in (self.ema, *self.powers) if self.share.is_main else ():
             average.move()
         self.worked += 1
 
@@ -201,5 +201,5 @@ class Learner:
         loss = torch.stack(list(terms.values())).sum(0)
         loss.sum().backward()
         found = {"loss": loss, **terms, "grad_norm": self.optimiser.step()}
-        force(self.net, self.process)
+        normalise_weights(self.net, self.process)
         return {name: value.mean() for name, value in found.items()}

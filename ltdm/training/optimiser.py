@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import PerClassNetworks
 from ltdm.training.options import TrainOptions
 
 MOMENTS = "exp_avg", "exp_avg_sq"  # what Adam remembers of a weight
@@ -31,7 +31,7 @@ class Optimiser:
         device: torch.device,
     ):
         self.weights, self.beside = list(net.parameters()), list(beside)
-        self.networks = net.number if isinstance(net, Players) else 1
+        self.networks = net.num_networks if isinstance(net, PerClassNetworks) else 1
         self.grad_clip, cuda = options.grad_clip, device.type == "cuda"
         # A tensor, since a captured update reads it anew; Adam's kernel on the CPU takes a double.
         self.rate = torch.zeros((), device=device, dtype=torch.float32 if cuda else torch.float64)

@@ -70,7 +70,7 @@ def levels_of(process: Process, numbers: tuple[int, ...]) -> list[float]:
     Raises:
         LtdmError: The process has not so many levels.
     """
-    schedule = process.spaced(LEVELS, RHO)
+    schedule = process.karras_levels(LEVELS, RHO)
     return [schedule[LEVELS - number] for number in numbers]
 
 
@@ -109,7 +109,7 @@ class Probe:
                  shape: tuple[int, ...]):  # fmt: skip
         self.predict, self.process, self.options = predict, process, options
         self.levels = levels_of(process, options.noise_levels)
-        self.sigmas = [float(process.sigma(process.batch_of(one, 1))) for one in self.levels]
+        self.sigmas = [float(process.sigma(process.level_tensor(one, 1))) for one in self.levels]
         x = torch.zeros((1, *shape), device=predict.device)
         self.widths = [said.shape[2] for said in self.features(x, x)]
         self.weights, self.biases = [], []
@@ -129,9 +129,9 @@ class Probe:
         nothing = torch.full((len(x0),), -1, device=x0.device)
         said = []
         for level in self.levels:
-            at = self.process.batch_of(level, len(x0))
-            seen = self.process.inputs(self.process.corrupt(x0, noise, at), at)
-            taps = self.predict.taps(max(self.options.layers), *seen, nothing)
+            at = self.process.level_tensor(level, len(x0))
+            seen = self.process.network_inputs(self.process.corrupt(x0, noise, at), at)
+            taps = self.predict.decoder_features(max(self.options.layers), *seen, nothing)
             said.append([taps[layer - 1] for layer in self.options.layers])
         return [torch.stack(layer) for layer in zip(*said, strict=True)]
 

@@ -12,7 +12,7 @@ import torch
 from ltdm.core.seeding import derive, owners
 from ltdm.core.weights import read_weights
 from ltdm.methods._objective import Objective, compose
-from ltdm.networks._players import Players, build_network
+from ltdm.networks._per_class import PerClassNetworks, build_network
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.registry import Part, part, parts
@@ -71,7 +71,7 @@ def make_trainer(
         with torch.random.fork_rng([]):
             torch.manual_seed(derive("init", owner))
             nets.append(build_network(recipe.network, use, *shape))
-    net = Players(nets) if method.players else nets[0]
+    net = PerClassNetworks(nets) if method.players else nets[0]
     process = recipe.process.module.build(recipe.process.options)
     return Trainer(net, method, process, batches, options, seed)
 

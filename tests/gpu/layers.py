@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ltdm.core.device import compute_in
-from ltdm.networks._norm import EPSILON, written_out
+from ltdm.networks._norm import EPSILON, decomposed_group_norm
 from tests.gpu.machine import KINDS
 from tests.gpu.setting import Setting
 from tests.gpu.timing import median_ms, wait
@@ -19,7 +19,7 @@ from tests.gpu.timing import median_ms, wait
 LAYOUTS = {"channels last": torch.channels_last, "contiguous": torch.contiguous_format}
 NORMS = {
     "native": lambda x, w, b: nnf.group_norm(x, 32, w, b, EPSILON),
-    "written out": lambda x, w, b: written_out(x, 32, w, b),
+    "written out": lambda x, w, b: decomposed_group_norm(x, 32, w, b),
 }
 KERNELS = {
     "flash": SDPBackend.FLASH_ATTENTION,

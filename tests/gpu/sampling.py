@@ -5,7 +5,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from ltdm.networks._predictor import Predictor, placed
+from ltdm.networks._predictor import Predictor, to_device
 from tests.gpu.setting import Setting
 from tests.gpu.timing import forget_peak, median_ms, peak_gib
 
@@ -33,7 +33,7 @@ def run(setting: Setting) -> None:
             what = f"{name}, {batch} at once"
             with setting.rows.attempt(what), torch.inference_mode():
                 forget_peak(setting.device)
-                own = placed(deepcopy(net), setting.device, precision).to(memory_format=layout)
+                own = to_device(deepcopy(net), setting.device, precision).to(memory_format=layout)
                 predict = Predictor(own, setting.device, precision)
                 off = float((predict(*asked) - exact).norm() / exact.norm())
                 seen = inputs(setting, batch)

@@ -25,11 +25,11 @@ class Table(nn.Module):
         self.rows = nn.Parameter(torch.tensor(rows, dtype=torch.float64))
         self.calls = []
 
-    def forward(self, x, level, labels, augment=None, want="F"):
+    def forward(self, x, level, labels, augment=None, outputs="F"):
         self.calls.append((x, level, labels))
         F = self.rows[labels][:, None, None, None].expand_as(x)
         z = torch.cat([x.flatten(1), self.rows[labels][:, None]], dim=1)
-        return {"F": F, "z": z, "both": (F, z)}[want]
+        return {"F": F, "z": z, "both": (F, z)}[outputs]
 
 
 class Net(Predictor):
@@ -43,13 +43,13 @@ class Net(Predictor):
         self._count(len(inputs[0]))
         return self.table(*inputs)
 
-    def both(self, *inputs):
+    def with_bottleneck(self, *inputs):
         self._count(len(inputs[0]))
-        return self.table(*inputs, want="both")
+        return self.table(*inputs, outputs="both")
 
     def bottleneck(self, *inputs):
         self.encoder += len(inputs[0])
-        return self.table(*inputs, want="z")
+        return self.table(*inputs, outputs="z")
 
     @property
     def calls(self):

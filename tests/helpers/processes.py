@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from ltdm.networks._players import build_network
-from ltdm.networks._predictor import Share
+from ltdm.networks._per_class import build_network
+from ltdm.networks._predictor import RankShare
 from ltdm.plumbing.errors import LtdmError
 from ltdm.training import setup
 from ltdm.training.setup import Recipe, make_trainer
@@ -46,19 +46,19 @@ def trained(name, begun=None):
     if begun:
         learner.resume(copy.deepcopy(begun))  # the optimiser goes on in these very tensors
     learner.fit(lambda state: states.append(copy.deepcopy(state)))
-    return {"states": [*states, learner.state()], "evaluations": learner.predict.counted(1)}
+    return {"states": [*states, learner.state()], "evaluations": learner.predict.calls_per_image(1)}
 
 
 def train_all(stop, folder):
     """Train every method, and go on from states of one process, or of two."""
-    setup.build_network, share = build_exact, Share.here()
+    setup.build_network, share = build_exact, RankShare.current()
     for name in METHODS:
         made = {"whole": trained(name)}
         if name in ("composed", "separate"):
             begun = {"one": torch.load(Path(folder) / f"one-{name}.pt")["states"][0]}
             begun["two"] = made["whole"]["states"][0]
             made |= {number: trained(name, state) for number, state in begun.items()}
-        if share.leads:
+        if share.is_main:
             torch.save(made, Path(folder) / f"two-{name}.pt")
     learner = trainer_of("ddpm")
     learner.step()

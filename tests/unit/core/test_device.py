@@ -5,7 +5,7 @@ import torch
 
 from ltdm.core.device import compute_in, layout, pick
 from ltdm.networks import unet
-from ltdm.networks._predictor import placed
+from ltdm.networks._predictor import to_device
 
 GPU, CPU = torch.device("cuda", 1), torch.device("cpu")
 SMALL = unet.Options(ch=32, ch_mult=(1,), attn=(), num_res_blocks=1)
@@ -64,5 +64,5 @@ def test_a_network_is_laid_out_as_its_precision_wants(monkeypatch):
         lambda p, device: torch.contiguous_format if p == "fp32" else torch.channels_last,
     )
     for precision, last in (("bf16", True), ("fp32", False), ("tf32", True)):
-        weight = placed(net, CPU, precision).head.weight
+        weight = to_device(net, CPU, precision).head.weight
         assert weight.is_contiguous(memory_format=torch.channels_last) == last

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ltdm.core.tf32 import OPERANDS, Tf32, rounded
 from ltdm.networks import edm2, mlp, unet
-from ltdm.networks._magnitude import Forced
+from ltdm.networks._magnitude import MPLayer
 from ltdm.networks._predictor import Predictor
 
 CPU = torch.device("cpu")
@@ -107,7 +107,7 @@ def listened(monkeypatch):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_layer_says_what_float64_says_of_rounded_operands(name, mode, monkeypatch):
     net, asked = shaken(name)
-    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear | Forced)]
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear | MPLayer)]
     with monkeypatch.context() as patch, mode():
         heard = listened(patch)
         Predictor(net, CPU, "tf32")(*asked)

@@ -38,7 +38,7 @@ def test_skipped_images_give_no_gradient_and_the_rest_are_renormalised():
     process, data = double_process(), batch([0, 1, 2, 3])
     method, net = objective("agc"), Net()
     plain = loss(objective("ddpm"), Net(), data, process, streams())["denoise"]
-    levels = process.draw(4, streams().device)
+    levels = process.draw_levels(4, streams().device)
     method.remembered[0].bank[levels[0]] = 1e6  # the first image is fitted far too well
     terms = loss(method, net, data, process, streams())
     torch.testing.assert_close(terms["denoise"].mean(), plain[1:].mean())
@@ -61,5 +61,5 @@ def test_levels_of_the_process_have_a_place_each():
     """t / T times T is t again for every t, whatever the rounding."""
     term, process = agc.build(agc.Options(decay=0.0), []), double_process()
     t = torch.arange(1000)
-    term.weights(type("At", (), {"progress": process.progress(t)})(), 1.0 + t.float())
+    term.weights(type("At", (), {"progress": process.noise_progress(t)})(), 1.0 + t.float())
     assert torch.equal(term.bank, 1.0 + t.float())

@@ -102,7 +102,7 @@ def test_estimators_are_unbiased(options):
 def _losses_and_gradients(options, n):
     """Draw n times for five images: (n, 10), the losses, then the gradients by what was said."""
     (term,), process, data = shared(**options).terms, double_process(), batch(LABELS * n)
-    process.draw = lambda size, rng: torch.tensor([100, 400, 700, 950, 500]).repeat(n)
+    process.draw_levels = lambda size, rng: torch.tensor([100, 400, 700, 950, 500]).repeat(n)
     rng, net = streams(), Net()
     at = noised(with_levels(data, process, rng), process, rng)
     own = net(*at.inputs).detach().requires_grad_()

@@ -5,7 +5,7 @@ from ltdm.diffusion import vp
 from ltdm.methods import cbdm
 from ltdm.methods._objective import evaluations
 from ltdm.networks import unet
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import part
@@ -16,7 +16,7 @@ def test_ddpm_is_the_mean_squared_error_of_the_noise():
     process, data, net = double_process(), batch([0, 1, -1, 3]), Net()
     terms = loss(objective("ddpm"), net, data, process, streams())
     rng = streams().device
-    t = process.draw(4, rng)
+    t = process.draw_levels(4, rng)
     noise = torch.randn(data.x0.shape, generator=rng, dtype=torch.float64)
     said = net.rows[data.labels][:, None, None, None]
     torch.testing.assert_close(terms["denoise"], (said - noise).square().mean((1, 2, 3)))
@@ -146,7 +146,7 @@ def test_evaluations_are_those_that_are_made(method, classes, cost):
     assert (found.forward, found.backward, found.encoder) == cost
     options = unet.Options(ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1)
     if whole.players:
-        net = Players([unet.build(options, 1, 4, 0) for _ in range(classes)])
+        net = PerClassNetworks([unet.build(options, 1, 4, 0) for _ in range(classes)])
     else:
         net = unet.build(options, 1, 4, classes)
     predict, passes = Predictor(net, CPU, "fp32"), []
@@ -158,7 +158,7 @@ def test_evaluations_are_those_that_are_made(method, classes, cost):
     data = batch(labels, x0=torch.zeros(images, 1, 4, 4))
     terms = loss(whole, predict, data, vp.build(vp.Options()), streams())
     sum(t.mean() for t in terms.values()).backward()
-    assert tuple(predict.counted(images).values()) == cost
+    assert tuple(predict.calls_per_image(images).values()) == cost
     assert sum(passes) / images == cost[1] + cost[2]
 
 

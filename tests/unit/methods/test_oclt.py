@@ -22,7 +22,7 @@ def images(n=8, scale=1.0):
 def at_level(level, data, process):
     at = noised(data, process, streams())
     level = torch.full_like(at.level, level)
-    return at._replace(level=level, progress=process.progress(level))
+    return at._replace(level=level, progress=process.noise_progress(level))
 
 
 def test_weights_are_the_softmax_of_the_distances():
@@ -66,7 +66,7 @@ def test_the_new_target_leads_to_the_same_noisy_image():
     at, method = at_level(700, data, process), term(mode="full")
     noise = method.target(at, data, process, streams())
     x_t = process.corrupt(data.x0, at.noise, at.level)
-    source = process.denoised(noise, x_t, at.level)
+    source = process.to_denoised(noise, x_t, at.level)
     found = (source[:, None] - data.x0[None]).abs().flatten(2).amax(2).amin(1)
     assert found.max() < 1e-5, "x_t is the corruption of some image of the batch"
 

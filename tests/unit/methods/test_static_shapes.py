@@ -43,11 +43,11 @@ class Network:
     def __call__(self, *inputs):
         return self.net(*inputs)
 
-    def both(self, *inputs):
-        return self.net(*inputs, want="both")
+    def with_bottleneck(self, *inputs):
+        return self.net(*inputs, outputs="both")
 
     def bottleneck(self, *inputs):
-        return self.net(*inputs, want="z")
+        return self.net(*inputs, outputs="z")
 
     def losses(self, method, *given):
         return method.loss(self, *given)
@@ -62,20 +62,20 @@ class Dynamic:
     def ask(self, at, rows, labels, want="F"):
         if not len(rows):  # EDM2's norms take no empty batch
             return at.noise[rows]
-        return self.net(at.inputs.x[rows], at.inputs.level[rows], labels, None, want=want)
+        return self.net(at.inputs.x[rows], at.inputs.level[rows], labels, None, outputs=want)
 
     def __call__(self, method, batch, process, rng):
         at = noised(batch, process, rng)
         for term in method.terms:
             at = at._replace(target=term.target(at, batch, process, rng))
         questions = [term.ask(at, batch, rng) for term in method.terms]  # for their draws
-        F, z = self.net(*at.inputs, want="both")
+        F, z = self.net(*at.inputs, outputs="both")
         losses = {"denoise": mse(F, at.target)}
         rows = at.labelled.nonzero()[:, 0]
         for term, question in zip(method.terms, questions, strict=True):
             if question is not None:
                 losses |= self.term(term, question, at, F, z, rows)
-        u = process.log_error(at.level)
+        u = process.logvar(at.level)
         if u is not None:
             weight, denoise = (-u).exp(), losses["denoise"]
             losses = {k: weight.detach() * v for k, v in losses.items()}

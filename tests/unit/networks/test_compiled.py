@@ -1,4 +1,4 @@
-"""What the compiler makes of an update: one graph for each call of the network, and no more."""
+"""A compiled training step has one graph per network call and no graph breaks."""
 
 import shutil
 
@@ -7,7 +7,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from ltdm.networks import unet
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor
 from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.training.test_training import CPU, METHODS, data, spec_of
@@ -19,7 +19,7 @@ CALLS = {
     "cbdm": 1,
     "ccua": 1,
     "edm2": 1,
-    # Peers hold no gradient, and a contrast alone needs no way up: they are asked apart.
+    # Peers need no gradient, and a contrast alone needs no decoder: these are separate calls.
     "composed": 2,
     "shared": 2,
     "released": 2,
@@ -29,19 +29,21 @@ CALLS = {
 
 
 @pytest.fixture(autouse=True)
-def _afresh():
-    """Forget what was compiled before."""
+def _reset_compiler():
+    """Forget earlier compilations."""
     torch._dynamo.reset()
     counters.clear()
     yield
     torch._dynamo.reset()
 
 
-def compiled(name, monkeypatch, **train):
-    """A learner of a tiny network, traced but not compiled further."""
-    compile_as = torch.compile
+def compiled_learner(name, monkeypatch, **train):
+    """Return a learner of a tiny network that is traced but not compiled to kernels."""
+    compile_network = torch.compile
     monkeypatch.setattr(
-        torch, "compile", lambda net, **given: compile_as(net, backend="aot_eager", **given)
+        torch,
+        "compile",
+        lambda net, **options: compile_network(net, backend="aot_eager", **options),
     )
     spec = spec_of(name, compile=True, **train)
     spec["network"] = {**spec["network"], "ch": 4, "ch_mult": [1], "attn": [0]}
@@ -49,10 +51,12 @@ def compiled(name, monkeypatch, **train):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_one_graph_a_call_whatever_labels_are_dropped(name, monkeypatch):
-    monkeypatch.setattr(Players, "in_turn", Players.stacked)  # as on a GPU
+def test_one_graph_per_call_with_any_labels_dropped(name, monkeypatch):
+    monkeypatch.setattr(
+        PerClassNetworks, "forward_sequential", PerClassNetworks.forward_vmapped
+    )  # as on a GPU
     dropout = {} if name.endswith("separate") else {"label_dropout": 0.4}
-    learner = compiled(name, monkeypatch, **dropout)
+    learner = compiled_learner(name, monkeypatch, **dropout)
     for _ in range(40):
         learner.step()
     assert counters["stats"]["unique_graphs"] == CALLS[name]
@@ -60,8 +64,8 @@ def test_one_graph_a_call_whatever_labels_are_dropped(name, monkeypatch):
     assert not counters["recompiles"]
 
 
-def test_half_weights_are_within_the_graph(monkeypatch):
-    learner = compiled("ddpm", monkeypatch, precision="bf16-master")
+def test_half_weights_are_cast_within_the_graph(monkeypatch):
+    learner = compiled_learner("ddpm", monkeypatch, precision="bf16-master")
     for _ in range(5):
         learner.step()
     assert counters["stats"]["unique_graphs"] == 1
@@ -69,17 +73,17 @@ def test_half_weights_are_within_the_graph(monkeypatch):
 
 
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
-def test_the_compiler_makes_the_same_function():
+def test_the_compiled_network_is_the_same_function():
     torch.manual_seed(0)
     options = unet.Options(
         ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1, dropout=0.0
     )
     net = unet.build(options, 1, 4, 3)
     x, level, labels = torch.randn(6, 1, 4, 4), torch.arange(6), torch.arange(6) % 4 - 1
-    found = []
-    for compiles in (False, True):
+    results = []
+    for compiled in (False, True):
         net.zero_grad()
-        said = Predictor(net, CPU, "fp32", compiles)(x, level, labels)
-        said.sin().sum().backward()
-        found.append((said.detach(), [p.grad.clone() for p in net.parameters()]))
-    torch.testing.assert_close(*found)
+        F = Predictor(net, CPU, "fp32", compiled)(x, level, labels)
+        F.sin().sum().backward()
+        results.append((F.detach(), [p.grad.clone() for p in net.parameters()]))
+    torch.testing.assert_close(*results)

@@ -1,4 +1,4 @@
-"""The perceptron: its inputs, what it says on the way, and every method on points."""
+"""The perceptron: its inputs, intermediate outputs, and every method on points."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from ltdm.data import mixture
 from ltdm.diffusion._model import Model
 from ltdm.networks import mlp
-from ltdm.networks._players import Players
+from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing import registry
 from ltdm.plumbing.errors import OptionError
@@ -21,10 +21,10 @@ SMALL = mlp.Options(width=16, depth=3)
 TRAIN = {"steps": 3, "batch_size": 8, "lr": 1e-2, "warmup_steps": 0, "log_every": 1}
 
 
-def shaken(channels=2, size=1, classes=3, told=0):
-    """A network whose output depends on everything: at first its last layer is nearly zero."""
+def perturbed_network(channels=2, size=1, classes=3, augment_dim=0):
+    """Return a network away from its initialisation, where its output is nearly zero."""
     torch.manual_seed(0)
-    net = mlp.build(SMALL, channels, size, classes, told).double().eval()
+    net = mlp.build(SMALL, channels, size, classes, augment_dim).double().eval()
     for p in net.parameters():
         p.data += 0.1 * torch.randn_like(p)
     return net
@@ -40,18 +40,18 @@ def test_points_and_images(channels, size):
         assert 0 < F.abs().max() < 1e-3, "it starts near zero"
 
 
-def test_it_hears_every_input():
-    net = shaken(told=9)
+def test_the_output_depends_on_every_input():
+    net = perturbed_network(augment_dim=9)
     x, t, y, a = torch.randn(2, 2, 1, 1).double(), torch.tensor([3, 7]), torch.tensor([0, 1]), None
-    told = torch.ones(2, 9).double()
-    said = net(x, t, y, a)
-    others = net(x + 1, t, y, a), net(x, t + 5, y, a), net(x, t, y + 1, a), net(x, t, y, told)
-    assert not any(torch.isclose(other, said).any() for other in others)
-    assert torch.equal(net(x, t, y, 0 * told), said), "zeros are nothing told"
+    augment = torch.ones(2, 9).double()
+    F = net(x, t, y, a)
+    others = net(x + 1, t, y, a), net(x, t + 5, y, a), net(x, t, y + 1, a), net(x, t, y, augment)
+    assert not any(torch.isclose(other, F).any() for other in others)
+    assert torch.equal(net(x, t, y, 0 * augment), F), "zeros mean no augmentation"
 
 
 def test_no_label_equals_an_unconditional_network():
-    net, plain = shaken(), shaken(classes=0)
+    net, plain = perturbed_network(), perturbed_network(classes=0)
     plain.load_state_dict({k: v for k, v in net.state_dict().items() if "label" not in k})
     x, t, y = torch.randn(4, 2, 1, 1).double(), torch.arange(4), torch.tensor([-1, 0, 2, -1])
     mixed, without = net(x, t, y), plain(x, t, y)
@@ -59,24 +59,26 @@ def test_no_label_equals_an_unconditional_network():
     assert not torch.isclose(mixed[[1, 2]], without[[1, 2]]).any()
 
 
-def test_bottleneck_and_taps():
-    net = shaken().float()
+def test_bottleneck_and_decoder_features():
+    net = perturbed_network().float()
     predict = Predictor(net, CPU, "fp32")
     inputs = torch.randn(4, 2, 1, 1), torch.arange(4), torch.tensor([-1, 0, 2, 1])
-    F, z = predict.both(*inputs)
+    F, z = predict.with_bottleneck(*inputs)
     assert torch.equal(F, predict(*inputs))
     assert torch.equal(z, predict.bottleneck(*inputs))
     assert z.shape == (4, 16)
-    first, second = predict.taps(2, *inputs)
-    assert torch.equal(first, net.upblocks[0](z, net.embedded(*inputs[1:], None)))
-    assert torch.equal(net.ended(second), F)
+    first, second = predict.decoder_features(2, *inputs)
+    assert torch.equal(first, net.upblocks[0](z, net.embed(*inputs[1:], None)))
+    assert torch.equal(net.project_out(second), F)
 
 
-def test_a_stack_of_networks_says_what_each_says():
+def test_vmapped_networks_equal_each_network_alone():
     torch.manual_seed(0)
-    players = Players([shaken(classes=0).float() for _ in range(3)])
+    networks = PerClassNetworks([perturbed_network(classes=0).float() for _ in range(3)])
     rows = torch.randn(3, 4, 2, 1, 1), torch.arange(12).view(3, 4), torch.zeros(3, 4).long()
-    torch.testing.assert_close(players.stacked(*rows, None), players.in_turn(*rows, None))
+    torch.testing.assert_close(
+        networks.forward_vmapped(*rows, None), networks.forward_sequential(*rows, None)
+    )
 
 
 def test_an_odd_width_is_refused():
@@ -93,22 +95,24 @@ METHODS = [
 
 @pytest.mark.parametrize("process", ["vp", "edm"])
 @pytest.mark.parametrize("method", METHODS, ids=str)
-def test_every_method_trains_it_on_points(method, process):
-    loaded = mixture.load(mixture.Options(points_per_class=30), "train")
-    game = method == "igd"
-    options = {"label_dropout": 0.0 if game else 0.2, "class_sampling": "balanced"}
+def test_every_method_trains_on_points(method, process):
+    points = mixture.load(mixture.Options(points_per_class=30), "train")
+    separate = method == "igd"
+    options = {"label_dropout": 0.0 if separate else 0.2, "class_sampling": "balanced"}
     network = {"name": "mlp", "width": 16, "depth": 2}
     spec = {"network": network, "process": process, "method": method, "train": {**TRAIN, **options}}
-    one = make_trainer(Recipe.of(spec), 0, loaded.images, loaded.labels, CPU)
-    before = {k: v.clone() for k, v in one.net.state_dict().items()}
-    one.fit(lambda state: None)
-    after = one.net.state_dict()
+    trainer = make_trainer(Recipe.of(spec), 0, points.images, points.labels, CPU)
+    before = {k: v.clone() for k, v in trainer.net.state_dict().items()}
+    trainer.fit(lambda state: None)
+    after = trainer.net.state_dict()
     assert all(torch.isfinite(v).all() for v in after.values())
     assert any(not torch.equal(v, after[k]) for k, v in before.items())
-    model = Model.of(one.ema.state_dict(), described(Recipe.of(spec), one), "fp32", CPU)
+    model = Model.from_tensors(
+        trainer.ema.state_dict(), described(Recipe.of(spec), trainer), "fp32", CPU
+    )
     options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "num_images": 6})
     generator = SampleGenerator(model, options, 0)
-    made = generator.images(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))
-    assert made.shape == (6, 2, 1, 1)
-    assert made.dtype == np.float32
-    assert np.isfinite(made).all()
+    images = generator.images(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))
+    assert images.shape == (6, 2, 1, 1)
+    assert images.dtype == np.float32
+    assert np.isfinite(images).all()

@@ -18,7 +18,7 @@ def test_paper_size(classes, trainable):
 @pytest.mark.parametrize(
     ("options", "size", "classes", "trainable"),
     [
-        # The reference counts T * ch numbers of a frozen time table; ours is computed.
+        # The reference counts the T * ch numbers of a frozen time table; here it is computed.
         (unet.Options(ch=32, ch_mult=(1, 2), num_res_blocks=1), 32, 10, 735_779 - 32_000),
         (unet.Options(ch=32), 32, 10, 2_279_043 - 32_000),
         (unet.Options(ch=64), 32, 10, 9_018_627 - 64_000),
@@ -38,13 +38,13 @@ def test_any_size_and_channels(channels, size):
     assert net(x, torch.tensor([0, 999]), torch.tensor([2, -1])).shape == x.shape
 
 
-def test_a_side_that_cannot_be_halved_is_refused():
-    with pytest.raises(LtdmError, match="multiple of 8, and it is 12"):
+def test_an_image_size_that_cannot_be_halved_is_refused():
+    with pytest.raises(LtdmError, match=r"ch_mult.*multiple of 8"):
         unet.build(unet.Options(ch=32), channels=1, size=12, classes=3)
 
 
-def shaken(options=SMALL, classes=5):
-    """A network whose output depends on everything: at first its last layer is nearly zero."""
+def perturbed_network(options=SMALL, classes=5):
+    """Return a network away from its initialisation, where its output is nearly zero."""
     torch.manual_seed(0)
     net = unet.build(options, channels=1, size=8, classes=classes).double().eval()
     for p in net.parameters():
@@ -53,7 +53,7 @@ def shaken(options=SMALL, classes=5):
 
 
 def test_no_label_equals_an_unconditional_network():
-    net, plain = shaken(), shaken(classes=0)
+    net, plain = perturbed_network(), perturbed_network(classes=0)
     weights = {k: v for k, v in net.state_dict().items() if "label" not in k}
     plain.load_state_dict(weights)
     x, t, y = torch.randn(4, 1, 8, 8).double(), torch.arange(4), torch.tensor([-1, 0, 4, -1])
@@ -64,38 +64,39 @@ def test_no_label_equals_an_unconditional_network():
 
 def test_time_embedding_interleaves_sine_and_cosine():
     table = unet.TimeEmbedding(8, 16)
-    seen = []
-    table.mlp.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    features = []
+    table.mlp.register_forward_pre_hook(lambda _, args: features.append(args[0]))
     table(torch.tensor([7]))
     for j in range(4):
         angle = torch.tensor(7 * 10_000 ** (-2 * j / 8))
         expected = torch.stack([angle.sin(), angle.cos()])
-        torch.testing.assert_close(seen[0][0, 2 * j : 2 * j + 2], expected)
+        torch.testing.assert_close(features[0][0, 2 * j : 2 * j + 2], expected)
 
 
-@pytest.mark.parametrize(("zero", "spread"), [(False, 0.0625), (True, 6.25e-7)])
-def test_start_of_residual_branches(zero, spread):
+@pytest.mark.parametrize(("zero_init", "std"), [(False, 0.0625), (True, 6.25e-7)])
+def test_initialisation_of_residual_branches(zero_init, std):
     torch.manual_seed(0)
-    net = unet.build(unet.Options(zero_init_attention=zero), channels=3, size=32, classes=10)
+    net = unet.build(unet.Options(zero_init_attention=zero_init), channels=3, size=32, classes=10)
     blocks = [m for m in net.modules() if isinstance(m, unet.ResBlock)]
     assert len(blocks) == 22
     assert max(b.block2[-1].weight.std() for b in blocks) < 1e-6
     assert net.tail[-1].weight.std() < 1e-6
     at_256 = next(b.attn for b in blocks if isinstance(b.attn, unet.Attention))
-    torch.testing.assert_close(at_256.proj.weight.std().item(), spread, rtol=0.02, atol=0)
+    torch.testing.assert_close(at_256.proj.weight.std().item(), std, rtol=0.02, atol=0)
     assert all(m.bias.abs().sum() == 0 for m in net.modules() if isinstance(m, torch.nn.Conv2d))
 
 
-def test_what_is_told_of_augmentation():
-    plain, told = (
-        unet.build(SMALL, channels=1, size=8, classes=5, told=n).double().eval() for n in (0, 9)
+def test_augmentation_condition():
+    plain, conditioned = (
+        unet.build(SMALL, channels=1, size=8, classes=5, augment_dim=n).double().eval()
+        for n in (0, 9)
     )
     weights = {k: torch.randn_like(v) / 10 for k, v in plain.state_dict().items()}
     plain.load_state_dict(weights)
-    missing = told.load_state_dict(weights, strict=False).missing_keys
+    missing = conditioned.load_state_dict(weights, strict=False).missing_keys
     assert missing == ["augm_embedding.weight"]
     x, t, y = torch.randn(2, 1, 8, 8).double(), torch.tensor([3, 7]), torch.tensor([0, -1])
-    nothing, something = torch.zeros(2, 9).double(), torch.ones(2, 9).double()
-    assert torch.equal(told(x, t, y), plain(x, t, y))
-    assert torch.equal(told(x, t, y, nothing), plain(x, t, y)), "zeros are nothing told"
-    assert not torch.allclose(told(x, t, y, something), plain(x, t, y))
+    zeros, ones = torch.zeros(2, 9).double(), torch.ones(2, 9).double()
+    assert torch.equal(conditioned(x, t, y), plain(x, t, y))
+    assert torch.equal(conditioned(x, t, y, zeros), plain(x, t, y)), "zeros mean no augmentation"
+    assert not torch.allclose(conditioned(x, t, y, ones), plain(x, t, y))

@@ -106,7 +106,7 @@ def test_leaving_early_is_three_times_as_fast_at_the_papers_sizes(blocks, attn, 
         counts = []
         for taps in (6, 0):
             with FlopCounterMode(display=False) as counter, torch.no_grad():
-                net(*seen, taps=taps)
+                net(*seen, decoder_blocks=taps)
             counts.append(counter.get_total_flops())
     assert counts[0] / counts[1] == pytest.approx(part, abs=0.005)
 

@@ -134,7 +134,7 @@ def test_the_process_has_the_paper_s_schedule():
     f = np.cos((np.append(0, t) + 0.008) / 1.008 * np.pi / 2) ** 2
     assert np.allclose(process.alpha_bar[:-2], f[1:] / f[0], rtol=1e-9, atol=0)
     assert process.alpha_bar[999] == pytest.approx(0.001 * process.alpha_bar[998])
-    assert process.scales(-1.0) == (1.0, 0.0)
+    assert process.signal_and_std(-1.0) == (1.0, 0.0)
 
 
 def test_the_method_weighs_the_training_set_by_1_on_average():

@@ -57,8 +57,8 @@ WRONG = {
     "default": (
         "network",
         "mlp",
-        {"build": lambda options, channels, size, classes, told: None},
-        "build must have the parameters options, channels, size, classes, told",
+        {"build": lambda options, channels, size, classes, augment_dim: None},
+        "build must have the parameters options, channels, size, classes, augment_dim",
     ),
     "order": (
         "sampler",
@@ -112,7 +112,13 @@ def test_no_name_is_used_that_no_protocol_says():
     for file in (ROOT / "rules").glob("*.smk"):
         used |= dict.fromkeys(re.findall(r"\.module\.(\w+)", file.read_text()), file.name)
     assert {name: file for name, file in used.items() if name not in known} == {}
-    assert {"check", "HEARS", "TRAINING", "search", "SUPPORTS_POINTS"} <= used.keys()
+    assert {
+        "check",
+        "NOISE_CONDITIONING",
+        "TRAINING_ONLY",
+        "search",
+        "SUPPORTS_POINTS",
+    } <= used.keys()
 
 
 def used_in(tree):

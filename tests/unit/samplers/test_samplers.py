@@ -39,10 +39,10 @@ class OnGrid(vp.VP):
         self.std = (1 - torch.tensor(self.alpha_bar[:-1], dtype=torch.float64)).sqrt()
         self.levels = levels
 
-    def grid(self, steps):
+    def sampler_levels(self, steps):
         return self.levels
 
-    def spaced(self, steps, rho):
+    def karras_levels(self, steps, rho):
         return self.levels
 
 
@@ -95,7 +95,7 @@ def test_heun_agrees_with_diffusers():
     denoise = denoiser(predict_noise, process, labels, 0.0)
     z = noise()
     ours = heun.sample(denoise, process, lambda: z, heun.Options(steps=10))
-    x = z / process.scales(999)[0]
+    x = z / process.signal_and_std(999)[0]
     assert len(oracle.timesteps) == heun.evaluations(heun.Options(steps=10))
     for t in oracle.timesteps:
         said = predict_noise(oracle.scale_model_input(x, t), t.expand(3), labels)
@@ -143,7 +143,7 @@ def test_gaussian_data_come_out_with_their_mean_and_variance(sampler, kind, opti
     process, m, s = kind.build(kind.Options()), 0.4, 0.3
 
     def denoise(x, t):
-        signal, std = process.scales(t)
+        signal, std = process.signal_and_std(t)
         return m + signal * s**2 / (signal**2 * s**2 + std**2) * (x - signal * m)
 
     rng = torch.Generator().manual_seed(0)
@@ -175,7 +175,7 @@ def test_heun_adds_noise_between_its_limits_alone():
         return torch.zeros(SHAPE, dtype=torch.float64)
 
     heun.sample(lambda x, t: 0.5 * x, process, noise, options)
-    inside = [level for level in process.grid(18) if 0.01 <= level <= 1]
+    inside = [level for level in process.sampler_levels(18) if 0.01 <= level <= 1]
     assert len(drawn) == 1 + len(inside)
     hat = heun.churned(process, inside[0], options)
     assert hat == pytest.approx(inside[0] * (1 + math.sqrt(2) - 1), rel=1e-3)

@@ -32,7 +32,7 @@ class Pixels:
     def __init__(self):
         self.asked = []
 
-    def taps(self, number, x, level, labels):
+    def decoder_features(self, number, x, level, labels):
         self.asked.append((number, labels))
         return [x.flatten(1), torch.zeros(len(x), 3)][:number]
 
@@ -108,7 +108,10 @@ def test_every_epoch_shows_fresh_noise_and_testing_shows_the_same():
 
 def test_bad_weights_are_told():
     made = toy(epochs=1)
-    made.predict.taps = lambda number, x, *_: [x.flatten(1) * torch.nan, torch.zeros(len(x), 3)]
+    made.predict.decoder_features = lambda number, x, *_: [
+        x.flatten(1) * torch.nan,
+        torch.zeros(len(x), 3),
+    ]
     with pytest.raises(LtdmError, match="says what is not finite"):
         made.fit(dots(8))
 
@@ -239,7 +242,7 @@ def test_a_source_s_own_test_split(folder, tmp_path):
 
 def test_a_network_for_each_class_is_not_probed(tmp_path, monkeypatch):
     several = probe.Model([], None, {"label": "network"})
-    monkeypatch.setattr(probe.Model, "read", lambda *_: several)
+    monkeypatch.setattr(probe.Model, "from_file", lambda *_: several)
     with pytest.raises(LtdmError, match="a network for each class, so there is no one to probe"):
         probe._probe(tmp_path / "model.safetensors", ProbeOptions())
 

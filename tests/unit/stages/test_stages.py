@@ -93,7 +93,7 @@ def make(folder, **changes):
 
 def sampling(folder):
     """Return the generator of the network of a folder."""
-    model = Model.read(folder / "model.safetensors", "ema", "fp32", torch.device("cpu"))
+    model = Model.from_file(folder / "model.safetensors", "ema", "fp32", torch.device("cpu"))
     return SampleGenerator(model, parse(SampleOptions, SAMPLE), 0)
 
 

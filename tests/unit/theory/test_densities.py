@@ -29,7 +29,7 @@ HEUN = part("sampler", {"name": "heun", "steps": 40}, ())
 @pytest.mark.parametrize("name", MIXTURES)
 @pytest.mark.parametrize("level", [0, 100, 400, 999])
 def test_score_is_the_gradient_of_the_log_density(name, level):
-    density, (signal, std) = Mixture(MIXTURES[name]), PROCESS.scales(level)
+    density, (signal, std) = Mixture(MIXTURES[name]), PROCESS.signal_and_std(level)
     d = density.means.shape[1]
     x = 4 * torch.randn(50, d, generator=rng("test", level), dtype=torch.float64)
     x.requires_grad_()

@@ -52,7 +52,7 @@ def test_costs_are_moments_of_the_noisy_points():
         draw = rng("noise", 0, c)
         t = torch.randint(1000, (120,), generator=draw)
         eps = torch.randn(120, 2, generator=draw, dtype=torch.float64)
-        signal, std = torch.tensor([process.scales(k) for k in t.tolist()]).double().T
+        signal, std = torch.tensor([process.signal_and_std(k) for k in t.tolist()]).double().T
         x = signal[:, None] * x0 + std[:, None] * eps
         phi = mine.net(x[None], signal[None], std[None])[0][: 6 * n]
         eps, t = eps[: 6 * n], t[: 6 * n]

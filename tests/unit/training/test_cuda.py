@@ -13,7 +13,7 @@ from ltdm.diffusion._model import Model
 from ltdm.features import random_inception
 from ltdm.metrics import _nearest, _neighbours
 from ltdm.networks import unet
-from ltdm.networks._predictor import Predictor, placed
+from ltdm.networks._predictor import Predictor, to_device
 from ltdm.plumbing.options import parse
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
@@ -97,7 +97,7 @@ def test_sampling_does_not_depend_on_the_batch():
     learner = trainer()
     about = described(Recipe.of({**SPEC, "method": "cbdm"}), learner)
     options = parse(SampleOptions, {"sampler": {"name": "ancestral", "steps": 5}, "guidance": 1.0})
-    model = Model.of(learner.ema.state_dict(), about, "fp32", pick("cuda"))
+    model = Model.from_tensors(learner.ema.state_dict(), about, "fp32", pick("cuda"))
     made = SampleGenerator(model, options, 0)
     numbers = np.arange(12)
     labels = numbers % 3
@@ -115,7 +115,7 @@ def test_tf32_is_as_far_from_fp32_as_the_cpu_s_imitation_and_leaves_no_switch_on
     said = {}
     for device, precision in product(("cpu", "cuda"), ("fp32", "tf32", "bf16")):
         at = pick(device)
-        predict = Predictor(placed(deepcopy(net), at, precision), at, precision)
+        predict = Predictor(to_device(deepcopy(net), at, precision), at, precision)
         with torch.inference_mode():
             said[device, precision] = predict(*(t.to(at) for t in asked)).cpu()
         if device == "cuda":

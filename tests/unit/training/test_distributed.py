@@ -17,7 +17,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from ltdm.config.compatibility import check_data
 from ltdm.config.runs import RunOptions
 from ltdm.core.seeding import derive
-from ltdm.networks._predictor import Share
+from ltdm.networks._predictor import RankShare
 from ltdm.plumbing.errors import LtdmError, OptionError, Stopped
 from ltdm.plumbing.files import write_npz
 from ltdm.plumbing.option_values import changed
@@ -127,11 +127,11 @@ def test_what_is_to_stop_does_not_begin():
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 8])
 def test_shares_put_together_are_all_rows(rows):
-    every, shares = torch.arange(rows), [Share(rank, 3) for rank in range(3)]
-    mine = [share.of(every) for share in shares]
+    every, shares = torch.arange(rows), [RankShare(rank, 3) for rank in range(3)]
+    mine = [share.take_rows(every) for share in shares]
     assert len({len(one) for one in mine}) == 1
     assert torch.stack(mine, 1).flatten()[:rows].equal(every)
-    back = torch.stack([share.back(every + 1) for share in shares], 1).flatten()
+    back = torch.stack([share.take_gradient(every + 1) for share in shares], 1).flatten()
     assert back[:rows].equal(every + 1)
     assert not back[rows:].any()
 

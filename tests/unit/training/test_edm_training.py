@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ltdm.core.weights import read_weights
-from ltdm.networks._magnitude import Forced
+from ltdm.networks._magnitude import MPLayer
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json, write_npz
 from ltdm.plumbing.options import parse
@@ -76,7 +76,7 @@ def test_norms_are_kept_and_waves_stay_as_they_were(config):
     one = trainer(config=config)
     before = {k: v.clone() for k, v in one.net.state_dict().items()}
     run(one)
-    layers = [m for m in one.net.modules() if isinstance(m, Forced)]
+    layers = [m for m in one.net.modules() if isinstance(m, MPLayer)]
     assert bool(layers) == (config != "C")
     for layer in (*layers, one.process.uncertainty.line):
         sizes = layer.weight.flatten(1).square().mean(1)
@@ -90,8 +90,8 @@ def test_norms_are_kept_and_waves_stay_as_they_were(config):
 def test_u_learns_the_log_of_the_loss_at_each_level():
     one = trainer(process={"logvar": "linear"}, steps=300, lr=2e-2, warmup_steps=10, log_every=50)
     run(one)
-    levels = one.process.draw(10_000, torch.Generator().manual_seed(0))
-    u = one.process.log_error(levels).mean().item()
+    levels = one.process.draw_levels(10_000, torch.Generator().manual_seed(0))
+    u = one.process.logvar(levels).mean().item()
     assert abs(u) > 0.02
     assert one.history[-1]["loss"] - u == pytest.approx(1, abs=0.25), "what e^-u leaves of the loss"
 
@@ -163,7 +163,7 @@ def test_a_run_that_starts_from_another_keeps_norms_and_takes_its_waves():
     heir.start_from(source.ema.state_dict())
     assert torch.equal(heir.ema.state_dict()["embedding.waves.phase"],
                        source.net.state_dict()["embedding.waves.phase"])  # fmt: skip
-    for layer in (m for m in heir.net.modules() if isinstance(m, Forced)):
+    for layer in (m for m in heir.net.modules() if isinstance(m, MPLayer)):
         assert layer.weight.flatten(1).square().mean(1).sub(1).abs().max() < 1e-3
 
 

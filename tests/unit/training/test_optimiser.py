@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ltdm.networks._players import Players, network_of
+from ltdm.networks._per_class import PerClassNetworks, extract_network
 from ltdm.training.optimiser import Optimiser
 from ltdm.training.options import TrainOptions
 from tests.unit.training.test_training import CPU
@@ -22,7 +22,7 @@ def networks(number):
 @pytest.mark.parametrize("clip", [0.05, None])
 def test_a_stack_steps_as_each_network_alone_to_the_bit(number, clip):
     nets, options = networks(number), TrainOptions(grad_clip=clip)
-    players = Players(copy.deepcopy(nets))
+    players = PerClassNetworks(copy.deepcopy(nets))
     together = Optimiser(players, [], options, CPU)
     alone = [Optimiser(net, [], options, CPU) for net in nets]
     for _ in range(5):
@@ -30,21 +30,21 @@ def test_a_stack_steps_as_each_network_alone_to_the_bit(number, clip):
             one.zero_grad()
             one.rate.fill_(1e-2)
         inputs = torch.randn(number, 6, 5)
-        players.in_turn(inputs).square().mean((1, 2)).sum().backward()
+        players.forward_sequential(inputs).square().mean((1, 2)).sum().backward()
         for net, x in zip(nets, inputs, strict=True):
             net(x).square().mean().backward()
         norms = together.step()
         assert torch.equal(norms, torch.cat([one.step() for one in alone]))
     for k, net in enumerate(nets):
-        mine = network_of(players.state_dict(), k)
+        mine = extract_network(players.state_dict(), k)
         assert all(torch.equal(value, mine[name]) for name, value in net.state_dict().items())
 
 
 def test_parameters_beside_the_networks_have_a_norm_and_moments_of_their_own():
-    players, beside = Players(networks(3)), nn.Parameter(torch.ones(4))
+    players, beside = PerClassNetworks(networks(3)), nn.Parameter(torch.ones(4))
     optimiser = Optimiser(players, [beside], TrainOptions(grad_clip=0.1), CPU)
     optimiser.rate.fill_(1e-2)
-    (players.in_turn(torch.randn(3, 6, 5)).sum() + 50 * beside.sum()).backward()
+    (players.forward_sequential(torch.randn(3, 6, 5)).sum() + 50 * beside.sum()).backward()
     assert len(optimiser.step()) == 3
     assert beside.grad.norm().item() == pytest.approx(0.1, rel=1e-3)
     assert [kept["step"].item() for kept in optimiser.state_dict()] == [1.0] * 5

@@ -66,7 +66,7 @@ def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypa
         sample.run(asked(spec, 3), model=model, **ALONE, samples=samples, record=record)
         about = {"network": NETWORK, "process": {"name": "vp", "T": 50}, "channels": 1, "size": 8,
                  "classes": 10, "told": 0, "points": False, "label": "input"}  # fmt: skip
-        theirs = Model.of(original.state_dict(), about, "fp32", torch.device("cpu"))
+        theirs = Model.from_tensors(original.state_dict(), about, "fp32", torch.device("cpu"))
         own = SampleGenerator(theirs, parse(SampleOptions, spec), 3)
         images, labels = read_npz(samples, "images", "labels")
         assert np.array_equal(images, own.images(labels, np.arange(len(labels))))
