@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
-from ltdm.methods._streams import Streams
+from ltdm.methods._generators import Streams
 
 
 class Batch(NamedTuple):

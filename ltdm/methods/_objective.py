@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import Batch, Evaluations, Inputs, Net, Question, Said, Term, mse, noised
-from ltdm.methods._streams import Streams
+from ltdm.methods._generators import Streams
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import Part
 

@@ -26,7 +26,7 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Question, Said, Term, mse
-from ltdm.methods._streams import Streams
+from ltdm.methods._generators import Streams
 from ltdm.plumbing.options import option
 
 CITATION = """@article{chen2025ccua,

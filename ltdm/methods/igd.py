@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Question, Said, Term
-from ltdm.methods._streams import Streams
+from ltdm.methods._generators import Streams
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import KeyPath, option
 

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Term
-from ltdm.methods._streams import Streams
+from ltdm.methods._generators import Streams
 from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{zhang2024oclt,

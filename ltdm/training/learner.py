@@ -17,7 +17,7 @@ from ltdm.core.seeding import derive, owners
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._objective import Objective
-from ltdm.methods._streams import Streams
+from ltdm.methods._generators import Streams
 from ltdm.networks._magnitude import force
 from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor, Share, placed

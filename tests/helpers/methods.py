@@ -6,7 +6,7 @@ from torch import nn
 from ltdm.diffusion import vp
 from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._objective import Objective, compose
-from ltdm.methods._streams import Streams
+from ltdm.methods._generators import Streams
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.registry import part
 
