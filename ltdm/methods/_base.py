@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
-from ltdm.methods._generators import Streams
+from ltdm.methods._generators import Generators
 
 
 class Batch(NamedTuple):
@@ -29,11 +29,11 @@ class Batch(NamedTuple):
     augment: Tensor | None = None  # each image's augmentation, (B, 9), if the network is given it
 
     @property
-    def labelled(self) -> Tensor:
+    def has_label(self) -> Tensor:
         """Whether an image's label was kept, bool, (B,)."""
         return self.labels >= 0
 
-    def part(self, rows: slice) -> "Batch":
+    def take(self, rows: slice) -> "Batch":
         """Return some neighbouring rows as a batch."""
         return Batch._make(None if t is None else t[rows] for t in self)
 
@@ -46,12 +46,12 @@ class Inputs(NamedTuple):
     labels: Tensor  # (B,)
     augment: Tensor | None  # (B, 9)
 
-    def again(self, labels: Tensor) -> "Inputs":
+    def repeat_with(self, labels: Tensor) -> "Inputs":
         """Return all rows once for each (B,) of the labels (k B,), under those."""
-        return Inputs.joined([self] * (len(labels) // len(self.x)))._replace(labels=labels)
+        return Inputs.concatenate([self] * (len(labels) // len(self.x)))._replace(labels=labels)
 
     @staticmethod
-    def joined(parts: Sequence["Inputs"]) -> "Inputs":
+    def concatenate(parts: Sequence["Inputs"]) -> "Inputs":
         """Return all as one batch."""
         if len(parts) == 1:
             return parts[0]
@@ -59,7 +59,7 @@ class Inputs(NamedTuple):
         return Inputs._make(None if each[0] is None else torch.cat(each) for each in every)
 
 
-class Said(NamedTuple):
+class Prediction(NamedTuple):
     """What the network said: F (B, C, H, W), and its bottleneck z (B, d); empty if not asked."""
 
     F: Tensor = torch.empty(0)
@@ -79,62 +79,66 @@ class Net(Protocol):
         """Return z alone; the way up is not computed."""
 
 
-class Noised(NamedTuple):
+class NoisyBatch(NamedTuple):
     """A batch at drawn noise levels."""
 
     inputs: Inputs  # what the network is asked
     level: Tensor  # the levels, (B,)
     progress: Tensor  # how far towards pure noise they lie, in [0, 1], (B,)
-    labelled: Tensor  # whether an image's label was kept, bool, (B,)
+    has_label: Tensor  # whether an image's label was kept, bool, (B,)
     noise: Tensor  # standard normal, (B, C, H, W)
     target: Tensor  # F*, what the network should say
 
 
-class Question(NamedTuple):
+class Query(NamedTuple):
     """What the network is asked about the whole batch once more, or k times."""
 
     labels: Tensor  # of each image, (k B,): those of the first time, of the second, ..; -1 for none
     gradient: bool = True  # whether the answer needs one; with it, they share the batch's own call
-    want: str = "F"  # or the bottleneck "z", or "both"
+    outputs: str = "F"  # or the bottleneck "z", or "both"
 
 
 @dataclass(frozen=True)
-class Evaluations:
+class NetworkEvaluations:
     """Network evaluations per image, on average."""
 
     forward: float  # whole passes
     backward: float  # whole passes
     encoder: float = 0  # forward and backward passes through the way down and the middle only
 
-    def __add__(self, other: "Evaluations") -> "Evaluations":
+    def __add__(self, other: "NetworkEvaluations") -> "NetworkEvaluations":
         forward, backward = self.forward + other.forward, self.backward + other.backward
-        return Evaluations(forward, backward, self.encoder + other.encoder)
+        return NetworkEvaluations(forward, backward, self.encoder + other.encoder)
 
 
-NOTHING = Evaluations(0, 0)
+NO_EVALUATIONS = NetworkEvaluations(0, 0)
 
 
 class Term(nn.Module):
     """A part of an objective. What it must remember between updates lives in its buffers."""
 
-    compares_labels = False  # whether it asks under other labels, which needs a conditional network
-    by_class = False  # whether batches hold the same number of each class, in blocks
-    players = False  # whether each class has a network of its own, which its label picks
-    in_turns = False  # whether each block of a batch makes an optimiser step of its own
+    needs_conditional_network = (
+        False  # whether it asks under other labels, which needs a conditional network
+    )
+    class_blocks = False  # whether batches hold the same number of each class, in blocks
+    network_per_class = False  # whether each class has a network of its own, which its label picks
+    step_per_class = False  # whether each block of a batch makes an optimiser step of its own
 
-    def target(self, at: Noised, batch: Batch, process: Process, rng: Streams) -> Tensor:
+    def target(self, noisy: NoisyBatch, batch: Batch, process: Process, rng: Generators) -> Tensor:
         """Return what the network should say."""
-        return at.target
+        return noisy.target
 
-    def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question | None:
+    def query(self, noisy: NoisyBatch, batch: Batch, rng: Generators) -> Query | None:
         """Return what else the network is asked."""
         return None
 
-    def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
+    def extra_losses(
+        self, noisy: NoisyBatch, own: Prediction, query: Query, other: Prediction
+    ) -> dict[str, Tensor]:
         """Return named losses, one value per image, (B,), from what was asked."""
         return {}
 
-    def weights(self, at: Noised, denoise: Tensor) -> Tensor | None:
+    def image_weights(self, noisy: NoisyBatch, denoise: Tensor) -> Tensor | None:
         """Return each image's weight (B,) from its denoising loss; None for one."""
         return None
 
@@ -150,7 +154,7 @@ class MethodModule(Protocol):
     def Options(self) -> type[Any]:
         """A frozen dataclass of `option`s."""
 
-    def evaluations(self, options: Any, classes: int) -> Evaluations:
+    def evaluations(self, options: Any, classes: int) -> NetworkEvaluations:
         """Return the evaluations per image beyond its own one, with so many classes."""
 
     def build(self, options: Any, class_counts: list[int]) -> Term:
@@ -161,25 +165,25 @@ class MethodModule(Protocol):
         """
 
 
-def draw_levels(process: Process, size: int, rng: Streams) -> Tensor:
+def draw_levels(process: Process, size: int, rng: Generators) -> Tensor:
     """Draw the noise levels (B,) of a batch on the host: the same ones whatever the device.
 
     Each owner of a random stream has an equal share of the batch, in order.
     """
-    return torch.cat([process.draw(size // len(rng.hosts), host) for host in rng.hosts])
+    return torch.cat([process.draw(size // len(rng.on_host), host) for host in rng.on_host])
 
 
-def noised(batch: Batch, process: Process, rng: Streams) -> Noised:
+def make_noisy(batch: Batch, process: Process, rng: Generators) -> NoisyBatch:
     """Draw noise for each image and corrupt it; owners share the batch as in `draw_levels`."""
     x0, level = batch.x0, batch.level
-    shape = (len(x0) // len(rng.devices), *x0.shape[1:])
+    shape = (len(x0) // len(rng.on_device), *x0.shape[1:])
     noise = torch.cat(
-        [torch.randn(shape, generator=g, device=x0.device, dtype=x0.dtype) for g in rng.devices]
+        [torch.randn(shape, generator=g, device=x0.device, dtype=x0.dtype) for g in rng.on_device]
     )
     seen = process.inputs(process.corrupt(x0, noise, level), level)
     inputs = Inputs(*seen, batch.labels, batch.augment)
     target = process.target(x0, noise, level)
-    return Noised(inputs, level, process.progress(level), batch.labelled, noise, target)
+    return NoisyBatch(inputs, level, process.progress(level), batch.has_label, noise, target)
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:

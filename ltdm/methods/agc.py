@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltdm.methods._base import NOTHING, Evaluations, Noised, Term
+from ltdm.methods._base import NO_EVALUATIONS, NetworkEvaluations, NoisyBatch, Term
 from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{liu2024ietagc,
@@ -44,9 +44,9 @@ class Options:
     )
 
 
-def evaluations(options: Options, classes: int) -> Evaluations:
+def evaluations(options: Options, classes: int) -> NetworkEvaluations:
     """Return the evaluations per image beyond its own one."""
-    return NOTHING
+    return NO_EVALUATIONS
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
@@ -64,10 +64,10 @@ class AGC(Term):
         self.options = options
         self.register_buffer("bank", torch.zeros(options.bins))
 
-    def weights(self, at: Noised, denoise: Tensor) -> Tensor:
+    def image_weights(self, noisy: NoisyBatch, denoise: Tensor) -> Tensor:
         """Return each image's weight, B / kept or 0, and update the bank."""
         bins, decay = self.options.bins, self.options.decay
-        place = (at.progress * bins).round().long().clamp(max=bins - 1)
+        place = (noisy.progress * bins).round().long().clamp(max=bins - 1)
         keep = (self.options.ratio * denoise >= self.bank[place]).to(denoise.dtype)
         # As if the images came in a row: of several at one level, each fades with every later one.
         loss = denoise.to(self.bank.dtype)

@@ -22,8 +22,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Question, Said, Term, mse
-from ltdm.methods._generators import Streams
+from ltdm.methods._base import (
+    NO_EVALUATIONS,
+    Batch,
+    NetworkEvaluations,
+    NoisyBatch,
+    Prediction,
+    Query,
+    Term,
+    mse,
+)
+from ltdm.methods._generators import Generators
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
@@ -57,9 +66,13 @@ class Options:
             )
 
 
-def evaluations(options: Options, classes: int) -> Evaluations:
+def evaluations(options: Options, classes: int) -> NetworkEvaluations:
     """Return the evaluations per image beyond its own one."""
-    return Evaluations(1, 1 if options.commitment_weight else 0) if options.tau else NOTHING
+    return (
+        NetworkEvaluations(1, 1 if options.commitment_weight else 0)
+        if options.tau
+        else NO_EVALUATIONS
+    )
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
@@ -70,7 +83,7 @@ def build(options: Options, class_counts: list[int]) -> Term:
 class CBDM(Term):
     """See the module."""
 
-    compares_labels = True
+    needs_conditional_network = True
     cdf: Tensor
 
     def __init__(self, options: Options, class_counts: list[int]):
@@ -86,13 +99,15 @@ class CBDM(Term):
         u = torch.rand(n, generator=rng, device=self.cdf.device, dtype=torch.float64)
         return torch.searchsorted(self.cdf, u, right=True).clamp(max=len(self.cdf) - 1)
 
-    def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question:
+    def query(self, noisy: NoisyBatch, batch: Batch, rng: Generators) -> Query:
         """Ask about every image under another label."""
-        labels = self.draw_labels(len(batch.labels), rng.device)
-        return Question(labels, gradient=self.options.commitment_weight > 0)
+        labels = self.draw_labels(len(batch.labels), rng.shared)
+        return Query(labels, gradient=self.options.commitment_weight > 0)
 
-    def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
+    def extra_losses(
+        self, noisy: NoisyBatch, own: Prediction, query: Query, other: Prediction
+    ) -> dict[str, Tensor]:
         """Return `balance`, zero where the label was dropped."""
         there = mse(own.F, other.F.detach())
         gap = there + self.options.commitment_weight * mse(own.F.detach(), other.F)
-        return {"balance": self.options.tau * at.progress * at.labelled * gap}
+        return {"balance": self.options.tau * noisy.progress * noisy.has_label * gap}

@@ -25,8 +25,17 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Question, Said, Term, mse
-from ltdm.methods._generators import Streams
+from ltdm.methods._base import (
+    NO_EVALUATIONS,
+    Batch,
+    NetworkEvaluations,
+    NoisyBatch,
+    Prediction,
+    Query,
+    Term,
+    mse,
+)
+from ltdm.methods._generators import Generators
 from ltdm.plumbing.options import option
 
 CITATION = """@article{chen2025ccua,
@@ -44,11 +53,11 @@ class Options:
     kappa: float = option(0.1, "Temperature of the contrast.", above=0)
 
 
-def evaluations(options: Options, classes: int) -> Evaluations:
+def evaluations(options: Options, classes: int) -> NetworkEvaluations:
     """Return the evaluations per image beyond its own one."""
     if options.al:
-        return Evaluations(1, 1)
-    return Evaluations(0, 0, 1) if options.ucl else NOTHING
+        return NetworkEvaluations(1, 1)
+    return NetworkEvaluations(0, 0, 1) if options.ucl else NO_EVALUATIONS
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
@@ -59,24 +68,28 @@ def build(options: Options, class_counts: list[int]) -> Term:
 class CCUA(Term):
     """See the module."""
 
-    compares_labels = True
+    needs_conditional_network = True
 
     def __init__(self, options: Options):
         super().__init__()
         self.options = options
 
-    def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question:
+    def query(self, noisy: NoisyBatch, batch: Batch, rng: Generators) -> Query:
         """Ask about every image without a label."""
-        want = "both" if self.options.ucl and self.options.al else "F" if self.options.al else "z"
-        return Question(torch.full_like(batch.labels, -1), want=want)
+        outputs = (
+            "both" if self.options.ucl and self.options.al else "F" if self.options.al else "z"
+        )
+        return Query(torch.full_like(batch.labels, -1), outputs=outputs)
 
-    def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
+    def extra_losses(
+        self, noisy: NoisyBatch, own: Prediction, query: Query, other: Prediction
+    ) -> dict[str, Tensor]:
         """Return `contrast` and `align`, the latter zero where the label was dropped."""
         found, one = {}, self.options
         if one.ucl:
-            found["contrast"] = one.ucl * at.progress * contrast(other.z, one.kappa)
+            found["contrast"] = one.ucl * noisy.progress * contrast(other.z, one.kappa)
         if one.al:
-            found["align"] = one.al * at.progress * at.labelled * mse(own.F, other.F)
+            found["align"] = one.al * noisy.progress * noisy.has_label * mse(own.F, other.F)
         return found
 
 

@@ -12,7 +12,7 @@ Released code: the same loss. CBDM's and its heirs' drop the labels of a whole b
 
 from dataclasses import dataclass
 
-from ltdm.methods._base import NOTHING, Evaluations, Term
+from ltdm.methods._base import NO_EVALUATIONS, NetworkEvaluations, Term
 from ltdm.plumbing.citations import HO2020
 
 CITATION = HO2020
@@ -23,9 +23,9 @@ class Options:
     """None."""
 
 
-def evaluations(options: Options, classes: int) -> Evaluations:
+def evaluations(options: Options, classes: int) -> NetworkEvaluations:
     """Return the evaluations per image beyond its own one."""
-    return NOTHING
+    return NO_EVALUATIONS
 
 
 def build(options: Options, class_counts: list[int]) -> Term:

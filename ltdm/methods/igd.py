@@ -34,8 +34,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Question, Said, Term
-from ltdm.methods._generators import Streams
+from ltdm.methods._base import (
+    NO_EVALUATIONS,
+    Batch,
+    NetworkEvaluations,
+    NoisyBatch,
+    Prediction,
+    Query,
+    Term,
+)
+from ltdm.methods._generators import Generators
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import KeyPath, option
 
@@ -80,7 +88,7 @@ class Peers:
         """Return what YAML would hold."""
         return "all" if self.sample is None else {"sample": self.sample}
 
-    def number(self, classes: int) -> int:
+    def count(self, classes: int) -> int:
         """Return how many there are among so many classes."""
         return self.sample or classes - 1
 
@@ -101,9 +109,9 @@ class Options:
     )  # fmt: skip
 
 
-def evaluations(options: Options, classes: int) -> Evaluations:
+def evaluations(options: Options, classes: int) -> NetworkEvaluations:
     """Return the evaluations per image beyond its own one."""
-    return Evaluations(options.peers.number(classes), 0) if options.beta else NOTHING
+    return NetworkEvaluations(options.peers.count(classes), 0) if options.beta else NO_EVALUATIONS
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
@@ -112,7 +120,7 @@ def build(options: Options, class_counts: list[int]) -> Term:
     if options.beta and not others:
         message = "needs another class to learn from, and the data set has only one"
         raise OptionError(("beta",), message)
-    if options.beta and options.peers.number(others + 1) > others:
+    if options.beta and options.peers.count(others + 1) > others:
         message = f"is {options.peers.sample}, but a class has only {others} peers"
         raise OptionError(("peers", "sample"), message)
     return IGD(options, others + 1)
@@ -124,24 +132,24 @@ class IGD(Term):
     def __init__(self, options: Options, classes: int):
         super().__init__()
         self.options, self.classes = options, classes
-        self.players = options.mode == "separate"
-        self.in_turns = options.mode == "released"
-        self.by_class = self.players or self.in_turns
-        self.compares_labels = options.beta > 0 and not self.players
+        self.network_per_class = options.mode == "separate"
+        self.step_per_class = options.mode == "released"
+        self.class_blocks = self.network_per_class or self.step_per_class
+        self.needs_conditional_network = options.beta > 0 and not self.network_per_class
 
-    def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question | None:
+    def query(self, noisy: NoisyBatch, batch: Batch, rng: Generators) -> Query | None:
         """Ask the peers about every image; no gradient reaches them."""
         if not self.options.beta:
             return None
-        rows, k = len(batch.classes), self.options.peers.number(self.classes)
+        rows, k = len(batch.classes), self.options.peers.count(self.classes)
         # Where each class has a network, all of them move by the same shifts: each then is asked
         # the same number of rows, as a stack needs it.
-        columns = rows // self.classes if self.players else rows
-        shifts = self.shifts(k, columns, rng.device).repeat(1, rows // columns)
+        columns = rows // self.classes if self.network_per_class else rows
+        shifts = self.draw_shifts(k, columns, rng.shared).repeat(1, rows // columns)
         labels = (batch.classes + shifts) % self.classes
-        return Question(labels.flatten(), gradient=False)
+        return Query(labels.flatten(), gradient=False)
 
-    def shifts(self, k: int, columns: int, rng: torch.Generator) -> Tensor:
+    def draw_shifts(self, k: int, columns: int, rng: torch.Generator) -> Tensor:
         """Draw k different steps to another class for each column, (k, columns)."""
         others = self.classes - 1
         if k == others:
@@ -149,11 +157,13 @@ class IGD(Term):
         order = torch.rand(others, columns, generator=rng, device=rng.device).argsort(0)
         return order[:k] + 1
 
-    def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
+    def extra_losses(
+        self, noisy: NoisyBatch, own: Prediction, query: Query, other: Prediction
+    ) -> dict[str, Tensor]:
         """Return `mutual`, zero where the label was dropped."""
-        k = self.options.peers.number(self.classes)
+        k = self.options.peers.count(self.classes)
         weight = self.options.beta / k
         if self.options.mode == "released":
             weight /= self.classes - 1
         gap = weight * (own.F - other.F.unflatten(0, (k, -1))).square().flatten(2).mean(2)
-        return {"mutual": (at.progress * at.labelled * gap).sum(0)}
+        return {"mutual": (noisy.progress * noisy.has_label * gap).sum(0)}

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from ltdm.diffusion._base import Process
-from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Term
-from ltdm.methods._generators import Streams
+from ltdm.methods._base import NO_EVALUATIONS, Batch, NetworkEvaluations, NoisyBatch, Term
+from ltdm.methods._generators import Generators
 from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{zhang2024oclt,
@@ -53,9 +53,9 @@ class Options:
     )
 
 
-def evaluations(options: Options, classes: int) -> Evaluations:
+def evaluations(options: Options, classes: int) -> NetworkEvaluations:
     """Return the evaluations per image beyond its own one."""
-    return NOTHING
+    return NO_EVALUATIONS
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
@@ -74,22 +74,22 @@ class OCLT(Term):
         counts = torch.tensor(class_counts, dtype=torch.float64)
         self.register_buffer("frequency", counts / counts.sum(), persistent=False)
 
-    def target(self, at: Noised, batch: Batch, process: Process, rng: Streams) -> Tensor:
+    def target(self, noisy: NoisyBatch, batch: Batch, process: Process, rng: Generators) -> Tensor:
         """Return the target of each image's drawn source."""
-        x0, sigma = batch.x0, process.sigma(at.level)
-        logits = self.logits(x0, at.noise, sigma, batch.classes)
+        x0, sigma = batch.x0, process.sigma(noisy.level)
+        logits = self.source_logits(x0, noisy.noise, sigma, batch.classes)
         # Gumbel's trick: the largest of logits - log(exponential) is a draw from their softmax.
-        draw = torch.empty_like(logits).exponential_(generator=rng.device)
+        draw = torch.empty_like(logits).exponential_(generator=rng.shared)
         chosen = (logits - draw.log()).argmax(1)
         itself = torch.arange(len(x0), device=x0.device)
         mine, other = self.frequency[batch.classes], self.frequency[batch.classes[chosen]]
         gate = {"t2h": other >= mine, "h2t": other <= mine, "full": other == other}
-        accepted = gate[self.options.mode] & (at.progress < self.options.cut_time)
+        accepted = gate[self.options.mode] & (noisy.progress < self.options.cut_time)
         taken = torch.where(accepted, chosen, itself)
         moved = (x0 - x0[taken]) / sigma.reshape(-1, *[1] * (x0.ndim - 1))
-        return process.target(x0[taken], at.noise + moved, at.level)
+        return process.target(x0[taken], noisy.noise + moved, noisy.level)
 
-    def logits(self, x0: Tensor, noise: Tensor, sigma: Tensor, classes: Tensor) -> Tensor:
+    def source_logits(self, x0: Tensor, noise: Tensor, sigma: Tensor, classes: Tensor) -> Tensor:
         """Return log W up to a constant per row, (B, B): row i holds the sources of x_t,i."""
         images = x0.flatten(1)
         seen = images + sigma[:, None] * noise.flatten(1)

@@ -5,8 +5,8 @@ from torch import nn
 
 from ltdm.diffusion import vp
 from ltdm.methods._base import Batch, draw_levels
-from ltdm.methods._objective import Objective, compose
-from ltdm.methods._generators import Streams
+from ltdm.methods._generators import Generators
+from ltdm.methods._objective import Objective, build_objective
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.registry import part
 
@@ -84,15 +84,15 @@ def with_levels(data, process, rng):
     return data._replace(level=draw_levels(process, len(data.x0), rng))
 
 
-def made_of(batches, update):
+def batch_of_step(batches, update):
     """The batch of an update, at levels of zero."""
     return batches.make(torch.zeros(batches.size), *batches.draw(update))
 
 
-def streams(seed=0, owners=1):
-    return Streams.on(CPU, owners).seed([seed + k for k in range(owners)])
+def generators(seed=0, owners=1):
+    return Generators.create(CPU, owners).seed([seed + k for k in range(owners)])
 
 
 def objective(*methods, counts=COUNTS) -> Objective:
     """An objective as a config would name it."""
-    return compose([part("method", m, ("method",)) for m in methods], counts)
+    return build_objective([part("method", m, ("method",)) for m in methods], counts)

@@ -84,7 +84,7 @@ def test_mutual_learning_on_one_class(tmp_path):
     config["grid"]["run"] = ["a"]
     config["datasets"]["digits-lt"] = {"source": "npz", "path": str(file)}
     config["evaluate"] |= {"metrics": ["frechet"], "table_columns": ["frechet"]}
-    assert Experiment(config).runs["digits-lt", "a"].objective([20]).players
+    assert Experiment(config).runs["digits-lt", "a"].objective([20]).network_per_class
     config["runs"]["a"]["method"] = "igd"
     with pytest.raises(OptionError, match=r"runs.a.method.beta: needs another class to learn from"):
         Experiment(config)

@@ -13,7 +13,7 @@ from ltdm.networks import mlp
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import parse
 from tests.conftest import ROOT
-from tests.helpers.methods import Net, Table, batch, double_process, loss, objective, streams
+from tests.helpers.methods import Net, Table, batch, double_process, generators, loss, objective
 
 NODES = [80, 57.58599, 40.78557, 28.37459, 19.35245, 12.91008, 8.400935, 5.315195, 3.256822,
          1.923340, 1.088171, 0.585348, 0.296442, 0.139516, 0.059947, 0.022935, 0.007528, 0.002,
@@ -102,10 +102,10 @@ class Sees(Table):
 
 def by_hand(space, process, table, data, method, rng):
     """CBDM with its gradients, from the same draws, written in eps-hat or D instead of F."""
-    level = process.draw(len(data.x0), rng.device).to(data.x0.dtype)
+    level = process.draw(len(data.x0), rng.shared).to(data.x0.dtype)
     level = level.long() if isinstance(process, vp.VP) else level
-    noise = torch.randn(data.x0.shape, generator=rng.device, dtype=data.x0.dtype)
-    others = method.terms[0].draw_labels(len(data.x0), rng.device)
+    noise = torch.randn(data.x0.shape, generator=rng.shared, dtype=data.x0.dtype)
+    others = method.terms[0].draw_labels(len(data.x0), rng.shared)
     x = process.corrupt(data.x0, noise, level)
     seen = process.inputs(x, level)
     D, other = (process.denoised(table(*seen, y), x, level) for y in (data.labels, others))
@@ -132,9 +132,9 @@ def test_cbdm_is_one_loss_in_every_space(kind, space):
     for hand in (False, True):
         table, method = Sees(), objective("cbdm")
         if hand:
-            total = by_hand(space, process, table, data, method, streams())
+            total = by_hand(space, process, table, data, method, generators())
         else:
-            terms = loss(method, Net(table), data, process, streams())
+            terms = loss(method, Net(table), data, process, generators())
             total = sum(t.mean() for t in terms.values())
         total.backward()
         grads.append((total.detach(), table.rows.grad))
@@ -143,16 +143,16 @@ def test_cbdm_is_one_loss_in_every_space(kind, space):
 
 def drawn_levels(process):
     """The levels of a batch of four, as an objective draws them first."""
-    return process.draw(4, streams().device)
+    return process.draw(4, generators().shared)
 
 
 def test_a_level_counts_by_what_is_left_of_its_loss():
     """At the optimum u is the log of the loss; terms neither move u nor escape its weight."""
     process, data = made(logvar="linear"), batch([0, 1, 2, 3])
     method, table = objective("cbdm"), Table()
-    plain = loss(objective("cbdm"), Net(), data, made(), streams())
+    plain = loss(objective("cbdm"), Net(), data, made(), generators())
     torch.nn.init.normal_(process.uncertainty.line.weight, std=0.3)
-    losses = loss(method, Net(table), data, process, streams())
+    losses = loss(method, Net(table), data, process, generators())
     u = process.log_error(drawn_levels(process))
     whole = losses["denoise"] + losses["uncertainty"]
     torch.testing.assert_close(losses["denoise"], plain["denoise"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ltdm.methods.ccua import contrast
-from tests.helpers.methods import Net, batch, double_process, loss, objective, streams
+from tests.helpers.methods import Net, batch, double_process, generators, loss, objective
 
 
 def test_contrast_is_the_papers_formula():
@@ -26,7 +26,7 @@ def test_values(al):
     """The unconditional branch of an image without a label is its own, and it has no alignment."""
     process, data, net = double_process(), batch([0, -1, 2]), Net()
     method = objective({"name": "ccua", "ucl": 2.0, "al": al})
-    terms = loss(method, net, data, process, streams())
+    terms = loss(method, net, data, process, generators())
     x, level, _ = net.calls[0]
     s, rows = level[:3] / 1000, net.rows.detach()
     z = torch.cat([x[:3].flatten(1), rows[-1].expand(3, 1)], dim=1)
@@ -43,7 +43,7 @@ def test_values(al):
 def test_alignment_moves_both_branches():
     process, data, net = double_process(), batch([1]), Net()
     method = objective({"name": "ccua", "ucl": 0})
-    loss(method, net, data, process, streams())["align"].sum().backward()
+    loss(method, net, data, process, generators())["align"].sum().backward()
     torch.testing.assert_close(net.rows.grad[1], -net.rows.grad[-1])
     assert net.rows.grad[1] != 0
 
@@ -52,7 +52,7 @@ def test_both_ways_to_the_contrast_agree():
     """With alignment the bottleneck comes with F; without, from the encoder alone."""
     process, data = double_process(), batch([0, -1, 2, 3])
     with_al, without = (
-        loss(objective({"name": "ccua", "al": al}), Net(), data, process, streams())
+        loss(objective({"name": "ccua", "al": al}), Net(), data, process, generators())
         for al in (1.0, 0.0)
     )
     torch.testing.assert_close(with_al["contrast"], without["contrast"])

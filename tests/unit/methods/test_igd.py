@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from ltdm.methods._base import Said, noised
+from ltdm.methods._base import Prediction, make_noisy
 from tests.helpers.methods import (
     COUNTS,
     Net,
     Table,
     batch,
     double_process,
+    generators,
     loss,
     objective,
-    streams,
     with_levels,
 )
 
@@ -30,7 +30,7 @@ def shared_of(classes):
 def run(method, seed=0, labels=LABELS):
     """Return the terms and the network, its gradient taken of the mutual term."""
     net = Net()
-    terms = loss(method, net, batch(labels), double_process(), streams(seed))
+    terms = loss(method, net, batch(labels), double_process(), generators(seed))
     terms["mutual"].sum().backward()
     return terms, net
 
@@ -62,7 +62,7 @@ def test_peers_are_asked_in_pieces_of_512_rows_or_a_little_more():
         (199, [512] * 49 + [384]),
     ):
         method, net = shared_of(peers + 1), Net(Table([0.1] * (peers + 2)))
-        loss(method, net, batch([0] * 128), double_process(), streams())
+        loss(method, net, batch([0] * 128), double_process(), generators())
         assert [len(x) for x, _, _ in net.calls[1:]] == pieces
 
 
@@ -103,20 +103,22 @@ def _losses_and_gradients(options, n):
     """Draw n times for five images: (n, 10), the losses, then the gradients by what was said."""
     (term,), process, data = shared(**options).terms, double_process(), batch(LABELS * n)
     process.draw = lambda size, rng: torch.tensor([100, 400, 700, 950, 500]).repeat(n)
-    rng, net = streams(), Net()
-    at = noised(with_levels(data, process, rng), process, rng)
-    own = net(*at.inputs).detach().requires_grad_()
-    question = term.ask(at, data, rng)
-    other = net(*at.inputs.again(question.labels)).detach()
+    rng, net = generators(), Net()
+    noisy = make_noisy(with_levels(data, process, rng), process, rng)
+    own = net(*noisy.inputs).detach().requires_grad_()
+    query = term.query(noisy, data, rng)
+    other = net(*noisy.inputs.repeat_with(query.labels)).detach()
     none = torch.empty(0)
-    losses = term.losses(at, Said(own, none), question, Said(other, none))["mutual"]
+    losses = term.extra_losses(noisy, Prediction(own, none), query, Prediction(other, none))[
+        "mutual"
+    ]
     losses.sum().backward()
     return torch.cat([losses.detach().view(n, 5), own.grad.sum((1, 2, 3)).view(n, 5)], dim=1)
 
 
 def test_sampled_peers_are_others_without_repeats():
     method = objective({"name": "igd", "mode": "shared", "peers": {"sample": 3}}, counts=[5] * 6)
-    steps = method.terms[0].shifts(3, 2000, streams().device)
+    steps = method.terms[0].draw_shifts(3, 2000, generators().shared)
     assert steps.min() == 1 and steps.max() == 5
     assert all(len(set(column.tolist())) == 3 for column in steps.T)
     counts = torch.bincount(steps.flatten(), minlength=6)[1:].double()
@@ -127,11 +129,11 @@ def test_peers_of_separate_networks_are_unbiased():
     """At every place of a class's block, each other class comes up alike over many draws."""
     method = objective({"name": "igd", "peers": {"sample": 2}}, counts=COUNTS)
     data, n = batch([y for y in range(4) for _ in range(3)]), 3000
-    counts, rng = torch.zeros(12, 4, dtype=torch.float64), streams()
+    counts, rng = torch.zeros(12, 4, dtype=torch.float64), generators()
     rows = torch.arange(12).repeat(2)
     for _ in range(n):
-        question = method.terms[0].ask(None, data, rng)
-        counts.index_put_((rows, question.labels), torch.tensor(1.0).double(), True)
+        query = method.terms[0].query(None, data, rng)
+        counts.index_put_((rows, query.labels), torch.tensor(1.0).double(), True)
     own = torch.nn.functional.one_hot(data.classes, 4).bool()
     assert (counts[own] == 0).all()
     expected = 2 * n / 3
@@ -144,8 +146,8 @@ def test_separate_networks_are_asked_alike():
     method = objective({"name": "igd", "peers": {"sample": 2}}, counts=COUNTS)
     labels = [y for y in range(4) for _ in range(6)]
     data = batch(labels)
-    question = method.terms[0].ask(None, data, streams())
-    for piece in question.labels.split(len(labels)):
+    query = method.terms[0].query(None, data, generators())
+    for piece in query.labels.split(len(labels)):
         assert torch.bincount(piece).tolist() == [6] * 4
-    assert (question.labels.view(2, -1) != data.classes).all()
-    assert method.players and not method.compares_labels
+    assert (query.labels.view(2, -1) != data.classes).all()
+    assert method.network_per_class and not method.needs_conditional_network

@@ -9,13 +9,22 @@ from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import part
-from tests.helpers.methods import COUNTS, CPU, Net, batch, double_process, loss, objective, streams
+from tests.helpers.methods import (
+    COUNTS,
+    CPU,
+    Net,
+    batch,
+    double_process,
+    generators,
+    loss,
+    objective,
+)
 
 
 def test_ddpm_is_the_mean_squared_error_of_the_noise():
     process, data, net = double_process(), batch([0, 1, -1, 3]), Net()
-    terms = loss(objective("ddpm"), net, data, process, streams())
-    rng = streams().device
+    terms = loss(objective("ddpm"), net, data, process, generators())
+    rng = generators().shared
     t = process.draw(4, rng)
     noise = torch.randn(data.x0.shape, generator=rng, dtype=torch.float64)
     said = net.rows[data.labels][:, None, None, None]
@@ -30,7 +39,7 @@ def test_ddpm_is_the_mean_squared_error_of_the_noise():
 def test_cbdm_value(commitment_weight):
     process, data, net = double_process(), batch([0, 1, 2, 3, -1]), Net()
     method = objective({"name": "cbdm", "tau": 0.7, "commitment_weight": commitment_weight})
-    terms = loss(method, net, data, process, streams())
+    terms = loss(method, net, data, process, generators())
     (x, level, labels) = net.calls[0]
     assert len(net.calls) == 1, "one call of the network"
     assert torch.equal(x[5:], x[:5]), "the second branch sees the same noisy images"
@@ -45,13 +54,13 @@ def test_cbdm_without_the_commitment_term_pays_for_one_backward_pass():
     process, data = double_process(), batch([0, 1, 2, 3, -1])
     alone, whole = Net(), Net()
     method = objective({"name": "cbdm", "commitment_weight": 0})
-    terms = loss(method, alone, data, process, streams())
-    both = loss(objective("cbdm"), whole, data, process, streams())
+    terms = loss(method, alone, data, process, generators())
+    both = loss(objective("cbdm"), whole, data, process, generators())
     torch.testing.assert_close(1.25 * terms["balance"], both["balance"])
     assert (alone.forward, alone.backward) == (10, 5)
     for seed in range(20):
         one = Net()
-        loss(method, one, batch([2]), process, streams(seed))["balance"].sum().backward()
+        loss(method, one, batch([2]), process, generators(seed))["balance"].sum().backward()
         if one.calls[1][2] != 2:
             assert (one.rows.grad != 0).tolist() == [False, False, True, False, False]
             return
@@ -62,7 +71,7 @@ def test_cbdm_gradients_of_the_two_branches_are_one_to_a_quarter():
     process, data = double_process(), batch([2])
     for seed in range(20):
         net = Net()
-        loss(objective("cbdm"), net, data, process, streams(seed))["balance"].sum().backward()
+        loss(objective("cbdm"), net, data, process, generators(seed))["balance"].sum().backward()
         other = net.calls[0][2][1]
         if other != 2:
             own, moved = net.rows.grad[2], net.rows.grad[other]
@@ -84,8 +93,8 @@ def test_cbdm_gradients_of_the_two_branches_are_one_to_a_quarter():
 def test_a_method_without_strength_is_ddpm_to_the_bit_and_costs_no_more(method):
     process, data = double_process(), batch([0, 1, -1, 3], classes=[0, 1, 2, 3])
     plain, other = Net(), Net()
-    loss(objective("ddpm"), plain, data, process, streams())["denoise"].sum().backward()
-    terms = loss(objective(method), other, data, process, streams())
+    loss(objective("ddpm"), plain, data, process, generators())["denoise"].sum().backward()
+    terms = loss(objective(method), other, data, process, generators())
     assert [len(x) for x, _, _ in other.calls] == [4], "no evaluation that nothing needs"
     sum(t.sum() for t in terms.values()).backward()
     assert torch.equal(plain.rows.grad, other.rows.grad)
@@ -101,7 +110,7 @@ def test_a_method_without_strength_is_ddpm_to_the_bit_and_costs_no_more(method):
     ],
 )
 def test_cbdm_draws_the_other_label_from_its_law(options, law):
-    n, rng = 40_000, streams().device
+    n, rng = 40_000, generators().shared
     drawn = torch.bincount(cbdm.build(options, COUNTS).draw_labels(n, rng), minlength=4)
     expected = n * torch.tensor(law).double() / sum(law)
     chi2 = ((drawn - expected).square() / expected).sum()
@@ -112,7 +121,7 @@ def test_cbdm_draws_the_other_label_from_its_law(options, law):
 @pytest.mark.parametrize("name", ["cbdm", "ccua", {"name": "igd", "mode": "shared"}])
 def test_every_label_dropped(name, label):
     net = Net()
-    terms = loss(objective(name), net, batch(label), double_process(), streams())
+    terms = loss(objective(name), net, batch(label), double_process(), generators())
     for term in ("balance", "align", "mutual"):
         assert term not in terms or terms[term].tolist() == [0.0] * len(label)
 
@@ -145,7 +154,7 @@ def test_evaluations_are_those_that_are_made(method, classes, cost):
     found = evaluations([part("method", method, ())], classes)
     assert (found.forward, found.backward, found.encoder) == cost
     options = unet.Options(ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1)
-    if whole.players:
+    if whole.network_per_class:
         net = Players([unet.build(options, 1, 4, 0) for _ in range(classes)])
     else:
         net = unet.build(options, 1, 4, classes)
@@ -153,10 +162,10 @@ def test_evaluations_are_those_that_are_made(method, classes, cost):
     net.register_forward_hook(lambda *seen: _watch(seen[2], passes))
     images = 500 if classes == 10 else 200
     labels = torch.arange(images) * classes // images
-    if not whole.players:
+    if not whole.network_per_class:
         labels[::10] = -1
     data = batch(labels, x0=torch.zeros(images, 1, 4, 4))
-    terms = loss(whole, predict, data, vp.build(vp.Options()), streams())
+    terms = loss(whole, predict, data, vp.build(vp.Options()), generators())
     sum(t.mean() for t in terms.values()).backward()
     assert tuple(predict.counted(images).values()) == cost
     assert sum(passes) / images == cost[1] + cost[2]
@@ -173,10 +182,10 @@ def test_terms_add_up_in_one_call():
     process, data = double_process(), batch([0, 1, 2, 3, -1], classes=[0, 1, 2, 3, 2])
     net = Net()
     method = objective("oclt", {"name": "cbdm", "tau": 0.5}, "agc")
-    terms = loss(method, net, data, process, streams())
+    terms = loss(method, net, data, process, generators())
     assert set(terms) == {"denoise", "balance"}
     assert [len(x) for x, _, _ in net.calls] == [10]
-    alone = loss(objective("oclt"), Net(), data, process, streams())
+    alone = loss(objective("oclt"), Net(), data, process, generators())
     torch.testing.assert_close(terms["denoise"], alone["denoise"])
     _, level, labels = net.calls[0]
     gap = (net.rows[labels[:4]] - net.rows[labels[5:9]]).square()

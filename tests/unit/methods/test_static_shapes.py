@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ltdm.methods import ccua
-from ltdm.methods._base import mse, noised
+from ltdm.methods._base import make_noisy, mse
 from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.training.test_training import CPU, EDM2, SPEC, data
 
@@ -59,53 +59,53 @@ class Dynamic:
     def __init__(self, net):
         self.net = net
 
-    def ask(self, at, rows, labels, want="F"):
+    def ask(self, noisy, rows, labels, want="F"):
         if not len(rows):  # EDM2's norms take no empty batch
-            return at.noise[rows]
-        return self.net(at.inputs.x[rows], at.inputs.level[rows], labels, None, want=want)
+            return noisy.noise[rows]
+        return self.net(noisy.inputs.x[rows], noisy.inputs.level[rows], labels, None, want=want)
 
     def __call__(self, method, batch, process, rng):
-        at = noised(batch, process, rng)
+        noisy = make_noisy(batch, process, rng)
         for term in method.terms:
-            at = at._replace(target=term.target(at, batch, process, rng))
-        questions = [term.ask(at, batch, rng) for term in method.terms]  # for their draws
-        F, z = self.net(*at.inputs, want="both")
-        losses = {"denoise": mse(F, at.target)}
-        rows = at.labelled.nonzero()[:, 0]
-        for term, question in zip(method.terms, questions, strict=True):
-            if question is not None:
-                losses |= self.term(term, question, at, F, z, rows)
-        u = process.log_error(at.level)
+            noisy = noisy._replace(target=term.target(noisy, batch, process, rng))
+        queries = [term.query(noisy, batch, rng) for term in method.terms]  # for their draws
+        F, z = self.net(*noisy.inputs, want="both")
+        losses = {"denoise": mse(F, noisy.target)}
+        rows = noisy.has_label.nonzero()[:, 0]
+        for term, query in zip(method.terms, queries, strict=True):
+            if query is not None:
+                losses |= self.term(term, query, noisy, F, z, rows)
+        u = process.log_error(noisy.level)
         if u is not None:
             weight, denoise = (-u).exp(), losses["denoise"]
             losses = {k: weight.detach() * v for k, v in losses.items()}
             losses |= {"denoise": denoise, "uncertainty": (weight - 1) * denoise + u}
         for term in method.terms:
-            weights = term.weights(at, losses["denoise"].detach())
+            weights = term.image_weights(noisy, losses["denoise"].detach())
             if weights is not None:
                 losses = {k: weights * v for k, v in losses.items()}
         return losses
 
-    def term(self, term, question, at, F, z, rows):
+    def term(self, term, query, noisy, F, z, rows):
         name, options = type(term).__name__, term.options
-        s = at.progress[rows].to(F.dtype)
-        labels = question.labels.view(-1, len(F))[:, rows]
+        s = noisy.progress[rows].to(F.dtype)
+        labels = query.labels.view(-1, len(F))[:, rows]
         if name == "CBDM":
-            other = self.ask(at, rows, labels[0])
+            other = self.ask(noisy, rows, labels[0])
             back = options.commitment_weight * mse(F[rows].detach(), other)
             gap = mse(F[rows], other.detach()) + back
             return {"balance": self.spread(F, rows, options.tau * s * gap)}
         if name == "IGD":
             with torch.no_grad():
-                others = [self.ask(at, rows, each) for each in labels]
+                others = [self.ask(noisy, rows, each) for each in labels]
             weight = options.beta / len(others) / (2 if options.mode == "released" else 1)
             gap = sum(weight * s * mse(F[rows], other) for other in others)
             return {"mutual": self.spread(F, rows, gap)}
-        other, bottleneck = self.ask(at, rows, labels[0], "both")
+        other, bottleneck = self.ask(noisy, rows, labels[0], "both")
         found = {}
         if options.ucl:
             z = z.index_copy(0, rows, bottleneck)
-            found["contrast"] = options.ucl * at.progress * ccua.contrast(z, options.kappa)
+            found["contrast"] = options.ucl * noisy.progress * ccua.contrast(z, options.kappa)
         if options.al:
             found["align"] = self.spread(F, rows, options.al * s * mse(F[rows], other))
         return found
@@ -149,7 +149,7 @@ def test_static_shapes_change_no_loss_and_no_gradient(method, network, kind, nea
             learnt._fill()
             batch = learnt.batches.make(*learnt.inputs)
             batch = batch._replace(x0=batch.x0.to(kind))
-            dropped += int((~batch.labelled).sum())
+            dropped += int((~batch.has_label).sum())
             found = [ask(terms, part, process, rng) for part, rng in learnt._turns(batch)]
             pairs.append([(losses, gradient(losses, [net, process])) for losses in found])
         for (losses, found), (expected, wanted) in zip(*pairs, strict=True):

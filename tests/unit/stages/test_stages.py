@@ -21,7 +21,7 @@ from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 from ltdm.stages import extractor, features, grid, sample, train
 from ltdm.training.setup import Recipe, make_trainer
-from tests.helpers.methods import made_of
+from tests.helpers.methods import batch_of_step
 from tests.helpers.stages import ALONE, NETWORK, SPEC, asked, digits, outputs, prepared
 
 SAMPLE = {"sampler": {"name": "ancestral", "steps": 5}, "num_images": 80, "guidance": 1.0}
@@ -135,7 +135,7 @@ def test_points_go_the_way_of_images(tmp_path):
     learner = make_trainer(
         Recipe.of({**SPEC, "network": network}), 0, points, labels, device.pick("cpu")
     )
-    assert made_of(learner.batches, 0).x0.abs().max() > 1.5, "coordinates as they are"
+    assert batch_of_step(learner.batches, 0).x0.abs().max() > 1.5, "coordinates as they are"
     request = asked({**SPEC, "network": network})
     train.run(request, data=tmp_path / "train.npz", init=None, **outputs(tmp_path))
     make_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
