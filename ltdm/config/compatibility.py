@@ -107,7 +107,7 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
         message = "keeps images inside [-1, 1], and these are points, which lie anywhere; drop it"
         raise OptionError(("sample", "sampler", "clip_denoised"), message)
     try:
-        sampler.module.levels(run.process.module.build(run.process.options), sampler.options)
+        sampler.module.noise_levels(run.process.module.build(run.process.options), sampler.options)
     except LtdmError as error:
         raise OptionError(("sample", "sampler", "steps"), str(error)) from None
 

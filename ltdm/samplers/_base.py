@@ -13,7 +13,7 @@ class SamplerOptions(Protocol):
 
     @property
     def steps(self) -> int:
-        """Steps from noise to the clean image. Errors of `levels` are shown as this option's."""
+        """Steps from noise to the clean image. Errors of `noise_levels` are shown as this option's."""
 
 
 class SamplerOptionsExtras(Protocol):
@@ -38,7 +38,7 @@ class SamplerModule(Protocol):
     def evaluations(self, options: Any) -> int:
         """Return the network evaluations per image, without guidance."""
 
-    def levels(self, process: Process, options: Any) -> list[float]:
+    def noise_levels(self, process: Process, options: Any) -> list[float]:
         """Return the levels that are visited, noisiest first, the clean image's last.
 
         Raises:

@@ -16,7 +16,7 @@ Denoise = Callable[[Tensor, float], Tensor]
 """The estimate of the clean image, from x (B, C, H, W) at one level for the whole batch."""
 Noise = Callable[[], Tensor]
 """The next standard normal noise, (B, C, H, W)."""
-BLOCK = 16  # draws of noise at once, after the first
+NOISE_BLOCK = 16  # draws of noise at once, after the first
 
 
 def denoiser(
@@ -63,7 +63,7 @@ def image_noise(
     generators = [torch.Generator(device).manual_seed(derive("image", seed, i)) for i in images]
 
     def stream() -> Iterator[Tensor]:
-        for steps in chain([1], repeat(BLOCK)):
+        for steps in chain([1], repeat(NOISE_BLOCK)):
             draws = [torch.randn((steps, *shape), generator=g, device=device) for g in generators]
             yield from torch.stack(draws, dim=1)
 

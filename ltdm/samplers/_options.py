@@ -57,12 +57,12 @@ class SampleOptions:
             raise OptionError(("ema_sigma_rel",), message)
 
     @property
-    def how(self) -> str:
+    def sampler_label(self) -> str:
         """What rows call the sampler."""
         guided = f", guided by {self.guide_run}" if self.guide_run else ""
         return f"{self.sampler}{guided}"
 
     @property
-    def whose(self) -> str:
+    def weights_label(self) -> str:
         """What rows call the weights."""
         return self.weights if self.ema_sigma_rel is None else f"posthoc-{self.ema_sigma_rel}"

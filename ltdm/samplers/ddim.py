@@ -41,7 +41,7 @@ def evaluations(options: Options) -> int:
     return options.steps
 
 
-def levels(process: Process, options: Options) -> list[float]:
+def noise_levels(process: Process, options: Options) -> list[float]:
     """Return the levels that are visited, the clean image's last."""
     return process.grid(options.steps)
 
@@ -49,7 +49,7 @@ def levels(process: Process, options: Options) -> list[float]:
 def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
     x = process.prior(noise())
-    for t, s in pairwise(levels(process, options)):
+    for t, s in pairwise(noise_levels(process, options)):
         (signal_t, std_t), (signal_s, std_s) = process.scales(t), process.scales(s)
         x0 = denoise(x, t)
         if options.clip_denoised:

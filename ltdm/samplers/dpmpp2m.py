@@ -43,14 +43,14 @@ def evaluations(options: Options) -> int:
     return options.steps
 
 
-def levels(process: Process, options: Options) -> list[float]:
+def noise_levels(process: Process, options: Options) -> list[float]:
     """Return the levels that are visited, the clean image's last."""
     return process.spaced(options.steps, options.rho)
 
 
 def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
     """Return images, shape (B, C, H, W), about in [-1, 1]."""
-    visited = levels(process, options)
+    visited = noise_levels(process, options)
     x = process.prior(noise()) / process.scales(visited[0])[0]
     before: tuple[Tensor, float] | None = None  # the last denoised image, and its step's h
     for level, below in pairwise(visited):

@@ -56,7 +56,7 @@ def evaluations(options: Options) -> int:
     return 2 * options.steps - 1
 
 
-def levels(process: Process, options: Options) -> list[float]:
+def noise_levels(process: Process, options: Options) -> list[float]:
     """Return the levels that are visited, the clean image's last."""
     return process.spaced(options.steps, options.rho)
 
@@ -69,10 +69,10 @@ def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -
         x0 = denoise(signal * x, level)
         return (x - (x0.clamp(-1, 1) if options.clip_denoised else x0)) * (signal / std)
 
-    visited = levels(process, options)
+    visited = noise_levels(process, options)
     x = process.prior(noise()) / process.scales(visited[0])[0]
     for level, below in pairwise(visited):
-        here = churned(process, level, options)
+        here = add_churn(process, level, options)
         low, sigma, end = (_sigma(process, one) for one in (level, here, below))
         if sigma > low:
             x = x + options.S_noise * math.sqrt(sigma**2 - low**2) * noise()
@@ -84,7 +84,7 @@ def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -
     return x
 
 
-def churned(process: Process, level: float, options: Options) -> float:
+def add_churn(process: Process, level: float, options: Options) -> float:
     """Return the level that noise is added up to."""
     sigma = _sigma(process, level)
     if options.S_churn == 0 or not options.S_min <= sigma <= options.S_max:

@@ -47,8 +47,8 @@ def run(
         where = [*dict.fromkeys(str(where) for rows, where in told if len(rows))]
     else:
         generator = wanted.generator()
-        images = generator.images(wanted.labels, np.arange(number))
-        where = [generator.where]
+        images = generator.generate(wanted.labels, np.arange(number))
+        where = [generator.hardware]
     write_json(record, {**recorded(request), **wanted.about, "where": where})
     about = np.array(json.dumps(wanted.about))
     write_npz(samples, images=images, labels=wanted.labels, about=about)
@@ -62,9 +62,9 @@ def shard(request: Request, *, model: Path, guide: Path | None, images: Path) ->
     """
     wanted = SampleSet(request, model, guide)
     generator = wanted.generator()
-    rows = generator.share(wanted.labels, request["shard"])
-    made = generator.images(wanted.labels[rows], rows)
-    write_part(images, wanted.about, rows, {"images": made, "where": np.array(generator.where)})
+    rows = generator.rows_of_shard(wanted.labels, request["shard"])
+    made = generator.generate(wanted.labels[rows], rows)
+    write_part(images, wanted.about, rows, {"images": made, "where": np.array(generator.hardware)})
 
 
 class SampleSet:
@@ -96,9 +96,9 @@ class SampleSet:
         numbers = np.arange(options.num_images)
         self.labels = numbers % classes if labelled else np.full_like(numbers, -1)
         self.about = {
-            "sampler": options.how,
+            "sampler": options.sampler_label,
             "guidance": options.guidance,
-            "weights": options.whose,
+            "weights": options.weights_label,
             **{key: request[key] for key in ("spec", "seed", "code")},
             "model": network["key"],
         }

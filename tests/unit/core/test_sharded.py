@@ -21,7 +21,7 @@ GUIDED = {"num_images": 51, "guidance": 0.7}
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     """Four blocks of 13 of 51 images, two of 9 of each network's 17."""
-    monkeypatch.setitem(_generate.BATCH, "cpu", 13)
+    monkeypatch.setitem(_generate.MAX_BATCH, "cpu", 13)
 
 
 def network(path, labels=None, images=None, **changes):
@@ -88,13 +88,13 @@ def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
         method={"name": "igd", "mode": "separate"},
         train={**SPEC["train"], "batch_size": 9, "label_dropout": 0.0},
     )
-    plain, calls = SampleGenerator.batch, []
+    plain, calls = SampleGenerator.generate_batch, []
 
     def batch(self, labels, owners, network):
         calls.append((network, *owners))
         return plain(self, labels, owners, network)
 
-    monkeypatch.setattr(SampleGenerator, "batch", batch)
+    monkeypatch.setattr(SampleGenerator, "generate_batch", batch)
     asked = {"num_images": 51, "sampler": {"name": "ddim", "steps": 1}}
     sampled(tmp_path, asked)
     whole, calls[:] = list(calls), []

@@ -108,7 +108,7 @@ def test_every_method_trains_it_on_points(method, process):
     model = Model.of(one.ema.state_dict(), described(Recipe.of(spec), one), "fp32", CPU)
     options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "num_images": 6})
     generator = SampleGenerator(model, options, 0)
-    made = generator.images(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))
+    made = generator.generate(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))
     assert made.shape == (6, 2, 1, 1)
     assert made.dtype == np.float32
     assert np.isfinite(made).all()

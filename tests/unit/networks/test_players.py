@@ -91,12 +91,12 @@ def test_images_of_a_class_come_from_its_network_alone():
     options, about = parse(SampleOptions, spec), described(Recipe.of(SPEC), game)
     labels = np.arange(12) % 3
     model = Model.of(game.ema.state_dict(), about, "fp32", CPU)
-    made = SampleGenerator(model, options, 5).images(labels, np.arange(12))
+    made = SampleGenerator(model, options, 5).generate(labels, np.arange(12))
     for k in range(3):
         own = {**about, "label": "nothing"}
         sampling = SampleGenerator(Model.of(weights(game, k), own, "fp32", CPU), options, 5)
         mine = np.flatnonzero(labels == k)
-        assert (made[mine] == sampling.batch(np.full(4, -1), mine)).all()
+        assert (made[mine] == sampling.generate_batch(np.full(4, -1), mine)).all()
     assert (made[0] != made[1]).any()
 
 

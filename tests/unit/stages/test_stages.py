@@ -100,7 +100,7 @@ def test_sampling_three_and_five_equals_eight(folder):
     assert images.shape == (80, 1, 8, 8)
     assert np.bincount(labels).tolist() == [8] * 10
     split, numbers = sampling(folder), np.split(np.arange(80), [3, 8])
-    parts = [split.images(labels[some], some) for some in numbers]
+    parts = [split.generate(labels[some], some) for some in numbers]
     assert (np.concatenate(parts) == images).all()
     assert len(np.unique(images, axis=0)) == 80, "each image has noise of its own"
 
@@ -112,7 +112,7 @@ def test_sampling_uses_the_weights_asked_for(folder):
 def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
     whole = make(folder)[0]
     small = sampling(folder)
-    plain, sizes = small.batch, []
+    plain, sizes = small.generate_batch, []
 
     def full(labels, owners, network):
         sizes.append(len(labels))
@@ -120,8 +120,8 @@ def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkey
             raise torch.OutOfMemoryError
         return plain(labels, owners, network)
 
-    monkeypatch.setattr(small, "batch", full)
-    assert np.abs(small.images(np.arange(80) % 10, np.arange(80)).astype(int) - whole).max() <= 1
+    monkeypatch.setattr(small, "generate_batch", full)
+    assert np.abs(small.generate(np.arange(80) % 10, np.arange(80)).astype(int) - whole).max() <= 1
     assert sizes == [40, 20, 10, 10, 10, 10, 10, 10, 10, 10]
 
 

@@ -45,7 +45,7 @@ def test_records_say_what_was_used_and_the_images_what_was_asked(model, tmp_path
 
 
 def test_shards_of_two_machines_are_one_set(model, tmp_path, monkeypatch):
-    monkeypatch.setitem(_generate.BATCH, "cpu", 10)
+    monkeypatch.setitem(_generate.MAX_BATCH, "cpu", 10)
     parts = [tmp_path / f"{k}.npz" for k in range(5)]
     for k, name in enumerate(("cpu A", "cpu B", "cpu A", "cpu B", "cpu A")):
         monkeypatch.setattr(_generate, "device_name", lambda device, name=name: name)

@@ -69,7 +69,7 @@ def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypa
         theirs = Model.of(original.state_dict(), about, "fp32", torch.device("cpu"))
         own = SampleGenerator(theirs, parse(SampleOptions, spec), 3)
         images, labels = read_npz(samples, "images", "labels")
-        assert np.array_equal(images, own.images(labels, np.arange(len(labels))))
+        assert np.array_equal(images, own.generate(labels, np.arange(len(labels))))
     ltdm("import", path, tmp_path / "other.safetensors", "--resolution", 8)
     assert (tmp_path / "other.safetensors").read_bytes() == model.read_bytes()
 
