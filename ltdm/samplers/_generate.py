@@ -42,7 +42,11 @@ class SampleGenerator:
 
     def rows_of_shard(self, labels: np.ndarray, shard: tuple[int, int]) -> np.ndarray:
         """Return the numbers of the images that a shard makes, of a set with these labels."""
-        cut = [block for mine in self._rows_per_network(labels) for block in blocks(mine, self.block_size)]
+        cut = [
+            block
+            for mine in self._rows_per_network(labels)
+            for block in blocks(mine, self.block_size)
+        ]
         return share(cut, shard)
 
     def generate(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -75,13 +79,17 @@ class SampleGenerator:
                     if self.block_size == 1:
                         raise
                     self.block_size //= 2
-                    log.info("out of GPU memory: sampling %d images at once from here", self.block_size)
+                    log.info(
+                        "out of GPU memory: sampling %d images at once from here", self.block_size
+                    )
                     continue
                 yield rows[:new], images[:new]
                 done += new
 
     @torch.inference_mode()
-    def generate_batch(self, labels: np.ndarray, owners: np.ndarray, network: int = 0) -> np.ndarray:
+    def generate_batch(
+        self, labels: np.ndarray, owners: np.ndarray, network: int = 0
+    ) -> np.ndarray:
         """Return one network's images of these numbers and labels, made in one go, (B, C, H, W).
 
         Raises:

@@ -21,16 +21,16 @@ NETWORK = {
 }
 
 
-def network(seed, classes=10, told=0, options=OPTIONS, channels=1):
+def network(seed, classes=10, augment_dim=0, options=OPTIONS, channels=1):
     """A network of ours whose output depends on every weight."""
     torch.manual_seed(seed)
-    net = unet.UNet(options, channels, classes, told).eval()
+    net = unet.UNet(options, channels, classes, augment_dim).eval()
     for p in net.parameters():
         p.data += 0.05 * torch.randn_like(p)
     return net
 
 
-def their_names(net, levels=1000):
+def released_state_dict(net, levels=1000):
     """The state dict that the released codes write of this network: the time table among it."""
     ch = net.head.weight.shape[0]
     exponent = torch.arange(0, ch, step=2) / ch * math.log(10000)
@@ -65,7 +65,7 @@ def checkpoint(tmp_path):
         raw, ema = network(1, **options), network(2, **options)
         both = {"net_model": raw, "ema_model": ema}
         content = {
-            key: {prefix + n: t for n, t in their_names(net, levels).items()}
+            key: {prefix + n: t for n, t in released_state_dict(net, levels).items()}
             for key, net in both.items()
         }
         content |= rest_of_a_checkpoint(raw)
@@ -75,12 +75,12 @@ def checkpoint(tmp_path):
     return write
 
 
-def answers(net, classes, told=0):
+def predict_every_label(net, classes, augment_dim=0):
     """What a network says of one image under each label and under none."""
     labels = torch.arange(-1, classes)
     x = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0)).expand(
         len(labels), -1, -1, -1
     )
-    augment = torch.linspace(-1, 1, told).expand(len(labels), -1) if told else None
+    augment = torch.linspace(-1, 1, augment_dim).expand(len(labels), -1) if augment_dim else None
     with torch.no_grad():
         return net(x, torch.linspace(0, 999, len(labels)).long(), labels, augment)

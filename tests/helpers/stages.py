@@ -6,16 +6,16 @@ NETWORK = {"name": "unet", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_re
 TRAIN = {"steps": 6, "batch_size": 8, "lr": 1e-3, "warmup_steps": 2, "log_every": 2}
 SPEC = {"network": NETWORK, "process": {"name": "vp"}, "method": {"name": "ddpm"}, "train": TRAIN}
 DIGITS = {"source": {"name": "digits"}, "longtail": {"imbalance": 0.1}, "reference_split": "train"}
-ALONE = {"guide": None, "shards": None}
+PLAIN_SAMPLING = {"guide": None, "shards": None}
 """Of a sample set: no other network guides it, and one job makes it."""
 
 
-def asked(spec, seed=0, **more):
+def make_request(spec, seed=0, **more):
     """Return the request of a network or of a sample set."""
     return {"spec": spec, "seed": seed, "code": "this", "places": {}, **more}
 
 
-def prepared(folder, *, content="", places=(), **spec):
+def prepare_dataset(folder, *, content="", places=(), **spec):
     """Make a data set in a folder; return its files by name."""
     files = {
         "train": folder / "train.npz",
@@ -28,14 +28,14 @@ def prepared(folder, *, content="", places=(), **spec):
     return files
 
 
-def outputs(folder):
+def network_files(folder):
     """Return the files of a network in a folder."""
     names = {"model": "model.safetensors", "history": "history.csv", "record": "run.json"}
     return {key: folder / name for key, name in names.items()}
 
 
-def digits(root):
+def train_on_digits(root):
     """Make a data set and a network in a folder; return it."""
-    data = prepared(root, **DIGITS)["train"]
-    train.run(asked(SPEC), data=data, init=None, **outputs(root))
+    data = prepare_dataset(root, **DIGITS)["train"]
+    train.run(make_request(SPEC), data=data, init=None, **network_files(root))
     return root

@@ -17,7 +17,7 @@ from ltdm.pipeline.records import check_records, expected
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.stages import manifest, train
 from ltdm.training.loop import Trainer
-from tests.helpers.stages import asked
+from tests.helpers.stages import make_request
 from tests.unit.config.test_config import edited
 from tests.unit.training.test_training import SPEC, data
 
@@ -170,7 +170,7 @@ def test_an_interrupted_finetuning_goes_on_where_it_was(tmp_path, monkeypatch):
     def run(name, spec, init=None):
         files = {"model": "model.safetensors", "history": "history.csv", "record": "run.json"}
         files = {k: tmp_path / name / v for k, v in files.items()}
-        train.run(asked(spec), data=tmp_path / "train.npz", init=init, **files)
+        train.run(make_request(spec), data=tmp_path / "train.npz", init=init, **files)
         return files["model"]
 
     start = run("start", SPEC)

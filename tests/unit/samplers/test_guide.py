@@ -16,7 +16,7 @@ from ltdm.samplers._options import SampleOptions
 from ltdm.stages import sample
 from ltdm.stages import train as stage
 from tests.conftest import ROOT
-from tests.helpers.stages import asked
+from tests.helpers.stages import make_request
 from tests.unit.samplers.test_samplers import predict_noise, stream
 from tests.unit.training.test_edm_training import spec
 from tests.unit.training.test_training import data
@@ -50,7 +50,11 @@ def models(tmp_path_factory):
         own["network"] = {**own["network"], "ch": 8 if name == "strong" else 4}
         files = {"model": folder / f"{name}.safetensors", "record": folder / f"{name}.json"}
         stage.run(
-            asked(own), data=folder / "train.npz", init=None, history=folder / "h.csv", **files
+            make_request(own),
+            data=folder / "train.npz",
+            init=None,
+            history=folder / "h.csv",
+            **files,
         )
     return folder
 
@@ -61,17 +65,17 @@ def test_a_sample_set_says_who_guided_it_and_shards_agree(models, tmp_path):
     wanted = changed(parse(SampleOptions, given))
     model, guide = models / "strong.safetensors", models / "weak.safetensors"
     files = {"samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
-    sample.run(asked(wanted), model=model, guide=guide, shards=None, **files)
+    sample.run(make_request(wanted), model=model, guide=guide, shards=None, **files)
     record = read_json(files["record"])
     assert record["guide"] == read_json(models / "weak.json")["key"]
     assert record["sampler"].endswith("guided by weak")
     (whole,) = read_npz(files["samples"], "images")
     parts = [tmp_path / f"{k}.npz" for k in range(2)]
     for k, part in enumerate(parts):
-        sample.shard(asked(wanted, shard=[k, 2]), model=model, guide=guide, images=part)
-    sample.run(asked(wanted), model=model, guide=guide, shards=parts, **files)
+        sample.shard(make_request(wanted, shard=[k, 2]), model=model, guide=guide, images=part)
+    sample.run(make_request(wanted), model=model, guide=guide, shards=parts, **files)
     assert np.array_equal(read_npz(files["samples"], "images")[0], whole)
-    sample.run(asked(wanted), model=model, guide=model, shards=None, **files)
+    sample.run(make_request(wanted), model=model, guide=model, shards=None, **files)
     assert not np.array_equal(read_npz(files["samples"], "images")[0], whole)
 
 
@@ -126,7 +130,7 @@ def test_a_guide_that_does_not_suit_is_refused(overlay, message):
 def test_a_guide_must_be_there(models, tmp_path):
     with pytest.raises(LtdmError, match="is missing"):
         sample.run(
-            asked({"num_images": 12, "guidance": 1.0, "guide_run": "gone"}),
+            make_request({"num_images": 12, "guidance": 1.0, "guide_run": "gone"}),
             model=models / "strong.safetensors",
             guide=tmp_path / "gone.safetensors",
             shards=None,

@@ -22,7 +22,15 @@ from ltdm.samplers._options import SampleOptions
 from ltdm.stages import extractor, features, grid, sample, train
 from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.methods import batch_of_step
-from tests.helpers.stages import ALONE, NETWORK, SPEC, asked, digits, outputs, prepared
+from tests.helpers.stages import (
+    NETWORK,
+    PLAIN_SAMPLING,
+    SPEC,
+    make_request,
+    network_files,
+    prepare_dataset,
+    train_on_digits,
+)
 
 SAMPLE = {"sampler": {"name": "ancestral", "steps": 5}, "num_images": 80, "guidance": 1.0}
 CODE = {"code": "this"}
@@ -32,7 +40,7 @@ CODE = {"code": "this"}
 def folder(tmp_path_factory):
     """A prepared data set and a trained network."""
     torch.set_num_threads(1)
-    return digits(tmp_path_factory.mktemp("stages"))
+    return train_on_digits(tmp_path_factory.mktemp("stages"))
 
 
 def test_prepared_data(folder):
@@ -62,24 +70,24 @@ def test_training_records_what_it_did(folder):
 
 
 def test_a_finished_network_is_left_alone_and_another_s_is_made_anew(folder, tmp_path):
-    files = outputs(tmp_path)
-    for name, file in outputs(folder).items():
+    files = network_files(tmp_path)
+    for name, file in network_files(folder).items():
         files[name].write_bytes(file.read_bytes())
     files["model"].write_bytes(b"kept")
-    train.run(asked(SPEC), data=folder / "train.npz", init=None, **files)
+    train.run(make_request(SPEC), data=folder / "train.npz", init=None, **files)
     assert files["model"].read_bytes() == b"kept"
-    train.run(asked(SPEC, 1), data=folder / "train.npz", init=None, **files)
+    train.run(make_request(SPEC, 1), data=folder / "train.npz", init=None, **files)
     assert json.loads(files["record"].read_text())["seed"] == 1
 
 
 def test_a_run_without_its_model_is_not_finished(folder, tmp_path):
     (tmp_path / "run.json").write_bytes((folder / "run.json").read_bytes())
-    train.run(asked(SPEC), data=folder / "train.npz", init=None, **outputs(tmp_path))
+    train.run(make_request(SPEC), data=folder / "train.npz", init=None, **network_files(tmp_path))
     assert (tmp_path / "model.safetensors").exists()
 
 
 def test_same_run_same_bytes(folder, tmp_path):
-    train.run(asked(SPEC), data=folder / "train.npz", init=None, **outputs(tmp_path))
+    train.run(make_request(SPEC), data=folder / "train.npz", init=None, **network_files(tmp_path))
     for file in ("model.safetensors", "history.csv"):
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
 
@@ -128,7 +136,7 @@ def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkey
 def test_points_go_the_way_of_images(tmp_path):
     """Points are neither scaled nor rounded; their picture is a scatter plot."""
     source = {"name": "mixture", "points_per_class": 60}
-    prepared(tmp_path, source=source, longtail={"imbalance": 0.5}, reference_split="test")
+    prepare_dataset(tmp_path, source=source, longtail={"imbalance": 0.5}, reference_split="test")
     points, labels = read_npz(tmp_path / "train.npz", "images", "labels")
     assert np.bincount(labels).tolist() == [60, 30]
     network = {**NETWORK, "ch_mult": [1], "attn": []}
@@ -136,8 +144,8 @@ def test_points_go_the_way_of_images(tmp_path):
         Recipe.of({**SPEC, "network": network}), 0, points, labels, device.pick("cpu")
     )
     assert batch_of_step(learner.batches, 0).x0.abs().max() > 1.5, "coordinates as they are"
-    request = asked({**SPEC, "network": network})
-    train.run(request, data=tmp_path / "train.npz", init=None, **outputs(tmp_path))
+    request = make_request({**SPEC, "network": network})
+    train.run(request, data=tmp_path / "train.npz", init=None, **network_files(tmp_path))
     make_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
     (made,) = read_npz(tmp_path / "samples.npz", "images")
     assert (made.dtype, made.shape) == (np.float32, (80, 2, 1, 1))
@@ -222,8 +230,8 @@ def test_damaged_and_missing_files(folder, tmp_path):
 
 def make_from(model, samples, **changes):
     record = samples.with_suffix(".json")
-    request = asked({**SAMPLE, **changes})
-    sample.run(request, model=model, **ALONE, samples=samples, record=record)
+    request = make_request({**SAMPLE, **changes})
+    sample.run(request, model=model, **PLAIN_SAMPLING, samples=samples, record=record)
 
 
 def fitted(weights, reference, **spec):

@@ -29,7 +29,7 @@ from ltdm.training.distributed import available, launch
 from ltdm.training.options import TrainOptions
 from tests.conftest import ROOT
 from tests.helpers import processes
-from tests.helpers.stages import asked
+from tests.helpers.stages import make_request
 from tests.unit.training.test_training import METHODS, SPEC, data
 
 pytestmark = pytest.mark.slow
@@ -164,7 +164,7 @@ def test_fewer_gpus_than_asked_for(monkeypatch, tmp_path):
     images, labels = data()
     write_npz(tmp_path / "train.npz", images=images.transpose(0, 2, 3, 1), labels=labels)
     files = {name: tmp_path / name for name in ("model", "history", "record")}
-    request = asked(SPEC, places={"gpus": 4})
+    request = make_request(SPEC, places={"gpus": 4})
     with pytest.raises(OptionError, match="is 4, of which 3 are here, and 3 processes cannot"):
         train.run(request, data=tmp_path / "train.npz", init=None, **files)
     monkeypatch.setenv("LTDM_DEVICE", "cuda:2")
