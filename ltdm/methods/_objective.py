@@ -1,4 +1,4 @@
-"""Objectives put together from terms; the network is called once for all that needs a gradient."""
+"""Objectives as sums of terms; all evaluations with a gradient share one call of the network."""
 
 from collections.abc import Iterable
 
@@ -22,71 +22,71 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import Part
 
 BASE_EVALUATIONS = NetworkEvaluations(1, 1)
-"""What every objective costs: each image once, forward and backward."""
+"""Cost of every objective: one forward and one backward pass per image."""
 MIN_QUERY_ROWS = 512
-"""Rows that the network is asked about at once, or more, where no gradient is needed."""
+"""Minimum number of rows in a call without gradient, if the query has as many."""
 
 
 def build_objective(parts: Iterable[Part], class_counts: list[int]) -> "Objective":
-    """Make the objective that methods add up to, for a training set with these class counts.
+    """Build the objective of one method or several, for a training set with these class counts.
 
     Raises:
-        OptionError: A method does not suit the classes, or the other methods.
+        OptionError: A method does not suit the classes, or cannot be combined with the others.
     """
     parts, terms = tuple(parts), []
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         try:
             terms.append(part.module.build(part.options, class_counts))
         except OptionError as error:
-            where = ("method", str(place)) if len(parts) > 1 else ("method",)
-            raise OptionError((*where, *error.path), error.message) from None
-    alone = [part for part, term in zip(parts, terms, strict=True) if term.class_blocks]
-    if alone and len(parts) > 1:
-        message = f"{alone[0]} decides what a batch is and goes with no other method"
+            path = ("method", str(index)) if len(parts) > 1 else ("method",)
+            raise OptionError((*path, *error.path), error.message) from None
+    exclusive = [part for part, term in zip(parts, terms, strict=True) if term.class_blocks]
+    if exclusive and len(parts) > 1:
+        message = f"{exclusive[0]} draws batches of its own and goes with no other method; name one"
         raise OptionError(("method",), message)
     return Objective(terms)
 
 
 def evaluations(parts: Iterable[Part], classes: int) -> NetworkEvaluations:
-    """Return the evaluations per image of what methods add up to, on data of so many classes."""
+    """Return the network evaluations per image of an objective, with this number of classes."""
     return sum((p.module.evaluations(p.options, classes) for p in parts), BASE_EVALUATIONS)
 
 
 class Objective(nn.Module):
-    """The denoising loss with any terms. Learnt parameters of terms are trained with the network's.
+    """The denoising loss with any terms; parameters of terms are trained with the network's.
 
-    Each flag of a `Term` is set here if it is set for any term.
+    Each flag of a `Term` is set here if any term sets it.
     """
 
     def __init__(self, terms: list[Term]):
         super().__init__()
         self.terms = terms
-        self.remembered = nn.ModuleList(terms)
+        self.remembered = nn.ModuleList(terms)  # states hold the terms' buffers under this name
         self.needs_conditional_network = any(t.needs_conditional_network for t in terms)
         self.class_blocks = any(t.class_blocks for t in terms)
         self.network_per_class = any(t.network_per_class for t in terms)
         self.step_per_class = any(t.step_per_class for t in terms)
 
     def label_role(self, conditional: bool) -> str:
-        """Return what a label does: the network's "input", which "network" it is, or "nothing"."""
+        """Return what labels are: the network's "input", selectors of a "network", or "nothing"."""
         if self.network_per_class:
             return "network"
         return "input" if conditional else "nothing"
 
     def loss(self, net: Net, batch: Batch, process: Process, rng: Generators) -> dict[str, Tensor]:
-        """Return named losses, each one value per image, shape (B,); their sum is minimised.
+        """Return losses by name, each (B,); the mean over images of their sum is minimised.
 
-        The data term is called `denoise`. Where the process learns how large that is at each level,
-        all count by it, and `uncertainty` is what that changes of the data term.
+        `denoise` is the mean squared error of F. Where the process learns its expected size at each
+        noise level, all losses are divided by it, and `uncertainty` is the change of `denoise`.
         """
         noisy = make_noisy(batch, process, rng)
         for term in self.terms:
             noisy = noisy._replace(target=term.target(noisy, batch, process, rng))
-        asking = [(term, asked) for term in self.terms if (asked := term.query(noisy, batch, rng))]
-        own, others = _query_network(net, noisy.inputs, [query for _, query in asking])
+        queries = [(term, q) for term in self.terms if (q := term.query(noisy, batch, rng))]
+        own, others = _query_network(net, noisy.inputs, [query for _, query in queries])
         denoise = mse(own.F, noisy.target)
         losses = {"denoise": denoise}
-        for (term, query), other in zip(asking, others, strict=True):
+        for (term, query), other in zip(queries, others, strict=True):
             losses |= term.extra_losses(noisy, own, query, other)
         losses = _apply_logvar(losses, process.log_error(noisy.level))
         for term in self.terms:
@@ -99,30 +99,30 @@ class Objective(nn.Module):
 def _query_network(
     net: Net, own: Inputs, queries: list[Query]
 ) -> tuple[Prediction, list[Prediction]]:
-    """Return what the network says of the batch, and of each query.
+    """Return the network's outputs for the batch, and for each query.
 
-    What needs a gradient goes with the batch; what needs none, or less of the network, alone.
+    Queries that need F with a gradient join the batch's call; the others have calls of their own.
     """
     joint = [k for k, q in enumerate(queries) if q.gradient and q.outputs != "z"]
     parts = [own, *(own.repeat_with(queries[k].labels) for k in joint)]
-    whole, sizes = Inputs.concatenate(parts), [len(part.x) for part in parts]
+    inputs, sizes = Inputs.concatenate(parts), [len(part.x) for part in parts]
     if any(queries[k].outputs == "both" for k in joint):
-        splits = (answer.split(sizes) for answer in net.both(*whole))
-        said = [Prediction(*pair) for pair in zip(*splits, strict=True)]
+        splits = (output.split(sizes) for output in net.both(*inputs))
+        predictions = [Prediction(*pair) for pair in zip(*splits, strict=True)]
     else:
-        said = [Prediction(F) for F in net(*whole).split(sizes)]
-    answers = dict(zip(joint, said[1:], strict=True))
-    return said[0], [
-        answers[k] if k in answers else _query_separately(net, q, own)
-        for k, q in enumerate(queries)
+        predictions = [Prediction(F) for F in net(*inputs).split(sizes)]
+    joined = dict(zip(joint, predictions[1:], strict=True))
+    return predictions[0], [
+        joined[k] if k in joined else _query_separately(net, q, own) for k, q in enumerate(queries)
     ]
 
 
 def _apply_logvar(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
-    """Return losses with each noise level counting equally, where its error's log u (B,) is learnt.
+    """Return losses weighed by e^-u, where the log u (B,) of the expected loss is learnt.
 
-    `denoise` stays what it was, and `uncertainty` is what makes it e^-u denoise + u. u is learnt
-    from these alone: other terms neither move it nor lessen themselves.
+    `denoise` is unchanged, and `uncertainty` adds what makes it e^-u denoise + u. Only these two
+    train u: the other losses are weighed by e^-u without its gradient. None leaves all unchanged.
+    Source: EDM2; see `ltdm.diffusion.edm`.
     """
     if u is None:
         return losses
@@ -133,18 +133,18 @@ def _apply_logvar(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tens
 
 
 def _query_separately(net: Net, query: Query, own: Inputs) -> Prediction:
-    """Return what the network says of a question apart from the batch.
+    """Return the network's outputs for a query, in calls of their own.
 
-    Without a gradient it is asked in pieces of whole batches, of at least `MIN_QUERY_ROWS` rows: a
-    GPU is filled, and memory stays bounded. Where the rest would be a piece of another shape, and
-    compiled apart, up to twice as many rows are taken if they leave none.
+    Without a gradient, a call takes so many batches that it has at least `MIN_QUERY_ROWS` rows: it
+    fills a GPU, and memory stays bounded. Where the last call would have another shape, which is
+    compiled separately, calls of up to twice as many rows are tried for one that leaves no rest.
     """
     inputs, size = own.repeat_with(query.labels), len(own.x)
     if query.gradient:
         return Prediction(z=net.bottleneck(*inputs))
-    number, least = len(inputs.x) // size, -(-MIN_QUERY_ROWS // size)
-    each = next((k for k in range(least, 2 * least) if number % k == 0), least)
-    pieces = zip(*(t.split(each * size) for t in inputs if t is not None), strict=True)
+    batches, least = len(inputs.x) // size, -(-MIN_QUERY_ROWS // size)
+    per_call = next((k for k in range(least, 2 * least) if batches % k == 0), least)
+    calls = zip(*(t.split(per_call * size) for t in inputs if t is not None), strict=True)
     with torch.no_grad():
-        said = [net(*piece) for piece in pieces]
-    return Prediction(torch.cat(said))
+        outputs = [net(*call) for call in calls]
+    return Prediction(torch.cat(outputs))

@@ -46,7 +46,7 @@ def experiment(runs, grid=None):
          "runs.a.train.batch_size",
          "each class shows 40 different images an update, but one has only"),
         ({"a": {**SEPARATE, "method": ["igd", "agc"]}}, "runs.a.method",
-         "igd decides what a batch is and goes with no other method"),
+         "igd draws batches of its own and goes with no other method"),
         ({"a": {"method": {"name": "igd", "mode": "shared", "peers": {"sample": 10}}}},
          "runs.a.method.peers.sample", "is 10, but a class has only 9 peers"),
         ({"a": {"method": ["cbdm", "cbdm"]}}, "runs.a.method", "names a method twice"),

@@ -196,7 +196,7 @@ def test_terms_add_up_in_one_call():
 @pytest.mark.parametrize(
     ("methods", "counts", "message"),
     [
-        (["igd", "cbdm"], COUNTS, "method: igd decides what a batch is and goes with no other"),
+        (["igd", "cbdm"], COUNTS, "method: igd draws batches of its own"),
         (["igd"], [5], "method.beta: needs another class to learn from"),
         ([{"name": "igd", "peers": {"sample": 4}}], COUNTS, "is 4, but a class has only 3 peers"),
     ],
