@@ -119,7 +119,7 @@ def test_runs_may_guide_each_other():
         ({"sample_sets": {"guided": {"guide_run": "cbdm"}}}, "the run itself"),
         ({"runs": {"ddpm": {"process": {"T": 500}}}}, "whose process is"),
         ({"runs": {"ddpm": {"train": {"label_dropout": 1}}}}, "whose use of labels is nothing"),
-        ({"sample_sets": {"guided": {"guidance": 0}}}, "is heard where guidance is above 0"),
+        ({"sample_sets": {"guided": {"guidance": 0}}}, "no effect unless guidance is above 0"),
     ],
 )
 def test_a_guide_that_does_not_suit_is_refused(overlay, message):

@@ -177,7 +177,7 @@ def test_heun_adds_noise_between_its_limits_alone():
     heun.sample(lambda x, t: 0.5 * x, process, noise, options)
     inside = [level for level in process.grid(18) if 0.01 <= level <= 1]
     assert len(drawn) == 1 + len(inside)
-    hat = heun.add_churn(process, inside[0], options)
+    hat = heun.churned_level(process, inside[0], options)
     assert hat == pytest.approx(inside[0] * (1 + math.sqrt(2) - 1), rel=1e-3)
 
 
