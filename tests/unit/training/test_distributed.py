@@ -50,7 +50,7 @@ def made(tmp_path_factory):
         patch.setenv("LTDM_SAVE_SECONDS", "0")
         patch.setattr(setup, "build_network", processes.build_exact)
         for name in METHODS:
-            torch.save(processes.trained(name), folder / f"one-{name}.pt")
+            torch.save(processes.train_method(name), folder / f"one-{name}.pt")
         launch(2, "tests.helpers.processes", {"task": "train_all", "folder": str(folder)}, Stop())
         yield folder
 
@@ -73,7 +73,7 @@ def test_two_processes_train_what_one_does(made, name):
     assert one["evaluations"] == two["whole"]["evaluations"]
     rows = [pd.DataFrame(each["states"][-1]["history"]) for each in (one, two["whole"])]
     pd.testing.assert_frame_equal(*rows, rtol=1e-5)
-    resumed = processes.trained(name, two["whole"]["states"][0])
+    resumed = processes.train_method(name, two["whole"]["states"][0])
     assert apart(one["states"], resumed["states"]) < 1e-6
 
 
