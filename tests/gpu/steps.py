@@ -52,10 +52,10 @@ MACHINE = Step("machine", 30, "machine.run")
 """The first."""
 
 CORRECT = [
-    Step("own-tests", 100, "own_tests.run"),
+    Step("own-tests", 100, "cuda_tests.run"),
     Step("parity", 70, "parity.run"),
     Step("graphs", 60, "graphs.run"),
-    Step("resuming", 50, "resuming.run"),
+    Step("resuming", 50, "resume.run"),
     Step("training", 100, "training.run"),
 ]
 """Whether it is right, which a busy machine does not change."""
@@ -66,17 +66,17 @@ TIMED = [
     Step("compiled", 60, "speed.compiled"),
     Step("sampling", 40, "sampling.run"),
     Step("edm2", 50, "speed.edm2"),
-    Step("bench", 60, "benching.run", ("methods",)),
-    Step("beside", 50, "beside.run"),
-    Step("bench-others", 40, "benching.run", ("others",)),
+    Step("bench", 60, "bench.run", ("methods",)),
+    Step("beside", 50, "concurrent_training.run"),
+    Step("bench-others", 40, "bench.run", ("others",)),
     Step("layers", 30, "layers.run"),
     Step("sizes", 40, "speed.sizes"),
-    Step("bench-edm2", 60, "benching.run", ("edm2",)),
+    Step("bench-edm2", 60, "bench.run", ("edm2",)),
     Step("rest", 300, "speed.rest", spare=True),
 ]
 """What it costs: one after the other, once nothing is compiled beside them; the least one last."""
 
-PART = Step("trained-beside", 0, "beside.trained")
+PART = Step("trained-beside", 0, "concurrent_training.trained")
 """One of the trainings that the step `beside` starts."""
 
 EVERY = {step.name: step for step in (MACHINE, *COMPILING, *CORRECT, *TIMED, PART)}
