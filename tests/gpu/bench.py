@@ -2,14 +2,14 @@
 
 from ltdm.cli.main import main
 from ltdm.plumbing.files import read_json
-from tests.gpu.setting import HERE, Setting
+from tests.gpu.setting import FOLDER, Setting
 
 RUNS = {
     "methods": ("ddpm", "cbdm", "oclt", "agc"),
     "others": ("ccua", "igd-shared", "igd-separate"),
     "edm2": ("edm2-e",),  # the one whose compiled code is there
 }
-EAGER = HERE / "eager.yaml"
+EAGER = FOLDER / "eager.yaml"
 
 
 def run(setting: Setting, which: str) -> None:
@@ -42,4 +42,4 @@ def run(setting: Setting, which: str) -> None:
                 "sample_tflops",
                 "gpu_peak_mb",
             )
-            setting.rows.say(row["run"], **{key: row[key] for key in told})
+            setting.rows.add(row["run"], **{key: row[key] for key in told})

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.gpu.setting import HERE, Setting
+from tests.gpu.setting import FOLDER, Setting
 
-FILE = HERE.parent / "unit/training/test_cuda.py"
+FILE = FOLDER.parent / "unit/training/test_cuda.py"
 
 
 class Outcomes:
@@ -22,15 +22,15 @@ class Outcomes:
             name = report.nodeid.rpartition("::")[2]
             needs = self.setting.needs if report.skipped else {}
             error = {"error": str(report.longrepr)[-300:]} if report.failed else {}
-            self.setting.rows.say(name, outcome=report.outcome, **needs, **error)
+            self.setting.rows.add(name, outcome=report.outcome, **needs, **error)
 
 
 def run(setting: Setting) -> None:
     """Run them; what needs a package that is not here is left out."""
     options = ["-q", "-p", "no:cacheprovider", "--timeout", "60", str(FILE)]
     if not find_spec("pytorch_fid"):
-        setting.rows.say("tests of Inception", needs="pytorch-fid")
+        setting.rows.add("tests of Inception", needs="pytorch-fid")
         options += ["-k", "not inception"]
     status = pytest.main(options, plugins=[Outcomes(setting)])
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        setting.rows.say("pytest", error=f"ended with {status!r}")
+        setting.rows.add("pytest", error=f"ended with {status!r}")

@@ -6,9 +6,9 @@ to 0.8 of 800 TFLOP/s, 2.7 TB/s, and one core of a host that launches the kernel
 
 from typing import Any, NamedTuple
 
-from tests.gpu.steps import HALF
+from tests.gpu.steps import FASTEST
 
-MISS = 1 / 3
+TOLERANCE = 1 / 3
 """A figure that lies further outside than this share is marked."""
 
 
@@ -32,12 +32,12 @@ class Expected(NamedTuple):
     unit: str
 
     @property
-    def text(self) -> str:
+    def range_text(self) -> str:
         """The range in words."""
         same = self.low == self.high
         return f"{self.low:,g}" if same else f"{self.low:,g} to {self.high:,g}"
 
-    def measured(self, rows: list[dict[str, Any]]) -> float | None:
+    def value_in(self, rows: list[dict[str, Any]]) -> float | None:
         """Return the figure, if it was measured."""
         return next(
             (
@@ -49,11 +49,11 @@ class Expected(NamedTuple):
             None,
         )
 
-    def missed(self, value: float) -> str:
+    def deviation(self, value: float) -> str:
         """Return "below" or "above" where a figure lies more than a third outside; else ""."""
-        if value < self.low * (1 - MISS):
+        if value < self.low * (1 - TOLERANCE):
             return "below"
-        return "above" if value > self.high * (1 + MISS) else ""
+        return "above" if value > self.high * (1 + TOLERANCE) else ""
 
 
 def _images(step: str, row: str, low: float, high: float) -> Expected:
@@ -65,7 +65,7 @@ EXPECTED = [
     _images("methods", "ddpm, one graph", 3400, 3400),
     _images("compiled", "ddpm, compiled", 2000, 3000),
     _images("compiled", "ddpm, compiled, one graph", 5000, 5300),
-    _images("compiled", f"ddpm, {HALF}", 6300, 6300),
+    _images("compiled", f"ddpm, {FASTEST}", 6300, 6300),
     Expected("methods", "ddpm, one graph", "host_ms", 0.5, 0.5, "ms of the host"),
     Expected("methods", "cbdm, one graph", "ms", 34, 34, "ms"),
     Expected("methods", "ccua, one graph", "ms", 34, 34, "ms"),
@@ -89,7 +89,7 @@ def markdown() -> str:
         [
             *lines,
             *(
-                f"| {one.step} | {one.row} | {one.text} {one.unit} | not measured |"
+                f"| {one.step} | {one.row} | {one.range_text} {one.unit} | not measured |"
                 for one in EXPECTED
             ),
         ]

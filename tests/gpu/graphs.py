@@ -7,7 +7,7 @@ import torch
 
 from ltdm.training.graph import WARM, UpdateGraph
 from ltdm.training.loop import Trainer
-from tests.gpu.setting import Setting, small
+from tests.gpu.setting import Setting, small_trainer
 
 UPDATES = WARM + 5
 
@@ -20,11 +20,11 @@ def run(setting: Setting) -> None:
         else ("ddpm", "cbdm", "oclt", "ccua", "agc", "igd-shared", "igd-released", "igd-separate")
     ):
         with setting.rows.attempt(f"losses of {method}"):
-            compare(setting, method)
+            compare_losses(setting, method)
     with setting.rows.attempt("masks of dropout"):
-        masks(setting)
+        check_dropout_masks(setting)
     with setting.rows.attempt("a state within a graph"):
-        resume(setting)
+        check_resuming(setting)
 
 
 def loss(learner: Trainer) -> float:
@@ -44,34 +44,34 @@ def losses(learner: Trainer, updates: int) -> list[float]:
     return found
 
 
-def off(one: list[float], other: list[float]) -> float:
+def relative_difference(one: list[float], other: list[float]) -> float:
     """Return the largest difference as a share of the loss."""
     return max(abs(a - b) / max(abs(b), 1e-9) for a, b in zip(one, other, strict=True))
 
 
-def captured(learner: Trainer) -> bool:
+def is_captured(learner: Trainer) -> bool:
     """Whether updates have become a graph."""
     return isinstance(learner.run, UpdateGraph) and learner.run.graph is not None
 
 
-def compare(setting: Setting, method: str) -> None:
+def compare_losses(setting: Setting, method: str) -> None:
     """Compare the losses of updates as a graph with those launched one by one."""
-    learner = small(setting, method, setting.device)
+    learner = small_trainer(setting, method, setting.device)
     found = losses(learner, UPDATES)
-    plain = losses(small(setting, method, setting.device, graph="none"), UPDATES)
-    gap, bad = off(found, plain), setting.gpu and not captured(learner)
-    setting.rows.say(
+    plain = losses(small_trainer(setting, method, setting.device, graph="none"), UPDATES)
+    gap, bad = relative_difference(found, plain), setting.gpu and not is_captured(learner)
+    setting.rows.add(
         f"losses of {method}",
         off=gap,
-        captured=captured(learner),
+        captured=is_captured(learner),
         bad=bad or not gap <= 1e-3,
         **setting.needs,
     )
 
 
-def masks(setting: Setting) -> None:
+def check_dropout_masks(setting: Setting) -> None:
     """Check that one seed gives one loss, and another seed another, with nothing else changed."""
-    learner = small(setting, "ddpm", setting.device, dropout=0.3, lr=1e-2)
+    learner = small_trainer(setting, "ddpm", setting.device, dropout=0.3, lr=1e-2)
     losses(learner, UPDATES)
     found = []
     for seed in (1, 1, 2):
@@ -80,8 +80,11 @@ def masks(setting: Setting) -> None:
         torch.manual_seed(seed)
         learner.run()
         found.append(loss(learner))
-    alike, differ = off(found[:1], found[1:2]), off(found[:1], found[2:])
-    setting.rows.say(
+    alike, differ = (
+        relative_difference(found[:1], found[1:2]),
+        relative_difference(found[:1], found[2:]),
+    )
+    setting.rows.add(
         "masks of dropout",
         one_seed=alike,
         two_seeds=differ,
@@ -90,26 +93,26 @@ def masks(setting: Setting) -> None:
     )
 
 
-def resume(setting: Setting) -> None:
+def check_resuming(setting: Setting) -> None:
     """Check that a graph's state goes on as the training did, in a learner that has a graph."""
-    whole = small(setting, "cbdm", setting.device, dropout=0.1)
+    whole = small_trainer(setting, "cbdm", setting.device, dropout=0.1)
     losses(whole, UPDATES)
-    state = copied(whole)
-    other = small(setting, "cbdm", setting.device, dropout=0.1)
+    state = copy_state(whole)
+    other = small_trainer(setting, "cbdm", setting.device, dropout=0.1)
     losses(other, UPDATES)
     other.resume(state)
-    gap = off(losses(other, UPDATES), losses(whole, UPDATES))
-    bad = setting.gpu and not captured(other)
-    setting.rows.say(
+    gap = relative_difference(losses(other, UPDATES), losses(whole, UPDATES))
+    bad = setting.gpu and not is_captured(other)
+    setting.rows.add(
         "a state within a graph",
         off=gap,
-        captured=captured(other),
+        captured=is_captured(other),
         bad=bad or not gap <= 1e-3,
         **setting.needs,
     )
 
 
-def copied(learner: Trainer, device: torch.device | None = None) -> dict[str, Any]:
+def copy_state(learner: Trainer, device: torch.device | None = None) -> dict[str, Any]:
     """Return the state as a file would hold it, on a device."""
     file = io.BytesIO()
     torch.save(learner.state(), file)

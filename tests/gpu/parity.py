@@ -3,7 +3,7 @@
 import torch
 
 from tests.gpu.draws import HostDraws
-from tests.gpu.setting import METHODS, Setting, small
+from tests.gpu.setting import METHODS, Setting, small_trainer
 
 CPU = torch.device("cpu")
 LIMITS = {"fp32": 1e-3, "bf16": 0.1}
@@ -24,14 +24,14 @@ def run(setting: Setting) -> None:
             for precision, limit in LIMITS.items():
                 got = losses(setting, method, network, setting.device, precision)
                 off = max(abs(got[k] - want[k]) / max(abs(want[k]), 1e-3) for k in want)
-                setting.rows.say(f"{method}, {network}, {precision}", off=off, bad=not off <= limit)
+                setting.rows.add(f"{method}, {network}, {precision}", off=off, bad=not off <= limit)
 
 
 def losses(
     setting: Setting, method: str, network: str, device: torch.device, precision: str
 ) -> dict[str, float]:
     """Return the losses and the gradient's norm of the first update."""
-    learner = small(
+    learner = small_trainer(
         setting, method, device, network, precision=precision, graph="none", grad_clip=None
     )
     with HostDraws():

@@ -6,26 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from tests.gpu.expected import EXPECTED
-from tests.gpu.rows import read
-from tests.gpu.steps import CUT
+from tests.gpu.rows import read_rows
+from tests.gpu.steps import CUT_OFF
 
 Row = dict[str, Any]
 BENCHES = "methods", "others", "edm2"
 
 
-def write(out: Path, work: Path, about: Row, ends: list[Row]) -> None:
+def write_results(out: Path, work: Path, about: Row, ends: list[Row]) -> None:
     """Write both; results.json is one of `ltdm bench --json` with the check beside it."""
-    found = read(out / "rows.jsonl")
+    found = read_rows(out / "rows.jsonl")
     machine = next((row for row in found if row["step"] == "machine" and "card" in row), {})
     check = {**about, "machine": machine, "steps": ends, "found": found}
-    whole = json.dumps({**benched(work), "check": check}, indent=1)
+    whole = json.dumps({**merge_benches(work), "check": check}, indent=1)
     for name, text in {"results.json": whole, "summary.txt": summary(check)}.items():
         temporary = out / f"{name}.new"
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(out / name)
 
 
-def benched(work: Path) -> Row:
+def merge_benches(work: Path) -> Row:
     """Return the first figures of `ltdm bench`, with the rows of all."""
     files = [work / f"bench-{name}.json" for name in BENCHES]
     made = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
@@ -40,34 +40,34 @@ def summary(check: Row) -> str:
     lines = [" | ".join(f"{key} {machine[key]}" for key in shown if machine.get(key))]
     if check["tiny"]:
         lines.append("Tiny: the figures show that the check runs, and nothing else.")
-    lines += ["", *compared(found, check["tiny"]), "", "Failures", *failures(check)]
+    lines += ["", *compare(found, check["tiny"]), "", "Failures", *failures(check)]
     lines += [
         "",
         "Steps",
-        *aligned([[e["step"], e["end"], f"{e['seconds']} s"] for e in check["steps"]]),
+        *align([[e["step"], e["end"], f"{e['seconds']} s"] for e in check["steps"]]),
     ]
     needing = Counter((row["needs"], row["step"]) for row in found if "needs" in row)
     for what in dict.fromkeys(what for what, _ in needing):
         told = (f"{step} ({n})" for (which, step), n in needing.items() if which == what)
         lines += ["", f"Rows that show all they can only with {what}: {', '.join(told)}"]
-    return "\n".join([*lines, "", "All rows", *listed(found)])
+    return "\n".join([*lines, "", "All rows", *list_rows(found)])
 
 
-def compared(found: list[Row], tiny: bool) -> list[str]:
+def compare(found: list[Row], tiny: bool) -> list[str]:
     """Return the table of what is expected of an H100 and what was measured."""
     table = [["expected of an H100 (modelled)", "expected", "measured", ""]]
     for one in EXPECTED:
-        value = one.measured(found)
-        missed = "" if value is None or tiny else one.missed(value)
+        value = one.value_in(found)
+        missed = "" if value is None or tiny else one.deviation(value)
         table.append(
             [
                 f"{one.step}: {one.row}",
-                f"{one.text} {one.unit}",
+                f"{one.range_text} {one.unit}",
                 "not measured" if value is None else f"{value:,.4g}",
                 f"<-- more than a third {missed}" if missed else "",
             ]
         )
-    return aligned(table)
+    return align(table)
 
 
 def failures(check: Row) -> list[str]:
@@ -77,11 +77,13 @@ def failures(check: Row) -> list[str]:
         for row in check["found"]
         if "error" in row or row.get("bad")
     ]
-    lines += [f"  {e['step']}: {e['end']}" for e in check["steps"] if e["end"] not in ("ok", CUT)]
+    lines += [
+        f"  {e['step']}: {e['end']}" for e in check["steps"] if e["end"] not in ("ok", CUT_OFF)
+    ]
     return lines or ["  none"]
 
 
-def listed(found: list[Row]) -> list[str]:
+def list_rows(found: list[Row]) -> list[str]:
     """Return every row with its figures."""
     lines = []
     for row in found:
@@ -91,7 +93,7 @@ def listed(found: list[Row]) -> list[str]:
     return lines
 
 
-def aligned(table: list[list[str]]) -> list[str]:
+def align(table: list[list[str]]) -> list[str]:
     """Return rows of a table in columns."""
     widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
     return [

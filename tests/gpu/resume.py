@@ -4,8 +4,8 @@ import torch
 
 from ltdm.training.loop import Trainer
 from tests.gpu.draws import HostDraws
-from tests.gpu.graphs import copied, losses, off
-from tests.gpu.setting import Setting, small
+from tests.gpu.graphs import copy_state, losses, relative_difference
+from tests.gpu.setting import Setting, small_trainer
 
 CPU = torch.device("cpu")
 METHODS = {"cbdm": "unet", "igd-separate": "unet", "edm2": "edm2-E"}
@@ -19,7 +19,7 @@ def run(setting: Setting) -> None:
         for start, end in ways if setting.gpu else ways[:1]:
             what = f"{name}, {start.type} to {end.type}"
             with setting.rows.attempt(what):
-                go_on(
+                check_resuming(
                     setting,
                     what,
                     name if name in ("cbdm", "igd-separate") else "cbdm",
@@ -29,23 +29,25 @@ def run(setting: Setting) -> None:
                 )
 
 
-def go_on(
+def check_resuming(
     setting: Setting, what: str, method: str, network: str, start: torch.device, end: torch.device
 ) -> None:
     """Compare the losses with those of a training that stayed; moments must lie as weights do."""
-    stays, moves = (small(setting, method, where, network, graph="none") for where in (start, end))
+    stays, moves = (
+        small_trainer(setting, method, where, network, graph="none") for where in (start, end)
+    )
     with HostDraws():
         losses(stays, BEFORE)
-        moves.resume(copied(stays, end))
-        apart = otherwise(moves)
-        gap = off(losses(moves, AFTER), losses(stays, AFTER))
+        moves.resume(copy_state(stays, end))
+        apart = count_moved_moments(moves)
+        gap = relative_difference(losses(moves, AFTER), losses(stays, AFTER))
     needs = setting.needs if start == end else {}
-    setting.rows.say(
+    setting.rows.add(
         what, off=gap, moments_otherwise=apart, bad=apart > 0 or not gap <= 1e-2, **needs
     )
 
 
-def otherwise(learner: Trainer) -> int:
+def count_moved_moments(learner: Trainer) -> int:
     """Return how many of Adam's moments lie in memory otherwise than their weights."""
     one = learner.optimiser
     return sum(

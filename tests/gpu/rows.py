@@ -22,7 +22,7 @@ class Rows:
     def __init__(self, file: Path, step: str):
         self.file, self.step, self.failed = file, step, False
 
-    def say(self, what: str, /, **figures: Any) -> None:
+    def add(self, what: str, /, **figures: Any) -> None:
         """Keep a row: what was measured or checked, and figures; `bad` where a check failed."""
         row = {"step": self.step, "what": what, **{k: _short(v) for k, v in figures.items()}}
         self.failed |= bool(row.get("bad")) or "error" in row
@@ -38,12 +38,12 @@ class Rows:
             yield
         except (Exception, SystemExit) as error:
             traceback.print_exc()
-            self.say(what, error=f"{type(error).__name__}: {str(error)[:300]}")
+            self.add(what, error=f"{type(error).__name__}: {str(error)[:300]}")
             if any(word in str(error) for word in FATAL):
                 raise
 
 
-def read(file: Path) -> list[dict[str, Any]]:
+def read_rows(file: Path) -> list[dict[str, Any]]:
     """Return all rows; a line that a killed process left unfinished is none."""
     found = []
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():

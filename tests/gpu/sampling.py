@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from ltdm.networks._predictor import Predictor, placed
 from tests.gpu.setting import Setting
-from tests.gpu.timing import forget_peak, median_ms, peak_gib
+from tests.gpu.timing import median_ms, peak_gib, reset_peak
 
-WAYS = {
+CONFIGURATIONS = {
     "fp32": ("fp32", torch.contiguous_format),
     "fp32, channels last": ("fp32", torch.channels_last),
     "tf32": ("tf32", torch.channels_last),
@@ -17,7 +17,7 @@ WAYS = {
 }
 LIMITS = {"fp32": 1e-4, "tf32": 0.02, "bf16": 0.2}
 """How far each may be from float64, as a share."""
-SET = 50_000 * 200
+SET_EVALUATIONS = 50_000 * 200
 """Evaluations of a guided set of 50,000 images in 100 steps."""
 
 
@@ -28,11 +28,11 @@ def run(setting: Setting) -> None:
     with torch.inference_mode():
         wide = deepcopy(net).double()
         exact = wide(*(t.double() if t.is_floating_point() else t for t in asked))
-    for name, (precision, layout) in WAYS.items():
+    for name, (precision, layout) in CONFIGURATIONS.items():
         for batch in (8,) if setting.tiny else (250, 1000, 2000):
             what = f"{name}, {batch} at once"
             with setting.rows.attempt(what), torch.inference_mode():
-                forget_peak(setting.device)
+                reset_peak(setting.device)
                 own = placed(deepcopy(net), setting.device, precision).to(memory_format=layout)
                 predict = Predictor(own, setting.device, precision)
                 off = float((predict(*asked) - exact).norm() / exact.norm())
@@ -40,17 +40,17 @@ def run(setting: Setting) -> None:
                 ms = median_ms(lambda p=predict, s=seen: p(*s), setting.device, 3, 4.0)
                 rate = 1e3 * batch / ms
                 fastest[name] = max(rate, fastest.get(name, 0.0))
-                setting.rows.say(
+                setting.rows.add(
                     what,
                     evaluations_per_s=rate,
                     ms=ms,
-                    hours=SET / rate / 3600,
+                    hours=SET_EVALUATIONS / rate / 3600,
                     peak_gib=peak_gib(setting.device),
                     off=off,
                     bad=not off < LIMITS[precision],
                 )
     for name, rate in fastest.items():
-        setting.rows.say(f"{name} over fp32", ratio=rate / fastest["fp32"], evaluations_per_s=rate)
+        setting.rows.add(f"{name} over fp32", ratio=rate / fastest["fp32"], evaluations_per_s=rate)
 
 
 def network(setting: Setting) -> nn.Module:

@@ -19,7 +19,7 @@ from ltdm.training.loop import Trainer
 from ltdm.training.setup import Recipe, make_trainer
 from tests.gpu.rows import Rows
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 NEEDS = "a GPU"
 """What a row says under `needs` where a CPU ran what it can of it."""
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -70,7 +70,7 @@ class Setting:
     def configs(self, family: str) -> list[Path]:
         """Return the config files of the `methods`, of `edm2` or of the `training`."""
         names = [family, f"{family}-tiny"] if self.tiny else [family]
-        return [HERE / f"{name}.yaml" for name in names]
+        return [FOLDER / f"{name}.yaml" for name in names]
 
     def subject(self, run: str) -> "Subject":
         """Return a run of the methods' config, or of EDM2's."""
@@ -121,7 +121,7 @@ METHODS: dict[str, Any] = {
 }
 
 
-def small(
+def small_trainer(
     setting: Setting,
     method: str,
     device: torch.device,

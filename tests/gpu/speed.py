@@ -10,15 +10,15 @@ import torch
 from ltdm.training.graph import WARM, UpdateGraph
 from ltdm.training.loop import Trainer
 from tests.gpu.setting import VARIANTS, Setting
-from tests.gpu.steps import HALF
+from tests.gpu.steps import FASTEST
 from tests.gpu.timing import (
-    Operations,
-    forget_peak,
+    OperationCounter,
     host_ms,
-    kernels,
     median_ms,
     peak_gib,
-    wait,
+    profile_kernels,
+    reset_peak,
+    synchronize,
 )
 
 RUNS = ("ddpm", "cbdm", "oclt", "ccua", "agc", "igd-shared", "igd-separate", "igd-released")
@@ -35,54 +35,54 @@ PROFILED = (
 )
 
 
-def methods(setting: Setting) -> None:
+def time_methods(setting: Setting) -> None:
     """Time every method kernel by kernel, and as one graph."""
     for run in RUNS:
-        update(setting, run, "eager")
+        time_steps(setting, run, "eager")
         if run != LARGEST and (setting.gpu or run == "ddpm"):  # on a CPU both are the same
-            update(setting, run, "one graph")
+            time_steps(setting, run, "one graph")
 
 
-def compiled(setting: Setting) -> None:
+def time_compiled(setting: Setting) -> None:
     """Time what the steps before have compiled."""
-    update(setting, "ddpm", HALF)
+    time_steps(setting, "ddpm", FASTEST)
     for run in () if setting.tiny else ("ddpm", "cbdm"):
-        update(setting, run, "compiled")
-        update(setting, run, "compiled, one graph")
+        time_steps(setting, run, "compiled")
+        time_steps(setting, run, "compiled, one graph")
 
 
-def edm2(setting: Setting) -> None:
+def time_edm2(setting: Setting) -> None:
     """Time EDM2 at its protocol's batch."""
     for run in ("edm2-c", "edm2-e", "edm2-g"):
-        update(setting, run, "eager")
+        time_steps(setting, run, "eager")
     if not setting.tiny:  # a CPU has traced the U-Net by now, and this one is no different
-        update(setting, "edm2-e", "compiled")
+        time_steps(setting, "edm2-e", "compiled")
 
 
-def sizes(setting: Setting) -> None:
+def time_sizes(setting: Setting) -> None:
     """Time larger batches; cuDNN's own search for kernels; its attention."""
     for batch in (24,) if setting.tiny else (128, 256, 512):
-        update(setting, "ddpm", "one graph", batch)
+        time_steps(setting, "ddpm", "one graph", batch)
     torch.backends.cudnn.benchmark = True
-    update(setting, "ddpm", "one graph", also="cudnn.benchmark")
+    time_steps(setting, "ddpm", "one graph", also="cudnn.benchmark")
     torch.backends.cudnn.benchmark = False
     for on in (False, True):
         torch.backends.cuda.enable_cudnn_sdp(on)
-        update(setting, "cbdm", "eager", also=f"attention by {'cuDNN' if on else 'flash'}")
+        time_steps(setting, "cbdm", "eager", also=f"attention by {'cuDNN' if on else 'flash'}")
     torch.backends.cuda.enable_cudnn_sdp(False)
 
 
-def rest(setting: Setting) -> None:
+def time_rest(setting: Setting) -> None:
     """Compile and time the others, for as long as there is time."""
     if setting.tiny:
-        setting.rows.say("the other methods, compiled", **setting.needs)
+        setting.rows.add("the other methods, compiled", **setting.needs)
         return
-    update(setting, LARGEST, "one graph")
+    time_steps(setting, LARGEST, "one graph")
     for run in ("oclt", "agc", "edm2-c", "edm2-g", "ccua", "igd-shared"):
-        update(setting, run, "compiled" if run.startswith("edm2") else "compiled, one graph")
+        time_steps(setting, run, "compiled" if run.startswith("edm2") else "compiled, one graph")
 
 
-def compiling(setting: Setting, run: str, variant: str) -> None:
+def fill_compiler_cache(setting: Setting, run: str, variant: str) -> None:
     """Make some updates, so that later steps find in the compiler's cache what they need."""
     what = f"{run}, {variant}"
     with setting.rows.attempt(what):
@@ -90,25 +90,25 @@ def compiling(setting: Setting, run: str, variant: str) -> None:
         first = time.perf_counter()
         for _ in range(WARM + 1):
             learner.step()
-        wait(setting.device)
-        setting.rows.say(what, first_updates_s=time.perf_counter() - first, **_compiler(setting))
+        synchronize(setting.device)
+        setting.rows.add(what, first_updates_s=time.perf_counter() - first, **_compiler(setting))
 
 
-def update(
+def time_steps(
     setting: Setting, run: str, variant: str, batch: int | None = None, also: str = ""
 ) -> None:
     """Time updates of a run; count what they are made of."""
     name = ", ".join(filter(None, [run, variant, f"batch {batch}" if batch else "", also]))
     with setting.rows.attempt(name):
-        forget_peak(setting.device)
+        reset_peak(setting.device)
         options = VARIANTS[variant] | ({"batch_size": batch} if batch else {})
         figures = _figures(setting, name, setting.subject(run).learner(**options), options)
         figures["tflops"] = figures["img_per_s"] * _operations(setting, run) / 1e12
         figures |= setting.needs if options["graph"] == "auto" else {}
         figures |= _compiler(setting) if options["compile"] else {}
-        setting.rows.say(name, **figures)
+        setting.rows.add(name, **figures)
     gc.collect()
-    forget_peak(setting.device)
+    reset_peak(setting.device)
 
 
 def _figures(
@@ -118,7 +118,7 @@ def _figures(
     device, started, found = setting.device, time.perf_counter(), {}
     for _ in range(1 if setting.tiny else WARM + 2):
         learner.step()
-    wait(device)
+    synchronize(device)
     found["first_updates_s"] = time.perf_counter() - started
     if isinstance(learner.run, UpdateGraph):
         found["bad"] = learner.run.graph is None
@@ -133,11 +133,11 @@ def _figures(
         "loss": float(learner.sums["loss"]) / learner.update,
     }
     if not options["compile"] and options["graph"] == "none":
-        with Operations() as counted:
+        with OperationCounter() as counted:
             learner.step()
         found["operations"] = counted.number
     if name in PROFILED:
-        found |= kernels(learner.step, device, name, setting.out / "profile.txt")
+        found |= profile_kernels(learner.step, device, name, setting.out / "profile.txt")
     return found
 
 

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.gpu.rows import Rows
-from tests.gpu.steps import ABSENT, EVERY
+from tests.gpu.steps import ALL_STEPS, NO_GPU
 
 
 def run(name: str, out: Path, work: Path, tiny: bool) -> None:
@@ -32,15 +32,15 @@ def run(name: str, out: Path, work: Path, tiny: bool) -> None:
         if tiny:
             torch.set_num_threads(1)
         if setting.gpu or tiny:
-            EVERY[name].run(setting)
+            ALL_STEPS[name].run(setting)
         else:
-            rows.say(name, error="there is no GPU here; --tiny tries the check on a CPU")
-            status = ABSENT
+            rows.add(name, error="there is no GPU here; --tiny tries the check on a CPU")
+            status = NO_GPU
     sys.stdout.flush()
     sys.exit(status or rows.failed)
 
 
-def logged(log: Path, name: str, out: Path, work: Path, tiny: bool) -> None:
+def run_logged(log: Path, name: str, out: Path, work: Path, tiny: bool) -> None:
     """Run a step in a process group of its own; all that is said there goes to a file."""
     os.setsid()
     with open(log, "w", encoding="utf-8") as file:
@@ -52,16 +52,16 @@ def logged(log: Path, name: str, out: Path, work: Path, tiny: bool) -> None:
 def main() -> None:
     """Run the step that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=EVERY)
+    parser.add_argument("name", choices=ALL_STEPS)
     parser.add_argument("out", type=Path)
     parser.add_argument("--work", type=Path, help="Folder for what is no result.")
     parser.add_argument("--tiny", action="store_true")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    if given.work:
-        run(given.name, given.out, given.work, given.tiny)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.work:
+        run(arguments.name, arguments.out, arguments.work, arguments.tiny)
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as work:
-        run(given.name, given.out, Path(work), given.tiny)
+        run(arguments.name, arguments.out, Path(work), arguments.tiny)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from importlib import import_module
 from typing import Any, NamedTuple
 
-HALF = "bf16-master, compiled, one graph"
+FASTEST = "bf16-master, compiled, one graph"
 """What an update is at its fastest; see `tests.gpu.setting.VARIANTS`."""
-CUT = "cut off"
+CUT_OFF = "cut off"
 """How a step ends that was to fill what time is left."""
 
 
-ABSENT = 2
+NO_GPU = 2
 """Status of a step that finds no GPU, and none of which another would find."""
 
 
@@ -40,18 +40,18 @@ class Step(NamedTuple):
         getattr(import_module(self.module), self.call.partition(".")[2])(setting, *self.arguments)
 
 
-COMPILING = [
-    Step("compile-ddpm", 200, "speed.compiling", ("ddpm", "compiled, one graph")),
-    Step("compile-cbdm", 200, "speed.compiling", ("cbdm", "compiled, one graph")),
-    Step("compile-half", 200, "speed.compiling", ("ddpm", HALF)),
-    Step("compile-edm2", 200, "speed.compiling", ("edm2-e", "compiled")),
+COMPILE_STEPS = [
+    Step("compile-ddpm", 200, "speed.fill_compiler_cache", ("ddpm", "compiled, one graph")),
+    Step("compile-cbdm", 200, "speed.fill_compiler_cache", ("cbdm", "compiled, one graph")),
+    Step("compile-half", 200, "speed.fill_compiler_cache", ("ddpm", FASTEST)),
+    Step("compile-edm2", 200, "speed.fill_compiler_cache", ("edm2-e", "compiled")),
 ]
 """They fill the compiler's cache, which takes the host: all at once, beside what is not timed."""
 
 MACHINE = Step("machine", 30, "machine.run")
 """The first."""
 
-CORRECT = [
+CORRECTNESS_STEPS = [
     Step("own-tests", 100, "cuda_tests.run"),
     Step("parity", 70, "parity.run"),
     Step("graphs", 60, "graphs.run"),
@@ -60,25 +60,28 @@ CORRECT = [
 ]
 """Whether it is right, which a busy machine does not change."""
 
-TIMED = [
-    Step("ceilings", 25, "machine.ceilings"),
-    Step("methods", 90, "speed.methods"),
-    Step("compiled", 60, "speed.compiled"),
+TIMED_STEPS = [
+    Step("ceilings", 25, "machine.time_ceilings"),
+    Step("methods", 90, "speed.time_methods"),
+    Step("compiled", 60, "speed.time_compiled"),
     Step("sampling", 40, "sampling.run"),
-    Step("edm2", 50, "speed.edm2"),
+    Step("edm2", 50, "speed.time_edm2"),
     Step("bench", 60, "bench.run", ("methods",)),
     Step("beside", 50, "concurrent_training.run"),
     Step("bench-others", 40, "bench.run", ("others",)),
     Step("layers", 30, "layers.run"),
-    Step("sizes", 40, "speed.sizes"),
+    Step("sizes", 40, "speed.time_sizes"),
     Step("bench-edm2", 60, "bench.run", ("edm2",)),
-    Step("rest", 300, "speed.rest", spare=True),
+    Step("rest", 300, "speed.time_rest", spare=True),
 ]
 """What it costs: one after the other, once nothing is compiled beside them; the least one last."""
 
-PART = Step("trained-beside", 0, "concurrent_training.trained")
+CONCURRENT_TRAINING = Step("trained-beside", 0, "concurrent_training.serve_training")
 """One of the trainings that the step `beside` starts."""
 
-EVERY = {step.name: step for step in (MACHINE, *COMPILING, *CORRECT, *TIMED, PART)}
-TINY = {"compile-ddpm"}
-"""What of `COMPILING` the tiny check runs: a CPU's compiler shows no more with the others."""
+ALL_STEPS = {
+    step.name: step
+    for step in (MACHINE, *COMPILE_STEPS, *CORRECTNESS_STEPS, *TIMED_STEPS, CONCURRENT_TRAINING)
+}
+TINY_COMPILE_STEPS = {"compile-ddpm"}
+"""What of `COMPILE_STEPS` the tiny check runs: a CPU's compiler shows no more with the others."""

@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Call = Callable[[], Any]
-KINDS = {
+KERNEL_KINDS = {
     "convolution": (
         "conv",
         "cudnn",
@@ -35,7 +35,7 @@ KINDS = {
 """Parts of kernels' names, by what the kernels are for; the first that fits counts."""
 
 
-def wait(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Let the device finish."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -50,14 +50,14 @@ def median_ms(
     """
     for _ in range(warm):
         call()
-    wait(device)
+    synchronize(device)
     started, marks = time.perf_counter(), [_mark(device)]
     for _ in range(times):
         call()
         marks.append(_mark(device))
         if time.perf_counter() - started > seconds:
             break
-    wait(device)
+    synchronize(device)
     spans = pairwise(marks)
     if device.type == "cuda":
         return statistics.median(one.elapsed_time(other) for one, other in spans)
@@ -77,28 +77,28 @@ def host_ms(call: Call, device: torch.device, times: int = 5) -> float:
 
     The queue may hold it back where the GPU is far slower.
     """
-    wait(device)
+    synchronize(device)
     started = time.perf_counter()
     for _ in range(times):
         call()
     taken = time.perf_counter() - started
-    wait(device)
+    synchronize(device)
     return 1e3 * taken / times
 
 
 def peak_gib(device: torch.device) -> float | None:
-    """Return the most memory that was held since the last `forget_peak`."""
+    """Return the most memory that was held since the last `reset_peak`."""
     return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
 
 
-def forget_peak(device: torch.device) -> None:
+def reset_peak(device: torch.device) -> None:
     """Begin to watch the memory anew."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
 
-class Operations(TorchDispatchMode):
+class OperationCounter(TorchDispatchMode):
     """Counts the operations that PyTorch dispatches within a block, as `number`.
 
     Views and allocations, which launch nothing, do not count.
@@ -115,14 +115,16 @@ class Operations(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def kernels(call: Call, device: torch.device, name: str, file: Path, times: int = 1) -> dict:
+def profile_kernels(
+    call: Call, device: torch.device, name: str, file: Path, times: int = 1
+) -> dict:
     """Return how many kernels a call has and how long the GPU works; add the longest to a file."""
     if device.type != "cuda":
         return {}
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
         for _ in range(times):
             call()
-        wait(device)
+        synchronize(device)
     spent: dict[str, list[float]] = defaultdict(list)
     for event in seen.events():
         if event.device_type == torch.autograd.DeviceType.CUDA and is_kernel(event):
@@ -149,4 +151,4 @@ def kind_of(kernel: str) -> str:
     low = kernel.lower()
     if low.startswith("triton"):
         return "triton"
-    return next((k for k, parts in KINDS.items() if any(p in low for p in parts)), "rest")
+    return next((k for k, parts in KERNEL_KINDS.items() if any(p in low for p in parts)), "rest")

@@ -15,7 +15,7 @@ import yaml
 from ltdm.cli.main import main
 from ltdm.config.layout import Layout
 from ltdm.plumbing.errors import Stopped
-from tests.gpu.setting import HERE, Setting
+from tests.gpu.setting import FOLDER, Setting
 
 CIFAR = "LTDM_CIFAR10"
 """Environment variable that says where CIFAR-10 lies: a folder of torchvision's, or an .npz."""
@@ -24,13 +24,15 @@ CIFAR = "LTDM_CIFAR10"
 def run(setting: Setting) -> None:
     """Train on the digits; on CIFAR-10 too, where it is at hand."""
     with setting.rows.attempt("digits"):
-        train(setting, "digits-lt", setting.configs("training"))
-    if (at := cifar()) and not setting.tiny:
+        train_and_score(setting, "digits-lt", setting.configs("training"))
+    if (at := find_cifar()) and not setting.tiny:
         with setting.rows.attempt("CIFAR-10"):
-            train(setting, "cifar10-lt", [*setting.configs("training"), *over(setting, at)])
+            train_and_score(
+                setting, "cifar10-lt", [*setting.configs("training"), *overlay_configs(setting, at)]
+            )
 
 
-def train(setting: Setting, dataset: str, files: list[Path]) -> None:
+def train_and_score(setting: Setting, dataset: str, files: list[Path]) -> None:
     """Go from data to a score."""
     configs, results = [str(file) for file in files], setting.work / "results"
     experiment = yaml.safe_load(files[0].read_text(encoding="utf-8"))["experiment"]
@@ -38,7 +40,7 @@ def train(setting: Setting, dataset: str, files: list[Path]) -> None:
     network = {"dataset": dataset, "run": "cbdm", "seed": 0}
     folder = layout.path("train.record", **network).parent
     ltdm("prepare", *configs, "--results", str(results))
-    stop(["train", *configs, "--results", str(results)], folder)
+    train_until_stopped(["train", *configs, "--results", str(results)], folder)
     for command in ("train", "sample", "features", "metrics"):
         ltdm(command, *configs, "--results", str(results))
     history = pd.read_csv(folder / "history.csv")
@@ -48,7 +50,7 @@ def train(setting: Setting, dataset: str, files: list[Path]) -> None:
     scores = pd.read_csv(samples / "metrics/frechet.csv")
     shutil.copy(folder / "history.csv", setting.out / f"history-{dataset}.csv")
     shutil.copy(samples / "grid.png", setting.out / f"samples-{dataset}.png")
-    setting.rows.say(
+    setting.rows.add(
         dataset,
         updates=int(history["update"].iloc[-1]),
         where=record["where"],
@@ -65,7 +67,7 @@ def ltdm(*arguments: str) -> None:
     main.main([*arguments], standalone_mode=False)
 
 
-def stop(arguments: list[str], folder: Path) -> None:
+def train_until_stopped(arguments: list[str], folder: Path) -> None:
     """Train until a state is saved, and stop it by SIGTERM.
 
     Raises:
@@ -84,17 +86,17 @@ def stop(arguments: list[str], folder: Path) -> None:
         raise RuntimeError(f"a training that was sent SIGTERM ended with status {status}")
 
 
-def cifar() -> Path | None:
+def find_cifar() -> Path | None:
     """Return where CIFAR-10 lies, if it is there."""
     named = os.environ.get(CIFAR)
-    at = Path(named) if named else HERE.parents[1] / "data"
+    at = Path(named) if named else FOLDER.parents[1] / "data"
     there = at.is_file() or (at / "cifar-10-batches-py").is_dir()
     return at if there else None
 
 
-def over(setting: Setting, at: Path) -> list[Path]:
+def overlay_configs(setting: Setting, at: Path) -> list[Path]:
     """Return the config files that lay CIFAR-10 over the digits."""
     kind = "npz" if at.is_file() else "root"
     where = setting.work / "cifar.yaml"
     where.write_text(yaml.safe_dump({"datasets": {"cifar10-lt": {kind: str(at.resolve())}}}))
-    return [HERE / "training-cifar.yaml", where]
+    return [FOLDER / "training-cifar.yaml", where]
