@@ -1,8 +1,8 @@
-"""The check that any hour on a GPU can run: `make gpu-check`, or `python -m tests.gpu.check OUT`.
+"""The GPU check, in minutes: `make gpu-check`, or `python -m tests.gpu.check OUT`.
 
-Each step is a process with a limit of its own, and the next one runs whatever became of it. All are
-forked from one that has imported what they need and never asks for a GPU. Results are written anew
-after each: results.json, which `ltdm plan --bench` reads too, and summary.txt.
+Each step is a process with a time limit, and the next one runs whatever its outcome. All processes
+are forked from one that has imported their modules and never uses a GPU. After each step the check
+rewrites results.json, which `ltdm plan --bench` also reads, and summary.txt.
 """
 
 import argparse
@@ -31,20 +31,20 @@ from tests.gpu.steps import (
 )
 
 MIN_SECONDS = 8.0
-"""Seconds that a step needs; with less left it is not started."""
+"""Seconds that a step needs; it does not start with less time left."""
 KILL_DELAY = 3.0
 """Seconds between SIGTERM and SIGKILL."""
 END_SIGNALS = signal.SIGTERM, signal.SIGINT
 PRELOAD = "torch._dynamo", "ltdm.cli.main"
-"""What is imported once for all steps, beside their own modules."""
+"""Modules imported once for all steps, in addition to the steps' own."""
 
 
 class Interrupted(Exception):
-    """The check itself was told to end."""
+    """The check received a signal to end."""
 
 
 class RunningStep:
-    """A step that has started, as a process that had all imports when it began."""
+    """A running step: a process that starts with all modules imported."""
 
     def __init__(self, check: "Check", step: Step, seconds: float):
         self.step, self.started, self.seconds = step, time.monotonic(), seconds
@@ -54,7 +54,7 @@ class RunningStep:
         self.process.start()
 
     def wait(self) -> dict[str, object]:
-        """Wait until it has ended or its time is over; return what became of it."""
+        """Wait until the step ends or its time is over; return its outcome."""
         self.process.join(max(self.started + self.seconds - time.monotonic(), 0.0))
         status = self.process.exitcode
         late = CUT_OFF if self.step.spare else "too long"
@@ -68,22 +68,22 @@ class RunningStep:
         }
 
     def stop(self) -> None:
-        """End it with all that it began."""
+        """End the step's process and all that it started."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.process.pid or 0, number)
-            except ProcessLookupError:  # nothing of it is left, or it has just started
+            except ProcessLookupError:  # all have ended, or it has only just started
                 break
             self.process.join(KILL_DELAY)
         self.process.kill()
 
 
 class Check:
-    """All steps, within some seconds.
+    """All steps, within a number of seconds.
 
     Attributes:
-        ends: What became of the steps so far.
-        work: A folder for what is no result.
+        outcomes: Outcomes of the steps so far.
+        work: A temporary folder for files that are no results.
     """
 
     def __init__(self, out: Path, tiny: bool, seconds: float):
@@ -101,7 +101,7 @@ class Check:
             (self.out / name).unlink(missing_ok=True)
 
     def run(self) -> None:
-        """Compile beside what is not timed, then time, one step after the other."""
+        """Compile in parallel with untimed steps; then run timed steps one after the other."""
         self.finish(self.start(MACHINE))
         if self.outcomes[-1]["end"] == f"failed ({NO_GPU})":
             return
@@ -111,13 +111,13 @@ class Check:
         compiling = list(self.running)
         for step in CORRECTNESS_STEPS:
             self.finish(self.start(step))
-        for one in compiling:
-            self.finish(one)
+        for running in compiling:
+            self.finish(running)
         for step in TIMED_STEPS:
             self.finish(self.start(step))
 
     def start(self, step: Step) -> RunningStep | None:
-        """Start a step, if there is time for it."""
+        """Start a step if there is time for it; return None if not."""
         left = self.started + self.seconds - time.monotonic()
         if left < MIN_SECONDS:
             end = CUT_OFF if step.spare else "no time"
@@ -126,17 +126,17 @@ class Check:
         self.running.append(RunningStep(self, step, min(step.seconds, left)))
         return self.running[-1]
 
-    def finish(self, one: RunningStep | None) -> None:
-        """Wait for a step, and write what is known now."""
-        if one:
-            self.record(one.wait())
-            self.running.remove(one)
+    def finish(self, step: RunningStep | None) -> None:
+        """Wait for a step and record its outcome."""
+        if step:
+            self.record(step.wait())
+            self.running.remove(step)
 
-    def record(self, what: dict[str, object]) -> None:
-        """Keep what became of a step and write all results."""
-        self.outcomes.append(what)
-        told = time.monotonic() - self.started
-        print(f"{told:6.1f} s  {what['step']}: {what['end']}, {what['seconds']} s", flush=True)
+    def record(self, outcome: dict[str, object]) -> None:
+        """Add a step's outcome, report it and write all results."""
+        self.outcomes.append(outcome)
+        end = f"{outcome['step']}: {outcome['end']}, {outcome['seconds']} s"
+        print(f"{time.monotonic() - self.started:6.1f} s  {end}", flush=True)
         self.write_results()
 
     def write_results(self) -> None:
@@ -146,17 +146,19 @@ class Check:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    for each in END_SIGNALS:  # once is enough: what follows is short
+    for each in END_SIGNALS:  # later ones are ignored: ending takes little time
         signal.signal(each, signal.SIG_IGN)
     raise Interrupted(signal.Signals(number).name)
 
 
 def main() -> None:
-    """Run the check; the status is 1 where a step failed, or there was no time for it."""
+    """Run the check; the exit status is 1 if a step failed, or there was no time for it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="Folder of the results.")
-    parser.add_argument("--seconds", type=float, default=480.0, help="In all (default: 480).")
-    parser.add_argument("--tiny", action="store_true", help="Try the check itself, on a CPU too.")
+    parser.add_argument("--seconds", type=float, default=480.0, help="Time limit (default: 480).")
+    parser.add_argument(
+        "--tiny", action="store_true", help="Test the check itself, on a CPU as well."
+    )
     arguments = parser.parse_args()
     for number in END_SIGNALS:
         signal.signal(number, _interrupt)
@@ -171,12 +173,12 @@ def main() -> None:
             {"step": "check", "end": f"failed ({why})", "limit": 0, "seconds": 0.0}
         )
     finally:
-        for one in check.running:
-            one.stop()
+        for step in check.running:
+            step.stop()
         check.write_results()
         shutil.rmtree(check.work, ignore_errors=True)
     print((check.out / "summary.txt").read_text(encoding="utf-8"))
-    sys.exit(any(end["end"] not in ("ok", CUT_OFF) for end in check.outcomes))
+    sys.exit(any(outcome["end"] not in ("ok", CUT_OFF) for outcome in check.outcomes))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Several trainings on one GPU beside each other, each a process of its own."""
+"""Several trainings on one GPU at a time, each in a process of its own."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ MAX_TRAININGS = 3
 
 
 def run(setting: Setting) -> None:
-    """Set up all, then let one train alone, two, and three, for some seconds each."""
+    """Set up all trainings, then time one, two, and three at once, for some seconds each."""
     number, seconds = (2, 0.2) if setting.tiny else (MAX_TRAININGS, 4.0)
     variant = "eager" if setting.tiny else FASTEST
     command = [
@@ -31,9 +31,9 @@ def run(setting: Setting) -> None:
     trainings = [subprocess.Popen(command, **pipes) for _ in range(number)]
     try:
         send(trainings, variant)
-        for several in range(1, number + 1):
-            rates = send(trainings[:several], str(seconds))
-            what = f"{several} beside each other" if several > 1 else "1 alone"
+        for active in range(1, number + 1):
+            rates = send(trainings[:active], str(seconds))
+            what = f"{active} beside each other" if active > 1 else "1 alone"
             setting.rows.add(
                 what,
                 img_per_s=sum(rates),
@@ -48,7 +48,7 @@ def run(setting: Setting) -> None:
 
 
 def send(trainings: list[Any], line: str) -> list[float]:
-    """Tell trainings a line at once; return what each answers."""
+    """Send a line to trainings at once; return the number that each returns."""
     for training in trainings:
         training.stdin.write(line + "\n")
         training.stdin.flush()
@@ -56,10 +56,10 @@ def send(trainings: list[Any], line: str) -> list[float]:
 
 
 def receive(training: Any) -> float:
-    """Return the number that a training says next.
+    """Return the next number from a training.
 
     Raises:
-        RuntimeError: It has ended instead.
+        RuntimeError: The training has ended.
     """
     for line in training.stdout:
         if line.startswith("{"):
@@ -68,7 +68,7 @@ def receive(training: Any) -> float:
 
 
 def serve_training(setting: Setting) -> None:
-    """Be one of them: set up what the first line names, then train so many seconds a line."""
+    """Run a training: set up the variant of the first line, then train the seconds of each line."""
     learner = setting.subject("ddpm").learner(**VARIANTS[sys.stdin.readline().strip()])
     for _ in range(1 if setting.tiny else 6):
         learner.step()
@@ -79,7 +79,7 @@ def serve_training(setting: Setting) -> None:
         while time.perf_counter() - started < float(line):
             learner.step()
             done += 1
-            if done % 10 == 0:  # or the host would run far ahead
+            if done % 10 == 0:  # else the host would run far ahead
                 synchronize(setting.device)
         synchronize(setting.device)
         rate = done * learner.batches.size / (time.perf_counter() - started)

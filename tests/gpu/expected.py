@@ -1,7 +1,7 @@
-"""What a model of an H100 expects of the check's figures; nothing of it was measured.
+"""Figures of the check that a model of an H100 predicts; none of them was measured.
 
-The model counts launches, operations and bytes: whole waves of tiles on 132 multiprocessors, 0.72
-to 0.8 of 800 TFLOP/s, 2.7 TB/s, and one core of a host that launches the kernels.
+The model counts launches, operations and bytes: full waves of tiles on 132 multiprocessors, 0.72
+to 0.8 of 800 TFLOP/s, 2.7 TB/s, and one core of the host to launch the kernels.
 """
 
 from typing import Any, NamedTuple
@@ -9,19 +9,19 @@ from typing import Any, NamedTuple
 from tests.gpu.steps import FASTEST
 
 TOLERANCE = 1 / 3
-"""A figure that lies further outside than this share is marked."""
+"""A figure is marked if it lies outside its range by more than this share."""
 
 
 class Expected(NamedTuple):
-    """A figure of one row, and the range that is expected.
+    """A figure of one row, and its expected range.
 
     Attributes:
-        step: The step that measures it.
-        row: What its row is called.
-        figure: Which of its figures.
-        low: Least that is expected.
-        high: Most that is expected.
-        unit: Of all three.
+        step: Step that measures it.
+        row: Name of its row.
+        figure: Key of the figure in the row.
+        low: Lower end of the range.
+        high: Upper end of the range.
+        unit: Unit of figure and range.
     """
 
     step: str
@@ -33,12 +33,12 @@ class Expected(NamedTuple):
 
     @property
     def range_text(self) -> str:
-        """The range in words."""
+        """The range as text."""
         same = self.low == self.high
         return f"{self.low:,g}" if same else f"{self.low:,g} to {self.high:,g}"
 
     def value_in(self, rows: list[dict[str, Any]]) -> float | None:
-        """Return the figure, if it was measured."""
+        """Return the figure from rows; None if it was not measured."""
         return next(
             (
                 row[self.figure]
@@ -50,7 +50,7 @@ class Expected(NamedTuple):
         )
 
     def deviation(self, value: float) -> str:
-        """Return "below" or "above" where a figure lies more than a third outside; else ""."""
+        """Return "below" or "above" if a value is outside by more than a third; else ""."""
         if value < self.low * (1 - TOLERANCE):
             return "below"
         return "above" if value > self.high * (1 + TOLERANCE) else ""
@@ -83,14 +83,7 @@ EXPECTED = [
 
 
 def markdown() -> str:
-    """Return the table of docs/benchmarks.md, without what was measured."""
+    """Return the table of docs/benchmarks.md, without measurements."""
     lines = ["| step | what | expected | measured |", "| --- | --- | ---: | ---: |"]
-    return "\n".join(
-        [
-            *lines,
-            *(
-                f"| {one.step} | {one.row} | {one.range_text} {one.unit} | not measured |"
-                for one in EXPECTED
-            ),
-        ]
-    )
+    lines += [f"| {e.step} | {e.row} | {e.range_text} {e.unit} | not measured |" for e in EXPECTED]
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What single layers cost: convolutions and norms by layout, attention by kernel."""
+"""Cost of single layers: convolutions and norms by memory layout, attention by kernel."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ KERNELS = {
 
 
 def run(setting: Setting) -> None:
-    """Time them all, forward and backward."""
+    """Time all layers, forward and backward."""
     shapes = [(128, 32), (256, 16), (256, 4)]
     for precision in DTYPES:
         for width, side in [(8, 8)] if setting.tiny else shapes:
@@ -46,25 +46,25 @@ def run(setting: Setting) -> None:
 
 
 def time_both_passes(setting: Setting, call: Callable[..., Tensor], *inputs: Tensor) -> float:
-    """Return the milliseconds of a layer forward and backward."""
+    """Return the milliseconds of a layer's forward and backward pass."""
     weight = torch.randn_like(call(*inputs))
 
-    def once() -> Any:
+    def run_once() -> Any:
         return torch.autograd.grad(call(*inputs), inputs, weight)
 
-    return median_ms(once, setting.device, 2 if setting.tiny else 10, 1.0)
+    return median_ms(run_once, setting.device, 2 if setting.tiny else 10, 1.0)
 
 
 def time_convolution(
     setting: Setting, precision: str, layout: str, width: int, side: int, groups: int = 1
 ) -> None:
-    """Time a convolution, or those of so many networks as one with groups."""
+    """Time a convolution of `width` channels and `side`^2 pixels, or `groups` of them as one."""
     what = f"convolution{'s as one' if groups > 1 else ''}, {precision}, {layout}, {width} x {side}"
     batch = 2 if setting.tiny else 6 if groups > 1 else 64
     with setting.rows.attempt(what):
-        made = {"device": setting.device, "dtype": DTYPES[precision]}
+        options = {"device": setting.device, "dtype": DTYPES[precision]}
         x, w = (
-            torch.randn(shape, **made).to(memory_format=LAYOUTS[layout]).requires_grad_()
+            torch.randn(shape, **options).to(memory_format=LAYOUTS[layout]).requires_grad_()
             for shape in ((batch, groups * width, side, side), (groups * width, width, 3, 3))
         )
         context = compute_in("tf32", setting.device) if precision == "tf32" else nullcontext()
@@ -77,18 +77,18 @@ def time_convolution(
 
 
 def time_group_norm(setting: Setting, norm: str, layout: str) -> None:
-    """Time a group norm of 32 groups without the compiler, in bf16."""
+    """Time a group norm with 32 groups, in bf16 and without the compiler."""
     what = f"group norm, {norm}, {layout}"
     with setting.rows.attempt(what):
         shape = (2, 32, 8, 8) if setting.tiny else (64, 256, 16, 16)
-        made = {"device": setting.device, "dtype": torch.bfloat16}
-        x = torch.randn(shape, **made).to(memory_format=LAYOUTS[layout]).requires_grad_()
-        w, b = (torch.randn(shape[1], **made).requires_grad_() for _ in range(2))
+        options = {"device": setting.device, "dtype": torch.bfloat16}
+        x = torch.randn(shape, **options).to(memory_format=LAYOUTS[layout]).requires_grad_()
+        w, b = (torch.randn(shape[1], **options).requires_grad_() for _ in range(2))
         setting.rows.add(what, ms=time_both_passes(setting, NORMS[norm], x, w, b))
 
 
 def time_attention(setting: Setting, kernel: str, batch: int, positions: int) -> None:
-    """Time attention in bf16 of one head of 256 channels by one kernel; the first call too."""
+    """Time attention by one kernel, in bf16, with one head of 256 channels; the first call too."""
     what = f"attention, {kernel}, {batch} x {positions}"
     if not setting.gpu and kernel in ("cuDNN", "memory-efficient"):
         setting.rows.add(what, **setting.needs)
@@ -99,10 +99,10 @@ def time_attention(setting: Setting, kernel: str, batch: int, positions: int) ->
         wide = q.double()
         exact = (wide @ wide.mT / shape[-1] ** 0.5).softmax(-1) @ wide
         started = time.perf_counter()
-        made = nnf.scaled_dot_product_attention(q, q, q)
-        torch.autograd.grad(made.sum(), q)
+        result = nnf.scaled_dot_product_attention(q, q, q)
+        torch.autograd.grad(result.sum(), q)
         synchronize(setting.device)
         first = time.perf_counter() - started
-        off = float(((made - exact).norm() / exact.norm()).detach())
+        off = float(((result - exact).norm() / exact.norm()).detach())
         ms = time_both_passes(setting, lambda q: nnf.scaled_dot_product_attention(q, q, q), q)
         setting.rows.add(what, first_s=first, ms=ms, off=off, bad=not off < 0.05)

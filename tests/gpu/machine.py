@@ -1,4 +1,4 @@
-"""What the machine is, and what it reaches at best."""
+"""The machine, and the best rates that it reaches."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ QUERY_FIELDS = "name,driver_version,memory.total,clocks.max.sm,power.limit"
 
 
 def run(setting: Setting) -> None:
-    """Say where this runs, by what."""
+    """Add a row that describes the machine and the software."""
     setting.rows.add("machine", **describe(setting))
 
 
@@ -33,19 +33,19 @@ def time_ceilings(setting: Setting) -> None:
                 ms = median_ms(lambda a=a, b=b: a @ b, device, 10)
             setting.rows.add(f"product, {name}", side=side, tflops=2e-9 * side**3 / ms)
     with setting.rows.attempt("copy"):
-        one = torch.randn(1 << (20 if setting.tiny else 29), device=device)
-        other = torch.empty_like(one)
-        ms = median_ms(lambda: other.copy_(one), device, 10)
-        setting.rows.add("copy", gb_per_s=8e-6 * one.numel() / ms)
+        source = torch.randn(1 << (20 if setting.tiny else 29), device=device)
+        target = torch.empty_like(source)
+        ms = median_ms(lambda: target.copy_(source), device, 10)
+        setting.rows.add("copy", gb_per_s=8e-6 * source.numel() / ms)
     with setting.rows.attempt("launch"):
-        few = torch.zeros(8, device=device)
-        ms = median_ms(lambda: [few.add_(1) for _ in range(1000)], device, 5)
-        setting.rows.add("launch", us=ms)  # milliseconds of a thousand
+        small = torch.zeros(8, device=device)
+        ms = median_ms(lambda: [small.add_(1) for _ in range(1000)], device, 5)
+        setting.rows.add("launch", us=ms)  # milliseconds of 1000 launches
 
 
 def describe(setting: Setting) -> dict[str, Any]:
     """Return card, driver, processor, versions, commit and time."""
-    found = {
+    facts = {
         "card": device_name(setting.device),
         "cores": os.cpu_count(),
         "processor": _processor(),
@@ -57,9 +57,11 @@ def describe(setting: Setting) -> dict[str, Any]:
     }
     if setting.gpu and shutil.which("nvidia-smi"):
         command = ["nvidia-smi", f"--query-gpu={QUERY_FIELDS}", "--format=csv,noheader"]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-        found |= dict(zip(QUERY_FIELDS.split(","), told.stdout.strip().split(", "), strict=False))
-    return found
+        process = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        facts |= dict(
+            zip(QUERY_FIELDS.split(","), process.stdout.strip().split(", "), strict=False)
+        )
+    return facts
 
 
 def _processor() -> str:

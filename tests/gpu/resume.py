@@ -1,4 +1,4 @@
-"""Does a state go on where another device wrote it?"""
+"""States written on one device resume on another."""
 
 import torch
 
@@ -13,7 +13,7 @@ BEFORE, AFTER = 4, 3
 
 
 def run(setting: Setting) -> None:
-    """Go on from the device's state and the CPU's, on the device and on the CPU."""
+    """Resume from states of the device and of the CPU, on the device and on the CPU."""
     ways = [(setting.device, setting.device), (setting.device, CPU), (CPU, setting.device)]
     for name, network in METHODS.items():
         for start, end in ways if setting.gpu else ways[:1]:
@@ -32,26 +32,26 @@ def run(setting: Setting) -> None:
 def check_resuming(
     setting: Setting, what: str, method: str, network: str, start: torch.device, end: torch.device
 ) -> None:
-    """Compare the losses with those of a training that stayed; moments must lie as weights do."""
+    """Compare the losses with training on one device, and the moments' layout with the weights'."""
     stays, moves = (
-        small_trainer(setting, method, where, network, graph="none") for where in (start, end)
+        small_trainer(setting, method, device, network, graph="none") for device in (start, end)
     )
     with HostDraws():
         losses(stays, BEFORE)
         moves.resume(copy_state(stays, end))
-        apart = count_moved_moments(moves)
+        differing = count_moments_of_other_layout(moves)
         gap = relative_difference(losses(moves, AFTER), losses(stays, AFTER))
     needs = setting.needs if start == end else {}
     setting.rows.add(
-        what, off=gap, moments_otherwise=apart, bad=apart > 0 or not gap <= 1e-2, **needs
+        what, off=gap, moments_otherwise=differing, bad=differing > 0 or not gap <= 1e-2, **needs
     )
 
 
-def count_moved_moments(learner: Trainer) -> int:
-    """Return how many of Adam's moments lie in memory otherwise than their weights."""
-    one = learner.optimiser
+def count_moments_of_other_layout(learner: Trainer) -> int:
+    """Return the number of Adam's moments whose memory layout differs from their weights'."""
+    optimiser = learner.optimiser
     return sum(
         moment.stride() != weight.stride()
-        for weight, moments in zip(one.every, one.moments, strict=True)
+        for weight, moments in zip(optimiser.every, optimiser.moments, strict=True)
         for moment in moments.values()
     )

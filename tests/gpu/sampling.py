@@ -1,4 +1,4 @@
-"""An evaluation of the network, as sampling asks for it: by precision, layout and batch."""
+"""Network evaluations as sampling makes them: by precision, memory layout and batch size."""
 
 from copy import deepcopy
 
@@ -16,18 +16,18 @@ CONFIGURATIONS = {
     "bf16": ("bf16", torch.channels_last),
 }
 LIMITS = {"fp32": 1e-4, "tf32": 0.02, "bf16": 0.2}
-"""How far each may be from float64, as a share."""
+"""Largest relative difference of each precision from float64."""
 SET_EVALUATIONS = 50_000 * 200
 """Evaluations of a guided set of 50,000 images in 100 steps."""
 
 
 def run(setting: Setting) -> None:
-    """Time each way, and say how far it is from float64."""
+    """Time each configuration, and measure its difference from float64."""
     net, fastest = network(setting), {}
-    asked = inputs(setting, 8 if setting.tiny else 32)
+    small_batch = inputs(setting, 8 if setting.tiny else 32)
     with torch.inference_mode():
-        wide = deepcopy(net).double()
-        exact = wide(*(t.double() if t.is_floating_point() else t for t in asked))
+        double = deepcopy(net).double()
+        exact = double(*(t.double() if t.is_floating_point() else t for t in small_batch))
     for name, (precision, layout) in CONFIGURATIONS.items():
         for batch in (8,) if setting.tiny else (250, 1000, 2000):
             what = f"{name}, {batch} at once"
@@ -35,9 +35,9 @@ def run(setting: Setting) -> None:
                 reset_peak(setting.device)
                 own = placed(deepcopy(net), setting.device, precision).to(memory_format=layout)
                 predict = Predictor(own, setting.device, precision)
-                off = float((predict(*asked) - exact).norm() / exact.norm())
-                seen = inputs(setting, batch)
-                ms = median_ms(lambda p=predict, s=seen: p(*s), setting.device, 3, 4.0)
+                off = float((predict(*small_batch) - exact).norm() / exact.norm())
+                timed_batch = inputs(setting, batch)
+                ms = median_ms(lambda p=predict, b=timed_batch: p(*b), setting.device, 3, 4.0)
                 rate = 1e3 * batch / ms
                 fastest[name] = max(rate, fastest.get(name, 0.0))
                 setting.rows.add(
@@ -54,7 +54,7 @@ def run(setting: Setting) -> None:
 
 
 def network(setting: Setting) -> nn.Module:
-    """Return the papers' network with weights that are not those of its start, which say 0."""
+    """Return the papers' network with perturbed weights: with its first ones the output is 0."""
     net = setting.subject("ddpm").learner(graph="none", precision="fp32").net.eval()
     torch.manual_seed(0)
     for weight in net.parameters():

@@ -1,4 +1,4 @@
-"""What an update costs: by method, as it is, as one graph, compiled; by size; by attention."""
+"""Cost of a training step by method: eager, as one graph, compiled; by size; by attention."""
 
 import gc
 import time
@@ -23,7 +23,7 @@ from tests.gpu.timing import (
 
 RUNS = ("ddpm", "cbdm", "oclt", "ccua", "agc", "igd-shared", "igd-separate", "igd-released")
 LARGEST = "igd-released"
-"""Ten times the kernels of the others: as a graph it comes last."""
+"""It has ten times the kernels of the others, so as a graph it comes last."""
 PROFILED = (
     "ddpm, eager",
     "ddpm, one graph",
@@ -36,7 +36,7 @@ PROFILED = (
 
 
 def time_methods(setting: Setting) -> None:
-    """Time every method kernel by kernel, and as one graph."""
+    """Time every method launched kernel by kernel, and as one graph."""
     for run in RUNS:
         time_steps(setting, run, "eager")
         if run != LARGEST and (setting.gpu or run == "ddpm"):  # on a CPU both are the same
@@ -44,7 +44,7 @@ def time_methods(setting: Setting) -> None:
 
 
 def time_compiled(setting: Setting) -> None:
-    """Time what the steps before have compiled."""
+    """Time the code that earlier steps have compiled."""
     time_steps(setting, "ddpm", FASTEST)
     for run in () if setting.tiny else ("ddpm", "cbdm"):
         time_steps(setting, run, "compiled")
@@ -52,15 +52,15 @@ def time_compiled(setting: Setting) -> None:
 
 
 def time_edm2(setting: Setting) -> None:
-    """Time EDM2 at its protocol's batch."""
+    """Time EDM2 at the batch size of its protocol."""
     for run in ("edm2-c", "edm2-e", "edm2-g"):
         time_steps(setting, run, "eager")
-    if not setting.tiny:  # a CPU has traced the U-Net by now, and this one is no different
+    if not setting.tiny:  # on a CPU, tracing the U-Net has shown as much
         time_steps(setting, "edm2-e", "compiled")
 
 
 def time_sizes(setting: Setting) -> None:
-    """Time larger batches; cuDNN's own search for kernels; its attention."""
+    """Time larger batches, cuDNN's search for kernels, and its attention."""
     for batch in (24,) if setting.tiny else (128, 256, 512):
         time_steps(setting, "ddpm", "one graph", batch)
     torch.backends.cudnn.benchmark = True
@@ -73,7 +73,7 @@ def time_sizes(setting: Setting) -> None:
 
 
 def time_rest(setting: Setting) -> None:
-    """Compile and time the others, for as long as there is time."""
+    """Compile and time the other methods while there is time."""
     if setting.tiny:
         setting.rows.add("the other methods, compiled", **setting.needs)
         return
@@ -83,7 +83,7 @@ def time_rest(setting: Setting) -> None:
 
 
 def fill_compiler_cache(setting: Setting, run: str, variant: str) -> None:
-    """Make some updates, so that later steps find in the compiler's cache what they need."""
+    """Make some training steps, so that later steps find their code in the compiler's cache."""
     what = f"{run}, {variant}"
     with setting.rows.attempt(what):
         learner = setting.subject(run).learner(**VARIANTS[variant])
@@ -97,7 +97,7 @@ def fill_compiler_cache(setting: Setting, run: str, variant: str) -> None:
 def time_steps(
     setting: Setting, run: str, variant: str, batch: int | None = None, also: str = ""
 ) -> None:
-    """Time updates of a run; count what they are made of."""
+    """Time training steps of a run, and count their operations and kernels."""
     name = ", ".join(filter(None, [run, variant, f"batch {batch}" if batch else "", also]))
     with setting.rows.attempt(name):
         reset_peak(setting.device)
@@ -114,17 +114,17 @@ def time_steps(
 def _figures(
     setting: Setting, name: str, learner: Trainer, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what an update costs; the first ones, which compile and capture, apart."""
-    device, started, found = setting.device, time.perf_counter(), {}
+    """Return the cost of a training step, and of the first ones, which compile and capture."""
+    device, started, figures = setting.device, time.perf_counter(), {}
     for _ in range(1 if setting.tiny else WARM + 2):
         learner.step()
     synchronize(device)
-    found["first_updates_s"] = time.perf_counter() - started
+    figures["first_updates_s"] = time.perf_counter() - started
     if isinstance(learner.run, UpdateGraph):
-        found["bad"] = learner.run.graph is None
+        figures["bad"] = learner.run.graph is None
     ms = median_ms(learner.step, device, 2 if setting.tiny else 20)
     size = learner.batches.size
-    found |= {
+    figures |= {
         "batch_size": size,
         "ms": ms,
         "img_per_s": 1e3 * size / ms,
@@ -133,12 +133,12 @@ def _figures(
         "loss": float(learner.sums["loss"]) / learner.update,
     }
     if not options["compile"] and options["graph"] == "none":
-        with OperationCounter() as counted:
+        with OperationCounter() as counter:
             learner.step()
-        found["operations"] = counted.number
+        figures["operations"] = counter.number
     if name in PROFILED:
-        found |= profile_kernels(learner.step, device, name, setting.out / "profile.txt")
-    return found
+        figures |= profile_kernels(learner.step, device, name, setting.out / "profile.txt")
+    return figures
 
 
 @lru_cache
@@ -147,5 +147,5 @@ def _operations(setting: Setting, run: str) -> float:
 
 
 def _compiler(setting: Setting) -> dict[str, str]:
-    """Return what a row says of the compiler: on a CPU the network is only traced."""
+    """Return the figures of a row about the compiler: on a CPU the network is only traced."""
     return {} if setting.gpu else {**setting.needs, "compiler": "eager"}

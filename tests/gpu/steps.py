@@ -1,27 +1,25 @@
-"""The steps of the check: what each runs, and how many seconds it may take."""
+"""The steps of the check: the function that each runs, and its time limit."""
 
 from importlib import import_module
 from typing import Any, NamedTuple
 
 FASTEST = "bf16-master, compiled, one graph"
-"""What an update is at its fastest; see `tests.gpu.setting.VARIANTS`."""
+"""The fastest variant of the training step; see `tests.gpu.setting.VARIANTS`."""
 CUT_OFF = "cut off"
-"""How a step ends that was to fill what time is left."""
-
-
+"""Outcome of a step that fills the remaining time."""
 NO_GPU = 2
-"""Status of a step that finds no GPU, and none of which another would find."""
+"""Exit status of a step that finds no GPU."""
 
 
 class Step(NamedTuple):
     """A process of the check.
 
     Attributes:
-        name: What results call it.
-        seconds: Its limit.
-        call: Module of tests.gpu and function.
-        arguments: What the function is given beside the setting.
-        spare: Whether it fills what time is left, and may be cut off.
+        name: Name in results.
+        seconds: Time limit.
+        call: Module of tests.gpu, and function.
+        arguments: Arguments of the function after the setting.
+        spare: Whether it fills the remaining time, and may be cut off.
     """
 
     name: str
@@ -32,11 +30,11 @@ class Step(NamedTuple):
 
     @property
     def module(self) -> str:
-        """The module's whole name."""
+        """Full name of the module."""
         return f"tests.gpu.{self.call.partition('.')[0]}"
 
     def run(self, setting: Any) -> None:
-        """Run it in this process."""
+        """Run the step in this process."""
         getattr(import_module(self.module), self.call.partition(".")[2])(setting, *self.arguments)
 
 
@@ -46,10 +44,10 @@ COMPILE_STEPS = [
     Step("compile-half", 200, "speed.fill_compiler_cache", ("ddpm", FASTEST)),
     Step("compile-edm2", 200, "speed.fill_compiler_cache", ("edm2-e", "compiled")),
 ]
-"""They fill the compiler's cache, which takes the host: all at once, beside what is not timed."""
+"""They fill the compiler's cache on the host: all at once, in parallel with untimed steps."""
 
 MACHINE = Step("machine", 30, "machine.run")
-"""The first."""
+"""The first step."""
 
 CORRECTNESS_STEPS = [
     Step("own-tests", 100, "cuda_tests.run"),
@@ -58,7 +56,7 @@ CORRECTNESS_STEPS = [
     Step("resuming", 50, "resume.run"),
     Step("training", 100, "training.run"),
 ]
-"""Whether it is right, which a busy machine does not change."""
+"""Checks of correctness, which a busy machine does not affect."""
 
 TIMED_STEPS = [
     Step("ceilings", 25, "machine.time_ceilings"),
@@ -74,14 +72,14 @@ TIMED_STEPS = [
     Step("bench-edm2", 60, "bench.run", ("edm2",)),
     Step("rest", 300, "speed.time_rest", spare=True),
 ]
-"""What it costs: one after the other, once nothing is compiled beside them; the least one last."""
+"""Timings, one after the other, once compiling is done; the least important comes last."""
 
 CONCURRENT_TRAINING = Step("trained-beside", 0, "concurrent_training.serve_training")
-"""One of the trainings that the step `beside` starts."""
+"""A training that the step `beside` starts."""
 
 ALL_STEPS = {
     step.name: step
     for step in (MACHINE, *COMPILE_STEPS, *CORRECTNESS_STEPS, *TIMED_STEPS, CONCURRENT_TRAINING)
 }
 TINY_COMPILE_STEPS = {"compile-ddpm"}
-"""What of `COMPILE_STEPS` the tiny check runs: a CPU's compiler shows no more with the others."""
+"""Steps of `COMPILE_STEPS` in the tiny check: on a CPU the others would show no more."""

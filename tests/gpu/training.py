@@ -1,4 +1,4 @@
-"""A real training by ltdm's own commands: stopped by a signal, gone on with, sampled and scored."""
+"""A real training by ltdm's commands: stopped by a signal, resumed, sampled and scored."""
 
 import json
 import os
@@ -18,22 +18,24 @@ from ltdm.plumbing.errors import Stopped
 from tests.gpu.setting import FOLDER, Setting
 
 CIFAR = "LTDM_CIFAR10"
-"""Environment variable that says where CIFAR-10 lies: a folder of torchvision's, or an .npz."""
+"""Environment variable with the path of CIFAR-10: a folder of torchvision's, or an .npz."""
 
 
 def run(setting: Setting) -> None:
-    """Train on the digits; on CIFAR-10 too, where it is at hand."""
+    """Train on the digits, and on CIFAR-10 if available."""
     with setting.rows.attempt("digits"):
         train_and_score(setting, "digits-lt", setting.configs("training"))
-    if (at := find_cifar()) and not setting.tiny:
+    if (path := find_cifar()) and not setting.tiny:
         with setting.rows.attempt("CIFAR-10"):
             train_and_score(
-                setting, "cifar10-lt", [*setting.configs("training"), *overlay_configs(setting, at)]
+                setting,
+                "cifar10-lt",
+                [*setting.configs("training"), *overlay_configs(setting, path)],
             )
 
 
 def train_and_score(setting: Setting, dataset: str, files: list[Path]) -> None:
-    """Go from data to a score."""
+    """Run all commands from data to score."""
     configs, results = [str(file) for file in files], setting.work / "results"
     experiment = yaml.safe_load(files[0].read_text(encoding="utf-8"))["experiment"]
     layout = Layout(results / experiment)
@@ -68,13 +70,13 @@ def ltdm(*arguments: str) -> None:
 
 
 def train_until_stopped(arguments: list[str], folder: Path) -> None:
-    """Train until a state is saved, and stop it by SIGTERM.
+    """Train until a state is saved, and stop the training by SIGTERM.
 
     Raises:
-        RuntimeError: It did not stop as it should.
+        RuntimeError: The exit status is not that of a stopped training.
     """
-    always = {**os.environ, "LTDM_SAVE_SECONDS": "0"}
-    training = subprocess.Popen([sys.executable, "-m", "ltdm", *arguments], env=always)
+    environment = {**os.environ, "LTDM_SAVE_SECONDS": "0"}
+    training = subprocess.Popen([sys.executable, "-m", "ltdm", *arguments], env=environment)
     try:
         while training.poll() is None and not any(folder.glob("state/*/state.pt")):
             time.sleep(0.02)
@@ -87,16 +89,16 @@ def train_until_stopped(arguments: list[str], folder: Path) -> None:
 
 
 def find_cifar() -> Path | None:
-    """Return where CIFAR-10 lies, if it is there."""
-    named = os.environ.get(CIFAR)
-    at = Path(named) if named else FOLDER.parents[1] / "data"
-    there = at.is_file() or (at / "cifar-10-batches-py").is_dir()
-    return at if there else None
+    """Return the path of CIFAR-10; None if it is not available."""
+    variable = os.environ.get(CIFAR)
+    path = Path(variable) if variable else FOLDER.parents[1] / "data"
+    available = path.is_file() or (path / "cifar-10-batches-py").is_dir()
+    return path if available else None
 
 
-def overlay_configs(setting: Setting, at: Path) -> list[Path]:
-    """Return the config files that lay CIFAR-10 over the digits."""
-    kind = "npz" if at.is_file() else "root"
-    where = setting.work / "cifar.yaml"
-    where.write_text(yaml.safe_dump({"datasets": {"cifar10-lt": {kind: str(at.resolve())}}}))
-    return [FOLDER / "training-cifar.yaml", where]
+def overlay_configs(setting: Setting, path: Path) -> list[Path]:
+    """Return config files that replace the digits by CIFAR-10."""
+    kind = "npz" if path.is_file() else "root"
+    config = setting.work / "cifar.yaml"
+    config.write_text(yaml.safe_dump({"datasets": {"cifar10-lt": {kind: str(path.resolve())}}}))
+    return [FOLDER / "training-cifar.yaml", config]
