@@ -48,8 +48,8 @@ class SampleGenerator:
         """Return the image numbers of shard i of n, (i, n), in a set with labels (N,)."""
         cut = [
             block
-            for mine in self._rows_per_network(labels)
-            for block in blocks(mine, self.block_size)
+            for own_rows in self._rows_per_network(labels)
+            for block in blocks(own_rows, self.block_size)
         ]
         return share(cut, shard)
 
@@ -84,7 +84,8 @@ class SampleGenerator:
                         raise
                     self.block_size //= 2
                     log.info(
-                        "out of GPU memory: sampling %d images at once from here", self.block_size
+                        "out of GPU memory: sampling goes on with %d images per call",
+                        self.block_size,
                     )
                     continue
                 yield rows[:new], images[:new]
