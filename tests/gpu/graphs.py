@@ -9,7 +9,7 @@ from ltdm.training.graph import WARM, UpdateGraph
 from ltdm.training.loop import Trainer
 from tests.gpu.setting import Setting, small_trainer
 
-UPDATES = WARM + 5
+STEPS = WARM + 5
 
 
 def run(setting: Setting) -> None:
@@ -58,8 +58,8 @@ def is_captured(learner: Trainer) -> bool:
 def compare_losses(setting: Setting, method: str) -> None:
     """Compare the losses of steps as a graph with those launched kernel by kernel."""
     learner = small_trainer(setting, method, setting.device)
-    graph = losses(learner, UPDATES)
-    plain = losses(small_trainer(setting, method, setting.device, graph="none"), UPDATES)
+    graph = losses(learner, STEPS)
+    plain = losses(small_trainer(setting, method, setting.device, graph="none"), STEPS)
     gap, bad = relative_difference(graph, plain), setting.gpu and not is_captured(learner)
     setting.rows.add(
         f"losses of {method}",
@@ -73,7 +73,7 @@ def compare_losses(setting: Setting, method: str) -> None:
 def check_dropout_masks(setting: Setting) -> None:
     """Check that the loss repeats with the seed and differs between seeds, all else unchanged."""
     learner = small_trainer(setting, "ddpm", setting.device, dropout=0.3, lr=1e-2)
-    losses(learner, UPDATES)
+    losses(learner, STEPS)
     values = []
     for seed in (1, 1, 2):
         learner._fill()
@@ -95,12 +95,12 @@ def check_dropout_masks(setting: Setting) -> None:
 def check_resuming(setting: Setting) -> None:
     """Check that a trainer with a graph, resumed from another's state, continues as that one."""
     original = small_trainer(setting, "cbdm", setting.device, dropout=0.1)
-    losses(original, UPDATES)
+    losses(original, STEPS)
     state = copy_state(original)
     other = small_trainer(setting, "cbdm", setting.device, dropout=0.1)
-    losses(other, UPDATES)
+    losses(other, STEPS)
     other.resume(state)
-    gap = relative_difference(losses(other, UPDATES), losses(original, UPDATES))
+    gap = relative_difference(losses(other, STEPS), losses(original, STEPS))
     bad = setting.gpu and not is_captured(other)
     setting.rows.add(
         "a state within a graph",

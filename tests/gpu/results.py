@@ -15,9 +15,9 @@ BENCHES = "methods", "others", "edm2"
 
 def write_results(out: Path, work: Path, about: Row, ends: list[Row]) -> None:
     """Write both files; results.json is that of `ltdm bench --json`, with the check added."""
-    found = read_rows(out / "rows.jsonl")
-    machine = next((row for row in found if row["step"] == "machine" and "card" in row), {})
-    check = {**about, "machine": machine, "steps": ends, "found": found}
+    rows = read_rows(out / "rows.jsonl")
+    machine = next((row for row in rows if row["step"] == "machine" and "card" in row), {})
+    check = {**about, "machine": machine, "steps": ends, "found": rows}
     text = json.dumps({**merge_benches(work), "check": check}, indent=1)
     for name, content in {"results.json": text, "summary.txt": summary(check)}.items():
         temporary = out / f"{name}.new"
@@ -35,29 +35,29 @@ def merge_benches(work: Path) -> Row:
 
 def summary(check: Row) -> str:
     """Return comparison, failures, steps and all rows as text."""
-    machine, found = check["machine"], check["found"]
+    machine, rows = check["machine"], check["found"]
     keys = ("card", "driver_version", "torch", "cudnn", "commit", "date")
     lines = [" | ".join(f"{key} {machine[key]}" for key in keys if machine.get(key))]
     if check["tiny"]:
         lines.append("Tiny: the figures show that the check runs, and nothing else.")
-    lines += ["", *compare(found, check["tiny"]), "", "Failures", *failures(check)]
+    lines += ["", *compare(rows, check["tiny"]), "", "Failures", *failures(check)]
     lines += [
         "",
         "Steps",
         *align([[e["step"], e["end"], f"{e['seconds']} s"] for e in check["steps"]]),
     ]
-    limited = Counter((row["needs"], row["step"]) for row in found if "needs" in row)
+    limited = Counter((row["needs"], row["step"]) for row in rows if "needs" in row)
     for what in dict.fromkeys(what for what, _ in limited):
         steps = (f"{step} ({n})" for (need, step), n in limited.items() if need == what)
         lines += ["", f"Rows that are complete only with {what}: {', '.join(steps)}"]
-    return "\n".join([*lines, "", "All rows", *list_rows(found)])
+    return "\n".join([*lines, "", "All rows", *list_rows(rows)])
 
 
-def compare(found: list[Row], tiny: bool) -> list[str]:
+def compare(rows: list[Row], tiny: bool) -> list[str]:
     """Return a table of expected and measured figures of an H100."""
     table = [["expected of an H100 (modelled)", "expected", "measured", ""]]
     for expected in EXPECTED:
-        value = expected.value_in(found)
+        value = expected.value_in(rows)
         deviation = "" if value is None or tiny else expected.deviation(value)
         table.append(
             [
@@ -83,10 +83,10 @@ def failures(check: Row) -> list[str]:
     return lines or ["  none"]
 
 
-def list_rows(found: list[Row]) -> list[str]:
+def list_rows(rows: list[Row]) -> list[str]:
     """Return a line for each row with its figures."""
     lines = []
-    for row in found:
+    for row in rows:
         figures = {k: v for k, v in row.items() if k not in ("step", "what")}
         text = ", ".join(f"{k} {v}" for k, v in figures.items() if v is not None and v is not False)
         lines.append(f"  {row['step']}: {row['what']}: {text}")
