@@ -30,7 +30,7 @@ def check(**given: Any) -> None:
             )
     for (name, run), made in experiment.runs.items() if experiment.evaluate.probe else ():
         hidden = made.train.released or made.train.label_dropout
-        if not hidden and made.label_use(experiment.datasets[name]) == "input":
+        if not hidden and made.label_role(experiment.datasets[name]) == "input":
             click.echo(
                 f"{run} on {name}: was never trained without labels (train.label_dropout is 0), and"
                 " that is how the probe asks it; its features may be worse for that"

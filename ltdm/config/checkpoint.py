@@ -46,7 +46,7 @@ def _recorded(records: list[Path]) -> Origin:
 
 def _fits_checkpoint(run: Run, held: released.Released, data: Dataset) -> None:
     """Refuse a checkpoint that holds another network than the run's."""
-    use, shape = run.label_use(data), held.shape
+    use, shape = run.label_role(data), held.shape
     classes = {"input": len(data.class_counts), "nothing": 0, "network": "one a network"}[use]
     here = _outlined(run.network, run.process, data.info.channels, classes, run.train.told())
     there = _outlined(held.network, held.process, shape.channels, shape.classes, shape.told)

@@ -30,14 +30,14 @@ def fits_data(run: Run, data: Dataset) -> None:
     if train.released:
         return
     objective, named = run.objective(data.class_counts), " and ".join(map(str, run.methods))
-    if objective.compares_labels and not train.conditional:
+    if objective.needs_conditional_network and not train.conditional:
         compared = f"{named} compares what it says under different labels"
         message = f"is 1, so the network is unconditional, but {compared}; set it below 1"
         raise OptionError(("train", "label_dropout"), message)
-    if objective.players and train.label_dropout:
+    if objective.network_per_class and train.label_dropout:
         message = f"trains networks that are told no labels, so none can be hidden ({named})"
         raise OptionError(("method",), f"{message}: set train.label_dropout to 0 in the same run")
-    check_data(train, data.class_counts, objective.by_class)
+    check_data(train, data.class_counts, objective.class_blocks)
 
 
 def check_data(train: TrainOptions, class_counts: Sequence[int], by_class: bool) -> None:
@@ -84,13 +84,13 @@ def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
 def _facts(run: Run, data: Dataset) -> dict[str, str]:
     """Return in words what two runs must have in common for one to start from the other."""
     shapes = {name: str(tuple(w.shape)) for name, w in run.outline(data).state_dict().items()}
-    return {"what a label does": run.label_use(data), "the process": str(run.process), **shapes}
+    return {"what a label does": run.label_role(data), "the process": str(run.process), **shapes}
 
 
 def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
     """Check what only a sample set and its run together can tell."""
     classes = len(data.class_counts)
-    if sample.num_images % classes and run.label_use(data) != "nothing":
+    if sample.num_images % classes and run.label_role(data) != "nothing":
         message = f"is {sample.num_images}, but must be a multiple of the {classes} classes"
         raise OptionError(("sample", "num_images"), f"{message}, so that each gets the same number")
     if sample.guidance > 0 and not sample.guide_run and not 0 < run.train.label_dropout < 1:
@@ -108,7 +108,7 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
         message = "keeps images inside [-1, 1], and these are points, which lie anywhere; drop it"
         raise OptionError(("sample", "sampler", "clip_denoised"), message)
     try:
-        sampler.module.levels(run.process.module.build(run.process.options), sampler.options)
+        sampler.module.noise_levels(run.process.module.build(run.process.options), sampler.options)
     except LtdmError as error:
         raise OptionError(("sample", "sampler", "steps"), str(error)) from None
 
@@ -138,7 +138,7 @@ def fits_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
         raise OptionError(path, f"is {name}, which has no averaged weights")
     for what, theirs, mine in (
         ("process", *(_spoken(one.process) for one in (guide, run))),
-        ("use of labels", guide.label_use(data), run.label_use(data)),
+        ("use of labels", guide.label_role(data), run.label_role(data)),
     ):
         if theirs != mine or theirs == "network":
             message = f"is {name}, whose {what} is {theirs}, and here it is {mine}"
@@ -154,7 +154,7 @@ def _spoken(process: Part) -> str:
 def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
     """Check what only the linear probe, a run and its data together can tell."""
     path = "evaluate", "probe"
-    if run.label_use(data) == "network":
+    if run.label_role(data) == "network":
         message = f"needs one network, and {name} trains one for each class; take either out"
         raise OptionError(path, message)
     if probe.train_on == "balanced" and data.reference_split != "train":

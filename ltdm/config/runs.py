@@ -88,12 +88,12 @@ class Run(Recipe):
         asked = (one.ema_sigma_rel for one in self.samples.values())
         return [*dict.fromkeys(width for width in asked if width is not None)]
 
-    def label_use(self, data: Dataset) -> str:
+    def label_role(self, data: Dataset) -> str:
         """Return what a label does: the network's "input", which "network" it is, or "nothing"."""
-        return self.objective(data.class_counts).label_use(self.train.conditional)
+        return self.objective(data.class_counts).label_role(self.train.conditional)
 
     def outline(self, data: Dataset) -> nn.Module:
         """Return the network, or one of its networks, with the shapes of its weights alone."""
         shape = data.info.channels, data.info.resolution, len(data.class_counts), self.train.told()
         with torch.device("meta"):
-            return build_network(self.network, self.label_use(data), *shape)
+            return build_network(self.network, self.label_role(data), *shape)

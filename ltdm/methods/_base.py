@@ -1,11 +1,11 @@
-"""What every objective shares: the corrupted batch it starts from, and how its terms are asked for.
+"""Parts that all objectives share: noisy batches, queries to the network, the terms' interface.
 
-An objective is the denoising loss and any number of terms. A term may change the target, ask the
-network again about the batch under other labels, add losses, or weigh what is there.
+An objective is the denoising loss and any number of terms. A term may change the target, query the
+network again under other labels, add losses, or weigh images.
 
-Every tensor has the same shape in every update, so that an update can be compiled once and captured
-as one CUDA graph. What concerns images with a label alone is computed for all, and weighs 0 for the
-others.
+Every tensor has the same shape in every training step, so that a step can be compiled once and
+captured as one CUDA graph. A loss that needs a label is computed for all images, and weighed by 0
+where the label was dropped.
 """
 
 from collections.abc import Sequence
@@ -16,58 +16,58 @@ import torch
 from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
-from ltdm.methods._streams import Streams
+from ltdm.methods._generators import Generators
 
 
 class Batch(NamedTuple):
-    """One training batch."""
+    """One training batch of B images, or points."""
 
     x0: Tensor  # images in [-1, 1], float32, shape (B, C, H, W)
     classes: Tensor  # int64, shape (B,)
-    labels: Tensor  # what the network is conditioned on: the classes, or -1 where one was dropped
+    labels: Tensor  # labels that condition the network, (B,): the classes, or -1 where dropped
     level: Tensor  # noise levels as the process draws them, (B,)
-    augment: Tensor | None = None  # each image's augmentation, (B, 9), if the network is given it
+    augment: Tensor | None = None  # augmentation parameters, (B, 9), if the network takes them
 
     @property
-    def labelled(self) -> Tensor:
-        """Whether an image's label was kept, bool, (B,)."""
+    def has_label(self) -> Tensor:
+        """Mask of the images whose label was not dropped, bool, (B,)."""
         return self.labels >= 0
 
-    def part(self, rows: slice) -> "Batch":
-        """Return some neighbouring rows as a batch."""
+    def take(self, rows: slice) -> "Batch":
+        """Return consecutive rows as a batch."""
         return Batch._make(None if t is None else t[rows] for t in self)
 
 
 class Inputs(NamedTuple):
-    """What the network is asked; it answers F (B, C, H, W), float32."""
+    """Inputs of the network, whose output is F (B, C, H, W), float32."""
 
-    x: Tensor  # (B, C, H, W)
-    level: Tensor  # (B,)
-    labels: Tensor  # (B,)
-    augment: Tensor | None  # (B, 9)
+    x: Tensor  # noisy images, scaled by the process, (B, C, H, W)
+    level: Tensor  # noise conditioning, (B,)
+    labels: Tensor  # int64, -1 for none, (B,)
+    augment: Tensor | None  # augmentation parameters, (B, 9)
 
-    def again(self, labels: Tensor) -> "Inputs":
-        """Return all rows once for each (B,) of the labels (k B,), under those."""
-        return Inputs.joined([self] * (len(labels) // len(self.x)))._replace(labels=labels)
+    def repeat_with(self, labels: Tensor) -> "Inputs":
+        """Return k copies of the B rows, under labels (k B,): copy 1 under the first B, ..."""
+        return Inputs.concatenate([self] * (len(labels) // len(self.x)))._replace(labels=labels)
 
     @staticmethod
-    def joined(parts: Sequence["Inputs"]) -> "Inputs":
-        """Return all as one batch."""
+    def concatenate(parts: Sequence["Inputs"]) -> "Inputs":
+        """Return several inputs as one batch."""
         if len(parts) == 1:
             return parts[0]
-        every = zip(*parts, strict=True)
-        return Inputs._make(None if each[0] is None else torch.cat(each) for each in every)
+        fields = zip(*parts, strict=True)
+        return Inputs._make(None if field[0] is None else torch.cat(field) for field in fields)
 
 
-class Said(NamedTuple):
-    """What the network said: F (B, C, H, W), and its bottleneck z (B, d); empty if not asked."""
+class Prediction(NamedTuple):
+    """Outputs of the network: F (B, C, H, W) and its bottleneck z (B, d); empty if not queried."""
 
     F: Tensor = torch.empty(0)
     z: Tensor = torch.empty(0)
 
 
 class Net(Protocol):
-    """A network as a function of `Inputs`; each call is one evaluation a row."""
+    """A network as a function of `Inputs`; a call is one evaluation per row."""
 
     def __call__(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return F."""
@@ -76,71 +76,80 @@ class Net(Protocol):
         """Return F and the bottleneck z."""
 
     def bottleneck(self, x: Tensor, *rest: Tensor | None) -> Tensor:
-        """Return z alone; the way up is not computed."""
+        """Return z alone, without computing the decoder."""
 
 
-class Noised(NamedTuple):
-    """A batch at drawn noise levels."""
+class NoisyBatch(NamedTuple):
+    """A batch with noise at its levels."""
 
-    inputs: Inputs  # what the network is asked
-    level: Tensor  # the levels, (B,)
-    progress: Tensor  # how far towards pure noise they lie, in [0, 1], (B,)
-    labelled: Tensor  # whether an image's label was kept, bool, (B,)
+    inputs: Inputs  # inputs of the network
+    level: Tensor  # noise levels, (B,)
+    progress: Tensor  # position of the levels between clean (0) and pure noise (1), (B,)
+    has_label: Tensor  # mask of the images whose label was not dropped, bool, (B,)
     noise: Tensor  # standard normal, (B, C, H, W)
-    target: Tensor  # F*, what the network should say
+    target: Tensor  # F*, the target of the network's output F, (B, C, H, W)
 
 
-class Question(NamedTuple):
-    """What the network is asked about the whole batch once more, or k times."""
+class Query(NamedTuple):
+    """A further evaluation of the batch under other labels, or k of them."""
 
-    labels: Tensor  # of each image, (k B,): those of the first time, of the second, ..; -1 for none
-    gradient: bool = True  # whether the answer needs one; with it, they share the batch's own call
-    want: str = "F"  # or the bottleneck "z", or "both"
+    labels: Tensor  # (k B,): those of the first evaluation, of the second, ..; -1 for none
+    gradient: bool = True  # whether to backpropagate; if so, it joins the batch's own call
+    outputs: str = "F"  # "F", the bottleneck "z", or "both"
 
 
 @dataclass(frozen=True)
-class Evaluations:
-    """Network evaluations per image, on average."""
+class NetworkEvaluations:
+    """Mean number of network evaluations per image in a training step."""
 
-    forward: float  # whole passes
-    backward: float  # whole passes
-    encoder: float = 0  # forward and backward passes through the way down and the middle only
+    forward: float  # full forward passes
+    backward: float  # full backward passes
+    encoder: float = 0  # forward and backward passes through encoder and middle blocks only
 
-    def __add__(self, other: "Evaluations") -> "Evaluations":
+    def __add__(self, other: "NetworkEvaluations") -> "NetworkEvaluations":
         forward, backward = self.forward + other.forward, self.backward + other.backward
-        return Evaluations(forward, backward, self.encoder + other.encoder)
+        return NetworkEvaluations(forward, backward, self.encoder + other.encoder)
 
 
-NOTHING = Evaluations(0, 0)
+NO_EVALUATIONS = NetworkEvaluations(0, 0)
 
 
 class Term(nn.Module):
-    """A part of an objective. What it must remember between updates lives in its buffers."""
+    """A part of an objective; buffers hold its state between training steps.
 
-    compares_labels = False  # whether it asks under other labels, which needs a conditional network
-    by_class = False  # whether batches hold the same number of each class, in blocks
-    players = False  # whether each class has a network of its own, which its label picks
-    in_turns = False  # whether each block of a batch makes an optimiser step of its own
+    Attributes:
+        needs_conditional_network: Whether it queries the network under other labels.
+        class_blocks: Whether a batch consists of equal blocks, one per class.
+        network_per_class: Whether each class has a network of its own, selected by the label.
+        step_per_class: Whether each block of a batch makes an optimiser step of its own.
+    """
 
-    def target(self, at: Noised, batch: Batch, process: Process, rng: Streams) -> Tensor:
-        """Return what the network should say."""
-        return at.target
+    needs_conditional_network = False
+    class_blocks = False
+    network_per_class = False
+    step_per_class = False
 
-    def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question | None:
-        """Return what else the network is asked."""
+    def target(self, noisy: NoisyBatch, batch: Batch, process: Process, rng: Generators) -> Tensor:
+        """Return the target of the network's output F, (B, C, H, W)."""
+        return noisy.target
+
+    def query(self, noisy: NoisyBatch, batch: Batch, rng: Generators) -> Query | None:
+        """Return the further evaluation that the term needs; None for none."""
         return None
 
-    def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
-        """Return named losses, one value per image, (B,), from what was asked."""
+    def extra_losses(
+        self, noisy: NoisyBatch, own: Prediction, query: Query, other: Prediction
+    ) -> dict[str, Tensor]:
+        """Return losses by name, (B,) each, from the outputs for the batch and for the query."""
         return {}
 
-    def weights(self, at: Noised, denoise: Tensor) -> Tensor | None:
-        """Return each image's weight (B,) from its denoising loss; None for one."""
+    def image_weights(self, noisy: NoisyBatch, denoise: Tensor) -> Tensor | None:
+        """Return weights (B,) of the images from their denoising losses (B,); None for 1."""
         return None
 
 
 class MethodModule(Protocol):
-    """What the file of a method defines."""
+    """Names that the file of a method defines."""
 
     @property
     def CITATION(self) -> str:
@@ -150,38 +159,38 @@ class MethodModule(Protocol):
     def Options(self) -> type[Any]:
         """A frozen dataclass of `option`s."""
 
-    def evaluations(self, options: Any, classes: int) -> Evaluations:
-        """Return the evaluations per image beyond its own one, with so many classes."""
+    def evaluations(self, options: Any, classes: int) -> NetworkEvaluations:
+        """Return the evaluations per image that the term adds, with this number of classes."""
 
     def build(self, options: Any, class_counts: list[int]) -> Term:
-        """Make the term for a training set with so many images of each class.
+        """Build the term for a training set with these numbers of images per class.
 
         Raises:
-            OptionError: It does not suit these classes; the path begins with the method's option.
+            OptionError: The options do not suit the classes; its path begins with the option.
         """
 
 
-def draw_levels(process: Process, size: int, rng: Streams) -> Tensor:
-    """Draw the noise levels (B,) of a batch on the host: the same ones whatever the device.
+def draw_levels(process: Process, size: int, rng: Generators) -> Tensor:
+    """Draw the noise levels (B,) of a batch of `size` images on the host: equal on every device.
 
-    Each owner of a random stream has an equal share of the batch, in order.
+    Each owner's generator draws an equal part of the batch, in order.
     """
-    return torch.cat([process.draw_levels(size // len(rng.hosts), host) for host in rng.hosts])
+    return torch.cat([process.draw_levels(size // len(rng.on_host), host) for host in rng.on_host])
 
 
-def noised(batch: Batch, process: Process, rng: Streams) -> Noised:
-    """Draw noise for each image and corrupt it; owners share the batch as in `draw_levels`."""
+def make_noisy(batch: Batch, process: Process, rng: Generators) -> NoisyBatch:
+    """Add noise, drawn on the device, to a batch; owners draw equal parts as in `draw_levels`."""
     x0, level = batch.x0, batch.level
-    shape = (len(x0) // len(rng.devices), *x0.shape[1:])
+    shape = (len(x0) // len(rng.on_device), *x0.shape[1:])
     noise = torch.cat(
-        [torch.randn(shape, generator=g, device=x0.device, dtype=x0.dtype) for g in rng.devices]
+        [torch.randn(shape, generator=g, device=x0.device, dtype=x0.dtype) for g in rng.on_device]
     )
-    seen = process.network_inputs(process.corrupt(x0, noise, level), level)
-    inputs = Inputs(*seen, batch.labels, batch.augment)
+    x, conditioning = process.network_inputs(process.corrupt(x0, noise, level), level)
+    inputs = Inputs(x, conditioning, batch.labels, batch.augment)
     target = process.target(x0, noise, level)
-    return Noised(inputs, level, process.noise_progress(level), batch.labelled, noise, target)
+    return NoisyBatch(inputs, level, process.noise_progress(level), batch.has_label, noise, target)
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:
-    """Return each image's mean squared error, shape (B,)."""
+    """Return the mean squared error of each image (B, ...), shape (B,)."""
     return (a - b).square().flatten(1).mean(1)

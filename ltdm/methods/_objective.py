@@ -1,4 +1,4 @@
-"""Objectives put together from terms; the network is called once for all that needs a gradient."""
+"""Objectives as sums of terms; all evaluations with a gradient share one call of the network."""
 
 from collections.abc import Iterable
 
@@ -6,110 +6,123 @@ import torch
 from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
-from ltdm.methods._base import Batch, Evaluations, Inputs, Net, Question, Said, Term, mse, noised
-from ltdm.methods._streams import Streams
+from ltdm.methods._base import (
+    Batch,
+    Inputs,
+    Net,
+    NetworkEvaluations,
+    Prediction,
+    Query,
+    Term,
+    make_noisy,
+    mse,
+)
+from ltdm.methods._generators import Generators
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import Part
 
-ONE = Evaluations(1, 1)
-"""What every objective costs: each image once, forward and backward."""
-PIECE = 512
-"""Rows that the network is asked about at once, or more, where no gradient is needed."""
+BASE_EVALUATIONS = NetworkEvaluations(1, 1)
+"""Cost of every objective: one forward and one backward pass per image."""
+MIN_QUERY_ROWS = 512
+"""Minimum number of rows in a call without gradient, if the query has as many."""
 
 
-def compose(parts: Iterable[Part], class_counts: list[int]) -> "Objective":
-    """Make the objective that methods add up to, for a training set with these class counts.
+def build_objective(parts: Iterable[Part], class_counts: list[int]) -> "Objective":
+    """Build the objective of one method or several, for a training set with these class counts.
 
     Raises:
-        OptionError: A method does not suit the classes, or the other methods.
+        OptionError: A method does not suit the classes, or cannot be combined with the others.
     """
     parts, terms = tuple(parts), []
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         try:
             terms.append(part.module.build(part.options, class_counts))
         except OptionError as error:
-            where = ("method", str(place)) if len(parts) > 1 else ("method",)
-            raise OptionError((*where, *error.path), error.message) from None
-    alone = [part for part, term in zip(parts, terms, strict=True) if term.by_class]
-    if alone and len(parts) > 1:
-        message = f"{alone[0]} decides what a batch is and goes with no other method"
+            path = ("method", str(index)) if len(parts) > 1 else ("method",)
+            raise OptionError((*path, *error.path), error.message) from None
+    exclusive = [part for part, term in zip(parts, terms, strict=True) if term.class_blocks]
+    if exclusive and len(parts) > 1:
+        message = f"{exclusive[0]} draws batches of its own and goes with no other method; name one"
         raise OptionError(("method",), message)
     return Objective(terms)
 
 
-def evaluations(parts: Iterable[Part], classes: int) -> Evaluations:
-    """Return the evaluations per image of what methods add up to, on data of so many classes."""
-    return sum((p.module.evaluations(p.options, classes) for p in parts), ONE)
+def evaluations(parts: Iterable[Part], classes: int) -> NetworkEvaluations:
+    """Return the network evaluations per image of an objective, with this number of classes."""
+    return sum((p.module.evaluations(p.options, classes) for p in parts), BASE_EVALUATIONS)
 
 
 class Objective(nn.Module):
-    """The denoising loss with any terms. Learnt parameters of terms are trained with the network's.
+    """The denoising loss with any terms; parameters of terms are trained with the network's.
 
-    Each flag of a `Term` is set here if it is set for any term.
+    Each flag of a `Term` is set here if any term sets it.
     """
 
     def __init__(self, terms: list[Term]):
         super().__init__()
         self.terms = terms
-        self.remembered = nn.ModuleList(terms)
-        self.compares_labels = any(t.compares_labels for t in terms)
-        self.by_class = any(t.by_class for t in terms)
-        self.players = any(t.players for t in terms)
-        self.in_turns = any(t.in_turns for t in terms)
+        self.remembered = nn.ModuleList(terms)  # states hold the terms' buffers under this name
+        self.needs_conditional_network = any(t.needs_conditional_network for t in terms)
+        self.class_blocks = any(t.class_blocks for t in terms)
+        self.network_per_class = any(t.network_per_class for t in terms)
+        self.step_per_class = any(t.step_per_class for t in terms)
 
-    def label_use(self, conditional: bool) -> str:
-        """Return what a label does: the network's "input", which "network" it is, or "nothing"."""
-        if self.players:
+    def label_role(self, conditional: bool) -> str:
+        """Return what labels are: the network's "input", selectors of a "network", or "nothing"."""
+        if self.network_per_class:
             return "network"
         return "input" if conditional else "nothing"
 
-    def loss(self, net: Net, batch: Batch, process: Process, rng: Streams) -> dict[str, Tensor]:
-        """Return named losses, each one value per image, shape (B,); their sum is minimised.
+    def loss(self, net: Net, batch: Batch, process: Process, rng: Generators) -> dict[str, Tensor]:
+        """Return losses by name, each (B,); the mean over images of their sum is minimised.
 
-        The data term is called `denoise`. Where the process learns how large that is at each level,
-        all count by it, and `uncertainty` is what that changes of the data term.
+        `denoise` is the mean squared error of F. Where the process learns its expected size at each
+        noise level, all losses are divided by it, and `uncertainty` is the change of `denoise`.
         """
-        at = noised(batch, process, rng)
+        noisy = make_noisy(batch, process, rng)
         for term in self.terms:
-            at = at._replace(target=term.target(at, batch, process, rng))
-        asking = [(term, asked) for term in self.terms if (asked := term.ask(at, batch, rng))]
-        own, others = _answers(net, at.inputs, [question for _, question in asking])
-        denoise = mse(own.F, at.target)
+            noisy = noisy._replace(target=term.target(noisy, batch, process, rng))
+        queries = [(term, q) for term in self.terms if (q := term.query(noisy, batch, rng))]
+        own, others = _query_network(net, noisy.inputs, [query for _, query in queries])
+        denoise = mse(own.F, noisy.target)
         losses = {"denoise": denoise}
-        for (term, question), other in zip(asking, others, strict=True):
-            losses |= term.losses(at, own, question, other)
-        losses = _levelled(losses, process.logvar(at.level))
+        for (term, query), other in zip(queries, others, strict=True):
+            losses |= term.extra_losses(noisy, own, query, other)
+        losses = _apply_logvar(losses, process.logvar(noisy.level))
         for term in self.terms:
-            weights = term.weights(at, denoise.detach())
+            weights = term.image_weights(noisy, denoise.detach())
             if weights is not None:
                 losses = {name: weights * values for name, values in losses.items()}
         return losses
 
 
-def _answers(net: Net, own: Inputs, questions: list[Question]) -> tuple[Said, list[Said]]:
-    """Return what the network says of the batch, and of each question.
+def _query_network(
+    net: Net, own: Inputs, queries: list[Query]
+) -> tuple[Prediction, list[Prediction]]:
+    """Return the network's outputs for the batch, and for each query.
 
-    What needs a gradient goes with the batch; what needs none, or less of the network, alone.
+    Queries that need F with a gradient join the batch's call; the others have calls of their own.
     """
-    joint = [k for k, q in enumerate(questions) if q.gradient and q.want != "z"]
-    parts = [own, *(own.again(questions[k].labels) for k in joint)]
-    whole, sizes = Inputs.joined(parts), [len(part.x) for part in parts]
-    if any(questions[k].want == "both" for k in joint):
-        splits = (answer.split(sizes) for answer in net.with_bottleneck(*whole))
-        said = [Said(*pair) for pair in zip(*splits, strict=True)]
+    joint = [k for k, q in enumerate(queries) if q.gradient and q.outputs != "z"]
+    parts = [own, *(own.repeat_with(queries[k].labels) for k in joint)]
+    inputs, sizes = Inputs.concatenate(parts), [len(part.x) for part in parts]
+    if any(queries[k].outputs == "both" for k in joint):
+        splits = (output.split(sizes) for output in net.with_bottleneck(*inputs))
+        predictions = [Prediction(*pair) for pair in zip(*splits, strict=True)]
     else:
-        said = [Said(F) for F in net(*whole).split(sizes)]
-    answers = dict(zip(joint, said[1:], strict=True))
-    return said[0], [
-        answers[k] if k in answers else _alone(net, q, own) for k, q in enumerate(questions)
+        predictions = [Prediction(F) for F in net(*inputs).split(sizes)]
+    joined = dict(zip(joint, predictions[1:], strict=True))
+    return predictions[0], [
+        joined[k] if k in joined else _query_separately(net, q, own) for k, q in enumerate(queries)
     ]
 
 
-def _levelled(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
-    """Return losses with each noise level counting equally, where its error's log u (B,) is learnt.
+def _apply_logvar(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
+    """Return losses weighed by e^-u, where the log u (B,) of the expected loss is learnt.
 
-    `denoise` stays what it was, and `uncertainty` is what makes it e^-u denoise + u. u is learnt
-    from these alone: other terms neither move it nor lessen themselves.
+    `denoise` is unchanged, and `uncertainty` adds what makes it e^-u denoise + u. Only these two
+    train u: the other losses are weighed by e^-u without its gradient. None leaves all unchanged.
+    Source: EDM2; see `ltdm.diffusion.edm`.
     """
     if u is None:
         return losses
@@ -119,19 +132,19 @@ def _levelled(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
     return {"denoise": denoise, "uncertainty": (weight - 1) * denoise + u, **others}
 
 
-def _alone(net: Net, question: Question, own: Inputs) -> Said:
-    """Return what the network says of a question apart from the batch.
+def _query_separately(net: Net, query: Query, own: Inputs) -> Prediction:
+    """Return the network's outputs for a query, in calls of their own.
 
-    Without a gradient it is asked in pieces of whole batches, of `PIECE` rows or a little more: a
-    GPU is filled, and memory stays bounded. Where the rest would be a piece of another shape, and
-    compiled apart, up to twice as many rows are taken if they leave none.
+    Without a gradient, a call takes so many batches that it has at least `MIN_QUERY_ROWS` rows: it
+    fills a GPU, and memory stays bounded. Where the last call would have another shape, which is
+    compiled separately, calls of up to twice as many rows are tried for one that leaves no rest.
     """
-    inputs, size = own.again(question.labels), len(own.x)
-    if question.gradient:
-        return Said(z=net.bottleneck(*inputs))
-    number, least = len(inputs.x) // size, -(-PIECE // size)
-    each = next((k for k in range(least, 2 * least) if number % k == 0), least)
-    pieces = zip(*(t.split(each * size) for t in inputs if t is not None), strict=True)
+    inputs, size = own.repeat_with(query.labels), len(own.x)
+    if query.gradient:
+        return Prediction(z=net.bottleneck(*inputs))
+    batches, least = len(inputs.x) // size, -(-MIN_QUERY_ROWS // size)
+    per_call = next((k for k in range(least, 2 * least) if batches % k == 0), least)
+    calls = zip(*(t.split(per_call * size) for t in inputs if t is not None), strict=True)
     with torch.no_grad():
-        said = [net(*piece) for piece in pieces]
-    return Said(torch.cat(said))
+        outputs = [net(*call) for call in calls]
+    return Prediction(torch.cat(outputs))

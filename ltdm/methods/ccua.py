@@ -1,22 +1,22 @@
-"""Contrastive unconditional images, and conditional predictions aligned with unconditional ones.
+"""Contrast of unconditional bottlenecks; alignment of conditional and unconditional predictions.
 
 With h_u = F(x_t, t, no label) and z_u its bottleneck after the middle blocks, flattened and scaled
 to norm 1,
 
     L = |F - F*|^2 + s(t) ( ucl CE_i(z_u z_u^T / kappa) + al |F - h_u|^2 ),
 
-where CE_i is the cross-entropy of row i against i itself: in the batch, every image's bottleneck is
-pushed away from every other's. s is the process's progress (t / T for `vp`). The alignment has no
-stopped gradient and is for images with a label; the contrast is for all.
+where CE_i is the cross-entropy of row i against class i: it pushes every image's bottleneck away
+from those of the other images in the batch. s is the process's progress (t / T for `vp`). The
+alignment stops no gradient and covers images with a label; the contrast covers all.
 Source: Chen et al., "Contrastive Conditional-Unconditional Alignment for Long-tailed Diffusion
 Model", 2025.
 
-Cost: both branches go through the network as one batch. Without alignment the second branch stops
-after the middle blocks.
+Cost: one more forward and backward pass, in one batch with the image's own. Without alignment the
+second branch stops after the middle blocks.
 
-Released code: a second pass always, also for a batch without labels; holds a tensor of B x (B - 1)
-x D. Its batches follow `class_sampling: {brs: 0.1}`. The paper's SiT has its weight the wrong way
-round.
+Released code: always makes the second pass, also for a batch without labels; needs a tensor of
+B x (B - 1) x D. Its batches follow `class_sampling: {brs: 0.1}`. The paper's SiT applies the weight
+s the wrong way round.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,17 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from ltdm.methods._base import NOTHING, Batch, Evaluations, Noised, Question, Said, Term, mse
-from ltdm.methods._streams import Streams
+from ltdm.methods._base import (
+    NO_EVALUATIONS,
+    Batch,
+    NetworkEvaluations,
+    NoisyBatch,
+    Prediction,
+    Query,
+    Term,
+    mse,
+)
+from ltdm.methods._generators import Generators
 from ltdm.plumbing.options import option
 
 CITATION = """@article{chen2025ccua,
@@ -41,47 +50,51 @@ class Options:
 
     ucl: float = option(1.0, "Weight of the unconditional contrastive loss.", low=0)
     al: float = option(1.0, "Weight of the alignment loss.", low=0)
-    kappa: float = option(0.1, "Temperature of the contrast.", above=0)
+    kappa: float = option(0.1, "Temperature of the contrastive loss.", above=0)
 
 
-def evaluations(options: Options, classes: int) -> Evaluations:
-    """Return the evaluations per image beyond its own one."""
+def evaluations(options: Options, classes: int) -> NetworkEvaluations:
+    """Return the network evaluations per image that the term adds."""
     if options.al:
-        return Evaluations(1, 1)
-    return Evaluations(0, 0, 1) if options.ucl else NOTHING
+        return NetworkEvaluations(1, 1)
+    return NetworkEvaluations(0, 0, 1) if options.ucl else NO_EVALUATIONS
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
-    """Make the term."""
+    """Build the term."""
     return CCUA(options) if options.ucl or options.al else Term()
 
 
 class CCUA(Term):
-    """See the module."""
+    """The term."""
 
-    compares_labels = True
+    needs_conditional_network = True
 
     def __init__(self, options: Options):
         super().__init__()
         self.options = options
 
-    def ask(self, at: Noised, batch: Batch, rng: Streams) -> Question:
-        """Ask about every image without a label."""
-        want = "both" if self.options.ucl and self.options.al else "F" if self.options.al else "z"
-        return Question(torch.full_like(batch.labels, -1), want=want)
+    def query(self, noisy: NoisyBatch, batch: Batch, rng: Generators) -> Query:
+        """Query every image without a label: F for alignment, z for the contrast."""
+        outputs = "F" if self.options.al else "z"
+        if self.options.al and self.options.ucl:
+            outputs = "both"
+        return Query(torch.full_like(batch.labels, -1), outputs=outputs)
 
-    def losses(self, at: Noised, own: Said, question: Question, other: Said) -> dict[str, Tensor]:
-        """Return `contrast` and `align`, the latter zero where the label was dropped."""
-        found, one = {}, self.options
-        if one.ucl:
-            found["contrast"] = one.ucl * at.progress * contrast(other.z, one.kappa)
-        if one.al:
-            found["align"] = one.al * at.progress * at.labelled * mse(own.F, other.F)
-        return found
+    def extra_losses(
+        self, noisy: NoisyBatch, own: Prediction, query: Query, other: Prediction
+    ) -> dict[str, Tensor]:
+        """Return `contrast` and `align`, (B,) each; `align` is 0 where the label was dropped."""
+        losses, options = {}, self.options
+        if options.ucl:
+            losses["contrast"] = options.ucl * noisy.progress * contrast(other.z, options.kappa)
+        if options.al:
+            losses["align"] = options.al * noisy.progress * noisy.has_label * mse(own.F, other.F)
+        return losses
 
 
 def contrast(z: Tensor, kappa: float) -> Tensor:
-    """Return InfoNCE of each row with itself as the positive: z (B, d) to (B,)."""
+    """Return the InfoNCE loss (B,) of bottlenecks z (B, d), each row its own positive."""
     unit = nnf.normalize(z, dim=1)
-    itself = torch.arange(len(z), device=z.device)
-    return nnf.cross_entropy(unit @ unit.T / kappa, itself, reduction="none")
+    positives = torch.arange(len(z), device=z.device)
+    return nnf.cross_entropy(unit @ unit.T / kappa, positives, reduction="none")

@@ -2,17 +2,18 @@
 
     L = |F(x_t, t, y) - F*|^2
 
-With the `vp` process F is the predicted noise, F* = eps, and this is DDPM's simple loss. Labels
-that the trainer drops (`train.label_dropout`) teach the unconditional branch that guidance needs.
+With the process `vp`, F predicts the noise, F* = eps, and this is DDPM's simple loss. Label dropout
+(`train.label_dropout`) trains the unconditional branch that guidance needs.
 Source: Ho et al., NeurIPS 2020, equation 14.
 
-Released code: the same loss. CBDM's and its heirs' drop the labels of a whole batch at once
-(`train.label_dropout_per: batch`); by image the expectation is the same and the variance less.
+Released code: the same loss. CBDM's code and those derived from it drop the labels of all images of
+a batch at once (`train.label_dropout_per: batch`); per image the expectation is equal and the
+variance smaller.
 """
 
 from dataclasses import dataclass
 
-from ltdm.methods._base import NOTHING, Evaluations, Term
+from ltdm.methods._base import NO_EVALUATIONS, NetworkEvaluations, Term
 from ltdm.plumbing.citations import HO2020
 
 CITATION = HO2020
@@ -20,14 +21,14 @@ CITATION = HO2020
 
 @dataclass(frozen=True)
 class Options:
-    """None."""
+    """No options."""
 
 
-def evaluations(options: Options, classes: int) -> Evaluations:
-    """Return the evaluations per image beyond its own one."""
-    return NOTHING
+def evaluations(options: Options, classes: int) -> NetworkEvaluations:
+    """Return the network evaluations per image that the term adds: none."""
+    return NO_EVALUATIONS
 
 
 def build(options: Options, class_counts: list[int]) -> Term:
-    """Make the term: the objective's own loss is all of it."""
+    """Build a term that adds nothing to the denoising loss."""
     return Term()

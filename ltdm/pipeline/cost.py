@@ -64,8 +64,8 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     size = measure(data, run)
     classes = len(data.class_counts)
     objective = run.objective(data.class_counts)
-    parameters = size.parameters * (classes if objective.players else 1)
-    by_class = objective.by_class
+    parameters = size.parameters * (classes if objective.network_per_class else 1)
+    by_class = objective.class_blocks
     updates = 0 if run.train.released else all_updates(run.train, data.class_counts, by_class)
     images = updates * run.train.images_an_update(classes if by_class else 0)
     each = evaluations(run.methods, classes)

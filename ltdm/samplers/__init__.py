@@ -1,1 +1,1 @@
-"""Samplers, one file each: pure functions from noise to images."""
+"""Samplers, one file each: functions from noise and a denoiser to images."""

@@ -1,4 +1,4 @@
-"""What the file of a sampler defines."""
+"""Names that the file of a sampler defines."""
 
 from typing import Any, Protocol
 
@@ -9,23 +9,23 @@ from ltdm.samplers._denoise import Denoise, Noise
 
 
 class SamplerOptions(Protocol):
-    """An option that every sampler has."""
+    """Options that every sampler has."""
 
     @property
     def steps(self) -> int:
-        """Steps from noise to the clean image. Errors of `levels` are shown as this option's."""
+        """Steps from noise to the clean image; errors of `noise_levels` name this option."""
 
 
 class SamplerOptionsExtras(Protocol):
-    """An option that it may have."""
+    """Options that a sampler may have."""
 
     @property
     def clip_denoised(self) -> bool:
-        """Whether denoised images are kept inside [-1, 1]; refused where the data are points."""
+        """Whether denoised images are clamped to [-1, 1]; an error where the data are points."""
 
 
 class SamplerModule(Protocol):
-    """What the file of a sampler defines."""
+    """Names that the file of a sampler defines."""
 
     @property
     def CITATION(self) -> str:
@@ -38,16 +38,16 @@ class SamplerModule(Protocol):
     def evaluations(self, options: Any) -> int:
         """Return the network evaluations per image, without guidance."""
 
-    def levels(self, process: Process, options: Any) -> list[float]:
-        """Return the levels that are visited, noisiest first, the clean image's last.
+    def noise_levels(self, process: Process, options: Any) -> list[float]:
+        """Return the levels that the sampler visits, the noisiest first, the clean image's last.
 
         Raises:
-            LtdmError: The process has too few. The message goes on from "steps": "is 9, but ...".
+            LtdmError: The process has too few; the message continues "steps": "is 9, but ...".
         """
 
     def sample(self, denoise: Denoise, process: Process, noise: Noise, options: Any) -> Tensor:
-        """Return images (B, C, H, W), about in [-1, 1]; points have any size.
+        """Return images (B, C, H, W), about in [-1, 1]; points have any range.
 
-        Each call of `noise` gives new standard normal noise (B, C, H, W), and the first one starts
-        the images. Every draw is taken from it, so that an image depends on its number alone.
+        Each call of `noise` returns new standard normal noise (B, C, H, W); the first is for the
+        noisiest level. All draws come from it, so that an image depends on its number alone.
         """

@@ -1,4 +1,4 @@
-"""From a network to `denoise(x, level) -> x0-hat`, with classifier-free guidance if asked for."""
+"""Denoisers `denoise(x, level) -> x0-hat` made of networks, with guidance or without."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,12 +11,12 @@ from ltdm.core.seeding import derive
 from ltdm.diffusion._base import Process
 
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""A network: F from what it sees, levels and labels."""
+"""A network: F (B, C, H, W) from noisy images (B, C, H, W), levels (B,) and labels (B,)."""
 Denoise = Callable[[Tensor, float], Tensor]
-"""The estimate of the clean image, from x (B, C, H, W) at one level for the whole batch."""
+"""The estimate of the clean images, from x (B, C, H, W) at one level for all of them."""
 Noise = Callable[[], Tensor]
-"""The next standard normal noise, (B, C, H, W)."""
-BLOCK = 16  # draws of noise at once, after the first
+"""Source of standard normal noise: each call returns the next (B, C, H, W)."""
+NOISE_BLOCK = 16  # sampler steps whose noise is drawn in one call, after the first
 
 
 def denoiser(
@@ -26,28 +26,29 @@ def denoiser(
     guidance: float,
     guide: Predict | None = None,
 ) -> Denoise:
-    """Return the conditional denoiser, guided by w = `guidance`: D + w (D - D_null).
+    """Return the denoiser under labels (B,), guided by w = `guidance`: D + w (D - D_null).
 
-    Guidance costs one call of twice the batch. Source: Ho and Salimans, "Classifier-Free Diffusion
-    Guidance", 2022, equation 6, where w is the same; EDM2 writes g = 1 + w.
+    D_null is the network without labels. Guidance costs one call of twice the batch. Source: Ho and
+    Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6, with the same w; EDM2 writes
+    g = 1 + w.
 
-    With a `guide`, a weaker network, D_null is what that says under the same labels. Source: Karras
-    et al., "Guiding a Diffusion Model with a Bad Version of Itself", NeurIPS 2024, equation 1.
+    With a `guide`, D_null is that weaker network under the same labels. Source: Karras et al.,
+    "Guiding a Diffusion Model with a Bad Version of Itself", NeurIPS 2024, equation 1.
     """
 
-    def asked(net: Predict, x: Tensor, level: float, labels: Tensor) -> Tensor:
+    def estimate(net: Predict, x: Tensor, level: float, labels: Tensor) -> Tensor:
         levels = process.level_tensor(level, len(x))
         return process.to_denoised(net(*process.network_inputs(x, levels), labels), x, levels)
 
     def denoise(x: Tensor, level: float) -> Tensor:
         if guide:
-            said, other = (asked(net, x, level, labels) for net in (predict, guide))
+            D, D_null = (estimate(net, x, level, labels) for net in (predict, guide))
         elif guidance > 0:
             both = torch.cat([labels, torch.full_like(labels, -1)])
-            said, other = asked(predict, torch.cat([x, x]), level, both).chunk(2)
+            D, D_null = estimate(predict, torch.cat([x, x]), level, both).chunk(2)
         else:
-            return asked(predict, x, level, labels)
-        return said + guidance * (said - other)
+            return estimate(predict, x, level, labels)
+        return D + guidance * (D - D_null)
 
     return denoise
 
@@ -55,15 +56,15 @@ def denoiser(
 def image_noise(
     seed: int, images: list[int], shape: tuple[int, ...], device: torch.device
 ) -> Noise:
-    """Return noise (B, *shape) in which image i has a stream of its own.
+    """Return the source of noise (B, *shape) in which each image number has its own generator.
 
-    So an image does not depend on which others share its batch. Draws after the first come in
-    blocks of steps, since a call of the generator costs more than the numbers it makes.
+    So an image does not depend on the others in its batch. After the first, draws for several
+    sampler steps come in one call, since a call costs more than its numbers.
     """
     generators = [torch.Generator(device).manual_seed(derive("image", seed, i)) for i in images]
 
     def stream() -> Iterator[Tensor]:
-        for steps in chain([1], repeat(BLOCK)):
+        for steps in chain([1], repeat(NOISE_BLOCK)):
             draws = [torch.randn((steps, *shape), generator=g, device=device) for g in generators]
             yield from torch.stack(draws, dim=1)
 

@@ -1,4 +1,4 @@
-"""A trained network -> the images of a sample set, in blocks that its numbers alone decide."""
+"""Generation of a sample set by a trained network, in blocks that depend on image numbers alone."""
 
 import logging
 from collections.abc import Iterator
@@ -16,87 +16,100 @@ from ltdm.samplers._denoise import denoiser, image_noise
 from ltdm.samplers._options import SampleOptions
 
 log = logging.getLogger("ltdm")
-BATCH = {"cpu": 64, "cuda": 1000}  # images a call of the network
+MAX_BATCH = {"cpu": 64, "cuda": 1000}  # images per call of the network
 
 
 class SampleGenerator:
-    """A network, or one for each class, set up to make the images of one sample set.
+    """A network, or one per class, that generates the images of one sample set.
 
-    The model comes in the options' precision. `seed` owns the images' noise, together with each
-    image's number. A `guide` is a weaker network that guides it. `where` says device, precision and
-    layout of the network's calls.
+    The model must have the options' precision. An image's noise depends on `seed` and the image's
+    number. A `guide` is a weaker network that guides the sampling.
+
+    Attributes:
+        hardware: Device, precision and memory layout of the network's calls, for records.
+        network_per_class: Whether labels select the network.
     """
 
     def __init__(self, model: Model, options: SampleOptions, seed: int, guide: Model | None = None):
         about, device = model.metadata, model.predictors[0].device
         self.predictors, self.process = model.predictors, model.process
         self.guide = guide.predictors[0] if guide else None
-        self.by_label = about["label"] == "network"
+        self.network_per_class = about["label"] == "network"
         self.options, self.seed, self.device = options, seed, device
         order = str(layout(options.precision, device)).removeprefix("torch.")
-        self.where = f"{device_name(device)}, {options.precision}, {order}"
+        self.hardware = f"{device_name(device)}, {options.precision}, {order}"
         self.shape = (about["channels"], about["size"], about["size"])
-        self.points = about["points"]
-        each, most = options.num_images // len(self.predictors), BATCH[device.type]
-        self.block = -(-each // -(-each // most))  # blocks as even as can be
+        self.is_points = about["points"]
+        per_network, most = options.num_images // len(self.predictors), MAX_BATCH[device.type]
+        calls = -(-per_network // most)
+        self.block_size = -(-per_network // calls)  # as even as possible
 
-    def share(self, labels: np.ndarray, shard: tuple[int, int]) -> np.ndarray:
-        """Return the numbers of the images that a shard makes, of a set with these labels."""
-        cut = [block for mine in self._by_network(labels) for block in blocks(mine, self.block)]
+    def rows_of_shard(self, labels: np.ndarray, shard: tuple[int, int]) -> np.ndarray:
+        """Return the image numbers of shard i of n, (i, n), in a set with labels (N,)."""
+        cut = [
+            block
+            for own_rows in self._rows_per_network(labels)
+            for block in blocks(own_rows, self.block_size)
+        ]
         return share(cut, shard)
 
-    def images(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Return the images of these numbers and labels, uint8 (N, C, H, W); points are float32."""
-        made = np.empty((len(labels), *self.shape), np.float32 if self.points else np.uint8)
+    def generate(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Return the images of numbers and labels (N,): uint8 (N, C, H, W), or float32 points."""
+        result = np.empty((len(labels), *self.shape), np.float32 if self.is_points else np.uint8)
         with Progress("sampling", len(labels), "images") as progress:
-            for rows, images in self._made(labels, numbers):
-                made[rows] = images
+            for rows, images in self._generate_blocks(labels, numbers):
+                result[rows] = images
                 progress.advance(len(rows))
-        return made
+        return result
 
-    def _by_network(self, labels: np.ndarray) -> list[np.ndarray]:
-        """Return the positions of the labels that each network is asked for."""
-        if self.by_label:
+    def _rows_per_network(self, labels: np.ndarray) -> list[np.ndarray]:
+        """Return, for each network, the positions in `labels` of the images that it generates."""
+        if self.network_per_class:
             return [np.flatnonzero(labels == k) for k in range(len(self.predictors))]
         return [np.arange(len(labels))]
 
-    def _made(
+    def _generate_blocks(
         self, labels: np.ndarray, numbers: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield positions and their images, those of each network in blocks of one size."""
-        for network, mine in enumerate(self._by_network(labels)):
+        """Yield positions and their images, in blocks of one size per network."""
+        for network, own_rows in enumerate(self._rows_per_network(labels)):
             done = 0
-            while done < len(mine):
-                positions, new = next(fixed_blocks(len(mine), self.block, done))
-                rows = mine[positions]
+            while done < len(own_rows):
+                positions, new = next(fixed_blocks(len(own_rows), self.block_size, done))
+                rows = own_rows[positions]
                 try:
-                    images = self.batch(labels[rows], numbers[rows], network)
+                    images = self.generate_batch(labels[rows], numbers[rows], network)
                 except torch.OutOfMemoryError:
-                    if self.block == 1:
+                    if self.block_size == 1:
                         raise
-                    self.block //= 2
-                    log.info("out of GPU memory: sampling %d images at once from here", self.block)
+                    self.block_size //= 2
+                    log.info(
+                        "out of GPU memory: sampling goes on with %d images per call",
+                        self.block_size,
+                    )
                     continue
                 yield rows[:new], images[:new]
                 done += new
 
     @torch.inference_mode()
-    def batch(self, labels: np.ndarray, owners: np.ndarray, network: int = 0) -> np.ndarray:
-        """Return one network's images of these numbers and labels, made in one go, (B, C, H, W).
+    def generate_batch(
+        self, labels: np.ndarray, numbers: np.ndarray, network: int = 0
+    ) -> np.ndarray:
+        """Return the images of labels and numbers (B,) by one network, in one call of the sampler.
 
         Raises:
-            LtdmError: They are not finite.
+            LtdmError: An image is not finite.
         """
-        noise = image_noise(self.seed, owners.tolist(), self.shape, self.device)
+        noise = image_noise(self.seed, numbers.tolist(), self.shape, self.device)
         on_device = torch.from_numpy(labels).to(self.device)
         predict, sampler = self.predictors[network], self.options.sampler
         denoise = denoiser(predict, self.process, on_device, self.options.guidance, self.guide)
         x = sampler.module.sample(denoise, self.process, noise, sampler.options)
         if not torch.isfinite(x).all():
             raise LtdmError(
-                "sampling gave values that are not finite: the network's weights are bad; look at"
-                " its history.csv, lower train.lr and train it again"
+                "sampling gave values that are not finite: the network's weights are bad; see its"
+                " history.csv, lower train.lr and train again"
             )
-        if self.points:
+        if self.is_points:
             return x.cpu().numpy()
         return (x * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

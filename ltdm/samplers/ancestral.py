@@ -1,17 +1,17 @@
-"""DDPM's own sampler: one draw from the posterior a step.
+"""DDPM's sampler: one draw from the posterior per step.
 
     x_s ~ N((signal_s b x0 + a std_s^2 x_t) / std_t^2, v),
     a = signal_t / signal_s,   b = std_t^2 - a^2 std_s^2,
 
 with v = b ("large") or b std_s^2 / std_t^2 ("small"), and no noise in the last step. Under `vp`,
 where signal^2 is alpha_bar and std^2 is 1 - alpha_bar, b is beta_t; with fewer steps than levels,
-it is that of the levels that are visited.
+b is the beta of the process restricted to the visited levels.
 Source: Ho et al., NeurIPS 2020, equations 6 and 7. Cost: `steps` evaluations per image, twice that
 with guidance.
 
-The released codes clamp x0 only after the mean was computed from it, which does nothing, and DDPM's
-published FID was obtained so; `clip_denoised` is off for that reason. On, it acts as DDPM's paper
-meant.
+Released code: clamps x0 only after the mean is computed from it, which has no effect. DDPM's
+published FID was obtained so, and `clip_denoised` is therefore off by default. If on, it acts as
+DDPM's paper describes.
 """
 
 import math
@@ -30,29 +30,31 @@ CITATION = HO2020
 
 @dataclass(frozen=True)
 class Options:
-    """Steps and variance."""
+    """Steps, variance and clipping."""
 
     steps: int = option(1000, "Denoising steps; all levels by default.", low=1, high=100_000)
     variance: str = option(
-        "large", "Variance of a step: beta, or the posterior's.", choices=("large", "small")
+        "large",
+        "Variance of a step: beta (`large`), or the posterior's (`small`).",
+        choices=("large", "small"),
     )
-    clip_denoised: bool = option(False, "Keep each step's clean image inside [-1, 1].")
+    clip_denoised: bool = option(False, "Clamp each step's denoised image to [-1, 1].")
 
 
 def evaluations(options: Options) -> int:
-    """Return the evaluations per image, without guidance."""
+    """Return the network evaluations per image, without guidance."""
     return options.steps
 
 
-def levels(process: Process, options: Options) -> list[float]:
-    """Return the levels that are visited, the clean image's last."""
+def noise_levels(process: Process, options: Options) -> list[float]:
+    """Return the levels that the sampler visits, the clean image's last."""
     return process.sampler_levels(options.steps)
 
 
 def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
-    """Return images, shape (B, C, H, W), about in [-1, 1]."""
+    """Return images (B, C, H, W), about in [-1, 1]."""
     x = process.initial_noise(noise())
-    for t, s in pairwise(levels(process, options)):
+    for t, s in pairwise(noise_levels(process, options)):
         (signal_t, std_t), (signal_s, std_s) = process.signal_and_std(t), process.signal_and_std(s)
         x0 = denoise(x, t)
         if options.clip_denoised:

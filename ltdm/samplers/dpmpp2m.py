@@ -1,11 +1,11 @@
-"""DPM-Solver++(2M): second-order steps that reuse the last denoised image, so each costs one.
+"""DPM-Solver++(2M): second-order steps that reuse the last denoised image: one evaluation each.
 
 With x' = x / signal, lambda = -ln sigma, h = lambda_(i+1) - lambda_i and r = h_(i-1) / h_i,
 
     x' <- sigma_(i+1) / sigma_i x' + (1 - e^-h) ((1 + 1 / 2r) D_i - 1 / 2r D_(i-1)).
 
-The first step, and the last, to the clean image, take D_i alone. Deterministic; levels are even in
-sigma^(1/rho), under `vp` the nearest that it has.
+The first step, and the last one to the clean image, use D_i alone. The sampler is deterministic.
+Levels are even in sigma^(1/rho); under `vp` they are the nearest that it has.
 Source: Lu et al., "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic
 Models", 2022, algorithm 2.
 Cost: `steps` evaluations per image, twice that with guidance.
@@ -29,30 +29,30 @@ CITATION = """@article{lu2022dpmsolverpp,
 
 @dataclass(frozen=True)
 class Options:
-    """Steps and their spacing."""
+    """Steps, their spacing, and clipping."""
 
     steps: int = option(18, "Steps, the last one to the clean image.", low=1, high=100_000)
     rho: float = option(
         7.0, "Spacing of the levels; larger ones lie closer at low noise.", low=1, high=1000
     )
-    clip_denoised: bool = option(False, "Keep each denoised image inside [-1, 1].")
+    clip_denoised: bool = option(False, "Clamp each denoised image to [-1, 1].")
 
 
 def evaluations(options: Options) -> int:
-    """Return the evaluations per image, without guidance."""
+    """Return the network evaluations per image, without guidance."""
     return options.steps
 
 
-def levels(process: Process, options: Options) -> list[float]:
-    """Return the levels that are visited, the clean image's last."""
+def noise_levels(process: Process, options: Options) -> list[float]:
+    """Return the levels that the sampler visits, the clean image's last."""
     return process.karras_levels(options.steps, options.rho)
 
 
 def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
-    """Return images, shape (B, C, H, W), about in [-1, 1]."""
-    visited = levels(process, options)
+    """Return images (B, C, H, W), about in [-1, 1]."""
+    visited = noise_levels(process, options)
     x = process.initial_noise(noise()) / process.signal_and_std(visited[0])[0]
-    before: tuple[Tensor, float] | None = None  # the last denoised image, and its step's h
+    previous: tuple[Tensor, float] | None = None  # the last step's denoised image and h
     for level, below in pairwise(visited):
         (signal, std), (next_signal, next_std) = (
             process.signal_and_std(level),
@@ -61,11 +61,11 @@ def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -
         x0 = denoise(signal * x, level)
         if options.clip_denoised:
             x0 = x0.clamp(-1, 1)
-        ratio, ahead = next_std * signal / (next_signal * std), x0
+        ratio, extrapolated = next_std * signal / (next_signal * std), x0
         if ratio > 0:
             h = -math.log(ratio)
-            if before:
-                ahead = x0 + h / (2 * before[1]) * (x0 - before[0])
-            before = x0, h
-        x = ratio * x + (1 - ratio) * ahead
+            if previous:
+                extrapolated = x0 + h / (2 * previous[1]) * (x0 - previous[0])
+            previous = x0, h
+        x = ratio * x + (1 - ratio) * extrapolated
     return x

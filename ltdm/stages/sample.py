@@ -47,8 +47,8 @@ def run(
         where = [*dict.fromkeys(str(where) for rows, where in parts if len(rows))]
     else:
         generator = sample_set.generator()
-        images = generator.images(sample_set.labels, np.arange(number))
-        where = [generator.where]
+        images = generator.generate(sample_set.labels, np.arange(number))
+        where = [generator.hardware]
     write_json(record, {**recorded(request), **sample_set.about, "where": where})
     about = np.array(json.dumps(sample_set.about))
     write_npz(samples, images=images, labels=sample_set.labels, about=about)
@@ -62,10 +62,10 @@ def run_shard(request: Request, *, model: Path, guide: Path | None, images: Path
     """
     sample_set = SampleRequest(request, model, guide)
     generator = sample_set.generator()
-    rows = generator.share(sample_set.labels, request["shard"])
+    rows = generator.rows_of_shard(sample_set.labels, request["shard"])
     arrays = {
-        "images": generator.images(sample_set.labels[rows], rows),
-        "where": np.array(generator.where),
+        "images": generator.generate(sample_set.labels[rows], rows),
+        "where": np.array(generator.hardware),
     }
     write_part(images, sample_set.about, rows, arrays)
 
@@ -104,9 +104,9 @@ class SampleRequest:
         numbers = np.arange(options.num_images)
         self.labels = numbers % classes if has_labels else np.full_like(numbers, -1)
         self.about = {
-            "sampler": options.how,
+            "sampler": options.sampler_label,
             "guidance": options.guidance,
-            "weights": options.whose,
+            "weights": options.weights_label,
             **{key: request[key] for key in ("spec", "seed", "code")},
             "model": network["key"],
         }

@@ -43,7 +43,7 @@ def _processes(recipe: Recipe, data: Path) -> int:
         return 1
     (labels,) = read_npz(data, "labels")
     counts, here = np.bincount(labels).tolist(), available(gpus)
-    by_class = recipe.objective(counts).by_class
+    by_class = recipe.objective(counts).class_blocks
     recipe.train.check_processes(here, len(counts) if by_class else 0)
     if here < gpus:
         log.info("train.gpus is %d, but only %d are here: training on those", gpus, here)

@@ -115,6 +115,6 @@ class Sweep:
         process = vp.build(vp.Options())
         for i, one in enumerate(self.samplers):
             try:
-                one.module.levels(process, one.options)
+                one.module.noise_levels(process, one.options)
             except LtdmError as error:
                 raise OptionError(("samplers", str(i), "steps"), str(error)) from None

@@ -29,7 +29,7 @@ from ltdm.networks._predictor import Predictor, to_device
 from ltdm.pipeline.cost import cost
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.progress import Progress
-from ltdm.samplers._generate import BATCH, SampleGenerator
+from ltdm.samplers._generate import MAX_BATCH, SampleGenerator
 from ltdm.training.graph import WARM
 from ltdm.training.setup import Recipe, described, make_trainer
 
@@ -67,8 +67,8 @@ class Bench:
         weights, about = dict(self.trainer.ema.state_dict()), described(recipe, self.trainer)
         model = Model.from_tensors(weights, about, options.precision, device)
         self.sampling = SampleGenerator(model, options, 0)
-        self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
-        if self.sampling.by_label:  # one network is asked at a time
+        self.labels = np.arange(MAX_BATCH[device.type]) % len(data.class_counts)
+        if self.sampling.network_per_class:  # one network is asked at a time
             self.labels[:] = 0
         net = deepcopy(self.sampling.predictors[0].net)  # the probe has a layout of its own
         self.probed = Predictor(to_device(net, device, "auto"), device, "auto")
@@ -109,7 +109,7 @@ class Bench:
     def sample(self) -> None:
         """Time one batch of images."""
         with self.timed("sample"):
-            self.sampling.batch(self.labels, np.arange(len(self.labels)))
+            self.sampling.generate_batch(self.labels, np.arange(len(self.labels)))
 
     def probe(self) -> None:
         """Time the probe's features of one batch of images, then whole forward passes."""

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ltdm.core.seeding import derive, owners
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import Batch, draw_levels
+from ltdm.methods._generators import Generators
 from ltdm.methods._objective import Objective
-from ltdm.methods._streams import Streams
 from ltdm.networks._magnitude import normalise_weights
 from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor, RankShare, to_device
@@ -65,7 +65,7 @@ class Learner:
         beside = [*self.method.parameters(), *self.process.parameters()]
         self.optimiser = Optimiser(self.net, beside, options, device)
         self.owners = owners(seed, len(batches.draws))
-        self.streams = Streams.on(device, len(self.owners))
+        self.streams = Generators.create(device, len(self.owners))
         self.until = options.steps
         self.update = self.worked = 0
         self.sums: dict[str, Tensor] = {}
@@ -138,7 +138,7 @@ class Learner:
         if self.share.world > 1:
             log.info("updates are launched kernel by kernel: several processes train together")
         else:
-            self.run = UpdateGraph(self._work, self.streams.devices)
+            self.run = UpdateGraph(self._work, self.streams.on_device)
 
     def counted(self) -> dict[str, float]:
         """Return the network's evaluations an image; a captured update counts when captured."""
@@ -181,15 +181,15 @@ class Learner:
             average.move()
         self.worked += 1
 
-    def _turns(self, batch: Batch) -> list[tuple[Batch, Streams]]:
+    def _turns(self, batch: Batch) -> list[tuple[Batch, Generators]]:
         """Return what each optimiser step of an update works on: all, or each block in turn."""
-        if not self.method.in_turns:
+        if not self.method.step_per_class:
             return [(batch, self.streams)]
         size = self.batches.size // len(self.owners)
         blocks = [slice(k * size, (k + 1) * size) for k in range(len(self.owners))]
-        return [(batch.part(rows), self.streams.only(k)) for k, rows in enumerate(blocks)]
+        return [(batch.take(rows), self.streams.for_owner(k)) for k, rows in enumerate(blocks)]
 
-    def _descend(self, batch: Batch, streams: Streams) -> dict[str, Tensor]:
+    def _descend(self, batch: Batch, streams: Generators) -> dict[str, Tensor]:
         """Make one optimiser step; return the loss, its terms and the gradient's norm.
 
         Separate networks each have a loss and a norm of their own; what is returned is their mean.

@@ -11,7 +11,7 @@ import torch
 
 from ltdm.core.seeding import derive, owners
 from ltdm.core.weights import read_weights
-from ltdm.methods._objective import Objective, compose
+from ltdm.methods._objective import Objective, build_objective
 from ltdm.networks._per_class import PerClassNetworks, build_network
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import parse
@@ -48,7 +48,7 @@ class Recipe:
 
     def objective(self, class_counts: list[int]) -> Objective:
         """Return what is minimised on a training set with these class counts."""
-        return compose(self.methods, class_counts)
+        return build_objective(self.methods, class_counts)
 
 
 def make_trainer(
@@ -63,15 +63,15 @@ def make_trainer(
     """
     class_counts, options = np.bincount(labels).tolist(), recipe.train
     method = recipe.objective(class_counts)
-    batches = Batches(images, labels, options, seed, device, method.by_class)
-    use = method.label_use(options.conditional)
+    batches = Batches(images, labels, options, seed, device, method.class_blocks)
+    use = method.label_role(options.conditional)
     shape = *images.shape[1:3], len(class_counts), options.told()
     nets = []
-    for owner in owners(seed, len(class_counts)) if method.players else [seed]:
+    for owner in owners(seed, len(class_counts)) if method.network_per_class else [seed]:
         with torch.random.fork_rng([]):
             torch.manual_seed(derive("init", owner))
             nets.append(build_network(recipe.network, use, *shape))
-    net = PerClassNetworks(nets) if method.players else nets[0]
+    net = PerClassNetworks(nets) if method.network_per_class else nets[0]
     process = recipe.process.module.build(recipe.process.options)
     return Trainer(net, method, process, batches, options, seed)
 
@@ -87,7 +87,7 @@ def described(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
         "classes": trainer.batches.classes,
         "told": options.told(),
         "points": images.dtype != torch.uint8,
-        "label": trainer.method.label_use(options.conditional),
+        "label": trainer.method.label_role(options.conditional),
     }
 
 

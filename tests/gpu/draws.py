@@ -1,4 +1,4 @@
-"""The same random numbers on a CPU and on a GPU."""
+"""Equal random numbers on a CPU and on a GPU."""
 
 from typing import Any
 
@@ -8,32 +8,32 @@ from torch.overrides import TorchFunctionMode
 
 
 class HostDraws(TorchFunctionMode):
-    """Draws on the host what is asked of a generator, wherever that is, within a block.
+    """Replaces draws of all generators within a block by draws on the host.
 
-    Each generator has a stand-in on the host with the seed that it was last given.
+    Each generator has a substitute on the host, with the seed that it was last set to.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.twins: dict[tuple[int, int], torch.Generator] = {}
+        self.substitutes: dict[tuple[int, int], torch.Generator] = {}
 
     def __torch_function__(
-        self, function: Any, kinds: Any, args: tuple = (), kwargs: dict | None = None
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        """Draw, or do what was asked."""
+        """Draw on the host if there is a generator, else call the function."""
         kwargs = dict(kwargs or {})
         generator = kwargs.get("generator")
         if generator is None:
             return function(*args, **kwargs)
-        kwargs["generator"] = self._twin(generator)
+        kwargs["generator"] = self._substitute(generator)
         if function is Tensor.exponential_:
-            there = args[0]
-            drawn = torch.empty(there.shape, dtype=there.dtype)
-            return there.copy_(function(drawn, *args[1:], **kwargs))
+            target = args[0]
+            draw = torch.empty(target.shape, dtype=target.dtype)
+            return target.copy_(function(draw, *args[1:], **kwargs))
         return function(*args, **{**kwargs, "device": "cpu"}).to(kwargs.get("device", "cpu"))
 
-    def _twin(self, generator: torch.Generator) -> torch.Generator:
+    def _substitute(self, generator: torch.Generator) -> torch.Generator:
         key = id(generator), generator.initial_seed()
-        if key not in self.twins:
-            self.twins[key] = torch.Generator().manual_seed(key[1])
-        return self.twins[key]
+        if key not in self.substitutes:
+            self.substitutes[key] = torch.Generator().manual_seed(key[1])
+        return self.substitutes[key]

@@ -1,27 +1,27 @@
-"""What a model of an H100 expects of the check's figures; nothing of it was measured.
+"""Figures of the check that a model of an H100 predicts; none of them was measured.
 
-The model counts launches, operations and bytes: whole waves of tiles on 132 multiprocessors, 0.72
-to 0.8 of 800 TFLOP/s, 2.7 TB/s, and one core of a host that launches the kernels.
+The model counts launches, operations and bytes: full waves of tiles on 132 multiprocessors, 0.72
+to 0.8 of 800 TFLOP/s, 2.7 TB/s, and one core of the host to launch the kernels.
 """
 
 from typing import Any, NamedTuple
 
-from tests.gpu.steps import HALF
+from tests.gpu.steps import FASTEST
 
-MISS = 1 / 3
-"""A figure that lies further outside than this share is marked."""
+TOLERANCE = 1 / 3
+"""A figure is marked if it lies outside its range by more than this share."""
 
 
 class Expected(NamedTuple):
-    """A figure of one row, and the range that is expected.
+    """A figure of one row, and its expected range.
 
     Attributes:
-        step: The step that measures it.
-        row: What its row is called.
-        figure: Which of its figures.
-        low: Least that is expected.
-        high: Most that is expected.
-        unit: Of all three.
+        step: Step that measures it.
+        row: Name of its row.
+        figure: Key of the figure in the row.
+        low: Lower end of the range.
+        high: Upper end of the range.
+        unit: Unit of figure and range.
     """
 
     step: str
@@ -32,13 +32,13 @@ class Expected(NamedTuple):
     unit: str
 
     @property
-    def text(self) -> str:
-        """The range in words."""
+    def range_text(self) -> str:
+        """The range as text."""
         same = self.low == self.high
         return f"{self.low:,g}" if same else f"{self.low:,g} to {self.high:,g}"
 
-    def measured(self, rows: list[dict[str, Any]]) -> float | None:
-        """Return the figure, if it was measured."""
+    def value_in(self, rows: list[dict[str, Any]]) -> float | None:
+        """Return the figure from rows; None if it was not measured."""
         return next(
             (
                 row[self.figure]
@@ -49,11 +49,11 @@ class Expected(NamedTuple):
             None,
         )
 
-    def missed(self, value: float) -> str:
-        """Return "below" or "above" where a figure lies more than a third outside; else ""."""
-        if value < self.low * (1 - MISS):
+    def deviation(self, value: float) -> str:
+        """Return "below" or "above" if a value is outside by more than a third; else ""."""
+        if value < self.low * (1 - TOLERANCE):
             return "below"
-        return "above" if value > self.high * (1 + MISS) else ""
+        return "above" if value > self.high * (1 + TOLERANCE) else ""
 
 
 def _images(step: str, row: str, low: float, high: float) -> Expected:
@@ -65,7 +65,7 @@ EXPECTED = [
     _images("methods", "ddpm, one graph", 3400, 3400),
     _images("compiled", "ddpm, compiled", 2000, 3000),
     _images("compiled", "ddpm, compiled, one graph", 5000, 5300),
-    _images("compiled", f"ddpm, {HALF}", 6300, 6300),
+    _images("compiled", f"ddpm, {FASTEST}", 6300, 6300),
     Expected("methods", "ddpm, one graph", "host_ms", 0.5, 0.5, "ms of the host"),
     Expected("methods", "cbdm, one graph", "ms", 34, 34, "ms"),
     Expected("methods", "ccua, one graph", "ms", 34, 34, "ms"),
@@ -83,14 +83,7 @@ EXPECTED = [
 
 
 def markdown() -> str:
-    """Return the table of docs/benchmarks.md, without what was measured."""
+    """Return the table of docs/benchmarks.md, without measurements."""
     lines = ["| step | what | expected | measured |", "| --- | --- | ---: | ---: |"]
-    return "\n".join(
-        [
-            *lines,
-            *(
-                f"| {one.step} | {one.row} | {one.text} {one.unit} | not measured |"
-                for one in EXPECTED
-            ),
-        ]
-    )
+    lines += [f"| {e.step} | {e.row} | {e.range_text} {e.unit} | not measured |" for e in EXPECTED]
+    return "\n".join(lines)

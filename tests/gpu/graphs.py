@@ -1,4 +1,4 @@
-"""Is an update as one CUDA graph the same update? On a CPU both are launched kernel by kernel."""
+"""Training steps as one CUDA graph equal those launched kernel by kernel, as both are on a CPU."""
 
 import io
 from typing import Any
@@ -7,110 +7,112 @@ import torch
 
 from ltdm.training.graph import WARM, UpdateGraph
 from ltdm.training.loop import Trainer
-from tests.gpu.setting import Setting, small
+from tests.gpu.setting import Setting, small_trainer
 
-UPDATES = WARM + 5
+STEPS = WARM + 5
 
 
 def run(setting: Setting) -> None:
-    """Compare losses; look at the masks of dropout; go on from a state."""
+    """Compare losses, check dropout masks, and resume from a state."""
     for method in (
         ("cbdm", "igd-shared")
         if setting.tiny
         else ("ddpm", "cbdm", "oclt", "ccua", "agc", "igd-shared", "igd-released", "igd-separate")
     ):
         with setting.rows.attempt(f"losses of {method}"):
-            compare(setting, method)
+            compare_losses(setting, method)
     with setting.rows.attempt("masks of dropout"):
-        masks(setting)
+        check_dropout_masks(setting)
     with setting.rows.attempt("a state within a graph"):
-        resume(setting)
+        check_resuming(setting)
 
 
 def loss(learner: Trainer) -> float:
-    """Return the sum of the loss since it was last asked, and begin it anew."""
+    """Return the sum of the loss since the last call, and reset it to 0."""
     total = learner.sums["loss"]
     value = float(total)
     total.zero_()
     return value
 
 
-def losses(learner: Trainer, updates: int) -> list[float]:
-    """Make updates; return the loss of each."""
-    found = []
-    for _ in range(updates):
+def losses(learner: Trainer, steps: int) -> list[float]:
+    """Make training steps; return the loss of each."""
+    values = []
+    for _ in range(steps):
         learner.step()
-        found.append(loss(learner))
-    return found
+        values.append(loss(learner))
+    return values
 
 
-def off(one: list[float], other: list[float]) -> float:
-    """Return the largest difference as a share of the loss."""
-    return max(abs(a - b) / max(abs(b), 1e-9) for a, b in zip(one, other, strict=True))
+def relative_difference(values: list[float], reference: list[float]) -> float:
+    """Return the largest difference, as a share of the reference."""
+    pairs = zip(values, reference, strict=True)
+    return max(abs(a - b) / max(abs(b), 1e-9) for a, b in pairs)
 
 
-def captured(learner: Trainer) -> bool:
-    """Whether updates have become a graph."""
+def is_captured(learner: Trainer) -> bool:
+    """Whether training steps run as a captured graph."""
     return isinstance(learner.run, UpdateGraph) and learner.run.graph is not None
 
 
-def compare(setting: Setting, method: str) -> None:
-    """Compare the losses of updates as a graph with those launched one by one."""
-    learner = small(setting, method, setting.device)
-    found = losses(learner, UPDATES)
-    plain = losses(small(setting, method, setting.device, graph="none"), UPDATES)
-    gap, bad = off(found, plain), setting.gpu and not captured(learner)
-    setting.rows.say(
+def compare_losses(setting: Setting, method: str) -> None:
+    """Compare the losses of steps as a graph with those launched kernel by kernel."""
+    learner = small_trainer(setting, method, setting.device)
+    graph = losses(learner, STEPS)
+    plain = losses(small_trainer(setting, method, setting.device, graph="none"), STEPS)
+    gap, bad = relative_difference(graph, plain), setting.gpu and not is_captured(learner)
+    setting.rows.add(
         f"losses of {method}",
         off=gap,
-        captured=captured(learner),
+        captured=is_captured(learner),
         bad=bad or not gap <= 1e-3,
         **setting.needs,
     )
 
 
-def masks(setting: Setting) -> None:
-    """Check that one seed gives one loss, and another seed another, with nothing else changed."""
-    learner = small(setting, "ddpm", setting.device, dropout=0.3, lr=1e-2)
-    losses(learner, UPDATES)
-    found = []
+def check_dropout_masks(setting: Setting) -> None:
+    """Check that the loss repeats with the seed and differs between seeds, all else unchanged."""
+    learner = small_trainer(setting, "ddpm", setting.device, dropout=0.3, lr=1e-2)
+    losses(learner, STEPS)
+    values = []
     for seed in (1, 1, 2):
         learner._fill()
         learner.optimiser.rate.zero_()  # the weights stay
         torch.manual_seed(seed)
         learner.run()
-        found.append(loss(learner))
-    alike, differ = off(found[:1], found[1:2]), off(found[:1], found[2:])
-    setting.rows.say(
+        values.append(loss(learner))
+    same_seed = relative_difference(values[:1], values[1:2])
+    other_seed = relative_difference(values[:1], values[2:])
+    setting.rows.add(
         "masks of dropout",
-        one_seed=alike,
-        two_seeds=differ,
-        bad=not alike < 1e-4 < differ,
+        one_seed=same_seed,
+        two_seeds=other_seed,
+        bad=not same_seed < 1e-4 < other_seed,
         **setting.needs,
     )
 
 
-def resume(setting: Setting) -> None:
-    """Check that a graph's state goes on as the training did, in a learner that has a graph."""
-    whole = small(setting, "cbdm", setting.device, dropout=0.1)
-    losses(whole, UPDATES)
-    state = copied(whole)
-    other = small(setting, "cbdm", setting.device, dropout=0.1)
-    losses(other, UPDATES)
+def check_resuming(setting: Setting) -> None:
+    """Check that a trainer with a graph, resumed from another's state, continues as that one."""
+    original = small_trainer(setting, "cbdm", setting.device, dropout=0.1)
+    losses(original, STEPS)
+    state = copy_state(original)
+    other = small_trainer(setting, "cbdm", setting.device, dropout=0.1)
+    losses(other, STEPS)
     other.resume(state)
-    gap = off(losses(other, UPDATES), losses(whole, UPDATES))
-    bad = setting.gpu and not captured(other)
-    setting.rows.say(
+    gap = relative_difference(losses(other, STEPS), losses(original, STEPS))
+    bad = setting.gpu and not is_captured(other)
+    setting.rows.add(
         "a state within a graph",
         off=gap,
-        captured=captured(other),
+        captured=is_captured(other),
         bad=bad or not gap <= 1e-3,
         **setting.needs,
     )
 
 
-def copied(learner: Trainer, device: torch.device | None = None) -> dict[str, Any]:
-    """Return the state as a file would hold it, on a device."""
+def copy_state(learner: Trainer, device: torch.device | None = None) -> dict[str, Any]:
+    """Return the state as read from a file, on a device."""
     file = io.BytesIO()
     torch.save(learner.state(), file)
     file.seek(0)

@@ -1,4 +1,4 @@
-"""What single layers cost: convolutions and norms by layout, attention by kernel."""
+"""Cost of single layers: convolutions and norms by memory layout, attention by kernel."""
 
 import time
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ltdm.core.device import compute_in
 from ltdm.networks._norm import EPSILON, decomposed_group_norm
-from tests.gpu.machine import KINDS
+from tests.gpu.machine import DTYPES
 from tests.gpu.setting import Setting
-from tests.gpu.timing import median_ms, wait
+from tests.gpu.timing import median_ms, synchronize
 
 LAYOUTS = {"channels last": torch.channels_last, "contiguous": torch.contiguous_format}
 NORMS = {
@@ -30,66 +30,68 @@ KERNELS = {
 
 
 def run(setting: Setting) -> None:
-    """Time them all, forward and backward."""
+    """Time all layers, forward and backward."""
     shapes = [(128, 32), (256, 16), (256, 4)]
-    for precision in KINDS:
+    for precision in DTYPES:
         for width, side in [(8, 8)] if setting.tiny else shapes:
             for layout in LAYOUTS:
-                convolution(setting, precision, layout, width, side)
+                time_convolution(setting, precision, layout, width, side)
     for layout in LAYOUTS:
-        convolution(setting, "bf16", layout, *(8, 8) if setting.tiny else (128, 32), groups=10)
+        time_convolution(setting, "bf16", layout, *(8, 8) if setting.tiny else (128, 32), groups=10)
         for norm in NORMS:
-            group_norm(setting, norm, layout)
+            time_group_norm(setting, norm, layout)
     for kernel in KERNELS:
         for batch, positions in [(4, 16)] if setting.tiny else [(64, 256), (128, 256), (64, 16)]:
-            attention(setting, kernel, batch, positions)
+            time_attention(setting, kernel, batch, positions)
 
 
-def both_ways(setting: Setting, call: Callable[..., Tensor], *inputs: Tensor) -> float:
-    """Return the milliseconds of a layer forward and backward."""
+def time_both_passes(setting: Setting, call: Callable[..., Tensor], *inputs: Tensor) -> float:
+    """Return the milliseconds of a layer's forward and backward pass."""
     weight = torch.randn_like(call(*inputs))
 
-    def once() -> Any:
+    def run_once() -> Any:
         return torch.autograd.grad(call(*inputs), inputs, weight)
 
-    return median_ms(once, setting.device, 2 if setting.tiny else 10, 1.0)
+    return median_ms(run_once, setting.device, 2 if setting.tiny else 10, 1.0)
 
 
-def convolution(
+def time_convolution(
     setting: Setting, precision: str, layout: str, width: int, side: int, groups: int = 1
 ) -> None:
-    """Time a convolution, or those of so many networks as one with groups."""
+    """Time a convolution of `width` channels and `side`^2 pixels, or `groups` of them as one."""
     what = f"convolution{'s as one' if groups > 1 else ''}, {precision}, {layout}, {width} x {side}"
     batch = 2 if setting.tiny else 6 if groups > 1 else 64
     with setting.rows.attempt(what):
-        made = {"device": setting.device, "dtype": KINDS[precision]}
+        options = {"device": setting.device, "dtype": DTYPES[precision]}
         x, w = (
-            torch.randn(shape, **made).to(memory_format=LAYOUTS[layout]).requires_grad_()
+            torch.randn(shape, **options).to(memory_format=LAYOUTS[layout]).requires_grad_()
             for shape in ((batch, groups * width, side, side), (groups * width, width, 3, 3))
         )
         context = compute_in("tf32", setting.device) if precision == "tf32" else nullcontext()
         with context:
-            ms = both_ways(setting, lambda x, w: nnf.conv2d(x, w, padding=1, groups=groups), x, w)
+            ms = time_both_passes(
+                setting, lambda x, w: nnf.conv2d(x, w, padding=1, groups=groups), x, w
+            )
         operations = 6 * batch * groups * side**2 * width**2 * 9
-        setting.rows.say(what, groups=groups, ms=ms, tflops=operations / ms / 1e9)
+        setting.rows.add(what, groups=groups, ms=ms, tflops=operations / ms / 1e9)
 
 
-def group_norm(setting: Setting, norm: str, layout: str) -> None:
-    """Time a group norm of 32 groups without the compiler, in bf16."""
+def time_group_norm(setting: Setting, norm: str, layout: str) -> None:
+    """Time a group norm with 32 groups, in bf16 and without the compiler."""
     what = f"group norm, {norm}, {layout}"
     with setting.rows.attempt(what):
         shape = (2, 32, 8, 8) if setting.tiny else (64, 256, 16, 16)
-        made = {"device": setting.device, "dtype": torch.bfloat16}
-        x = torch.randn(shape, **made).to(memory_format=LAYOUTS[layout]).requires_grad_()
-        w, b = (torch.randn(shape[1], **made).requires_grad_() for _ in range(2))
-        setting.rows.say(what, ms=both_ways(setting, NORMS[norm], x, w, b))
+        options = {"device": setting.device, "dtype": torch.bfloat16}
+        x = torch.randn(shape, **options).to(memory_format=LAYOUTS[layout]).requires_grad_()
+        w, b = (torch.randn(shape[1], **options).requires_grad_() for _ in range(2))
+        setting.rows.add(what, ms=time_both_passes(setting, NORMS[norm], x, w, b))
 
 
-def attention(setting: Setting, kernel: str, batch: int, positions: int) -> None:
-    """Time attention in bf16 of one head of 256 channels by one kernel; the first call too."""
+def time_attention(setting: Setting, kernel: str, batch: int, positions: int) -> None:
+    """Time attention by one kernel, in bf16, with one head of 256 channels; the first call too."""
     what = f"attention, {kernel}, {batch} x {positions}"
     if not setting.gpu and kernel in ("cuDNN", "memory-efficient"):
-        setting.rows.say(what, **setting.needs)
+        setting.rows.add(what, **setting.needs)
         return
     with setting.rows.attempt(what), sdpa_kernel(KERNELS[kernel]):
         shape = batch, 1, positions, 32 if setting.tiny else 256
@@ -97,10 +99,10 @@ def attention(setting: Setting, kernel: str, batch: int, positions: int) -> None
         wide = q.double()
         exact = (wide @ wide.mT / shape[-1] ** 0.5).softmax(-1) @ wide
         started = time.perf_counter()
-        made = nnf.scaled_dot_product_attention(q, q, q)
-        torch.autograd.grad(made.sum(), q)
-        wait(setting.device)
+        result = nnf.scaled_dot_product_attention(q, q, q)
+        torch.autograd.grad(result.sum(), q)
+        synchronize(setting.device)
         first = time.perf_counter() - started
-        off = float(((made - exact).norm() / exact.norm()).detach())
-        ms = both_ways(setting, lambda q: nnf.scaled_dot_product_attention(q, q, q), q)
-        setting.rows.say(what, first_s=first, ms=ms, off=off, bad=not off < 0.05)
+        off = float(((result - exact).norm() / exact.norm()).detach())
+        ms = time_both_passes(setting, lambda q: nnf.scaled_dot_product_attention(q, q, q), q)
+        setting.rows.add(what, first_s=first, ms=ms, off=off, bad=not off < 0.05)

@@ -1,4 +1,4 @@
-"""What the machine is, and what it reaches at best."""
+"""The machine, and the best rates that it reaches."""
 
 import os
 import shutil
@@ -14,38 +14,38 @@ from ltdm.plumbing.provenance import commit, versions
 from tests.gpu.setting import Setting
 from tests.gpu.timing import median_ms
 
-KINDS = {"bf16": torch.bfloat16, "fp32": torch.float32, "tf32": torch.float32}
-ASKED = "name,driver_version,memory.total,clocks.max.sm,power.limit"
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "tf32": torch.float32}
+QUERY_FIELDS = "name,driver_version,memory.total,clocks.max.sm,power.limit"
 
 
 def run(setting: Setting) -> None:
-    """Say where this runs, by what."""
-    setting.rows.say("machine", **described(setting))
+    """Add a row that describes the machine and the software."""
+    setting.rows.add("machine", **describe(setting))
 
 
-def ceilings(setting: Setting) -> None:
+def time_ceilings(setting: Setting) -> None:
     """Time matrix products, a copy and launches."""
     device, side = setting.device, 256 if setting.tiny else 8192
-    for name, kind in KINDS.items():
+    for name, kind in DTYPES.items():
         with setting.rows.attempt(f"product, {name}"):
             a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
             with compute_in("tf32" if name == "tf32" else "fp32", device):
                 ms = median_ms(lambda a=a, b=b: a @ b, device, 10)
-            setting.rows.say(f"product, {name}", side=side, tflops=2e-9 * side**3 / ms)
+            setting.rows.add(f"product, {name}", side=side, tflops=2e-9 * side**3 / ms)
     with setting.rows.attempt("copy"):
-        one = torch.randn(1 << (20 if setting.tiny else 29), device=device)
-        other = torch.empty_like(one)
-        ms = median_ms(lambda: other.copy_(one), device, 10)
-        setting.rows.say("copy", gb_per_s=8e-6 * one.numel() / ms)
+        source = torch.randn(1 << (20 if setting.tiny else 29), device=device)
+        target = torch.empty_like(source)
+        ms = median_ms(lambda: target.copy_(source), device, 10)
+        setting.rows.add("copy", gb_per_s=8e-6 * source.numel() / ms)
     with setting.rows.attempt("launch"):
-        few = torch.zeros(8, device=device)
-        ms = median_ms(lambda: [few.add_(1) for _ in range(1000)], device, 5)
-        setting.rows.say("launch", us=ms)  # milliseconds of a thousand
+        small = torch.zeros(8, device=device)
+        ms = median_ms(lambda: [small.add_(1) for _ in range(1000)], device, 5)
+        setting.rows.add("launch", us=ms)  # milliseconds of 1000 launches
 
 
-def described(setting: Setting) -> dict[str, Any]:
+def describe(setting: Setting) -> dict[str, Any]:
     """Return card, driver, processor, versions, commit and time."""
-    found = {
+    facts = {
         "card": device_name(setting.device),
         "cores": os.cpu_count(),
         "processor": _processor(),
@@ -56,10 +56,12 @@ def described(setting: Setting) -> dict[str, Any]:
         **versions(),
     }
     if setting.gpu and shutil.which("nvidia-smi"):
-        command = ["nvidia-smi", f"--query-gpu={ASKED}", "--format=csv,noheader"]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-        found |= dict(zip(ASKED.split(","), told.stdout.strip().split(", "), strict=False))
-    return found
+        command = ["nvidia-smi", f"--query-gpu={QUERY_FIELDS}", "--format=csv,noheader"]
+        process = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        facts |= dict(
+            zip(QUERY_FIELDS.split(","), process.stdout.strip().split(", "), strict=False)
+        )
+    return facts
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""What the steps of the check find: rows, each written at once, so that none is lost."""
+"""Rows of results of the check's steps, each written at once, so that none is lost."""
 
 import json
 import math
@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 FATAL = "illegal", "device-side", "launch failure"
-"""Words of errors after which a process can do nothing more on its GPU."""
+"""Words of errors after which a process cannot use its GPU any more."""
 
 
 class Rows:
     """The rows of one step, added to a file that all steps share.
 
     Attributes:
-        failed: Whether one of them is an error, or not as it should be.
+        failed: Whether a row has an error or a failed check.
     """
 
     def __init__(self, file: Path, step: str):
         self.file, self.step, self.failed = file, step, False
 
-    def say(self, what: str, /, **figures: Any) -> None:
-        """Keep a row: what was measured or checked, and figures; `bad` where a check failed."""
+    def add(self, what: str, /, **figures: Any) -> None:
+        """Add a row: what is measured or checked, and its figures; `bad` marks a failed check."""
         row = {"step": self.step, "what": what, **{k: _short(v) for k, v in figures.items()}}
         self.failed |= bool(row.get("bad")) or "error" in row
         text = json.dumps(row)
@@ -33,29 +33,29 @@ class Rows:
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
-        """Keep an error as a row and go on after it."""
+        """Add an error within the block as a row, and continue; raise if the GPU is unusable."""
         try:
             yield
         except (Exception, SystemExit) as error:
             traceback.print_exc()
-            self.say(what, error=f"{type(error).__name__}: {str(error)[:300]}")
+            self.add(what, error=f"{type(error).__name__}: {str(error)[:300]}")
             if any(word in str(error) for word in FATAL):
                 raise
 
 
-def read(file: Path) -> list[dict[str, Any]]:
-    """Return all rows; a line that a killed process left unfinished is none."""
-    found = []
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """Return all rows, without a line that a killed process left unfinished."""
+    rows = []
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
         try:
-            found.append(json.loads(line))
+            rows.append(json.loads(line))
         except json.JSONDecodeError:
             continue
-    return found
+    return rows
 
 
 def _short(value: Any) -> Any:
-    """Return a number with five digits, or None for one that is none; other values as they are."""
+    """Return a float with five digits, None if not finite; other values unchanged."""
     if not isinstance(value, float):
         return value
     return float(f"{value:.5g}") if math.isfinite(value) else None

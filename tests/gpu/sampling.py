@@ -1,4 +1,4 @@
-"""An evaluation of the network, as sampling asks for it: by precision, layout and batch."""
+"""Network evaluations as sampling makes them: by precision, memory layout and batch size."""
 
 from copy import deepcopy
 
@@ -7,54 +7,54 @@ from torch import Tensor, nn
 
 from ltdm.networks._predictor import Predictor, to_device
 from tests.gpu.setting import Setting
-from tests.gpu.timing import forget_peak, median_ms, peak_gib
+from tests.gpu.timing import median_ms, peak_gib, reset_peak
 
-WAYS = {
+CONFIGURATIONS = {
     "fp32": ("fp32", torch.contiguous_format),
     "fp32, channels last": ("fp32", torch.channels_last),
     "tf32": ("tf32", torch.channels_last),
     "bf16": ("bf16", torch.channels_last),
 }
 LIMITS = {"fp32": 1e-4, "tf32": 0.02, "bf16": 0.2}
-"""How far each may be from float64, as a share."""
-SET = 50_000 * 200
+"""Largest relative difference of each precision from float64."""
+SET_EVALUATIONS = 50_000 * 200
 """Evaluations of a guided set of 50,000 images in 100 steps."""
 
 
 def run(setting: Setting) -> None:
-    """Time each way, and say how far it is from float64."""
+    """Time each configuration, and measure its difference from float64."""
     net, fastest = network(setting), {}
-    asked = inputs(setting, 8 if setting.tiny else 32)
+    small_batch = inputs(setting, 8 if setting.tiny else 32)
     with torch.inference_mode():
-        wide = deepcopy(net).double()
-        exact = wide(*(t.double() if t.is_floating_point() else t for t in asked))
-    for name, (precision, layout) in WAYS.items():
+        double = deepcopy(net).double()
+        exact = double(*(t.double() if t.is_floating_point() else t for t in small_batch))
+    for name, (precision, layout) in CONFIGURATIONS.items():
         for batch in (8,) if setting.tiny else (250, 1000, 2000):
             what = f"{name}, {batch} at once"
             with setting.rows.attempt(what), torch.inference_mode():
-                forget_peak(setting.device)
+                reset_peak(setting.device)
                 own = to_device(deepcopy(net), setting.device, precision).to(memory_format=layout)
                 predict = Predictor(own, setting.device, precision)
-                off = float((predict(*asked) - exact).norm() / exact.norm())
-                seen = inputs(setting, batch)
-                ms = median_ms(lambda p=predict, s=seen: p(*s), setting.device, 3, 4.0)
+                off = float((predict(*small_batch) - exact).norm() / exact.norm())
+                timed_batch = inputs(setting, batch)
+                ms = median_ms(lambda p=predict, b=timed_batch: p(*b), setting.device, 3, 4.0)
                 rate = 1e3 * batch / ms
                 fastest[name] = max(rate, fastest.get(name, 0.0))
-                setting.rows.say(
+                setting.rows.add(
                     what,
                     evaluations_per_s=rate,
                     ms=ms,
-                    hours=SET / rate / 3600,
+                    hours=SET_EVALUATIONS / rate / 3600,
                     peak_gib=peak_gib(setting.device),
                     off=off,
                     bad=not off < LIMITS[precision],
                 )
     for name, rate in fastest.items():
-        setting.rows.say(f"{name} over fp32", ratio=rate / fastest["fp32"], evaluations_per_s=rate)
+        setting.rows.add(f"{name} over fp32", ratio=rate / fastest["fp32"], evaluations_per_s=rate)
 
 
 def network(setting: Setting) -> nn.Module:
-    """Return the papers' network with weights that are not those of its start, which say 0."""
+    """Return the papers' network with perturbed weights: with its first ones the output is 0."""
     net = setting.subject("ddpm").learner(graph="none", precision="fp32").net.eval()
     torch.manual_seed(0)
     for weight in net.parameters():

@@ -1,4 +1,4 @@
-"""Where and how large the check runs, and what it trains there."""
+"""Device and size of the check, and the networks that it trains."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -19,9 +19,9 @@ from ltdm.training.loop import Trainer
 from ltdm.training.setup import Recipe, make_trainer
 from tests.gpu.rows import Rows
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 NEEDS = "a GPU"
-"""What a row says under `needs` where a CPU ran what it can of it."""
+"""Value of `needs` in a row that a CPU can only measure in part."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "eager": {"graph": "none", "compile": False},
     "one graph": {"graph": "auto", "compile": False},
@@ -33,18 +33,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "precision": "bf16-master",
     },
 }
-"""Ways to make an update, as options of `train`."""
+"""Variants of the training step, as options of `train`."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a step is given.
+    """Arguments of a step.
 
     Attributes:
         out: Folder of the results.
-        work: Folder that is gone in the end.
-        tiny: Whether everything is as small as can be, to try the check itself.
-        rows: Where a step's rows go.
+        work: Temporary folder.
+        tiny: Whether everything is as small as possible, to test the check itself.
+        rows: Rows of the step.
     """
 
     out: Path
@@ -54,23 +54,23 @@ class Setting:
 
     @cached_property
     def device(self) -> torch.device:
-        """Where to run."""
+        """Device to run on."""
         return pick()
 
     @property
     def gpu(self) -> bool:
-        """Whether that is a GPU."""
+        """Whether the device is a GPU."""
         return self.device.type == "cuda"
 
     @property
     def needs(self) -> dict[str, str]:
-        """What a row says that only a GPU can show."""
+        """Figure of a row that only a GPU can complete."""
         return {} if self.gpu else {"needs": NEEDS}
 
     def configs(self, family: str) -> list[Path]:
-        """Return the config files of the `methods`, of `edm2` or of the `training`."""
+        """Return the config files of a family: `methods`, `edm2` or `training`."""
         names = [family, f"{family}-tiny"] if self.tiny else [family]
-        return [HERE / f"{name}.yaml" for name in names]
+        return [FOLDER / f"{name}.yaml" for name in names]
 
     def subject(self, run: str) -> "Subject":
         """Return a run of the methods' config, or of EDM2's."""
@@ -85,21 +85,21 @@ def _experiment(*files: Path) -> Experiment:
 
 
 class Subject(NamedTuple):
-    """A run that can be trained on random pixels."""
+    """A run to train on random pixels."""
 
     data: Dataset
     run: Run
     device: torch.device
 
     def learner(self, **train: Any) -> Trainer:
-        """Set it up to train with other options of `train`."""
+        """Return its trainer, with other options of `train`."""
         spec = merge([self.run.spec(), {"train": train}])
         return make_trainer(Recipe.of(spec), 0, *noise_like(self.data), self.device)
 
     def operations(self) -> float:
-        """Return those of its training, an image."""
-        spent = cost(self.data, replace(self.run, samples={}), [])
-        return spent.train_operations / spent.train_images
+        """Return the floating-point operations of its training, per image."""
+        estimate = cost(self.data, replace(self.run, samples={}), [])
+        return estimate.train_operations / estimate.train_images
 
 
 SMALL = {"ch_mult": [1, 2], "dropout": 0.0}
@@ -121,7 +121,7 @@ METHODS: dict[str, Any] = {
 }
 
 
-def small(
+def small_trainer(
     setting: Setting,
     method: str,
     device: torch.device,
@@ -129,7 +129,7 @@ def small(
     dropout: float = 0.0,
     **train: Any,
 ) -> Trainer:
-    """Set up a small network on random pixels in float32, for a check of what an update does."""
+    """Return the trainer of a small network on random pixels, in float32 by default."""
     ch, groups, side = (8, 4, 8) if setting.tiny else (32, 8, 16)
     stream = np.random.default_rng(0)
     images = stream.integers(0, 256, (300, 3, side, side), dtype=np.uint8)

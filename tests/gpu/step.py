@@ -1,6 +1,6 @@
 """One step of the check. `python -m tests.gpu.step NAME OUT` runs it alone.
 
-What is imported late here takes seconds, which the check's own process has no use for.
+Late imports take seconds, and the check's own process does not need them.
 """
 
 import argparse
@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 
 from tests.gpu.rows import Rows
-from tests.gpu.steps import ABSENT, EVERY
+from tests.gpu.steps import ALL_STEPS, NO_GPU
 
 
 def run(name: str, out: Path, work: Path, tiny: bool) -> None:
-    """Run a step in this process, whose status is then 1 where something is not as it should be."""
+    """Run a step in this process; exit with status 1 if a row has an error or a failed check."""
     from functools import partial
 
     import torch
@@ -27,21 +27,21 @@ def run(name: str, out: Path, work: Path, tiny: bool) -> None:
     with rows.attempt(name):
         setting = Setting(out, work, tiny, rows)
         if not setting.gpu:
-            # A CPU's code takes a minute to compile: there, the network is only traced.
+            # Compiling for a CPU takes a minute, so there the network is only traced.
             torch.compile = partial(torch.compile, backend="eager")
         if tiny:
             torch.set_num_threads(1)
         if setting.gpu or tiny:
-            EVERY[name].run(setting)
+            ALL_STEPS[name].run(setting)
         else:
-            rows.say(name, error="there is no GPU here; --tiny tries the check on a CPU")
-            status = ABSENT
+            rows.add(name, error="there is no GPU here; --tiny tries the check on a CPU")
+            status = NO_GPU
     sys.stdout.flush()
     sys.exit(status or rows.failed)
 
 
-def logged(log: Path, name: str, out: Path, work: Path, tiny: bool) -> None:
-    """Run a step in a process group of its own; all that is said there goes to a file."""
+def run_logged(log: Path, name: str, out: Path, work: Path, tiny: bool) -> None:
+    """Run a step in a process group of its own, with its output in a file."""
     os.setsid()
     with open(log, "w", encoding="utf-8") as file:
         for stream in (1, 2):
@@ -52,16 +52,16 @@ def logged(log: Path, name: str, out: Path, work: Path, tiny: bool) -> None:
 def main() -> None:
     """Run the step that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=EVERY)
+    parser.add_argument("name", choices=ALL_STEPS)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--work", type=Path, help="Folder for what is no result.")
+    parser.add_argument("--work", type=Path, help="Folder for temporary files.")
     parser.add_argument("--tiny", action="store_true")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    if given.work:
-        run(given.name, given.out, given.work, given.tiny)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.work:
+        run(arguments.name, arguments.out, arguments.work, arguments.tiny)
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as work:
-        run(given.name, given.out, Path(work), given.tiny)
+        run(arguments.name, arguments.out, Path(work), arguments.tiny)
 
 
 if __name__ == "__main__":

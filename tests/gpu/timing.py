@@ -1,4 +1,4 @@
-"""How long things take on a device, how many operations they are, and where the time goes."""
+"""Time, operations and kernels of calls on a device."""
 
 import statistics
 import time
@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
 Call = Callable[[], Any]
-KINDS = {
+KERNEL_KINDS = {
     "convolution": (
         "conv",
         "cudnn",
@@ -32,11 +32,11 @@ KINDS = {
     "copy": ("copy",),
     "triton": ("triton",),
 }
-"""Parts of kernels' names, by what the kernels are for; the first that fits counts."""
+"""Parts of kernels' names by kind of kernel; the first match counts."""
 
 
-def wait(device: torch.device) -> None:
-    """Let the device finish."""
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -44,24 +44,24 @@ def wait(device: torch.device) -> None:
 def median_ms(
     call: Call, device: torch.device, times: int = 20, seconds: float = 3.0, warm: int = 1
 ) -> float:
-    """Return the median milliseconds of a call, of as many as there is time for.
+    """Return the median milliseconds of a call, over `times` calls or as many as `seconds` allow.
 
-    On a GPU these are between events on its stream: what the GPU waits for the host is in them.
+    On a GPU, events on its stream measure them, so they include its waiting for the host.
     """
     for _ in range(warm):
         call()
-    wait(device)
+    synchronize(device)
     started, marks = time.perf_counter(), [_mark(device)]
     for _ in range(times):
         call()
         marks.append(_mark(device))
         if time.perf_counter() - started > seconds:
             break
-    wait(device)
+    synchronize(device)
     spans = pairwise(marks)
     if device.type == "cuda":
-        return statistics.median(one.elapsed_time(other) for one, other in spans)
-    return 1e3 * statistics.median(other - one for one, other in spans)
+        return statistics.median(start.elapsed_time(end) for start, end in spans)
+    return 1e3 * statistics.median(end - start for start, end in spans)
 
 
 def _mark(device: torch.device) -> Any:
@@ -73,58 +73,60 @@ def _mark(device: torch.device) -> Any:
 
 
 def host_ms(call: Call, device: torch.device, times: int = 5) -> float:
-    """Return the milliseconds that the host alone takes for a call.
+    """Return the milliseconds that the host takes for a call.
 
-    The queue may hold it back where the GPU is far slower.
+    A full queue may delay the host if the GPU is far slower.
     """
-    wait(device)
+    synchronize(device)
     started = time.perf_counter()
     for _ in range(times):
         call()
-    taken = time.perf_counter() - started
-    wait(device)
-    return 1e3 * taken / times
+    elapsed = time.perf_counter() - started
+    synchronize(device)
+    return 1e3 * elapsed / times
 
 
 def peak_gib(device: torch.device) -> float | None:
-    """Return the most memory that was held since the last `forget_peak`."""
+    """Return the peak of allocated memory since the last `reset_peak`, in GiB; None on a CPU."""
     return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
 
 
-def forget_peak(device: torch.device) -> None:
-    """Begin to watch the memory anew."""
+def reset_peak(device: torch.device) -> None:
+    """Free cached memory and reset its peak."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
 
-class Operations(TorchDispatchMode):
+class OperationCounter(TorchDispatchMode):
     """Counts the operations that PyTorch dispatches within a block, as `number`.
 
-    Views and allocations, which launch nothing, do not count.
+    Views and allocations do not count, since they launch no kernel.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.number = 0
 
-    def __torch_dispatch__(self, function: Any, kinds: Any, args: Any = (), kwargs: Any = None):
-        """Count one."""
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
+        """Count and run an operation."""
         views = any(r.alias_info and not r.alias_info.is_write for r in function._schema.returns)
         self.number += not views and "empty" not in function.name()
         return function(*args, **(kwargs or {}))
 
 
-def kernels(call: Call, device: torch.device, name: str, file: Path, times: int = 1) -> dict:
-    """Return how many kernels a call has and how long the GPU works; add the longest to a file."""
+def profile_kernels(
+    call: Call, device: torch.device, name: str, file: Path, times: int = 1
+) -> dict:
+    """Return the number of kernels of a call and their milliseconds; add the longest to a file."""
     if device.type != "cuda":
         return {}
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
         for _ in range(times):
             call()
-        wait(device)
+        synchronize(device)
     spent: dict[str, list[float]] = defaultdict(list)
-    for event in seen.events():
+    for event in profiler.events():
         if event.device_type == torch.autograd.DeviceType.CUDA and is_kernel(event):
             spent[event.name].append(event.time_range.elapsed_us() / 1e3)
     kinds: Counter[str] = Counter()
@@ -139,14 +141,14 @@ def kernels(call: Call, device: torch.device, name: str, file: Path, times: int 
 
 
 def is_kernel(event: Any) -> bool:
-    """Whether an event on the GPU is a kernel, and no copy or annotation."""
+    """Whether an event on the GPU is a kernel, not a copy or an annotation."""
     other = "Memcpy", "Memset", "Optimizer.", "ProfilerStep", "Torch-Compiled", "##", "Compiled"
     return not getattr(event, "is_user_annotation", False) and not event.name.startswith(other)
 
 
 def kind_of(kernel: str) -> str:
-    """Return what a kernel is for, by its name."""
+    """Return the kind of a kernel by its name."""
     low = kernel.lower()
     if low.startswith("triton"):
         return "triton"
-    return next((k for k, parts in KINDS.items() if any(p in low for p in parts)), "rest")
+    return next((k for k, parts in KERNEL_KINDS.items() if any(p in low for p in parts)), "rest")

@@ -1,4 +1,4 @@
-"""A real training by ltdm's own commands: stopped by a signal, gone on with, sampled and scored."""
+"""A real training by ltdm's commands: stopped by a signal, resumed, sampled and scored."""
 
 import json
 import os
@@ -15,30 +15,34 @@ import yaml
 from ltdm.cli.main import main
 from ltdm.config.layout import Layout
 from ltdm.plumbing.errors import Stopped
-from tests.gpu.setting import HERE, Setting
+from tests.gpu.setting import FOLDER, Setting
 
 CIFAR = "LTDM_CIFAR10"
-"""Environment variable that says where CIFAR-10 lies: a folder of torchvision's, or an .npz."""
+"""Environment variable with the path of CIFAR-10: a folder of torchvision's, or an .npz."""
 
 
 def run(setting: Setting) -> None:
-    """Train on the digits; on CIFAR-10 too, where it is at hand."""
+    """Train on the digits, and on CIFAR-10 if available."""
     with setting.rows.attempt("digits"):
-        train(setting, "digits-lt", setting.configs("training"))
-    if (at := cifar()) and not setting.tiny:
+        train_and_score(setting, "digits-lt", setting.configs("training"))
+    if (path := find_cifar()) and not setting.tiny:
         with setting.rows.attempt("CIFAR-10"):
-            train(setting, "cifar10-lt", [*setting.configs("training"), *over(setting, at)])
+            train_and_score(
+                setting,
+                "cifar10-lt",
+                [*setting.configs("training"), *overlay_configs(setting, path)],
+            )
 
 
-def train(setting: Setting, dataset: str, files: list[Path]) -> None:
-    """Go from data to a score."""
+def train_and_score(setting: Setting, dataset: str, files: list[Path]) -> None:
+    """Run all commands from data to score."""
     configs, results = [str(file) for file in files], setting.work / "results"
     experiment = yaml.safe_load(files[0].read_text(encoding="utf-8"))["experiment"]
     layout = Layout(results / experiment)
     network = {"dataset": dataset, "run": "cbdm", "seed": 0}
     folder = layout.path("train.record", **network).parent
     ltdm("prepare", *configs, "--results", str(results))
-    stop(["train", *configs, "--results", str(results)], folder)
+    train_until_stopped(["train", *configs, "--results", str(results)], folder)
     for command in ("train", "sample", "features", "metrics"):
         ltdm(command, *configs, "--results", str(results))
     history = pd.read_csv(folder / "history.csv")
@@ -48,7 +52,7 @@ def train(setting: Setting, dataset: str, files: list[Path]) -> None:
     scores = pd.read_csv(samples / "metrics/frechet.csv")
     shutil.copy(folder / "history.csv", setting.out / f"history-{dataset}.csv")
     shutil.copy(samples / "grid.png", setting.out / f"samples-{dataset}.png")
-    setting.rows.say(
+    setting.rows.add(
         dataset,
         updates=int(history["update"].iloc[-1]),
         where=record["where"],
@@ -65,14 +69,14 @@ def ltdm(*arguments: str) -> None:
     main.main([*arguments], standalone_mode=False)
 
 
-def stop(arguments: list[str], folder: Path) -> None:
-    """Train until a state is saved, and stop it by SIGTERM.
+def train_until_stopped(arguments: list[str], folder: Path) -> None:
+    """Train until a state is saved, and stop the training by SIGTERM.
 
     Raises:
-        RuntimeError: It did not stop as it should.
+        RuntimeError: The exit status is not that of a stopped training.
     """
-    always = {**os.environ, "LTDM_SAVE_SECONDS": "0"}
-    training = subprocess.Popen([sys.executable, "-m", "ltdm", *arguments], env=always)
+    environment = {**os.environ, "LTDM_SAVE_SECONDS": "0"}
+    training = subprocess.Popen([sys.executable, "-m", "ltdm", *arguments], env=environment)
     try:
         while training.poll() is None and not any(folder.glob("state/*/state.pt")):
             time.sleep(0.02)
@@ -84,17 +88,17 @@ def stop(arguments: list[str], folder: Path) -> None:
         raise RuntimeError(f"a training that was sent SIGTERM ended with status {status}")
 
 
-def cifar() -> Path | None:
-    """Return where CIFAR-10 lies, if it is there."""
-    named = os.environ.get(CIFAR)
-    at = Path(named) if named else HERE.parents[1] / "data"
-    there = at.is_file() or (at / "cifar-10-batches-py").is_dir()
-    return at if there else None
+def find_cifar() -> Path | None:
+    """Return the path of CIFAR-10; None if it is not available."""
+    variable = os.environ.get(CIFAR)
+    path = Path(variable) if variable else FOLDER.parents[1] / "data"
+    available = path.is_file() or (path / "cifar-10-batches-py").is_dir()
+    return path if available else None
 
 
-def over(setting: Setting, at: Path) -> list[Path]:
-    """Return the config files that lay CIFAR-10 over the digits."""
-    kind = "npz" if at.is_file() else "root"
-    where = setting.work / "cifar.yaml"
-    where.write_text(yaml.safe_dump({"datasets": {"cifar10-lt": {kind: str(at.resolve())}}}))
-    return [HERE / "training-cifar.yaml", where]
+def overlay_configs(setting: Setting, path: Path) -> list[Path]:
+    """Return config files that replace the digits by CIFAR-10."""
+    kind = "npz" if path.is_file() else "root"
+    config = setting.work / "cifar.yaml"
+    config.write_text(yaml.safe_dump({"datasets": {"cifar10-lt": {kind: str(path.resolve())}}}))
+    return [FOLDER / "training-cifar.yaml", config]

@@ -1,4 +1,4 @@
-"""Snakemake's dry run in this process."""
+"""Dry runs of Snakemake in this process."""
 
 import os
 from pathlib import Path
@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def dry_run(config, folder):
-    """Return the jobs of a dry run in this process, without the target's own."""
+    """Return the jobs of a dry run, without the target's, and the names of local rules."""
     old = os.environ.copy()
     try:
         with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=True)) as api:
-            made = api.workflow(
+            workflow = api.workflow(
                 resource_settings=ResourceSettings(cores=1),
                 storage_settings=StorageSettings(),
                 config_settings=ConfigSettings(configfiles=[config]),
@@ -34,13 +34,13 @@ def dry_run(config, folder):
                 deployment_settings=DeploymentSettings(),
                 workdir=folder,
             )
-            made.dag(DAGSettings()).execute_workflow(
+            workflow.dag(DAGSettings()).execute_workflow(
                 executor="dryrun",
                 execution_settings=ExecutionSettings(),
                 remote_execution_settings=RemoteExecutionSettings(),
             )
-            jobs = [job for job in made._workflow.dag.jobs if job.rule.name != "all"]
-            return jobs, made._workflow._localrules
+            jobs = [job for job in workflow._workflow.dag.jobs if job.rule.name != "all"]
+            return jobs, workflow._workflow._localrules
     finally:
         os.environ.clear()
         os.environ.update(old)

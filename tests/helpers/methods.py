@@ -1,12 +1,12 @@
-"""What the tests of methods share: a tabular denoiser that knows nothing of images."""
+"""A tabular network, small batches and objectives for tests of methods."""
 
 import torch
 from torch import nn
 
 from ltdm.diffusion import vp
 from ltdm.methods._base import Batch, draw_levels
-from ltdm.methods._objective import Objective, compose
-from ltdm.methods._streams import Streams
+from ltdm.methods._generators import Generators
+from ltdm.methods._objective import Objective, build_objective
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.registry import part
 
@@ -15,9 +15,9 @@ COUNTS = [50, 30, 15, 5]
 
 
 class Table(nn.Module):
-    """A denoiser that says one learnt number a class, whatever it sees; row -1 has no label.
+    """A network whose output is one learnt number per label, whatever x; row -1 is for no label.
 
-    Its bottleneck is the image itself, with the label beside it.
+    Its bottleneck is the flattened image, followed by that number.
     """
 
     def __init__(self, rows=(0.3, -0.7, 1.1, 0.2, 0.5)):
@@ -33,7 +33,7 @@ class Table(nn.Module):
 
 
 class Net(Predictor):
-    """The table in double precision, with the calls that were made of it."""
+    """The table as a predictor in double precision, which records its calls."""
 
     def __init__(self, table=None):
         self.table = table or Table()
@@ -61,38 +61,41 @@ class Net(Predictor):
 
 
 def double_process(**options):
+    """Return the process `vp` in float64."""
     process = vp.build(vp.Options(**options))
     process.signal, process.std = process.signal.double(), process.std.double()
     return process
 
 
 def batch(labels, classes=None, x0=None):
-    """Labels, -1 where one was dropped; the classes behind them are 0 there if not said."""
+    """Return a batch of these labels, -1 for dropped ones, whose classes are 0 by default."""
     y = torch.as_tensor(labels)
     if x0 is None:
         x0 = torch.linspace(-1, 1, len(y) * 4, dtype=torch.float64).reshape(-1, 1, 2, 2)
-    known = y.clamp(min=0) if classes is None else torch.as_tensor(classes)
-    return Batch(x0, known, y, torch.zeros(len(y), dtype=torch.int64))
+    classes = y.clamp(min=0) if classes is None else torch.as_tensor(classes)
+    return Batch(x0, classes, y, torch.zeros(len(y), dtype=torch.int64))
 
 
 def loss(method, net, data, process, rng):
-    """The losses of a batch at levels that are drawn first, as a trainer has it."""
+    """Return the losses of a batch at levels drawn first, as the trainer draws them."""
     return method.loss(net, with_levels(data, process, rng), process, rng)
 
 
 def with_levels(data, process, rng):
+    """Return the batch at noise levels drawn by the generators."""
     return data._replace(level=draw_levels(process, len(data.x0), rng))
 
 
-def made_of(batches, update):
-    """The batch of an update, at levels of zero."""
-    return batches.make(torch.zeros(batches.size), *batches.draw(update))
+def batch_of_step(batches, step):
+    """Return the batch of a training step, at noise levels of zero."""
+    return batches.make(torch.zeros(batches.size), *batches.draw(step))
 
 
-def streams(seed=0, owners=1):
-    return Streams.on(CPU, owners).seed([seed + k for k in range(owners)])
+def generators(seed=0, owners=1):
+    """Return the generators of owners, seeded by consecutive numbers."""
+    return Generators.create(CPU, owners).seed([seed + k for k in range(owners)])
 
 
 def objective(*methods, counts=COUNTS) -> Objective:
-    """An objective as a config would name it."""
-    return compose([part("method", m, ("method",)) for m in methods], counts)
+    """Return the objective of methods in the form of a config."""
+    return build_objective([part("method", m, ("method",)) for m in methods], counts)

@@ -1,4 +1,4 @@
-"""What the tests of parts share: a part's file is compared with the protocol of its kind."""
+"""Comparison of a part's file with the protocol of its kind."""
 
 import inspect
 from dataclasses import MISSING, fields, is_dataclass
@@ -15,84 +15,92 @@ SCALARS = (str, int, bool)
 
 
 def protocol(kind, ending="Module"):
-    """Return the members of a kind's protocol by name; none where it has no such protocol."""
+    """Return the members of a kind's protocol by name; none if it has no such protocol."""
     base = import_module(f"ltdm.{registry.FOLDERS[kind]}._base")
-    found = getattr(base, f"{kind.capitalize()}{ending}", None)
-    members = vars(found).items() if found else ()
+    cls = getattr(base, f"{kind.capitalize()}{ending}", None)
+    members = vars(cls).items() if cls else ()
     return {name: member for name, member in members if name[0] != "_"}
 
 
 def faults(kind, module):
-    """Return in words where a part's file is not what its kind's protocol asks for."""
+    """Return one message for each violation of the kind's protocol in a part's file."""
     required, extras = protocol(kind), protocol(kind, "ModuleExtras")
-    found = [] if module.__doc__ else ["it has no documentation"]
+    problems = [] if module.__doc__ else ["it has no documentation"]
     for name, member in {**required, **extras}.items():
         if hasattr(module, name):
-            found += mismatch(name, member, getattr(module, name))
+            problems += mismatch(name, member, getattr(module, name))
         elif name in required:
-            found.append(f"{name} is missing")
+            problems.append(f"{name} is missing")
     own = getattr(module, "Options", None)
-    return [*found, *(option_faults(kind, own) if own else []), *RULES.get(kind, no_rule)(module)]
+    options = option_faults(kind, own) if own else []
+    return [*problems, *options, *RULES.get(kind, no_rule)(module)]
 
 
-def mismatch(name, member, theirs):
-    """Compare a name with the protocol's: a function's parameters, a constant's type."""
+def mismatch(name, member, value):
+    """Return the differences from the protocol: a function's parameters, a constant's type."""
     if not isinstance(member, property):
-        ours = [p for p in inspect.signature(member).parameters.values() if p.name != "self"]
-        if not callable(theirs):
+        if not callable(value):
             return [f"{name} is no function"]
-        given = inspect.signature(theirs).parameters.values()
-        ours, given = ([(p.name, p.kind, p.default) for p in side] for side in (ours, given))
-        listed = ", ".join(name for name, *_ in ours)
-        return [] if ours == given else [f"{name} must have the parameters {listed}"]
+        expected = [p for p in parameters(member) if p[0] != "self"]
+        actual = parameters(value)
+        listed = ", ".join(name for name, *_ in expected)
+        return [] if expected == actual else [f"{name} must have the parameters {listed}"]
     hint = get_type_hints(member.fget)["return"]
-    if hint in SCALARS and not isinstance(theirs, hint):
+    if hint in SCALARS and not isinstance(value, hint):
         return [f"{name} is no {hint.__name__}"]
     return []
 
 
+def parameters(function):
+    """Return the name, kind and default of each parameter."""
+    return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
+
+
 def option_faults(kind, options):
-    """Compare a part's options with those that its kind must have, and may not have."""
+    """Return where a part's options differ from those its kind must have and may have."""
     if not is_dataclass(options) or not options.__dataclass_params__.frozen:
         return ["Options is no frozen dataclass"]
     names = {f.name: f for f in fields(options)}
     needed = [name for name, f in names.items() if f.default is f.default_factory is MISSING]
     allowed = {"root", "path"} if kind == "source" else set()
-    found = [f"the option {name} needs a default" for name in set(needed) - allowed]
-    if not found:
+    problems = [f"the option {name} needs a default" for name in set(needed) - allowed]
+    if not problems:
         parse(options, dict.fromkeys(needed, "somewhere"))
-    found += [f"the option {name} is missing" for name in protocol(kind, "Options").keys() - names]
+    problems += [
+        f"the option {name} is missing" for name in protocol(kind, "Options").keys() - names
+    ]
     hints = get_type_hints(options)
     for ending in ("Options", "OptionsExtras"):
         for name, member in protocol(kind, ending).items():
             hint = get_type_hints(member.fget)["return"]
             if name in names and hints[name] != hint:
-                found.append(f"the option {name} is no {hint.__name__}")
-    taken = {"name"} | ({"label"} if kind in registry.LABELLED else set())
-    if kind == "source":  # options of a source stand beside these in the config
-        taken |= {"source", "reference_split", *SECTIONS, *(f.name for f in fields(LongTail))}
-    return [*found, *(f"the option {name} is called as a key is" for name in taken & names.keys())]
+                problems.append(f"the option {name} is no {hint.__name__}")
+    reserved = {"name"} | ({"label"} if kind in registry.LABELLED else set())
+    if kind == "source":  # options of a source share a section with these keys
+        reserved |= {"source", "reference_split", *SECTIONS, *(f.name for f in fields(LongTail))}
+    clashes = [f"the option {name} is called as a key is" for name in reserved & names.keys()]
+    return [*problems, *clashes]
 
 
 def no_rule(module):
-    """A kind without rules beyond its protocol."""
+    """Return no problems: the kind has no rules beyond its protocol."""
     return []
 
 
 def source_rule(module):
-    """A source has a training split, and no other than the two that a config can name."""
+    """A source has a training split, and may have a test split."""
     good = {"train"} <= {*module.SPLITS} <= {"train", "test"}
     return [] if good else ['SPLITS must hold "train", and may hold "test"']
 
 
 def extractor_rule(module):
-    """Probabilities are one of those that a metric can read."""
+    """Probabilities are of a kind that metrics accept."""
     good = module.PROBABILITIES in ("", "imagenet", "classes")
     return [] if good else [f"PROBABILITIES is {module.PROBABILITIES!r}"]
 
 
 def metric_rule(module):
-    """A metric reads what there is, and one that looks for neighbours says which."""
+    """A metric has a known input; one that uses neighbours defines their search."""
     found = [] if module.READS in metrics.READS else [f"READS is {module.READS!r}"]
     if module.READS == "neighbours":
         if not hasattr(module, "search"):

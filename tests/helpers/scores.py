@@ -1,4 +1,4 @@
-"""What tests of metrics share: bare features as samples, and values alone."""
+"""Samples made of features alone, and values of metrics, for tests of metrics."""
 
 import numpy as np
 
@@ -6,11 +6,12 @@ from ltdm.metrics._base import Sample
 
 
 def sample(x, labels=None, probabilities=None):
+    """Return features (N, d) as a sample, of one class by default."""
     labels = np.zeros(len(x), np.int64) if labels is None else labels
     return Sample(x, labels, probabilities)
 
 
 def value(metric, real, fake, **options):
-    """The values alone, of bare features."""
-    found = metric.score(sample(real), sample(fake), metric.Options(**options))
-    return {name: one.value for name, one in found.items()}
+    """Return a metric's values by name, without errors, from features (N, d)."""
+    estimates = metric.score(sample(real), sample(fake), metric.Options(**options))
+    return {name: estimate.value for name, estimate in estimates.items()}

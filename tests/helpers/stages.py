@@ -1,4 +1,4 @@
-"""What tests of stages share: what is asked for, digits that are prepared, a network of them."""
+"""Requests, data sets and networks for tests of stages."""
 
 from ltdm.stages import prepare, train
 
@@ -6,17 +6,17 @@ NETWORK = {"name": "unet", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_re
 TRAIN = {"steps": 6, "batch_size": 8, "lr": 1e-3, "warmup_steps": 2, "log_every": 2}
 SPEC = {"network": NETWORK, "process": {"name": "vp"}, "method": {"name": "ddpm"}, "train": TRAIN}
 DIGITS = {"source": {"name": "digits"}, "longtail": {"imbalance": 0.1}, "reference_split": "train"}
-ALONE = {"guide": None, "shards": None}
-"""Of a sample set: no other network guides it, and one job makes it."""
+PLAIN_SAMPLING = {"guide": None, "shards": None}
+"""Arguments of a sample set without a guide, sampled in one job."""
 
 
-def asked(spec, seed=0, **more):
-    """Return the request of a network or of a sample set."""
+def make_request(spec, seed=0, **more):
+    """Return the request of a network or of a sample set, with further keys."""
     return {"spec": spec, "seed": seed, "code": "this", "places": {}, **more}
 
 
-def prepared(folder, *, content="", places=(), **spec):
-    """Make a data set in a folder; return its files by name."""
+def prepare_dataset(folder, *, content="", places=(), **spec):
+    """Prepare a data set in a folder; return its files by name."""
     files = {
         "train": folder / "train.npz",
         "reference": folder / "reference.npz",
@@ -28,14 +28,14 @@ def prepared(folder, *, content="", places=(), **spec):
     return files
 
 
-def outputs(folder):
-    """Return the files of a network in a folder."""
+def network_files(folder):
+    """Return the files of a network in a folder, by keyword of the stage."""
     names = {"model": "model.safetensors", "history": "history.csv", "record": "run.json"}
     return {key: folder / name for key, name in names.items()}
 
 
-def digits(root):
-    """Make a data set and a network in a folder; return it."""
-    data = prepared(root, **DIGITS)["train"]
-    train.run(asked(SPEC), data=data, init=None, **outputs(root))
+def train_on_digits(root):
+    """Prepare the digits and train a network on them in a folder; return the folder."""
+    data = prepare_dataset(root, **DIGITS)["train"]
+    train.run(make_request(SPEC), data=data, init=None, **network_files(root))
     return root

@@ -1,4 +1,4 @@
-"""The cluster of these tests is a real one."""
+"""The cluster of these tests runs jobs and assigns GPUs."""
 
 import pytest
 
@@ -12,6 +12,6 @@ def test_jobs_run_and_see_their_gpus(cluster, tmp_path):
         cluster.run("sbatch", "-p", "gpu", "--gpus=1", f"--output={tmp_path}/{number}", wrap)
     cluster.wait("five jobs", lambda: not cluster.jobs())
     assert (tmp_path / "host").read_text().strip()
-    seen = [(tmp_path / str(number)).read_text().strip() for number in range(4)]
-    assert sorted(seen) == [f"GPU {gpu} on n{node}" for gpu in (0, 1) for node in (1, 2)]
+    outputs = [(tmp_path / str(number)).read_text().strip() for number in range(4)]
+    assert sorted(outputs) == [f"GPU {gpu} on n{node}" for gpu in (0, 1) for node in (1, 2)]
     assert [job["JobState"] for job in cluster.finished()[-5:]] == ["COMPLETED"] * 5

@@ -1,4 +1,4 @@
-"""What clusters do to a training: each time it ends with the bytes of an undisturbed one."""
+"""Faults of clusters during a training, which must end with the bytes of an undisturbed one."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slurm
 
 @pytest.fixture(scope="session")
 def faults(project: Project) -> Project:
-    """The project with its data set, twice: for the cluster's jobs and for undisturbed ones."""
+    """The project with its data set, in one copy for the cluster and one for other trainings."""
     (project.folder / "config/faults.yaml").write_text(FAULTS)
     project.ltdm("prepare", "config/faults.yaml")
     data = project.folder / "results/faults/data"
@@ -30,7 +30,7 @@ def faults(project: Project) -> Project:
 
 
 class Trial:
-    """One seed's training on the cluster, to which something happens."""
+    """One seed's training on the cluster, with a fault."""
 
     def __init__(self, project: Project, seed: int):
         self.project, self.seed, self.cluster = project, seed, project.cluster
@@ -38,31 +38,31 @@ class Trial:
         self.model = str((self.home / "model.safetensors").relative_to(project.folder))
         self.before = project.times()
 
-    def whole(self, name: str) -> bytes:
-        """Return a file of this seed's network as one undisturbed training makes it."""
-        apart = ("--results", "undisturbed", "--seed", str(self.seed))
-        self.project.ltdm("train", "config/faults.yaml", *apart)
-        return (
-            self.project.folder / "undisturbed/faults" / RUN.format(self.seed) / name
-        ).read_bytes()
+    def undisturbed(self, name: str) -> bytes:
+        """Return a file of this seed's network, made by an undisturbed training."""
+        options = ("--results", "undisturbed", "--seed", str(self.seed))
+        self.project.ltdm("train", "config/faults.yaml", *options)
+        folder = self.project.folder / "undisturbed/faults" / RUN.format(self.seed)
+        return (folder / name).read_bytes()
 
     def start(self, *arguments: str):
+        """Start Snakemake for this seed's network."""
         return self.project.start(self.model, *arguments, "--configfile", "config/faults.yaml")
 
-    def ends_well(self, process, resumed: bool = True) -> str:
-        """See Snakemake end with the undisturbed network, and every other result left alone."""
+    def check_end(self, process, resumed: bool = True) -> str:
+        """Check that Snakemake ends with the undisturbed network and changes no other result."""
         printed = self.project.end(process)
         for name in ("model.safetensors", "history.csv"):
-            assert (self.home / name).read_bytes() == self.whole(name), name
+            assert (self.home / name).read_bytes() == self.undisturbed(name), name
         assert not (self.home / "state").exists()
         log = self.project.folder / f"results/faults/logs/train/digits-lt/ddpm/seed-{self.seed}.log"
         assert ("resuming at update" in log.read_text()) == resumed
         after = self.project.times()
-        assert {f: after[f] for f in self.before} == self.before, "something else ran again"
+        assert {f: after[f] for f in self.before} == self.before, "another job ran again"
         return printed
 
-    def requeued(self) -> None:
-        """Let the job that Slurm has put back into its queue start at once."""
+    def start_requeued(self) -> None:
+        """Wait until Slurm has requeued the job, and start it at once."""
         self.cluster.wait("a requeued job", self._waits, 90)
         self.cluster.start_now()
 
@@ -70,97 +70,97 @@ class Trial:
         return any(job["reason"] == "BeginTime" for job in self.cluster.jobs())
 
 
-def read(log) -> str:
-    """Return what a log says, if it is there."""
+def read_log(log) -> str:
+    """Return a log's text, empty if there is none."""
     return log.read_text() if log.exists() else ""
 
 
 def test_scancel(faults):
     trial = Trial(faults, 0)
     process = trial.start()
-    with faults.frozen(process, trial.home) as holder:
-        faults.cluster.run("scancel", holder["job"])  # which wakes it
-    trial.ends_well(process)
+    with faults.paused(process, trial.home) as holder:
+        faults.cluster.run("scancel", holder["job"])  # which also wakes the process
+    trial.check_end(process)
 
 
 def test_kill(faults):
     trial = Trial(faults, 1)
     process = trial.start()
-    with faults.frozen(process, trial.home) as holder:
+    with faults.paused(process, trial.home) as holder:
         os.kill(holder["pid"], signal.SIGKILL)
-    trial.ends_well(process)
+    trial.check_end(process)
 
 
-def test_shared_gpus_are_refused_before_anything_is_submitted(faults):
+def test_shared_gpus_are_an_error_before_any_submission(faults):
     trial, before = Trial(faults, 1), faults.cluster.jobs(done=True)
-    faults.say("gpu: {partition: gpu}\njobs_per_gpu: 2\n")
+    faults.write_site("gpu: {partition: gpu}\njobs_per_gpu: 2\n")
     try:
         printed = faults.end(trial.start("--force"), ok=False)
         assert "ltdm: site.yaml: jobs_per_gpu is 2, but on Slurm" in printed
         assert faults.cluster.jobs(done=True) == before
     finally:
-        faults.say("gpu: {partition: gpu}\n")
+        faults.write_site("gpu: {partition: gpu}\n")
 
 
 def test_a_time_limit_of_one_minute(faults):
-    """Sleeping through most of it stands for a slow training: it then stops by itself."""
+    """A pause for most of it stands for a slow training, which then stops by itself."""
     trial = Trial(faults, 2)
     process = trial.start("--set-resources", "train:runtime=1")
-    with faults.frozen(process, trial.home) as holder:
+    with faults.paused(process, trial.home) as holder:
         left = ("squeue", "--noheader", "--jobs", holder["job"], "--format=%L")
         faults.cluster.wait("the last seconds", lambda: faults.cluster.run(*left) < "0:04", 70)
-    trial.requeued()
-    printed = trial.ends_well(process)
-    assert "Trying to restart" not in printed, "the job went back into the queue by itself"
+    trial.start_requeued()
+    printed = trial.check_end(process)
+    assert "Trying to restart" not in printed, "the job requeued itself"
 
 
-def test_a_node_that_dies(faults):
+def test_node_failure(faults):
     trial = Trial(faults, 3)
     process = trial.start()
-    with faults.frozen(process, trial.home) as holder:
+    with faults.paused(process, trial.home) as holder:
         job = next(job for job in faults.cluster.jobs() if job["id"] == holder["job"])
         faults.cluster.node_down(job["node"])
-    trial.requeued()
-    printed = trial.ends_well(process)
+    trial.start_requeued()
+    printed = trial.check_end(process)
     faults.cluster.node_up(job["node"])
-    assert "Trying to restart" not in printed, "Slurm's own requeue uses up no retry"
+    assert "Trying to restart" not in printed, "a requeue by Slurm uses no retry"
 
 
 def test_preemption(faults):
     trial = Trial(faults, 4)
-    faults.say("gpu: {partition: gpu_low}\n")
+    faults.write_site("gpu: {partition: gpu_low}\n")
     process = trial.start()
-    with faults.frozen(process, trial.home):
+    with faults.paused(process, trial.home):
         for _ in range(2):  # all GPUs of both nodes
             all_of_one = ("--gpus=2", "--nodes=1", "--output=/dev/null", "--wrap", "sleep 5")
             faults.cluster.run("sbatch", "-p", "gpu", *all_of_one)
-        trial.requeued()
-    printed = trial.ends_well(process)
-    faults.say("gpu: {partition: gpu}\n")
+        trial.start_requeued()
+    printed = trial.check_end(process)
+    faults.write_site("gpu: {partition: gpu}\n")
     assert "Trying to restart" not in printed
 
 
-def test_a_controller_that_goes_away(faults):
+def test_controller_restart(faults):
     trial = Trial(faults, 5)
     process = trial.start()
-    with faults.frozen(process, trial.home):
-        faults.cluster.restart_controller(away=10)
-    trial.ends_well(process, resumed=False)
+    with faults.paused(process, trial.home):
+        faults.cluster.restart_controller(pause=10)
+    trial.check_end(process, resumed=False)
 
 
-def test_an_orphan_of_a_killed_snakemake_is_waited_for(faults):
+def test_a_second_job_waits_for_the_orphan_of_a_killed_snakemake(faults):
     trial = Trial(faults, 6)
     process = trial.start()
-    with faults.frozen(process, trial.home):
+    with faults.paused(process, trial.home):
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         faults.end(faults.start("--unlock", "--configfile", "config/faults.yaml"))
         again = trial.start()
         log = faults.folder / "results/faults/logs/train/digits-lt/ddpm/seed-6.log"
-        told = "waiting for Slurm job"
-        faults.cluster.wait("the second job", lambda: told in read(log), 90)
+        message = "waiting for Slurm job"
+        faults.cluster.wait("the second job", lambda: message in read_log(log), 90)
         time.sleep(1)
     faults.end(again)
-    assert "another job has finished this network in the meantime" in read(log)
+    assert "another job has finished this network in the meantime" in read_log(log)
     name = "model.safetensors"
-    assert (trial.home / name).read_bytes() == trial.whole(name)
+    assert (trial.home / name).read_bytes() == trial.undisturbed(name)

@@ -1,4 +1,4 @@
-"""The smoke experiment through `snakemake --profile slurm`, from nothing to its tables."""
+"""The smoke experiment by `snakemake --profile slurm`, from the data to the tables."""
 
 import re
 
@@ -15,14 +15,16 @@ def test_the_smoke_experiment_runs_to_its_tables(project):
     project.cluster.wait("a training", lambda: list(results.glob("runs/*/*/*/state/*/*")), 200)
     config = project.folder / "config/smoke.yaml"
     before = config.read_text()
-    config.write_text(before.replace("guidance: 0.5", "guidance: 0.7"))  # more jobs start yet
-    told = project.ltdm("status", "results/smoke")
-    assert re.search(r"ddpm +0 +(training|waiting|trained)", told)
+    config.write_text(
+        before.replace("guidance: 0.5", "guidance: 0.7")
+    )  # before all jobs have started
+    status = project.ltdm("status", "results/smoke")
+    assert re.search(r"ddpm +0 +(training|waiting|trained)", status)
     printed = project.end(process)
     assert "Trying to restart" not in printed
     rows = pd.read_csv(results / "tables/metrics.csv")
     assert set(rows["run"]) == {"ddpm", "cbdm"}
-    assert set(rows["guidance"]) == {0.5}, "what was edited meanwhile is the next run's"
+    assert set(rows["guidance"]) == {0.5}, "edits during a run apply to the next run"
     config.write_text(before)
     assert "frechet (tail) ↓" in (results / "tables/main.md").read_text()
     assert project.ltdm("status", "results/smoke").count(" scored") == 3, "two rows and the sum"
@@ -32,9 +34,11 @@ def test_the_smoke_experiment_runs_to_its_tables(project):
     rules = [re.sub(r"rule_(\w+?)_wildcards.*", r"\1", job["rule"]) for job in jobs]
     assert rules.count("train") == 2
     assert rules.count("sample_shard") == 4
-    assert not {"tables", "figures", "grid", "copies"} & {*rules}, "small jobs run beside snakemake"
-    where = dict(zip(rules, (job["partition"] for job in jobs), strict=True))
-    assert where["train"] == where["sample_shard"] == "gpu"
-    assert where["metrics"] == where["sample"] == where["prepare"] == "cpu"
+    assert not {"tables", "figures", "grid", "copies"} & {*rules}, (
+        "small jobs run on snakemake's machine"
+    )
+    partitions = dict(zip(rules, (job["partition"] for job in jobs), strict=True))
+    assert partitions["train"] == partitions["sample_shard"] == "gpu"
+    assert partitions["metrics"] == partitions["sample"] == partitions["prepare"] == "cpu"
     again = project.end(project.start("--configfile", "config/smoke.yaml", "--dry-run"))
     assert "Nothing to be done" in again

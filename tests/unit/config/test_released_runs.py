@@ -23,7 +23,7 @@ from tests.helpers.released import (
     NETWORK,
     checkpoint,
     network,
-    their_names,
+    released_state_dict,
 )
 from tests.unit.cli.test_cli import ltdm
 from tests.unit.config.test_config import edited
@@ -56,7 +56,8 @@ def config(path, **run):
          "(none if train.label_dropout is 1) is 0 there"),
         ({}, {"train": {"label_dropout": 1}, "sample": {"guidance": 0}}, "train.import_checkpoint",
          "is 10 there, 0 here"),
-        ({"told": 9}, {}, "train.import_checkpoint", "if train.augment is ada) is 9 there, 0 here"),
+        ({"augment_dim": 9}, {}, "train.import_checkpoint",
+         "if train.augment is ada) is 9 there, 0 here"),
         ({}, {"method": "igd", "train": {"label_dropout": 0}}, "train.import_checkpoint",
          "one a network"),
         ({}, {"train": {"init_from": "theirs"}}, "train.init_from", "goes with no checkpoint"),
@@ -74,7 +75,7 @@ def test_a_run_that_does_not_fit_its_checkpoint(checkpoint, form, run, where, me
 
 def test_a_checkpoint_with_one_set_of_weights(tmp_path):
     path = tmp_path / "raw.pt"
-    torch.save({"net_model": their_names(network(0))}, path)
+    torch.save({"net_model": released_state_dict(network(0))}, path)
     with pytest.raises(OptionError, match=r"weights: is ema, .* alone; set it to last"):
         Experiment(config(path))
     made = config(path, sample={"weights": "last"})

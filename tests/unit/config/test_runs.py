@@ -17,7 +17,7 @@ from ltdm.pipeline.records import check_records, expected
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.stages import manifest, train
 from ltdm.training.loop import Trainer
-from tests.helpers.stages import asked
+from tests.helpers.stages import make_request
 from tests.unit.config.test_config import edited
 from tests.unit.training.test_training import SPEC, data
 
@@ -46,7 +46,7 @@ def experiment(runs, grid=None):
          "runs.a.train.batch_size",
          "each class shows 40 different images an update, but one has only"),
         ({"a": {**SEPARATE, "method": ["igd", "agc"]}}, "runs.a.method",
-         "igd decides what a batch is and goes with no other method"),
+         "igd draws batches of its own and goes with no other method"),
         ({"a": {"method": {"name": "igd", "mode": "shared", "peers": {"sample": 10}}}},
          "runs.a.method.peers.sample", "is 10, but a class has only 9 peers"),
         ({"a": {"method": ["cbdm", "cbdm"]}}, "runs.a.method", "names a method twice"),
@@ -84,7 +84,7 @@ def test_mutual_learning_on_one_class(tmp_path):
     config["grid"]["run"] = ["a"]
     config["datasets"]["digits-lt"] = {"source": "npz", "path": str(file)}
     config["evaluate"] |= {"metrics": ["frechet"], "table_columns": ["frechet"]}
-    assert Experiment(config).runs["digits-lt", "a"].objective([20]).players
+    assert Experiment(config).runs["digits-lt", "a"].objective([20]).network_per_class
     config["runs"]["a"]["method"] = "igd"
     with pytest.raises(OptionError, match=r"runs.a.method.beta: needs another class to learn from"):
         Experiment(config)
@@ -170,7 +170,7 @@ def test_an_interrupted_finetuning_goes_on_where_it_was(tmp_path, monkeypatch):
     def run(name, spec, init=None):
         files = {"model": "model.safetensors", "history": "history.csv", "record": "run.json"}
         files = {k: tmp_path / name / v for k, v in files.items()}
-        train.run(asked(spec), data=tmp_path / "train.npz", init=init, **files)
+        train.run(make_request(spec), data=tmp_path / "train.npz", init=init, **files)
         return files["model"]
 
     start = run("start", SPEC)

@@ -60,7 +60,7 @@ def test_iet_agc_s_protocol(monkeypatch):
         assert bool(made.train.ensemble) == run.startswith("iet")
         assert made.samples["last"].num_images == 65_536
         assert (made.samples["last"].weights, made.samples["ema"].weights) == ("last", "ema")
-        assert made.label_use(experiment.datasets[name]) == "nothing"
+        assert made.label_role(experiment.datasets[name]) == "nothing"
 
 
 def test_papers_protocols():

@@ -11,7 +11,7 @@ from ltdm.samplers import _generate
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.stages import sample
 from ltdm.training.setup import Recipe, described, make_trainer
-from tests.helpers.stages import ALONE, asked
+from tests.helpers.stages import PLAIN_SAMPLING, make_request
 from tests.unit.training.test_training import CPU, SPEC, data
 
 NUMBERS = (1, 2, 5, 7)
@@ -21,7 +21,7 @@ GUIDED = {"num_images": 51, "guidance": 0.7}
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     """Four blocks of 13 of 51 images, two of 9 of each network's 17."""
-    monkeypatch.setitem(_generate.BATCH, "cpu", 13)
+    monkeypatch.setitem(_generate.MAX_BATCH, "cpu", 13)
 
 
 def network(path, labels=None, images=None, **changes):
@@ -41,13 +41,13 @@ def sampled(folder, spec, of=0):
     made = {"model": folder / "model.safetensors", "samples": folder / f"{of}.npz",
             "record": folder / f"{of}.json"}  # fmt: skip
     if not of:
-        sample.run(asked(spec, 3), **ALONE, **made)
+        sample.run(make_request(spec, 3), **PLAIN_SAMPLING, **made)
     else:
         parts = [folder / f"{of}.shards/{i + 1}-of-{of}.npz" for i in range(of)]
         for i, part in enumerate(parts):
-            request = asked(spec, 3, shard=[i, of])
+            request = make_request(spec, 3, shard=[i, of])
             sample.run_shard(request, model=made["model"], guide=None, images=part)
-        sample.run(asked(spec, 3), guide=None, shards=parts, **made)
+        sample.run(make_request(spec, 3), guide=None, shards=parts, **made)
         assert not parts[0].parent.exists(), "they are cleared away"
     return made["samples"].read_bytes(), made["record"].read_bytes()
 
@@ -88,13 +88,13 @@ def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
         method={"name": "igd", "mode": "separate"},
         train={**SPEC["train"], "batch_size": 9, "label_dropout": 0.0},
     )
-    plain, calls = SampleGenerator.batch, []
+    plain, calls = SampleGenerator.generate_batch, []
 
     def batch(self, labels, owners, network):
         calls.append((network, *owners))
         return plain(self, labels, owners, network)
 
-    monkeypatch.setattr(SampleGenerator, "batch", batch)
+    monkeypatch.setattr(SampleGenerator, "generate_batch", batch)
     asked = {"num_images": 51, "sampler": {"name": "ddim", "steps": 1}}
     sampled(tmp_path, asked)
     whole, calls[:] = list(calls), []
@@ -121,12 +121,12 @@ def test_parts_of_another_set_and_missing_ones_are_refused(tmp_path):
     model, parts = tmp_path / "model.safetensors", [tmp_path / f"s/{i}.npz" for i in range(2)]
     files = {"model": model, "samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
     for i, part in enumerate(parts):
-        sample.run_shard(asked(spec, shard=[i, 2]), model=model, guide=None, images=part)
+        sample.run_shard(make_request(spec, shard=[i, 2]), model=model, guide=None, images=part)
     with pytest.raises(LtdmError, match=r"s/0.npz was made by another config, network or code"):
-        sample.run(asked(spec, 1), guide=None, shards=parts, **files)
+        sample.run(make_request(spec, 1), guide=None, shards=parts, **files)
     with pytest.raises(LtdmError, match="whole: 26 rows are missing, 25 are there twice"):
-        sample.run(asked(spec), guide=None, shards=[parts[1], parts[1]], **files)
+        sample.run(make_request(spec), guide=None, shards=[parts[1], parts[1]], **files)
     parts[1].write_bytes(parts[1].read_bytes()[:-200])
     with pytest.raises(LtdmError, match=r"1.npz is damaged .*; delete it and run the same"):
-        sample.run(asked(spec), guide=None, shards=parts, **files)
+        sample.run(make_request(spec), guide=None, shards=parts, **files)
     assert not files["samples"].exists()

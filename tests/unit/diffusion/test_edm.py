@@ -13,7 +13,7 @@ from ltdm.networks import mlp
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import parse
 from tests.conftest import ROOT
-from tests.helpers.methods import Net, Table, batch, double_process, loss, objective, streams
+from tests.helpers.methods import Net, Table, batch, double_process, generators, loss, objective
 
 NODES = [80, 57.58599, 40.78557, 28.37459, 19.35245, 12.91008, 8.400935, 5.315195, 3.256822,
          1.923340, 1.088171, 0.585348, 0.296442, 0.139516, 0.059947, 0.022935, 0.007528, 0.002,
@@ -107,10 +107,10 @@ class InputDependentTable(Table):
 
 def reference_loss(space, process, table, data, method, rng):
     """CBDM's loss from the same draws, written in eps-hat or D instead of F."""
-    level = process.draw_levels(len(data.x0), rng.device).to(data.x0.dtype)
+    level = process.draw_levels(len(data.x0), rng.shared).to(data.x0.dtype)
     level = level.long() if isinstance(process, vp.VP) else level
-    noise = torch.randn(data.x0.shape, generator=rng.device, dtype=data.x0.dtype)
-    others = method.terms[0].draw_labels(len(data.x0), rng.device)
+    noise = torch.randn(data.x0.shape, generator=rng.shared, dtype=data.x0.dtype)
+    others = method.terms[0].draw_labels(len(data.x0), rng.shared)
     x = process.corrupt(data.x0, noise, level)
     inputs = process.network_inputs(x, level)
     D, other = (process.to_denoised(table(*inputs, y), x, level) for y in (data.labels, others))
@@ -137,9 +137,9 @@ def test_cbdm_is_one_loss_in_every_space(kind, space):
     for is_reference in (False, True):
         table, method = InputDependentTable(), objective("cbdm")
         if is_reference:
-            total = reference_loss(space, process, table, data, method, streams())
+            total = reference_loss(space, process, table, data, method, generators())
         else:
-            terms = loss(method, Net(table), data, process, streams())
+            terms = loss(method, Net(table), data, process, generators())
             total = sum(t.mean() for t in terms.values())
         total.backward()
         grads.append((total.detach(), table.rows.grad))
@@ -148,16 +148,16 @@ def test_cbdm_is_one_loss_in_every_space(kind, space):
 
 def first_levels(process):
     """The levels that an objective draws first for a batch of four."""
-    return process.draw_levels(4, streams().device)
+    return process.draw_levels(4, generators().shared)
 
 
 def test_losses_are_weighed_by_the_learnt_loss_of_their_level():
     """At the optimum u is the log of the loss; terms are weighed by e^-u but do not train u."""
     process, data = edm_process(logvar="linear"), batch([0, 1, 2, 3])
     method, table = objective("cbdm"), Table()
-    plain = loss(objective("cbdm"), Net(), data, edm_process(), streams())
+    plain = loss(objective("cbdm"), Net(), data, edm_process(), generators())
     torch.nn.init.normal_(process.uncertainty.line.weight, std=0.3)
-    losses = loss(method, Net(table), data, process, streams())
+    losses = loss(method, Net(table), data, process, generators())
     u = process.logvar(first_levels(process))
     weighted = losses["denoise"] + losses["uncertainty"]
     torch.testing.assert_close(losses["denoise"], plain["denoise"])

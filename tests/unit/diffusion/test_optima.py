@@ -17,7 +17,7 @@ from ltdm.diffusion.edm import EDM
 from ltdm.diffusion.edm import Options as EDMOptions
 from ltdm.diffusion.vp import VP, Options
 from ltdm.networks._per_class import PerClassNetworks
-from tests.helpers.methods import Net, Table, batch, loss, objective, streams
+from tests.helpers.methods import Net, Table, batch, generators, loss, objective
 
 COUNTS = [4, 3, 2, 1]
 MEANS = torch.tensor([0.9, -0.4, 0.3, -1.2], dtype=torch.float64)
@@ -68,7 +68,7 @@ def descend(method, net, labels, predict, learnt=False):
     for _ in range(1500 if learnt else 1000):
         net.zero_grad()
         process.zero_grad()
-        terms = loss(method, predict, data, process, streams())
+        terms = loss(method, predict, data, process, generators())
         sum(t.mean() for t in terms.values()).backward()
         with torch.no_grad():
             for p in net.parameters():

@@ -1,4 +1,4 @@
-"""CCUA: the contrast's closed form, the alignment, and what is asked again."""
+"""CCUA: contrast, alignment, and the network's calls."""
 
 import math
 
@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from ltdm.methods.ccua import contrast
-from tests.helpers.methods import Net, batch, double_process, loss, objective, streams
+from tests.helpers.methods import Net, batch, double_process, generators, loss, objective
 
 
-def test_contrast_is_the_papers_formula():
-    draw = torch.Generator().manual_seed(0)
-    z, kappa = torch.randn(7, 5, generator=draw, dtype=torch.float64), 0.1
+def test_contrast_equals_the_papers_formula():
+    rng = torch.Generator().manual_seed(0)
+    z, kappa = torch.randn(7, 5, generator=rng, dtype=torch.float64), 0.1
     unit = z / z.norm(dim=1, keepdim=True)
     expected = []
     for i in range(7):
@@ -22,11 +22,11 @@ def test_contrast_is_the_papers_formula():
 
 
 @pytest.mark.parametrize("al", [0.0, 0.5])
-def test_values(al):
-    """The unconditional branch of an image without a label is its own, and it has no alignment."""
+def test_losses_and_calls(al):
+    """An image without a label takes part in the contrast, and has no alignment."""
     process, data, net = double_process(), batch([0, -1, 2]), Net()
     method = objective({"name": "ccua", "ucl": 2.0, "al": al})
-    terms = loss(method, net, data, process, streams())
+    terms = loss(method, net, data, process, generators())
     x, level, _ = net.calls[0]
     s, rows = level[:3] / 1000, net.rows.detach()
     z = torch.cat([x[:3].flatten(1), rows[-1].expand(3, 1)], dim=1)
@@ -40,19 +40,19 @@ def test_values(al):
         assert (net.forward, net.encoder) == (3, 3)
 
 
-def test_alignment_moves_both_branches():
+def test_alignment_trains_both_branches():
     process, data, net = double_process(), batch([1]), Net()
     method = objective({"name": "ccua", "ucl": 0})
-    loss(method, net, data, process, streams())["align"].sum().backward()
+    loss(method, net, data, process, generators())["align"].sum().backward()
     torch.testing.assert_close(net.rows.grad[1], -net.rows.grad[-1])
     assert net.rows.grad[1] != 0
 
 
-def test_both_ways_to_the_contrast_agree():
+def test_contrast_is_equal_with_and_without_alignment():
     """With alignment the bottleneck comes with F; without, from the encoder alone."""
     process, data = double_process(), batch([0, -1, 2, 3])
     with_al, without = (
-        loss(objective({"name": "ccua", "al": al}), Net(), data, process, streams())
+        loss(objective({"name": "ccua", "al": al}), Net(), data, process, generators())
         for al in (1.0, 0.0)
     )
     torch.testing.assert_close(with_al["contrast"], without["contrast"])

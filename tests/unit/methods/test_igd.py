@@ -1,18 +1,18 @@
-"""Mutual learning on one network: values, peers, and the unbiasedness of their estimators."""
+"""Mutual learning: losses, peers, and unbiasedness of sampled peers."""
 
 import pytest
 import torch
 
-from ltdm.methods._base import Said, noised
+from ltdm.methods._base import Prediction, make_noisy
 from tests.helpers.methods import (
     COUNTS,
     Net,
     Table,
     batch,
     double_process,
+    generators,
     loss,
     objective,
-    streams,
     with_levels,
 )
 
@@ -28,31 +28,31 @@ def shared_of(classes):
 
 
 def run(method, seed=0, labels=LABELS):
-    """Return the terms and the network, its gradient taken of the mutual term."""
+    """Return the losses, and the network with the gradient of the mutual loss."""
     net = Net()
-    terms = loss(method, net, batch(labels), double_process(), streams(seed))
+    terms = loss(method, net, batch(labels), double_process(), generators(seed))
     terms["mutual"].sum().backward()
     return terms, net
 
 
 def gaps(net):
-    """The mean over the other classes of the squared gap, (4,)."""
+    """Return the mean over the other classes of the squared difference, (4,)."""
     rows = net.rows.detach()[:4]
     return ((rows[:, None] - rows[None]) ** 2).sum(1) / 3
 
 
-def test_all_peers_are_the_mean_over_the_other_classes():
+def test_mutual_loss_is_the_mean_over_all_other_classes():
     terms, net = run(shared())
     level = net.calls[0][1]
     expected = 0.7 * level[:4] / 1000 * gaps(net)
     torch.testing.assert_close(terms["mutual"][:4], expected)
     assert terms["mutual"][4] == 0
-    assert [len(x) for x, _, _ in net.calls] == [5, 15], "the peers in one call"
+    assert [len(x) for x, _, _ in net.calls] == [5, 15], "the peers share one call"
 
 
-def test_peers_are_asked_in_pieces_of_512_rows_or_a_little_more():
-    """Of four batches of 128 rows, or of as many more as leave no rest, if they are below eight."""
-    for peers, pieces in (
+def test_calls_for_peers_have_512_rows_or_a_little_more():
+    """A call takes four batches of 128 rows, or up to seven if that leaves no rest."""
+    for peers, sizes in (
         (1, [128]),
         (3, [384]),
         (6, [768]),
@@ -62,12 +62,12 @@ def test_peers_are_asked_in_pieces_of_512_rows_or_a_little_more():
         (199, [512] * 49 + [384]),
     ):
         method, net = shared_of(peers + 1), Net(Table([0.1] * (peers + 2)))
-        loss(method, net, batch([0] * 128), double_process(), streams())
-        assert [len(x) for x, _, _ in net.calls[1:]] == pieces
+        loss(method, net, batch([0] * 128), double_process(), generators())
+        assert [len(x) for x, _, _ in net.calls[1:]] == sizes
 
 
-def test_peers_hold_no_gradient():
-    """Player y's cost moves the row of y alone: 2 beta s mean(F_y - F_y')."""
+def test_peers_get_no_gradient():
+    """The gradient of player y's cost is 2 beta s mean(F_y - F_y') for y, and 0 for others."""
     _, net = run(shared(), labels=[1])
     rows, s = net.rows.detach()[:4], net.calls[0][1] / 1000
     assert net.rows.grad[1] == pytest.approx((0.7 * s * 2 * (rows[1] - rows).sum() / 3).item())
@@ -75,7 +75,7 @@ def test_peers_hold_no_gradient():
     assert (net.forward, net.backward) == (4, 1)
 
 
-def test_released_weighs_by_the_number_of_peers_once_more():
+def test_released_mode_divides_by_the_number_of_peers_twice():
     plain, _ = run(shared())
     released, _ = run(shared(mode="released"))
     torch.testing.assert_close(released["mutual"], plain["mutual"] / 3)
@@ -85,67 +85,70 @@ def test_released_weighs_by_the_number_of_peers_once_more():
     "options",
     [{"peers": {"sample": 1}}, {"peers": {"sample": 2}}],
 )
-def test_estimators_are_unbiased(options):
-    """Each image's loss and its gradient, at fixed levels, over many draws of peers.
+def test_sampled_peers_are_unbiased(options):
+    """Loss and gradient of each image, at fixed levels, have their exact means over draws of peers.
 
-    Four losses and four gradients are within 4.5 standard errors of the exact ones, so that a sound
-    estimator fails one time in 18,000.
+    Four losses and four gradients lie within 4.5 standard errors: chance fails one in 18,000 runs.
     """
     n = 20_000
-    found, exact = _losses_and_gradients(options, n), _losses_and_gradients({}, 1)[0]
-    assert (found[:, [4, 9]] == 0).all(), "no label, no peers"
-    spread = found.std(0)[[0, 1, 2, 3, 5, 6, 7, 8]]
-    error = (found.mean(0) - exact)[[0, 1, 2, 3, 5, 6, 7, 8]] / (spread / n**0.5)
+    draws, exact = _losses_and_gradients(options, n), _losses_and_gradients({}, 1)[0]
+    assert (draws[:, [4, 9]] == 0).all(), "without a label there are no peers"
+    std = draws.std(0)[[0, 1, 2, 3, 5, 6, 7, 8]]
+    error = (draws.mean(0) - exact)[[0, 1, 2, 3, 5, 6, 7, 8]] / (std / n**0.5)
     assert error.abs().max() < 4.5
 
 
 def _losses_and_gradients(options, n):
-    """Draw n times for five images: (n, 10), the losses, then the gradients by what was said."""
+    """Draw peers n times for five images; return losses and gradients by F, (n, 10)."""
     (term,), process, data = shared(**options).terms, double_process(), batch(LABELS * n)
     process.draw_levels = lambda size, rng: torch.tensor([100, 400, 700, 950, 500]).repeat(n)
-    rng, net = streams(), Net()
-    at = noised(with_levels(data, process, rng), process, rng)
-    own = net(*at.inputs).detach().requires_grad_()
-    question = term.ask(at, data, rng)
-    other = net(*at.inputs.again(question.labels)).detach()
+    rng, net = generators(), Net()
+    noisy = make_noisy(with_levels(data, process, rng), process, rng)
+    own = net(*noisy.inputs).detach().requires_grad_()
+    query = term.query(noisy, data, rng)
+    other = net(*noisy.inputs.repeat_with(query.labels)).detach()
     none = torch.empty(0)
-    losses = term.losses(at, Said(own, none), question, Said(other, none))["mutual"]
+    losses = term.extra_losses(noisy, Prediction(own, none), query, Prediction(other, none))[
+        "mutual"
+    ]
     losses.sum().backward()
     return torch.cat([losses.detach().view(n, 5), own.grad.sum((1, 2, 3)).view(n, 5)], dim=1)
 
 
-def test_sampled_peers_are_others_without_repeats():
+def test_sampled_peers_are_different_other_classes():
     method = objective({"name": "igd", "mode": "shared", "peers": {"sample": 3}}, counts=[5] * 6)
-    steps = method.terms[0].shifts(3, 2000, streams().device)
-    assert steps.min() == 1 and steps.max() == 5
-    assert all(len(set(column.tolist())) == 3 for column in steps.T)
-    counts = torch.bincount(steps.flatten(), minlength=6)[1:].double()
-    assert ((counts - 1200) ** 2 / 1200).sum() < 18.5, "4 degrees of freedom, one in a thousand"
+    shifts = method.terms[0].draw_shifts(3, 2000, generators().shared)
+    assert shifts.min() == 1 and shifts.max() == 5
+    assert all(len(set(column.tolist())) == 3 for column in shifts.T)
+    counts = torch.bincount(shifts.flatten(), minlength=6)[1:].double()
+    assert ((counts - 1200) ** 2 / 1200).sum() < 18.5, (
+        "4 degrees of freedom: one chance in a thousand"
+    )
 
 
 def test_peers_of_separate_networks_are_unbiased():
-    """At every place of a class's block, each other class comes up alike over many draws."""
+    """At each position of a class's block, every other class is drawn equally often."""
     method = objective({"name": "igd", "peers": {"sample": 2}}, counts=COUNTS)
     data, n = batch([y for y in range(4) for _ in range(3)]), 3000
-    counts, rng = torch.zeros(12, 4, dtype=torch.float64), streams()
+    counts, rng = torch.zeros(12, 4, dtype=torch.float64), generators()
     rows = torch.arange(12).repeat(2)
     for _ in range(n):
-        question = method.terms[0].ask(None, data, rng)
-        counts.index_put_((rows, question.labels), torch.tensor(1.0).double(), True)
+        query = method.terms[0].query(None, data, rng)
+        counts.index_put_((rows, query.labels), torch.tensor(1.0).double(), True)
     own = torch.nn.functional.one_hot(data.classes, 4).bool()
     assert (counts[own] == 0).all()
     expected = 2 * n / 3
     error = (counts[~own] - expected) / (expected * (1 - 2 / 3)) ** 0.5
-    assert error.abs().max() < 4.5, "36 shares, one chance in four thousand"
+    assert error.abs().max() < 4.5, "36 frequencies: one chance in four thousand"
 
 
-def test_separate_networks_are_asked_alike():
-    """Every network answers for as many images of the others as each other network does."""
+def test_separate_networks_have_equal_numbers_of_rows():
+    """Each network is evaluated on as many images of other classes as every other network."""
     method = objective({"name": "igd", "peers": {"sample": 2}}, counts=COUNTS)
     labels = [y for y in range(4) for _ in range(6)]
     data = batch(labels)
-    question = method.terms[0].ask(None, data, streams())
-    for piece in question.labels.split(len(labels)):
-        assert torch.bincount(piece).tolist() == [6] * 4
-    assert (question.labels.view(2, -1) != data.classes).all()
-    assert method.players and not method.compares_labels
+    query = method.terms[0].query(None, data, generators())
+    for peer_labels in query.labels.split(len(labels)):
+        assert torch.bincount(peer_labels).tolist() == [6] * 4
+    assert (query.labels.view(2, -1) != data.classes).all()
+    assert method.network_per_class and not method.needs_conditional_network

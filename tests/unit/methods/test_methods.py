@@ -1,3 +1,5 @@
+"""Losses, gradients and costs of all methods, on a tabular network."""
+
 import pytest
 import torch
 
@@ -9,17 +11,26 @@ from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import part
-from tests.helpers.methods import COUNTS, CPU, Net, batch, double_process, loss, objective, streams
+from tests.helpers.methods import (
+    COUNTS,
+    CPU,
+    Net,
+    batch,
+    double_process,
+    generators,
+    loss,
+    objective,
+)
 
 
-def test_ddpm_is_the_mean_squared_error_of_the_noise():
+def test_ddpm_loss_is_the_mean_squared_error_of_the_noise():
     process, data, net = double_process(), batch([0, 1, -1, 3]), Net()
-    terms = loss(objective("ddpm"), net, data, process, streams())
-    rng = streams().device
+    terms = loss(objective("ddpm"), net, data, process, generators())
+    rng = generators().shared
     t = process.draw_levels(4, rng)
     noise = torch.randn(data.x0.shape, generator=rng, dtype=torch.float64)
-    said = net.rows[data.labels][:, None, None, None]
-    torch.testing.assert_close(terms["denoise"], (said - noise).square().mean((1, 2, 3)))
+    F = net.rows[data.labels][:, None, None, None]
+    torch.testing.assert_close(terms["denoise"], (F - noise).square().mean((1, 2, 3)))
     x, level, labels = net.calls[0]
     torch.testing.assert_close(x, process.corrupt(data.x0, noise, t))
     assert torch.equal(level, t)
@@ -27,46 +38,46 @@ def test_ddpm_is_the_mean_squared_error_of_the_noise():
 
 
 @pytest.mark.parametrize("commitment_weight", [0.25, 1.0])
-def test_cbdm_value(commitment_weight):
+def test_cbdm_loss_and_call(commitment_weight):
     process, data, net = double_process(), batch([0, 1, 2, 3, -1]), Net()
     method = objective({"name": "cbdm", "tau": 0.7, "commitment_weight": commitment_weight})
-    terms = loss(method, net, data, process, streams())
+    terms = loss(method, net, data, process, generators())
     (x, level, labels) = net.calls[0]
-    assert len(net.calls) == 1, "one call of the network"
-    assert torch.equal(x[5:], x[:5]), "the second branch sees the same noisy images"
+    assert len(net.calls) == 1, "both branches share one call"
+    assert torch.equal(x[5:], x[:5]), "both branches have the same noisy images"
     assert torch.equal(level[5:], level[:5])
     gap = (net.rows[labels[:4]] - net.rows[labels[5:9]]).square()
     expected = 0.7 * level[:4] / 1000 * (1 + commitment_weight) * gap
     torch.testing.assert_close(terms["balance"][:4], expected.detach(), rtol=1e-6, atol=0)
-    assert terms["balance"][4] == 0, "an image without a label is not balanced"
+    assert terms["balance"][4] == 0, "an image without a label has no balance term"
 
 
-def test_cbdm_without_the_commitment_term_pays_for_one_backward_pass():
+def test_cbdm_without_commitment_needs_one_backward_pass():
     process, data = double_process(), batch([0, 1, 2, 3, -1])
-    alone, whole = Net(), Net()
+    without, with_commitment = Net(), Net()
     method = objective({"name": "cbdm", "commitment_weight": 0})
-    terms = loss(method, alone, data, process, streams())
-    both = loss(objective("cbdm"), whole, data, process, streams())
+    terms = loss(method, without, data, process, generators())
+    both = loss(objective("cbdm"), with_commitment, data, process, generators())
     torch.testing.assert_close(1.25 * terms["balance"], both["balance"])
-    assert (alone.forward, alone.backward) == (10, 5)
+    assert (without.forward, without.backward) == (10, 5)
     for seed in range(20):
-        one = Net()
-        loss(method, one, batch([2]), process, streams(seed))["balance"].sum().backward()
-        if one.calls[1][2] != 2:
-            assert (one.rows.grad != 0).tolist() == [False, False, True, False, False]
+        net = Net()
+        loss(method, net, batch([2]), process, generators(seed))["balance"].sum().backward()
+        if net.calls[1][2] != 2:
+            assert (net.rows.grad != 0).tolist() == [False, False, True, False, False]
             return
     raise AssertionError("no other label was drawn")
 
 
-def test_cbdm_gradients_of_the_two_branches_are_one_to_a_quarter():
+def test_cbdm_gradient_of_the_second_branch_is_a_quarter():
     process, data = double_process(), batch([2])
     for seed in range(20):
         net = Net()
-        loss(objective("cbdm"), net, data, process, streams(seed))["balance"].sum().backward()
+        loss(objective("cbdm"), net, data, process, generators(seed))["balance"].sum().backward()
         other = net.calls[0][2][1]
         if other != 2:
-            own, moved = net.rows.grad[2], net.rows.grad[other]
-            torch.testing.assert_close(moved, -own / 4)
+            own, second = net.rows.grad[2], net.rows.grad[other]
+            torch.testing.assert_close(second, -own / 4)
             return
     raise AssertionError("no other label was drawn")
 
@@ -81,18 +92,18 @@ def test_cbdm_gradients_of_the_two_branches_are_one_to_a_quarter():
         {"name": "agc", "ratio": 1e9},
     ],
 )
-def test_a_method_without_strength_is_ddpm_to_the_bit_and_costs_no_more(method):
+def test_a_method_of_strength_0_equals_ddpm_bitwise_and_costs_no_more(method):
     process, data = double_process(), batch([0, 1, -1, 3], classes=[0, 1, 2, 3])
     plain, other = Net(), Net()
-    loss(objective("ddpm"), plain, data, process, streams())["denoise"].sum().backward()
-    terms = loss(objective(method), other, data, process, streams())
-    assert [len(x) for x, _, _ in other.calls] == [4], "no evaluation that nothing needs"
+    loss(objective("ddpm"), plain, data, process, generators())["denoise"].sum().backward()
+    terms = loss(objective(method), other, data, process, generators())
+    assert [len(x) for x, _, _ in other.calls] == [4], "no needless evaluation"
     sum(t.sum() for t in terms.values()).backward()
     assert torch.equal(plain.rows.grad, other.rows.grad)
 
 
 @pytest.mark.parametrize(
-    ("options", "law"),
+    ("options", "distribution"),
     [
         (cbdm.Options(), [0.5, 0.3, 0.15, 0.05]),
         (cbdm.Options(label_distribution="uniform"), [0.25] * 4),
@@ -100,24 +111,24 @@ def test_a_method_without_strength_is_ddpm_to_the_bit_and_costs_no_more(method):
         (cbdm.Options(label_distribution="power", power=-1.0), [1 / c for c in COUNTS]),
     ],
 )
-def test_cbdm_draws_the_other_label_from_its_law(options, law):
-    n, rng = 40_000, streams().device
-    drawn = torch.bincount(cbdm.build(options, COUNTS).draw_labels(n, rng), minlength=4)
-    expected = n * torch.tensor(law).double() / sum(law)
-    chi2 = ((drawn - expected).square() / expected).sum()
-    assert chi2 < 16.27, "3 degrees of freedom, one chance in a thousand"
+def test_cbdm_draws_second_labels_from_q(options, distribution):
+    n, rng = 40_000, generators().shared
+    counts = torch.bincount(cbdm.build(options, COUNTS).draw_labels(n, rng), minlength=4)
+    expected = n * torch.tensor(distribution).double() / sum(distribution)
+    chi2 = ((counts - expected).square() / expected).sum()
+    assert chi2 < 16.27, "3 degrees of freedom: one chance in a thousand"
 
 
 @pytest.mark.parametrize("label", [[-1], [-1, -1]])
 @pytest.mark.parametrize("name", ["cbdm", "ccua", {"name": "igd", "mode": "shared"}])
-def test_every_label_dropped(name, label):
+def test_terms_are_zero_if_all_labels_are_dropped(name, label):
     net = Net()
-    terms = loss(objective(name), net, batch(label), double_process(), streams())
+    terms = loss(objective(name), net, batch(label), double_process(), generators())
     for term in ("balance", "align", "mutual"):
         assert term not in terms or terms[term].tolist() == [0.0] * len(label)
 
 
-# The cost table of the methods: forward and backward passes an image, and encoder passes.
+# Cost of the methods, per image: forward passes, backward passes, and encoder passes.
 COSTS = [
     ("ddpm", 10, (1, 1, 0)),
     ("cbdm", 10, (2, 2, 0)),
@@ -139,45 +150,45 @@ COSTS = [
 
 
 @pytest.mark.parametrize(("method", "classes", "cost"), COSTS)
-def test_evaluations_are_those_that_are_made(method, classes, cost):
-    """Forward passes are counted at the network's door, backward ones by a hook on its output."""
-    whole = objective(method, counts=[5] * classes)
-    found = evaluations([part("method", method, ())], classes)
-    assert (found.forward, found.backward, found.encoder) == cost
+def test_evaluations_equal_a_count(method, classes, cost):
+    """The predictor counts forward passes; a hook on the network's output counts backward ones."""
+    full = objective(method, counts=[5] * classes)
+    stated = evaluations([part("method", method, ())], classes)
+    assert (stated.forward, stated.backward, stated.encoder) == cost
     options = unet.Options(ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1)
-    if whole.players:
+    if full.network_per_class:
         net = PerClassNetworks([unet.build(options, 1, 4, 0) for _ in range(classes)])
     else:
         net = unet.build(options, 1, 4, classes)
     predict, passes = Predictor(net, CPU, "fp32"), []
-    net.register_forward_hook(lambda *seen: _watch(seen[2], passes))
+    net.register_forward_hook(lambda *args: _count_backward(args[2], passes))
     images = 500 if classes == 10 else 200
     labels = torch.arange(images) * classes // images
-    if not whole.players:
+    if not full.network_per_class:
         labels[::10] = -1
     data = batch(labels, x0=torch.zeros(images, 1, 4, 4))
-    terms = loss(whole, predict, data, vp.build(vp.Options()), streams())
+    terms = loss(full, predict, data, vp.build(vp.Options()), generators())
     sum(t.mean() for t in terms.values()).backward()
     assert tuple(predict.calls_per_image(images).values()) == cost
     assert sum(passes) / images == cost[1] + cost[2]
 
 
-def _watch(output, passes):
+def _count_backward(output, passes):
     F = output[0] if isinstance(output, tuple) else output
     if F.requires_grad:
         F.register_hook(lambda gradient: passes.append(len(gradient)))
 
 
 def test_terms_add_up_in_one_call():
-    """OC-LT + CBDM + AGC: the target, the branch and the weights of each, one call of the net."""
+    """OC-LT, CBDM and AGC together: the target, branch and weights of each, in one call."""
     process, data = double_process(), batch([0, 1, 2, 3, -1], classes=[0, 1, 2, 3, 2])
     net = Net()
     method = objective("oclt", {"name": "cbdm", "tau": 0.5}, "agc")
-    terms = loss(method, net, data, process, streams())
+    terms = loss(method, net, data, process, generators())
     assert set(terms) == {"denoise", "balance"}
     assert [len(x) for x, _, _ in net.calls] == [10]
-    alone = loss(objective("oclt"), Net(), data, process, streams())
-    torch.testing.assert_close(terms["denoise"], alone["denoise"])
+    oclt = loss(objective("oclt"), Net(), data, process, generators())
+    torch.testing.assert_close(terms["denoise"], oclt["denoise"])
     _, level, labels = net.calls[0]
     gap = (net.rows[labels[:4]] - net.rows[labels[5:9]]).square()
     torch.testing.assert_close(terms["balance"][:4], 0.5 * level[:4] / 1000 * 1.25 * gap)
@@ -187,18 +198,18 @@ def test_terms_add_up_in_one_call():
 @pytest.mark.parametrize(
     ("methods", "counts", "message"),
     [
-        (["igd", "cbdm"], COUNTS, "method: igd decides what a batch is and goes with no other"),
-        (["igd"], [5], "method.beta: needs another class to learn from"),
+        (["igd", "cbdm"], COUNTS, "method: igd draws batches of its own"),
+        (["igd"], [5], "method.beta: needs another class"),
         ([{"name": "igd", "peers": {"sample": 4}}], COUNTS, "is 4, but a class has only 3 peers"),
     ],
 )
-def test_methods_that_do_not_fit(methods, counts, message):
+def test_methods_that_do_not_suit_each_other_or_the_data(methods, counts, message):
     with pytest.raises(OptionError, match=message):
         objective(*methods, counts=counts)
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("value", "message"),
     [
         ({"name": "igd", "tau": 0.1}, "tau: is an option of cbdm, not of igd, whose own are: mode"),
         ({"name": "cbdm", "beta": 1}, "beta: is an option of igd, not of cbdm"),
@@ -207,6 +218,6 @@ def test_methods_that_do_not_fit(methods, counts, message):
         ({"name": "igd", "peers": {"sample": 0}}, "peers.sample: must be a whole number from 1"),
     ],
 )
-def test_options_that_are_wrong(given, message):
+def test_wrong_options(value, message):
     with pytest.raises(OptionError, match=message):
-        part("method", given, ())
+        part("method", value, ())

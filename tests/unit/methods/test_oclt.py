@@ -1,11 +1,11 @@
-"""OC-LT: weights, gates and limits of the transferred target."""
+"""OC-LT: source weights, gates, and limits of the transferred targets."""
 
 import pytest
 import torch
 
 from ltdm.methods import oclt
-from ltdm.methods._base import noised
-from tests.helpers.methods import COUNTS, batch, double_process, streams
+from ltdm.methods._base import make_noisy
+from tests.helpers.methods import COUNTS, batch, double_process, generators
 
 LABELS = [0, 1, 2, 3, 0, 1, 2, 3]
 
@@ -15,90 +15,94 @@ def term(**options):
 
 
 def images(n=8, scale=1.0):
-    draw = torch.Generator().manual_seed(3)
-    return scale * torch.randn(n, 1, 4, 4, generator=draw, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(3)
+    return scale * torch.randn(n, 1, 4, 4, generator=rng, dtype=torch.float64)
 
 
 def at_level(level, data, process):
-    at = noised(data, process, streams())
-    level = torch.full_like(at.level, level)
-    return at._replace(level=level, progress=process.noise_progress(level))
+    noisy = make_noisy(data, process, generators())
+    level = torch.full_like(noisy.level, level)
+    return noisy._replace(level=level, progress=process.noise_progress(level))
 
 
-def test_weights_are_the_softmax_of_the_distances():
+def test_source_weights_are_the_softmax_of_distances():
     process, data = double_process(), batch(LABELS, x0=images())
-    at = noised(data, process, streams())
-    sigma = process.sigma(at.level)
-    found = term(tr_tau=0.7).logits(data.x0, at.noise, sigma, data.classes).softmax(1)
-    seen = data.x0 + sigma[:, None, None, None] * at.noise
-    distance = (seen[:, None] - data.x0[None]).square().flatten(2).sum(2)
+    noisy = make_noisy(data, process, generators())
+    sigma = process.sigma(noisy.level)
+    weights = term(tr_tau=0.7).source_logits(data.x0, noisy.noise, sigma, data.classes).softmax(1)
+    c = data.x0 + sigma[:, None, None, None] * noisy.noise
+    distance = (c[:, None] - data.x0[None]).square().flatten(2).sum(2)
     prior = torch.tensor(COUNTS, dtype=torch.float64) / sum(COUNTS)
-    weight = torch.exp(-distance / (2 * sigma[:, None] ** 2)) * prior[data.classes] ** 0.7
-    torch.testing.assert_close(found, weight / weight.sum(1, keepdim=True))
+    expected = torch.exp(-distance / (2 * sigma[:, None] ** 2)) * prior[data.classes] ** 0.7
+    torch.testing.assert_close(weights, expected / expected.sum(1, keepdim=True))
 
 
-def test_near_the_clean_image_every_source_is_itself():
+def test_near_the_clean_image_every_image_is_its_own_source():
     process, data = double_process(), batch(LABELS, x0=images())
-    at = at_level(0, data, process)
+    noisy = at_level(0, data, process)
     method = term(mode="full")
-    weights = method.logits(data.x0, at.noise, process.sigma(at.level), data.classes).softmax(1)
+    weights = method.source_logits(
+        data.x0, noisy.noise, process.sigma(noisy.level), data.classes
+    ).softmax(1)
     torch.testing.assert_close(weights, torch.eye(8, dtype=torch.float64))
-    assert torch.equal(method.target(at, data, process, streams()), at.noise)
+    assert torch.equal(method.target(noisy, data, process, generators()), noisy.noise)
 
 
 @pytest.mark.parametrize("mode", ["t2h", "h2t", "full"])
 def test_gates(mode):
-    """At pure noise every image is as likely a source: many draws show what each gate lets by."""
+    """At pure noise all sources are equally likely, so all that the gate accepts occur."""
     process, data = double_process(), batch(LABELS, x0=images(scale=0.01))
-    at, method = at_level(999, data, process), term(mode=mode)
-    took = torch.zeros(4, 4, dtype=torch.bool)
+    noisy, method = at_level(999, data, process), term(mode=mode)
+    transfers = torch.zeros(4, 4, dtype=torch.bool)
     for seed in range(200):
-        noise = method.target(at, data, process, streams(seed))
-        source = data.x0 + process.sigma(at.level)[:, None, None, None] * (at.noise - noise)
+        noise = method.target(noisy, data, process, generators(seed))
+        source = data.x0 + process.sigma(noisy.level)[:, None, None, None] * (noisy.noise - noise)
         match = (source[:, None] - data.x0[None]).abs().flatten(2).amax(2).argmin(1)
-        took[data.classes, data.classes[match]] = True
+        transfers[data.classes, data.classes[match]] = True
     more = torch.tensor(COUNTS)[None, :] >= torch.tensor(COUNTS)[:, None]
-    assert torch.equal(took, {"t2h": more, "h2t": more.T, "full": more | more.T}[mode])
+    assert torch.equal(transfers, {"t2h": more, "h2t": more.T, "full": more | more.T}[mode])
 
 
-def test_the_new_target_leads_to_the_same_noisy_image():
+def test_the_transferred_target_has_the_same_noisy_image():
     process, data = double_process(), batch(LABELS, x0=images())
-    at, method = at_level(700, data, process), term(mode="full")
-    noise = method.target(at, data, process, streams())
-    x_t = process.corrupt(data.x0, at.noise, at.level)
-    source = process.to_denoised(noise, x_t, at.level)
-    found = (source[:, None] - data.x0[None]).abs().flatten(2).amax(2).amin(1)
-    assert found.max() < 1e-5, "x_t is the corruption of some image of the batch"
+    noisy, method = at_level(700, data, process), term(mode="full")
+    noise = method.target(noisy, data, process, generators())
+    x_t = process.corrupt(data.x0, noisy.noise, noisy.level)
+    source = process.to_denoised(noise, x_t, noisy.level)
+    error = (source[:, None] - data.x0[None]).abs().flatten(2).amax(2).amin(1)
+    assert error.max() < 1e-5, "the target denoises x_t to an image of the batch"
 
 
-def test_from_the_cut_on_nothing_is_taken_over():
+def test_no_target_is_transferred_from_cut_time_on():
     process, data = double_process(), batch(LABELS, x0=images(scale=0.01))
-    at = at_level(700, data, process)
+    noisy = at_level(700, data, process)
     cut, free = (term(mode="full", cut_time=c) for c in (0.7, 0.71))
-    assert torch.equal(cut.target(at, data, process, streams()), at.noise)
-    assert not torch.equal(free.target(at, data, process, streams()), at.noise)
+    assert torch.equal(cut.target(noisy, data, process, generators()), noisy.noise)
+    assert not torch.equal(free.target(noisy, data, process, generators()), noisy.noise)
 
 
-def test_sources_are_drawn_from_their_weights():
+def test_sources_follow_their_weights():
     process, data = double_process(), batch(LABELS, x0=images(scale=0.3))
-    at, method = at_level(300, data, process), term(mode="full")
-    weights = method.logits(data.x0, at.noise, process.sigma(at.level), data.classes).softmax(1)
+    noisy, method = at_level(300, data, process), term(mode="full")
+    weights = method.source_logits(
+        data.x0, noisy.noise, process.sigma(noisy.level), data.classes
+    ).softmax(1)
     n, counts = 2000, torch.zeros(8, 8, dtype=torch.float64)
     for seed in range(n):
-        noise = method.target(at, data, process, streams(seed))
-        source = data.x0 + process.sigma(at.level)[:, None, None, None] * (at.noise - noise)
+        noise = method.target(noisy, data, process, generators(seed))
+        source = data.x0 + process.sigma(noisy.level)[:, None, None, None] * (noisy.noise - noise)
         match = (source[:, None] - data.x0[None]).abs().flatten(2).amax(2).argmin(1)
         counts[torch.arange(8), match] += 1
     error = (counts / n - weights) / (weights * (1 - weights) / n).sqrt().clamp(min=1e-3)
-    assert error.abs().max() < 4.5, "64 shares, one chance in two thousand"
+    assert error.abs().max() < 4.5, "64 frequencies: one chance in two thousand"
 
 
-def test_dropped_labels_keep_the_classes_behind_them():
-    """The gate goes by the class, which the network was not told."""
+def test_label_dropout_does_not_change_targets():
+    """The gate uses the classes, not the labels."""
     process, x0 = double_process(), images(scale=0.01)
-    told, hidden = batch(LABELS, x0=x0), batch([-1] * 8, classes=LABELS, x0=x0)
-    at = at_level(999, told, process)
+    labelled, dropped = batch(LABELS, x0=x0), batch([-1] * 8, classes=LABELS, x0=x0)
+    noisy = at_level(999, labelled, process)
     method = term()
-    targets = [method.target(at, data, process, streams(5)) for data in (told, hidden)]
+    targets = [method.target(noisy, data, process, generators(5)) for data in (labelled, dropped)]
     assert torch.equal(*targets)
-    assert not torch.equal(targets[0], at.noise)
+    assert not torch.equal(targets[0], noisy.noise)

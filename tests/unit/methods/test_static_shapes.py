@@ -1,7 +1,7 @@
-"""Questions about whole batches give the losses and gradients of questions about labelled rows.
+"""Querying full batches gives the losses and gradients of querying the labelled rows alone.
 
-The reference asks the network about the images with a label alone, as ltdm did before, and spreads
-what comes of it over the batch. It draws the same labels and peers.
+The reference queries the network on the images with a label only, and scatters the losses over the
+batch. It draws the same labels and peers.
 """
 
 import copy
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ltdm.methods import ccua
-from ltdm.methods._base import mse, noised
+from ltdm.methods._base import make_noisy, mse
 from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.training.test_training import CPU, EDM2, SPEC, data
 
@@ -34,8 +34,8 @@ METHODS = {
 }
 
 
-class Network:
-    """A network as methods ask it, in its own precision."""
+class FullPrecisionNet:
+    """A network with the calls that methods make, in its own precision."""
 
     def __init__(self, net):
         self.net = net
@@ -49,73 +49,73 @@ class Network:
     def bottleneck(self, *inputs):
         return self.net(*inputs, outputs="z")
 
-    def losses(self, method, *given):
-        return method.loss(self, *given)
+    def losses(self, method, *args):
+        return method.loss(self, *args)
 
 
-class Dynamic:
-    """The losses of a batch where terms ask about the images with a label alone."""
+class LabelledRowsReference:
+    """Losses of a batch whose terms query the images with a label only."""
 
     def __init__(self, net):
         self.net = net
 
-    def ask(self, at, rows, labels, want="F"):
+    def query(self, noisy, rows, labels, want="F"):
         if not len(rows):  # EDM2's norms take no empty batch
-            return at.noise[rows]
-        return self.net(at.inputs.x[rows], at.inputs.level[rows], labels, None, outputs=want)
+            return noisy.noise[rows]
+        return self.net(noisy.inputs.x[rows], noisy.inputs.level[rows], labels, None, outputs=want)
 
     def __call__(self, method, batch, process, rng):
-        at = noised(batch, process, rng)
+        noisy = make_noisy(batch, process, rng)
         for term in method.terms:
-            at = at._replace(target=term.target(at, batch, process, rng))
-        questions = [term.ask(at, batch, rng) for term in method.terms]  # for their draws
-        F, z = self.net(*at.inputs, outputs="both")
-        losses = {"denoise": mse(F, at.target)}
-        rows = at.labelled.nonzero()[:, 0]
-        for term, question in zip(method.terms, questions, strict=True):
-            if question is not None:
-                losses |= self.term(term, question, at, F, z, rows)
-        u = process.logvar(at.level)
+            noisy = noisy._replace(target=term.target(noisy, batch, process, rng))
+        queries = [term.query(noisy, batch, rng) for term in method.terms]  # for their draws
+        F, z = self.net(*noisy.inputs, outputs="both")
+        losses = {"denoise": mse(F, noisy.target)}
+        rows = noisy.has_label.nonzero()[:, 0]
+        for term, query in zip(method.terms, queries, strict=True):
+            if query is not None:
+                losses |= self.term(term, query, noisy, F, z, rows)
+        u = process.logvar(noisy.level)
         if u is not None:
             weight, denoise = (-u).exp(), losses["denoise"]
             losses = {k: weight.detach() * v for k, v in losses.items()}
             losses |= {"denoise": denoise, "uncertainty": (weight - 1) * denoise + u}
         for term in method.terms:
-            weights = term.weights(at, losses["denoise"].detach())
+            weights = term.image_weights(noisy, losses["denoise"].detach())
             if weights is not None:
                 losses = {k: weights * v for k, v in losses.items()}
         return losses
 
-    def term(self, term, question, at, F, z, rows):
+    def term(self, term, query, noisy, F, z, rows):
         name, options = type(term).__name__, term.options
-        s = at.progress[rows].to(F.dtype)
-        labels = question.labels.view(-1, len(F))[:, rows]
+        s = noisy.progress[rows].to(F.dtype)
+        labels = query.labels.view(-1, len(F))[:, rows]
         if name == "CBDM":
-            other = self.ask(at, rows, labels[0])
-            back = options.commitment_weight * mse(F[rows].detach(), other)
-            gap = mse(F[rows], other.detach()) + back
-            return {"balance": self.spread(F, rows, options.tau * s * gap)}
+            other = self.query(noisy, rows, labels[0])
+            commitment = options.commitment_weight * mse(F[rows].detach(), other)
+            gap = mse(F[rows], other.detach()) + commitment
+            return {"balance": self.scatter(F, rows, options.tau * s * gap)}
         if name == "IGD":
             with torch.no_grad():
-                others = [self.ask(at, rows, each) for each in labels]
+                others = [self.query(noisy, rows, each) for each in labels]
             weight = options.beta / len(others) / (2 if options.mode == "released" else 1)
             gap = sum(weight * s * mse(F[rows], other) for other in others)
-            return {"mutual": self.spread(F, rows, gap)}
-        other, bottleneck = self.ask(at, rows, labels[0], "both")
-        found = {}
+            return {"mutual": self.scatter(F, rows, gap)}
+        other, bottleneck = self.query(noisy, rows, labels[0], "both")
+        losses = {}
         if options.ucl:
             z = z.index_copy(0, rows, bottleneck)
-            found["contrast"] = options.ucl * at.progress * ccua.contrast(z, options.kappa)
+            losses["contrast"] = options.ucl * noisy.progress * ccua.contrast(z, options.kappa)
         if options.al:
-            found["align"] = self.spread(F, rows, options.al * s * mse(F[rows], other))
-        return found
+            losses["align"] = self.scatter(F, rows, options.al * s * mse(F[rows], other))
+        return losses
 
     @staticmethod
-    def spread(F, rows, values):
+    def scatter(F, rows, values):
         return torch.zeros(len(F), dtype=values.dtype).index_add(0, rows, values)
 
 
-def learner(method, network):
+def build_trainer(method, network):
     train = {**SPEC["train"], "steps": 40, "batch_size": 9, "label_dropout": 0.3, "warmup_steps": 0}
     return make_trainer(
         Recipe.of({**SPEC, **NETWORKS[network], "method": METHODS[method], "train": train}),
@@ -135,28 +135,29 @@ def gradient(losses, modules):
 
 
 @pytest.mark.parametrize(
-    ("network", "kind", "near"), [("unet", torch.float32, 1e-6), ("edm2", torch.float64, 1e-12)]
+    ("network", "dtype", "tolerance"),
+    [("unet", torch.float32, 1e-6), ("edm2", torch.float64, 1e-12)],
 )
 @pytest.mark.parametrize("method", METHODS)
-def test_static_shapes_change_no_loss_and_no_gradient(method, network, kind, near):
-    """From the same state, at each of 40 updates: the losses of images, the gradient's norm."""
-    learnt, dropped = learner(method, network), 0
+def test_static_shapes_change_no_loss_and_no_gradient(method, network, dtype, tolerance):
+    """Losses and gradients from the same state agree at each of 40 training steps."""
+    trainer, dropped = build_trainer(method, network), 0
     for _ in range(40):
-        net, process = (copy.deepcopy(one).to(kind) for one in (learnt.net, learnt.process))
+        net, process = (copy.deepcopy(m).to(dtype) for m in (trainer.net, trainer.process))
         pairs = []
-        for ask in (Network(net).losses, Dynamic(net)):
-            terms = copy.deepcopy(learnt.method).to(kind)
-            learnt._fill()
-            batch = learnt.batches.make(*learnt.inputs)
-            batch = batch._replace(x0=batch.x0.to(kind))
-            dropped += int((~batch.labelled).sum())
-            found = [ask(terms, part, process, rng) for part, rng in learnt._turns(batch)]
-            pairs.append([(losses, gradient(losses, [net, process])) for losses in found])
-        for (losses, found), (expected, wanted) in zip(*pairs, strict=True):
+        for losses_of in (FullPrecisionNet(net).losses, LabelledRowsReference(net)):
+            terms = copy.deepcopy(trainer.method).to(dtype)
+            trainer._fill()
+            batch = trainer.batches.make(*trainer.inputs)
+            batch = batch._replace(x0=batch.x0.to(dtype))
+            dropped += int((~batch.has_label).sum())
+            results = [losses_of(terms, part, process, rng) for part, rng in trainer._turns(batch)]
+            pairs.append([(losses, gradient(losses, [net, process])) for losses in results])
+        for (losses, grad), (expected, expected_grad) in zip(*pairs, strict=True):
             assert losses.keys() == expected.keys()
             largest = sum(values.abs() for values in expected.values()).max()
             for name, values in losses.items():
-                assert ((values - expected[name]).abs().max() / largest).item() < near
-            assert ((found - wanted).norm() / wanted.norm()).item() < near
-        learnt.step()
+                assert ((values - expected[name]).abs().max() / largest).item() < tolerance
+            assert ((grad - expected_grad).norm() / expected_grad.norm()).item() < tolerance
+        trainer.step()
     assert dropped > 100

@@ -112,7 +112,7 @@ def test_every_method_trains_on_points(method, process):
     )
     options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "num_images": 6})
     generator = SampleGenerator(model, options, 0)
-    images = generator.images(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))
+    images = generator.generate(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))
     assert images.shape == (6, 2, 1, 1)
     assert images.dtype == np.float32
     assert np.isfinite(images).all()

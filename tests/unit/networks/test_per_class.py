@@ -91,14 +91,14 @@ def test_images_of_a_class_come_from_its_own_network():
     options, about = parse(SampleOptions, spec), described(Recipe.of(SPEC), game)
     labels = np.arange(12) % 3
     model = Model.from_tensors(game.ema.state_dict(), about, "fp32", CPU)
-    images = SampleGenerator(model, options, 5).images(labels, np.arange(12))
+    images = SampleGenerator(model, options, 5).generate(labels, np.arange(12))
     for k in range(3):
         own = {**about, "label": "nothing"}
         sampling = SampleGenerator(
             Model.from_tensors(weights(game, k), own, "fp32", CPU), options, 5
         )
         rows = np.flatnonzero(labels == k)
-        assert (images[rows] == sampling.batch(np.full(4, -1), rows)).all()
+        assert (images[rows] == sampling.generate_batch(np.full(4, -1), rows)).all()
     assert (images[0] != images[1]).any()
 
 

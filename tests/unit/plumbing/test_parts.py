@@ -63,8 +63,8 @@ WRONG = {
     "order": (
         "sampler",
         "ddim",
-        {"levels": lambda options, process: []},
-        "levels must have the parameters process, options",
+        {"noise_levels": lambda options, process: []},
+        "noise_levels must have the parameters process, options",
     ),
     "constant": ("extractor", "pixels", {"USES_GPU": 1}, "USES_GPU is no bool"),
     "value": ("extractor", "pixels", {"PROBABILITIES": "mine"}, "PROBABILITIES is 'mine'"),

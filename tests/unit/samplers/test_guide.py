@@ -1,4 +1,4 @@
-"""Guidance by a weaker network: what is asked of whom, and what does not go together."""
+"""Guidance by a weaker network: its calls, its record, and the settings that it excludes."""
 
 import numpy as np
 import pytest
@@ -16,13 +16,15 @@ from ltdm.samplers._options import SampleOptions
 from ltdm.stages import sample
 from ltdm.stages import train as stage
 from tests.conftest import ROOT
-from tests.helpers.stages import asked
-from tests.unit.samplers.test_samplers import predict_noise, stream
+from tests.helpers.stages import make_request
+from tests.unit.samplers.test_samplers import noise_source, predict_noise
 from tests.unit.training.test_edm_training import spec
 from tests.unit.training.test_training import data
 
+MUTUAL = {"cbdm": "ddpm", "ddpm": "cbdm"}
 
-def test_the_guide_is_asked_under_the_same_labels_and_extrapolated_from():
+
+def test_the_guide_gets_the_same_labels_and_the_result_extrapolates_from_it():
     from ltdm.diffusion import edm
 
     process, calls = edm.build(edm.Options(logvar="none")).double(), []
@@ -31,81 +33,88 @@ def test_the_guide_is_asked_under_the_same_labels_and_extrapolated_from():
         calls.append(labels.tolist())
         return 0.5 * predict_noise(x, level, labels)
 
-    labels, x = torch.tensor([0, 1, 2]), stream()()
-    made = denoiser(predict_noise, process, labels, 1.5, weaker)(x, 3.0)
+    labels, x = torch.tensor([0, 1, 2]), noise_source()()
+    guided = denoiser(predict_noise, process, labels, 1.5, weaker)(x, 3.0)
     strong = denoiser(predict_noise, process, labels, 0.0)(x, 3.0)
     weak = denoiser(weaker, process, labels, 0.0)(x, 3.0)
     assert calls == [[0, 1, 2], [0, 1, 2]]
-    torch.testing.assert_close(made, strong + 1.5 * (strong - weak))
+    torch.testing.assert_close(guided, strong + 1.5 * (strong - weak))
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """A network and a weaker one, of another size."""
+    """Train a network and a weaker, smaller one; return their folder."""
     folder = tmp_path_factory.mktemp("models")
     images, labels = data()
     write_npz(folder / "train.npz", images=images, labels=labels)
-    for name, updates in (("strong", 12), ("weak", 4)):
-        own = spec(steps=updates)
+    for name, steps in (("strong", 12), ("weak", 4)):
+        own = spec(steps=steps)
         own["network"] = {**own["network"], "ch": 8 if name == "strong" else 4}
         files = {"model": folder / f"{name}.safetensors", "record": folder / f"{name}.json"}
         stage.run(
-            asked(own), data=folder / "train.npz", init=None, history=folder / "h.csv", **files
+            make_request(own),
+            data=folder / "train.npz",
+            init=None,
+            history=folder / "h.csv",
+            **files,
         )
     return folder
 
 
-def test_a_sample_set_says_who_guided_it_and_shards_agree(models, tmp_path):
+def test_records_name_the_guide_and_shards_equal_one_job(models, tmp_path):
     sampler = {"name": "heun", "steps": 3, "S_churn": 5}
-    given = {"sampler": sampler, "num_images": 12, "guidance": 1.0, "guide_run": "weak"}
-    wanted = changed(parse(SampleOptions, given))
+    options = {"sampler": sampler, "num_images": 12, "guidance": 1.0, "guide_run": "weak"}
+    request = changed(parse(SampleOptions, options))
     model, guide = models / "strong.safetensors", models / "weak.safetensors"
     files = {"samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
-    sample.run(asked(wanted), model=model, guide=guide, shards=None, **files)
+    sample.run(make_request(request), model=model, guide=guide, shards=None, **files)
     record = read_json(files["record"])
     assert record["guide"] == read_json(models / "weak.json")["key"]
     assert record["sampler"].endswith("guided by weak")
-    (whole,) = read_npz(files["samples"], "images")
-    parts = [tmp_path / f"{k}.npz" for k in range(2)]
-    for k, part in enumerate(parts):
-        sample.run_shard(asked(wanted, shard=[k, 2]), model=model, guide=guide, images=part)
-    sample.run(asked(wanted), model=model, guide=guide, shards=parts, **files)
-    assert np.array_equal(read_npz(files["samples"], "images")[0], whole)
-    sample.run(asked(wanted), model=model, guide=model, shards=None, **files)
-    assert not np.array_equal(read_npz(files["samples"], "images")[0], whole)
+    (in_one_job,) = read_npz(files["samples"], "images")
+    shards = [tmp_path / f"{k}.npz" for k in range(2)]
+    for k, shard in enumerate(shards):
+        sample.run_shard(
+            make_request(request, shard=[k, 2]), model=model, guide=guide, images=shard
+        )
+    sample.run(make_request(request), model=model, guide=guide, shards=shards, **files)
+    assert np.array_equal(read_npz(files["samples"], "images")[0], in_one_job)
+    sample.run(make_request(request), model=model, guide=model, shards=None, **files)
+    assert not np.array_equal(read_npz(files["samples"], "images")[0], in_one_job)
 
 
 def experiment(**overlay):
+    """The smoke config with a sample set that `ddpm` guides, and other settings over it."""
     smoke = read([ROOT / "config/smoke.yaml"])
-    guided = {"sample_sets": {"main": {}, "guided": {"guide_run": "ddpm"}},
-              "grid": {"run": ["cbdm"], "sample_set": ["main", "guided"]}}  # fmt: skip
+    guided = {
+        "sample_sets": {"main": {}, "guided": {"guide_run": "ddpm"}},
+        "grid": {"run": ["cbdm"], "sample_set": ["main", "guided"]},
+    }
     return Experiment(merge([smoke, guided, overlay]))
 
 
-def test_a_guide_is_trained_though_it_is_not_in_the_grid():
-    made = experiment()
-    assert set(made.runs) == {("digits-lt", "ddpm"), ("digits-lt", "cbdm")}
-    assert made.runs["digits-lt", "ddpm"].samples == {}
+def test_a_guide_outside_the_grid_is_trained_as_well():
+    config = experiment()
+    assert set(config.runs) == {("digits-lt", "ddpm"), ("digits-lt", "cbdm")}
+    assert config.runs["digits-lt", "ddpm"].samples == {}
     keys = {"dataset": "digits-lt", "run": "cbdm", "seed": 0}
-    assert inputs(made, "sample", {**keys, "sample_set": "main"})["guide"] is None
-    place = inputs(made, "sample", {**keys, "sample_set": "guided"})["guide"]
-    assert place == made.layout.path("train.model", **{**keys, "run": "ddpm"})
+    assert inputs(config, "sample", {**keys, "sample_set": "main"})["guide"] is None
+    guide = inputs(config, "sample", {**keys, "sample_set": "guided"})["guide"]
+    assert guide == config.layout.path("train.model", **{**keys, "run": "ddpm"})
 
 
-def test_what_only_training_depends_on_keeps_no_guide_away():
+def test_a_guide_may_differ_in_settings_of_training():
     network = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
-    made = experiment(
+    config = experiment(
         defaults={"network": network, "process": {"name": "edm"}},
         runs={"ddpm": {"network": {"config": "C"}, "process": {"logvar": "linear"}}},
     )
-    assert made.runs["digits-lt", "cbdm"].samples["guided"].guide_run == "ddpm"
+    assert config.runs["digits-lt", "cbdm"].samples["guided"].guide_run == "ddpm"
 
 
 def test_runs_may_guide_each_other():
-    made = experiment(grid={"run": ["cbdm", "ddpm"], "sample_set": ["main"]},
-                      runs={"cbdm": {"sample": {"guide_run": "ddpm"}},
-                            "ddpm": {"sample": {"guide_run": "cbdm"}}})  # fmt: skip
-    assert len(made.runs) == 2
+    runs = {run: {"sample": {"guide_run": guide}} for run, guide in MUTUAL.items()}
+    assert len(experiment(grid={"run": [*MUTUAL], "sample_set": ["main"]}, runs=runs).runs) == 2
 
 
 @pytest.mark.parametrize(
@@ -115,18 +124,18 @@ def test_runs_may_guide_each_other():
         ({"sample_sets": {"guided": {"guide_run": "cbdm"}}}, "the run itself"),
         ({"runs": {"ddpm": {"process": {"T": 500}}}}, "whose process is"),
         ({"runs": {"ddpm": {"train": {"label_dropout": 1}}}}, "whose use of labels is nothing"),
-        ({"sample_sets": {"guided": {"guidance": 0}}}, "is heard where guidance is above 0"),
+        ({"sample_sets": {"guided": {"guidance": 0}}}, "no effect unless guidance is above 0"),
     ],
 )
-def test_a_guide_that_does_not_suit_is_refused(overlay, message):
+def test_an_unsuitable_guide_is_an_error(overlay, message):
     with pytest.raises(OptionError, match=message):
         experiment(**overlay)
 
 
-def test_a_guide_must_be_there(models, tmp_path):
+def test_a_missing_guide_is_an_error(models, tmp_path):
     with pytest.raises(LtdmError, match="is missing"):
         sample.run(
-            asked({"num_images": 12, "guidance": 1.0, "guide_run": "gone"}),
+            make_request({"num_images": 12, "guidance": 1.0, "guide_run": "gone"}),
             model=models / "strong.safetensors",
             guide=tmp_path / "gone.safetensors",
             shards=None,

@@ -1,3 +1,5 @@
+"""Samplers against diffusers and against exact solutions; guidance and noise of images."""
+
 import math
 
 import pytest
@@ -19,19 +21,19 @@ SHAPE = (3, 1, 4, 4)
 
 
 def predict_noise(x, level, labels):
-    """A made-up network: smooth in everything, float64."""
+    """A synthetic network in float64, smooth in all inputs."""
     bias = 0.1 * labels.double()[:, None, None, None]
     return torch.tanh(x + bias) * torch.cos(level.double() / 400)[:, None, None, None]
 
 
-def stream(seed=0):
-    """Noise as both sides draw it: one generator, in order."""
+def noise_source(seed=0):
+    """Return a source of noise that sampler and reference share: one generator, in order."""
     rng = torch.Generator().manual_seed(seed)
     return lambda: torch.randn(SHAPE, generator=rng, dtype=torch.float64)
 
 
-class OnGrid(vp.VP):
-    """The process with a sampling grid given from outside."""
+class FixedLevels(vp.VP):
+    """The process with given sampling levels."""
 
     def __init__(self, options, levels):
         super().__init__(options)
@@ -52,94 +54,98 @@ def settings(T):
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_ddim_agrees_with_diffusers(eta):
-    oracle = DDIMScheduler(**settings(1000), set_alpha_to_one=True, timestep_spacing="leading")
-    oracle.set_timesteps(20)
-    steps = oracle.timesteps.tolist()
-    process = OnGrid(vp.Options(), [*steps, -1])
+    reference = DDIMScheduler(**settings(1000), set_alpha_to_one=True, timestep_spacing="leading")
+    reference.set_timesteps(20)
+    steps = reference.timesteps.tolist()
+    process = FixedLevels(vp.Options(), [*steps, -1])
     labels = torch.tensor([0, 1, 2])
     denoise = denoiser(predict_noise, process, labels, 0.0)
-    ours = ddim.sample(denoise, process, stream(), ddim.Options(steps=20, eta=eta))
-    noise = stream()
+    ours = ddim.sample(denoise, process, noise_source(), ddim.Options(steps=20, eta=eta))
+    noise = noise_source()
     x = noise()
     for t in steps:
-        said = predict_noise(x, torch.full((3,), t), labels)
+        F = predict_noise(x, torch.full((3,), t), labels)
         z = noise() if eta > 0 and t > 0 else torch.zeros_like(x)
-        x = oracle.step(said, t, x, eta=eta, variance_noise=z).prev_sample
-    torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)  # the oracle's table is float32
+        x = reference.step(F, t, x, eta=eta, variance_noise=z).prev_sample
+    torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)  # the reference's table is float32
 
 
 @pytest.mark.parametrize(("variance", "name"), [("large", "fixed_large"), ("small", "fixed_small")])
 def test_ancestral_agrees_with_diffusers(variance, name):
-    oracle = DDPMScheduler(**settings(50), variance_type=name)
-    oracle.set_timesteps(50)
-    process = OnGrid(vp.Options(T=50), [*range(49, -1, -1), -1])
+    reference = DDPMScheduler(**settings(50), variance_type=name)
+    reference.set_timesteps(50)
+    process = FixedLevels(vp.Options(T=50), [*range(49, -1, -1), -1])
     labels = torch.tensor([0, 1, 2])
     denoise = denoiser(predict_noise, process, labels, 0.0)
     options = ancestral.Options(steps=50, variance=variance)
-    ours = ancestral.sample(denoise, process, stream(), options)
-    x, rng = stream()(), torch.Generator().manual_seed(0)
+    ours = ancestral.sample(denoise, process, noise_source(), options)
+    x, rng = noise_source()(), torch.Generator().manual_seed(0)
     torch.randn(SHAPE, generator=rng, dtype=torch.float64)
     for t in range(49, -1, -1):
-        said = predict_noise(x, torch.full((3,), t), labels)
-        x = oracle.step(said, t, x, generator=rng).prev_sample
+        F = predict_noise(x, torch.full((3,), t), labels)
+        x = reference.step(F, t, x, generator=rng).prev_sample
     torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
 
 
 def test_heun_agrees_with_diffusers():
-    """Over DDPM's levels: a network in eps, asked at half steps too."""
-    oracle = HeunDiscreteScheduler(**settings(1000))
-    oracle.set_timesteps(10)
-    levels = oracle.timesteps[::2].tolist()
-    process = OnGrid(vp.Options(), [*levels, -1])
-    labels, noise = torch.tensor([0, 1, 2]), stream()
+    """On DDPM's levels, with a network that predicts eps, and half steps."""
+    reference = HeunDiscreteScheduler(**settings(1000))
+    reference.set_timesteps(10)
+    levels = reference.timesteps[::2].tolist()
+    process = FixedLevels(vp.Options(), [*levels, -1])
+    labels, noise = torch.tensor([0, 1, 2]), noise_source()
     denoise = denoiser(predict_noise, process, labels, 0.0)
     z = noise()
     ours = heun.sample(denoise, process, lambda: z, heun.Options(steps=10))
     x = z / process.signal_and_std(999)[0]
-    assert len(oracle.timesteps) == heun.evaluations(heun.Options(steps=10))
-    for t in oracle.timesteps:
-        said = predict_noise(oracle.scale_model_input(x, t), t.expand(3), labels)
-        x = oracle.step(said, t, x).prev_sample
+    assert len(reference.timesteps) == heun.evaluations(heun.Options(steps=10))
+    for t in reference.timesteps:
+        F = predict_noise(reference.scale_model_input(x, t), t.expand(3), labels)
+        x = reference.step(F, t, x).prev_sample
     torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
 
 
 def test_dpmpp2m_agrees_with_diffusers():
-    """Under EDM's preconditioning, which the oracle applies by itself."""
+    """With EDM's preconditioning, which the reference applies itself."""
     process, labels = edm.build(edm.Options(logvar="none")).double(), torch.tensor([0, 1, 2])
     denoise = denoiser(predict_noise, process, labels, 0.0)
-    z = stream()()
+    z = noise_source()()
     ours = dpmpp2m.sample(denoise, process, lambda: z, dpmpp2m.Options(steps=20))
-    oracle = EDMDPMSolverMultistepScheduler()
-    oracle.set_timesteps(20)
+    reference = EDMDPMSolverMultistepScheduler()
+    reference.set_timesteps(20)
     x = 80 * z
-    for t in oracle.timesteps:
-        seen = oracle.scale_model_input(x, t)
-        x = oracle.step(predict_noise(seen, t.expand(3), labels), t, x).prev_sample
+    for t in reference.timesteps:
+        scaled = reference.scale_model_input(x, t)
+        x = reference.step(predict_noise(scaled, t.expand(3), labels), t, x).prev_sample
     torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
 
 
-EVERY = [(module, process) for module in (ddim, ancestral, heun, dpmpp2m)
-         for process in (vp, edm)]  # fmt: skip
+SAMPLERS = (ddim, ancestral, heun, dpmpp2m)
 
 
-@pytest.mark.parametrize(("sampler", "kind"), EVERY)
-def test_a_perfect_denoiser_is_believed_to_the_end(sampler, kind):
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("kind", [vp, edm])
+def test_samplers_end_at_the_image_of_a_perfect_denoiser(sampler, kind):
     process = kind.build(kind.Options())
     x0 = torch.rand(SHAPE, dtype=torch.float64) * 2 - 1
     for steps in (1, 2, 10):
-        made = sampler.sample(lambda x, t: x0, process, stream(), sampler.Options(steps=steps))
-        torch.testing.assert_close(made, x0, rtol=0, atol=1e-12)
+        samples = sampler.sample(
+            lambda x, t: x0, process, noise_source(), sampler.Options(steps=steps)
+        )
+        torch.testing.assert_close(samples, x0, rtol=0, atol=1e-12)
 
 
-LAWS = [*((*pair, {"steps": 500}) for pair in EVERY if pair[0] in (ddim, ancestral)),
-        *((*pair, {"steps": 40}) for pair in EVERY if pair[0] not in (ddim, ancestral)),
-        (heun, edm, {"steps": 60, "S_churn": 30.0}), (heun, vp, {"steps": 60, "S_churn": 30.0}),
-        (heun, edm, {"steps": 60, "S_churn": 12.0, "S_min": 0.05, "S_max": 10.0})]  # fmt: skip
+GAUSSIAN_CASES = [
+    *((sampler, kind, {"steps": 500}) for sampler in (ddim, ancestral) for kind in (vp, edm)),
+    *((sampler, kind, {"steps": 40}) for sampler in (heun, dpmpp2m) for kind in (vp, edm)),
+    *((heun, kind, {"steps": 60, "S_churn": 30.0}) for kind in (edm, vp)),
+    (heun, edm, {"steps": 60, "S_churn": 12.0, "S_min": 0.05, "S_max": 10.0}),
+]
 
 
-@pytest.mark.parametrize(("sampler", "kind", "options"), LAWS)
-def test_gaussian_data_come_out_with_their_mean_and_variance(sampler, kind, options):
-    """For N(m, s^2) the best denoiser is known, and the samples' law must be the data's."""
+@pytest.mark.parametrize(("sampler", "kind", "options"), GAUSSIAN_CASES)
+def test_samples_of_gaussian_data_have_its_mean_and_variance(sampler, kind, options):
+    """For N(m, s^2) the optimal denoiser is known; samples must have the same distribution."""
     process, m, s = kind.build(kind.Options()), 0.4, 0.3
 
     def denoise(x, t):
@@ -158,61 +164,62 @@ def test_gaussian_data_come_out_with_their_mean_and_variance(sampler, kind, opti
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"rho": 0.005}, "at least 1"), ({"steps": 10**11}, "at most 100000"),
-     ({"S_min": 2.0, "S_max": 1.0}, "is above S_max")],
-)  # fmt: skip
-def test_limits_of_heun(options, message):
+    [
+        ({"rho": 0.005}, "at least 1"),
+        ({"steps": 10**11}, "at most 100000"),
+        ({"S_min": 2.0, "S_max": 1.0}, "is above S_max"),
+    ],
+)
+def test_wrong_options_of_heun(options, message):
     with pytest.raises(OptionError, match=message):
         parse(heun.Options, options)
 
 
-def test_heun_adds_noise_between_its_limits_alone():
-    process, drawn = edm.build(edm.Options()), []
+def test_heun_adds_noise_only_between_its_limits():
+    process, draws = edm.build(edm.Options()), []
     options = heun.Options(S_churn=7.46, S_min=0.01, S_max=1.0, S_noise=1.007)
 
     def noise():
-        drawn.append(1)
+        draws.append(1)
         return torch.zeros(SHAPE, dtype=torch.float64)
 
     heun.sample(lambda x, t: 0.5 * x, process, noise, options)
     inside = [level for level in process.sampler_levels(18) if 0.01 <= level <= 1]
-    assert len(drawn) == 1 + len(inside)
-    hat = heun.churned(process, inside[0], options)
+    assert len(draws) == 1 + len(inside)
+    hat = heun.churned_level(process, inside[0], options)
     assert hat == pytest.approx(inside[0] * (1 + math.sqrt(2) - 1), rel=1e-3)
 
 
-def test_clip_denoised():
-    process = vp.build(vp.Options())
-    far = torch.full(SHAPE, 3.0, dtype=torch.float64)
-    for sampler in (ddim, ancestral, heun, dpmpp2m):
-        made = sampler.sample(
-            lambda x, t: far, process, stream(), sampler.Options(steps=3, clip_denoised=True)
-        )
-        torch.testing.assert_close(made, torch.ones_like(made))
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_clip_denoised(sampler):
+    process, options = vp.build(vp.Options()), sampler.Options(steps=3, clip_denoised=True)
+    outside = torch.full(SHAPE, 3.0, dtype=torch.float64)
+    samples = sampler.sample(lambda x, t: outside, process, noise_source(), options)
+    torch.testing.assert_close(samples, torch.ones_like(samples))
 
 
-def test_guidance_is_one_call_of_two_batches():
-    process = OnGrid(vp.Options(), [])
+def test_guidance_makes_one_call_of_twice_the_batch():
+    process = FixedLevels(vp.Options(), [])
     calls = []
 
     def predict(x, level, labels):
         calls.append(len(x))
         return predict_noise(x, level, labels)
 
-    labels, x = torch.tensor([0, 1, 2]), stream()()
+    labels, x = torch.tensor([0, 1, 2]), noise_source()()
     guided = denoiser(predict, process, labels, 1.6)(x, 300)
     assert calls == [6]
     with_label = denoiser(predict, process, labels, 0.0)(x, 300)
     without = denoiser(predict, process, torch.tensor([-1, -1, -1]), 0.0)(x, 300)
-    assert calls[1:] == [3, 3], "without guidance the unconditional branch is not run"
+    assert calls[1:] == [3, 3], "without guidance there is no unconditional branch"
     torch.testing.assert_close(guided, with_label + 1.6 * (with_label - without))
 
 
-def test_image_noise_belongs_to_the_image():
+def test_noise_depends_on_seed_and_image_number_alone():
     cpu = torch.device("cpu")
     together, alone = (image_noise(3, i, (2, 5), cpu) for i in ([0, 1, 7], [7]))
     other = image_noise(4, [7], (2, 5), cpu)
     for _ in range(40):
-        drawn = alone()[0]
-        assert torch.equal(together()[2], drawn)
-        assert not torch.equal(other()[0], drawn)
+        noise = alone()[0]
+        assert torch.equal(together()[2], noise)
+        assert not torch.equal(other()[0], noise)

@@ -16,7 +16,7 @@ from ltdm.plumbing.options import parse
 from ltdm.reporting.rows import read_rows
 from ltdm.stages import probe, probe_split
 from ltdm.training.probe import Labelled, Probe, ProbeOptions
-from tests.helpers.stages import digits
+from tests.helpers.stages import train_on_digits
 
 CPU = torch.device("cpu")
 GROUPING = {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
@@ -128,7 +128,7 @@ def test_a_share_of_each_class_is_held_out():
 def folder(tmp_path_factory):
     """Prepared digits, each image another; a trained network; the test images."""
     torch.set_num_threads(1)
-    root = digits(tmp_path_factory.mktemp("probe"))
+    root = train_on_digits(tmp_path_factory.mktemp("probe"))
     request = {"source": {"name": "digits"}, "content": "", "code": "this", "places": {}}
     files = {"test": root / "test.npz", "record": root / "test.json"}
     probe_split.run(request, reference=root / "reference.npz", **files)

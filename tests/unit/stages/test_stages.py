@@ -21,8 +21,16 @@ from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 from ltdm.stages import extractor, features, grid, sample, train
 from ltdm.training.setup import Recipe, make_trainer
-from tests.helpers.methods import made_of
-from tests.helpers.stages import ALONE, NETWORK, SPEC, asked, digits, outputs, prepared
+from tests.helpers.methods import batch_of_step
+from tests.helpers.stages import (
+    NETWORK,
+    PLAIN_SAMPLING,
+    SPEC,
+    make_request,
+    network_files,
+    prepare_dataset,
+    train_on_digits,
+)
 
 SAMPLE = {"sampler": {"name": "ancestral", "steps": 5}, "num_images": 80, "guidance": 1.0}
 CODE = {"code": "this"}
@@ -32,7 +40,7 @@ CODE = {"code": "this"}
 def folder(tmp_path_factory):
     """A prepared data set and a trained network."""
     torch.set_num_threads(1)
-    return digits(tmp_path_factory.mktemp("stages"))
+    return train_on_digits(tmp_path_factory.mktemp("stages"))
 
 
 def test_prepare_writes_the_training_set_and_the_reference(folder):
@@ -62,24 +70,24 @@ def test_training_records_what_it_did(folder):
 
 
 def test_a_finished_network_is_left_alone_and_another_s_is_made_anew(folder, tmp_path):
-    files = outputs(tmp_path)
-    for name, file in outputs(folder).items():
+    files = network_files(tmp_path)
+    for name, file in network_files(folder).items():
         files[name].write_bytes(file.read_bytes())
     files["model"].write_bytes(b"kept")
-    train.run(asked(SPEC), data=folder / "train.npz", init=None, **files)
+    train.run(make_request(SPEC), data=folder / "train.npz", init=None, **files)
     assert files["model"].read_bytes() == b"kept"
-    train.run(asked(SPEC, 1), data=folder / "train.npz", init=None, **files)
+    train.run(make_request(SPEC, 1), data=folder / "train.npz", init=None, **files)
     assert json.loads(files["record"].read_text())["seed"] == 1
 
 
 def test_a_run_without_its_model_is_not_finished(folder, tmp_path):
     (tmp_path / "run.json").write_bytes((folder / "run.json").read_bytes())
-    train.run(asked(SPEC), data=folder / "train.npz", init=None, **outputs(tmp_path))
+    train.run(make_request(SPEC), data=folder / "train.npz", init=None, **network_files(tmp_path))
     assert (tmp_path / "model.safetensors").exists()
 
 
 def test_same_run_same_bytes(folder, tmp_path):
-    train.run(asked(SPEC), data=folder / "train.npz", init=None, **outputs(tmp_path))
+    train.run(make_request(SPEC), data=folder / "train.npz", init=None, **network_files(tmp_path))
     for file in ("model.safetensors", "history.csv"):
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
 
@@ -102,7 +110,7 @@ def test_sampled_images_do_not_depend_on_the_split(folder):
     assert images.shape == (80, 1, 8, 8)
     assert np.bincount(labels).tolist() == [8] * 10
     generator, numbers = sampling(folder), np.split(np.arange(80), [3, 8])
-    parts = [generator.images(labels[rows], rows) for rows in numbers]
+    parts = [generator.generate(labels[rows], rows) for rows in numbers]
     assert (np.concatenate(parts) == images).all()
     assert len(np.unique(images, axis=0)) == 80, "each image has noise of its own"
 
@@ -114,7 +122,7 @@ def test_sampling_uses_the_requested_weights(folder):
 def test_sampling_continues_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
     expected = make(folder)[0].astype(int)
     generator = sampling(folder)
-    batch, sizes = generator.batch, []
+    batch, sizes = generator.generate_batch, []
 
     def run_out_of_memory(labels, owners, network):
         sizes.append(len(labels))
@@ -122,8 +130,8 @@ def test_sampling_continues_in_smaller_batches_when_memory_runs_out(folder, monk
             raise torch.OutOfMemoryError
         return batch(labels, owners, network)
 
-    monkeypatch.setattr(generator, "batch", run_out_of_memory)
-    images = generator.images(np.arange(80) % 10, np.arange(80))
+    monkeypatch.setattr(generator, "generate_batch", run_out_of_memory)
+    images = generator.generate(np.arange(80) % 10, np.arange(80))
     assert np.abs(images - expected).max() <= 1
     assert sizes == [40, 20, 10, 10, 10, 10, 10, 10, 10, 10]
 
@@ -131,16 +139,16 @@ def test_sampling_continues_in_smaller_batches_when_memory_runs_out(folder, monk
 def test_stages_on_points(tmp_path):
     """Points are neither scaled nor rounded, and their sample sheet is a scatter plot."""
     source = {"name": "mixture", "points_per_class": 60}
-    prepared(tmp_path, source=source, longtail={"imbalance": 0.5}, reference_split="test")
+    prepare_dataset(tmp_path, source=source, longtail={"imbalance": 0.5}, reference_split="test")
     points, labels = read_npz(tmp_path / "train.npz", "images", "labels")
     assert np.bincount(labels).tolist() == [60, 30]
     network = {**NETWORK, "ch_mult": [1], "attn": []}
     learner = make_trainer(
         Recipe.of({**SPEC, "network": network}), 0, points, labels, device.pick("cpu")
     )
-    assert made_of(learner.batches, 0).x0.abs().max() > 1.5, "coordinates are not scaled"
-    request = asked({**SPEC, "network": network})
-    train.run(request, data=tmp_path / "train.npz", init=None, **outputs(tmp_path))
+    assert batch_of_step(learner.batches, 0).x0.abs().max() > 1.5, "coordinates are not scaled"
+    request = make_request({**SPEC, "network": network})
+    train.run(request, data=tmp_path / "train.npz", init=None, **network_files(tmp_path))
     make_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
     (samples,) = read_npz(tmp_path / "samples.npz", "images")
     assert (samples.dtype, samples.shape) == (np.float32, (80, 2, 1, 1))
@@ -232,8 +240,8 @@ def test_damaged_and_missing_files_are_rejected(folder, tmp_path):
 def make_from(model, samples, **changes):
     """Sample from a network to the file `samples`."""
     record = samples.with_suffix(".json")
-    request = asked({**SAMPLE, **changes})
-    sample.run(request, model=model, **ALONE, samples=samples, record=record)
+    request = make_request({**SAMPLE, **changes})
+    sample.run(request, model=model, **PLAIN_SAMPLING, samples=samples, record=record)
 
 
 def prepare_extractor(weights, reference, **spec):

@@ -11,7 +11,7 @@ from ltdm.reporting.compare import UNKNOWN
 from ltdm.reporting.writing import write_table
 from ltdm.theory import findings, tables
 from ltdm.theory.findings import Fit
-from tests.helpers.theory_rows import BETAS, GROUPS, made, sweep
+from tests.helpers.theory_rows import BETAS, GROUPS, metric_rows, sweep
 
 # Fits
 
@@ -62,10 +62,10 @@ REPORTED = {0.0: {"head": (2.766, 0.534), "tail": (1.984, 0.321)},
 def by_game(seeds=2, **axes):
     exact = {"tails": (math.nan,), "betas": (math.nan,), "steps": (9.0,)}
     return pd.concat([
-        made("frechet-heun", lambda g, s, t, b, u: FRECHET[b][s], GROUPS, seeds, **axes),
-        made("kl", lambda g, s, t, b, u: 1 + b, GROUPS, seeds, **axes),
-        made("frechet-heun", lambda g, s, *_: (0.25 if g == "tail" else 1) + s / 2, GROUPS, seeds,
-             **exact),
+        metric_rows("frechet-heun", lambda g, s, t, b, u: FRECHET[b][s], GROUPS, seeds, **axes),
+        metric_rows("kl", lambda g, s, t, b, u: 1 + b, GROUPS, seeds, **axes),
+        metric_rows("frechet-heun", lambda g, s, *_: (0.25 if g == "tail" else 1) + s / 2, GROUPS,
+                    seeds, **exact),
     ])  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_a_line_for_each_game():
 def test_of_kl_the_middle_is_shown_since_a_few_seeds_are_huge():
     rows = pd.concat([
         by_game(5)[lambda r: r["metric"] != "kl"],
-        made("kl", lambda g, s, t, b, u: [1.0, 2.0, 3.0, 4.0, 1e6][s] * (1 + b), GROUPS, 5),
+        metric_rows("kl", lambda g, s, t, b, u: [1.0, 2.0, 3.0, 4.0, 1e6][s] * (1 + b), GROUPS, 5),
     ])  # fmt: skip
     cell = tables.measures(rows, ["head", "tail"], {}).cells["kl (tail) ↓"].iloc[0]
     assert (cell.mean, cell.spread, cell.best) == (3, 1, True)
@@ -138,9 +138,9 @@ def found(rows, *figures):
 def test_the_optimum_of_a_v():
     v = {0.0: 3.0, 0.01: 2.0, 0.1: 1.0, 1.0: 5.0}
     rows = pd.concat([
-        made("kl", lambda g, s, t, b, u: v[b] * (1 + s), steps=(1024,)),
-        made("frechet-heun", lambda g, s, t, b, u: 1 + b, steps=(1024,)),
-        made("kl", lambda *_: 0.5, ("head",), steps=(1024,)),
+        metric_rows("kl", lambda g, s, t, b, u: v[b] * (1 + s), steps=(1024,)),
+        metric_rows("frechet-heun", lambda g, s, t, b, u: 1 + b, steps=(1024,)),
+        metric_rows("kl", lambda *_: 0.5, ("head",), steps=(1024,)),
     ])  # fmt: skip
     told = found(rows, "v-curve")
     changes = {
@@ -171,8 +171,8 @@ def test_slopes_of_the_gaps():
 
 
 def test_how_far_the_step_is_from_the_largest_one():
-    steps = made("step", lambda *_: 0.2, tails=(10, 20), steps=(1,))
-    bounds = made("step-bound", lambda g, s, t, b, u: 0.8 / (1 + b), seeds=1, steps=(1,))
+    steps = metric_rows("step", lambda *_: 0.2, tails=(10, 20), steps=(1,))
+    bounds = metric_rows("step-bound", lambda g, s, t, b, u: 0.8 / (1 + b), seeds=1, steps=(1,))
     told = found(pd.concat([steps, bounds]), "nash-gap")
     what = "step size over the largest that converges", "below 1"
     assert {where: change.difference for where, change in told.items()} == pytest.approx(

@@ -14,16 +14,16 @@ import torch
 from click.testing import CliRunner
 
 from ltdm.cli.main import main
-from tests.gpu.check import PRELOADED
+from tests.gpu.check import PRELOAD
 from tests.gpu.draws import HostDraws
 from tests.gpu.expected import EXPECTED, markdown
-from tests.gpu.results import compared
-from tests.gpu.steps import CORRECT, EVERY, TIMED
+from tests.gpu.results import compare
+from tests.gpu.steps import ALL_STEPS, CORRECTNESS_STEPS, TIMED_STEPS
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
-STEPS = ["machine", "compile-ddpm", *(step.name for step in (*CORRECT, *TIMED))]
+STEPS = ["machine", "compile-ddpm", *(step.name for step in (*CORRECTNESS_STEPS, *TIMED_STEPS))]
 ONLY_GPU = {"compile-cbdm", "compile-half", "compile-edm2", "trained-beside"}
 
 
@@ -58,7 +58,7 @@ def test_every_step_runs_without_an_error(checked):
     out, printed = checked
     check = results(out)["check"]
     assert {step["step"]: step["end"] for step in check["steps"]} == dict.fromkeys(STEPS, "ok")
-    assert set(STEPS) | ONLY_GPU == EVERY.keys()
+    assert set(STEPS) | ONLY_GPU == ALL_STEPS.keys()
     assert not [row for row in check["found"] if row.get("bad") or "error" in row]
     assert {row["step"] for row in check["found"]} == set(STEPS)
     for name in STEPS:
@@ -92,7 +92,7 @@ def test_the_summary_sets_what_is_expected_beside_what_was_measured(checked):
         (line,) = [
             part
             for part in summary.splitlines()
-            if f" {one.step}: {one.row} " in part and f" {one.text} {one.unit} " in part
+            if f" {one.step}: {one.row} " in part and f" {one.range_text} {one.unit} " in part
         ]
         assert "third" not in line, "a tiny figure misses nothing"
     assert "Failures\n  none\n" in summary
@@ -147,10 +147,10 @@ def test_a_step_that_takes_too_long_is_ended_and_the_next_one_runs(tmp_path):
 import sys
 from pathlib import Path
 from tests.gpu.check import Check
-from tests.gpu.steps import EVERY
+from tests.gpu.steps import ALL_STEPS
 check = Check(Path(sys.argv[1]), tiny=True, seconds=100)
-for step in EVERY["machine"], EVERY["methods"]._replace(seconds=1), EVERY["ceilings"]:
-    check.complete(check.begin(step))
+for step in ALL_STEPS["machine"], ALL_STEPS["methods"]._replace(seconds=1), ALL_STEPS["ceilings"]:
+    check.finish(check.start(step))
 """
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, env=environment, check=True)
@@ -164,7 +164,7 @@ def test_what_is_imported_for_all_steps_asks_for_no_gpu():
     """CUDA cannot be used in a process whose parent has."""
     code = f"""
 import importlib, os, sys, torch
-for module in {[*PRELOADED, *sorted({step.module for step in EVERY.values()})]}:
+for module in {[*PRELOAD, *sorted({step.module for step in ALL_STEPS.values()})]}:
     importlib.import_module(module)
 child = os.fork()
 if not child:
@@ -174,9 +174,9 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ALL_STEPS)
 def test_steps_name_functions(name):
-    module, _, function = EVERY[name].call.partition(".")
+    module, _, function = ALL_STEPS[name].call.partition(".")
     assert callable(getattr(importlib.import_module(f"tests.gpu.{module}"), function))
 
 
@@ -196,9 +196,9 @@ def test_a_miss_of_more_than_a_third_is_marked():
     one = EXPECTED[0]
     assert (one.low, one.high) == (1600, 2500)
     values = (1000, 1100, 2000, 3300, 3400)
-    assert [one.missed(v) for v in values] == ["below", "", "", "", "above"]
+    assert [one.deviation(v) for v in values] == ["below", "", "", "", "above"]
     row = {"step": one.step, "what": one.row, one.figure: 1000.0}
-    lines = compared([row], tiny=False)
+    lines = compare([row], tiny=False)
     assert lines[1].split()[-7:] == ["1,000", "<--", "more", "than", "a", "third", "below"]
     assert "not measured" in lines[2]
 

@@ -15,7 +15,7 @@ from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.samplers import _generate
 from ltdm.stages import sample
 from ltdm.tools.image_distances import distances
-from tests.helpers.stages import ALONE, asked, digits
+from tests.helpers.stages import PLAIN_SAMPLING, make_request, train_on_digits
 from tests.unit.cli.test_cli import ROOT, SMOKE, ltdm
 
 OVERLAY = str(ROOT / "config/shared/precision.yaml")
@@ -31,13 +31,15 @@ def _cpu(monkeypatch):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     torch.set_num_threads(1)
-    return digits(tmp_path_factory.mktemp("precision")) / "model.safetensors"
+    return train_on_digits(tmp_path_factory.mktemp("precision")) / "model.safetensors"
 
 
 @pytest.mark.parametrize("precision", SETS)
 def test_records_say_what_was_used_and_the_images_what_was_asked(model, tmp_path, precision):
     files = {"samples": tmp_path / "samples.npz", "record": tmp_path / "samples.json"}
-    sample.run(asked({**SAMPLE, "precision": precision}), model=model, **ALONE, **files)
+    sample.run(
+        make_request({**SAMPLE, "precision": precision}), model=model, **PLAIN_SAMPLING, **files
+    )
     record = json.loads(files["record"].read_text())
     assert record.pop("where") == [f"cpu, 1 threads, {precision}, contiguous_format"]
     (about,) = read_npz(files["samples"], "about")
@@ -45,13 +47,15 @@ def test_records_say_what_was_used_and_the_images_what_was_asked(model, tmp_path
 
 
 def test_shards_of_two_machines_are_one_set(model, tmp_path, monkeypatch):
-    monkeypatch.setitem(_generate.BATCH, "cpu", 10)
+    monkeypatch.setitem(_generate.MAX_BATCH, "cpu", 10)
     parts = [tmp_path / f"{k}.npz" for k in range(5)]
     for k, name in enumerate(("cpu A", "cpu B", "cpu A", "cpu B", "cpu A")):
         monkeypatch.setattr(_generate, "device_name", lambda device, name=name: name)
-        sample.run_shard(asked(SAMPLE, shard=[k, 5]), model=model, guide=None, images=parts[k])
+        sample.run_shard(
+            make_request(SAMPLE, shard=[k, 5]), model=model, guide=None, images=parts[k]
+        )
     files = {"samples": tmp_path / "samples.npz", "record": tmp_path / "samples.json"}
-    sample.run(asked(SAMPLE), model=model, guide=None, shards=parts, **files)
+    sample.run(make_request(SAMPLE), model=model, guide=None, shards=parts, **files)
     record = json.loads((tmp_path / "samples.json").read_text())
     asleep = not len(read_npz(parts[0], "rows")[0])
     assert asleep, "five jobs, four blocks"

@@ -10,7 +10,7 @@ from ltdm.training.batches import Batches
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
 from ltdm.training.options import TrainOptions
 from ltdm.training.setup import Recipe, make_trainer
-from tests.helpers.methods import made_of
+from tests.helpers.methods import batch_of_step
 from tests.unit.training.test_training import CPU, SPEC, data
 
 
@@ -22,7 +22,9 @@ def test_an_epoch_shows_each_image_once_and_epochs_differ():
     images, labels = np.arange(43, dtype=np.uint8)[:, None, None, None], np.zeros(43, np.int64)
     drawn = Batches(images, labels, TrainOptions(batch_size=8), 0, CPU)
     epochs = [
-        torch.cat([(made_of(drawn, 5 * e + i).x0 + 1) * 127.5 for i in range(5)]).round().flatten()
+        torch.cat([(batch_of_step(drawn, 5 * e + i).x0 + 1) * 127.5 for i in range(5)])
+        .round()
+        .flatten()
         for e in range(2)
     ]
     assert all(len(set(e.tolist())) == 40 for e in epochs)
@@ -31,7 +33,7 @@ def test_an_epoch_shows_each_image_once_and_epochs_differ():
 
 def test_balanced_batches_show_every_class_alike():
     drawn = batches(class_sampling=ClassSampling("balanced"), label_dropout=0.0, batch_size=20)
-    counts = torch.bincount(torch.cat([made_of(drawn, u).labels for u in range(150)]))
+    counts = torch.bincount(torch.cat([batch_of_step(drawn, u).labels for u in range(150)]))
     expected = counts.sum() / 3
     assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
 
@@ -59,7 +61,7 @@ def test_batches_follow_the_law_of_the_class():
         batch_size=50, class_sampling=ClassSampling("brs", 0.25), label_dropout=0.0
     )
     drawn = Batches(images, labels, options, 0, CPU)
-    made = [made_of(drawn, u) for u in range(200)]
+    made = [batch_of_step(drawn, u) for u in range(200)]
     counts = torch.bincount(torch.cat([b.labels for b in made])).double()
     expected = torch.tensor([4, 1, 2]) / 7 * 10_000
     assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
@@ -73,8 +75,8 @@ def test_augmented_batches_tell_the_network_what_was_done():
     spec = {**SPEC, "method": "cbdm", "train": {**SPEC["train"], "augment": "ada"}}
     learner = make_trainer(Recipe.of(spec), 0, *data(), CPU)
     assert learner.net.augm_embedding.weight.shape == (32, 9)
-    batch = made_of(learner.batches, 0)
-    plain = made_of(batches(), 0)
+    batch = batch_of_step(learner.batches, 0)
+    plain = batch_of_step(batches(), 0)
     done = batch.augment.abs().sum(1) > 0
     assert torch.equal(batch.x0[~done], plain.x0[~done]), "the rest is left alone"
     assert batch.augment.shape == (8, 9)
@@ -85,16 +87,18 @@ def test_augmented_batches_tell_the_network_what_was_done():
 
 
 def test_label_dropout_is_an_image_s_own_draw():
-    drawn = [made_of(batches(label_dropout=0.3), u) for u in range(300)]
+    drawn = [batch_of_step(batches(label_dropout=0.3), u) for u in range(300)]
     shares = torch.stack([(b.labels == -1).double().mean() for b in drawn])
     assert shares.mean().item() == pytest.approx(0.3, abs=4 * (0.21 / 2400) ** 0.5)
     assert shares.unique().numel() > 3, "not the whole batch at once"
-    assert all(torch.equal(b.labelled, b.labels == b.classes) for b in drawn)
+    assert all(torch.equal(b.has_label, b.labels == b.classes) for b in drawn)
 
 
 def test_a_coin_a_batch_hides_all_labels_or_none():
     made = batches(label_dropout=0.3, label_dropout_per="batch")
-    hidden = torch.stack([(made_of(made, u).labels == -1).double().mean() for u in range(300)])
+    hidden = torch.stack(
+        [(batch_of_step(made, u).labels == -1).double().mean() for u in range(300)]
+    )
     assert set(hidden.tolist()) == {0.0, 1.0}
     assert hidden.mean().item() == pytest.approx(0.3, abs=4 * (0.21 / 300) ** 0.5)
 
@@ -107,15 +111,15 @@ def test_blocks_by_class_are_what_each_class_alone_would_draw():
     blocks = Batches(images, labels, options, 7, CPU, by_class=True)
     assert blocks.size == 9, "an equal share for each of three classes"
     for update in range(3):
-        batch = made_of(blocks, update)
+        batch = batch_of_step(blocks, update)
         assert batch.classes.tolist() == [0] * 3 + [1] * 3 + [2] * 3
         for k, seed in enumerate(owners(7, 3)):
             mine = labels == k
             share = TrainOptions(
                 batch_size=3, label_dropout=0.5, class_sampling=options.class_sampling
             )
-            alone = made_of(Batches(images[mine], labels[mine] * 0, share, seed, CPU), update)
-            part = batch.part(slice(3 * k, 3 * k + 3))
+            alone = batch_of_step(Batches(images[mine], labels[mine] * 0, share, seed, CPU), update)
+            part = batch.take(slice(3 * k, 3 * k + 3))
             assert torch.equal(part.x0, alone.x0)
             assert torch.equal(part.labels >= 0, alone.labels >= 0)
 
@@ -126,14 +130,14 @@ def test_a_class_too_small_for_its_block():
     ):
         Batches(*data(), TrainOptions(batch_size=12), 0, CPU, by_class=True)
     balanced = TrainOptions(batch_size=12, class_sampling=ClassSampling("balanced"))
-    assert made_of(Batches(*data(), balanced, 0, CPU, by_class=True), 0).x0.shape[0] == 12
+    assert batch_of_step(Batches(*data(), balanced, 0, CPU, by_class=True), 0).x0.shape[0] == 12
 
 
 def test_flips_mirror_half_the_images():
     plain, flipped = batches(), batches(augment="flip")
     mirrored = 0
     for update in range(5):
-        one, two = made_of(plain, update).x0, made_of(flipped, update).x0
+        one, two = batch_of_step(plain, update).x0, batch_of_step(flipped, update).x0
         for a, b in zip(one, two, strict=True):
             assert torch.equal(a, b) or torch.equal(a.flip(-1), b)
             mirrored += not torch.equal(a, b)
@@ -141,7 +145,7 @@ def test_flips_mirror_half_the_images():
 
 
 def test_images_are_scaled_to_one():
-    x0 = made_of(batches(), 0).x0
+    x0 = batch_of_step(batches(), 0).x0
     assert x0.min() >= -1
     assert x0.max() <= 1
     assert x0.dtype == torch.float32

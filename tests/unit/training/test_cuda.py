@@ -101,8 +101,8 @@ def test_sampling_does_not_depend_on_the_batch():
     made = SampleGenerator(model, options, 0)
     numbers = np.arange(12)
     labels = numbers % 3
-    whole = made.images(labels, numbers)
-    assert (whole[5:] == made.images(labels[5:], numbers[5:])).mean() > 0.999
+    whole = made.generate(labels, numbers)
+    assert (whole[5:] == made.generate(labels[5:], numbers[5:])).mean() > 0.999
 
 
 def test_tf32_is_as_far_from_fp32_as_the_cpu_s_imitation_and_leaves_no_switch_on():

@@ -29,7 +29,7 @@ from ltdm.training.distributed import available, launch
 from ltdm.training.options import TrainOptions
 from tests.conftest import ROOT
 from tests.helpers import processes
-from tests.helpers.stages import asked
+from tests.helpers.stages import make_request
 from tests.unit.training.test_training import METHODS, SPEC, data
 
 pytestmark = pytest.mark.slow
@@ -50,7 +50,7 @@ def made(tmp_path_factory):
         patch.setenv("LTDM_SAVE_SECONDS", "0")
         patch.setattr(setup, "build_network", processes.build_exact)
         for name in METHODS:
-            torch.save(processes.trained(name), folder / f"one-{name}.pt")
+            torch.save(processes.train_method(name), folder / f"one-{name}.pt")
         launch(2, "tests.helpers.processes", {"task": "train_all", "folder": str(folder)}, Stop())
         yield folder
 
@@ -73,7 +73,7 @@ def test_two_processes_train_what_one_does(made, name):
     assert one["evaluations"] == two["whole"]["evaluations"]
     rows = [pd.DataFrame(each["states"][-1]["history"]) for each in (one, two["whole"])]
     pd.testing.assert_frame_equal(*rows, rtol=1e-5)
-    resumed = processes.trained(name, two["whole"]["states"][0])
+    resumed = processes.train_method(name, two["whole"]["states"][0])
     assert apart(one["states"], resumed["states"]) < 1e-6
 
 
@@ -164,7 +164,7 @@ def test_fewer_gpus_than_asked_for(monkeypatch, tmp_path):
     images, labels = data()
     write_npz(tmp_path / "train.npz", images=images.transpose(0, 2, 3, 1), labels=labels)
     files = {name: tmp_path / name for name in ("model", "history", "record")}
-    request = asked(SPEC, places={"gpus": 4})
+    request = make_request(SPEC, places={"gpus": 4})
     with pytest.raises(OptionError, match="is 4, of which 3 are here, and 3 processes cannot"):
         train.run(request, data=tmp_path / "train.npz", init=None, **files)
     monkeypatch.setenv("LTDM_DEVICE", "cuda:2")

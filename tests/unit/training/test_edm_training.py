@@ -16,7 +16,7 @@ from ltdm.training.options import TrainOptions
 from ltdm.training.schedule import learning_rate
 from ltdm.training.setup import Recipe, make_trainer
 from ltdm.training.state import Files
-from tests.helpers.stages import asked
+from tests.helpers.stages import make_request
 from tests.unit.training.test_training import CPU, data, run
 
 NETWORK = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "attn": [1],
@@ -137,7 +137,7 @@ def test_the_file_holds_snapshots_of_both_widths(tmp_path):
     names = {"model": "model.safetensors", "history": "history.csv", "record": "run.json"}
     files = {kind: tmp_path / name for kind, name in names.items()}
     whole = spec(config="G", posthoc_ema={"snapshots": 3, "sigma_rel": [0.05, 0.1]})
-    stage.run(asked(whole), data=tmp_path / "train.npz", init=None, **files)
+    stage.run(make_request(whole), data=tmp_path / "train.npz", init=None, **files)
     tensors, about = read_weights(files["model"], "snapshot.")
     assert about["posthoc"] == {"sigma_rel": [0.05, 0.1], "updates": [4, 8, 12]}
     weights = [name for name, _ in trainer(config="G").net.named_parameters()]
@@ -209,7 +209,7 @@ def test_a_snapshot_that_is_lost_is_told_at_once(tmp_path):
     write_npz(tmp_path / "train.npz", images=images, labels=labels)
     whole, made = spec(posthoc_ema={"snapshots": 4}), ("model", "history", "record")
     files = Files(tmp_path / "train.npz", None, *(tmp_path / name for name in made))
-    recipe, who = Recipe.of(whole), asked(whole)
+    recipe, who = Recipe.of(whole), make_request(whole)
     kept = files.state(who)
     one = make_trainer(Recipe.of(whole), 0, images, labels, CPU)
     for update in (3, 6):

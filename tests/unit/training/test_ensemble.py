@@ -14,7 +14,7 @@ from ltdm.stages import ensemble, train
 from ltdm.training import loop
 from ltdm.training.ensemble import averaged, split
 from ltdm.training.setup import Recipe, make_trainer
-from tests.helpers.stages import asked, outputs
+from tests.helpers.stages import make_request, network_files
 from tests.unit.training.test_training import SPEC, data
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def images(tmp_path, monkeypatch):
 
 
 def in_one_job(wanted, images, folder, init=None):
-    train.run(asked(wanted, 5), data=images, init=init, **outputs(folder))
+    train.run(make_request(wanted, 5), data=images, init=init, **network_files(folder))
     return read_weights(folder / "model.safetensors")
 
 

@@ -13,7 +13,7 @@ from ltdm.plumbing.files import read_json, write_npz
 from ltdm.stages import posthoc, sample, train
 from ltdm.training.ema import PowerEMA
 from ltdm.training.posthoc import WIDEST, coefficients, gamma_of, inner, profile_error
-from tests.helpers.stages import ALONE, asked, outputs
+from tests.helpers.stages import PLAIN_SAMPLING, make_request, network_files
 from tests.unit.training.test_training import SPEC, data
 
 STORED = (0.05, 0.1)
@@ -139,7 +139,7 @@ def trained(tmp_path_factory):
     images, labels = data()
     write_npz(folder / "train.npz", images=images, labels=labels)
     spec = {**SPEC, "train": {**SPEC["train"], "posthoc_ema": {"snapshots": 3}}}
-    train.run(asked(spec), data=folder / "train.npz", init=None, **outputs(folder))
+    train.run(make_request(spec), data=folder / "train.npz", init=None, **network_files(folder))
     return folder / "model.safetensors"
 
 
@@ -217,11 +217,11 @@ def test_images_say_whose_they_are(trained, tmp_path):
     files = {"samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
     mixed = tmp_path / "0.1.safetensors"
     made = average(0.1, trained, mixed)
-    sample.run(asked(spec), model=mixed, **ALONE, **files)
+    sample.run(make_request(spec), model=mixed, **PLAIN_SAMPLING, **files)
     about = read_json(files["record"])
     assert (about["weights"], about["model"]) == ("posthoc-0.1", made["key"])
     for wrong, model, there in (({**spec, "ema_sigma_rel": 0.2}, mixed, "0.1"),
                                 ({**spec, "ema_sigma_rel": None}, mixed, "0.1"),
                                 (spec, trained, "unset")):  # fmt: skip
         with pytest.raises(LtdmError, match=f"has the weights of sigma_rel {there}, but"):
-            sample.run(asked(wrong), model=model, **ALONE, **files)
+            sample.run(make_request(wrong), model=model, **PLAIN_SAMPLING, **files)

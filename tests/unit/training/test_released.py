@@ -21,24 +21,24 @@ from ltdm.training import released
 from tests.helpers.released import (
     NETWORK,
     OPTIONS,
-    answers,
     checkpoint,
     network,
-    their_names,
+    predict_every_label,
+    released_state_dict,
 )
-from tests.helpers.stages import ALONE, asked
+from tests.helpers.stages import PLAIN_SAMPLING, make_request
 from tests.unit.cli.test_cli import ltdm
 
 __all__ = ["checkpoint"]
 
 
 @pytest.mark.parametrize("form", [
-    {}, {"prefix": "module."}, {"legacy": True}, {"classes": 0}, {"told": 9},
-    {"classes": 3, "told": 9, "prefix": "module.", "legacy": True},
+    {}, {"prefix": "module."}, {"legacy": True}, {"classes": 0}, {"augment_dim": 9},
+    {"classes": 3, "augment_dim": 9, "prefix": "module.", "legacy": True},
 ])  # fmt: skip
 def test_the_imported_network_says_the_same_to_the_bit(checkpoint, tmp_path, form):
     path, raw, ema = checkpoint(**form)
-    classes, told = form.get("classes", 10), form.get("told", 0)
+    classes, told = form.get("classes", 10), form.get("augment_dim", 0)
     printed = ltdm("import", path, tmp_path / "m.safetensors", "--resolution", 8)
     assert "200000 training steps" in printed and "Left out: sched, optim, fixed_x_T." in printed
     for name, original in (("last", raw), ("ema", ema)):
@@ -49,8 +49,12 @@ def test_the_imported_network_says_the_same_to_the_bit(checkpoint, tmp_path, for
         assert (about["channels"], about["size"], about["classes"]) == (1, 8, classes or 1)
         net = unet.build(options, 1, 8, classes, told).eval()
         net.load_state_dict(tensors)
-        assert torch.equal(answers(net, classes, told), answers(original, classes, told))
-    assert not torch.equal(answers(raw, classes, told), answers(ema, classes, told))
+        assert torch.equal(
+            predict_every_label(net, classes, told), predict_every_label(original, classes, told)
+        )
+    assert not torch.equal(
+        predict_every_label(raw, classes, told), predict_every_label(ema, classes, told)
+    )
 
 
 def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypatch):
@@ -63,13 +67,15 @@ def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypa
         spec = {"num_images": 20, "guidance": 0.5, "weights": weights, "sampler": sampler}
         samples = tmp_path / f"{weights}.npz"
         record = tmp_path / "samples.json"
-        sample.run(asked(spec, 3), model=model, **ALONE, samples=samples, record=record)
+        sample.run(
+            make_request(spec, 3), model=model, **PLAIN_SAMPLING, samples=samples, record=record
+        )
         about = {"network": NETWORK, "process": {"name": "vp", "T": 50}, "channels": 1, "size": 8,
                  "classes": 10, "told": 0, "points": False, "label": "input"}  # fmt: skip
         theirs = Model.from_tensors(original.state_dict(), about, "fp32", torch.device("cpu"))
         own = SampleGenerator(theirs, parse(SampleOptions, spec), 3)
         images, labels = read_npz(samples, "images", "labels")
-        assert np.array_equal(images, own.images(labels, np.arange(len(labels))))
+        assert np.array_equal(images, own.generate(labels, np.arange(len(labels))))
     ltdm("import", path, tmp_path / "other.safetensors", "--resolution", 8)
     assert (tmp_path / "other.safetensors").read_bytes() == model.read_bytes()
 
@@ -78,7 +84,7 @@ def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypa
 def test_paper_size(classes, told, entries):
     """As many names as the released network has; each is one of ours, and none is left."""
     with torch.device("meta"):
-        theirs = their_names(unet.UNet(unet.Options(), 3, classes, told))
+        theirs = released_state_dict(unet.UNet(unet.Options(), 3, classes, told))
     assert len(theirs) == entries
     shape = released._shape("a file", {name: tuple(t.shape) for name, t in theirs.items()})
     assert shape == (unet.Options(), 3, classes, told, 1000)
@@ -90,14 +96,14 @@ def test_other_shapes_are_told_from_the_weights(tmp_path):
         unet.Options(ch=32, ch_mult=(1, 1, 3), attn=(0, 2), num_res_blocks=3),
     ):
         net = network(0, classes=4, options=options, channels=3)
-        torch.save({"ema_model": their_names(net, levels=10)}, tmp_path / "c.pt")
+        torch.save({"ema_model": released_state_dict(net, levels=10)}, tmp_path / "c.pt")
         held = released.read(tmp_path / "c.pt")
         assert held.shape == (options, 3, 4, 0, 10)
         assert (held.updates, held.left_out) == (0, [])
 
 
 def test_one_set_of_weights_is_never_taken_for_the_other(tmp_path):
-    theirs = their_names(network(0))
+    theirs = released_state_dict(network(0))
     for content, wanted in (
         ({"ema_model": theirs}, ["ema"]), ({"net_model": theirs, "step": 3}, ["last"]),
         (theirs, ["last"]), ({"global_model": theirs, "global_ema_model": theirs}, ["last", "ema"]),
@@ -151,7 +157,7 @@ def other_table(theirs):
     ],
 )  # fmt: skip
 def test_another_network_is_refused(tmp_path, change, message):
-    torch.save({"ema_model": change(their_names(network(0)))}, tmp_path / "c.pt")
+    torch.save({"ema_model": change(released_state_dict(network(0)))}, tmp_path / "c.pt")
     with pytest.raises(LtdmError, match=f"c.pt: ema_model .*{message}"):
         released.read(tmp_path / "c.pt")
 
@@ -163,8 +169,8 @@ def test_no_checkpoint_at_all_is_refused(tmp_path, checkpoint):
         assert str(path) in printed and message in printed
 
     path, *_ = checkpoint()
-    theirs, file = their_names(network(0)), tmp_path / "c.pt"
-    other = their_names(network(0, classes=3))
+    theirs, file = released_state_dict(network(0)), tmp_path / "c.pt"
+    other = released_state_dict(network(0, classes=3))
     refused(tmp_path / "none.pt", "is missing; fix the path")
     refused(tmp_path, "cannot read")
     for legacy in (False, True):

@@ -1,4 +1,4 @@
-"""Several trainings on one GPU beside each other, each a process of its own."""
+"""Several trainings on one GPU at a time, each in a process of its own."""
 
 import json
 import subprocess
@@ -7,16 +7,16 @@ import time
 from typing import Any
 
 from tests.gpu.setting import VARIANTS, Setting
-from tests.gpu.steps import HALF
-from tests.gpu.timing import wait
+from tests.gpu.steps import FASTEST
+from tests.gpu.timing import synchronize
 
-TOGETHER = 3
+MAX_TRAININGS = 3
 
 
 def run(setting: Setting) -> None:
-    """Set up all, then let one train alone, two, and three, for some seconds each."""
-    number, seconds = (2, 0.2) if setting.tiny else (TOGETHER, 4.0)
-    variant = "eager" if setting.tiny else HALF
+    """Set up all trainings, then time one, two, and three at once, for some seconds each."""
+    number, seconds = (2, 0.2) if setting.tiny else (MAX_TRAININGS, 4.0)
+    variant = "eager" if setting.tiny else FASTEST
     command = [
         sys.executable,
         "-m",
@@ -30,11 +30,11 @@ def run(setting: Setting) -> None:
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     trainings = [subprocess.Popen(command, **pipes) for _ in range(number)]
     try:
-        ask(trainings, variant)
-        for several in range(1, number + 1):
-            rates = ask(trainings[:several], str(seconds))
-            what = f"{several} beside each other" if several > 1 else "1 alone"
-            setting.rows.say(
+        send(trainings, variant)
+        for active in range(1, number + 1):
+            rates = send(trainings[:active], str(seconds))
+            what = f"{active} beside each other" if active > 1 else "1 alone"
+            setting.rows.add(
                 what,
                 img_per_s=sum(rates),
                 each=[round(r, 1) for r in rates],
@@ -47,19 +47,19 @@ def run(setting: Setting) -> None:
             training.wait()
 
 
-def ask(trainings: list[Any], line: str) -> list[float]:
-    """Tell trainings a line at once; return what each answers."""
+def send(trainings: list[Any], line: str) -> list[float]:
+    """Send a line to trainings at once; return the number that each returns."""
     for training in trainings:
         training.stdin.write(line + "\n")
         training.stdin.flush()
-    return [answer(training) for training in trainings]
+    return [receive(training) for training in trainings]
 
 
-def answer(training: Any) -> float:
-    """Return the number that a training says next.
+def receive(training: Any) -> float:
+    """Return the next number from a training.
 
     Raises:
-        RuntimeError: It has ended instead.
+        RuntimeError: The training has ended.
     """
     for line in training.stdout:
         if line.startswith("{"):
@@ -67,20 +67,20 @@ def answer(training: Any) -> float:
     raise RuntimeError(f"a training ended with status {training.wait()}")
 
 
-def trained(setting: Setting) -> None:
-    """Be one of them: set up what the first line names, then train so many seconds a line."""
+def serve_training(setting: Setting) -> None:
+    """Run a training: set up the variant of the first line, then train the seconds of each line."""
     learner = setting.subject("ddpm").learner(**VARIANTS[sys.stdin.readline().strip()])
     for _ in range(1 if setting.tiny else 6):
         learner.step()
-    wait(setting.device)
+    synchronize(setting.device)
     print(json.dumps({"img_per_s": 0}), flush=True)
     for line in sys.stdin:
         started, done = time.perf_counter(), 0
         while time.perf_counter() - started < float(line):
             learner.step()
             done += 1
-            if done % 10 == 0:  # or the host would run far ahead
-                wait(setting.device)
-        wait(setting.device)
+            if done % 10 == 0:  # else the host would run far ahead
+                synchronize(setting.device)
+        synchronize(setting.device)
         rate = done * learner.batches.size / (time.perf_counter() - started)
         print(json.dumps({"img_per_s": rate}), flush=True)

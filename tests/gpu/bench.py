@@ -1,24 +1,24 @@
-"""`ltdm bench` on the shipped settings; `ltdm plan --bench` reads what comes of it."""
+"""`ltdm bench` on the shipped settings, for `ltdm plan --bench`."""
 
 from ltdm.cli.main import main
 from ltdm.plumbing.files import read_json
-from tests.gpu.setting import HERE, Setting
+from tests.gpu.setting import FOLDER, Setting
 
 RUNS = {
     "methods": ("ddpm", "cbdm", "oclt", "agc"),
     "others": ("ccua", "igd-shared", "igd-separate"),
-    "edm2": ("edm2-e",),  # the one whose compiled code is there
+    "edm2": ("edm2-e",),  # its compiled code is in the cache
 }
-EAGER = HERE / "eager.yaml"
+EAGER = FOLDER / "eager.yaml"
 
 
-def run(setting: Setting, which: str) -> None:
-    """Measure some runs, as compiled as their config has it, or not where that would take long."""
-    family = "edm2" if which == "edm2" else "methods"
-    configs = [*setting.configs(family), *([EAGER] if which == "others" else [])]
-    runs = [word for name in RUNS[which] for word in ("--run", name)]
-    file = setting.work / f"bench-{which}.json"
-    with setting.rows.attempt(which):
+def run(setting: Setting, group: str) -> None:
+    """Measure a group of runs; "others" without the compiler, group would take too long."""
+    family = "edm2" if group == "edm2" else "methods"
+    configs = [*setting.configs(family), *([EAGER] if group == "others" else [])]
+    runs = [argument for name in RUNS[group] for argument in ("--run", name)]
+    file = setting.work / f"bench-{group}.json"
+    with setting.rows.attempt(group):
         main.main(
             [
                 "bench",
@@ -34,7 +34,7 @@ def run(setting: Setting, which: str) -> None:
             standalone_mode=False,
         )
         for row in read_json(file)["rows"]:
-            told = (
+            columns = (
                 "train_ms",
                 "train_images_per_s",
                 "train_tflops",
@@ -42,4 +42,4 @@ def run(setting: Setting, which: str) -> None:
                 "sample_tflops",
                 "gpu_peak_mb",
             )
-            setting.rows.say(row["run"], **{key: row[key] for key in told})
+            setting.rows.add(row["run"], **{key: row[key] for key in columns})
