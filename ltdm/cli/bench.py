@@ -56,7 +56,7 @@ def bench_theory(name: str | None, updates: int, path: Path | None, **given: Any
     from ltdm.tools import bench_theory
 
     found = sweeps(select(**given), [name] if name else [])
-    largest = max(found, key=lambda one: found[one].games)
+    largest = max(found, key=lambda one: found[one].num_games)
     _measure(path, bench_theory, largest, found[largest], updates)
 
 

@@ -22,12 +22,12 @@ def run(
     `request` has `specs`, the sweeps' options by name, those at their defaults left out; `rows` are
     what the stage `theory` wrote of each, in the same order.
     """
-    found: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {}
+    sweeps: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {}
     for (name, spec), file in zip(request["specs"].items(), rows, strict=True):
         sweep = parse(Sweep, spec, ("theory", name))
-        mine = read_rows(file)
-        found[name] = mine, sweep.figures
-        known = reported.FRECHET if sweep.classes.name == reported.CASE else {}
-        table = theory.measures(mine, list(sweep.classes.classes), known)
+        sweep_rows = read_rows(file)
+        sweeps[name] = sweep_rows, sweep.figures
+        reported_distances = reported.FRECHET if sweep.classes.name == reported.MIXTURE_NAME else {}
+        table = theory.metrics_table(sweep_rows, list(sweep.classes.classes), reported_distances)
         write_table(table, findings.with_name(f"theory-{name}"))
-    write_table(claims.findings(found), findings.with_suffix(""))
+    write_table(claims.findings_table(sweeps), findings.with_suffix(""))

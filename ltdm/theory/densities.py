@@ -24,29 +24,29 @@ class Mixture:
 
     def log_density(self, x: Tensor, signal: float = 1.0, std: float = 0.0) -> Tensor:
         """Return log p(x) at a noise level, of x (..., d) to (...)."""
-        return self._parts(x, signal, std)[0].logsumexp(-1)
+        return self._component_terms(x, signal, std)[0].logsumexp(-1)
 
     def score(self, x: Tensor, signal: float = 1.0, std: float = 0.0) -> Tensor:
         """Return the gradient of log p at x (..., d), at a noise level."""
-        logs, pulls = self._parts(x, signal, std)
-        return (logs.softmax(-1)[..., None] * pulls).sum(-2)
+        logs, scores = self._component_terms(x, signal, std)
+        return (logs.softmax(-1)[..., None] * scores).sum(-2)
 
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw n points without noise, (n, d)."""
-        of = torch.multinomial(self.weights, n, replacement=True, generator=rng)
+        component = torch.multinomial(self.weights, n, replacement=True, generator=rng)
         eps = torch.randn(n, self.means.shape[1], generator=rng, dtype=torch.float64)
-        return self.means[of] + self.stds[of] * eps
+        return self.means[component] + self.stds[component] * eps
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Return the mean (d,) and the covariance (d, d), without noise."""
         mean = self.weights @ self.means
-        apart = self.means - mean
+        deviations = self.means - mean
         within = (self.weights @ self.stds.square()).diag()
-        return mean, within + apart.T @ (self.weights[:, None] * apart)
+        return mean, within + deviations.T @ (self.weights[:, None] * deviations)
 
-    def _parts(self, x: Tensor, signal: float, std: float) -> tuple[Tensor, Tensor]:
+    def _component_terms(self, x: Tensor, signal: float, std: float) -> tuple[Tensor, Tensor]:
         """Return each component's log density with its weight (..., k), and its score."""
         variance = signal**2 * self.stds.square() + std**2
-        away = x[..., None, :] - signal * self.means
-        norm = self.weights.log() - (2 * math.pi * variance).log().sum(-1) / 2
-        return norm - (away.square() / variance).sum(-1) / 2, -away / variance
+        offset = x[..., None, :] - signal * self.means
+        log_norm = self.weights.log() - (2 * math.pi * variance).log().sum(-1) / 2
+        return log_norm - (offset.square() / variance).sum(-1) / 2, -offset / variance

@@ -13,7 +13,9 @@ import math
 import torch
 from torch import Tensor
 
-REACH = 0.5  # standard deviation of the first layer's weights: ramps as wide as the mixtures
+FIRST_LAYER_STD = (
+    0.5  # standard deviation of the first layer's weights: ramps as wide as the mixtures
+)
 
 
 class RandomFeatures:
@@ -23,30 +25,30 @@ class RandomFeatures:
         self.W, self.U, self.width = W, U, W.shape[-1]
 
     @classmethod
-    def drawn(cls, rngs: list[torch.Generator], width: int, d: int) -> "RandomFeatures":
+    def sample(cls, rngs: list[torch.Generator], width: int, d: int) -> "RandomFeatures":
         """Draw a first layer with each generator."""
-        drawn = [torch.randn(width, d + 3, generator=g, dtype=torch.float64) for g in rngs]
-        W, U = torch.stack(drawn).mT.split([d, 3], dim=1)
-        return cls(W * REACH, U)
+        layers = [torch.randn(width, d + 3, generator=g, dtype=torch.float64) for g in rngs]
+        W, U = torch.stack(layers).mT.split([d, 3], dim=1)
+        return cls(W * FIRST_LAYER_STD, U)
 
     def __call__(self, x: Tensor, signal: Tensor, std: Tensor) -> Tensor:
         """Return phi of points x (S, n, d) at levels of their own (S, n): (S, n, m)."""
-        levels = torch.stack([torch.ones_like(signal), signal, std], dim=-1)
-        return (x @ self.W + levels @ self.U).clamp_(min=0).div_(math.sqrt(self.width))
+        embedding = torch.stack([torch.ones_like(signal), signal, std], dim=-1)
+        return (x @ self.W + embedding @ self.U).clamp_(min=0).div_(math.sqrt(self.width))
 
     def predict(self, A: Tensor, x: Tensor, signal: float, std: float) -> Tensor:
         """Return F of models A (S, R, m, d) at points x (S, R, n, d), all at one level."""
-        return self._ramps(x, signal, std).clamp_(min=0) @ (A / math.sqrt(self.width))
+        return self._preactivations(x, signal, std).clamp_(min=0) @ (A / math.sqrt(self.width))
 
-    def with_divergence(
+    def predict_with_divergence(
         self, A: Tensor, x: Tensor, signal: float, std: float
     ) -> tuple[Tensor, Tensor]:
         """Return F as `predict` does, and its divergence by x, (S, R, n)."""
-        ramps, A = self._ramps(x, signal, std), A / math.sqrt(self.width)
-        slopes = (self.W.mT[:, None] * A).sum(-1, keepdim=True)
-        divergence = ((ramps > 0).to(A.dtype) @ slopes).squeeze(-1)
-        return ramps.clamp_(min=0) @ A, divergence
+        preactivations, A = self._preactivations(x, signal, std), A / math.sqrt(self.width)
+        unit_divergence = (self.W.mT[:, None] * A).sum(-1, keepdim=True)
+        divergence = ((preactivations > 0).to(A.dtype) @ unit_divergence).squeeze(-1)
+        return preactivations.clamp_(min=0) @ A, divergence
 
-    def _ramps(self, x: Tensor, signal: float, std: float) -> Tensor:
-        offsets = (torch.tensor([1.0, signal, std], dtype=x.dtype) @ self.U)[:, None]
-        return torch.baddbmm(offsets, x.flatten(1, 2), self.W).unflatten(1, x.shape[1:3])
+    def _preactivations(self, x: Tensor, signal: float, std: float) -> Tensor:
+        level_offsets = (torch.tensor([1.0, signal, std], dtype=x.dtype) @ self.U)[:, None]
+        return torch.baddbmm(level_offsets, x.flatten(1, 2), self.W).unflatten(1, x.shape[1:3])

@@ -12,8 +12,8 @@ best response and the equilibrium are linear solves: with H_y = K_y + ridge + be
     H_y A_y - beta M_y mean_{y' != y} A_y' = B_y,   for all y at once: G A = B.
 
 Individual gradient descent (IGD), A <- A - 2 eta (G A - B), is affine, and so it stays if players
-move in turn: its error e = A - A* is multiplied by one matrix P an update. 2^k updates are k
-squarings of P, exactly the updates one by one, up to rounding.
+move in turn: its error e = A - A* is multiplied by one matrix P an update. 2^k steps are k
+squarings of P, exactly the steps one by one, up to rounding.
 Source: Das et al., "Principled Long-Tailed Generative Modeling via Diffusion Models", NeurIPS 2025;
 the ridge is ours: without it features that no point reaches leave the equilibrium undetermined.
 
@@ -29,8 +29,8 @@ from torch import Tensor
 
 from ltdm.plumbing.errors import LtdmError
 
-WORST_CONDITION = 1e12  # beyond which an equilibrium in float64 has too few digits left
-STATIONARY = 1e-8  # the largest entry of a gradient that an equilibrium may have
+MAX_CONDITION = 1e12  # beyond which an equilibrium in float64 has too few digits left
+MAX_GRADIENT = 1e-8  # the largest entry of a gradient that an equilibrium may have
 
 
 class Costs(NamedTuple):
@@ -42,7 +42,7 @@ class Costs(NamedTuple):
     c: Tensor  # (..., C)
 
     @classmethod
-    def stacked(cls, costs: Iterable["Costs"], dim: int = 0) -> "Costs":
+    def stack(cls, costs: Iterable["Costs"], dim: int = 0) -> "Costs":
         """Stack each moment along a new dimension."""
         return cls(*(torch.stack(part, dim) for part in zip(*costs, strict=True)))
 
@@ -50,14 +50,14 @@ class Costs(NamedTuple):
         """Return each player's denoising loss without the ridge, (..., C), of A (..., C, m, d)."""
         return _inner(A, self.K @ A) - 2 * _inner(A, self.B) + self.c
 
-    def lowest(self, ridge: float) -> Tensor:
+    def minimiser(self, ridge: float) -> Tensor:
         """Return the weights (..., C, m, d) of each player's lowest own cost."""
         return _solve(self.K + ridge * _eye(self.K), self.B)
 
-    def excess(self, A: Tensor, ridge: float) -> Tensor:
+    def excess_cost(self, A: Tensor, ridge: float) -> Tensor:
         """Return by how much each player's own cost, peers left aside, is above its lowest."""
         K = self.K + ridge * _eye(self.K)
-        return _gap(K, K @ A - self.B)
+        return _excess_over_minimum(K, K @ A - self.B)
 
 
 class Game:
@@ -68,13 +68,13 @@ class Game:
     """
 
     def __init__(self, costs: Costs, beta: Tensor, ridge: float):
-        self.players = costs.K.shape[-3]
-        heard = beta[..., None, None, None] * costs.M
-        self.H = costs.K + ridge * _eye(costs.K) + heard
-        self.heard, self.B = heard, costs.B.expand(*heard.shape[:-1], -1)
-        here = torch.eye(self.players, dtype=heard.dtype)[:, None, :, None]
-        across = -heard[..., :, :, None, :] * ((1 - here) / (self.players - 1))
-        self.G = (across + self.H[..., :, :, None, :] * here).flatten(-4, -3).flatten(-2)
+        self.num_players = costs.K.shape[-3]
+        mutual = beta[..., None, None, None] * costs.M
+        self.H = costs.K + ridge * _eye(costs.K) + mutual
+        self.mutual, self.B = mutual, costs.B.expand(*mutual.shape[:-1], -1)
+        same = torch.eye(self.num_players, dtype=mutual.dtype)[:, None, :, None]
+        coupling = -mutual[..., :, :, None, :] * ((1 - same) / (self.num_players - 1))
+        self.G = (coupling + self.H[..., :, :, None, :] * same).flatten(-4, -3).flatten(-2)
 
     def equilibrium(self) -> Tensor:
         """Return the Nash equilibrium A*, (..., C, m, d).
@@ -83,43 +83,43 @@ class Game:
             LtdmError: It is too badly conditioned.
         """
         condition = float(np.linalg.cond(self.G.numpy(), 1).max())
-        if not condition < WORST_CONDITION:
+        if not condition < MAX_CONDITION:
             raise LtdmError(
                 f"the equilibrium's equations have condition {condition:.1e}, too much for float64;"
                 " raise the sweep's ridge or lower its width"
             )
-        nash = self._split(_solve(self.G, self._stack(self.B)))
-        rest = float(self.gradient(nash).abs().max())
-        if not rest <= STATIONARY:
+        nash = self._split_players(_solve(self.G, self._stack_players(self.B)))
+        largest = float(self.gradient(nash).abs().max())
+        if not largest <= MAX_GRADIENT:
             raise LtdmError(
-                f"a gradient at the equilibrium is {rest:.1e}, above {STATIONARY:.0e}: its"
+                f"a gradient at the equilibrium is {largest:.1e}, above {MAX_GRADIENT:.0e}: its"
                 " equations are badly conditioned; raise the sweep's ridge"
             )
         return nash
 
     def gradient(self, A: Tensor) -> Tensor:
         """Return each player's gradient by its own weights, peers held fixed: 2 (G A - B)."""
-        return 2 * (self.pull(A) - self.B)
+        return 2 * (self.apply_G(A) - self.B)
 
-    def pull(self, A: Tensor) -> Tensor:
+    def apply_G(self, A: Tensor) -> Tensor:
         """Return G A, (..., C, m, d)."""
-        return self._split(self.G @ self._stack(A))
+        return self._split_players(self.G @ self._stack_players(A))
 
-    def gap(self, pulled: Tensor) -> Tensor:
+    def gap(self, residual: Tensor) -> Tensor:
         """Return what each player would gain by its best response, (..., C), of G (A - A*).
 
         The Nash gap is its maximum over players. Taken from the error A - A*, it has all its digits
         also where it is tiny.
         """
-        return _gap(self.H, pulled)
+        return _excess_over_minimum(self.H, residual)
 
-    def step_bound(self, which: tuple[int, ...] = ()) -> Tensor:
+    def step_bound(self, index: tuple[int, ...] = ()) -> Tensor:
         """Return the step (...) below which simultaneous IGD converges, and above which it cannot.
 
         It is min Re(mu) / |mu|^2 over the eigenvalues mu of G; not positive where IGD never does.
-        Eigenvalues take long: `which` are the first indices of the games asked for.
+        Eigenvalues take long: `index` are the first indices of the games asked for.
         """
-        mu = torch.linalg.eigvals(self.G[which])
+        mu = torch.linalg.eigvals(self.G[index])
         return (mu.real / mu.abs().square()).min(-1).values
 
     def safe_step(self) -> Tensor:
@@ -128,10 +128,10 @@ class Game:
         No eigenvalue of G is larger than that maximum, so this is at most `step_bound` where they
         are real and positive.
         """
-        reach = (torch.linalg.eigvalsh(part)[..., -1] for part in (self.H, self.heard))
-        return 1 / sum(reach).max(-1).values
+        norms = (torch.linalg.eigvalsh(part)[..., -1] for part in (self.H, self.mutual))
+        return 1 / sum(norms).max(-1).values
 
-    def update_map(self, step: Tensor, sequential: bool) -> Tensor:
+    def step_map(self, step: Tensor, sequential: bool) -> Tensor:
         """Return P, (..., C m, C m), of an update of all players at once or one after the other."""
         eta = 2 * step[..., None, None]
         P = torch.eye(self.G.shape[-1], dtype=self.G.dtype).expand_as(self.G)
@@ -144,29 +144,29 @@ class Game:
         return P
 
     def errors(
-        self, start: Tensor, P: Tensor, updates: tuple[int, ...]
+        self, start: Tensor, P: Tensor, steps: tuple[int, ...]
     ) -> Iterator[tuple[int, Tensor]]:
-        """Give A - A* after 1, 2, 4, ... updates and after those of `updates`, from A - A* = start.
+        """Give A - A* after 1, 2, 4, ... steps and after those of `steps`, from A - A* = start.
 
-        P is what `update_map` gives; the largest number of updates ends it.
+        P is what `step_map` gives; the largest number of steps ends it.
         """
-        first, last = self._stack(start), max(updates)
-        wanted = dict.fromkeys(updates, first)
+        first, last = self._stack_players(start), max(steps)
+        errors_at = dict.fromkeys(steps, first)
         for k in range(last.bit_length()):
             P = P @ P if k else P
-            wanted = {n: P @ e if n >> k & 1 else e for n, e in wanted.items()}
-            if 2**k not in updates:
-                yield 2**k, self._split(P @ first)
-            for n in updates:
+            errors_at = {n: P @ e if n >> k & 1 else e for n, e in errors_at.items()}
+            if 2**k not in steps:
+                yield 2**k, self._split_players(P @ first)
+            for n in steps:
                 if n.bit_length() == k + 1:
-                    yield n, self._split(wanted[n])
+                    yield n, self._split_players(errors_at[n])
 
-    def _stack(self, A: Tensor) -> Tensor:
+    def _stack_players(self, A: Tensor) -> Tensor:
         """Put the players' weights (..., C, m, d) below each other, (..., C m, d)."""
         return A.flatten(-3, -2)
 
-    def _split(self, A: Tensor) -> Tensor:
-        return A.unflatten(-2, (self.players, -1))
+    def _split_players(self, A: Tensor) -> Tensor:
+        return A.unflatten(-2, (self.num_players, -1))
 
 
 def _eye(like: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ def _solve(A: Tensor, B: Tensor) -> Tensor:
     return torch.from_numpy(np.linalg.solve(A.numpy(), B.numpy()))
 
 
-def _gap(H: Tensor, residual: Tensor) -> Tensor:
+def _excess_over_minimum(H: Tensor, residual: Tensor) -> Tensor:
     """Return <r, H^-1 r>: how far a quadratic with Hessian 2 H is above its minimum."""
     half = torch.linalg.solve_triangular(torch.linalg.cholesky(H), residual, upper=False)
     return half.square().sum((-2, -1))

@@ -10,7 +10,7 @@ from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import option
 from ltdm.plumbing.registry import Part, PartOption, several
 
-MOST_BYTES = 2e9  # of the matrices of a seed's games; a run holds several times as many
+MAX_MATRIX_BYTES = 2e9  # of the matrices of a seed's games; a run holds several times as many
 WORST = "worst"  # the group of the class that is worst, beside the classes by name
 FIGURES = ("v-curve", "nash-gap", "generalisation", "scores", "clouds")
 
@@ -65,7 +65,7 @@ class Sweep:
     figures: tuple[str, ...] = option((), "What is drawn of it.", choices=FIGURES)
 
     @property
-    def games(self) -> int:
+    def num_games(self) -> int:
         """How many there are."""
         return self.seeds * len(self.tails) * len(self.betas)
 
@@ -101,18 +101,18 @@ class Sweep:
 
     def _check_size(self) -> None:
         """Refuse games of one seed whose matrices would not fit into memory."""
-        if self.matrix_bytes > MOST_BYTES:
+        if self.matrix_bytes > MAX_MATRIX_BYTES:
             message = (
                 f"makes matrices of {self.matrix_bytes / 1e9:.1f} GB for a seed's games, and"
-                f" {MOST_BYTES / 1e9:.0f} are allowed; lower it, or cut tails and betas"
+                f" {MAX_MATRIX_BYTES / 1e9:.0f} are allowed; lower it, or cut tails and betas"
             )
             raise OptionError(("width",), message)
 
     def _check_samplers(self) -> None:
         """Refuse samplers that ask for more levels than the process has."""
         process = vp.build(vp.Options())
-        for i, one in enumerate(self.samplers):
+        for i, sampler in enumerate(self.samplers):
             try:
-                one.module.levels(process, one.options)
+                sampler.module.levels(process, sampler.options)
             except LtdmError as error:
                 raise OptionError(("samplers", str(i), "steps"), str(error)) from None

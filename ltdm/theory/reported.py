@@ -13,4 +13,4 @@ FRECHET = {
     1.0: {"head": (1.954, 0.403), "tail": (2.021, 0.370)},
 }
 """Mean and spread by weight of the mutual term and class."""
-CASE = "overlapping"
+MIXTURE_NAME = "overlapping"

@@ -11,31 +11,31 @@ from ltdm.reporting.compare import LEVEL, Interval, interval
 from ltdm.reporting.tables import ARROWS, Table
 from ltdm.theory.options import WORST
 
-GAMES = ["tail", "steps", "beta"]
-FLOOR = 1e-3  # distances below it are lost in the noise of so few draws
+GAME_COLUMNS = ["tail", "steps", "beta"]
+MIN_DISTANCE = 1e-3  # distances below it are lost in the noise of so few draws
 Reported = Mapping[float, Mapping[str, tuple[float, float]]]
 
 
-def least(values: pd.Series) -> float:
+def argmin_index(values: pd.Series) -> float:
     """Return the number in the index at which a series is least."""
     return float(values.index.to_numpy()[values.to_numpy().argmin()])
 
 
-def end(rows: pd.DataFrame) -> float:
+def last_step(rows: pd.DataFrame) -> float:
     """Return the last step, as the rows have it."""
     return float(rows.loc[np.isfinite(rows["steps"]), "steps"].max())
 
 
-def curves(rows: pd.DataFrame, metric: str, over: str, group: str = WORST) -> pd.DataFrame:
+def seed_curves(rows: pd.DataFrame, metric: str, over: str, group: str = WORST) -> pd.DataFrame:
     """Return a metric over some axis, a column for each seed."""
     mine = rows[(rows["metric"] == metric) & (rows["group"] == group)]
     return mine.pivot_table(index=over, columns="seed", values="value")
 
 
-def distances(rows: pd.DataFrame) -> pd.DataFrame:
+def distance_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of what networks draw: KL, and a Frechet distance for each sampler."""
-    of_draws = (rows["metric"] == "kl") | rows["metric"].str.startswith("frechet-")
-    return rows[of_draws & rows["beta"].notna()]
+    is_distance = (rows["metric"] == "kl") | rows["metric"].str.startswith("frechet-")
+    return rows[is_distance & rows["beta"].notna()]
 
 
 def last_class(rows: pd.DataFrame) -> str:
@@ -43,48 +43,50 @@ def last_class(rows: pd.DataFrame) -> str:
     return [group for group in rows["group"].unique() if group != WORST][-1]
 
 
-def middle(values: pd.DataFrame) -> pd.Series:
+def log_mean(values: pd.DataFrame) -> pd.Series:
     """Return the mean over columns of the logarithms of distances."""
-    return pd.Series(np.log(values.clip(lower=FLOOR)).mean(axis=1))
+    return pd.Series(np.log(values.clip(lower=MIN_DISTANCE)).mean(axis=1))
 
 
-def change(mine: pd.Series, theirs: pd.Series) -> Interval:
+def relative_change(values: pd.Series, baseline: pd.Series) -> Interval:
     """Return by what share of theirs mine differs, over seeds: of the mean of logarithms.
 
     A few seeds' distances are hundreds of times the others', so that plain means are theirs alone.
     """
     logs = [
-        pd.DataFrame({"value": np.log(one.clip(lower=FLOOR)), "error": math.nan})
-        for one in (mine, theirs)
+        pd.DataFrame({"value": np.log(series.clip(lower=MIN_DISTANCE)), "error": math.nan})
+        for series in (values, baseline)
     ]
     *ends, seeds = interval(*logs)
     difference, low, high = map(math.expm1, ends)
     return Interval(difference, low, high, seeds)
 
 
-def measures(rows: pd.DataFrame, classes: Sequence[str], reported: Reported) -> Table:
+def metrics_table(rows: pd.DataFrame, classes: Sequence[str], reported: Reported) -> Table:
     """Return a line for each game: Frechet distances and KL of each class.
 
     What others report of Frechet distances, by beta and class, is shown if it has all of the
     sweep's betas.
     """
-    drawn = distances(rows)
-    games = list(drawn[GAMES].drop_duplicates().sort_values(GAMES).itertuples(False, None))
+    distances = distance_rows(rows)
+    games = list(
+        distances[GAME_COLUMNS].drop_duplicates().sort_values(GAME_COLUMNS).itertuples(False, None)
+    )
     cells = {}
-    for metric in sorted(drawn["metric"].unique()):
+    for metric in sorted(distances["metric"].unique()):
         for group in classes:
-            mine = drawn[(drawn["metric"] == metric) & (drawn["group"] == group)]
-            column = _column(mine, games, robust=metric == "kl")
+            mine = distances[(distances["metric"] == metric) & (distances["group"] == group)]
+            column = _metric_cells(mine, games, robust=metric == "kl")
             cells[f"{metric} ({group}){ARROWS[False]}"] = column
-    if {*drawn["beta"]} <= reported.keys():
+    if {*distances["beta"]} <= reported.keys():
         for c in classes:
             cells[f"reported frechet ({c})"] = [Cell(*reported[beta][c]) for *_, beta in games]
     labels = [(int(tail), int(steps), f"{beta:g}") for tail, steps, beta in games]
-    index = pd.MultiIndex.from_tuples(labels, names=GAMES)
-    return Table(pd.DataFrame(cells, index), list(_legend(rows, classes)))
+    index = pd.MultiIndex.from_tuples(labels, names=GAME_COLUMNS)
+    return Table(pd.DataFrame(cells, index), list(_legend_lines(rows, classes)))
 
 
-def _legend(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
+def _legend_lines(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
     """Explain the cells, and say how near samplers come with the exact scores."""
     seeds = rows["seed"].nunique()
     yield (
@@ -103,17 +105,28 @@ def _legend(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
         yield f"With the exact scores, {metric} is {shown}."
 
 
-def _column(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[Cell]:
+def _metric_cells(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[Cell]:
     """Return the cells of a column, the best of each tail and number of steps marked."""
-    found = {key: mine.set_index("seed")["value"] for key, mine in rows.groupby(GAMES)}
-    logs = {key: np.log(mine.clip(lower=FLOOR)).mean() for key, mine in found.items()}
+    values_by_game = {
+        key: mine.set_index("seed")["value"] for key, mine in rows.groupby(GAME_COLUMNS)
+    }
+    logs = {
+        key: np.log(mine.clip(lower=MIN_DISTANCE)).mean() for key, mine in values_by_game.items()
+    }
     cells = []
     for game in games:
-        mine, rivals = found[game], [other for other in found if other[:2] == game[:2]]
-        best = min(rivals, key=logs.__getitem__)
-        alike = game != best and not change(mine, found[best]).tells
+        mine, competitors = (
+            values_by_game[game],
+            [other for other in values_by_game if other[:2] == game[:2]],
+        )
+        best = min(competitors, key=logs.__getitem__)
+        not_significant = game != best and not relative_change(mine, values_by_game[best]).tells
         low, median, high = mine.quantile([0.25, 0.5, 0.75])
-        about, spread = (median, (high - low) / 2) if robust else (mine.mean(), mine.std())
-        spread = spread if len(mine) > 1 else math.nan
-        cells.append(Cell(about, spread, len(mine), game == best and len(rivals) > 1, alike))
+        centre, deviation = (median, (high - low) / 2) if robust else (mine.mean(), mine.std())
+        deviation = deviation if len(mine) > 1 else math.nan
+        cells.append(
+            Cell(
+                centre, deviation, len(mine), game == best and len(competitors) > 1, not_significant
+            )
+        )
     return cells

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.theory.lab import Lab
+from ltdm.theory.lab import SweepRun
 from ltdm.theory.options import Sweep
 
 TOLERANCE = 1e-8
@@ -30,11 +30,13 @@ def run(name: str, sweep: Sweep, updates: int) -> dict[str, Any]:
     picked = [games[0], games[len(games) // 2], games[-1]]
     alone, stepping = 0.0, 0.0
     for tail, beta in picked:
-        seconds, lab = _timed(replace(sweep, seeds=1, tails=(tail,), betas=(beta,), figures=()))
+        seconds, sweep_run = _timed(
+            replace(sweep, seeds=1, tails=(tail,), betas=(beta,), figures=())
+        )
         alone += seconds / len(picked)
-        stepping += _stepped(lab, updates) * sweep.steps[-1] / updates / len(picked)
+        stepping += _stepped(sweep_run, updates) * sweep.steps[-1] / updates / len(picked)
     return {
-        "sweep": name, "games": sweep.games, "updates": sweep.steps[-1],
+        "sweep": name, "games": sweep.num_games, "updates": sweep.steps[-1],
         "threads": torch.get_num_threads(), "together_s": together, "alone_s": alone,
         "stepping_s": alone + stepping, "alone_ratio": alone / together,
         "stepping_ratio": (alone + stepping) / together,
@@ -42,28 +44,28 @@ def run(name: str, sweep: Sweep, updates: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _timed(sweep: Sweep) -> tuple[float, Lab]:
+def _timed(sweep: Sweep) -> tuple[float, SweepRun]:
     """Return the seconds of all of a sweep's work, and what did it."""
     started = time.perf_counter()
-    lab = Lab(sweep, [0])
-    list(lab.measured())
-    return time.perf_counter() - started, lab
+    sweep_run = SweepRun(sweep, [0])
+    list(sweep_run.measure())
+    return time.perf_counter() - started, sweep_run
 
 
-def _stepped(lab: Lab, updates: int) -> float:
+def _stepped(sweep_run: SweepRun, updates: int) -> float:
     """Return the seconds of so many updates one by one, seen to lead where squaring leads.
 
     They are simultaneous, whatever the sweep's order: those in turn take longer.
     """
-    game = lab.game
-    step = lab.step()[..., None, None, None]
+    game = sweep_run.game
+    step = sweep_run.step_sizes()[..., None, None, None]
     A = torch.zeros_like(game.B)
     started = time.perf_counter()
     for _ in range(updates):
         A = A - step * game.gradient(A)
     seconds = time.perf_counter() - started
     nash = game.equilibrium()
-    *_, (_, error) = game.errors(-nash, game.update_map(lab.step(), False), (updates,))
+    *_, (_, error) = game.errors(-nash, game.step_map(sweep_run.step_sizes(), False), (updates,))
     apart = float((A - nash - error).norm() / A.norm())
     if not apart <= TOLERANCE:
         raise LtdmError(f"updates one by one differ by {apart:.1e} from those by squaring")

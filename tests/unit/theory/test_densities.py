@@ -53,14 +53,14 @@ def test_log_density_is_that_of_normal_laws_added_up():
 
 def test_draws_have_the_moments():
     density = Mixture(UNEVEN)
-    x = density.draw(200_000, rng("test", 0))
+    x = density.sample(200_000, rng("test", 0))
     mean, covariance = density.moments()
     torch.testing.assert_close(x.mean(0), mean, atol=0.02, rtol=0)
     torch.testing.assert_close(x.T.cov(), covariance, atol=0.05, rtol=0)
 
 
 def test_frechet_distance_is_the_metrics():
-    x = Mixture(UNEVEN).draw(500, rng("test", 0))
+    x = Mixture(UNEVEN).sample(500, rng("test", 0))
     mean, covariance = Mixture(UNEVEN).moments()
     exact = metric.Gaussian(np.zeros((4, 3)))
     exact.mean, exact.covariance = mean.numpy(), covariance.numpy()
@@ -103,14 +103,14 @@ def of_mixture(density):
 
 @pytest.mark.parametrize("sigma", [0.05, 0.1, 1.0])
 def test_exact_noise_has_the_exact_density(sigma):
-    times, g = flow.times(PROCESS, sigma), rng("test", 0)
-    signal, std = flow.scales(times[0])
+    times, g = flow.integration_times(PROCESS, sigma), rng("test", 0)
+    signal, std = flow.signal_and_std(times[0])
     assert std / signal == pytest.approx(sigma)
     densities = {s: Mixture([Gaussian((0.0, 0.0), (s, s))]) for s in (0.5, 1.0, 2.0)}
     cases = [(normal(s), density) for s, density in densities.items()]
     cases += [(of_mixture(m), m) for m in map(Mixture, CASES["overlapping"].values())]
     for exact, density in cases:
-        x = density.draw(300, g)
+        x = density.sample(300, g)
         x = signal * x + std * torch.randn(x.shape, generator=g, dtype=x.dtype)
         found = flow.log_density(exact, times, x)
         # The last level is a little short of pure noise: that is what is left.
@@ -119,10 +119,10 @@ def test_exact_noise_has_the_exact_density(sigma):
 
 
 def test_kl_is_that_of_two_normal_laws():
-    times, g, n = flow.times(PROCESS, 0.1), rng("test", 0), 20_000
-    signal, std = flow.scales(times[0])
+    times, g, n = flow.integration_times(PROCESS, 0.1), rng("test", 0), 20_000
+    signal, std = flow.signal_and_std(times[0])
     density = Mixture([Gaussian((0.0, 0.0), (1.0, 1.0))])
-    x = signal * density.draw(n, g) + std * torch.randn(n, 2, generator=g, dtype=torch.float64)
+    x = signal * density.sample(n, g) + std * torch.randn(n, 2, generator=g, dtype=torch.float64)
     log_p = density.log_density(x, signal, std)
     found = flow.kl(normal(2.0), log_p, times, x)
     ratio = (signal**2 + std**2) / (4 * signal**2 + std**2)
@@ -136,19 +136,19 @@ def test_kl_of_networks_does_not_depend_on_the_steps(monkeypatch):
     """Networks are rougher than exact scores, and do not say quite the noise at its end."""
     sweep = Sweep(seeds=1, betas=(0.0, 1.0), steps=(100_000,), samples=10, kl_samples=100)
     found = []
-    for steps in (flow.STEPS, 16 * flow.STEPS):
-        monkeypatch.setattr(flow, "STEPS", steps)
-        one = lab.Lab(sweep, [0])
-        _ = list(one.measured())
-        found.append(one.judge.models(one.trained)["kl"].value)
+    for steps in (flow.RK4_STEPS, 16 * flow.RK4_STEPS):
+        monkeypatch.setattr(flow, "RK4_STEPS", steps)
+        one = lab.SweepRun(sweep, [0])
+        _ = list(one.measure())
+        found.append(one.metrics.evaluate(one.final_weights)["kl"].value)
     torch.testing.assert_close(found[0], found[1], rtol=0.03, atol=0.003)
 
 
 def test_divergence_is_the_trace_of_the_jacobian():
-    net = RandomFeatures.drawn([rng("layer", 0)], 32, 3)
+    net = RandomFeatures.sample([rng("layer", 0)], 32, 3)
     A = torch.randn(1, 2, 32, 3, generator=rng("test", 0), dtype=torch.float64)
     x = torch.randn(1, 2, 5, 3, generator=rng("test", 1), dtype=torch.float64)
-    F, divergence = net.with_divergence(A, x, 0.6, 0.8)
+    F, divergence = net.predict_with_divergence(A, x, 0.6, 0.8)
     torch.testing.assert_close(F, net.predict(A, x, 0.6, 0.8), rtol=0, atol=0)
     for model in range(2):
         for point in range(5):
@@ -162,7 +162,7 @@ def test_divergence_is_the_trace_of_the_jacobian():
 
 
 def test_prediction_is_what_the_features_say():
-    net = RandomFeatures.drawn([rng("layer", seed) for seed in range(2)], 16, 2)
+    net = RandomFeatures.sample([rng("layer", seed) for seed in range(2)], 16, 2)
     A = torch.randn(2, 3, 16, 2, generator=rng("test", 0), dtype=torch.float64)
     x = torch.randn(2, 3, 4, 2, generator=rng("test", 1), dtype=torch.float64)
     for model in range(3):
@@ -182,5 +182,5 @@ def test_exact_noise_draws_the_mixture():
         return -std * density.score(x, signal, std)
 
     for sampler in (HEUN, part("sampler", {"name": "ancestral", "steps": 200}, ())):
-        x = flow.draw(predict, PROCESS, sampler, noise)
+        x = flow.generate(predict, PROCESS, sampler, noise)
         assert float(frechet(x, *density.moments())) < 0.02

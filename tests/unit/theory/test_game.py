@@ -45,7 +45,7 @@ def weights(players=2, m=12, d=2, seed=1):
 def best_response(game, A):
     """Return each player's best weights against its peers in A, where its gradient is zero."""
     others = (A.sum(-3, keepdim=True) - A) / (len(A) - 1)
-    return torch.linalg.solve(game.H, game.B + game.heard @ others)
+    return torch.linalg.solve(game.H, game.B + game.mutual @ others)
 
 
 @pytest.mark.parametrize("players", [2, 3])
@@ -63,9 +63,9 @@ def test_loss_and_excess_are_those_of_the_rows():
     A = weights()
     plain = [float((phi[y] @ A[y] - eps[y]).square().sum(-1).mean()) for y in range(2)]
     assert costs.loss(A).tolist() == pytest.approx(plain, rel=1e-12)
-    best = costs.lowest(RIDGE)
+    best = costs.minimiser(RIDGE)
     gap = [float(cost(y, A, phi, eps, s, 0) - cost(y, best, phi, eps, s, 0)) for y in range(2)]
-    assert costs.excess(A, RIDGE).tolist() == pytest.approx(gap, rel=1e-10)
+    assert costs.excess_cost(A, RIDGE).tolist() == pytest.approx(gap, rel=1e-10)
 
 
 @pytest.mark.parametrize("players", [2, 3])
@@ -75,14 +75,14 @@ def test_equilibrium_is_stationary_and_everybodys_best_response(players, beta):
     nash = mine.equilibrium()
     assert float(mine.gradient(nash).abs().max()) < 1e-8
     torch.testing.assert_close(best_response(mine, nash), nash, rtol=0, atol=1e-8)
-    assert float(mine.gap(mine.pull(nash - nash)).max()) == 0
+    assert float(mine.gap(mine.apply_G(nash - nash)).max()) == 0
 
 
 def test_gap_is_what_a_player_gains_and_positive_off_the_equilibrium():
     phi, eps, s, costs = moments()
     mine, A = Game(costs, torch.tensor(BETA, dtype=F64), RIDGE), weights()
     best, nash = best_response(mine, A), mine.equilibrium()
-    gap = mine.gap(mine.pull(A - nash))
+    gap = mine.gap(mine.apply_G(A - nash))
     for y in range(2):
         turned = A.clone()
         turned[y] = best[y]
@@ -110,7 +110,7 @@ def test_squaring_is_updates_one_by_one(players, sequential):
         else:
             A = A - step * mine.gradient(A)
         wanted[n] = A
-    found = dict(mine.errors(weights(players) - nash, mine.update_map(step, sequential), updates))
+    found = dict(mine.errors(weights(players) - nash, mine.step_map(step, sequential), updates))
     assert sorted(found) == [1, 2, 4, 5, 8, 16, 32, 64, 100]
     for n, error in found.items():
         torch.testing.assert_close(nash + error, wanted[n], rtol=1e-10, atol=1e-11)
@@ -123,7 +123,7 @@ def test_training_converges_below_the_bound_and_not_above(beta):
     start = weights() - nash
 
     def last(step, sequential=False):
-        P = mine.update_map(step, sequential)
+        P = mine.step_map(step, sequential)
         return float(list(mine.errors(start, P, (2**20,)))[-1][1].norm())
 
     assert last(0.99 * bound) < 1e-10
@@ -136,8 +136,8 @@ def test_training_converges_below_the_bound_and_not_above(beta):
 def test_gap_falls_along_training_to_nothing():
     mine = game()
     nash = mine.equilibrium()
-    P = mine.update_map(mine.safe_step(), sequential=False)
-    gaps = [float(mine.gap(mine.pull(e)).max()) for _, e in mine.errors(-nash, P, (2**22,))]
+    P = mine.step_map(mine.safe_step(), sequential=False)
+    gaps = [float(mine.gap(mine.apply_G(e)).max()) for _, e in mine.errors(-nash, P, (2**22,))]
     assert gaps == sorted(gaps, reverse=True) and gaps[-1] < 1e-20
 
 
@@ -149,7 +149,7 @@ def test_without_mutual_term_players_are_alone_to_the_bit():
     paths = []
     for one in (costs, mixed):
         mine = Game(one, torch.tensor(0.0, dtype=F64), RIDGE)
-        P = mine.update_map(torch.tensor(0.1, dtype=F64), sequential=False)
+        P = mine.step_map(torch.tensor(0.1, dtype=F64), sequential=False)
         nash = mine.equilibrium()
         paths.append([nash[0], *(e[0] for _, e in mine.errors(-nash, P, (1000,)))])
     assert all(torch.equal(a, b) for a, b in zip(*paths, strict=True))
@@ -160,7 +160,7 @@ def test_without_mutual_term_players_are_alone_to_the_bit():
 def test_many_games_at_once_are_each_alone():
     betas = torch.tensor([0.0, 0.3, 5.0], dtype=F64)
     stacks = [moments(seed=seed)[-1] for seed in range(2)]
-    costs = Costs(*(part[:, None] for part in Costs.stacked(stacks)))
+    costs = Costs(*(part[:, None] for part in Costs.stack(stacks)))
     many = Game(costs, betas, RIDGE)
     nash, bound, safe = many.equilibrium(), many.step_bound(), many.safe_step()
     assert nash.shape == (2, 3, 2, 12, 2) and bound.shape == safe.shape == (2, 3)

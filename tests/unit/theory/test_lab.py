@@ -15,7 +15,7 @@ from ltdm.theory import lab
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
 from ltdm.theory.options import Sweep
-from ltdm.theory.points import Points, counts, rng, training_points
+from ltdm.theory.points import Points, class_counts, rng, training_points
 
 SMALL = Sweep(
     head=20, tails=(3, 7), betas=(0.0, 0.5), seeds=3, steps=(10, 300), width=10, noise_draws=6,
@@ -31,21 +31,21 @@ def found():
 
 
 def points(seed=0):
-    net = RandomFeatures.drawn([rng("layer", seed)], 10, 2)
+    net = RandomFeatures.sample([rng("layer", seed)], 10, 2)
     densities = [Mixture(parts) for parts in CASES["overlapping"].values()]
     return Points(densities, vp.build(vp.Options()), net, seed)
 
 
 def test_classes_lie_on_an_exponential():
-    assert counts(1000, 50, 2) == [1000, 50]
-    assert counts(5000, 50, 10) == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    assert class_counts(1000, 50, 2) == [1000, 50]
+    assert class_counts(5000, 50, 10) == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
     for head in (49, 100, 5000):
-        assert all(counts(head, tail, 3)[::2] == [head, tail] for tail in range(1, head + 1))
+        assert all(class_counts(head, tail, 3)[::2] == [head, tail] for tail in range(1, head + 1))
 
 
 def test_costs_are_moments_of_the_noisy_points():
     mine = points()
-    costs = mine.train(20, (3, 7), 6)
+    costs = mine.training_costs(20, (3, 7), 6)
     process = vp.build(vp.Options())
     for c, n in ((0, 20), (1, 3)):
         x0 = training_points(mine.densities[c], 20, 0, c).repeat_interleave(6, dim=0)
@@ -63,13 +63,13 @@ def test_costs_are_moments_of_the_noisy_points():
 
 
 def test_a_tail_is_the_same_whatever_else_is_in_the_sweep():
-    several, one = points().train(20, (3, 7), 6), points().train(20, (7,), 6)
+    several, one = points().training_costs(20, (3, 7), 6), points().training_costs(20, (7,), 6)
     for a, b in zip(several, one, strict=True):
         torch.testing.assert_close(a[1], b[0], rtol=1e-12, atol=1e-14)
 
 
 def test_fresh_points_are_others_for_each_purpose():
-    unseen, known = points().unseen("unseen"), points().unseen("known")
+    unseen, known = points().fresh_costs("unseen"), points().fresh_costs("known")
     assert not torch.equal(unseen.K, known.K)
     torch.testing.assert_close(unseen.K, known.K, atol=0.02, rtol=0)
     assert unseen.c.tolist() == pytest.approx([2, 2], abs=0.05)
@@ -112,7 +112,7 @@ def test_the_game_is_solved(found):
 
 
 def test_memory_decides_nothing(found, monkeypatch):
-    monkeypatch.setattr(lab, "MEMORY", 1)
+    monkeypatch.setattr(lab, "MATRIX_MEMORY", 1)
     again = lab.run(SMALL).rows
     both = found.rows.merge(again, on=KEYS, suffixes=("", "_again"))
     assert len(both) == len(again) == len(found.rows)

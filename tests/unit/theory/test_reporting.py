@@ -10,7 +10,7 @@ import pytest
 from ltdm.reporting.compare import UNKNOWN
 from ltdm.reporting.writing import write_table
 from ltdm.theory import findings, tables
-from ltdm.theory.findings import Fit
+from ltdm.theory.findings import PowerLaw
 from tests.helpers.theory_rows import BETAS, GROUPS, made, sweep
 
 # Fits
@@ -19,22 +19,22 @@ from tests.helpers.theory_rows import BETAS, GROUPS, made, sweep
 def test_a_fit_recovers_a_slope_and_leaves_out_what_rounding_made():
     x = np.array([1.0, 4.0, 16.0, 64.0])
     curves = pd.DataFrame({s: (1 + s) * x**slope for s, slope in enumerate((-0.6, -0.5, -0.4))}, x)
-    fit = Fit(curves)
+    fit = PowerLaw(curves)
     assert fit.slope.difference == pytest.approx(-0.5), "the mean of the seeds' slopes"
     assert fit.slope.high - fit.slope.low == pytest.approx(2 * 4.302653 * 0.1 / 3**0.5)
-    assert (fit.slope.seeds, fit.at.tolist()) == (3, x.tolist())
+    assert (fit.slope.seeds, fit.x.tolist()) == (3, x.tolist())
     same = pd.DataFrame({s: (1 + s) * x**-0.5 for s in range(3)}, x)
-    assert Fit(same).slope == pytest.approx((-0.5, -0.5, -0.5, 3))
-    assert Fit(same).line == pytest.approx(6 ** (1 / 3) * x**-0.5), "through the mean of logs"
-    same.loc[64.0, 1] = findings.RESOLVED / 2
-    assert Fit(same).at.tolist() == [1, 4, 16], "of one seed is enough"
-    assert Fit(same).slope.difference == pytest.approx(-0.5)
+    assert PowerLaw(same).slope == pytest.approx((-0.5, -0.5, -0.5, 3))
+    assert PowerLaw(same).y == pytest.approx(6 ** (1 / 3) * x**-0.5), "through the mean of logs"
+    same.loc[64.0, 1] = findings.ROUNDING_LIMIT / 2
+    assert PowerLaw(same).x.tolist() == [1, 4, 16], "of one seed is enough"
+    assert PowerLaw(same).slope.difference == pytest.approx(-0.5)
 
 
 def test_a_fit_s_interval_covers_the_slope_as_often_as_it_says():
     stream, x = np.random.default_rng(0), 2.0 ** np.arange(8)
     fits = [
-        Fit(pd.DataFrame((x**-0.5)[:, None] * np.exp(stream.normal(0, 0.05, (8, 4))), x)).slope
+        PowerLaw(pd.DataFrame((x**-0.5)[:, None] * np.exp(stream.normal(0, 0.05, (8, 4))), x)).slope
         for _ in range(300)
     ]
     assert np.mean([f.low <= -0.5 <= f.high for f in fits]) == pytest.approx(0.95, abs=0.035)
@@ -42,10 +42,10 @@ def test_a_fit_s_interval_covers_the_slope_as_often_as_it_says():
 
 def test_a_fit_says_nothing_of_one_point_and_no_interval_of_one_seed():
     for x in ([], [4.0]):
-        fit = Fit(pd.DataFrame({0: [1.0] * len(x)}, index=x))
+        fit = PowerLaw(pd.DataFrame({0: [1.0] * len(x)}, index=x))
         assert fit.slope == UNKNOWN
-        assert len(fit.at) == len(fit.line) == 0
-    one = Fit(pd.DataFrame({0: [1.0, 0.25]}, index=[1.0, 2.0])).slope
+        assert len(fit.x) == len(fit.y) == 0
+    one = PowerLaw(pd.DataFrame({0: [1.0, 0.25]}, index=[1.0, 2.0])).slope
     assert (one.difference, one.seeds) == (pytest.approx(-2), 1)
     assert math.isnan(one.low)
     assert not one.tells
@@ -70,7 +70,7 @@ def by_game(seeds=2, **axes):
 
 
 def test_a_line_for_each_game():
-    table = tables.measures(by_game(tails=(5, 50)), ["head", "tail"], {})
+    table = tables.metrics_table(by_game(tails=(5, 50)), ["head", "tail"], {})
     assert table.cells.index.names == ["tail", "steps", "beta"]
     assert len(table.cells) == 2 * 2 * len(BETAS), "none for the exact scores"
     assert list(table.cells.index[:5]) == [
@@ -95,32 +95,34 @@ def test_of_kl_the_middle_is_shown_since_a_few_seeds_are_huge():
         by_game(5)[lambda r: r["metric"] != "kl"],
         made("kl", lambda g, s, t, b, u: [1.0, 2.0, 3.0, 4.0, 1e6][s] * (1 + b), GROUPS, 5),
     ])  # fmt: skip
-    cell = tables.measures(rows, ["head", "tail"], {}).cells["kl (tail) ↓"].iloc[0]
+    cell = tables.metrics_table(rows, ["head", "tail"], {}).cells["kl (tail) ↓"].iloc[0]
     assert (cell.mean, cell.spread, cell.best) == (3, 1, True)
 
 
 def test_changes_are_shares_of_the_mean_of_logarithms():
     mine, theirs = (pd.Series(v, index=[0, 1]) for v in ([1.0, 1e3], [2.0, 2e3]))
-    assert tables.change(mine, theirs) == pytest.approx((-0.5, -0.5, -0.5, 2))
-    told = tables.change(mine, pd.Series([4.0, 1e3], index=[0, 1]))
+    assert tables.relative_change(mine, theirs) == pytest.approx((-0.5, -0.5, -0.5, 2))
+    told = tables.relative_change(mine, pd.Series([4.0, 1e3], index=[0, 1]))
     assert told.difference == pytest.approx(-0.5) and not told.tells
     below = pd.Series([-0.1, 0.0], index=[0, 1])
-    assert tables.change(below, below) == pytest.approx((0, 0, 0, 2)), "what draws cannot tell"
+    assert tables.relative_change(below, below) == pytest.approx((0, 0, 0, 2)), (
+        "what draws cannot tell"
+    )
 
 
 def test_what_is_reported_stands_beside_the_weights_it_is_reported_for():
-    table = tables.measures(by_game(betas=(0.0, 1.0)), ["head", "tail"], REPORTED)
+    table = tables.metrics_table(by_game(betas=(0.0, 1.0)), ["head", "tail"], REPORTED)
     assert list(table.cells)[-2:] == ["reported frechet (head)", "reported frechet (tail)"]
     texts = [cell.text() for cell in table.cells["reported frechet (tail)"]]
     assert texts == ["1.98 ± 0.32", "2.02 ± 0.37"] * 2
     assert table.cells.iloc[0, -1].numbers()[" sd"] == 0.321, "over their runs"
     assert not any(cell.best or cell.alike for cell in table.cells["reported frechet (head)"])
-    others = tables.measures(by_game(), ["head", "tail"], REPORTED)
+    others = tables.metrics_table(by_game(), ["head", "tail"], REPORTED)
     assert "reported frechet (head)" not in others.cells, "there are weights that none is of"
 
 
 def test_one_seed_tells_no_spread_and_a_game_alone_is_no_best():
-    table = tables.measures(by_game(1, betas=(0.1,)), ["head", "tail"], {})
+    table = tables.metrics_table(by_game(1, betas=(0.1,)), ["head", "tail"], {})
     assert [c.text("**{}**") for c in table.cells["kl (head) ↓"]] == ["1.10"] * 2
     assert table.legend[0] == "One seed."
 
@@ -130,7 +132,7 @@ def test_one_seed_tells_no_spread_and_a_game_alone_is_no_best():
 
 def found(rows, *figures):
     """What is found, by weight, finding and claim."""
-    table = findings.findings({"one": (rows, figures)})
+    table = findings.findings_table({"one": (rows, figures)})
     assert {index[0] for index in table.cells.index} <= {"one"}
     return {index[1:]: cell.interval for index, cell in table.cells["found"].items()}
 
@@ -148,7 +150,7 @@ def test_the_optimum_of_a_v():
         ("0, the least", "frechet-heun", 1): 1 / 2 - 1,
     }  # fmt: skip
     assert told == {
-        (50, best, f"worst {metric} after 1024 updates, against beta = {other}", "below 0"):
+        (50, best, f"worst {metric} after 1024 steps, against beta = {other}", "below 0"):
             pytest.approx((share, share, share, 2))
         for (best, metric, other), share in changes.items()
     }  # fmt: skip
@@ -182,7 +184,7 @@ def test_how_far_the_step_is_from_the_largest_one():
 
 def test_what_the_largest_weight_changes_in_each_class():
     told = found(sweep(steps=(64,)), "scores")
-    what = "{} ({}) after 64 updates, against beta = 0"
+    what = "{} ({}) after 64 steps, against beta = 0"
     assert set(told) == {
         (50, "1", what.format(metric, c), "")
         for metric, c in product(("kl", "frechet-heun"), ("head", "tail"))
@@ -195,10 +197,12 @@ def test_what_the_largest_weight_changes_in_each_class():
 
 def test_only_what_a_sweep_draws_is_looked_for(tmp_path):
     rows = sweep(tails=(10, 20, 50))
-    both = findings.findings({"a": (rows, ("generalisation",)), "b": (rows, ("clouds", "v-curve"))})
+    both = findings.findings_table(
+        {"a": (rows, ("generalisation",)), "b": (rows, ("clouds", "v-curve"))}
+    )
     assert both.cells.index.names == ["sweep", "tail", "beta", "finding", "claimed"]
     assert {(i[0], i[3].split()[0]) for i in both.cells.index} == {("a", "slope"), ("b", "worst")}
-    nothing = findings.findings({"a": (rows, ())})
+    nothing = findings.findings_table({"a": (rows, ())})
     for name, table in (("both", both), ("nothing", nothing)):
         write_table(table, tmp_path / name)
     head = "| sweep | tail | beta | finding | claimed | found |"

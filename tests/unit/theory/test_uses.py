@@ -99,7 +99,7 @@ def test_figures_and_defaults_decide_no_rows():
     assert parse(Sweep, one.spec()) == parse(Sweep, {**TINY, "seeds": 10})
     assert parse(Sweep, {"classes": SOLID}).classes.dimension == 3
     assert parse(Sweep, None).spec() == {}, "a sweep may be all defaults"
-    assert one.games == 90
+    assert one.num_games == 90
 
 
 def test_what_is_made_from_what():
@@ -220,10 +220,10 @@ def test_fields_and_clouds_show_the_best_weight_beside_none(tmp_path, best, mode
     rows = read_rows(files["rows"])
     worst = rows["metric"].eq("kl") & rows["group"].eq("worst") & rows["steps"].eq(40)
     rows.loc[worst, "value"] = (rows.loc[worst, "beta"] - TINY["betas"][best]).abs()
-    gallery = theory_figure.Gallery(parse(Sweep, spec), files["networks"], rows)
+    gallery = theory_figure.FigureData(parse(Sweep, spec), files["networks"], rows)
     assert list(gallery.models) == [f"beta {b:g}" for b in TINY["betas"][:2]][:models]
     for c in range(3):
-        assert list(gallery.authors(c)) == ["exact", *gallery.models]
+        assert list(gallery.score_sources(c)) == ["exact", *gallery.models]
 
 
 def test_tables_of_several_sweeps(tmp_path):
