@@ -1,4 +1,4 @@
-"""Rows or networks of a sweep -> one of its figures."""
+"""Rows and networks of a sweep -> one of its figures."""
 
 from functools import partial
 from pathlib import Path
@@ -28,43 +28,44 @@ CURVE_PLOTS = {
     "nash-gap": figures.plot_nash_gap,
     "generalisation": figures.plot_generalisation,
 }
-SCORE_SIGMA = 1.0  # noise over signal at which scores are shown
-GRID_POINTS = 61  # points along an axis where they are reckoned
-GRID_STDS = 2.5  # standard deviations of the widest class that are shown
+SCORE_SIGMA = 1.0  # noise level, noise over signal, of the score fields
+GRID_POINTS = 61  # grid points of a score field along each axis
+GRID_STDS = 2.5  # half the grid's extent, in standard deviations of the widest class
 
 
 def run(request: Request, *, rows: Path, networks: Path, png: Path, svg: Path) -> None:
-    """Write a figure of a sweep, from what the stage `theory` measured and kept.
+    """Write a figure of a sweep from the rows and networks of the stage `theory`.
 
-    Scores and clouds are of the first seed and tail: the exact ones, and the networks' without
-    mutual learning and with the weight that is best for the worst class. `request` has `spec`, the
-    sweep's options, those at their defaults left out; `sweep`, its name; and `figure`, one of
-    `ltdm.theory.options.FIGURES`.
+    Score fields and clouds are of the first seed and tail: of the exact scores, of the networks at
+    the smallest beta, and of those at the beta that is best for the worst class. `request` has
+    `spec`, the sweep's options that are not at their defaults; `sweep`, its name; and `figure`, one
+    of `ltdm.theory.options.FIGURES`.
     """
     style.use()
-    measurements, name, figure = read_rows(rows), request["sweep"], request["figure"]
+    metric_rows, name, figure = read_rows(rows), request["sweep"], request["figure"]
     sweep = parse(Sweep, request["spec"], ("theory", name))
     title = f"{name}: {sweep.tails[0]} points of the tail"
     for path in (png, svg):
         if figure in CURVE_PLOTS:
-            plot = CURVE_PLOTS[figure](measurements, name)
+            plot = CURVE_PLOTS[figure](metric_rows, name)
         else:
-            figure_data = FigureData(sweep, networks, measurements)
-            plot = figure_data.scores(title) if figure == "scores" else figure_data.clouds(title)
+            figure_data = FigureData(sweep, networks, metric_rows)
+            draw = figure_data.plot_scores if figure == "scores" else figure_data.plot_clouds
+            plot = draw(title)
         style.save(plot, path)
 
 
 def _best_beta(rows: pd.DataFrame, sweep: Sweep) -> float:
-    """Return the weight whose networks of the first tail are best for the worst class, by KL."""
+    """Return the beta with the lowest KL of the worst class, for the first tail."""
     last = (rows["steps"] == last_step(rows)) & (rows["tail"] == sweep.tails[0])
     kl_rows = rows[last & (rows["metric"] == "kl") & (rows["group"] == "worst")]
     best = argmin_index(log_mean(kl_rows.pivot(index="beta", columns="seed", values="value")))
-    # Rows hold ten digits of it.
+    # Rows hold beta with ten digits only.
     return min(sweep.betas, key=lambda beta: abs(beta - best))
 
 
 class FigureData:
-    """What a sweep's first networks say and draw."""
+    """Score fields and samples of a sweep's first seed and tail."""
 
     def __init__(self, sweep: Sweep, networks: Path, rows: pd.DataFrame):
         W, U, A = (torch.from_numpy(part) for part in read_npz(networks, "W", "U", "A"))
@@ -76,18 +77,17 @@ class FigureData:
         self.models = {f"beta {b:g}": A[0, sweep.betas.index(b)] for b in betas}
 
     def score_sources(self, c: int) -> dict[str, NoisePredictor]:
-        """Return what says the noise for class c, by name."""
+        """Return the noise predictors of class c by name: `exact`, and `beta <beta>`."""
         net = self.net.predict
         learned = {name: partial(net, A[c][None, None]) for name, A in self.models.items()}
         return {"exact": self.metrics.exact_predictor(c), **learned}
 
-    def scores(self, title: str) -> Figure:
-        """Draw score fields at one noise level."""
+    def plot_scores(self, title: str) -> Figure:
+        """Plot the score fields of every class and source at the noise level SCORE_SIGMA."""
         signal, std = self.process.scales(self.process.level_of(SCORE_SIGMA))
-        widest = max(
-            float(density.moments()[1].diagonal().max()) for density in self.classes.values()
-        )
-        line = torch.linspace(-1, 1, GRID_POINTS, dtype=torch.float64) * GRID_STDS * widest**0.5
+        variances = [density.moments()[1].diagonal().max() for density in self.classes.values()]
+        widest = float(max(variances)) ** 0.5
+        line = torch.linspace(-1, 1, GRID_POINTS, dtype=torch.float64) * GRID_STDS * widest
         grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
         fields = {}
         for c, (name, density) in enumerate(self.classes.items()):
@@ -97,12 +97,14 @@ class FigureData:
                 distance = (score - exact).norm(dim=-1)
                 mass = log_p.flatten().softmax(0).view_as(log_p)
                 error = float((distance.square() * mass).sum().sqrt())
-                shown = score.numpy(), distance.numpy(), log_p.exp().numpy()
-                fields[name, source] = ScoreField(grid.numpy(), *shown, error)
+                x, density_x = grid.numpy(), log_p.exp().numpy()
+                fields[name, source] = ScoreField(
+                    x, score.numpy(), distance.numpy(), density_x, error
+                )
         return figures.plot_scores(fields, f"{title}, scores at sigma {SCORE_SIGMA:g}")
 
-    def clouds(self, title: str) -> Figure:
-        """Draw what is drawn with each, and the training points of small classes."""
+    def plot_clouds(self, title: str) -> Figure:
+        """Plot samples of every class and source, by the first sampler, and training points."""
         clouds = {}
         sizes = class_counts(self.sweep.head, self.sweep.tails[0], len(self.classes))
         for c, (name, density) in enumerate(self.classes.items()):

@@ -1,4 +1,4 @@
-"""The points that players learn from and are measured on, and the moments that costs are of."""
+"""Noisy points that players train on or are measured on, and the moments of their costs."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -14,30 +14,30 @@ from ltdm.theory.features import RandomFeatures
 from ltdm.theory.game import Costs
 
 FRESH_POINTS = 50_000
-"""Fresh draws, each with one level and noise, that a class's loss is also taken over."""
-CHUNK_ROWS = 10_000  # rows at once
+"""Fresh points per class, each with one noise level and noise, that its loss is measured on."""
+CHUNK_ROWS = 10_000  # noisy points whose features are held at once
 NoisyPoints = tuple[Tensor, Tensor, Tensor]
-"""Points (n, d), their levels (n,) and noises (n, d)."""
+"""Points (n, d), their noise levels t (n,) and noises (n, d)."""
 
 
 def class_counts(head: int, tail: int, classes: int) -> list[int]:
-    """Return the points of each class, from head to tail along an exponential (profile `exp`)."""
+    """Return the points per class, from head to tail along an exponential (profile `exp`)."""
     between = [int(head * (tail / head) ** (c / (classes - 1))) for c in range(classes - 1)]
     return [*between, tail]
 
 
 def rng(purpose: str, seed: int, label: int = 0) -> torch.Generator:
-    """Return the generator that owns a purpose's draws of a seed and class."""
+    """Return the generator of one purpose, seed and class, at its first draw."""
     return torch.Generator().manual_seed(derive(f"theory {purpose} {label}", seed))
 
 
 def training_points(density: Mixture, head: int, seed: int, label: int) -> Tensor:
-    """Return a class's points (head, d), of which a smaller class has the first."""
+    """Return the points (head, d) of class `label`; a smaller class has the first of them."""
     return density.sample(head, rng("points", seed, label))
 
 
 class Points:
-    """One seed's points; the players' features are of this seed alone."""
+    """The points of one seed; `net` holds the first layer of this seed only."""
 
     def __init__(self, densities: Sequence[Mixture], process: VP, net: RandomFeatures, seed: int):
         self.densities, self.net, self.seed = densities, net, seed
@@ -45,10 +45,10 @@ class Points:
         self.scales = torch.tensor([process.scales(t) for t in range(self.T)], dtype=torch.float64)
 
     def training_costs(self, head: int, tails: Sequence[int], noise_draws: int) -> Costs:
-        """Return the costs of each tail's training set, all (N, C, ...).
+        """Return the costs of the training set of each of N tails, (N, C, ...).
 
-        A smaller class is the beginning of a larger one, whatever else is in the sweep: each class
-        is drawn `head` points long, and each point with `noise_draws` noises.
+        For each class `head` points are drawn, with `noise_draws` noises per point, and a smaller
+        class takes the first: a tail's points do not depend on the sweep's other tails.
         """
         sizes_by_class = zip(
             *(class_counts(head, tail, len(self.densities)) for tail in tails), strict=True
@@ -60,7 +60,7 @@ class Points:
         return Costs.stack(class_costs, dim=1)
 
     def fresh_costs(self, purpose: str) -> Costs:
-        """Return the costs of fresh draws, close to the law's own, all (C, ...)."""
+        """Return the costs (C, ...) on FRESH_POINTS fresh points: nearly those of the density."""
         class_costs = []
         for c, density in enumerate(self.densities):
             generator = rng(purpose, self.seed, c)
@@ -69,7 +69,7 @@ class Points:
         return Costs.stack(class_costs)
 
     def _nested_costs(self, c: int, head: int, sizes: Sequence[int], noise_draws: int) -> Costs:
-        """Return a class's costs at each of some numbers of points, all (N, ...)."""
+        """Return the costs (N, ...) of class c with each number of points in `sizes`."""
         points = training_points(self.densities[c], head, self.seed, c)
         noisy = self._add_noise(
             points.repeat_interleave(noise_draws, dim=0), rng("noise", self.seed, c)
@@ -83,12 +83,12 @@ class Points:
         return Costs.stack(_divide(sums[n], n * noise_draws) for n in sizes)
 
     def _add_noise(self, x0: Tensor, generator: torch.Generator) -> NoisyPoints:
-        """Give each point (n, d) a level and a noise of its own."""
+        """Draw a noise level and a noise for each point (n, d)."""
         level = torch.randint(self.T, (len(x0),), generator=generator)
         return x0, level, torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
 
     def _sum_moments(self, noisy: NoisyPoints, begin: int, end: int) -> Costs:
-        """Return the sums over rows of what costs are the means of."""
+        """Return the costs' moments, summed instead of averaged, over rows begin to end."""
         starts = range(begin, end, CHUNK_ROWS)
         return reduce(
             _add, (self._chunk_moments(noisy, a, min(a + CHUNK_ROWS, end)) for a in starts)
@@ -103,8 +103,8 @@ class Points:
         return Costs(phi.T @ phi, phi.T @ weighted_phi, phi.T @ eps, eps.square().sum())
 
 
-def _add(one: Costs, other: Costs) -> Costs:
-    return Costs(*map(torch.add, one, other))
+def _add(first: Costs, second: Costs) -> Costs:
+    return Costs(*map(torch.add, first, second))
 
 
 def _divide(sums: Costs, n: int) -> Costs:
