@@ -91,7 +91,7 @@ class SampleSet:
             raise LtdmError(
                 f"{model} has the weights of sigma_rel {average or 'unset'}, but"
                 f" sample.ema_sigma_rel is {options.ema_sigma_rel or 'unset'}; take the other file,"
-                " or make it with `ltdm posthoc`"
+                " or make it with `ltdm ema`"
             )
         numbers = np.arange(options.num_images)
         self.labels = numbers % classes if labelled else np.full_like(numbers, -1)

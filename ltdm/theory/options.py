@@ -55,7 +55,7 @@ class Sweep:
     )
     ridge: float = option(
         1e-6,
-        "Weight of |A|^2 in each player's cost; it makes the equilibrium unique.",
+        "Weight of A's squared norm in each player's cost; it makes the equilibrium unique.",
         above=0,
     )
     samples: int = option(1000, "Samples per class for the Frechet distance.", low=10)

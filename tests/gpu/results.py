@@ -14,7 +14,7 @@ BENCHES = "methods", "others", "edm2"
 
 
 def write(out: Path, work: Path, about: Row, ends: list[Row]) -> None:
-    """Write both; results.json is one of `ltdm bench --json` with the check beside it."""
+    """Write both; results.json is one of `ltdm bench runs --json` with the check beside it."""
     found = read(out / "rows.jsonl")
     machine = next((row for row in found if row["step"] == "machine" and "card" in row), {})
     check = {**about, "machine": machine, "steps": ends, "found": found}
@@ -26,7 +26,7 @@ def write(out: Path, work: Path, about: Row, ends: list[Row]) -> None:
 
 
 def benched(work: Path) -> Row:
-    """Return the first figures of `ltdm bench`, with the rows of all."""
+    """Return the first figures of `ltdm bench runs`, with the rows of all."""
     files = [work / f"bench-{name}.json" for name in BENCHES]
     made = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
     rows = [row for one in made for row in one["rows"]]

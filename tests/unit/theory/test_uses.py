@@ -163,10 +163,10 @@ def test_the_theory_command_runs_sweeps_then_writes_tables(config, tmp_path):
 
 
 def test_missing_sweeps_and_divergence_are_errors(config, tmp_path):
-    for command in ("theory", "bench-theory"):
-        printed = ltdm(command, *config, "--sweep", "othr", code=1)
+    for command in (["theory"], ["bench", "theory"]):
+        printed = ltdm(*command, *config, "--sweep", "othr", code=1)
         assert printed == "ltdm: 'othr' is not under `theory`; did you mean 'other'?\n"
-        printed = ltdm(command, SMOKE, code=1)
+        printed = ltdm(*command, SMOKE, code=1)
         assert printed.startswith("ltdm: the config has no sweeps under `theory`; config/theory.y")
     over = tmp_path / "fast.yaml"
     over.write_text("theory: {one: {step: 1.0e+6}}")
@@ -175,20 +175,22 @@ def test_missing_sweeps_and_divergence_are_errors(config, tmp_path):
     assert not (tmp_path / "smoke/theory").exists()
 
 
-def test_what_a_sweep_costs(config, tmp_path):
+def test_bench_theory_compares_a_batch_with_single_games(config, tmp_path):
     file = tmp_path / "bench.json"
-    printed = ltdm("bench-theory", *config, "--updates", 30, "--json", file).splitlines()
-    assert printed[0] == "one: 6 games of 40 updates, 1 threads", "the one of the most games"
+    command = ["bench", "theory", *config]
+    printed = ltdm(*command, "--steps", 30, "--json", file).splitlines()
+    assert printed[0].startswith("one: 6 games of 40 training steps"), "the sweep of most games"
     assert [line.partition(":")[0] for line in printed[1:]] == [
-        "one seed's games at once", "one at a time, by squaring too",
-        "one at a time, update by update",
-    ]  # fmt: skip
-    assert printed[-1].endswith("(measured on 3 games and 30 updates of each)")
-    found = json.loads(file.read_text())
-    assert found["alone_ratio"] == pytest.approx(found["alone_s"] / found["together_s"])
-    assert found["stepping_s"] > found["alone_s"] > 0
-    assert {"torch"} < found["versions"].keys()
-    assert ltdm("bench-theory", *config, "--sweep", "other", "--updates", 2).startswith("other: 2")
+        "all games of a seed as a batch",
+        "one game at a time, by squaring",
+        "one game at a time, step by step",
+    ]
+    assert printed[-1].endswith("(measured on 3 games and 30 steps of each)")
+    result = json.loads(file.read_text())
+    assert result["alone_ratio"] == pytest.approx(result["alone_s"] / result["together_s"])
+    assert result["stepping_s"] > result["alone_s"] > 0
+    assert {"torch"} < result["versions"].keys()
+    assert ltdm(*command, "--sweep", "other", "--steps", 2).startswith("other: 2")
 
 
 def test_rows_of_other_options_are_refused(config, tmp_path):

@@ -17,7 +17,7 @@ from ltdm.networks._predictor import Predictor, placed
 from ltdm.plumbing.options import parse
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
-from ltdm.tools.bench_scores import features_like
+from ltdm.tools.bench_scores import synthetic_features
 from ltdm.training.graph import WARM, UpdateGraph
 from ltdm.training.setup import Recipe, described, make_trainer
 from tests.unit.training.test_training import METHODS, SPEC, data, spec_of
@@ -139,7 +139,7 @@ def test_the_nearest_training_images_are_the_same_to_the_bit(monkeypatch):
 
 
 def test_neighbours_are_those_of_the_cpu(monkeypatch):
-    features, balls = [features_like(3000, 2048, seed) for seed in range(2)], []
+    features, balls = [synthetic_features(3000, 2048, seed) for seed in range(2)], []
     for device in ("cpu", "cuda"):
         monkeypatch.setenv("LTDM_DEVICE", device)
         balls.append(_neighbours.membership(*features, 3))
