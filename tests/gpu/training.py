@@ -50,7 +50,7 @@ def train(setting: Setting, dataset: str, files: list[Path]) -> None:
     shutil.copy(samples / "grid.png", setting.out / f"samples-{dataset}.png")
     setting.rows.say(
         dataset,
-        updates=int(history["update"].iloc[-1]),
+        updates=int(history["step"].iloc[-1]),
         where=record["where"],
         resumed_at=record["resumed_at"],
         first_loss=float(first),

@@ -177,7 +177,7 @@ def test_figures_of_training_leave_out_what_was_not_trained(tmp_path):
     columns = ["dataset", "features", "metric", "sample_set", "group", "run", "value"]
     tables = {
         "counts": pd.DataFrame(counts), "tidy": pd.DataFrame(columns=columns, dtype=str),
-        "trained": pd.DataFrame({"update": [1, 2], "denoise": [1.0, 0.5]}),
+        "trained": pd.DataFrame({"step": [1, 2], "denoise": [1.0, 0.5]}),
         "theirs": pd.DataFrame(columns=HISTORY),
     }  # fmt: skip
     files = {name: tmp_path / f"{name}.csv" for name in tables}

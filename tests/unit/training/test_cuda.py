@@ -90,7 +90,7 @@ def test_loss_falls_in_bf16_and_a_state_goes_on():
     again = trainer(steps=70, lr=3e-3, log_every=10)
     again.resume(learner.state())
     again.fit(lambda state: None)
-    assert again.history[-1]["update"] == 70
+    assert again.history[-1]["step"] == 70
 
 
 def test_sampling_does_not_depend_on_the_batch():
