@@ -10,9 +10,8 @@ from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import option
 from ltdm.plumbing.registry import Part, PartOption, several
 
-MAX_MATRIX_BYTES = (
-    2e9  # limit for the matrices G of one seed's games; a run holds several times as much
-)
+MAX_MATRIX_BYTES = 2e9
+"""Limit for the matrices G of one seed's games; a run holds several times as much."""
 WORST = "worst"  # group of the class with the largest value, beside the classes' names
 FIGURES = ("v-curve", "nash-gap", "generalisation", "scores", "clouds")
 

@@ -47,7 +47,7 @@ COLUMN_TITLES = {
     "train_tflops": "train: TFLOP/s",
     "sample_tflops": "sample: TFLOP/s",
     "probe_images_per_s": "probe: images/s",
-    "probe_gain": "x whole forwards",
+    "probe_gain": "x full forwards",
     "gpu_peak_mb": "GPU peak MB",
 }
 PROBE_BLOCK = 6

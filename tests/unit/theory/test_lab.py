@@ -71,8 +71,8 @@ def test_costs_are_moments_of_the_noisy_points():
 
 
 def test_a_tail_does_not_depend_on_the_other_tails_of_the_sweep():
-    two, one = (points().training_costs(20, tails, 6) for tails in ((3, 7), (7,)))
-    for a, b in zip(two, one, strict=True):
+    both, last = (points().training_costs(20, tails, 6) for tails in ((3, 7), (7,)))
+    for a, b in zip(both, last, strict=True):
         torch.testing.assert_close(a[1], b[0], rtol=1e-12, atol=1e-14)
 
 
