@@ -1,4 +1,4 @@
-"""Measurements: what training, scoring and the theory lab cost, how far images differ."""
+"""Measurements: the cost of training, scoring and the theory lab, and distances of images."""
 
 from pathlib import Path
 from types import ModuleType
@@ -6,73 +6,94 @@ from typing import Any
 
 import click
 
-from ltdm.cli.selection import DEVICE, PATH, on_grid, run_on, select, sweeps, whole
+from ltdm.cli.selection import (
+    DEVICE,
+    PATH,
+    experiment_options,
+    integer_option,
+    load_experiment,
+    select_sweeps,
+    set_device,
+)
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.provenance import commit, versions
 
-JSON = click.option("--json", "path", type=PATH, help="Write the figures here too.")
+JSON = click.option("--json", "path", type=PATH, help="Also write the measurements to this file.")
 
 
-@click.command()
-@on_grid("run", "sample_set")
-@whole("--rounds", 1, 5, "Timed rounds after one warm-up.")
-@whole("--steps", 1, 10, "Training steps per round.")
+@click.group()
+def bench() -> None:
+    """Measure the cost of runs, of scoring, and of the theory lab."""
+
+
+@bench.command("runs")
+@experiment_options("run", "sample_set")
+@integer_option("--rounds", 1, 5, "Timed rounds after one warm-up.")
+@integer_option("--steps", 1, 10, "Training steps per round.")
 @JSON
-def bench(rounds: int, steps: int, path: Path | None, **given: Any) -> None:
-    """Measure what each run costs, in turns, as ratios to the first."""
+def bench_runs(rounds: int, steps: int, path: Path | None, **options: Any) -> None:
+    """Measure the speed and memory of each run, alternating between runs.
+
+    Ratios are to the first run. `ltdm plan --bench` reads the file of --json.
+    """
     from ltdm.tools import bench_runs
 
-    experiment = select(**given)
+    experiment = load_experiment(**options)
     dataset, runs = experiment.grid["dataset"][0], experiment.grid["run"]
     trained = [r for r in runs if not experiment.runs[dataset, r].train.released]
     if not trained:
-        raise LtdmError("no run of these is trained, so there is nothing to measure; name others")
+        raise LtdmError(
+            "no selected run is trained, so there is nothing to measure; select another run"
+        )
     _measure(path, bench_runs, experiment, trained, rounds, steps)
 
 
-@click.command("bench-scores")
-@whole("--images", 1000, 50_000, "Of each set.")
-@whole("--length", 2, 2048, "Of a feature vector.")
-@whole("--classes", 1, 100, "Class-wise distances.")
-@whole("--inception", 8, 256, "Images that the Inception network is timed on.")
+@bench.command("scores")
+@integer_option("--num-images", 1000, 50_000, "Images per set: reference and generated.")
+@integer_option("--feature-dim", 2, 2048, "Dimensions of a feature vector.")
+@integer_option("--num-classes", 1, 100, "Classes of the class-wise Frechet distances.")
+@integer_option("--inception-images", 8, 256, "Images to time the Inception network on.")
 @JSON
 @DEVICE
 def bench_scores(path: Path | None, device: str | None, **sizes: int) -> None:
-    """Measure what scoring costs, beside SciPy's square root in the same run."""
+    """Measure the cost of scoring, beside SciPy's matrix square root and pytorch-fid."""
     from ltdm.tools import bench_scores
 
-    run_on(device)
+    set_device(device)
     _measure(path, bench_scores, **sizes)
 
 
-@click.command("bench-theory")
-@on_grid()
-@click.option("--sweep", "name", help="Which one; by default that of the most games.")
-@whole("--updates", 1, 20_000, "So many are made one by one, to tell what all would take.")
+@bench.command("theory")
+@experiment_options()
+@click.option("--sweep", "name", help="The sweep to measure; by default the one with most games.")
+@integer_option("--steps", 1, 20_000, "Training steps made one by one, to extrapolate from.")
 @JSON
-def bench_theory(name: str | None, updates: int, path: Path | None, **given: Any) -> None:
-    """Measure a seed of a sweep of the theory lab, beside its games one at a time."""
+def bench_theory(name: str | None, steps: int, path: Path | None, **options: Any) -> None:
+    """Measure one seed of a theory lab sweep, as a batch and game by game."""
     from ltdm.tools import bench_theory
 
-    found = sweeps(select(**given), [name] if name else [])
-    largest = max(found, key=lambda one: found[one].games)
-    _measure(path, bench_theory, largest, found[largest], updates)
+    sweeps = select_sweeps(load_experiment(**options), [name] if name else [])
+    largest = max(sweeps, key=lambda sweep: sweeps[sweep].num_games)
+    _measure(path, bench_theory, largest, sweeps[largest], steps)
 
 
-def _measure(path: Path | None, tool: ModuleType, *given: Any, **sizes: int) -> None:
-    """Run a measurement, print its figures, and write them where `--json` says."""
-    result = {**tool.run(*given, **sizes), "versions": versions(), "commit": commit()}
-    click.echo(tool.to_text(result))
+def _measure(path: Path | None, tool: ModuleType, *arguments: Any, **sizes: int) -> None:
+    """Run a benchmark, print its measurements, and write them to `path` if given."""
+    result = {**tool.run(*arguments, **sizes), "versions": versions(), "commit": commit()}
+    click.echo(tool.format_table(result))
     if path:
         write_json(path, result)
 
 
 @click.command("image-distances")
-@on_grid("dataset", "run", "seed", "sample_set")
-def image_distances(**given: Any) -> None:
-    """Say how far the images of each sample set are from those of the first."""
+@experiment_options("dataset", "run", "seed", "sample_set")
+def image_distances(**options: Any) -> None:
+    """Print how far each sample set's images are from those of the first sample set."""
     from ltdm.tools import image_distances
 
-    rows = image_distances.run(select(**given))
+    rows = image_distances.run(load_experiment(**options))
     click.echo(rows.to_string(index=False, float_format="{:.4g}".format))
+
+
+COMMANDS = bench, image_distances

@@ -1,4 +1,4 @@
-"""What others made: import a checkpoint, average snapshots, score images."""
+"""Work on other people's files: import a checkpoint, score images; and average snapshots."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import yaml
 
-from ltdm.cli.selection import DEVICE, PATH, run_on, whole
+from ltdm.cli.selection import DEVICE, PATH, integer_option, set_device
 from ltdm.config.merge import Loader
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import Part, names, several, stage_code
@@ -15,11 +15,13 @@ from ltdm.plumbing.registry import Part, names, several, stage_code
 @click.command("import")
 @click.argument("checkpoint", type=PATH)
 @click.argument("model", type=PATH)
-@whole("--resolution", 1, 32, "Height and width of its images, pixels: the file does not say.")
+@integer_option(
+    "--resolution", 1, 32, "Height and width of its images in pixels, which the file does not hold."
+)
 def import_(checkpoint: Path, model: Path, resolution: int) -> None:
-    """Write MODEL (.safetensors) from a checkpoint that others released, and say what it is.
+    """Convert a released CHECKPOINT to MODEL (.safetensors), and describe it.
 
-    Read are files of pytorch-ddpm, CBDM, IGD and OC_LT.
+    Supported are the checkpoints of pytorch-ddpm, CBDM, IGD and OC_LT.
     """
     from ltdm.external import checkpoint as importing
 
@@ -33,15 +35,15 @@ def import_(checkpoint: Path, model: Path, resolution: int) -> None:
     "--sigma-rel",
     type=click.FloatRange(0.01, 0.28),
     required=True,
-    help="Width of the average, relative to the training's length.",
+    help="Width of the EMA profile, relative to the length of training.",
 )
-def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
-    """Write OUTPUT (.safetensors) with another average of MODEL's weights, from its snapshots."""
+def ema(model: Path, output: Path, sigma_rel: float) -> None:
+    """Write OUTPUT (.safetensors): MODEL with a post-hoc EMA of its snapshots."""
     from ltdm.stages import posthoc
 
     request = {"sigma_rel": sigma_rel, "code": stage_code("posthoc")}
-    made = posthoc.run(request, model=model, output=output, record=None)
-    click.echo(f"{output}: {posthoc.describe(made)}")
+    record = posthoc.run(request, model=model, output=output, record=None)
+    click.echo(f"{output}: {posthoc.describe(record)}")
 
 
 @click.command()
@@ -50,14 +52,21 @@ def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
     "--reference",
     type=PATH,
     required=True,
-    help="What to compare with: images, or a data folder of an experiment.",
+    help="Images to compare with, or the data folder of an experiment.",
 )
 @click.option(
     "--features",
+    "extractors",
     multiple=True,
-    help="An extractor, such as inception; by default the data folder's, else inception.",
+    help="Feature extractor, such as inception; may be repeated. By default those of the data"
+    " folder, else inception.",
 )
-@click.option("--metric", "metrics", multiple=True, help="A metric; by default all that suit.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="Metric to compute; may be repeated. By default all that the inputs allow.",
+)
 @click.option("--labels", type=PATH, help="Labels of the images (.npy).")
 @click.option("--reference-labels", type=PATH, help="Labels of the reference (.npy).")
 @click.option(
@@ -65,42 +74,50 @@ def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
     type=PATH,
     default="results/scored",
     show_default=True,
-    help="Where features and rows are kept.",
+    help="Folder for features and rows, which later calls reuse.",
 )
 @DEVICE
 def score(
     images: Path,
     reference: Path,
-    features: tuple[str, ...],
+    extractors: tuple[str, ...],
     metrics: tuple[str, ...],
     labels: Path | None,
     reference_labels: Path | None,
     cache_dir: Path,
     device: str | None,
 ) -> None:
-    """Score IMAGES that others made: a folder, an .npz or an .npy.
+    """Score any IMAGES: a folder, an .npz or an .npy.
 
-    An extractor or a metric with options is written as in a config, '{name: kid, subsets: 50}'.
+    Write an extractor or a metric with options as in a config: '{name: kid, subsets: 50}'.
     """
     from ltdm.external import score
     from ltdm.external.reference import Reference
 
-    run_on(device)
-    against = Reference(reference, reference_labels, cache_dir)
-    extractors = _parts("extractor", features) or against.prepared_extractors()
-    extractors = extractors or _parts("extractor", ["inception"])
-    asked = _parts("metric", metrics) or score.usable_metrics(
-        _parts("metric", names("metric")), extractors, against
-    )
-    rows, file = score.run(images, against, extractors, asked, labels, cache_dir)
+    set_device(device)
+    real = Reference(reference, reference_labels, cache_dir)
+    extractor_parts = parse_parts("extractor", extractors) or real.prepared_extractors()
+    extractor_parts = extractor_parts or parse_parts("extractor", ["inception"])
+    metric_parts = parse_parts("metric", metrics)
+    if not metric_parts:
+        every_metric = parse_parts("metric", names("metric"))
+        metric_parts = tuple(score.usable_metrics(every_metric, extractor_parts, real))
+    rows, file = score.run(images, real, extractor_parts, metric_parts, labels, cache_dir)
     click.echo(score.format_rows(rows))
     click.echo(f"All rows: {file}")
 
 
-def _parts(kind: str, given: Sequence[str]) -> tuple[Part, ...]:
-    """Parse parts that are written as in a config."""
+def parse_parts(kind: str, texts: Sequence[str]) -> tuple[Part, ...]:
+    """Parse parts of a kind, each written as in a config.
+
+    Raises:
+        LtdmError: A text is not YAML, or not a part of the kind.
+    """
     try:
-        values = [yaml.load(text, Loader) for text in given]
+        values = [yaml.load(text, Loader) for text in texts]
     except yaml.YAMLError as error:
-        raise LtdmError(f"cannot read {' '.join(given)!r} as YAML: {error}") from error
+        raise LtdmError(f"cannot read {' '.join(texts)!r} as YAML: {error}") from error
     return several(kind, values, (kind,)) if values else ()
+
+
+COMMANDS = import_, ema, score

@@ -1,66 +1,81 @@
-"""What a config asks for, what it will cost, and how results are."""
+"""Questions about a config and about results: validity, cost, state, integrity."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ltdm.cli.selection import PATH, on_grid, select
+from ltdm.cli.selection import PATH, experiment_options, load_experiment
 from ltdm.config.layout import MANIFEST, STEPS
 from ltdm.stages import manifest
 
-UNEVEN = 1.5  # times the smallest class: from there on `check` says so
+if TYPE_CHECKING:
+    from ltdm.config.experiment import Experiment
+
+UNEVEN_RATIO = 1.5  # `check` warns if a reference's largest class is this many times its smallest
 
 
 @click.command()
-@on_grid("dataset", "run", "seed", "sample_set")
-def check(**given: Any) -> None:
-    """Check config files and say what they ask for."""
-    experiment = select(**given)
-    for name, data in experiment.datasets.items():
-        counts, held = data.class_counts, data.info.class_counts
-        click.echo(
-            f"{name}: {sum(counts)} training images in {len(counts)} classes,"
-            f" {max(counts)} to {min(counts)} a class"
-        )
-        if max(held) > UNEVEN * min(held):
-            click.echo(
-                f"{name}: the reference is uneven, {max(held)} to {min(held)} a class; read numbers"
-                " by class there, since over several classes they compare it with even samples"
-            )
-    for (name, run), made in experiment.runs.items() if experiment.evaluate.probe else ():
-        hidden = made.train.released or made.train.label_dropout
-        if not hidden and made.label_role(experiment.datasets[name]) == "input":
-            click.echo(
-                f"{run} on {name}: was never trained without labels (train.label_dropout is 0), and"
-                " that is how the probe asks it; its features may be worse for that"
-            )
+@experiment_options("dataset", "run", "seed", "sample_set")
+def check(**options: Any) -> None:
+    """Check config files, and print what they request."""
+    experiment = load_experiment(**options)
+    _print_datasets(experiment)
+    if experiment.evaluate.probe:
+        _warn_of_probe(experiment)
     networks, sets = (len([*STEPS[rule].jobs(experiment)]) for rule in ("train", "sample"))
     released = sum(run.train.released for run in experiment.runs.values())
-    taken = released * len(experiment.grid["seed"])
-    imported = f" and {taken} to import" if taken else ""
+    imports = released * len(experiment.grid["seed"])
+    imported = f" and {imports} to import" if imports else ""
     click.echo(
-        f"{experiment.name}: {networks - taken} networks to train{imported},"
-        f" {sets} sets to sample. All well."
+        f"{experiment.name}: config OK, {networks - imports} networks to train{imported},"
+        f" {sets} sample sets to generate."
     )
 
 
+def _print_datasets(experiment: "Experiment") -> None:
+    """Print the size of each data set, and a warning if its reference is imbalanced."""
+    for name, data in experiment.datasets.items():
+        counts, reference_counts = data.class_counts, data.info.class_counts
+        click.echo(
+            f"{name}: {sum(counts)} training images in {len(counts)} classes,"
+            f" {max(counts)} to {min(counts)} per class"
+        )
+        if max(reference_counts) > UNEVEN_RATIO * min(reference_counts):
+            click.echo(
+                f"{name}: the reference is uneven, {max(reference_counts)} to"
+                f" {min(reference_counts)} images per class; read class-wise scores, since a score"
+                " over several classes compares it with balanced samples"
+            )
+
+
+def _warn_of_probe(experiment: "Experiment") -> None:
+    """Print a warning for each conditional run that was never trained without labels."""
+    for (name, run), options in experiment.runs.items():
+        unconditional = options.train.released or options.train.label_dropout
+        if not unconditional and options.label_role(experiment.datasets[name]) == "input":
+            click.echo(
+                f"{run} on {name}: was never trained without labels (train.label_dropout is 0), but"
+                " the probe runs it without labels; its features may be worse for that"
+            )
+
+
 @click.command()
-@on_grid("dataset", "run", "seed", "sample_set")
-@click.option("--bench", type=PATH, help="Figures of `ltdm bench --json`.")
-@click.option("--tflops", type=float, help="Operations a second that the GPU reaches, in 10^12.")
-def plan(bench: Path | None, tflops: float | None, **given: Any) -> None:
-    """Say what an experiment will cost: jobs, evaluations, images, disk, GPU-hours."""
+@experiment_options("dataset", "run", "seed", "sample_set")
+@click.option("--bench", type=PATH, help="Measurements of `ltdm bench runs --json`.")
+@click.option("--tflops", type=float, help="Throughput of the GPU in practice, TFLOP/s.")
+def plan(bench: Path | None, tflops: float | None, **options: Any) -> None:
+    """Estimate an experiment's cost: jobs, network evaluations, images, disk, GPU-hours."""
     from ltdm.pipeline import cost
 
-    experiment = select(**given)
+    experiment = load_experiment(**options)
     click.echo(cost.text(experiment, cost.speeds(experiment, bench, tflops)))
 
 
 @click.command()
 @click.argument("results", type=PATH)
 def status(results: Path) -> None:
-    """Say how far each network of a results folder, such as results/demo, is."""
+    """Print the state of each network of a results folder, such as results/demo."""
     from ltdm.pipeline import status
 
     click.echo(status.text(results))
@@ -68,12 +83,12 @@ def status(results: Path) -> None:
 
 @click.command()
 @click.argument("results", type=PATH)
-@click.option("--because", required=True, help="Why today's code computes the same.")
+@click.option("--because", required=True, help="Why the current code computes the same.")
 def accept(results: Path, because: str) -> None:
-    """Let RESULTS that other code made stand: nothing of them is run again or refused for that.
+    """Accept RESULTS of other code as current: they are neither refused nor computed again.
 
-    It lists what differs, and writes a record, which `manifest.json` names; deleting the record
-    takes it back.
+    Lists the differences and writes a record, which `manifest.json` names. Delete the record to
+    undo this.
     """
     from ltdm.pipeline.accept import accept
 
@@ -86,3 +101,6 @@ def verify(results: Path) -> None:
     """Check a results folder, such as results/demo, against its manifest."""
     files, size = manifest.verify(results / MANIFEST)
     click.echo(f"{results}: {files} files, {size / 1e9:.3g} GB, all as its manifest says.")
+
+
+COMMANDS = check, plan, status, accept, verify

@@ -1,4 +1,4 @@
-"""The command `ltdm`: each stage by hand, without Snakemake, and the commands beside them."""
+"""The command `ltdm`: each stage without Snakemake, and the commands beside them."""
 
 import logging
 import sys
@@ -12,10 +12,10 @@ from ltdm.plumbing.errors import LtdmError, Stopped
 
 
 class Group(click.Group):
-    """Commands whose LtdmError ends with one sentence on stderr, and a status that says so."""
+    """Commands that report an LtdmError in one sentence on stderr and exit with its status."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command."""
+        """Run the command; exit with 1 for an LtdmError, Stopped.STATUS if it was stopped."""
         try:
             return super().invoke(context)
         except LtdmError as error:
@@ -29,12 +29,11 @@ def main() -> None:
     """Long-tailed diffusion models under one protocol.
 
     `snakemake` runs everything that is due; these commands run one stage at a time. They take
-    config files, later ones over earlier ones.
+    config files, of which later ones override earlier ones.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
 
 
 for module in (stages, inspect, external, bench):
-    for command in vars(module).values():
-        if isinstance(command, click.Command):
-            main.add_command(command)
+    for command in module.COMMANDS:
+        main.add_command(command)

@@ -1,4 +1,4 @@
-"""The page of the command line, made from the commands' own help. `make docs` writes it."""
+"""The page of the command line, from the commands' own help; `make docs` writes it."""
 
 from pathlib import Path
 
@@ -26,12 +26,13 @@ def text() -> str:
 
 
 def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
-    how = {**command.context_settings, "terminal_width": 80}
-    context = click.Context(command, parent, name.split()[-1], **how)
-    found = [f"\n## `{name}`\n\n```\n{command.get_help(context)}\n```\n"]
+    """Return the sections of a command and of its subcommands."""
+    settings = {**command.context_settings, "terminal_width": 80}
+    context = click.Context(command, parent, name.split()[-1], **settings)
+    sections = [f"\n## `{name}`\n\n```\n{command.get_help(context)}\n```\n"]
     if isinstance(command, click.Group):
-        for each in command.list_commands(context):
-            one = command.get_command(context, each)
-            assert one
-            found += _sections(one, f"{name} {each}", context)
-    return found
+        for subcommand_name in command.list_commands(context):
+            subcommand = command.get_command(context, subcommand_name)
+            assert subcommand
+            sections += _sections(subcommand, f"{name} {subcommand_name}", context)
+    return sections

@@ -1,4 +1,4 @@
-"""The options that commands share, and the part of an experiment's grid that they work on."""
+"""Options that commands share, and the experiment that they select."""
 
 import os
 from collections.abc import Callable, Collection
@@ -28,18 +28,20 @@ RESULTS = click.option(
 )
 
 
-def whole(option: str, low: int, default: int, help: str) -> Decorator:
-    """Return an option that takes a whole number, at least `low`."""
+def integer_option(name: str, low: int, default: int, help: str) -> Decorator:
+    """Return an option that takes an integer of at least `low`."""
     kind = click.IntRange(low)
-    return click.option(option, type=kind, default=default, show_default=True, help=help)
+    return click.option(name, type=kind, default=default, show_default=True, help=help)
 
 
-def on_grid(*axes: str) -> Decorator:
-    """Give a command the config argument and the options that narrow the grid."""
+def experiment_options(*axes: str) -> Decorator:
+    """Give a command the config argument, and an option per axis that restricts the grid."""
     options = [click.argument("config", nargs=-1, required=True, type=PATH), RESULTS, DEVICE]
     for axis in axes:
         name, kind = f"--{axis.replace('_', '-')}", int if axis == "seed" else str
-        options.append(click.option(name, type=kind, multiple=True, help="Only this one."))
+        what = "data set" if axis == "dataset" else axis.replace("_", " ")
+        help = f"Restrict to this {what}; may be repeated."
+        options.append(click.option(name, type=kind, multiple=True, help=help))
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -49,42 +51,45 @@ def on_grid(*axes: str) -> Decorator:
     return decorate
 
 
-def select(
-    config: tuple[Path, ...], results: Path, device: str | None, **chosen: tuple[Any, ...]
+def load_experiment(
+    config: tuple[Path, ...], results: Path, device: str | None, **entries: tuple[Any, ...]
 ) -> "Experiment":
-    """Return the experiment that a command's options ask for.
+    """Load the experiment that a command's options select, and set the device.
 
-    `config` is files, later ones over earlier ones; `chosen` are entries of the grid's axes, where
-    none means all.
+    `config` are files, of which later ones override earlier ones; `entries` restrict axes of the
+    grid, an empty tuple to nothing.
+
+    Raises:
+        LtdmError: The config is invalid, or the grid has no such entry.
     """
-    from ltdm.config.experiment import Experiment  # with PyTorch, which not all commands need
+    from ltdm.config.experiment import Experiment  # imports PyTorch, which not all commands need
 
-    run_on(device)
-    only = {axis: list(entries) for axis, entries in chosen.items() if entries}
+    set_device(device)
+    restricted = {axis: list(names) for axis, names in entries.items() if names}
     try:
-        experiment = Experiment({**read(list(config)), **only}, results)
+        experiment = Experiment({**read(list(config)), **restricted}, results)
     except LtdmError as error:
         raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
     keep_compiled(experiment.layout.compiled)
     return experiment
 
 
-def run_on(device: str | None) -> None:
-    """Run on the device that a command's option names."""
+def set_device(device: str | None) -> None:
+    """Set the device of this process to that of a command's option, if there is one."""
     if device:
         os.environ["LTDM_DEVICE"] = device
 
 
-def sweeps(experiment: "Experiment", names: Collection[str]) -> "dict[str, Sweep]":
-    """Return the sweeps of the theory lab by name, only some if names are given.
+def select_sweeps(experiment: "Experiment", names: Collection[str]) -> "dict[str, Sweep]":
+    """Return the theory lab's sweeps by name: those of `names`, or all if it is empty.
 
     Raises:
-        LtdmError: There are none, or none of a name.
+        LtdmError: The config has no sweeps, or none of a name.
     """
-    known = experiment.sweeps
-    if not known:
+    sweeps = experiment.sweeps
+    if not sweeps:
         raise LtdmError("the config has no sweeps under `theory`; config/theory.yaml has some")
     for name in names:
-        if name not in known:
-            raise LtdmError(f"{name!r} is not under `theory`; {near(name, known)}")
-    return {name: known[name] for name in names or known}
+        if name not in sweeps:
+            raise LtdmError(f"{name!r} is not under `theory`; {near(name, sweeps)}")
+    return {name: sweeps[name] for name in names or sweeps}

@@ -1,4 +1,4 @@
-"""The stages by hand: each command runs the jobs of some rules, here and one after the other."""
+"""The stages without Snakemake: each command runs the jobs of some rules one after the other."""
 
 from collections.abc import Collection
 from importlib import import_module
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ltdm.cli.selection import on_grid, select, sweeps
+from ltdm.cli.selection import experiment_options, load_experiment, select_sweeps
 from ltdm.config.artefacts import flat, inputs, outputs, sources
 from ltdm.config.layout import MANIFEST, STEPS
 from ltdm.config.requests import request
@@ -18,125 +18,132 @@ if TYPE_CHECKING:
     from ltdm.config.steps import Keys
 
 
-def run(
-    experiment: "Experiment", *rules: str, again: bool = True, only: Collection[str] = ()
+def run_jobs(
+    experiment: "Experiment", *rules: str, again: bool = True, sweeps: Collection[str] = ()
 ) -> None:
-    """Run the jobs of rules, and say of each what it wrote.
+    """Run the jobs of rules in this process, and print the first output of each.
 
-    Those that are finished run once more only with `again`; `only` are sweeps of the theory lab, if
-    not all are meant.
+    Finished jobs run again only if `again`. `sweeps` restricts the theory lab's sweeps.
+
+    Raises:
+        LtdmError: A job fails, or would read a network that was trained with another config.
     """
     for rule in rules:
         stage = import_module(f"ltdm.stages.{STEPS[rule].stage or rule}")
         for keys in STEPS[rule].jobs(experiment):
-            if only and keys["sweep"] not in only:
+            if sweeps and keys["sweep"] not in sweeps:
                 continue
             files = outputs(experiment, rule, keys)
             first = flat(next(iter(files.values())))[0]
             if not again and _is_finished(experiment, rule, keys):
                 click.echo(f"{first}: already there")
                 continue
-            _refuse_other_networks(experiment, rule, keys)
-            read = inputs(experiment, rule, keys)
-            stage.run(request(experiment, rule, keys), **read, **files)
+            _check_networks(experiment, rule, keys)
+            read_files = inputs(experiment, rule, keys)
+            stage.run(request(experiment, rule, keys), **read_files, **files)
             click.echo(first)
 
 
 def _is_finished(experiment: "Experiment", rule: str, keys: "Keys") -> bool:
-    from ltdm.pipeline.records import is_finished  # with PyTorch, which not all commands need
+    from ltdm.pipeline.records import is_finished  # imports PyTorch, which some need not
 
     return is_finished(experiment, rule, keys)
 
 
-def _refuse_other_networks(experiment: "Experiment", rule: str, keys: "Keys") -> None:
-    """Raise LtdmError for a network that a job would read, but the config does not ask for."""
+def _check_networks(experiment: "Experiment", rule: str, keys: "Keys") -> None:
+    """Raise LtdmError if a job would read a network that is not the one the config requests."""
     for source in sources(experiment, rule, keys).values():
         if isinstance(source, tuple) and source[0] == "train.model":
             model = experiment.layout.path("train.model", **source[1])
             if model.exists() and not _is_finished(experiment, "train", source[1]):
                 raise LtdmError(
                     f"{model} was trained with other options, data or code than the config"
-                    " asks for; run `ltdm train` with it first"
+                    " requests; run `ltdm train` with this config first"
                 )
 
 
-def _show(experiment: "Experiment", table: str) -> None:
-    """Print a table as Markdown."""
+def _print_table(experiment: "Experiment", table: str) -> None:
+    """Print a table of the experiment as Markdown."""
     file = experiment.layout.path(table).with_suffix(".md")
     click.echo(file.read_text(encoding="utf-8"))
 
 
 @click.command()
-@on_grid("dataset")
-def prepare(**given: Any) -> None:
-    """Build the long-tailed data sets."""
-    experiment = select(**given)
-    run(experiment, "prepare")
+@experiment_options("dataset")
+def prepare(**options: Any) -> None:
+    """Build the long-tailed data sets and their references."""
+    experiment = load_experiment(**options)
+    run_jobs(experiment, "prepare")
     for name, data in experiment.datasets.items():
         click.echo(f"{name}: {sum(data.class_counts)} training images")
 
 
 @click.command()
-@on_grid("dataset", "run", "seed")
-def train(**given: Any) -> None:
-    """Train networks; a finished one is left alone, an interrupted one goes on."""
-    run(select(**given), "train", again=False)
+@experiment_options("dataset", "run", "seed")
+def train(**options: Any) -> None:
+    """Train networks; skip finished ones and resume interrupted ones."""
+    run_jobs(load_experiment(**options), "train", again=False)
 
 
 @click.command()
-@on_grid("dataset", "run", "seed", "sample_set")
-def sample(**given: Any) -> None:
+@experiment_options("dataset", "run", "seed", "sample_set")
+def sample(**options: Any) -> None:
     """Generate sample sets."""
-    run(select(**given), "posthoc", "sample", "grid")
+    run_jobs(load_experiment(**options), "posthoc", "sample", "grid")
 
 
 @click.command()
-@on_grid("dataset", "run", "seed", "sample_set")
-def features(**given: Any) -> None:
-    """Extract features of the references and the sample sets; find nearest training images."""
+@experiment_options("dataset", "run", "seed", "sample_set")
+def features(**options: Any) -> None:
+    """Extract features of references and sample sets; find the nearest training images."""
     rules = "extractor", "reference_features", "features", "unseen", "neighbours", "copies"
-    run(select(**given), *rules)
+    run_jobs(load_experiment(**options), *rules)
 
 
 @click.command()
-@on_grid("dataset", "run", "seed", "sample_set")
-def metrics(**given: Any) -> None:
-    """Score the sample sets from their features; no network runs."""
-    run(select(**given), "metrics")
+@experiment_options("dataset", "run", "seed", "sample_set")
+def metrics(**options: Any) -> None:
+    """Score the sample sets from their features; this runs no network."""
+    run_jobs(load_experiment(**options), "metrics")
 
 
 @click.command()
-@on_grid("dataset", "run", "seed")
-def probe(**given: Any) -> None:
-    """Train and test the linear probe of the networks, where `evaluate.probe` asks for one."""
-    experiment = select(**given)
+@experiment_options("dataset", "run", "seed")
+def probe(**options: Any) -> None:
+    """Train and test the linear probe of each network, if the config has `evaluate.probe`."""
+    experiment = load_experiment(**options)
     if experiment.evaluate.probe is None:
-        raise LtdmError("the config asks for no probe; set `evaluate: {probe: {}}`")
-    run(experiment, "probe_split", "probe")
+        raise LtdmError("the config requests no probe; set `evaluate: {probe: {}}`")
+    run_jobs(experiment, "probe_split", "probe")
 
 
 @click.command()
-@on_grid()
-@click.option("--sweep", multiple=True, help="Only this one.")
-def theory(sweep: tuple[str, ...], **given: Any) -> None:
-    """Run sweeps of the theory lab that are due; with the last of them, write the tables of all."""
-    experiment = select(**given)
-    run(experiment, "theory", again=False, only=sweeps(experiment, sweep))
-    due = [s for s in experiment.sweeps if not _is_finished(experiment, "theory", {"sweep": s})]
-    if due:
-        click.echo(f"no tables yet: {', '.join(due)} still to run")
+@experiment_options()
+@click.option("--sweep", multiple=True, help="Restrict to this sweep; may be repeated.")
+def theory(sweep: tuple[str, ...], **options: Any) -> None:
+    """Run unfinished sweeps of the theory lab; once all are finished, write their tables."""
+    experiment = load_experiment(**options)
+    run_jobs(experiment, "theory", again=False, sweeps=select_sweeps(experiment, sweep))
+    unfinished = [
+        s for s in experiment.sweeps if not _is_finished(experiment, "theory", {"sweep": s})
+    ]
+    if unfinished:
+        click.echo(f"no tables yet: {', '.join(unfinished)} still to run")
         return
-    run(experiment, "theory_tables")
-    _show(experiment, "theory_tables.findings")
+    run_jobs(experiment, "theory_tables")
+    _print_table(experiment, "theory_tables.findings")
 
 
 @click.command()
-@on_grid()
-def tables(**given: Any) -> None:
-    """Gather all numbers, write the main table, and the manifest of what stands behind it."""
+@experiment_options()
+def tables(**options: Any) -> None:
+    """Collect all scores, write the tables, and write the manifest of the results."""
     from ltdm.pipeline.lineage import manifest_request
 
-    experiment = select(**given)
-    run(experiment, "tables", "probe_tables")
+    experiment = load_experiment(**options)
+    run_jobs(experiment, "tables", "probe_tables")
     manifest.run(manifest_request(experiment), manifest=experiment.layout.root / MANIFEST)
-    _show(experiment, "tables.main")
+    _print_table(experiment, "tables.main")
+
+
+COMMANDS = prepare, train, sample, features, metrics, probe, theory, tables

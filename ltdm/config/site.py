@@ -47,7 +47,7 @@ class Site(Words):
         above=0,
     )  # fmt: skip
     bench_file: str | None = option(
-        None, "File that `ltdm bench --json` wrote on these GPUs, instead of `tflops`."
+        None, "File that `ltdm bench runs --json` wrote on these GPUs, instead of `tflops`."
     )
 
     def check_slurm(self) -> None:

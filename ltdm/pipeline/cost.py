@@ -116,8 +116,8 @@ def job_counts(experiment: Experiment) -> Counter[str]:
 def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> dict[str, Speed]:
     """Return the speed of each run, by name; empty where none is known.
 
-    It is `tflops` for all of them, or comes from `bench`, figures of `ltdm bench --json`, where a
-    run that is not among them takes their first run's.
+    It is `tflops` for all of them, or comes from `bench`, figures of `ltdm bench runs --json`,
+    where a run that is not among them takes their first run's.
     """
     if tflops is not None:
         if not 0 < tflops < math.inf:
@@ -132,7 +132,7 @@ def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> 
         if not all(s.train > 0 and s.sample > 0 for s in rows.values()):
             raise ValueError("a speed is not above zero")
     except (KeyError, TypeError, ValueError, StopIteration) as error:
-        raise LtdmError(f"{bench} holds no figures of `ltdm bench --json`") from error
+        raise LtdmError(f"{bench} holds no figures of `ltdm bench runs --json`") from error
     return {run: rows.get(run, first) for _, run in experiment.runs}
 
 
@@ -192,7 +192,7 @@ def text(experiment: Experiment, known: dict[str, Speed]) -> str:
         lines.append(f"Beside that, probes: {asked} M evaluations, ended early.")
     if not known:
         lines.append(
-            "For GPU-hours give --bench FILE (made by `ltdm bench --json FILE` there), or --tflops."
+            "For GPU-hours give --bench FILE (of `ltdm bench runs --json FILE` there), or --tflops."
         )
     return "\n".join(lines)
 

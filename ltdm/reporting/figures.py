@@ -67,12 +67,12 @@ def _by_position(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def training(histories: pd.DataFrame, title: str) -> Figure:
-    """Curves of the denoising loss by update, means over seeds; imported runs have none."""
+    """Curves of the denoising loss by step, means over seeds; imported runs have none."""
     figure, axes = plt.subplots(figsize=(5.4, 3.2))
     for run, mine in histories.groupby("run", sort=False):
-        mean = mine.groupby("update")["denoise"].mean()
+        mean = mine.groupby("step")["denoise"].mean()
         axes.plot(mean.index, mean, linewidth=1, label=run)
-    axes.set(xlabel="update", ylabel="denoising loss", title=title, yscale="log")
+    axes.set(xlabel="training step", ylabel="denoising loss", title=title, yscale="log")
     _legend(figure, axes, "no network was trained")
     return figure
 

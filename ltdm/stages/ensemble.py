@@ -125,8 +125,8 @@ class Team:
         by = {"versions": versions(), "commit": commit()}
         told = self.average(self.options.rounds, self.files.model)
         frames = [pd.DataFrame(one["history"]).assign(shard=k) for k, one in enumerate(told)]
-        rows = pd.concat(frames).sort_values(["update", "shard"], kind="stable")
-        rows[["update", "images"]] *= len(told)  # of all shards, as other runs count
+        rows = pd.concat(frames).sort_values(["step", "shard"], kind="stable")
+        rows[["step", "images"]] *= len(told)  # of all shards, as other runs count
         write_text(self.files.history, rows.to_csv(index=False))
         evaluations = pd.DataFrame([one["evaluations"] for one in told]).mean().to_dict()
         made = {
@@ -143,7 +143,7 @@ class Team:
 def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None:
     """Train all rounds in one job, going on from where it was interrupted.
 
-    The weights are the averages of the last round; the losses are each shard's, `update` and
+    The weights are the averages of the last round; the losses are each shard's, `step` and
     `images` those of all shards. The arguments are those of `single.fit`, and it raises what
     `stages.train.run` does.
     """

@@ -13,7 +13,7 @@ from ltdm.plumbing.provenance import commit, versions
 from ltdm.training.released import Released, content, read
 from ltdm.training.state import Files, run_key
 
-HISTORY = ("update", "images", "lr", "denoise", "loss", "grad_norm")
+HISTORY = ("step", "images", "lr", "denoise", "loss", "grad_norm")
 
 
 def take(who: dict[str, Any], checkpoint: Path, files: Files) -> None:

@@ -99,7 +99,7 @@ class SampleRequest:
             raise LtdmError(
                 f"{model} has the weights of sigma_rel {sigma_rel or 'unset'}, but"
                 f" sample.ema_sigma_rel is {options.ema_sigma_rel or 'unset'}; choose the other"
-                " file, or write it with `ltdm posthoc`"
+                " file, or write it with `ltdm ema`"
             )
         numbers = np.arange(options.num_images)
         self.labels = numbers % classes if has_labels else np.full_like(numbers, -1)

@@ -1,4 +1,4 @@
-"""A sweep's options -> rows of all that is measured, and the networks that its figures show."""
+"""A sweep's options -> the rows of its metrics, and the networks of its figures."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from ltdm.theory.options import Sweep
 
 
 def run(request: Request, *, rows: Path, networks: Path, record: Path) -> None:
-    """Run a sweep of the theory lab: `rows` (CSV) are those of `ltdm.theory.lab`.
+    """Run a sweep of the theory lab and write its `rows` (CSV, columns in `ltdm.theory.lab`).
 
-    `networks` are the first seed's (.npz: W, U, A). `request` has `spec`, the sweep's options that
-    are not at their defaults.
+    `networks` (.npz: W, U, A) are those of the first seed. `request` has `spec`, the sweep's
+    options that are not at their defaults.
 
     Raises:
-        LtdmError: An equilibrium is badly conditioned, or training leads away from it.
+        LtdmError: An equilibrium is badly conditioned, or training diverges.
     """
-    found = lab.run(parse(Sweep, request["spec"], ("theory",)))
-    write_rows(found.rows, rows)
-    write_npz(networks, W=found.W, U=found.U, A=found.A)
+    result = lab.run(parse(Sweep, request["spec"], ("theory",)))
+    write_rows(result.rows, rows)
+    write_npz(networks, W=result.W, U=result.U, A=result.A)
     digests = {path.name: sha256(path) for path in (rows, networks)}
     write_json(record, {**recorded(request), "sha256": digests})

@@ -1,4 +1,4 @@
-"""Rows of all sweeps -> a table for each, and one of what the paper's claims come to."""
+"""Rows of all sweeps -> a table of each, and one that tests the paper's claims on all."""
 
 from pathlib import Path
 
@@ -17,17 +17,17 @@ from ltdm.theory.options import Sweep
 def run(
     request: Request, *, rows: list[Path], findings: Path, tables: list[Path], others: list[Path]
 ) -> None:
-    """Write `findings`, and beside it each sweep's table, `theory-<sweep>`, in all forms.
+    """Write `findings`, and beside it each sweep's table, `theory-<sweep>`, as CSV, md and tex.
 
-    `request` has `specs`, the sweeps' options by name, those at their defaults left out; `rows` are
-    what the stage `theory` wrote of each, in the same order.
+    `request` has `specs`, the options of each sweep by its name, without those at their defaults;
+    `rows` are the files of the stage `theory`, in the same order.
     """
-    found: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {}
+    sweeps: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {}
     for (name, spec), file in zip(request["specs"].items(), rows, strict=True):
         sweep = parse(Sweep, spec, ("theory", name))
-        mine = read_rows(file)
-        found[name] = mine, sweep.figures
-        known = reported.FRECHET if sweep.classes.name == reported.CASE else {}
-        table = theory.measures(mine, list(sweep.classes.classes), known)
+        sweep_rows = read_rows(file)
+        sweeps[name] = sweep_rows, sweep.figures
+        reported_distances = reported.FRECHET if sweep.classes.name == reported.MIXTURE_NAME else {}
+        table = theory.metrics_table(sweep_rows, list(sweep.classes.classes), reported_distances)
         write_table(table, findings.with_name(f"theory-{name}"))
-    write_table(claims.findings(found), findings.with_suffix(""))
+    write_table(claims.findings_table(sweeps), findings.with_suffix(""))

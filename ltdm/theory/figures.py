@@ -1,4 +1,4 @@
-"""Figures of the theory lab: curves over a sweep, and what single networks say and draw."""
+"""Figures of the theory lab: curves over a sweep, and single networks' scores and samples."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,179 +14,189 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from ltdm.reporting.style import COLOURS
-from ltdm.theory.findings import FIRST, RESOLVED, Fit
-from ltdm.theory.tables import FLOOR, curves, distances, end, last_class, least
+from ltdm.theory.findings import FIRST_STEP, ROUNDING_LIMIT, PowerLaw
+from ltdm.theory.tables import (
+    MIN_DISTANCE,
+    argmin_index,
+    distance_rows,
+    last_class,
+    last_step,
+    seed_curves,
+)
 
 T = TypeVar("T")
-EVERY = 4  # points of a grid to an arrow
-WRONG = LinearSegmentedColormap.from_list("wrong", ["#222222", COLOURS[1]])
-LINES = 6  # weights or tails that get a line of their own where each has one
+ARROW_STRIDE = 4  # grid points per arrow, along each axis
+ERROR_COLOURS = LinearSegmentedColormap.from_list("error", ["#222222", COLOURS[1]])
+MAX_LINES = 6  # lines per panel, spread evenly over the betas or tails
 
 
-def v_curve(rows: pd.DataFrame, title: str) -> Figure:
-    """Draw the worst class's distances by beta, a line for each tail, a row for each training.
+def plot_v_curve(rows: pd.DataFrame, title: str) -> Figure:
+    """Plot the worst class's distances by beta: a line per tail, a row of panels per step.
 
-    Lines are means of logarithms over seeds, bands one standard error, rings the least values.
+    Lines are means of logarithms over seeds, bands one standard error, rings the minima.
     """
-    drawn = distances(rows)
-    metrics, trainings = drawn["metric"].unique(), sorted(drawn["steps"].unique())
-    size = (2.9 * len(metrics) + 1.2, 2.5 * len(trainings) + 0.5)
-    figure, grid = plt.subplots(len(trainings), len(metrics), figsize=size, squeeze=False)
-    for axes, (updates, metric) in zip(grid.flat, product(trainings, metrics), strict=True):
-        for colour, tail, mine in _picked(drawn[drawn["steps"] == updates], "tail"):
-            found = curves(mine, metric, "beta").clip(lower=FLOOR)
-            _with_band(axes, _spaced(found), colour, f"{tail:g}")
-        axes.set(title=f"{metric}, {updates:,.0f} updates", yscale="log")
-        _beta_axis(axes, drawn["beta"])
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), title="tail points",
-                  loc="outside right upper")  # fmt: skip
+    distances = distance_rows(rows)
+    metrics, all_steps = distances["metric"].unique(), sorted(distances["steps"].unique())
+    size = (2.9 * len(metrics) + 1.2, 2.5 * len(all_steps) + 0.5)
+    figure, panels = plt.subplots(len(all_steps), len(metrics), figsize=size, squeeze=False)
+    for axes, (steps, metric) in zip(panels.flat, product(all_steps, metrics), strict=True):
+        for colour, tail, line_rows in _pick_lines(distances[distances["steps"] == steps], "tail"):
+            values = seed_curves(line_rows, metric, "beta").clip(lower=MIN_DISTANCE)
+            _plot_band(axes, _place_zero(values), colour, f"{tail:g}")
+        axes.set(title=f"{metric}, {steps:,.0f} steps", yscale="log")
+        _label_beta_axis(axes, distances["beta"])
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, title="tail points", loc="outside right upper")
     figure.suptitle(f"{title}: the worst class")
     return figure
 
 
-def nash_gap(rows: pd.DataFrame, title: str) -> Figure:
-    """Draw the exact Nash gap over updates with fitted slopes, and gaps over beta.
+def plot_nash_gap(rows: pd.DataFrame, title: str) -> Figure:
+    """Plot the exact Nash gap by training steps with fitted slopes, and gaps by beta.
 
-    Lines are means of logarithms over seeds; of several tails the first is shown.
+    Lines are means of logarithms over seeds. Only the smallest tail is shown.
     """
     rows = rows[rows["tail"] == rows["tail"].min()]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
-    for colour, beta, mine in _picked(rows, "beta"):
-        found = curves(mine, "nash-gap", "steps")
-        fit = Fit(curves(mine[mine["steps"] >= FIRST], "nash-gap", "steps"))
+    for colour, beta, line_rows in _pick_lines(rows, "beta"):
+        values = seed_curves(line_rows, "nash-gap", "steps")
+        fit = PowerLaw(values[values.index >= FIRST_STEP])
         name = f"{beta:g}: slope {fit.slope.difference:.2f}"
-        _with_band(left, found, colour, name, ring=False)
-        left.plot(fit.at, fit.line, "--", color=colour, linewidth=0.8)
-    _guide(left, -0.5, r"the bound's $T^{-1/2}$")
-    left.set(title=f"{title}: Nash gap", xlabel="updates T", xscale="log", yscale="log")
+        _plot_band(left, values, colour, name, ring=False)
+        left.plot(fit.x, fit.y, "--", color=colour, linewidth=0.8)
+    _plot_reference_slope(left, -0.5, r"the bound's $T^{-1/2}$")
+    left.set(title=f"{title}: Nash gap", xlabel="training steps T", xscale="log", yscale="log")
     left.legend(title="beta", fontsize=7)
-    last = end(rows)
-    for colour, (metric, updates, name) in zip(COLOURS, (
-        ("nash-gap", last, f"Nash gap after {last:,.0f} updates"),
-        ("own-gap", last, "gap of own costs, then"),
-        ("own-gap", math.inf, "gap of own costs, at the equilibrium"),
-    ), strict=False):  # fmt: skip
-        found = curves(rows[rows["steps"] == updates], metric, "beta")
-        _with_band(right, _spaced(found[found.mean(axis=1) > RESOLVED]), colour, name, ring=False)
+    last = last_step(rows)
+    gaps = (
+        ("nash-gap", last, f"Nash gap after {last:,.0f} steps"),
+        ("own-gap", last, f"own-cost gap after {last:,.0f} steps"),
+        ("own-gap", math.inf, "own-cost gap at the equilibrium"),
+    )
+    for colour, (metric, steps, name) in zip(COLOURS, gaps, strict=False):
+        values = seed_curves(rows[rows["steps"] == steps], metric, "beta")
+        resolved = values[values.mean(axis=1) > ROUNDING_LIMIT]
+        _plot_band(right, _place_zero(resolved), colour, name, ring=False)
     right.set(title=f"{title}: gaps by beta", yscale="log")
-    _beta_axis(right, rows["beta"])
+    _label_beta_axis(right, rows["beta"])
     right.legend(fontsize=7)
     return figure
 
 
-def generalisation(rows: pd.DataFrame, title: str) -> Figure:
-    """Draw the last class's generalisation gap over its points, a line for each beta."""
+def plot_generalisation(rows: pd.DataFrame, title: str) -> Figure:
+    """Plot the last class's generalisation gap by its points, a line per beta."""
     last = last_class(rows)
     figure, axes = plt.subplots(figsize=(4.8, 3.4))
     axes.set(xscale="log", yscale="log", xlabel=f"points of the {last}", ylabel="gap of its loss")
-    for colour, beta, mine in _picked(rows[rows["steps"] == end(rows)], "beta"):
-        found = curves(mine, "generalisation-gap", "tail", last)
-        slope = Fit(found).slope.difference
-        _with_band(axes, found, colour, f"{beta:g}: slope {slope:.2f}", ring=False)
-    _guide(axes, -1.0, r"$1 / n_y$")
-    axes.set_title(f"{title}: generalisation, {end(rows):,.0f} updates")
+    for colour, beta, line_rows in _pick_lines(rows[rows["steps"] == last_step(rows)], "beta"):
+        values = seed_curves(line_rows, "generalisation-gap", "tail", last)
+        slope = PowerLaw(values).slope.difference
+        _plot_band(axes, values, colour, f"{beta:g}: slope {slope:.2f}", ring=False)
+    _plot_reference_slope(axes, -1.0, r"$1 / n_y$")
+    axes.set_title(f"{title}: generalisation, {last_step(rows):,.0f} steps")
     axes.legend(title="beta", fontsize=7)
     return figure
 
 
-class Field(NamedTuple):
-    """A score field on a grid of points."""
+class ScoreField(NamedTuple):
+    """A score field on a grid of n x n points, and the density of the class."""
 
-    x: np.ndarray  # the points, (n, n, 2)
+    x: np.ndarray  # grid points, (n, n, 2)
     score: np.ndarray  # (n, n, 2)
-    apart: np.ndarray  # its distance from the exact score, (n, n)
-    density: np.ndarray  # the class's, (n, n)
-    error: float  # root of the mean square of `apart` over the density
+    distance: np.ndarray  # norm of the difference from the exact score, (n, n)
+    density: np.ndarray  # exact density of the class, (n, n)
+    error: float  # root mean square of `distance` under the density
 
 
-def scores(fields: Mapping[tuple[str, str], Field], title: str) -> Figure:
-    """Draw arrows of score fields, redder where they are wrong, over the class's exact density.
+def plot_scores(fields: Mapping[tuple[str, str], ScoreField], title: str) -> Figure:
+    """Plot score fields as arrows, redder where the error is larger, over the exact density.
 
-    Rows are classes; columns are what says the score.
+    `fields` by (class, score source); classes are rows of panels, score sources columns.
     """
-    worst = max(float(np.quantile(field.apart, 0.9)) for field in fields.values())
+    max_error = max(float(np.quantile(field.distance, 0.9)) for field in fields.values())
 
-    def draw(axes: Axes, field: Field) -> None:
+    def draw(axes: Axes, field: ScoreField) -> None:
         x, y = field.x[..., 0], field.x[..., 1]
         axes.contourf(x, y, field.density, levels=8, cmap="Blues", alpha=0.7)
-        some = np.s_[EVERY // 2 :: EVERY, EVERY // 2 :: EVERY]
+        strided = np.s_[ARROW_STRIDE // 2 :: ARROW_STRIDE, ARROW_STRIDE // 2 :: ARROW_STRIDE]
         u, v = field.score[..., 0], field.score[..., 1]
-        axes.quiver(x[some], y[some], u[some], v[some], field.apart[some], cmap=WRONG,
-                    clim=(0, worst), width=0.006)  # fmt: skip
+        arrows = [values[strided] for values in (x, y, u, v, field.distance)]
+        axes.quiver(*arrows, cmap=ERROR_COLOURS, clim=(0, max_error), width=0.006)
         axes.set_xlabel(f"error {field.error:.2f}")
 
-    return _sheet(fields, title, draw)
+    return _panel_grid(fields, title, draw)
 
 
-class Cloud(NamedTuple):
-    """Points drawn of a class."""
+class PointCloud(NamedTuple):
+    """Samples of a class, by a network or the exact scores."""
 
-    points: np.ndarray  # (n, 2)
-    seen: np.ndarray  # the class's training points, (k, 2)
-    distance: float  # Frechet's, of the points from the class
+    points: np.ndarray  # samples, (n, 2)
+    training: np.ndarray  # the class's training points, (k, 2)
+    distance: float  # squared Frechet distance of the samples from the class
 
 
-def clouds(drawn: Mapping[tuple[str, str], Cloud], title: str) -> Figure:
-    """Draw what networks draw, and training points of small classes.
+def plot_clouds(clouds: Mapping[tuple[str, str], PointCloud], title: str) -> Figure:
+    """Plot samples, and the training points of classes with at most 200.
 
-    Rows are classes; columns are what draws, the exact scores first.
+    `clouds` by (class, score source), the exact scores first: they set the limits of all axes.
     """
-    first = next(iter(drawn))[1]
-    reach = max(float(np.abs(c.points).max()) for (_, who), c in drawn.items() if who == first)
+    exact = next(iter(clouds))[1]
+    limit = max(float(np.abs(c.points).max()) for (_, s), c in clouds.items() if s == exact)
 
-    def draw(axes: Axes, cloud: Cloud) -> None:
+    def draw(axes: Axes, cloud: PointCloud) -> None:
         axes.scatter(cloud.points[:, 0], cloud.points[:, 1], s=2, linewidths=0, alpha=0.5)
-        if len(cloud.seen) <= 200:
-            x, y = cloud.seen.T
+        if len(cloud.training) <= 200:
+            x, y = cloud.training.T
             axes.scatter(x, y, s=7, marker="x", color=COLOURS[1], linewidths=0.7)
-        axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+        axes.set(xlim=(-limit, limit), ylim=(-limit, limit))
         axes.set_xlabel(f"Frechet distance {cloud.distance:.2f}")
 
-    return _sheet(drawn, title, draw)
+    return _panel_grid(clouds, title, draw)
 
 
-def _sheet(
-    shown: Mapping[tuple[str, str], T], title: str, draw: Callable[[Axes, T], None]
+def _panel_grid(
+    contents: Mapping[tuple[str, str], T], title: str, draw: Callable[[Axes, T], None]
 ) -> Figure:
-    """Draw a panel for each class (row) and author (column)."""
-    rows, columns = (list(dict.fromkeys(key[k] for key in shown)) for k in (0, 1))
+    """Draw a panel for each class (row) and score source (column)."""
+    rows, columns = (list(dict.fromkeys(key[k] for key in contents)) for k in (0, 1))
     size = (2.4 * len(columns) + 0.5, 2.5 * len(rows) + 0.4)
-    figure, grid = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False)
-    for axes, key in zip(grid.flat, product(rows, columns), strict=True):
-        draw(axes, shown[key])
+    figure, panels = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False)
+    for axes, key in zip(panels.flat, product(rows, columns), strict=True):
+        draw(axes, contents[key])
         axes.set(aspect="equal", xticks=[], yticks=[])
         axes.grid(visible=False)
-    for axes, row in zip(grid[:, 0], rows, strict=True):
+    for axes, row in zip(panels[:, 0], rows, strict=True):
         axes.set_ylabel(row)
-    for axes, column in zip(grid[0], columns, strict=True):
+    for axes, column in zip(panels[0], columns, strict=True):
         axes.set_title(column)
     figure.suptitle(title)
     return figure
 
 
-def _picked(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, float, pd.DataFrame]]:
-    """Give a colour, the value and its rows for some values of an axis, evenly from all."""
+def _pick_lines(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, float, pd.DataFrame]]:
+    """Yield (colour, value, rows) for up to MAX_LINES values of a column, evenly spaced."""
     values = sorted(rows[axis].dropna().unique())
-    picked = np.linspace(0, len(values) - 1, min(LINES, len(values))).round().astype(int)
-    for colour, k in zip(COLOURS, picked, strict=False):
+    indices = np.linspace(0, len(values) - 1, min(MAX_LINES, len(values))).round().astype(int)
+    for colour, k in zip(COLOURS, indices, strict=False):
         yield colour, float(values[k]), rows[rows[axis] == values[k]]
 
 
-def _spaced(found: pd.DataFrame) -> pd.DataFrame:
-    """Move beta = 0 to where a logarithmic axis has room for it."""
-    return found.rename(index={0.0: _nought(found.index)})
+def _place_zero(values: pd.DataFrame) -> pd.DataFrame:
+    """Move beta = 0 in the index to its place on a logarithmic axis."""
+    return values.rename(index={0.0: _zero_position(values.index)})
 
 
-def _nought(betas: Iterable[float]) -> float:
+def _zero_position(betas: Iterable[float]) -> float:
+    """Return where a logarithmic axis shows 0: at a third of the smallest positive beta."""
     return min((b for b in betas if b > 0), default=1.0) / 3
 
 
-def _beta_axis(axes: Axes, betas: pd.Series) -> None:
-    """Name the axis of beta, with 0 at its left end."""
+def _label_beta_axis(axes: Axes, betas: pd.Series) -> None:
+    """Make the x axis a logarithmic axis of beta, with 0 at its left end."""
     axes.set(xscale="log", xlabel="beta")
     if (betas == 0).any():
         positive = sorted(betas[betas > 0].unique())
-        left = _nought(positive)
+        left = _zero_position(positive)
         right = max(positive, default=left)
         decades = range(math.ceil(math.log10(left) + 0.1), math.floor(math.log10(right)) + 1)
         marks = [10.0**k for k in decades] or positive
@@ -194,24 +204,27 @@ def _beta_axis(axes: Axes, betas: pd.Series) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _with_band(axes: Axes, found: pd.DataFrame, colour: str, label: str, ring: bool = True) -> None:
-    """Draw the mean of logarithms over seeds with one standard error, and a ring at its least."""
-    logs = pd.DataFrame(np.log(found[(found > 0).all(axis=1)]))
+def _plot_band(
+    axes: Axes, values: pd.DataFrame, colour: str, label: str, ring: bool = True
+) -> None:
+    """Plot the mean of logarithms over seeds, one standard error, and a ring at the minimum."""
+    logs = pd.DataFrame(np.log(values[(values > 0).all(axis=1)]))
     mean, error = logs.mean(axis=1), logs.std(axis=1).fillna(0) / math.sqrt(logs.shape[1])
-    middle = np.exp(mean)
-    axes.plot(middle.index, middle, "o-", color=colour, markersize=2.5, linewidth=1, label=label)
+    centre = np.exp(mean)
+    axes.plot(centre.index, centre, "o-", color=colour, markersize=2.5, linewidth=1, label=label)
     low, high = np.exp(mean - error), np.exp(mean + error)
-    axes.fill_between(middle.index, low, high, color=colour, alpha=0.15, linewidth=0)
-    if ring and len(middle):
-        axes.plot([least(mean)], [middle.min()], "o", color=colour, markersize=7, fillstyle="none")
+    axes.fill_between(centre.index, low, high, color=colour, alpha=0.15, linewidth=0)
+    if ring and len(centre):
+        x, y = [argmin_index(mean)], [centre.min()]
+        axes.plot(x, y, "o", color=colour, markersize=7, fillstyle="none")
 
 
-def _guide(axes: Axes, slope: float, label: str) -> None:
-    """Draw a slope for comparison through the middle of the axes' lines."""
+def _plot_reference_slope(axes: Axes, slope: float, label: str) -> None:
+    """Plot a reference line of a given slope through the mean point of the axes' lines."""
     points = np.concatenate([np.asarray(line.get_xydata(), float) for line in axes.get_lines()])
     points = points[(points > 0).all(axis=1)]
     if not len(points):
         return
     x = np.array([points[:, 0].min(), points[:, 0].max()])
-    middle = np.exp(np.log(points).mean(axis=0))
-    axes.plot(x, middle[1] * (x / middle[0]) ** slope, ":", color="#888888", label=label)
+    centre = np.exp(np.log(points).mean(axis=0))
+    axes.plot(x, centre[1] * (x / centre[0]) ** slope, ":", color="#888888", label=label)

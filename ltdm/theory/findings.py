@@ -1,4 +1,4 @@
-"""What the claims of mutual learning's paper come to in the sweeps of the theory lab."""
+"""The claims of the mutual learning paper, tested on the sweeps of the theory lab."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,119 +11,134 @@ from ltdm.reporting.cells import Change
 from ltdm.reporting.compare import LEVEL, UNKNOWN, Interval, half_width
 from ltdm.reporting.tables import Table
 from ltdm.theory.options import WORST
-from ltdm.theory.tables import change, curves, distances, end, last_class, least, middle
+from ltdm.theory.tables import (
+    argmin_index,
+    distance_rows,
+    last_class,
+    last_step,
+    log_mean,
+    relative_change,
+    seed_curves,
+)
 
-FIRST = 16  # updates from which on a slope is fitted: before, the first layer's scale shows
-RESOLVED = 1e-12  # gaps below which rounding shows
+FIRST_STEP = 16  # slopes are fitted from this step on: before it, the first layer's scale dominates
+ROUNDING_LIMIT = 1e-12  # gaps below it are dominated by rounding
 Finding = tuple[tuple[Any, ...], Interval]
-"""Tail, beta, what was found and what is claimed of it; and the value."""
+"""(tail, beta, finding, claimed value), and the measured value with its interval."""
 
 
-class Fit:
-    """A power law, y = a x^slope, through curves: y by x, a column for each seed.
+class PowerLaw:
+    """A power law y = a x^slope, fitted to curves: y by x (index), a column per seed.
 
-    Only points that are above RESOLVED for every seed count.
+    Only points with y above ROUNDING_LIMIT for every seed are used.
 
     Attributes:
-        slope: Of the line through the logs of x and the mean of the logs of y, which is the mean
-            of the seeds' own slopes; and its interval over them.
-        at: The x that it goes through; none where fewer than two points are above RESOLVED.
-        line: y there.
+        slope: Slope of the least-squares line of the mean log y by log x, which is the mean of the
+            seeds' slopes, with its interval over seeds; UNKNOWN with fewer than two points.
+        x: The x of these points; empty with fewer than two.
+        y: The fitted y at x.
     """
 
     def __init__(self, curves: pd.DataFrame):
-        kept = curves[(curves > RESOLVED).all(axis=1)]
-        self.slope, self.at, self.line = UNKNOWN, np.zeros(0), np.zeros(0)
-        if len(kept) < 2:
+        resolved = curves[(curves > ROUNDING_LIMIT).all(axis=1)]
+        self.slope, self.x, self.y = UNKNOWN, np.zeros(0), np.zeros(0)
+        if len(resolved) < 2:
             return
-        self.at = kept.index.to_numpy(dtype=float)
-        x, y, seeds = np.log(self.at), np.log(kept.to_numpy()), kept.shape[1]
+        self.x = resolved.index.to_numpy(dtype=float)
+        x, y, seeds = np.log(self.x), np.log(resolved.to_numpy()), resolved.shape[1]
         slope, offset = np.polyfit(x, y.mean(axis=1), 1)
-        self.line = np.exp(slope * x + offset)
-        each = np.polyfit(x, y, 1)[0]
-        half = half_width(each) if seeds > 1 else math.nan
+        self.y = np.exp(slope * x + offset)
+        slopes = np.polyfit(x, y, 1)[0]
+        half = half_width(slopes) if seeds > 1 else math.nan
         self.slope = Interval(float(slope), float(slope) - half, float(slope) + half, seeds)
 
 
-def _by(rows: pd.DataFrame, *axes: str) -> Iterator[tuple[tuple, pd.DataFrame]]:
-    """Give the rows of each value of some axes, in rising order."""
+def iter_groups(rows: pd.DataFrame, *axes: str) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    """Yield the values of some columns and their rows, in rising order."""
     yield from rows.groupby(list(axes))
 
 
-def _gaps(rows: pd.DataFrame) -> Iterator[Finding]:
-    """Give the slope of the Nash gap over updates for each beta, and over beta at the end."""
-    gaps = rows[(rows["metric"] == "nash-gap") & (rows["steps"] >= FIRST)]
-    for (tail, beta), mine in _by(gaps, "tail", "beta"):
-        slope = Fit(curves(mine, "nash-gap", "steps")).slope
+def _nash_gap_findings(rows: pd.DataFrame) -> Iterator[Finding]:
+    """Yield slopes of the Nash gap by steps and of the own-cost gap by beta, and step sizes."""
+    gaps = rows[(rows["metric"] == "nash-gap") & (rows["steps"] >= FIRST_STEP)]
+    for (tail, beta), group_rows in iter_groups(gaps, "tail", "beta"):
+        slope = PowerLaw(seed_curves(group_rows, "nash-gap", "steps")).slope
         yield (int(tail), f"{beta:g}", "slope of the Nash gap over T", "-0.5"), slope
     bounds = rows[rows["metric"] == "step-bound"]
-    for (tail, beta), mine in _by(bounds, "tail", "beta"):
-        steps = rows[(rows["metric"] == "step") & (rows["seed"] == 0) & (rows["beta"] == beta)]
-        share = float(steps["value"].iloc[0] / mine["value"].iloc[0])
-        where = (int(tail), f"{beta:g}", "step size over the largest that converges", "below 1")
-        yield where, Interval(share, math.nan, math.nan, 1)
+    for (tail, beta), group_rows in iter_groups(bounds, "tail", "beta"):
+        sizes = rows[(rows["metric"] == "step") & (rows["seed"] == 0) & (rows["beta"] == beta)]
+        ratio = float(sizes["value"].iloc[0] / group_rows["value"].iloc[0])
+        key = (int(tail), f"{beta:g}", "step size over the largest that converges", "below 1")
+        yield key, Interval(ratio, math.nan, math.nan, 1)
     ends = rows[(rows["beta"] > 0) & (rows["steps"] == math.inf)]
-    for (tail,), mine in _by(ends, "tail"):
-        if mine["beta"].nunique() > 2:
-            slope = Fit(curves(mine, "own-gap", "beta")).slope
-            yield (int(tail), "", "slope of the own-cost gap over beta at the end", "1"), slope
+    for (tail,), group_rows in iter_groups(ends, "tail"):
+        if group_rows["beta"].nunique() > 2:
+            slope = PowerLaw(seed_curves(group_rows, "own-gap", "beta")).slope
+            key = (int(tail), "", "slope of the own-cost gap over beta at the equilibrium", "1")
+            yield key, slope
 
 
-def _generalisation(rows: pd.DataFrame) -> Iterator[Finding]:
-    """Give the slope of the last class's generalisation gap over its points for each beta."""
+def _generalisation_findings(rows: pd.DataFrame) -> Iterator[Finding]:
+    """Yield the slope of the last class's generalisation gap by its points, for each beta."""
     if rows["tail"].nunique() < 3:
         return
-    for beta, mine in rows[rows["steps"] == end(rows)].groupby("beta"):
-        slope = Fit(curves(mine, "generalisation-gap", "tail", last_class(rows))).slope
-        yield ("", f"{beta:g}", "slope of the generalisation gap over points", "-1"), slope
+    for beta, group_rows in rows[rows["steps"] == last_step(rows)].groupby("beta"):
+        curves = seed_curves(group_rows, "generalisation-gap", "tail", last_class(rows))
+        key = ("", f"{beta:g}", "slope of the generalisation gap over points", "-1")
+        yield key, PowerLaw(curves).slope
 
 
-def _by_beta(rows: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
-    """Give distances by beta and seed, for each metric, group, step and tail."""
-    for key, mine in _by(distances(rows), "metric", "group", "steps", "tail"):
-        yield key, mine.pivot(index="beta", columns="seed", values="value")
+def _distances_by_beta(rows: pd.DataFrame) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    """Yield distances by beta (rows) and seed (columns) of each (metric, group, steps, tail)."""
+    for key, group_rows in iter_groups(distance_rows(rows), "metric", "group", "steps", "tail"):
+        yield key, group_rows.pivot(index="beta", columns="seed", values="value")
 
 
-def _optima(rows: pd.DataFrame) -> Iterator[Finding]:
-    """Give how the worst class at its best beta differs from none, and from the largest."""
-    for (metric, _, updates, tail), values in _by_beta(rows[rows["group"] == WORST]):
-        others = {values.index[0]: ", the least", values.index[-1]: ", the largest"}
-        best = least(middle(values))
+def _best_beta_findings(rows: pd.DataFrame) -> Iterator[Finding]:
+    """Yield the worst class's change at its best beta from the smallest and the largest beta."""
+    for (metric, _, steps, tail), values in _distances_by_beta(rows[rows["group"] == WORST]):
+        others = {values.index[0]: ", the smallest", values.index[-1]: ", the largest"}
+        best = argmin_index(log_mean(values))
         beta = f"{best:g}{others.pop(best, '')}"
         for other in others:
-            what = f"worst {metric} after {updates:g} updates, against beta = {other:g}"
-            yield (int(tail), beta, what, "below 0"), change(values.T[best], values.T[other])
+            finding = f"worst {metric} after {steps:g} steps, against beta = {other:g}"
+            change = relative_change(values.T[best], values.T[other])
+            yield (int(tail), beta, finding, "below 0"), change
 
 
-def _changes(rows: pd.DataFrame) -> Iterator[Finding]:
-    """Give how each class's distances at the largest beta differ from those at the least."""
-    for (metric, group, updates, tail), values in _by_beta(rows[rows["group"] != WORST]):
+def _class_change_findings(rows: pd.DataFrame) -> Iterator[Finding]:
+    """Yield each class's change of distances from the smallest to the largest beta."""
+    for (metric, group, steps, tail), values in _distances_by_beta(rows[rows["group"] != WORST]):
         first, last = values.index[[0, -1]]
         if first < last:
-            what = f"{metric} ({group}) after {updates:g} updates, against beta = {first:g}"
-            yield (int(tail), f"{last:g}", what, ""), change(values.T[last], values.T[first])
+            finding = f"{metric} ({group}) after {steps:g} steps, against beta = {first:g}"
+            change = relative_change(values.T[last], values.T[first])
+            yield (int(tail), f"{last:g}", finding, ""), change
 
 
-FINDERS = {
-    "nash-gap": _gaps, "generalisation": _generalisation, "v-curve": _optima, "scores": _changes,
-}  # fmt: skip
-"""What is looked for in a sweep, by the figure that shows it."""
+FINDINGS_BY_FIGURE = {
+    "nash-gap": _nash_gap_findings,
+    "generalisation": _generalisation_findings,
+    "v-curve": _best_beta_findings,
+    "scores": _class_change_findings,
+}
+"""The findings that go with a figure of a sweep."""
 
 
-def findings(sweeps: Mapping[str, tuple[pd.DataFrame, Sequence[str]]]) -> Table:
-    """Return what the paper's claims come to in each sweep (rows and figures), with intervals."""
-    found = [
-        ((name, *where), change)
-        for name, (rows, figures) in sweeps.items()
-        for finder in (FINDERS[figure] for figure in figures if figure in FINDERS)
-        for where, change in finder(rows)
-    ]
+def findings_table(sweeps: Mapping[str, tuple[pd.DataFrame, Sequence[str]]]) -> Table:
+    """Return the table of findings, given each sweep's rows and figures by the sweep's name."""
+    all_findings: list[Finding] = []
+    for name, (rows, figures) in sweeps.items():
+        for figure in figures:
+            if figure in FINDINGS_BY_FIGURE:
+                findings = FINDINGS_BY_FIGURE[figure](rows)
+                all_findings += [((name, *key), value) for key, value in findings]
     names = ["sweep", "tail", "beta", "finding", "claimed"]
-    index = pd.MultiIndex.from_tuples([where for where, _ in found], names=names)
-    cells = pd.DataFrame({"found": [Change(change) for _, change in found]}, index)
+    index = pd.MultiIndex.from_tuples([key for key, _ in all_findings], names=names)
+    cells = pd.DataFrame({"found": [Change(value) for _, value in all_findings]}, index)
     legend = [
-        f"In brackets {LEVEL:.0%} intervals over seeds; slopes are of logarithms; changes are"
-        " shares, of the mean of logarithms: -0.5 is half as much. The best beta is chosen on the"
-        " same seeds, which flatters what it gains."
+        f"In brackets: {LEVEL:.0%} intervals over seeds. Slopes are fitted to logarithms. Changes"
+        " are relative, computed from mean logarithms: -0.5 is half as much. The best beta is"
+        " chosen on the same seeds, which overstates its gain."
     ]
     return Table(cells, legend)

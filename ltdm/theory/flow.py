@@ -1,13 +1,13 @@
-"""What learned noise estimates draw, and how likely they hold the truth: the probability flow.
+"""Samples and densities of a noise predictor F, by the probability flow.
 
-In x = signal x_0 + std eps with sigma = std / signal = sinh(u), the flow is
+With x = signal x_0 + std eps and sigma = std / signal = sinh(u), the probability flow is
 
-    dx / du = F - std x,
+    dx / du = F - std x.
 
-and log p(x) changes along it by minus its divergence. So a network's own density is known without
-sampling, and with it KL(p_y | p-hat_y) = E_p [log p - log p-hat], a mean over exact draws. Its time
-is u since there nothing is divided by the signal, which vanishes: what networks say of pure noise
-is not exactly the noise.
+Along it log p(x) changes by minus the flow's divergence. A network's own density p-hat_y is thus
+known without sampling, and KL(p_y | p-hat_y) = E_p [log p_y - log p-hat_y] is a mean over exact
+samples of p_y. The time is u because nothing is then divided by the signal, which vanishes at pure
+noise, where a network's prediction is not exactly the noise.
 Source: Song et al., "Score-Based Generative Modeling through Stochastic Differential Equations",
 ICLR 2021, section 4.3 and equation 39.
 """
@@ -23,22 +23,24 @@ from torch import Tensor
 from ltdm.diffusion.vp import VP
 from ltdm.plumbing.registry import Part
 
-Predict = Callable[[Tensor, float, float], Tensor]
-"""F of points (..., d) at one level, given by its signal and std."""
-Flow = Callable[[Tensor, float, float], tuple[Tensor, Tensor]]
-"""F and its divergence, (..., d) and (...)."""
-STEPS = 20  # of the fourth-order Runge-Kutta method
+NoisePredictor = Callable[[Tensor, float, float], Tensor]
+"""(x (..., d), signal, std) -> the predicted noise F (..., d), at one noise level."""
+NoisePredictorWithDivergence = Callable[[Tensor, float, float], tuple[Tensor, Tensor]]
+"""The same -> F (..., d) and its divergence (...)."""
+RK4_STEPS = 20  # steps of the fourth-order Runge-Kutta method
 
 
-class Mean(NamedTuple):
-    """Means over points, and their standard errors."""
+class Estimate(NamedTuple):
+    """Means over points, and their standard errors (NaN where none is known)."""
 
     value: Tensor
     error: Tensor
 
 
-def draw(predict: Predict, process: VP, sampler: Part, noise: Callable[[], Tensor]) -> Tensor:
-    """Return what a sampler draws with F, shaped as the noise (..., n, d)."""
+def generate(
+    predict: NoisePredictor, process: VP, sampler: Part, noise: Callable[[], Tensor]
+) -> Tensor:
+    """Return the samples (..., n, d) of a sampler that runs F from the initial `noise()`."""
 
     def denoise(x: Tensor, level: float) -> Tensor:
         signal, std = process.signal_and_std(level)
@@ -47,42 +49,45 @@ def draw(predict: Predict, process: VP, sampler: Part, noise: Callable[[], Tenso
     return sampler.module.sample(denoise, process, noise, sampler.options)
 
 
-def times(process: VP, sigma_min: float) -> list[float]:
-    """Return the times u that densities are integrated over, from sigma_min to the last level."""
+def integration_times(process: VP, sigma_min: float) -> list[float]:
+    """Return the RK4_STEPS + 1 times u of the integration, from sigma_min to the last level."""
     signal, std = process.signal_and_std(process.T - 1)
     low, high = math.asinh(sigma_min), math.asinh(std / signal)
-    return [low + (high - low) * k / STEPS for k in range(STEPS + 1)]
+    return [low + (high - low) * k / RK4_STEPS for k in range(RK4_STEPS + 1)]
 
 
-def scales(u: float) -> tuple[float, float]:
-    """Return signal and std at a time."""
+def signal_and_std(u: float) -> tuple[float, float]:
+    """Return signal and std at time u: 1 / cosh(u) and tanh(u)."""
     return 1 / math.cosh(u), math.tanh(u)
 
 
-def log_density(flow: Flow, times: list[float], x: Tensor) -> Tensor:
-    """Return the log density that F gives points at the first time, (...), of x (..., n, d)."""
-    d, gained = x.shape[-1], torch.zeros(x.shape[:-1], dtype=x.dtype)
+def log_density(flow: NoisePredictorWithDivergence, times: list[float], x: Tensor) -> Tensor:
+    """Return F's own log density (..., n) of points x (..., n, d) at the first of the times."""
+    d, log_change = x.shape[-1], torch.zeros(x.shape[:-1], dtype=x.dtype)
 
-    def slope(x: Tensor, u: float) -> tuple[Tensor, Tensor]:
-        signal, std = scales(u)
+    def derivative(x: Tensor, u: float) -> tuple[Tensor, Tensor]:
+        signal, std = signal_and_std(u)
         F, divergence = flow(x, signal, std)
         return F - std * x, divergence - d * std
 
     for low, high in pairwise(times):
-        h, middle = high - low, (low + high) / 2
-        first, a = slope(x, low)
-        second, b = slope(x + h / 2 * first, middle)
-        third, c = slope(x + h / 2 * second, middle)
-        fourth, e = slope(x + h * third, high)
-        x = x + h / 6 * (first + 2 * second + 2 * third + fourth)
-        gained = gained + h / 6 * (a + 2 * b + 2 * c + e)
-    return gained - (x.square().sum(-1) + d * math.log(2 * math.pi)) / 2
+        h, mid = high - low, (low + high) / 2
+        k1, c1 = derivative(x, low)
+        k2, c2 = derivative(x + h / 2 * k1, mid)
+        k3, c3 = derivative(x + h / 2 * k2, mid)
+        k4, c4 = derivative(x + h * k3, high)
+        x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        log_change = log_change + h / 6 * (c1 + 2 * c2 + 2 * c3 + c4)
+    return log_change - (x.square().sum(-1) + d * math.log(2 * math.pi)) / 2
 
 
-def kl(flow: Flow, log_p: Tensor, times: list[float], x: Tensor) -> Mean:
-    """Return KL(p | p-hat) at the first time, from exact draws x (..., n, d) of p with its noise.
+def kl(
+    flow: NoisePredictorWithDivergence, log_p: Tensor, times: list[float], x: Tensor
+) -> Estimate:
+    """Return KL(p | p-hat) at the first of the times, (...), for p-hat given by F.
 
-    Their exact log density is log_p, (..., n).
+    `x` (..., n, d) are exact samples of p with that time's noise; `log_p` (..., n) is their exact
+    log density.
     """
-    apart = log_p - log_density(flow, times, x)
-    return Mean(apart.mean(-1), apart.std(-1) / math.sqrt(apart.shape[-1]))
+    log_ratio = log_p - log_density(flow, times, x)
+    return Estimate(log_ratio.mean(-1), log_ratio.std(-1) / math.sqrt(log_ratio.shape[-1]))

@@ -1,11 +1,15 @@
-"""A sweep: games for all its seeds, tails and weights at once, trained, solved and measured.
+"""A sweep: games for all its seeds, tails and betas at once, solved, trained and measured.
 
-A row's `metric` is one of: `loss`, a player's denoising loss on its own noisy points;
-`generalisation-gap`, how much larger it is on fresh ones; `nash-gap`, what the player would gain by
-its best response; `own-gap`, how far its own cost without its peers is above the lowest;
-`frechet-<sampler>` and `kl`, of what its network draws; `step`, the step size, and `step-bound`,
-the largest that converges, of the first seed and tail alone. Their group is a class, or `worst`:
-the largest.
+A row's `metric` is one of:
+
+- `loss`: a player's denoising loss on its own noisy points;
+- `generalisation-gap`: how much larger that loss is on fresh points;
+- `nash-gap`: how much the player's best response would lower its cost;
+- `own-gap`: how far its own cost, without the mutual term, is above its minimum;
+- `frechet-<sampler>`, `kl`: distances of the network's samples and density from the class;
+- `step`: the step size; `step-bound`: the largest that converges (first seed and tail only).
+
+Its `group` is a class, or `worst`: the class with the largest value.
 """
 
 import math
@@ -23,136 +27,159 @@ from ltdm.plumbing.progress import Progress
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
 from ltdm.theory.game import Costs, Game
-from ltdm.theory.measures import Judge
+from ltdm.theory.measures import ModelMetrics
 from ltdm.theory.options import WORST, Sweep
 from ltdm.theory.points import Points, rng
 
-MEMORY = 2**28
-"""Bytes of the matrices of updates of the seeds that run at once; all in all, six times that."""
-ROUNDING = 1e-18  # gaps of own costs below which nothing but rounding is left
+MATRIX_MEMORY = 2**28
+"""Bytes of the step matrices P of the seeds that run at once; peak memory is six times that."""
+ROUNDING = 1e-18  # own gaps below it are rounding errors and count as 0
 
 
-class Found(NamedTuple):
-    """What a sweep gives: its rows, and the networks of its first seed.
+class SweepResult(NamedTuple):
+    """The rows of a sweep, and the networks of its first seed.
 
-    Rows have columns metric, seed, tail, beta, steps, group, value and error. Those of the
-    equilibrium have infinite `steps`; those of the exact scores have no beta.
+    Columns of the rows: metric, seed, tail, beta, steps, group, value and error. `steps` is
+    infinite at the equilibrium; tail and beta are NaN for the exact scores.
     """
 
     rows: pd.DataFrame
-    W: np.ndarray  # the first layer, (d, m)
-    U: np.ndarray  # its part for levels, (3, m)
-    A: np.ndarray  # the players' weights after the last update, (tails, betas, C, m, d)
+    W: np.ndarray  # the first layer's weights of points, (d, m)
+    U: np.ndarray  # its weights of the noise level, (3, m)
+    A: np.ndarray  # the players' weights after the last step, (tails, betas, C, m, d)
 
 
-def run(sweep: Sweep) -> Found:
-    """Run a sweep, as many seeds at once as fit into memory.
+def run(sweep: Sweep) -> SweepResult:
+    """Run a sweep, as many seeds at once as fit into MATRIX_MEMORY.
 
     Raises:
-        LtdmError: An equilibrium is badly conditioned, or training leads away from it.
+        LtdmError: An equilibrium is badly conditioned, or training diverges.
     """
-    together = max(1, MEMORY // sweep.matrix_bytes)
+    batch = max(1, MATRIX_MEMORY // sweep.matrix_bytes)
     rows: list[pd.DataFrame] = []
-    shown: tuple[np.ndarray, ...] = ()
+    first_seed: tuple[np.ndarray, ...] = ()
     with Progress("theory", sweep.seeds, "seeds") as progress:
-        for start in range(0, sweep.seeds, together):
-            seeds = list(range(start, min(start + together, sweep.seeds)))
-            lab = Lab(sweep, seeds)
-            rows += lab.measured()
-            shown = shown or tuple(t[0].numpy() for t in (lab.net.W, lab.net.U, lab.trained))
+        for start in range(0, sweep.seeds, batch):
+            seeds = list(range(start, min(start + batch, sweep.seeds)))
+            sweep_run = SweepRun(sweep, seeds)
+            rows += sweep_run.measure()
+            first_seed = first_seed or tuple(
+                t[0].numpy() for t in (sweep_run.net.W, sweep_run.net.U, sweep_run.final_weights)
+            )
             progress.advance(len(seeds))
-    return Found(pd.concat(rows, ignore_index=True), *shown)
+    return SweepResult(pd.concat(rows, ignore_index=True), *first_seed)
 
 
-class Lab:
-    """Some seeds of a sweep; tensors are (S seeds, N tails, B weights, C classes, ...).
+class SweepRun:
+    """Some seeds of a sweep; tensors are (S seeds, N tails, B betas, C classes, ...).
 
-    `unseen` are the costs of fresh points; `known` are the weights of players who know their class,
-    from other fresh points still.
+    `fresh` are costs on fresh points. `control` are weights fitted to other fresh points: players
+    that have not seen their training points, used as control variate.
     """
 
-    trained: Tensor  # weights after the last update, once measured
+    final_weights: Tensor  # weights after the last step, set by `measure`
 
     def __init__(self, sweep: Sweep, seeds: list[int]):
         self.sweep, self.seeds = sweep, seeds
         densities = [Mixture(parts) for parts in sweep.classes.classes.values()]
         process, layers = vp.build(vp.Options()), (sweep.width, sweep.classes.dimension)
-        self.net = RandomFeatures.drawn([rng("layer", seed) for seed in seeds], *layers)
-        costs, unseen, known = [], [], []
+        self.net = RandomFeatures.sample([rng("layer", seed) for seed in seeds], *layers)
+        costs, fresh, control = [], [], []
         for seed in seeds:
-            one = RandomFeatures.drawn([rng("layer", seed)], *layers)
-            points = Points(densities, process, one, seed)
-            costs.append(points.train(sweep.head, sweep.tails, sweep.noise_draws))
-            unseen.append(points.unseen("unseen"))
-            known.append(points.unseen("known").lowest(sweep.ridge))
-        self.costs = Costs(*(part[:, :, None] for part in Costs.stacked(costs)))
-        self.unseen = Costs(*(part[:, None, None] for part in Costs.stacked(unseen)))
-        self.known = torch.stack(known)[:, None, None]
+            net = RandomFeatures.sample([rng("layer", seed)], *layers)
+            points = Points(densities, process, net, seed)
+            costs.append(points.training_costs(sweep.head, sweep.tails, sweep.noise_draws))
+            fresh.append(points.fresh_costs("unseen"))
+            control.append(points.fresh_costs("known").minimiser(sweep.ridge))
+        self.costs = Costs(*(part[:, :, None] for part in Costs.stack(costs)))
+        self.fresh = Costs(*(part[:, None, None] for part in Costs.stack(fresh)))
+        self.control = torch.stack(control)[:, None, None]
         self.game = Game(self.costs, torch.tensor(sweep.betas, dtype=torch.float64), sweep.ridge)
-        self.judge = Judge(sweep, densities, process, self.net, seeds)
+        self.metrics = ModelMetrics(sweep, densities, process, self.net, seeds)
 
-    def measured(self) -> Iterator[pd.DataFrame]:
-        """Solve, train and measure; give rows. It raises what `run` does."""
+    def measure(self) -> Iterator[pd.DataFrame]:
+        """Solve the games, train the players, and yield rows; raises what `run` raises."""
         game, sweep = self.game, self.sweep
         nash = game.equilibrium()
-        yield from self._of_costs(nash, math.inf)
-        step = self.step()
-        yield self._rows("step", step, 1)
+        yield from self._cost_rows(nash, math.inf)
+        step = self.step_sizes()
+        yield self._game_rows("step", step, 1)
         if 0 in self.seeds and sweep.update_order == "simultaneous":
-            yield self._rows("step-bound", game.step_bound((0, 0))[None, None], 1)
-        P = game.update_map(step, sweep.update_order == "sequential")
+            yield self._game_rows("step-bound", game.step_bound((0, 0))[None, None], 1)
+        P = game.step_map(step, sweep.update_order == "sequential")
         for steps, error in game.errors(-nash, P, sweep.steps):
             if not (error.flatten(-3).norm(dim=-1) <= 2 * nash.flatten(-3).norm(dim=-1)).all():
                 raise LtdmError(
-                    f"after {steps} updates players are twice as far from the equilibrium as at"
-                    f" first; lower the sweep's step ({sweep.step:g})"
+                    f"training diverged: after {steps} steps a player is more than twice as far"
+                    " from the equilibrium as at the start; lower the sweep's step"
+                    f" ({sweep.step:g})"
                 )
-            yield self._rows("nash-gap", game.gap(game.pull(error)).amax(-1), steps)
+            yield self._game_rows("nash-gap", game.gap(game.apply_G(error)).amax(-1), steps)
             if steps in sweep.steps:
-                self.trained = nash + error
-                yield from self._of_costs(self.trained, steps)
-                for metric, mean in self.judge.models(self.trained).items():
-                    yield self._by_class(metric, mean.value, steps, mean.error)
-        for metric, value in self.judge.exact().items():
-            yield self._by_class(metric, value, steps, exact=True)
+                self.final_weights = nash + error
+                yield from self._cost_rows(self.final_weights, steps)
+                for metric, estimate in self.metrics.evaluate(self.final_weights).items():
+                    yield self._class_rows(metric, estimate.value, steps, estimate.error)
+        for metric, value in self.metrics.evaluate_exact().items():
+            yield self._class_rows(metric, value, steps, exact=True)
 
-    def step(self) -> Tensor:
+    def step_sizes(self) -> Tensor:
         """Return the step size of each game, (S, N, B)."""
         safe = self.game.safe_step()
         if self.sweep.shared_step:
             safe = safe.amin((1, 2), keepdim=True).expand_as(safe)
         return self.sweep.step * safe
 
-    def _of_costs(self, A: Tensor, steps: float) -> Iterator[pd.DataFrame]:
-        """Give what the costs say of weights (S, N, B, C, m, d)."""
-        yield self._by_class("loss", self.costs.loss(A), steps)
-        # Neither has seen the points that `known` is from: its own gap is the noise of the draws.
-        gap, noise = (self.unseen.loss(w) - self.costs.loss(w) for w in (A, self.known))
-        yield self._by_class("generalisation-gap", gap - noise, steps)
-        own = self.costs.excess(A, self.sweep.ridge).amax(-1)
-        yield self._rows("own-gap", own.where(own > ROUNDING, 0.0), steps)
+    def _cost_rows(self, A: Tensor, steps: float) -> Iterator[pd.DataFrame]:
+        """Yield the rows that follow from costs alone, for weights A (S, N, B, C, m, d)."""
+        yield self._class_rows("loss", self.costs.loss(A), steps)
+        # `control` has seen neither set of points, so its gap is sampling noise alone.
+        gap, noise = (self.fresh.loss(w) - self.costs.loss(w) for w in (A, self.control))
+        yield self._class_rows("generalisation-gap", gap - noise, steps)
+        own = self.costs.excess_cost(A, self.sweep.ridge).amax(-1)
+        yield self._game_rows("own-gap", own.where(own > ROUNDING, 0.0), steps)
 
-    def _by_class(self, metric: str, value: Tensor, steps: float, error: Tensor | None = None,
-                  exact: bool = False) -> pd.DataFrame:  # fmt: skip
-        """Return rows of (S, N, B, C): those of each class, and of the worst."""
+    def _class_rows(
+        self,
+        metric: str,
+        value: Tensor,
+        steps: float,
+        error: Tensor | None = None,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """Return the rows of each class and of the worst, from values (S, N, B, C)."""
         error = torch.full_like(value, math.nan) if error is None else error
         worst = value.argmax(-1, keepdim=True)
         value, error = (torch.cat([t, t.gather(-1, worst)], dim=-1) for t in (value, error))
-        made = [
-            self._rows(metric, value[..., k], steps, error[..., k], group, exact)
+        class_rows = [
+            self._game_rows(metric, value[..., k], steps, error[..., k], group, exact)
             for k, group in enumerate([*self.sweep.classes.classes, WORST])
         ]
-        return pd.concat(made, ignore_index=True)
+        return pd.concat(class_rows, ignore_index=True)
 
-    def _rows(self, metric: str, value: Tensor, steps: float, error: Tensor | None = None,
-              group: str = WORST, exact: bool = False) -> pd.DataFrame:  # fmt: skip
-        """Return rows of the first (S, N, B); of (S, 1, 1) for the exact scores."""
-        axes = (self.seeds, *([(math.nan,)] * 2 if exact else (self.sweep.tails, self.sweep.betas)))
+    def _game_rows(
+        self,
+        metric: str,
+        value: Tensor,
+        steps: float,
+        error: Tensor | None = None,
+        group: str = WORST,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """Return the rows of one group from values (S, N, B), or (S, 1, 1) for the exact scores.
+
+        Values may be of the first seeds, tails and betas alone.
+        """
+        tails, betas = ([(math.nan,)] * 2) if exact else (self.sweep.tails, self.sweep.betas)
+        axes = self.seeds, tails, betas
         keys = pd.MultiIndex.from_product(
-            [axis[:number] for axis, number in zip(axes, value.shape, strict=True)]
+            [axis[:size] for axis, size in zip(axes, value.shape, strict=True)]
         )
         rows = keys.to_frame(index=False, name=["seed", "tail", "beta"])
         return rows.assign(
-            metric=metric, group=group, steps=float(steps), value=value.flatten().numpy(),
+            metric=metric,
+            group=group,
+            steps=float(steps),
+            value=value.flatten().numpy(),
             error=math.nan if error is None else error.flatten().numpy(),
-        )  # fmt: skip
+        )

@@ -1,4 +1,4 @@
-"""How far what players' networks draw is from their classes: Frechet distance and KL divergence."""
+"""Distances of the players' networks from their classes: Frechet distance and KL divergence."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,98 +12,105 @@ from ltdm.plumbing.registry import Part
 from ltdm.theory import flow
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
-from ltdm.theory.flow import Mean
+from ltdm.theory.flow import Estimate
 from ltdm.theory.options import Sweep
 from ltdm.theory.points import rng
 
-ENTRIES = 2**20  # of features that are held at once: more of them do not fit a processor's cache
+MAX_CACHED_FEATURES = 2**20
+"""Feature values held at once: more do not fit into a processor's cache."""
 
 
-class Judge:
-    """Measures of models of S seeds, with the same noise for all models of a seed and class.
+class ModelMetrics:
+    """Metrics of models of S seeds; all models of a seed and class get the same noise.
 
-    The net holds the models' first layers, one for each seed.
+    `net` holds the models' first layers, one per seed.
     """
 
-    def __init__(self, sweep: Sweep, densities: Sequence[Mixture], process: VP,
-                 net: RandomFeatures, seeds: list[int]):  # fmt: skip
+    def __init__(
+        self,
+        sweep: Sweep,
+        densities: Sequence[Mixture],
+        process: VP,
+        net: RandomFeatures,
+        seeds: list[int],
+    ):
         self.sweep, self.densities, self.process = sweep, densities, process
         self.net, self.seeds = net, seeds
-        self.times = flow.times(process, sweep.sigma_min)
+        self.times = flow.integration_times(process, sweep.sigma_min)
 
-    def models(self, A: Tensor) -> dict[str, Mean]:
-        """Return `frechet-<sampler>` and `kl` of weights (S, N, B, C, m, d), each (S, N, B, C)."""
-        found = {"kl": self._by_class(self._kl, A)}
+    def evaluate(self, A: Tensor) -> dict[str, Estimate]:
+        """Return `kl`, `frechet-<sampler>` of weights (S, N, B, C, m, d), each (S, N, B, C)."""
+        metrics = {"kl": self._per_class(self._kl, A)}
         for sampler in self.sweep.samplers:
-            found[f"frechet-{sampler.name}"] = self._by_class(partial(self._frechet, sampler), A)
-        return found
+            metrics[f"frechet-{sampler.name}"] = self._per_class(partial(self._frechet, sampler), A)
+        return metrics
 
-    def exact(self) -> dict[str, Tensor]:
-        """Return `frechet-<sampler>` of the exact scores, (S, 1, 1, C)."""
-        made = {}
+    def evaluate_exact(self) -> dict[str, Tensor]:
+        """Return each `frechet-<sampler>` of the exact scores, (S, 1, 1, C)."""
+        distances = {}
         for sampler in self.sweep.samplers:
-            found = [
-                frechet(self.drawn(sampler, self.exact_noise(c), c, 1), *density.moments())
+            by_class = [
+                frechet(self.generate(sampler, self.exact_predictor(c), c, 1), *density.moments())
                 for c, density in enumerate(self.densities)
             ]
-            made[f"frechet-{sampler.name}"] = torch.stack(found, dim=-1)[:, None]
-        return made
+            distances[f"frechet-{sampler.name}"] = torch.stack(by_class, dim=-1)[:, None]
+        return distances
 
-    def exact_noise(self, c: int) -> flow.Predict:
-        """Return what F ought to be for class c: -std times its exact score."""
+    def exact_predictor(self, c: int) -> flow.NoisePredictor:
+        """Return the exact F of class c: -std times its exact score."""
 
         def predict(x: Tensor, signal: float, std: float) -> Tensor:
             return -std * self.densities[c].score(x, signal, std)
 
         return predict
 
-    def drawn(self, sampler: Part, predict: flow.Predict, c: int, models: int) -> Tensor:
-        """Return what a sampler draws with F, (S, models, n, d), from class c's own noise."""
+    def generate(self, sampler: Part, predict: flow.NoisePredictor, c: int, models: int) -> Tensor:
+        """Return samples (S, models, n, d) of class c, drawn with F from the class's noise."""
         rngs = [rng("samples", seed, c) for seed in self.seeds]
 
         def noise() -> Tensor:
             shape = (self.sweep.samples, self.densities[c].means.shape[1])
-            drawn = [torch.randn(shape, generator=g, dtype=torch.float64) for g in rngs]
-            return torch.stack(drawn)[:, None].expand(-1, models, -1, -1)
+            noises = [torch.randn(shape, generator=g, dtype=torch.float64) for g in rngs]
+            return torch.stack(noises)[:, None].expand(-1, models, -1, -1)
 
-        return flow.draw(predict, self.process, sampler, noise)
+        return flow.generate(predict, self.process, sampler, noise)
 
-    def _by_class(self, measure: Callable[[Tensor, int], Mean], A: Tensor) -> Mean:
-        """Measure weights (S, N, B, C, m, d), so many models at once as a cache holds."""
+    def _per_class(self, metric: Callable[[Tensor, int], Estimate], A: Tensor) -> Estimate:
+        """Apply a metric to weights (S, N, B, C, m, d), in chunks of models that fit the cache."""
         points = max(self.sweep.samples, self.sweep.kl_samples)
-        together = max(1, ENTRIES // (len(self.seeds) * points * self.net.width))
+        chunk = max(1, MAX_CACHED_FEATURES // (len(self.seeds) * points * self.net.width))
         classes = []
         for c in range(A.shape[3]):
-            parts = A[..., c, :, :].flatten(1, 2).split(together, dim=1)
-            found = [measure(part, c) for part in parts]
-            classes.append([torch.cat(t, 1) for t in zip(*found, strict=True)])
-        return Mean(*(torch.stack(t, -1).view(A.shape[:4]) for t in zip(*classes, strict=True)))
+            parts = A[..., c, :, :].flatten(1, 2).split(chunk, dim=1)
+            estimates = [metric(part, c) for part in parts]
+            classes.append([torch.cat(t, 1) for t in zip(*estimates, strict=True)])
+        return Estimate(*(torch.stack(t, -1).view(A.shape[:4]) for t in zip(*classes, strict=True)))
 
-    def _frechet(self, sampler: Part, A: Tensor, c: int) -> Mean:
-        """Return the Frechet distances of models (S, R, m, d) from class c, (S, R)."""
-        x = self.drawn(sampler, partial(self.net.predict, A), c, A.shape[1])
+    def _frechet(self, sampler: Part, A: Tensor, c: int) -> Estimate:
+        """Return the squared Frechet distances (S, R) of models (S, R, m, d) from class c."""
+        x = self.generate(sampler, partial(self.net.predict, A), c, A.shape[1])
         value = frechet(x, *self.densities[c].moments())
-        return Mean(value, torch.full_like(value, math.nan))
+        return Estimate(value, torch.full_like(value, math.nan))
 
-    def _kl(self, A: Tensor, c: int) -> Mean:
-        """Return the KL divergence of class c from models (S, R, m, d), (S, R)."""
-        signal, std = flow.scales(self.times[0])
-        drawn = []
+    def _kl(self, A: Tensor, c: int) -> Estimate:
+        """Return KL(class c | model), (S, R), for models (S, R, m, d)."""
+        signal, std = flow.signal_and_std(self.times[0])
+        noisy = []
         for seed in self.seeds:
             g = rng("likelihoods", seed, c)
-            x0 = self.densities[c].draw(self.sweep.kl_samples, g)
-            drawn.append(signal * x0 + std * torch.randn(x0.shape, generator=g, dtype=x0.dtype))
-        x = torch.stack(drawn)[:, None]
+            x0 = self.densities[c].sample(self.sweep.kl_samples, g)
+            noisy.append(signal * x0 + std * torch.randn(x0.shape, generator=g, dtype=x0.dtype))
+        x = torch.stack(noisy)[:, None]
         log_p = self.densities[c].log_density(x, signal, std)
         x = x.expand(-1, A.shape[1], -1, -1)
-        return flow.kl(partial(self.net.with_divergence, A), log_p, self.times, x)
+        return flow.kl(partial(self.net.predict_with_divergence, A), log_p, self.times, x)
 
 
 def frechet(x: Tensor, mean: Tensor, covariance: Tensor) -> Tensor:
-    """Return the squared Frechet distance of points (..., n, d) from a law's moments, (...)."""
+    """Return the squared Frechet distance (...) of points (..., n, d) from given moments."""
     centred = x - x.mean(-2, keepdim=True)
-    own = centred.mT @ centred / (x.shape[-2] - 1)
+    sample_covariance = centred.mT @ centred / (x.shape[-2] - 1)
     factor = torch.linalg.cholesky(covariance)
-    roots = torch.linalg.eigvalsh(factor.T @ own @ factor).clamp(min=0).sqrt().sum(-1)
-    traces = own.diagonal(dim1=-2, dim2=-1).sum(-1) + covariance.trace()
+    roots = torch.linalg.eigvalsh(factor.T @ sample_covariance @ factor).clamp(min=0).sqrt().sum(-1)
+    traces = sample_covariance.diagonal(dim1=-2, dim2=-1).sum(-1) + covariance.trace()
     return (x.mean(-2) - mean).square().sum(-1) + traces - 2 * roots

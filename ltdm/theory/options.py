@@ -1,4 +1,4 @@
-"""What a sweep of the theory lab varies, and how."""
+"""The options of a sweep of the theory lab."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,111 +10,124 @@ from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import option
 from ltdm.plumbing.registry import Part, PartOption, several
 
-MOST_BYTES = 2e9  # of the matrices of a seed's games; a run holds several times as many
-WORST = "worst"  # the group of the class that is worst, beside the classes by name
+MAX_MATRIX_BYTES = 2e9
+"""Limit for the matrices G of one seed's games; a run holds several times as much."""
+WORST = "worst"  # group of the class with the largest value, beside the classes' names
 FIGURES = ("v-curve", "nash-gap", "generalisation", "scores", "clouds")
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Games over all these tails, weights of the mutual term, and seeds."""
+    """Games of mutual learning for every combination of tail, beta and seed."""
 
     classes: MixtureSet = option(
         MixtureSet.named("overlapping"),
-        "The classes' densities, head first.",
+        "Densities of the classes, head first: a name or a list of mixtures.",
         convert=MixtureOption(),
     )
-    head: int = option(1000, "Points of the first class.", low=1)
+    head: int = option(1000, "Training points of the first class.", low=1)
     tails: tuple[int, ...] = option(
-        (50,), "Points of the last class; classes between lie on an exponential.", low=1
+        (50,), "Training points of the last class; classes in between follow an exponential.", low=1
     )
     betas: tuple[float, ...] = option(
-        (0.0, 0.001, 0.01, 0.1, 1.0), "Weights of the mutual term at pure noise.", low=0
+        (0.0, 0.001, 0.01, 0.1, 1.0), "Weights beta of the mutual term at pure noise.", low=0
     )
-    seeds: int = option(10, "How often all is drawn: data, noise, first layers.", low=1)
+    seeds: int = option(10, "Repetitions, each with its own data, noise and first layers.", low=1)
     steps: tuple[int, ...] = option(
-        (100_000,), "Steps of training (T_train) after which is sampled; the last is its end.",
-        low=1, high=2**40,
-    )  # fmt: skip
-    update_order: str = option(
-        "simultaneous", "Whether all players move at once, as the paper's do, or in turn.",
-        choices=("simultaneous", "sequential"),
-    )  # fmt: skip
-    step: float = option(0.9, "Step size over what is safe for the game.", above=0)
-    shared_step: bool = option(
-        False, "One step size for all games of a seed: the smallest of theirs."
+        (100_000,),
+        "Training steps (T_train) after which networks are measured; training ends at the last.",
+        low=1,
+        high=2**40,
     )
-    width: int = option(128, "Random features of each player.", low=1, high=4096)
+    update_order: str = option(
+        "simultaneous",
+        "In a step, players move all at once, as in the paper, or one after the other.",
+        choices=("simultaneous", "sequential"),
+    )
+    step: float = option(0.9, "Step size, as a multiple of the game's safe step size.", above=0)
+    shared_step: bool = option(
+        False, "Use one step size for all games of a seed: the smallest of theirs."
+    )
+    width: int = option(128, "Random features per player.", low=1, high=4096)
     noise_draws: int = option(
-        64, "Noise levels and noises that a training point is seen with.", low=1
+        64, "Draws of noise level and noise per training point, fixed during training.", low=1
     )
     ridge: float = option(
         1e-6,
-        "Weight of A's squared norm in each player's cost; keeps the equilibrium determined.",
+        "Weight of A's squared norm in each player's cost; it makes the equilibrium unique.",
         above=0,
     )
-    samples: int = option(1000, "Points drawn of each class, for the Frechet distance.", low=10)
+    samples: int = option(1000, "Samples per class for the Frechet distance.", low=10)
     samplers: tuple[Part, ...] = option(
         several("sampler", [{"name": "ancestral", "steps": 50}, {"name": "heun", "steps": 25}], ()),
-        "How they are drawn: `ancestral` follows the reverse SDE, `heun` and `ddim` the probability"
-        " flow. Figures show the first one's.",
+        "Samplers to compare: `ancestral` follows the reverse SDE, `heun` and `ddim` the"
+        " probability flow. Figures show samples of the first.",
         convert=PartOption("sampler", many=True),
-    )  # fmt: skip
-    sigma_min: float = option(
-        0.1, "Noise over signal at which densities are compared (KL).", low=0.01, high=100
     )
-    kl_samples: int = option(250, "Exact draws of each class that a KL is a mean over.", low=10)
-    figures: tuple[str, ...] = option((), "What is drawn of it.", choices=FIGURES)
+    sigma_min: float = option(
+        0.1,
+        "Noise level, noise over signal, at which the KL compares densities.",
+        low=0.01,
+        high=100,
+    )
+    kl_samples: int = option(250, "Exact samples per class that the KL is averaged over.", low=10)
+    figures: tuple[str, ...] = option((), "Figures to draw of the sweep.", choices=FIGURES)
 
     @property
-    def games(self) -> int:
-        """How many there are."""
+    def num_games(self) -> int:
+        """The number of games: seeds x tails x betas."""
         return self.seeds * len(self.tails) * len(self.betas)
 
     @property
     def matrix_bytes(self) -> int:
-        """The size of the matrices of a seed's games."""
+        """Bytes of the matrices G of one seed's games."""
         side = len(self.classes.classes) * self.width
         return 8 * side**2 * len(self.tails) * len(self.betas)
 
     def spec(self) -> dict[str, Any]:
-        """Return what decides the rows: all that is not at its default, the figures apart."""
+        """Return what determines the rows: the options not at their default, without figures."""
         return {k: v for k, v in changed(self).items() if k != "figures"}
 
     def __post_init__(self) -> None:
-        """Refuse lists that are empty or name an entry twice, and figures without their axis."""
+        """Raise OptionError for lists out of order and options that contradict each other."""
         for name in ("tails", "betas", "steps"):
             entries = getattr(self, name)
             if not entries or sorted(set(entries)) != list(entries):
-                raise OptionError((name,), "must name at least one, in rising order")
+                raise OptionError((name,), "must list at least one value, in rising order")
         if len(set(self.figures)) < len(self.figures):
-            raise OptionError(("figures",), "names a figure twice")
+            raise OptionError(("figures",), "lists a figure twice")
         self._check_size()
         self._check_samplers()
         if max(self.tails) > self.head:
             raise OptionError(("tails",), f"must not be above head ({self.head})")
         if WORST in self.classes.classes:
-            raise OptionError(("classes",), f"a class called {WORST} is taken for the worst one")
+            raise OptionError(
+                ("classes",),
+                f"must not name a class {WORST}, which is the name of the worst class's group",
+            )
         if self.classes.dimension != 2 and {"scores", "clouds"} & {*self.figures}:
-            raise OptionError(("figures",), "scores and clouds are drawn of two dimensions alone")
+            raise OptionError(("figures",), "scores and clouds need classes in two dimensions")
         for figure, axis in (("v-curve", "betas"), ("generalisation", "tails")):
             if figure in self.figures and len(getattr(self, axis)) < 2:
-                raise OptionError(("figures",), f"{figure} is drawn over {axis}; name several")
+                raise OptionError(
+                    ("figures",), f"{figure} is drawn over {axis}; list several of them"
+                )
 
     def _check_size(self) -> None:
-        """Refuse games of one seed whose matrices would not fit into memory."""
-        if self.matrix_bytes > MOST_BYTES:
+        """Raise OptionError if the matrices of one seed's games exceed MAX_MATRIX_BYTES."""
+        if self.matrix_bytes > MAX_MATRIX_BYTES:
             message = (
-                f"makes matrices of {self.matrix_bytes / 1e9:.1f} GB for a seed's games, and"
-                f" {MOST_BYTES / 1e9:.0f} are allowed; lower it, or cut tails and betas"
+                f"needs matrices of {self.matrix_bytes / 1e9:.1f} GB for one seed's games, but at"
+                f" most {MAX_MATRIX_BYTES / 1e9:.0f} GB are allowed; lower it, or list fewer tails"
+                " or betas"
             )
             raise OptionError(("width",), message)
 
     def _check_samplers(self) -> None:
-        """Refuse samplers that ask for more levels than the process has."""
+        """Raise OptionError for a sampler with more steps than the process has noise levels."""
         process = vp.build(vp.Options())
-        for i, one in enumerate(self.samplers):
+        for i, sampler in enumerate(self.samplers):
             try:
-                one.module.noise_levels(process, one.options)
+                sampler.module.noise_levels(process, sampler.options)
             except LtdmError as error:
                 raise OptionError(("samplers", str(i), "steps"), str(error)) from None

@@ -1,8 +1,8 @@
-"""Frechet distances that IGD's authors report of the toy, for the table to stand beside.
+"""Frechet distances that IGD's authors report for the toy, shown beside ours in its table.
 
-From the public discussion of the paper: class 0 is the head, class 1 the tail of `overlapping`,
-mean and spread over their runs. The numbers of points, updates and samples are not reported, nor is
-the network, nor how the distance is taken.
+Source: the public discussion of the paper, where class 0 is the head and class 1 the tail of
+`overlapping`. Not reported: the numbers of points, training steps and samples, the network, and how
+the distance is computed.
 """
 
 FRECHET = {
@@ -12,5 +12,5 @@ FRECHET = {
     0.1: {"head": (2.467, 0.467), "tail": (1.965, 0.287)},
     1.0: {"head": (1.954, 0.403), "tail": (2.021, 0.370)},
 }
-"""Mean and spread by weight of the mutual term and class."""
-CASE = "overlapping"
+"""Mean and standard deviation over their runs, by beta and class."""
+MIXTURE_NAME = "overlapping"

@@ -1,4 +1,4 @@
-"""Tables of the theory lab: what each game's networks draw."""
+"""Tables of the theory lab: the metrics of each game, and helpers that pick from its rows."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,109 +11,117 @@ from ltdm.reporting.compare import LEVEL, Interval, interval
 from ltdm.reporting.tables import ARROWS, Table
 from ltdm.theory.options import WORST
 
-GAMES = ["tail", "steps", "beta"]
-FLOOR = 1e-3  # distances below it are lost in the noise of so few draws
+GAME_COLUMNS = ["tail", "steps", "beta"]
+MIN_DISTANCE = 1e-3  # distances below it are sampling noise and count as this
 Reported = Mapping[float, Mapping[str, tuple[float, float]]]
+"""Mean and standard deviation of a Frechet distance, by beta and class."""
 
 
-def least(values: pd.Series) -> float:
-    """Return the number in the index at which a series is least."""
+def argmin_index(values: pd.Series) -> float:
+    """Return the index, a number, of the smallest value."""
     return float(values.index.to_numpy()[values.to_numpy().argmin()])
 
 
-def end(rows: pd.DataFrame) -> float:
-    """Return the last step, as the rows have it."""
+def last_step(rows: pd.DataFrame) -> float:
+    """Return the largest finite number of training steps in the rows."""
     return float(rows.loc[np.isfinite(rows["steps"]), "steps"].max())
 
 
-def curves(rows: pd.DataFrame, metric: str, over: str, group: str = WORST) -> pd.DataFrame:
-    """Return a metric over some axis, a column for each seed."""
-    mine = rows[(rows["metric"] == metric) & (rows["group"] == group)]
-    return mine.pivot_table(index=over, columns="seed", values="value")
+def seed_curves(rows: pd.DataFrame, metric: str, over: str, group: str = WORST) -> pd.DataFrame:
+    """Return a metric of a group: a row per value of the column `over`, a column per seed."""
+    metric_rows = rows[(rows["metric"] == metric) & (rows["group"] == group)]
+    return metric_rows.pivot_table(index=over, columns="seed", values="value")
 
 
-def distances(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of what networks draw: KL, and a Frechet distance for each sampler."""
-    of_draws = (rows["metric"] == "kl") | rows["metric"].str.startswith("frechet-")
-    return rows[of_draws & rows["beta"].notna()]
+def distance_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the networks' distances: KL, and each sampler's Frechet distance."""
+    is_distance = (rows["metric"] == "kl") | rows["metric"].str.startswith("frechet-")
+    return rows[is_distance & rows["beta"].notna()]
 
 
 def last_class(rows: pd.DataFrame) -> str:
-    """Return the last class, the one of the fewest points."""
+    """Return the last class, which has the fewest points."""
     return [group for group in rows["group"].unique() if group != WORST][-1]
 
 
-def middle(values: pd.DataFrame) -> pd.Series:
-    """Return the mean over columns of the logarithms of distances."""
-    return pd.Series(np.log(values.clip(lower=FLOOR)).mean(axis=1))
+def log_mean(values: pd.DataFrame) -> pd.Series:
+    """Return each row's mean log distance over the columns (seeds)."""
+    return pd.Series(np.log(values.clip(lower=MIN_DISTANCE)).mean(axis=1))
 
 
-def change(mine: pd.Series, theirs: pd.Series) -> Interval:
-    """Return by what share of theirs mine differs, over seeds: of the mean of logarithms.
+def relative_change(values: pd.Series, baseline: pd.Series) -> Interval:
+    """Return the relative change of distances from a baseline, both by seed, with its interval.
 
-    A few seeds' distances are hundreds of times the others', so that plain means are theirs alone.
+    It is the exponential, less 1, of the mean difference of logarithms: a few seeds' distances are
+    hundreds of times the others' and would dominate a plain mean.
     """
     logs = [
-        pd.DataFrame({"value": np.log(one.clip(lower=FLOOR)), "error": math.nan})
-        for one in (mine, theirs)
+        pd.DataFrame({"value": np.log(series.clip(lower=MIN_DISTANCE)), "error": math.nan})
+        for series in (values, baseline)
     ]
     *ends, seeds = interval(*logs)
     difference, low, high = map(math.expm1, ends)
     return Interval(difference, low, high, seeds)
 
 
-def measures(rows: pd.DataFrame, classes: Sequence[str], reported: Reported) -> Table:
-    """Return a line for each game: Frechet distances and KL of each class.
+def metrics_table(rows: pd.DataFrame, classes: Sequence[str], reported: Reported) -> Table:
+    """Return the table of a sweep: a line per game, with the distances of each class.
 
-    What others report of Frechet distances, by beta and class, is shown if it has all of the
-    sweep's betas.
+    Frechet distances that others report stand beside them if they cover all of the sweep's betas.
     """
-    drawn = distances(rows)
-    games = list(drawn[GAMES].drop_duplicates().sort_values(GAMES).itertuples(False, None))
+    distances = distance_rows(rows)
+    keys = distances[GAME_COLUMNS].drop_duplicates().sort_values(GAME_COLUMNS)
+    games = list(keys.itertuples(index=False, name=None))
     cells = {}
-    for metric in sorted(drawn["metric"].unique()):
+    for metric in sorted(distances["metric"].unique()):
         for group in classes:
-            mine = drawn[(drawn["metric"] == metric) & (drawn["group"] == group)]
-            column = _column(mine, games, robust=metric == "kl")
+            chosen = (distances["metric"] == metric) & (distances["group"] == group)
+            column = _metric_cells(distances[chosen], games, robust=metric == "kl")
             cells[f"{metric} ({group}){ARROWS[False]}"] = column
-    if {*drawn["beta"]} <= reported.keys():
+    if {*distances["beta"]} <= reported.keys():
         for c in classes:
             cells[f"reported frechet ({c})"] = [Cell(*reported[beta][c]) for *_, beta in games]
     labels = [(int(tail), int(steps), f"{beta:g}") for tail, steps, beta in games]
-    index = pd.MultiIndex.from_tuples(labels, names=GAMES)
-    return Table(pd.DataFrame(cells, index), list(_legend(rows, classes)))
+    index = pd.MultiIndex.from_tuples(labels, names=GAME_COLUMNS)
+    return Table(pd.DataFrame(cells, index), list(_legend_lines(rows, classes)))
 
 
-def _legend(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
-    """Explain the cells, and say how near samplers come with the exact scores."""
+def _legend_lines(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
+    """Yield what the cells mean, and each sampler's distance with the exact scores."""
     seeds = rows["seed"].nunique()
     yield (
-        f"\u00b1 standard deviation over {seeds} seeds; of kl the median, \u00b1 half the range"
-        " of the middle half of them."
+        f"Mean \u00b1 standard deviation over {seeds} seeds; for kl, median \u00b1 half the"
+        " interquartile range."
         if seeds > 1
         else "One seed."
     )
     yield (
-        f"Bold: least of its tail and steps, by the mean of logarithms; {ALIKE} not told from it:"
-        f" no {LEVEL:.0%} interval of the logarithms' difference, paired by seed, excludes 0."
+        f"Bold: smallest of its tail and steps, by the mean of logarithms; {ALIKE} not"
+        f" significantly different from it: the {LEVEL:.0%} interval of the difference of"
+        " logarithms, paired by seed, includes 0."
     )
-    for metric, mine in rows[rows["beta"].isna()].groupby("metric"):
-        values = mine.groupby("group")["value"].mean()
-        shown = ", ".join(f"{values[c]:.3f} ({c})" for c in classes)
-        yield f"With the exact scores, {metric} is {shown}."
+    for metric, exact_rows in rows[rows["beta"].isna()].groupby("metric"):
+        means = exact_rows.groupby("group")["value"].mean()
+        by_class = ", ".join(f"{means[c]:.3f} ({c})" for c in classes)
+        yield f"With the exact scores, {metric} is {by_class}."
 
 
-def _column(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[Cell]:
-    """Return the cells of a column, the best of each tail and number of steps marked."""
-    found = {key: mine.set_index("seed")["value"] for key, mine in rows.groupby(GAMES)}
-    logs = {key: np.log(mine.clip(lower=FLOOR)).mean() for key, mine in found.items()}
+def _metric_cells(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[Cell]:
+    """Return a column's cells, with the best game of each tail and number of steps marked.
+
+    A robust cell holds the median and half the interquartile range.
+    """
+    by_game = {key: part.set_index("seed")["value"] for key, part in rows.groupby(GAME_COLUMNS)}
+    logs = {key: np.log(part.clip(lower=MIN_DISTANCE)).mean() for key, part in by_game.items()}
     cells = []
     for game in games:
-        mine, rivals = found[game], [other for other in found if other[:2] == game[:2]]
-        best = min(rivals, key=logs.__getitem__)
-        alike = game != best and not change(mine, found[best]).tells
-        low, median, high = mine.quantile([0.25, 0.5, 0.75])
-        about, spread = (median, (high - low) / 2) if robust else (mine.mean(), mine.std())
-        spread = spread if len(mine) > 1 else math.nan
-        cells.append(Cell(about, spread, len(mine), game == best and len(rivals) > 1, alike))
+        values = by_game[game]
+        competitors = [other for other in by_game if other[:2] == game[:2]]
+        best = min(competitors, key=logs.__getitem__)
+        not_significant = game != best and not relative_change(values, by_game[best]).tells
+        low, median, high = values.quantile([0.25, 0.5, 0.75])
+        centre, deviation = (median, (high - low) / 2) if robust else (values.mean(), values.std())
+        deviation = deviation if len(values) > 1 else math.nan
+        is_best = game == best and len(competitors) > 1
+        cells.append(Cell(centre, deviation, len(values), is_best, not_significant))
     return cells

@@ -1,4 +1,4 @@
-"""What scoring costs, measured on features like Inception's, of any number and length."""
+"""Benchmark of scoring, on synthetic features like Inception's, of any number and dimension."""
 
 import math
 import time
@@ -21,74 +21,107 @@ from ltdm.metrics._base import Sample
 from ltdm.metrics._nearest import nearest
 from ltdm.tools.bench_runs import process_peak
 
-TURNS = 4  # of ours and pytorch-fid's network
-EACH = 500  # images of a class
+TURNS = 4  # times that our network and pytorch-fid's alternate
+IMAGES_PER_CLASS = 500
 CLASSES = 10
-PIXELS = 3, 32, 32
-TENTH = 0.1 * 65_536 / 50_000  # of the generated images a training image that IET-AGC looks up
+IMAGE_SHAPE = 3, 32, 32
+LOOKUP_SHARE = 0.1 * 65_536 / 50_000
+"""Images to look up per training image: a tenth of the 65,536 that IET-AGC generates."""
 METRICS = {"kid": kid, "precision-recall": precision_recall, "frechet": frechet, "prd": prd}
-Statistics = tuple[np.ndarray, np.ndarray]
+Moments = tuple[np.ndarray, np.ndarray]
+"""Mean (d,) and covariance (d, d)."""
 
 
-def run(images: int, length: int, classes: int, inception: int) -> dict[str, Any]:
+class InceptionTimer:
+    """A stand-in for `Inception3.forward` that adds up its seconds; exact on a CPU only."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.original = Inception3.forward
+
+    def forward(self, network: Inception3, x: torch.Tensor) -> Any:
+        """Run the network and add the time it takes."""
+        seconds, result = _timed(self.original, network, x)
+        self.seconds += seconds
+        return result
+
+
+def run(
+    num_images: int, feature_dim: int, num_classes: int, inception_images: int
+) -> dict[str, Any]:
     """Time the metrics, the extractor, and the Frechet distance beside SciPy's square root.
 
-    Each set has `images` vectors of `length` features; there are `classes` class-wise distances, of
-    500 images each; the extractor is timed on `inception` images.
+    Each set has `num_images` vectors of `feature_dim` features. `num_classes` class-wise distances
+    are of IMAGES_PER_CLASS images each. The extractor is timed on `inception_images` images.
+    Results are in seconds (`_s`), images per second (`_images_per_s`) and GB (`_peak_gb`).
     """
     device = pick()
-    real, fake = (_sample(images, length, seed, CLASSES) for seed in range(2))
-    found: dict[str, Any] = {"images": images, "length": length, "device": str(device)}
-    found |= _frechet(real.features, fake.features)
-    found |= _by_class(length, classes)
-    found |= _inception(device, inception)
+    real, fake = (_sample(num_images, feature_dim, seed, CLASSES) for seed in range(2))
+    result: dict[str, Any] = {
+        "num_images": num_images,
+        "feature_dim": feature_dim,
+        "device": str(device),
+    }
+    result |= _time_frechet(real.features, fake.features)
+    result |= _time_classes(feature_dim, num_classes)
+    result |= _time_inception(device, inception_images)
     for name, metric in METRICS.items():
-        found[f"{name}_s"] = _timed(metric.score, real, fake, metric.Options())[0]
-        found[f"{name}_peak_gb"] = process_peak() / 1e9
-    return found | _memorisation(images)
+        result[f"{name}_s"] = _timed(metric.score, real, fake, metric.Options())[0]
+        result[f"{name}_peak_gb"] = process_peak() / 1e9
+    return result | _time_memorization(num_images)
 
 
-def _by_class(d: int, classes: int) -> dict[str, float]:
-    """Time the distances of single classes, and their whole scores."""
-    pairs = [(_sample(EACH, d, 2 * c, 1), _sample(EACH, d, 2 * c + 1, 1)) for c in range(classes)]
-    distances = (frechet.distance(frechet.Gaussian(x.features), frechet.Gaussian(y.features))
-                 for x, y in pairs)  # fmt: skip
+def _time_classes(d: int, num_classes: int) -> dict[str, float]:
+    """Time class-wise Frechet distances alone, and complete scores with their errors."""
+    n = IMAGES_PER_CLASS
+    pairs = [(_sample(n, d, 2 * c, 1), _sample(n, d, 2 * c + 1, 1)) for c in range(num_classes)]
+    distances = (
+        frechet.distance(frechet.Gaussian(x.features), frechet.Gaussian(y.features))
+        for x, y in pairs
+    )
     scores = (frechet.score(x, y, frechet.Options()) for x, y in pairs)
-    seconds, whole = (_timed(list, work)[0] for work in (distances, scores))
-    return {"classes": classes, "classes_s": seconds, "classes_whole_s": whole}
+    seconds, score_seconds = (_timed(list, work)[0] for work in (distances, scores))
+    return {"num_classes": num_classes, "classes_s": seconds, "classes_whole_s": score_seconds}
 
 
 def _sample(n: int, d: int, seed: int, classes: int) -> Sample:
-    return Sample(features_like(n, d, seed), np.arange(n) % classes)
+    return Sample(synthetic_features(n, d, seed), np.arange(n) % classes)
 
 
-def features_like(n: int, d: int, seed: int) -> np.ndarray:
-    """Return correlated features that are never negative, float32 (n, d)."""
+def synthetic_features(n: int, d: int, seed: int) -> np.ndarray:
+    """Return correlated, non-negative features, float32 (n, d)."""
     rng = np.random.default_rng(derive("features like", seed))
     mixing = np.random.default_rng(0).standard_normal((d, d), dtype=np.float32)
     mixing *= np.exp(-np.arange(d, dtype=np.float32) * 6 / d)[:, None] / np.sqrt(np.float32(d))
     return np.maximum(rng.standard_normal((n, d), dtype=np.float32) @ mixing + 0.3, 0)
 
 
-def _frechet(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Time the statistics and the distance between them, ours and as others take them."""
-    ours_s, gaussians = _timed(lambda: [frechet.Gaussian(s) for s in (x, y)])
-    distance_s, ours = _timed(frechet.distance, *gaussians)
-    numpy_s, statistics = _timed(
-        lambda: [(s.mean(axis=0, dtype=np.float64), np.cov(s.astype(np.float64), rowvar=False))
-                 for s in (x, y)]
-    )  # fmt: skip
-    sqrtm_s, theirs = _timed(by_square_root, *statistics)
+def _time_frechet(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Time the moments and the distance between them, by ltdm and by NumPy and SciPy."""
+    gaussian_s, gaussians = _timed(lambda: [frechet.Gaussian(s) for s in (x, y)])
+    distance_s, distance = _timed(frechet.distance, *gaussians)
+    numpy_s, moments = _timed(lambda: [_numpy_moments(s) for s in (x, y)])
+    sqrtm_s, sqrtm_distance = _timed(frechet_by_sqrtm, *moments)
     return {
-        "statistics_s": ours_s, "distance_s": distance_s, "numpy_statistics_s": numpy_s,
-        "sqrtm_distance_s": sqrtm_s, "distance_ratio": sqrtm_s / distance_s,
-        "distance_difference": abs(ours - theirs) / theirs,
-    }  # fmt: skip
+        "statistics_s": gaussian_s,
+        "distance_s": distance_s,
+        "numpy_statistics_s": numpy_s,
+        "sqrtm_distance_s": sqrtm_s,
+        "distance_ratio": sqrtm_s / distance_s,
+        "distance_difference": abs(distance - sqrtm_distance) / sqrtm_distance,
+    }
 
 
-def by_square_root(one: Statistics, other: Statistics) -> float:
-    """Return the distance as others take it: by SciPy's square root of the covariances' product."""
-    (mean, covariance), (other_mean, other_covariance) = one, other
+def _numpy_moments(x: np.ndarray) -> Moments:
+    return x.mean(axis=0, dtype=np.float64), np.cov(x.astype(np.float64), rowvar=False)
+
+
+def frechet_by_sqrtm(first: Moments, second: Moments) -> float:
+    """Return the Frechet distance by SciPy's square root of the covariances' product.
+
+    pytorch-fid and most other codes compute it so.
+    """
+    (mean, covariance), (other_mean, other_covariance) = first, second
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         root = linalg.sqrtm(covariance @ other_covariance)
@@ -96,80 +129,80 @@ def by_square_root(one: Statistics, other: Statistics) -> float:
     return float(np.square(mean - other_mean).sum() + traces)
 
 
-def _inception(device: torch.device, images: int) -> dict[str, float]:
-    """Time the extractor and pytorch-fid's own network, its batches of 50, in turns."""
-    options, nothing = random_inception.Options(), np.zeros((1, *PIXELS), np.uint8)
-    weights, about = random_inception.prepare(options, nothing, np.zeros(1, np.int64), device)
-    ours = random_inception.load(options, weights, about, device)
+def _time_inception(device: torch.device, num_images: int) -> dict[str, float]:
+    """Time our extractor and pytorch-fid's network, which takes batches of 50, alternating."""
+    options, nothing = random_inception.Options(), np.zeros((1, *IMAGE_SHAPE), np.uint8)
+    weights, metadata = random_inception.prepare(options, nothing, np.zeros(1, np.int64), device)
+    extract = random_inception.load(options, weights, metadata, device)
     with patch.object(import_pytorch_fid(), "load_state_dict_from_url", return_value=weights):
         net = import_pytorch_fid().InceptionV3().to(device).eval()
 
     @torch.inference_mode()
-    def theirs(pixels: np.ndarray) -> None:
-        for block in torch.from_numpy(pixels).split(50):
-            net(block.to(device).float() / 255)[0].cpu()
+    def extract_by_pytorch_fid(images: np.ndarray) -> None:
+        for batch in torch.from_numpy(images).split(50):
+            net(batch.to(device).float() / 255)[0].cpu()
 
-    times, forward = {"ours": 0.0, "inside": 0.0, "theirs": 0.0}, Inception3.forward
-
-    def inside(network: Inception3, x: torch.Tensor) -> Any:
-        seconds, result = _timed(forward, network, x)  # exact on a CPU
-        times["inside"] += seconds
-        return result
-
-    pixels = np.random.default_rng(0).integers(0, 256, (images, *PIXELS), dtype=np.uint8)
-    ours(pixels[:8]), theirs(pixels[:8])
-    for turn in np.array_split(pixels, TURNS):
-        with patch.object(Inception3, "forward", inside):
-            times["ours"] += _timed(ours, turn)[0]
-        times["theirs"] += _timed(theirs, turn)[0]
+    images = np.random.default_rng(0).integers(0, 256, (num_images, *IMAGE_SHAPE), dtype=np.uint8)
+    extract(images[:8]), extract_by_pytorch_fid(images[:8])
+    timer, seconds, pytorch_fid_seconds = InceptionTimer(), 0.0, 0.0
+    for part in np.array_split(images, TURNS):
+        with patch.object(Inception3, "forward", lambda network, x: timer.forward(network, x)):
+            seconds += _timed(extract, part)[0]
+        pytorch_fid_seconds += _timed(extract_by_pytorch_fid, part)[0]
     return {
-        "inception_images": images,
-        "inception_images_per_s": images / times["ours"],
-        "inception_inside": times["inside"] / times["ours"],
-        "pytorch_fid_images_per_s": images / times["theirs"],
+        "inception_images": num_images,
+        "inception_images_per_s": num_images / seconds,
+        "inception_inside": timer.seconds / seconds,
+        "pytorch_fid_images_per_s": num_images / pytorch_fid_seconds,
     }
 
 
-def _memorisation(train: int) -> dict[str, float]:
-    """Time the search for the 50 nearest of some training images."""
-    rng, made = np.random.default_rng(0), round(train * TENTH)
-    images, known = (rng.integers(0, 256, (n, *PIXELS), dtype=np.uint8) for n in (made, train))
-    seconds = _timed(nearest, images, known, 50, False)[0]
-    return {
-        "memorisation_images": made, "memorisation_s": seconds,
-        "memorisation_images_per_s": made / seconds, "memorisation_peak_gb": process_peak() / 1e9,
-    }  # fmt: skip
-
-
-def _timed(work: Callable[..., Any], *given: Any) -> tuple[float, Any]:
-    started = time.perf_counter()
-    result = work(*given)
-    return time.perf_counter() - started, result
-
-
-def to_text(found: dict[str, Any]) -> str:
-    """Write the figures for a terminal."""
-    n, d, classes = (found[key] for key in ("images", "length", "classes"))
-    return "\n".join(
-        [
-            f"device: {found['device']}, {torch.get_num_threads()} threads on the host",
-            f"means and covariances of two times {n} x {d}: {found['statistics_s']:.1f} s; by"
-            f" numpy.cov {found['numpy_statistics_s']:.1f} s",
-            f"Frechet distance between them: {found['distance_s']:.2f} s; by scipy.linalg.sqrtm"
-            f" {found['sqrtm_distance_s']:.1f} s, {found['distance_ratio']:.1f} times as long; they"
-            f" differ by {found['distance_difference']:.0e} of it",
-            f"{classes} distances of {EACH} x {d}: {found['classes_s']:.1f} s; with limits and"
-            f" errors {found['classes_whole_s']:.1f} s",
-            f"Inception, {found['inception_images']} images of 32 x 32:"
-            f" {found['inception_images_per_s']:.1f} images/s, {found['inception_inside']:.1%} of"
-            f" the time inside the network; pytorch-fid {found['pytorch_fid_images_per_s']:.1f}",
-            *(
-                f"{name}, {n} x {n} x {d} in {CLASSES} classes: {found[f'{name}_s']:.1f} s; the"
-                f" process has peaked at {found[f'{name}_peak_gb']:.2f} GB"
-                for name in METRICS
-            ),
-            f"memorization, {found['memorisation_images']} x {n} x {math.prod(PIXELS)} pixels:"
-            f" {found['memorisation_s']:.1f} s, {found['memorisation_images_per_s']:.0f} images/s;"
-            f" the process has peaked at {found['memorisation_peak_gb']:.2f} GB",
-        ]
+def _time_memorization(num_train: int) -> dict[str, float]:
+    """Time the search for the 50 nearest of `num_train` random training images."""
+    rng, num_images = np.random.default_rng(0), round(num_train * LOOKUP_SHARE)
+    images, train = (
+        rng.integers(0, 256, (n, *IMAGE_SHAPE), dtype=np.uint8) for n in (num_images, num_train)
     )
+    seconds = _timed(nearest, images, train, 50, False)[0]
+    return {
+        "memorisation_images": num_images,
+        "memorisation_s": seconds,
+        "memorisation_images_per_s": num_images / seconds,
+        "memorisation_peak_gb": process_peak() / 1e9,
+    }
+
+
+def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """Return the seconds that a call takes, and its result."""
+    start = time.perf_counter()
+    result = work(*arguments)
+    return time.perf_counter() - start, result
+
+
+def format_table(result: dict[str, Any]) -> str:
+    """Return the measurements as text for a terminal."""
+    n, d, num_classes = (result[key] for key in ("num_images", "feature_dim", "num_classes"))
+    lines = [
+        f"device: {result['device']}, {torch.get_num_threads()} threads on the host",
+        f"means and covariances of two sets, {n} x {d}: {result['statistics_s']:.1f} s; by"
+        f" numpy.cov {result['numpy_statistics_s']:.1f} s",
+        f"Frechet distance between them: {result['distance_s']:.2f} s; by scipy.linalg.sqrtm"
+        f" {result['sqrtm_distance_s']:.1f} s, {result['distance_ratio']:.1f} times as long; the"
+        f" relative difference is {result['distance_difference']:.0e}",
+        f"{num_classes} class-wise distances, {IMAGES_PER_CLASS} x {d}: {result['classes_s']:.1f}"
+        f" s; with extrapolation and errors {result['classes_whole_s']:.1f} s",
+        f"Inception, {result['inception_images']} images of 32 x 32:"
+        f" {result['inception_images_per_s']:.1f} images/s, {result['inception_inside']:.1%} of"
+        f" the time inside the network; pytorch-fid {result['pytorch_fid_images_per_s']:.1f}",
+    ]
+    for name in METRICS:
+        lines.append(
+            f"{name}, {n} x {n} x {d} in {CLASSES} classes: {result[f'{name}_s']:.1f} s; peak"
+            f" memory of the process so far {result[f'{name}_peak_gb']:.2f} GB"
+        )
+    lines.append(
+        f"memorization, {result['memorisation_images']} x {n} x {math.prod(IMAGE_SHAPE)} pixels:"
+        f" {result['memorisation_s']:.1f} s, {result['memorisation_images_per_s']:.0f} images/s;"
+        f" peak memory of the process so far {result['memorisation_peak_gb']:.2f} GB"
+    )
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a sweep of the theory lab costs, beside the same games one at a time."""
+"""Benchmark of a theory lab sweep: one seed as a batch, beside the same games one at a time."""
 
 import time
 from dataclasses import replace
@@ -8,78 +8,89 @@ from typing import Any
 import torch
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.theory.lab import Lab
+from ltdm.theory.lab import SweepRun
 from ltdm.theory.options import Sweep
 
 TOLERANCE = 1e-8
-"""By how much weights after updates one by one may differ from those by squaring, relatively."""
+"""Allowed relative difference between weights by steps one by one and by squaring."""
 
 
-def run(name: str, sweep: Sweep, updates: int) -> dict[str, Any]:
-    """Time one seed of a sweep at once, and its first, middle and last game alone.
+def run(name: str, sweep: Sweep, steps: int) -> dict[str, Any]:
+    """Time one seed of a sweep as a batch, and its first, middle and last game alone.
 
-    A game alone draws its points, solves, trains and samples as the sweep does; once by squaring,
-    as the sweep trains, and once making its updates one by one. Only `updates` of these are made,
-    and the time of all follows from theirs. Times are seconds a game.
+    A game alone draws its points, is solved, trained and sampled as in the sweep: once by squaring,
+    as the sweep trains, and once by single steps, of which `steps` are timed and the rest is
+    extrapolated. Times are in seconds per game.
 
     Raises:
-        LtdmError: Updates one by one lead elsewhere than by squaring.
+        LtdmError: Single steps and squaring give different weights.
     """
     games = list(product(sweep.tails, sweep.betas))
-    together = _timed(replace(sweep, seeds=1))[0] / len(games)
-    picked = [games[0], games[len(games) // 2], games[-1]]
-    alone, stepping = 0.0, 0.0
-    for tail, beta in picked:
-        seconds, lab = _timed(replace(sweep, seeds=1, tails=(tail,), betas=(beta,), figures=()))
-        alone += seconds / len(picked)
-        stepping += _stepped(lab, updates) * sweep.steps[-1] / updates / len(picked)
+    batch_seconds = _time_sweep(replace(sweep, seeds=1))[0] / len(games)
+    timed_games = [games[0], games[len(games) // 2], games[-1]]
+    single_seconds, stepping_seconds = 0.0, 0.0
+    for tail, beta in timed_games:
+        game = replace(sweep, seeds=1, tails=(tail,), betas=(beta,), figures=())
+        seconds, sweep_run = _time_sweep(game)
+        single_seconds += seconds / len(timed_games)
+        stepping = time_gradient_steps(sweep_run, steps) * sweep.steps[-1] / steps
+        stepping_seconds += stepping / len(timed_games)
     return {
-        "sweep": name, "games": sweep.games, "updates": sweep.steps[-1],
-        "threads": torch.get_num_threads(), "together_s": together, "alone_s": alone,
-        "stepping_s": alone + stepping, "alone_ratio": alone / together,
-        "stepping_ratio": (alone + stepping) / together,
-        "timed": {"games": len(picked), "updates": updates},
-    }  # fmt: skip
+        "sweep": name,
+        "games": sweep.num_games,
+        "steps": sweep.steps[-1],
+        "threads": torch.get_num_threads(),
+        "together_s": batch_seconds,
+        "alone_s": single_seconds,
+        "stepping_s": single_seconds + stepping_seconds,
+        "alone_ratio": single_seconds / batch_seconds,
+        "stepping_ratio": (single_seconds + stepping_seconds) / batch_seconds,
+        "timed": {"games": len(timed_games), "steps": steps},
+    }
 
 
-def _timed(sweep: Sweep) -> tuple[float, Lab]:
-    """Return the seconds of all of a sweep's work, and what did it."""
-    started = time.perf_counter()
-    lab = Lab(sweep, [0])
-    list(lab.measured())
-    return time.perf_counter() - started, lab
+def _time_sweep(sweep: Sweep) -> tuple[float, SweepRun]:
+    """Return the seconds to run the first seed of a sweep, and that run."""
+    start = time.perf_counter()
+    sweep_run = SweepRun(sweep, [0])
+    list(sweep_run.measure())
+    return time.perf_counter() - start, sweep_run
 
 
-def _stepped(lab: Lab, updates: int) -> float:
-    """Return the seconds of so many updates one by one, seen to lead where squaring leads.
+def time_gradient_steps(sweep_run: SweepRun, steps: int) -> float:
+    """Return the seconds of single gradient steps, after a check that squaring gives the same.
 
-    They are simultaneous, whatever the sweep's order: those in turn take longer.
+    The steps are simultaneous, whatever the sweep's update order; sequential ones take longer.
     """
-    game = lab.game
-    step = lab.step()[..., None, None, None]
+    game = sweep_run.game
+    step = sweep_run.step_sizes()[..., None, None, None]
     A = torch.zeros_like(game.B)
-    started = time.perf_counter()
-    for _ in range(updates):
+    start = time.perf_counter()
+    for _ in range(steps):
         A = A - step * game.gradient(A)
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - start
     nash = game.equilibrium()
-    *_, (_, error) = game.errors(-nash, game.update_map(lab.step(), False), (updates,))
-    apart = float((A - nash - error).norm() / A.norm())
-    if not apart <= TOLERANCE:
-        raise LtdmError(f"updates one by one differ by {apart:.1e} from those by squaring")
+    *_, (_, error) = game.errors(-nash, game.step_map(sweep_run.step_sizes(), False), (steps,))
+    difference = float((A - nash - error).norm() / A.norm())
+    if not difference <= TOLERANCE:
+        raise LtdmError(
+            f"weights by single steps differ by {difference:.1e} from those by squaring, above"
+            f" {TOLERANCE:.0e}; lower the sweep's step"
+        )
     return seconds
 
 
-def to_text(found: dict[str, Any]) -> str:
-    """Write the figures for a terminal."""
-    timed = found["timed"]
-    return "\n".join([
-        f"{found['sweep']}: {found['games']} games of {found['updates']:,} updates,"
-        f" {found['threads']} threads",
-        f"one seed's games at once: {found['together_s']:.3f} s a game",
-        f"one at a time, by squaring too: {found['alone_s']:.2f} s, {found['alone_ratio']:.0f}"
+def format_table(result: dict[str, Any]) -> str:
+    """Return the measurements as text for a terminal."""
+    timed = result["timed"]
+    lines = [
+        f"{result['sweep']}: {result['games']} games of {result['steps']:,} training steps,"
+        f" {result['threads']} threads",
+        f"all games of a seed as a batch: {result['together_s']:.3f} s per game",
+        f"one game at a time, by squaring: {result['alone_s']:.2f} s, {result['alone_ratio']:.0f}"
         " times as long",
-        f"one at a time, update by update: {found['stepping_s']:.1f} s,"
-        f" {found['stepping_ratio']:.0f} times as long (measured on {timed['games']} games and"
-        f" {timed['updates']:,} updates of each)",
-    ])  # fmt: skip
+        f"one game at a time, step by step: {result['stepping_s']:.1f} s,"
+        f" {result['stepping_ratio']:.0f} times as long (measured on {timed['games']} games and"
+        f" {timed['steps']:,} steps of each)",
+    ]
+    return "\n".join(lines)

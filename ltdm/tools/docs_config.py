@@ -1,6 +1,6 @@
-"""The config's reference, made from the options themselves: a JSON schema, and tables in Markdown.
+"""The reference of the config, from the options themselves: a JSON schema and Markdown tables.
 
-`make docs` writes both into the repository; a test fails where they have fallen behind.
+`make docs` writes both into the repository; a test fails if they are out of date.
 """
 
 import types
@@ -24,24 +24,26 @@ from ltdm.theory.options import Sweep
 
 SCHEMA = "workflow/schemas/config.schema.yaml"
 PAGE = "config/README.md"
-MARKER = "<!-- From here on written by `make docs` from the options in the code. -->\n"
-PATTERN = f"^{NAME.pattern}$"
-SCALARS = {int: "integer", float: "number", bool: "boolean", str: "string"}
-AXES = {
+PAGE_MARKER = "<!-- From here on written by `make docs` from the options in the code. -->\n"
+NAME_PATTERN = f"^{NAME.pattern}$"
+SCALAR_TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
+AXIS_HELP = {
     "dataset": "Names under `datasets`.",
     "run": "Names under `runs`.",
-    "seed": "Whole numbers; each is a network of its own.",
+    "seed": "Integers from 0; each trains a network of its own.",
     "sample_set": "Names under `sample_sets`; all of them by default.",
 }
-LABEL = {
+LABEL_SCHEMA = {
     "type": "string",
-    "description": "What files and tables call it, where a part is used twice; else its name.",
+    "description": "Name in files and tables, if a part is used twice; by default its own name.",
 }
-REFERENCE = "The split that metrics compare with, whole, where the source has a test split."
+REFERENCE_HELP = (
+    "Split, used in full, that metrics compare with; `test` needs a source with a test split."
+)
 
 
 def write(root: Path) -> None:
-    """Write both into the checkout at `root`."""
+    """Write the schema and the page's tables into the checkout at `root`."""
     (root / SCHEMA).write_text(schema_text(), encoding="utf-8")
     page = root / PAGE
     page.write_text(page_text(page.read_text(encoding="utf-8")), encoding="utf-8")
@@ -56,64 +58,89 @@ def schema_text() -> str:
 def schema() -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of a config file.
 
-    A file may lie over others, so nothing is required here; the loader looks at the whole.
+    A file may inherit from others, so no key is required here; the loader checks the merged config.
     """
-    sections = {k: _part(k) for k in PARTS}
-    one = sections["method"]["anyOf"]
-    several = {"type": "array", "minItems": 1, "items": {"anyOf": one}}
-    together = "The method, or a list of them that are used together."
-    sections["method"] = {"description": together, "anyOf": [*one, several]}
-    sections["train"] = _object(RunOptions, "The training loop.")
-    sections["sample"] = _object(SampleOptions, "The sample set.")
-    listed = {"type": "array", "minItems": 1, "uniqueItems": True}
-    seeds = {**listed, "items": {"type": "integer", "minimum": 0}}
-    axes = {k: {"description": v, **(seeds if k == "seed" else listed)} for k, v in AXES.items()}
+    sections = _sections()
+    experiment = {
+        "description": "Name of the results folder.",
+        "type": "string",
+        "pattern": NAME_PATTERN,
+    }
+    run = {**closed_object(sections), "type": ["object", "null"]}
+    paths = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
     top = {
-        "experiment": {
-            "description": "Name of the results folder.", "type": "string", "pattern": PATTERN,
-        },
-        "grid": {"description": "What is run: every combination of these lists.", **_closed(axes)},
-        "datasets": _named("Long-tailed data sets by name.", _datasets(sections)),
-        "defaults": {"description": "What every run starts from.", **_closed(sections)},
-        "runs": _named("What each run changes.", {**_closed(sections), "type": ["object", "null"]}),
-        "sample_sets": _named("What each sample set changes.", sections["sample"]),
-        "evaluate": _object(Evaluate, "What is measured and shown."),
-        "theory": _named("Sweeps of the theory lab by name.", _object(Sweep, "A sweep.")),
+        "experiment": experiment,
+        "grid": {"description": "Every combination of these lists is run.", **_axes()},
+        "datasets": named_mapping("Long-tailed data sets by name.", _datasets(sections)),
+        "defaults": {"description": "Settings of every run.", **closed_object(sections)},
+        "runs": named_mapping("Runs by name: settings that differ from the defaults.", run),
+        "sample_sets": named_mapping(
+            "Sample sets by name: settings that differ from the run's.", sections["sample"]
+        ),
+        "evaluate": options_schema(Evaluate, "Metrics, tables and figures."),
+        "theory": named_mapping(
+            "Sweeps of the theory lab by name.", options_schema(Sweep, "A sweep.")
+        ),
         "inherits": {
-            "description": "Config files that this one lies over, relative to it.",
-            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+            "description": "Config files that this one overrides, relative to it.",
+            "anyOf": paths,
         },
-        **{axis: {"description": f"Only these entries of the grid's `{axis}`."} for axis in GRID},
-    }  # fmt: skip
+        **{
+            axis: {"description": f"Restrict the grid's `{axis}` to these entries."}
+            for axis in GRID
+        },
+    }
     dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": dialect, "title": "ltdm experiment", **_closed(top)}
+    return {"$schema": dialect, "title": "ltdm experiment", **closed_object(top)}
+
+
+def _sections() -> dict[str, Any]:
+    """Return the schemas of what a run consists of: its parts, `train` and `sample`."""
+    sections = {kind: _part(kind) for kind in PARTS}
+    forms = sections["method"]["anyOf"]
+    several = {"type": "array", "minItems": 1, "items": {"anyOf": forms}}
+    description = "The method, or a list of methods to combine."
+    sections["method"] = {"description": description, "anyOf": [*forms, several]}
+    sections["train"] = options_schema(RunOptions, "The training loop.")
+    sections["sample"] = options_schema(SampleOptions, "The sample set.")
+    return sections
+
+
+def _axes() -> dict[str, Any]:
+    """Return the schema of the grid: a list of distinct entries per axis."""
+    entries = {"type": "array", "minItems": 1, "uniqueItems": True}
+    axes = {axis: {"description": help, **entries} for axis, help in AXIS_HELP.items()}
+    axes["seed"]["items"] = {"type": "integer", "minimum": 0}
+    return closed_object(axes)
 
 
 def page_text(page: str) -> str:
-    """Return the page with the part after the marker written anew."""
-    text = page.partition(MARKER)[0] + MARKER
+    """Return the page with its tables, the part after PAGE_MARKER, generated again."""
+    text = page.partition(PAGE_MARKER)[0] + PAGE_MARKER
     text += "\n## `datasets.<name>`\n\n"
-    text += "`source` names the data source; its own options and these stand beside it.\n\n"
-    split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE} |\n"
-    text += table(LongTail, "datasets") + split
+    text += "`source` names the data source. Its own options, and these, are keys beside it.\n\n"
+    split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE_HELP} |\n"
+    text += options_table(LongTail, "datasets") + split
     for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
-        text += f"\n## `{title}`\n\n{table(cls, title)}"
+        text += f"\n## `{title}`\n\n{options_table(cls, title)}"
         for f in fields(cls):
             if isinstance(nested := f.metadata["convert"], Nested):
-                text += f"\n### `{title}.{f.name}`\n\n{table(nested.cls, f'{title}.{f.name}')}"
-    text += f"\n## `theory.<name>`\n\n{table(Sweep, 'theory')}"
+                section = f"{title}.{f.name}"
+                text += f"\n### `{section}`\n\n{options_table(nested.cls, section)}"
+    text += f"\n## `theory.<name>`\n\n{options_table(Sweep, 'theory')}"
     for kind in FOLDERS:
         text += f"\n## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
         for name in names(kind):
             module = load(kind, name, ())
-            text += f"\n### `{name}`\n\n{_summary(module)}\n\n{table(module.Options, name)}"
+            options = options_table(module.Options, name)
+            text += f"\n### `{name}`\n\n{_summary(module)}\n\n{options}"
     return text
 
 
-def table(cls: type, section: str = "") -> str:
-    """Return the options of a dataclass as a table in Markdown; in a section, keys have anchors."""
+def options_table(cls: type, section: str = "") -> str:
+    """Return a Markdown table of a dataclass's options; keys of a section have anchors."""
     rows = [
-        (_key(section, f.name), _shown(f), f.metadata["help"] + _limits(f)) for f in fields(cls)
+        (_key(section, f.name), _default(f), f.metadata["help"] + _bounds(f)) for f in fields(cls)
     ]
     lines = [("key", "default", "meaning"), ("---", "---", "---"), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines) if rows else "No options.\n"
@@ -128,7 +155,8 @@ def _summary(module: ModuleType) -> str:
     return (module.__doc__ or "").strip().splitlines()[0]
 
 
-def _shown(f: Field[Any]) -> str:
+def _default(f: Field[Any]) -> str:
+    """Return an option's default as YAML in code marks, or `required`."""
     default = f.default if f.default_factory is MISSING else f.default_factory()
     if default is MISSING:
         return "required"
@@ -138,26 +166,30 @@ def _shown(f: Field[Any]) -> str:
     return f"`{yaml.safe_dump(value, default_flow_style=True, width=1000).splitlines()[0]}`"
 
 
-def _limits(f: Field[Any]) -> str:
-    limits = f.metadata
-    if limits["choices"]:
-        return f" One of {', '.join(f'`{c}`' for c in limits['choices'])}."
+def _bounds(f: Field[Any]) -> str:
+    """Return an option's choices or bounds, as text to append to its help."""
+    metadata = f.metadata
+    if metadata["choices"]:
+        return f" One of {', '.join(f'`{c}`' for c in metadata['choices'])}."
     words = {"low": "at least", "above": "above", "high": "at most"}
-    said = [f"{word} {limits[k]:g}" for k, word in words.items() if limits[k] is not None]
-    return f" ({', '.join(said)})" if said else ""
+    bounds = [f"{word} {metadata[k]:g}" for k, word in words.items() if metadata[k] is not None]
+    return f" ({', '.join(bounds)})" if bounds else ""
 
 
-def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+def closed_object(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a mapping with these keys only."""
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-def _named(description: str, entry: dict[str, Any]) -> dict[str, Any]:
-    pattern = {"propertyNames": {"pattern": PATTERN}, "additionalProperties": entry}
+def named_mapping(description: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a mapping of names to entries."""
+    pattern = {"propertyNames": {"pattern": NAME_PATTERN}, "additionalProperties": entry}
     return {"description": description, "type": "object", **pattern}
 
 
-def _object(cls: type, description: str) -> dict[str, Any]:
-    return {"description": description, **_closed(_properties(cls))}
+def options_schema(cls: type, description: str) -> dict[str, Any]:
+    """Return the schema of a dataclass of options."""
+    return {"description": description, **closed_object(_properties(cls))}
 
 
 def _properties(cls: type) -> dict[str, Any]:
@@ -168,43 +200,45 @@ def _properties(cls: type) -> dict[str, Any]:
 def _option(f: Field[Any], hint: Any) -> dict[str, Any]:
     convert = f.metadata["convert"]
     if isinstance(convert, PartOption):
-        one = _part(convert.kind)
-        form = {"type": "array", "minItems": 1, "items": one} if convert.many else one
+        part = _part(convert.kind)
+        form = {"type": "array", "minItems": 1, "items": part} if convert.many else part
     elif isinstance(convert, Nested):
-        form = {**_object(convert.cls, ""), "type": ["object", "null"]}
+        form = {**options_schema(convert.cls, ""), "type": ["object", "null"]}
     else:
-        form = convert.schema if convert else _type(hint, f.metadata)
+        form = convert.schema if convert else _type_schema(hint, f.metadata)
     return {**form, "description": f.metadata["help"]}
 
 
-def _type(hint: Any, limits: Any) -> dict[str, Any]:
+def _type_schema(hint: Any, metadata: Any) -> dict[str, Any]:
+    """Return the schema of a type hint: a scalar, a tuple of them, or either or None."""
     if isinstance(hint, types.UnionType):
-        inner = _type(next(a for a in hint.__args__ if a is not types.NoneType), limits)
+        inner = _type_schema(next(a for a in hint.__args__ if a is not types.NoneType), metadata)
         return {**inner, "type": [inner["type"], "null"]}
     if typing.get_origin(hint) is tuple:
-        return {"type": "array", "items": _type(hint.__args__[0], limits)}
-    names_of = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum"}
-    bounds = {new: limits[old] for old, new in names_of.items() if limits[old] is not None}
-    enum = {"enum": list(limits["choices"])} if limits["choices"] else {}
-    return {"type": SCALARS[hint], **bounds, **enum}
+        return {"type": "array", "items": _type_schema(hint.__args__[0], metadata)}
+    keywords = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum"}
+    bounds = {new: metadata[old] for old, new in keywords.items() if metadata[old] is not None}
+    enum = {"enum": list(metadata["choices"])} if metadata["choices"] else {}
+    return {"type": SCALAR_TYPES[hint], **bounds, **enum}
 
 
 def _part(kind: str) -> dict[str, Any]:
-    """A bare name, or a mapping of a name and its options; the name may be inherited."""
+    """Return the schema of a part: a name, or a mapping of options with or without the name."""
     forms: list[dict[str, Any]] = [{"enum": names(kind)}]
     for name in names(kind):
         module = load(kind, name, ())
-        own = {"name": {"const": name}} | ({"label": LABEL} if kind in LABELLED else {})
-        properties = _closed({**own, **_properties(module.Options)})
+        own = {"name": {"const": name}} | ({"label": LABEL_SCHEMA} if kind in LABELLED else {})
+        properties = closed_object({**own, **_properties(module.Options)})
         forms.append({"description": _summary(module), **properties})
     return {"description": f"The {kind}: its name, or `{{name: ..., options}}`.", "anyOf": forms}
 
 
 def _datasets(sections: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a data set: options of any source, and overrides of the sections."""
     properties: dict[str, Any] = {
         "source": {"description": "The data source.", "enum": names("source")},
-        "reference_split": {"description": REFERENCE, "enum": ["train", "test"]},
+        "reference_split": {"description": REFERENCE_HELP, "enum": ["train", "test"]},
     }
     for options in (*(load("source", name, ()).Options for name in names("source")), LongTail):
         properties |= _properties(options)
-    return _closed({**properties, **sections})
+    return closed_object({**properties, **sections})

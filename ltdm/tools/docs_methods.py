@@ -1,6 +1,6 @@
-"""The page of methods, made from their files: what each costs, its own words, its options.
+"""The page of methods, from their files: costs, docstrings and options.
 
-`make docs` writes it; a test fails where it has fallen behind.
+`make docs` writes it; a test fails if it is out of date.
 """
 
 from pathlib import Path
@@ -10,28 +10,28 @@ import yaml
 
 from ltdm.methods._objective import evaluations
 from ltdm.plumbing.registry import load, names, part
-from ltdm.tools.docs_config import table
+from ltdm.tools.docs_config import options_table
 from ltdm.training import ensemble
 from ltdm.training.options import Ensemble
 
 PAGE = "docs/methods.md"
-ENCODER = 0.267  # share of the papers' U-Net that lies before the way up
+ENCODER_SHARE = 0.267  # of the papers' U-Net's operations, those before the decoder
 HEAD = """# Methods
 
 <!-- Written by `make docs` from the files in ltdm/methods; do not edit. -->
 
-An objective is the denoising loss and the terms of one method, or of several: `method: cbdm`, or
-`method: [oclt, {name: cbdm, tau: 0.5}, agc]`. Whatever needs a gradient goes through the network in
-one call. All are written in the network's own output F, with target F*: the noise for the process
-`vp`. Any of them can be trained as an ensemble, which is on the last of this page's sections.
+An objective is the denoising loss plus the terms of one or several methods: `method: cbdm`, or
+`method: [oclt, {name: cbdm, tau: 0.5}, agc]`. All network evaluations that need a gradient are made
+in one call. Losses are written in the network's own output F, with target F*: the noise for the
+process `vp`. Any method can be trained as an ensemble; see the last section of this page.
 
-What an image costs in an update, in evaluations of the network, with 10 classes where nothing else
-is said. F-equivalents count a backward pass as two forward ones, and the encoder as 0.27 of the
-network. Where a method asks about images with a label alone, it asks about all of them, and the
-others weigh 0: an update then has the same shape as any other, and is compiled and captured once.
+The table has the cost of a training step per image, in network evaluations, for 10 classes unless
+stated otherwise. F-equivalents count a backward pass as two forward passes, and the encoder as 0.27
+of the network. A method that needs labelled images only evaluates all images and gives the others
+weight 0: every step then has the same shape, and is compiled and captured once.
 
 """
-COSTS = [  # methods, as in a config, and the number of classes
+METHODS_AND_CLASSES = [  # a method as in a config, and the number of classes
     ("{name: ddpm}", 10),
     ("{name: cbdm}", 10),
     ("{name: cbdm, commitment_weight: 0}", 10),
@@ -56,32 +56,33 @@ def write(root: Path) -> None:
 
 def text() -> str:
     """Return the page in Markdown."""
-    methods = "".join(section("method", name) for name in names("method"))
-    return HEAD + costs() + methods + chapter("Ensembles: train.ensemble", ensemble, Ensemble)
+    methods = "".join(render_part("method", name) for name in names("method"))
+    ensembles = render_module("Ensembles: train.ensemble", ensemble, Ensemble)
+    return HEAD + costs_table() + methods + ensembles
 
 
-def costs() -> str:
-    """Return the table of costs."""
+def costs_table() -> str:
+    """Return the table of costs in Markdown."""
     rows = [["method", "forward", "backward", "encoder", "F-equivalents"], ["---", *["---:"] * 4]]
-    for method, classes in COSTS:
-        found = evaluations([part("method", yaml.safe_load(method), ())], classes)
-        total = found.forward + 2 * found.backward + 3 * ENCODER * found.encoder
-        counts = found.forward, found.backward, found.encoder, total
-        shown = f"`{method}`" + (f", {classes} classes" if classes != 10 else "")
-        rows.append([shown, *(f"{count:.3g}" for count in counts)])
+    for method, classes in METHODS_AND_CLASSES:
+        calls = evaluations([part("method", yaml.safe_load(method), ())], classes)
+        total = calls.forward + 2 * calls.backward + 3 * ENCODER_SHARE * calls.encoder
+        counts = calls.forward, calls.backward, calls.encoder, total
+        label = f"`{method}`" + (f", {classes} classes" if classes != 10 else "")
+        rows.append([label, *(f"{count:.3g}" for count in counts)])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def section(kind: str, name: str) -> str:
-    """Return what a part's file says of it."""
+def render_part(kind: str, name: str) -> str:
+    """Return the section of a part: docstring, options and citation."""
     module = load(kind, name, ())
-    cited = f"\n```bibtex\n{module.CITATION}\n```\n" if module.CITATION else ""
-    return chapter(name, module, module.Options) + cited
+    citation = f"\n```bibtex\n{module.CITATION}\n```\n" if module.CITATION else ""
+    return render_module(name, module, module.Options) + citation
 
 
-def chapter(title: str, module: ModuleType, options: type) -> str:
-    """Return what a file says, and the options that it holds."""
-    said = (module.__doc__ or "").strip()
+def render_module(title: str, module: ModuleType, options: type) -> str:
+    """Return a section with a module's docstring and a table of its options."""
+    docstring = (module.__doc__ or "").strip()
     for word in ("Source:", "Sources:", "Cost:", "Released code:"):
-        said = said.replace(f"\n{word}", f"\n\n**{word}**").replace("\n\n\n", "\n\n")
-    return f"\n## {title}\n\n{said}\n\n{table(options)}"
+        docstring = docstring.replace(f"\n{word}", f"\n\n**{word}**").replace("\n\n\n", "\n\n")
+    return f"\n## {title}\n\n{docstring}\n\n{options_table(options)}"

@@ -1,56 +1,56 @@
-"""The page of metrics and features, made from their files. `make docs` writes it."""
+"""The page of metrics and features, from their files; `make docs` writes it."""
 
 from pathlib import Path
 
 from ltdm.plumbing.registry import names
-from ltdm.tools.docs_methods import section
+from ltdm.tools.docs_methods import render_part
 
 PAGE = "docs/scores.md"
 HEAD = """# Scores
 
 <!-- Written by `make docs` from the files in ltdm/features and ltdm/metrics; do not edit. -->
 
-An extractor turns images into features, once for the reference and once for each sample set;
-metrics read features alone. So another metric, or another group of classes, runs no network.
-`memorization` reads the nearest training images instead, by pixels, which are looked up once for
-each sample set; its rows are those of the features `pixels`, whatever the extractors.
+An extractor turns images into features, once for the reference and once per sample set. Metrics
+read features only, so another metric or another group of classes runs no network. `memorization`
+instead reads the nearest training images by pixels, which are searched once per sample set; its
+rows have the features `pixels`, whatever the extractors.
 
-**Names.** FID, FID\u221e, KID and IS stand in tables only where the features are `inception`'s,
-whose weights are checked by SHA-256. In every other space the same numbers are called `frechet`,
-`frechet-infinity`, `kid` and `inception-score`, and the table names the space.
+**Names.** Tables show FID, FID\u221e, KID and IS only for the features of `inception`, whose
+weights are checked by SHA-256. For any other extractor the same numbers are called `frechet`,
+`frechet-infinity`, `kid` and `inception-score`, and the table names the extractor.
 
-**The reference** is the whole balanced set (`reference_split: train`, or `test`), not the
-long-tailed one; only `memorization` compares with the long-tailed training set. Every value says
-how many real and generated images it is about (`n_real`, `n_fake`).
+**The reference** is the complete balanced set (`reference_split: train`, or `test`), not the
+long-tailed one; only `memorization` compares with the long-tailed training set. Every value has the
+numbers of real and generated images that it is computed from (`n_real`, `n_fake`).
 
-**Copies.** `ltdm score` looks for copies of a prepared data set's training images; where the
-reference is any other set of images, `--metric memorization` takes it for the training set. In the
-report, *Memorisation* shows each sample set's likeliest copies beside the training images that are
-nearest to them (`neighbours/memorization.png`), for head, medium and tail where there are such.
+**Copies.** `ltdm score` searches for copies of a prepared data set's training images. With any
+other reference, `--metric memorization` takes the reference as the training set. In the report,
+*Memorisation* shows each sample set's likeliest copies beside their nearest training images
+(`neighbours/memorization.png`), for head, medium and tail if there are such groups.
 
-**Few images.** Distances of Gaussians are biased upward where images are few for the features: for
-2,048 features, 500 images of a class are very few. Such values are marked (\u2020): compare them
-between runs with the same number of images, never with those of other numbers. `kid` has no such
-bias and stands beside them; `frechet-infinity` takes the first part of it away, and where images
-are few more than that.
+**Few images.** Distances between Gaussians are biased upward if there are few images for the number
+of features: for 2,048 features, 500 images per class are very few. Such values are marked (\u2020):
+compare them between runs with the same number of images only. `kid` has no such bias and is shown
+beside them. `frechet-infinity` removes the leading term of the bias, and more than that where
+images are few.
 
 **Errors.** `error` in metrics.csv is the standard error over generated images, with the reference
-and the number of images of each class held fixed: what a bootstrap that draws the images anew would
-give. It is empty where there is none: for recall, and for `frechet-infinity`. That of a distance
-marked \u2020 is too large, and that of `worst` is of the class that turned out worst.
+and the number of images per class held fixed: what a bootstrap over generated images would give. It
+is empty for recall and for `frechet-infinity`, which have none. For a distance marked \u2020 it is
+too large, and for `worst` it is that of the class that turned out worst.
 
-**Tables** show the mean and the standard deviation over seeds; of one seed, the standard error.
+**Tables** show the mean and the standard deviation over seeds; for one seed, the standard error.
 `differences.csv` and `against.*` hold differences from `evaluate.baseline`, paired by seed, with a
-95 % interval: Student's over seeds; of one seed, normal from the two standard errors as if the
-images had nothing in common, which says nothing of how training varies. In the main table \u2248
-marks what no such interval tells from the best. The best is picked from the same numbers and many
-are compared, so a single unmarked value is weak evidence. With two seeds nearly all is marked; take
-three or more to settle anything.
+95 % interval. Over several seeds it is Student's. For one seed it is normal, from the two standard
+errors as if the two sets of images were independent, and does not include the variation between
+trainings. In the main table \u2248 marks values that are not significantly different from the best
+by this interval. The best is chosen on the same numbers and many are compared, so a single unmarked
+value is weak evidence. With two seeds nearly all are marked; use three or more for conclusions.
 
 **Groups.** `all`; `class-<k>`; thirds of the classes by training count (`head`, `medium`, `tail`);
 shots by the count itself (`many-shot`: over 100 training images, `medium-shot`: 20 to 100,
 `few-shot`: under 20; `evaluate.shot_bounds`); `worst`, the class with the worst value, which the
-note names. Of images without labels only `all` is scored, and no accuracy.
+note names. Images without labels are scored as `all` only, and have no accuracy.
 
 # Features
 """
@@ -63,6 +63,6 @@ def write(root: Path) -> None:
 
 def text() -> str:
     """Return the page in Markdown."""
-    features = "".join(section("extractor", name) for name in names("extractor"))
-    metrics = "".join(section("metric", name) for name in names("metric"))
+    features = "".join(render_part("extractor", name) for name in names("extractor"))
+    metrics = "".join(render_part("metric", name) for name in names("metric"))
     return f"{HEAD}{features}\n# Metrics\n{metrics}"

@@ -1,4 +1,4 @@
-"""The pages of the documentation site that lie outside docs/: a hook of MkDocs (mkdocs.yml)."""
+"""MkDocs hook (see mkdocs.yml) for pages of the documentation site outside docs/."""
 
 import posixpath
 import re
@@ -13,12 +13,12 @@ PAGES = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
-"""Page of the site -> its file in the checkout; every other page is docs/<page>."""
+"""Page of the site -> its file in the checkout; any other page is docs/<page>."""
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]*)(#[^)\s]*)?\)|(!\[[^\]]*\]\()([^)\s]+)\)")
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages that lie outside docs/."""
+    """Add the pages outside docs/ to the site."""
     root = Path(config.config_file_path).parent
     for page, source in PAGES.items():
         files.append(File.generated(config, page, abs_src_path=str(root / source)))
@@ -26,7 +26,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Make links between files of the checkout links between pages; of other files, plain text."""
+    """Turn links between files into links between pages, and links to other files into text."""
     source = PAGES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
     pages = {file: name for name, file in PAGES.items()}
 

@@ -80,11 +80,11 @@ class Trainer(Learner):
             total.zero_()
         rate = learning_rate(self.options, self.update - 1, self.batches.size)
         images = self.update * self.batches.size
-        self.history.append({"update": self.update, "images": images, "lr": rate, **means})
+        self.history.append({"step": self.update, "images": images, "lr": rate, **means})
 
     def _means(self) -> dict[str, float]:
         """Return the means since the last row, nothing right after it; stop what has diverged."""
-        rows = self.update - (self.history[-1]["update"] if self.history else 0)
+        rows = self.update - (self.history[-1]["step"] if self.history else 0)
         if not rows:
             return {}
         means = {name: float(total) / rows for name, total in self.sums.items()}

@@ -1,4 +1,4 @@
-"""`ltdm bench` on the shipped settings, for `ltdm plan --bench`."""
+"""`ltdm bench runs` on the shipped settings, for `ltdm plan --bench`."""
 
 from ltdm.cli.main import main
 from ltdm.plumbing.files import read_json
@@ -22,6 +22,7 @@ def run(setting: Setting, group: str) -> None:
         main.main(
             [
                 "bench",
+                "runs",
                 *map(str, configs),
                 *runs,
                 "--rounds",

@@ -14,7 +14,7 @@ BENCHES = "methods", "others", "edm2"
 
 
 def write_results(out: Path, work: Path, about: Row, ends: list[Row]) -> None:
-    """Write both files; results.json is that of `ltdm bench --json`, with the check added."""
+    """Write both files; results.json is that of `ltdm bench runs --json`, with the check added."""
     rows = read_rows(out / "rows.jsonl")
     machine = next((row for row in rows if row["step"] == "machine" and "card" in row), {})
     check = {**about, "machine": machine, "steps": ends, "found": rows}
@@ -26,7 +26,7 @@ def write_results(out: Path, work: Path, about: Row, ends: list[Row]) -> None:
 
 
 def merge_benches(work: Path) -> Row:
-    """Return the first result of `ltdm bench`, with the rows of all results."""
+    """Return the first result of `ltdm bench runs`, with the rows of all results."""
     files = [work / f"bench-{name}.json" for name in BENCHES]
     benches = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
     rows = [row for bench in benches for row in bench["rows"]]

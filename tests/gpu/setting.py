@@ -14,7 +14,7 @@ from ltdm.config.merge import merge, read
 from ltdm.config.runs import Run
 from ltdm.core.device import pick
 from ltdm.pipeline.cost import cost
-from ltdm.tools.bench_runs import noise_like
+from ltdm.tools.bench_runs import random_images_like
 from ltdm.training.loop import Trainer
 from ltdm.training.setup import Recipe, make_trainer
 from tests.gpu.rows import Rows
@@ -94,7 +94,7 @@ class Subject(NamedTuple):
     def learner(self, **train: Any) -> Trainer:
         """Return its trainer, with other options of `train`."""
         spec = merge([self.run.spec(), {"train": train}])
-        return make_trainer(Recipe.of(spec), 0, *noise_like(self.data), self.device)
+        return make_trainer(Recipe.of(spec), 0, *random_images_like(self.data), self.device)
 
     def operations(self) -> float:
         """Return the floating-point operations of its training, per image."""

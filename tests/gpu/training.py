@@ -54,7 +54,7 @@ def train_and_score(setting: Setting, dataset: str, files: list[Path]) -> None:
     shutil.copy(samples / "grid.png", setting.out / f"samples-{dataset}.png")
     setting.rows.add(
         dataset,
-        updates=int(history["update"].iloc[-1]),
+        updates=int(history["step"].iloc[-1]),
         where=record["where"],
         resumed_at=record["resumed_at"],
         first_loss=float(first),

@@ -38,12 +38,12 @@ def test_added_changed_and_its_code_mended(checkout):
     assert planned(["clouds"]) == {"theory_figure": 1, **END}
     assert planned(betas=[0, 0.2, 1]) == {"theory": 1, "theory_figure": ALL, **END}, "not the other"
     planned()
-    checkout.edit("ltdm/theory/figures.py", "LINES = 6", "LINES = 5")
+    checkout.edit("ltdm/theory/figures.py", "MAX_LINES = 6", "MAX_LINES = 5")
     assert checkout.planned() == {"theory_figure": ALL, "all": 1}
-    checkout.edit("ltdm/theory/figures.py", "LINES = 5", "LINES = 6")
-    checkout.edit("ltdm/theory/points.py", "UNSEEN = 50_000", "UNSEEN = 50_001")
+    checkout.edit("ltdm/theory/figures.py", "MAX_LINES = 5", "MAX_LINES = 6")
+    checkout.edit("ltdm/theory/points.py", "FRESH_POINTS = 50_000", "FRESH_POINTS = 50_001")
     assert checkout.planned() == {"theory": 2, "theory_figure": ALL, **END}
-    checkout.edit("ltdm/theory/points.py", "UNSEEN = 50_001", "UNSEEN = 50_000")
+    checkout.edit("ltdm/theory/points.py", "FRESH_POINTS = 50_001", "FRESH_POINTS = 50_000")
 
     figure = "results/smoke/figures/theory-one-scores.png"
     (checkout.folder / figure).unlink()

@@ -1,4 +1,4 @@
-"""The whole experiment by hand, without Snakemake, as on a machine that only has torch."""
+"""The commands of `ltdm`: a complete experiment without Snakemake, checks, and benchmarks."""
 
 import json
 from pathlib import Path
@@ -28,20 +28,20 @@ def ltdm(*arguments, code=0):
     return result.output
 
 
-def test_every_stage_in_a_row(tmp_path, monkeypatch):
+def test_every_stage_in_order(tmp_path):
     short = tmp_path / "short.yaml"
     short.write_text("defaults: {train: {steps: 4, log_every: 2}}")
-    where = (SMOKE, short, "--results", tmp_path)
+    arguments = (SMOKE, short, "--results", tmp_path)
     for stage in STAGES:
-        printed = ltdm(stage, *where)
+        printed = ltdm(stage, *arguments)
     assert "| frechet ↓ | frechet (tail) ↓ |" in " ".join(printed.split())
     assert "all as its manifest says" in ltdm("verify", tmp_path / "smoke")
     folder = tmp_path / "smoke/runs/digits-lt/cbdm/seed-0"
     assert (folder / "main/grid.png").exists()
     before = (folder / "model.safetensors").stat().st_mtime_ns
-    assert "already there" in ltdm("train", *where, "--run", "cbdm")
+    assert "already there" in ltdm("train", *arguments, "--run", "cbdm")
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
-    ltdm("train", *where, "--run", "cbdm", "--seed", 1, code=1)
+    ltdm("train", *arguments, "--run", "cbdm", "--seed", 1, code=1)
     other = tmp_path / "other.yaml"
     other.write_text("runs: {cbdm: {method: {tau: 0.5}}}")
     printed = ltdm("sample", SMOKE, short, other, "--results", tmp_path, "--run", "cbdm", code=1)
@@ -51,27 +51,27 @@ def test_every_stage_in_a_row(tmp_path, monkeypatch):
     other.write_text("defaults: {sample: {guidance: 9.0, sampler: ancestral}}")
     ltdm("metrics", SMOKE, other, "--results", tmp_path)
     rows = pd.read_csv(ddpm / "main/metrics/frechet.csv")
-    assert set(rows["guidance"]) == {0.5}, "rows say how the images were made, not what is asked"
+    assert set(rows["guidance"]) == {0.5}, "rows hold the settings of the images, not of the config"
     assert set(rows["sampler"]) == {"ddim(steps=3)"}
     (tmp_path / "smoke/data/digits-lt/train.npz").unlink()
     (folder / "run.json").unlink()
-    assert "train.npz is missing" in ltdm("train", *where, "--run", "cbdm", code=1)
+    assert "train.npz is missing" in ltdm("train", *arguments, "--run", "cbdm", code=1)
 
 
-def test_check_says_what_a_config_asks_for():
+def test_check_prints_what_a_config_requests():
     printed = ltdm("check", SMOKE)
-    assert "digits-lt: 728 training images in 10 classes, 178 to 17 a class" in printed
-    assert "2 networks to train, 2 sets to sample" in printed
+    assert "digits-lt: 728 training images in 10 classes, 178 to 17 per class" in printed
+    assert "2 networks to train, 2 sample sets to generate" in printed
 
 
 @pytest.mark.parametrize("text", ["{}", '{"files": {}}', '{"files": {"a": 1}}', "[]"])
-def test_a_manifest_that_lists_nothing(tmp_path, text):
+def test_a_manifest_without_files_is_an_error(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     printed = ltdm("verify", tmp_path, code=1)
     assert "manifest.json" in printed and printed.count("\n") == 1
 
 
-def test_check_says_when_a_reference_is_uneven(tmp_path):
+def test_check_warns_of_an_uneven_reference(tmp_path):
     for name, n in (("a", 4), ("b", 2)):
         (tmp_path / name).mkdir()
         for i in range(n):
@@ -83,7 +83,7 @@ def test_check_says_when_a_reference_is_uneven(tmp_path):
         "evaluate: {metrics: [frechet], table_columns: [frechet]}"
     )
     printed = ltdm("check", SMOKE, tmp_path / "mine.yaml")
-    assert "the reference is uneven, 4 to 2 a class" in printed
+    assert "the reference is uneven, 4 to 2 images per class" in printed
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_check_says_when_a_reference_is_uneven(tmp_path):
         ("a: [", "is not YAML"),
     ],
 )
-def test_mistakes_are_one_sentence_and_exit_one(tmp_path, text, message):
+def test_config_errors_are_one_sentence_and_status_1(tmp_path, text, message):
     (tmp_path / "mine.yaml").write_text(text)
     printed = ltdm("check", SMOKE, tmp_path / "mine.yaml", code=1)
     assert printed.startswith("ltdm: ")
@@ -104,7 +104,7 @@ def test_mistakes_are_one_sentence_and_exit_one(tmp_path, text, message):
     assert printed.count("\n") == 1
 
 
-def test_asking_for_what_is_not_there(tmp_path, monkeypatch):
+def test_missing_runs_files_and_devices_are_errors(tmp_path, monkeypatch):
     assert "did you mean 'cbdm'?" in ltdm("train", SMOKE, "--run", "cbmd", code=1)
     assert "is missing; run the stage" in ltdm(
         "sample", SMOKE, "--results", tmp_path, "--run", "ddpm", code=1
@@ -115,9 +115,9 @@ def test_asking_for_what_is_not_there(tmp_path, monkeypatch):
     assert "device cuda is asked for, but this machine shows 0 GPUs" in printed
 
 
-def test_bench_counts_evaluations_and_compares(tmp_path):
+def test_bench_runs_counts_evaluations_and_compares_runs(tmp_path):
     file = tmp_path / "bench.json"
-    printed = ltdm("bench", SMOKE, "--rounds", 1, "--steps", 2, "--json", file)
+    printed = ltdm("bench", "runs", SMOKE, "--rounds", 1, "--steps", 2, "--json", file)
     result = json.loads(file.read_text())
     ddpm, cbdm = result["rows"]
     assert (ddpm["run"], ddpm["forward"], ddpm["train_ratio"]) == ("ddpm", 1, 1)
@@ -130,15 +130,15 @@ def test_bench_counts_evaluations_and_compares(tmp_path):
     assert "evals/image" in printed
 
 
-def test_bench_scores_compares_within_one_run(tmp_path, monkeypatch):
+def test_bench_scores_compares_with_scipy_and_pytorch_fid(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_scores, "METRICS", {"kid": bench_scores.kid})
     file = tmp_path / "scores.json"
-    printed = ltdm("bench-scores", "--images", 1000, "--length", 24, "--classes", 2, "--inception",
-                   8, "--json", file)  # fmt: skip
-    found = json.loads(file.read_text())
-    assert found["distance_difference"] < 1e-6, "SciPy's square root says the same"
-    assert 0.5 < found["inception_inside"] <= 1
-    assert found["pytorch_fid_images_per_s"] > 0
-    assert "2 distances of 500 x 24" in printed
+    sizes = ("--num-images", 1000, "--feature-dim", 24, "--num-classes", 2)
+    printed = ltdm("bench", "scores", *sizes, "--inception-images", 8, "--json", file)
+    result = json.loads(file.read_text())
+    assert result["distance_difference"] < 1e-6, "SciPy's square root gives the same distance"
+    assert 0.5 < result["inception_inside"] <= 1
+    assert result["pytorch_fid_images_per_s"] > 0
+    assert "2 class-wise distances, 500 x 24" in printed
     assert "kid, 1000 x 1000 x 24 in 10 classes" in printed
     assert "memorization, 131 x 1000 x 3072 pixels: " in printed

@@ -170,7 +170,7 @@ def test_a_run_of_a_released_network_costs_no_training(checkpoint):
     assert planned.sample_images == 60
     file = path.with_name("c.yaml")
     file.write_text(yaml.safe_dump(config(path)))
-    assert "no run of these is trained" in ltdm("bench", file, code=1)
+    assert "no selected run is trained" in ltdm("bench", "runs", file, code=1)
 
 
 def test_figures_of_training_leave_out_what_was_not_trained(tmp_path):
@@ -178,7 +178,7 @@ def test_figures_of_training_leave_out_what_was_not_trained(tmp_path):
     columns = ["dataset", "features", "metric", "sample_set", "group", "run", "value"]
     tables = {
         "counts": pd.DataFrame(counts), "tidy": pd.DataFrame(columns=columns, dtype=str),
-        "trained": pd.DataFrame({"update": [1, 2], "denoise": [1.0, 0.5]}),
+        "trained": pd.DataFrame({"step": [1, 2], "denoise": [1.0, 0.5]}),
         "theirs": pd.DataFrame(columns=HISTORY),
     }  # fmt: skip
     files = {name: tmp_path / f"{name}.csv" for name in tables}

@@ -10,7 +10,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from ltdm.metrics import _neighbours, accuracy, inception_score, prd
 from ltdm.metrics import precision_recall as pr
-from ltdm.tools.bench_scores import features_like
+from ltdm.tools.bench_scores import synthetic_features
 from tests.helpers.scores import sample, value
 
 
@@ -28,7 +28,9 @@ def test_neighbours_agree_with_prdc_and_torch_fidelity(features, k):
 
 def test_neighbours_of_long_features_in_float32_agree_with_prdc():
     """As Inception's are: 2,048 numbers, never negative, far from the origin."""
-    real, fake = (features_like(400, 2048, seed) * scale for seed, scale in ((0, 1.0), (1, 1.02)))
+    real, fake = (
+        synthetic_features(400, 2048, seed) * scale for seed, scale in ((0, 1.0), (1, 1.02))
+    )
     expected = compute_prdc(real.astype(np.float64), fake.astype(np.float64), nearest_k=3)
     assert value(pr, real, fake) == pytest.approx(expected, abs=1e-9)
     assert all(0 < x < 1 for name, x in expected.items() if name != "density")

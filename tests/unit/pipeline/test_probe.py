@@ -184,7 +184,7 @@ def test_files_of_tables_and_figures(tmp_path):
 
 def test_by_hand(tmp_path):
     at = ("--results", tmp_path)
-    assert "asks for no probe" in ltdm("probe", SMOKE, *at, code=1)
+    assert "requests no probe" in ltdm("probe", SMOKE, *at, code=1)
     over = tmp_path / "over.yaml"
     over.write_text(
         "evaluate: {probe: {layers: [1], epochs: 1}}\ndefaults: {train: {steps: 5, log_every: 5}}"

@@ -225,7 +225,7 @@ def test_figures_show_one_sample_set_and_survive_a_lack_of_classes(tmp_path):
     images = np.zeros((3, 1, 8, 8), np.uint8)
     write_npz(tmp_path / "images.npz", images=images, labels=np.arange(3))
     counts.to_csv(tmp_path / "counts.csv", index=False)
-    history = pd.DataFrame({"update": [1, 2], "denoise": [1.0, 0.5]})
+    history = pd.DataFrame({"step": [1, 2], "denoise": [1.0, 0.5]})
     history.to_csv(tmp_path / "history.csv", index=False)
     drawn = []
     for tidied in (pd.concat([by_class, other]), by_class, rows):

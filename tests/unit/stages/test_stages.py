@@ -64,7 +64,7 @@ def test_training_records_what_it_did(folder):
     assert record["updates"] == 6
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert len(record["data"]) == 64
-    assert pd.read_csv(folder / "history.csv")["update"].tolist() == [2, 4, 6]
+    assert pd.read_csv(folder / "history.csv")["step"].tolist() == [2, 4, 6]
     assert not (folder / "state").exists(), "a finished run needs no resume state"
     assert record["where"] == ["cpu, 1 threads, fp32"]
 

@@ -1,4 +1,4 @@
-"""Exact densities and scores under noise, the network's own density, and Frechet distances."""
+"""Exact densities and scores under noise, the networks' own densities, Frechet distances."""
 
 import math
 
@@ -38,29 +38,28 @@ def test_score_is_the_gradient_of_the_log_density(name, level):
     assert float((score.detach() - gradient).abs().max() / gradient.abs().max()) < 1e-10
 
 
-def test_log_density_is_that_of_normal_laws_added_up():
-    parts = [
-        (one.weight / 4, torch.distributions.MultivariateNormal(
-            0.6 * torch.tensor(one.mean, dtype=torch.float64),
-            (0.36 * torch.tensor(one.std, dtype=torch.float64) ** 2 + 0.64).diag(),
-        ))
-        for one in UNEVEN
-    ]  # fmt: skip
+def test_log_density_is_that_of_a_sum_of_normal_distributions():
     x = torch.randn(20, 3, generator=rng("test", 0), dtype=torch.float64)
-    expected = torch.stack([math.log(w) + law.log_prob(x) for w, law in parts]).logsumexp(0)
+    terms = []
+    for component in UNEVEN:
+        mean = 0.6 * torch.tensor(component.mean, dtype=torch.float64)
+        variance = 0.36 * torch.tensor(component.std, dtype=torch.float64) ** 2 + 0.64
+        normal = torch.distributions.MultivariateNormal(mean, variance.diag())
+        terms.append(math.log(component.weight / 4) + normal.log_prob(x))
+    expected = torch.stack(terms).logsumexp(0)
     torch.testing.assert_close(Mixture(UNEVEN).log_density(x, 0.6, 0.8), expected)
 
 
-def test_draws_have_the_moments():
+def test_samples_have_the_moments():
     density = Mixture(UNEVEN)
-    x = density.draw(200_000, rng("test", 0))
+    x = density.sample(200_000, rng("test", 0))
     mean, covariance = density.moments()
     torch.testing.assert_close(x.mean(0), mean, atol=0.02, rtol=0)
     torch.testing.assert_close(x.T.cov(), covariance, atol=0.05, rtol=0)
 
 
-def test_frechet_distance_is_the_metrics():
-    x = Mixture(UNEVEN).draw(500, rng("test", 0))
+def test_frechet_distance_equals_the_metric_of_images():
+    x = Mixture(UNEVEN).sample(500, rng("test", 0))
     mean, covariance = Mixture(UNEVEN).moments()
     exact = metric.Gaussian(np.zeros((4, 3)))
     exact.mean, exact.covariance = mean.numpy(), covariance.numpy()
@@ -72,13 +71,13 @@ def test_frechet_distance_is_the_metrics():
 def test_frechet_distance_of_shifted_points_is_the_shift():
     x = torch.randn(3, 1000, 2, generator=rng("test", 0), dtype=torch.float64)
     x = (x - x.mean(-2, keepdim=True)) / x.std(-2, keepdim=True)
-    for mine in x:
-        own = mine.T.cov()
-        assert float(frechet(mine + 2, torch.zeros(2).double(), own)) == pytest.approx(8)
+    for points in x:
+        covariance = points.T.cov()
+        assert float(frechet(points + 2, torch.zeros(2).double(), covariance)) == pytest.approx(8)
 
 
 def normal(s):
-    """Return F and its divergence for points of N(0, s^2 I)."""
+    """Return a function of the exact F and its divergence for N(0, s^2 I)."""
 
     def exact(x, signal, std):
         rate = std / (signal**2 * s**2 + std**2)
@@ -88,7 +87,7 @@ def normal(s):
 
 
 def of_mixture(density):
-    """Return F and its divergence for points of any mixture of two dimensions."""
+    """Return a function of the exact F and its divergence for a mixture in two dimensions."""
 
     def exact(x, signal, std):
         x = x.detach().requires_grad_()
@@ -103,66 +102,66 @@ def of_mixture(density):
 
 @pytest.mark.parametrize("sigma", [0.05, 0.1, 1.0])
 def test_exact_noise_has_the_exact_density(sigma):
-    times, g = flow.times(PROCESS, sigma), rng("test", 0)
-    signal, std = flow.scales(times[0])
+    times, g = flow.integration_times(PROCESS, sigma), rng("test", 0)
+    signal, std = flow.signal_and_std(times[0])
     assert std / signal == pytest.approx(sigma)
     densities = {s: Mixture([Gaussian((0.0, 0.0), (s, s))]) for s in (0.5, 1.0, 2.0)}
     cases = [(normal(s), density) for s, density in densities.items()]
     cases += [(of_mixture(m), m) for m in map(Mixture, PRESETS["overlapping"].values())]
     for exact, density in cases:
-        x = density.draw(300, g)
+        x = density.sample(300, g)
         x = signal * x + std * torch.randn(x.shape, generator=g, dtype=x.dtype)
-        found = flow.log_density(exact, times, x)
-        # The last level is a little short of pure noise: that is what is left.
-        torch.testing.assert_close(found, density.log_density(x, signal, std), atol=0.005, rtol=0)
-        assert float((found - density.log_density(x, signal, std)).mean().abs()) < 3e-4
+        log_p = flow.log_density(exact, times, x)
+        # The differences are due to the last level, which is not quite pure noise.
+        torch.testing.assert_close(log_p, density.log_density(x, signal, std), atol=0.005, rtol=0)
+        assert float((log_p - density.log_density(x, signal, std)).mean().abs()) < 3e-4
 
 
-def test_kl_is_that_of_two_normal_laws():
-    times, g, n = flow.times(PROCESS, 0.1), rng("test", 0), 20_000
-    signal, std = flow.scales(times[0])
+def test_kl_of_two_normal_distributions_is_the_closed_form():
+    times, g, n = flow.integration_times(PROCESS, 0.1), rng("test", 0), 20_000
+    signal, std = flow.signal_and_std(times[0])
     density = Mixture([Gaussian((0.0, 0.0), (1.0, 1.0))])
-    x = signal * density.draw(n, g) + std * torch.randn(n, 2, generator=g, dtype=torch.float64)
+    x = signal * density.sample(n, g) + std * torch.randn(n, 2, generator=g, dtype=torch.float64)
     log_p = density.log_density(x, signal, std)
-    found = flow.kl(normal(2.0), log_p, times, x)
+    kl = flow.kl(normal(2.0), log_p, times, x)
     ratio = (signal**2 + std**2) / (4 * signal**2 + std**2)
     exact = ratio - 1 - math.log(ratio)
-    assert abs(float(found.value) - exact) < 4 * float(found.error) < 0.05
+    assert abs(float(kl.value) - exact) < 4 * float(kl.error) < 0.05
     same = flow.kl(normal(1.0), log_p, times, x)
     assert abs(float(same.value)) < 1e-4
 
 
 def test_kl_of_networks_does_not_depend_on_the_steps(monkeypatch):
-    """Networks are rougher than exact scores, and do not say quite the noise at its end."""
+    """Networks are less smooth than exact scores, and inexact at pure noise."""
     sweep = Sweep(seeds=1, betas=(0.0, 1.0), steps=(100_000,), samples=10, kl_samples=100)
-    found = []
-    for steps in (flow.STEPS, 16 * flow.STEPS):
-        monkeypatch.setattr(flow, "STEPS", steps)
-        one = lab.Lab(sweep, [0])
-        _ = list(one.measured())
-        found.append(one.judge.models(one.trained)["kl"].value)
-    torch.testing.assert_close(found[0], found[1], rtol=0.03, atol=0.003)
+    kl = []
+    for steps in (flow.RK4_STEPS, 16 * flow.RK4_STEPS):
+        monkeypatch.setattr(flow, "RK4_STEPS", steps)
+        run = lab.SweepRun(sweep, [0])
+        _ = list(run.measure())
+        kl.append(run.metrics.evaluate(run.final_weights)["kl"].value)
+    torch.testing.assert_close(kl[0], kl[1], rtol=0.03, atol=0.003)
 
 
 def test_divergence_is_the_trace_of_the_jacobian():
-    net = RandomFeatures.drawn([rng("layer", 0)], 32, 3)
+    net = RandomFeatures.sample([rng("layer", 0)], 32, 3)
     A = torch.randn(1, 2, 32, 3, generator=rng("test", 0), dtype=torch.float64)
     x = torch.randn(1, 2, 5, 3, generator=rng("test", 1), dtype=torch.float64)
-    F, divergence = net.with_divergence(A, x, 0.6, 0.8)
+    F, divergence = net.predict_with_divergence(A, x, 0.6, 0.8)
     torch.testing.assert_close(F, net.predict(A, x, 0.6, 0.8), rtol=0, atol=0)
     for model in range(2):
         for point in range(5):
-            here = x[:, model, None, None, point]
 
-            def one(where, model=model):
-                return net.predict(A[:, model, None], where, 0.6, 0.8).flatten()
+            def predict(x, model=model):
+                return net.predict(A[:, model, None], x, 0.6, 0.8).flatten()
 
-            jacobian = torch.autograd.functional.jacobian(one, here).view(3, 3)
+            jacobian = torch.autograd.functional.jacobian(predict, x[:, model, None, None, point])
+            jacobian = jacobian.view(3, 3)
             assert float(divergence[0, model, point]) == pytest.approx(float(jacobian.trace()))
 
 
-def test_prediction_is_what_the_features_say():
-    net = RandomFeatures.drawn([rng("layer", seed) for seed in range(2)], 16, 2)
+def test_prediction_is_the_features_times_the_weights():
+    net = RandomFeatures.sample([rng("layer", seed) for seed in range(2)], 16, 2)
     A = torch.randn(2, 3, 16, 2, generator=rng("test", 0), dtype=torch.float64)
     x = torch.randn(2, 3, 4, 2, generator=rng("test", 1), dtype=torch.float64)
     for model in range(3):
@@ -171,7 +170,7 @@ def test_prediction_is_what_the_features_say():
         torch.testing.assert_close(net.predict(A, x, 0.6, 0.8)[:, model], expected)
 
 
-def test_exact_noise_draws_the_mixture():
+def test_samplers_with_exact_scores_sample_the_mixture():
     density = Mixture(PRESETS["overlapping"]["head"])
     g = rng("test", 0)
 
@@ -182,5 +181,5 @@ def test_exact_noise_draws_the_mixture():
         return -std * density.score(x, signal, std)
 
     for sampler in (HEUN, part("sampler", {"name": "ancestral", "steps": 200}, ())):
-        x = flow.draw(predict, PROCESS, sampler, noise)
+        x = flow.generate(predict, PROCESS, sampler, noise)
         assert float(frechet(x, *density.moments())) < 0.02

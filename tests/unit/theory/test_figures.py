@@ -1,4 +1,4 @@
-"""Figures of the theory lab: what each shows, of little and of much."""
+"""Figures of the theory lab: what each shows, and that small and large sweeps can be drawn."""
 
 from itertools import product
 
@@ -7,7 +7,7 @@ import pytest
 
 from ltdm.reporting import style
 from ltdm.theory import figures
-from ltdm.theory.figures import Cloud, Field
+from ltdm.theory.figures import PointCloud, ScoreField
 from tests.helpers.theory_rows import BETAS, sweep
 
 
@@ -16,16 +16,16 @@ def _style():
     style.use()
 
 
-def labels(axes):
+def legend_labels(axes):
     return [t.get_text() for t in axes.get_legend().get_texts()]
 
 
-def test_a_v_for_each_tail_and_training():
-    figure = figures.v_curve(sweep(tails=(5, 50)), "toy")
+def test_v_curve_has_a_line_per_tail_and_a_panel_per_metric_and_step():
+    figure = figures.plot_v_curve(sweep(tails=(5, 50)), "toy")
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["5", "50"]
     assert [axes.get_title() for axes in figure.axes] == [
-        f"{metric}, {updates} updates"
-        for updates, metric in product(("64", "1,024"), ("frechet-heun", "kl"))
+        f"{metric}, {steps} steps"
+        for steps, metric in product(("64", "1,024"), ("frechet-heun", "kl"))
     ]
     last = figure.axes[-1]
     line, ring, *_ = last.get_lines()
@@ -36,62 +36,73 @@ def test_a_v_for_each_tail_and_training():
     assert [t.get_text() for t in last.get_xticklabels()] == ["0", "0.01", "0.1", "1"]
 
 
-def test_gaps_over_updates_and_over_weights():
-    left, right = figures.nash_gap(sweep(tails=(5, 50)), "toy").axes
-    assert labels(left) == [
-        *(f"{beta:g}: slope -0.50" for beta in BETAS), "the bound's $T^{-1/2}$",
-    ]  # fmt: skip
-    assert labels(right)[0] == "Nash gap after 1,024 updates"
-    at_the_end = right.get_lines()[2]
-    assert at_the_end.get_xydata() == pytest.approx(np.array([[b, 2**0.5 * b] for b in BETAS[1:]]))
-    many = figures.nash_gap(sweep(betas=tuple(np.arange(12) / 4)), "toy").axes[0]
-    told = [label.partition(":")[0] for label in labels(many)[:-1]]
-    assert len(told) == figures.LINES
-    assert (told[0], told[-1]) == ("0", "2.75")
+def test_nash_gap_by_steps_and_by_beta():
+    left, right = figures.plot_nash_gap(sweep(tails=(5, 50)), "toy").axes
+    slopes = [f"{beta:g}: slope -0.50" for beta in BETAS]
+    assert legend_labels(left) == [*slopes, "the bound's $T^{-1/2}$"]
+    assert legend_labels(right)[0] == "Nash gap after 1,024 steps"
+    at_equilibrium = right.get_lines()[2]
+    assert at_equilibrium.get_xydata() == pytest.approx(
+        np.array([[b, 2**0.5 * b] for b in BETAS[1:]])
+    )
+    many = figures.plot_nash_gap(sweep(betas=tuple(np.arange(12) / 4)), "toy").axes[0]
+    betas = [label.partition(":")[0] for label in legend_labels(many)[:-1]]
+    assert len(betas) == figures.MAX_LINES
+    assert (betas[0], betas[-1]) == ("0", "2.75")
 
 
-def test_gaps_over_points():
-    axes = figures.generalisation(sweep(tails=(5, 10, 50)), "toy").axes[0]
-    assert labels(axes) == [*(f"{beta:g}: slope -1.00" for beta in BETAS), "$1 / n_y$"]
+def test_generalisation_gap_by_points():
+    axes = figures.plot_generalisation(sweep(tails=(5, 10, 50)), "toy").axes[0]
+    assert legend_labels(axes) == [*(f"{beta:g}: slope -1.00" for beta in BETAS), "$1 / n_y$"]
     assert axes.get_xlabel() == "points of the tail"
     assert axes.get_lines()[0].get_xydata() == pytest.approx(
         np.array([[n, 6**0.5 / n] for n in (5, 10, 50)])
     )
 
 
-@pytest.mark.parametrize("axes", [
-    {}, {"seeds": 1}, {"betas": (0.0,)}, {"betas": (0.1,)}, {"betas": (0.01, 1.0)},
-    {"betas": (0.0, 2.0, 5.0)}, {"tails": tuple(range(2, 20))},
-    {"steps": (16,)}, {"steps": (1,), "seeds": 1, "betas": (0.0,)},
-])  # fmt: skip
-def test_curves_over_little_and_over_much(axes):
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {},
+        {"seeds": 1},
+        {"betas": (0.0,)},
+        {"betas": (0.1,)},
+        {"betas": (0.01, 1.0)},
+        {"betas": (0.0, 2.0, 5.0)},
+        {"tails": tuple(range(2, 20))},
+        {"steps": (16,)},
+        {"steps": (1,), "seeds": 1, "betas": (0.0,)},
+    ],
+)
+def test_curves_of_small_and_large_sweeps_can_be_drawn(axes):
     rows = sweep(**{"tails": (10,), **axes})
-    unlucky = rows.assign(value=-rows["value"].where(rows["metric"] == "generalisation-gap"))
-    for draw, shown in (("v_curve", rows), ("nash_gap", rows), ("generalisation", rows),
-                        ("generalisation", unlucky)):  # fmt: skip
-        figure = getattr(figures, draw)(shown, "toy")
+    negative = rows.assign(value=-rows["value"].where(rows["metric"] == "generalisation-gap"))
+    plots = (figures.plot_v_curve, figures.plot_nash_gap, figures.plot_generalisation)
+    for plot, plot_rows in (*((plot, rows) for plot in plots), (plots[-1], negative)):
+        figure = plot(plot_rows, "toy")
         figure.canvas.draw()
         for panel in figure.axes:
             assert any(t.get_text() for t in panel.get_xticklabels())
 
 
-def test_a_sheet_of_scores_and_one_of_clouds():
+def test_panels_of_scores_and_of_clouds():
     line = np.linspace(-1, 1, 9)
     grid = np.stack(np.meshgrid(line, line), -1)
     flat = np.exp(-(grid**2).sum(-1))
-    fields, drawn, stream = {}, {}, np.random.default_rng(0)
-    for c, who in product(("head", "tail"), ("exact", "beta 0", "beta 1")):
-        fields[c, who] = Field(grid, -grid, 0 * flat if who == "exact" else flat, flat, 0.25)
-        seen = stream.normal(size=(50 if c == "tail" else 500, 2))
-        far = 1e3 if who == "beta 1" else 1.0
-        drawn[c, who] = Cloud(far * stream.normal(size=(30, 2)), seen, 1.5)
-    made = figures.scores(fields, "fields"), figures.clouds(drawn, "clouds")
-    for figure, said in zip(made, ("error 0.25", "Frechet distance 1.50"), strict=True):
+    fields, clouds, rng = {}, {}, np.random.default_rng(0)
+    for c, source in product(("head", "tail"), ("exact", "beta 0", "beta 1")):
+        error = 0 * flat if source == "exact" else flat
+        fields[c, source] = ScoreField(grid, -grid, error, flat, 0.25)
+        training = rng.normal(size=(50 if c == "tail" else 500, 2))
+        scale = 1e3 if source == "beta 1" else 1.0
+        clouds[c, source] = PointCloud(scale * rng.normal(size=(30, 2)), training, 1.5)
+    plots = figures.plot_scores(fields, "fields"), figures.plot_clouds(clouds, "clouds")
+    for figure, label in zip(plots, ("error 0.25", "Frechet distance 1.50"), strict=True):
         figure.canvas.draw()
         assert [a.get_title() for a in figure.axes[:3]] == ["exact", "beta 0", "beta 1"]
         assert [a.get_ylabel() for a in figure.axes] == ["head", "", "", "tail", "", ""]
-        assert {a.get_xlabel() for a in figure.axes} == {said}
-    shown = [len(axes.collections) for axes in made[1].axes]
-    assert shown == [1, 1, 1, 2, 2, 2], "training points of the small class alone"
-    assert len({axes.get_xlim() for axes in made[1].axes}) == 1
-    assert made[1].axes[0].get_xlim()[1] < 10, "the exact scores' reach, not that of what fails"
+        assert {a.get_xlabel() for a in figure.axes} == {label}
+    collections = [len(axes.collections) for axes in plots[1].axes]
+    assert collections == [1, 1, 1, 2, 2, 2], "training points of the small class only"
+    assert len({axes.get_xlim() for axes in plots[1].axes}) == 1
+    assert plots[1].axes[0].get_xlim()[1] < 10, "limits follow the exact scores' samples"

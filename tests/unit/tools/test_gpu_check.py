@@ -1,4 +1,4 @@
-"""`make gpu-check` in its tiny mode: every step runs on a CPU, and the results say what they do."""
+"""`make gpu-check` in its tiny mode: every step runs on a CPU, and its results are complete."""
 
 import importlib
 import json
@@ -28,7 +28,7 @@ ONLY_GPU = {"compile-cbdm", "compile-half", "compile-edm2", "trained-beside"}
 
 
 def start(out, *options):
-    """Begin the check where no GPU is seen."""
+    """Start the check in a process that sees no GPU."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     environment.pop("LTDM_TIME_LIMIT_SECONDS", None)
     command = [sys.executable, "-m", "tests.gpu.check", str(out), *options]
@@ -38,7 +38,7 @@ def start(out, *options):
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
-    """The folder of a whole check, and what it printed."""
+    """The output folder of a complete check, and its printed output."""
     out = tmp_path_factory.mktemp("gpu-check")
     process = start(out, "--tiny")
     printed, _ = process.communicate(timeout=400)
@@ -67,39 +67,43 @@ def test_every_step_runs_without_an_error(checked):
     assert printed.count(": ok,") == len(STEPS)
 
 
-def test_the_results_hold_the_machine_and_what_was_measured(checked):
+def test_results_hold_the_machine_and_the_measurements(checked):
     out, _ = checked
     check = results(out)["check"]
     assert check["tiny"]
     assert {"card", "torch", "cudnn", "commit", "date", "cores"} <= check["machine"].keys()
-    found = {(row["step"], row["what"]): row for row in check["found"]}
-    assert found["methods", "ddpm, eager"]["operations"] > 250
-    assert found["methods", "igd-separate, eager"]["img_per_s"] > 0
-    assert found["compiled", "ddpm, bf16-master, compiled, one graph"]["needs"] == "a GPU"
-    assert found["parity", "cbdm, unet, bf16"]["off"] > 0
-    assert found["graphs", "masks of dropout"]["two_seeds"] > 1e-4
-    assert 0 < found["training", "digits-lt"]["resumed_at"] < 120
-    assert found["sampling", "bf16, 8 at once"]["off"] > found["sampling", "tf32, 8 at once"]["off"]
+    measurements = {(row["step"], row["what"]): row for row in check["found"]}
+    assert measurements["methods", "ddpm, eager"]["operations"] > 250
+    assert measurements["methods", "igd-separate, eager"]["img_per_s"] > 0
+    assert measurements["compiled", "ddpm, bf16-master, compiled, one graph"]["needs"] == "a GPU"
+    assert measurements["parity", "cbdm, unet, bf16"]["off"] > 0
+    assert measurements["graphs", "masks of dropout"]["two_seeds"] > 1e-4
+    assert 0 < measurements["training", "digits-lt"]["resumed_at"] < 120
+    assert (
+        measurements["sampling", "bf16, 8 at once"]["off"]
+        > measurements["sampling", "tf32, 8 at once"]["off"]
+    )
     names = {file.name for file in out.iterdir()}
     assert {"history-digits-lt.csv", "samples-digits-lt.png", "summary.txt"} <= names
 
 
-def test_the_summary_sets_what_is_expected_beside_what_was_measured(checked):
+def test_the_summary_compares_expectations_with_measurements(checked):
     out, printed = checked
     summary = (out / "summary.txt").read_text()
     assert summary.strip() in printed
-    for one in EXPECTED:
+    for expectation in EXPECTED:
         (line,) = [
             part
             for part in summary.splitlines()
-            if f" {one.step}: {one.row} " in part and f" {one.range_text} {one.unit} " in part
+            if f" {expectation.step}: {expectation.row} " in part
+            and f" {expectation.range_text} {expectation.unit} " in part
         ]
-        assert "third" not in line, "a tiny figure misses nothing"
+        assert "third" not in line, "tiny measurements are not compared"
     assert "Failures\n  none\n" in summary
     assert "own-tests (" in summary.partition("only with a GPU:")[2].splitlines()[0]
 
 
-def test_the_plan_reads_the_results(checked):
+def test_ltdm_plan_reads_the_results(checked):
     out, _ = checked
     config, file = ROOT / "config/smoke.yaml", out / "results.json"
     printed = CliRunner().invoke(main, ["plan", str(config), "--bench", str(file)])
@@ -109,7 +113,7 @@ def test_the_plan_reads_the_results(checked):
     assert rows == ["ddpm", "cbdm", "oclt", "agc", "ccua", "igd-shared", "igd-separate", "edm2-e"]
 
 
-def test_without_time_and_when_told_to_end_there_are_results_all_the_same(tmp_path):
+def test_results_are_written_without_time_and_after_sigterm(tmp_path):
     process = start(tmp_path, "--tiny", "--seconds", "0")
     process.communicate(timeout=60)
     assert process.returncode == 1
@@ -125,7 +129,7 @@ def test_without_time_and_when_told_to_end_there_are_results_all_the_same(tmp_pa
     assert results(tmp_path)["check"]["machine"]["card"]
 
 
-def test_without_a_gpu_it_says_so_once(tmp_path):
+def test_without_a_gpu_it_fails_once(tmp_path):
     process = start(tmp_path)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -134,7 +138,7 @@ def test_without_a_gpu_it_says_so_once(tmp_path):
     assert [step["step"] for step in results(tmp_path)["check"]["steps"]] == ["machine"]
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+def test_an_unwritable_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     process = start(tmp_path / "file")
     printed, _ = process.communicate(timeout=60)
@@ -142,7 +146,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     assert f"cannot write {tmp_path / 'file'}" in printed
 
 
-def test_a_step_that_takes_too_long_is_ended_and_the_next_one_runs(tmp_path):
+def test_a_step_that_takes_too_long_is_killed_and_the_next_runs(tmp_path):
     code = """
 import sys
 from pathlib import Path
@@ -160,8 +164,8 @@ for step in ALL_STEPS["machine"], ALL_STEPS["methods"]._replace(seconds=1), ALL_
     assert "methods: too long" in (tmp_path / "summary.txt").read_text()
 
 
-def test_what_is_imported_for_all_steps_asks_for_no_gpu():
-    """CUDA cannot be used in a process whose parent has."""
+def test_imports_of_the_steps_do_not_initialise_cuda():
+    """CUDA cannot be used in a process whose parent has used it."""
     code = f"""
 import importlib, os, sys, torch
 for module in {[*PRELOAD, *sorted({step.module for step in ALL_STEPS.values()})]}:
@@ -180,31 +184,32 @@ def test_steps_name_functions(name):
     assert callable(getattr(importlib.import_module(f"tests.gpu.{module}"), function))
 
 
-def test_draws_on_the_host_are_the_generators_own():
-    def drawn():
+def test_draws_on_the_host_equal_the_generator_s_own():
+    def draw():
         rng = torch.Generator().manual_seed(3)
-        one, two = torch.randn(4, generator=rng, device="cpu"), torch.rand(2, 3, generator=rng)
-        return [one, two, torch.empty(5).exponential_(generator=rng)]
+        normal = torch.randn(4, generator=rng, device="cpu")
+        uniform = torch.rand(2, 3, generator=rng)
+        return [normal, uniform, torch.empty(5).exponential_(generator=rng)]
 
-    plain = drawn()
+    plain = draw()
     with HostDraws():
-        found = drawn()
-    assert all(torch.equal(a, b) for a, b in zip(found, plain, strict=True))
+        on_host = draw()
+    assert all(torch.equal(a, b) for a, b in zip(on_host, plain, strict=True))
 
 
-def test_a_miss_of_more_than_a_third_is_marked():
-    one = EXPECTED[0]
-    assert (one.low, one.high) == (1600, 2500)
+def test_a_difference_of_more_than_a_third_is_marked():
+    expectation = EXPECTED[0]
+    assert (expectation.low, expectation.high) == (1600, 2500)
     values = (1000, 1100, 2000, 3300, 3400)
-    assert [one.deviation(v) for v in values] == ["below", "", "", "", "above"]
-    row = {"step": one.step, "what": one.row, one.figure: 1000.0}
+    assert [expectation.deviation(v) for v in values] == ["below", "", "", "", "above"]
+    row = {"step": expectation.step, "what": expectation.row, expectation.figure: 1000.0}
     lines = compare([row], tiny=False)
     assert lines[1].split()[-7:] == ["1,000", "<--", "more", "than", "a", "third", "below"]
     assert "not measured" in lines[2]
 
 
 def test_the_page_has_the_same_expectations():
-    """What was measured may stand in its last column."""
+    """Its last column may hold measurements."""
     page = (ROOT / "docs/benchmarks.md").read_text()
     for line in markdown().splitlines():
         assert line.removesuffix("not measured |") in page

@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning, offline, and its links lead somewhere."""
+"""The documentation site: it builds without warnings and works offline; its links are valid."""
 
 import re
 import subprocess
@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.slow
 
 
-class Seen(HTMLParser):
-    """The ids of a page, and what it loads and links to."""
+class PageParser(HTMLParser):
+    """The ids of a page, the files it loads, and its links."""
 
     def __init__(self, page: Path):
         super().__init__()
@@ -23,43 +23,40 @@ class Seen(HTMLParser):
         self.feed(page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        self.ids.add(found.get("id"))
-        if tag in ("script", "img", "link") and found.get("rel") not in (
-            "canonical",
-            "next",
-            "prev",
-        ):
-            self.loads.add(found.get("src") or found.get("href"))
+        attributes = dict(attrs)
+        self.ids.add(attributes.get("id"))
+        is_link_only = attributes.get("rel") in ("canonical", "next", "prev")
+        if tag in ("script", "img", "link") and not is_link_only:
+            self.loads.add(attributes.get("src") or attributes.get("href"))
         if tag == "a":
-            self.links.add(found.get("href"))
+            self.links.add(attributes.get("href"))
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", folder]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {page.name: Seen(page) for page in folder.glob("*.html")}
+    build = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert build.returncode == 0, build.stdout + build.stderr
+    return {page.name: PageParser(page) for page in folder.glob("*.html")}
 
 
-def test_every_page_is_there(site):
+def test_every_page_exists(site):
     pages = {page.with_suffix(".html").name for page in (ROOT / "docs").glob("*.md")}
     assert pages | {"index.html", "config.html", "contributing.html", "changelog.html"} <= set(site)
 
 
-def test_no_page_loads_anything_from_elsewhere(site):
+def test_no_page_loads_files_from_other_sites(site):
     assert {load for page in site.values() for load in page.loads if load and "//" in load} == set()
 
 
-def test_every_link_within_the_site_leads_to_a_page_and_a_place_on_it(site):
+def test_every_internal_link_has_a_page_and_an_anchor(site):
     for name, page in site.items():
         for link in page.links:
             if link and not re.match(r"https?:|/|\.", link) and name != "404.html":
-                target, _, place = link.partition("#")
+                target, _, anchor = link.partition("#")
                 assert (target or name) in site, f"{name} links to {link}"
-                assert not place or place in site[target or name].ids, f"{name} links to {link}"
+                assert not anchor or anchor in site[target or name].ids, f"{name} links to {link}"
 
 
 def test_every_key_of_the_config_has_an_anchor(site):

@@ -17,7 +17,7 @@ from ltdm.networks._predictor import Predictor, to_device
 from ltdm.plumbing.options import parse
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
-from ltdm.tools.bench_scores import features_like
+from ltdm.tools.bench_scores import synthetic_features
 from ltdm.training.graph import WARM, UpdateGraph
 from ltdm.training.setup import Recipe, described, make_trainer
 from tests.unit.training.test_training import METHODS, SPEC, data, spec_of
@@ -90,7 +90,7 @@ def test_loss_falls_in_bf16_and_a_state_goes_on():
     again = trainer(steps=70, lr=3e-3, log_every=10)
     again.resume(learner.state())
     again.fit(lambda state: None)
-    assert again.history[-1]["update"] == 70
+    assert again.history[-1]["step"] == 70
 
 
 def test_sampling_does_not_depend_on_the_batch():
@@ -139,7 +139,7 @@ def test_the_nearest_training_images_are_the_same_to_the_bit(monkeypatch):
 
 
 def test_neighbours_are_those_of_the_cpu(monkeypatch):
-    features, balls = [features_like(3000, 2048, seed) for seed in range(2)], []
+    features, balls = [synthetic_features(3000, 2048, seed) for seed in range(2)], []
     for device in ("cpu", "cuda"):
         monkeypatch.setenv("LTDM_DEVICE", device)
         balls.append(_neighbours.membership(*features, 3))

@@ -226,5 +226,5 @@ def test_a_run_that_is_killed_and_stopped_goes_on(tmp_path):
     assert record["evaluations_per_image"] == {"forward": 1, "backward": 1, "encoder": 0}
     assert "gpus" not in record["spec"]["train"]
     rows = pd.read_csv(folder / "history.csv")
-    assert rows["update"].tolist() == list(range(10, 401, 10))
+    assert rows["step"].tolist() == list(range(10, 401, 10))
     assert not (folder / "state").exists()

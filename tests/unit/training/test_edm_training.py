@@ -185,7 +185,7 @@ def test_what_does_not_go_together_is_refused(train, message):
 def test_a_loss_that_begins_below_zero_has_not_diverged():
     """With u it is about 1 + ln of the error; what runs away is the loss before that."""
     one = trainer()
-    one.history, one.update = [{"update": 0, "loss": -0.3, "uncertainty": -0.5}], 1
+    one.history, one.update = [{"step": 0, "loss": -0.3, "uncertainty": -0.5}], 1
     one.sums = {name: torch.tensor(value) for name, value in
                 (("loss", 0.4), ("uncertainty", 0.1), ("grad_norm", 1.0))}  # fmt: skip
     one._means()

@@ -86,7 +86,7 @@ def test_epochs_and_the_end_of_each_shard_count(images, tmp_path):
     assert record["updates"] == 12
     history = pd.read_csv(tmp_path / "history.csv")
     assert history["shard"].tolist() == [0, 1, 2] * 3
-    assert history["update"].tolist() == np.repeat([6, 9, 12], 3).tolist(), "rounds end with a row"
+    assert history["step"].tolist() == np.repeat([6, 9, 12], 3).tolist(), "rounds end with a row"
 
 
 class Killed(Exception):

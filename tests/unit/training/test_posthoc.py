@@ -203,7 +203,7 @@ def test_refuses_with_a_way_out(trained, tmp_path):
 
 
 def test_by_hand(trained, tmp_path):
-    arguments = ["posthoc", str(trained), str(tmp_path / "x.safetensors"), "--sigma-rel"]
+    arguments = ["ema", str(trained), str(tmp_path / "x.safetensors"), "--sigma-rel"]
     printed = CliRunner().invoke(main, [*arguments, "0.07"]).output
     assert "x.safetensors: profile off by" in printed
     assert "coefficients of L1 norm 1." in printed

@@ -132,7 +132,7 @@ def test_loss_falls():
     losses = [row["loss"] for row in learner.history]
     assert losses[-1] < 0.7 * losses[0]
     assert set(learner.history[0]) == {
-        "update", "images", "lr", "loss", "denoise", "balance", "grad_norm",
+        "step", "images", "lr", "loss", "denoise", "balance", "grad_norm",
     }  # fmt: skip
 
 
