@@ -9,12 +9,12 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256
 from ltdm.plumbing.option_values import plain
 from ltdm.plumbing.registry import stage_code
-from ltdm.stages.released import write
-from ltdm.training.released import DECIDED, Released, read
+from ltdm.stages.released import write_model
+from ltdm.training.released import WEIGHT_OPTIONS, ReleasedCheckpoint, read_checkpoint
 from ltdm.training.state import run_key
 
 
-def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
+def convert(checkpoint: Path, model: Path, resolution: int) -> ReleasedCheckpoint:
     """Write the network of a checkpoint for square images; return what it is.
 
     The images have a side of `resolution` pixels. An unconditional network counts as one of a
@@ -23,7 +23,7 @@ def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
     Raises:
         LtdmError: The checkpoint is bad, or the side cannot be halved as often as the network does.
     """
-    held = read(checkpoint)
+    held = read_checkpoint(checkpoint)
     halvings = len(held.shape.options.ch_mult) - 1
     if resolution % 2**halvings:
         raise LtdmError(
@@ -35,27 +35,27 @@ def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
         "classes": held.shape.classes or 1,
     }  # fmt: skip
     source = {"checkpoint": sha256(checkpoint), "code": stage_code("released")}
-    write(model, checkpoint, held, {**about, "key": run_key({**about, **source})})
+    write_model(model, checkpoint, held, {**about, "key": run_key({**about, **source})})
     return held
 
 
-def text(checkpoint: Path, held: Released) -> str:
+def text(checkpoint: Path, held: ReleasedCheckpoint) -> str:
     """Say in a few lines what a checkpoint holds, and what a run that uses it looks like."""
     shape, options = held.shape, held.network.options
     train: dict[str, Any] = {"import_checkpoint": str(checkpoint)}
     train |= {} if shape.classes else {"label_dropout": 1}
-    train |= {"augment": "ada"} if shape.told else {}
+    train |= {"augment": "ada"} if shape.augment_dim else {}
     sample: dict[str, Any] = {} if shape.classes else {"guidance": 0}
     sample |= {} if "ema" in held.weights else {"weights": "last"}
     run = {
-        "network": {"name": "unet", **{k: plain(getattr(options, k)) for k in DECIDED}},
-        "process": {"name": "vp", "T": shape.levels}, "train": train,
+        "network": {"name": "unet", **{k: plain(getattr(options, k)) for k in WEIGHT_OPTIONS}},
+        "process": {"name": "vp", "T": shape.timesteps}, "train": train,
         **({"sample": sample} if sample else {}),
     }  # fmt: skip
     lines = [
-        f"{held.parameters / 1e6:.4g} M weights ({' and '.join(sorted(held.weights))}),"
+        f"{held.num_parameters / 1e6:.4g} M weights ({' and '.join(sorted(held.weights))}),"
         f" {shape.classes or 'no'} classes, {shape.channels} channels,"
-        f" {held.updates or 'an unknown number of'} updates.",
+        f" {held.steps or 'an unknown number of'} updates.",
         f"Left out: {', '.join(held.left_out) or 'nothing'}.",
         "The file does not say its betas (taken: vp's defaults), nor whether labels were hidden in"
         " training (train.label_dropout), which guidance needs.",

@@ -20,9 +20,9 @@ from ltdm.core.weights import prefixed, read_weights, without, write_weights
 from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import Stop
-from ltdm.training.ensemble import Weights, averaged, owner, shard_updates, split
+from ltdm.training.ensemble import Weights, shard_rows, shard_seed, shard_steps, weighted_mean
 from ltdm.training.options import Ensemble
-from ltdm.training.setup import Recipe, described, make_trainer, start_from
+from ltdm.training.setup import Recipe, init_trainer, make_trainer, model_metadata
 from ltdm.training.state import Files, State, read_state, write_state
 
 log = logging.getLogger("ltdm")
@@ -31,7 +31,7 @@ TOLD = ("images", "update", "history", "where", "seconds", "evaluations")
 """What a shard's file says beside its weights and optimiser."""
 
 
-class Team:
+class EnsembleTrainer:
     """The shards of a run, and the one network that they train in turn; see `train`.
 
     Rounds are counted from 1, shards from 0.
@@ -44,10 +44,10 @@ class Team:
         images, labels = read_npz(files.data, "images", "labels")
         self.trainer = make_trainer(recipe, self.seed, images, labels, pick())
         if files.init:
-            start_from(self.trainer, files.init)
-        self.about = {**described(recipe, self.trainer), "key": self.key}
+            init_trainer(self.trainer, files.init)
+        self.about = {**model_metadata(recipe, self.trainer), "key": self.key}
         self.options = recipe.train.ensemble or Ensemble()
-        self.shares = split(labels, self.options.shards)
+        self.shares = shard_rows(labels, self.options.shards)
         self.fresh = io.BytesIO()  # a shard's first state, for all that the network is lent to
         torch.save(self.trainer.state(), self.fresh)
 
@@ -62,8 +62,8 @@ class Team:
     def train(self, number: int, shard: int, stop: Stop) -> None:
         """Train one shard for one round, going on from a saved state where there is one."""
         trainer, share, started = self.trainer, self.shares[shard], time.monotonic()
-        each = shard_updates(trainer.options, len(share), trainer.batches.size)
-        trainer.serve(share, owner(self.seed, shard), number * each)
+        each = shard_steps(trainer.options, len(share), trainer.batches.size)
+        trainer.switch_shard(share, shard_seed(self.seed, shard), number * each)
         state = State(self.home.parent / f"round-{number}-shard-{shard}", self.key)
         saved = state.load(trainer.device)
         if saved:
@@ -72,7 +72,7 @@ class Team:
         else:
             spent = self._begun(number, shard)
         del saved  # it is as large as the trainer's own
-        trainer.recount()
+        trainer.reset_counts()
 
         def so_far() -> dict[str, Any]:
             return {**spent, "seconds": float(spent["seconds"] + time.monotonic() - started)}
@@ -83,7 +83,7 @@ class Team:
             stop,
             state.progress,
         )
-        told = {"images": len(share), "evaluations": trainer.counted()}
+        told = {"images": len(share), "evaluations": trainer.calls_per_image()}
         write_state(self.file(number, shard), self.key, {**trainer.state(), **so_far(), **told})
         state.clear()
 
@@ -96,7 +96,7 @@ class Team:
             return self._resumed({**fresh, "where": [], "seconds": 0.0})
         spent = self._resumed(read_state(self.file(number - 1, shard), self.key, device))
         weights, _ = read_weights(self.average_of(number - 1))
-        self.trainer.take(without("last.", weights), without("ema.", weights))
+        self.trainer.load_weights(without("last.", weights), without("ema.", weights))
         return spent
 
     def _resumed(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class Team:
                 ema, last = prefixed("ema.", one["ema"]), prefixed("last.", one["net"])
                 yield one["images"], ema | last
 
-        write_weights(path, averaged(weighed()), self.about)
+        write_weights(path, weighted_mean(weighed()), self.about)
         return told
 
     def finish(self) -> None:
@@ -147,7 +147,7 @@ def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None
     `images` those of all shards. The arguments are those of `single.fit`, and it raises what
     `stages.train.run` does.
     """
-    team = Team(recipe, who, files)
+    team = EnsembleTrainer(recipe, who, files)
     rounds = team.options.rounds
     done = [r for r in range(1, rounds) if team.average_of(r).exists()]
     for r in range(max(done, default=0) + 1, rounds + 1):

@@ -13,9 +13,9 @@ from ltdm.core.weights import prefixed, write_weights
 from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import Stop
-from ltdm.training.distributed import available, launch
+from ltdm.training.distributed import available_processes, launch
 from ltdm.training.loop import Trainer
-from ltdm.training.setup import Recipe, described, make_trainer, start_from
+from ltdm.training.setup import Recipe, init_trainer, make_trainer, model_metadata
 from ltdm.training.state import Files, State
 
 log = logging.getLogger("ltdm")
@@ -42,7 +42,7 @@ def _processes(recipe: Recipe, data: Path) -> int:
     if gpus == 1:
         return 1
     (labels,) = read_npz(data, "labels")
-    counts, here = np.bincount(labels).tolist(), available(gpus)
+    counts, here = np.bincount(labels).tolist(), available_processes(gpus)
     by_class = recipe.objective(counts).by_class
     recipe.train.check_processes(here, len(counts) if by_class else 0)
     if here < gpus:
@@ -61,22 +61,22 @@ def fit(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop | None) ->
     images, labels = read_npz(files.data, "images", "labels")
     trainer = make_trainer(recipe, who["seed"], images, labels, pick())
     where = _begun(trainer, state, files.init)
-    first = trainer.update
-    if not trainer.share.leads:
+    first = trainer.step_count
+    if not trainer.rank_share.leads:
         trainer.fit(lambda content: None)
         return
 
     def save(content: dict[str, Any]) -> None:
         state.save({**content, "where": where})
 
-    trainer.fit(save, stop=stop, progress=state.progress, keep=state.keep)
+    trainer.fit(save, stop=stop, progress=state.progress, keep=state.save_snapshot)
     _write(files.model, recipe, trainer, state)
     write_text(files.history, pd.DataFrame(trainer.history).to_csv(index=False))
     made = {
         "where": where,
         "parameters": sum(p.numel() for p in trainer.net.parameters()),
-        "updates": trainer.update,
-        "evaluations_per_image": trainer.counted(),
+        "updates": trainer.step_count,
+        "evaluations_per_image": trainer.calls_per_image(),
         "resumed_at": first,
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -90,32 +90,36 @@ def _begun(trainer: Trainer, state: State, init: Path | None) -> list[str]:
         LtdmError: The state, or a snapshot beside it, is lost or damaged; `init` is bad.
     """
     here = f"{device_name(trainer.device)}, {trainer.predict.precision}"
-    if trainer.share.world > 1:
-        here = f"{trainer.share.world} x {here}"
+    if trainer.rank_share.world > 1:
+        here = f"{trainer.rank_share.world} x {here}"
     saved = state.load(trainer.device)
     if not saved:
         if init:
-            start_from(trainer, init)
+            init_trainer(trainer, init)
         return [here]
-    state.check_kept([update for update in _taken(trainer) if update <= saved["update"]])
+    state.check_snapshots([update for update in _taken(trainer) if update <= saved["update"]])
     trainer.resume(saved)
-    log.info("resuming at update %d", trainer.update)
+    log.info("resuming at update %d", trainer.step_count)
     before: list[str] = saved["where"]
     return before if before[-1] == here else [*before, here]
 
 
 def _taken(trainer: Trainer) -> list[int]:
     """Return the updates after which snapshots are taken."""
-    return trainer.options.posthoc_ema.at(trainer.until) if trainer.options.posthoc_ema else []
+    return (
+        trainer.options.posthoc_ema.snapshot_steps(trainer.last_step)
+        if trainer.options.posthoc_ema
+        else []
+    )
 
 
 def _write(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
     """Write the network, with the snapshots that were taken of it."""
-    about = {**described(recipe, trainer), "key": state.key}
+    about = {**model_metadata(recipe, trainer), "key": state.key}
     tensors = prefixed("ema.", trainer.ema.state_dict())
     tensors |= prefixed("last.", trainer.net.state_dict())
     if recipe.train.posthoc_ema:
         widths, taken = list(recipe.train.posthoc_ema.sigma_rel), _taken(trainer)
         about["posthoc"] = {"sigma_rel": widths, "updates": taken}
-        tensors |= state.kept(taken)
+        tensors |= state.load_snapshots(taken)
     write_weights(model, tensors, about)

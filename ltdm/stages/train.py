@@ -37,15 +37,15 @@ def run(
     files = Files(data, init, model, history, record)
     who = {**recorded(request), "data": sha256(data)}
     if "content" in spec:
-        released.take(who, Path(places["checkpoint"]), files)
+        released.import_checkpoint(who, Path(places["checkpoint"]), files)
         return
-    recipe = Recipe.of(spec, places.get("gpus", 1))
+    recipe = Recipe.from_spec(spec, places.get("gpus", 1))
     if init:
         who["init"] = read_about(init)["key"]
     make = ensemble.train if recipe.train.ensemble else single.train
     state = files.state(who)
-    with listening() as stop, state.alone():
-        if files.made(state.key):
+    with listening() as stop, state.lock():
+        if files.is_finished(state.key):
             log.info("another job has finished this network in the meantime")
         else:
             make(recipe, who, files, stop)

@@ -30,8 +30,8 @@ from ltdm.pipeline.cost import cost
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.progress import Progress
 from ltdm.samplers._generate import BATCH, SampleGenerator
-from ltdm.training.graph import WARM
-from ltdm.training.setup import Recipe, described, make_trainer
+from ltdm.training.graph import WARMUP_CALLS
+from ltdm.training.setup import Recipe, make_trainer, model_metadata
 
 COLUMNS = {
     "run": "run",
@@ -61,10 +61,10 @@ class Bench:
         images, labels = noise_like(data)
         self.cuda, self.peak = device.type == "cuda", 0
         held = torch.cuda.memory_allocated()  # 0 where all is on the CPU
-        recipe, options = Recipe.of(run.spec()), run.samples[sample_set]
+        recipe, options = Recipe.from_spec(run.spec()), run.samples[sample_set]
         self.trainer = make_trainer(recipe, 0, images, labels, device)
         self.cost = cost(data, replace(run, samples={sample_set: options}), [])
-        weights, about = dict(self.trainer.ema.state_dict()), described(recipe, self.trainer)
+        weights, about = dict(self.trainer.ema.state_dict()), model_metadata(recipe, self.trainer)
         model = Model.of(weights, about, options.precision, device)
         self.sampling = SampleGenerator(model, options, 0)
         self.labels = np.arange(BATCH[device.type]) % len(data.class_counts)
@@ -99,12 +99,12 @@ class Bench:
 
     def train(self, steps: int) -> None:
         """Time some steps, those before a graph apart, which is not kept beside other runs'."""
-        for _ in range(WARM + 1 if self.cuda else 0):
+        for _ in range(WARMUP_CALLS + 1 if self.cuda else 0):
             self.trainer.step()
         with self.timed("train", steps):
             for _ in range(steps):
                 self.trainer.step()
-        self.trainer.release()
+        self.trainer.release_graph()
 
     def sample(self) -> None:
         """Time one batch of images."""
@@ -130,7 +130,7 @@ class Bench:
             "run": name,
             "train_ms": 1e3 * update,
             "train_images_per_s": batch / update,
-            **self.trainer.counted(),
+            **self.trainer.calls_per_image(),
             "sample_images_per_s": 1 / sample,
             "sample_evaluations": self.sampling.predictors[0].forward / images,
             "train_tflops": training * batch / update / 1e12,

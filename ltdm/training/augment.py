@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CONDITIONS = 9
+CONDITION_DIM = 9
 FACTOR = 2**0.2  # one unit of scaling and of stretching
 SHIFT = 1 / 8  # one unit of translation, in sides
 
 
-def draw(n: int, chance: float, rng: np.random.Generator) -> np.ndarray:
+def draw_parameters(n: int, chance: float, rng: np.random.Generator) -> np.ndarray:
     """Draw the parameters a0 .. a7 of n images, float64 (n, 8).
 
     Horizontal flip, vertical flip, log scale, angle, stretch's direction, log stretch, shift right,
@@ -43,7 +43,7 @@ def condition(a: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def origins(a: np.ndarray, side: int) -> np.ndarray:
+def inverse_affine(a: np.ndarray, side: int) -> np.ndarray:
     """Return where pixels come from: (n, 8) -> float32 (n, 2, 3), applied to (column, row, 1)."""
     one, centre = np.ones(len(a)), np.full(len(a), (side - 1) / 2)
     size, stretch = FACTOR ** a[:, 2], FACTOR ** a[:, 5]

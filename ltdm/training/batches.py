@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ltdm.core.seeding import derive, owners
 from ltdm.methods._base import Batch
-from ltdm.training.augment import condition, draw, origins, warp
+from ltdm.training.augment import condition, draw_parameters, inverse_affine, warp
 from ltdm.training.options import TrainOptions
 
 
@@ -39,18 +39,18 @@ class Batches:
     ):
         self.options, self.device, self.labels, self.by_class = options, device, labels, by_class
         self.images = torch.from_numpy(images).to(device)
-        self.classes = int(labels.max()) + 1
-        self.size = options.images_an_update(self.classes if by_class else 0)
-        self.deal(np.arange(len(labels)), seed)
+        self.num_classes = int(labels.max()) + 1
+        self.size = options.effective_batch_size(self.num_classes if by_class else 0)
+        self.restrict(np.arange(len(labels)), seed)
 
-    def deal(self, share: np.ndarray, seed: int) -> None:
+    def restrict(self, share: np.ndarray, seed: int) -> None:
         """Draw from the images at some positions, rising, from now on, by another owner."""
         labels = self.labels[share]
-        held = np.bincount(labels, minlength=self.classes).tolist()
+        held = np.bincount(labels, minlength=self.num_classes).tolist()
         self.options.check_batch(held, self.by_class)
-        blocks = [share[labels == c] for c in range(self.classes)] if self.by_class else [share]
-        self.draws = [
-            Draws(self.labels, block, self.size // len(blocks), self.options, owner)
+        blocks = [share[labels == c] for c in range(self.num_classes)] if self.by_class else [share]
+        self.samplers = [
+            BatchSampler(self.labels, block, self.size // len(blocks), self.options, owner)
             for block, owner in zip(blocks, owners(seed, len(blocks)), strict=True)
         ]
 
@@ -58,12 +58,12 @@ class Batches:
         """Return what `make` takes after the levels, for an update, on the host."""
         chosen, mirrored, dropped, changes = (
             np.concatenate(parts)
-            for parts in zip(*(draws.draw(update) for draws in self.draws), strict=True)
+            for parts in zip(*(draws.draw(update) for draws in self.samplers), strict=True)
         )
         classes = self.labels[chosen]
         arrays = [chosen, classes, np.where(dropped, -1, classes), mirrored]
         if self.options.augment == "ada":
-            arrays += [origins(changes, self.images.shape[-1]), condition(changes)]
+            arrays += [inverse_affine(changes, self.images.shape[-1]), condition(changes)]
         return [torch.from_numpy(array) for array in arrays]
 
     def make(
@@ -80,7 +80,7 @@ class Batches:
 
         Everything lies on the device and has B rows: the noise levels, positions in the data set
         (int64), their classes, those again with -1 where the label is dropped, and which images
-        `augment: flip` mirrors (bool). `ada` adds what `origins` and `condition` return.
+        `augment: flip` mirrors (bool). `ada` adds what `inverse_affine` and `condition` return.
         """
         x0 = self.images[chosen]
         if self.options.augment == "flip":
@@ -90,7 +90,7 @@ class Batches:
         return Batch(x0 if origin is None else warp(x0, origin), classes, labels, level, augment)
 
 
-class Draws:
+class BatchSampler:
     """What one owner, `seed`, draws from the positions `share` of a data set, `size` a batch."""
 
     def __init__(
@@ -100,14 +100,14 @@ class Draws:
         self.by_class = share[np.argsort(labels[share], kind="stable")]
         self.sizes = np.unique(labels[share], return_counts=True)[1]
         self.starts = np.cumsum(self.sizes) - self.sizes
-        chances = options.class_sampling.chances(self.sizes)
+        chances = options.class_sampling.probabilities(self.sizes)
         self.cdf = None if chances is None else np.cumsum(chances)
         self.permutation = lru_cache(maxsize=1)(self._permutation)
 
     def draw(self, update: int) -> tuple[np.ndarray, ...]:
         """Return an update's positions (B,), the mirrored ones, those without a label; changes.
 
-        The changes are those of `augment.draw`, (B, 8), or (B, 0).
+        The changes are those of `augment.draw_parameters`, (B, 8), or (B, 0).
         """
         rng, options = np.random.default_rng(derive("batch", self.seed, update)), self.options
         chosen = self._natural(update) if self.cdf is None else self._by_class(self.cdf, rng)
@@ -116,7 +116,7 @@ class Draws:
         dropped = np.broadcast_to(coins < options.label_dropout, self.size)
         changes = np.zeros((self.size, 0))
         if options.augment == "ada":
-            changes = draw(self.size, options.augment_prob, rng)
+            changes = draw_parameters(self.size, options.augment_prob, rng)
         return chosen, flips, dropped, changes
 
     def _natural(self, update: int) -> np.ndarray:

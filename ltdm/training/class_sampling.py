@@ -8,7 +8,7 @@ import numpy as np
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import KeyPath, near
 
-LAWS = ("natural", "balanced", "power", "brs")
+KINDS = ("natural", "balanced", "power", "brs")
 
 
 @dataclass(frozen=True)
@@ -21,22 +21,22 @@ class ClassSampling:
     CCUA (Chen et al., "Contrastive Conditional-Unconditional Alignment", 2025).
     """
 
-    law: str = "natural"
+    kind: str = "natural"
     factor: float | None = None
 
     def plain(self) -> str | dict[str, float]:
         """Return what YAML would hold."""
-        return self.law if self.factor is None else {self.law: self.factor}
+        return self.kind if self.factor is None else {self.kind: self.factor}
 
-    def repeats(self) -> bool:
+    def with_replacement(self) -> bool:
         """Whether a batch may show an image twice."""
-        return self.law != "natural"
+        return self.kind != "natural"
 
-    def chances(self, sizes: np.ndarray) -> np.ndarray | None:
+    def probabilities(self, sizes: np.ndarray) -> np.ndarray | None:
         """Return the chance of each class for its training counts; None for `natural`."""
-        if self.law == "natural":
+        if self.kind == "natural":
             return None
-        if self.law == "brs":
+        if self.kind == "brs":
             rank = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
             weight = float(self.factor or 0) ** (rank / max(len(sizes) - 1, 1))
         else:
@@ -52,10 +52,10 @@ class ClassSamplingOption:
             {"enum": ["natural", "balanced"]},
             *(
                 {
-                    "type": "object", "additionalProperties": False, "required": [law],
-                    "properties": {law: {"type": "number"}},
+                    "type": "object", "additionalProperties": False, "required": [kind],
+                    "properties": {kind: {"type": "number"}},
                 }
-                for law in ("power", "brs")
+                for kind in ("power", "brs")
             ),
         ]
     }  # fmt: skip
@@ -68,13 +68,13 @@ class ClassSamplingOption:
             raise OptionError(
                 path, f"must be natural, balanced, {{power: a}} or {{brs: f}}, not {value!r}"
             )
-        ((law, factor),) = value.items()
-        if law not in LAWS[2:]:
-            raise OptionError(path, f"no law is called {law!r}; {near(law, LAWS)}")
+        ((kind, factor),) = value.items()
+        if kind not in KINDS[2:]:
+            raise OptionError(path, f"no law is called {kind!r}; {near(kind, KINDS)}")
         if isinstance(factor, bool) or not isinstance(factor, int | float):
-            raise OptionError((*path, law), f"must be a number, not {factor!r}")
-        if law == "brs" and not 0 < factor <= 1:
-            raise OptionError((*path, law), f"must be above 0 and at most 1, not {factor!r}")
+            raise OptionError((*path, kind), f"must be a number, not {factor!r}")
+        if kind == "brs" and not 0 < factor <= 1:
+            raise OptionError((*path, kind), f"must be above 0 and at most 1, not {factor!r}")
         if not -10 <= factor <= 10:
-            raise OptionError((*path, law), f"must be between -10 and 10, not {factor!r}")
-        return ClassSampling(law, float(factor))
+            raise OptionError((*path, kind), f"must be between -10 and 10, not {factor!r}")
+        return ClassSampling(kind, float(factor))

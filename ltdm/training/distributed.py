@@ -22,21 +22,21 @@ import torch
 from ltdm.plumbing.errors import LtdmError, Stopped
 from ltdm.plumbing.files import read_json
 from ltdm.plumbing.stopping import Stop
-from ltdm.training.worker import SAID, gpus
+from ltdm.training.worker import REPORT_FILE, count_gpus
 
 GRACE = 600  # seconds; the first process saves its state in that time
-ALIKE = 20
+SAME_CAUSE_SECONDS = 20
 """Seconds between failures of one cause: what is left after 30 the agent itself kills."""
-GOES_ON = "the same command goes on from the last state that was saved"
+RESUME_HINT = "the same command goes on from the last state that was saved"
 
 
-def available(asked: int) -> int:
+def available_processes(asked: int) -> int:
     """Return how many of the processes asked for can run here: one a GPU, or any on a CPU."""
-    return min(asked, gpus() or asked)
+    return min(asked, count_gpus() or asked)
 
 
 def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -> None:
-    """Run a module that calls `worker.work` in so many processes, and wait for them.
+    """Run a module that calls `worker.run_worker` in so many processes, and wait for them.
 
     The function that the module gives to `work` is called with the arguments, as JSON has them.
     `stop` is asked before they start; its deadline is passed on to the first process.
@@ -66,29 +66,35 @@ def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -
         }  # fmt: skip
         text = json.dumps(job).replace("$", r"\u0024")  # the launcher would fill in what follows
         try:
-            with _signals_raise(), _passing_streams():
+            with _raise_on_signals(), _pass_streams():
                 if why := stop.why():
-                    raise Stopped(f"stopped before it trained, since {why}; {GOES_ON}")
+                    raise Stopped(f"stopped before it trained, since {why}; {RESUME_HINT}")
                 elastic_launch(config, sys.executable)("-m", module, text)
         except SignalException as error:
-            sent = f"stopped, since it was sent {error.sigval.name}; {GOES_ON}"
-            raise _told(folder) or Stopped(sent) from None
+            sent = f"stopped, since it was sent {error.sigval.name}; {RESUME_HINT}"
+            raise _reported_error(folder) or Stopped(sent) from None
         except ChildFailedError as error:
             failures = error.failures.items()
             first = min(failure.timestamp for _, failure in failures)
-            codes = {rank: one.exitcode for rank, one in failures if one.timestamp - first < ALIKE}
-            raise _killed(codes) or _told(folder) or _failed(folder, codes) from None
+            codes = {
+                rank: one.exitcode
+                for rank, one in failures
+                if one.timestamp - first < SAME_CAUSE_SECONDS
+            }
+            raise (
+                _kill_error(codes) or _reported_error(folder) or _failure_error(folder, codes)
+            ) from None
 
 
-def _told(folder: Path) -> LtdmError | None:
+def _reported_error(folder: Path) -> LtdmError | None:
     """Return what the first process that had something to say to the user said."""
-    for said in _said(folder):
+    for said in _reports(folder):
         if said["kind"] != "bug":
             return (Stopped if said["kind"] == "stopped" else LtdmError)(said["text"])
     return None
 
 
-def _killed(codes: dict[int, int]) -> LtdmError | None:
+def _kill_error(codes: dict[int, int]) -> LtdmError | None:
     """Return which process was killed, if one was, by its exit code: minus the signal."""
     for rank, code in codes.items():
         if code < 0 and code != -signal.SIGTERM:  # which the agent sends to those that are left
@@ -96,28 +102,28 @@ def _killed(codes: dict[int, int]) -> LtdmError | None:
             memory = ", perhaps for want of memory" if by == signal.SIGKILL else ""
             return LtdmError(
                 f"process {rank} of those that train together was ended by {by.name}{memory};"
-                f" {GOES_ON}"
+                f" {RESUME_HINT}"
             )
     return None
 
 
-def _failed(folder: Path, codes: dict[int, int]) -> Exception:
+def _failure_error(folder: Path, codes: dict[int, int]) -> Exception:
     """Return why processes ended that had nothing to say to the user, from their exit codes."""
-    for said in _said(folder):
+    for said in _reports(folder):
         return RuntimeError(f"a process of the training failed:\n{said['text']}")
     if -signal.SIGTERM in codes.values():
-        return Stopped(f"stopped, since a process was sent SIGTERM; {GOES_ON}")
+        return Stopped(f"stopped, since a process was sent SIGTERM; {RESUME_HINT}")
     return RuntimeError(f"processes of the training ended with {codes}, and said no more")
 
 
-def _said(folder: Path) -> list[dict[str, Any]]:
+def _reports(folder: Path) -> list[dict[str, Any]]:
     """Return what processes said when they ended, the first one first."""
-    files = sorted(folder.glob(SAID.format("*")), key=lambda file: file.stat().st_mtime_ns)
+    files = sorted(folder.glob(REPORT_FILE.format("*")), key=lambda file: file.stat().st_mtime_ns)
     return [read_json(file) for file in files]
 
 
 @contextmanager
-def _signals_raise() -> Iterator[None]:
+def _raise_on_signals() -> Iterator[None]:
     """Let signals raise, as the launcher does once it has started, without undoing it."""
     from torch.distributed.elastic.multiprocessing import SignalException
 
@@ -135,7 +141,7 @@ def _signals_raise() -> Iterator[None]:
 
 
 @contextmanager
-def _passing_streams() -> Iterator[None]:
+def _pass_streams() -> Iterator[None]:
     """Let the processes write where this one does, a rule's log perhaps, while it is silent."""
     kept = os.dup(2)
     with suppress(OSError):  # a stream that is no file

@@ -12,7 +12,7 @@ from ltdm.training.posthoc import coefficients, gamma_of, profile_error
 
 
 @dataclass(frozen=True)
-class Posthoc:
+class PosthocEMA:
     """Snapshots from which averages of any width can be made after the training."""
 
     snapshots: int = option(
@@ -34,13 +34,15 @@ class Posthoc:
         """Bytes that a weight takes in all snapshots."""
         return 2 * self.snapshots * len(self.sigma_rel)
 
-    def error(self, sigma_rel: float) -> float:
+    def profile_error(self, sigma_rel: float) -> float:
         """Return how far the average of a width would be off, as a share of its profile's norm."""
-        times, widths = zip(*product(self.at(100 * self.snapshots), self.sigma_rel), strict=True)
+        times, widths = zip(
+            *product(self.snapshot_steps(100 * self.snapshots), self.sigma_rel), strict=True
+        )
         gammas, wanted = [gamma_of(width) for width in widths], (times[-1], gamma_of(sigma_rel))
         return profile_error(coefficients(times, gammas, *wanted), times, gammas, *wanted)
 
-    def at(self, updates: int) -> list[int]:
+    def snapshot_steps(self, updates: int) -> list[int]:
         """Return the updates after which snapshots are taken, of so many."""
         return [round(updates * k / self.snapshots) for k in range(1, self.snapshots + 1)]
 
@@ -60,7 +62,7 @@ class EMA:
         self.average = {name: p.detach().clone() for name, p in self.source.items()}
 
     @torch.no_grad()
-    def move(self) -> None:
+    def update(self) -> None:
         """Move every average towards its weight, in a few fused kernels."""
         averages, weights = list(self.average.values()), list(self.source.values())
         torch._foreach_lerp_(averages, weights, 1 - self.decay)
@@ -87,17 +89,17 @@ class PowerEMA(EMA):
         super().__init__(net, 0.0)
         self.sigma_rel, self.gamma = sigma_rel, gamma_of(sigma_rel)
         # A tensor, since a captured update reads it anew.
-        self.share = next(iter(self.average.values())).new_zeros(())
+        self.lerp_weight = next(iter(self.average.values())).new_zeros(())
 
-    def schedule(self, update: int) -> None:
+    def set_decay(self, update: int) -> None:
         """Set the decay of an update, counted from 1; `move` is then the same work in every one."""
-        self.share.fill_(1 - (1 - 1 / update) ** (self.gamma + 1))
+        self.lerp_weight.fill_(1 - (1 - 1 / update) ** (self.gamma + 1))
 
     @torch.no_grad()
-    def move(self) -> None:
+    def update(self) -> None:
         """Move every average towards its weight."""
         for name, average in self.average.items():
-            average.lerp_(self.source[name], self.share)
+            average.lerp_(self.source[name], self.lerp_weight)
 
     def snapshot(self) -> dict[str, Tensor]:
         """Return the averaged weights in half precision, under names that say whose they are."""

@@ -27,12 +27,12 @@ from ltdm.training.options import TrainOptions
 Weights = dict[str, Tensor]
 
 
-def owner(seed: int, shard: int) -> int:
+def shard_seed(seed: int, shard: int) -> int:
     """Return the owner of a shard's draws; the first one's are those of a run without shards."""
     return derive("shard", seed, shard) if shard else seed
 
 
-def dealt(class_counts: Iterable[int], shards: int) -> np.ndarray:
+def deal_counts(class_counts: Iterable[int], shards: int) -> np.ndarray:
     """Return the images of each class in each shard, (shards, classes).
 
     Images are dealt out like cards, class after class: the shards' counts of a class differ by one
@@ -46,24 +46,24 @@ def dealt(class_counts: Iterable[int], shards: int) -> np.ndarray:
     return np.stack(sizes, axis=1)
 
 
-def split(labels: np.ndarray, shards: int) -> list[np.ndarray]:
+def shard_rows(labels: np.ndarray, shards: int) -> list[np.ndarray]:
     """Return the positions of each shard's images, in rising order.
 
     A shard has a run of neighbours of each class, as in the released code. Training sets of ltdm
     are shuffled within the classes, so neighbours have nothing in common.
     """
-    sizes = dealt(np.bincount(labels), shards)
+    sizes = deal_counts(np.bincount(labels), shards)
     ends = np.cumsum(sizes, axis=0)[:-1]
     parts = [np.split(np.flatnonzero(labels == c), end) for c, end in enumerate(ends.T)]
     return [np.sort(np.concatenate(part)) for part in zip(*parts, strict=True)]
 
 
-def shares(options: TrainOptions, class_counts: Sequence[int]) -> list[list[int]]:
+def shard_class_counts(options: TrainOptions, class_counts: Sequence[int]) -> list[list[int]]:
     """Return the class counts of each shard, or of the whole training set without an ensemble."""
-    return dealt(class_counts, options.ensemble.shards if options.ensemble else 1).tolist()
+    return deal_counts(class_counts, options.ensemble.shards if options.ensemble else 1).tolist()
 
 
-def shard_updates(options: TrainOptions, images: int, size: int) -> int:
+def shard_steps(options: TrainOptions, images: int, size: int) -> int:
     """Return the updates of a round of a shard with so many images, `size` an update.
 
     Without an ensemble, that is all of the training.
@@ -74,14 +74,16 @@ def shard_updates(options: TrainOptions, images: int, size: int) -> int:
     return options.steps // (one.shards * one.rounds if one else 1)
 
 
-def all_updates(options: TrainOptions, class_counts: Sequence[int], by_class: bool) -> int:
+def total_steps(options: TrainOptions, class_counts: Sequence[int], by_class: bool) -> int:
     """Return the updates of a run on a training set, those of all shards and rounds."""
-    size = options.images_an_update(len(class_counts) if by_class else 0)
-    once = sum(shard_updates(options, sum(part), size) for part in shares(options, class_counts))
+    size = options.effective_batch_size(len(class_counts) if by_class else 0)
+    once = sum(
+        shard_steps(options, sum(part), size) for part in shard_class_counts(options, class_counts)
+    )
     return once * (options.ensemble.rounds if options.ensemble else 1)
 
 
-def averaged(shards: Iterable[tuple[int, Weights]]) -> Weights:
+def weighted_mean(shards: Iterable[tuple[int, Weights]]) -> Weights:
     """Return the mean of weights, each counted by its shard's images; summed in float64.
 
     The shards, (images, weights), are asked for one after the other.

@@ -9,7 +9,7 @@ from functools import cache
 import torch
 
 log = logging.getLogger("ltdm")
-WARM = 3
+WARMUP_CALLS = 3
 """Updates before the capture, in which kernels are chosen, compiled, and memory is laid out."""
 
 
@@ -19,7 +19,7 @@ def side_stream() -> torch.cuda.Stream:
     return torch.cuda.Stream()
 
 
-class UpdateGraph:
+class StepGraph:
     """Runs the same work again and again: a few times as it is, then as one captured graph.
 
     Each call is one update, the first ones and the captured one included. Where the work cannot be
@@ -36,7 +36,7 @@ class UpdateGraph:
 
     def __call__(self) -> None:
         """Run it once."""
-        if self.calls == WARM:
+        if self.calls == WARMUP_CALLS:
             self._capture()
         if self.graph is None:
             self._launch()

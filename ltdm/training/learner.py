@@ -23,7 +23,7 @@ from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor, Share, placed
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA, PowerEMA
-from ltdm.training.graph import UpdateGraph
+from ltdm.training.graph import StepGraph
 from ltdm.training.optimiser import Optimiser
 from ltdm.training.options import TrainOptions
 from ltdm.training.schedule import learning_rate
@@ -44,7 +44,13 @@ class Learner:
         history: Rows of means, one every `log_every` updates.
     """
 
-    PARTS = ("net", "ema", "optimiser", "method", "process")  # of the state, by their names in it
+    STATE_PARTS = (
+        "net",
+        "ema",
+        "optimiser",
+        "method",
+        "process",
+    )  # of the state, by their names in it
 
     def __init__(
         self,
@@ -59,47 +65,49 @@ class Learner:
         self.options, self.device = options, device
         self.batches, self.method, self.process = batches, method.to(device), process.to(device)
         self.net = placed(net, device, options.precision).train()
-        self.share = Share.here()
-        self.predict = Predictor(self.net, device, options.precision, options.compile, self.share)
-        self._average()
-        beside = [*self.method.parameters(), *self.process.parameters()]
-        self.optimiser = Optimiser(self.net, beside, options, device)
-        self.owners = owners(seed, len(batches.draws))
+        self.rank_share = Share.here()
+        self.predict = Predictor(
+            self.net, device, options.precision, options.compile, self.rank_share
+        )
+        self._init_averages()
+        extra_params = [*self.method.parameters(), *self.process.parameters()]
+        self.optimiser = Optimiser(self.net, extra_params, options, device)
+        self.owners = owners(seed, len(batches.samplers))
         self.streams = Streams.on(device, len(self.owners))
-        self.until = options.steps
-        self.update = self.worked = 0
-        self.sums: dict[str, Tensor] = {}
+        self.last_step = options.steps
+        self.step_count = self.device_step_calls = 0
+        self.loss_sums: dict[str, Tensor] = {}
         self.inputs: list[Tensor] = []
         self.history: list[dict[str, float]] = []
-        self.release()
+        self.release_graph()
 
     def state(self) -> dict[str, Any]:
         """Return everything that the next update depends on, and the history."""
         return {
-            "update": self.update,
-            **{name: getattr(self, name).state_dict() for name in self.PARTS},
-            "powers": [one.state_dict() for one in self.powers],
-            "sums": self.sums,
+            "update": self.step_count,
+            **{name: getattr(self, name).state_dict() for name in self.STATE_PARTS},
+            "powers": [one.state_dict() for one in self.power_emas],
+            "sums": self.loss_sums,
             "history": self.history,
         }
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        for name in self.PARTS:
+        for name in self.STATE_PARTS:
             getattr(self, name).load_state_dict(state[name])
-        for one, known in zip(self.powers, state["powers"], strict=True):
+        for one, known in zip(self.power_emas, state["powers"], strict=True):
             one.load_state_dict(known)
-        self.update, self.history = state["update"], list(state["history"])
-        self.sums = {name: total.clone() for name, total in state["sums"].items()}
-        self.release()  # a graph knows the tensors that were there before
+        self.step_count, self.history = state["update"], list(state["history"])
+        self.loss_sums = {name: total.clone() for name, total in state["sums"].items()}
+        self.release_graph()  # a graph knows the tensors that were there before
 
-    def start_from(self, weights: dict[str, Tensor]) -> None:
+    def init_from(self, weights: dict[str, Tensor]) -> None:
         """Take another run's weights, averaged ones included; the optimiser starts afresh."""
         self.net.load_state_dict(weights)
         force(self.net)
-        self._average()
+        self._init_averages()
 
-    def take(self, net: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
+    def load_weights(self, net: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
         """Go on from other weights and averages; the optimiser stays as it is."""
         self.net.load_state_dict(net)
         force(self.net)
@@ -107,18 +115,18 @@ class Learner:
 
     def snapshots(self) -> dict[str, Tensor]:
         """Return the averages that `train.posthoc_ema` asks for, in half precision, on the host."""
-        return {name: t for one in self.powers for name, t in one.snapshot().items()}
+        return {name: t for one in self.power_emas for name, t in one.snapshot().items()}
 
-    def _average(self) -> None:
+    def _init_averages(self) -> None:
         """Begin all averages of the weights."""
         asked = self.options.posthoc_ema
         self.ema = EMA(self.net, self.options.ema_decay)
-        self.powers = [PowerEMA(self.net, width) for width in asked.sigma_rel] if asked else []
+        self.power_emas = [PowerEMA(self.net, width) for width in asked.sigma_rel] if asked else []
 
-    def serve(self, share: np.ndarray, owner: int, until: int) -> None:
+    def switch_shard(self, share: np.ndarray, owner: int, until: int) -> None:
         """Train on some of the images from now on, by another owner of draws, up to an update."""
-        self.batches.deal(share, owner)
-        self.owners, self.until = owners(owner, len(self.batches.draws)), until
+        self.batches.restrict(share, owner)
+        self.owners, self.last_step = owners(owner, len(self.batches.samplers)), until
 
     def step(self) -> None:
         """Make one update; nothing in it waits for the device.
@@ -126,42 +134,44 @@ class Learner:
         The host draws what differs from the update before and puts it into tensors that stay where
         they are; the device then does the same work in each, which may be a captured graph.
         """
-        self._fill()
-        self.run()
-        self.update += 1
+        self._fill_inputs()
+        self.run_device_step()
+        self.step_count += 1
 
-    def release(self) -> None:
+    def release_graph(self) -> None:
         """Let go of the captured graph and its memory, if there is one; the next is made anew."""
-        self.run: Callable[[], None] = self._work
+        self.run_device_step: Callable[[], None] = self._device_step
         if self.options.graph == "none" or self.device.type != "cuda":
             return
-        if self.share.world > 1:
+        if self.rank_share.world > 1:
             log.info("updates are launched kernel by kernel: several processes train together")
         else:
-            self.run = UpdateGraph(self._work, self.streams.devices)
+            self.run_device_step = StepGraph(self._device_step, self.streams.devices)
 
-    def counted(self) -> dict[str, float]:
+    def calls_per_image(self) -> dict[str, float]:
         """Return the network's evaluations an image; a captured update counts when captured."""
-        return self.predict.counted(self.batches.size * max(self.worked, 1))
+        return self.predict.counted(self.batches.size * max(self.device_step_calls, 1))
 
-    def recount(self) -> None:
+    def reset_counts(self) -> None:
         """Count evaluations from nothing again."""
         self.predict.recount()
-        self.worked = 0
+        self.device_step_calls = 0
 
-    def _fill(self) -> None:
+    def _fill_inputs(self) -> None:
         """Seed every generator, and put an update's draws, rate and decays where it reads them."""
-        mine = (self.share.rank,) if self.share.rank else ()  # each process has masks of its own
-        dropout = [derive("dropout", owner, *mine, self.update) for owner in self.owners]
+        mine = (
+            (self.rank_share.rank,) if self.rank_share.rank else ()
+        )  # each process has masks of its own
+        dropout = [derive("dropout", owner, *mine, self.step_count) for owner in self.owners]
         torch.manual_seed(dropout[0])
         if isinstance(self.net, Players):
             self.net.seeds = dropout
-        self.optimiser.rate.fill_(learning_rate(self.options, self.update, self.batches.size))
-        for average in self.powers:
-            average.schedule(self.update + 1)
-        self.streams.seed([derive("noise", owner, self.update) for owner in self.owners])
+        self.optimiser.lr.fill_(learning_rate(self.options, self.step_count, self.batches.size))
+        for average in self.power_emas:
+            average.set_decay(self.step_count + 1)
+        self.streams.seed([derive("noise", owner, self.step_count) for owner in self.owners])
         level = draw_levels(self.process, self.batches.size, self.streams)
-        new = [level, *self.batches.draw(self.update)]
+        new = [level, *self.batches.draw(self.step_count)]
         if self.device.type == "cuda":
             new = [tensor.pin_memory() for tensor in new]  # or the host would wait for the copies
         if not self.inputs:
@@ -169,19 +179,19 @@ class Learner:
         for there, tensor in zip(self.inputs, new, strict=True):
             there.copy_(tensor, non_blocking=True)
 
-    def _work(self) -> None:
+    def _device_step(self) -> None:
         """Do the device's part of an update: the optimiser's steps, sums and averages."""
-        turns = self._turns(self.batches.make(*self.inputs))
+        turns = self._substeps(self.batches.make(*self.inputs))
         for batch, streams in turns:
-            for name, value in self._descend(batch, streams).items():
-                if name not in self.sums:
-                    self.sums[name] = torch.zeros_like(value)
-                self.sums[name] += value.detach() / len(turns)
-        for average in (self.ema, *self.powers) if self.share.leads else ():
-            average.move()
-        self.worked += 1
+            for name, value in self._optimiser_step(batch, streams).items():
+                if name not in self.loss_sums:
+                    self.loss_sums[name] = torch.zeros_like(value)
+                self.loss_sums[name] += value.detach() / len(turns)
+        for average in (self.ema, *self.power_emas) if self.rank_share.leads else ():
+            average.update()
+        self.device_step_calls += 1
 
-    def _turns(self, batch: Batch) -> list[tuple[Batch, Streams]]:
+    def _substeps(self, batch: Batch) -> list[tuple[Batch, Streams]]:
         """Return what each optimiser step of an update works on: all, or each block in turn."""
         if not self.method.in_turns:
             return [(batch, self.streams)]
@@ -189,12 +199,12 @@ class Learner:
         blocks = [slice(k * size, (k + 1) * size) for k in range(len(self.owners))]
         return [(batch.part(rows), self.streams.only(k)) for k, rows in enumerate(blocks)]
 
-    def _descend(self, batch: Batch, streams: Streams) -> dict[str, Tensor]:
+    def _optimiser_step(self, batch: Batch, streams: Streams) -> dict[str, Tensor]:
         """Make one optimiser step; return the loss, its terms and the gradient's norm.
 
         Separate networks each have a loss and a norm of their own; what is returned is their mean.
         """
-        networks = self.optimiser.networks
+        networks = self.optimiser.num_networks
         self.optimiser.zero_grad()  # before the pass: memory for both would not do
         losses = self.method.loss(self.predict, batch, self.process, streams)
         terms = {name: term.view(networks, -1).mean(1) for name, term in losses.items()}

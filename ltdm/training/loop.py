@@ -20,7 +20,7 @@ from ltdm.training.learner import Learner
 from ltdm.training.schedule import learning_rate, save_interval
 
 log = logging.getLogger("ltdm")
-DIVERGED = 1e3  # times the first row's loss
+DIVERGENCE_FACTOR = 1e3  # times the first row's loss
 
 
 class Trainer(Learner):
@@ -46,15 +46,21 @@ class Trainer(Learner):
         """
         interval, saved, cost = save_interval(), time.monotonic(), 0.0
         devices = [self.device] if self.device.type == "cuda" else []
-        due = self.options.posthoc_ema.at(self.until) if self.options.posthoc_ema else []
-        shown = Progress(what, self.until, "updates", self.update, progress, self.batches.size)
+        due = (
+            self.options.posthoc_ema.snapshot_steps(self.last_step)
+            if self.options.posthoc_ema
+            else []
+        )
+        shown = Progress(
+            what, self.last_step, "updates", self.step_count, progress, self.batches.size
+        )
         with torch.random.fork_rng(devices), shown:
-            while self.update < self.until:
+            while self.step_count < self.last_step:
                 self.step()
-                if keep and self.update in due:
-                    keep(self.update, self.snapshots())
-                unfinished, note = self.update < self.until, ""
-                logs = self.update % self.options.log_every == 0 or not unfinished
+                if keep and self.step_count in due:
+                    keep(self.step_count, self.snapshots())
+                unfinished, note = self.step_count < self.last_step, ""
+                logs = self.step_count % self.options.log_every == 0 or not unfinished
                 if logs:
                     self._log()
                     note = f"loss {self.history[-1]['loss']:.4f}"
@@ -68,7 +74,7 @@ class Trainer(Learner):
                     interval = save_interval(cost)
                 if stop and why:
                     raise Stopped(
-                        f"stopped at update {self.update:,} of {self.until:,}, since {why}; the"
+                        f"stopped at update {self.step_count:,} of {self.last_step:,}, since {why}; the"
                         " state is saved, and the same command goes on from there",
                         for_time=stop.worth_another(),
                     )
@@ -76,29 +82,29 @@ class Trainer(Learner):
     def _log(self) -> None:
         """Add the means since the last row to the history; the only wait for the device."""
         means = self._means()
-        for total in self.sums.values():
+        for total in self.loss_sums.values():
             total.zero_()
-        rate = learning_rate(self.options, self.update - 1, self.batches.size)
-        images = self.update * self.batches.size
-        self.history.append({"update": self.update, "images": images, "lr": rate, **means})
+        rate = learning_rate(self.options, self.step_count - 1, self.batches.size)
+        images = self.step_count * self.batches.size
+        self.history.append({"update": self.step_count, "images": images, "lr": rate, **means})
 
     def _means(self) -> dict[str, float]:
         """Return the means since the last row, nothing right after it; stop what has diverged."""
-        rows = self.update - (self.history[-1]["update"] if self.history else 0)
+        rows = self.step_count - (self.history[-1]["update"] if self.history else 0)
         if not rows:
             return {}
-        means = {name: float(total) / rows for name, total in self.sums.items()}
-        first = _size(self.history[0]) if self.history else math.inf
+        means = {name: float(total) / rows for name, total in self.loss_sums.items()}
+        first = _denoising_loss(self.history[0]) if self.history else math.inf
         finite = math.isfinite(means["loss"]) and math.isfinite(means["grad_norm"])
-        if not finite or _size(means) > DIVERGED * first:
+        if not finite or _denoising_loss(means) > DIVERGENCE_FACTOR * first:
             raise LtdmError(
-                f"training diverged before update {self.update}: the loss is {means['loss']:.4g},"
+                f"training diverged before update {self.step_count}: the loss is {means['loss']:.4g},"
                 f" the gradient's norm {means['grad_norm']:.4g}; lower train.lr, lengthen"
                 " train.warmup_steps, or set train.precision to fp32"
             )
         return means
 
 
-def _size(row: dict[str, float]) -> float:
+def _denoising_loss(row: dict[str, float]) -> float:
     """Return a row's loss before the learnt uncertainty weighs it, which may make it negative."""
     return row["loss"] - row.get("uncertainty", 0.0)

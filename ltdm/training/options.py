@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import Nested, option
-from ltdm.training.augment import CONDITIONS
+from ltdm.training.augment import CONDITION_DIM
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
-from ltdm.training.ema import Posthoc
+from ltdm.training.ema import PosthocEMA
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class TrainOptions:
     ema_decay: float = option(
         0.9999, "Decay of the averaged weights, a step.", low=0, high=0.999999
     )
-    posthoc_ema: Posthoc | None = option(
+    posthoc_ema: PosthocEMA | None = option(
         None,
         "Snapshots of more averages, from which a sample set's `ema_sigma_rel` makes any other, as"
         " EDM2 does; the network's file holds them. `{}` takes the defaults.",
-        convert=Nested(Posthoc),
+        convert=Nested(PosthocEMA),
     )
     label_dropout: float = option(
         0.1,
@@ -135,13 +135,13 @@ class TrainOptions:
         """Whether the network is ever told a label."""
         return self.label_dropout < 1
 
-    def images_an_update(self, blocks: int) -> int:
+    def effective_batch_size(self, blocks: int) -> int:
         """Return the images of an update whose batch has so many equal blocks; 0 for none."""
         return max(1, self.batch_size // blocks) * blocks if blocks else self.batch_size
 
     def check_processes(self, number: int, blocks: int) -> None:
         """Refuse processes that cannot share out every batch, or each of its blocks, equally."""
-        each = self.images_an_update(blocks) // max(blocks, 1)
+        each = self.effective_batch_size(blocks) // max(blocks, 1)
         if each % number:
             fewer = f", of which {number} are here" if number < self.gpus else ""
             what = f"{each} images of each class" if blocks else f"a batch of {each}"
@@ -154,7 +154,7 @@ class TrainOptions:
     def check_batch(self, class_counts: Sequence[int], by_class: bool) -> None:
         """Refuse a batch larger than what it is drawn from."""
         total, blocks = sum(class_counts), len(class_counts) if by_class else 0
-        each = self.images_an_update(blocks) // max(blocks, 1)
+        each = self.effective_batch_size(blocks) // max(blocks, 1)
         if not by_class and self.batch_size > total:
             which = "smallest shard of the training set" if self.ensemble else "training set"
             message = f"is {self.batch_size}, but the {which} has only {total} images"
@@ -166,7 +166,7 @@ class TrainOptions:
                 "leaves a shard without an image of some class, and the method trains on every"
                 " class alike; take at most as many shards as the rarest class has images",
             )
-        if by_class and each > min(class_counts) and not self.class_sampling.repeats():
+        if by_class and each > min(class_counts) and not self.class_sampling.with_replacement():
             raise OptionError(
                 ("train", "batch_size"),
                 f"is {self.batch_size}, so each class shows {each} different images an update, but"
@@ -174,6 +174,6 @@ class TrainOptions:
                 " balanced, which may show an image twice",
             )
 
-    def told(self) -> int:
+    def augment_dim(self) -> int:
         """Return the length of the network's condition on an image's augmentation."""
-        return CONDITIONS if self.augment == "ada" else 0
+        return CONDITION_DIM if self.augment == "ada" else 0

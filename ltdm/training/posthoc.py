@@ -16,25 +16,25 @@ from numpy.typing import ArrayLike
 
 from ltdm.plumbing.errors import LtdmError
 
-WIDEST = 12**-0.5  # the width of the plain mean of all updates, g = 0
+MAX_SIGMA_REL = 12**-0.5  # the width of the plain mean of all updates, g = 0
 
 
 def gamma_of(sigma_rel: float) -> float:
     """Return the exponent g of a width: sigma_rel^2 = (g + 1) / ((g + 2)^2 (g + 3)).
 
     It is the largest root of g^3 + 7 g^2 + (16 - w) g + (12 - w) with w = sigma_rel^-2. Profiles
-    that rise have widths below `WIDEST`.
+    that rise have widths below `MAX_SIGMA_REL`.
     """
-    if not 0 < sigma_rel < WIDEST:
+    if not 0 < sigma_rel < MAX_SIGMA_REL:
         raise LtdmError(
-            f"an average's sigma_rel must lie between 0 and {WIDEST:.4f}, not {sigma_rel:g}"
+            f"an average's sigma_rel must lie between 0 and {MAX_SIGMA_REL:.4f}, not {sigma_rel:g}"
         )
     w = sigma_rel**-2
     roots = np.roots([1, 7, 16 - w, 12 - w])
     return float(roots.real.max())  # all three are real: w is above 12
 
 
-def inner(t_a: ArrayLike, g_a: ArrayLike, t_b: ArrayLike, g_b: ArrayLike) -> np.ndarray:
+def profile_product(t_a: ArrayLike, g_a: ArrayLike, t_b: ArrayLike, g_b: ArrayLike) -> np.ndarray:
     """Return the integral over time of the product of two profiles; arrays broadcast.
 
     Each has the end t > 0 and the exponent g.
@@ -52,8 +52,8 @@ def coefficients(times: ArrayLike, gammas: ArrayLike, t: float, g: float) -> np.
     (N,); the wanted one has t and g.
     """
     times, gammas = np.asarray(times, float)[:, None], np.asarray(gammas, float)[:, None]
-    products = inner(times, gammas, times.T, gammas.T)
-    mix = np.linalg.solve(products, inner(times, gammas, t, g))
+    products = profile_product(times, gammas, times.T, gammas.T)
+    mix = np.linalg.solve(products, profile_product(times, gammas, t, g))
     return (mix / mix.sum(axis=0)).ravel()
 
 
@@ -65,7 +65,7 @@ def profile_error(
     `mix` (N,) and the others are those of `coefficients`.
     """
     times, gammas = np.asarray(times, float)[:, None], np.asarray(gammas, float)[:, None]
-    whole = inner(t, g, t, g)
-    both = mix @ inner(times, gammas, t, g)[:, 0]
-    square = mix @ inner(times, gammas, times.T, gammas.T) @ mix - 2 * both + whole
+    whole = profile_product(t, g, t, g)
+    both = mix @ profile_product(times, gammas, t, g)[:, 0]
+    square = mix @ profile_product(times, gammas, times.T, gammas.T) @ mix - 2 * both + whole
     return math.sqrt(max(0.0, square) / whole)  # rounding may leave less than nothing

@@ -24,7 +24,7 @@ from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import option
 from ltdm.plumbing.progress import Progress
 
-LEVELS, RHO = 18, 7.0  # the sampler's levels, from which the probe's are taken
+NUM_LEVELS, RHO = 18, 7.0  # the sampler's levels, from which the probe's are taken
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ProbeOptions:
 
     noise_levels: tuple[int, ...] = option(
         (4,), "Noise levels: their numbers among the sampler's 18, of which 1 is the cleanest.",
-        low=1, high=LEVELS,
+        low=1, high=NUM_LEVELS,
     )  # fmt: skip
     layers: tuple[int, ...] = option(
         (6,), "Blocks of the network's way up, from 1: 6 is `out_6`.", low=1
@@ -70,18 +70,20 @@ def levels_of(process: Process, numbers: tuple[int, ...]) -> list[float]:
     Raises:
         LtdmError: The process has not so many levels.
     """
-    schedule = process.spaced(LEVELS, RHO)
-    return [schedule[LEVELS - number] for number in numbers]
+    schedule = process.spaced(NUM_LEVELS, RHO)
+    return [schedule[NUM_LEVELS - number] for number in numbers]
 
 
-class Labelled(NamedTuple):
+class LabelledImages(NamedTuple):
     """Images on the device, uint8 (N, C, H, W) or float32 points, and their labels (N,)."""
 
     images: Tensor
     labels: Tensor
 
     @classmethod
-    def on(cls, device: torch.device, images: np.ndarray, labels: np.ndarray) -> "Labelled":
+    def to_device(
+        cls, device: torch.device, images: np.ndarray, labels: np.ndarray
+    ) -> "LabelledImages":
         """Put images and labels on a device."""
         return cls(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
 
@@ -100,7 +102,7 @@ class Probe:
     Attributes:
         levels: The levels, as the process has them, V of them.
         sigmas: Their ratios of noise to signal.
-        widths: Length of each of the L layers' features.
+        feature_dims: Length of each of the L layers' features.
         weights: A layer's classifiers at all levels, (V, width, classes) for each layer.
         biases: The same, (V, 1, classes).
     """
@@ -111,14 +113,14 @@ class Probe:
         self.levels = levels_of(process, options.noise_levels)
         self.sigmas = [float(process.sigma(process.batch_of(one, 1))) for one in self.levels]
         x = torch.zeros((1, *shape), device=predict.device)
-        self.widths = [said.shape[2] for said in self.features(x, x)]
+        self.feature_dims = [said.shape[2] for said in self.features(x, x)]
         self.weights, self.biases = [], []
-        for layer, width in zip(options.layers, self.widths, strict=True):
-            drawn = [self._begun(width, classes, t, layer) for t in options.noise_levels]
+        for layer, width in zip(options.layers, self.feature_dims, strict=True):
+            drawn = [self._init_classifier(width, classes, t, layer) for t in options.noise_levels]
             self.weights.append(torch.stack([one[:width] for one in drawn]).requires_grad_())
             self.biases.append(torch.stack([one[width:] for one in drawn]).requires_grad_())
 
-    def _begun(self, width: int, classes: int, level: int, layer: int) -> Tensor:
+    def _init_classifier(self, width: int, classes: int, level: int, layer: int) -> Tensor:
         """Draw a classifier as PyTorch begins a linear layer: (width + 1, classes), bias last."""
         rng = torch.Generator().manual_seed(derive("probe", self.options.seed, level, layer))
         drawn = 2 * torch.rand(width + 1, classes, generator=rng) - 1
@@ -140,7 +142,7 @@ class Probe:
         layers = zip(self.biases, self.features(x0, noise), self.weights, strict=True)
         return [torch.baddbmm(*layer) for layer in layers]
 
-    def fit(self, data: Labelled) -> None:
+    def fit(self, data: LabelledImages) -> None:
         """Train all classifiers."""
         options = self.options
         optimiser = torch.optim.Adam([*self.weights, *self.biases], lr=options.lr)
@@ -148,7 +150,7 @@ class Probe:
         steps = -(-len(data.labels) // options.batch_size)
         with Progress("probe", options.epochs * steps, "batches") as progress:
             for epoch in range(options.epochs):
-                for x0, noise, labels in self._shown(data, epoch):
+                for x0, noise, labels in self._batches(data, epoch):
                     optimiser.zero_grad()
                     self._loss(self.logits(x0, noise), labels).backward()
                     optimiser.step()
@@ -166,12 +168,12 @@ class Probe:
         losses = [nnf.cross_entropy(one.flatten(0, 1), targets) for one in logits]
         return len(self.levels) * torch.stack(losses).sum()
 
-    def _shown(self, data: Labelled, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _batches(self, data: LabelledImages, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield an epoch's batches: images, noise, labels."""
-        rng = self._drawing("probe order", epoch)
+        rng = self._generator("probe order", epoch)
         order = torch.randperm(len(data.labels), generator=rng, device=self.predict.device)
         for i, rows in enumerate(order.split(self.options.batch_size)):
-            rng = self._drawing("probe batch", epoch, i)
+            rng = self._generator("probe batch", epoch, i)
             x0 = data.scaled(rows)
             if self.options.flip:
                 mirror = torch.rand((len(rows), 1, 1, 1), generator=rng, device=rng.device) < 0.5
@@ -179,20 +181,20 @@ class Probe:
             yield x0, torch.randn(x0.shape, generator=rng, device=rng.device), data.labels[rows]
 
     @torch.no_grad()
-    def right(self, data: Labelled, purpose: str) -> np.ndarray:
+    def correct(self, data: LabelledImages, purpose: str) -> np.ndarray:
         """Return whether each classifier is right about each image, bool (V, L, N).
 
         The noise depends on the seed, `purpose`, the batch and the image's place alone.
         """
         found = []
         for i, rows in enumerate(torch.arange(len(data.labels)).split(self.options.batch_size)):
-            rng, mine = self._drawing(f"probe {purpose}", i), rows.to(self.predict.device)
+            rng, mine = self._generator(f"probe {purpose}", i), rows.to(self.predict.device)
             x0 = data.scaled(mine)
             noise = torch.randn(x0.shape, generator=rng, device=rng.device)
             said = [one.argmax(2) == data.labels[mine] for one in self.logits(x0, noise)]
             found.append(torch.stack(said, dim=1))
         return torch.cat(found, dim=2).cpu().numpy()
 
-    def _drawing(self, purpose: str, *owner: int) -> torch.Generator:
+    def _generator(self, purpose: str, *owner: int) -> torch.Generator:
         rng = torch.Generator(self.predict.device)
         return rng.manual_seed(derive(purpose, self.options.seed, *owner))

@@ -30,18 +30,18 @@ from ltdm.plumbing.files import reading
 from ltdm.plumbing.registry import Part
 
 Sizes = Mapping[str, tuple[int, ...]]  # of tensors, by the names that files give them
-SETS = {
+WEIGHT_SETS = {
     "net_model": "last", "ema_model": "ema",
     "global_model": "last", "global_ema_model": "ema",  # of a federated round
 }  # fmt: skip
 """What files call their sets of weights, and what we do."""
-TABLE = "time_embedding.timembedding.0.weight"
-RENAMED = {
+TIME_TABLE = "time_embedding.timembedding.0.weight"
+FILE_PREFIXES = {
     "time_embedding.mlp.0.": "time_embedding.timembedding.1.",
     "time_embedding.mlp.2.": "time_embedding.timembedding.3.",
 }
 """What we call tensors, and what files do; all others have the same names."""
-OTHERS = {
+UNSUPPORTED_NETWORKS = {
     "cemb_proj": "IET-AGC's variant of the U-Net, where labels go in by layers of their own",
     "input_blocks.": "the U-Net of guided-diffusion",
     "down_blocks.": "the U-Net of diffusers",
@@ -49,11 +49,11 @@ OTHERS = {
     "x_embedder.": "a transformer (DiT, SiT)",
 }
 """Networks that are not read, by a part of their tensors' names."""
-DECIDED = ("ch", "ch_mult", "attn", "num_res_blocks", "norm_groups")
+WEIGHT_OPTIONS = ("ch", "ch_mult", "attn", "num_res_blocks", "norm_groups")
 """The U-Net's options that weights depend on; the groups are 32 in all of these codes."""
 
 
-class Shape(NamedTuple):
+class UNetShape(NamedTuple):
     """What the shapes of a U-Net's weights show: its options, and what it is made for.
 
     Dropout and the first weights leave no trace and are the defaults. An unconditional network has
@@ -63,21 +63,21 @@ class Shape(NamedTuple):
     options: unet.Options
     channels: int
     classes: int
-    told: int
-    levels: int
+    augment_dim: int
+    timesteps: int
 
 
 @dataclass(frozen=True)
-class Released:
+class ReleasedCheckpoint:
     """What a checkpoint holds: a network's shape and its sets of weights, "last" and "ema".
 
     Tensors are float32, under our names. `updates` is the file's `step`, 0 where it has none;
     `left_out` are the entries of the file that are not read.
     """
 
-    shape: Shape
+    shape: UNetShape
     weights: Mapping[str, dict[str, Tensor]]
-    updates: int
+    steps: int
     left_out: list[str]
 
     @property
@@ -88,27 +88,29 @@ class Released:
     @property
     def process(self) -> Part:
         """The process, as a config has it; no file says its betas, so they are the defaults."""
-        return Part("process", "vp", vp.Options(T=self.shape.levels))
+        return Part("process", "vp", vp.Options(T=self.shape.timesteps))
 
     @property
-    def parameters(self) -> int:
+    def num_parameters(self) -> int:
         """Its weights, in one set."""
         return sum(t.numel() for t in next(iter(self.weights.values())).values())
 
     @property
-    def label(self) -> str:
+    def label_role(self) -> str:
         """What a label does: it is the network's "input" or "nothing"."""
         return "input" if self.shape.classes else "nothing"
 
 
-def read(path: Path) -> Released:
+def read_checkpoint(path: Path) -> ReleasedCheckpoint:
     """Read a checkpoint; of one in today's format, tensors stay on the disk until they are used.
 
     Raises:
         LtdmError: The file is missing, damaged, asks for code, or holds another network.
     """
     held = _unpickled(path)
-    sets = {key: value for key, value in held.items() if key in SETS and isinstance(value, dict)}
+    sets = {
+        key: value for key, value in held.items() if key in WEIGHT_SETS and isinstance(value, dict)
+    }
     left_out = [str(key) for key in held if key not in sets and key != "step"]
     if not sets and held and all(isinstance(value, Tensor) for value in held.values()):
         sets, left_out = {"its state dict": held}, []
@@ -117,16 +119,16 @@ def read(path: Path) -> Released:
             f"{path} has no net_model or ema_model, but {few(held)}; write its weights alone,"
             " torch.save({'ema_model': ...}, file)"
         )
-    found = {key: _fitted(f"{path}: {key}", tensors) for key, tensors in sets.items()}
+    found = {key: _match_tensors(f"{path}: {key}", tensors) for key, tensors in sets.items()}
     shapes = {shape for shape, _ in found.values()}
     if len(shapes) > 1:
         raise LtdmError(f"{path}: {' and '.join(sets)} are of different networks")
-    weights = {SETS.get(key, "last"): tensors for key, (_, tensors) in found.items()}
+    weights = {WEIGHT_SETS.get(key, "last"): tensors for key, (_, tensors) in found.items()}
     step = held.get("step")
-    return Released(shapes.pop(), weights, step if type(step) is int else 0, left_out)
+    return ReleasedCheckpoint(shapes.pop(), weights, step if type(step) is int else 0, left_out)
 
 
-def content(path: Path) -> str:
+def archive_digest(path: Path) -> str:
     """Return a digest that changes with what a checkpoint holds, wherever it lies.
 
     It is made of the checksums that the archive itself keeps; the old format has none and is read
@@ -158,20 +160,26 @@ def _unpickled(path: Path) -> dict[Any, Any]:
     return held
 
 
-def _fitted(where: str, named: dict[Any, Any]) -> tuple[Shape, dict[str, Tensor]]:
+def _match_tensors(where: str, named: dict[Any, Any]) -> tuple[UNetShape, dict[str, Tensor]]:
     """Return what network a state dict is of, and its tensors by our names."""
     theirs = {str(name).removeprefix("module."): t for name, t in named.items()}
     sizes = {name: tuple(getattr(t, "shape", ())) for name, t in theirs.items()}
-    shape = _shape(where, sizes)
+    shape = _infer_shape(where, sizes)
     with torch.device("meta"):
         outline = unet.UNet(*shape[:-1]).state_dict()
-    names = {ours: _their_name(ours) for ours in outline}
+    names = {ours: _name_in_file(ours) for ours in outline}
     wanted = {names[ours]: tuple(t.shape) for ours, t in outline.items()}
-    wanted[TABLE] = (shape.levels, shape.options.ch)
-    odd = [_misfit(n, sizes, wanted) for n in {**wanted, **sizes} if sizes.get(n) != wanted.get(n)]
+    wanted[TIME_TABLE] = (shape.timesteps, shape.options.ch)
+    odd = [
+        _describe_mismatch(n, sizes, wanted)
+        for n in {**wanted, **sizes}
+        if sizes.get(n) != wanted.get(n)
+    ]
     if odd:
         raise LtdmError(f"{where} is not the U-Net that its first layers promise: {few(odd)}")
-    if not torch.allclose(theirs[TABLE].double(), _waves(shape), rtol=0, atol=1e-6 * shape.levels):
+    if not torch.allclose(
+        theirs[TIME_TABLE].double(), _sinusoidal_table(shape), rtol=0, atol=1e-6 * shape.timesteps
+    ):
         raise LtdmError(
             f"{where} has another time embedding than the sines and cosines of pytorch-ddpm, so"
             " ltdm's network would not be told the noise level as it has learnt it"
@@ -179,18 +187,20 @@ def _fitted(where: str, named: dict[Any, Any]) -> tuple[Shape, dict[str, Tensor]
     return shape, {ours: theirs[name].float() for ours, name in names.items()}
 
 
-def _misfit(name: str, sizes: Sizes, wanted: Sizes) -> str:
+def _describe_mismatch(name: str, sizes: Sizes, wanted: Sizes) -> str:
     if name not in wanted:
         return f"{name} is not known"
     return f"{name} is {sizes[name]}, not {wanted[name]}" if name in sizes else f"{name} is missing"
 
 
-def _shape(where: str, sizes: Sizes) -> Shape:
+def _infer_shape(where: str, sizes: Sizes) -> UNetShape:
     """Return the shape of the U-Net that has tensors of these sizes, if one has."""
-    other = next((w for part, w in OTHERS.items() if any(part in name for name in sizes)), None)
+    other = next(
+        (w for part, w in UNSUPPORTED_NETWORKS.items() if any(part in name for name in sizes)), None
+    )
     try:
         if not other:
-            return _first_layers(sizes)
+            return _shape_from_layers(sizes)
     except (LookupError, ArithmeticError, ValueError, OptionError):
         other = f"a network that is not known, of {few(sizes)}"
     raise LtdmError(
@@ -198,9 +208,9 @@ def _shape(where: str, sizes: Sizes) -> Shape:
     )
 
 
-def _first_layers(sizes: Sizes) -> Shape:
+def _shape_from_layers(sizes: Sizes) -> UNetShape:
     """Return the shape of a U-Net from its first layers; it fails where there are none."""
-    levels, ch = sizes[TABLE]
+    levels, ch = sizes[TIME_TABLE]
     blocks: list[list[str]] = [[]]
     for n in range(len(sizes)):
         if f"downblocks.{n}.main.weight" in sizes:
@@ -215,19 +225,19 @@ def _first_layers(sizes: Sizes) -> Shape:
     )
     classes = sizes.get("label_embedding.weight", (0,))[0]
     told = sizes.get("augm_embedding.weight", (0, 0))[1]
-    return Shape(options, sizes["head.weight"][1], classes, told, levels)
+    return UNetShape(options, sizes["head.weight"][1], classes, told, levels)
 
 
-def _waves(shape: Shape) -> Tensor:
+def _sinusoidal_table(shape: UNetShape) -> Tensor:
     """Return the time table, float64 (T, ch): sin(t f_0), cos(t f_0), sin(t f_1), ..."""
     ch = shape.options.ch
     frequency = torch.exp(-math.log(10_000) * torch.arange(0, ch, 2, dtype=torch.float64) / ch)
-    angle = torch.arange(shape.levels, dtype=torch.float64)[:, None] * frequency
+    angle = torch.arange(shape.timesteps, dtype=torch.float64)[:, None] * frequency
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
-def _their_name(name: str) -> str:
+def _name_in_file(name: str) -> str:
     """Return what files call a tensor of ours."""
-    for ours, theirs in RENAMED.items():
+    for ours, theirs in FILE_PREFIXES.items():
         name = name.replace(ours, theirs)
     return name

@@ -6,7 +6,7 @@ import os
 from ltdm.plumbing.errors import LtdmError
 from ltdm.training.options import TrainOptions
 
-LEAST, SHARE = 60.0, 30
+MIN_SAVE_SECONDS, SAVE_COST_FACTOR = 60.0, 30
 """Seconds between two saves of the state, and how many times a save's own cost they are at least:
 one of gigabytes takes a quarter of a minute."""
 
@@ -18,7 +18,7 @@ def save_interval(cost: float = 0.0) -> float:
     """
     text = os.environ.get("LTDM_SAVE_SECONDS")
     if not text:
-        return max(LEAST, SHARE * cost)
+        return max(MIN_SAVE_SECONDS, SAVE_COST_FACTOR * cost)
     try:
         return float(text)
     except ValueError:

@@ -33,7 +33,7 @@ class Recipe:
     train: TrainOptions
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any], gpus: int = 1) -> "Recipe":
+    def from_spec(cls, spec: Mapping[str, Any], gpus: int = 1) -> "Recipe":
         """Parse `network`, `process`, `method` (one or a list) and `train`, as in the config.
 
         The processes that are asked for, `gpus`, are no part of a spec.
@@ -65,7 +65,7 @@ def make_trainer(
     method = recipe.objective(class_counts)
     batches = Batches(images, labels, options, seed, device, method.by_class)
     use = method.label_use(options.conditional)
-    shape = *images.shape[1:3], len(class_counts), options.told()
+    shape = *images.shape[1:3], len(class_counts), options.augment_dim()
     nets = []
     for owner in owners(seed, len(class_counts)) if method.players else [seed]:
         with torch.random.fork_rng([]):
@@ -76,7 +76,7 @@ def make_trainer(
     return Trainer(net, method, process, batches, options, seed)
 
 
-def described(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
+def model_metadata(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
     """Return what sampling must know of a network, its weights apart."""
     images, options = trainer.batches.images, recipe.train
     return {
@@ -84,18 +84,18 @@ def described(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
         "process": recipe.process.plain(),
         "channels": images.shape[1],
         "size": images.shape[2],
-        "classes": trainer.batches.classes,
-        "told": options.told(),
+        "classes": trainer.batches.num_classes,
+        "told": options.augment_dim(),
         "points": images.dtype != torch.uint8,
         "label": trainer.method.label_use(options.conditional),
     }
 
 
-def start_from(trainer: Trainer, init: Path) -> None:
+def init_trainer(trainer: Trainer, init: Path) -> None:
     """Let a trainer start from another run's averaged weights, which must be its network's."""
     weights, about = read_weights(init, "ema.")
     try:
-        trainer.start_from(weights)
+        trainer.init_from(weights)
     except RuntimeError as error:
         raise LtdmError(
             f"{init} holds another network than this run's, so it cannot start from it; give both"

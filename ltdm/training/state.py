@@ -49,7 +49,7 @@ class Files(NamedTuple):
         """Return the state of the run that `who` says what decides."""
         return State(Path(self.model).parent / "state", run_key(who))
 
-    def made(self, key: str) -> bool:
+    def is_finished(self, key: str) -> bool:
         """Whether the results are there, and say that they are those of the run with this key."""
         there = all(Path(file).exists() for file in (self.model, self.history, self.record))
         return there and read_json(self.record).get("key") == key
@@ -62,7 +62,7 @@ class State:
         self.folder, self.key = Path(folder) / key, key
         self.file, self.progress = self.folder / "state.pt", self.folder / "progress.json"
 
-    def alone(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Hold the run's lock, or raise LtdmError: one process trains it, whatever its options."""
         return alone(self.folder.parent)
 
@@ -80,31 +80,31 @@ class State:
             log.info(message, runs)
         return None
 
-    def keep(self, update: int, tensors: dict[str, Tensor]) -> None:
+    def save_snapshot(self, update: int, tensors: dict[str, Tensor]) -> None:
         """Write the snapshots that are taken after an update, beside the state."""
-        write_weights(self._place(update), tensors, {"key": self.key})
+        write_weights(self._snapshot_path(update), tensors, {"key": self.key})
 
-    def check_kept(self, updates: list[int]) -> None:
+    def check_snapshots(self, updates: list[int]) -> None:
         """Refuse to go on where a snapshot of these updates is lost; their weights are not read."""
         for update in updates:
-            self._snapshot(update, read_about)
+            self._read_snapshot(update, read_about)
 
-    def kept(self, updates: list[int]) -> dict[str, Tensor]:
+    def load_snapshots(self, updates: list[int]) -> dict[str, Tensor]:
         """Return the snapshots of these updates: `snapshot.<width>.<update>.<weight>`."""
         found = {}
         for update in updates:
-            tensors, _ = self._snapshot(update, read_weights)
+            tensors, _ = self._read_snapshot(update, read_weights)
             for name, tensor in tensors.items():
                 place = name.index(".", name.index(".") + 1)  # widths are 0.05, 0.1, ..
                 found[f"snapshot.{name[:place]}.{update}{name[place:]}"] = tensor
         return found
 
-    def _place(self, update: int) -> Path:
+    def _snapshot_path(self, update: int) -> Path:
         return self.folder / "snapshots" / f"{update}.safetensors"
 
-    def _snapshot(self, update: int, read: Callable[[Path], T]) -> T:
+    def _read_snapshot(self, update: int, read: Callable[[Path], T]) -> T:
         """Read a snapshot; one that is lost can only be made by training anew."""
-        file = self._place(update)
+        file = self._snapshot_path(update)
         try:
             return read(file)
         except LtdmError as error:

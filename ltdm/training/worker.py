@@ -26,40 +26,40 @@ from ltdm.plumbing.errors import LtdmError, Stopped
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.stopping import Stop
 
-SAID = "said-{}.json"  # what a process ended with, by its rank
+REPORT_FILE = "said-{}.json"  # what a process ended with, by its rank
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 WAIT = timedelta(minutes=30)
 """How long a process waits for the others: the first may be saving, or compiling its network."""
 
 
-def gpus() -> int:
+def count_gpus() -> int:
     """Return how many GPUs there are to choose from, without touching one."""
     name = os.environ.get("LTDM_DEVICE") or "auto"
     return 0 if name == "cpu" else 1 if name.startswith("cuda:") else torch.cuda.device_count()
 
 
-def work(share: Callable[..., None]) -> None:
+def run_worker(share: Callable[..., None]) -> None:
     """Do what one of the processes that `distributed.launch` starts does, and end it.
 
     `share` is called with a `Stop` in the first process, None in the others, and with the
     arguments of `launch`.
     """
     job, rank = json.loads(sys.argv[1]), int(os.environ["RANK"])
-    _end_with(job["launcher"])
-    _speak(rank)
+    _die_with(job["launcher"])
+    _configure_logging(rank)
     try:
         torch.set_num_threads(job["threads"])
-        _join(rank)
-        stop = _listen(rank, job["deadline"])
+        _init_group(rank)
+        stop = _install_handlers(rank, job["deadline"])
         share(stop, **job["arguments"])
         dist.barrier()  # the first one may still be writing
         dist.destroy_process_group()
     except BaseException as error:
-        _say(Path(job["folder"]) / SAID.format(rank), error)
+        _report_exit(Path(job["folder"]) / REPORT_FILE.format(rank), error)
         os._exit(1)
 
 
-def _end_with(launcher: int) -> None:
+def _die_with(launcher: int) -> None:
     """Let the kernel kill this process when the one that launched it ends (Linux alone can)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -67,7 +67,7 @@ def _end_with(launcher: int) -> None:
         os._exit(1)
 
 
-def _speak(rank: int) -> None:
+def _configure_logging(rank: int) -> None:
     """Let the first process log as a job does, and the others not at all."""
     if rank:
         logging.disable()
@@ -80,16 +80,16 @@ def _speak(rank: int) -> None:
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
 
 
-def _join(rank: int) -> None:
+def _init_group(rank: int) -> None:
     """Meet the other processes, each on its GPU if there are any."""
-    if gpus():
+    if count_gpus():
         os.environ["LTDM_DEVICE"] = f"cuda:{rank}"
     device = pick()
     backend, own = ("nccl", device) if device.type == "cuda" else ("gloo", None)
     dist.init_process_group(backend, timeout=WAIT, device_id=own)
 
 
-def _listen(rank: int, deadline: float | None) -> Stop | None:
+def _install_handlers(rank: int, deadline: float | None) -> Stop | None:
     """Let the first process hear what the launcher passes on; the others end when it does."""
     stop, numbers = Stop(), (signal.SIGTERM, signal.SIGINT)
     stop.deadline = deadline
@@ -103,7 +103,7 @@ def _listen(rank: int, deadline: float | None) -> Stop | None:
     return None if rank else stop
 
 
-def _say(file: Path, error: BaseException) -> None:
+def _report_exit(file: Path, error: BaseException) -> None:
     """Write what a process ended with, for the launcher."""
     kind, text = "mistake", str(error)
     if isinstance(error, Stopped):

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from ltdm.training.graph import WARM, UpdateGraph
+from ltdm.training.graph import WARMUP_CALLS, StepGraph
 from ltdm.training.loop import Trainer
 from tests.gpu.setting import Setting, small
 
-UPDATES = WARM + 5
+UPDATES = WARMUP_CALLS + 5
 
 
 def run(setting: Setting) -> None:
@@ -29,7 +29,7 @@ def run(setting: Setting) -> None:
 
 def loss(learner: Trainer) -> float:
     """Return the sum of the loss since it was last asked, and begin it anew."""
-    total = learner.sums["loss"]
+    total = learner.loss_sums["loss"]
     value = float(total)
     total.zero_()
     return value
@@ -51,7 +51,9 @@ def off(one: list[float], other: list[float]) -> float:
 
 def captured(learner: Trainer) -> bool:
     """Whether updates have become a graph."""
-    return isinstance(learner.run, UpdateGraph) and learner.run.graph is not None
+    return (
+        isinstance(learner.run_device_step, StepGraph) and learner.run_device_step.graph is not None
+    )
 
 
 def compare(setting: Setting, method: str) -> None:
@@ -75,10 +77,10 @@ def masks(setting: Setting) -> None:
     losses(learner, UPDATES)
     found = []
     for seed in (1, 1, 2):
-        learner._fill()
-        learner.optimiser.rate.zero_()  # the weights stay
+        learner._fill_inputs()
+        learner.optimiser.lr.zero_()  # the weights stay
         torch.manual_seed(seed)
-        learner.run()
+        learner.run_device_step()
         found.append(loss(learner))
     alike, differ = off(found[:1], found[1:2]), off(found[:1], found[2:])
     setting.rows.say(

@@ -50,6 +50,6 @@ def otherwise(learner: Trainer) -> int:
     one = learner.optimiser
     return sum(
         moment.stride() != weight.stride()
-        for weight, moments in zip(one.every, one.moments, strict=True)
+        for weight, moments in zip(one.params, one.moments, strict=True)
         for moment in moments.values()
     )

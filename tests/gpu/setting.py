@@ -94,7 +94,7 @@ class Subject(NamedTuple):
     def learner(self, **train: Any) -> Trainer:
         """Set it up to train with other options of `train`."""
         spec = merge([self.run.spec(), {"train": train}])
-        return make_trainer(Recipe.of(spec), 0, *noise_like(self.data), self.device)
+        return make_trainer(Recipe.from_spec(spec), 0, *noise_like(self.data), self.device)
 
     def operations(self) -> float:
         """Return those of its training, an image."""
@@ -150,4 +150,4 @@ def small(
         "method": METHODS[method],
         "train": options,
     }
-    return make_trainer(Recipe.of(spec), 0, images, np.repeat(np.arange(10), 30), device)
+    return make_trainer(Recipe.from_spec(spec), 0, images, np.repeat(np.arange(10), 30), device)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ltdm.training.graph import WARM, UpdateGraph
+from ltdm.training.graph import WARMUP_CALLS, StepGraph
 from ltdm.training.loop import Trainer
 from tests.gpu.setting import VARIANTS, Setting
 from tests.gpu.steps import HALF
@@ -88,7 +88,7 @@ def compiling(setting: Setting, run: str, variant: str) -> None:
     with setting.rows.attempt(what):
         learner = setting.subject(run).learner(**VARIANTS[variant])
         first = time.perf_counter()
-        for _ in range(WARM + 1):
+        for _ in range(WARMUP_CALLS + 1):
             learner.step()
         wait(setting.device)
         setting.rows.say(what, first_updates_s=time.perf_counter() - first, **_compiler(setting))
@@ -116,12 +116,12 @@ def _figures(
 ) -> dict[str, Any]:
     """Return what an update costs; the first ones, which compile and capture, apart."""
     device, started, found = setting.device, time.perf_counter(), {}
-    for _ in range(1 if setting.tiny else WARM + 2):
+    for _ in range(1 if setting.tiny else WARMUP_CALLS + 2):
         learner.step()
     wait(device)
     found["first_updates_s"] = time.perf_counter() - started
-    if isinstance(learner.run, UpdateGraph):
-        found["bad"] = learner.run.graph is None
+    if isinstance(learner.run_device_step, StepGraph):
+        found["bad"] = learner.run_device_step.graph is None
     ms = median_ms(learner.step, device, 2 if setting.tiny else 20)
     size = learner.batches.size
     found |= {
@@ -130,7 +130,7 @@ def _figures(
         "img_per_s": 1e3 * size / ms,
         "host_ms": host_ms(learner.step, device, 1 if setting.tiny else 5),
         "peak_gib": peak_gib(device),
-        "loss": float(learner.sums["loss"]) / learner.update,
+        "loss": float(learner.loss_sums["loss"]) / learner.step_count,
     }
     if not options["compile"] and options["graph"] == "none":
         with Operations() as counted:

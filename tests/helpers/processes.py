@@ -12,7 +12,7 @@ from ltdm.networks._predictor import Share
 from ltdm.plumbing.errors import LtdmError
 from ltdm.training import setup
 from ltdm.training.setup import Recipe, make_trainer
-from ltdm.training.worker import work
+from ltdm.training.worker import run_worker
 from tests.unit.training.test_training import CPU, METHODS, data, spec_of
 
 UPDATES, HALF = 50, 25
@@ -22,7 +22,7 @@ def trainer_of(name):
     """Return the trainer of one of METHODS, without dropout, whose masks differ by process."""
     spec = spec_of(name, steps=UPDATES, log_every=HALF, augment="ada")
     spec["network"] = {**spec["network"], "dropout": 0.0}
-    return make_trainer(Recipe.of(spec), 0, *data(), CPU)
+    return make_trainer(Recipe.from_spec(spec), 0, *data(), CPU)
 
 
 def build_exact(*args):
@@ -71,7 +71,7 @@ def fail(stop, rank, how):
     step = learner.step
 
     def ends():
-        if learner.update == 3 and learner.share.rank == rank:
+        if learner.step_count == 3 and learner.rank_share.rank == rank:
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise LtdmError("the disk is full") if how == "mistake" else ValueError("a bug")
@@ -86,4 +86,4 @@ def do(stop, task, **arguments):
 
 
 if __name__ == "__main__":
-    work(do)
+    run_worker(do)

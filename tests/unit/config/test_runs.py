@@ -178,7 +178,7 @@ def test_an_interrupted_finetuning_goes_on_where_it_was(tmp_path, monkeypatch):
     step = Trainer.step
 
     def killed(trainer):
-        if trainer.update == 7:
+        if trainer.step_count == 7:
             raise KeyboardInterrupt
         step(trainer)
 

@@ -14,7 +14,7 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import parse
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
-from ltdm.training.setup import Recipe, described, make_trainer
+from ltdm.training.setup import Recipe, make_trainer, model_metadata
 
 CPU = torch.device("cpu")
 SMALL = mlp.Options(width=16, depth=3)
@@ -99,13 +99,13 @@ def test_every_method_trains_it_on_points(method, process):
     options = {"label_dropout": 0.0 if game else 0.2, "class_sampling": "balanced"}
     network = {"name": "mlp", "width": 16, "depth": 2}
     spec = {"network": network, "process": process, "method": method, "train": {**TRAIN, **options}}
-    one = make_trainer(Recipe.of(spec), 0, loaded.images, loaded.labels, CPU)
+    one = make_trainer(Recipe.from_spec(spec), 0, loaded.images, loaded.labels, CPU)
     before = {k: v.clone() for k, v in one.net.state_dict().items()}
     one.fit(lambda state: None)
     after = one.net.state_dict()
     assert all(torch.isfinite(v).all() for v in after.values())
     assert any(not torch.equal(v, after[k]) for k, v in before.items())
-    model = Model.of(one.ema.state_dict(), described(Recipe.of(spec), one), "fp32", CPU)
+    model = Model.of(one.ema.state_dict(), model_metadata(Recipe.from_spec(spec), one), "fp32", CPU)
     options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "num_images": 6})
     generator = SampleGenerator(model, options, 0)
     made = generator.images(np.array([0, 0, 0, 1, 1, 1]), np.arange(6))

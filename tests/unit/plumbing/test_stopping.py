@@ -22,7 +22,7 @@ def stopped_after(learner, updates, **given):
 
     def step():
         plain()
-        if learner.update == updates:
+        if learner.step_count == updates:
             stop.told = "it was sent SIGTERM"
 
     learner.step = step
@@ -48,12 +48,12 @@ def test_a_stop_at_the_last_update_is_none():
     learner, stop = trainer(steps=1), Stop()
     stop.told = "it was sent SIGTERM"
     learner.fit(lambda state: None, stop=stop)
-    assert learner.update == 1
+    assert learner.step_count == 1
 
 
 def test_a_diverged_state_is_not_saved_by_a_stop():
     learner, saved, stop = trainer(), [], Stop(left=0)
-    learner.sums = {"loss": torch.tensor(float("nan")), "grad_norm": torch.tensor(1.0)}
+    learner.loss_sums = {"loss": torch.tensor(float("nan")), "grad_norm": torch.tensor(1.0)}
     with pytest.raises(LtdmError, match="training diverged"):
         learner.fit(saved.append, stop=stop)
     assert saved == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.training.augment import CONDITIONS, condition, draw, origins, warp
+from ltdm.training.augment import CONDITION_DIM, condition, draw_parameters, inverse_affine, warp
 
 
 def parameters(**given):
@@ -19,7 +19,7 @@ def parameters(**given):
 
 def moved(x, a):
     """The batched operation in float64."""
-    origin = torch.from_numpy(origins(a, x.shape[-1]).astype(np.float64))
+    origin = torch.from_numpy(inverse_affine(a, x.shape[-1]).astype(np.float64))
     return warp(torch.from_numpy(x), origin).numpy()
 
 
@@ -68,7 +68,7 @@ def reference(image, a):
 
 def test_equals_the_reference_image_by_image():
     rng = np.random.default_rng(0)
-    x, a = rng.normal(size=(12, 3, 8, 8)), draw(12, 0.8, rng)
+    x, a = rng.normal(size=(12, 3, 8, 8)), draw_parameters(12, 0.8, rng)
     expected = np.stack([reference(image, one) for image, one in zip(x, a, strict=True)])
     np.testing.assert_allclose(moved(x, a), expected, atol=2e-5)
 
@@ -109,12 +109,12 @@ def test_the_condition():
     assert condition(a).dtype == np.float32
     np.testing.assert_allclose(condition(a)[0], told, rtol=1e-6)
     assert not condition(parameters()).any(), "zeros for an image that was left alone"
-    assert condition(a).shape[1] == CONDITIONS
+    assert condition(a).shape[1] == CONDITION_DIM
 
 
 def test_the_law_of_the_draws():
     n = 40_000
-    a = draw(n, 0.12, np.random.default_rng(0))
+    a = draw_parameters(n, 0.12, np.random.default_rng(0))
     tolerance = 4 * (0.25 / n) ** 0.5
     assert abs(a[:, 0].mean() - 0.5) < tolerance, "the mirror has no gate"
     assert abs(a[:, 1].mean() - 0.06) < tolerance
@@ -126,9 +126,11 @@ def test_the_law_of_the_draws():
     for column in (2, 5, 6, 7):
         assert a[a[:, column] != 0, column].std() == pytest.approx(1, rel=0.05)
     assert np.abs(a[:, 3:5]).max() == pytest.approx(math.pi, rel=0.01)
-    assert not draw(10, 0.0, np.random.default_rng(0))[:, 1:].any()
+    assert not draw_parameters(10, 0.0, np.random.default_rng(0))[:, 1:].any()
 
 
 def test_a_single_pixel_stays():
     x = np.random.default_rng(0).normal(size=(3, 2, 1, 1))
-    np.testing.assert_allclose(moved(x, draw(3, 1.0, np.random.default_rng(0))), x, atol=1e-12)
+    np.testing.assert_allclose(
+        moved(x, draw_parameters(3, 1.0, np.random.default_rng(0))), x, atol=1e-12
+    )

@@ -47,7 +47,7 @@ def test_balanced_batches_show_every_class_alike():
 )
 def test_laws_of_the_class(given, chances):
     """brs goes by rank of frequency: here class 1 is the rarest."""
-    found = ClassSamplingOption()(given, ()).chances(np.array([50, 10, 20]))
+    found = ClassSamplingOption()(given, ()).probabilities(np.array([50, 10, 20]))
     expected = np.array(chances)
     np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-3)
 
@@ -71,7 +71,7 @@ def test_batches_follow_the_law_of_the_class():
 
 def test_augmented_batches_tell_the_network_what_was_done():
     spec = {**SPEC, "method": "cbdm", "train": {**SPEC["train"], "augment": "ada"}}
-    learner = make_trainer(Recipe.of(spec), 0, *data(), CPU)
+    learner = make_trainer(Recipe.from_spec(spec), 0, *data(), CPU)
     assert learner.net.augm_embedding.weight.shape == (32, 9)
     batch = made_of(learner.batches, 0)
     plain = made_of(batches(), 0)

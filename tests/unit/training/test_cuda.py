@@ -18,8 +18,8 @@ from ltdm.plumbing.options import parse
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 from ltdm.tools.bench_scores import features_like
-from ltdm.training.graph import WARM, UpdateGraph
-from ltdm.training.setup import Recipe, described, make_trainer
+from ltdm.training.graph import WARMUP_CALLS, StepGraph
+from ltdm.training.setup import Recipe, make_trainer, model_metadata
 from tests.unit.training.test_training import METHODS, SPEC, data, spec_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -28,22 +28,22 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def trainer(method="cbdm", **train):
     train = {**SPEC["train"], "class_sampling": "balanced", "augment": "ada", **train}
     return make_trainer(
-        Recipe.of({**SPEC, "method": method, "train": train}), 0, *data(), pick("cuda")
+        Recipe.from_spec({**SPEC, "method": method, "train": train}), 0, *data(), pick("cuda")
     )
 
 
 def learner_of(name, device="cuda", **train):
     spec = spec_of(name, class_sampling="balanced", augment="ada", **train)
-    return make_trainer(Recipe.of(spec), 0, *data(), pick(device))
+    return make_trainer(Recipe.from_spec(spec), 0, *data(), pick(device))
 
 
 @pytest.mark.parametrize("graph", ["auto", "none"])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_step_never_waits_for_the_device(name, graph):
     learner = learner_of(name, graph=graph)
-    for _ in range(WARM + 2):
+    for _ in range(WARMUP_CALLS + 2):
         learner.step()
-    assert (graph == "auto") == isinstance(learner.run, UpdateGraph)
+    assert (graph == "auto") == isinstance(learner.run_device_step, StepGraph)
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(5):
@@ -58,10 +58,10 @@ def test_an_update_as_one_graph_is_the_update(name):
     one, other = (learner_of(name, graph=graph, precision="fp32") for graph in ("auto", "none"))
     for learner in (one, other):
         learner.fit(lambda state: None)
-    assert one.run.graph is not None
+    assert one.run_device_step.graph is not None
     for row, plain in zip(one.history, other.history, strict=True):
         assert row == pytest.approx(plain, rel=1e-3)
-    assert one.counted() == other.counted()
+    assert one.calls_per_image() == other.calls_per_image()
 
 
 @pytest.mark.parametrize("ways", [("cuda", "cuda"), ("cuda", "cpu"), ("cpu", "cuda")])
@@ -75,7 +75,7 @@ def test_a_state_goes_on_on_another_device(name, ways, monkeypatch):
     torch.save(states[1], file)
     file.seek(0)
     resumed.resume(torch.load(file, map_location=resumed.device, weights_only=True))
-    for weight, moments in zip(resumed.optimiser.every, resumed.optimiser.moments, strict=True):
+    for weight, moments in zip(resumed.optimiser.params, resumed.optimiser.moments, strict=True):
         assert all(weight.stride() == moment.stride() for moment in moments.values())
     resumed.fit(lambda state: None)
     assert resumed.history[:2] == states[1]["history"]
@@ -95,7 +95,7 @@ def test_loss_falls_in_bf16_and_a_state_goes_on():
 
 def test_sampling_does_not_depend_on_the_batch():
     learner = trainer()
-    about = described(Recipe.of({**SPEC, "method": "cbdm"}), learner)
+    about = model_metadata(Recipe.from_spec({**SPEC, "method": "cbdm"}), learner)
     options = parse(SampleOptions, {"sampler": {"name": "ancestral", "steps": 5}, "guidance": 1.0})
     model = Model.of(learner.ema.state_dict(), about, "fp32", pick("cuda"))
     made = SampleGenerator(model, options, 0)

@@ -25,7 +25,7 @@ from ltdm.plumbing.options import parse
 from ltdm.plumbing.stopping import Stop
 from ltdm.stages import train
 from ltdm.training import setup
-from ltdm.training.distributed import available, launch
+from ltdm.training.distributed import available_processes, launch
 from ltdm.training.options import TrainOptions
 from tests.conftest import ROOT
 from tests.helpers import processes
@@ -160,7 +160,7 @@ def test_their_number_is_no_part_of_what_a_run_is():
 def test_fewer_gpus_than_asked_for(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setenv("LTDM_DEVICE", "cuda")
-    assert [available(asked) for asked in (1, 2, 4)] == [1, 2, 3]
+    assert [available_processes(asked) for asked in (1, 2, 4)] == [1, 2, 3]
     images, labels = data()
     write_npz(tmp_path / "train.npz", images=images.transpose(0, 2, 3, 1), labels=labels)
     files = {name: tmp_path / name for name in ("model", "history", "record")}
@@ -168,9 +168,9 @@ def test_fewer_gpus_than_asked_for(monkeypatch, tmp_path):
     with pytest.raises(OptionError, match="is 4, of which 3 are here, and 3 processes cannot"):
         train.run(request, data=tmp_path / "train.npz", init=None, **files)
     monkeypatch.setenv("LTDM_DEVICE", "cuda:2")
-    assert available(4) == 1
+    assert available_processes(4) == 1
     monkeypatch.setenv("LTDM_DEVICE", "cpu")
-    assert available(4) == 4
+    assert available_processes(4) == 4
 
 
 def until(found, seconds=120):

@@ -50,7 +50,7 @@ def spec(method="ddpm", config="E", process=None, **train):
 
 
 def trainer(*given, **options):
-    return make_trainer(Recipe.of(spec(*given, **options)), 0, *data(), CPU)
+    return make_trainer(Recipe.from_spec(spec(*given, **options)), 0, *data(), CPU)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
@@ -65,7 +65,9 @@ def test_every_method_trains_and_goes_on_to_the_bit(method):
     for ours, theirs in ((one.net, again.net), (one.process, again.process)):
         for name, value in ours.state_dict().items():
             assert torch.equal(value, theirs.state_dict()[name])
-    for average, other in zip((one.ema, *one.powers), (again.ema, *again.powers), strict=True):
+    for average, other in zip(
+        (one.ema, *one.power_emas), (again.ema, *again.power_emas), strict=True
+    ):
         for name, value in average.state_dict().items():
             assert torch.equal(value, other.state_dict()[name])
     assert one.history == again.history
@@ -146,9 +148,9 @@ def test_the_file_holds_snapshots_of_both_widths(tmp_path):
         for name in weights
     )  # fmt: skip
     assert all(t.dtype == torch.float16 for t in tensors.values())
-    one = make_trainer(Recipe.of(whole), 0, images, labels, CPU)
+    one = make_trainer(Recipe.from_spec(whole), 0, images, labels, CPU)
     run(one)
-    for power, width in zip(one.powers, ("0.05", "0.1"), strict=True):
+    for power, width in zip(one.power_emas, ("0.05", "0.1"), strict=True):
         for name, value in power.average.items():
             assert torch.equal(tensors[f"{width}.12.{name}"], value.half())
     assert read_json(files["record"])["updates"] == 12
@@ -158,9 +160,9 @@ def test_the_file_holds_snapshots_of_both_widths(tmp_path):
 
 
 def test_a_run_that_starts_from_another_keeps_norms_and_takes_its_waves():
-    source, heir = trainer(), make_trainer(Recipe.of(spec()), 1, *data(), CPU)
+    source, heir = trainer(), make_trainer(Recipe.from_spec(spec()), 1, *data(), CPU)
     run(source)
-    heir.start_from(source.ema.state_dict())
+    heir.init_from(source.ema.state_dict())
     assert torch.equal(heir.ema.state_dict()["embedding.waves.phase"],
                        source.net.state_dict()["embedding.waves.phase"])  # fmt: skip
     for layer in (m for m in heir.net.modules() if isinstance(m, Forced)):
@@ -185,11 +187,11 @@ def test_what_does_not_go_together_is_refused(train, message):
 def test_a_loss_that_begins_below_zero_has_not_diverged():
     """With u it is about 1 + ln of the error; what runs away is the loss before that."""
     one = trainer()
-    one.history, one.update = [{"update": 0, "loss": -0.3, "uncertainty": -0.5}], 1
-    one.sums = {name: torch.tensor(value) for name, value in
+    one.history, one.step_count = [{"update": 0, "loss": -0.3, "uncertainty": -0.5}], 1
+    one.loss_sums = {name: torch.tensor(value) for name, value in
                 (("loss", 0.4), ("uncertainty", 0.1), ("grad_norm", 1.0))}  # fmt: skip
     one._means()
-    one.sums["loss"] = torch.tensor(300.0)
+    one.loss_sums["loss"] = torch.tensor(300.0)
     with pytest.raises(LtdmError, match="diverged"):
         one._means()
 
@@ -200,7 +202,7 @@ def test_u_does_not_clip_the_networks():
     game.step()
     rows = [p.grad.flatten(1).norm(dim=1) for p in game.optimiser.weights if p.grad is not None]
     assert torch.stack(rows).norm(dim=0).tolist() == pytest.approx([1e-3] * 3, rel=1e-2)
-    (u,) = game.optimiser.beside
+    (u,) = game.optimiser.extra_params
     assert u.grad.norm().item() == pytest.approx(1e-3, rel=1e-2)
 
 
@@ -209,13 +211,13 @@ def test_a_snapshot_that_is_lost_is_told_at_once(tmp_path):
     write_npz(tmp_path / "train.npz", images=images, labels=labels)
     whole, made = spec(posthoc_ema={"snapshots": 4}), ("model", "history", "record")
     files = Files(tmp_path / "train.npz", None, *(tmp_path / name for name in made))
-    recipe, who = Recipe.of(whole), asked(whole)
+    recipe, who = Recipe.from_spec(whole), asked(whole)
     kept = files.state(who)
-    one = make_trainer(Recipe.of(whole), 0, images, labels, CPU)
+    one = make_trainer(Recipe.from_spec(whole), 0, images, labels, CPU)
     for update in (3, 6):
         for _ in range(3):
             one.step()
-        kept.keep(update, one.snapshots())
+        kept.save_snapshot(update, one.snapshots())
     kept.save({**one.state(), "where": ["here"]})
     lost = kept.folder / "snapshots/3.safetensors"
     content = lost.read_bytes()
@@ -225,7 +227,7 @@ def test_a_snapshot_that_is_lost_is_told_at_once(tmp_path):
             single.fit(recipe, who, files, None)
     lost.write_bytes(content)
     single.fit(recipe, who, files, None)
-    straight = make_trainer(Recipe.of(whole), 0, images, labels, CPU)
+    straight = make_trainer(Recipe.from_spec(whole), 0, images, labels, CPU)
     run(straight)
     tensors, _ = read_weights(tmp_path / "model", "ema.")
     assert all(torch.equal(v, tensors[k]) for k, v in straight.ema.average.items())

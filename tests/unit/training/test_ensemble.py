@@ -12,7 +12,7 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_npz
 from ltdm.stages import ensemble, train
 from ltdm.training import loop
-from ltdm.training.ensemble import averaged, split
+from ltdm.training.ensemble import shard_rows, weighted_mean
 from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.stages import asked, outputs
 from tests.unit.training.test_training import SPEC, data
@@ -65,18 +65,18 @@ def test_epochs_and_the_end_of_each_shard_count(images, tmp_path):
     weights, _ = in_one_job(wanted, images, tmp_path)
     pixels, labels = data()
     teams = []
-    for k, part in enumerate(split(labels, 3)):
-        one = make_trainer(Recipe.of(wanted), 5, pixels, labels, torch.device("cpu"))
-        one.serve(part, ensemble.owner(5, k), 2)
+    for k, part in enumerate(shard_rows(labels, 3)):
+        one = make_trainer(Recipe.from_spec(wanted), 5, pixels, labels, torch.device("cpu"))
+        one.switch_shard(part, ensemble.shard_seed(5, k), 2)
         teams.append((len(part), one))
     for number in (1, 2):
         for _, one in teams:
-            one.until = 2 * number
+            one.last_step = 2 * number
             one.fit(lambda state: None)
-        net = averaged((n, one.net.state_dict()) for n, one in teams)
-        ema = averaged((n, one.ema.state_dict()) for n, one in teams)
+        net = weighted_mean((n, one.net.state_dict()) for n, one in teams)
+        ema = weighted_mean((n, one.ema.state_dict()) for n, one in teams)
         for _, one in teams:
-            one.take(net, ema)
+            one.load_weights(net, ema)
     assert all(torch.equal(weights[f"last.{k}"], v) for k, v in net.items())
     assert all(torch.equal(weights[f"ema.{k}"], v) for k, v in ema.items())
     banks = [one.method.state_dict()["remembered.0.bank"] for _, one in teams]
@@ -128,7 +128,7 @@ def test_a_damaged_shard_is_refused(images, tmp_path, monkeypatch):
     def killed(*_):
         raise Killed
 
-    monkeypatch.setattr(ensemble.Team, "average", killed)
+    monkeypatch.setattr(ensemble.EnsembleTrainer, "average", killed)
     with pytest.raises(Killed):
         in_one_job(spec(shards=2, rounds=2), images, tmp_path)
     monkeypatch.undo()

@@ -28,7 +28,7 @@ def test_a_stack_steps_as_each_network_alone_to_the_bit(number, clip):
     for _ in range(5):
         for one in (together, *alone):
             one.zero_grad()
-            one.rate.fill_(1e-2)
+            one.lr.fill_(1e-2)
         inputs = torch.randn(number, 6, 5)
         players.in_turn(inputs).square().mean((1, 2)).sum().backward()
         for net, x in zip(nets, inputs, strict=True):
@@ -43,7 +43,7 @@ def test_a_stack_steps_as_each_network_alone_to_the_bit(number, clip):
 def test_parameters_beside_the_networks_have_a_norm_and_moments_of_their_own():
     players, beside = Players(networks(3)), nn.Parameter(torch.ones(4))
     optimiser = Optimiser(players, [beside], TrainOptions(grad_clip=0.1), CPU)
-    optimiser.rate.fill_(1e-2)
+    optimiser.lr.fill_(1e-2)
     (players.in_turn(torch.randn(3, 6, 5)).sum() + 50 * beside.sum()).backward()
     assert len(optimiser.step()) == 3
     assert beside.grad.norm().item() == pytest.approx(0.1, rel=1e-3)

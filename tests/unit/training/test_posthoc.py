@@ -12,7 +12,13 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, write_npz
 from ltdm.stages import posthoc, sample, train
 from ltdm.training.ema import PowerEMA
-from ltdm.training.posthoc import WIDEST, coefficients, gamma_of, inner, profile_error
+from ltdm.training.posthoc import (
+    MAX_SIGMA_REL,
+    coefficients,
+    gamma_of,
+    profile_error,
+    profile_product,
+)
 from tests.helpers.stages import ALONE, asked, outputs
 from tests.unit.training.test_training import SPEC, data
 
@@ -45,7 +51,7 @@ def test_widths_and_exponents(width, gamma):
     assert np.sqrt((g + 1) / ((g + 2) ** 2 * (g + 3))) == pytest.approx(width, rel=1e-10)
 
 
-@pytest.mark.parametrize("width", [0.0, -0.1, WIDEST, 0.5, float("nan")])
+@pytest.mark.parametrize("width", [0.0, -0.1, MAX_SIGMA_REL, 0.5, float("nan")])
 def test_no_profile_has_such_a_width(width):
     with pytest.raises(LtdmError, match=r"sigma_rel must lie between 0 and 0\.2887, not"):
         gamma_of(width)
@@ -59,7 +65,7 @@ def test_the_product_of_two_profiles_against_a_sum():
 
     for one, other in (((1.0, 3.0), (2.0, 7.0)), ((2.0, 0.7), (1.5, 5.0)), ((1.0, 3.0),) * 2):
         summed = (profile(*one) * profile(*other)).sum() / 100_000
-        assert inner(*one, *other) == pytest.approx(summed, rel=1e-3)
+        assert profile_product(*one, *other) == pytest.approx(summed, rel=1e-3)
 
 
 def test_the_average_of_a_steady_path_in_closed_form():
@@ -69,8 +75,8 @@ def test_the_average_of_a_steady_path_in_closed_form():
     for update in range(1, 1001):
         nn.init.constant_(net.weight, update)
         for one in averages:
-            one.schedule(update)
-            one.move()
+            one.set_decay(update)
+            one.update()
         if update in (1, 100, 1000):
             for one in averages:
                 closed = (one.gamma + 1) / (one.gamma + 2) * update
@@ -98,8 +104,8 @@ def test_how_far_a_mixed_profile_is_off(number):
         wanted = 1.0, gamma_of(width)
         mix = coefficients(times, gammas, *wanted)
         assert mix.sum() == pytest.approx(1)
-        products = inner(times[:, None], gammas[:, None], times, gammas)
-        plain = np.linalg.solve(products, inner(times, gammas, *wanted))
+        products = profile_product(times[:, None], gammas[:, None], times, gammas)
+        plain = np.linalg.solve(products, profile_product(times, gammas, *wanted))
         digits = len(percent.partition(".")[2])
         least, error = (100 * profile_error(x, times, gammas, *wanted) for x in (plain, mix))
         assert abs(round(least, digits) - float(percent)) < 1.01 * 10**-digits
@@ -122,7 +128,7 @@ def test_mixed_snapshots_are_the_average_that_training_would_have_kept(width):
     mix = coefficients(times, gammas, *wanted)
     stored = [kept[at].astype(np.float16) for at in zip(times, gammas, strict=True)]
     off = np.abs(mix @ np.array(stored, np.float32) - average[-1])
-    error = profile_error(mix, times, gammas, *wanted) * np.sqrt(inner(*wanted, *wanted))
+    error = profile_error(mix, times, gammas, *wanted) * np.sqrt(profile_product(*wanted, *wanted))
     rounding = np.abs(mix).sum() * np.abs(path).max() * 2.0**-11
     steps = np.abs(np.diff(path, axis=0)).max()  # time goes by whole updates
     assert (off <= error * np.linalg.norm(path - path.mean(0), axis=0) + rounding + steps).all()

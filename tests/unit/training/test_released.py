@@ -80,7 +80,7 @@ def test_paper_size(classes, told, entries):
     with torch.device("meta"):
         theirs = their_names(unet.UNet(unet.Options(), 3, classes, told))
     assert len(theirs) == entries
-    shape = released._shape("a file", {name: tuple(t.shape) for name, t in theirs.items()})
+    shape = released._infer_shape("a file", {name: tuple(t.shape) for name, t in theirs.items()})
     assert shape == (unet.Options(), 3, classes, told, 1000)
 
 
@@ -91,9 +91,9 @@ def test_other_shapes_are_told_from_the_weights(tmp_path):
     ):
         net = network(0, classes=4, options=options, channels=3)
         torch.save({"ema_model": their_names(net, levels=10)}, tmp_path / "c.pt")
-        held = released.read(tmp_path / "c.pt")
+        held = released.read_checkpoint(tmp_path / "c.pt")
         assert held.shape == (options, 3, 4, 0, 10)
-        assert (held.updates, held.left_out) == (0, [])
+        assert (held.steps, held.left_out) == (0, [])
 
 
 def test_one_set_of_weights_is_never_taken_for_the_other(tmp_path):
@@ -103,7 +103,7 @@ def test_one_set_of_weights_is_never_taken_for_the_other(tmp_path):
         (theirs, ["last"]), ({"global_model": theirs, "global_ema_model": theirs}, ["last", "ema"]),
     ):  # fmt: skip
         torch.save(content, tmp_path / "c.pt")
-        assert list(released.read(tmp_path / "c.pt").weights) == wanted
+        assert list(released.read_checkpoint(tmp_path / "c.pt").weights) == wanted
     assert "sample: {weights: last}" in ltdm_of_bare(tmp_path, theirs)
 
 
@@ -153,7 +153,7 @@ def other_table(theirs):
 def test_another_network_is_refused(tmp_path, change, message):
     torch.save({"ema_model": change(their_names(network(0)))}, tmp_path / "c.pt")
     with pytest.raises(LtdmError, match=f"c.pt: ema_model .*{message}"):
-        released.read(tmp_path / "c.pt")
+        released.read_checkpoint(tmp_path / "c.pt")
 
 
 def test_no_checkpoint_at_all_is_refused(tmp_path, checkpoint):

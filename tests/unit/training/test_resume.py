@@ -29,7 +29,7 @@ def strides(learner):
     one = learner.optimiser
     return [
         (p.stride(), moment.stride())
-        for p, moments in zip(one.every, one.moments, strict=True)
+        for p, moments in zip(one.params, one.moments, strict=True)
         for moment in moments.values()
         if p.ndim == 4
     ]
@@ -45,7 +45,7 @@ def test_a_state_of_any_layout_goes_on(name, ways):
     state = []
     first.fit(lambda content: state.append(copy.deepcopy(content)))
     second.resume(copy.deepcopy(state[1]))
-    assert second.update == 6
+    assert second.step_count == 6
     pairs = strides(second)
     assert pairs and all(weight == moment for weight, moment in pairs)
     for number, kept in enumerate(state[1]["optimiser"]):

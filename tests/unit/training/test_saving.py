@@ -32,4 +32,4 @@ def test_large_states_are_saved_less_often(monkeypatch):
         monkeypatch.setenv("LTDM_SAVE_SECONDS", said)
         learner.fit(save)
         assert saves == expected
-        learner.until, saves[:] = 50, []
+        learner.last_step, saves[:] = 50, []

@@ -9,7 +9,7 @@ from ltdm.config.experiment import Experiment
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import parse
-from ltdm.training.ensemble import all_updates, averaged, dealt, shard_updates, split
+from ltdm.training.ensemble import deal_counts, shard_rows, shard_steps, total_steps, weighted_mean
 from ltdm.training.options import Ensemble, TrainOptions
 from tests.unit.config.test_config import edited
 
@@ -19,10 +19,10 @@ LONG_TAIL = [50, 29, 17, 9, 3, 1]
 @pytest.mark.parametrize("shards", [1, 2, 4, 7, 10])
 def test_every_image_is_in_one_shard_and_the_shards_are_alike(shards):
     labels = np.random.default_rng(0).permutation(np.repeat(range(6), LONG_TAIL))
-    parts = split(labels, shards)
+    parts = shard_rows(labels, shards)
     assert sorted(np.concatenate(parts)) == list(range(len(labels)))
     counts = np.array([np.bincount(labels[part], minlength=6) for part in parts])
-    assert np.array_equal(counts, dealt(LONG_TAIL, shards))
+    assert np.array_equal(counts, deal_counts(LONG_TAIL, shards))
     assert np.ptp(counts, axis=0).max() <= 1, "classes are shared out alike"
     assert np.ptp(counts.sum(axis=1)) <= 1, "and so are images"
     assert all(np.all(np.diff(part) > 0) for part in parts)
@@ -31,29 +31,29 @@ def test_every_image_is_in_one_shard_and_the_shards_are_alike(shards):
 def test_equal_classes_are_cut_as_in_the_released_code():
     """Shard i has positions [i m, (i + 1) m) of each class."""
     labels = np.repeat([0, 1, 2], 12)
-    for i, part in enumerate(split(labels, 4)):
+    for i, part in enumerate(shard_rows(labels, 4)):
         assert part.tolist() == [12 * c + p for c in range(3) for p in range(3 * i, 3 * i + 3)]
 
 
 def test_the_average_counts_images():
     weights = [{"w": torch.tensor([1.0, 2.0]), "b": torch.tensor(4.0)},
                {"w": torch.tensor([5.0, -2.0]), "b": torch.tensor(0.0)}]  # fmt: skip
-    mean = averaged([(1, weights[0]), (3, weights[1])])
+    mean = weighted_mean([(1, weights[0]), (3, weights[1])])
     assert mean["w"].tolist() == [4.0, -1.0] and mean["b"].item() == 1.0
     third = torch.full((1000,), 0.1)
-    assert torch.equal(averaged((n, {"w": third}) for n in (3, 4, 4))["w"], third)
+    assert torch.equal(weighted_mean((n, {"w": third}) for n in (3, 4, 4))["w"], third)
 
 
 def test_updates_are_those_of_all_shards():
     options = TrainOptions(steps=600, batch_size=8, ensemble=Ensemble(shards=4, rounds=5))
-    assert shard_updates(options, 27, 8) == 30
-    assert all_updates(options, LONG_TAIL, by_class=False) == 600
+    assert shard_steps(options, 27, 8) == 30
+    assert total_steps(options, LONG_TAIL, by_class=False) == 600
     options = TrainOptions(batch_size=8, ensemble=Ensemble(shards=4, rounds=5, epochs=2))
-    assert shard_updates(options, 27, 8) == 6
-    assert all_updates(options, LONG_TAIL, by_class=False) == 4 * 5 * 6
+    assert shard_steps(options, 27, 8) == 6
+    assert total_steps(options, LONG_TAIL, by_class=False) == 4 * 5 * 6
     # the paper's: 39 updates an epoch, 390,000 in all
     options = TrainOptions(batch_size=128, ensemble=Ensemble(epochs=100))
-    assert all_updates(options, [5000] * 10, by_class=False) == 390_000
+    assert total_steps(options, [5000] * 10, by_class=False) == 390_000
 
 
 @pytest.mark.parametrize(

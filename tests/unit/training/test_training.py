@@ -31,7 +31,7 @@ def data(n=40):
 
 def trainer(seed=0, **train):
     spec = {**SPEC, "train": {**SPEC["train"], **train}}
-    return make_trainer(Recipe.of(spec), seed, *data(), CPU)
+    return make_trainer(Recipe.from_spec(spec), seed, *data(), CPU)
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def spec_of(name, **train):
 
 
 def learner_of(name, **train):
-    return make_trainer(Recipe.of(spec_of(name, **train)), 0, *data(), CPU)
+    return make_trainer(Recipe.from_spec(spec_of(name, **train)), 0, *data(), CPU)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -174,7 +174,7 @@ def test_a_gradient_that_is_not_a_number_is_never_saved():
 
     def breaks(net, batch, process, rng):
         terms = plain(net, batch, process, rng)
-        if learner.update == 5:
+        if learner.step_count == 5:
             terms["denoise"].register_hook(lambda gradient: gradient * float("nan"))
         return terms
 
@@ -210,7 +210,7 @@ def test_ema_has_its_closed_form():
     ema = EMA(net, 0.9)
     net.weight.data.fill_(3.0)
     for _ in range(7):
-        ema.move()
+        ema.update()
     assert ema.average["weight"].item() == pytest.approx(3 - 2 * 0.9**7, rel=1e-12)
 
 

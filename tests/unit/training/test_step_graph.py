@@ -23,13 +23,13 @@ TRAIN = {"class_sampling": "balanced", "augment": "ada", "steps": 12}
 
 
 class Taped:
-    """Does what `UpdateGraph` does, with a tape in place of the graph."""
+    """Does what `StepGraph` does, with a tape in place of the graph."""
 
     def __init__(self, work):
         self.work, self.tape, self.calls = work, None, 0
 
     def __call__(self):
-        if self.calls < graph.WARM:
+        if self.calls < graph.WARMUP_CALLS:
             self.work()
         elif self.tape is None:
             self.tape = Tape()
@@ -45,12 +45,12 @@ def plain(name, **train):
     spec = spec_of(name, **{**TRAIN, **train})
     if name.endswith("separate"):
         spec["network"] = {**spec["network"], "dropout": 0.0}
-    return make_trainer(Recipe.of(spec), 0, *data(), CPU)
+    return make_trainer(Recipe.from_spec(spec), 0, *data(), CPU)
 
 
 def taped(name, **train):
     learner = plain(name, **train)
-    learner.run = Taped(learner._work)
+    learner.run_device_step = Taped(learner._device_step)
     return learner
 
 
@@ -61,15 +61,15 @@ def test_a_recorded_update_is_every_update_to_the_bit(name):
     one, other = taped(name, **snapshots), plain(name, **snapshots)
     for learner in (one, other):
         run(learner)
-    assert one.run.tape is not None
+    assert one.run_device_step.tape is not None
     assert same(one, other)
     assert one.history == other.history
     assert one.method.state_dict().keys() == other.method.state_dict().keys()
     for key, value in one.method.state_dict().items():
         assert torch.equal(value, other.method.state_dict()[key])
-    for mine, its in zip(one.powers, other.powers, strict=True):
+    for mine, its in zip(one.power_emas, other.power_emas, strict=True):
         assert all(torch.equal(v, its.average[k]) for k, v in mine.average.items())
-    assert one.counted() == other.counted()
+    assert one.calls_per_image() == other.calls_per_image()
 
 
 def test_a_run_that_is_resumed_within_a_graph_ends_the_same():
@@ -80,7 +80,7 @@ def test_a_run_that_is_resumed_within_a_graph_ends_the_same():
         resumed.step()
     saved[1].seek(0)
     resumed.resume(torch.load(saved[1], weights_only=True))
-    resumed.run = Taped(resumed._work)
+    resumed.run_device_step = Taped(resumed._device_step)
     run(resumed)
     assert same(whole, resumed)
     assert whole.history == resumed.history
@@ -111,7 +111,7 @@ class Generator:
 
 
 class FakeCuda:
-    """What `UpdateGraph` asks of torch.cuda, on the CPU; a capture may end in an error."""
+    """What `StepGraph` asks of torch.cuda, on the CPU; a capture may end in an error."""
 
     def __init__(self, monkeypatch, error=None):
         self.generators, self.replays, self.error = [], 0, error
@@ -152,10 +152,14 @@ def _no_stream_is_kept():
 
 def test_warm_updates_then_one_capture_then_replays(monkeypatch):
     fake, done = FakeCuda(monkeypatch), []
-    runner = graph.UpdateGraph(lambda: done.append(1), ["a generator"])
+    runner = graph.StepGraph(lambda: done.append(1), ["a generator"])
     for _ in range(10):
         runner()
-    assert (len(done), fake.replays, fake.generators) == (graph.WARM + 1, 7, ["a generator"])
+    assert (len(done), fake.replays, fake.generators) == (
+        graph.WARMUP_CALLS + 1,
+        7,
+        ["a generator"],
+    )
 
 
 def test_what_cannot_be_captured_goes_on_with_one_line(monkeypatch, caplog):
@@ -163,7 +167,7 @@ def test_what_cannot_be_captured_goes_on_with_one_line(monkeypatch, caplog):
     caplog.set_level("INFO")
     fake, done = FakeCuda(monkeypatch, RuntimeError("not permitted\nstack")), []
     mine = Generator()
-    runner = graph.UpdateGraph(lambda: done.append(1), [mine])
+    runner = graph.StepGraph(lambda: done.append(1), [mine])
     for _ in range(10):
         runner()
     assert (len(done), fake.replays) == (11, 0), "one of them was the capture's, and ran nothing"
