@@ -10,10 +10,10 @@ from ltdm.training.state import Files
 from ltdm.training.worker import run_worker
 
 
-def train_rank(stop: Stop | None, who: dict[str, Any], files: list[str | None]) -> None:
-    """Train as one of the processes that do; all that it is told comes as JSON."""
+def train_rank(stop: Stop | None, identity: dict[str, Any], files: list[str | None]) -> None:
+    """Train as one of several processes; `identity` and `files` have passed through JSON."""
     paths: list[Any] = [file and Path(file) for file in files]
-    fit(Recipe.from_spec(who["spec"]), who, Files(*paths), stop)
+    fit(Recipe.from_spec(identity["spec"]), identity, Files(*paths), stop)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which classes fill a batch."""
+"""The distribution of classes in a batch."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,35 +13,46 @@ KINDS = ("natural", "balanced", "power", "brs")
 
 @dataclass(frozen=True)
 class ClassSampling:
-    """A law of the class of each image in a batch.
+    """A distribution of the class of each image in a batch.
 
-    `natural`: every image has the same chance. `balanced`: every class has. `power: a`: that of
-    class c is proportional to n_c ** a, where n_c is its training count. `brs: f`: to
-    f ** (r / (C - 1)) for the r-th most frequent of C classes, from r = 0: the batch resampling of
-    CCUA (Chen et al., "Contrastive Conditional-Unconditional Alignment", 2025).
+    `natural`: every image has the same probability. `balanced`: every class has. `power: a`: class
+    c has a probability proportional to n_c ** a, where n_c is its training count. `brs: f`: the
+    r-th most frequent of C classes, counted from r = 0, has one proportional to f ** (r / (C - 1)).
+    The last is the batch resampling of CCUA (Chen et al., "Contrastive Conditional-Unconditional
+    Alignment", 2025).
     """
 
     kind: str = "natural"
     factor: float | None = None
 
     def plain(self) -> str | dict[str, float]:
-        """Return what YAML would hold."""
+        """Return it as YAML would hold it."""
         return self.kind if self.factor is None else {self.kind: self.factor}
 
     def with_replacement(self) -> bool:
-        """Whether a batch may show an image twice."""
+        """Whether a batch may contain an image twice."""
         return self.kind != "natural"
 
-    def probabilities(self, sizes: np.ndarray) -> np.ndarray | None:
-        """Return the chance of each class for its training counts; None for `natural`."""
+    def probabilities(self, class_counts: np.ndarray) -> np.ndarray | None:
+        """Return the probability of each class from its training count; None for `natural`."""
         if self.kind == "natural":
             return None
         if self.kind == "brs":
-            rank = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
-            weight = float(self.factor or 0) ** (rank / max(len(sizes) - 1, 1))
+            rank = np.argsort(np.argsort(-class_counts, kind="stable"), kind="stable")
+            weight = float(self.factor or 0) ** (rank / max(len(class_counts) - 1, 1))
         else:
-            weight = sizes.astype(np.float64) ** (self.factor or 0)
+            weight = class_counts.astype(np.float64) ** (self.factor or 0)
         return weight / weight.sum()
+
+
+def _mapping_schema(kind: str) -> dict[str, Any]:
+    """Return the JSON schema of `{kind: number}`."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [kind],
+        "properties": {kind: {"type": "number"}},
+    }
 
 
 class ClassSamplingOption:
@@ -50,18 +61,13 @@ class ClassSamplingOption:
     schema: ClassVar[dict[str, Any]] = {
         "anyOf": [
             {"enum": ["natural", "balanced"]},
-            *(
-                {
-                    "type": "object", "additionalProperties": False, "required": [kind],
-                    "properties": {kind: {"type": "number"}},
-                }
-                for kind in ("power", "brs")
-            ),
+            _mapping_schema("power"),
+            _mapping_schema("brs"),
         ]
-    }  # fmt: skip
+    }
 
     def __call__(self, value: Any, path: KeyPath) -> ClassSampling:
-        """Parse what the config gives."""
+        """Parse the value of a config."""
         if value in ("natural", "balanced"):
             return ClassSampling(value)
         if not isinstance(value, dict) or len(value) != 1:
@@ -70,7 +76,7 @@ class ClassSamplingOption:
             )
         ((kind, factor),) = value.items()
         if kind not in KINDS[2:]:
-            raise OptionError(path, f"no law is called {kind!r}; {near(kind, KINDS)}")
+            raise OptionError(path, f"{kind!r} is no class sampling; {near(kind, KINDS)}")
         if isinstance(factor, bool) or not isinstance(factor, int | float):
             raise OptionError((*path, kind), f"must be a number, not {factor!r}")
         if kind == "brs" and not 0 < factor <= 1:

@@ -1,8 +1,8 @@
-"""What one training update needs and does; nothing in it waits for the device.
+"""One training step: what it needs and does; nothing in it waits for the device.
 
-It does not know which network, process or objective it trains. Each update re-seeds every generator
-from (seed, update), so a run that was interrupted ends with the same bytes as one that was not (on
-the CPU; a GPU adds in no fixed order).
+The learner works with any network, process and objective. Each step re-seeds every generator from
+(seed, step), so an interrupted run ends with the same bytes as an uninterrupted one (on the CPU; a
+GPU adds in no fixed order).
 """
 
 import logging
@@ -32,25 +32,19 @@ log = logging.getLogger("ltdm")
 
 
 class Learner:
-    """A network with all that trains it; its state can be saved and taken back between updates.
+    """A network with everything that trains it; its state can be saved and resumed between steps.
 
     Attributes:
-        update: Updates made so far.
-        until: The last one.
-        sums: Sums of the losses and the gradient's norm since the last row of the history.
-        inputs: What the host draws for an update, on the device: `Batches.make` takes it.
-        run: What does the device's part of an update.
-        worked: How often the host launched that part kernel by kernel, or captured it.
-        history: Rows of means, one every `log_every` updates.
+        step_count: Training steps made so far.
+        last_step: The step count at which the training ends.
+        loss_sums: Sums of the losses and the gradient's norm since the last row of the history.
+        inputs: The host's draws for a step, on the device: the arguments of `Batches.make`.
+        run_device_step: Does the device's part of a step, eagerly or as a captured graph.
+        device_step_calls: How often the host launched that part kernel by kernel, or captured it.
+        history: Rows of means, one every `log_every` steps.
     """
 
-    STATE_PARTS = (
-        "net",
-        "ema",
-        "optimiser",
-        "method",
-        "process",
-    )  # of the state, by their names in it
+    STATE_PARTS = ("net", "ema", "optimiser", "method", "process")  # attributes, and keys of states
 
     def __init__(
         self,
@@ -82,87 +76,91 @@ class Learner:
         self.release_graph()
 
     def state(self) -> dict[str, Any]:
-        """Return everything that the next update depends on, and the history."""
+        """Return everything that the next step depends on, and the history."""
         return {
             "update": self.step_count,
             **{name: getattr(self, name).state_dict() for name in self.STATE_PARTS},
-            "powers": [one.state_dict() for one in self.power_emas],
+            "powers": [average.state_dict() for average in self.power_emas],
             "sums": self.loss_sums,
             "history": self.history,
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Continue from a saved state."""
         for name in self.STATE_PARTS:
             getattr(self, name).load_state_dict(state[name])
-        for one, known in zip(self.power_emas, state["powers"], strict=True):
-            one.load_state_dict(known)
+        for average, weights in zip(self.power_emas, state["powers"], strict=True):
+            average.load_state_dict(weights)
         self.step_count, self.history = state["update"], list(state["history"])
         self.loss_sums = {name: total.clone() for name, total in state["sums"].items()}
-        self.release_graph()  # a graph knows the tensors that were there before
+        self.release_graph()  # a graph refers to the tensors from before
 
     def init_from(self, weights: dict[str, Tensor]) -> None:
-        """Take another run's weights, averaged ones included; the optimiser starts afresh."""
+        """Start from another run's weights, also for the averages; the optimiser starts afresh."""
         self.net.load_state_dict(weights)
         force(self.net)
         self._init_averages()
 
     def load_weights(self, net: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
-        """Go on from other weights and averages; the optimiser stays as it is."""
+        """Continue from other weights and averages; the optimiser keeps its state."""
         self.net.load_state_dict(net)
         force(self.net)
         self.ema.load_state_dict(ema)
 
     def snapshots(self) -> dict[str, Tensor]:
-        """Return the averages that `train.posthoc_ema` asks for, in half precision, on the host."""
-        return {name: t for one in self.power_emas for name, t in one.snapshot().items()}
+        """Return the averages of `train.posthoc_ema`, in float16 on the host."""
+        return {
+            name: tensor
+            for average in self.power_emas
+            for name, tensor in average.snapshot().items()
+        }
 
     def _init_averages(self) -> None:
-        """Begin all averages of the weights."""
-        asked = self.options.posthoc_ema
+        """Start all averages at the present weights."""
+        posthoc = self.options.posthoc_ema
+        widths = posthoc.sigma_rel if posthoc else ()
         self.ema = EMA(self.net, self.options.ema_decay)
-        self.power_emas = [PowerEMA(self.net, width) for width in asked.sigma_rel] if asked else []
+        self.power_emas = [PowerEMA(self.net, width) for width in widths]
 
-    def switch_shard(self, share: np.ndarray, owner: int, until: int) -> None:
-        """Train on some of the images from now on, by another owner of draws, up to an update."""
-        self.batches.restrict(share, owner)
-        self.owners, self.last_step = owners(owner, len(self.batches.samplers)), until
+    def switch_shard(self, rows: np.ndarray, seed: int, last_step: int) -> None:
+        """Train on these rows of the data alone, with another seed, up to `last_step`."""
+        self.batches.restrict(rows, seed)
+        self.owners, self.last_step = owners(seed, len(self.batches.samplers)), last_step
 
     def step(self) -> None:
-        """Make one update; nothing in it waits for the device.
+        """Make one training step; nothing in it waits for the device.
 
-        The host draws what differs from the update before and puts it into tensors that stay where
-        they are; the device then does the same work in each, which may be a captured graph.
+        The host draws what differs from the step before and copies it into tensors that keep their
+        addresses. The device's work is then the same in every step, so it can be a captured graph.
         """
         self._fill_inputs()
         self.run_device_step()
         self.step_count += 1
 
     def release_graph(self) -> None:
-        """Let go of the captured graph and its memory, if there is one; the next is made anew."""
+        """Free the captured graph and its memory, if there is one; the next step starts afresh."""
         self.run_device_step: Callable[[], None] = self._device_step
         if self.options.graph == "none" or self.device.type != "cuda":
             return
         if self.rank_share.world > 1:
-            log.info("updates are launched kernel by kernel: several processes train together")
+            log.info("steps are launched kernel by kernel: several processes train together")
         else:
             self.run_device_step = StepGraph(self._device_step, self.streams.devices)
 
     def calls_per_image(self) -> dict[str, float]:
-        """Return the network's evaluations an image; a captured update counts when captured."""
+        """Return the network evaluations per image; a captured step counts once, at its capture."""
         return self.predict.counted(self.batches.size * max(self.device_step_calls, 1))
 
     def reset_counts(self) -> None:
-        """Count evaluations from nothing again."""
+        """Restart the count of network evaluations at zero."""
         self.predict.recount()
         self.device_step_calls = 0
 
     def _fill_inputs(self) -> None:
-        """Seed every generator, and put an update's draws, rate and decays where it reads them."""
-        mine = (
-            (self.rank_share.rank,) if self.rank_share.rank else ()
-        )  # each process has masks of its own
-        dropout = [derive("dropout", owner, *mine, self.step_count) for owner in self.owners]
+        """Seed every generator, and copy a step's draws, learning rate and decays into place."""
+        rank = self.rank_share.rank
+        own_rank = (rank,) if rank else ()  # each process has dropout masks of its own
+        dropout = [derive("dropout", owner, *own_rank, self.step_count) for owner in self.owners]
         torch.manual_seed(dropout[0])
         if isinstance(self.net, Players):
             self.net.seeds = dropout
@@ -171,28 +169,28 @@ class Learner:
             average.set_decay(self.step_count + 1)
         self.streams.seed([derive("noise", owner, self.step_count) for owner in self.owners])
         level = draw_levels(self.process, self.batches.size, self.streams)
-        new = [level, *self.batches.draw(self.step_count)]
+        draws = [level, *self.batches.draw(self.step_count)]
         if self.device.type == "cuda":
-            new = [tensor.pin_memory() for tensor in new]  # or the host would wait for the copies
+            draws = [tensor.pin_memory() for tensor in draws]  # else the host waits for the copies
         if not self.inputs:
-            self.inputs = [torch.empty_like(tensor, device=self.device) for tensor in new]
-        for there, tensor in zip(self.inputs, new, strict=True):
-            there.copy_(tensor, non_blocking=True)
+            self.inputs = [torch.empty_like(tensor, device=self.device) for tensor in draws]
+        for target, tensor in zip(self.inputs, draws, strict=True):
+            target.copy_(tensor, non_blocking=True)
 
     def _device_step(self) -> None:
-        """Do the device's part of an update: the optimiser's steps, sums and averages."""
-        turns = self._substeps(self.batches.make(*self.inputs))
-        for batch, streams in turns:
+        """Do the device's part of a training step: optimiser steps, loss sums and averages."""
+        substeps = self._substeps(self.batches.make(*self.inputs))
+        for batch, streams in substeps:
             for name, value in self._optimiser_step(batch, streams).items():
                 if name not in self.loss_sums:
                     self.loss_sums[name] = torch.zeros_like(value)
-                self.loss_sums[name] += value.detach() / len(turns)
+                self.loss_sums[name] += value.detach() / len(substeps)
         for average in (self.ema, *self.power_emas) if self.rank_share.leads else ():
             average.update()
         self.device_step_calls += 1
 
     def _substeps(self, batch: Batch) -> list[tuple[Batch, Streams]]:
-        """Return what each optimiser step of an update works on: all, or each block in turn."""
+        """Return the batch of each optimiser step of a training step: all of it, or each block."""
         if not self.method.in_turns:
             return [(batch, self.streams)]
         size = self.batches.size // len(self.owners)
@@ -200,16 +198,16 @@ class Learner:
         return [(batch.part(rows), self.streams.only(k)) for k, rows in enumerate(blocks)]
 
     def _optimiser_step(self, batch: Batch, streams: Streams) -> dict[str, Tensor]:
-        """Make one optimiser step; return the loss, its terms and the gradient's norm.
+        """Make one optimiser step; return the loss, its terms and the gradient's norm, scalars.
 
-        Separate networks each have a loss and a norm of their own; what is returned is their mean.
+        Separate networks each have a loss and a norm; the means over networks are returned.
         """
         networks = self.optimiser.num_networks
-        self.optimiser.zero_grad()  # before the pass: memory for both would not do
+        self.optimiser.zero_grad()  # before the pass: memory would not hold old and new gradients
         losses = self.method.loss(self.predict, batch, self.process, streams)
         terms = {name: term.view(networks, -1).mean(1) for name, term in losses.items()}
         loss = torch.stack(list(terms.values())).sum(0)
         loss.sum().backward()
-        found = {"loss": loss, **terms, "grad_norm": self.optimiser.step()}
+        values = {"loss": loss, **terms, "grad_norm": self.optimiser.step()}
         force(self.net, self.process)
-        return {name: value.mean() for name, value in found.items()}
+        return {name: value.mean() for name, value in values.items()}

@@ -26,7 +26,7 @@ def stopped_after(learner, updates, **given):
             stop.told = "it was sent SIGTERM"
 
     learner.step = step
-    message = rf"stopped at update {updates} of 12, since it was sent SIGTERM; the state is saved"
+    message = rf"stopped at step {updates} of 12, since it was sent SIGTERM; the state is saved"
     with pytest.raises(Stopped, match=message):
         learner.fit(saved.append, stop=stop, **given)
     return saved[-1]
@@ -138,12 +138,12 @@ def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, cap
 
 def test_others_can_read_how_far_a_training_is(tmp_path):
     file = tmp_path / "progress.json"
-    stopped_after(learner_of("ddpm"), 5, progress=file)
+    stopped_after(learner_of("ddpm"), 5, progress_file=file)
     told = read_json(file)
     assert (told["done"], told["total"], told["unit"], told["ended"]) == (
         5,
         12,
-        "updates",
+        "steps",
         "stopped",
     )
     assert told["images_per_second"] == pytest.approx(8 * told["units_per_second"])
@@ -152,4 +152,4 @@ def test_others_can_read_how_far_a_training_is(tmp_path):
     assert time.time() - told["time"] < 60
     file.unlink()
     file.mkdir()  # a place that cannot be written stops nothing
-    learner_of("ddpm").fit(lambda state: None, progress=file)
+    learner_of("ddpm").fit(lambda state: None, progress_file=file)

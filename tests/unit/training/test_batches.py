@@ -121,9 +121,7 @@ def test_blocks_by_class_are_what_each_class_alone_would_draw():
 
 
 def test_a_class_too_small_for_its_block():
-    with pytest.raises(
-        LtdmError, match=r"each class shows 4 different .* one has only 3; .*balanc"
-    ):
+    with pytest.raises(LtdmError, match=r"needs 4 different images .* has only 3; .*balanc"):
         Batches(*data(), TrainOptions(batch_size=12), 0, CPU, by_class=True)
     balanced = TrainOptions(batch_size=12, class_sampling=ClassSampling("balanced"))
     assert made_of(Batches(*data(), balanced, 0, CPU, by_class=True), 0).x0.shape[0] == 12

@@ -94,7 +94,7 @@ def test_each_process_has_dropout_of_its_own(made):
     [
         (0, "mistake", LtdmError, "^the disk is full$"),
         (1, "mistake", LtdmError, "^the disk is full$"),
-        (1, "killed", LtdmError, "^process 1 of those .* ended by SIGKILL, .* goes on from"),
+        (1, "killed", LtdmError, "^training process 1 was killed by SIGKILL, .* resumes from"),
         (0, "bug", RuntimeError, "ValueError: a bug"),
     ],
 )
@@ -113,10 +113,10 @@ def test_who_is_ended_for_another_is_not_the_cause(monkeypatch):
         raise ChildFailedError("a name", failures)
 
     monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda *_: start)
-    with pytest.raises(LtdmError, match=r"process 1 of those .* ended by SIGKILL"):
+    with pytest.raises(LtdmError, match="process 1 was killed by SIGKILL"):
         launch(2, "none", {}, Stop())
     failures[1].timestamp += 30
-    with pytest.raises(RuntimeError, match=r"ended with \{0: 1\}, and said no more"):
+    with pytest.raises(RuntimeError, match=r"exit codes \{0: 1\} and no report"):
         launch(2, "none", {}, Stop())
 
 
@@ -142,9 +142,9 @@ def test_shares_put_together_are_all_rows(rows):
         (
             {"gpus": 3, "batch_size": 8},
             False,
-            "train.gpus: is 3, and .* share out a batch of 8 alike",
+            "train.gpus: is 3, .* cannot split a batch of 8",
         ),
-        ({"gpus": 4, "batch_size": 8}, True, "4 processes cannot share out 2 images of each class"),
+        ({"gpus": 4, "batch_size": 8}, True, "4 processes cannot split 2 images of each class"),
         ({"gpus": 2, "ensemble": {"epochs": 1}}, False, "one after the other.* leave gpus out"),
     ],
 )
@@ -165,7 +165,7 @@ def test_fewer_gpus_than_asked_for(monkeypatch, tmp_path):
     write_npz(tmp_path / "train.npz", images=images.transpose(0, 2, 3, 1), labels=labels)
     files = {name: tmp_path / name for name in ("model", "history", "record")}
     request = asked(SPEC, places={"gpus": 4})
-    with pytest.raises(OptionError, match="is 4, of which 3 are here, and 3 processes cannot"):
+    with pytest.raises(OptionError, match="is 4, of which 3 are available, and 3 processes cannot"):
         train.run(request, data=tmp_path / "train.npz", init=None, **files)
     monkeypatch.setenv("LTDM_DEVICE", "cuda:2")
     assert available_processes(4) == 1
@@ -216,7 +216,7 @@ def test_a_run_that_is_killed_and_stopped_goes_on(tmp_path):
     until(lambda: json.loads(progress.read_text())["pid"] != worker)
     stopped.terminate()
     assert stopped.wait(120) == Stopped.STATUS
-    assert "ltdm: stopped at update" in stopped.stderr.read()
+    assert "ltdm: stopped at step" in stopped.stderr.read()
 
     rest = ltdm("train")
     assert rest.wait(300) == 0, rest.stderr.read()

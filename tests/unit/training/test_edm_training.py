@@ -174,8 +174,8 @@ def test_a_run_that_starts_from_another_keeps_norms_and_takes_its_waves():
     [
         ({"adam_betas": [0.9]}, "two numbers"),
         ({"steps": 10, "posthoc_ema": {}}, "is 20, but there are only 10 steps"),
-        ({"posthoc_ema": {"sigma_rel": [0.1, 0.1005]}}, "a hundredth or more apart"),
-        ({"posthoc_ema": {}, "ensemble": {}}, "goes with no ensemble"),
+        ({"posthoc_ema": {"sigma_rel": [0.1, 0.1005]}}, "at least 1 % apart"),
+        ({"posthoc_ema": {}, "ensemble": {}}, "with an ensemble"),
         ({"posthoc_ema": {"sigma_rel": [0.3]}}, "at most 0.28"),
     ],
 )

@@ -173,7 +173,7 @@ def test_what_cannot_be_captured_goes_on_with_one_line(monkeypatch, caplog):
     assert (len(done), fake.replays) == (11, 0), "one of them was the capture's, and ran nothing"
     assert mine.states == fake.default.states == [5]
     assert caplog.messages == [
-        "updates are launched kernel by kernel, since a CUDA graph fails: not permitted"
+        "steps are launched kernel by kernel, since a CUDA graph fails: not permitted"
     ]
 
 
