@@ -97,17 +97,11 @@ def _start_or_resume(trainer: Trainer, state: State, init: Path | None) -> list[
         if init:
             init_trainer(trainer, init)
         return [device]
-    state.check_snapshots([step for step in _snapshot_steps(trainer) if step <= saved["update"]])
+    state.check_snapshots([step for step in trainer.snapshot_steps() if step <= saved["update"]])
     trainer.resume(saved)
     log.info("resuming at step %d", trainer.step_count)
     devices: list[str] = saved["where"]
     return devices if devices[-1] == device else [*devices, device]
-
-
-def _snapshot_steps(trainer: Trainer) -> list[int]:
-    """Return the steps after which snapshots are taken."""
-    posthoc = trainer.options.posthoc_ema
-    return posthoc.snapshot_steps(trainer.last_step) if posthoc else []
 
 
 def _write_model(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
@@ -116,7 +110,7 @@ def _write_model(model: Path, recipe: Recipe, trainer: Trainer, state: State) ->
     tensors = prefixed("ema.", trainer.ema.state_dict())
     tensors |= prefixed("last.", trainer.net.state_dict())
     if recipe.train.posthoc_ema:
-        widths, steps = list(recipe.train.posthoc_ema.sigma_rel), _snapshot_steps(trainer)
+        widths, steps = list(recipe.train.posthoc_ema.sigma_rel), trainer.snapshot_steps()
         about["posthoc"] = {"sigma_rel": widths, "updates": steps}
         tensors |= state.load_snapshots(steps)
     write_weights(model, tensors, about)

@@ -25,6 +25,7 @@ from ltdm.plumbing.stopping import Stop
 from ltdm.training.worker import REPORT_FILE, count_gpus
 
 if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig
 
 GRACE_SECONDS = 600  # seconds in which the first process may save its state
@@ -75,16 +76,9 @@ def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -
             message = f"stopped by signal {error.sigval.name}; {RESUME_HINT}"
             raise _reported_error(folder) or Stopped(message) from None
         except ChildFailedError as error:
-            failures = error.failures
-            first = min(failure.timestamp for failure in failures.values())
-            codes = {
-                rank: failure.exitcode
-                for rank, failure in failures.items()
-                if failure.timestamp - first < SAME_CAUSE_SECONDS
-            }
-            raise (
-                _kill_error(codes) or _reported_error(folder) or _failure_error(folder, codes)
-            ) from None
+            codes = _first_exit_codes(error)
+            cause = _kill_error(codes) or _reported_error(folder)
+            raise cause or _failure_error(folder, codes) from None
 
 
 def _launch_config(folder: Path, processes: int) -> "LaunchConfig":
@@ -103,6 +97,17 @@ def _launch_config(folder: Path, processes: int) -> "LaunchConfig":
         local_addr="localhost",
         logs_specs=DefaultLogsSpecs(str(folder)),
     )
+
+
+def _first_exit_codes(error: "ChildFailedError") -> dict[int, int]:
+    """Return the exit codes, by rank, of the processes that ended within `SAME_CAUSE_SECONDS`."""
+    failures = error.failures
+    first = min(failure.timestamp for failure in failures.values())
+    return {
+        rank: failure.exitcode
+        for rank, failure in failures.items()
+        if failure.timestamp - first < SAME_CAUSE_SECONDS
+    }
 
 
 def _reported_error(folder: Path) -> LtdmError | None:

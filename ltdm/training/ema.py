@@ -89,7 +89,7 @@ class PowerEMA(EMA):
     def __init__(self, net: nn.Module, sigma_rel: float):
         super().__init__(net, 0.0)
         self.sigma_rel, self.gamma = sigma_rel, gamma_of(sigma_rel)
-        # 1 - decay, as a tensor: a captured step reads it anew.
+        # 1 - decay, as a tensor: a captured step reads it again.
         self.lerp_weight = next(iter(self.average.values())).new_zeros(())
 
     def set_decay(self, step: int) -> None:

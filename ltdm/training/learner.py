@@ -115,6 +115,11 @@ class Learner:
             for name, tensor in average.snapshot().items()
         }
 
+    def snapshot_steps(self) -> list[int]:
+        """Return the step counts at which `train.posthoc_ema` takes snapshots."""
+        posthoc = self.options.posthoc_ema
+        return posthoc.snapshot_steps(self.last_step) if posthoc else []
+
     def _init_averages(self) -> None:
         """Start all averages at the present weights."""
         posthoc = self.options.posthoc_ema

@@ -46,25 +46,16 @@ class Trainer(Learner):
         """
         interval, last_save, save_cost = save_interval(), time.monotonic(), 0.0
         devices = [self.device] if self.device.type == "cuda" else []
-        posthoc = self.options.posthoc_ema
-        snapshot_steps = posthoc.snapshot_steps(self.last_step) if posthoc else []
         progress = Progress(
             label, self.last_step, "steps", self.step_count, progress_file, self.batches.size
         )
         with torch.random.fork_rng(devices), progress:
             while self.step_count < self.last_step:
-                self.step()
-                if save_snapshot and self.step_count in snapshot_steps:
-                    save_snapshot(self.step_count, self.snapshots())
-                unfinished, note = self.step_count < self.last_step, ""
-                row_due = self.step_count % self.options.log_every == 0 or not unfinished
-                if row_due:
-                    self._log()
-                    note = f"loss {self.history[-1]['loss']:.4f}"
-                progress.advance(1, note)
-                reason = stop.why(save_cost) if stop and unfinished else None
-                now = time.monotonic()
-                if reason or (row_due and unfinished and now - last_save >= interval):
+                has_row = self._step_and_log(progress, save_snapshot)
+                if self.step_count == self.last_step:
+                    break
+                reason, now = stop.why(save_cost) if stop else None, time.monotonic()
+                if reason or (has_row and now - last_save >= interval):
                     self._means()  # raises where training diverged: such a state is never saved
                     save(self.state())
                     last_save = time.monotonic()
@@ -72,6 +63,23 @@ class Trainer(Learner):
                     interval = save_interval(save_cost)
                 if stop and reason:
                     raise self._stopped(stop, reason)
+
+    def _step_and_log(
+        self,
+        progress: Progress,
+        save_snapshot: Callable[[int, dict[str, Tensor]], None] | None,
+    ) -> bool:
+        """Make one training step; return whether it ended with a row of the history."""
+        self.step()
+        if save_snapshot and self.step_count in self.snapshot_steps():
+            save_snapshot(self.step_count, self.snapshots())
+        has_row = self.step_count % self.options.log_every == 0 or self.step_count == self.last_step
+        note = ""
+        if has_row:
+            self._log()
+            note = f"loss {self.history[-1]['loss']:.4f}"
+        progress.advance(1, note)
+        return has_row
 
     def _stopped(self, stop: Stop, reason: str) -> Stopped:
         """Return the exception of a stop after the state was saved."""

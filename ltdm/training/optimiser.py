@@ -33,7 +33,7 @@ class Optimiser:
         self.weights, self.extra_params = list(net.parameters()), list(extra_params)
         self.num_networks = net.number if isinstance(net, Players) else 1
         self.grad_clip, cuda = options.grad_clip, device.type == "cuda"
-        # A tensor, since a captured step reads it anew; Adam's kernel on the CPU takes a double.
+        # A tensor, since a captured step reads it again; Adam's kernel on the CPU takes a double.
         self.lr = torch.zeros((), device=device, dtype=torch.float32 if cuda else torch.float64)
         self.params = [*self.weights, *self.extra_params]
         self.moments = [{name: torch.zeros_like(p) for name in MOMENT_NAMES} for p in self.params]

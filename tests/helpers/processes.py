@@ -1,4 +1,4 @@
-"""What the processes of test_distributed.py do; one process does the same to compare."""
+"""The work of the processes in test_distributed.py, and the same work by one process."""
 
 import copy
 import os
@@ -15,12 +15,12 @@ from ltdm.training.setup import Recipe, make_trainer
 from ltdm.training.worker import run_worker
 from tests.unit.training.test_training import CPU, METHODS, data, spec_of
 
-UPDATES, HALF = 50, 25
+STEPS, HALF = 50, 25
 
 
 def trainer_of(name):
-    """Return the trainer of one of METHODS, without dropout, whose masks differ by process."""
-    spec = spec_of(name, steps=UPDATES, log_every=HALF, augment="ada")
+    """Return the trainer of one of METHODS; without dropout, since its masks differ by process."""
+    spec = spec_of(name, steps=STEPS, log_every=HALF, augment="ada")
     spec["network"] = {**spec["network"], "dropout": 0.0}
     return make_trainer(Recipe.from_spec(spec), 0, *data(), CPU)
 
@@ -28,8 +28,8 @@ def trainer_of(name):
 def build_exact(*args):
     """Build a network in float64.
 
-    In float32, Adam makes steps as large as its rate of the rounding noise of gradients that are
-    zero in theory: those of the biases of attention's keys.
+    In float32, the gradients of the biases of attention's keys, zero in theory, are rounding noise,
+    of which Adam makes steps as large as its learning rate.
     """
 
     def precise(net, inputs):
@@ -40,44 +40,44 @@ def build_exact(*args):
     return net
 
 
-def trained(name, begun=None):
-    """Train, from a state or afresh; return the states on the way, and the evaluations."""
+def train(name, state=None):
+    """Train, from a state or afresh; return all saved states and the network evaluations."""
     learner, states = trainer_of(name), []
-    if begun:
-        learner.resume(copy.deepcopy(begun))  # the optimiser goes on in these very tensors
+    if state:
+        learner.resume(copy.deepcopy(state))  # the training changes these tensors
     learner.fit(lambda state: states.append(copy.deepcopy(state)))
     return {"states": [*states, learner.state()], "evaluations": learner.predict.counted(1)}
 
 
 def train_all(stop, folder):
-    """Train every method, and go on from states of one process, or of two."""
+    """Train every method; for some, also resume from states of one process and of two."""
     setup.build_network, share = build_exact, Share.here()
     for name in METHODS:
-        made = {"whole": trained(name)}
+        results = {"whole": train(name)}
         if name in ("composed", "separate"):
-            begun = {"one": torch.load(Path(folder) / f"one-{name}.pt")["states"][0]}
-            begun["two"] = made["whole"]["states"][0]
-            made |= {number: trained(name, state) for number, state in begun.items()}
+            states = {"one": torch.load(Path(folder) / f"one-{name}.pt")["states"][0]}
+            states["two"] = results["whole"]["states"][0]
+            results |= {processes: train(name, state) for processes, state in states.items()}
         if share.leads:
-            torch.save(made, Path(folder) / f"two-{name}.pt")
+            torch.save(results, Path(folder) / f"two-{name}.pt")
     learner = trainer_of("ddpm")
     learner.step()
     Path(folder, f"seed-{share.rank}").write_text(str(torch.initial_seed()))
 
 
 def fail(stop, rank, how):
-    """Train until one of the processes ends in some way."""
+    """Train until the process of this rank is killed, or raises an error or a bug."""
     learner = trainer_of("ddpm")
     step = learner.step
 
-    def ends():
+    def step_or_end():
         if learner.step_count == 3 and learner.rank_share.rank == rank:
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise LtdmError("the disk is full") if how == "mistake" else ValueError("a bug")
         step()
 
-    learner.step = ends
+    learner.step = step_or_end
     learner.fit(lambda state: None)
 
 

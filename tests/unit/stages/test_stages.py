@@ -1,4 +1,4 @@
-"""Stages in a row on real digits, and what they say of bad files."""
+"""The stages in order on real digits, and their errors on bad files."""
 
 import json
 
@@ -37,19 +37,19 @@ def folder(tmp_path_factory):
 
 def test_prepared_data(folder):
     images, labels, index = read_npz(folder / "train.npz", "images", "labels", "index")
-    everything, classes = read_npz(folder / "reference.npz", "images", "labels")
+    reference, classes = read_npz(folder / "reference.npz", "images", "labels")
     table = pd.read_csv(folder / "counts.csv")
     assert images.dtype == np.uint8
     assert images.shape[1:] == (1, 8, 8)
-    assert everything.shape == (1797, 1, 8, 8)
-    assert everything.max() == 255
+    assert reference.shape == (1797, 1, 8, 8)
+    assert reference.max() == 255
     assert np.bincount(labels).tolist() == table["train"].tolist()
     assert np.bincount(classes).tolist() == table["available"].tolist()
-    assert (everything[index] == images).all()
+    assert (reference[index] == images).all()
     assert (classes[index] == labels).all()
 
 
-def test_training_records_what_it_did(folder):
+def test_the_record_of_a_training(folder):
     record = json.loads((folder / "run.json").read_text())
     assert record["spec"] == SPEC
     assert record["evaluations_per_image"] == {"forward": 1, "backward": 1, "encoder": 0}
@@ -61,7 +61,7 @@ def test_training_records_what_it_did(folder):
     assert record["where"] == ["cpu, 1 threads, fp32"]
 
 
-def test_a_finished_network_is_left_alone_and_another_s_is_made_anew(folder, tmp_path):
+def test_a_finished_network_is_not_trained_again_unless_the_request_changed(folder, tmp_path):
     files = outputs(tmp_path)
     for name, file in outputs(folder).items():
         files[name].write_bytes(file.read_bytes())
@@ -78,7 +78,7 @@ def test_a_run_without_its_model_is_not_finished(folder, tmp_path):
     assert (tmp_path / "model.safetensors").exists()
 
 
-def test_same_run_same_bytes(folder, tmp_path):
+def test_the_same_request_gives_the_same_bytes(folder, tmp_path):
     train.run(asked(SPEC), data=folder / "train.npz", init=None, **outputs(tmp_path))
     for file in ("model.safetensors", "history.csv"):
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
@@ -102,30 +102,31 @@ def test_sampling_three_and_five_equals_eight(folder):
     split, numbers = sampling(folder), np.split(np.arange(80), [3, 8])
     parts = [split.images(labels[some], some) for some in numbers]
     assert (np.concatenate(parts) == images).all()
-    assert len(np.unique(images, axis=0)) == 80, "each image has noise of its own"
+    assert len(np.unique(images, axis=0)) == 80, "each image has its own noise"
 
 
-def test_sampling_uses_the_weights_asked_for(folder):
+def test_sampling_uses_the_requested_weights(folder):
     assert (make(folder)[0] != make(folder, weights="last")[0]).any()
 
 
-def test_sampling_goes_on_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
-    whole = make(folder)[0]
+def test_sampling_continues_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
+    expected = make(folder)[0].astype(int)
     small = sampling(folder)
     plain, sizes = small.batch, []
 
-    def full(labels, owners, network):
+    def out_of_memory(labels, owners, network):
         sizes.append(len(labels))
         if len(labels) > 16:
             raise torch.OutOfMemoryError
         return plain(labels, owners, network)
 
-    monkeypatch.setattr(small, "batch", full)
-    assert np.abs(small.images(np.arange(80) % 10, np.arange(80)).astype(int) - whole).max() <= 1
+    monkeypatch.setattr(small, "batch", out_of_memory)
+    images = small.images(np.arange(80) % 10, np.arange(80))
+    assert np.abs(images - expected).max() <= 1
     assert sizes == [40, 20, 10, 10, 10, 10, 10, 10, 10, 10]
 
 
-def test_points_go_the_way_of_images(tmp_path):
+def test_points_pass_through_all_stages(tmp_path):
     """Points are neither scaled nor rounded; their picture is a scatter plot."""
     source = {"name": "mixture", "points_per_class": 60}
     prepared(tmp_path, source=source, longtail={"imbalance": 0.5}, reference_split="test")
@@ -135,23 +136,23 @@ def test_points_go_the_way_of_images(tmp_path):
     learner = make_trainer(
         Recipe.from_spec({**SPEC, "network": network}), 0, points, labels, device.pick("cpu")
     )
-    assert made_of(learner.batches, 0).x0.abs().max() > 1.5, "coordinates as they are"
+    assert made_of(learner.batches, 0).x0.abs().max() > 1.5, "coordinates are not scaled"
     request = asked({**SPEC, "network": network})
     train.run(request, data=tmp_path / "train.npz", init=None, **outputs(tmp_path))
     make_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
-    (made,) = read_npz(tmp_path / "samples.npz", "images")
-    assert (made.dtype, made.shape) == (np.float32, (80, 2, 1, 1))
+    (samples,) = read_npz(tmp_path / "samples.npz", "images")
+    assert (samples.dtype, samples.shape) == (np.float32, (80, 2, 1, 1))
     grid.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as image:
         assert len(image.convert("L").getcolors()) > 5
     weights = fitted(tmp_path / "p.safetensors", tmp_path / "reference.npz", name="pixels")
-    found = {"images": tmp_path / "samples.npz", "features": tmp_path / "f.npz"}
-    features.run(CODE, weights=weights, **found)
-    assert (read_npz(tmp_path / "f.npz", "features")[0] == made[:, :, 0, 0]).all()
+    files = {"images": tmp_path / "samples.npz", "features": tmp_path / "f.npz"}
+    features.run(CODE, weights=weights, **files)
+    assert (read_npz(tmp_path / "f.npz", "features")[0] == samples[:, :, 0, 0]).all()
     assert "probabilities" not in np.load(tmp_path / "f.npz")
 
 
-def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
+def test_the_classifier_is_accurate_and_independent_of_batches(folder, tmp_path):
     spec = {"name": "classifier", "width": 8, "steps": 300}
     weights = fitted(tmp_path / "classifier.safetensors", folder / "reference.npz", **spec)
     tensors, about = read_weights(weights)
@@ -161,36 +162,36 @@ def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
     options = part("extractor", about["extractor"], ()).options
     extract = module.build(options, tensors, about, torch.device("cpu"))
     images, labels = read_npz(folder / "reference.npz", "images", "labels")
-    whole, parts = extract(images), [extract(images[:3]), extract(images[3:])]
-    for found, *split in zip(whole, *parts, strict=True):
-        assert (np.concatenate(split) == found).all()
-    assert whole.features.var(axis=0).mean() == pytest.approx(1, rel=0.1)
-    logits = whole.features / tensors["scale"].numpy() @ tensors["classify.weight"].numpy().T
+    outputs, parts = extract(images), [extract(images[:3]), extract(images[3:])]
+    for output, *split in zip(outputs, *parts, strict=True):
+        assert (np.concatenate(split) == output).all()
+    assert outputs.features.var(axis=0).mean() == pytest.approx(1, rel=0.1)
+    logits = outputs.features / tensors["scale"].numpy() @ tensors["classify.weight"].numpy().T
     expected = softmax(logits + tensors["classify.bias"].numpy(), axis=1)
-    np.testing.assert_allclose(whole.probabilities, expected, rtol=1e-3, atol=1e-6)
-    assert (whole.probabilities.argmax(axis=1) == labels).mean() > 0.9
+    np.testing.assert_allclose(outputs.probabilities, expected, rtol=1e-3, atol=1e-6)
+    assert (outputs.probabilities.argmax(axis=1) == labels).mean() > 0.9
     features.run(
         CODE, images=folder / "reference.npz", weights=weights, features=tmp_path / "f.npz"
     )
-    for written, given in zip(read_npz(tmp_path / "f.npz", *whole._fields), whole, strict=True):
-        assert (written == given).all()
-    write_npz(tmp_path / "rgb.npz", images=images[:9].repeat(3, axis=1), labels=labels[:9],
-              about=np.array("{}"))  # fmt: skip
-    with pytest.raises(LtdmError, match=r"rgb.npz: the classifier was trained on images of shape"):
+    for array, output in zip(read_npz(tmp_path / "f.npz", *outputs._fields), outputs, strict=True):
+        assert (array == output).all()
+    rgb = images[:9].repeat(3, axis=1)
+    write_npz(tmp_path / "rgb.npz", images=rgb, labels=labels[:9], about=np.array("{}"))
+    with pytest.raises(LtdmError, match=r"rgb.npz: .* shape"):
         features.run(
             CODE, images=tmp_path / "rgb.npz", weights=weights, features=tmp_path / "f.npz"
         )
 
 
-def test_bad_weights_do_not_become_black_images(folder, tmp_path):
+def test_weights_that_are_not_finite_are_refused(folder, tmp_path):
     tensors, about = read_weights(folder / "model.safetensors")
     broken = {k: v * float("nan") for k, v in tensors.items()}
     write_weights(tmp_path / "model.safetensors", broken, about)
-    with pytest.raises(LtdmError, match="values that are not finite: the network's weights"):
+    with pytest.raises(LtdmError, match="not finite"):
         make_from(tmp_path / "model.safetensors", tmp_path / "never.npz")
 
 
-def test_samples_say_how_they_were_made(folder):
+def test_samples_record_their_settings(folder):
     make(folder)
     about = json.loads(str(read_npz(folder / "samples.npz", "about")[0]))
     assert about["sampler"] == "ancestral(steps=5)"
@@ -234,6 +235,6 @@ def fitted(weights, reference, **spec):
     return weights
 
 
-def test_number_of_images_must_suit_the_classes(folder):
+def test_the_number_of_images_must_be_a_multiple_of_the_classes(folder):
     with pytest.raises(LtdmError, match="multiple of the 10 classes"):
         make(folder, num_images=81)

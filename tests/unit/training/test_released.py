@@ -98,9 +98,9 @@ def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypa
 def test_paper_size(classes, augment_dim, entries):
     """The state dict has as many tensors as the released network's, and its shape is inferred."""
     with torch.device("meta"):
-        theirs = their_names(unet.UNet(unet.Options(), 3, classes, augment_dim))
-    assert len(theirs) == entries
-    shape = released._infer_shape("a file", {name: tuple(t.shape) for name, t in theirs.items()})
+        state = their_names(unet.UNet(unet.Options(), 3, classes, augment_dim))
+    assert len(state) == entries
+    shape = released._infer_shape("a file", {name: tuple(t.shape) for name, t in state.items()})
     assert shape == (unet.Options(), 3, classes, augment_dim, 1000)
 
 
@@ -117,20 +117,20 @@ def test_other_shapes_are_inferred_from_the_weights(tmp_path):
 
 
 def test_one_set_of_weights_never_replaces_the_other(tmp_path):
-    theirs = their_names(network(0))
+    state = their_names(network(0))
     for content, weight_sets in (
-        ({"ema_model": theirs}, ["ema"]),
-        ({"net_model": theirs, "step": 3}, ["last"]),
-        (theirs, ["last"]),
-        ({"global_model": theirs, "global_ema_model": theirs}, ["last", "ema"]),
+        ({"ema_model": state}, ["ema"]),
+        ({"net_model": state, "step": 3}, ["last"]),
+        (state, ["last"]),
+        ({"global_model": state, "global_ema_model": state}, ["last", "ema"]),
     ):
         torch.save(content, tmp_path / "c.pt")
         assert list(released.read_checkpoint(tmp_path / "c.pt").weights) == weight_sets
-    assert "sample: {weights: last}" in import_bare(tmp_path, theirs)
+    assert "sample: {weights: last}" in import_bare(tmp_path, state)
 
 
-def import_bare(folder, theirs):
-    torch.save(theirs, folder / "bare.pt")
+def import_bare(folder, state):
+    torch.save(state, folder / "bare.pt")
     return ltdm("import", folder / "bare.pt", folder / "bare.safetensors", "--resolution", 8)
 
 
@@ -145,17 +145,17 @@ class Code:
 
 
 def without(name):
-    return lambda theirs: {k: v for k, v in theirs.items() if k != name}
+    return lambda state: {k: v for k, v in state.items() if k != name}
 
 
 def with_(**tensors):
-    return lambda theirs: {**theirs, **{k.replace("__", "."): v for k, v in tensors.items()}}
+    return lambda state: {**state, **{k.replace("__", "."): v for k, v in tensors.items()}}
 
 
-def other_table(theirs):
-    table = theirs["time_embedding.timembedding.0.weight"]
+def other_table(state):
+    table = state["time_embedding.timembedding.0.weight"]
     sines_first = torch.cat([table[:, 0::2], table[:, 1::2]], dim=1)  # then all cosines
-    return {**theirs, "time_embedding.timembedding.0.weight": sines_first}
+    return {**state, "time_embedding.timembedding.0.weight": sines_first}
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def other_table(theirs):
         (with_(tail__2__bias=torch.zeros(7)), r"tail.2.bias is \(7,\), not \(1,\)"),
         (with_(extra=torch.zeros(7), more=torch.zeros(1)), "extra is not known, more is not known"),
         (with_(downblocks__0__cemb_proj__1__bias=torch.zeros(7)), "IET-AGC's variant of the U-Net"),
-        (lambda theirs: {"input_blocks.0.0.weight": torch.zeros(3)}, "U-Net of guided-diffusion"),
-        (lambda theirs: {"w": torch.zeros(3)}, "is an unknown network, of w; ltdm reads"),
+        (lambda state: {"input_blocks.0.0.weight": torch.zeros(3)}, "U-Net of guided-diffusion"),
+        (lambda state: {"w": torch.zeros(3)}, "is an unknown network, of w; ltdm reads"),
         (other_table, "different time embedding"),
     ],
 )
@@ -185,12 +185,12 @@ def test_files_that_are_no_checkpoint_are_refused(tmp_path, checkpoint):
         assert str(path) in printed and message in printed
 
     path, *_ = checkpoint()
-    theirs, file = their_names(network(0)), tmp_path / "c.pt"
+    state, file = their_names(network(0)), tmp_path / "c.pt"
     other = their_names(network(0, classes=3))
     refused(tmp_path / "none.pt", "is missing; fix the path")
     refused(tmp_path, "cannot read")
     for legacy in (False, True):
-        bad = {"net_model": theirs, "code": Code(tmp_path / "made")}
+        bad = {"net_model": state, "code": Code(tmp_path / "made")}
         torch.save(bad, file, _use_new_zipfile_serialization=not legacy)
         refused(file, "needs posix.mkdir, but ltdm unpickles only tensors")
         refused(file, "write its weights alone")
@@ -203,10 +203,10 @@ def test_files_that_are_no_checkpoint_are_refused(tmp_path, checkpoint):
     refused(file, "no file of torch.save")
     for content, message in (
         ([1, 2], "holds no dictionary of weights, but a list"),
-        ({"model": theirs, "epoch": 3}, "no net_model or ema_model, but model, epoch; write"),
+        ({"model": state, "epoch": 3}, "no net_model or ema_model, but model, epoch; write"),
         ({}, "has no net_model or ema_model, but nothing"),
-        ({"net_model": theirs, "ema_model": other}, "different networks"),
-        ({"ema_model": {**theirs, "head.bias": torch.full((32,), math.nan)}}, "finite (ema.head"),
+        ({"net_model": state, "ema_model": other}, "different networks"),
+        ({"ema_model": {**state, "head.bias": torch.full((32,), math.nan)}}, "finite (ema.head"),
     ):
         torch.save(content, file)
         refused(file, message)
