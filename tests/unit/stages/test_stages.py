@@ -84,34 +84,34 @@ def test_the_same_request_gives_the_same_bytes(folder, tmp_path):
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
 
 
-def make(folder, **changes):
+def sample_in(folder, **changes):
     path = folder / "samples.npz"
-    make_from(folder / "model.safetensors", path, **changes)
+    sample_from(folder / "model.safetensors", path, **changes)
     return read_npz(path, "images", "labels")
 
 
-def sampling(folder):
+def generator_of(folder):
     model = Model.read(folder / "model.safetensors", "ema", "fp32", torch.device("cpu"))
     return SampleGenerator(model, parse(SampleOptions, SAMPLE), 0)
 
 
 def test_sampling_three_and_five_equals_eight(folder):
-    images, labels = make(folder)
+    images, labels = sample_in(folder)
     assert images.shape == (80, 1, 8, 8)
     assert np.bincount(labels).tolist() == [8] * 10
-    split, numbers = sampling(folder), np.split(np.arange(80), [3, 8])
+    split, numbers = generator_of(folder), np.split(np.arange(80), [3, 8])
     parts = [split.images(labels[some], some) for some in numbers]
     assert (np.concatenate(parts) == images).all()
     assert len(np.unique(images, axis=0)) == 80, "each image has its own noise"
 
 
 def test_sampling_uses_the_requested_weights(folder):
-    assert (make(folder)[0] != make(folder, weights="last")[0]).any()
+    assert (sample_in(folder)[0] != sample_in(folder, weights="last")[0]).any()
 
 
 def test_sampling_continues_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
-    expected = make(folder)[0].astype(int)
-    small = sampling(folder)
+    expected = sample_in(folder)[0].astype(int)
+    small = generator_of(folder)
     plain, sizes = small.batch, []
 
     def out_of_memory(labels, owners, network):
@@ -139,13 +139,13 @@ def test_points_pass_through_all_stages(tmp_path):
     assert made_of(learner.batches, 0).x0.abs().max() > 1.5, "coordinates are not scaled"
     request = asked({**SPEC, "network": network})
     train.run(request, data=tmp_path / "train.npz", init=None, **outputs(tmp_path))
-    make_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
+    sample_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
     (samples,) = read_npz(tmp_path / "samples.npz", "images")
     assert (samples.dtype, samples.shape) == (np.float32, (80, 2, 1, 1))
     grid.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as image:
         assert len(image.convert("L").getcolors()) > 5
-    weights = fitted(tmp_path / "p.safetensors", tmp_path / "reference.npz", name="pixels")
+    weights = fit_extractor(tmp_path / "p.safetensors", tmp_path / "reference.npz", name="pixels")
     files = {"images": tmp_path / "samples.npz", "features": tmp_path / "f.npz"}
     features.run(CODE, weights=weights, **files)
     assert (read_npz(tmp_path / "f.npz", "features")[0] == samples[:, :, 0, 0]).all()
@@ -154,7 +154,7 @@ def test_points_pass_through_all_stages(tmp_path):
 
 def test_the_classifier_is_accurate_and_independent_of_batches(folder, tmp_path):
     spec = {"name": "classifier", "width": 8, "steps": 300}
-    weights = fitted(tmp_path / "classifier.safetensors", folder / "reference.npz", **spec)
+    weights = fit_extractor(tmp_path / "classifier.safetensors", folder / "reference.npz", **spec)
     tensors, about = read_weights(weights)
     assert about["accuracy"] > 0.9
     assert about["held_out"] == 355
@@ -188,18 +188,18 @@ def test_weights_that_are_not_finite_are_refused(folder, tmp_path):
     broken = {k: v * float("nan") for k, v in tensors.items()}
     write_weights(tmp_path / "model.safetensors", broken, about)
     with pytest.raises(LtdmError, match="not finite"):
-        make_from(tmp_path / "model.safetensors", tmp_path / "never.npz")
+        sample_from(tmp_path / "model.safetensors", tmp_path / "never.npz")
 
 
 def test_samples_record_their_settings(folder):
-    make(folder)
+    sample_in(folder)
     about = json.loads(str(read_npz(folder / "samples.npz", "about")[0]))
     assert about["sampler"] == "ancestral(steps=5)"
     assert (about["guidance"], about["weights"], about["seed"]) == (1.0, "ema", 0)
     assert about["model"] == json.loads((folder / "run.json").read_text())["key"]
 
 
-def damaged(path, source):
+def truncated_copy(path, source):
     path.write_bytes(source.read_bytes()[:-200])
     return path
 
@@ -209,25 +209,27 @@ def test_damaged_and_missing_files(folder, tmp_path):
     with pytest.raises(LtdmError, match=r"none\.npz is missing; run"):
         read_npz(tmp_path / "none.npz", "images")
     with pytest.raises(LtdmError, match=r"cut\.npz is damaged .* delete it"):
-        read_npz(damaged(tmp_path / "cut.npz", good), "images")
+        read_npz(truncated_copy(tmp_path / "cut.npz", good), "images")
     with pytest.raises(LtdmError, match="has no array 'pixels'; it holds images, labels, index"):
         read_npz(good, "pixels")
     with pytest.raises(LtdmError, match="is damaged"):
-        make_from(damaged(tmp_path / "cut.safetensors", folder / "model.safetensors"), never)
+        sample_from(
+            truncated_copy(tmp_path / "cut.safetensors", folder / "model.safetensors"), never
+        )
     with pytest.raises(LtdmError, match="is missing"):
-        make_from(tmp_path / "none.safetensors", never)
+        sample_from(tmp_path / "none.safetensors", never)
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(LtdmError, match="was not written by ltdm"):
-        make_from(tmp_path / "foreign.safetensors", never)
+        sample_from(tmp_path / "foreign.safetensors", never)
 
 
-def make_from(model, samples, **changes):
+def sample_from(model, samples, **changes):
     record = samples.with_suffix(".json")
     request = asked({**SAMPLE, **changes})
     sample.run(request, model=model, **ALONE, samples=samples, record=record)
 
 
-def fitted(weights, reference, **spec):
+def fit_extractor(weights, reference, **spec):
     request = {"extractor": spec, "code": "this", "places": {}}
     extractor.run(
         request, reference=reference, weights=weights, record=weights.with_suffix(".json")
@@ -237,4 +239,4 @@ def fitted(weights, reference, **spec):
 
 def test_the_number_of_images_must_be_a_multiple_of_the_classes(folder):
     with pytest.raises(LtdmError, match="multiple of the 10 classes"):
-        make(folder, num_images=81)
+        sample_in(folder, num_images=81)
