@@ -23,8 +23,8 @@ def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
     """
     path = Path(str(run.train.import_checkpoint))
     try:
-        held = released.read(path)
-        origin = Origin(released.content(path), tuple(sorted(held.weights)))
+        held = released.read_checkpoint(path)
+        origin = Origin(released.archive_digest(path), tuple(sorted(held.weights)))
     except LtdmError as error:
         origin = _recorded(records)
         if not isinstance(error.__cause__, FileNotFoundError) or not origin.content:
@@ -44,12 +44,12 @@ def _recorded(records: list[Path]) -> Origin:
     return found.pop() if len(found) == 1 else TRAINED
 
 
-def _fits_checkpoint(run: Run, held: released.Released, data: Dataset) -> None:
+def _fits_checkpoint(run: Run, held: released.ReleasedCheckpoint, data: Dataset) -> None:
     """Refuse a checkpoint that holds another network than the run's."""
     use, shape = run.label_role(data), held.shape
     classes = {"input": len(data.class_counts), "nothing": 0, "network": "one a network"}[use]
-    here = _outlined(run.network, run.process, data.info.channels, classes, run.train.told())
-    there = _outlined(held.network, held.process, shape.channels, shape.classes, shape.told)
+    here = _outlined(run.network, run.process, data.info.channels, classes, run.train.augment_dim())
+    there = _outlined(held.network, held.process, shape.channels, shape.classes, shape.augment_dim)
     differing = [f"{k} is {v} there, {here[k]} here" for k, v in there.items() if v != here[k]]
     if data.info.points:
         differing.append("it draws images, and the data are points")
@@ -65,7 +65,7 @@ def _outlined(
     network: Part, process: Part, channels: int, classes: Any, told: int
 ) -> dict[str, Any]:
     """Return what two networks must have in common to share weights."""
-    decided = {k: plain(getattr(network.options, k, None)) for k in released.DECIDED}
+    decided = {k: plain(getattr(network.options, k, None)) for k in released.WEIGHT_OPTIONS}
     return {
         "network": network.name, **{f"network.{k}": v for k, v in decided.items()},
         "process": process.name, "process.T": getattr(process.options, "T", None),

@@ -10,9 +10,9 @@ from ltdm.config.runs import Run
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.registry import Part
 from ltdm.samplers._options import SampleOptions
-from ltdm.training.ensemble import shares
+from ltdm.training.ensemble import shard_class_counts
 from ltdm.training.options import TrainOptions
-from ltdm.training.probe import LEVELS, ProbeOptions, levels_of
+from ltdm.training.probe import NUM_LEVELS, ProbeOptions, levels_of
 
 FAR = 0.25
 """How far a reconstructed average may be off, as a share of its profile's norm."""
@@ -60,7 +60,7 @@ def check_data(train: TrainOptions, class_counts: Sequence[int], by_class: bool)
             " other, each in one process; leave gpus out",
         )
     train.check_processes(train.gpus, len(class_counts) if by_class else 0)
-    for shard in sorted(shares(train, class_counts), key=sum):
+    for shard in sorted(shard_class_counts(train, class_counts), key=sum):
         train.check_batch(shard, by_class)
 
 
@@ -120,7 +120,7 @@ def fits_width(sigma_rel: float, run: Run) -> None:
     if not posthoc:
         message = "needs snapshots of the training, and this run has none: set train.posthoc_ema"
         raise OptionError(path, message)
-    if (error := posthoc.error(sigma_rel)) > FAR:
+    if (error := posthoc.profile_error(sigma_rel)) > FAR:
         raise OptionError(
             path,
             f"is {sigma_rel:g}, and from {posthoc.snapshots} snapshots that average would be off by"
@@ -174,5 +174,5 @@ def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
     try:
         levels_of(run.process.module.build(run.process.options), probe.noise_levels)
     except LtdmError as error:
-        message = f"are among {LEVELS}, and the process of {name} has fewer levels so spaced"
+        message = f"are among {NUM_LEVELS}, and the process of {name} has fewer levels so spaced"
         raise OptionError((*path, "noise_levels"), message) from error

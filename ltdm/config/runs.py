@@ -94,6 +94,11 @@ class Run(Recipe):
 
     def outline(self, data: Dataset) -> nn.Module:
         """Return the network, or one of its networks, with the shapes of its weights alone."""
-        shape = data.info.channels, data.info.resolution, len(data.class_counts), self.train.told()
+        shape = (
+            data.info.channels,
+            data.info.resolution,
+            len(data.class_counts),
+            self.train.augment_dim(),
+        )
         with torch.device("meta"):
             return build_network(self.network, self.label_role(data), *shape)

@@ -9,12 +9,12 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256
 from ltdm.plumbing.option_values import plain
 from ltdm.plumbing.registry import stage_code
-from ltdm.stages.released import write
-from ltdm.training.released import DECIDED, Released, read
+from ltdm.stages.released import write_model
+from ltdm.training.released import WEIGHT_OPTIONS, ReleasedCheckpoint, read_checkpoint
 from ltdm.training.state import run_key
 
 
-def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
+def convert(checkpoint: Path, model: Path, resolution: int) -> ReleasedCheckpoint:
     """Write the network of a checkpoint to the file `model`; return the contents of the checkpoint.
 
     The network is for square images with a side of `resolution` pixels. An unconditional network is
@@ -24,7 +24,7 @@ def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
         LtdmError: The checkpoint is bad, or the resolution is not divisible as often as the network
             halves it.
     """
-    contents = read(checkpoint)
+    contents = read_checkpoint(checkpoint)
     halvings = len(contents.shape.options.ch_mult) - 1
     if resolution % 2**halvings:
         raise LtdmError(
@@ -38,11 +38,11 @@ def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
         "classes": contents.shape.classes or 1,
     }
     source = {"checkpoint": sha256(checkpoint), "code": stage_code("released")}
-    write(model, checkpoint, contents, {**about, "key": run_key({**about, **source})})
+    write_model(model, checkpoint, contents, {**about, "key": run_key({**about, **source})})
     return contents
 
 
-def describe(checkpoint: Path, contents: Released) -> str:
+def describe(checkpoint: Path, contents: ReleasedCheckpoint) -> str:
     """Return a few lines on the `contents` of a checkpoint, with a run of a config that uses it."""
     shape = contents.shape
     run = yaml.safe_dump(
@@ -51,9 +51,9 @@ def describe(checkpoint: Path, contents: Released) -> str:
         default_flow_style=None,
     )
     return (
-        f"{contents.parameters / 1e6:.4g} M weights ({' and '.join(sorted(contents.weights))}),"
+        f"{contents.num_parameters / 1e6:.4g} M weights ({' and '.join(sorted(contents.weights))}),"
         f" {shape.classes or 'no'} classes, {shape.channels} channels,"
-        f" {contents.updates or 'an unknown number of'} training steps.\n"
+        f" {contents.steps or 'an unknown number of'} training steps.\n"
         f"Left out: {', '.join(contents.left_out) or 'nothing'}.\n"
         "The file does not contain its betas (assumed: the defaults of vp), nor whether the network"
         " was trained with label dropout (train.label_dropout), which guidance needs.\n"
@@ -61,7 +61,7 @@ def describe(checkpoint: Path, contents: Released) -> str:
     ).rstrip()
 
 
-def _example_run(checkpoint: Path, contents: Released) -> dict[str, Any]:
+def _example_run(checkpoint: Path, contents: ReleasedCheckpoint) -> dict[str, Any]:
     """Return the config of a run with the checkpoint's network."""
     shape, options = contents.shape, contents.network.options
     train: dict[str, Any] = {"import_checkpoint": str(checkpoint)}
@@ -69,13 +69,16 @@ def _example_run(checkpoint: Path, contents: Released) -> dict[str, Any]:
     if not shape.classes:
         train["label_dropout"] = 1
         sample["guidance"] = 0
-    if shape.told:
+    if shape.augment_dim:
         train["augment"] = "ada"
     if "ema" not in contents.weights:
         sample["weights"] = "last"
     run = {
-        "network": {"name": "unet", **{key: plain(getattr(options, key)) for key in DECIDED}},
-        "process": {"name": "vp", "T": shape.levels},
+        "network": {
+            "name": "unet",
+            **{key: plain(getattr(options, key)) for key in WEIGHT_OPTIONS},
+        },
+        "process": {"name": "vp", "T": shape.timesteps},
         "train": train,
     }
     return {**run, "sample": sample} if sample else run

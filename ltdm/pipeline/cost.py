@@ -26,7 +26,7 @@ from ltdm.plumbing.files import read_json
 from ltdm.plumbing.registry import Part
 from ltdm.samplers._base import SamplerModule
 from ltdm.samplers._options import SampleOptions
-from ltdm.training.ensemble import all_updates
+from ltdm.training.ensemble import total_steps
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     objective = run.objective(data.class_counts)
     parameters = size.parameters * (classes if objective.network_per_class else 1)
     by_class = objective.class_blocks
-    updates = 0 if run.train.released else all_updates(run.train, data.class_counts, by_class)
-    images = updates * run.train.images_an_update(classes if by_class else 0)
+    updates = 0 if run.train.released else total_steps(run.train, data.class_counts, by_class)
+    images = updates * run.train.effective_batch_size(classes if by_class else 0)
     each = evaluations(run.methods, classes)
     made = sum(s.num_images for s in run.samples.values())
     return Cost(

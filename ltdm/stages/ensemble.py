@@ -1,8 +1,8 @@
 """Long-tailed training set -> one network by iterative ensemble training.
 
-A shard's round starts from files and ends in one: what the shard keeps to itself and the last
-average, then its state. So it makes no difference when the job was interrupted; and one network at
-a time is on the device.
+A shard's round starts from files (the shard's own state and the last average) and ends with a file,
+its new state. So the result does not depend on interruptions, and one network at a time is on the
+device.
 """
 
 import io
@@ -20,142 +20,143 @@ from ltdm.core.weights import prefixed, read_weights, without, write_weights
 from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import Stop
-from ltdm.training.ensemble import Weights, averaged, owner, shard_updates, split
+from ltdm.training.ensemble import Weights, shard_rows, shard_seed, shard_steps, weighted_mean
 from ltdm.training.options import Ensemble
-from ltdm.training.setup import Recipe, described, make_trainer, start_from
+from ltdm.training.setup import Recipe, init_trainer, make_trainer, model_metadata
 from ltdm.training.state import Files, State, read_state, write_state
 
 log = logging.getLogger("ltdm")
-CPU = torch.device("cpu")  # where averages are made: a device would only be waited for
-TOLD = ("images", "update", "history", "where", "seconds", "evaluations")
-"""What a shard's file says beside its weights and optimiser."""
+CPU = torch.device("cpu")  # averages are made here: on a device they would only wait for copies
+SHARD_SUMMARY = ("images", "update", "history", "where", "seconds", "evaluations")
+"""Entries of a shard's state file besides its weights and optimiser."""
 
 
-class Team:
-    """The shards of a run, and the one network that they train in turn; see `train`.
+class EnsembleTrainer:
+    """The shards of a run, and the one network that trains on them in turn; see `train`.
 
     Rounds are counted from 1, shards from 0.
     """
 
-    def __init__(self, recipe: Recipe, who: dict[str, Any], files: Files) -> None:
-        self.who, self.seed, self.files = who, who["seed"], files
-        state = files.state(who)
-        self.home, self.key = state.folder, state.key
+    def __init__(self, recipe: Recipe, identity: dict[str, Any], files: Files) -> None:
+        self.identity, self.seed, self.files = identity, identity["seed"], files
+        state = files.state(identity)
+        self.folder, self.key = state.folder, state.key
         images, labels = read_npz(files.data, "images", "labels")
         self.trainer = make_trainer(recipe, self.seed, images, labels, pick())
         if files.init:
-            start_from(self.trainer, files.init)
-        self.about = {**described(recipe, self.trainer), "key": self.key}
+            init_trainer(self.trainer, files.init)
+        self.about = {**model_metadata(recipe, self.trainer), "key": self.key}
         self.options = recipe.train.ensemble or Ensemble()
-        self.shares = split(labels, self.options.shards)
-        self.fresh = io.BytesIO()  # a shard's first state, for all that the network is lent to
-        torch.save(self.trainer.state(), self.fresh)
+        self.shards = shard_rows(labels, self.options.shards)
+        self.initial_state = io.BytesIO()  # serialised, since the trainer's tensors change
+        torch.save(self.trainer.state(), self.initial_state)
 
-    def file(self, number: int, shard: int) -> Path:
-        """Return where a shard's state after a round lies."""
-        return self.home / f"round-{number}-shard-{shard}.pt"
+    def shard_file(self, number: int, shard: int) -> Path:
+        """Return the path of a shard's state after round `number`."""
+        return self.folder / f"round-{number}-shard-{shard}.pt"
 
-    def average_of(self, number: int) -> Path:
-        """Return where a round's average lies; there is none of round 0, nor of the last."""
-        return self.home / f"average-{number}.safetensors"
+    def average_file(self, number: int) -> Path:
+        """Return the path of a round's average; round 0 and the last round have none."""
+        return self.folder / f"average-{number}.safetensors"
 
     def train(self, number: int, shard: int, stop: Stop) -> None:
-        """Train one shard for one round, going on from a saved state where there is one."""
-        trainer, share, started = self.trainer, self.shares[shard], time.monotonic()
-        each = shard_updates(trainer.options, len(share), trainer.batches.size)
-        trainer.serve(share, owner(self.seed, shard), number * each)
-        state = State(self.home.parent / f"round-{number}-shard-{shard}", self.key)
+        """Train one shard for round `number`, resuming from a saved state if there is one."""
+        trainer, rows, started = self.trainer, self.shards[shard], time.monotonic()
+        steps = shard_steps(trainer.options, len(rows), trainer.batches.size)
+        trainer.switch_shard(rows, shard_seed(self.seed, shard), number * steps)
+        state = State(self.folder.parent / f"round-{number}-shard-{shard}", self.key)
         saved = state.load(trainer.device)
         if saved:
-            log.info("resuming at update %d", saved["update"])
-            spent = self._resumed(saved)
+            log.info("resuming at step %d", saved["update"])
+            spent = self._resume(saved)
         else:
-            spent = self._begun(number, shard)
+            spent = self._start_round(number, shard)
         del saved  # it is as large as the trainer's own
-        trainer.recount()
+        trainer.reset_counts()
 
-        def so_far() -> dict[str, Any]:
+        def time_spent() -> dict[str, Any]:
             return {**spent, "seconds": float(spent["seconds"] + time.monotonic() - started)}
 
         trainer.fit(
-            lambda content: state.save({**content, **so_far()}),
+            lambda content: state.save({**content, **time_spent()}),
             f"round {number} of {self.options.rounds}, shard {shard + 1} of {self.options.shards}",
             stop,
             state.progress,
         )
-        told = {"images": len(share), "evaluations": trainer.counted()}
-        write_state(self.file(number, shard), self.key, {**trainer.state(), **so_far(), **told})
+        summary = {"images": len(rows), "evaluations": trainer.calls_per_image()}
+        content = {**trainer.state(), **time_spent(), **summary}
+        write_state(self.shard_file(number, shard), self.key, content)
         state.clear()
 
-    def _begun(self, number: int, shard: int) -> dict[str, Any]:
-        """Put the trainer where a round begins; return where and how long the shard has trained."""
+    def _start_round(self, number: int, shard: int) -> dict[str, Any]:
+        """Load a shard's state and the last average; return its devices and seconds so far."""
         device = self.trainer.device
         if number == 1:
-            self.fresh.seek(0)
-            fresh = torch.load(self.fresh, map_location=device, weights_only=True)
-            return self._resumed({**fresh, "where": [], "seconds": 0.0})
-        spent = self._resumed(read_state(self.file(number - 1, shard), self.key, device))
-        weights, _ = read_weights(self.average_of(number - 1))
-        self.trainer.take(without("last.", weights), without("ema.", weights))
+            self.initial_state.seek(0)
+            initial = torch.load(self.initial_state, map_location=device, weights_only=True)
+            return self._resume({**initial, "where": [], "seconds": 0.0})
+        spent = self._resume(read_state(self.shard_file(number - 1, shard), self.key, device))
+        weights, _ = read_weights(self.average_file(number - 1))
+        self.trainer.load_weights(without("last.", weights), without("ema.", weights))
         return spent
 
-    def _resumed(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Go on from a state; return where and how long the shard has trained."""
+    def _resume(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Resume from a state; return the shard's devices, this one included, and its seconds."""
         self.trainer.resume(state)
-        here = f"{device_name(self.trainer.device)}, {self.trainer.predict.precision}"
-        new = [here] if here not in state["where"][-1:] else []
+        device = f"{device_name(self.trainer.device)}, {self.trainer.predict.precision}"
+        new = [device] if device not in state["where"][-1:] else []
         return {"where": state["where"] + new, "seconds": state["seconds"]}
 
     def average(self, number: int, path: Path) -> list[dict[str, Any]]:
-        """Write the average of a round's shards; return what each one's file says."""
-        told = []
+        """Write the average of a round's shards; return the summary in each shard's file."""
+        summaries = []
 
-        def weighed() -> Iterator[tuple[int, Weights]]:
+        def sized_weights() -> Iterator[tuple[int, Weights]]:
             for shard in range(self.options.shards):
-                one = read_state(self.file(number, shard), self.key, CPU)
-                told.append({name: one[name] for name in TOLD})
-                ema, last = prefixed("ema.", one["ema"]), prefixed("last.", one["net"])
-                yield one["images"], ema | last
+                state = read_state(self.shard_file(number, shard), self.key, CPU)
+                summaries.append({name: state[name] for name in SHARD_SUMMARY})
+                ema, last = prefixed("ema.", state["ema"]), prefixed("last.", state["net"])
+                yield state["images"], ema | last
 
-        write_weights(path, averaged(weighed()), self.about)
-        return told
+        write_weights(path, weighted_mean(sized_weights()), self.about)
+        return summaries
 
     def finish(self) -> None:
         """Write the run's network and records from the last round's shards."""
-        by = {"versions": versions(), "commit": commit()}
-        told = self.average(self.options.rounds, self.files.model)
-        frames = [pd.DataFrame(one["history"]).assign(shard=k) for k, one in enumerate(told)]
-        rows = pd.concat(frames).sort_values(["step", "shard"], kind="stable")
-        rows[["step", "images"]] *= len(told)  # of all shards, as other runs count
+        provenance = {"versions": versions(), "commit": commit()}
+        shards = self.average(self.options.rounds, self.files.model)
+        frames = [pd.DataFrame(shard["history"]).assign(shard=k) for k, shard in enumerate(shards)]
+        rows = pd.concat(frames).sort_values(["update", "shard"], kind="stable")
+        rows[["update", "images"]] *= len(shards)  # over all shards, to compare with other runs
         write_text(self.files.history, rows.to_csv(index=False))
-        evaluations = pd.DataFrame([one["evaluations"] for one in told]).mean().to_dict()
-        made = {
-            "where": list(dict.fromkeys(place for one in told for place in one["where"])),
+        evaluations = pd.DataFrame([shard["evaluations"] for shard in shards]).mean().to_dict()
+        result = {
+            "where": list(dict.fromkeys(device for shard in shards for device in shard["where"])),
             "parameters": sum(p.numel() for p in self.trainer.net.parameters()),
-            "updates": sum(one["update"] for one in told),
-            "shards": [one["images"] for one in told],
+            "updates": sum(shard["update"] for shard in shards),
+            "shards": [shard["images"] for shard in shards],
             "evaluations_per_image": evaluations,
-            "seconds": round(sum(one["seconds"] for one in told), 1),
+            "seconds": round(sum(shard["seconds"] for shard in shards), 1),
         }
-        write_json(self.files.record, {**self.who, "key": self.key, **by, **made})
+        write_json(self.files.record, {**self.identity, "key": self.key, **provenance, **result})
 
 
-def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None:
-    """Train all rounds in one job, going on from where it was interrupted.
+def train(recipe: Recipe, identity: dict[str, Any], files: Files, stop: Stop) -> None:
+    """Train all rounds in one job, resuming where it was interrupted.
 
-    The weights are the averages of the last round; the losses are each shard's, `step` and
-    `images` those of all shards. The arguments are those of `single.fit`, and it raises what
-    `stages.train.run` does.
+    The weights are the averages of the last round. In the history, losses are each shard's, and
+    `update` and `images` count over all shards. The arguments are those of `single.fit`; it raises
+    what `stages.train.run` does.
     """
-    team = Team(recipe, who, files)
-    rounds = team.options.rounds
-    done = [r for r in range(1, rounds) if team.average_of(r).exists()]
-    for r in range(max(done, default=0) + 1, rounds + 1):
-        for k in range(team.options.shards):
-            if not team.file(r, k).exists():
-                team.train(r, k, stop)
-            team.file(r - 1, k).unlink(missing_ok=True)
+    trainer = EnsembleTrainer(recipe, identity, files)
+    rounds = trainer.options.rounds
+    finished = [r for r in range(1, rounds) if trainer.average_file(r).exists()]
+    for r in range(max(finished, default=0) + 1, rounds + 1):
+        for k in range(trainer.options.shards):
+            if not trainer.shard_file(r, k).exists():
+                trainer.train(r, k, stop)
+            trainer.shard_file(r - 1, k).unlink(missing_ok=True)
         if r < rounds:
-            team.average(r, team.average_of(r))
-            team.average_of(r - 1).unlink(missing_ok=True)
-    team.finish()
+            trainer.average(r, trainer.average_file(r))
+            trainer.average_file(r - 1).unlink(missing_ok=True)
+    trainer.finish()

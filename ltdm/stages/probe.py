@@ -19,7 +19,7 @@ from ltdm.plumbing.files import read_arrays, read_npz, reading, sha256, write_js
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import Request, recorded
 from ltdm.reporting.rows import write_rows
-from ltdm.training.probe import Labelled, Probe, ProbeOptions
+from ltdm.training.probe import LabelledImages, Probe, ProbeOptions
 
 SHARE = 0.1
 """Of the probe's training images: what level and layer are chosen on."""
@@ -58,17 +58,24 @@ def run(
     kept = _kept(labels, options, train)
     rest = np.setdiff1d(np.arange(len(labels)), kept)
     device = probe.predict.device
-    probe.fit(Labelled.on(device, images[rest], labels[rest]))
-    right = probe.right(Labelled.on(device, images[kept], labels[kept]), "validation")
+    probe.fit(LabelledImages.to_device(device, images[rest], labels[rest]))
+    right = probe.correct(
+        LabelledImages.to_device(device, images[kept], labels[kept]), "validation"
+    )
     validation = by_class(right, labels[kept])
     chosen = divmod(int(validation.argmax()), len(options.layers))
-    right = probe.right(Labelled.on(device, test_images, test_labels), "test")
+    right = probe.correct(LabelledImages.to_device(device, test_images, test_labels), "test")
     told = {"train_on": options.train_on, **json.loads(str(about)), "weights": options.weights}
     rows = []
     for (v, level), (k, layer) in product(
         enumerate(options.noise_levels), enumerate(options.layers)
     ):
-        cell = {"level": level, "sigma": probe.sigmas[v], "layer": layer, "width": probe.widths[k]}
+        cell = {
+            "level": level,
+            "sigma": probe.sigmas[v],
+            "layer": layer,
+            "width": probe.feature_dims[k],
+        }
         known = {"validation": validation[v, k], "n_train": len(rest), "chosen": (v, k) == chosen}
         found = _tested(right[v, k], test_labels, wanted)
         rows += [{**where, **cell, **one, **known} for one in found]

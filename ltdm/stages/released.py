@@ -1,4 +1,4 @@
-"""A checkpoint that others released -> a network, in the form that training gives."""
+"""A released checkpoint -> a network, in the files that training writes."""
 
 import time
 from pathlib import Path
@@ -10,50 +10,62 @@ from ltdm.core.weights import write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.training.released import Released, content, read
+from ltdm.training.released import ReleasedCheckpoint, archive_digest, read_checkpoint
 from ltdm.training.state import Files, run_key
 
 HISTORY = ("step", "images", "lr", "denoise", "loss", "grad_norm")
 
 
-def take(who: dict[str, Any], checkpoint: Path, files: Files) -> None:
-    """Take the network of a run from a checkpoint; its history has no rows.
+def import_checkpoint(identity: dict[str, Any], checkpoint: Path, files: Files) -> None:
+    """Write a run's network from a checkpoint; its history has no rows.
 
-    `who` is what decides the result: a request whose `spec` is `network`, `process` and the
-    `content` of the checkpoint, and the digest of the data. The seed decides nothing yet, but
-    images are drawn by it. Of the data the size of the images and the number of classes are used.
+    `identity` decides the result: a request whose `spec` is `network`, `process` and the `content`
+    of the checkpoint, and the digest of the data. The seed decides nothing here, but images are
+    sampled with it. Of the data only the images' size and the number of classes are used.
 
     Raises:
-        LtdmError: The checkpoint is not the one that the config was checked with, or is bad.
+        LtdmError: The checkpoint is bad, or changed since the config was checked.
     """
-    started, spec = time.monotonic(), who["spec"]
-    if content(checkpoint) != spec["content"]:
-        raise LtdmError(f"{checkpoint} changed since this began; run the command again")
-    held, by = read(checkpoint), {"versions": versions(), "commit": commit()}
-    who = {**who, "checkpoint": sha256(checkpoint)}
+    started, spec = time.monotonic(), identity["spec"]
+    if archive_digest(checkpoint) != spec["content"]:
+        raise LtdmError(f"{checkpoint} changed since this command started; run it again")
+    released = read_checkpoint(checkpoint)
+    provenance = {"versions": versions(), "commit": commit()}
+    identity = {**identity, "checkpoint": sha256(checkpoint)}
     images, labels = read_npz(files.data, "images", "labels")
-    about = {k: spec[k] for k in ("network", "process")} | {"key": run_key(who)}
+    about = {k: spec[k] for k in ("network", "process")} | {"key": run_key(identity)}
     about |= {"size": images.shape[2], "classes": int(labels.max()) + 1}
-    write(files.model, checkpoint, held, about)
+    write_model(files.model, checkpoint, released, about)
     write_text(files.history, ",".join(HISTORY) + "\n")
-    told = {
-        "weights": sorted(held.weights),
-        "parameters": held.parameters,
-        "updates": held.updates,
+    result = {
+        "weights": sorted(released.weights),
+        "parameters": released.num_parameters,
+        "updates": released.steps,
         "evaluations_per_image": {"forward": 0, "backward": 0, "encoder": 0},
         "seconds": round(time.monotonic() - started, 1),
     }
-    write_json(files.record, {**who, "key": about["key"], **by, **told})
+    write_json(files.record, {**identity, "key": about["key"], **provenance, **result})
 
 
-def write(model: Path, checkpoint: Path, held: Released, about: dict[str, Any]) -> None:
-    """Write what a checkpoint holds, with what sampling must know of it; weights must be finite."""
-    tensors = {f"{kind}.{name}": t for kind, own in held.weights.items() for name, t in own.items()}
-    bad = [name for name, t in tensors.items() if not torch.isfinite(t).all()]
+def write_model(
+    model: Path, checkpoint: Path, released: ReleasedCheckpoint, about: dict[str, Any]
+) -> None:
+    """Write a checkpoint's weights with the metadata for sampling; LtdmError if not all finite."""
+    tensors = {
+        f"{kind}.{name}": tensor
+        for kind, weights in released.weights.items()
+        for name, tensor in weights.items()
+    }
+    bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
     if bad:
         raise LtdmError(
             f"{checkpoint} holds values that are not finite ({bad[0]}): its training diverged; take"
-            " an earlier one"
+            " an earlier checkpoint"
         )
-    known = {"channels": held.shape.channels, "told": held.shape.told, "label": held.label}
-    write_weights(model, tensors, {**about, **known, "points": False})
+    shape = released.shape
+    inferred = {
+        "channels": shape.channels,
+        "told": shape.augment_dim,
+        "label": released.label_role,
+    }
+    write_weights(model, tensors, {**about, **inferred, "points": False})

@@ -1,4 +1,4 @@
-"""Long-tailed training set -> one network, trained by itself by one process or by several."""
+"""Long-tailed training set -> one network, trained by one process or by several."""
 
 import logging
 import time
@@ -13,109 +13,104 @@ from ltdm.core.weights import prefixed, write_weights
 from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import Stop
-from ltdm.training.distributed import available, launch
+from ltdm.training.distributed import available_processes, launch
 from ltdm.training.loop import Trainer
-from ltdm.training.setup import Recipe, described, make_trainer, start_from
+from ltdm.training.setup import Recipe, init_trainer, make_trainer, model_metadata
 from ltdm.training.state import Files, State
 
 log = logging.getLogger("ltdm")
 WORKER = "ltdm.stages.worker"
-"""The module that is one of several processes of a training."""
+"""The module that each of several training processes runs."""
 
 
-def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None:
-    """Train one network by as many processes as are asked for and can run here; see `fit`.
+def train(recipe: Recipe, identity: dict[str, Any], files: Files, stop: Stop) -> None:
+    """Train one network by the requested processes, or as many as can run here; see `fit`.
 
-    It raises what `stages.train.run` does, and LtdmError where they cannot share out a batch.
+    It raises what `stages.train.run` does, and LtdmError if the processes do not divide the batch.
     """
-    processes = _processes(recipe, files.data)
+    processes = _num_processes(recipe, files.data)
     if processes > 1:
-        told = [file and str(file) for file in files]
-        launch(processes, WORKER, {"who": who, "files": told}, stop)
+        paths = [file and str(file) for file in files]
+        launch(processes, WORKER, {"identity": identity, "files": paths}, stop)
     else:
-        fit(recipe, who, files, stop)
+        fit(recipe, identity, files, stop)
 
 
-def _processes(recipe: Recipe, data: Path) -> int:
-    """Return how many processes train: as many as asked for, or as there are GPUs."""
+def _num_processes(recipe: Recipe, data: Path) -> int:
+    """Return the number of training processes: as requested, or that of the GPUs if smaller."""
     gpus = recipe.train.gpus
     if gpus == 1:
         return 1
     (labels,) = read_npz(data, "labels")
-    counts, here = np.bincount(labels).tolist(), available(gpus)
-    by_class = recipe.objective(counts).class_blocks
-    recipe.train.check_processes(here, len(counts) if by_class else 0)
-    if here < gpus:
-        log.info("train.gpus is %d, but only %d are here: training on those", gpus, here)
-    return here
+    class_counts, available = np.bincount(labels).tolist(), available_processes(gpus)
+    by_class = recipe.objective(class_counts).class_blocks
+    recipe.train.check_processes(available, len(class_counts) if by_class else 0)
+    if available < gpus:
+        log.info("train.gpus is %d, but only %d are available: using those", gpus, available)
+    return available
 
 
-def fit(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop | None) -> None:
-    """Train one network, as one of the processes that do, of which the first writes.
+def fit(recipe: Recipe, identity: dict[str, Any], files: Files, stop: Stop | None) -> None:
+    """Train one network in this process, the only one or one of several; the first writes files.
 
-    `who` is what decides its result: the request, and what the data and the start are. `stop` is
-    asked after each update whether the work must end, and None in all processes but the first.
+    `identity` decides the result: the request, and digests of the data and of the network that it
+    starts from. `stop` is checked after each step; it is None in all processes but the first.
     """
-    state, started = files.state(who), time.monotonic()
-    by = {"versions": versions(), "commit": commit()}
+    state, started = files.state(identity), time.monotonic()
+    provenance = {"versions": versions(), "commit": commit()}
     images, labels = read_npz(files.data, "images", "labels")
-    trainer = make_trainer(recipe, who["seed"], images, labels, pick())
-    where = _begun(trainer, state, files.init)
-    first = trainer.update
-    if not trainer.share.is_main:
+    trainer = make_trainer(recipe, identity["seed"], images, labels, pick())
+    where = _start_or_resume(trainer, state, files.init)
+    first_step = trainer.step_count
+    if not trainer.rank_share.is_main:
         trainer.fit(lambda content: None)
         return
 
     def save(content: dict[str, Any]) -> None:
         state.save({**content, "where": where})
 
-    trainer.fit(save, stop=stop, progress=state.progress, keep=state.keep)
-    _write(files.model, recipe, trainer, state)
+    trainer.fit(save, stop=stop, progress_file=state.progress, save_snapshot=state.save_snapshot)
+    _write_model(files.model, recipe, trainer, state)
     write_text(files.history, pd.DataFrame(trainer.history).to_csv(index=False))
-    made = {
+    result = {
         "where": where,
         "parameters": sum(p.numel() for p in trainer.net.parameters()),
-        "updates": trainer.update,
-        "evaluations_per_image": trainer.counted(),
-        "resumed_at": first,
+        "updates": trainer.step_count,
+        "evaluations_per_image": trainer.calls_per_image(),
+        "resumed_at": first_step,
         "seconds": round(time.monotonic() - started, 1),
     }
-    write_json(files.record, {**who, "key": state.key, **by, **made})
+    write_json(files.record, {**identity, "key": state.key, **provenance, **result})
 
 
-def _begun(trainer: Trainer, state: State, init: Path | None) -> list[str]:
-    """Put a trainer where its run stands; return where that has been trained, here last.
+def _start_or_resume(trainer: Trainer, state: State, init: Path | None) -> list[str]:
+    """Start or resume a run; return the devices that have trained it, this one last.
 
     Raises:
         LtdmError: The state, or a snapshot beside it, is lost or damaged; `init` is bad.
     """
-    here = f"{device_name(trainer.device)}, {trainer.predict.precision}"
-    if trainer.share.world > 1:
-        here = f"{trainer.share.world} x {here}"
+    device = f"{device_name(trainer.device)}, {trainer.predict.precision}"
+    if trainer.rank_share.world > 1:
+        device = f"{trainer.rank_share.world} x {device}"
     saved = state.load(trainer.device)
     if not saved:
         if init:
-            start_from(trainer, init)
-        return [here]
-    state.check_kept([update for update in _taken(trainer) if update <= saved["update"]])
+            init_trainer(trainer, init)
+        return [device]
+    state.check_snapshots([step for step in trainer.snapshot_steps() if step <= saved["update"]])
     trainer.resume(saved)
-    log.info("resuming at update %d", trainer.update)
-    before: list[str] = saved["where"]
-    return before if before[-1] == here else [*before, here]
+    log.info("resuming at step %d", trainer.step_count)
+    devices: list[str] = saved["where"]
+    return devices if devices[-1] == device else [*devices, device]
 
 
-def _taken(trainer: Trainer) -> list[int]:
-    """Return the updates after which snapshots are taken."""
-    return trainer.options.posthoc_ema.at(trainer.until) if trainer.options.posthoc_ema else []
-
-
-def _write(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
-    """Write the network, with the snapshots that were taken of it."""
-    about = {**described(recipe, trainer), "key": state.key}
+def _write_model(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
+    """Write the network with its snapshots."""
+    about = {**model_metadata(recipe, trainer), "key": state.key}
     tensors = prefixed("ema.", trainer.ema.state_dict())
     tensors |= prefixed("last.", trainer.net.state_dict())
     if recipe.train.posthoc_ema:
-        widths, taken = list(recipe.train.posthoc_ema.sigma_rel), _taken(trainer)
-        about["posthoc"] = {"sigma_rel": widths, "updates": taken}
-        tensors |= state.kept(taken)
+        widths, steps = list(recipe.train.posthoc_ema.sigma_rel), trainer.snapshot_steps()
+        about["posthoc"] = {"sigma_rel": widths, "updates": steps}
+        tensors |= state.load_snapshots(steps)
     write_weights(model, tensors, about)

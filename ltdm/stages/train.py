@@ -1,4 +1,4 @@
-"""Long-tailed training set -> one network: trained by itself, as an ensemble, or a released one."""
+"""Long-tailed training set -> one network: trained, trained as an ensemble, or imported."""
 
 import logging
 from pathlib import Path
@@ -17,36 +17,36 @@ log = logging.getLogger("ltdm")
 def run(
     request: Request, *, data: Path, init: Path | None, model: Path, history: Path, record: Path
 ) -> None:
-    """Make one network, going on from the saved state where there is one.
+    """Make one network, resuming from the saved state if there is one.
 
-    `request` has `spec`; `seed`, the owner of all draws; and `places`. The spec is `network`,
-    `process`, `method` (one or a list) and `train` as in the config; or the first two and the
-    `content` of the released checkpoint that lies at `places.checkpoint`. `places.gpus` says how
-    many processes train together, each on a GPU where there is one.
+    `request` has `spec`; `seed`, which owns all draws; and `places`. The spec is `network`,
+    `process`, `method` (one or a list) and `train` as in the config; or, to import a released
+    checkpoint, the first two and the `content` of the file at `places.checkpoint`. `places.gpus` is
+    the number of processes that train together, each on a GPU where there is one.
 
     `data` is train.npz, `init` the network of the run that `train.init_from` names. `model` gets
-    the weights, averaged ("ema.") and last ("last."), safetensors; `history` the losses, a row
-    every `train.log_every` updates; `record`, run.json, what was run, on what, by what.
+    the weights, averaged ("ema.") and last ("last."), as safetensors; `history` the losses, a row
+    every `train.log_every` steps; `record`, run.json, the request, the data and the code.
 
     Raises:
-        LtdmError: Bad options or data, divergence, a state of another run, a full disk, another
-            process that trains it, a checkpoint that is bad or was replaced.
+        LtdmError: Options or data are bad, training diverged, the state is another run's, the disk
+            is full, another process trains the network, or the checkpoint is bad or was replaced.
         Stopped: The job must end before the training has; its state is saved.
     """
     spec, places = request["spec"], request["places"]
     files = Files(data, init, model, history, record)
-    who = {**recorded(request), "data": sha256(data)}
+    identity = {**recorded(request), "data": sha256(data)}
     if "content" in spec:
-        released.take(who, Path(places["checkpoint"]), files)
+        released.import_checkpoint(identity, Path(places["checkpoint"]), files)
         return
-    recipe = Recipe.of(spec, places.get("gpus", 1))
+    recipe = Recipe.from_spec(spec, places.get("gpus", 1))
     if init:
-        who["init"] = read_about(init)["key"]
-    make = ensemble.train if recipe.train.ensemble else single.train
-    state = files.state(who)
-    with listening() as stop, state.alone():
-        if files.made(state.key):
+        identity["init"] = read_about(init)["key"]
+    train = ensemble.train if recipe.train.ensemble else single.train
+    state = files.state(identity)
+    with listening() as stop, state.lock():
+        if files.is_finished(state.key):
             log.info("another job has finished this network in the meantime")
         else:
-            make(recipe, who, files, stop)
+            train(recipe, identity, files, stop)
         state.clear()

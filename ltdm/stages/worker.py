@@ -7,14 +7,14 @@ from ltdm.plumbing.stopping import Stop
 from ltdm.stages.single import fit
 from ltdm.training.setup import Recipe
 from ltdm.training.state import Files
-from ltdm.training.worker import work
+from ltdm.training.worker import run_worker
 
 
-def share(stop: Stop | None, who: dict[str, Any], files: list[str | None]) -> None:
-    """Train as one of the processes that do; all that it is told comes as JSON."""
+def train_rank(stop: Stop | None, identity: dict[str, Any], files: list[str | None]) -> None:
+    """Train as one of several processes; `identity` and `files` have passed through JSON."""
     paths: list[Any] = [file and Path(file) for file in files]
-    fit(Recipe.of(who["spec"]), who, Files(*paths), stop)
+    fit(Recipe.from_spec(identity["spec"]), identity, Files(*paths), stop)
 
 
 if __name__ == "__main__":
-    work(share)
+    run_worker(train_rank)

@@ -30,8 +30,8 @@ from ltdm.pipeline.cost import cost
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.progress import Progress
 from ltdm.samplers._generate import MAX_BATCH, SampleGenerator
-from ltdm.training.graph import WARM
-from ltdm.training.setup import Recipe, described, make_trainer
+from ltdm.training.graph import WARMUP_CALLS
+from ltdm.training.setup import Recipe, make_trainer, model_metadata
 
 COLUMN_TITLES = {
     "run": "run",
@@ -61,10 +61,13 @@ class RunBenchmark:
         images, labels = random_images_like(data)
         self.cuda, self.peak_bytes = device.type == "cuda", 0
         allocated = torch.cuda.memory_allocated()  # 0 if everything is on the CPU
-        recipe, options = Recipe.of(run.spec()), run.samples[sample_set]
+        recipe, options = Recipe.from_spec(run.spec()), run.samples[sample_set]
         self.trainer = make_trainer(recipe, 0, images, labels, device)
         self.cost = cost(data, replace(run, samples={sample_set: options}), [])
-        weights, metadata = dict(self.trainer.ema.state_dict()), described(recipe, self.trainer)
+        weights, metadata = (
+            dict(self.trainer.ema.state_dict()),
+            model_metadata(recipe, self.trainer),
+        )
         model = Model.from_tensors(weights, metadata, options.precision, device)
         self.generator = SampleGenerator(model, options, 0)
         self.labels = np.arange(MAX_BATCH[device.type]) % len(data.class_counts)
@@ -101,12 +104,12 @@ class RunBenchmark:
 
     def train(self, steps: int) -> None:
         """Time training steps after the untimed ones that capture the CUDA graph; then free it."""
-        for _ in range(WARM + 1 if self.cuda else 0):
+        for _ in range(WARMUP_CALLS + 1 if self.cuda else 0):
             self.trainer.step()
         with self.timed("train", steps):
             for _ in range(steps):
                 self.trainer.step()
-        self.trainer.release()
+        self.trainer.release_graph()
 
     def sample(self) -> None:
         """Time one batch of images."""
@@ -132,7 +135,7 @@ class RunBenchmark:
             "run": name,
             "train_ms": 1e3 * step,
             "train_images_per_s": batch_size / step,
-            **self.trainer.counted(),
+            **self.trainer.calls_per_image(),
             "sample_images_per_s": 1 / sample,
             "sample_evaluations": self.generator.predictors[0].forward / images,
             "train_tflops": train_flops * batch_size / step / 1e12,

@@ -1,4 +1,4 @@
-"""Which classes fill a batch."""
+"""The distribution of classes in a batch."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -8,40 +8,51 @@ import numpy as np
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import KeyPath, near
 
-LAWS = ("natural", "balanced", "power", "brs")
+KINDS = ("natural", "balanced", "power", "brs")
 
 
 @dataclass(frozen=True)
 class ClassSampling:
-    """A law of the class of each image in a batch.
+    """A distribution of the class of each image in a batch.
 
-    `natural`: every image has the same chance. `balanced`: every class has. `power: a`: that of
-    class c is proportional to n_c ** a, where n_c is its training count. `brs: f`: to
-    f ** (r / (C - 1)) for the r-th most frequent of C classes, from r = 0: the batch resampling of
-    CCUA (Chen et al., "Contrastive Conditional-Unconditional Alignment", 2025).
+    `natural`: every image has the same probability. `balanced`: every class has. `power: a`: class
+    c has a probability proportional to n_c ** a, where n_c is its training count. `brs: f`: the
+    r-th most frequent of C classes, counted from r = 0, has one proportional to f ** (r / (C - 1)).
+    The last is the batch resampling of CCUA (Chen et al., "Contrastive Conditional-Unconditional
+    Alignment", 2025).
     """
 
-    law: str = "natural"
+    kind: str = "natural"
     factor: float | None = None
 
     def plain(self) -> str | dict[str, float]:
-        """Return what YAML would hold."""
-        return self.law if self.factor is None else {self.law: self.factor}
+        """Return it as YAML would hold it."""
+        return self.kind if self.factor is None else {self.kind: self.factor}
 
-    def repeats(self) -> bool:
-        """Whether a batch may show an image twice."""
-        return self.law != "natural"
+    def with_replacement(self) -> bool:
+        """Whether a batch may contain an image twice."""
+        return self.kind != "natural"
 
-    def chances(self, sizes: np.ndarray) -> np.ndarray | None:
-        """Return the chance of each class for its training counts; None for `natural`."""
-        if self.law == "natural":
+    def probabilities(self, class_counts: np.ndarray) -> np.ndarray | None:
+        """Return the probability of each class from its training count; None for `natural`."""
+        if self.kind == "natural":
             return None
-        if self.law == "brs":
-            rank = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
-            weight = float(self.factor or 0) ** (rank / max(len(sizes) - 1, 1))
+        if self.kind == "brs":
+            rank = np.argsort(np.argsort(-class_counts, kind="stable"), kind="stable")
+            weight = float(self.factor or 0) ** (rank / max(len(class_counts) - 1, 1))
         else:
-            weight = sizes.astype(np.float64) ** (self.factor or 0)
+            weight = class_counts.astype(np.float64) ** (self.factor or 0)
         return weight / weight.sum()
+
+
+def _mapping_schema(kind: str) -> dict[str, Any]:
+    """Return the JSON schema of `{kind: number}`."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [kind],
+        "properties": {kind: {"type": "number"}},
+    }
 
 
 class ClassSamplingOption:
@@ -50,31 +61,26 @@ class ClassSamplingOption:
     schema: ClassVar[dict[str, Any]] = {
         "anyOf": [
             {"enum": ["natural", "balanced"]},
-            *(
-                {
-                    "type": "object", "additionalProperties": False, "required": [law],
-                    "properties": {law: {"type": "number"}},
-                }
-                for law in ("power", "brs")
-            ),
+            _mapping_schema("power"),
+            _mapping_schema("brs"),
         ]
-    }  # fmt: skip
+    }
 
     def __call__(self, value: Any, path: KeyPath) -> ClassSampling:
-        """Parse what the config gives."""
+        """Parse the value of a config."""
         if value in ("natural", "balanced"):
             return ClassSampling(value)
         if not isinstance(value, dict) or len(value) != 1:
             raise OptionError(
                 path, f"must be natural, balanced, {{power: a}} or {{brs: f}}, not {value!r}"
             )
-        ((law, factor),) = value.items()
-        if law not in LAWS[2:]:
-            raise OptionError(path, f"no law is called {law!r}; {near(law, LAWS)}")
+        ((kind, factor),) = value.items()
+        if kind not in KINDS[2:]:
+            raise OptionError(path, f"{kind!r} is no class sampling; {near(kind, KINDS)}")
         if isinstance(factor, bool) or not isinstance(factor, int | float):
-            raise OptionError((*path, law), f"must be a number, not {factor!r}")
-        if law == "brs" and not 0 < factor <= 1:
-            raise OptionError((*path, law), f"must be above 0 and at most 1, not {factor!r}")
+            raise OptionError((*path, kind), f"must be a number, not {factor!r}")
+        if kind == "brs" and not 0 < factor <= 1:
+            raise OptionError((*path, kind), f"must be above 0 and at most 1, not {factor!r}")
         if not -10 <= factor <= 10:
-            raise OptionError((*path, law), f"must be between -10 and 10, not {factor!r}")
-        return ClassSampling(law, float(factor))
+            raise OptionError((*path, kind), f"must be between -10 and 10, not {factor!r}")
+        return ClassSampling(kind, float(factor))

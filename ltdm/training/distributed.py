@@ -1,7 +1,7 @@
-"""One training by several processes of a machine, a GPU each, under torchrun's launcher.
+"""Training by several processes of one machine, one per GPU, under torchrun's launcher.
 
-The launching process starts them and raises what ended them; `worker` has their side, and
-`ltdm.networks._predictor` shares out the rows.
+This is the launching process: it starts the others, waits, and raises the error that ended them.
+`worker` is the side of each process, and `ltdm.networks._predictor` splits the batch by rows.
 """
 
 import json
@@ -15,135 +15,162 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
 from ltdm.plumbing.errors import LtdmError, Stopped
 from ltdm.plumbing.files import read_json
 from ltdm.plumbing.stopping import Stop
-from ltdm.training.worker import SAID, gpus
+from ltdm.training.worker import REPORT_FILE, count_gpus
 
-GRACE = 600  # seconds; the first process saves its state in that time
-ALIKE = 20
-"""Seconds between failures of one cause: what is left after 30 the agent itself kills."""
-GOES_ON = "the same command goes on from the last state that was saved"
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig
+
+GRACE_SECONDS = 600  # seconds in which the first process may save its state
+SAME_CAUSE_SECONDS = 20
+"""Failures within so many seconds have one cause; after 30, the agent kills the processes left."""
+RESUME_HINT = "the same command resumes from the last saved state"
 
 
-def available(asked: int) -> int:
-    """Return how many of the processes asked for can run here: one a GPU, or any on a CPU."""
-    return min(asked, gpus() or asked)
+def available_processes(requested: int) -> int:
+    """Return how many of the requested processes can run: one per GPU, or all of them on a CPU."""
+    return min(requested, count_gpus() or requested)
 
 
 def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -> None:
-    """Run a module that calls `worker.work` in so many processes, and wait for them.
+    """Run a module that calls `worker.run_worker` in several processes, and wait for them.
 
-    The function that the module gives to `work` is called with the arguments, as JSON has them.
-    `stop` is asked before they start; its deadline is passed on to the first process.
+    `arguments`, which must survive JSON, are those of the function that the module hands to
+    `run_worker`. `stop` is checked before the start; the first process gets its deadline.
 
     Raises:
-        LtdmError: What one of the processes raised, or how it was killed.
-        Stopped: They got a signal to stop, or their time is up.
+        LtdmError: A process raised it, or was killed.
+        Stopped: A signal asked them to stop, or the time limit is near.
     """
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.launcher.api import elastic_launch
 
-    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(GRACE))
-    # A process that loses the others must end, not go on with what it had of their gradients.
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(GRACE_SECONDS))
+    # A process that loses the others must end, not continue with partial gradients.
     os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "3")
     with tempfile.TemporaryDirectory(prefix="ltdm-") as name:
         folder = Path(name)
-        config = LaunchConfig(
-            min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0,
-            run_id=folder.name, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
-            local_addr="localhost", logs_specs=DefaultLogsSpecs(name),
-        )  # fmt: skip
         job = {
-            "folder": name, "launcher": os.getpid(),
+            "folder": name,
+            "launcher": os.getpid(),
             "threads": max(1, torch.get_num_threads() // processes),
-            "deadline": stop.deadline, "arguments": arguments,
-        }  # fmt: skip
-        text = json.dumps(job).replace("$", r"\u0024")  # the launcher would fill in what follows
+            "deadline": stop.deadline,
+            "arguments": arguments,
+        }
+        job_json = json.dumps(job).replace("$", r"\u0024")  # the launcher expands $variables
         try:
-            with _signals_raise(), _passing_streams():
-                if why := stop.why():
-                    raise Stopped(f"stopped before it trained, since {why}; {GOES_ON}")
-                elastic_launch(config, sys.executable)("-m", module, text)
+            with _raise_on_signals(), _pass_streams():
+                if reason := stop.why():
+                    raise Stopped(f"stopped before training, since {reason}; {RESUME_HINT}")
+                config = _launch_config(folder, processes)
+                elastic_launch(config, sys.executable)("-m", module, job_json)
         except SignalException as error:
-            sent = f"stopped, since it was sent {error.sigval.name}; {GOES_ON}"
-            raise _told(folder) or Stopped(sent) from None
+            message = f"stopped by signal {error.sigval.name}; {RESUME_HINT}"
+            raise _reported_error(folder) or Stopped(message) from None
         except ChildFailedError as error:
-            failures = error.failures.items()
-            first = min(failure.timestamp for _, failure in failures)
-            codes = {rank: one.exitcode for rank, one in failures if one.timestamp - first < ALIKE}
-            raise _killed(codes) or _told(folder) or _failed(folder, codes) from None
+            codes = _first_exit_codes(error)
+            cause = _kill_error(codes) or _reported_error(folder)
+            raise cause or _failure_error(folder, codes) from None
 
 
-def _told(folder: Path) -> LtdmError | None:
-    """Return what the first process that had something to say to the user said."""
-    for said in _said(folder):
-        if said["kind"] != "bug":
-            return (Stopped if said["kind"] == "stopped" else LtdmError)(said["text"])
+def _launch_config(folder: Path, processes: int) -> "LaunchConfig":
+    """Return the launcher's settings: processes of this machine, started once."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.launcher.api import LaunchConfig
+
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        max_restarts=0,
+        run_id=folder.name,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        logs_specs=DefaultLogsSpecs(str(folder)),
+    )
+
+
+def _first_exit_codes(error: "ChildFailedError") -> dict[int, int]:
+    """Return the exit codes, by rank, of the processes that ended within `SAME_CAUSE_SECONDS`."""
+    failures = error.failures
+    first = min(failure.timestamp for failure in failures.values())
+    return {
+        rank: failure.exitcode
+        for rank, failure in failures.items()
+        if failure.timestamp - first < SAME_CAUSE_SECONDS
+    }
+
+
+def _reported_error(folder: Path) -> LtdmError | None:
+    """Return the first error that a process reported for the user, if there is one."""
+    for report in _read_reports(folder):
+        if report["kind"] != "bug":
+            return (Stopped if report["kind"] == "stopped" else LtdmError)(report["text"])
     return None
 
 
-def _killed(codes: dict[int, int]) -> LtdmError | None:
-    """Return which process was killed, if one was, by its exit code: minus the signal."""
+def _kill_error(codes: dict[int, int]) -> LtdmError | None:
+    """Return an error that names the process killed by a signal, whose exit code is minus that."""
     for rank, code in codes.items():
-        if code < 0 and code != -signal.SIGTERM:  # which the agent sends to those that are left
-            by = signal.Signals(-code)
-            memory = ", perhaps for want of memory" if by == signal.SIGKILL else ""
-            return LtdmError(
-                f"process {rank} of those that train together was ended by {by.name}{memory};"
-                f" {GOES_ON}"
-            )
+        if code < 0 and code != -signal.SIGTERM:  # the agent sends SIGTERM to those that are left
+            name = signal.Signals(-code).name
+            memory = ", perhaps for lack of memory" if name == "SIGKILL" else ""
+            return LtdmError(f"training process {rank} was killed by {name}{memory}; {RESUME_HINT}")
     return None
 
 
-def _failed(folder: Path, codes: dict[int, int]) -> Exception:
-    """Return why processes ended that had nothing to say to the user, from their exit codes."""
-    for said in _said(folder):
-        return RuntimeError(f"a process of the training failed:\n{said['text']}")
+def _failure_error(folder: Path, codes: dict[int, int]) -> Exception:
+    """Return an error for processes that reported nothing for the user, from their exit codes."""
+    for report in _read_reports(folder):
+        return RuntimeError(f"a training process failed:\n{report['text']}")
     if -signal.SIGTERM in codes.values():
-        return Stopped(f"stopped, since a process was sent SIGTERM; {GOES_ON}")
-    return RuntimeError(f"processes of the training ended with {codes}, and said no more")
+        return Stopped(f"stopped, since a process got SIGTERM; {RESUME_HINT}")
+    return RuntimeError(f"training processes ended with exit codes {codes} and no report")
 
 
-def _said(folder: Path) -> list[dict[str, Any]]:
-    """Return what processes said when they ended, the first one first."""
-    files = sorted(folder.glob(SAID.format("*")), key=lambda file: file.stat().st_mtime_ns)
+def _read_reports(folder: Path) -> list[dict[str, Any]]:
+    """Return the reports that processes wrote when they ended, in the order of their ends."""
+    files = sorted(folder.glob(REPORT_FILE.format("*")), key=lambda file: file.stat().st_mtime_ns)
     return [read_json(file) for file in files]
 
 
 @contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Let signals raise, as the launcher does once it has started, without undoing it."""
+def _raise_on_signals() -> Iterator[None]:
+    """Turn signals into exceptions before the launcher does; restore the handlers afterwards."""
     from torch.distributed.elastic.multiprocessing import SignalException
 
     def on_signal(number: int, frame: FrameType | None) -> NoReturn:
         raise SignalException("", signal.Signals(number))
 
     numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT
-    main = threading.current_thread() is threading.main_thread()  # no other can set them
-    before = {number: signal.signal(number, on_signal) for number in numbers if main}
+    is_main = threading.current_thread() is threading.main_thread()  # others cannot set handlers
+    handlers = {number: signal.signal(number, on_signal) for number in numbers if is_main}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def _passing_streams() -> Iterator[None]:
-    """Let the processes write where this one does, a rule's log perhaps, while it is silent."""
-    kept = os.dup(2)
-    with suppress(OSError):  # a stream that is no file
+def _pass_streams() -> Iterator[None]:
+    """Let the processes write to this one's stderr, perhaps a rule's log, and silence this one."""
+    stderr = os.dup(2)
+    with suppress(OSError):  # the stream may be no file
         os.dup2(sys.stderr.fileno(), 2)
     logging.disable()
     try:
         yield
     finally:
         logging.disable(logging.NOTSET)
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)

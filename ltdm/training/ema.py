@@ -1,4 +1,4 @@
-"""Moving averages of weights, of a fixed memory or of one that grows with the training."""
+"""Exponential moving averages (EMA) of weights: with a fixed decay, and with a power profile."""
 
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -12,73 +12,76 @@ from ltdm.training.posthoc import coefficients, gamma_of, profile_error
 
 
 @dataclass(frozen=True)
-class Posthoc:
-    """Snapshots from which averages of any width can be made after the training."""
+class PosthocEMA:
+    """Options of post-hoc EMA: snapshots from which averages of any width are made later."""
 
     snapshots: int = option(
         20, "Evenly spaced snapshots of each average; 20 to 40 are enough.", low=1
     )
     sigma_rel: tuple[float, ...] = option(
-        (0.05, 0.1), "Widths of the two averages, relative to the training's length.",
-        low=0.01, high=0.28,
-    )  # fmt: skip
+        (0.05, 0.1),
+        "Widths of the stored averages, relative to the training's length.",
+        low=0.01,
+        high=0.28,
+    )
 
     def __post_init__(self) -> None:
-        """Refuse no width, and two that cannot be told apart."""
+        """Refuse an empty list of widths, and widths too close to be separated."""
         rising = sorted(self.sigma_rel)
         if not rising or any(b < 1.01 * a for a, b in pairwise(rising)):
-            raise OptionError(("sigma_rel",), "must be widths, a hundredth or more apart")
+            raise OptionError(("sigma_rel",), "must be widths at least 1 % apart")
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes that a weight takes in all snapshots."""
+        """Bytes per weight in all snapshots, which are float16."""
         return 2 * self.snapshots * len(self.sigma_rel)
 
-    def error(self, sigma_rel: float) -> float:
-        """Return how far the average of a width would be off, as a share of its profile's norm."""
-        times, widths = zip(*product(self.at(100 * self.snapshots), self.sigma_rel), strict=True)
-        gammas, wanted = [gamma_of(width) for width in widths], (times[-1], gamma_of(sigma_rel))
-        return profile_error(coefficients(times, gammas, *wanted), times, gammas, *wanted)
+    def profile_error(self, sigma_rel: float) -> float:
+        """Return the error of a width's mixed profile, as a fraction of the profile's L2 norm."""
+        steps = self.snapshot_steps(100 * self.snapshots)
+        times, widths = zip(*product(steps, self.sigma_rel), strict=True)
+        gammas, target = [gamma_of(width) for width in widths], (times[-1], gamma_of(sigma_rel))
+        return profile_error(coefficients(times, gammas, *target), times, gammas, *target)
 
-    def at(self, updates: int) -> list[int]:
-        """Return the updates after which snapshots are taken, of so many."""
-        return [round(updates * k / self.snapshots) for k in range(1, self.snapshots + 1)]
+    def snapshot_steps(self, steps: int) -> list[int]:
+        """Return the steps after which snapshots are taken, in a training of `steps`."""
+        return [round(steps * k / self.snapshots) for k in range(1, self.snapshots + 1)]
 
 
 class EMA:
-    """e <- decay e + (1 - decay) p after each update, starting as a copy of the weights.
+    """e <- decay e + (1 - decay) p after each training step, starting as a copy of the weights.
 
-    The released codes use no warm-up of the decay, so neither do we: after n updates a share
-    decay**n of the initial weights is left.
+    The decay has no warm-up, as in the released codes: after n steps the initial weights still
+    have the weight decay**n.
     """
 
     def __init__(self, net: nn.Module, decay: float):
         self.decay = decay
-        self.source: dict[str, Tensor] = dict(net.named_parameters())
+        self.parameters: dict[str, Tensor] = dict(net.named_parameters())
         state = net.state_dict()
-        self.fixed = {name: state[name].clone() for name in state if name not in self.source}
-        self.average = {name: p.detach().clone() for name, p in self.source.items()}
+        self.buffers = {name: state[name].clone() for name in state if name not in self.parameters}
+        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
 
     @torch.no_grad()
-    def move(self) -> None:
+    def update(self) -> None:
         """Move every average towards its weight, in a few fused kernels."""
-        averages, weights = list(self.average.values()), list(self.source.values())
+        averages, weights = list(self.average.values()), list(self.parameters.values())
         torch._foreach_lerp_(averages, weights, 1 - self.decay)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the averaged weights by name, and what the network holds beside weights."""
-        return {**self.fixed, **self.average}
+        """Return the averaged weights and the network's buffers, by name."""
+        return {**self.buffers, **self.average}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take averaged weights back."""
+        """Copy averaged weights and buffers from a saved state."""
         for name, value in self.state_dict().items():
             value.copy_(state[name])
 
 
 class PowerEMA(EMA):
-    """An average whose memory is a fixed share of the training so far: its profile is tau^gamma.
+    """An average whose memory is a fixed fraction of the training so far: its profile is tau^gamma.
 
-    Its decay at update t is (1 - 1 / t)^(gamma + 1), so the first one replaces the initial weights.
+    Its decay at step t is (1 - 1 / t)^(gamma + 1), so the first step replaces the initial weights.
     Source: Karras et al., "Analyzing and Improving the Training Dynamics of Diffusion Models", CVPR
     2024, equations 5 and 6.
     """
@@ -86,20 +89,20 @@ class PowerEMA(EMA):
     def __init__(self, net: nn.Module, sigma_rel: float):
         super().__init__(net, 0.0)
         self.sigma_rel, self.gamma = sigma_rel, gamma_of(sigma_rel)
-        # A tensor, since a captured update reads it anew.
-        self.share = next(iter(self.average.values())).new_zeros(())
+        # 1 - decay, as a tensor: a captured step reads it again.
+        self.lerp_weight = next(iter(self.average.values())).new_zeros(())
 
-    def schedule(self, update: int) -> None:
-        """Set the decay of an update, counted from 1; `move` is then the same work in every one."""
-        self.share.fill_(1 - (1 - 1 / update) ** (self.gamma + 1))
+    def set_decay(self, step: int) -> None:
+        """Set the decay of a step, counted from 1; `update` then does the same work in each."""
+        self.lerp_weight.fill_(1 - (1 - 1 / step) ** (self.gamma + 1))
 
     @torch.no_grad()
-    def move(self) -> None:
+    def update(self) -> None:
         """Move every average towards its weight."""
         for name, average in self.average.items():
-            average.lerp_(self.source[name], self.share)
+            average.lerp_(self.parameters[name], self.lerp_weight)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Return the averaged weights in half precision, under names that say whose they are."""
+        """Return the averaged weights in float16 on the host, named `<width>.<weight>`."""
         width = f"{self.sigma_rel:g}"
         return {f"{width}.{name}": value.half().cpu() for name, value in self.average.items()}

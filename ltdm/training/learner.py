@@ -1,8 +1,8 @@
-"""What one training update needs and does; nothing in it waits for the device.
+"""One training step: what it needs and does; nothing in it waits for the device.
 
-It does not know which network, process or objective it trains. Each update re-seeds every generator
-from (seed, update), so a run that was interrupted ends with the same bytes as one that was not (on
-the CPU; a GPU adds in no fixed order).
+The learner works with any network, process and objective. Each step re-seeds every generator from
+(seed, step), so an interrupted run ends with the same bytes as an uninterrupted one (on the CPU; a
+GPU adds in no fixed order).
 """
 
 import logging
@@ -23,7 +23,7 @@ from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor, RankShare, to_device
 from ltdm.training.batches import Batches
 from ltdm.training.ema import EMA, PowerEMA
-from ltdm.training.graph import UpdateGraph
+from ltdm.training.graph import StepGraph
 from ltdm.training.optimiser import Optimiser
 from ltdm.training.options import TrainOptions
 from ltdm.training.schedule import learning_rate
@@ -32,19 +32,19 @@ log = logging.getLogger("ltdm")
 
 
 class Learner:
-    """A network with all that trains it; its state can be saved and taken back between updates.
+    """A network with everything that trains it; its state can be saved and resumed between steps.
 
     Attributes:
-        update: Updates made so far.
-        until: The last one.
-        sums: Sums of the losses and the gradient's norm since the last row of the history.
-        inputs: What the host draws for an update, on the device: `Batches.make` takes it.
-        run: What does the device's part of an update.
-        worked: How often the host launched that part kernel by kernel, or captured it.
-        history: Rows of means, one every `log_every` updates.
+        step_count: Training steps made so far.
+        last_step: The step count at which the training ends.
+        loss_sums: Sums of the losses and the gradient's norm since the last row of the history.
+        inputs: The host's draws for a step, on the device: the arguments of `Batches.make`.
+        run_device_step: Does the device's part of a step, eagerly or as a captured graph.
+        device_step_calls: How often the host launched that part kernel by kernel, or captured it.
+        history: Rows of means, one every `log_every` steps.
     """
 
-    PARTS = ("net", "ema", "optimiser", "method", "process")  # of the state, by their names in it
+    STATE_PARTS = ("net", "ema", "optimiser", "method", "process")  # attributes, and keys of states
 
     def __init__(
         self,
@@ -59,147 +59,160 @@ class Learner:
         self.options, self.device = options, device
         self.batches, self.method, self.process = batches, method.to(device), process.to(device)
         self.net = to_device(net, device, options.precision).train()
-        self.share = RankShare.current()
-        self.predict = Predictor(self.net, device, options.precision, options.compile, self.share)
-        self._average()
-        beside = [*self.method.parameters(), *self.process.parameters()]
-        self.optimiser = Optimiser(self.net, beside, options, device)
-        self.owners = owners(seed, len(batches.draws))
+        self.rank_share = RankShare.current()
+        self.predict = Predictor(
+            self.net, device, options.precision, options.compile, self.rank_share
+        )
+        self._init_averages()
+        extra_params = [*self.method.parameters(), *self.process.parameters()]
+        self.optimiser = Optimiser(self.net, extra_params, options, device)
+        self.owners = owners(seed, len(batches.samplers))
         self.streams = Generators.create(device, len(self.owners))
-        self.until = options.steps
-        self.update = self.worked = 0
-        self.sums: dict[str, Tensor] = {}
+        self.last_step = options.steps
+        self.step_count = self.device_step_calls = 0
+        self.loss_sums: dict[str, Tensor] = {}
         self.inputs: list[Tensor] = []
         self.history: list[dict[str, float]] = []
-        self.release()
+        self.release_graph()
 
     def state(self) -> dict[str, Any]:
-        """Return everything that the next update depends on, and the history."""
+        """Return everything that the next step depends on, and the history."""
         return {
-            "update": self.update,
-            **{name: getattr(self, name).state_dict() for name in self.PARTS},
-            "powers": [one.state_dict() for one in self.powers],
-            "sums": self.sums,
+            "update": self.step_count,
+            **{name: getattr(self, name).state_dict() for name in self.STATE_PARTS},
+            "powers": [average.state_dict() for average in self.power_emas],
+            "sums": self.loss_sums,
             "history": self.history,
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
-        for name in self.PARTS:
+        """Continue from a saved state."""
+        for name in self.STATE_PARTS:
             getattr(self, name).load_state_dict(state[name])
-        for one, known in zip(self.powers, state["powers"], strict=True):
-            one.load_state_dict(known)
-        self.update, self.history = state["update"], list(state["history"])
-        self.sums = {name: total.clone() for name, total in state["sums"].items()}
-        self.release()  # a graph knows the tensors that were there before
+        for average, weights in zip(self.power_emas, state["powers"], strict=True):
+            average.load_state_dict(weights)
+        self.step_count, self.history = state["update"], list(state["history"])
+        self.loss_sums = {name: total.clone() for name, total in state["sums"].items()}
+        self.release_graph()  # a graph refers to the tensors from before
 
-    def start_from(self, weights: dict[str, Tensor]) -> None:
-        """Take another run's weights, averaged ones included; the optimiser starts afresh."""
+    def init_from(self, weights: dict[str, Tensor]) -> None:
+        """Start from another run's weights, also for the averages; the optimiser starts afresh."""
         self.net.load_state_dict(weights)
         normalise_weights(self.net)
-        self._average()
+        self._init_averages()
 
-    def take(self, net: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
-        """Go on from other weights and averages; the optimiser stays as it is."""
+    def load_weights(self, net: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
+        """Continue from other weights and averages; the optimiser keeps its state."""
         self.net.load_state_dict(net)
         normalise_weights(self.net)
         self.ema.load_state_dict(ema)
 
     def snapshots(self) -> dict[str, Tensor]:
-        """Return the averages that `train.posthoc_ema` asks for, in half precision, on the host."""
-        return {name: t for one in self.powers for name, t in one.snapshot().items()}
+        """Return the averages of `train.posthoc_ema`, in float16 on the host."""
+        return {
+            name: tensor
+            for average in self.power_emas
+            for name, tensor in average.snapshot().items()
+        }
 
-    def _average(self) -> None:
-        """Begin all averages of the weights."""
-        asked = self.options.posthoc_ema
+    def snapshot_steps(self) -> list[int]:
+        """Return the step counts at which `train.posthoc_ema` takes snapshots."""
+        posthoc = self.options.posthoc_ema
+        return posthoc.snapshot_steps(self.last_step) if posthoc else []
+
+    def _init_averages(self) -> None:
+        """Start all averages at the present weights."""
+        posthoc = self.options.posthoc_ema
+        widths = posthoc.sigma_rel if posthoc else ()
         self.ema = EMA(self.net, self.options.ema_decay)
-        self.powers = [PowerEMA(self.net, width) for width in asked.sigma_rel] if asked else []
+        self.power_emas = [PowerEMA(self.net, width) for width in widths]
 
-    def serve(self, share: np.ndarray, owner: int, until: int) -> None:
-        """Train on some of the images from now on, by another owner of draws, up to an update."""
-        self.batches.deal(share, owner)
-        self.owners, self.until = owners(owner, len(self.batches.draws)), until
+    def switch_shard(self, rows: np.ndarray, seed: int, last_step: int) -> None:
+        """Train on these rows of the data alone, with another seed, up to `last_step`."""
+        self.batches.restrict(rows, seed)
+        self.owners, self.last_step = owners(seed, len(self.batches.samplers)), last_step
 
     def step(self) -> None:
-        """Make one update; nothing in it waits for the device.
+        """Make one training step; nothing in it waits for the device.
 
-        The host draws what differs from the update before and puts it into tensors that stay where
-        they are; the device then does the same work in each, which may be a captured graph.
+        The host draws what differs from the step before and copies it into tensors that keep their
+        addresses. The device's work is then the same in every step, so it can be a captured graph.
         """
-        self._fill()
-        self.run()
-        self.update += 1
+        self._fill_inputs()
+        self.run_device_step()
+        self.step_count += 1
 
-    def release(self) -> None:
-        """Let go of the captured graph and its memory, if there is one; the next is made anew."""
-        self.run: Callable[[], None] = self._work
+    def release_graph(self) -> None:
+        """Free the captured graph and its memory, if there is one; the next step starts afresh."""
+        self.run_device_step: Callable[[], None] = self._device_step
         if self.options.graph == "none" or self.device.type != "cuda":
             return
-        if self.share.world > 1:
-            log.info("updates are launched kernel by kernel: several processes train together")
+        if self.rank_share.world > 1:
+            log.info("steps are launched kernel by kernel: several processes train together")
         else:
-            self.run = UpdateGraph(self._work, self.streams.on_device)
+            self.run_device_step = StepGraph(self._device_step, self.streams.on_device)
 
-    def counted(self) -> dict[str, float]:
-        """Return the network's evaluations an image; a captured update counts when captured."""
-        return self.predict.calls_per_image(self.batches.size * max(self.worked, 1))
+    def calls_per_image(self) -> dict[str, float]:
+        """Return the network evaluations per image; a captured step counts once, at its capture."""
+        return self.predict.calls_per_image(self.batches.size * max(self.device_step_calls, 1))
 
-    def recount(self) -> None:
-        """Count evaluations from nothing again."""
+    def reset_counts(self) -> None:
+        """Restart the count of network evaluations at zero."""
         self.predict.reset_counts()
-        self.worked = 0
+        self.device_step_calls = 0
 
-    def _fill(self) -> None:
-        """Seed every generator, and put an update's draws, rate and decays where it reads them."""
-        mine = (self.share.rank,) if self.share.rank else ()  # each process has masks of its own
-        dropout = [derive("dropout", owner, *mine, self.update) for owner in self.owners]
+    def _fill_inputs(self) -> None:
+        """Seed every generator, and copy a step's draws, learning rate and decays into place."""
+        rank = self.rank_share.rank
+        own_rank = (rank,) if rank else ()  # each process has dropout masks of its own
+        dropout = [derive("dropout", owner, *own_rank, self.step_count) for owner in self.owners]
         torch.manual_seed(dropout[0])
         if isinstance(self.net, PerClassNetworks):
             self.net.seeds = dropout
-        self.optimiser.rate.fill_(learning_rate(self.options, self.update, self.batches.size))
-        for average in self.powers:
-            average.schedule(self.update + 1)
-        self.streams.seed([derive("noise", owner, self.update) for owner in self.owners])
+        self.optimiser.lr.fill_(learning_rate(self.options, self.step_count, self.batches.size))
+        for average in self.power_emas:
+            average.set_decay(self.step_count + 1)
+        self.streams.seed([derive("noise", owner, self.step_count) for owner in self.owners])
         level = draw_levels(self.process, self.batches.size, self.streams)
-        new = [level, *self.batches.draw(self.update)]
+        draws = [level, *self.batches.draw(self.step_count)]
         if self.device.type == "cuda":
-            new = [tensor.pin_memory() for tensor in new]  # or the host would wait for the copies
+            draws = [tensor.pin_memory() for tensor in draws]  # else the host waits for the copies
         if not self.inputs:
-            self.inputs = [torch.empty_like(tensor, device=self.device) for tensor in new]
-        for there, tensor in zip(self.inputs, new, strict=True):
-            there.copy_(tensor, non_blocking=True)
+            self.inputs = [torch.empty_like(tensor, device=self.device) for tensor in draws]
+        for target, tensor in zip(self.inputs, draws, strict=True):
+            target.copy_(tensor, non_blocking=True)
 
-    def _work(self) -> None:
-        """Do the device's part of an update: the optimiser's steps, sums and averages."""
-        turns = self._turns(self.batches.make(*self.inputs))
-        for batch, streams in turns:
-            for name, value in self._descend(batch, streams).items():
-                if name not in self.sums:
-                    self.sums[name] = torch.zeros_like(value)
-                self.sums[name] += value.detach() / len(turns)
-        for average in (self.ema, *self.powers) if self.share.is_main else ():
-            average.move()
-        self.worked += 1
+    def _device_step(self) -> None:
+        """Do the device's part of a training step: optimiser steps, loss sums and averages."""
+        substeps = self._substeps(self.batches.make(*self.inputs))
+        for batch, streams in substeps:
+            for name, value in self._optimiser_step(batch, streams).items():
+                if name not in self.loss_sums:
+                    self.loss_sums[name] = torch.zeros_like(value)
+                self.loss_sums[name] += value.detach() / len(substeps)
+        for average in (self.ema, *self.power_emas) if self.rank_share.is_main else ():
+            average.update()
+        self.device_step_calls += 1
 
-    def _turns(self, batch: Batch) -> list[tuple[Batch, Generators]]:
-        """Return what each optimiser step of an update works on: all, or each block in turn."""
+    def _substeps(self, batch: Batch) -> list[tuple[Batch, Generators]]:
+        """Return the batch of each optimiser step of a training step: all of it, or each block."""
         if not self.method.step_per_class:
             return [(batch, self.streams)]
         size = self.batches.size // len(self.owners)
         blocks = [slice(k * size, (k + 1) * size) for k in range(len(self.owners))]
         return [(batch.take(rows), self.streams.for_owner(k)) for k, rows in enumerate(blocks)]
 
-    def _descend(self, batch: Batch, streams: Generators) -> dict[str, Tensor]:
-        """Make one optimiser step; return the loss, its terms and the gradient's norm.
+    def _optimiser_step(self, batch: Batch, streams: Generators) -> dict[str, Tensor]:
+        """Make one optimiser step; return the loss, its terms and the gradient's norm, scalars.
 
-        Separate networks each have a loss and a norm of their own; what is returned is their mean.
+        Separate networks each have a loss and a norm; the means over networks are returned.
         """
-        networks = self.optimiser.networks
-        self.optimiser.zero_grad()  # before the pass: memory for both would not do
+        networks = self.optimiser.num_networks
+        self.optimiser.zero_grad()  # before the pass: memory would not hold old and new gradients
         losses = self.method.loss(self.predict, batch, self.process, streams)
         terms = {name: term.view(networks, -1).mean(1) for name, term in losses.items()}
         loss = torch.stack(list(terms.values())).sum(0)
         loss.sum().backward()
-        found = {"loss": loss, **terms, "grad_norm": self.optimiser.step()}
+        values = {"loss": loss, **terms, "grad_norm": self.optimiser.step()}
         normalise_weights(self.net, self.process)
-        return {name: value.mean() for name, value in found.items()}
+        return {name: value.mean() for name, value in values.items()}

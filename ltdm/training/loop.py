@@ -1,4 +1,4 @@
-"""The training loop: progress, the history, saving and stopping.
+"""The training loop: progress, history, saving and stopping.
 
 The host waits for the device only when a row of the history is due.
 """
@@ -20,7 +20,7 @@ from ltdm.training.learner import Learner
 from ltdm.training.schedule import learning_rate, save_interval
 
 log = logging.getLogger("ltdm")
-DIVERGED = 1e3  # times the first row's loss
+DIVERGENCE_FACTOR = 1e3  # times the first row's loss
 
 
 class Trainer(Learner):
@@ -29,76 +29,92 @@ class Trainer(Learner):
     def fit(
         self,
         save: Callable[[dict[str, Any]], None],
-        what: str = "training",
+        label: str = "training",
         stop: Stop | None = None,
-        progress: Path | None = None,
-        keep: Callable[[int, dict[str, Tensor]], None] | None = None,
+        progress_file: Path | None = None,
+        save_snapshot: Callable[[int, dict[str, Tensor]], None] | None = None,
     ) -> None:
-        """Run all updates that are left, giving the state to `save` now and then.
+        """Make all remaining training steps, and pass the state to `save` now and then.
 
-        `what` is the progress's name, and `progress` a file where others can read it. `stop` is
-        asked after each update whether the work must end. `keep` is called with an update and the
-        snapshots after it, where `train.posthoc_ema` asks for them.
+        `label` names the progress, and other processes can read it in `progress_file`. `stop` is
+        checked after each step. `save_snapshot` gets the step count and the averages at each step
+        at which `train.posthoc_ema` takes a snapshot.
 
         Raises:
-            Stopped: It must end; the state is saved.
+            Stopped: `stop` asked for it; the state is saved.
             LtdmError: Training diverged.
         """
-        interval, saved, cost = save_interval(), time.monotonic(), 0.0
+        interval, last_save, save_cost = save_interval(), time.monotonic(), 0.0
         devices = [self.device] if self.device.type == "cuda" else []
-        due = self.options.posthoc_ema.at(self.until) if self.options.posthoc_ema else []
-        shown = Progress(what, self.until, "updates", self.update, progress, self.batches.size)
-        with torch.random.fork_rng(devices), shown:
-            while self.update < self.until:
-                self.step()
-                if keep and self.update in due:
-                    keep(self.update, self.snapshots())
-                unfinished, note = self.update < self.until, ""
-                logs = self.update % self.options.log_every == 0 or not unfinished
-                if logs:
-                    self._log()
-                    note = f"loss {self.history[-1]['loss']:.4f}"
-                shown.advance(1, note)
-                why, now = stop.why(cost) if stop and unfinished else None, time.monotonic()
-                if why or (logs and unfinished and now - saved >= interval):
-                    self._means()  # a state that has diverged is never saved
+        progress = Progress(
+            label, self.last_step, "steps", self.step_count, progress_file, self.batches.size
+        )
+        with torch.random.fork_rng(devices), progress:
+            while self.step_count < self.last_step:
+                has_row = self._step_and_log(progress, save_snapshot)
+                if self.step_count == self.last_step:
+                    break
+                reason, now = stop.why(save_cost) if stop else None, time.monotonic()
+                if reason or (has_row and now - last_save >= interval):
+                    self._means()  # raises where training diverged: such a state is never saved
                     save(self.state())
-                    saved = time.monotonic()
-                    cost = saved - now
-                    interval = save_interval(cost)
-                if stop and why:
-                    raise Stopped(
-                        f"stopped at update {self.update:,} of {self.until:,}, since {why}; the"
-                        " state is saved, and the same command goes on from there",
-                        for_time=stop.worth_another(),
-                    )
+                    last_save = time.monotonic()
+                    save_cost = last_save - now
+                    interval = save_interval(save_cost)
+                if stop and reason:
+                    raise self._stopped(stop, reason)
+
+    def _step_and_log(
+        self,
+        progress: Progress,
+        save_snapshot: Callable[[int, dict[str, Tensor]], None] | None,
+    ) -> bool:
+        """Make one training step; return whether it ended with a row of the history."""
+        self.step()
+        if save_snapshot and self.step_count in self.snapshot_steps():
+            save_snapshot(self.step_count, self.snapshots())
+        has_row = self.step_count % self.options.log_every == 0 or self.step_count == self.last_step
+        note = ""
+        if has_row:
+            self._log()
+            note = f"loss {self.history[-1]['loss']:.4f}"
+        progress.advance(1, note)
+        return has_row
+
+    def _stopped(self, stop: Stop, reason: str) -> Stopped:
+        """Return the exception of a stop after the state was saved."""
+        return Stopped(
+            f"stopped at step {self.step_count:,} of {self.last_step:,}, since {reason}; the state"
+            " is saved, and the same command resumes from it",
+            for_time=stop.worth_another(),
+        )
 
     def _log(self) -> None:
-        """Add the means since the last row to the history; the only wait for the device."""
+        """Append the means since the last row to the history; the only wait for the device."""
         means = self._means()
-        for total in self.sums.values():
+        for total in self.loss_sums.values():
             total.zero_()
-        rate = learning_rate(self.options, self.update - 1, self.batches.size)
-        images = self.update * self.batches.size
-        self.history.append({"step": self.update, "images": images, "lr": rate, **means})
+        lr = learning_rate(self.options, self.step_count - 1, self.batches.size)
+        images = self.step_count * self.batches.size
+        self.history.append({"step": self.step_count, "images": images, "lr": lr, **means})
 
     def _means(self) -> dict[str, float]:
-        """Return the means since the last row, nothing right after it; stop what has diverged."""
-        rows = self.update - (self.history[-1]["step"] if self.history else 0)
-        if not rows:
+        """Return the means since the last row, none right after it; raise if training diverged."""
+        steps = self.step_count - (self.history[-1]["step"] if self.history else 0)
+        if not steps:
             return {}
-        means = {name: float(total) / rows for name, total in self.sums.items()}
-        first = _size(self.history[0]) if self.history else math.inf
+        means = {name: float(total) / steps for name, total in self.loss_sums.items()}
+        first = _denoising_loss(self.history[0]) if self.history else math.inf
         finite = math.isfinite(means["loss"]) and math.isfinite(means["grad_norm"])
-        if not finite or _size(means) > DIVERGED * first:
+        if not finite or _denoising_loss(means) > DIVERGENCE_FACTOR * first:
             raise LtdmError(
-                f"training diverged before update {self.update}: the loss is {means['loss']:.4g},"
-                f" the gradient's norm {means['grad_norm']:.4g}; lower train.lr, lengthen"
-                " train.warmup_steps, or set train.precision to fp32"
+                f"training diverged before step {self.step_count}: the loss is"
+                f" {means['loss']:.4g}, the gradient's norm {means['grad_norm']:.4g}; lower"
+                " train.lr, lengthen train.warmup_steps, or set train.precision to fp32"
             )
         return means
 
 
-def _size(row: dict[str, float]) -> float:
-    """Return a row's loss before the learnt uncertainty weighs it, which may make it negative."""
+def _denoising_loss(row: dict[str, float]) -> float:
+    """Return a row's loss without the learnt log-variance's term, which can make it negative."""
     return row["loss"] - row.get("uncertainty", 0.0)

@@ -1,4 +1,4 @@
-"""Adam with clipped gradients, for one network or for separate ones as a stack."""
+"""Adam with clipped gradients, for one network or for a stack of separate ones."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,81 +8,83 @@ from torch import Tensor, nn
 from ltdm.networks._per_class import PerClassNetworks
 from ltdm.training.options import TrainOptions
 
-MOMENTS = "exp_avg", "exp_avg_sq"  # what Adam remembers of a weight
+MOMENT_NAMES = "exp_avg", "exp_avg_sq"  # Adam's state of a weight, by PyTorch's names
 
 
 class Optimiser:
-    """Adam; the gradients of each network are scaled down where their norm is above `grad_clip`.
+    """Adam; each network's gradient is scaled down where its norm is above `grad_clip`.
 
-    Adam's kernels walk a weight and its moments as flat memory, so both lie alike: the moments are
-    made here, and those of a saved state, of whatever device and layout, are copied into them. On
-    the CPU each of separate networks is walked alone, since the bits of a number there depend on
-    its place.
+    Adam's fused kernels walk a weight and its moments as flat memory, so both need the same memory
+    layout. The moments are therefore made here, and those of a saved state, of any device and
+    layout, are copied into them. On the CPU each of several separate networks has tensors of its
+    own in Adam, since there the bits of a number depend on its position in memory.
 
-    Separate networks (`networks` of them) each have a norm of their own; `beside`, the parameters
-    of the objective and the process, have another.
+    The gradient's norm is taken per network (of `num_networks`), and once more for `extra_params`,
+    the parameters of the objective and the process.
     """
 
     def __init__(
         self,
         net: nn.Module,
-        beside: Iterable[nn.Parameter],
+        extra_params: Iterable[nn.Parameter],
         options: TrainOptions,
         device: torch.device,
     ):
-        self.weights, self.beside = list(net.parameters()), list(beside)
-        self.networks = net.num_networks if isinstance(net, PerClassNetworks) else 1
+        self.weights, self.extra_params = list(net.parameters()), list(extra_params)
+        self.num_networks = net.num_networks if isinstance(net, PerClassNetworks) else 1
         self.grad_clip, cuda = options.grad_clip, device.type == "cuda"
-        # A tensor, since a captured update reads it anew; Adam's kernel on the CPU takes a double.
-        self.rate = torch.zeros((), device=device, dtype=torch.float32 if cuda else torch.float64)
-        beta1, beta2 = options.adam_betas
-        self.every = [*self.weights, *self.beside]
-        self.moments = [{name: torch.zeros_like(p) for name in MOMENTS} for p in self.every]
-        split = self.networks > 1 and not cuda
+        # A tensor, since a captured step reads it again; Adam's kernel on the CPU takes a double.
+        self.lr = torch.zeros((), device=device, dtype=torch.float32 if cuda else torch.float64)
+        self.params = [*self.weights, *self.extra_params]
+        self.moments = [{name: torch.zeros_like(p) for name in MOMENT_NAMES} for p in self.params]
+        split = self.num_networks > 1 and not cuda
         rows = [list(p.detach()) if split else [p] for p in self.weights]
-        self.walked: list[Sequence[Tensor]] = [*rows, *([p] for p in self.beside)]
-        flat = [one for each in self.walked for one in each]
-        self.adam = torch.optim.Adam(flat, self.rate, (beta1, beta2), fused=True, capturable=cuda)
-        for moments, each in zip(self.moments, self.walked, strict=True):
-            for k, one in enumerate(each):
-                mine = {n: m[k] if len(each) > 1 else m for n, m in moments.items()}
-                self.adam.state[one] = {"step": torch.zeros((), device=device), **mine}
+        self.adam_params: list[Sequence[Tensor]] = [*rows, *([p] for p in self.extra_params)]
+        flat = [part for parts in self.adam_params for part in parts]
+        beta1, beta2 = options.adam_betas
+        self.adam = torch.optim.Adam(flat, self.lr, (beta1, beta2), fused=True, capturable=cuda)
+        for moments, parts in zip(self.moments, self.adam_params, strict=True):
+            for k, part in enumerate(parts):
+                views = {n: m[k] if len(parts) > 1 else m for n, m in moments.items()}
+                self.adam.state[part] = {"step": torch.zeros((), device=device), **views}
 
     def zero_grad(self) -> None:
-        """Let go of all gradients, which are large."""
-        for tensor in (*self.every, *(part for parts in self.walked for part in parts)):
+        """Free all gradients, which are large."""
+        for tensor in (*self.params, *(part for parts in self.adam_params for part in parts)):
             tensor.grad = None
 
     def step(self) -> Tensor:
         """Make a step; return the norm of each network's gradient before the clipping, (C,)."""
         gradients = [p.grad for p in self.weights if p.grad is not None]
-        each = [gradients]
-        if self.networks > 1:
-            each = [list(rows) for rows in zip(*(g.unbind() for g in gradients), strict=True)]
-        norms = [self._clipped(rows) for rows in each]
-        self._clipped([p.grad for p in self.beside if p.grad is not None])
-        for weight, parts in zip(self.every, self.walked, strict=True):
+        per_network = [gradients]
+        if self.num_networks > 1:
+            per_network = [
+                list(rows) for rows in zip(*(g.unbind() for g in gradients), strict=True)
+            ]
+        norms = [self._clip(rows) for rows in per_network]
+        self._clip([p.grad for p in self.extra_params if p.grad is not None])
+        for weight, parts in zip(self.params, self.adam_params, strict=True):
             for k, part in enumerate(parts if len(parts) > 1 else ()):
                 part.grad = None if weight.grad is None else weight.grad[k]
         self.adam.step()
         return torch.stack(norms)
 
-    def _clipped(self, gradients: list[Tensor]) -> Tensor:
-        """Scale gradients down to the norm `grad_clip` in place; return the norm that they had."""
+    def _clip(self, gradients: list[Tensor]) -> Tensor:
+        """Scale gradients down in place to the norm `grad_clip`; return the norm before that."""
         norm = nn.utils.get_total_norm(gradients)
         if gradients and self.grad_clip is not None:
             torch._foreach_mul_(gradients, (self.grad_clip / (norm + 1e-6)).clamp(max=1.0))
         return norm
 
     def state_dict(self) -> list[dict[str, Tensor]]:
-        """Return the moments of each parameter, and the steps that were made of it."""
-        steps = [self.adam.state[each[0]]["step"] for each in self.walked]
+        """Return each parameter's moments and number of steps."""
+        steps = [self.adam.state[parts[0]]["step"] for parts in self.adam_params]
         return [{"step": n, **m} for n, m in zip(steps, self.moments, strict=True)]
 
     def load_state_dict(self, state: list[dict[str, Tensor]]) -> None:
-        """Take moments and steps back."""
-        for kept, moments, each in zip(state, self.moments, self.walked, strict=True):
+        """Copy moments and numbers of steps from a saved state."""
+        for entry, moments, parts in zip(state, self.moments, self.adam_params, strict=True):
             for name, moment in moments.items():
-                moment.copy_(kept[name])
-            for one in each:
-                self.adam.state[one]["step"].copy_(kept["step"])
+                moment.copy_(entry[name])
+            for part in parts:
+                self.adam.state[part]["step"].copy_(entry["step"])

@@ -1,13 +1,14 @@
-"""Checkpoints that others released, read as networks of ours.
+"""Released checkpoints of other codes, read as networks of ltdm.
 
 A checkpoint of the pytorch-ddpm line of codes is a `torch.save` dictionary: `net_model` holds the
-last weights, which are our "last" ones, `ema_model` the averaged ones, our "ema"; the rest is the
-state of the training and is left out. One set never stands for the other: a file with one of them
-gives that one alone, and a bare state dict, which does not say that it is averaged, gives "last".
-Nothing is unpickled but tensors and plain values, so a file cannot run code.
+last weights (ltdm's "last"), `ema_model` the averaged ones (ltdm's "ema"); the rest is the state of
+the training and is not read. One set never replaces the other: a file with one of them gives that
+one alone, and a bare state dict, which may or may not be averaged, gives "last".
+Only tensors and plain values are unpickled, so a file cannot run code.
 
-Their U-Net is `ltdm.networks.unet` with other names in the time embedding, and with its sines and
-cosines as a table among the weights; the table is compared with the formula, not loaded.
+The released U-Net is `ltdm.networks.unet` with other names in the time embedding, and with the
+sinusoidal embedding as a table among the weights; the table is compared with the formula, not
+loaded.
 Source: the codes pytorch-ddpm, CBDM-pytorch, IGD-ML and OC_LT.
 """
 
@@ -29,55 +30,58 @@ from ltdm.plumbing.errors import LtdmError, OptionError, few
 from ltdm.plumbing.files import reading
 from ltdm.plumbing.registry import Part
 
-Sizes = Mapping[str, tuple[int, ...]]  # of tensors, by the names that files give them
-SETS = {
-    "net_model": "last", "ema_model": "ema",
-    "global_model": "last", "global_ema_model": "ema",  # of a federated round
-}  # fmt: skip
-"""What files call their sets of weights, and what we do."""
-TABLE = "time_embedding.timembedding.0.weight"
-RENAMED = {
+TensorShapes = Mapping[str, tuple[int, ...]]  # by the tensors' names in the file
+WEIGHT_SETS = {
+    "net_model": "last",
+    "ema_model": "ema",
+    "global_model": "last",  # of a federated round, as is the next
+    "global_ema_model": "ema",
+}
+"""The sets of weights, by their names in files, and ltdm's names of them."""
+TIME_TABLE = "time_embedding.timembedding.0.weight"
+FILE_PREFIXES = {
     "time_embedding.mlp.0.": "time_embedding.timembedding.1.",
     "time_embedding.mlp.2.": "time_embedding.timembedding.3.",
 }
-"""What we call tensors, and what files do; all others have the same names."""
-OTHERS = {
-    "cemb_proj": "IET-AGC's variant of the U-Net, where labels go in by layers of their own",
+"""Prefixes of tensors' names in ltdm, and those in files; all other names are the same."""
+UNSUPPORTED_NETWORKS = {
+    "cemb_proj": "IET-AGC's variant of the U-Net, with layers of its own for labels",
     "input_blocks.": "the U-Net of guided-diffusion",
     "down_blocks.": "the U-Net of diffusers",
     "map_noise.": "a network of EDM",
     "x_embedder.": "a transformer (DiT, SiT)",
 }
-"""Networks that are not read, by a part of their tensors' names."""
-DECIDED = ("ch", "ch_mult", "attn", "num_res_blocks", "norm_groups")
-"""The U-Net's options that weights depend on; the groups are 32 in all of these codes."""
+"""Networks that cannot be read, by a part of their tensors' names."""
+WEIGHT_OPTIONS = ("ch", "ch_mult", "attn", "num_res_blocks", "norm_groups")
+"""The U-Net's options that decide the shapes of weights, and the groups: 32 in all these codes."""
 
 
-class Shape(NamedTuple):
-    """What the shapes of a U-Net's weights show: its options, and what it is made for.
+class UNetShape(NamedTuple):
+    """What the shapes of a U-Net's weights determine.
 
-    Dropout and the first weights leave no trace and are the defaults. An unconditional network has
-    0 classes; `told` is the length of the augmentation's condition, 0 for none; `levels` is T.
+    Dropout and the initialisation leave no trace, so `options` has their defaults. An unconditional
+    network has 0 classes; `augment_dim` is the length of the condition on augmentation, 0 for none;
+    `timesteps` is T.
     """
 
     options: unet.Options
     channels: int
     classes: int
-    told: int
-    levels: int
+    augment_dim: int
+    timesteps: int
 
 
 @dataclass(frozen=True)
-class Released:
-    """What a checkpoint holds: a network's shape and its sets of weights, "last" and "ema".
+class ReleasedCheckpoint:
+    """A network's shape and its sets of weights, "last" and "ema".
 
-    Tensors are float32, under our names. `updates` is the file's `step`, 0 where it has none;
-    `left_out` are the entries of the file that are not read.
+    Tensors are float32, under ltdm's names. `steps` is the file's `step`, 0 where it has none;
+    `left_out` names the entries of the file that are not read.
     """
 
-    shape: Shape
+    shape: UNetShape
     weights: Mapping[str, dict[str, Tensor]]
-    updates: int
+    steps: int
     left_out: list[str]
 
     @property
@@ -87,50 +91,50 @@ class Released:
 
     @property
     def process(self) -> Part:
-        """The process, as a config has it; no file says its betas, so they are the defaults."""
-        return Part("process", "vp", vp.Options(T=self.shape.levels))
+        """The process, as a config has it; files do not record betas, so they are the defaults."""
+        return Part("process", "vp", vp.Options(T=self.shape.timesteps))
 
     @property
-    def parameters(self) -> int:
-        """Its weights, in one set."""
+    def num_parameters(self) -> int:
+        """The number of weights in one set."""
         return sum(t.numel() for t in next(iter(self.weights.values())).values())
 
     @property
-    def label(self) -> str:
-        """What a label does: it is the network's "input" or "nothing"."""
+    def label_role(self) -> str:
+        """How the network uses labels: "input", or "nothing" if it is unconditional."""
         return "input" if self.shape.classes else "nothing"
 
 
-def read(path: Path) -> Released:
-    """Read a checkpoint; of one in today's format, tensors stay on the disk until they are used.
+def read_checkpoint(path: Path) -> ReleasedCheckpoint:
+    """Read a checkpoint; in the zip format of torch.save, tensors stay on disk until they are used.
 
     Raises:
-        LtdmError: The file is missing, damaged, asks for code, or holds another network.
+        LtdmError: The file is missing or damaged, needs code, or holds another network.
     """
-    held = _unpickled(path)
-    sets = {key: value for key, value in held.items() if key in SETS and isinstance(value, dict)}
-    left_out = [str(key) for key in held if key not in sets and key != "step"]
-    if not sets and held and all(isinstance(value, Tensor) for value in held.values()):
-        sets, left_out = {"its state dict": held}, []
+    content = _unpickle(path)
+    sets = {k: v for k, v in content.items() if k in WEIGHT_SETS and isinstance(v, dict)}
+    left_out = [str(key) for key in content if key not in sets and key != "step"]
+    if not sets and content and all(isinstance(value, Tensor) for value in content.values()):
+        sets, left_out = {"its state dict": content}, []
     if not sets:
         raise LtdmError(
-            f"{path} has no net_model or ema_model, but {few(held)}; write its weights alone,"
+            f"{path} has no net_model or ema_model, but {few(content)}; write its weights alone,"
             " torch.save({'ema_model': ...}, file)"
         )
-    found = {key: _fitted(f"{path}: {key}", tensors) for key, tensors in sets.items()}
-    shapes = {shape for shape, _ in found.values()}
+    networks = {key: _match_tensors(f"{path}: {key}", tensors) for key, tensors in sets.items()}
+    shapes = {shape for shape, _ in networks.values()}
     if len(shapes) > 1:
         raise LtdmError(f"{path}: {' and '.join(sets)} are of different networks")
-    weights = {SETS.get(key, "last"): tensors for key, (_, tensors) in found.items()}
-    step = held.get("step")
-    return Released(shapes.pop(), weights, step if type(step) is int else 0, left_out)
+    weights = {WEIGHT_SETS.get(key, "last"): tensors for key, (_, tensors) in networks.items()}
+    step = content.get("step")
+    return ReleasedCheckpoint(shapes.pop(), weights, step if type(step) is int else 0, left_out)
 
 
-def content(path: Path) -> str:
-    """Return a digest that changes with what a checkpoint holds, wherever it lies.
+def archive_digest(path: Path) -> str:
+    """Return a digest of a checkpoint's content, 16 hex digits, the same wherever the file lies.
 
-    It is made of the checksums that the archive itself keeps; the old format has none and is read
-    whole. A file that cannot be read raises LtdmError.
+    It is made of the checksums in the zip archive; the old format of torch.save has none and is
+    read entirely. LtdmError is raised if the file cannot be read.
     """
     with reading(path, ours=False), open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
@@ -139,95 +143,108 @@ def content(path: Path) -> str:
     return hashlib.sha256(repr(sums).encode()).hexdigest()[:16]
 
 
-def _unpickled(path: Path) -> dict[Any, Any]:
+def _unpickle(path: Path) -> dict[Any, Any]:
+    """Load a dictionary of tensors and plain values; LtdmError where the file is anything else."""
     with reading(path, ours=False), open(path, "rb") as file:
-        today = zipfile.is_zipfile(file)
+        is_zip = zipfile.is_zipfile(file)
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True, mmap=today)
-    except Exception as error:  # a stranger's bytes make the unpickler raise anything
-        asked = re.search(r"GLOBAL (\S+)", str(error))
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except Exception as error:  # the unpickler may raise anything on foreign bytes
+        code = re.search(r"GLOBAL (\S+)", str(error))
         raise LtdmError(
-            f"{path} asks for {asked[1]}, and ltdm unpickles nothing but tensors and plain values;"
-            " where you trust the file, load it yourself and write its weights alone,"
+            f"{path} needs {code[1]}, but ltdm unpickles only tensors and plain values; if you"
+            " trust the file, load it yourself and write its weights alone,"
             " torch.save({'net_model': ..., 'ema_model': ...}, file)"
-            if asked
-            else f"{path} is damaged, cut short, or no file of torch.save; fetch it again"
+            if code
+            else f"{path} is damaged, truncated, or no file of torch.save; download it again"
         ) from error
-    if not isinstance(held, dict):
-        raise LtdmError(f"{path} holds no dictionary of weights, but a {type(held).__name__}")
-    return held
+    if not isinstance(content, dict):
+        raise LtdmError(f"{path} holds no dictionary of weights, but a {type(content).__name__}")
+    return content
 
 
-def _fitted(where: str, named: dict[Any, Any]) -> tuple[Shape, dict[str, Tensor]]:
-    """Return what network a state dict is of, and its tensors by our names."""
-    theirs = {str(name).removeprefix("module."): t for name, t in named.items()}
-    sizes = {name: tuple(getattr(t, "shape", ())) for name, t in theirs.items()}
-    shape = _shape(where, sizes)
+def _match_tensors(where: str, tensors: dict[Any, Any]) -> tuple[UNetShape, dict[str, Tensor]]:
+    """Return the shape of a state dict's network, and its tensors by ltdm's names."""
+    in_file = {str(name).removeprefix("module."): t for name, t in tensors.items()}
+    shapes = {name: tuple(getattr(t, "shape", ())) for name, t in in_file.items()}
+    network = _infer_shape(where, shapes)
     with torch.device("meta"):
-        outline = unet.UNet(*shape[:-1]).state_dict()
-    names = {ours: _their_name(ours) for ours in outline}
-    wanted = {names[ours]: tuple(t.shape) for ours, t in outline.items()}
-    wanted[TABLE] = (shape.levels, shape.options.ch)
-    odd = [_misfit(n, sizes, wanted) for n in {**wanted, **sizes} if sizes.get(n) != wanted.get(n)]
-    if odd:
-        raise LtdmError(f"{where} is not the U-Net that its first layers promise: {few(odd)}")
-    if not torch.allclose(theirs[TABLE].double(), _waves(shape), rtol=0, atol=1e-6 * shape.levels):
+        empty = unet.UNet(*network[:-1]).state_dict()
+    file_names = {name: _name_in_file(name) for name in empty}
+    expected = {file_names[name]: tuple(t.shape) for name, t in empty.items()}
+    expected[TIME_TABLE] = (network.timesteps, network.options.ch)
+    mismatches = [
+        _describe_mismatch(name, shapes, expected)
+        for name in {**expected, **shapes}
+        if shapes.get(name) != expected.get(name)
+    ]
+    if mismatches:
         raise LtdmError(
-            f"{where} has another time embedding than the sines and cosines of pytorch-ddpm, so"
-            " ltdm's network would not be told the noise level as it has learnt it"
+            f"{where} is not the U-Net that its first layers suggest: {few(mismatches)}"
         )
-    return shape, {ours: theirs[name].float() for ours, name in names.items()}
+    table, formula = in_file[TIME_TABLE].double(), _sinusoidal_table(network)
+    if not torch.allclose(table, formula, rtol=0, atol=1e-6 * network.timesteps):
+        raise LtdmError(
+            f"{where} uses a different time embedding from pytorch-ddpm's sinusoidal one, so it"
+            " cannot be loaded into ltdm's U-Net"
+        )
+    return network, {name: in_file[file_name].float() for name, file_name in file_names.items()}
 
 
-def _misfit(name: str, sizes: Sizes, wanted: Sizes) -> str:
-    if name not in wanted:
+def _describe_mismatch(name: str, shapes: TensorShapes, expected: TensorShapes) -> str:
+    if name not in expected:
         return f"{name} is not known"
-    return f"{name} is {sizes[name]}, not {wanted[name]}" if name in sizes else f"{name} is missing"
+    if name not in shapes:
+        return f"{name} is missing"
+    return f"{name} is {shapes[name]}, not {expected[name]}"
 
 
-def _shape(where: str, sizes: Sizes) -> Shape:
-    """Return the shape of the U-Net that has tensors of these sizes, if one has."""
-    other = next((w for part, w in OTHERS.items() if any(part in name for name in sizes)), None)
+def _infer_shape(where: str, shapes: TensorShapes) -> UNetShape:
+    """Return the U-Net whose tensors have these shapes; LtdmError if there is none."""
+    unsupported = (text for part, text in UNSUPPORTED_NETWORKS.items() if part in " ".join(shapes))
+    network = next(unsupported, None)
     try:
-        if not other:
-            return _first_layers(sizes)
+        if not network:
+            return _shape_from_layers(shapes)
     except (LookupError, ArithmeticError, ValueError, OptionError):
-        other = f"a network that is not known, of {few(sizes)}"
+        network = f"an unknown network, of {few(shapes)}"
     raise LtdmError(
-        f"{where} is {other}; ltdm reads the U-Net of pytorch-ddpm, CBDM, IGD and OC_LT"
+        f"{where} is {network}; ltdm reads the U-Net of pytorch-ddpm, CBDM, IGD and OC_LT"
     )
 
 
-def _first_layers(sizes: Sizes) -> Shape:
-    """Return the shape of a U-Net from its first layers; it fails where there are none."""
-    levels, ch = sizes[TABLE]
-    blocks: list[list[str]] = [[]]
-    for n in range(len(sizes)):
-        if f"downblocks.{n}.main.weight" in sizes:
-            blocks.append([])
-        elif f"downblocks.{n}.block1.0.weight" in sizes:
-            blocks[-1].append(f"downblocks.{n}")
+def _shape_from_layers(shapes: TensorShapes) -> UNetShape:
+    """Return the shape of a U-Net from its encoder's layers; LookupError where there are none."""
+    timesteps, ch = shapes[TIME_TABLE]
+    levels: list[list[str]] = [[]]  # the blocks of each resolution
+    for n in range(len(shapes)):
+        if f"downblocks.{n}.main.weight" in shapes:
+            levels.append([])
+        elif f"downblocks.{n}.block1.0.weight" in shapes:
+            levels[-1].append(f"downblocks.{n}")
     options = unet.Options(
         ch=ch,
-        ch_mult=tuple(sizes[f"{level[0]}.block2.0.weight"][0] // ch for level in blocks),
-        attn=tuple(i for i, level in enumerate(blocks) if f"{level[0]}.attn.proj.weight" in sizes),
-        num_res_blocks=len(blocks[0]),
+        ch_mult=tuple(shapes[f"{blocks[0]}.block2.0.weight"][0] // ch for blocks in levels),
+        attn=tuple(
+            i for i, blocks in enumerate(levels) if f"{blocks[0]}.attn.proj.weight" in shapes
+        ),
+        num_res_blocks=len(levels[0]),
     )
-    classes = sizes.get("label_embedding.weight", (0,))[0]
-    told = sizes.get("augm_embedding.weight", (0, 0))[1]
-    return Shape(options, sizes["head.weight"][1], classes, told, levels)
+    classes = shapes.get("label_embedding.weight", (0,))[0]
+    augment_dim = shapes.get("augm_embedding.weight", (0, 0))[1]
+    return UNetShape(options, shapes["head.weight"][1], classes, augment_dim, timesteps)
 
 
-def _waves(shape: Shape) -> Tensor:
-    """Return the time table, float64 (T, ch): sin(t f_0), cos(t f_0), sin(t f_1), ..."""
+def _sinusoidal_table(shape: UNetShape) -> Tensor:
+    """Return the time embedding, float64 (T, ch): sin(t f_0), cos(t f_0), sin(t f_1), ..."""
     ch = shape.options.ch
     frequency = torch.exp(-math.log(10_000) * torch.arange(0, ch, 2, dtype=torch.float64) / ch)
-    angle = torch.arange(shape.levels, dtype=torch.float64)[:, None] * frequency
+    angle = torch.arange(shape.timesteps, dtype=torch.float64)[:, None] * frequency
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
-def _their_name(name: str) -> str:
-    """Return what files call a tensor of ours."""
-    for ours, theirs in RENAMED.items():
-        name = name.replace(ours, theirs)
+def _name_in_file(name: str) -> str:
+    """Return a tensor's name in files from its name in ltdm."""
+    for ltdm_prefix, file_prefix in FILE_PREFIXES.items():
+        name = name.replace(ltdm_prefix, file_prefix)
     return name

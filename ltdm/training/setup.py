@@ -25,7 +25,7 @@ log = logging.getLogger("ltdm")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: its parts and the loop's options, parsed once for all."""
+    """How a network is trained: its parts and the training options, parsed."""
 
     network: Part
     process: Part
@@ -33,13 +33,13 @@ class Recipe:
     train: TrainOptions
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any], gpus: int = 1) -> "Recipe":
+    def from_spec(cls, spec: Mapping[str, Any], gpus: int = 1) -> "Recipe":
         """Parse `network`, `process`, `method` (one or a list) and `train`, as in the config.
 
-        The processes that are asked for, `gpus`, are no part of a spec.
+        `gpus`, the requested number of processes, is not part of a spec.
 
         Raises:
-            OptionError: There is no such part or option, or a value is out of range.
+            OptionError: A part or option is not known, or a value is out of range.
         """
         network, process = (part(kind, spec[kind], (kind,)) for kind in ("network", "process"))
         methods = parts("method", spec["method"], ("method",))
@@ -47,16 +47,17 @@ class Recipe:
         return cls(network, process, methods, train)
 
     def objective(self, class_counts: list[int]) -> Objective:
-        """Return what is minimised on a training set with these class counts."""
+        """Return the objective on a training set with these class counts."""
         return build_objective(self.methods, class_counts)
 
 
 def make_trainer(
     recipe: Recipe, seed: int, images: np.ndarray, labels: np.ndarray, device: torch.device
 ) -> Trainer:
-    """Build the trainer of a run; the network's first weights depend on the seed alone.
+    """Build the trainer of a run; the network's initial weights depend on the seed alone.
 
-    Images are uint8 (N, C, H, W), or float32 points; labels are int64 (N,), each class from 0 on.
+    Images are uint8 (N, C, H, W), or float32 points; labels are int64 (N,), and every class from 0
+    to the largest has an image.
 
     Raises:
         LtdmError: The options do not suit the data.
@@ -64,41 +65,45 @@ def make_trainer(
     class_counts, options = np.bincount(labels).tolist(), recipe.train
     method = recipe.objective(class_counts)
     batches = Batches(images, labels, options, seed, device, method.class_blocks)
-    use = method.label_role(options.conditional)
-    shape = *images.shape[1:3], len(class_counts), options.told()
+    label_use = method.label_role(options.conditional)
+    shape = *images.shape[1:3], len(class_counts), options.augment_dim()
     nets = []
     for owner in owners(seed, len(class_counts)) if method.network_per_class else [seed]:
         with torch.random.fork_rng([]):
             torch.manual_seed(derive("init", owner))
-            nets.append(build_network(recipe.network, use, *shape))
+            nets.append(build_network(recipe.network, label_use, *shape))
     net = PerClassNetworks(nets) if method.network_per_class else nets[0]
     process = recipe.process.module.build(recipe.process.options)
     return Trainer(net, method, process, batches, options, seed)
 
 
-def described(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
-    """Return what sampling must know of a network, its weights apart."""
+def model_metadata(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
+    """Return what sampling needs to know of a network besides its weights."""
     images, options = trainer.batches.images, recipe.train
     return {
         "network": recipe.network.plain(),
         "process": recipe.process.plain(),
         "channels": images.shape[1],
         "size": images.shape[2],
-        "classes": trainer.batches.classes,
-        "told": options.told(),
+        "classes": trainer.batches.num_classes,
+        "told": options.augment_dim(),
         "points": images.dtype != torch.uint8,
         "label": trainer.method.label_role(options.conditional),
     }
 
 
-def start_from(trainer: Trainer, init: Path) -> None:
-    """Let a trainer start from another run's averaged weights, which must be its network's."""
+def init_trainer(trainer: Trainer, init: Path) -> None:
+    """Start a trainer from another run's averaged weights.
+
+    Raises:
+        LtdmError: The file is bad, or holds a network of another kind.
+    """
     weights, about = read_weights(init, "ema.")
     try:
-        trainer.start_from(weights)
+        trainer.init_from(weights)
     except RuntimeError as error:
         raise LtdmError(
-            f"{init} holds another network than this run's, so it cannot start from it; give both"
-            " the same network, augmentation and method's mode"
+            f"{init} holds another network than this run's, so the run cannot start from it; give"
+            " both runs the same network, augmentation and method's mode"
         ) from error
     log.info("starting from %s (%s)", init, about["key"])

@@ -1,8 +1,8 @@
-"""The resume state of a run: written beside the model, found again by what the run is.
+"""The resume state of a run: stored beside the model, found by the run's key.
 
-A run's state lives in `state/<key>/`, where the key is a digest of everything that decides its
-result. A changed config therefore starts afresh, and going back to the old one before the new one
-has finished goes on from where it was.
+A run's state lies in `state/<key>/`, where the key is a digest of everything that decides the
+result. A changed config therefore starts afresh, and changing it back before the new run has
+finished resumes the old one.
 """
 
 import hashlib
@@ -29,14 +29,15 @@ T = TypeVar("T")
 
 
 def run_key(identity: dict[str, Any]) -> str:
-    """Return 16 hex digits over what decides a run's result."""
+    """Return 16 hex digits, a digest of everything that decides a run's result."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Files(NamedTuple):
-    """What a network is made from (train.npz, perhaps a network to start from), and what is made.
+    """The files of a training run.
 
-    That is the weights, the losses and run.json.
+    It reads `data` (train.npz) and, if given, `init`, a network to start from. It writes `model`
+    (weights), `history` (losses, CSV) and `record` (run.json).
     """
 
     data: Path
@@ -45,14 +46,14 @@ class Files(NamedTuple):
     history: Path
     record: Path
 
-    def state(self, who: dict[str, Any]) -> "State":
-        """Return the state of the run that `who` says what decides."""
-        return State(Path(self.model).parent / "state", run_key(who))
+    def state(self, identity: dict[str, Any]) -> "State":
+        """Return the resume state of the run with this identity, see `run_key`."""
+        return State(Path(self.model).parent / "state", run_key(identity))
 
-    def made(self, key: str) -> bool:
-        """Whether the results are there, and say that they are those of the run with this key."""
-        there = all(Path(file).exists() for file in (self.model, self.history, self.record))
-        return there and read_json(self.record).get("key") == key
+    def is_finished(self, key: str) -> bool:
+        """Whether all results exist and belong to the run with this key."""
+        exist = all(Path(file).exists() for file in (self.model, self.history, self.record))
+        return exist and read_json(self.record).get("key") == key
 
 
 class State:
@@ -62,16 +63,16 @@ class State:
         self.folder, self.key = Path(folder) / key, key
         self.file, self.progress = self.folder / "state.pt", self.folder / "progress.json"
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Hold the run's lock, or raise LtdmError: one process trains it, whatever its options."""
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the run's lock, for all its keys; LtdmError where another process trains it."""
         return alone(self.folder.parent)
 
     def save(self, content: dict[str, Any]) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state atomically."""
         write_state(self.file, self.key, content)
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """Return the state, or None where there is none yet; it raises what `read_state` does."""
+        """Return the state, or None if there is none yet; raises what `read_state` does."""
         if self.file.exists():
             return read_state(self.file, self.key, device)
         runs = self.folder.parent
@@ -80,63 +81,63 @@ class State:
             log.info(message, runs)
         return None
 
-    def keep(self, update: int, tensors: dict[str, Tensor]) -> None:
-        """Write the snapshots that are taken after an update, beside the state."""
-        write_weights(self._place(update), tensors, {"key": self.key})
+    def save_snapshot(self, step: int, tensors: dict[str, Tensor]) -> None:
+        """Write the averages after a training step, beside the state."""
+        write_weights(self._snapshot_path(step), tensors, {"key": self.key})
 
-    def check_kept(self, updates: list[int]) -> None:
-        """Refuse to go on where a snapshot of these updates is lost; their weights are not read."""
-        for update in updates:
-            self._snapshot(update, read_about)
+    def check_snapshots(self, steps: list[int]) -> None:
+        """Raise LtdmError where a snapshot of these steps is lost; weights are not read."""
+        for step in steps:
+            self._read_snapshot(step, read_about)
 
-    def kept(self, updates: list[int]) -> dict[str, Tensor]:
-        """Return the snapshots of these updates: `snapshot.<width>.<update>.<weight>`."""
-        found = {}
-        for update in updates:
-            tensors, _ = self._snapshot(update, read_weights)
+    def load_snapshots(self, steps: list[int]) -> dict[str, Tensor]:
+        """Return the snapshots of these steps, named `snapshot.<width>.<step>.<weight>`."""
+        snapshots = {}
+        for step in steps:
+            tensors, _ = self._read_snapshot(step, read_weights)
             for name, tensor in tensors.items():
-                place = name.index(".", name.index(".") + 1)  # widths are 0.05, 0.1, ..
-                found[f"snapshot.{name[:place]}.{update}{name[place:]}"] = tensor
-        return found
+                end = name.index(".", name.index(".") + 1)  # of the width, which is 0.05, 0.1, ..
+                snapshots[f"snapshot.{name[:end]}.{step}{name[end:]}"] = tensor
+        return snapshots
 
-    def _place(self, update: int) -> Path:
-        return self.folder / "snapshots" / f"{update}.safetensors"
+    def _snapshot_path(self, step: int) -> Path:
+        return self.folder / "snapshots" / f"{step}.safetensors"
 
-    def _snapshot(self, update: int, read: Callable[[Path], T]) -> T:
-        """Read a snapshot; one that is lost can only be made by training anew."""
-        file = self._place(update)
+    def _read_snapshot(self, step: int, read: Callable[[Path], T]) -> T:
+        """Read a snapshot by `read`; only a new training can replace a lost one."""
+        file = self._snapshot_path(step)
         try:
             return read(file)
         except LtdmError as error:
             raise LtdmError(
                 f"the snapshot {file} is missing or damaged; delete the folder {self.folder} and"
-                " run the same command again, which trains anew"
+                " run the same command again, which restarts the training"
             ) from error
 
     def clear(self) -> None:
-        """Remove this and all older states once the model is written."""
+        """Remove this state and all older ones, once the model is written."""
         shutil.rmtree(self.folder.parent, ignore_errors=True)
 
 
 def write_state(file: Path, key: str, content: dict[str, Any]) -> None:
-    """Write a state with the key of its run, whole or not at all."""
+    """Write a state with the key of its run, atomically."""
     buffer = io.BytesIO()
     torch.save({"key": key, **content}, buffer)
     write_bytes(file, buffer.getbuffer())
 
 
 def read_state(file: Path, key: str, device: torch.device) -> dict[str, Any]:
-    """Read a state of the run with this key, or raise LtdmError."""
-    way_out = f"delete the folder {Path(file).parent} and run the same command again"
+    """Read a state of the run with this key; LtdmError if it is missing, damaged or another's."""
+    advice = f"delete the folder {Path(file).parent} and run the same command again"
     try:
         content: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
     except FileNotFoundError as error:
-        raise LtdmError(f"the resume state {file} is missing; {way_out}") from error
+        raise LtdmError(f"the resume state {file} is missing; {advice}") from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        what = f"damaged ({str(error).splitlines()[0]})"
-        raise LtdmError(f"the resume state {file} is {what}; {way_out}") from error
+        reason = str(error).splitlines()[0]
+        raise LtdmError(f"the resume state {file} is damaged ({reason}); {advice}") from error
     if content.get("key") != key:
         raise LtdmError(
-            f"the resume state {file} belongs to a run with other options, data or code; {way_out}"
+            f"the resume state {file} belongs to a run with other options, data or code; {advice}"
         )
     return content

@@ -1,8 +1,8 @@
-"""One of several processes that train a network together: how it begins, and how it ends.
+"""One of several processes that train a network together: its start and its end.
 
-When one of them fails, torch's agent in the launching process ends the others; when that process
-ends, however it ends, the kernel ends them all. So none is left waiting for rows or gradients of
-the others.
+If a process fails, torch's agent in the launching process ends the others; if the launching process
+ends, for whatever reason, the kernel ends them all. So none is left waiting for rows or gradients
+of the others.
 """
 
 import ctypes
@@ -26,48 +26,47 @@ from ltdm.plumbing.errors import LtdmError, Stopped
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.stopping import Stop
 
-SAID = "said-{}.json"  # what a process ended with, by its rank
+REPORT_FILE = "report-{}.json"  # the error that ended a process, by its rank
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
-WAIT = timedelta(minutes=30)
+TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others: the first may be saving, or compiling its network."""
 
 
-def gpus() -> int:
+def count_gpus() -> int:
     """Return how many GPUs there are to choose from, without touching one."""
     name = os.environ.get("LTDM_DEVICE") or "auto"
     return 0 if name == "cpu" else 1 if name.startswith("cuda:") else torch.cuda.device_count()
 
 
-def work(share: Callable[..., None]) -> None:
-    """Do what one of the processes that `distributed.launch` starts does, and end it.
+def run_worker(train: Callable[..., None]) -> None:
+    """Run `train` in one of the processes that `distributed.launch` starts, and end the process.
 
-    `share` is called with a `Stop` in the first process, None in the others, and with the
-    arguments of `launch`.
+    `train` gets a `Stop` in the first process, None in the others, and the arguments of `launch`.
     """
     job, rank = json.loads(sys.argv[1]), int(os.environ["RANK"])
-    _end_with(job["launcher"])
-    _speak(rank)
+    _die_with(job["launcher"])
+    _configure_logging(rank)
     try:
         torch.set_num_threads(job["threads"])
-        _join(rank)
-        stop = _listen(rank, job["deadline"])
-        share(stop, **job["arguments"])
-        dist.barrier()  # the first one may still be writing
+        _init_group(rank)
+        stop = _install_handlers(rank, job["deadline"])
+        train(stop, **job["arguments"])
+        dist.barrier()  # the first process may still be writing
         dist.destroy_process_group()
     except BaseException as error:
-        _say(Path(job["folder"]) / SAID.format(rank), error)
+        _report_exit(Path(job["folder"]) / REPORT_FILE.format(rank), error)
         os._exit(1)
 
 
-def _end_with(launcher: int) -> None:
-    """Let the kernel kill this process when the one that launched it ends (Linux alone can)."""
+def _die_with(launcher: int) -> None:
+    """Let the kernel kill this process when the launching process ends (on Linux alone)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != launcher:  # it ended before it was watched
+    if os.getppid() != launcher:  # it ended before the call above
         os._exit(1)
 
 
-def _speak(rank: int) -> None:
+def _configure_logging(rank: int) -> None:
     """Let the first process log as a job does, and the others not at all."""
     if rank:
         logging.disable()
@@ -76,35 +75,39 @@ def _speak(rank: int) -> None:
     form = "%(message)s" if sys.stderr.isatty() else "%(asctime)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
     logging.getLogger("torch").setLevel(logging.WARNING)
-    # Of convolutions of one pixel, where the two orders in memory are the same.
+    # It concerns convolutions of one pixel, whose two memory orders are the same.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
 
 
-def _join(rank: int) -> None:
-    """Meet the other processes, each on its GPU if there are any."""
-    if gpus():
+def _init_group(rank: int) -> None:
+    """Join the group of processes, each on its own GPU if there are any."""
+    if count_gpus():
         os.environ["LTDM_DEVICE"] = f"cuda:{rank}"
     device = pick()
-    backend, own = ("nccl", device) if device.type == "cuda" else ("gloo", None)
-    dist.init_process_group(backend, timeout=WAIT, device_id=own)
+    backend, device_id = ("nccl", device) if device.type == "cuda" else ("gloo", None)
+    dist.init_process_group(backend, timeout=TIMEOUT, device_id=device_id)
 
 
-def _listen(rank: int, deadline: float | None) -> Stop | None:
-    """Let the first process hear what the launcher passes on; the others end when it does."""
+def _install_handlers(rank: int, deadline: float | None) -> Stop | None:
+    """Let the first process react to signals that the launcher passes on; the others ignore them.
+
+    They end when the first process does.
+    """
     stop, numbers = Stop(), (signal.SIGTERM, signal.SIGINT)
     stop.deadline = deadline
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         stop.on_signal(number, frame)
-        signal.signal(number, hear)  # Slurm signals each process, and the launcher passes it on
+        # Again, since Slurm signals each process and the launcher passes its own signal on too.
+        signal.signal(number, on_signal)
 
     for number in numbers:
-        signal.signal(number, signal.SIG_IGN if rank else hear)
+        signal.signal(number, signal.SIG_IGN if rank else on_signal)
     return None if rank else stop
 
 
-def _say(file: Path, error: BaseException) -> None:
-    """Write what a process ended with, for the launcher."""
+def _report_exit(file: Path, error: BaseException) -> None:
+    """Write the error that ends this process, for the launcher."""
     kind, text = "mistake", str(error)
     if isinstance(error, Stopped):
         kind = "stopped"

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from ltdm.training.graph import WARM, UpdateGraph
+from ltdm.training.graph import WARMUP_CALLS, StepGraph
 from ltdm.training.loop import Trainer
 from tests.gpu.setting import Setting, small_trainer
 
-STEPS = WARM + 5
+STEPS = WARMUP_CALLS + 5
 
 
 def run(setting: Setting) -> None:
@@ -29,7 +29,7 @@ def run(setting: Setting) -> None:
 
 def loss(learner: Trainer) -> float:
     """Return the sum of the loss since the last call, and reset it to 0."""
-    total = learner.sums["loss"]
+    total = learner.loss_sums["loss"]
     value = float(total)
     total.zero_()
     return value
@@ -52,7 +52,9 @@ def relative_difference(values: list[float], reference: list[float]) -> float:
 
 def is_captured(learner: Trainer) -> bool:
     """Whether training steps run as a captured graph."""
-    return isinstance(learner.run, UpdateGraph) and learner.run.graph is not None
+    return (
+        isinstance(learner.run_device_step, StepGraph) and learner.run_device_step.graph is not None
+    )
 
 
 def compare_losses(setting: Setting, method: str) -> None:
@@ -76,10 +78,10 @@ def check_dropout_masks(setting: Setting) -> None:
     losses(learner, STEPS)
     values = []
     for seed in (1, 1, 2):
-        learner._fill()
-        learner.optimiser.rate.zero_()  # the weights stay
+        learner._fill_inputs()
+        learner.optimiser.lr.zero_()  # the weights stay
         torch.manual_seed(seed)
-        learner.run()
+        learner.run_device_step()
         values.append(loss(learner))
     same_seed = relative_difference(values[:1], values[1:2])
     other_seed = relative_difference(values[:1], values[2:])

@@ -38,4 +38,4 @@ def losses(
     )
     with HostDraws():
         learner.step()
-    return {name: float(total) for name, total in learner.sums.items()}
+    return {name: float(total) for name, total in learner.loss_sums.items()}

@@ -94,7 +94,7 @@ class Subject(NamedTuple):
     def learner(self, **train: Any) -> Trainer:
         """Return its trainer, with other options of `train`."""
         spec = merge([self.run.spec(), {"train": train}])
-        return make_trainer(Recipe.of(spec), 0, *random_images_like(self.data), self.device)
+        return make_trainer(Recipe.from_spec(spec), 0, *random_images_like(self.data), self.device)
 
     def operations(self) -> float:
         """Return the floating-point operations of its training, per image."""
@@ -150,4 +150,4 @@ def small_trainer(
         "method": METHODS[method],
         "train": options,
     }
-    return make_trainer(Recipe.of(spec), 0, images, np.repeat(np.arange(10), 30), device)
+    return make_trainer(Recipe.from_spec(spec), 0, images, np.repeat(np.arange(10), 30), device)

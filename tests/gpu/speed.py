@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ltdm.training.graph import WARM, UpdateGraph
+from ltdm.training.graph import WARMUP_CALLS, StepGraph
 from ltdm.training.loop import Trainer
 from tests.gpu.setting import VARIANTS, Setting
 from tests.gpu.steps import FASTEST
@@ -88,7 +88,7 @@ def fill_compiler_cache(setting: Setting, run: str, variant: str) -> None:
     with setting.rows.attempt(what):
         learner = setting.subject(run).learner(**VARIANTS[variant])
         first = time.perf_counter()
-        for _ in range(WARM + 1):
+        for _ in range(WARMUP_CALLS + 1):
             learner.step()
         synchronize(setting.device)
         setting.rows.add(what, first_updates_s=time.perf_counter() - first, **_compiler(setting))
@@ -116,12 +116,12 @@ def _figures(
 ) -> dict[str, Any]:
     """Return the cost of a training step, and of the first ones, which compile and capture."""
     device, started, figures = setting.device, time.perf_counter(), {}
-    for _ in range(1 if setting.tiny else WARM + 2):
+    for _ in range(1 if setting.tiny else WARMUP_CALLS + 2):
         learner.step()
     synchronize(device)
     figures["first_updates_s"] = time.perf_counter() - started
-    if isinstance(learner.run, UpdateGraph):
-        figures["bad"] = learner.run.graph is None
+    if isinstance(learner.run_device_step, StepGraph):
+        figures["bad"] = learner.run_device_step.graph is None
     ms = median_ms(learner.step, device, 2 if setting.tiny else 20)
     size = learner.batches.size
     figures |= {
@@ -130,7 +130,7 @@ def _figures(
         "img_per_s": 1e3 * size / ms,
         "host_ms": host_ms(learner.step, device, 1 if setting.tiny else 5),
         "peak_gib": peak_gib(device),
-        "loss": float(learner.sums["loss"]) / learner.update,
+        "loss": float(learner.loss_sums["loss"]) / learner.step_count,
     }
     if not options["compile"] and options["graph"] == "none":
         with OperationCounter() as counter:

@@ -12,7 +12,7 @@ from ltdm.networks._predictor import RankShare
 from ltdm.plumbing.errors import LtdmError
 from ltdm.training import setup
 from ltdm.training.setup import Recipe, make_trainer
-from ltdm.training.worker import work
+from ltdm.training.worker import run_worker
 from tests.unit.training.test_training import CPU, METHODS, data, spec_of
 
 STEPS, HALF = 50, 25
@@ -22,7 +22,7 @@ def trainer_of(name):
     """Return the trainer of one of METHODS, without dropout: its masks differ between processes."""
     spec = spec_of(name, steps=STEPS, log_every=HALF, augment="ada")
     spec["network"] = {**spec["network"], "dropout": 0.0}
-    return make_trainer(Recipe.of(spec), 0, *data(), CPU)
+    return make_trainer(Recipe.from_spec(spec), 0, *data(), CPU)
 
 
 def build_exact(*args):
@@ -57,7 +57,7 @@ def train_all(stop, folder):
         if name in ("composed", "separate"):
             states = {"one": torch.load(Path(folder) / f"one-{name}.pt")["states"][0]}
             states["two"] = results["whole"]["states"][0]
-            results |= {number: train_method(name, state) for number, state in states.items()}
+            results |= {processes: train_method(name, state) for processes, state in states.items()}
         if share.is_main:
             torch.save(results, Path(folder) / f"two-{name}.pt")
     learner = trainer_of("ddpm")
@@ -71,7 +71,7 @@ def fail(stop, rank, how):
     step = learner.step
 
     def failing_step():
-        if learner.update == 3 and learner.share.rank == rank:
+        if learner.step_count == 3 and learner.share.rank == rank:
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise LtdmError("the disk is full") if how == "mistake" else ValueError("a bug")
@@ -87,4 +87,4 @@ def do(stop, task, **arguments):
 
 
 if __name__ == "__main__":
-    work(do)
+    run_worker(do)

@@ -56,7 +56,7 @@ class Trial:
             assert (self.home / name).read_bytes() == self.undisturbed(name), name
         assert not (self.home / "state").exists()
         log = self.project.folder / f"results/faults/logs/train/digits-lt/ddpm/seed-{self.seed}.log"
-        assert ("resuming at update" in log.read_text()) == resumed
+        assert ("resuming at step" in log.read_text()) == resumed
         after = self.project.times()
         assert {f: after[f] for f in self.before} == self.before, "another job ran again"
         return printed

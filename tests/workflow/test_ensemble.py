@@ -22,7 +22,7 @@ def test_rounds_survive_a_kill(checkout):
     checkout.kill("runs/digits-lt/many/seed-0/state/*/*/state.pt", "--cores", "1", asked)
     checkout.snakemake("--cores", "1", asked)
     log = checkout.results / "logs/train/digits-lt/many/seed-0.log"
-    assert "resuming at update" in log.read_text()
+    assert "resuming at step" in log.read_text()
 
     assert [(many / name).read_bytes() for name in names] == alone
     assert not (many / "state").exists(), "shards' states are as large as the run: cleared away"

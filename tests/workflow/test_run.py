@@ -92,7 +92,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(checkout):
     checkout.kill("runs/digits-lt/ddpm/seed-0/state/*/state.pt", "--cores", "1", model)
     printed = checkout.snakemake("--cores", "1", model)
     log = (checkout.results / "logs/train/digits-lt/ddpm/seed-0.log").read_text()
-    assert "resuming at update" in log, printed
+    assert "resuming at step" in log, printed
     resumed = [file.read_bytes() for file in files]
     assert not (folder / "state").exists()
     undisturbed = checkout.copy_to(checkout.folder.parent / "undisturbed")

@@ -27,7 +27,7 @@ def ltdm(checkout, *arguments, ok=True):
 def test_a_new_option_a_renamed_local_and_a_moved_module(checkout):
     new = '    novel: float = option(0.5, "New.", above=0)\n'
     checkout.edit("ltdm/training/options.py", "    log_every: int", f"{new}    log_every: int")
-    checkout.edit("ltdm/training/ensemble.py", "total", "images_of_all")
+    checkout.edit("ltdm/training/ensemble.py", "offset", "first_card")
     home = checkout.folder / "ltdm"
     (home / "core/seeding.py").rename(home / "training/owners.py")
     for file in home.rglob("*.py"):

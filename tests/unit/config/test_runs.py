@@ -44,7 +44,7 @@ def experiment(runs, grid=None):
         ({"a": {**SEPARATE, "sample": {"guidance": 1}}}, "runs.a.sample.guidance", "needs a"),
         ({"a": {**SEPARATE, "train": {"label_dropout": 0, "batch_size": 400}}},
          "runs.a.train.batch_size",
-         "each class shows 40 different images an update, but one has only"),
+         "a step needs 40 different images of each class, but one has only"),
         ({"a": {**SEPARATE, "method": ["igd", "agc"]}}, "runs.a.method",
          "igd draws batches of its own and goes with no other method"),
         ({"a": {"method": {"name": "igd", "mode": "shared", "peers": {"sample": 10}}}},
@@ -178,7 +178,7 @@ def test_an_interrupted_finetuning_goes_on_where_it_was(tmp_path, monkeypatch):
     step = Trainer.step
 
     def killed(trainer):
-        if trainer.update == 7:
+        if trainer.step_count == 7:
             raise KeyboardInterrupt
         step(trainer)
 

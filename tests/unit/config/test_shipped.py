@@ -11,7 +11,7 @@ from ltdm.config.merge import read
 from ltdm.data import afhq_dog, tiny_imagenet
 from ltdm.data._base import SourceInfo
 from ltdm.pipeline.cost import cost
-from ltdm.training.ensemble import all_updates
+from ltdm.training.ensemble import total_steps
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
@@ -56,7 +56,7 @@ def test_iet_agc_s_protocol(monkeypatch):
     experiment = Experiment(read([ROOT / "config/iet-agc.yaml"]))
     for (name, run), made in experiment.runs.items():
         updates = 30_000 if name == "afhq-dog" else 390_000
-        assert all_updates(made.train, experiment.datasets[name].class_counts, False) == updates
+        assert total_steps(made.train, experiment.datasets[name].class_counts, False) == updates
         assert bool(made.train.ensemble) == run.startswith("iet")
         assert made.samples["last"].num_images == 65_536
         assert (made.samples["last"].weights, made.samples["ema"].weights) == ("last", "ema")

@@ -10,7 +10,7 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.samplers import _generate
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.stages import sample
-from ltdm.training.setup import Recipe, described, make_trainer
+from ltdm.training.setup import Recipe, make_trainer, model_metadata
 from tests.helpers.stages import PLAIN_SAMPLING, make_request
 from tests.unit.training.test_training import CPU, SPEC, data
 
@@ -26,14 +26,16 @@ def _small_blocks(monkeypatch):
 
 def network(path, labels=None, images=None, **changes):
     """Write an untrained network, its weights shaken."""
-    recipe = Recipe.of({**SPEC, **changes})
+    recipe = Recipe.from_spec({**SPEC, **changes})
     pixels, classes = data()
     learner = make_trainer(recipe, 0, pixels if images is None else images, classes, CPU)
     torch.manual_seed(0)
     for weight in learner.net.parameters():
         weight.data += 0.05 * torch.randn_like(weight)
     tensors = {f"ema.{k}": v for k, v in learner.net.state_dict().items()}
-    write_weights(path / "model.safetensors", tensors, {**described(recipe, learner), "key": "one"})
+    write_weights(
+        path / "model.safetensors", tensors, {**model_metadata(recipe, learner), "key": "one"}
+    )
 
 
 def sampled(folder, spec, of=0):

@@ -118,7 +118,7 @@ class LabelledRowsReference:
 def build_trainer(method, network):
     train = {**SPEC["train"], "steps": 40, "batch_size": 9, "label_dropout": 0.3, "warmup_steps": 0}
     return make_trainer(
-        Recipe.of({**SPEC, **NETWORKS[network], "method": METHODS[method], "train": train}),
+        Recipe.from_spec({**SPEC, **NETWORKS[network], "method": METHODS[method], "train": train}),
         0,
         *data(),
         CPU,

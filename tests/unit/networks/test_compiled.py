@@ -47,7 +47,7 @@ def compiled_learner(name, monkeypatch, **train):
     )
     spec = spec_of(name, compile=True, **train)
     spec["network"] = {**spec["network"], "ch": 4, "ch_mult": [1], "attn": [0]}
-    return make_trainer(Recipe.of(spec), 0, *data(), CPU)
+    return make_trainer(Recipe.from_spec(spec), 0, *data(), CPU)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -14,7 +14,7 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import parse
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
-from ltdm.training.setup import Recipe, described, make_trainer
+from ltdm.training.setup import Recipe, make_trainer, model_metadata
 
 CPU = torch.device("cpu")
 SMALL = mlp.Options(width=16, depth=3)
@@ -101,14 +101,14 @@ def test_every_method_trains_on_points(method, process):
     options = {"label_dropout": 0.0 if separate else 0.2, "class_sampling": "balanced"}
     network = {"name": "mlp", "width": 16, "depth": 2}
     spec = {"network": network, "process": process, "method": method, "train": {**TRAIN, **options}}
-    trainer = make_trainer(Recipe.of(spec), 0, points.images, points.labels, CPU)
+    trainer = make_trainer(Recipe.from_spec(spec), 0, points.images, points.labels, CPU)
     before = {k: v.clone() for k, v in trainer.net.state_dict().items()}
     trainer.fit(lambda state: None)
     after = trainer.net.state_dict()
     assert all(torch.isfinite(v).all() for v in after.values())
     assert any(not torch.equal(v, after[k]) for k, v in before.items())
     model = Model.from_tensors(
-        trainer.ema.state_dict(), described(Recipe.of(spec), trainer), "fp32", CPU
+        trainer.ema.state_dict(), model_metadata(Recipe.from_spec(spec), trainer), "fp32", CPU
     )
     options = parse(SampleOptions, {"sampler": {"name": "heun", "steps": 2}, "num_images": 6})
     generator = SampleGenerator(model, options, 0)

@@ -13,7 +13,7 @@ from ltdm.networks._per_class import PerClassNetworks, extract_network
 from ltdm.plumbing.options import parse
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
-from ltdm.training.setup import Recipe, described, make_trainer
+from ltdm.training.setup import Recipe, make_trainer, model_metadata
 from tests.unit.training.test_training import CPU, SPEC, data, run
 
 
@@ -29,7 +29,7 @@ GAME = {"name": "igd", "mode": "separate"}
 def trainer(images, labels, method, seed=0, **train):
     train = {**SPEC["train"], "batch_size": 9, "grad_clip": 0.5, **train}
     return make_trainer(
-        Recipe.of({**SPEC, "method": method, "train": train}), seed, images, labels, CPU
+        Recipe.from_spec({**SPEC, "method": method, "train": train}), seed, images, labels, CPU
     )
 
 
@@ -88,7 +88,7 @@ def test_images_of_a_class_come_from_its_own_network():
     game = trainer(*data(), {**GAME, "beta": 0}, label_dropout=0.0, steps=3)
     run(game)
     spec = {"sampler": {"name": "ddim", "steps": 3}, "num_images": 12}
-    options, about = parse(SampleOptions, spec), described(Recipe.of(SPEC), game)
+    options, about = parse(SampleOptions, spec), model_metadata(Recipe.from_spec(SPEC), game)
     labels = np.arange(12) % 3
     model = Model.from_tensors(game.ema.state_dict(), about, "fp32", CPU)
     images = SampleGenerator(model, options, 5).generate(labels, np.arange(12))

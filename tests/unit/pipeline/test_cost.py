@@ -67,11 +67,11 @@ def test_methods_cost_what_they_say(options):
     """Declared evaluations against those of a training, where labels are dropped."""
     spec = {**SPEC, "method": {"name": "cbdm", **options}}
     spec["train"] = {**SPEC["train"], "label_dropout": 0.3, "batch_size": 32}
-    learner = make_trainer(Recipe.of(spec), 0, *data(), torch.device("cpu"))
+    learner = make_trainer(Recipe.from_spec(spec), 0, *data(), torch.device("cpu"))
     for _ in range(4):
         learner.step()
     declared = evaluations([part("method", spec["method"], ())], 3)
-    assert learner.counted() == asdict(declared)
+    assert learner.calls_per_image() == asdict(declared)
 
 
 def test_a_network_a_class_and_its_encoder_are_reckoned_with():

@@ -22,11 +22,11 @@ def stopped_after(learner, updates, **given):
 
     def step():
         plain()
-        if learner.update == updates:
+        if learner.step_count == updates:
             stop.told = "it was sent SIGTERM"
 
     learner.step = step
-    message = rf"stopped at update {updates} of 12, since it was sent SIGTERM; the state is saved"
+    message = rf"stopped at step {updates} of 12, since it was sent SIGTERM; the state is saved"
     with pytest.raises(Stopped, match=message):
         learner.fit(saved.append, stop=stop, **given)
     return saved[-1]
@@ -48,12 +48,12 @@ def test_a_stop_at_the_last_update_is_none():
     learner, stop = trainer(steps=1), Stop()
     stop.told = "it was sent SIGTERM"
     learner.fit(lambda state: None, stop=stop)
-    assert learner.update == 1
+    assert learner.step_count == 1
 
 
 def test_a_diverged_state_is_not_saved_by_a_stop():
     learner, saved, stop = trainer(), [], Stop(left=0)
-    learner.sums = {"loss": torch.tensor(float("nan")), "grad_norm": torch.tensor(1.0)}
+    learner.loss_sums = {"loss": torch.tensor(float("nan")), "grad_norm": torch.tensor(1.0)}
     with pytest.raises(LtdmError, match="training diverged"):
         learner.fit(saved.append, stop=stop)
     assert saved == []
@@ -138,12 +138,12 @@ def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, cap
 
 def test_others_can_read_how_far_a_training_is(tmp_path):
     file = tmp_path / "progress.json"
-    stopped_after(learner_of("ddpm"), 5, progress=file)
+    stopped_after(learner_of("ddpm"), 5, progress_file=file)
     told = read_json(file)
     assert (told["done"], told["total"], told["unit"], told["ended"]) == (
         5,
         12,
-        "updates",
+        "steps",
         "stopped",
     )
     assert told["images_per_second"] == pytest.approx(8 * told["units_per_second"])
@@ -152,4 +152,4 @@ def test_others_can_read_how_far_a_training_is(tmp_path):
     assert time.time() - told["time"] < 60
     file.unlink()
     file.mkdir()  # a place that cannot be written stops nothing
-    learner_of("ddpm").fit(lambda state: None, progress=file)
+    learner_of("ddpm").fit(lambda state: None, progress_file=file)

@@ -15,7 +15,7 @@ from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.plumbing.options import parse
 from ltdm.reporting.rows import read_rows
 from ltdm.stages import probe, probe_split
-from ltdm.training.probe import Labelled, Probe, ProbeOptions
+from ltdm.training.probe import LabelledImages, Probe, ProbeOptions
 from tests.helpers.stages import train_on_digits
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def dots(number):
     labels = np.arange(number) % 4
     images = np.full((number, 1, 2, 2), 60, np.uint8)
     images.reshape(number, 4)[np.arange(number), labels] = 200
-    return Labelled.on(CPU, images, labels)
+    return LabelledImages.to_device(CPU, images, labels)
 
 
 def toy(**options):
@@ -53,7 +53,7 @@ def toy(**options):
 def test_classes_that_a_line_tells_apart_are_told_apart():
     made = toy(noise_levels=(4, 18))
     made.fit(dots(512))
-    right = made.right(dots(200), "test").mean(2)
+    right = made.correct(dots(200), "test").mean(2)
     assert made.sigmas == pytest.approx([0.059947, 80], abs=1e-5), "the specification's levels"
     assert right[0, 0] > 0.99
     assert right[1, 0] < 0.5, "there is nothing but noise"
@@ -63,7 +63,7 @@ def test_classes_that_a_line_tells_apart_are_told_apart():
 def test_the_network_is_asked_under_the_null_label_and_no_deeper_than_needed():
     made = toy(layers=(1,))
     made.fit(dots(40))
-    made.right(dots(40), "test")
+    made.correct(dots(40), "test")
     assert {number for number, _ in made.predict.asked} == {1}
     assert all((labels == -1).all() for _, labels in made.predict.asked)
 
@@ -99,11 +99,11 @@ def test_a_classifier_learns_as_if_it_were_alone():
 
 def test_every_epoch_shows_fresh_noise_and_testing_shows_the_same():
     made = toy()
-    shown = [list(made._shown(dots(130), epoch)) for epoch in (0, 1, 0)]
+    shown = [list(made._batches(dots(130), epoch)) for epoch in (0, 1, 0)]
     assert [len(labels) for _, _, labels in shown[0]] == [128, 2]
     assert not torch.equal(shown[0][0][1], shown[1][0][1])
     assert torch.equal(shown[0][0][1], shown[2][0][1])
-    assert (made.right(dots(50), "test") == made.right(dots(50), "test")).all()
+    assert (made.correct(dots(50), "test") == made.correct(dots(50), "test")).all()
 
 
 def test_bad_weights_are_told():
@@ -112,7 +112,7 @@ def test_bad_weights_are_told():
         x.flatten(1) * torch.nan,
         torch.zeros(len(x), 3),
     ]
-    with pytest.raises(LtdmError, match="says what is not finite"):
+    with pytest.raises(LtdmError, match="not finite"):
         made.fit(dots(8))
 
 
@@ -203,9 +203,9 @@ def test_images_are_learnt_from_or_chosen_by_or_tested_on(folder, tmp_path, monk
         write_npz(marked / name, **arrays)
     for name in ("counts.csv", "model.safetensors"):
         (marked / name).write_bytes((folder / name).read_bytes())
-    seen, on = [], Labelled.on
+    seen, on = [], LabelledImages.to_device
     monkeypatch.setattr(
-        Labelled, "on", lambda device, *of: seen.append(of[0]) or on(device, *of)
+        LabelledImages, "to_device", lambda device, *of: seen.append(of[0]) or on(device, *of)
     )  # fmt: skip
     run(marked, tmp_path, train_on=train_on)
     learnt, kept, tested = ({tuple(i[0, 0, :2]) for i in images} for images in seen)

@@ -57,7 +57,7 @@ def test_prepare_writes_the_training_set_and_the_reference(folder):
     assert (classes[index] == labels).all()
 
 
-def test_training_records_what_it_did(folder):
+def test_the_record_of_a_training(folder):
     record = json.loads((folder / "run.json").read_text())
     assert record["spec"] == SPEC
     assert record["evaluations_per_image"] == {"forward": 1, "backward": 1, "encoder": 0}
@@ -69,7 +69,7 @@ def test_training_records_what_it_did(folder):
     assert record["where"] == ["cpu, 1 threads, fp32"]
 
 
-def test_a_finished_network_is_left_alone_and_another_s_is_made_anew(folder, tmp_path):
+def test_a_finished_network_is_not_trained_again_unless_the_request_changed(folder, tmp_path):
     files = network_files(tmp_path)
     for name, file in network_files(folder).items():
         files[name].write_bytes(file.read_bytes())
@@ -86,42 +86,42 @@ def test_a_run_without_its_model_is_not_finished(folder, tmp_path):
     assert (tmp_path / "model.safetensors").exists()
 
 
-def test_same_run_same_bytes(folder, tmp_path):
+def test_the_same_request_gives_the_same_bytes(folder, tmp_path):
     train.run(make_request(SPEC), data=folder / "train.npz", init=None, **network_files(tmp_path))
     for file in ("model.safetensors", "history.csv"):
         assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
 
 
-def make(folder, **changes):
+def sample_in(folder, **changes):
     """Sample from the network of a folder; return images and labels."""
     path = folder / "samples.npz"
-    make_from(folder / "model.safetensors", path, **changes)
+    sample_from(folder / "model.safetensors", path, **changes)
     return read_npz(path, "images", "labels")
 
 
-def sampling(folder):
+def generator_of(folder):
     """Return the generator of the network of a folder."""
     model = Model.from_file(folder / "model.safetensors", "ema", "fp32", torch.device("cpu"))
     return SampleGenerator(model, parse(SampleOptions, SAMPLE), 0)
 
 
 def test_sampled_images_do_not_depend_on_the_split(folder):
-    images, labels = make(folder)
+    images, labels = sample_in(folder)
     assert images.shape == (80, 1, 8, 8)
     assert np.bincount(labels).tolist() == [8] * 10
-    generator, numbers = sampling(folder), np.split(np.arange(80), [3, 8])
+    generator, numbers = generator_of(folder), np.split(np.arange(80), [3, 8])
     parts = [generator.generate(labels[rows], rows) for rows in numbers]
     assert (np.concatenate(parts) == images).all()
     assert len(np.unique(images, axis=0)) == 80, "each image has noise of its own"
 
 
 def test_sampling_uses_the_requested_weights(folder):
-    assert (make(folder)[0] != make(folder, weights="last")[0]).any()
+    assert (sample_in(folder)[0] != sample_in(folder, weights="last")[0]).any()
 
 
 def test_sampling_continues_in_smaller_batches_when_memory_runs_out(folder, monkeypatch):
-    expected = make(folder)[0].astype(int)
-    generator = sampling(folder)
+    expected = sample_in(folder)[0].abs(int)
+    generator = generator_of(folder)
     batch, sizes = generator.generate_batch, []
 
     def run_out_of_memory(labels, owners, network):
@@ -144,12 +144,12 @@ def test_stages_on_points(tmp_path):
     assert np.bincount(labels).tolist() == [60, 30]
     network = {**NETWORK, "ch_mult": [1], "attn": []}
     learner = make_trainer(
-        Recipe.of({**SPEC, "network": network}), 0, points, labels, device.pick("cpu")
+        Recipe.from_spec({**SPEC, "network": network}), 0, points, labels, device.pick("cpu")
     )
     assert batch_of_step(learner.batches, 0).x0.abs().max() > 1.5, "coordinates are not scaled"
     request = make_request({**SPEC, "network": network})
     train.run(request, data=tmp_path / "train.npz", init=None, **network_files(tmp_path))
-    make_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
+    sample_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
     (samples,) = read_npz(tmp_path / "samples.npz", "images")
     assert (samples.dtype, samples.shape) == (np.float32, (80, 2, 1, 1))
     grid.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "grid.png")
@@ -203,18 +203,18 @@ def test_weights_that_are_not_finite_are_an_error_and_not_black_images(folder, t
     broken = {k: v * float("nan") for k, v in tensors.items()}
     write_weights(tmp_path / "model.safetensors", broken, about)
     with pytest.raises(LtdmError, match="values that are not finite: the network's weights"):
-        make_from(tmp_path / "model.safetensors", tmp_path / "never.npz")
+        sample_from(tmp_path / "model.safetensors", tmp_path / "never.npz")
 
 
 def test_samples_contain_their_settings(folder):
-    make(folder)
+    sample_in(folder)
     about = json.loads(str(read_npz(folder / "samples.npz", "about")[0]))
     assert about["sampler"] == "ancestral(steps=5)"
     assert (about["guidance"], about["weights"], about["seed"]) == (1.0, "ema", 0)
     assert about["model"] == json.loads((folder / "run.json").read_text())["key"]
 
 
-def damaged(path, source):
+def truncated_copy(path, source):
     """Write a truncated copy of a file; return its path."""
     path.write_bytes(source.read_bytes()[:-200])
     return path
@@ -224,20 +224,22 @@ def test_damaged_and_missing_files_are_rejected(folder, tmp_path):
     good, never = folder / "train.npz", tmp_path / "never.npz"
     with pytest.raises(LtdmError, match=r"none\.npz is missing; run"):
         read_npz(tmp_path / "none.npz", "images")
-    with pytest.raises(LtdmError, match=r"cut\.npz is damaged .* delete it"):
-        read_npz(damaged(tmp_path / "cut.npz", good), "images")
+    with pytest.raises(LtdmError, match=r"cut\.npz is truncated_copy .* delete it"):
+        read_npz(truncated_copy(tmp_path / "cut.npz", good), "images")
     with pytest.raises(LtdmError, match="has no array 'pixels'; it holds images, labels, index"):
         read_npz(good, "pixels")
-    with pytest.raises(LtdmError, match="is damaged"):
-        make_from(damaged(tmp_path / "cut.safetensors", folder / "model.safetensors"), never)
+    with pytest.raises(LtdmError, match="is truncated_copy"):
+        sample_from(
+            truncated_copy(tmp_path / "cut.safetensors", folder / "model.safetensors"), never
+        )
     with pytest.raises(LtdmError, match="is missing"):
-        make_from(tmp_path / "none.safetensors", never)
+        sample_from(tmp_path / "none.safetensors", never)
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(LtdmError, match="was not written by ltdm"):
-        make_from(tmp_path / "foreign.safetensors", never)
+    with pytest.raises(LtdmError, match="was not array by ltdm"):
+        sample_from(tmp_path / "foreign.safetensors", never)
 
 
-def make_from(model, samples, **changes):
+def sample_from(model, samples, **changes):
     """Sample from a network to the file `samples`."""
     record = samples.with_suffix(".json")
     request = make_request({**SAMPLE, **changes})
@@ -255,4 +257,4 @@ def prepare_extractor(weights, reference, **spec):
 
 def test_number_of_images_must_be_a_multiple_of_the_classes(folder):
     with pytest.raises(LtdmError, match="multiple of the 10 classes"):
-        make(folder, num_images=81)
+        sample_in(folder, num_images=81)

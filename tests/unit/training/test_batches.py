@@ -1,4 +1,4 @@
-"""Batches: which images, in what law, how changed."""
+"""Batches: their images, class distribution, labels and augmentations."""
 
 import numpy as np
 import pytest
@@ -20,26 +20,26 @@ def batches(n=40, **options):
 
 def test_an_epoch_shows_each_image_once_and_epochs_differ():
     images, labels = np.arange(43, dtype=np.uint8)[:, None, None, None], np.zeros(43, np.int64)
-    drawn = Batches(images, labels, TrainOptions(batch_size=8), 0, CPU)
-    epochs = [
-        torch.cat([(batch_of_step(drawn, 5 * e + i).x0 + 1) * 127.5 for i in range(5)])
-        .round()
-        .flatten()
-        for e in range(2)
-    ]
-    assert all(len(set(e.tolist())) == 40 for e in epochs)
+    batches = Batches(images, labels, TrainOptions(batch_size=8), 0, CPU)
+    epochs = []
+    for first in (0, 5):
+        x0 = torch.cat([batch_of_step(batches, step).x0 for step in range(first, first + 5)])
+        epochs.append(((x0 + 1) * 127.5).round().flatten())
+    assert all(len(set(epoch.tolist())) == 40 for epoch in epochs)
     assert epochs[0].tolist() != epochs[1].tolist()
 
 
-def test_balanced_batches_show_every_class_alike():
-    drawn = batches(class_sampling=ClassSampling("balanced"), label_dropout=0.0, batch_size=20)
-    counts = torch.bincount(torch.cat([batch_of_step(drawn, u).labels for u in range(150)]))
+def test_balanced_batches_are_uniform_over_classes():
+    balanced = batches(class_sampling=ClassSampling("balanced"), label_dropout=0.0, batch_size=20)
+    counts = torch.bincount(
+        torch.cat([batch_of_step(balanced, step).labels for step in range(150)])
+    )
     expected = counts.sum() / 3
-    assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
+    assert ((counts - expected) ** 2 / expected).sum() < 13.8, "p = 0.001"
 
 
 @pytest.mark.parametrize(
-    ("given", "chances"),
+    ("option", "expected"),
     [
         ("balanced", [1 / 3] * 3),
         ({"power": 1}, [50 / 80, 10 / 80, 20 / 80]),
@@ -47,38 +47,37 @@ def test_balanced_batches_show_every_class_alike():
         ({"brs": 0.25}, [4 / 7, 1 / 7, 2 / 7]),
     ],
 )
-def test_laws_of_the_class(given, chances):
-    """brs goes by rank of frequency: here class 1 is the rarest."""
-    found = ClassSamplingOption()(given, ()).chances(np.array([50, 10, 20]))
-    expected = np.array(chances)
-    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-3)
+def test_class_probabilities(option, expected):
+    """Those of brs depend on the rank of the frequency: here class 1 is the rarest."""
+    probabilities = ClassSamplingOption()(option, ()).probabilities(np.array([50, 10, 20]))
+    np.testing.assert_allclose(probabilities, np.array(expected) / sum(expected), rtol=1e-3)
 
 
-def test_batches_follow_the_law_of_the_class():
+def test_batches_follow_the_class_probabilities():
     labels = np.repeat([0, 1, 2], [50, 10, 20])
     images = np.arange(80, dtype=np.uint8)[:, None, None, None]
     options = TrainOptions(
         batch_size=50, class_sampling=ClassSampling("brs", 0.25), label_dropout=0.0
     )
-    drawn = Batches(images, labels, options, 0, CPU)
-    made = [batch_of_step(drawn, u) for u in range(200)]
-    counts = torch.bincount(torch.cat([b.labels for b in made])).double()
+    batches = Batches(images, labels, options, 0, CPU)
+    drawn = [batch_of_step(batches, step) for step in range(200)]
+    counts = torch.bincount(torch.cat([batch.labels for batch in drawn])).double()
     expected = torch.tensor([4, 1, 2]) / 7 * 10_000
-    assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
-    images_seen = ((torch.cat([b.x0 for b in made]) + 1) * 127.5).round().flatten()
-    assert images_seen.unique().numel() == 80
+    assert ((counts - expected) ** 2 / expected).sum() < 13.8, "p = 0.001"
+    pixels = ((torch.cat([batch.x0 for batch in drawn]) + 1) * 127.5).round().flatten()
+    assert pixels.unique().numel() == 80
     assert TrainOptions().class_sampling.plain() == "natural"
     assert options.class_sampling.plain() == {"brs": 0.25}
 
 
-def test_augmented_batches_tell_the_network_what_was_done():
+def test_the_network_is_conditioned_on_the_augmentation():
     spec = {**SPEC, "method": "cbdm", "train": {**SPEC["train"], "augment": "ada"}}
-    learner = make_trainer(Recipe.of(spec), 0, *data(), CPU)
+    learner = make_trainer(Recipe.from_spec(spec), 0, *data(), CPU)
     assert learner.net.augm_embedding.weight.shape == (32, 9)
     batch = batch_of_step(learner.batches, 0)
     plain = batch_of_step(batches(), 0)
-    done = batch.augment.abs().sum(1) > 0
-    assert torch.equal(batch.x0[~done], plain.x0[~done]), "the rest is left alone"
+    changed = batch.augment.abs().sum(1) > 0
+    assert torch.equal(batch.x0[~changed], plain.x0[~changed]), "the rest is unchanged"
     assert batch.augment.shape == (8, 9)
     before = learner.net.augm_embedding.weight.clone()
     for _ in range(4):
@@ -86,48 +85,46 @@ def test_augmented_batches_tell_the_network_what_was_done():
     assert not torch.equal(before, learner.net.augm_embedding.weight)
 
 
-def test_label_dropout_is_an_image_s_own_draw():
-    drawn = [batch_of_step(batches(label_dropout=0.3), u) for u in range(300)]
-    shares = torch.stack([(b.labels == -1).double().mean() for b in drawn])
-    assert shares.mean().item() == pytest.approx(0.3, abs=4 * (0.21 / 2400) ** 0.5)
-    assert shares.unique().numel() > 3, "not the whole batch at once"
+def test_label_dropout_is_independent_per_image():
+    drawn = [batch_of_step(batches(label_dropout=0.3), step) for step in range(300)]
+    rates = torch.stack([(batch.labels == -1).double().mean() for batch in drawn])
+    assert rates.mean().item() == pytest.approx(0.3, abs=4 * (0.21 / 2400) ** 0.5)
+    assert rates.unique().numel() > 3, "not all labels of a batch at once"
     assert all(torch.equal(b.has_label, b.labels == b.classes) for b in drawn)
 
 
-def test_a_coin_a_batch_hides_all_labels_or_none():
-    made = batches(label_dropout=0.3, label_dropout_per="batch")
-    hidden = torch.stack(
-        [(batch_of_step(made, u).labels == -1).double().mean() for u in range(300)]
-    )
-    assert set(hidden.tolist()) == {0.0, 1.0}
-    assert hidden.mean().item() == pytest.approx(0.3, abs=4 * (0.21 / 300) ** 0.5)
+def test_label_dropout_per_batch_drops_all_labels_or_none():
+    per_batch = batches(label_dropout=0.3, label_dropout_per="batch")
+    drawn = [batch_of_step(per_batch, step) for step in range(300)]
+    rates = torch.stack([(batch.labels == -1).double().mean() for batch in drawn])
+    assert set(rates.tolist()) == {0.0, 1.0}
+    assert rates.mean().item() == pytest.approx(0.3, abs=4 * (0.21 / 300) ** 0.5)
 
 
-def test_blocks_by_class_are_what_each_class_alone_would_draw():
+def test_each_block_is_the_batch_of_its_class_alone():
     images, labels = data()
     options = TrainOptions(
         batch_size=10, label_dropout=0.5, class_sampling=ClassSampling("balanced")
     )
     blocks = Batches(images, labels, options, 7, CPU, by_class=True)
-    assert blocks.size == 9, "an equal share for each of three classes"
-    for update in range(3):
-        batch = batch_of_step(blocks, update)
+    assert blocks.size == 9, "an equal block for each of three classes"
+    for step in range(3):
+        batch = batch_of_step(blocks, step)
         assert batch.classes.tolist() == [0] * 3 + [1] * 3 + [2] * 3
         for k, seed in enumerate(owners(7, 3)):
-            mine = labels == k
-            share = TrainOptions(
+            in_class = labels == k
+            one_block = TrainOptions(
                 batch_size=3, label_dropout=0.5, class_sampling=options.class_sampling
             )
-            alone = batch_of_step(Batches(images[mine], labels[mine] * 0, share, seed, CPU), update)
-            part = batch.take(slice(3 * k, 3 * k + 3))
+            alone = Batches(images[in_class], labels[in_class] * 0, one_block, seed, CPU)
+            alone = batch_of_step(alone, step)
+            part = batch.part(slice(3 * k, 3 * k + 3))
             assert torch.equal(part.x0, alone.x0)
             assert torch.equal(part.labels >= 0, alone.labels >= 0)
 
 
-def test_a_class_too_small_for_its_block():
-    with pytest.raises(
-        LtdmError, match=r"each class shows 4 different .* one has only 3; .*balanc"
-    ):
+def test_a_class_smaller_than_its_block_is_refused():
+    with pytest.raises(LtdmError, match=r"needs 4 different images .* has only 3; .*balanc"):
         Batches(*data(), TrainOptions(batch_size=12), 0, CPU, by_class=True)
     balanced = TrainOptions(batch_size=12, class_sampling=ClassSampling("balanced"))
     assert batch_of_step(Batches(*data(), balanced, 0, CPU, by_class=True), 0).x0.shape[0] == 12
@@ -136,9 +133,9 @@ def test_a_class_too_small_for_its_block():
 def test_flips_mirror_half_the_images():
     plain, flipped = batches(), batches(augment="flip")
     mirrored = 0
-    for update in range(5):
-        one, two = batch_of_step(plain, update).x0, batch_of_step(flipped, update).x0
-        for a, b in zip(one, two, strict=True):
+    for step in range(5):
+        pairs = zip(batch_of_step(plain, step).x0, batch_of_step(flipped, step).x0, strict=True)
+        for a, b in pairs:
             assert torch.equal(a, b) or torch.equal(a.flip(-1), b)
             mirrored += not torch.equal(a, b)
     assert 8 < mirrored < 32
@@ -152,7 +149,5 @@ def test_images_are_scaled_to_one():
 
 
 def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(
-        LtdmError, match=r"train.batch_size: is 41, but the training set has only 40"
-    ):
+    with pytest.raises(LtdmError, match=r"train.batch_size: is 41, .* only 40"):
         batches(batch_size=41)

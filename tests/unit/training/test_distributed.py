@@ -1,4 +1,4 @@
-"""Training by several processes: the same as by one, and none outlives the others."""
+"""Training by several processes: the results of one process, and no process outlives the rest."""
 
 import json
 import os
@@ -25,24 +25,24 @@ from ltdm.plumbing.options import parse
 from ltdm.plumbing.stopping import Stop
 from ltdm.stages import train
 from ltdm.training import setup
-from ltdm.training.distributed import available, launch
+from ltdm.training.distributed import available_processes, launch
 from ltdm.training.options import TrainOptions
 from tests.conftest import ROOT
 from tests.helpers import processes
-from tests.helpers.stages import make_request
+from tests.helpers.stages import asked
 from tests.unit.training.test_training import METHODS, SPEC, data
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def _importing_tests(monkeypatch):
+def _tests_on_the_path(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """What one process makes, by method, and what two make."""
+def results(tmp_path_factory):
+    """A folder with the results of one process and of two, by method."""
     folder = tmp_path_factory.mktemp("processes")
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -50,7 +50,7 @@ def made(tmp_path_factory):
         patch.setenv("LTDM_SAVE_SECONDS", "0")
         patch.setattr(setup, "build_network", processes.build_exact)
         for name in METHODS:
-            torch.save(processes.train_method(name), folder / f"one-{name}.pt")
+            torch.save(processes.train(name), folder / f"one-{name}.pt")
         launch(2, "tests.helpers.processes", {"task": "train_all", "folder": str(folder)}, Stop())
         yield folder
 
@@ -60,123 +60,123 @@ def weights(states):
     return {f"{kind}.{k}": v for kind in ("net", "ema") for k, v in last[kind].items()}
 
 
-def apart(states, others):
-    """Return the largest difference of two networks, the averaged one included."""
+def distance(states, others):
+    """Return the largest difference between two trainings' weights and averages."""
     one, other = weights(states), weights(others)
     return max((one[name] - other[name]).abs().max().item() for name in one)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_two_processes_train_what_one_does(made, name):
-    one, two = torch.load(made / f"one-{name}.pt"), torch.load(made / f"two-{name}.pt")
-    assert apart(one["states"], two["whole"]["states"]) < 1e-6
+def test_two_processes_train_the_network_of_one(results, name):
+    one, two = torch.load(results / f"one-{name}.pt"), torch.load(results / f"two-{name}.pt")
+    assert distance(one["states"], two["whole"]["states"]) < 1e-6
     assert one["evaluations"] == two["whole"]["evaluations"]
-    rows = [pd.DataFrame(each["states"][-1]["history"]) for each in (one, two["whole"])]
-    pd.testing.assert_frame_equal(*rows, rtol=1e-5)
-    resumed = processes.train_method(name, two["whole"]["states"][0])
-    assert apart(one["states"], resumed["states"]) < 1e-6
+    histories = [pd.DataFrame(run["states"][-1]["history"]) for run in (one, two["whole"])]
+    pd.testing.assert_frame_equal(*histories, rtol=1e-5)
+    resumed = processes.train(name, two["whole"]["states"][0])
+    assert distance(one["states"], resumed["states"]) < 1e-6
 
 
 @pytest.mark.parametrize("name", ["composed", "separate"])
-def test_two_processes_go_on_from_any_number(made, name):
-    one, two = torch.load(made / f"one-{name}.pt"), torch.load(made / f"two-{name}.pt")
-    assert apart(one["states"], two["one"]["states"]) < 1e-6
-    assert apart(two["whole"]["states"], two["two"]["states"]) == 0
+def test_two_processes_resume_from_one_or_two(results, name):
+    one, two = torch.load(results / f"one-{name}.pt"), torch.load(results / f"two-{name}.pt")
+    assert distance(one["states"], two["one"]["states"]) < 1e-6
+    assert distance(two["whole"]["states"], two["two"]["states"]) == 0
 
 
-def test_each_process_has_dropout_of_its_own(made):
-    seeds = [int((made / f"seed-{rank}").read_text()) for rank in (0, 1)]
+def test_each_process_has_its_own_dropout_masks(results):
+    seeds = [int((results / f"seed-{rank}").read_text()) for rank in (0, 1)]
     assert seeds == [derive("dropout", 0, 0), derive("dropout", 0, 1, 0)]
 
 
 @pytest.mark.parametrize(
-    ("rank", "how", "error", "sentence"),
+    ("rank", "how", "error", "message"),
     [
         (0, "mistake", LtdmError, "^the disk is full$"),
         (1, "mistake", LtdmError, "^the disk is full$"),
-        (1, "killed", LtdmError, "^process 1 of those .* ended by SIGKILL, .* goes on from"),
+        (1, "killed", LtdmError, "^training process 1 was killed by SIGKILL, .* resumes from"),
         (0, "bug", RuntimeError, "ValueError: a bug"),
     ],
 )
-def test_one_that_ends_ends_all(rank, how, error, sentence):
+def test_a_process_that_ends_ends_all(rank, how, error, message):
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    with pytest.raises(error, match=sentence):
+    with pytest.raises(error, match=message):
         launch(2, "tests.helpers.processes", {"task": "fail", "rank": rank, "how": how}, Stop())
     assert handlers == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
 
 
-def test_who_is_ended_for_another_is_not_the_cause(monkeypatch):
-    """Torch's agent kills what outlives the first that fails by half a minute."""
+def test_a_process_killed_by_the_agent_is_not_the_cause(monkeypatch):
+    """Torch's agent kills processes that outlive the first failure by half a minute."""
     failures = {0: ProcessFailure(0, 1, 1, ""), 1: ProcessFailure(1, 2, -signal.SIGKILL, "")}
 
     def start(*_):
         raise ChildFailedError("a name", failures)
 
     monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda *_: start)
-    with pytest.raises(LtdmError, match=r"process 1 of those .* ended by SIGKILL"):
+    with pytest.raises(LtdmError, match="process 1 was killed by SIGKILL"):
         launch(2, "none", {}, Stop())
     failures[1].timestamp += 30
-    with pytest.raises(RuntimeError, match=r"ended with \{0: 1\}, and said no more"):
+    with pytest.raises(RuntimeError, match=r"exit codes \{0: 1\} and no report"):
         launch(2, "none", {}, Stop())
 
 
-def test_what_is_to_stop_does_not_begin():
+def test_nothing_is_launched_when_time_is_nearly_up():
     with pytest.raises(Stopped, match="time is nearly up"):
         launch(2, "tests.helpers.processes", {}, Stop(left=0.0))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 8])
-def test_shares_put_together_are_all_rows(rows):
-    every, shares = torch.arange(rows), [RankShare(rank, 3) for rank in range(3)]
-    mine = [share.take_rows(every) for share in shares]
-    assert len({len(one) for one in mine}) == 1
-    assert torch.stack(mine, 1).flatten()[:rows].equal(every)
-    back = torch.stack([share.take_gradient(every + 1) for share in shares], 1).flatten()
-    assert back[:rows].equal(every + 1)
-    assert not back[rows:].any()
+def test_the_processes_shares_are_all_rows(rows):
+    batch, shares = torch.arange(rows), [RankShare(rank, 3) for rank in range(3)]
+    parts = [share.of(batch) for share in shares]
+    assert len({len(part) for part in parts}) == 1
+    assert torch.stack(parts, 1).flatten()[:rows].equal(batch)
+    scattered = torch.stack([share.back(batch + 1) for share in shares], 1).flatten()
+    assert scattered[:rows].equal(batch + 1)
+    assert not scattered[rows:].any()
 
 
 @pytest.mark.parametrize(
-    ("options", "by_class", "sentence"),
+    ("options", "by_class", "message"),
     [
         (
             {"gpus": 3, "batch_size": 8},
             False,
-            "train.gpus: is 3, and .* share out a batch of 8 alike",
+            "train.gpus: is 3, .* cannot split a batch of 8",
         ),
-        ({"gpus": 4, "batch_size": 8}, True, "4 processes cannot share out 2 images of each class"),
+        ({"gpus": 4, "batch_size": 8}, True, "4 processes cannot split 2 images of each class"),
         ({"gpus": 2, "ensemble": {"epochs": 1}}, False, "one after the other.* leave gpus out"),
     ],
 )
-def test_what_does_not_divide(options, by_class, sentence):
-    with pytest.raises(OptionError, match=sentence):
+def test_a_number_of_processes_that_does_not_divide_is_refused(options, by_class, message):
+    with pytest.raises(OptionError, match=message):
         check_data(parse(RunOptions, options), [30, 20, 20], by_class)
 
 
-def test_their_number_is_no_part_of_what_a_run_is():
+def test_the_number_of_gpus_is_no_part_of_a_request():
     assert changed(TrainOptions(gpus=4)) == {}
 
 
-def test_fewer_gpus_than_asked_for(monkeypatch, tmp_path):
+def test_fewer_gpus_than_requested(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setenv("LTDM_DEVICE", "cuda")
-    assert [available(asked) for asked in (1, 2, 4)] == [1, 2, 3]
+    assert [available_processes(requested) for requested in (1, 2, 4)] == [1, 2, 3]
     images, labels = data()
     write_npz(tmp_path / "train.npz", images=images.transpose(0, 2, 3, 1), labels=labels)
     files = {name: tmp_path / name for name in ("model", "history", "record")}
-    request = make_request(SPEC, places={"gpus": 4})
-    with pytest.raises(OptionError, match="is 4, of which 3 are here, and 3 processes cannot"):
+    request = asked(SPEC, places={"gpus": 4})
+    with pytest.raises(OptionError, match="is 4, of which 3 are available, and 3 processes cannot"):
         train.run(request, data=tmp_path / "train.npz", init=None, **files)
     monkeypatch.setenv("LTDM_DEVICE", "cuda:2")
-    assert available(4) == 1
+    assert available_processes(4) == 1
     monkeypatch.setenv("LTDM_DEVICE", "cpu")
-    assert available(4) == 4
+    assert available_processes(4) == 4
 
 
-def until(found, seconds=120):
-    """Wait for something."""
+def wait_until(condition, seconds=120):
+    """Wait until a condition holds; fail after so many seconds."""
     end = time.monotonic() + seconds
-    while not found():
+    while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
 
@@ -189,42 +189,43 @@ def alive(pid):
     return True
 
 
-def test_a_run_that_is_killed_and_stopped_goes_on(tmp_path):
-    """Nothing trains on when the launching process is killed; told to stop, it saves first."""
+def test_a_run_that_is_killed_and_stopped_resumes(tmp_path):
+    """If the launching process is killed, no process trains on; on SIGTERM it saves first."""
     overlay = {"grid": {"run": ["ddpm"]}, "defaults": {"train": {"gpus": 2, "steps": 400}}}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(overlay))
     environment = {**os.environ, "LTDM_DEVICE": "cpu", "LTDM_SAVE_SECONDS": "0"}
 
     def ltdm(stage):
-        command = [sys.executable, "-m", "ltdm", stage, str(ROOT / "config/smoke.yaml"),
-                   str(tmp_path / "two.yaml"), "--results", str(tmp_path)]  # fmt: skip
+        command = [sys.executable, "-m", "ltdm", stage]
+        command += [str(ROOT / "config/smoke.yaml"), str(tmp_path / "two.yaml")]
+        command += ["--results", str(tmp_path)]
         return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     assert ltdm("prepare").wait() == 0
     folder = tmp_path / "smoke/runs/digits-lt/ddpm/seed-0"
     killed = ltdm("train")
-    until(lambda: list(folder.glob("state/*/state.pt")))
+    wait_until(lambda: list(folder.glob("state/*/state.pt")))
     (progress,) = folder.glob("state/*/progress.json")
     worker = json.loads(progress.read_text())["pid"]
     children = Path(f"/proc/{killed.pid}/task/{killed.pid}/children").read_text().split()
     workers = [int(child) for child in children]
     assert worker in workers and len(workers) == 2
     killed.kill()
-    until(lambda: not any(map(alive, workers)), 20)
+    wait_until(lambda: not any(map(alive, workers)), 20)
 
     stopped = ltdm("train")
-    until(lambda: json.loads(progress.read_text())["pid"] != worker)
+    wait_until(lambda: json.loads(progress.read_text())["pid"] != worker)
     stopped.terminate()
     assert stopped.wait(120) == Stopped.STATUS
-    assert "ltdm: stopped at update" in stopped.stderr.read()
+    assert "ltdm: stopped at step" in stopped.stderr.read()
 
-    rest = ltdm("train")
-    assert rest.wait(300) == 0, rest.stderr.read()
+    resumed = ltdm("train")
+    assert resumed.wait(300) == 0, resumed.stderr.read()
     record = json.loads((folder / "run.json").read_text())
     assert record["where"] == ["2 x cpu, 1 threads, fp32"]
     assert 0 < record["resumed_at"] < 400
     assert record["evaluations_per_image"] == {"forward": 1, "backward": 1, "encoder": 0}
     assert "gpus" not in record["spec"]["train"]
     rows = pd.read_csv(folder / "history.csv")
-    assert rows["step"].tolist() == list(range(10, 401, 10))
+    assert rows["update"].tolist() == list(range(10, 401, 10))
     assert not (folder / "state").exists()

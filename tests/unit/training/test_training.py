@@ -31,7 +31,7 @@ def data(n=40):
 
 def trainer(seed=0, **train):
     spec = {**SPEC, "train": {**SPEC["train"], **train}}
-    return make_trainer(Recipe.of(spec), seed, *data(), CPU)
+    return make_trainer(Recipe.from_spec(spec), seed, *data(), CPU)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def _save_always(monkeypatch):
 
 
 def run(a_trainer):
-    """Train; return all states that were saved, as bytes on disk would hold them."""
+    """Train; return all saved states, as the bytes of files."""
     saved = []
 
     def save(state):
@@ -54,8 +54,11 @@ def run(a_trainer):
 
 
 def same(one, other):
-    weights = [{**t.net.state_dict(), **{f"ema.{k}": v for k, v in t.ema.average.items()}}
-               for t in (one, other)]  # fmt: skip
+    """Whether two trainers have the same weights and averages, to the bit."""
+    weights = [
+        {**t.net.state_dict(), **{f"ema.{k}": v for k, v in t.ema.average.items()}}
+        for t in (one, other)
+    ]
     return all(torch.equal(v, weights[1][k]) for k, v in weights[0].items())
 
 
@@ -84,7 +87,7 @@ EDM2 = {
 
 
 def spec_of(name, **train):
-    """The run of one of METHODS, on EDM2's network and process where its name says so."""
+    """Return the spec of one of METHODS, with EDM2's network and process if its name says so."""
     parts = EDM2 if name.startswith("edm2") else {}
     dropout = 0.0 if name.endswith("separate") else 0.1
     train = {**SPEC["train"], "label_dropout": dropout, **train}
@@ -92,27 +95,27 @@ def spec_of(name, **train):
 
 
 def learner_of(name, **train):
-    return make_trainer(Recipe.of(spec_of(name, **train)), 0, *data(), CPU)
+    return make_trainer(Recipe.from_spec(spec_of(name, **train)), 0, *data(), CPU)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_resumed_equals_uninterrupted_to_the_bit(name):
-    """What an objective remembers goes on too: AGC's bank would skip other images."""
-    whole = learner_of(name)
-    saved = run(whole)
+    """An objective's state is resumed too: with another bank, AGC would skip other images."""
+    uninterrupted = learner_of(name)
+    saved = run(uninterrupted)
     assert len(saved) == 3
     for file in saved[1:]:
         file.seek(0)
         resumed = learner_of(name)
         resumed.resume(torch.load(file, weights_only=True))
         run(resumed)
-        assert same(whole, resumed)
-        assert resumed.history == whole.history
-        remembered = whole.method.state_dict()
-        assert all(torch.equal(v, remembered[k]) for k, v in resumed.method.state_dict().items())
+        assert same(uninterrupted, resumed)
+        assert resumed.history == uninterrupted.history
+        state = uninterrupted.method.state_dict()
+        assert all(torch.equal(v, state[k]) for k, v in resumed.method.state_dict().items())
 
 
-def test_a_seed_decides_everything_and_the_global_stream_nothing():
+def test_a_seed_decides_everything_and_the_global_generator_nothing():
     torch.manual_seed(1)
     one = trainer()
     run(one)
@@ -123,7 +126,7 @@ def test_a_seed_decides_everything_and_the_global_stream_nothing():
     run(other)
     assert same(one, two)
     assert not same(one, other)
-    assert torch.equal(before, torch.random.get_rng_state()), "the global stream was touched"
+    assert torch.equal(before, torch.random.get_rng_state()), "the global generator is left alone"
 
 
 def test_loss_falls():
@@ -131,13 +134,12 @@ def test_loss_falls():
     run(learner)
     losses = [row["loss"] for row in learner.history]
     assert losses[-1] < 0.7 * losses[0]
-    assert set(learner.history[0]) == {
-        "step", "images", "lr", "loss", "denoise", "balance", "grad_norm",
-    }  # fmt: skip
+    columns = {"step", "images", "lr", "loss", "denoise", "balance", "grad_norm"}
+    assert set(learner.history[0]) == columns
 
 
 class NoWaiting(TorchDispatchMode):
-    """Raises where the host would wait for a device: it reads a value, or a shape that is one."""
+    """Raises where the host would wait for a device: for a value, or a data-dependent shape."""
 
     WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "is_nonzero")
 
@@ -158,28 +160,28 @@ def test_a_step_never_waits_for_the_device(name, class_sampling):
         learner._log()
 
 
-def test_divergence_stops_with_a_sentence_and_keeps_the_last_good_state():
+def test_divergence_is_an_error_and_the_last_good_state_is_saved():
     runaway = trainer(steps=30, lr=1e9, warmup_steps=6, log_every=1)
     saved = []
-    with pytest.raises(LtdmError, match=r"training diverged before update \d+: .*lower train.lr"):
+    with pytest.raises(LtdmError, match=r"diverged before step \d+: .*lower train.lr"):
         runaway.fit(lambda state: saved.append(copy.deepcopy(state)))
     assert saved
     assert all(torch.isfinite(v).all() for s in saved for v in s["net"].values())
 
 
-def test_a_gradient_that_is_not_a_number_is_never_saved():
-    """The loss is still finite in the update whose gradient breaks the weights."""
+def test_a_state_after_a_nan_gradient_is_never_saved():
+    """The loss is still finite in the step whose gradient breaks the weights."""
     learner, saved = trainer(), []
     plain = learner.method.loss
 
     def breaks(net, batch, process, rng):
         terms = plain(net, batch, process, rng)
-        if learner.update == 5:
+        if learner.step_count == 5:
             terms["denoise"].register_hook(lambda gradient: gradient * float("nan"))
         return terms
 
     learner.method.loss = breaks
-    with pytest.raises(LtdmError, match="the gradient's norm nan"):
+    with pytest.raises(LtdmError, match=r"diverged .* norm nan"):
         learner.fit(lambda state: saved.append(copy.deepcopy(state)))
     assert len(saved) == 1
     assert all(torch.isfinite(v).all() for v in saved[0]["net"].values())
@@ -197,7 +199,7 @@ def test_learnt_parameters_of_an_objective_are_trained():
     assert learner.method.scale.item() < 0.9999
 
 
-def test_warm_up_begins_at_zero():
+def test_warm_up_starts_at_zero():
     options = TrainOptions()
     assert [learning_rate(options, u, 64) for u in (0, 1, 2)] == pytest.approx([0, 4e-8, 8e-8])
     assert learning_rate(options, 5000, 64) == learning_rate(options, 10**6, 64) == 2e-4
@@ -210,32 +212,32 @@ def test_ema_has_its_closed_form():
     ema = EMA(net, 0.9)
     net.weight.data.fill_(3.0)
     for _ in range(7):
-        ema.move()
+        ema.update()
     assert ema.average["weight"].item() == pytest.approx(3 - 2 * 0.9**7, rel=1e-12)
 
 
-def test_state_of_another_run_or_damaged(tmp_path, caplog):
+def test_a_state_that_is_another_run_s_or_damaged_is_refused(tmp_path, caplog):
     caplog.set_level("INFO")
     key = run_key({"spec": SPEC, "seed": 0})
     assert key != run_key({"spec": SPEC, "seed": 1})
-    mine, other = (State(tmp_path / "state", k) for k in (key, "0" * 16))
-    assert mine.load(CPU) is None
-    mine.save({"update": 3})
-    assert mine.load(CPU)["update"] == 3
+    state, other = (State(tmp_path / "state", k) for k in (key, "0" * 16))
+    assert state.load(CPU) is None
+    state.save({"update": 3})
+    assert state.load(CPU)["update"] == 3
     other.folder.mkdir()
-    other.file.write_bytes(mine.file.read_bytes())
-    with pytest.raises(LtdmError, match="belongs to a run with other options"):
+    other.file.write_bytes(state.file.read_bytes())
+    with pytest.raises(LtdmError, match="run with other options"):
         other.load(CPU)
-    mine.file.write_bytes(mine.file.read_bytes()[:100])
+    state.file.write_bytes(state.file.read_bytes()[:100])
     with pytest.raises(LtdmError, match=r"is damaged .* delete the folder"):
-        mine.load(CPU)
+        state.load(CPU)
     assert State(tmp_path / "state", "1" * 16).load(CPU) is None
     assert "unfinished run with other options" in caplog.text
-    mine.clear()
+    state.clear()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_image_and_update_seeds_never_meet_in_32_bits():
+def test_image_and_step_seeds_never_collide_in_32_bits():
     seeds = {derive("image", 3, i) % 2**32 for i in range(100_000)}
     assert len(seeds) == 100_000
     assert derive("image", 3, 0) != derive("image", 4, 0) != derive("noise", 4, 0)

@@ -1,4 +1,4 @@
-"""An update as one graph: on the CPU, recorded on a tape and run again, it is the same update."""
+"""A training step as one graph: on the CPU, a step recorded on a tape replays as any step."""
 
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
@@ -22,14 +22,14 @@ def _save_always(monkeypatch):
 TRAIN = {"class_sampling": "balanced", "augment": "ada", "steps": 12}
 
 
-class Taped:
-    """Does what `UpdateGraph` does, with a tape in place of the graph."""
+class TapedStep:
+    """Does what `StepGraph` does, with a tape instead of a CUDA graph."""
 
     def __init__(self, work):
         self.work, self.tape, self.calls = work, None, 0
 
     def __call__(self):
-        if self.calls < graph.WARM:
+        if self.calls < graph.WARMUP_CALLS:
             self.work()
         elif self.tape is None:
             self.tape = Tape()
@@ -41,53 +41,53 @@ class Taped:
 
 
 def plain(name, **train):
-    """Separate networks on a CPU seed their masks one after the other, which no tape can hold."""
+    """Return a learner; separate networks have no dropout, whose seeding no tape can record."""
     spec = spec_of(name, **{**TRAIN, **train})
     if name.endswith("separate"):
         spec["network"] = {**spec["network"], "dropout": 0.0}
-    return make_trainer(Recipe.of(spec), 0, *data(), CPU)
+    return make_trainer(Recipe.from_spec(spec), 0, *data(), CPU)
 
 
 def taped(name, **train):
     learner = plain(name, **train)
-    learner.run = Taped(learner._work)
+    learner.run_device_step = TapedStep(learner._device_step)
     return learner
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_recorded_update_is_every_update_to_the_bit(name):
-    """Batches, levels, noise, dropout, rates, Adam, averages and losses: all follow the update."""
+def test_a_recorded_step_replays_as_every_step_to_the_bit(name):
+    """Batches, noise, dropout, learning rate, Adam, averages and losses all follow the step."""
     snapshots = {} if name == "edm2-separate" else {"posthoc_ema": {"snapshots": 3}}
     one, other = taped(name, **snapshots), plain(name, **snapshots)
     for learner in (one, other):
         run(learner)
-    assert one.run.tape is not None
+    assert one.run_device_step.tape is not None
     assert same(one, other)
     assert one.history == other.history
     assert one.method.state_dict().keys() == other.method.state_dict().keys()
     for key, value in one.method.state_dict().items():
         assert torch.equal(value, other.method.state_dict()[key])
-    for mine, its in zip(one.powers, other.powers, strict=True):
-        assert all(torch.equal(v, its.average[k]) for k, v in mine.average.items())
-    assert one.counted() == other.counted()
+    for ema, other_ema in zip(one.power_emas, other.power_emas, strict=True):
+        assert all(torch.equal(v, other_ema.average[k]) for k, v in ema.average.items())
+    assert one.calls_per_image() == other.calls_per_image()
 
 
-def test_a_run_that_is_resumed_within_a_graph_ends_the_same():
-    whole = taped("cbdm")
-    saved = run(whole)
+def test_a_run_resumed_within_a_graph_ends_the_same():
+    uninterrupted = taped("cbdm")
+    saved = run(uninterrupted)
     resumed = taped("cbdm")
-    for _ in range(5):  # whatever a graph knew before
+    for _ in range(5):  # the graph then refers to other tensors
         resumed.step()
     saved[1].seek(0)
     resumed.resume(torch.load(saved[1], weights_only=True))
-    resumed.run = Taped(resumed._work)
+    resumed.run_device_step = TapedStep(resumed._device_step)
     run(resumed)
-    assert same(whole, resumed)
-    assert whole.history == resumed.history
+    assert same(uninterrupted, resumed)
+    assert uninterrupted.history == resumed.history
 
 
-def test_a_tape_keeps_what_an_update_took_from_the_host():
-    """The test above would see it: a rate that is a number stays what it was."""
+def test_a_tape_repeats_the_numbers_that_a_step_took_from_the_host():
+    """So the tests above would fail if, say, the learning rate were a number of the host."""
     one, other = taped("ddpm"), plain("ddpm")
     one.optimiser.adam.param_groups[0]["lr"] = 1e-3
     run(one)
@@ -96,7 +96,7 @@ def test_a_tape_keeps_what_an_update_took_from_the_host():
 
 
 class Generator:
-    """What a graph asks of a GPU's generator."""
+    """The interface of a GPU's generator that a graph uses."""
 
     device = "cpu"
 
@@ -111,7 +111,7 @@ class Generator:
 
 
 class FakeCuda:
-    """What `UpdateGraph` asks of torch.cuda, on the CPU; a capture may end in an error."""
+    """The interface of torch.cuda that `StepGraph` uses; a capture may raise an error."""
 
     def __init__(self, monkeypatch, error=None):
         self.generators, self.replays, self.error = [], 0, error
@@ -145,35 +145,36 @@ class FakeCuda:
 
 
 @pytest.fixture(autouse=True)
-def _no_stream_is_kept():
+def _forget_the_stream():
     yield
     graph.side_stream.cache_clear()
 
 
-def test_warm_updates_then_one_capture_then_replays(monkeypatch):
-    fake, done = FakeCuda(monkeypatch), []
-    runner = graph.UpdateGraph(lambda: done.append(1), ["a generator"])
+def test_warm_up_calls_then_one_capture_then_replays(monkeypatch):
+    fake, calls = FakeCuda(monkeypatch), []
+    runner = graph.StepGraph(lambda: calls.append(1), ["a generator"])
     for _ in range(10):
         runner()
-    assert (len(done), fake.replays, fake.generators) == (graph.WARM + 1, 7, ["a generator"])
+    assert (len(calls), fake.replays) == (graph.WARMUP_CALLS + 1, 7)
+    assert fake.generators == ["a generator"]
 
 
-def test_what_cannot_be_captured_goes_on_with_one_line(monkeypatch, caplog):
-    """Generators, which still take the capture for going on, are given a state of their own."""
+def test_a_failed_capture_is_logged_and_the_work_continues_eagerly(monkeypatch, caplog):
+    """Generators, which still refer to the capture, get a new state."""
     caplog.set_level("INFO")
-    fake, done = FakeCuda(monkeypatch, RuntimeError("not permitted\nstack")), []
-    mine = Generator()
-    runner = graph.UpdateGraph(lambda: done.append(1), [mine])
+    fake, calls = FakeCuda(monkeypatch, RuntimeError("not permitted\nstack")), []
+    generator = Generator()
+    runner = graph.StepGraph(lambda: calls.append(1), [generator])
     for _ in range(10):
         runner()
-    assert (len(done), fake.replays) == (11, 0), "one of them was the capture's, and ran nothing"
-    assert mine.states == fake.default.states == [5]
+    assert (len(calls), fake.replays) == (11, 0), "the capture's call ran nothing"
+    assert generator.states == fake.default.states == [5]
     assert caplog.messages == [
-        "updates are launched kernel by kernel, since a CUDA graph fails: not permitted"
+        "steps are launched kernel by kernel, since a CUDA graph fails: not permitted"
     ]
 
 
 def test_graph_is_auto_or_none():
     assert plain("ddpm", graph="none").options.graph == "none"
-    with pytest.raises(LtdmError, match=r"train.graph: 'always' is not known; known: auto, none"):
+    with pytest.raises(LtdmError, match=r"train.graph: 'always'"):
         plain("ddpm", graph="always")
