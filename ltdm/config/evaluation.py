@@ -8,6 +8,8 @@ from ltdm.metrics._groups import KINDS, groups
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import Nested, near, option
 from ltdm.plumbing.registry import Part, PartOption
+from ltdm.plumbing.renamed import new_column
+from ltdm.reporting.columns import BASELINE, parse_column
 from ltdm.training.probe import ProbeOptions
 
 
@@ -31,7 +33,8 @@ class Evaluate:
     )  # fmt: skip
     table_columns: tuple[str, ...] = option(
         ("frechet", "frechet@head", "frechet@tail", "frechet@worst"),
-        "Columns of the main table: `metric` or `metric@group`.",
+        "Columns of the main table: `metric` or `metric@group`; with `:baseline`, what real images"
+        " that are not in the training set would get, for `memorized-*`.",
     )
     baseline: str | None = option(
         None, "The run that differences are taken from; by default the grid's first."
@@ -71,7 +74,7 @@ class Evaluate:
 
     def space_of(self, column: str) -> str:
         """Return the feature space that a column of the main table is shown in."""
-        metric = column.partition("@")[0]
+        metric = parse_column(column).metric
         part = next(p for p in self.metrics for m in p.module.HIGHER_IS_BETTER
                     if title(p, m) == metric)  # fmt: skip
         return self.spaces(part)[0]
@@ -99,16 +102,23 @@ class Evaluate:
         metrics = {
             title(p, m): up for p in self.metrics for m, up in p.module.HIGHER_IS_BETTER.items()
         }
+        with_baseline = {
+            title(p, m) for p in self.metrics for m in getattr(p.module, "WITH_BASELINE", ())
+        }
         known = [*groups(class_counts, self.groups, self.shot_bounds)]
         known += [group for group in self.groups if group == "worst"]
         for column in self.table_columns:
-            metric, _, group = column.partition("@")
-            if metric not in metrics:
+            metric, group, baseline = parse_column(column)
+            if new_column(column):
+                message = f"{column!r} is called {new_column(column)!r} now"
+            elif metric not in metrics:
                 message = f"nothing computes {metric!r}; {near(metric, metrics)}"
             elif group == "worst" and metrics[metric] is None:
                 message = f"{metric} is neither good nor bad, so it has no worst class"
             elif (group or "all") not in known:
                 message = f"there is no group {group!r}; {near(group or 'all', known)}"
+            elif baseline and metric not in with_baseline:
+                message = f"{metric} has no baseline; remove {BASELINE!r}"
             else:
                 continue
             raise OptionError(("evaluate", "table_columns"), message)

@@ -49,10 +49,14 @@ class Sample(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A value, and its standard error over the generated images; NaN where none is valid."""
+    """A value, its standard error over the generated images, and what real images would get.
+
+    NaN where there is none.
+    """
 
     value: float
     error: float = math.nan
+    baseline: float = math.nan
 
 
 class MetricModule(Protocol):
@@ -66,7 +70,7 @@ class MetricModule(Protocol):
     def HIGHER_IS_BETTER(self) -> Mapping[str, bool | None]:
         """The names of its values, and whether higher is better; None where neither is.
 
-        No other metric has a value of that name, and a name holds no "@" and no ".".
+        No other metric has a value of that name, and a name holds no "@" and no ":".
         """
 
     @property
@@ -94,8 +98,8 @@ class MetricModuleExtras(Protocol):
     """What it may define beside; it must define `search` where `READS` is "neighbours"."""
 
     @property
-    def BASELINES(self) -> Mapping[str, str]:
-        """Values, each with the one that says what it would be of real images. Without it: {}."""
+    def WITH_BASELINE(self) -> Sequence[str]:
+        """Names of the values whose estimates have a `baseline`. Without it: ()."""
 
     def search(self, options: Any) -> dict[str, Any]:
         """Return `k` and `flip` of `_nearest.nearest`: which images are looked for.

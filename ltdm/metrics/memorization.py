@@ -6,12 +6,12 @@ heart:
 
     r = d_1 / mean(d_1, ..., d_n)        l = sqrt(d_1) / (alpha mean(sqrt(d_1), ..., sqrt(d_n)))
 
-`mq-40` is the number of images with r below 0.40 (MQ, the memorisation quantity), `memorized-40`
-their share; likewise the other thresholds, in hundredths. `l2-ratio` is the mean of l, and
+`mq-0.40` is the number of images with r below 0.40 (MQ, the memorisation quantity),
+`memorized-0.40` their share; likewise the other thresholds. `l2-ratio` is the mean of l, and
 `extracted` the share of images with l below 1. A copy has r = l = 0, also where all n are copies.
 A count grows with the number of generated images, a share does not. Both depend on how near the
 training images of a class lie to each other (a near copy of one that is there n times is not
-found), so compare runs, not classes or data sets, unless beside `unseen-40`: the share of real
+found), so compare runs, not classes or data sets, unless beside the `baseline`: the share of real
 images of the reference for which the same would be said, though they are not in the training set,
 each class counted as it is among the generated ones. What a network copies is what `memorized`
 exceeds it by. It is empty where some class has no unseen image, as where all are trained on.
@@ -44,13 +44,12 @@ CITATION = """@inproceedings{liu2024ietagc,
   author={Carlini, Nicholas and Hayes, Jamie and Nasr, Milad and Jagielski, Matthew and
     Sehwag, Vikash and Tram{\\`e}r, Florian and Balle, Borja and Ippolito, Daphne and
     Wallace, Eric}, booktitle={USENIX Security Symposium}, year={2023}}"""
-THRESHOLDS = (15, 20, 30, 40, 50, 60, 70, 80, 90)
+THRESHOLDS = (0.15, 0.20, 0.30, 0.40, 0.50, 0.60, 0.70, 0.80, 0.90)
 HIGHER_IS_BETTER = {
-    **{f"{name}-{t}": False for name in ("mq", "memorized") for t in THRESHOLDS},
-    **{f"unseen-{t}": None for t in THRESHOLDS},
+    **{f"{name}-{t:.2f}": False for name in ("mq", "memorized") for t in THRESHOLDS},
     "l2-ratio": True, "extracted": False,
 }  # fmt: skip
-BASELINES = {f"memorized-{t}": f"unseen-{t}" for t in THRESHOLDS}
+WITH_BASELINE = tuple(f"memorized-{t:.2f}" for t in THRESHOLDS)
 READS = "neighbours"
 
 
@@ -96,10 +95,11 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     found = {"l2-ratio": mean_of(ratio, fake.labels)}
     found["extracted"] = mean_of((ratio < 1).astype(float), fake.labels)
     for t in THRESHOLDS:
-        copied = (r < t / 100).astype(float)
-        share = found[f"memorized-{t}"] = mean_of(copied, fake.labels)
-        found[f"mq-{t}"] = Estimate(float(copied.sum()), len(copied) * share.error)
-        found[f"unseen-{t}"] = Estimate(in_mix(unseen < t / 100, real.labels, fake.labels))
+        copied = (r < t).astype(float)
+        share = mean_of(copied, fake.labels)
+        baseline = in_mix(unseen < t, real.labels, fake.labels)
+        found[f"memorized-{t:.2f}"] = share._replace(baseline=baseline)
+        found[f"mq-{t:.2f}"] = Estimate(float(copied.sum()), len(copied) * share.error)
     return {name: found[name] for name in HIGHER_IS_BETTER}
 
 

@@ -14,7 +14,7 @@ import scipy
 KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
 """What makes rows one entry of a table: all but the seed."""
 Key = tuple[Any, ...]
-WHAT = ["features", "metric", "group"]
+WHAT = ["extractor", "metric", "group"]
 LEVEL = 0.95
 TAIL = (1 + LEVEL) / 2
 

@@ -27,12 +27,12 @@ def counts(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str, real: pd.DataFrame) -> Figure:
+def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
     """Lines of a metric by class, most frequent class first.
 
     A band is one standard deviation over seeds; of one seed, the standard error over its images.
-    The rows are tidy, of one metric and extractor and of groups `class-<k>`; `real` are those that
-    real images would get, none where nothing says it. The table is counts.csv of the data set.
+    The rows are tidy, of one metric and extractor and of groups `class-<k>`; a dotted
+    line is their `baseline`, where there is one. The table is counts.csv of the data set.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
     values = _by_position(rows)
@@ -45,8 +45,8 @@ def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str, real: pd.Data
         (line,) = axes.plot(places, by_class["mean"], marker="o", markersize=3, label=run)
         low, high = by_class["mean"] - spread, by_class["mean"] + spread
         axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-    if real["value"].notna().any():
-        unseen = _by_position(real).groupby("position")["value"].first().reindex(order["class"])
+    if rows["baseline"].notna().any():
+        unseen = values.groupby("position")["baseline"].first().reindex(order["class"])
         axes.plot(places, unseen, color="#888888", linestyle=":", label="unseen real images")
     if len(order) <= 20:
         pairs = zip(order["class"], order["train"], strict=True)

@@ -33,5 +33,5 @@ def table(rows: pd.DataFrame) -> Table:
         f" each network's best on a tenth of that. Test images: {tests}.",
     ]
     if any(cell.alike for cell in every):
-        legend.append(f"{ALIKE} not told from the best (bold).")
+        legend.append(f"{ALIKE} not significantly different from the best (bold).")
     return Table(cells, legend)

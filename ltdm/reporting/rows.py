@@ -8,7 +8,9 @@ from ltdm.plumbing.files import reading, writing
 
 NAMES = ("dataset", "run", "sample_set", "images", "reference")
 """Columns that stay text: a run may be called 0.1, or null."""
-NUMBERS = ("guidance", "value", "error", "tail", "beta")  # columns that may be empty
+NUMBERS = ("guidance", "value", "error", "baseline", "tail", "beta")  # columns that may be empty
+FEW_IMAGES = "few images"
+"""Note of a value that rests on few images; notes of a row are joined by commas."""
 DIGITS = "%.10g"  # further ones depend on the number of threads
 
 

@@ -5,11 +5,14 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ltdm.plumbing.registry import module_name, names
 from ltdm.reporting.cells import ALIKE, SMALL, Cell, Change
+from ltdm.reporting.columns import parse_column
 from ltdm.reporting.compare import KEYS, LEVEL, Key, entries, from_baseline, interval
+from ltdm.reporting.rows import FEW_IMAGES
 
 ARROWS = {True: " \u2191", False: " \u2193", None: ""}
 EARNED = {"frechet": "FID", "frechet-infinity": "FID\u221e", "kid": "KID", "inception-score": "IS"}
@@ -35,18 +38,23 @@ def _metrics() -> Iterator[ModuleType]:
     return (import_module(module_name("metric", name)) for name in names("metric"))
 
 
-def baseline_of(metric: str) -> str | None:
-    """Return the metric that says what another would be of real images, if there is one."""
-    label, dot, name = metric.rpartition(".")
-    known = {k: v for m in _metrics() for k, v in getattr(m, "BASELINES", {}).items()}
-    return label + dot + known[name] if name in known else None
+def directions() -> dict[str, bool | None]:
+    """Return whether higher is better of every value of every metric."""
+    return {name: up for m in _metrics() for name, up in m.HIGHER_IS_BETTER.items()}
+
+
+def split_label(metric: str) -> tuple[str, str]:
+    """Split `pr5.recall` into the part's label and the value's name; names may hold dots too."""
+    if metric in directions():
+        return "", metric
+    label, _, name = metric.partition(".")
+    return label, name
 
 
 def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
     """Return the main table, of tidy rows in the config's order of extractors.
 
-    Columns are `metric` (over all classes) or `metric@group`, each in the first feature space that
-    has it.
+    Columns are named as in `columns`, each in the first feature space that has its metric.
     """
     found = [_column(rows, column) for column in columns]
     cells = laid_out(rows, found, cells_of, Cell())
@@ -54,11 +62,11 @@ def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
     legend = [spread_legend(shown), _spaces(found)]
     if any(cell.alike for cell in shown):
         legend.append(
-            f"{ALIKE} not told from the best (bold): no {LEVEL:.0%} interval of the paired"
-            " difference excludes 0."
+            f"{ALIKE} not significantly different from the best (bold): the {LEVEL * 100:.0f} %"
+            " interval of the paired difference includes 0."
         )
     if any(cell.small for cell in shown):
-        legend.append(f"{SMALL} from few images: compare within a column only.")
+        legend.append(f"{SMALL} based on few images: compare within a column only.")
     return Table(cells, [line for line in legend if line])
 
 
@@ -100,19 +108,23 @@ def laid_out(
 
 
 def _column(rows: pd.DataFrame, column: str) -> Column:
-    metric, _, group = column.partition("@")
+    metric, group, baseline = parse_column(column)
     mine = rows[(rows["metric"] == metric) & (rows["group"] == (group or "all"))]
-    extractor = mine["features"].iloc[0] if len(mine) else ""
-    directions = {name: up for m in _metrics() for name, up in m.HIGHER_IS_BETTER.items()}
-    up = directions[metric.rpartition(".")[2]]
-    heading = called(metric, extractor) + (f" ({group})" if group else "") + ARROWS[up]
-    return Column(heading, up, mine[mine["features"] == extractor])
+    extractor = mine["extractor"].iloc[0] if len(mine) else ""
+    up = directions()[split_label(metric)[1]]
+    heading = called(metric, extractor)
+    if baseline:
+        up, heading = None, f"{heading} baseline"
+        mine = mine.assign(value=mine["baseline"], error=np.nan)
+    heading += (f" ({group})" if group else "") + ARROWS[up]
+    return Column(heading, up, mine[mine["extractor"] == extractor])
 
 
 def called(metric: str, extractor: str) -> str:
     """Return what people call a metric in a feature space."""
-    label, dot, name = metric.rpartition(".")
-    return label + dot + (EARNED.get(name, name) if extractor == "inception" else name)
+    label, name = split_label(metric)
+    shown = EARNED.get(name, name) if extractor == "inception" else name
+    return f"{label}.{shown}" if label else shown
 
 
 def cells_of(column: Column) -> dict[Key, Cell]:
@@ -125,7 +137,7 @@ def cells_of(column: Column) -> dict[Key, Cell]:
         top = best.get(key)
         alike = top is not None and top != key and not interval(mine, found[top]).tells
         spread = mine["value"].std() if len(mine) > 1 else mine["error"].iloc[0]
-        small = bool(mine["note"].str.contains("small n").any())
+        small = any(FEW_IMAGES in note.split(", ") for note in mine["note"])
         cells[key] = Cell(means[key], spread, len(mine), top == key, alike, small)
     return cells
 
@@ -152,8 +164,8 @@ def _spaces(columns: list[Column]) -> str:
     """Say whose features the columns are in; all but the first extractor's by name."""
     by_space: dict[str, list[str]] = {}
     for column in columns:
-        for space in column.rows["features"].unique()[:1]:
-            by_space.setdefault(space, []).append(column.heading.rsplit(" ", 1)[0])
+        for space in column.rows["extractor"].unique()[:1]:
+            by_space.setdefault(space, []).append(column.heading.removesuffix(ARROWS[column.up]))
     first, *others = by_space or [""]
     told = [f"{', '.join(by_space[space])} by {space}" for space in others]
     return f"Features: {', '.join([first, *told])}." if first else ""

@@ -11,7 +11,7 @@ from ltdm.plumbing.files import read_npz, reading
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.rows import read_rows
-from ltdm.reporting.tables import baseline_of, called
+from ltdm.reporting.tables import called
 
 
 def run(
@@ -59,12 +59,12 @@ def _per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
     """Draw a metric by class, and what the real images come to where that is known."""
     metric, extractor = request["metric"], request["extractor"]
     rows = read_rows(tidy)
-    mine = (rows["dataset"] == request["where"]["dataset"]) & (rows["features"] == extractor)
+    mine = (rows["dataset"] == request["where"]["dataset"]) & (rows["extractor"] == extractor)
     of_set = rows["sample_set"] == request["sample_set"]
     classes = rows[mine & of_set & rows["group"].str.startswith("class-")]
-    shown, real = (classes[classes["metric"] == one] for one in (metric, baseline_of(metric)))
+    shown = classes[classes["metric"] == metric]
     title = f"{called(metric, extractor)} by class, {extractor} features"
-    return figures.per_class(shown, table, title, real)
+    return figures.per_class(shown, table, title)
 
 
 def _first(path: Path, shuffled: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -13,11 +13,12 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_arrays, reading, write_json
 from ltdm.plumbing.registry import Part, part
 from ltdm.plumbing.request import Request, recorded
-from ltdm.reporting.rows import write_rows
+from ltdm.reporting.rows import FEW_IMAGES, write_rows
 
-COLUMNS = ["features", "metric", "options", "group", "value", "error", "n_real", "n_fake", "note"]
+COLUMNS = ["extractor", "metric", "options", "group", "value", "error", "baseline"]
+COLUMNS += ["n_real", "n_generated", "note"]
 HOW = ["sampler", "guidance", "weights"]
-SMALL, TOO_FEW, NO_LABELS = "small n", "too few images", "no labels"
+TOO_FEW, NO_LABELS = "too few images", "no labels"
 
 
 def run(
@@ -48,7 +49,7 @@ def run(
             _check_search(metric, ours, made)
         rows = rows_of(metric, reference.sample, made.sample, wanted, grouping["kinds"])
         how = {name: made.about.get(name) for name in HOW}
-        told = {**where, **how, "features": space, "options": metric.settings}
+        told = {**where, **how, "extractor": space, "options": metric.settings}
         frames.append(pd.DataFrame(rows).assign(**told))
     write_json(record, recorded(request))
     write_rows(pd.concat(frames)[[*where, *HOW, *COLUMNS]], table)
@@ -69,7 +70,7 @@ def rows_of(
         values, note = _estimates(metric, x, y)
         for name, one in values.items():
             row = {"metric": title(metric, name), "group": group, **one._asdict(), "note": note}
-            rows.append({**row, "n_real": len(x.labels), "n_fake": len(y.labels)})
+            rows.append({**row, "n_real": len(x.labels), "n_generated": len(y.labels)})
     if "worst" in kinds:
         directions = metric.module.HIGHER_IS_BETTER.items()
         rows += [_worst(rows, title(metric, name), up) for name, up in directions if up is not None]
@@ -89,7 +90,7 @@ def _estimates(metric: Part, real: Sample, fake: Sample) -> tuple[dict[str, Esti
         return nothing, NO_LABELS
     classes = len(np.unique(real.labels))
     enough = module.reliable(n, fake.features.shape[1], classes, options)
-    return module.score(real, fake, options), "" if enough else SMALL
+    return module.score(real, fake, options), "" if enough else FEW_IMAGES
 
 
 def _worst(rows: list[dict[str, Any]], name: str, higher_is_better: bool) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def run(
     write_rows(rows, tidy)
     write_rows(compare.differences(rows, baseline), differences)
     places = {name: i for i, name in enumerate(request["extractors"])}
-    order = rows["features"].map(places).fillna(len(places))  # pixels may be no extractor
+    order = rows["extractor"].map(places).fillna(len(places))  # pixels may be no extractor
     rows = rows.iloc[order.argsort(kind="stable")]
     write_table(main_table(rows, columns), main.with_suffix(""))
     write_table(difference_table(rows, columns, baseline), against.with_suffix(""))

@@ -17,7 +17,7 @@ def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
     style.use()
     rows, dataset = read_rows(tidy), request["where"]["dataset"]
     metric, extractor = request["metric"], request["extractor"]
-    of_space = (rows["metric"] == metric) & (rows["features"] == extractor)
+    of_space = (rows["metric"] == metric) & (rows["extractor"] == extractor)
     mine = rows[(rows["dataset"] == dataset) & of_space]
     for path in (png, svg):
         style.save(widths.by_width(mine, called(metric, extractor), dataset), path)

@@ -21,7 +21,7 @@ whose weights are checked by SHA-256. In every other space the same numbers are 
 
 **The reference** is the whole balanced set (`reference_split: train`, or `test`), not the
 long-tailed one; only `memorization` compares with the long-tailed training set. Every value says
-how many real and generated images it is about (`n_real`, `n_fake`).
+how many real and generated images it is about (`n_real`, `n_generated`).
 
 **Copies.** `ltdm score` looks for copies of a prepared data set's training images; where the
 reference is any other set of images, `--metric memorization` takes it for the training set. In the

@@ -101,11 +101,10 @@ def metric_rule(module):
         search = module.search(options)
         if search.keys() != {"k", "flip"} or search["k"] != options.k:
             found.append("search must say k, as the option does, and flip")
-    pairs = getattr(module, "BASELINES", {}).items()
-    if not {name for pair in pairs for name in pair} <= module.HIGHER_IS_BETTER.keys():
-        found.append("BASELINES names values that it has not")
-    strange = [name for name in module.HIGHER_IS_BETTER if {"@", "."} & {*name}]
-    return [*found, *(f'the value {name} may hold no "@" and no "."' for name in strange)]
+    if not {*getattr(module, "WITH_BASELINE", ())} <= module.HIGHER_IS_BETTER.keys():
+        found.append("WITH_BASELINE names values that it has not")
+    strange = [name for name in module.HIGHER_IS_BETTER if {"@", ":"} & {*name}]
+    return [*found, *(f'the value {name} may hold no "@" and no ":"' for name in strange)]
 
 
 RULES = {"source": source_rule, "extractor": extractor_rule, "metric": metric_rule}

@@ -155,7 +155,7 @@ def test_a_data_folder_is_left_as_it_is(forms, tmp_path):
     told = ltdm("score", tmp_path / "ours.npz", "--reference", tmp_path / "data", "--cache-dir",
                 tmp_path / "work", "--metric", "frechet")  # fmt: skip
     found = rows(told)
-    assert set(found["features"]) == {"pixels"}, "what lies there"
+    assert set(found["extractor"]) == {"pixels"}, "what lies there"
     assert {"head", "medium", "tail"} < set(found["group"])
     ltdm("score", tmp_path / "ours.npz", "--reference", tmp_path / "data", "--cache-dir",
          tmp_path / "work", "--metric", "accuracy", "--features",
@@ -179,7 +179,7 @@ def test_a_reference_without_labels(forms, tmp_path):
     for images in ("ours.npz", "classes", "flat"):
         found = rows(score(tmp_path, images, reference="bare.npy"))
         assert set(found["group"]) == {"all"}
-        assert set(found["n_fake"]) == {24}
+        assert set(found["n_generated"]) == {24}
     printed = ltdm("score", tmp_path / "flat", "--reference", tmp_path / "bare.npy", "--features",
                    "classifier", "--cache-dir", tmp_path / "work", code=1)  # fmt: skip
     assert "classifier learns the reference's classes, and its images have no labels" in printed

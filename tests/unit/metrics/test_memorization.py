@@ -35,17 +35,17 @@ def test_every_planted_copy_is_found_at_every_threshold_and_no_other_image(chang
     copied ^= change == "one level everywhere"
     found, alone = shares(np.concatenate([MADE, copied])), shares(copied)
     for t in memorization.THRESHOLDS:
-        assert (alone[f"mq-{t}"], alone[f"memorized-{t}"]) == (20, 1)
-        if t <= 60:  # at random, the nearest of few images is nearer than most
-            assert (found[f"mq-{t}"], found[f"memorized-{t}"]) == (20, 20 / 60)
+        assert (alone[f"mq-{t:.2f}"], alone[f"memorized-{t:.2f}"]) == (20, 1)
+        if t <= 0.6:  # at random, the nearest of few images is nearer than most
+            assert (found[f"mq-{t:.2f}"], found[f"memorized-{t:.2f}"]) == (20, 20 / 60)
     assert (found["extracted"], alone["extracted"]) == (20 / 60, 1)
     assert (alone["l2-ratio"] == 0) == (change == "none")
 
 
 def test_mirrored_copies_are_found_where_they_count():
     turned = TRAIN[10:30, :, :, ::-1].copy()
-    assert shares(turned, flip=True)["mq-15"] == 20
-    assert shares(turned)["mq-50"] == 0
+    assert shares(turned, flip=True)["mq-0.15"] == 20
+    assert shares(turned)["mq-0.50"] == 0
     found = _nearest.nearest(turned, TRAIN, 50, True)
     assert found.mirrored[:, 0].all() and (found.numbers[:, 0] == np.arange(10, 30)).all()
 
@@ -55,11 +55,11 @@ def test_scores_by_hand():
     assert memorization.ratios(squared).tolist() == [0, 1 / 7.5, 1, 0]
     options = memorization.Options(alpha=0.8)
     found = memorization.score(sample(squared[1:3]), sample(squared), options)
-    assert (found["unseen-15"].value, found["unseen-90"].value) == (0.5, 0.5)
+    assert [found[f"memorized-{t}"].baseline for t in ("0.15", "0.90")] == [0.5, 0.5]
     assert set(found) == set(memorization.HIGHER_IS_BETTER)
-    assert (found["mq-15"].value, found["memorized-15"].value) == (3, 0.75)
-    assert found["mq-15"].error == pytest.approx(4 * found["memorized-15"].error)
-    assert found["memorized-15"].error == pytest.approx(np.sqrt(0.75 * 0.25 / 3))
+    assert (found["mq-0.15"].value, found["memorized-0.15"].value) == (3, 0.75)
+    assert found["mq-0.15"].error == pytest.approx(4 * found["memorized-0.15"].error)
+    assert found["memorized-0.15"].error == pytest.approx(np.sqrt(0.75 * 0.25 / 3))
     assert found["l2-ratio"].value == pytest.approx((0 + 1 / (0.8 * 2.5) + 1 / 0.8 + 0) / 4)
     assert found["extracted"].value == 0.75
 
@@ -139,26 +139,28 @@ def rows(folder, found, **options):
 
 def test_rows_of_groups_compare_with_the_whole_training_set(folder):
     table = rows(folder, find(folder))
-    assert set(table["features"]) == {"pixels"}
+    assert set(table["extractor"]) == {"pixels"}
     held = table["n_real"].groupby("group").first().to_dict()
     assert held == {"all": 30, "head": 20, "medium": 0, "tail": 10,
                     "class-0": 20, "class-1": 0, "class-2": 10, "worst": 10}  # fmt: skip
     assert set(table["sampler"]) == {"ddim"}
     values = pd.to_numeric(table["value"])
-    assert values["unseen-40"].dropna().to_dict() == {
-        "head": 0, "tail": 1, "class-0": 0, "class-2": 1,
-    }, "training images do not count, and what is no fault has no worst"  # fmt: skip
-    assert np.isnan(values["unseen-40", "class-1"]) and np.isnan(values["unseen-40", "all"])
-    assert values["mq-40"].to_dict() == {
+    unseen = pd.to_numeric(table["baseline"])
+    assert unseen["memorized-0.40"].dropna().to_dict() == {
+        "head": 0, "tail": 1, "class-0": 0, "class-2": 1, "worst": 1,
+    }, "training images do not count"  # fmt: skip
+    assert np.isnan(unseen["memorized-0.40", "all"]), "class 1 has no unseen image"
+    assert unseen["mq-0.40"].isna().all(), "a count has no baseline"
+    assert values["mq-0.40"].to_dict() == {
         "all": 10, "head": 0, "medium": 0, "tail": 10,
         "class-0": 0, "class-1": 0, "class-2": 10, "worst": 10,
     }  # fmt: skip
-    assert values["memorized-40", "tail"] == 1 and values["memorized-40", "all"] == 0.25
-    assert table.loc[("memorized-40", "worst"), "note"] == "class-2"
+    assert values["memorized-0.40", "tail"] == 1 and values["memorized-0.40", "all"] == 0.25
+    assert table.loc[("memorized-0.40", "worst"), "note"] == "class-2"
     assert table.loc[("l2-ratio", "worst"), "note"] == "class-2"
-    assert table.loc[("mq-40", "tail"), "n_fake"] == 10
+    assert table.loc[("mq-0.40", "tail"), "n_generated"] == 10
     assert json.loads((folder / "x.json").read_text())["extractors"] == ["pixels"]
-    assert "halved.mq-40" in rows(folder, folder / "found.npz", alpha=1.0, label="halved").index
+    assert "halved.mq-0.40" in rows(folder, folder / "found.npz", alpha=1.0, label="halved").index
 
 
 def test_what_the_stages_refuse(folder):

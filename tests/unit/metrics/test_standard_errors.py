@@ -120,6 +120,6 @@ def test_classes_that_differ_add_no_error_where_their_numbers_are_fixed():
     both = Sample(np.zeros((200, 1)), np.repeat([0, 1, 2, 3], 50),
                   np.repeat(np.eye(4)[[0, 1, 3, 2]], 50, axis=0))  # fmt: skip
     for made, value in ((always, 1.0), (never, 0.0), (both, 0.5)):
-        assert accuracy.score(made, made, accuracy.Options())["accuracy"] == (value, 0.0)
+        assert accuracy.score(made, made, accuracy.Options())["accuracy"][:2] == (value, 0.0)
     assert np.isnan(accuracy.score(made, made.of([0])._replace(labels=np.arange(50)),
                                    accuracy.Options())["accuracy"].error)  # fmt: skip

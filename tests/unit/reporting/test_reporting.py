@@ -26,7 +26,7 @@ def tidy(
                 rows.append({"dataset": dataset, "run": run, "seed": seed, "metric": metric,
                              "sample_set": sample_set, "group": group, "value": v,
                              "sampler": "ddim", "guidance": guidance, "weights": "ema",
-                             "features": space, "error": error,
+                             "extractor": space, "error": error, "baseline": np.nan,
                              "note": note if metric == "recall" else ""})  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -54,7 +54,9 @@ def test_markdown():
     legend = text.partition("\n\n")[2].splitlines()
     assert legend[0].strip() == "± standard deviation over 2 seeds."
     assert legend[1].strip() == "Features: pixels."
-    assert legend[2].startswith("≈ not told from the best (bold): no 95% interval")
+    assert legend[2].startswith(
+        "≈ not significantly different from the best (bold): the 95 % interval"
+    )
 
 
 def test_latex():
@@ -69,13 +71,25 @@ def test_latex():
 def test_names_are_earned_by_inception_alone():
     """And a column is shown in the first feature space that has it."""
     ours = tidy({"a": [1.0], "b": [2.0]}).query("metric == 'frechet'")
-    spaces = [ours.assign(features="inception"), tidy({"a": [5.0], "b": [6.0]})]
+    spaces = [ours.assign(extractor="inception"), tidy({"a": [5.0], "b": [6.0]})]
     table = main_table(pd.concat(spaces), ["frechet", "recall@tail"])
     assert list(table.cells.columns) == ["FID ↓", "recall (tail) ↑"]
     assert [c.mean for c in table.cells["FID ↓"]] == [1, 2]
     assert "Features: inception, recall (tail) by pixels." in table.legend
-    labelled = ours.assign(features="inception", metric="small.kid")
+    labelled = ours.assign(extractor="inception", metric="small.kid")
     assert list(main_table(labelled, ["small.kid"]).cells.columns) == ["small.KID ↓"]
+
+
+def test_a_baseline_is_a_column_of_its_own():
+    rows = tidy({"a": [0.5, 0.7], "b": [0.1, 0.3]}).query("metric == 'frechet'")
+    rows = rows.assign(metric="mirrored.memorized-0.15", baseline=0.25)
+    names = ["mirrored.memorized-0.15", "mirrored.memorized-0.15:baseline"]
+    table = main_table(rows, names)
+    assert list(table.cells.columns) == [f"{names[0]} ↓", "mirrored.memorized-0.15 baseline"]
+    shown = table.cells.iloc[:, 1]
+    assert [(c.mean, c.best, c.alike) for c in shown] == [(0.25, False, False)] * 2
+    grouped = main_table(rows.assign(group="tail"), ["mirrored.memorized-0.15@tail:baseline"])
+    assert list(grouped.cells.columns) == ["mirrored.memorized-0.15 baseline (tail)"]
 
 
 def test_an_interval_by_hand():
@@ -200,11 +214,13 @@ def test_what_differs_between_rows_is_shown():
 
 
 def test_values_from_few_images_are_marked_and_explained():
-    small = main_table(tidy(VALUES, note="class-3, small n"), ["recall@tail"])
+    small = main_table(tidy(VALUES, note="class-3, few images"), ["recall@tail"])
     assert to_markdown(small).count("\u2020") == 3 + 1
     assert to_latex(small).count(r"$^\dagger$") == 3 + 1
-    assert r"% $^\dagger$ from few images" in to_latex(small), "said in a comment"
+    assert r"% $^\dagger$ based on few images" in to_latex(small), "said in a comment"
     assert "\u2020" not in to_markdown(TABLE)
+    too_few = main_table(tidy(VALUES, note="too few images"), ["recall@tail"])
+    assert "\u2020" not in to_markdown(too_few), "another note"
 
 
 def test_a_column_that_a_data_set_lacks_is_a_dash():
@@ -219,7 +235,7 @@ def test_figures_show_one_sample_set_and_survive_a_lack_of_classes(tmp_path):
     counts = pd.DataFrame(
         {"class": [0, 1, 2], "name": [*"abc"], "available": [9, 9, 9], "train": [9, 3, 1]}
     )
-    rows = tidy({"a": [1.0, 2.0], "b": [3.0, 4.0]}).assign(features="pixels", dataset="d")
+    rows = tidy({"a": [1.0, 2.0], "b": [3.0, 4.0]}).assign(extractor="pixels", dataset="d")
     by_class = pd.concat([rows.assign(group=f"class-{c}") for c in range(3)])
     other = by_class.assign(sample_set="other", value=1e6)
     images = np.zeros((3, 1, 8, 8), np.uint8)

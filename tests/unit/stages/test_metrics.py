@@ -38,9 +38,9 @@ def test_metric_rows(tmp_path):
     fake = feature_file(tmp_path / "fake.npz", [*[50] * 9, 3], seed=1)
     table = rows(tmp_path, "frechet", real, fake)
     assert len(table) == 2 * (1 + 3 + 10 + 1)
-    assert table.loc[("frechet", "all"), ["n_real", "n_fake"]].tolist() == [600, 453]
+    assert table.loc[("frechet", "all"), ["n_real", "n_generated"]].tolist() == [600, 453]
     assert table.loc[("frechet", "head"), "n_real"] == 240
-    assert table.loc[("frechet", "class-9"), "note"] == "small n"
+    assert table.loc[("frechet", "class-9"), "note"] == "few images"
     assert table.loc[("frechet", "class-0"), "note"] == ""
     classes = table.loc["frechet"]["value"].filter(like="class-")
     worst = table.loc[("frechet", "worst")]
