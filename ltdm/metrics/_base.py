@@ -102,7 +102,7 @@ class MetricModuleExtras(Protocol):
         """Names of the values whose estimates have a `baseline`. Without it: ()."""
 
     def search(self, options: Any) -> dict[str, Any]:
-        """Return `k` and `flip` of `_nearest.nearest`: which images are looked for.
+        """Return `k` and `flip` of `_nearest_train.nearest`: which images are looked for.
 
         The metric then has an option `k`, the number that is searched for.
         """

@@ -65,7 +65,7 @@ class Options:
 
 
 def search(options: Options) -> dict[str, Any]:
-    """Return what decides which training images are found: arguments of `_nearest.nearest`."""
+    """Return what decides which training images are found: arguments of `_nearest_train.nearest`."""
     return {"flip": options.flip, "k": options.k}
 
 

@@ -51,7 +51,7 @@ def reliable(n: int, d: int, classes: int, options: Options) -> bool:
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the four shares of the features."""
-    from ltdm.metrics._neighbours import membership  # brings PyTorch, which no other metric needs
+    from ltdm.metrics._knn_balls import membership  # brings PyTorch, which no other metric needs
 
     found, m = membership(real.features, fake.features, options.k), len(fake.features)
     # Without a generated image, the real images are lost whose balls hold no other.

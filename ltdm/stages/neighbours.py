@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.metrics._nearest import nearest
+from ltdm.metrics._nearest_train import nearest
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
 from ltdm.plumbing.request import Request

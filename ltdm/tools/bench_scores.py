@@ -18,7 +18,7 @@ from ltdm.features import random_inception
 from ltdm.features._inception import library
 from ltdm.metrics import frechet, kid, prd, precision_recall
 from ltdm.metrics._base import Sample
-from ltdm.metrics._nearest import nearest
+from ltdm.metrics._nearest_train import nearest
 from ltdm.tools.bench_runs import process_peak
 
 TURNS = 4  # of ours and pytorch-fid's network

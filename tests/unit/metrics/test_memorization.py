@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ltdm.metrics import _nearest, memorization
+from ltdm.metrics import _nearest_train, memorization
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.reporting import copies as drawing
 from ltdm.stages import copies, metrics, neighbours
 from tests.helpers.scores import sample
-from tests.unit.metrics.test_nearest import MADE, STREAM, TRAIN
+from tests.unit.metrics.test_nearest_train import MADE, STREAM, TRAIN
 
 ROOT = Path(__file__).parents[3]
 SEARCH = {"k": 50, "flip": False}
@@ -23,7 +23,7 @@ UNSEEN = np.concatenate([STREAM.integers(0, 256, (20, 3, 6, 6), dtype=np.uint8),
 
 
 def shares(made, flip=False, train=TRAIN):
-    squared = _nearest.nearest(made, train, 50, flip).squared
+    squared = _nearest_train.nearest(made, train, 50, flip).squared
     found = memorization.score(sample(squared[:0]), sample(squared), memorization.Options())
     return {name: one.value for name, one in found.items()}
 
@@ -46,7 +46,7 @@ def test_mirrored_copies_are_found_where_they_count():
     turned = TRAIN[10:30, :, :, ::-1].copy()
     assert shares(turned, flip=True)["mq-0.15"] == 20
     assert shares(turned)["mq-0.50"] == 0
-    found = _nearest.nearest(turned, TRAIN, 50, True)
+    found = _nearest_train.nearest(turned, TRAIN, 50, True)
     assert found.mirrored[:, 0].all() and (found.numbers[:, 0] == np.arange(10, 30)).all()
 
 

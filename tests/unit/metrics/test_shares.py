@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from ltdm.metrics import _neighbours, accuracy, inception_score, prd
+from ltdm.metrics import _knn_balls, accuracy, inception_score, prd
 from ltdm.metrics import precision_recall as pr
 from ltdm.tools.bench_scores import features_like
 from tests.helpers.scores import sample, value
@@ -36,22 +36,22 @@ def test_neighbours_of_long_features_in_float32_agree_with_prdc():
 
 def test_blocks_of_neighbours_do_not_matter(features, monkeypatch):
     whole = value(pr, *(x.astype(np.float32) for x in features))
-    monkeypatch.setattr(_neighbours, "BLOCK", 7)
+    monkeypatch.setattr(_knn_balls, "BLOCK", 7)
     assert value(pr, *(x.astype(np.float32) for x in features)) == whole
 
 
 def test_a_full_gpu_leaves_the_neighbours_to_the_cpu(features, monkeypatch):
-    pair, found = [x.astype(np.float32) for x in features], _neighbours._membership
+    pair, found = [x.astype(np.float32) for x in features], _knn_balls._membership
 
     def full(real, fake, k, device):
         if device.type == "cuda":
             raise torch.OutOfMemoryError
         return found(real, fake, k, device)
 
-    expected = _neighbours.membership(*pair, 3)
-    monkeypatch.setattr(_neighbours, "pick", lambda: torch.device("cuda"))
-    monkeypatch.setattr(_neighbours, "_membership", full)
-    for one, other in zip(_neighbours.membership(*pair, 3), expected, strict=True):
+    expected = _knn_balls.membership(*pair, 3)
+    monkeypatch.setattr(_knn_balls, "pick", lambda: torch.device("cuda"))
+    monkeypatch.setattr(_knn_balls, "_membership", full)
+    for one, other in zip(_knn_balls.membership(*pair, 3), expected, strict=True):
         assert (one == other).all()
 
 
@@ -60,7 +60,7 @@ def test_neighbours_far_from_the_origin_keep_their_order():
     stream = np.random.default_rng(0)
     real, fake = (stream.normal(size=(60, 8)) + 1000 for _ in range(2))
     inside = cdist(fake, real) < np.sort(cdist(real, real), axis=1)[:, 3]
-    found = _neighbours.membership(real.astype("f4"), fake.astype("f4"), 3)
+    found = _knn_balls.membership(real.astype("f4"), fake.astype("f4"), 3)
     assert np.abs(found.holders - inside.sum(1)).sum() <= 1, "a tie within float32"
 
 

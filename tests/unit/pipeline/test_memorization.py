@@ -19,7 +19,7 @@ from ltdm.reporting import figures
 from ltdm.stages import neighbours, tables
 from tests.unit.cli.test_cli import ltdm
 from tests.unit.metrics.test_memorization import find, prepared, rows
-from tests.unit.metrics.test_nearest import MADE
+from tests.unit.metrics.test_nearest_train import MADE
 
 ROOT = Path(__file__).parents[3]
 

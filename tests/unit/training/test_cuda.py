@@ -11,7 +11,7 @@ import torch
 from ltdm.core.device import pick
 from ltdm.diffusion._model import Model
 from ltdm.features import random_inception
-from ltdm.metrics import _nearest, _neighbours
+from ltdm.metrics import _knn_balls, _nearest_train
 from ltdm.networks import unet
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.plumbing.options import parse
@@ -134,7 +134,7 @@ def test_the_nearest_training_images_are_the_same_to_the_bit(monkeypatch):
     found = []
     for device in ("cuda", "cpu"):
         monkeypatch.setenv("LTDM_DEVICE", device)
-        found.append([a.tobytes() for a in _nearest.nearest(made, train, 50, True)])
+        found.append([a.tobytes() for a in _nearest_train.nearest(made, train, 50, True)])
     assert found[0] == found[1]
 
 
@@ -142,7 +142,7 @@ def test_neighbours_are_those_of_the_cpu(monkeypatch):
     features, balls = [features_like(3000, 2048, seed) for seed in range(2)], []
     for device in ("cpu", "cuda"):
         monkeypatch.setenv("LTDM_DEVICE", device)
-        balls.append(_neighbours.membership(*features, 3))
+        balls.append(_knn_balls.membership(*features, 3))
     for one, other in zip(*balls, strict=True):
         assert (one == other).mean() > 0.999, "but for neighbours that are as good as equally near"
 
