@@ -13,7 +13,7 @@ import pandas as pd
 
 from ltdm.external import images as _given
 from ltdm.external.reference import Reference, kept
-from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads
+from ltdm.metrics._base import PIXELS, accepts, check_inputs, uses_neighbours
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256
 from ltdm.plumbing.registry import Part, stage_code
@@ -40,8 +40,8 @@ def run(
             metric reads.
     """
     for metric in metrics:
-        check_fed(metric, extractors)
-        if looks_up(metric) and not _suits(metric, reference):
+        check_inputs(metric, extractors)
+        if uses_neighbours(metric) and not _suits(metric, reference):
             raise LtdmError(
                 f"{metric.name} looks for the {metric.options.k} nearest training images,"
                 f" but {reference.train} holds {reference.training_images()}; ask for fewer, such"
@@ -60,8 +60,8 @@ def run(
     where = {"images": str(images), "reference": str(reference.ours or reference.folder)}
     frames, against = [], folder / f"against-{reference.folder.name}"
     for metric in metrics:
-        fed = {e.label: files[e.label] for e in extractors if reads(metric, e)}
-        if looks_up(metric):
+        fed = {e.label: files[e.label] for e in extractors if accepts(metric, e)}
+        if uses_neighbours(metric):
             fed = {PIXELS: _neighbours(metric, folder, reference)}
         table = against / f"{metric.label}.csv"
         request = Request(metric=metric.plain(), groups=reference.grouping, extractors=[*fed])
@@ -70,7 +70,7 @@ def run(
         written = {"table": table, "record": table.with_suffix(".json")}
         metrics_stage.run(request, counts=reference.counts, real=theirs, fake=ours, **written)
         frames.append(read_rows(table))
-    rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.HOW)
+    rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.SAMPLING_COLUMNS)
     write_rows(rows, against / "metrics.csv")
     return rows, against / "metrics.csv"
 
@@ -100,8 +100,8 @@ def suiting(
     known = bool(reference.ours) and reference.train.exists()
     return [
         metric for metric in metrics
-        if any(reads(metric, extractor) for extractor in extractors)
-        or (known and looks_up(metric) and _suits(metric, reference))
+        if any(accepts(metric, extractor) for extractor in extractors)
+        or (known and uses_neighbours(metric) and _suits(metric, reference))
     ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import Part
 
-READS = {
+INPUTS = {
     "features": "features",
     "imagenet": "Inception's class probabilities (inception, random-inception)",
     "classes": "the probabilities of the data's classes (classifier)",
@@ -34,14 +34,14 @@ class Sample(NamedTuple):
     labels: np.ndarray  # int64, shape (N,); -1 for no label
     probabilities: np.ndarray | None = None  # float32, shape (N, K), rows sum to 1
 
-    def of(self, classes: Sequence[int]) -> "Sample":
+    def of_classes(self, classes: Sequence[int]) -> "Sample":
         """Return the images of some classes."""
         rows = np.isin(self.labels, classes)
         if rows.all():
             return self
         return Sample._make(None if array is None else array[rows] for array in self)
 
-    def known(self) -> np.ndarray:
+    def probabilities64(self) -> np.ndarray:
         """Return the probabilities in float64, for metrics that are only given sets with them."""
         if self.probabilities is None:
             raise ValueError("this extractor gives no probabilities")
@@ -74,17 +74,17 @@ class MetricModule(Protocol):
         """
 
     @property
-    def READS(self) -> str:
+    def INPUT(self) -> str:
         """What it is given: a key of this file's `READS`."""
 
     @property
     def Options(self) -> type[Any]:
         """A frozen dataclass of `option`s, none of which is called `label`."""
 
-    def least(self, options: Any) -> int:
+    def min_images(self, options: Any) -> int:
         """Return the fewest images a set may have; with fewer, all values are NaN."""
 
-    def reliable(self, n: int, d: int, classes: int, options: Any) -> bool:
+    def enough_images(self, n: int, d: int, classes: int, options: Any) -> bool:
         """Whether n images are enough for d features and so many classes; if not, rows say so.
 
         n is the smaller set's size; the generated set's alone where `READS` is not "features".
@@ -108,47 +108,49 @@ class MetricModuleExtras(Protocol):
         """
 
 
-def reads(metric: Part, extractor: Part) -> bool:
+def accepts(metric: Part, extractor: Part) -> bool:
     """Whether an extractor gives what a metric reads."""
-    return metric.module.READS in ("features", extractor.module.PROBABILITIES)
+    return metric.module.INPUT in ("features", extractor.module.PROBABILITIES)
 
 
-def looks_up(metric: Part) -> bool:
+def uses_neighbours(metric: Part) -> bool:
     """Whether a metric reads the nearest training images, and nothing of any extractor.
 
     Samples then have squared distances as features, ascending, float64 (N, n); the real images are
     those of the reference that are not in the training set. The module's `search` says how they
     are found.
     """
-    return bool(metric.module.READS == "neighbours")
+    return bool(metric.module.INPUT == "neighbours")
 
 
-def check_fed(metric: Part, extractors: Sequence[Part]) -> None:
+def check_inputs(metric: Part, extractors: Sequence[Part]) -> None:
     """Raise OptionError for a metric that no extractor gives what it reads."""
-    if not looks_up(metric) and not any(reads(metric, extractor) for extractor in extractors):
-        what = READS[metric.module.READS]
+    if not uses_neighbours(metric) and not any(
+        accepts(metric, extractor) for extractor in extractors
+    ):
+        what = INPUTS[metric.module.INPUT]
         message = f"{metric.name} reads {what}, and none of `features` gives them"
         raise OptionError(("metrics",), message)
 
 
-def title(metric: Part, name: str) -> str:
+def value_name(metric: Part, name: str) -> str:
     """Return what tables call one of a metric's values: `recall`, or `pr5.recall` if labelled."""
     return f"{metric.own_label}.{name}" if metric.own_label else name
 
 
-def standard_error(effects: np.ndarray, labels: np.ndarray) -> float:
+def standard_error(influences: np.ndarray, labels: np.ndarray) -> float:
     """Return the standard error of a mean of one effect per image, (N,), from their labels, (N,).
 
     Sample sets have a fixed number of images of each class, so classes that differ add nothing.
     """
     _, members = np.unique(labels, return_inverse=True)
-    n, sizes = len(effects), np.bincount(members)
+    n, sizes = len(influences), np.bincount(members)
     if n <= len(sizes):
         return math.nan
-    within = effects - (np.bincount(members, effects) / sizes)[members]
+    within = influences - (np.bincount(members, influences) / sizes)[members]
     return float(np.sqrt(np.square(within).sum() / (n - len(sizes)) / n))
 
 
-def mean_of(effects: np.ndarray, labels: np.ndarray) -> Estimate:
+def mean_estimate(influences: np.ndarray, labels: np.ndarray) -> Estimate:
     """Return a value that is the mean of one number per image."""
-    return Estimate(float(effects.mean()), standard_error(effects, labels))
+    return Estimate(float(influences.mean()), standard_error(influences, labels))

@@ -20,16 +20,16 @@ def groups(
     """
     counts = np.array(class_counts)
     order = np.argsort(-counts, kind="stable")
-    found: dict[str, list[int]] = {}
+    members: dict[str, list[int]] = {}
     if "all" in kinds:
-        found["all"] = order.tolist()
+        members["all"] = order.tolist()
     if "thirds" in kinds:
-        thirds = zip(THIRDS, np.array_split(order, 3), strict=True)
-        found |= {name: part.tolist() for name, part in thirds if len(part)}
+        parts = zip(THIRDS, np.array_split(order, 3), strict=True)
+        members |= {name: classes.tolist() for name, classes in parts if len(classes)}
     if "shots" in kinds:
         many, few = counts[order] > shots[0], counts[order] < shots[1]
-        cut = zip(SHOTS, (many, ~many & ~few, few), strict=True)
-        found |= {name: order[part].tolist() for name, part in cut if part.any()}
+        masks = zip(SHOTS, (many, ~many & ~few, few), strict=True)
+        members |= {name: order[classes].tolist() for name, classes in masks if classes.any()}
     if "class" in kinds or "worst" in kinds:
-        found |= {f"class-{c}": [c] for c in range(len(class_counts))}
-    return found
+        members |= {f"class-{c}": [c] for c in range(len(class_counts))}
+    return members

@@ -17,61 +17,63 @@ from ltdm.core.device import pick
 from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
-BLOCK = 1000  # rows of distances held at once
+BLOCK_ROWS = 1000  # rows of distances held at once
 
 
-class Membership(NamedTuple):
+class BallMembership(NamedTuple):
     """Who lies strictly inside whose ball, of n real and m generated images."""
 
-    holders: np.ndarray  # how many balls of real images hold each generated image, shape (m,)
-    held: np.ndarray  # how many generated images each real image's ball holds, shape (n,)
-    lone: np.ndarray  # where that is one, which one; else meaningless, shape (n,)
-    covered: np.ndarray  # whether some generated image's ball holds each real image, shape (n,)
+    real_balls: np.ndarray  # how many balls of real images hold each generated image, shape (m,)
+    members: np.ndarray  # how many generated images each real image's ball holds, shape (n,)
+    sole_member: np.ndarray  # where that is one, which one; else meaningless, shape (n,)
+    in_generated_ball: (
+        np.ndarray
+    )  # whether some generated image's ball holds each real image, shape (n,)
 
 
-def membership(real: np.ndarray, fake: np.ndarray, k: int) -> Membership:
+def count_members(real: np.ndarray, fake: np.ndarray, k: int) -> BallMembership:
     """Say who lies in whose ball, of features (n, d) and (m, d), n and m above k.
 
     A ball's radius is the distance to the k-th neighbour in its own set, itself not counted.
     """
     try:
-        return _membership(real, fake, k, pick())
+        return _count_on(real, fake, k, pick())
     except torch.OutOfMemoryError:
         log.info("out of GPU memory: looking for neighbours on the CPU")
-        return _membership(real, fake, k, torch.device("cpu"))
+        return _count_on(real, fake, k, torch.device("cpu"))
 
 
 @torch.inference_mode()
-def _membership(real: np.ndarray, fake: np.ndarray, k: int, device: torch.device) -> Membership:
+def _count_on(real: np.ndarray, fake: np.ndarray, k: int, device: torch.device) -> BallMembership:
     centre = real.mean(axis=0, dtype=np.float64).astype(np.float32)
     x, y = (torch.from_numpy(s - centre).to(device) for s in (real, fake))
     with Progress("neighbours", len(x) + 2 * len(y), "images") as progress:
-        of_real, of_fake = (_radii(points, k, progress) for points in (x, y))
-        held, lone = torch.zeros(2, len(x), device=device)
-        covered, holders = torch.zeros(len(x), dtype=torch.bool, device=device), []
-        for rows, near in _distances(y, x, progress):
-            inside = (near < of_real).float()
-            holders.append(inside.sum(1))
-            held += inside.sum(0)
-            lone += rows.float() @ inside
-            covered |= (near < of_fake[rows, None]).any(0)
-    found = torch.cat(holders).long(), held.long(), lone.long(), covered
-    return Membership(*(t.cpu().numpy() for t in found))
+        real_radii, fake_radii = (_squared_radii(points, k, progress) for points in (x, y))
+        members, sole_member = torch.zeros(2, len(x), device=device)
+        in_generated_ball, real_balls = torch.zeros(len(x), dtype=torch.bool, device=device), []
+        for rows, squared in _squared_distances(y, x, progress):
+            inside = (squared < real_radii).float()
+            real_balls.append(inside.sum(1))
+            members += inside.sum(0)
+            sole_member += rows.float() @ inside
+            in_generated_ball |= (squared < fake_radii[rows, None]).any(0)
+    counts = torch.cat(real_balls).long(), members.long(), sole_member.long(), in_generated_ball
+    return BallMembership(*(t.cpu().numpy() for t in counts))
 
 
-def _radii(x: Tensor, k: int, progress: Progress) -> Tensor:
+def _squared_radii(x: Tensor, k: int, progress: Progress) -> Tensor:
     """Return each point's squared distance to its k-th neighbour in the same set."""
-    found = []
-    for rows, near in _distances(x, x, progress):
-        near[torch.arange(len(rows), device=x.device), rows] = torch.inf  # the point itself
-        found.append(near.topk(k, dim=1, largest=False).values[:, -1])
-    return torch.cat(found)
+    counts = []
+    for rows, squared in _squared_distances(x, x, progress):
+        squared[torch.arange(len(rows), device=x.device), rows] = torch.inf  # the point itself
+        counts.append(squared.topk(k, dim=1, largest=False).values[:, -1])
+    return torch.cat(counts)
 
 
-def _distances(x: Tensor, y: Tensor, progress: Progress) -> Iterator[tuple[Tensor, Tensor]]:
+def _squared_distances(x: Tensor, y: Tensor, progress: Progress) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield row numbers of x and their squared distances to all of y, shape (block, len(y))."""
-    size_x, size_y = (points.square().sum(1) for points in (x, y))
-    for rows in torch.arange(len(x), device=x.device).split(BLOCK):
-        near = torch.addmm(size_y, x[rows], y.T, alpha=-2)
-        yield rows, near.add_(size_x[rows, None]).clamp_(min=0)
+    norms_x, norms_y = (points.square().sum(1) for points in (x, y))
+    for rows in torch.arange(len(x), device=x.device).split(BLOCK_ROWS):
+        squared = torch.addmm(norms_y, x[rows], y.T, alpha=-2)
+        yield rows, squared.add_(norms_x[rows, None]).clamp_(min=0)
         progress.advance(len(rows))

@@ -8,11 +8,11 @@ NeurIPS 2019, turn it round: they train on generated images. Here the classifier
 
 from dataclasses import dataclass
 
-from ltdm.metrics._base import Estimate, Sample, mean_of
+from ltdm.metrics._base import Estimate, Sample, mean_estimate
 
 CITATION = ""
 HIGHER_IS_BETTER = {"accuracy": True}
-READS = "classes"
+INPUT = "classes"
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,17 @@ class Options:
     """None."""
 
 
-def least(options: Options) -> int:
+def min_images(options: Options) -> int:
     """Return the fewest images a set may have."""
     return 1
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether the value is unbiased: always."""
     return True
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the accuracy of the generated labels; the real images are not looked at."""
-    right = fake.known().argmax(axis=1) == fake.labels
-    return {"accuracy": mean_of(right.astype(float), fake.labels)}
+    correct = fake.probabilities64().argmax(axis=1) == fake.labels
+    return {"accuracy": mean_estimate(correct.astype(float), fake.labels)}

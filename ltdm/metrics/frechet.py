@@ -38,10 +38,14 @@ CITATION = (
   author={Chong, Min Jin and Forsyth, David}, booktitle={CVPR}, year={2020}}"""
 )
 HIGHER_IS_BETTER = {"frechet": False, "frechet-infinity": False}
-READS = "features"
-BLOCK = 4096  # rows in float64 at once
-SHOWN = 5000  # rows that the standard error is made from, where there are so many
-PARTS = (1, 2, 4)  # into so many disjoint parts the sets are cut: 1 / N is evenly spread enough
+INPUT = "features"
+BLOCK_ROWS = 4096  # rows in float64 at once
+ERROR_SAMPLE = 5000  # rows that the standard error is made from, where there are so many
+EXTRAPOLATION_PARTS = (
+    1,
+    2,
+    4,
+)  # into so many disjoint parts the sets are cut: 1 / N is evenly spread enough
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,12 @@ class Options:
     )
 
 
-def least(options: Options) -> int:
+def min_images(options: Options) -> int:
     """Return the fewest images a set may have: a variance needs two."""
     return 2
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether n images in d dimensions leave little of the bias, which falls with d / n."""
     return n >= 10 * d
 
@@ -71,26 +75,30 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
 
     The limit is NaN where a quarter of a set would be less than two images.
     """
-    order = _spread(fake.labels)
+    order = _balanced_order(fake.labels)
     x, y, labels = real.features, fake.features[order], fake.labels[order]
-    whole, made = Gaussian(x), Gaussian(y)
-    value = distance(whole, made)
-    some = slice(None, None, max(1, len(y) // SHOWN))
-    spread = standard_error(effects(whole, made, y, some), labels[some])
-    error = spread * math.sqrt(len(labels[some]) / len(y))
+    real_gaussian, fake_gaussian = Gaussian(x), Gaussian(y)
+    value = distance(real_gaussian, fake_gaussian)
+    sampled = slice(None, None, max(1, len(y) // ERROR_SAMPLE))
+    sample_error = standard_error(
+        influence(real_gaussian, fake_gaussian, y, sampled), labels[sampled]
+    )
+    error = sample_error * math.sqrt(len(labels[sampled]) / len(y))
     both = options.extrapolate == "both"
-    x = x[_spread(real.labels)] if both else x
+    x = x[_balanced_order(real.labels)] if both else x
     limit = np.nan
-    if min(len(y), len(x) if both else len(y)) >= 2 * PARTS[-1]:
+    if min(len(y), len(x) if both else len(y)) >= 2 * EXTRAPOLATION_PARTS[-1]:
         means = [value]
-        for k in PARTS[1:]:
-            pairs = ((Gaussian(x[j::k]) if both else whole, Gaussian(y[j::k])) for j in range(k))
-            means.append(sum(distance(*pair) for pair in pairs) / k)
-        limit = float(np.polynomial.Polynomial.fit(PARTS, means, 1)(0))
+        for k in EXTRAPOLATION_PARTS[1:]:
+            gaussians = (
+                (Gaussian(x[j::k]) if both else real_gaussian, Gaussian(y[j::k])) for j in range(k)
+            )
+            means.append(sum(distance(*pair) for pair in gaussians) / k)
+        limit = float(np.polynomial.Polynomial.fit(EXTRAPOLATION_PARTS, means, 1)(0))
     return {"frechet": Estimate(value, error), "frechet-infinity": Estimate(limit)}
 
 
-def _spread(labels: np.ndarray) -> np.ndarray:
+def _balanced_order(labels: np.ndarray) -> np.ndarray:
     """Return an order in which every k-th image is a fair part of each class."""
     rng = np.random.default_rng(derive("frechet parts"))
     return np.lexsort((rng.random(len(labels)), labels))
@@ -112,8 +120,8 @@ class Gaussian:
             self.trace = np.square(self.rows).sum()
             return
         self.covariance = np.zeros((d, d))
-        for start in range(0, n, BLOCK):  # a whole set in float64 would double its memory
-            block = x[start : start + BLOCK] - self.mean
+        for start in range(0, n, BLOCK_ROWS):  # a whole set in float64 would double its memory
+            block = x[start : start + BLOCK_ROWS] - self.mean
             self.covariance += block.T @ block
         self.covariance /= n - 1
         self.trace = np.trace(self.covariance)
@@ -130,31 +138,35 @@ class Gaussian:
             return np.sqrt(values.clip(min=0))[:, None] * vectors.T
 
 
-def distance(one: Gaussian, other: Gaussian) -> float:
+def distance(first: Gaussian, second: Gaussian) -> float:
     """Return the squared Frechet distance of two Gaussians."""
-    if other.rows is not None:
-        overlap = scipy.linalg.svdvals(one.factor @ other.rows.T).sum()
+    if second.rows is not None:
+        overlap = scipy.linalg.svdvals(first.factor @ second.rows.T).sum()
     else:
-        product = one.factor @ other.covariance @ one.factor.T
+        product = first.factor @ second.covariance @ first.factor.T
         overlap = np.sqrt(scipy.linalg.eigvalsh(product).clip(min=0)).sum()
-    shift = other.mean - one.mean
-    return float(shift @ shift + one.trace + other.trace - 2 * overlap)
+    shift = second.mean - first.mean
+    return float(shift @ shift + first.trace + second.trace - 2 * overlap)
 
 
-def effects(one: Gaussian, other: Gaussian, y: np.ndarray, some: slice = slice(None)) -> np.ndarray:
+def influence(
+    first: Gaussian, second: Gaussian, y: np.ndarray, sampled: slice = slice(None)
+) -> np.ndarray:
     """Return what some rows of y (m, d) do to the distance: its derivatives by the rows' weights.
 
     `one` is held fixed, `other` is y's Gaussian. With T the optimal map from y's Gaussian to the
     other one and u = row - m2, it is 2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant.
     """
     m = len(y)
-    if other.rows is not None:
-        _, values, vectors = scipy.linalg.svd(one.factor @ other.rows.T, full_matrices=False)
-        a, mapped = other.rows[some], values @ np.square(vectors[:, some])
+    if second.rows is not None:
+        _, values, vectors = scipy.linalg.svd(first.factor @ second.rows.T, full_matrices=False)
+        a, mapped = second.rows[sampled], values @ np.square(vectors[:, sampled])
     else:
-        a = (y[some] - other.mean) / np.sqrt(m - 1)
-        values, vectors = scipy.linalg.eigh(one.factor @ other.covariance @ one.factor.T)
-        kept = values > len(values) * np.finfo(float).eps * values[-1]
-        mapped = np.square(a @ (one.factor.T @ (vectors[:, kept] / values[kept] ** 0.25))).sum(1)
-    along = 2 * np.sqrt(m - 1) * a @ (other.mean - one.mean)
-    return along + m * (np.square(a).sum(1) - mapped)
+        a = (y[sampled] - second.mean) / np.sqrt(m - 1)
+        values, vectors = scipy.linalg.eigh(first.factor @ second.covariance @ first.factor.T)
+        nonzero = values > len(values) * np.finfo(float).eps * values[-1]
+        mapped = np.square(
+            a @ (first.factor.T @ (vectors[:, nonzero] / values[nonzero] ** 0.25))
+        ).sum(1)
+    mean_part = 2 * np.sqrt(m - 1) * a @ (second.mean - first.mean)
+    return mean_part + m * (np.square(a).sum(1) - mapped)

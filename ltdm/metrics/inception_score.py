@@ -21,9 +21,9 @@ CITATION = """@inproceedings{salimans2016improved,
   author={Salimans, Tim and Goodfellow, Ian and Zaremba, Wojciech and Cheung, Vicki and
     Radford, Alec and Chen, Xi}, booktitle={NeurIPS}, year={2016}}"""
 HIGHER_IS_BETTER = {"inception-score": True, "inception-score-sd": None}
-READS = "imagenet"
+INPUT = "imagenet"
 SHUFFLE = 2020
-FEW = 5000  # below this many images a split's p(y) is rough: rows are flagged
+ENOUGH_IMAGES = 5000  # below this many images a split's p(y) is rough: rows are flagged
 
 
 @dataclass(frozen=True)
@@ -33,28 +33,28 @@ class Options:
     splits: int = option(10, "Parts that the score is the mean over.", low=1)
 
 
-def least(options: Options) -> int:
+def min_images(options: Options) -> int:
     """Return the fewest images a set may have: one per split."""
     return options.splits
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether n images leave little of the bias."""
-    return n >= FEW
+    return n >= ENOUGH_IMAGES
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the score of the generated images; the real ones are not looked at."""
     order = np.random.RandomState(SHUFFLE).permutation(len(fake.labels))
-    p = fake.known()[order]
+    p = fake.probabilities64()[order]
     cuts = np.arange(1, options.splits) * len(p) // options.splits
     divergences = [_divergence(part) for part in np.split(p, cuts)]
     scores = np.array([np.exp(kl.mean()) for kl in divergences])
     # p(y) is where the mean divergence is smallest, so a row moves the score as if it were fixed.
-    effects = np.concatenate([s * kl for s, kl in zip(scores, divergences, strict=True)])
+    influences = np.concatenate([s * kl for s, kl in zip(scores, divergences, strict=True)])
     return {
         "inception-score": Estimate(
-            float(scores.mean()), standard_error(effects, fake.labels[order])
+            float(scores.mean()), standard_error(influences, fake.labels[order])
         ),
         "inception-score-sd": Estimate(float(scores.std())),
     }

@@ -19,7 +19,7 @@ CITATION = """@inproceedings{binkowski2018kid,
   author={Bi{\\'n}kowski, Miko{\\l}aj and Sutherland, Danica J. and Arbel, Michael and
     Gretton, Arthur}, booktitle={ICLR}, year={2018}}"""
 HIGHER_IS_BETTER = {"kid": False}
-READS = "features"
+INPUT = "features"
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Options:
     )
 
 
-def least(options: Options) -> int:
+def min_images(options: Options) -> int:
     """Return the fewest images a set may have: the estimator sums over pairs."""
     return 2
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether the value is unbiased: always."""
     return True
 
@@ -47,35 +47,35 @@ def reliable(n: int, d: int, classes: int, options: Options) -> bool:
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the distance between two sets of features."""
     size = options.subset_size
-    whole = len(real.features) <= size and len(fake.features) <= size
+    single_subset = len(real.features) <= size and len(fake.features) <= size
     rng = np.random.default_rng(derive("kid"))
 
-    def pick(sample: Sample) -> Sample:
+    def draw_subset(sample: Sample) -> Sample:
         n = len(sample.labels)
-        rows = slice(None) if whole else rng.choice(n, min(size, n), replace=False)
+        rows = slice(None) if single_subset else rng.choice(n, min(size, n), replace=False)
         return Sample(sample.features[rows].astype(np.float64), sample.labels[rows])
 
-    values, effects, labels = [], [], []
-    for _ in range(1 if whole else options.subsets):
-        x, y = pick(real), pick(fake)
-        value, effect = _mmd2(x.features, y.features)
+    values, influences, labels = [], [], []
+    for _ in range(1 if single_subset else options.subsets):
+        x, y = draw_subset(real), draw_subset(fake)
+        value, influence = _mmd2(x.features, y.features)
         values.append(value)
-        effects.append(effect)
+        influences.append(influence)
         labels.append(y.labels)
-    error = standard_error(np.concatenate(effects), np.concatenate(labels))
+    error = standard_error(np.concatenate(influences), np.concatenate(labels))
     # A subset shows `each` of n images, some of them in several subsets. By so much the variance of
     # the mean over subsets is above that over all their effects:
-    n, each = len(fake.labels), len(effects[0])
-    error *= math.sqrt(len(values) * each / n + 1 - each / n)
+    n, subset_rows = len(fake.labels), len(influences[0])
+    error *= math.sqrt(len(values) * subset_rows / n + 1 - subset_rows / n)
     return {"kid": Estimate(float(np.mean(values)), error)}
 
 
 def _mmd2(x: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the unbiased estimate, and the effect of each row of y on it, up to a constant."""
-    own, among, between = _kernel(x, x), _kernel(y, y), _kernel(x, y).mean(axis=0)
-    others = (among.sum(axis=0) - among.diagonal()) / (len(y) - 1)
-    mean_own = (own.sum() - np.trace(own)) / (len(x) * (len(x) - 1))
-    return float(mean_own + others.mean() - 2 * between.mean()), 2 * (others - between)
+    k_xx, k_yy, k_xy_mean = _kernel(x, x), _kernel(y, y), _kernel(x, y).mean(axis=0)
+    k_yy_mean = (k_yy.sum(axis=0) - k_yy.diagonal()) / (len(y) - 1)
+    k_xx_mean = (k_xx.sum() - np.trace(k_xx)) / (len(x) * (len(x) - 1))
+    return float(k_xx_mean + k_yy_mean.mean() - 2 * k_xy_mean.mean()), 2 * (k_yy_mean - k_xy_mean)
 
 
 def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from ltdm.metrics._base import Estimate, Sample, mean_of
+from ltdm.metrics._base import Estimate, Sample, mean_estimate
 from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{liu2024ietagc,
@@ -50,7 +50,7 @@ HIGHER_IS_BETTER = {
     "l2-ratio": True, "extracted": False,
 }  # fmt: skip
 WITH_BASELINE = tuple(f"memorized-{t:.2f}" for t in THRESHOLDS)
-READS = "neighbours"
+INPUT = "neighbours"
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,19 @@ def search(options: Options) -> dict[str, Any]:
     return {"flip": options.flip, "k": options.k}
 
 
-def least(options: Options) -> int:
+def min_images(options: Options) -> int:
     """Return the fewest images a set may have."""
     return 1
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether the values are unbiased: always."""
     return True
 
 
-def ratios(squared: np.ndarray) -> np.ndarray:
+def nearest_ratio(squared: np.ndarray) -> np.ndarray:
     """Return each image's r, from 0 to 1, of ascending squared distances (N, n)."""
-    return _share(squared[:, 0], squared.mean(axis=1))
+    return _safe_ratio(squared[:, 0], squared.mean(axis=1))
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
@@ -90,32 +90,36 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     Features are ascending squared distances to the nearest training images: (M, n) of unseen real
     images, (N, n) of the generated ones.
     """
-    r, unseen, distances = ratios(fake.features), ratios(real.features), np.sqrt(fake.features)
-    ratio = _share(distances[:, 0], options.alpha * distances.mean(axis=1))
-    found = {"l2-ratio": mean_of(ratio, fake.labels)}
-    found["extracted"] = mean_of((ratio < 1).astype(float), fake.labels)
+    r, unseen_r, distances = (
+        nearest_ratio(fake.features),
+        nearest_ratio(real.features),
+        np.sqrt(fake.features),
+    )
+    l = _safe_ratio(distances[:, 0], options.alpha * distances.mean(axis=1))
+    estimates = {"l2-ratio": mean_estimate(l, fake.labels)}
+    estimates["extracted"] = mean_estimate((l < 1).astype(float), fake.labels)
     for t in THRESHOLDS:
         copied = (r < t).astype(float)
-        share = mean_of(copied, fake.labels)
-        baseline = in_mix(unseen < t, real.labels, fake.labels)
-        found[f"memorized-{t:.2f}"] = share._replace(baseline=baseline)
-        found[f"mq-{t:.2f}"] = Estimate(float(copied.sum()), len(copied) * share.error)
-    return {name: found[name] for name in HIGHER_IS_BETTER}
+        share = mean_estimate(copied, fake.labels)
+        baseline = reweighted_share(unseen_r < t, real.labels, fake.labels)
+        estimates[f"memorized-{t:.2f}"] = share._replace(baseline=baseline)
+        estimates[f"mq-{t:.2f}"] = Estimate(float(copied.sum()), len(copied) * share.error)
+    return {name: estimates[name] for name in HIGHER_IS_BETTER}
 
 
-def in_mix(true: np.ndarray, classes: np.ndarray, labels: np.ndarray) -> float:
+def reweighted_share(flags: np.ndarray, flag_labels: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of images of which something is true, in the classes' mix of others.
 
     `true`, bool, and `classes`, (M,), are of the images, `labels`, (N,), of the others; where these
     are -1, all images count the same. NaN where a class of the others has no image here.
     """
-    held, sizes = np.unique(labels, return_counts=True)
-    mine = [true[(classes == c) | (c < 0)] for c in held]
-    if not all(len(one) for one in mine):
+    classes, counts = np.unique(labels, return_counts=True)
+    per_class = [flags[(flag_labels == c) | (c < 0)] for c in classes]
+    if not all(len(rows) for rows in per_class):
         return math.nan
-    return float(np.average([one.mean() for one in mine], weights=sizes))
+    return float(np.average([rows.mean() for rows in per_class], weights=counts))
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _safe_ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Return part / whole; 0 where both are."""
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

@@ -25,11 +25,13 @@ CITATION = """@inproceedings{sajjadi2018assessing,
   author={Sajjadi, Mehdi S. M. and Bachem, Olivier and Lucic, Mario and Bousquet, Olivier and
     Gelly, Sylvain}, booktitle={NeurIPS}, year={2018}}"""
 HIGHER_IS_BETTER = {"prd-f8": True, "prd-f1/8": True}
-READS = "features"
+INPUT = "features"
 SLOPES = np.tan(np.linspace(1e-10, np.pi / 2 - 1e-10, 1001))
 BETAS = {"prd-f8": 8.0, "prd-f1/8": 1 / 8}
-DRAWS = 100  # of the bootstrap
-EACH = 10  # images per cluster and set: with fewer the histograms are noise and rows are flagged
+BOOTSTRAP_DRAWS = 100  # of the bootstrap
+MIN_PER_CLUSTER = (
+    10  # images per cluster and set: with fewer the histograms are noise and rows are flagged
+)
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,14 @@ class Options:
     num_clusterings: int = option(10, "Clusterings that the curves are meaned over.", low=1)
 
 
-def least(options: Options) -> int:
+def min_images(options: Options) -> int:
     """Return the fewest images a set may have: an image a cluster of one class."""
     return options.clusters
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether n images of so many classes fill their clusters."""
-    return n >= EACH * options.clusters * classes
+    return n >= MIN_PER_CLUSTER * options.clusters * classes
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
@@ -57,23 +59,30 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     where it has no derivative.
     """
     n = min(len(real.features), len(fake.features))
-    kept_real, kept = (_fewer(len(s.features), n) for s in (real, fake))
-    together = np.concatenate([real.features[kept_real], fake.features[kept]])
+    real_rows, fake_rows = (_subsample(len(s.features), n) for s in (real, fake))
+    points = np.concatenate([real.features[real_rows], fake.features[fake_rows]])
     clusters = min(options.clusters * len(np.unique(real.labels)), n)
-    halves = []
+    clusterings = []
     with Progress("clusterings", options.num_clusterings, "runs") as progress:
         for run in range(options.num_clusterings):
-            labels = _clustered(together, clusters, derive("prd clusters", run) % 2**32)
-            halves.append(np.split(labels, [n]))
+            labels = _cluster(points, clusters, derive("prd clusters", run) % 2**32)
+            clusterings.append(np.split(labels, [n]))
             progress.advance()
-    p = [np.bincount(ours, minlength=clusters) / n for ours, _ in halves]
+    p = [np.bincount(real_clusters, minlength=clusters) / n for real_clusters, _ in clusterings]
 
-    def scored(weights: np.ndarray) -> np.ndarray:
-        return f_scores(p, [np.bincount(theirs, weights, clusters) / n for _, theirs in halves])
+    def scores(weights: np.ndarray) -> np.ndarray:
+        return f_scores(
+            p,
+            [np.bincount(fake_clusters, weights, clusters) / n for _, fake_clusters in clusterings],
+        )
 
     rng = np.random.default_rng(derive("prd bootstrap"))
-    again = [scored(_drawn(fake.labels[kept], rng)) for _ in range(DRAWS)]
-    pairs = zip(scored(np.ones(n)).tolist(), np.std(again, axis=0, ddof=1).tolist(), strict=True)
+    bootstrap = [
+        scores(_bootstrap_weights(fake.labels[fake_rows], rng)) for _ in range(BOOTSTRAP_DRAWS)
+    ]
+    pairs = zip(
+        scores(np.ones(n)).tolist(), np.std(bootstrap, axis=0, ddof=1).tolist(), strict=True
+    )
     return {name: Estimate(*pair) for name, pair in zip(BETAS, pairs, strict=True)}
 
 
@@ -88,22 +97,22 @@ def f_scores(p: list[np.ndarray], q: list[np.ndarray]) -> np.ndarray:
     return f.max(axis=1)
 
 
-def _drawn(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _bootstrap_weights(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw as many images of each class anew; return how often each was drawn, shape (n,)."""
-    times = np.empty(len(labels))
+    weights = np.empty(len(labels))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        times[members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)))
-    return times
+        weights[members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)))
+    return weights
 
 
-def _fewer(number: int, n: int) -> slice | np.ndarray:
+def _subsample(size: int, n: int) -> slice | np.ndarray:
     """Return the rows of a set of this number that are kept: all, or n at random."""
     rng = np.random.default_rng(derive("prd"))
-    return slice(None) if number == n else rng.choice(number, n, replace=False)
+    return slice(None) if size == n else rng.choice(size, n, replace=False)
 
 
-def _clustered(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+def _cluster(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     """Return each point's cluster."""
     from sklearn.cluster import MiniBatchKMeans
 

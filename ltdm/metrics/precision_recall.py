@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.metrics._base import Estimate, Sample, mean_of, standard_error
+from ltdm.metrics._base import Estimate, Sample, mean_estimate, standard_error
 from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{kynkaanniemi2019improved,
@@ -28,8 +28,8 @@ CITATION = """@inproceedings{kynkaanniemi2019improved,
   author={Naeem, Muhammad Ferjad and Oh, Seong Joon and Uh, Youngjung and Choi, Yunjey and
     Yoo, Jaejun}, booktitle={ICML}, year={2020}}"""
 HIGHER_IS_BETTER = {"precision": True, "recall": True, "density": True, "coverage": True}
-READS = "features"
-FEW = 300  # below this many images the balls are coarse: rows are flagged
+INPUT = "features"
+ENOUGH_IMAGES = 300  # below this many images the balls are coarse: rows are flagged
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,32 @@ class Options:
     k: int = option(3, "Neighbour whose distance is the radius; some papers take 5.", low=1)
 
 
-def least(options: Options) -> int:
+def min_images(options: Options) -> int:
     """Return the fewest images a set may have: k neighbours and the image itself."""
     return options.k + 1
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether n images are enough for the balls to follow the data."""
-    return n >= FEW
+    return n >= ENOUGH_IMAGES
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the four shares of the features."""
-    from ltdm.metrics._knn_balls import membership  # brings PyTorch, which no other metric needs
+    from ltdm.metrics._knn_balls import count_members  # brings PyTorch, which no other metric needs
 
-    found, m = membership(real.features, fake.features, options.k), len(fake.features)
+    membership, m = count_members(real.features, fake.features, options.k), len(fake.features)
     # Without a generated image, the real images are lost whose balls hold no other.
-    alone = (m - 1) * np.bincount(found.lone[found.held == 1], minlength=m) / len(found.held)
+    influences = (
+        (m - 1)
+        * np.bincount(membership.sole_member[membership.members == 1], minlength=m)
+        / len(membership.members)
+    )
     return {
-        "precision": mean_of((found.holders > 0).astype(float), fake.labels),
-        "recall": Estimate(float(found.covered.mean())),
-        "density": mean_of(found.holders / options.k, fake.labels),
-        "coverage": Estimate(float((found.held > 0).mean()), standard_error(alone, fake.labels)),
+        "precision": mean_estimate((membership.real_balls > 0).astype(float), fake.labels),
+        "recall": Estimate(float(membership.in_generated_ball.mean())),
+        "density": mean_estimate(membership.real_balls / options.k, fake.labels),
+        "coverage": Estimate(
+            float((membership.members > 0).mean()), standard_error(influences, fake.labels)
+        ),
     }

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import scipy
 
-KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
+ENTRY_KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
 """What makes rows one entry of a table: all but the seed."""
 Key = tuple[Any, ...]
-WHAT = ["extractor", "metric", "group"]
-LEVEL = 0.95
-TAIL = (1 + LEVEL) / 2
+VALUE_KEYS = ["extractor", "metric", "group"]
+CONFIDENCE = 0.95
+QUANTILE = (1 + CONFIDENCE) / 2
 
 
 class Interval(NamedTuple):
@@ -28,60 +28,64 @@ class Interval(NamedTuple):
     seeds: int
 
     @property
-    def tells(self) -> bool:
+    def significant(self) -> bool:
         """Whether the two can be told apart; never where nothing is known."""
         return self.low > 0 or self.high < 0
 
 
-UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
+NO_INTERVAL = Interval(np.nan, np.nan, np.nan, 0)
 
 
 def half_width(values: np.ndarray) -> float:
     """Return half the width of Student's interval for the mean of at least two values."""
     n = len(values)
-    return float(scipy.special.stdtrit(n - 1, TAIL) * values.std(ddof=1) / np.sqrt(n))
+    return float(scipy.special.stdtrit(n - 1, QUANTILE) * values.std(ddof=1) / np.sqrt(n))
 
 
-def interval(mine: pd.DataFrame, theirs: pd.DataFrame) -> Interval:
+def paired_interval(values: pd.DataFrame, baseline: pd.DataFrame) -> Interval:
     """Return the interval of mine - theirs (value and error by seed), over the seeds in both."""
-    both = mine.join(theirs.add_suffix("_theirs"), how="inner")
-    differences = (both["value"] - both["value_theirs"]).to_numpy()
+    paired = values.join(baseline.add_suffix("_theirs"), how="inner")
+    differences = (paired["value"] - paired["value_theirs"]).to_numpy()
     n = len(differences)
     if n == 0:
-        return UNKNOWN
+        return NO_INTERVAL
     if n == 1:
-        half = scipy.special.ndtri(TAIL) * np.hypot(*both[["error", "error_theirs"]].iloc[0])
+        half = scipy.special.ndtri(QUANTILE) * np.hypot(*paired[["error", "error_theirs"]].iloc[0])
     else:
         half = half_width(differences)
     mean = differences.mean()
     return Interval(float(mean), float(mean - half), float(mean + half), n)
 
 
-def entries(rows: pd.DataFrame) -> dict[Key, pd.DataFrame]:
+def group_entries(rows: pd.DataFrame) -> dict[Key, pd.DataFrame]:
     """Return value, error and note by seed of each entry of a column (see KEYS).
 
     A column is the rows of one metric, group and extractor; their order is kept.
     """
-    grouped = rows.groupby(KEYS, sort=False, dropna=False)
-    return {key: mine.set_index("seed")[["value", "error", "note"]] for key, mine in grouped}
+    grouped = rows.groupby(ENTRY_KEYS, sort=False, dropna=False)
+    return {key: values.set_index("seed")[["value", "error", "note"]] for key, values in grouped}
 
 
-def from_baseline(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:
+def differences_from(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:
     """Return each other entry's difference from the baseline's entry of its data and samples."""
-    found = entries(rows)
-    theirs = {(d, s): mine for (d, run, s, *_), mine in found.items() if run == baseline}
+    table_entries = group_entries(rows)
+    by_sample_set = {
+        (d, s): values for (d, run, s, *_), values in table_entries.items() if run == baseline
+    }
     return {
-        key: interval(mine, theirs.get((key[0], key[2]), mine[:0]))
-        for key, mine in found.items()
+        key: paired_interval(values, by_sample_set.get((key[0], key[2]), values[:0]))
+        for key, values in table_entries.items()
         if key[1] != baseline
     }
 
 
 def differences(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Return every run's difference from the baseline, in every metric, group and extractor."""
-    found = [
-        (*key, *what, baseline, *one)
-        for what, mine in rows.groupby(WHAT, sort=False)
-        for key, one in from_baseline(mine, baseline).items()
+    table_entries = [
+        (*key, *value_key, baseline, *difference)
+        for value_key, values in rows.groupby(VALUE_KEYS, sort=False)
+        for key, difference in differences_from(values, baseline).items()
     ]
-    return pd.DataFrame(found, columns=[*KEYS, *WHAT, "baseline", *Interval._fields])
+    return pd.DataFrame(
+        table_entries, columns=[*ENTRY_KEYS, *VALUE_KEYS, "baseline", *Interval._fields]
+    )

@@ -3,16 +3,18 @@
 import numpy as np
 from PIL import Image
 
-SIDE = 32  # images are enlarged by a whole factor to about this side
+TILE_PIXELS = 32  # images are enlarged by a whole factor to about this side
 
 
-def sheet(images: np.ndarray, labels: np.ndarray, classes: list[int], columns: int) -> np.ndarray:
+def image_grid(
+    images: np.ndarray, labels: np.ndarray, classes: list[int], columns: int
+) -> np.ndarray:
     """Return one picture, uint8 (H, W) or (H, W, 3), of images, uint8 (N, C, H, W).
 
     Classes are shown from the top, each in a row of its first images; what it lacks stays white.
     """
     _, channels, height, width = images.shape
-    zoom, gap = max(1, SIDE // height), 2
+    zoom, gap = max(1, TILE_PIXELS // height), 2
     step_y, step_x = height * zoom + gap, width * zoom + gap
     picture = np.full(
         (len(classes) * step_y - gap, columns * step_x - gap, channels), 255, np.uint8

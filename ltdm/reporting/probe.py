@@ -3,35 +3,35 @@
 import pandas as pd
 
 from ltdm.metrics._groups import SHOTS
-from ltdm.reporting.cells import ALIKE, Cell
-from ltdm.reporting.tables import ARROWS, Column, Table, cells_of, laid_out, spread_legend
+from ltdm.reporting.cells import NOT_SIGNIFICANT, Cell
+from ltdm.reporting.tables import ARROWS, Column, Table, column_cells, deviation_legend, pivot
 
-SAID = {
+DESCRIPTIONS = {
     "balanced": "trained on the balanced reference", "official": "the source's test split",
     "long-tailed": "trained on the long-tailed training set",
     "held-out": "a fifth held out of the reference",
 }  # fmt: skip
 
 
-def table(rows: pd.DataFrame) -> Table:
+def probe_table(rows: pd.DataFrame) -> Table:
     """Return each run's accuracy at its chosen level and layer: over all classes, and by shots."""
-    shown = rows[rows["chosen"]].assign(
+    chosen = rows[rows["chosen"]].assign(
         value=lambda r: r["accuracy"], note="", sample_set="", sampler="", guidance=""
     )
     columns = [
-        Column(f"accuracy{f' ({group})' if group != 'all' else ''}{ARROWS[True]}", True, mine)
+        Column(f"accuracy{f' ({group})' if group != 'all' else ''}{ARROWS[True]}", True, group_rows)
         for group in ("all", *SHOTS)
-        if len(mine := shown[shown["group"] == group])
+        if len(group_rows := chosen[chosen["group"] == group])
     ]
-    cells = laid_out(shown, columns, cells_of, Cell())
-    every = list(cells.to_numpy().flat)
-    how = ", ".join(SAID[one] for one in shown["train_on"].unique())
-    tests = " or ".join(SAID[one] for one in shown["test"].unique())
+    cells = pivot(chosen, columns, column_cells, Cell())
+    all_cells = list(cells.to_numpy().flat)
+    training_sets = ", ".join(DESCRIPTIONS[name] for name in chosen["train_on"].unique())
+    test_sets = " or ".join(DESCRIPTIONS[name] for name in chosen["test"].unique())
     legend = [
-        spread_legend(every, "test images"),
-        f"Linear classifiers of frozen features under the null label, {how}; level and layer are"
-        f" each network's best on a tenth of that. Test images: {tests}.",
+        deviation_legend(all_cells, "test images"),
+        f"Linear classifiers of frozen features under the null label, {training_sets}; level and layer are"
+        f" each network's best on a tenth of that. Test images: {test_sets}.",
     ]
-    if any(cell.alike for cell in every):
-        legend.append(f"{ALIKE} not significantly different from the best (bold).")
+    if any(cell.not_significant for cell in all_cells):
+        legend.append(f"{NOT_SIGNIFICANT} not significantly different from the best (bold).")
     return Table(cells, legend)

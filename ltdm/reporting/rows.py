@@ -6,12 +6,19 @@ import pandas as pd
 
 from ltdm.plumbing.files import reading, writing
 
-NAMES = ("dataset", "run", "sample_set", "images", "reference")
+TEXT_COLUMNS = ("dataset", "run", "sample_set", "images", "reference")
 """Columns that stay text: a run may be called 0.1, or null."""
-NUMBERS = ("guidance", "value", "error", "baseline", "tail", "beta")  # columns that may be empty
+NULLABLE_COLUMNS = (
+    "guidance",
+    "value",
+    "error",
+    "baseline",
+    "tail",
+    "beta",
+)  # columns that may be empty
 FEW_IMAGES = "few images"
 """Note of a value that rests on few images; notes of a row are joined by commas."""
-DIGITS = "%.10g"  # further ones depend on the number of threads
+FLOAT_FORMAT = "%.10g"  # further ones depend on the number of threads
 
 
 def read_rows(path: Path) -> pd.DataFrame:
@@ -21,11 +28,14 @@ def read_rows(path: Path) -> pd.DataFrame:
         LtdmError: It is missing or damaged.
     """
     with reading(path):
-        text, empty = dict.fromkeys(NAMES, str), dict.fromkeys(NUMBERS, ("",))
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
+        text_types, empty_values = (
+            dict.fromkeys(TEXT_COLUMNS, str),
+            dict.fromkeys(NULLABLE_COLUMNS, ("",)),
+        )
+        return pd.read_csv(path, dtype=text_types, keep_default_na=False, na_values=empty_values)
 
 
 def write_rows(rows: pd.DataFrame, path: Path) -> None:
     """Write a table of rows, whole or not at all."""
     with writing(path) as temporary:
-        rows.to_csv(temporary, index=False, float_format=DIGITS)
+        rows.to_csv(temporary, index=False, float_format=FLOAT_FORMAT)

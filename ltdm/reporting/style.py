@@ -38,8 +38,8 @@ def use() -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write without a date, so that the same figure gives the same bytes."""
-    form = path.suffix[1:]
-    metadata = {"Date": None} if form == "svg" else {"Software": None}
+    file_format = path.suffix[1:]
+    metadata = {"Date": None} if file_format == "svg" else {"Software": None}
     with writing(path) as temporary:
-        figure.savefig(temporary, format=form, metadata=metadata)
+        figure.savefig(temporary, format=file_format, metadata=metadata)
     plt.close(figure)

@@ -9,13 +9,25 @@ import numpy as np
 import pandas as pd
 
 from ltdm.plumbing.registry import module_name, names
-from ltdm.reporting.cells import ALIKE, SMALL, Cell, Change
+from ltdm.reporting.cells import FEW_IMAGES_MARK, NOT_SIGNIFICANT, Cell, DifferenceCell
 from ltdm.reporting.columns import parse_column
-from ltdm.reporting.compare import KEYS, LEVEL, Key, entries, from_baseline, interval
+from ltdm.reporting.compare import (
+    CONFIDENCE,
+    ENTRY_KEYS,
+    Key,
+    differences_from,
+    group_entries,
+    paired_interval,
+)
 from ltdm.reporting.rows import FEW_IMAGES
 
 ARROWS = {True: " \u2191", False: " \u2193", None: ""}
-EARNED = {"frechet": "FID", "frechet-infinity": "FID\u221e", "kid": "KID", "inception-score": "IS"}
+INCEPTION_NAMES = {
+    "frechet": "FID",
+    "frechet-infinity": "FID\u221e",
+    "kid": "KID",
+    "inception-score": "IS",
+}
 """Names that a metric has with the Inception features alone."""
 
 
@@ -56,89 +68,102 @@ def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
 
     Columns are named as in `columns`, each in the first feature space that has its metric.
     """
-    found = [_column(rows, column) for column in columns]
-    cells = laid_out(rows, found, cells_of, Cell())
-    shown = list(cells.to_numpy().flat)
-    legend = [spread_legend(shown), _spaces(found)]
-    if any(cell.alike for cell in shown):
+    table_columns = [_column(rows, column) for column in columns]
+    cells = pivot(rows, table_columns, column_cells, Cell())
+    all_cells = list(cells.to_numpy().flat)
+    legend = [deviation_legend(all_cells), _extractor_legend(table_columns)]
+    if any(cell.not_significant for cell in all_cells):
         legend.append(
-            f"{ALIKE} not significantly different from the best (bold): the {LEVEL * 100:.0f} %"
+            f"{NOT_SIGNIFICANT} not significantly different from the best (bold): the {CONFIDENCE * 100:.0f} %"
             " interval of the paired difference includes 0."
         )
-    if any(cell.small for cell in shown):
-        legend.append(f"{SMALL} based on few images: compare within a column only.")
+    if any(cell.few_images for cell in all_cells):
+        legend.append(f"{FEW_IMAGES_MARK} based on few images: compare within a column only.")
     return Table(cells, [line for line in legend if line])
 
 
 def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> Table:
     """Return the same columns as paired differences from a run, which is itself left out."""
 
-    def changes(column: Column) -> dict[Key, Change]:
+    def difference_cells(column: Column) -> dict[Key, DifferenceCell]:
         return {
-            key: Change(one, one.low > 0 if column.up else column.up is not None and one.high < 0)
-            for key, one in from_baseline(column.rows, baseline).items()
+            key: DifferenceCell(
+                difference,
+                difference.low > 0 if column.up else column.up is not None and difference.high < 0,
+            )
+            for key, difference in differences_from(column.rows, baseline).items()
         }
 
-    found = [_column(rows, column) for column in columns]
-    cells = laid_out(rows[rows["run"] != baseline], found, changes, Change())
+    table_columns = [_column(rows, column) for column in columns]
+    cells = pivot(rows[rows["run"] != baseline], table_columns, difference_cells, DifferenceCell())
     seeds = max((cell.interval.seeds for cell in cells.to_numpy().flat), default=0)
     if not seeds:
         return Table(cells, [f"No run to compare with {baseline}, or it is not among these runs."])
-    what = (f"over {seeds} seeds" if seeds > 1 else "over generated images of one seed, which says"
+    basis = (f"over {seeds} seeds" if seeds > 1 else "over generated images of one seed, which says"
             " nothing of how training varies")  # fmt: skip
-    told = f"Difference from {baseline} and its {LEVEL:.0%} interval {what}; bold: better than it."
-    return Table(cells, [told, _spaces(found)])
+    legend = f"Difference from {baseline} and its {CONFIDENCE:.0%} interval {basis}; bold: better than it."
+    return Table(cells, [legend, _extractor_legend(table_columns)])
 
 
-def laid_out(
+def pivot(
     rows: pd.DataFrame,
     columns: list[Column],
-    cells: Callable[[Column], Mapping[Key, Cell | Change]],
-    nothing: Cell | Change,
+    cells: Callable[[Column], Mapping[Key, Cell | DifferenceCell]],
+    empty_cell: Cell | DifferenceCell,
 ) -> pd.DataFrame:
     """Return a line for each entry and a column for each column, in the rows' order."""
-    made = rows[KEYS].drop_duplicates()
-    index = pd.MultiIndex.from_frame(made)
+    entries = rows[ENTRY_KEYS].drop_duplicates()
+    index = pd.MultiIndex.from_frame(entries)
     table = {}
     for column in columns:
-        mine = cells(column)
-        table[column.heading] = [mine.get(key, nothing) for key in index]
-    same: list[Any] = [k for k in KEYS if k != "run" and made[k].astype(str).nunique() <= 1]
-    return pd.DataFrame(table, index).droplevel(same)
+        column_rows = cells(column)
+        table[column.heading] = [column_rows.get(key, empty_cell) for key in index]
+    constant_keys: list[Any] = [
+        k for k in ENTRY_KEYS if k != "run" and entries[k].astype(str).nunique() <= 1
+    ]
+    return pd.DataFrame(table, index).droplevel(constant_keys)
 
 
 def _column(rows: pd.DataFrame, column: str) -> Column:
     metric, group, baseline = parse_column(column)
-    mine = rows[(rows["metric"] == metric) & (rows["group"] == (group or "all"))]
-    extractor = mine["extractor"].iloc[0] if len(mine) else ""
+    column_rows = rows[(rows["metric"] == metric) & (rows["group"] == (group or "all"))]
+    extractor = column_rows["extractor"].iloc[0] if len(column_rows) else ""
     up = directions()[split_label(metric)[1]]
-    heading = called(metric, extractor)
+    heading = display_name(metric, extractor)
     if baseline:
         up, heading = None, f"{heading} baseline"
-        mine = mine.assign(value=mine["baseline"], error=np.nan)
+        column_rows = column_rows.assign(value=column_rows["baseline"], error=np.nan)
     heading += (f" ({group})" if group else "") + ARROWS[up]
-    return Column(heading, up, mine[mine["extractor"] == extractor])
+    return Column(heading, up, column_rows[column_rows["extractor"] == extractor])
 
 
-def called(metric: str, extractor: str) -> str:
+def display_name(metric: str, extractor: str) -> str:
     """Return what people call a metric in a feature space."""
     label, name = split_label(metric)
-    shown = EARNED.get(name, name) if extractor == "inception" else name
-    return f"{label}.{shown}" if label else shown
+    all_cells = INCEPTION_NAMES.get(name, name) if extractor == "inception" else name
+    return f"{label}.{all_cells}" if label else all_cells
 
 
-def cells_of(column: Column) -> dict[Key, Cell]:
+def column_cells(column: Column) -> dict[Key, Cell]:
     """Return the entries of one column by what they are about."""
-    found = entries(column.rows)
-    means = {key: mine["value"].mean() for key, mine in found.items()}
+    table_columns = group_entries(column.rows)
+    means = {key: column_rows["value"].mean() for key, column_rows in table_columns.items()}
     best = _best(means, column.up) if column.up is not None else {}
     cells = {}
-    for key, mine in found.items():
-        top = best.get(key)
-        alike = top is not None and top != key and not interval(mine, found[top]).tells
-        spread = mine["value"].std() if len(mine) > 1 else mine["error"].iloc[0]
-        small = any(FEW_IMAGES in note.split(", ") for note in mine["note"])
-        cells[key] = Cell(means[key], spread, len(mine), top == key, alike, small)
+    for key, column_rows in table_columns.items():
+        best_key = best.get(key)
+        not_significant = (
+            best_key is not None
+            and best_key != key
+            and not paired_interval(column_rows, table_columns[best_key]).significant
+        )
+        deviation = (
+            column_rows["value"].std() if len(column_rows) > 1 else column_rows["error"].iloc[0]
+        )
+        few_images = any(FEW_IMAGES in note.split(", ") for note in column_rows["note"])
+        cells[key] = Cell(
+            means[key], deviation, len(column_rows), best_key == key, not_significant, few_images
+        )
     return cells
 
 
@@ -146,13 +171,17 @@ def _best(means: dict[Key, float], up: bool) -> dict[Key, Key]:
     """Return for each entry the best one of its data set, where there are several."""
     best: dict[Key, Key] = {}
     for dataset in {key[0] for key in means}:
-        mine = {key: mean for key, mean in means.items() if key[0] == dataset and mean == mean}
-        if len(mine) > 1:
-            best |= dict.fromkeys(mine, (max if up else min)(mine, key=mine.__getitem__))
+        column_rows = {
+            key: mean for key, mean in means.items() if key[0] == dataset and mean == mean
+        }
+        if len(column_rows) > 1:
+            best |= dict.fromkeys(
+                column_rows, (max if up else min)(column_rows, key=column_rows.__getitem__)
+            )
     return best
 
 
-def spread_legend(cells: list[Cell], over: str = "generated images") -> str:
+def deviation_legend(cells: list[Cell], over: str = "generated images") -> str:
     """Say what stands behind the sign of plus or minus; of one seed, what the error is over."""
     seeds = sorted({cell.seeds for cell in cells if cell.seeds})
     if not seeds or seeds[-1] == 1:
@@ -160,12 +189,14 @@ def spread_legend(cells: list[Cell], over: str = "generated images") -> str:
     return f"\u00b1 standard deviation over {' or '.join(map(str, seeds))} seeds."
 
 
-def _spaces(columns: list[Column]) -> str:
+def _extractor_legend(columns: list[Column]) -> str:
     """Say whose features the columns are in; all but the first extractor's by name."""
-    by_space: dict[str, list[str]] = {}
+    headings: dict[str, list[str]] = {}
     for column in columns:
-        for space in column.rows["extractor"].unique()[:1]:
-            by_space.setdefault(space, []).append(column.heading.removesuffix(ARROWS[column.up]))
-    first, *others = by_space or [""]
-    told = [f"{', '.join(by_space[space])} by {space}" for space in others]
-    return f"Features: {', '.join([first, *told])}." if first else ""
+        for extractor in column.rows["extractor"].unique()[:1]:
+            headings.setdefault(extractor, []).append(
+                column.heading.removesuffix(ARROWS[column.up])
+            )
+    first, *other_extractors = headings or [""]
+    legend = [f"{', '.join(headings[extractor])} by {extractor}" for extractor in other_extractors]
+    return f"Features: {', '.join([first, *legend])}." if first else ""

@@ -7,25 +7,25 @@ from matplotlib.figure import Figure
 
 from ltdm.reporting.style import COLOURS
 
-PANELS = ("all", "head", "tail")
-PREFIX = "posthoc-"  # of `weights` in rows of images from such an average; the width follows
-HOW = ["run", "sampler", "guidance"]
+PANEL_GROUPS = ("all", "head", "tail")
+EMA_PREFIX = "posthoc-"  # of `weights` in rows of images from such an average; the width follows
+LINE_KEYS = ["run", "sampler", "guidance"]
 """What makes a line: sample sets that differ in the width alone."""
 MARKERS = "osD^"  # of lines; the next where the colours begin again
 
 
-def by_width(rows: pd.DataFrame, name: str, title: str) -> Figure:
+def plot_by_width(rows: pd.DataFrame, name: str, title: str) -> Figure:
     """Draw lines of a metric by width, side by side over all classes, the head and the tail.
 
     A band is one standard deviation over seeds; of one seed, the standard error over its images. A
     dashed line is the run's own average, where it was sampled in the same way. The rows are tidy,
     of one data set, metric and extractor.
     """
-    shown = rows[rows["value"].notna()]
-    lines = shown[shown["weights"].str.startswith(PREFIX)]
-    lines = lines.assign(width=lines["weights"].str.removeprefix(PREFIX).astype(float))
-    own = shown[(shown["weights"] == "ema") & shown["group"].isin(lines["group"])]
-    panels = [group for group in PANELS if group in {*lines["group"]}] or ["all"]
+    valued = rows[rows["value"].notna()]
+    lines = valued[valued["weights"].str.startswith(EMA_PREFIX)]
+    lines = lines.assign(width=lines["weights"].str.removeprefix(EMA_PREFIX).astype(float))
+    own = valued[(valued["weights"] == "ema") & valued["group"].isin(lines["group"])]
+    panels = [group for group in PANEL_GROUPS if group in {*lines["group"]}] or ["all"]
     labels = _labels(lines)
     size = (2.6 * len(panels) + 1.4, 2.9)
     figure, grid = plt.subplots(1, len(panels), figsize=size, squeeze=False)
@@ -42,33 +42,33 @@ def by_width(rows: pd.DataFrame, name: str, title: str) -> Figure:
 def _labels(lines: pd.DataFrame) -> dict[tuple, str]:
     """Return what each line is called: its run, and whatever else tells the run's lines apart."""
     labels: dict[tuple, str] = {}
-    for run, mine in lines[HOW].drop_duplicates().groupby("run", sort=False):
-        apart = [column for column in HOW[1:] if mine[column].nunique() > 1]
-        for line in mine.itertuples(index=False):
-            others = [f"{column} {getattr(line, column)}" for column in apart]
-            labels[tuple(line)] = ", ".join([str(run), *others])
+    for run, run_lines in lines[LINE_KEYS].drop_duplicates().groupby("run", sort=False):
+        varying = [column for column in LINE_KEYS[1:] if run_lines[column].nunique() > 1]
+        for line in run_lines.itertuples(index=False):
+            details = [f"{column} {getattr(line, column)}" for column in varying]
+            labels[tuple(line)] = ", ".join([str(run), *details])
     return labels
 
 
 def _panel(axes: Axes, lines: pd.DataFrame, own: pd.DataFrame, labels: dict[tuple, str]) -> None:
     for number, (key, label) in enumerate(labels.items()):
-        grouped = _of(lines, key).groupby("width")
+        grouped = _rows_of_line(lines, key).groupby("width")
         means = grouped["value"].mean()
-        spread = grouped["value"].std().fillna(grouped["error"].mean()).fillna(0)
-        turn, hue = divmod(number, len(COLOURS))
-        colour, marker = COLOURS[hue], MARKERS[turn % len(MARKERS)]
+        deviation = grouped["value"].std().fillna(grouped["error"].mean()).fillna(0)
+        cycle, hue = divmod(number, len(COLOURS))
+        colour, marker = COLOURS[hue], MARKERS[cycle % len(MARKERS)]
         axes.plot(means.index, means, f"{marker}-", color=colour, markersize=3, label=label)
-        low, high = means - spread, means + spread
+        low, high = means - deviation, means + deviation
         axes.fill_between(means.index, low, high, color=colour, alpha=0.15, linewidth=0)
-        plain = _of(own, key)["value"]
-        if len(plain):
-            axes.axhline(plain.mean(), color=colour, linestyle="--", linewidth=1)
+        own_values = _rows_of_line(own, key)["value"]
+        if len(own_values):
+            axes.axhline(own_values.mean(), color=colour, linestyle="--", linewidth=1)
     ticks = sorted({*lines["width"]})
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{width:g}" for width in ticks])
     axes.minorticks_off()
 
 
-def _of(rows: pd.DataFrame, key: tuple) -> pd.DataFrame:
+def _rows_of_line(rows: pd.DataFrame, key: tuple) -> pd.DataFrame:
     """Return the rows of a line."""
-    return rows[(rows[HOW] == list(key)).all(axis=1)]
+    return rows[(rows[LINE_KEYS] == list(key)).all(axis=1)]

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from ltdm.plumbing.files import write_text
-from ltdm.reporting.cells import ALIKE, SMALL
+from ltdm.reporting.cells import FEW_IMAGES_MARK, NOT_SIGNIFICANT
 from ltdm.reporting.tables import Table
 
-TEX = str.maketrans(
+TEX_ESCAPES = str.maketrans(
     {
         "_": r"\_",
         "%": r"\%",
@@ -19,8 +19,8 @@ TEX = str.maketrans(
         "\u2193": r"$\downarrow$",
         "\u221e": r"$_\infty$",
         "\u00b1": r"$\pm$",
-        SMALL: r"$^\dagger$",
-        ALIKE: r"$^\approx$",
+        FEW_IMAGES_MARK: r"$^\dagger$",
+        NOT_SIGNIFICANT: r"$^\approx$",
     }
 )
 
@@ -29,8 +29,8 @@ def to_csv(table: Table) -> str:
     """Write numbers, several columns an entry."""
     flat = pd.DataFrame(index=table.cells.index)
     for name, cells in table.cells.items():
-        for ending in cells.iloc[0].numbers() if len(cells) else ():
-            flat[f"{name}{ending}"] = [cell.numbers()[ending] for cell in cells]
+        for ending in cells.iloc[0].csv_values() if len(cells) else ():
+            flat[f"{name}{ending}"] = [cell.csv_values()[ending] for cell in cells]
     return flat.to_csv(float_format="%.6g")
 
 
@@ -38,7 +38,10 @@ def to_markdown(table: Table) -> str:
     """Write a Markdown table, padded so that it also reads well as it stands."""
     labels = len(table.cells.index.names)
     head = [*map(str, table.cells.index.names), *map(str, table.cells.columns)]
-    body = [[*map(str, own), *(c.text("**{}**") for c in row)] for own, row in _lines(table)]
+    body = [
+        [*map(str, index), *(c.to_text("**{}**") for c in row)]
+        for index, row in _table_lines(table)
+    ]
     widths = [max(len(line[k]) for line in [head, *body]) for k in range(len(head))]
     rule = ["-" * w if k < labels else "-" * (w - 1) + ":" for k, w in enumerate(widths)]
 
@@ -54,12 +57,12 @@ def to_latex(table: Table) -> str:
     """Write a LaTeX table in booktabs style."""
 
     def escape(text: object) -> str:
-        return str(text).translate(TEX)
+        return str(text).translate(TEX_ESCAPES)
 
     names, columns = table.cells.index.names, table.cells.columns
     body = [
-        map(escape, [*labels, *(c.text(r"\textbf{{{}}}") for c in row)])
-        for labels, row in _lines(table)
+        map(escape, [*labels, *(c.to_text(r"\textbf{{{}}}") for c in row)])
+        for labels, row in _table_lines(table)
     ]
     lines = [
         rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(columns)}}}",
@@ -74,7 +77,7 @@ def to_latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:
+def _table_lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:
     """Give each line's labels and cells."""
     for index, row in zip(table.cells.index, table.cells.to_numpy(), strict=True):
         yield index if isinstance(index, tuple) else (index,), row

@@ -11,7 +11,7 @@ from ltdm.plumbing.files import read_npz, reading
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.rows import read_rows
-from ltdm.reporting.tables import called
+from ltdm.reporting.tables import display_name
 
 
 def run(
@@ -45,14 +45,14 @@ def run(
     sets = {"real": _first(reference, shuffled=True)}
     sets |= {name: _first(path) for name, path in zip(runs, samples, strict=True)}
     names, pixels = table["name"].tolist(), sets["real"][0].dtype == np.uint8
-    made = {
-        "counts": figures.counts(table, dataset),
+    by_name = {
+        "counts": figures.plot_class_counts(table, dataset),
         "per_class": _per_class(request, table, tidy),
-        "training": figures.training(pd.concat(curves, ignore_index=True), dataset),
-        "samples": figures.samples(sets, table) if pixels else points.scatter(sets, names),
+        "training": figures.plot_training_loss(pd.concat(curves, ignore_index=True), dataset),
+        "samples": figures.plot_samples(sets, table) if pixels else points.plot_points(sets, names),
     }
     for name, path in pictures.items():
-        style.save(made[name.rpartition("_")[0]], path)
+        style.save(by_name[name.rpartition("_")[0]], path)
 
 
 def _per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
@@ -60,11 +60,11 @@ def _per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
     metric, extractor = request["metric"], request["extractor"]
     rows = read_rows(tidy)
     mine = (rows["dataset"] == request["where"]["dataset"]) & (rows["extractor"] == extractor)
-    of_set = rows["sample_set"] == request["sample_set"]
-    classes = rows[mine & of_set & rows["group"].str.startswith("class-")]
-    shown = classes[classes["metric"] == metric]
-    title = f"{called(metric, extractor)} by class, {extractor} features"
-    return figures.per_class(shown, table, title)
+    in_set = rows["sample_set"] == request["sample_set"]
+    classes = rows[mine & in_set & rows["group"].str.startswith("class-")]
+    metric_rows = classes[classes["metric"] == metric]
+    title = f"{display_name(metric, extractor)} by class, {extractor} features"
+    return figures.plot_per_class(metric_rows, table, title)
 
 
 def _first(path: Path, shuffled: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -75,6 +75,6 @@ def _first(path: Path, shuffled: bool = False) -> tuple[np.ndarray, np.ndarray]:
     images, labels = read_npz(path, "images", "labels")
     n = len(labels)
     order = np.random.default_rng(0).permutation(n) if shuffled else np.arange(n)
-    each = figures.COLUMNS if images.dtype == np.uint8 else points.MOST_POINTS
-    rows = np.concatenate([order[labels[order] == c][:each] for c in np.unique(labels)])
+    per_class = figures.IMAGES_PER_CLASS if images.dtype == np.uint8 else points.MAX_POINTS
+    rows = np.concatenate([order[labels[order] == c][:per_class] for c in np.unique(labels)])
     return images[rows], labels[rows]

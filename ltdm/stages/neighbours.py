@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.metrics._nearest_train import nearest
+from ltdm.metrics._nearest_train import find_nearest
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
 from ltdm.plumbing.request import Request
@@ -28,30 +28,40 @@ def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> Non
         LtdmError: The two hold different kinds of image, or there are too few training images.
     """
     search = request["search"]
-    (known,) = read_npz(train, "images")
-    made, labels, about = read_npz(images, "images", "labels", "about")
-    if (known.dtype, known.shape[1:]) != (made.dtype, made.shape[1:]):
+    (train_images,) = read_npz(train, "images")
+    queries, labels, about = read_npz(images, "images", "labels", "about")
+    if (train_images.dtype, train_images.shape[1:]) != (queries.dtype, queries.shape[1:]):
         raise LtdmError(
-            f"{images} holds {made.dtype} images of shape {made.shape[1:]}, but {train}"
-            f" {known.dtype} of {known.shape[1:]}; compare them with what they were made from"
+            f"{images} holds {queries.dtype} images of shape {queries.shape[1:]}, but {train}"
+            f" {train_images.dtype} of {train_images.shape[1:]}; compare them with what they were made from"
         )
-    if len(known) < search["k"]:
+    if len(train_images) < search["k"]:
         raise LtdmError(
-            f"{train} holds {len(known)} images, of which no {search['k']} can be the"
+            f"{train} holds {len(train_images)} images, of which no {search['k']} can be the"
             " nearest; set the metric's `k` lower"
         )
     if request["unseen"]:
-        seen = np.concatenate([known, known[..., ::-1]]) if search["flip"] else known
-        rows = ~np.isin(_digests(made), _digests(seen))
-        made, labels = made[rows], labels[rows]
-    found = nearest(made, known, **search)
-    arrays = {"features": found.squared, "index": found.numbers, "mirrored": found.mirrored}
-    by = {"search": search, "train": sha256(train)}
-    about = np.array(json.dumps({**json.loads(str(about)), "extractor": by}))
+        train_variants = (
+            np.concatenate([train_images, train_images[..., ::-1]])
+            if search["flip"]
+            else train_images
+        )
+        unseen = ~np.isin(_digests(queries), _digests(train_variants))
+        queries, labels = queries[unseen], labels[unseen]
+    neighbours_found = find_nearest(queries, train_images, **search)
+    arrays = {
+        "features": neighbours_found.squared_distances,
+        "index": neighbours_found.rows,
+        "mirrored": neighbours_found.mirrored,
+    }
+    extractor = {"search": search, "train": sha256(train)}
+    about = np.array(json.dumps({**json.loads(str(about)), "extractor": extractor}))
     write_npz(neighbours, **arrays, labels=labels, about=about)
 
 
 def _digests(images: np.ndarray) -> np.ndarray:
     """Return a digest of each image, as text (N,)."""
-    found = [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
-    return np.array(found, dtype="U32")
+    neighbours_found = [
+        hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images
+    ]
+    return np.array(neighbours_found, dtype="U32")

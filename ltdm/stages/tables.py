@@ -36,8 +36,8 @@ def run(
     rows = pd.concat([read_rows(path) for path in metrics], ignore_index=True)
     write_rows(rows, tidy)
     write_rows(compare.differences(rows, baseline), differences)
-    places = {name: i for i, name in enumerate(request["extractors"])}
-    order = rows["extractor"].map(places).fillna(len(places))  # pixels may be no extractor
+    positions = {name: i for i, name in enumerate(request["extractors"])}
+    order = rows["extractor"].map(positions).fillna(len(positions))  # pixels may be no extractor
     rows = rows.iloc[order.argsort(kind="stable")]
     write_table(main_table(rows, columns), main.with_suffix(""))
     write_table(difference_table(rows, columns, baseline), against.with_suffix(""))

@@ -5,7 +5,7 @@ from pathlib import Path
 from ltdm.plumbing.request import Request
 from ltdm.reporting import style, widths
 from ltdm.reporting.rows import read_rows
-from ltdm.reporting.tables import called
+from ltdm.reporting.tables import display_name
 
 
 def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
@@ -17,7 +17,7 @@ def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
     style.use()
     rows, dataset = read_rows(tidy), request["where"]["dataset"]
     metric, extractor = request["metric"], request["extractor"]
-    of_space = (rows["metric"] == metric) & (rows["extractor"] == extractor)
-    mine = rows[(rows["dataset"] == dataset) & of_space]
+    of_metric = (rows["metric"] == metric) & (rows["extractor"] == extractor)
+    of_dataset = rows[(rows["dataset"] == dataset) & of_metric]
     for path in (png, svg):
-        style.save(widths.by_width(mine, called(metric, extractor), dataset), path)
+        style.save(widths.plot_by_width(of_dataset, display_name(metric, extractor), dataset), path)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ltdm.reporting.cells import Change
-from ltdm.reporting.compare import LEVEL, UNKNOWN, Interval, half_width
+from ltdm.reporting.cells import DifferenceCell
+from ltdm.reporting.compare import CONFIDENCE, NO_INTERVAL, Interval, half_width
 from ltdm.reporting.tables import Table
 from ltdm.theory.options import WORST
 from ltdm.theory.tables import change, curves, distances, end, last_class, least, middle
@@ -33,7 +33,7 @@ class Fit:
 
     def __init__(self, curves: pd.DataFrame):
         kept = curves[(curves > RESOLVED).all(axis=1)]
-        self.slope, self.at, self.line = UNKNOWN, np.zeros(0), np.zeros(0)
+        self.slope, self.at, self.line = NO_INTERVAL, np.zeros(0), np.zeros(0)
         if len(kept) < 2:
             return
         self.at = kept.index.to_numpy(dtype=float)
@@ -120,9 +120,9 @@ def findings(sweeps: Mapping[str, tuple[pd.DataFrame, Sequence[str]]]) -> Table:
     ]
     names = ["sweep", "tail", "beta", "finding", "claimed"]
     index = pd.MultiIndex.from_tuples([where for where, _ in found], names=names)
-    cells = pd.DataFrame({"found": [Change(change) for _, change in found]}, index)
+    cells = pd.DataFrame({"found": [DifferenceCell(change) for _, change in found]}, index)
     legend = [
-        f"In brackets {LEVEL:.0%} intervals over seeds; slopes are of logarithms; changes are"
+        f"In brackets {CONFIDENCE:.0%} intervals over seeds; slopes are of logarithms; changes are"
         " shares, of the mean of logarithms: -0.5 is half as much. The best beta is chosen on the"
         " same seeds, which flatters what it gains."
     ]

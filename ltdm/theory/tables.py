@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ltdm.reporting.cells import ALIKE, Cell
-from ltdm.reporting.compare import LEVEL, Interval, interval
+from ltdm.reporting.cells import NOT_SIGNIFICANT, Cell
+from ltdm.reporting.compare import CONFIDENCE, Interval, paired_interval
 from ltdm.reporting.tables import ARROWS, Table
 from ltdm.theory.options import WORST
 
@@ -57,7 +57,7 @@ def change(mine: pd.Series, theirs: pd.Series) -> Interval:
         pd.DataFrame({"value": np.log(one.clip(lower=FLOOR)), "error": math.nan})
         for one in (mine, theirs)
     ]
-    *ends, seeds = interval(*logs)
+    *ends, seeds = paired_interval(*logs)
     difference, low, high = map(math.expm1, ends)
     return Interval(difference, low, high, seeds)
 
@@ -94,8 +94,9 @@ def _legend(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
         else "One seed."
     )
     yield (
-        f"Bold: least of its tail and steps, by the mean of logarithms; {ALIKE} not told from it:"
-        f" no {LEVEL:.0%} interval of the logarithms' difference, paired by seed, excludes 0."
+        "Bold: least of its tail and steps, by the mean of logarithms;"
+        f" {NOT_SIGNIFICANT} not told from it:"
+        f" no {CONFIDENCE:.0%} interval of the logarithms' difference, paired by seed, excludes 0."
     )
     for metric, mine in rows[rows["beta"].isna()].groupby("metric"):
         values = mine.groupby("group")["value"].mean()
@@ -111,7 +112,7 @@ def _column(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[Cell]:
     for game in games:
         mine, rivals = found[game], [other for other in found if other[:2] == game[:2]]
         best = min(rivals, key=logs.__getitem__)
-        alike = game != best and not change(mine, found[best]).tells
+        alike = game != best and not change(mine, found[best]).significant
         low, median, high = mine.quantile([0.25, 0.5, 0.75])
         about, spread = (median, (high - low) / 2) if robust else (mine.mean(), mine.std())
         spread = spread if len(mine) > 1 else math.nan

@@ -18,7 +18,7 @@ from ltdm.features import random_inception
 from ltdm.features._inception import library
 from ltdm.metrics import frechet, kid, prd, precision_recall
 from ltdm.metrics._base import Sample
-from ltdm.metrics._nearest_train import nearest
+from ltdm.metrics._nearest_train import find_nearest
 from ltdm.tools.bench_runs import process_peak
 
 TURNS = 4  # of ours and pytorch-fid's network
@@ -134,7 +134,7 @@ def _memorisation(train: int) -> dict[str, float]:
     """Time the search for the 50 nearest of some training images."""
     rng, made = np.random.default_rng(0), round(train * TENTH)
     images, known = (rng.integers(0, 256, (n, *PIXELS), dtype=np.uint8) for n in (made, train))
-    seconds = _timed(nearest, images, known, 50, False)[0]
+    seconds = _timed(find_nearest, images, known, 50, False)[0]
     return {
         "memorisation_images": made, "memorisation_s": seconds,
         "memorisation_images_per_s": made / seconds, "memorisation_peak_gb": process_peak() / 1e9,

@@ -93,8 +93,8 @@ def extractor_rule(module):
 
 def metric_rule(module):
     """A metric reads what there is, and one that looks for neighbours says which."""
-    found = [] if module.READS in metrics.READS else [f"READS is {module.READS!r}"]
-    if module.READS == "neighbours":
+    found = [] if module.INPUT in metrics.INPUTS else [f"INPUT is {module.INPUT!r}"]
+    if module.INPUT == "neighbours":
         if not hasattr(module, "search"):
             return [*found, "search is missing"]
         options = module.Options()

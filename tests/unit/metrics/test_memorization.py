@@ -23,7 +23,7 @@ UNSEEN = np.concatenate([STREAM.integers(0, 256, (20, 3, 6, 6), dtype=np.uint8),
 
 
 def shares(made, flip=False, train=TRAIN):
-    squared = _nearest_train.nearest(made, train, 50, flip).squared
+    squared = _nearest_train.find_nearest(made, train, 50, flip).squared_distances
     found = memorization.score(sample(squared[:0]), sample(squared), memorization.Options())
     return {name: one.value for name, one in found.items()}
 
@@ -46,13 +46,13 @@ def test_mirrored_copies_are_found_where_they_count():
     turned = TRAIN[10:30, :, :, ::-1].copy()
     assert shares(turned, flip=True)["mq-0.15"] == 20
     assert shares(turned)["mq-0.50"] == 0
-    found = _nearest_train.nearest(turned, TRAIN, 50, True)
-    assert found.mirrored[:, 0].all() and (found.numbers[:, 0] == np.arange(10, 30)).all()
+    found = _nearest_train.find_nearest(turned, TRAIN, 50, True)
+    assert found.mirrored[:, 0].all() and (found.rows[:, 0] == np.arange(10, 30)).all()
 
 
 def test_scores_by_hand():
     squared = np.array([[0.0, 0, 0, 0], [1, 4, 9, 16], [4, 4, 4, 4], [0, 1, 1, 1]])
-    assert memorization.ratios(squared).tolist() == [0, 1 / 7.5, 1, 0]
+    assert memorization.nearest_ratio(squared).tolist() == [0, 1 / 7.5, 1, 0]
     options = memorization.Options(alpha=0.8)
     found = memorization.score(sample(squared[1:3]), sample(squared), options)
     assert [found[f"memorized-{t}"].baseline for t in ("0.15", "0.90")] == [0.5, 0.5]
@@ -66,12 +66,12 @@ def test_scores_by_hand():
 
 def test_unseen_images_are_mixed_as_the_generated_ones_are():
     true, classes = np.array([True, False, False, True]), np.array([0, 0, 0, 1])
-    assert memorization.in_mix(true, classes, np.array([0, 1, 1, 1])) == pytest.approx(
+    assert memorization.reweighted_share(true, classes, np.array([0, 1, 1, 1])) == pytest.approx(
         1 / 12 + 3 / 4
     )
-    assert memorization.in_mix(true, classes, np.array([-1, -1])) == 0.5
-    assert np.isnan(memorization.in_mix(true, classes, np.array([0, 2])))
-    assert np.isnan(memorization.in_mix(true[:0], classes[:0], np.array([-1])))
+    assert memorization.reweighted_share(true, classes, np.array([-1, -1])) == 0.5
+    assert np.isnan(memorization.reweighted_share(true, classes, np.array([0, 2])))
+    assert np.isnan(memorization.reweighted_share(true[:0], classes[:0], np.array([-1])))
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -171,8 +171,8 @@ def test_what_the_stages_refuse(folder):
     find(folder, {**SEARCH, "flip": True})
     real = baseline(folder)
     with pytest.raises(LtdmError, match="come from different extractors"):
-        metrics.fit_together(real, metrics.features_of(real), find(folder),
-                             metrics.features_of(find(folder)), 3)  # fmt: skip
+        metrics.check_comparable(real, metrics.read_features(real), find(folder),
+                             metrics.read_features(find(folder)), 3)  # fmt: skip
     about = np.array("{}")
     for images in (MADE[..., :4], MADE.astype("f4")):
         write_npz(folder / "other.npz", images=images, labels=np.arange(40) % 3, about=about)
@@ -202,9 +202,9 @@ def draw(folder, name="copies.png"):
 
 def test_the_picture_has_a_panel_for_head_medium_and_tail(folder, monkeypatch):
     find(folder, {**SEARCH, "flip": True})
-    seen, plain = [], drawing.pictures
+    seen, plain = [], drawing.plot_images
     monkeypatch.setattr(
-        drawing, "pictures", lambda pairs, panels: seen.extend(panels) or plain(pairs, panels)
+        drawing, "plot_images", lambda pairs, panels: seen.extend(panels) or plain(pairs, panels)
     )
     wide, colours = draw(folder)
     assert len(colours) > 100
@@ -213,7 +213,7 @@ def test_the_picture_has_a_panel_for_head_medium_and_tail(folder, monkeypatch):
     squared, labels = read_npz(folder / "found.npz", "features", "labels")
     for c, panel in enumerate(seen):
         assert set(labels[panel.rows]) == {c}
-        r = memorization.ratios(squared)
+        r = memorization.nearest_ratio(squared)
         assert (np.diff(r[panel.rows]) >= 0).all()
         assert (
             r[panel.rows].max()

@@ -113,7 +113,7 @@ def test_frechet_infinity_is_the_line_through_whole_halves_and_quarters(features
     real, fake = features[0], features[1][:80]
     labels = np.repeat([0, 1], 40)
     found = frechet.score(sample(real), sample(fake, labels), frechet.Options())
-    order = frechet._spread(labels)
+    order = frechet._balanced_order(labels)
     assert all(labels[order[j::4]].mean() == 0.5 for j in range(4))
     means = [np.mean([distance(real, fake[order[j::k]]) for j in range(k)]) for k in (1, 2, 4)]
     assert found["frechet-infinity"].value == pytest.approx(np.polyfit([1, 2, 4], means, 1)[1])

@@ -30,7 +30,7 @@ def assert_found(found, expected):
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("n", [2, 50, 90])
 def test_the_nearest_are_those_of_brute_force(n, flip):
-    found = _nearest_train.nearest(MADE, TRAIN, n, flip)
+    found = _nearest_train.find_nearest(MADE, TRAIN, n, flip)
     assert_found(found, brute(MADE, TRAIN, n, flip))
     assert [a.dtype for a in found] == [np.float64, np.int32, np.bool_]
     assert found.mirrored.any() == flip
@@ -41,11 +41,15 @@ def test_the_nearest_are_those_of_brute_force(n, flip):
 def test_blocks_change_nothing_even_among_ties(monkeypatch, levels, block, elements, cut):
     """Of two levels and four pixels, most distances are ties."""
     images, train = (x[:, :1, :2, :2] % levels for x in (MADE, TRAIN))
-    whole = _nearest_train.nearest(images, train, 20, True)
+    whole = _nearest_train.find_nearest(images, train, 20, True)
     assert_found(whole, brute(images, train, 20, True))
-    for name, value in {"BLOCK": block, "ELEMENTS": elements, "SLICE": cut}.items():
+    for name, value in {
+        "BLOCK_IMAGES": block,
+        "BLOCK_PIXELS": elements,
+        "EXACT_PIXELS": cut,
+    }.items():
         monkeypatch.setattr(_nearest_train, name, value)
-    again = _nearest_train.nearest(images, train, 20, True)
+    again = _nearest_train.find_nearest(images, train, 20, True)
     assert [a.tobytes() for a in again] == [a.tobytes() for a in whole]
 
 
@@ -57,12 +61,12 @@ def test_float32_would_not_do_where_images_are_alike_and_large():
         train[i].flat[i % 7 : 2 * i : 2] ^= 1
     made = np.full((2, 3, 99, 99), 255, np.uint8)
     made[1, 0, 0, 0] = 0
-    assert_found(_nearest_train.nearest(made, train, 20, False), brute(made, train, 20, False))
+    assert_found(_nearest_train.find_nearest(made, train, 20, False), brute(made, train, 20, False))
 
 
 def test_memory_of_a_gpu_that_is_full_and_points(monkeypatch):
     points = [STREAM.normal(size=(n, 2, 1, 1)).astype(np.float32) for n in (30, 80)]
-    plain, devices = _nearest_train._of_points, []
+    plain, devices = _nearest_train._nearest_by_points, []
 
     def full(ways, x, n):
         devices.append(x.device)
@@ -70,8 +74,8 @@ def test_memory_of_a_gpu_that_is_full_and_points(monkeypatch):
             raise torch.OutOfMemoryError
         return plain(ways, x, n)
 
-    monkeypatch.setattr(_nearest_train, "_of_points", full)
-    squared, index, _ = _nearest_train.nearest(*points, 60, False)
+    monkeypatch.setattr(_nearest_train, "_nearest_by_points", full)
+    squared, index, _ = _nearest_train.find_nearest(*points, 60, False)
     made, train = (p.reshape(len(p), 2).astype(np.float64) for p in points)
     every = np.square(made[:, None] - train).sum(2)
     np.testing.assert_allclose(squared, np.sort(every, axis=1)[:, :60], rtol=1e-14)

@@ -36,22 +36,22 @@ def test_neighbours_of_long_features_in_float32_agree_with_prdc():
 
 def test_blocks_of_neighbours_do_not_matter(features, monkeypatch):
     whole = value(pr, *(x.astype(np.float32) for x in features))
-    monkeypatch.setattr(_knn_balls, "BLOCK", 7)
+    monkeypatch.setattr(_knn_balls, "BLOCK_ROWS", 7)
     assert value(pr, *(x.astype(np.float32) for x in features)) == whole
 
 
 def test_a_full_gpu_leaves_the_neighbours_to_the_cpu(features, monkeypatch):
-    pair, found = [x.astype(np.float32) for x in features], _knn_balls._membership
+    pair, found = [x.astype(np.float32) for x in features], _knn_balls._count_on
 
     def full(real, fake, k, device):
         if device.type == "cuda":
             raise torch.OutOfMemoryError
         return found(real, fake, k, device)
 
-    expected = _knn_balls.membership(*pair, 3)
+    expected = _knn_balls.count_members(*pair, 3)
     monkeypatch.setattr(_knn_balls, "pick", lambda: torch.device("cuda"))
-    monkeypatch.setattr(_knn_balls, "_membership", full)
-    for one, other in zip(_knn_balls.membership(*pair, 3), expected, strict=True):
+    monkeypatch.setattr(_knn_balls, "_count_on", full)
+    for one, other in zip(_knn_balls.count_members(*pair, 3), expected, strict=True):
         assert (one == other).all()
 
 
@@ -60,8 +60,8 @@ def test_neighbours_far_from_the_origin_keep_their_order():
     stream = np.random.default_rng(0)
     real, fake = (stream.normal(size=(60, 8)) + 1000 for _ in range(2))
     inside = cdist(fake, real) < np.sort(cdist(real, real), axis=1)[:, 3]
-    found = _knn_balls.membership(real.astype("f4"), fake.astype("f4"), 3)
-    assert np.abs(found.holders - inside.sum(1)).sum() <= 1, "a tie within float32"
+    found = _knn_balls.count_members(real.astype("f4"), fake.astype("f4"), 3)
+    assert np.abs(found.real_balls - inside.sum(1)).sum() <= 1, "a tie within float32"
 
 
 def test_a_dropped_mode_a_bad_mode_and_copies():

@@ -61,7 +61,7 @@ def test_effects_on_the_frechet_distance_are_its_derivatives(n, m):
     """By the weight of a row; images with more weight count as more images."""
     real, fake = sets(n, m)
     gaussians = [frechet.Gaussian(s.features) for s in (real, fake)]
-    effects = frechet.effects(*gaussians, fake.features)
+    influences = frechet.influence(*gaussians, fake.features)
 
     def weighted(row, by):
         """The distance with one row's share raised, by the formula."""
@@ -78,7 +78,9 @@ def test_effects_on_the_frechet_distance_are_its_derivatives(n, m):
 
     by = 0.02 / m
     slopes = np.array([(weighted(i, by) - weighted(i, -by)) / (2 * by) for i in range(m)])
-    assert slopes == pytest.approx(effects - effects.mean(), rel=0.01, abs=0.01 * effects.std())
+    assert slopes == pytest.approx(
+        influences - influences.mean(), rel=0.01, abs=0.01 * influences.std()
+    )
 
 
 def test_coverage_by_leaving_each_image_out():
@@ -98,7 +100,7 @@ def test_coverage_by_leaving_each_image_out():
 def test_prd_draws_images(monkeypatch):
     """With the clusters held fixed, as if they were the data."""
     real, fake = sets(240)
-    monkeypatch.setattr(prd, "_clustered", lambda points, *_: (points[:, 0] > points[:, 1]) + 0)
+    monkeypatch.setattr(prd, "_cluster", lambda points, *_: (points[:, 0] > points[:, 1]) + 0)
     expected, found = drawn_anew(prd, ONE, real, fake), prd.score(real, fake, ONE)
     for name, one in found.items():
         assert one.error == pytest.approx(expected[name], rel=0.3), name
@@ -121,5 +123,5 @@ def test_classes_that_differ_add_no_error_where_their_numbers_are_fixed():
                   np.repeat(np.eye(4)[[0, 1, 3, 2]], 50, axis=0))  # fmt: skip
     for made, value in ((always, 1.0), (never, 0.0), (both, 0.5)):
         assert accuracy.score(made, made, accuracy.Options())["accuracy"][:2] == (value, 0.0)
-    assert np.isnan(accuracy.score(made, made.of([0])._replace(labels=np.arange(50)),
+    assert np.isnan(accuracy.score(made, made.of_classes([0])._replace(labels=np.arange(50)),
                                    accuracy.Options())["accuracy"].error)  # fmt: skip

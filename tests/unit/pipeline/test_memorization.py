@@ -152,10 +152,10 @@ def test_the_figure_by_class_shows_what_real_images_would_get():
     counts = pd.DataFrame({"class": [0, 1], "train": [5, 9]})
     rows = pd.DataFrame({"run": "a", "group": ["class-0", "class-1"], "value": [0.5, 0.1],
                          "error": [0.01, 0.02], "baseline": [np.nan, 0.2]})  # fmt: skip
-    figure = figures.per_class(rows, counts, "t")
+    figure = figures.plot_per_class(rows, counts, "t")
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].get_lines()}
     assert list(lines) == ["a", "unseen real images"]
     np.testing.assert_array_equal(lines["unseen real images"], [0.2, np.nan])
-    alone = figures.per_class(rows.assign(baseline=np.nan), counts, "t")
+    alone = figures.plot_per_class(rows.assign(baseline=np.nan), counts, "t")
     assert [line.get_label() for line in alone.axes[0].get_lines()] == ["a"]
     plt.close("all")

@@ -7,8 +7,8 @@ import pytest
 
 from ltdm.plumbing.files import write_npz
 from ltdm.reporting.cells import Cell
-from ltdm.reporting.compare import differences, interval
-from ltdm.reporting.pictures import sheet
+from ltdm.reporting.compare import differences, paired_interval
+from ltdm.reporting.pictures import image_grid
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.tables import difference_table, main_table
 from ltdm.reporting.writing import to_csv, to_latex, to_markdown
@@ -87,7 +87,7 @@ def test_a_baseline_is_a_column_of_its_own():
     table = main_table(rows, names)
     assert list(table.cells.columns) == [f"{names[0]} ↓", "mirrored.memorized-0.15 baseline"]
     shown = table.cells.iloc[:, 1]
-    assert [(c.mean, c.best, c.alike) for c in shown] == [(0.25, False, False)] * 2
+    assert [(c.mean, c.best, c.not_significant) for c in shown] == [(0.25, False, False)] * 2
     grouped = main_table(rows.assign(group="tail"), ["mirrored.memorized-0.15@tail:baseline"])
     assert list(grouped.cells.columns) == ["mirrored.memorized-0.15 baseline (tail)"]
 
@@ -97,20 +97,20 @@ def test_an_interval_by_hand():
         pd.DataFrame({"value": v, "error": [0.3] * len(v)})
         for v in ([3.0, 5.0, 4.5], [1.0, 2.0, 3.0])
     ]
-    found = interval(*frames)
+    found = paired_interval(*frames)
     differences = np.array([2.0, 3.0, 1.5])
     half = 4.302653 * differences.std(ddof=1) / np.sqrt(3)  # Student's, two degrees of freedom
     assert found == pytest.approx((differences.mean(), differences.mean() - half,
                                    differences.mean() + half, 3), rel=1e-6)  # fmt: skip
-    one = interval(*(frame[:1] for frame in frames))
+    one = paired_interval(*(frame[:1] for frame in frames))
     assert one == pytest.approx((2.0, 2 - 1.959964 * 0.3 * 2**0.5, 2 + 1.959964 * 0.3 * 2**0.5, 1))
-    assert interval(frames[0][:1], frames[1][1:]).seeds == 0, "no seed in both"
+    assert paired_interval(frames[0][:1], frames[1][1:]).seeds == 0, "no seed in both"
 
 
 def test_an_interval_covers_the_truth_as_often_as_it_says():
     stream = np.random.default_rng(0)
     draws = stream.normal(1.0, 2.0, size=(400, 2, 3))
-    found = [not interval(*(pd.DataFrame({"value": v, "error": np.nan}) for v in pair)).tells
+    found = [not paired_interval(*(pd.DataFrame({"value": v, "error": np.nan}) for v in pair)).significant
              for pair in draws]  # fmt: skip
     assert np.mean(found) == pytest.approx(0.95, abs=0.035)
 
@@ -148,7 +148,7 @@ def test_what_is_not_known_tells_nothing():
      (0.0, 0.0, "0.000 ± 0.000")],
 )  # fmt: skip
 def test_small_values_keep_their_digits(value, spread, text):
-    assert Cell(value, spread, 2).text() == text
+    assert Cell(value, spread, 2).to_text() == text
 
 
 def test_runs_may_be_called_as_numbers_are(tmp_path):
@@ -197,7 +197,7 @@ def test_sheet_rows_are_classes(channels):
         (40 * labels + 10 * np.arange(6)).astype(np.uint8)[:, None, None, None],
         (6, channels, 16, 16),
     )
-    picture = sheet(images, labels, [1, 0], columns=2)
+    picture = image_grid(images, labels, [1, 0], columns=2)
     assert picture.shape[:2] == (2 * 34 - 2, 2 * 34 - 2)
     grey = picture if channels == 1 else picture[..., 0]
     assert grey[0, 0] == images[1, 0, 0, 0]
@@ -228,7 +228,7 @@ def test_a_column_that_a_data_set_lacks_is_a_dash():
         [tidy({"a": [1.0]}), tidy({"a": [1.0]}, dataset="e").query("metric != 'recall'")]
     )
     table = main_table(rows, ["recall@tail"])
-    assert [c.text() for c in table.cells["recall (tail) \u2191"]] == ["0.010", "-"]
+    assert [c.to_text() for c in table.cells["recall (tail) \u2191"]] == ["0.010", "-"]
 
 
 def test_figures_show_one_sample_set_and_survive_a_lack_of_classes(tmp_path):

@@ -9,7 +9,7 @@ from ltdm.pipeline import cost as plan
 from ltdm.pipeline.lineage import lineage
 from ltdm.pipeline.records import Link, expected
 from ltdm.plumbing.errors import OptionError
-from ltdm.reporting.widths import by_width
+from ltdm.reporting.widths import plot_by_width
 from ltdm.stages import widths
 from tests.unit.config.test_config import edited
 from tests.unit.reporting.test_reporting import tidy
@@ -93,7 +93,7 @@ def sweep_rows():
 
 
 def test_a_panel_a_group_and_a_line_a_run():
-    figure = by_width(sweep_rows(), "FID", "digits")
+    figure = plot_by_width(sweep_rows(), "FID", "digits")
     assert [axes.get_title() for axes in figure.axes] == ["digits, all", "digits, tail"]
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
     assert {"a", "b", "its own average"} <= lines.keys()
@@ -109,7 +109,7 @@ def test_a_panel_a_group_and_a_line_a_run():
 def test_lines_are_told_apart_by_guidance_where_a_run_has_several():
     rows = sweep_rows()
     more = rows[rows["run"] == "a"].assign(guidance=2.0)
-    figure = by_width(pd.concat([rows, more]), "FID", "digits")
+    figure = plot_by_width(pd.concat([rows, more]), "FID", "digits")
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts[-1] == "its own average"
     assert {"b", "a, guidance 2.0"} < {*texts}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ltdm.reporting.compare import UNKNOWN
+from ltdm.reporting.compare import NO_INTERVAL
 from ltdm.reporting.writing import write_table
 from ltdm.theory import findings, tables
 from ltdm.theory.findings import Fit
@@ -43,12 +43,12 @@ def test_a_fit_s_interval_covers_the_slope_as_often_as_it_says():
 def test_a_fit_says_nothing_of_one_point_and_no_interval_of_one_seed():
     for x in ([], [4.0]):
         fit = Fit(pd.DataFrame({0: [1.0] * len(x)}, index=x))
-        assert fit.slope == UNKNOWN
+        assert fit.slope == NO_INTERVAL
         assert len(fit.at) == len(fit.line) == 0
     one = Fit(pd.DataFrame({0: [1.0, 0.25]}, index=[1.0, 2.0])).slope
     assert (one.difference, one.seeds) == (pytest.approx(-2), 1)
     assert math.isnan(one.low)
-    assert not one.tells
+    assert not one.significant
 
 
 # Tables
@@ -81,10 +81,10 @@ def test_a_line_for_each_game():
     ]
     first, close, best, worst = table.cells["frechet-heun (tail) ↓"].iloc[:4]
     assert (first.mean, first.seeds) == (pytest.approx(2.2), 2)
-    assert first.spread == pytest.approx(np.std([2.0, 2.4], ddof=1))
+    assert first.deviation == pytest.approx(np.std([2.0, 2.4], ddof=1))
     assert [c.best for c in (first, close, best, worst)] == [False, False, True, False]
-    assert [c.alike for c in (first, close, best, worst)] == [False, True, False, False]
-    assert best.text("**{}**") == "**1.10 ± 0.14**"
+    assert [c.not_significant for c in (first, close, best, worst)] == [False, True, False, False]
+    assert best.to_text("**{}**") == "**1.10 ± 0.14**"
     assert [c.best for c in table.cells["kl (tail) ↓"]] == [True, False, False, False] * 4
     assert table.legend[0].startswith("± standard deviation over 2 seeds; of kl the median")
     assert table.legend[-1].endswith("scores, frechet-heun is 1.250 (head), 0.500 (tail).")
@@ -96,14 +96,14 @@ def test_of_kl_the_middle_is_shown_since_a_few_seeds_are_huge():
         made("kl", lambda g, s, t, b, u: [1.0, 2.0, 3.0, 4.0, 1e6][s] * (1 + b), GROUPS, 5),
     ])  # fmt: skip
     cell = tables.measures(rows, ["head", "tail"], {}).cells["kl (tail) ↓"].iloc[0]
-    assert (cell.mean, cell.spread, cell.best) == (3, 1, True)
+    assert (cell.mean, cell.deviation, cell.best) == (3, 1, True)
 
 
 def test_changes_are_shares_of_the_mean_of_logarithms():
     mine, theirs = (pd.Series(v, index=[0, 1]) for v in ([1.0, 1e3], [2.0, 2e3]))
     assert tables.change(mine, theirs) == pytest.approx((-0.5, -0.5, -0.5, 2))
     told = tables.change(mine, pd.Series([4.0, 1e3], index=[0, 1]))
-    assert told.difference == pytest.approx(-0.5) and not told.tells
+    assert told.difference == pytest.approx(-0.5) and not told.significant
     below = pd.Series([-0.1, 0.0], index=[0, 1])
     assert tables.change(below, below) == pytest.approx((0, 0, 0, 2)), "what draws cannot tell"
 
@@ -111,17 +111,19 @@ def test_changes_are_shares_of_the_mean_of_logarithms():
 def test_what_is_reported_stands_beside_the_weights_it_is_reported_for():
     table = tables.measures(by_game(betas=(0.0, 1.0)), ["head", "tail"], REPORTED)
     assert list(table.cells)[-2:] == ["reported frechet (head)", "reported frechet (tail)"]
-    texts = [cell.text() for cell in table.cells["reported frechet (tail)"]]
+    texts = [cell.to_text() for cell in table.cells["reported frechet (tail)"]]
     assert texts == ["1.98 ± 0.32", "2.02 ± 0.37"] * 2
-    assert table.cells.iloc[0, -1].numbers()[" sd"] == 0.321, "over their runs"
-    assert not any(cell.best or cell.alike for cell in table.cells["reported frechet (head)"])
+    assert table.cells.iloc[0, -1].csv_values()[" sd"] == 0.321, "over their runs"
+    assert not any(
+        cell.best or cell.not_significant for cell in table.cells["reported frechet (head)"]
+    )
     others = tables.measures(by_game(), ["head", "tail"], REPORTED)
     assert "reported frechet (head)" not in others.cells, "there are weights that none is of"
 
 
 def test_one_seed_tells_no_spread_and_a_game_alone_is_no_best():
     table = tables.measures(by_game(1, betas=(0.1,)), ["head", "tail"], {})
-    assert [c.text("**{}**") for c in table.cells["kl (head) ↓"]] == ["1.10"] * 2
+    assert [c.to_text("**{}**") for c in table.cells["kl (head) ↓"]] == ["1.10"] * 2
     assert table.legend[0] == "One seed."
 
 

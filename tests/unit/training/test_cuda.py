@@ -134,7 +134,7 @@ def test_the_nearest_training_images_are_the_same_to_the_bit(monkeypatch):
     found = []
     for device in ("cuda", "cpu"):
         monkeypatch.setenv("LTDM_DEVICE", device)
-        found.append([a.tobytes() for a in _nearest_train.nearest(made, train, 50, True)])
+        found.append([a.tobytes() for a in _nearest_train.find_nearest(made, train, 50, True)])
     assert found[0] == found[1]
 
 
@@ -142,7 +142,7 @@ def test_neighbours_are_those_of_the_cpu(monkeypatch):
     features, balls = [features_like(3000, 2048, seed) for seed in range(2)], []
     for device in ("cpu", "cuda"):
         monkeypatch.setenv("LTDM_DEVICE", device)
-        balls.append(_knn_balls.membership(*features, 3))
+        balls.append(_knn_balls.count_members(*features, 3))
     for one, other in zip(*balls, strict=True):
         assert (one == other).mean() > 0.999, "but for neighbours that are as good as equally near"
 
