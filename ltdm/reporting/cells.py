@@ -1,4 +1,4 @@
-"""Entries of tables, as text."""
+"""Cells of tables, and how they are written as text and as CSV values."""
 
 import math
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ FEW_IMAGES_MARK, NOT_SIGNIFICANT = "\u2020", "\u2248"
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of the main table."""
+    """A cell of the main table; NaN where there is no value."""
 
     mean: float = math.nan  # over seeds
-    deviation: float = math.nan  # standard deviation over seeds; of one seed, its error over images
+    deviation: float = math.nan  # standard deviation over seeds; of one seed, the standard error
     seeds: int = 0
     best: bool = False  # of its column and data set
-    not_significant: bool = False  # cannot be told from the best
-    few_images: bool = False  # rests on few images
+    not_significant: bool = False  # not significantly different from the best
+    few_images: bool = False  # based on few images
 
     def to_text(self, bold: str = "{}") -> str:
-        """Write the entry; `bold` wraps it where it is the best of its column."""
+        """Write mean, deviation and marks; the best value of a column is formatted by `bold`."""
         if math.isnan(self.mean):
             return "-"
         spec = _number_format(self.mean, self.deviation)
@@ -32,20 +32,20 @@ class Cell:
         return value + NOT_SIGNIFICANT * self.not_significant + FEW_IMAGES_MARK * self.few_images
 
     def csv_values(self) -> dict[str, float]:
-        """Return what a CSV holds of it, by the ending of the column's name."""
+        """Return the cell's CSV values by suffix of the column's name."""
         sd, error = (math.nan, self.deviation) if self.seeds == 1 else (self.deviation, math.nan)
         return {"": self.mean, " sd": sd, " error": error, " seeds": self.seeds}
 
 
 @dataclass(frozen=True)
 class DifferenceCell:
-    """One entry of the table of differences; in bold where it is better beyond doubt."""
+    """A cell of the table of differences; `best` if significantly better than the baseline."""
 
     interval: Interval = NO_INTERVAL
     best: bool = False
 
     def to_text(self, bold: str = "{}") -> str:
-        """Write the difference and its interval."""
+        """Write the difference and its interval, formatted by `bold` if better."""
         mean, low, high, _ = self.interval
         if math.isnan(mean):
             return "-"
@@ -56,14 +56,14 @@ class DifferenceCell:
         return bold.format(value) if self.best else value
 
     def csv_values(self) -> dict[str, float]:
-        """Return what a CSV holds of it, by the ending of the column's name."""
+        """Return the cell's CSV values by suffix of the column's name."""
         mean, low, high, seeds = self.interval
         return {"": mean, " low": low, " high": high, " seeds": seeds}
 
 
-def _number_format(*csv_values: float) -> str:
-    """Return the format to write numbers in: so many decimals as suit the largest of them."""
-    scale = max((abs(n) for n in csv_values if not math.isnan(n)), default=0.0)
+def _number_format(*numbers: float) -> str:
+    """Return a format specification with the decimals that suit the largest of the numbers."""
+    scale = max((abs(n) for n in numbers if not math.isnan(n)), default=0.0)
     if scale >= EXPONENT_FROM:
         return ".2e"
     if 0 < scale < 0.01:

@@ -1,4 +1,4 @@
-"""Names of table columns: `metric`, `metric@group`, and either with `:baseline`."""
+"""Names of table columns: `metric` or `metric@group`, either followed by `:baseline`."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,14 @@ BASELINE = ":baseline"
 
 
 class ColumnName(NamedTuple):
-    """What a column of a table shows."""
+    """Parts of a column's name."""
 
-    metric: str  # with its part's label where it has one: `recall`, `pr5.recall`
-    group: str  # of classes; empty where none is named, which means all
-    baseline: bool  # the metric's baseline, what real images would get, in place of its value
+    metric: str  # `recall`, or `pr5.recall` for a metric with a label
+    group: str  # of classes; empty if not given, which means all
+    baseline: bool  # whether the column shows the metric's baseline instead of its value
 
 
 def parse_column(name: str) -> ColumnName:
-    """Split a column's name."""
+    """Split a column's name into its parts."""
     metric, _, group = name.removesuffix(BASELINE).partition("@")
     return ColumnName(metric, group, name.endswith(BASELINE))

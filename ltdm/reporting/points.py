@@ -1,17 +1,18 @@
-"""Points as scatter plots of their first two coordinates, where others have sheets of images."""
+"""Scatter plots of points, by their first two coordinates, in place of sheets of images."""
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-MAX_POINTS = 1000  # shown of each class
-PLOTS_PER_LINE = 4  # in a line
+MAX_POINTS = 1000  # per class
+PLOTS_PER_LINE = 4
 
 
 def plot_points(sets: dict[str, tuple[np.ndarray, np.ndarray]], names: list[str]) -> Figure:
-    """Plots side by side, four in a line, a colour for each class, as far as the first set reaches.
+    """Plot each set side by side, a colour per class, with axis limits from the first set.
 
-    Sets are points (N, d, 1, 1), d at least 2, and labels by the plot's title.
+    `sets` are points (N, d, 1, 1), d >= 2, and labels (N,) by the plot's title; `names` are those
+    of the classes.
     """
     columns = min(len(sets), PLOTS_PER_LINE)
     lines = -(-len(sets) // columns)

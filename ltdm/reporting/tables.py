@@ -1,8 +1,7 @@
-"""The main table, a row a run, the best in bold; and the differences from a baseline."""
+"""The main table, a row per run, the best values in bold; and differences from a baseline."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,107 +27,101 @@ INCEPTION_NAMES = {
     "kid": "KID",
     "inception-score": "IS",
 }
-"""Names that a metric has with the Inception features alone."""
+"""Names that values have only with the Inception features."""
 
 
 class Table(NamedTuple):
-    """Cells indexed by run and by whatever else differs between rows, and what explains them."""
+    """A table of runs, and the lines that explain it."""
 
-    cells: pd.DataFrame
+    cells: pd.DataFrame  # of Cell or DifferenceCell, by run and whatever else differs between rows
     legend: list[str]
 
 
 class Column(NamedTuple):
-    """A column of a table and what it is made of."""
+    """A column of a table."""
 
     heading: str
     up: bool | None  # whether higher is better; None if neither is
-    rows: pd.DataFrame
-
-
-def _metrics() -> Iterator[ModuleType]:
-    return (import_module(module_name("metric", name)) for name in names("metric"))
-
-
-def directions() -> dict[str, bool | None]:
-    """Return whether higher is better of every value of every metric."""
-    return {name: up for m in _metrics() for name, up in m.HIGHER_IS_BETTER.items()}
-
-
-def split_label(metric: str) -> tuple[str, str]:
-    """Split `pr5.recall` into the part's label and the value's name; names may hold dots too."""
-    if metric in directions():
-        return "", metric
-    label, _, name = metric.partition(".")
-    return label, name
+    rows: pd.DataFrame  # tidy rows of one metric, group and extractor
 
 
 def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
-    """Return the main table, of tidy rows in the config's order of extractors.
+    """Return the main table, from tidy rows in the config's order of extractors.
 
-    Columns are named as in `columns`, each in the first feature space that has its metric.
+    `columns` are column names (reporting/columns.py). A column uses the first extractor that has
+    its metric.
     """
-    table_columns = [_column(rows, column) for column in columns]
-    cells = pivot(rows, table_columns, column_cells, Cell())
-    all_cells = list(cells.to_numpy().flat)
-    legend = [deviation_legend(all_cells), _extractor_legend(table_columns)]
-    if any(cell.not_significant for cell in all_cells):
+    table_columns = [_select_column(rows, column) for column in columns]
+    table = pivot(rows, table_columns, column_cells, Cell())
+    cells = list(table.to_numpy().flat)
+    legend = [deviation_legend(cells), _extractor_legend(table_columns)]
+    if any(cell.not_significant for cell in cells):
         legend.append(
-            f"{NOT_SIGNIFICANT} not significantly different from the best (bold): the {CONFIDENCE * 100:.0f} %"
-            " interval of the paired difference includes 0."
+            f"{NOT_SIGNIFICANT} not significantly different from the best (bold): the"
+            f" {CONFIDENCE * 100:.0f} % interval of the paired difference includes 0."
         )
-    if any(cell.few_images for cell in all_cells):
+    if any(cell.few_images for cell in cells):
         legend.append(f"{FEW_IMAGES_MARK} based on few images: compare within a column only.")
-    return Table(cells, [line for line in legend if line])
+    return Table(table, [line for line in legend if line])
 
 
 def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> Table:
-    """Return the same columns as paired differences from a run, which is itself left out."""
+    """Return the same columns as paired differences from a baseline run, which has no row."""
 
     def difference_cells(column: Column) -> dict[Key, DifferenceCell]:
-        return {
-            key: DifferenceCell(
-                difference,
-                difference.low > 0 if column.up else column.up is not None and difference.high < 0,
-            )
-            for key, difference in differences_from(column.rows, baseline).items()
-        }
+        cells = {}
+        for key, interval in differences_from(column.rows, baseline).items():
+            if column.up is None:
+                better = False
+            else:
+                better = interval.low > 0 if column.up else interval.high < 0
+            cells[key] = DifferenceCell(interval, better)
+        return cells
 
-    table_columns = [_column(rows, column) for column in columns]
-    cells = pivot(rows[rows["run"] != baseline], table_columns, difference_cells, DifferenceCell())
-    seeds = max((cell.interval.seeds for cell in cells.to_numpy().flat), default=0)
+    table_columns = [_select_column(rows, column) for column in columns]
+    table = pivot(rows[rows["run"] != baseline], table_columns, difference_cells, DifferenceCell())
+    seeds = max((cell.interval.seeds for cell in table.to_numpy().flat), default=0)
     if not seeds:
-        return Table(cells, [f"No run to compare with {baseline}, or it is not among these runs."])
-    basis = (f"over {seeds} seeds" if seeds > 1 else "over generated images of one seed, which says"
-            " nothing of how training varies")  # fmt: skip
-    legend = f"Difference from {baseline} and its {CONFIDENCE:.0%} interval {basis}; bold: better than it."
-    return Table(cells, [legend, _extractor_legend(table_columns)])
+        return Table(table, [f"No run to compare with {baseline}, or it is not among these runs."])
+    basis = f"over {seeds} seeds"
+    if seeds == 1:
+        basis = "over generated images of one seed, without the variation between trainings"
+    legend = (
+        f"Difference from {baseline} and its {CONFIDENCE * 100:.0f} % interval {basis};"
+        " bold: significantly better."
+    )
+    return Table(table, [legend, _extractor_legend(table_columns)])
 
 
 def pivot(
     rows: pd.DataFrame,
     columns: list[Column],
-    cells: Callable[[Column], Mapping[Key, Cell | DifferenceCell]],
+    make_cells: Callable[[Column], Mapping[Key, Cell | DifferenceCell]],
     empty_cell: Cell | DifferenceCell,
 ) -> pd.DataFrame:
-    """Return a line for each entry and a column for each column, in the rows' order."""
+    """Return a table with a row per entry and these columns, in the order of the tidy rows.
+
+    The index has the run, and those of ENTRY_KEYS that differ between entries.
+    """
     entries = rows[ENTRY_KEYS].drop_duplicates()
     index = pd.MultiIndex.from_frame(entries)
     table = {}
     for column in columns:
-        column_rows = cells(column)
-        table[column.heading] = [column_rows.get(key, empty_cell) for key in index]
+        cells = make_cells(column)
+        table[column.heading] = [cells.get(key, empty_cell) for key in index]
     constant_keys: list[Any] = [
         k for k in ENTRY_KEYS if k != "run" and entries[k].astype(str).nunique() <= 1
     ]
     return pd.DataFrame(table, index).droplevel(constant_keys)
 
 
-def _column(rows: pd.DataFrame, column: str) -> Column:
-    metric, group, baseline = parse_column(column)
-    column_rows = rows[(rows["metric"] == metric) & (rows["group"] == (group or "all"))]
+def _select_column(rows: pd.DataFrame, name: str) -> Column:
+    """Return the column of this name, with the rows of the first extractor that has its metric."""
+    metric, group, baseline = parse_column(name)
+    mask = (rows["metric"] == metric) & (rows["group"] == (group or "all"))
+    column_rows = rows[mask]
     extractor = column_rows["extractor"].iloc[0] if len(column_rows) else ""
-    up = directions()[split_label(metric)[1]]
+    up = _directions()[_split_label(metric)[1]]
     heading = display_name(metric, extractor)
     if baseline:
         up, heading = None, f"{heading} baseline"
@@ -138,51 +131,58 @@ def _column(rows: pd.DataFrame, column: str) -> Column:
 
 
 def display_name(metric: str, extractor: str) -> str:
-    """Return what people call a metric in a feature space."""
-    label, name = split_label(metric)
-    all_cells = INCEPTION_NAMES.get(name, name) if extractor == "inception" else name
-    return f"{label}.{all_cells}" if label else all_cells
+    """Return a metric's name in headings, such as FID for `frechet` of `inception`."""
+    label, name = _split_label(metric)
+    if extractor == "inception":
+        name = INCEPTION_NAMES.get(name, name)
+    return f"{label}.{name}" if label else name
+
+
+def _directions() -> dict[str, bool | None]:
+    """Return every metric's values with whether higher is better."""
+    modules = (import_module(module_name("metric", name)) for name in names("metric"))
+    return {name: up for module in modules for name, up in module.HIGHER_IS_BETTER.items()}
+
+
+def _split_label(metric: str) -> tuple[str, str]:
+    """Split `pr5.recall` into label and value name; the name may have a dot, as `mq-0.40` has."""
+    if metric in _directions():
+        return "", metric
+    label, _, name = metric.partition(".")
+    return label, name
 
 
 def column_cells(column: Column) -> dict[Key, Cell]:
-    """Return the entries of one column by what they are about."""
-    table_columns = group_entries(column.rows)
-    means = {key: column_rows["value"].mean() for key, column_rows in table_columns.items()}
-    best = _best(means, column.up) if column.up is not None else {}
+    """Return the cells of a column by entry."""
+    entries = group_entries(column.rows)
+    means = {key: entry["value"].mean() for key, entry in entries.items()}
+    best = _best_keys(means, column.up) if column.up is not None else {}
     cells = {}
-    for key, column_rows in table_columns.items():
+    for key, entry in entries.items():
         best_key = best.get(key)
-        not_significant = (
-            best_key is not None
-            and best_key != key
-            and not paired_interval(column_rows, table_columns[best_key]).significant
-        )
-        deviation = (
-            column_rows["value"].std() if len(column_rows) > 1 else column_rows["error"].iloc[0]
-        )
-        few_images = any(FEW_IMAGES in note.split(", ") for note in column_rows["note"])
+        not_significant = False
+        if best_key not in (None, key):
+            not_significant = not paired_interval(entry, entries[best_key]).significant
+        deviation = entry["value"].std() if len(entry) > 1 else entry["error"].iloc[0]
+        few_images = any(FEW_IMAGES in note.split(", ") for note in entry["note"])
         cells[key] = Cell(
-            means[key], deviation, len(column_rows), best_key == key, not_significant, few_images
+            means[key], deviation, len(entry), best_key == key, not_significant, few_images
         )
     return cells
 
 
-def _best(means: dict[Key, float], up: bool) -> dict[Key, Key]:
-    """Return for each entry the best one of its data set, where there are several."""
+def _best_keys(means: dict[Key, float], up: bool) -> dict[Key, Key]:
+    """Return for each entry the best one of its data set, if that has at least two values."""
     best: dict[Key, Key] = {}
     for dataset in {key[0] for key in means}:
-        column_rows = {
-            key: mean for key, mean in means.items() if key[0] == dataset and mean == mean
-        }
-        if len(column_rows) > 1:
-            best |= dict.fromkeys(
-                column_rows, (max if up else min)(column_rows, key=column_rows.__getitem__)
-            )
+        values = {key: mean for key, mean in means.items() if key[0] == dataset and mean == mean}
+        if len(values) > 1:
+            best |= dict.fromkeys(values, (max if up else min)(values, key=values.__getitem__))
     return best
 
 
 def deviation_legend(cells: list[Cell], over: str = "generated images") -> str:
-    """Say what stands behind the sign of plus or minus; of one seed, what the error is over."""
+    """Return the legend of the plus-minus sign; with one seed it is a standard error over these."""
     seeds = sorted({cell.seeds for cell in cells if cell.seeds})
     if not seeds or seeds[-1] == 1:
         return f"\u00b1 standard error over {over}; one seed." if seeds else ""
@@ -190,13 +190,12 @@ def deviation_legend(cells: list[Cell], over: str = "generated images") -> str:
 
 
 def _extractor_legend(columns: list[Column]) -> str:
-    """Say whose features the columns are in; all but the first extractor's by name."""
+    """Return the legend of extractors; columns of other extractors than the first are listed."""
     headings: dict[str, list[str]] = {}
     for column in columns:
         for extractor in column.rows["extractor"].unique()[:1]:
-            headings.setdefault(extractor, []).append(
-                column.heading.removesuffix(ARROWS[column.up])
-            )
-    first, *other_extractors = headings or [""]
-    legend = [f"{', '.join(headings[extractor])} by {extractor}" for extractor in other_extractors]
-    return f"Features: {', '.join([first, *legend])}." if first else ""
+            heading = column.heading.removesuffix(ARROWS[column.up])
+            headings.setdefault(extractor, []).append(heading)
+    first, *others = headings or [""]
+    listed = [f"{', '.join(headings[extractor])} by {extractor}" for extractor in others]
+    return f"Features: {', '.join([first, *listed])}." if first else ""

@@ -26,42 +26,42 @@ TEX_ESCAPES = str.maketrans(
 
 
 def to_csv(table: Table) -> str:
-    """Write numbers, several columns an entry."""
+    """Return the table as CSV, several columns per column of cells."""
     flat = pd.DataFrame(index=table.cells.index)
     for name, cells in table.cells.items():
-        for ending in cells.iloc[0].csv_values() if len(cells) else ():
-            flat[f"{name}{ending}"] = [cell.csv_values()[ending] for cell in cells]
+        for suffix in cells.iloc[0].csv_values() if len(cells) else ():
+            flat[f"{name}{suffix}"] = [cell.csv_values()[suffix] for cell in cells]
     return flat.to_csv(float_format="%.6g")
 
 
 def to_markdown(table: Table) -> str:
-    """Write a Markdown table, padded so that it also reads well as it stands."""
-    labels = len(table.cells.index.names)
+    """Return the table in Markdown, with padded cells, so that it reads well as plain text."""
+    num_labels = len(table.cells.index.names)
     head = [*map(str, table.cells.index.names), *map(str, table.cells.columns)]
     body = [
-        [*map(str, index), *(c.to_text("**{}**") for c in row)]
-        for index, row in _table_lines(table)
+        [*map(str, labels), *(cell.to_text("**{}**") for cell in row)]
+        for labels, row in _table_lines(table)
     ]
     widths = [max(len(line[k]) for line in [head, *body]) for k in range(len(head))]
-    rule = ["-" * w if k < labels else "-" * (w - 1) + ":" for k, w in enumerate(widths)]
+    rule = ["-" * w if k < num_labels else "-" * (w - 1) + ":" for k, w in enumerate(widths)]
 
     def pad(line: list[str]) -> str:
         cells = enumerate(zip(line, widths, strict=True))
-        return " | ".join(t.ljust(w) if k < labels else t.rjust(w) for k, (t, w) in cells)
+        return " | ".join(t.ljust(w) if k < num_labels else t.rjust(w) for k, (t, w) in cells)
 
     lines = "".join(f"| {pad(line)} |\n" for line in [head, rule, *body])
     return "\n".join([lines, *(f"{line}  " for line in table.legend)]).rstrip() + "\n"
 
 
 def to_latex(table: Table) -> str:
-    """Write a LaTeX table in booktabs style."""
+    """Return the table in LaTeX, in booktabs style, with the legend as comments."""
 
     def escape(text: object) -> str:
         return str(text).translate(TEX_ESCAPES)
 
     names, columns = table.cells.index.names, table.cells.columns
     body = [
-        map(escape, [*labels, *(c.to_text(r"\textbf{{{}}}") for c in row)])
+        map(escape, [*labels, *(cell.to_text(r"\textbf{{{}}}") for cell in row)])
         for labels, row in _table_lines(table)
     ]
     lines = [
@@ -78,7 +78,7 @@ def to_latex(table: Table) -> str:
 
 
 def _table_lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:
-    """Give each line's labels and cells."""
+    """Yield each line's labels and cells."""
     for index, row in zip(table.cells.index, table.cells.to_numpy(), strict=True):
         yield index if isinstance(index, tuple) else (index,), row
 
@@ -87,6 +87,6 @@ WRITERS = {".csv": to_csv, ".md": to_markdown, ".tex": to_latex}
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Write a table in every form, beside each other."""
-    for ending, writer in WRITERS.items():
-        write_text(Path(f"{path}{ending}"), writer(table))
+    """Write a table in every format; `path` has no suffix."""
+    for suffix, writer in WRITERS.items():
+        write_text(Path(f"{path}{suffix}"), writer(table))

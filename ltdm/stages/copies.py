@@ -1,4 +1,4 @@
-"""Samples and their nearest training images -> a picture of the likeliest copies."""
+"""Samples and their nearest training images -> a figure of the likeliest copies."""
 
 from pathlib import Path
 
@@ -16,47 +16,39 @@ from ltdm.reporting import copies, style
 def run(
     request: Request, *, train: Path, samples: Path, counts: Path, neighbours: Path, picture: Path
 ) -> None:
-    """Write `picture` (PNG): a panel for head, medium and tail, the likeliest copies on top.
+    """Write `picture` (PNG): panels for head, medium and tail, the likeliest copies on top.
 
-    Where there are no labels, fewer than three classes, or as many images of each, it has one panel
-    of all.
+    There is one panel of all images if there are no labels, fewer than three classes, or the same
+    number of training images in each class.
 
     Raises:
-        LtdmError: The files are of different images.
+        LtdmError: `neighbours` is not of these samples and training images.
     """
     (train_images,) = read_npz(train, "images")
     (images,) = read_npz(samples, "images")
-    squared, index, mirrored, labels = read_npz(
+    squared, rows, mirrored, labels = read_npz(
         neighbours, "features", "index", "mirrored", "labels"
     )
-    if len(index) != len(images) or index.max() >= len(train_images):
+    if len(rows) != len(images) or rows.max() >= len(train_images):
         raise LtdmError(f"{neighbours} is about other images; delete it and run again")
     with reading(counts):
         class_counts = pd.read_csv(counts)["train"].tolist()
-    pairs = copies.Pairs(images, train_images, index, mirrored, nearest_ratio(squared))
+    pairs = copies.Pairs(images, train_images, rows, mirrored, nearest_ratio(squared))
     unequal = len(class_counts) >= 3 and len(set(class_counts)) > 1
-    panels = _panel_classes(class_counts) if unequal and labels.max() >= 0 else {}
-    pixels = images.dtype == np.uint8
-    plot, max_rows = (
-        (copies.plot_images, copies.PANEL_ROWS)
-        if pixels
-        else (copies.plot_points, copies.PANEL_POINTS)
-    )
+    by_title = _classes_by_title(class_counts) if unequal and labels.max() >= 0 else {}
+    plot, max_rows = copies.plot_points, copies.PANEL_POINTS
+    if images.dtype == np.uint8:
+        plot, max_rows = copies.plot_images, copies.PANEL_ROWS
     style.use()
-    style.save(
-        plot(pairs, copies.likeliest_copies(pairs.ratios, labels, panels, max_rows)), picture
-    )
+    panels = copies.likeliest_copies(pairs.ratios, labels, by_title, max_rows)
+    style.save(plot(pairs, panels), picture)
 
 
-def _panel_classes(class_counts: list[int]) -> dict[str, list[int]]:
-    """Return the classes of head, medium and tail, by a title that tells their training images."""
-    panels = {}
+def _classes_by_title(class_counts: list[int]) -> dict[str, list[int]]:
+    """Return the classes of head, medium and tail, by a title with their training images."""
+    by_title = {}
     for name, classes in groups(class_counts, ["thirds"]).items():
-        panel_counts = sorted({class_counts[c] for c in classes}, reverse=True)
-        count_range = (
-            f"{panel_counts[0]} to {panel_counts[-1]}"
-            if len(panel_counts) > 1
-            else f"{panel_counts[0]}"
-        )
-        panels[f"{name} ({count_range} a class in training)"] = classes
-    return panels
+        counts = sorted({class_counts[c] for c in classes}, reverse=True)
+        span = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+        by_title[f"{name} ({span} per class in training)"] = classes
+    return by_title

@@ -209,7 +209,7 @@ def test_the_picture_has_a_panel_for_head_medium_and_tail(folder, monkeypatch):
     wide, colours = draw(folder)
     assert len(colours) > 100
     assert [p.title.partition(" ")[0] for p in seen] == ["head", "medium", "tail"]
-    assert seen[2].title == "tail (10 a class in training)"
+    assert seen[2].title == "tail (10 per class in training)"
     squared, labels = read_npz(folder / "found.npz", "features", "labels")
     for c, panel in enumerate(seen):
         assert set(labels[panel.rows]) == {c}

@@ -122,7 +122,7 @@ def test_differences_from_a_baseline():
         ["b", "+1.10 [-0.17, +2.37]", "+0.011 [-0.002, +0.024]"],
         ["c", "+1.00 [-24.41, +26.41]", "+0.010 [-0.244, +0.264]"],
     ]
-    assert "Difference from a and its 95% interval over 2 seeds" in text
+    assert "Difference from a and its 95 % interval over 2 seeds" in text
     sure = rows.assign(value=rows["value"].where(rows["run"] != "b", 2 * rows["value"] // 2 - 8))
     marked = cells(to_markdown(difference_table(sure, ["frechet"], "a")))[2:]
     assert marked[0][1].startswith("**-"), "lower is better here, beyond doubt"
