@@ -39,8 +39,8 @@ def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> Non
         )
     if len(train_images) < search["k"]:
         raise LtdmError(
-            f"{train} has {len(train_images)} images, fewer than the {search['k']} nearest"
-            " ones; set the metric's `k` lower"
+            f"{train} has {len(train_images)} images, but the metric needs the {search['k']}"
+            " nearest; set its `k` lower"
         )
     if request["unseen"]:
         trained_on = train_images

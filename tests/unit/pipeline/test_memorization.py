@@ -18,8 +18,8 @@ from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.reporting import figures
 from ltdm.stages import neighbours, tables
 from tests.unit.cli.test_cli import ltdm
-from tests.unit.metrics.test_memorization import find, prepared, rows
-from tests.unit.metrics.test_nearest_train import MADE
+from tests.unit.metrics.test_memorization import find_neighbours, metric_table, prepare_folder
+from tests.unit.metrics.test_nearest_train import GENERATED
 
 ROOT = Path(__file__).parents[3]
 
@@ -86,8 +86,8 @@ def test_columns_of_old_names_and_baselines_that_are_not_there(column, message):
 
 
 def test_tables_take_pixels_after_the_extractors(tmp_path):
-    folder = prepared(tmp_path)
-    rows(folder, find(folder))
+    folder = prepare_folder(tmp_path)
+    metric_table(folder, find_neighbours(folder))
     told = {"extractor": "classifier", "metric": "frechet", "value": 1.0}
     pd.read_csv(folder / "x.csv").head(1).assign(**told).to_csv(folder / "y.csv", index=False)
     columns = ["frechet", "memorized-0.40@tail"]
@@ -113,11 +113,11 @@ def scored(folder, reference, *options, code=0):
 @pytest.fixture
 def ours(tmp_path):
     """A prepared data folder, whose reference holds other images, and others' samples."""
-    folder = prepared(tmp_path)
+    folder = prepare_folder(tmp_path)
     images, labels = read_npz(folder / "samples.npz", "images", "labels")
     np.savez(folder / "theirs.npz", images=images, labels=labels)
     about, labels = np.array("{}"), np.arange(40) % 3
-    write_npz(folder / "reference.npz", images=255 - MADE, labels=labels, about=about)
+    write_npz(folder / "reference.npz", images=255 - GENERATED, labels=labels, about=about)
     return folder
 
 
