@@ -29,32 +29,39 @@ def run(
     `request` has `metric`, `extractor` and `sample_set`, which `per_class` shows; `runs` and
     `seeds`; and `where`, the `dataset`.
 
-    `tidy` is metrics.csv. `histories` are of each run's seeds, run after run. The figure `samples`
-    shows the reference beside `samples`, one seed of each run. `pictures` are named by figure and
-    suffix, as in `counts_png` and `counts_svg`.
+    `tidy` is metrics.csv; `histories` are of each run's seeds, run after run; `samples` are of one
+    seed of each run. `pictures` are named by figure and suffix, as `counts_png` is.
     """
     style.use()
     dataset, runs = request["where"]["dataset"], request["runs"]
     with reading(counts):
         table = pd.read_csv(counts, dtype={"name": str}, keep_default_na=False)
         table["name"] = table["name"].str.replace("$", r"\$")  # not mathematics
-    curves = []
-    for (name, seed), path in zip(product(runs, request["seeds"]), histories, strict=True):
-        with reading(path):
-            curves.append(pd.read_csv(path, dtype=float).assign(run=name, seed=seed))
     sets = {"real": _first_images(reference, shuffle=True)}
     sets |= {name: _first_images(path) for name, path in zip(runs, samples, strict=True)}
-    names, are_images = table["name"].tolist(), sets["real"][0].dtype == np.uint8
+    if sets["real"][0].dtype == np.uint8:
+        samples_plot = figures.plot_samples(sets, table)
+    else:
+        samples_plot = points.plot_points(sets, table["name"].tolist())
     plots = {
         "counts": figures.plot_class_counts(table, dataset),
         "per_class": _plot_per_class(request, table, tidy),
-        "training": figures.plot_training_loss(pd.concat(curves, ignore_index=True), dataset),
-        "samples": figures.plot_samples(sets, table)
-        if are_images
-        else points.plot_points(sets, names),
+        "training": figures.plot_training_loss(_read_histories(request, histories), dataset),
+        "samples": samples_plot,
     }
     for name, path in pictures.items():
         style.save(plots[name.rpartition("_")[0]], path)
+
+
+def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
+    """Read the histories of all runs and seeds, with columns `run` and `seed`."""
+    histories = []
+    keys = product(request["runs"], request["seeds"])
+    for (run_name, seed), path in zip(keys, paths, strict=True):
+        with reading(path):
+            history = pd.read_csv(path, dtype=float)
+        histories.append(history.assign(run=run_name, seed=seed))
+    return pd.concat(histories, ignore_index=True)
 
 
 def _plot_per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:

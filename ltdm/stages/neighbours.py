@@ -25,22 +25,15 @@ def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> Non
     with `flip`.
 
     Raises:
-        LtdmError: The two files have different kinds of images, or there are fewer than k training
-            images.
+        LtdmError: The files have different kinds of images, or `train` fewer than k.
     """
     search = request["search"]
     (train_images,) = read_npz(train, "images")
     queries, labels, about = read_npz(images, "images", "labels", "about")
-    if (train_images.dtype, train_images.shape[1:]) != (queries.dtype, queries.shape[1:]):
-        raise LtdmError(
-            f"{images} has {queries.dtype} images of shape {queries.shape[1:]}, but {train} has"
-            f" {train_images.dtype} ones of {train_images.shape[1:]};"
-            " compare images with the training set that they were made from"
-        )
+    _check_same_kind(images, queries, train, train_images)
     if len(train_images) < search["k"]:
         raise LtdmError(
-            f"{train} has {len(train_images)} images, but the metric needs the {search['k']}"
-            " nearest; set its `k` lower"
+            f"{train} has {len(train_images)} images, but the metric needs {search['k']}; lower `k`"
         )
     if request["unseen"]:
         trained_on = train_images
@@ -58,6 +51,18 @@ def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> Non
         labels=labels,
         about=np.array(json.dumps({**json.loads(str(about)), "extractor": extractor})),
     )
+
+
+def _check_same_kind(
+    images: Path, queries: np.ndarray, train: Path, train_images: np.ndarray
+) -> None:
+    """Raise LtdmError unless the images of both files have the same type and shape."""
+    if (train_images.dtype, train_images.shape[1:]) != (queries.dtype, queries.shape[1:]):
+        raise LtdmError(
+            f"{images} has {queries.dtype} images of shape {queries.shape[1:]}, but {train} has"
+            f" {train_images.dtype} ones of {train_images.shape[1:]};"
+            " compare images with the training set that they belong to"
+        )
 
 
 def _digests(images: np.ndarray) -> np.ndarray:

@@ -49,11 +49,11 @@ def test_jobs_and_records_of_a_sweep():
 def test_disk_space_of_averages():
     lone, both = swept({"main": {}}), swept({"main": {"ema_sigma_rel": 0.1}})
     none = Experiment(edited("sample_sets", {"main": {}}))
-    held = []
+    sizes = []
     for one in (none, lone, both):
         cost = plan.cost(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"], [])
-        held.append(cost.disk / cost.parameters)
-    assert np.diff(held).tolist() == pytest.approx([2 * 4 * 2, 4])
+        sizes.append(cost.disk / cost.parameters)
+    assert np.diff(sizes).tolist() == pytest.approx([2 * 4 * 2, 4])
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ def test_rejected_sample_sets_are_named(sets, changes, where, message):
 
 
 def sweep_rows():
-    made = [
+    frames = [
         tidy({"a": [1.0, 2.0], "b": [3.0, 5.0]}).assign(
             weights=weights, sample_set=weights, group=group
         )
         for weights in ("ema", "posthoc-0.05", "posthoc-0.1", "posthoc-0.2", "last")
         for group in ("all", "tail", "class-1")
     ]
-    return pd.concat(made).query("metric == 'frechet'")
+    return pd.concat(frames).query("metric == 'frechet'")
 
 
 def test_a_panel_per_group_and_a_line_per_run():
