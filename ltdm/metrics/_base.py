@@ -21,7 +21,7 @@ from ltdm.plumbing.registry import Part
 INPUTS = {
     "features": "features",
     "imagenet": "Inception's class probabilities (inception, random-inception)",
-    "classes": "probabilities of the data set's classes (classifier)",
+    "classes": "the probabilities of the data's classes (classifier)",
     "neighbours": "distances to the nearest training images, which no extractor gives",
 }
 """What a metric can read, with its description for error messages."""
