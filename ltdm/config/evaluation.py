@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads, title
+from ltdm.metrics._base import PIXELS, accepts, check_inputs, uses_neighbours, value_name
 from ltdm.metrics._groups import KINDS, groups
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import Nested, near, option
 from ltdm.plumbing.registry import Part, PartOption
+from ltdm.plumbing.renamed import new_column
+from ltdm.reporting.columns import BASELINE, parse_column
 from ltdm.training.probe import ProbeOptions
 
 
@@ -31,7 +33,8 @@ class Evaluate:
     )  # fmt: skip
     table_columns: tuple[str, ...] = option(
         ("frechet", "frechet@head", "frechet@tail", "frechet@worst"),
-        "Columns of the main table: `metric` or `metric@group`.",
+        "Columns of the main table: `metric` or `metric@group`; with `:baseline`, what real images"
+        " that are not in the training set would get, for `memorized-*`.",
     )
     baseline: str | None = option(
         None, "The run that differences are taken from; by default the grid's first."
@@ -50,11 +53,11 @@ class Evaluate:
         if len(self.shot_bounds) != 2 or self.shot_bounds[0] < self.shot_bounds[1]:
             raise OptionError(("shot_bounds",), "must be two numbers, the larger one first")
         for metric in self.metrics:
-            check_fed(metric, self.extractors)
+            check_inputs(metric, self.extractors)
 
     def feeding(self, metric: Part) -> list[Part]:
         """Return the extractors that give what a metric reads."""
-        return [extractor for extractor in self.extractors if reads(metric, extractor)]
+        return [extractor for extractor in self.extractors if accepts(metric, extractor)]
 
     def metric(self, label: str) -> Part:
         """Return the metric of a label."""
@@ -62,18 +65,20 @@ class Evaluate:
 
     def spaces(self, metric: Part) -> list[str]:
         """Return the feature spaces that a metric is given in, in the config's order."""
-        return [PIXELS] if looks_up(metric) else [part.label for part in self.feeding(metric)]
+        return (
+            [PIXELS] if uses_neighbours(metric) else [part.label for part in self.feeding(metric)]
+        )
 
     @property
     def searching(self) -> list[Part]:
         """The metrics that read the nearest training images."""
-        return [metric for metric in self.metrics if looks_up(metric)]
+        return [metric for metric in self.metrics if uses_neighbours(metric)]
 
     def space_of(self, column: str) -> str:
         """Return the feature space that a column of the main table is shown in."""
-        metric = column.partition("@")[0]
+        metric = parse_column(column).metric
         part = next(p for p in self.metrics for m in p.module.HIGHER_IS_BETTER
-                    if title(p, m) == metric)  # fmt: skip
+                    if value_name(p, m) == metric)  # fmt: skip
         return self.spaces(part)[0]
 
     def grouping(self) -> dict[str, Any]:
@@ -90,25 +95,34 @@ class Evaluate:
         """Refuse a search for more neighbours than a data set has training images."""
         most = sum(class_counts)
         for i, metric in enumerate(self.metrics):
-            if looks_up(metric) and (asked := metric.options.k) > most:
+            if uses_neighbours(metric) and (asked := metric.options.k) > most:
                 message = f"is {asked}, but {dataset} has {most} training images; lower it"
                 raise OptionError(("evaluate", "metrics", str(i), "k"), message)
 
     def check_table(self, class_counts: list[int]) -> None:
         """Refuse columns that nothing computes on a data set."""
         metrics = {
-            title(p, m): up for p in self.metrics for m, up in p.module.HIGHER_IS_BETTER.items()
+            value_name(p, m): up
+            for p in self.metrics
+            for m, up in p.module.HIGHER_IS_BETTER.items()
+        }
+        with_baseline = {
+            value_name(p, m) for p in self.metrics for m in getattr(p.module, "WITH_BASELINE", ())
         }
         known = [*groups(class_counts, self.groups, self.shot_bounds)]
         known += [group for group in self.groups if group == "worst"]
         for column in self.table_columns:
-            metric, _, group = column.partition("@")
-            if metric not in metrics:
+            metric, group, baseline = parse_column(column)
+            if new_column(column):
+                message = f"{column!r} is called {new_column(column)!r} now"
+            elif metric not in metrics:
                 message = f"nothing computes {metric!r}; {near(metric, metrics)}"
             elif group == "worst" and metrics[metric] is None:
                 message = f"{metric} is neither good nor bad, so it has no worst class"
             elif (group or "all") not in known:
                 message = f"there is no group {group!r}; {near(group or 'all', known)}"
+            elif baseline and metric not in with_baseline:
+                message = f"{metric} has no baseline; remove {BASELINE!r}"
             else:
                 continue
             raise OptionError(("evaluate", "table_columns"), message)

@@ -12,6 +12,7 @@ from ltdm.config.steps import NETWORK, SAMPLE_SET, Keys
 from ltdm.plumbing.option_values import changed, defaults, places
 from ltdm.plumbing.registry import Part, stage_code
 from ltdm.plumbing.request import Request
+from ltdm.reporting.columns import parse_column
 
 if TYPE_CHECKING:
     from ltdm.config.experiment import Experiment
@@ -149,7 +150,7 @@ class _Job:
         """The metric of the main table's first column."""
         column = self._e.evaluate.table_columns[0]
         extractor = self._e.evaluate.space_of(column)
-        return {"metric": column.partition("@")[0], "extractor": extractor}
+        return {"metric": parse_column(column).metric, "extractor": extractor}
 
     def figures(self) -> Asked:
         """The metric of the first column, of the first sample set."""

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ltdm.external import images as image_sets
 from ltdm.external.reference import Reference, store_images
-from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads
+from ltdm.metrics._base import PIXELS, accepts, check_inputs, uses_neighbours
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256
 from ltdm.plumbing.registry import Part, stage_code
@@ -58,11 +58,11 @@ def run(
     }
     frames = []
     for metric in metrics:
-        inputs = {e.label: features[e.label] for e in extractors if reads(metric, e)}
-        if looks_up(metric):
+        inputs = {e.label: features[e.label] for e in extractors if accepts(metric, e)}
+        if uses_neighbours(metric):
             inputs = {PIXELS: _find_neighbours(metric, folder, reference)}
         frames.append(_compute_metric(metric, inputs, reference, output, origin))
-    rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.HOW)
+    rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.SAMPLING_COLUMNS)
     write_rows(rows, output / "metrics.csv")
     return rows, output / "metrics.csv"
 
@@ -72,8 +72,8 @@ def _check_metrics(
 ) -> None:
     """Raise LtdmError for a metric without input or with too few training images to search."""
     for metric in metrics:
-        check_fed(metric, extractors)
-        if looks_up(metric) and not _has_enough_train(metric, reference):
+        check_inputs(metric, extractors)
+        if uses_neighbours(metric) and not _has_enough_train(metric, reference):
             raise LtdmError(
                 f"{metric.name} looks for the {metric.options.k} nearest training images, but"
                 f" {reference.train} holds {reference.count_training_images()}; request fewer, such"
@@ -160,8 +160,8 @@ def usable_metrics(
     return [
         metric
         for metric in metrics
-        if any(reads(metric, extractor) for extractor in extractors)
-        or (has_train and looks_up(metric) and _has_enough_train(metric, reference))
+        if any(accepts(metric, extractor) for extractor in extractors)
+        or (has_train and uses_neighbours(metric) and _has_enough_train(metric, reference))
     ]
 
 

@@ -1,9 +1,10 @@
-"""What every metric is given and what it says: arrays in, estimates out.
+"""Protocol of a metric: features of real and generated images in, estimates with errors out.
 
-An estimate carries a standard error over the generated images: that of a bootstrap which draws them
-anew, in its closed form. To first order a metric is a mean of one effect per image, so the
-bootstrap's standard deviation is that of the effects over sqrt(n), with no draw made (the
-infinitesimal jackknife). The reference is held fixed, and so is the number of images of each class.
+The standard error of an estimate is over the generated images. It is the bootstrap's (images are
+resampled with replacement, class by class) in closed form: to first order a metric is a mean of one
+influence value per image, so the standard error is the standard deviation of these values over
+sqrt(n), without any resampling (infinitesimal jackknife). The reference and the number of images
+per class are held fixed.
 Source: Efron, "Nonparametric standard errors and confidence intervals", Canadian Journal of
 Statistics 1981.
 """
@@ -17,73 +18,79 @@ import numpy as np
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import Part
 
-READS = {
+INPUTS = {
     "features": "features",
     "imagenet": "Inception's class probabilities (inception, random-inception)",
     "classes": "the probabilities of the data's classes (classifier)",
     "neighbours": "distances to the nearest training images, which no extractor gives",
 }
+"""What a metric can read, with its description for error messages."""
 PIXELS = "pixels"
-"""The space of those distances."""
+"""The column `extractor` of metrics that use nearest training images."""
 
 
 class Sample(NamedTuple):
-    """What metrics see of a set of images; no probabilities where the extractor gives none."""
+    """Features of a set of N images."""
 
     features: np.ndarray  # float32, shape (N, d)
-    labels: np.ndarray  # int64, shape (N,); -1 for no label
-    probabilities: np.ndarray | None = None  # float32, shape (N, K), rows sum to 1
+    labels: np.ndarray  # int64, shape (N,); -1 for an image without a label
+    probabilities: np.ndarray | None = None  # float32, shape (N, K), rows sum to 1; if available
 
-    def of(self, classes: Sequence[int]) -> "Sample":
-        """Return the images of some classes."""
+    def of_classes(self, classes: Sequence[int]) -> "Sample":
+        """Return the images of these classes."""
         rows = np.isin(self.labels, classes)
         if rows.all():
             return self
         return Sample._make(None if array is None else array[rows] for array in self)
 
-    def known(self) -> np.ndarray:
-        """Return the probabilities in float64, for metrics that are only given sets with them."""
+    def probabilities64(self) -> np.ndarray:
+        """Return the probabilities in float64, shape (N, K).
+
+        Raises:
+            ValueError: There are none.
+        """
         if self.probabilities is None:
             raise ValueError("this extractor gives no probabilities")
         return self.probabilities.astype(np.float64)
 
 
 class Estimate(NamedTuple):
-    """A value, and its standard error over the generated images; NaN where none is valid."""
+    """A value of a metric; whatever is not available is NaN."""
 
     value: float
-    error: float = math.nan
+    error: float = math.nan  # standard error over the generated images
+    baseline: float = math.nan  # the same value for real images that were not trained on
 
 
 class MetricModule(Protocol):
-    """What the file of a metric defines."""
+    """Names that a metric's file must define."""
 
     @property
     def CITATION(self) -> str:
-        """BibTeX of its source; empty where there is nothing to cite."""
+        """BibTeX of its source; empty if there is nothing to cite."""
 
     @property
     def HIGHER_IS_BETTER(self) -> Mapping[str, bool | None]:
-        """The names of its values, and whether higher is better; None where neither is.
+        """Names of the metric's values, and whether higher is better; None if neither is.
 
-        No other metric has a value of that name, and a name holds no "@" and no ".".
+        A name is unique over all metrics and contains neither "@" nor ":".
         """
 
     @property
-    def READS(self) -> str:
-        """What it is given: a key of this file's `READS`."""
+    def INPUT(self) -> str:
+        """What the metric reads: a key of `INPUTS`."""
 
     @property
     def Options(self) -> type[Any]:
-        """A frozen dataclass of `option`s, none of which is called `label`."""
+        """A frozen dataclass of `option`s; none may have the name `label`."""
 
-    def least(self, options: Any) -> int:
-        """Return the fewest images a set may have; with fewer, all values are NaN."""
+    def min_images(self, options: Any) -> int:
+        """Return the smallest number of images in a set; with fewer, all values are NaN."""
 
-    def reliable(self, n: int, d: int, classes: int, options: Any) -> bool:
-        """Whether n images are enough for d features and so many classes; if not, rows say so.
+    def enough_images(self, n: int, d: int, classes: int, options: Any) -> bool:
+        """Whether n images of so many classes are enough for d features; if not, rows note it.
 
-        n is the smaller set's size; the generated set's alone where `READS` is not "features".
+        n is the size of the smaller set; of the generated set if `INPUT` is not "features".
         """
 
     def score(self, real: Sample, fake: Sample, options: Any) -> dict[str, Estimate]:
@@ -91,60 +98,62 @@ class MetricModule(Protocol):
 
 
 class MetricModuleExtras(Protocol):
-    """What it may define beside; it must define `search` where `READS` is "neighbours"."""
+    """Names that a metric's file may define; `search` is required if `INPUT` is "neighbours"."""
 
     @property
-    def BASELINES(self) -> Mapping[str, str]:
-        """Values, each with the one that says what it would be of real images. Without it: {}."""
+    def WITH_BASELINE(self) -> Sequence[str]:
+        """Names of the values whose estimates have a `baseline`. Default: ()."""
 
     def search(self, options: Any) -> dict[str, Any]:
-        """Return `k` and `flip` of `_nearest.nearest`: which images are looked for.
+        """Return the arguments `k` and `flip` of `_nearest_train.find_nearest`.
 
-        The metric then has an option `k`, the number that is searched for.
+        The metric must have an option `k`, the number of neighbours.
         """
 
 
-def reads(metric: Part, extractor: Part) -> bool:
-    """Whether an extractor gives what a metric reads."""
-    return metric.module.READS in ("features", extractor.module.PROBABILITIES)
+def accepts(metric: Part, extractor: Part) -> bool:
+    """Whether a metric can read the output of an extractor."""
+    return metric.module.INPUT in ("features", extractor.module.PROBABILITIES)
 
 
-def looks_up(metric: Part) -> bool:
-    """Whether a metric reads the nearest training images, and nothing of any extractor.
+def uses_neighbours(metric: Part) -> bool:
+    """Whether a metric reads the nearest training images instead of an extractor's features.
 
-    Samples then have squared distances as features, ascending, float64 (N, n); the real images are
-    those of the reference that are not in the training set. The module's `search` says how they
-    are found.
+    The features of its samples are squared distances, ascending, float64 (N, k), and its real
+    images are those of the reference that are not in the training set. The `search` of its module
+    gives the settings of the neighbour search.
     """
-    return bool(metric.module.READS == "neighbours")
+    return bool(metric.module.INPUT == "neighbours")
 
 
-def check_fed(metric: Part, extractors: Sequence[Part]) -> None:
-    """Raise OptionError for a metric that no extractor gives what it reads."""
-    if not looks_up(metric) and not any(reads(metric, extractor) for extractor in extractors):
-        what = READS[metric.module.READS]
-        message = f"{metric.name} reads {what}, and none of `features` gives them"
-        raise OptionError(("metrics",), message)
+def check_inputs(metric: Part, extractors: Sequence[Part]) -> None:
+    """Raise OptionError if a metric can read the output of none of the extractors."""
+    if uses_neighbours(metric) or any(accepts(metric, extractor) for extractor in extractors):
+        return
+    description = INPUTS[metric.module.INPUT]
+    message = f"{metric.name} reads {description}, and none of `extractors` gives them"
+    raise OptionError(("metrics",), message)
 
 
-def title(metric: Part, name: str) -> str:
-    """Return what tables call one of a metric's values: `recall`, or `pr5.recall` if labelled."""
+def value_name(metric: Part, name: str) -> str:
+    """Return a value's name in tables: `recall`, or `pr5.recall` for a metric labelled `pr5`."""
     return f"{metric.own_label}.{name}" if metric.own_label else name
 
 
-def standard_error(effects: np.ndarray, labels: np.ndarray) -> float:
-    """Return the standard error of a mean of one effect per image, (N,), from their labels, (N,).
+def standard_error(influences: np.ndarray, labels: np.ndarray) -> float:
+    """Return the standard error of a mean of one influence value per image.
 
-    Sample sets have a fixed number of images of each class, so classes that differ add nothing.
+    `influences` and `labels` have shape (N,). Sample sets have a fixed number of images per class,
+    so differences between classes add no error. It is NaN if no class has two images.
     """
     _, members = np.unique(labels, return_inverse=True)
-    n, sizes = len(effects), np.bincount(members)
+    n, sizes = len(influences), np.bincount(members)
     if n <= len(sizes):
         return math.nan
-    within = effects - (np.bincount(members, effects) / sizes)[members]
+    within = influences - (np.bincount(members, influences) / sizes)[members]
     return float(np.sqrt(np.square(within).sum() / (n - len(sizes)) / n))
 
 
-def mean_of(effects: np.ndarray, labels: np.ndarray) -> Estimate:
-    """Return a value that is the mean of one number per image."""
-    return Estimate(float(effects.mean()), standard_error(effects, labels))
+def mean_estimate(values: np.ndarray, labels: np.ndarray) -> Estimate:
+    """Return the mean of one value per image, (N,), with its standard error."""
+    return Estimate(float(values.mean()), standard_error(values, labels))

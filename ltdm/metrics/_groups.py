@@ -1,4 +1,4 @@
-"""Which classes a number is about: all, one, a part of them by frequency, or the worst one."""
+"""Groups of classes that a value is about: all, each class, thirds or shots by frequency, worst."""
 
 from collections.abc import Sequence
 
@@ -12,24 +12,25 @@ SHOTS = ("many-shot", "medium-shot", "few-shot")
 def groups(
     class_counts: list[int], kinds: Sequence[str], shots: Sequence[int] = ()
 ) -> dict[str, list[int]]:
-    """Return the classes of each group, without "worst", which follows from the classes.
+    """Return the classes of each group, by name; "worst" is left out, for it needs the values.
 
-    Thirds are contiguous in the order of falling training counts, the larger ones first where the
-    classes do not divide by three. Shots are cut by the counts themselves: more than shots[0]
-    training images, fewer than shots[1], or between; an empty one is left out.
+    `class_counts` are training images per class. Thirds are contiguous in the order of falling
+    counts; if the number of classes is not a multiple of three, the first ones are larger. Shots
+    are bounded by the counts themselves: many-shot has more than shots[0] training images, few-shot
+    fewer than shots[1]; an empty shot is left out.
     """
     counts = np.array(class_counts)
     order = np.argsort(-counts, kind="stable")
-    found: dict[str, list[int]] = {}
+    members: dict[str, list[int]] = {}
     if "all" in kinds:
-        found["all"] = order.tolist()
+        members["all"] = order.tolist()
     if "thirds" in kinds:
-        thirds = zip(THIRDS, np.array_split(order, 3), strict=True)
-        found |= {name: part.tolist() for name, part in thirds if len(part)}
+        parts = zip(THIRDS, np.array_split(order, 3), strict=True)
+        members |= {name: classes.tolist() for name, classes in parts if len(classes)}
     if "shots" in kinds:
         many, few = counts[order] > shots[0], counts[order] < shots[1]
-        cut = zip(SHOTS, (many, ~many & ~few, few), strict=True)
-        found |= {name: order[part].tolist() for name, part in cut if part.any()}
+        masks = zip(SHOTS, (many, ~many & ~few, few), strict=True)
+        members |= {name: order[mask].tolist() for name, mask in masks if mask.any()}
     if "class" in kinds or "worst" in kinds:
-        found |= {f"class-{c}": [c] for c in range(len(class_counts))}
-    return found
+        members |= {f"class-{c}": [c] for c in range(len(class_counts))}
+    return members

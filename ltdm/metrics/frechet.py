@@ -1,21 +1,21 @@
-"""Frechet distance between Gaussians fitted to two sets of features, in float64; and at N -> inf.
+"""Squared Frechet distance between Gaussians fitted to two sets of features; and its limit.
 
-    d^2 = |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)
+    d^2 = |m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)        in float64
 
-It is FID with the Inception features only; every other extractor is named beside it. With few
-images for its dimensions it is biased upward: rows with fewer than ten images a feature are
-flagged, and their standard errors are too large, by up to twice at one image a feature.
-`frechet-infinity` takes the bias away that is linear in 1 / N: the line through the distances of
-the whole set, its halves and its quarters, at 1 / N = 0. In flagged rows the bias is no line and
-more than all of it is taken away, so that values may be negative; compare them between runs alone.
-It has no standard error of its own: seeds tell.
+It is called FID only with the Inception features; for other extractors, tables give their name.
+With few images for the number of features it is biased upward. Rows with fewer than ten images per
+feature are flagged; their standard errors are too large, by up to a factor of two at one image per
+feature. `frechet-infinity`, the limit for N -> inf, removes the bias that is linear in 1 / N: it
+fits a line in 1 / N to the distances of the full set, its halves and its quarters, and takes its
+value at 1 / N = 0. In flagged rows the bias is not linear and is overcorrected, so values may be
+negative; compare them only between runs. It has no standard error; use several seeds.
 Sources: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
 Equilibrium", NeurIPS 2017, equation 6; Chong and Forsyth, "Effectively Unbiased FID and Inception
 Score and where to find them", CVPR 2020, section 4.
 
-No square root of a product is taken, so nothing turns complex. With S1 = B^T B, the trace is the
-sum of the roots of the eigenvalues of B S2 B^T; where the generated images are no more than the
-features, it is the sum of the singular values of B A^T, with S2 = A^T A, exact and smaller.
+The square root of S1 S2 is not computed, so nothing becomes complex. With S1 = B^T B, its trace is
+the sum of the square roots of the eigenvalues of B S2 B^T. If there are no more generated images
+than features, it is the sum of the singular values of B A^T with S2 = A^T A: exact, and smaller.
 """
 
 import math
@@ -38,60 +38,63 @@ CITATION = (
   author={Chong, Min Jin and Forsyth, David}, booktitle={CVPR}, year={2020}}"""
 )
 HIGHER_IS_BETTER = {"frechet": False, "frechet-infinity": False}
-READS = "features"
-BLOCK = 4096  # rows in float64 at once
-SHOWN = 5000  # rows that the standard error is made from, where there are so many
-PARTS = (1, 2, 4)  # into so many disjoint parts the sets are cut: 1 / N is evenly spread enough
+INPUT = "features"
+BLOCK_ROWS = 4096  # rows in float64 at a time
+ERROR_SAMPLE = 5000  # images that the standard error is estimated from, if there are as many
+EXTRAPOLATION_PARTS = (1, 2, 4)  # numbers of disjoint parts; 1 / N is then evenly spaced enough
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the extrapolation shrinks."""
+    """Which set the extrapolation subdivides."""
 
     extrapolate: str = option(
         "generated",
-        "What `frechet-infinity` takes fewer and fewer of: the generated images, as its paper does,"
-        " or both sets, which also removes what a small reference adds.",
+        "Which images `frechet-infinity` extrapolates over: the generated ones, as in its paper, or"
+        " both sets, which also removes the bias from a small reference.",
         choices=("generated", "both"),
     )
 
 
-def least(options: Options) -> int:
-    """Return the fewest images a set may have: a variance needs two."""
+def min_images(options: Options) -> int:
+    """Return the smallest number of images in a set: a variance needs two."""
     return 2
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
-    """Whether n images in d dimensions leave little of the bias, which falls with d / n."""
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
+    """Whether the bias, which falls with d / n, is small for n images and d features."""
     return n >= 10 * d
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
-    """Return the squared distance between two sets of features, and its limit for many images.
+    """Return the squared distance between two sets of features, and its limit for N -> inf.
 
-    The limit is NaN where a quarter of a set would be less than two images.
+    The limit is NaN if a quarter of a set would have fewer than two images.
     """
-    order = _spread(fake.labels)
+    order = _balanced_order(fake.labels)
     x, y, labels = real.features, fake.features[order], fake.labels[order]
-    whole, made = Gaussian(x), Gaussian(y)
-    value = distance(whole, made)
-    some = slice(None, None, max(1, len(y) // SHOWN))
-    spread = standard_error(effects(whole, made, y, some), labels[some])
-    error = spread * math.sqrt(len(labels[some]) / len(y))
+    real_gaussian, fake_gaussian = Gaussian(x), Gaussian(y)
+    value = distance(real_gaussian, fake_gaussian)
+    sample = slice(None, None, max(1, len(y) // ERROR_SAMPLE))
+    influences = influence(real_gaussian, fake_gaussian, y, sample)
+    error = standard_error(influences, labels[sample]) * math.sqrt(len(labels[sample]) / len(y))
     both = options.extrapolate == "both"
-    x = x[_spread(real.labels)] if both else x
+    x = x[_balanced_order(real.labels)] if both else x
     limit = np.nan
-    if min(len(y), len(x) if both else len(y)) >= 2 * PARTS[-1]:
+    if min(len(y), len(x) if both else len(y)) >= 2 * EXTRAPOLATION_PARTS[-1]:
         means = [value]
-        for k in PARTS[1:]:
-            pairs = ((Gaussian(x[j::k]) if both else whole, Gaussian(y[j::k])) for j in range(k))
-            means.append(sum(distance(*pair) for pair in pairs) / k)
-        limit = float(np.polynomial.Polynomial.fit(PARTS, means, 1)(0))
+        for k in EXTRAPOLATION_PARTS[1:]:
+            total = 0.0
+            for j in range(k):
+                real_part = Gaussian(x[j::k]) if both else real_gaussian
+                total += distance(real_part, Gaussian(y[j::k]))
+            means.append(total / k)
+        limit = float(np.polynomial.Polynomial.fit(EXTRAPOLATION_PARTS, means, 1)(0))
     return {"frechet": Estimate(value, error), "frechet-infinity": Estimate(limit)}
 
 
-def _spread(labels: np.ndarray) -> np.ndarray:
-    """Return an order in which every k-th image is a fair part of each class."""
+def _balanced_order(labels: np.ndarray) -> np.ndarray:
+    """Return an order in which every k-th image is a proportional sample of each class, (N,)."""
     rng = np.random.default_rng(derive("frechet parts"))
     return np.lexsort((rng.random(len(labels)), labels))
 
@@ -99,8 +102,8 @@ def _spread(labels: np.ndarray) -> np.ndarray:
 class Gaussian:
     """The Gaussian with the mean and covariance of features x (n, d), in float64.
 
-    It holds its `covariance` (d, d) if n > d, else `rows`, A = (x - mean) / sqrt(n - 1), with A^T A
-    the covariance; not both. `mean` is (d,), `trace` that of the covariance.
+    `mean` has shape (d,); `trace` is the covariance's. `covariance`, (d, d), is set if n > d. If
+    not, `rows` is set instead: A = (x - mean) / sqrt(n - 1), (n, d), with A^T A the covariance.
     """
 
     def __init__(self, x: np.ndarray):
@@ -112,15 +115,15 @@ class Gaussian:
             self.trace = np.square(self.rows).sum()
             return
         self.covariance = np.zeros((d, d))
-        for start in range(0, n, BLOCK):  # a whole set in float64 would double its memory
-            block = x[start : start + BLOCK] - self.mean
+        for start in range(0, n, BLOCK_ROWS):  # the set in float64 at once would double its memory
+            block = x[start : start + BLOCK_ROWS] - self.mean
             self.covariance += block.T @ block
         self.covariance /= n - 1
         self.trace = np.trace(self.covariance)
 
     @cached_property
     def factor(self) -> np.ndarray:
-        """Return some B with B^T B the covariance."""
+        """A matrix B with B^T B the covariance, shape (n or d, d)."""
         if self.rows is not None:
             return self.rows
         try:
@@ -130,31 +133,35 @@ class Gaussian:
             return np.sqrt(values.clip(min=0))[:, None] * vectors.T
 
 
-def distance(one: Gaussian, other: Gaussian) -> float:
-    """Return the squared Frechet distance of two Gaussians."""
-    if other.rows is not None:
-        overlap = scipy.linalg.svdvals(one.factor @ other.rows.T).sum()
+def distance(first: Gaussian, second: Gaussian) -> float:
+    """Return the squared Frechet distance between two Gaussians."""
+    if second.rows is not None:
+        overlap = scipy.linalg.svdvals(first.factor @ second.rows.T).sum()
     else:
-        product = one.factor @ other.covariance @ one.factor.T
+        product = first.factor @ second.covariance @ first.factor.T
         overlap = np.sqrt(scipy.linalg.eigvalsh(product).clip(min=0)).sum()
-    shift = other.mean - one.mean
-    return float(shift @ shift + one.trace + other.trace - 2 * overlap)
+    shift = second.mean - first.mean
+    return float(shift @ shift + first.trace + second.trace - 2 * overlap)
 
 
-def effects(one: Gaussian, other: Gaussian, y: np.ndarray, some: slice = slice(None)) -> np.ndarray:
-    """Return what some rows of y (m, d) do to the distance: its derivatives by the rows' weights.
+def influence(
+    real: Gaussian, fake: Gaussian, y: np.ndarray, sample: slice = slice(None)
+) -> np.ndarray:
+    """Return the influence of the sampled rows of y (m, d) on the distance, shape (rows,).
 
-    `one` is held fixed, `other` is y's Gaussian. With T the optimal map from y's Gaussian to the
-    other one and u = row - m2, it is 2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant.
+    It is the derivative of the distance by the row's weight, with `real` fixed and `fake` the
+    Gaussian of y. With T the optimal transport map from `fake` to `real` and u = row - m2, it is
+    2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant.
     """
     m = len(y)
-    if other.rows is not None:
-        _, values, vectors = scipy.linalg.svd(one.factor @ other.rows.T, full_matrices=False)
-        a, mapped = other.rows[some], values @ np.square(vectors[:, some])
+    if fake.rows is not None:
+        _, values, vectors = scipy.linalg.svd(real.factor @ fake.rows.T, full_matrices=False)
+        a, mapped = fake.rows[sample], values @ np.square(vectors[:, sample])
     else:
-        a = (y[some] - other.mean) / np.sqrt(m - 1)
-        values, vectors = scipy.linalg.eigh(one.factor @ other.covariance @ one.factor.T)
-        kept = values > len(values) * np.finfo(float).eps * values[-1]
-        mapped = np.square(a @ (one.factor.T @ (vectors[:, kept] / values[kept] ** 0.25))).sum(1)
-    along = 2 * np.sqrt(m - 1) * a @ (other.mean - one.mean)
-    return along + m * (np.square(a).sum(1) - mapped)
+        a = (y[sample] - fake.mean) / np.sqrt(m - 1)
+        values, vectors = scipy.linalg.eigh(real.factor @ fake.covariance @ real.factor.T)
+        nonzero = values > len(values) * np.finfo(float).eps * values[-1]
+        basis = real.factor.T @ (vectors[:, nonzero] / values[nonzero] ** 0.25)
+        mapped = np.square(a @ basis).sum(1)
+    mean_part = 2 * np.sqrt(m - 1) * a @ (fake.mean - real.mean)
+    return mean_part + m * (np.square(a).sum(1) - mapped)

@@ -1,11 +1,11 @@
 """Inception Score: exp of the mean KL(p(y|x) || p(y)) over ten splits of the generated images.
 
-p(y|x) are Inception's 1008 class probabilities, its last layer without bias; p(y) is their mean
-over a split. Images are shuffled with a fixed seed first, since samples come sorted by class. The
-score knows no reference, and rises with the number of images. `inception-score-sd` is the
-population standard deviation over the splits, which papers print behind the plus-minus.
+p(y|x) are Inception's 1008 class probabilities, from its last layer without the bias; p(y) is their
+mean over a split. Images are first shuffled with a fixed seed, because samples are sorted by class.
+The score uses no reference, and rises with the number of images. `inception-score-sd` is the
+population standard deviation over the splits, which papers print after the plus-minus sign.
 Source: Salimans et al., "Improved Techniques for Training GANs", NeurIPS 2016, section 4. The
-shuffle is that of the package torch-fidelity, so that scores are equal.
+shuffle is that of the package torch-fidelity, so the scores are equal.
 """
 
 from dataclasses import dataclass
@@ -21,40 +21,40 @@ CITATION = """@inproceedings{salimans2016improved,
   author={Salimans, Tim and Goodfellow, Ian and Zaremba, Wojciech and Cheung, Vicki and
     Radford, Alec and Chen, Xi}, booktitle={NeurIPS}, year={2016}}"""
 HIGHER_IS_BETTER = {"inception-score": True, "inception-score-sd": None}
-READS = "imagenet"
-SHUFFLE = 2020
-FEW = 5000  # below this many images a split's p(y) is rough: rows are flagged
+INPUT = "imagenet"
+SHUFFLE_SEED = 2020
+ENOUGH_IMAGES = 5000  # with fewer images a split's p(y) is inaccurate: rows are flagged
 
 
 @dataclass(frozen=True)
 class Options:
     """The splits."""
 
-    splits: int = option(10, "Parts that the score is the mean over.", low=1)
+    splits: int = option(10, "Number of splits that the score is the mean over.", low=1)
 
 
-def least(options: Options) -> int:
-    """Return the fewest images a set may have: one per split."""
+def min_images(options: Options) -> int:
+    """Return the smallest number of images in a set: one per split."""
     return options.splits
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
-    """Whether n images leave little of the bias."""
-    return n >= FEW
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
+    """Whether the bias is small for n images."""
+    return n >= ENOUGH_IMAGES
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
-    """Return the score of the generated images; the real ones are not looked at."""
-    order = np.random.RandomState(SHUFFLE).permutation(len(fake.labels))
-    p = fake.known()[order]
+    """Return the score of the generated images, and its deviation; `real` is not used."""
+    order = np.random.RandomState(SHUFFLE_SEED).permutation(len(fake.labels))
+    p = fake.probabilities64()[order]
     cuts = np.arange(1, options.splits) * len(p) // options.splits
     divergences = [_divergence(part) for part in np.split(p, cuts)]
     scores = np.array([np.exp(kl.mean()) for kl in divergences])
-    # p(y) is where the mean divergence is smallest, so a row moves the score as if it were fixed.
-    effects = np.concatenate([s * kl for s, kl in zip(scores, divergences, strict=True)])
+    # The mean divergence is stationary in p(y), so a row's influence is as if p(y) were fixed.
+    influences = np.concatenate([s * kl for s, kl in zip(scores, divergences, strict=True)])
     return {
         "inception-score": Estimate(
-            float(scores.mean()), standard_error(effects, fake.labels[order])
+            float(scores.mean()), standard_error(influences, fake.labels[order])
         ),
         "inception-score-sd": Estimate(float(scores.std())),
     }

@@ -1,12 +1,13 @@
 """Precision and recall for distributions (PRD), as F_8 and F_1/8 of histograms over clusters.
 
-Both sets together are clustered by k-means; with p the real and q the generated histogram,
+Both sets together are clustered by k-means. With p the real and q the generated histogram,
 
     alpha(l) = sum_k min(l p_k, q_k)    beta(l) = alpha(l) / l    for 1001 slopes l
 
-are precision and recall, meaned over ten clusterings, and F_b = (1 + b^2) alpha beta / (b^2 alpha +
-beta) is taken where it is largest. `prd-f8` weighs recall, `prd-f1/8` precision; many tables swap
-the two. Sets of unequal size are cut to the smaller one, as the measure wants.
+are precision and recall, averaged over ten clusterings. The score is the maximum over l of
+F_b = (1 + b^2) alpha beta / (b^2 alpha + beta). `prd-f8` emphasises recall, `prd-f1/8` precision;
+many tables swap the two. The larger set is subsampled to the size of the smaller one, as the
+definition requires.
 Source: Sajjadi et al., "Assessing Generative Models via Precision and Recall", NeurIPS 2018,
 equations 7 and 8 and section 4.
 """
@@ -25,86 +26,88 @@ CITATION = """@inproceedings{sajjadi2018assessing,
   author={Sajjadi, Mehdi S. M. and Bachem, Olivier and Lucic, Mario and Bousquet, Olivier and
     Gelly, Sylvain}, booktitle={NeurIPS}, year={2018}}"""
 HIGHER_IS_BETTER = {"prd-f8": True, "prd-f1/8": True}
-READS = "features"
+INPUT = "features"
 SLOPES = np.tan(np.linspace(1e-10, np.pi / 2 - 1e-10, 1001))
 BETAS = {"prd-f8": 8.0, "prd-f1/8": 1 / 8}
-DRAWS = 100  # of the bootstrap
-EACH = 10  # images per cluster and set: with fewer the histograms are noise and rows are flagged
+BOOTSTRAP_DRAWS = 100
+MIN_PER_CLUSTER = 10  # images per cluster and set; with fewer, histograms are noisy: rows flagged
 
 
 @dataclass(frozen=True)
 class Options:
     """The clusterings."""
 
-    clusters: int = option(20, "Clusters for each class in the group.", low=1)
-    num_clusterings: int = option(10, "Clusterings that the curves are meaned over.", low=1)
+    clusters: int = option(20, "Clusters per class in the group.", low=1)
+    num_clusterings: int = option(10, "Number of clusterings to average over.", low=1)
 
 
-def least(options: Options) -> int:
-    """Return the fewest images a set may have: an image a cluster of one class."""
+def min_images(options: Options) -> int:
+    """Return the smallest number of images in a set: one per cluster of one class."""
     return options.clusters
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
     """Whether n images of so many classes fill their clusters."""
-    return n >= EACH * options.clusters * classes
+    return n >= MIN_PER_CLUSTER * options.clusters * classes
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the two scores of the features.
 
-    Their standard errors are a bootstrap's that is drawn out: F is largest at a corner of alpha,
-    where it has no derivative.
+    Their standard errors are from a bootstrap with BOOTSTRAP_DRAWS draws, not in closed form: F is
+    largest at a corner of alpha, where it has no derivative.
     """
     n = min(len(real.features), len(fake.features))
-    kept_real, kept = (_fewer(len(s.features), n) for s in (real, fake))
-    together = np.concatenate([real.features[kept_real], fake.features[kept]])
+    real_rows, fake_rows = (_subsample_rows(len(s.features), n) for s in (real, fake))
+    points = np.concatenate([real.features[real_rows], fake.features[fake_rows]])
     clusters = min(options.clusters * len(np.unique(real.labels)), n)
-    halves = []
+    assignments = []  # of the real and of the generated images to clusters, per clustering
     with Progress("clusterings", options.num_clusterings, "runs") as progress:
         for run in range(options.num_clusterings):
-            labels = _clustered(together, clusters, derive("prd clusters", run) % 2**32)
-            halves.append(np.split(labels, [n]))
+            labels = _cluster(points, clusters, derive("prd clusters", run) % 2**32)
+            assignments.append(np.split(labels, [n]))
             progress.advance()
-    p = [np.bincount(ours, minlength=clusters) / n for ours, _ in halves]
+    p = [np.bincount(real_part, minlength=clusters) / n for real_part, _ in assignments]
 
-    def scored(weights: np.ndarray) -> np.ndarray:
-        return f_scores(p, [np.bincount(theirs, weights, clusters) / n for _, theirs in halves])
+    def scores(weights: np.ndarray) -> np.ndarray:
+        q = [np.bincount(fake_part, weights, clusters) / n for _, fake_part in assignments]
+        return f_scores(p, q)
 
     rng = np.random.default_rng(derive("prd bootstrap"))
-    again = [scored(_drawn(fake.labels[kept], rng)) for _ in range(DRAWS)]
-    pairs = zip(scored(np.ones(n)).tolist(), np.std(again, axis=0, ddof=1).tolist(), strict=True)
+    labels = fake.labels[fake_rows]
+    resampled = [scores(_bootstrap_weights(labels, rng)) for _ in range(BOOTSTRAP_DRAWS)]
+    values, errors = scores(np.ones(n)), np.std(resampled, axis=0, ddof=1)
+    pairs = zip(values.tolist(), errors.tolist(), strict=True)
     return {name: Estimate(*pair) for name, pair in zip(BETAS, pairs, strict=True)}
 
 
 def f_scores(p: list[np.ndarray], q: list[np.ndarray]) -> np.ndarray:
-    """Return F_8 and F_1/8 of real and generated histograms, a pair of shape (K,) a clustering."""
-    alpha = np.mean(
-        [np.minimum(SLOPES[:, None] * a, b).sum(1) for a, b in zip(p, q, strict=True)], axis=0
-    )
+    """Return F_8 and F_1/8, shape (2,), of real and generated histograms, (K,) per clustering."""
+    pairs = zip(p, q, strict=True)
+    alpha = np.mean([np.minimum(SLOPES[:, None] * a, b).sum(1) for a, b in pairs], axis=0)
     precision, recall = alpha.clip(max=1), (alpha / SLOPES).clip(max=1)
     beta2 = np.square(list(BETAS.values()))[:, None]
     f = (1 + beta2) * precision * recall / (beta2 * precision + recall + 1e-10)
     return f.max(axis=1)
 
 
-def _drawn(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw as many images of each class anew; return how often each was drawn, shape (n,)."""
-    times = np.empty(len(labels))
+def _bootstrap_weights(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Resample the images of each class; return how often each image is drawn, shape (n,)."""
+    weights = np.empty(len(labels))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        times[members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)))
-    return times
+        weights[members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)))
+    return weights
 
 
-def _fewer(number: int, n: int) -> slice | np.ndarray:
-    """Return the rows of a set of this number that are kept: all, or n at random."""
+def _subsample_rows(size: int, n: int) -> slice | np.ndarray:
+    """Return n random row numbers of a set of this size; all rows if it has n."""
     rng = np.random.default_rng(derive("prd"))
-    return slice(None) if number == n else rng.choice(number, n, replace=False)
+    return slice(None) if size == n else rng.choice(size, n, replace=False)
 
 
-def _clustered(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """Return each point's cluster."""
+def _cluster(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+    """Return the cluster of each point, by mini-batch k-means, shape (N,)."""
     from sklearn.cluster import MiniBatchKMeans
 
     return MiniBatchKMeans(clusters, n_init=10, random_state=seed).fit_predict(points)

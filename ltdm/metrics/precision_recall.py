@@ -1,22 +1,22 @@
-"""Improved precision and recall, density and coverage: who lies in whose neighbourhood.
+"""Improved precision and recall, density and coverage, from k-nearest-neighbour balls.
 
-An image's ball reaches to its k-th neighbour in its own set, the image itself not counted.
-`precision` is the share of generated images inside some real image's ball, `recall` the share of
-real images inside some generated image's ball. `density` is the mean number of real balls around a
-generated image, over k; `coverage` the share of real images whose ball holds a generated one. All
-depend on the number of images.
+The ball of an image extends to its k-th neighbour in the same set, the image itself not counted.
+`precision` is the share of generated images inside a real image's ball, `recall` the share of real
+images inside a generated image's ball. `density` is the mean number of real balls around a
+generated image, divided by k; `coverage` is the share of real images whose ball contains a
+generated one. All depend on the number of images.
 Sources: Kynkaanniemi et al., "Improved Precision and Recall Metric for Assessing Generative
 Models", NeurIPS 2019, equations 1 and 2; Naeem et al., "Reliable Fidelity and Diversity Metrics for
 Generative Models", ICML 2020, equations 3 and 4.
 
-Recall has no standard error: images drawn twice would have balls without extent.
+Recall has no standard error: an image that is resampled twice would have a ball of radius 0.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.metrics._base import Estimate, Sample, mean_of, standard_error
+from ltdm.metrics._base import Estimate, Sample, mean_estimate, standard_error
 from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{kynkaanniemi2019improved,
@@ -28,37 +28,43 @@ CITATION = """@inproceedings{kynkaanniemi2019improved,
   author={Naeem, Muhammad Ferjad and Oh, Seong Joon and Uh, Youngjung and Choi, Yunjey and
     Yoo, Jaejun}, booktitle={ICML}, year={2020}}"""
 HIGHER_IS_BETTER = {"precision": True, "recall": True, "density": True, "coverage": True}
-READS = "features"
-FEW = 300  # below this many images the balls are coarse: rows are flagged
+INPUT = "features"
+ENOUGH_IMAGES = 300  # with fewer images the balls are coarse: rows are flagged
 
 
 @dataclass(frozen=True)
 class Options:
-    """Size of the neighbourhood."""
+    """Size of the balls."""
 
-    k: int = option(3, "Neighbour whose distance is the radius; some papers take 5.", low=1)
+    k: int = option(
+        3, "Neighbour whose distance is the radius of a ball; some papers use 5.", low=1
+    )
 
 
-def least(options: Options) -> int:
-    """Return the fewest images a set may have: k neighbours and the image itself."""
+def min_images(options: Options) -> int:
+    """Return the smallest number of images in a set: k neighbours and the image itself."""
     return options.k + 1
 
 
-def reliable(n: int, d: int, classes: int, options: Options) -> bool:
-    """Whether n images are enough for the balls to follow the data."""
-    return n >= FEW
+def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
+    """Whether the balls of n images are small enough to follow the data."""
+    return n >= ENOUGH_IMAGES
 
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
-    """Return the four shares of the features."""
-    from ltdm.metrics._neighbours import membership  # brings PyTorch, which no other metric needs
+    """Return the four values of the features."""
+    from ltdm.metrics._knn_balls import (
+        count_members,
+    )  # imports PyTorch, which no other metric needs
 
-    found, m = membership(real.features, fake.features, options.k), len(fake.features)
-    # Without a generated image, the real images are lost whose balls hold no other.
-    alone = (m - 1) * np.bincount(found.lone[found.held == 1], minlength=m) / len(found.held)
+    balls, m = count_members(real.features, fake.features, options.k), len(fake.features)
+    # Leaving a generated image out uncovers the real images of whose balls it is the sole member.
+    uncovered = np.bincount(balls.sole_member[balls.members == 1], minlength=m)
+    coverage_influences = (m - 1) * uncovered / len(balls.members)
+    coverage_error = standard_error(coverage_influences, fake.labels)
     return {
-        "precision": mean_of((found.holders > 0).astype(float), fake.labels),
-        "recall": Estimate(float(found.covered.mean())),
-        "density": mean_of(found.holders / options.k, fake.labels),
-        "coverage": Estimate(float((found.held > 0).mean()), standard_error(alone, fake.labels)),
+        "precision": mean_estimate((balls.real_balls > 0).astype(float), fake.labels),
+        "recall": Estimate(float(balls.in_generated_ball.mean())),
+        "density": mean_estimate(balls.real_balls / options.k, fake.labels),
+        "coverage": Estimate(float((balls.members > 0).mean()), coverage_error),
     }

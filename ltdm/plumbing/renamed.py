@@ -1,5 +1,6 @@
 """What keys and values of a config were called in 0.1.0, so that an old one is refused by name."""
 
+import re
 from collections.abc import Container
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -66,8 +67,19 @@ VALUES: dict[str, tuple[str, ...]] = {
 """Old value of an option -> its new names."""
 NOTES = {("blocks", "num_res_blocks"): ", and is one less: it counts the way down"}
 """What else there is to say of an old name and its new one, where the value means another thing."""
+COLUMN = re.compile(r"((?:[a-z0-9-]+\.)?)(mq|memorized|unseen)-(\d\d)(@.*)?")
 
 
 def new_name(old: object, renamed: dict[str, tuple[str, ...]], known: Container[str]) -> str | None:
     """Return what an old name is called where the names `known` are allowed; None if it is new."""
     return next((name for name in renamed.get(str(old), ()) if name in known), None)
+
+
+def new_column(column: str) -> str | None:
+    """Return the new name of a table column of 0.1.0: `memorized-40@tail`; None if it is new."""
+    old = COLUMN.fullmatch(column)
+    if not old:
+        return None
+    label, name, threshold, group = old.groups(default="")
+    new = f"-0.{threshold}{group}"
+    return f"{label}memorized{new}:baseline" if name == "unseen" else f"{label}{name}{new}"

@@ -1,70 +1,70 @@
-"""Entries of tables, as text."""
+"""Cells of tables, and how they are written as text and as CSV values."""
 
 import math
 from dataclasses import dataclass
 
-from ltdm.reporting.compare import UNKNOWN, Interval
+from ltdm.reporting.compare import NO_INTERVAL, Interval
 
-HUGE = 1e6  # numbers from here on are written with an exponent
-SMALL, ALIKE = "\u2020", "\u2248"
+EXPONENT_FROM = 1e6  # numbers from here on are written with an exponent
+FEW_IMAGES_MARK, NOT_SIGNIFICANT = "\u2020", "\u2248"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of the main table."""
+    """A cell of the main table; NaN where there is no value."""
 
     mean: float = math.nan  # over seeds
-    spread: float = math.nan  # standard deviation over seeds; of one seed, its error over images
+    deviation: float = math.nan  # standard deviation over seeds; of one seed, the standard error
     seeds: int = 0
     best: bool = False  # of its column and data set
-    alike: bool = False  # cannot be told from the best
-    small: bool = False  # rests on few images
+    not_significant: bool = False  # not significantly different from the best
+    few_images: bool = False  # based on few images
 
-    def text(self, bold: str = "{}") -> str:
-        """Write the entry; `bold` wraps it where it is the best of its column."""
+    def to_text(self, bold: str = "{}") -> str:
+        """Write mean, deviation and marks; the best value of a column is formatted by `bold`."""
         if math.isnan(self.mean):
             return "-"
-        form = _form(self.mean, self.spread)
-        value = f"{self.mean:{form}}"
-        if not math.isnan(self.spread):
-            value += f" \u00b1 {self.spread:{form}}"
+        spec = _number_format(self.mean, self.deviation)
+        value = f"{self.mean:{spec}}"
+        if not math.isnan(self.deviation):
+            value += f" \u00b1 {self.deviation:{spec}}"
         value = bold.format(value) if self.best else value
-        return value + ALIKE * self.alike + SMALL * self.small
+        return value + NOT_SIGNIFICANT * self.not_significant + FEW_IMAGES_MARK * self.few_images
 
-    def numbers(self) -> dict[str, float]:
-        """Return what a CSV holds of it, by the ending of the column's name."""
-        sd, error = (math.nan, self.spread) if self.seeds == 1 else (self.spread, math.nan)
+    def csv_values(self) -> dict[str, float]:
+        """Return the cell's CSV values by suffix of the column's name."""
+        sd, error = (math.nan, self.deviation) if self.seeds == 1 else (self.deviation, math.nan)
         return {"": self.mean, " sd": sd, " error": error, " seeds": self.seeds}
 
 
 @dataclass(frozen=True)
-class Change:
-    """One entry of the table of differences; in bold where it is better beyond doubt."""
+class DifferenceCell:
+    """A cell of the table of differences; `best` if significantly better than the baseline."""
 
-    interval: Interval = UNKNOWN
+    interval: Interval = NO_INTERVAL
     best: bool = False
 
-    def text(self, bold: str = "{}") -> str:
-        """Write the difference and its interval."""
+    def to_text(self, bold: str = "{}") -> str:
+        """Write the difference and its interval, formatted by `bold` if better."""
         mean, low, high, _ = self.interval
         if math.isnan(mean):
             return "-"
-        form = "+" + _form(mean, high - mean)
-        value = f"{mean:{form}}"
+        spec = "+" + _number_format(mean, high - mean)
+        value = f"{mean:{spec}}"
         if not math.isnan(low):
-            value += f" [{low:{form}}, {high:{form}}]"
+            value += f" [{low:{spec}}, {high:{spec}}]"
         return bold.format(value) if self.best else value
 
-    def numbers(self) -> dict[str, float]:
-        """Return what a CSV holds of it, by the ending of the column's name."""
+    def csv_values(self) -> dict[str, float]:
+        """Return the cell's CSV values by suffix of the column's name."""
         mean, low, high, seeds = self.interval
         return {"": mean, " low": low, " high": high, " seeds": seeds}
 
 
-def _form(*numbers: float) -> str:
-    """Return the format to write numbers in: so many decimals as suit the largest of them."""
+def _number_format(*numbers: float) -> str:
+    """Return a format specification with the decimals that suit the largest of the numbers."""
     scale = max((abs(n) for n in numbers if not math.isnan(n)), default=0.0)
-    if scale >= HUGE:
+    if scale >= EXPONENT_FROM:
         return ".2e"
     if 0 < scale < 0.01:
         return f".{2 - math.floor(math.log10(scale))}f"

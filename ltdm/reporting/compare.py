@@ -1,8 +1,9 @@
 """Paired differences between runs, with a confidence interval.
 
-Networks are paired by seed: the runs of one seed share their data, and the noise of their images.
+Networks are paired by seed: runs with the same seed share their data and the noise of their images.
 With n >= 2 seeds the interval is Student's for the mean of n differences. With one seed it is
-normal, from the two standard errors over generated images, and says nothing of how training varies.
+normal, from the two standard errors over generated images, and does not include the variation
+between trainings.
 """
 
 from typing import Any, NamedTuple
@@ -11,16 +12,17 @@ import numpy as np
 import pandas as pd
 import scipy
 
-KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
-"""What makes rows one entry of a table: all but the seed."""
+ENTRY_KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
+"""Columns that identify an entry, a row of a table; an entry has one row of data per seed."""
 Key = tuple[Any, ...]
-WHAT = ["features", "metric", "group"]
-LEVEL = 0.95
-TAIL = (1 + LEVEL) / 2
+VALUE_KEYS = ["extractor", "metric", "group"]
+"""Columns that identify a value, a column of a table."""
+CONFIDENCE = 0.95
+QUANTILE = (1 + CONFIDENCE) / 2
 
 
 class Interval(NamedTuple):
-    """A mean paired difference and the ends of its interval; NaN where nothing is known."""
+    """A mean paired difference and the ends of its confidence interval; NaN if not available."""
 
     difference: float
     low: float
@@ -28,60 +30,67 @@ class Interval(NamedTuple):
     seeds: int
 
     @property
-    def tells(self) -> bool:
-        """Whether the two can be told apart; never where nothing is known."""
+    def significant(self) -> bool:
+        """Whether the interval excludes 0; False if it is NaN."""
         return self.low > 0 or self.high < 0
 
 
-UNKNOWN = Interval(np.nan, np.nan, np.nan, 0)
+NO_INTERVAL = Interval(np.nan, np.nan, np.nan, 0)
 
 
 def half_width(values: np.ndarray) -> float:
-    """Return half the width of Student's interval for the mean of at least two values."""
+    """Return half the width of Student's interval for the mean of n >= 2 values, shape (n,)."""
     n = len(values)
-    return float(scipy.special.stdtrit(n - 1, TAIL) * values.std(ddof=1) / np.sqrt(n))
+    return float(scipy.special.stdtrit(n - 1, QUANTILE) * values.std(ddof=1) / np.sqrt(n))
 
 
-def interval(mine: pd.DataFrame, theirs: pd.DataFrame) -> Interval:
-    """Return the interval of mine - theirs (value and error by seed), over the seeds in both."""
-    both = mine.join(theirs.add_suffix("_theirs"), how="inner")
-    differences = (both["value"] - both["value_theirs"]).to_numpy()
+def paired_interval(values: pd.DataFrame, baseline: pd.DataFrame) -> Interval:
+    """Return the interval of values - baseline over the seeds that both have.
+
+    Both have columns `value` and `error`, and the seed as index.
+    """
+    paired = values.join(baseline.add_suffix("_baseline"), how="inner")
+    differences = (paired["value"] - paired["value_baseline"]).to_numpy()
     n = len(differences)
     if n == 0:
-        return UNKNOWN
+        return NO_INTERVAL
     if n == 1:
-        half = scipy.special.ndtri(TAIL) * np.hypot(*both[["error", "error_theirs"]].iloc[0])
+        error = np.hypot(*paired[["error", "error_baseline"]].iloc[0])
+        half = scipy.special.ndtri(QUANTILE) * error
     else:
         half = half_width(differences)
     mean = differences.mean()
     return Interval(float(mean), float(mean - half), float(mean + half), n)
 
 
-def entries(rows: pd.DataFrame) -> dict[Key, pd.DataFrame]:
-    """Return value, error and note by seed of each entry of a column (see KEYS).
+def group_entries(rows: pd.DataFrame) -> dict[Key, pd.DataFrame]:
+    """Return value, error and note by seed of each entry (see ENTRY_KEYS), in the rows' order.
 
-    A column is the rows of one metric, group and extractor; their order is kept.
+    The rows are those of one metric, group and extractor.
     """
-    grouped = rows.groupby(KEYS, sort=False, dropna=False)
-    return {key: mine.set_index("seed")[["value", "error", "note"]] for key, mine in grouped}
+    grouped = rows.groupby(ENTRY_KEYS, sort=False, dropna=False)
+    return {key: entry.set_index("seed")[["value", "error", "note"]] for key, entry in grouped}
 
 
-def from_baseline(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:
-    """Return each other entry's difference from the baseline's entry of its data and samples."""
-    found = entries(rows)
-    theirs = {(d, s): mine for (d, run, s, *_), mine in found.items() if run == baseline}
+def differences_from(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:
+    """Return each entry's difference from the baseline run with the same data and sample set.
+
+    The rows are those of one metric, group and extractor. Entries of the baseline are left out.
+    """
+    entries = group_entries(rows)
+    baselines = {(d, s): entry for (d, run, s, *_), entry in entries.items() if run == baseline}
     return {
-        key: interval(mine, theirs.get((key[0], key[2]), mine[:0]))
-        for key, mine in found.items()
+        key: paired_interval(entry, baselines.get((key[0], key[2]), entry[:0]))
+        for key, entry in entries.items()
         if key[1] != baseline
     }
 
 
 def differences(rows: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Return every run's difference from the baseline, in every metric, group and extractor."""
-    found = [
-        (*key, *what, baseline, *one)
-        for what, mine in rows.groupby(WHAT, sort=False)
-        for key, one in from_baseline(mine, baseline).items()
-    ]
-    return pd.DataFrame(found, columns=[*KEYS, *WHAT, "baseline", *Interval._fields])
+    """Return every run's difference from the baseline, for every metric, group and extractor."""
+    records = []
+    for value_key, value_rows in rows.groupby(VALUE_KEYS, sort=False):
+        for key, interval in differences_from(value_rows, baseline).items():
+            records.append((*key, *value_key, baseline, *interval))
+    columns = [*ENTRY_KEYS, *VALUE_KEYS, "baseline", *Interval._fields]
+    return pd.DataFrame(records, columns=columns)

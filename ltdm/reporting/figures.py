@@ -1,4 +1,4 @@
-"""The paper's figures."""
+"""Figures of a data set: class counts, a metric per class, training loss, samples."""
 
 import numpy as np
 import pandas as pd
@@ -6,15 +6,15 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ltdm.reporting.pictures import sheet
+from ltdm.reporting.pictures import image_grid
 
-COLUMNS = 8  # images of a class on one sheet
-SHEETS = 4  # in a line
-MOST_ROWS = 20  # classes shown on a sheet of samples: more would be too small to see
+IMAGES_PER_CLASS = 8  # on a sheet of samples
+SHEETS_PER_LINE = 4
+MAX_CLASSES = 20  # on a sheet of samples; more would be too small to see
 
 
-def counts(table: pd.DataFrame, title: str) -> Figure:
-    """Bars of the training images of each class (counts.csv), beside what the source holds."""
+def plot_class_counts(table: pd.DataFrame, title: str) -> Figure:
+    """Plot training images per class (from counts.csv), in front of those of the source."""
     figure, axes = plt.subplots(figsize=(5, 2.8))
     axes.bar(table["class"], table["available"], color="#d9d9d9", label="balanced reference")
     bars = axes.bar(table["class"], table["train"], label="long-tailed training set")
@@ -27,86 +27,87 @@ def counts(table: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str, real: pd.DataFrame) -> Figure:
-    """Lines of a metric by class, most frequent class first.
+def plot_per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
+    """Plot a metric by class, a line per run, most frequent class first.
 
-    A band is one standard deviation over seeds; of one seed, the standard error over its images.
-    The rows are tidy, of one metric and extractor and of groups `class-<k>`; `real` are those that
-    real images would get, none where nothing says it. The table is counts.csv of the data set.
+    A band is one standard deviation over seeds; with one seed, the standard error over images. A
+    dotted line is the metric's baseline, if there is one. `rows` are tidy, of one metric and
+    extractor and of groups `class-<k>`; `table` is counts.csv of the data set.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
     values = _by_position(rows)
     figure, axes = plt.subplots(figsize=(6, 3.4))
-    places = np.arange(len(order))
-    for run, mine in values.groupby("run", sort=False):
-        grouped = mine.groupby("position")
+    positions = np.arange(len(order))
+    for run, run_rows in values.groupby("run", sort=False):
+        grouped = run_rows.groupby("position")
         by_class = grouped["value"].agg(["mean", "std"]).loc[order["class"]]
-        spread = by_class["std"].fillna(grouped["error"].first()).fillna(0)
-        (line,) = axes.plot(places, by_class["mean"], marker="o", markersize=3, label=run)
-        low, high = by_class["mean"] - spread, by_class["mean"] + spread
-        axes.fill_between(places, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-    if real["value"].notna().any():
-        unseen = _by_position(real).groupby("position")["value"].first().reindex(order["class"])
-        axes.plot(places, unseen, color="#888888", linestyle=":", label="unseen real images")
+        deviation = by_class["std"].fillna(grouped["error"].first()).fillna(0)
+        (line,) = axes.plot(positions, by_class["mean"], marker="o", markersize=3, label=run)
+        low, high = by_class["mean"] - deviation, by_class["mean"] + deviation
+        axes.fill_between(positions, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    if rows["baseline"].notna().any():
+        baseline = values.groupby("position")["baseline"].first().reindex(order["class"])
+        axes.plot(positions, baseline, color="#888888", linestyle=":", label="unseen real images")
     if len(order) <= 20:
         pairs = zip(order["class"], order["train"], strict=True)
-        axes.set_xticks(places, [f"{c}\n({n})" for c, n in pairs])
+        axes.set_xticks(positions, [f"{c}\n({n})" for c, n in pairs])
         axes.set_xlabel("class (training images)")
     else:
         axes.set_xlabel("classes, most frequent first")
     axes.set_title(title)
     if not (values["value"] < 0).any():
         axes.set_ylim(bottom=0)
-    _legend(figure, axes, "no values by class were asked for")
+    _legend(figure, axes, "no values by class were requested")
     return figure
 
 
 def _by_position(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of groups `class-<k>` with k as their position."""
+    """Return rows of groups `class-<k>` with a column `position`, k."""
     return rows.assign(position=rows["group"].str.removeprefix("class-").astype(int))
 
 
-def training(histories: pd.DataFrame, title: str) -> Figure:
-    """Curves of the denoising loss by step, means over seeds; imported runs have none."""
+def plot_training_loss(histories: pd.DataFrame, title: str) -> Figure:
+    """Plot the denoising loss by training step, a mean over seeds; imported runs have none."""
     figure, axes = plt.subplots(figsize=(5.4, 3.2))
-    for run, mine in histories.groupby("run", sort=False):
-        mean = mine.groupby("step")["denoise"].mean()
+    for run, run_rows in histories.groupby("run", sort=False):
+        mean = run_rows.groupby("step")["denoise"].mean()
         axes.plot(mean.index, mean, linewidth=1, label=run)
-    axes.set(xlabel="training step", ylabel="denoising loss", title=title, yscale="log")
+    axes.set(xlabel="step", ylabel="denoising loss", title=title, yscale="log")
     _legend(figure, axes, "no network was trained")
     return figure
 
 
-def _legend(figure: Figure, axes: Axes, nothing: str) -> None:
-    """Name the runs: within the axes where they are few, else beside them; or say why none is."""
+def _legend(figure: Figure, axes: Axes, if_empty: str) -> None:
+    """Add a legend, in the axes for up to four lines, else beside them; without lines, a note."""
     if not axes.get_lines():
-        axes.text(0.5, 0.5, nothing, ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, if_empty, ha="center", transform=axes.transAxes)
     elif len(axes.get_lines()) <= 4:
         axes.legend()
     else:
         figure.legend(loc="outside right upper")
 
 
-def samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataFrame) -> Figure:
-    """Sheets side by side, four in a line; their rows are classes, most frequent class first.
+def plot_samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataFrame) -> Figure:
+    """Plot sheets of images side by side, a row per class, most frequent class first.
 
-    Sets are images and labels by the sheet's title; the table is counts.csv.
+    `sets` are uint8 images (N, C, H, W) and labels (N,) by the sheet's title; `table` is
+    counts.csv. Of more than MAX_CLASSES classes, so many evenly spaced ones are shown.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
-    picks = np.linspace(0, len(order) - 1, min(len(order), MOST_ROWS)).round().astype(int)
-    shown = order.iloc[picks]
+    rows = np.linspace(0, len(order) - 1, min(len(order), MAX_CLASSES)).round().astype(int)
+    classes = order.iloc[rows]
     sheets = {
-        title: sheet(images, labels, shown["class"].tolist(), COLUMNS)
+        title: image_grid(images, labels, classes["class"].tolist(), IMAGES_PER_CLASS)
         for title, (images, labels) in sets.items()
     }
     height, width = next(iter(sheets.values())).shape[:2]
-    inches = 0.22 * len(shown)
-    across = min(len(sheets), SHEETS)
-    down = -(-len(sheets) // across)
-    size = (across * (inches * width / height + 0.15) + 0.9, down * (inches + 0.4))
-    figure, grid = plt.subplots(down, across, figsize=size, squeeze=False)
-    ticks = (np.arange(len(shown)) + 0.5) * height / len(shown)
-    names = [f"{c} ({n})" for c, n in zip(shown["name"], shown["train"], strict=True)]
+    inches = 0.22 * len(classes)
+    columns = min(len(sheets), SHEETS_PER_LINE)
+    lines = -(-len(sheets) // columns)
+    size = (columns * (inches * width / height + 0.15) + 0.9, lines * (inches + 0.4))
+    figure, grid = plt.subplots(lines, columns, figsize=size, squeeze=False)
+    ticks = (np.arange(len(classes)) + 0.5) * height / len(classes)
+    names = [f"{c} ({n})" for c, n in zip(classes["name"], classes["train"], strict=True)]
     for axes, (title, picture) in zip(grid.flat, sheets.items(), strict=False):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(title)

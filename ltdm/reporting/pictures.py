@@ -1,18 +1,21 @@
-"""Sheets of images: rows are classes."""
+"""Grids of images, a row per class."""
 
 import numpy as np
 from PIL import Image
 
-SIDE = 32  # images are enlarged by a whole factor to about this side
+TILE_PIXELS = 32  # small images are enlarged by an integer factor, to at most this height
 
 
-def sheet(images: np.ndarray, labels: np.ndarray, classes: list[int], columns: int) -> np.ndarray:
-    """Return one picture, uint8 (H, W) or (H, W, 3), of images, uint8 (N, C, H, W).
+def image_grid(
+    images: np.ndarray, labels: np.ndarray, classes: list[int], columns: int
+) -> np.ndarray:
+    """Return one picture of images (N, C, H, W), uint8; the picture is (H, W) or (H, W, 3).
 
-    Classes are shown from the top, each in a row of its first images; what it lacks stays white.
+    `classes` are in order from the top; a row has the first images of its class, and white space if
+    there are fewer than `columns`.
     """
     _, channels, height, width = images.shape
-    zoom, gap = max(1, SIDE // height), 2
+    zoom, gap = max(1, TILE_PIXELS // height), 2
     step_y, step_x = height * zoom + gap, width * zoom + gap
     picture = np.full(
         (len(classes) * step_y - gap, columns * step_x - gap, channels), 255, np.uint8
@@ -26,5 +29,5 @@ def sheet(images: np.ndarray, labels: np.ndarray, classes: list[int], columns: i
 
 
 def to_png(picture: np.ndarray) -> Image.Image:
-    """Return the picture as an image that can be saved."""
+    """Return a picture as a PIL image."""
     return Image.fromarray(picture)

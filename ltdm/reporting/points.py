@@ -1,30 +1,33 @@
-"""Points as scatter plots of their first two coordinates, where others have sheets of images."""
+"""Scatter plots of points, by their first two coordinates, in place of sheets of images."""
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-MOST_POINTS = 1000  # shown of each class
-PLOTS = 4  # in a line
+MAX_POINTS = 1000  # per class
+PLOTS_PER_LINE = 4
 
 
-def scatter(sets: dict[str, tuple[np.ndarray, np.ndarray]], names: list[str]) -> Figure:
-    """Plots side by side, four in a line, a colour for each class, as far as the first set reaches.
+def plot_points(sets: dict[str, tuple[np.ndarray, np.ndarray]], names: list[str]) -> Figure:
+    """Plot each set side by side, a colour per class, with axis limits from the first set.
 
-    Sets are points (N, d, 1, 1), d at least 2, and labels by the plot's title.
+    `sets` are points (N, d, 1, 1), d >= 2, and labels (N,) by the plot's title; `names` are those
+    of the classes.
     """
-    across = min(len(sets), PLOTS)
-    down = -(-len(sets) // across)
-    size = (2.6 * across + 0.4, 2.7 * down + 0.7)
-    figure, grid = plt.subplots(down, across, figsize=size, squeeze=False, sharex=True, sharey=True)
-    reach = 1.2 * np.abs(next(iter(sets.values()))[0][:, :2]).max()
-    for axes, (title, (where, labels)) in zip(grid.flat, sets.items(), strict=False):
+    columns = min(len(sets), PLOTS_PER_LINE)
+    lines = -(-len(sets) // columns)
+    size = (2.6 * columns + 0.4, 2.7 * lines + 0.7)
+    figure, grid = plt.subplots(
+        lines, columns, figsize=size, squeeze=False, sharex=True, sharey=True
+    )
+    limit = 1.2 * np.abs(next(iter(sets.values()))[0][:, :2]).max()
+    for axes, (title, (points, labels)) in zip(grid.flat, sets.items(), strict=False):
         for label, name in enumerate(names):
-            x, y = where[labels == label][:MOST_POINTS, :2, 0, 0].T
+            x, y = points[labels == label][:MAX_POINTS, :2, 0, 0].T
             axes.scatter(x, y, s=3, linewidths=0, alpha=0.6, label=name)
-        axes.set(title=title, aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+        axes.set(title=title, aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit))
     for axes in grid.flat[len(sets) :]:
         axes.set_visible(False)
-    handles, shown = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, shown, loc="outside lower center", ncols=len(names), markerscale=3)
+    handles, texts = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside lower center", ncols=len(names), markerscale=3)
     return figure

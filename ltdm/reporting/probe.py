@@ -3,35 +3,41 @@
 import pandas as pd
 
 from ltdm.metrics._groups import SHOTS
-from ltdm.reporting.cells import ALIKE, Cell
-from ltdm.reporting.tables import ARROWS, Column, Table, cells_of, laid_out, spread_legend
+from ltdm.reporting.cells import NOT_SIGNIFICANT, Cell
+from ltdm.reporting.tables import ARROWS, Column, Table, column_cells, deviation_legend, pivot
 
-SAID = {
-    "balanced": "trained on the balanced reference", "official": "the source's test split",
+DESCRIPTIONS = {
+    "balanced": "trained on the balanced reference",
+    "official": "the source's test split",
     "long-tailed": "trained on the long-tailed training set",
     "held-out": "a fifth held out of the reference",
-}  # fmt: skip
+}
+"""Of the values of the columns `train_on` and `test`."""
 
 
-def table(rows: pd.DataFrame) -> Table:
-    """Return each run's accuracy at its chosen level and layer: over all classes, and by shots."""
-    shown = rows[rows["chosen"]].assign(
+def probe_table(rows: pd.DataFrame) -> Table:
+    """Return each run's accuracy at its chosen level and layer: over all classes, and by shots.
+
+    The rows are those of all probes; the column `chosen` marks each network's level and layer.
+    """
+    chosen = rows[rows["chosen"]].assign(
         value=lambda r: r["accuracy"], note="", sample_set="", sampler="", guidance=""
     )
-    columns = [
-        Column(f"accuracy{f' ({group})' if group != 'all' else ''}{ARROWS[True]}", True, mine)
-        for group in ("all", *SHOTS)
-        if len(mine := shown[shown["group"] == group])
-    ]
-    cells = laid_out(shown, columns, cells_of, Cell())
-    every = list(cells.to_numpy().flat)
-    how = ", ".join(SAID[one] for one in shown["train_on"].unique())
-    tests = " or ".join(SAID[one] for one in shown["test"].unique())
+    columns = []
+    for group in ("all", *SHOTS):
+        group_rows = chosen[chosen["group"] == group]
+        if len(group_rows):
+            suffix = f" ({group})" if group != "all" else ""
+            columns.append(Column(f"accuracy{suffix}{ARROWS[True]}", True, group_rows))
+    table = pivot(chosen, columns, column_cells, Cell())
+    cells = list(table.to_numpy().flat)
+    training_sets = ", ".join(DESCRIPTIONS[name] for name in chosen["train_on"].unique())
+    test_sets = " or ".join(DESCRIPTIONS[name] for name in chosen["test"].unique())
     legend = [
-        spread_legend(every, "test images"),
-        f"Linear classifiers of frozen features under the null label, {how}; level and layer are"
-        f" each network's best on a tenth of that. Test images: {tests}.",
+        deviation_legend(cells, "test images"),
+        f"Linear classifiers of frozen features under the null label, {training_sets}; level and"
+        f" layer are each network's best on a tenth of that. Test images: {test_sets}.",
     ]
-    if any(cell.alike for cell in every):
-        legend.append(f"{ALIKE} not told from the best (bold).")
-    return Table(cells, legend)
+    if any(cell.not_significant for cell in cells):
+        legend.append(f"{NOT_SIGNIFICANT} not significantly different from the best (bold).")
+    return Table(table, legend)

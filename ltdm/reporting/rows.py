@@ -1,4 +1,4 @@
-"""Tidy rows on disk."""
+"""Tidy tables of rows on disk."""
 
 from pathlib import Path
 
@@ -6,24 +6,28 @@ import pandas as pd
 
 from ltdm.plumbing.files import reading, writing
 
-NAMES = ("dataset", "run", "sample_set", "images", "reference")
-"""Columns that stay text: a run may be called 0.1, or null."""
-NUMBERS = ("guidance", "value", "error", "tail", "beta")  # columns that may be empty
-DIGITS = "%.10g"  # further ones depend on the number of threads
+TEXT_COLUMNS = ("dataset", "run", "sample_set", "images", "reference")
+"""Columns that are read as text: a run's name may be 0.1, or null."""
+NULLABLE_COLUMNS = ("guidance", "value", "error", "baseline", "tail", "beta")
+"""Columns of numbers that may be empty."""
+FEW_IMAGES = "few images"
+"""Note of a value that is based on few images; the notes of a row are joined by ", "."""
+FLOAT_FORMAT = "%.10g"  # further digits depend on the number of threads
 
 
 def read_rows(path: Path) -> pd.DataFrame:
     """Read a table of rows.
 
     Raises:
-        LtdmError: It is missing or damaged.
+        LtdmError: The file is missing or damaged.
     """
     with reading(path):
-        text, empty = dict.fromkeys(NAMES, str), dict.fromkeys(NUMBERS, ("",))
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
+        text_types = dict.fromkeys(TEXT_COLUMNS, str)
+        empty_values = dict.fromkeys(NULLABLE_COLUMNS, ("",))
+        return pd.read_csv(path, dtype=text_types, keep_default_na=False, na_values=empty_values)
 
 
 def write_rows(rows: pd.DataFrame, path: Path) -> None:
-    """Write a table of rows, whole or not at all."""
+    """Write a table of rows as CSV, atomically."""
     with writing(path) as temporary:
-        rows.to_csv(temporary, index=False, float_format=DIGITS)
+        rows.to_csv(temporary, index=False, float_format=FLOAT_FORMAT)

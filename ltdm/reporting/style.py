@@ -1,4 +1,4 @@
-"""How figures look, and how they are written."""
+"""Style of figures, and their files."""
 
 from pathlib import Path
 
@@ -32,14 +32,14 @@ STYLE = {
 
 
 def use() -> None:
-    """Use the project's style for the figures that follow."""
+    """Set the project's style for all further figures."""
     plt.style.use(STYLE)
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write without a date, so that the same figure gives the same bytes."""
-    form = path.suffix[1:]
-    metadata = {"Date": None} if form == "svg" else {"Software": None}
+    """Write a figure and close it; without a date, so equal figures have equal bytes."""
+    file_format = path.suffix[1:]
+    metadata = {"Date": None} if file_format == "svg" else {"Software": None}
     with writing(path) as temporary:
-        figure.savefig(temporary, format=form, metadata=metadata)
+        figure.savefig(temporary, format=file_format, metadata=metadata)
     plt.close(figure)

@@ -1,159 +1,201 @@
-"""The main table, a row a run, the best in bold; and the differences from a baseline."""
+"""The main table, a row per run, the best values in bold; and differences from a baseline."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ltdm.plumbing.registry import module_name, names
-from ltdm.reporting.cells import ALIKE, SMALL, Cell, Change
-from ltdm.reporting.compare import KEYS, LEVEL, Key, entries, from_baseline, interval
+from ltdm.reporting.cells import FEW_IMAGES_MARK, NOT_SIGNIFICANT, Cell, DifferenceCell
+from ltdm.reporting.columns import parse_column
+from ltdm.reporting.compare import (
+    CONFIDENCE,
+    ENTRY_KEYS,
+    Key,
+    differences_from,
+    group_entries,
+    paired_interval,
+)
+from ltdm.reporting.rows import FEW_IMAGES
 
 ARROWS = {True: " \u2191", False: " \u2193", None: ""}
-EARNED = {"frechet": "FID", "frechet-infinity": "FID\u221e", "kid": "KID", "inception-score": "IS"}
-"""Names that a metric has with the Inception features alone."""
+INCEPTION_NAMES = {
+    "frechet": "FID",
+    "frechet-infinity": "FID\u221e",
+    "kid": "KID",
+    "inception-score": "IS",
+}
+"""Names that values have only with the Inception features."""
 
 
 class Table(NamedTuple):
-    """Cells indexed by run and by whatever else differs between rows, and what explains them."""
+    """A table of runs, and the lines that explain it."""
 
-    cells: pd.DataFrame
+    cells: pd.DataFrame  # of Cell or DifferenceCell, by run and whatever else differs between rows
     legend: list[str]
 
 
 class Column(NamedTuple):
-    """A column of a table and what it is made of."""
+    """A column of a table."""
 
     heading: str
     up: bool | None  # whether higher is better; None if neither is
-    rows: pd.DataFrame
-
-
-def _metrics() -> Iterator[ModuleType]:
-    return (import_module(module_name("metric", name)) for name in names("metric"))
-
-
-def baseline_of(metric: str) -> str | None:
-    """Return the metric that says what another would be of real images, if there is one."""
-    label, dot, name = metric.rpartition(".")
-    known = {k: v for m in _metrics() for k, v in getattr(m, "BASELINES", {}).items()}
-    return label + dot + known[name] if name in known else None
+    rows: pd.DataFrame  # tidy rows of one metric, group and extractor
 
 
 def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
-    """Return the main table, of tidy rows in the config's order of extractors.
+    """Return the main table, from tidy rows in the config's order of extractors.
 
-    Columns are `metric` (over all classes) or `metric@group`, each in the first feature space that
-    has it.
+    `columns` are column names (reporting/columns.py). A column uses the first extractor that has
+    its metric.
     """
-    found = [_column(rows, column) for column in columns]
-    cells = laid_out(rows, found, cells_of, Cell())
-    shown = list(cells.to_numpy().flat)
-    legend = [spread_legend(shown), _spaces(found)]
-    if any(cell.alike for cell in shown):
+    table_columns = [_select_column(rows, column) for column in columns]
+    table = pivot(rows, table_columns, column_cells, Cell())
+    cells = list(table.to_numpy().flat)
+    legend = [deviation_legend(cells), _extractor_legend(table_columns)]
+    if any(cell.not_significant for cell in cells):
         legend.append(
-            f"{ALIKE} not told from the best (bold): no {LEVEL:.0%} interval of the paired"
-            " difference excludes 0."
+            f"{NOT_SIGNIFICANT} not significantly different from the best (bold): the"
+            f" {CONFIDENCE * 100:.0f} % interval of the paired difference includes 0."
         )
-    if any(cell.small for cell in shown):
-        legend.append(f"{SMALL} from few images: compare within a column only.")
-    return Table(cells, [line for line in legend if line])
+    if any(cell.few_images for cell in cells):
+        legend.append(f"{FEW_IMAGES_MARK} based on few images: compare within a column only.")
+    return Table(table, [line for line in legend if line])
 
 
 def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> Table:
-    """Return the same columns as paired differences from a run, which is itself left out."""
+    """Return the same columns as paired differences from a baseline run, which has no row."""
 
-    def changes(column: Column) -> dict[Key, Change]:
-        return {
-            key: Change(one, one.low > 0 if column.up else column.up is not None and one.high < 0)
-            for key, one in from_baseline(column.rows, baseline).items()
-        }
+    def difference_cells(column: Column) -> dict[Key, DifferenceCell]:
+        cells = {}
+        for key, interval in differences_from(column.rows, baseline).items():
+            if column.up is None:
+                better = False
+            else:
+                better = interval.low > 0 if column.up else interval.high < 0
+            cells[key] = DifferenceCell(interval, better)
+        return cells
 
-    found = [_column(rows, column) for column in columns]
-    cells = laid_out(rows[rows["run"] != baseline], found, changes, Change())
-    seeds = max((cell.interval.seeds for cell in cells.to_numpy().flat), default=0)
+    table_columns = [_select_column(rows, column) for column in columns]
+    table = pivot(rows[rows["run"] != baseline], table_columns, difference_cells, DifferenceCell())
+    seeds = max((cell.interval.seeds for cell in table.to_numpy().flat), default=0)
     if not seeds:
-        return Table(cells, [f"No run to compare with {baseline}, or it is not among these runs."])
-    what = (f"over {seeds} seeds" if seeds > 1 else "over generated images of one seed, which says"
-            " nothing of how training varies")  # fmt: skip
-    told = f"Difference from {baseline} and its {LEVEL:.0%} interval {what}; bold: better than it."
-    return Table(cells, [told, _spaces(found)])
+        return Table(table, [f"No run to compare with {baseline}, or it is not among these runs."])
+    basis = f"over {seeds} seeds"
+    if seeds == 1:
+        basis = "over generated images of one seed, without the variation between trainings"
+    legend = (
+        f"Difference from {baseline} and its {CONFIDENCE * 100:.0f} % interval {basis};"
+        " bold: significantly better."
+    )
+    return Table(table, [legend, _extractor_legend(table_columns)])
 
 
-def laid_out(
+def pivot(
     rows: pd.DataFrame,
     columns: list[Column],
-    cells: Callable[[Column], Mapping[Key, Cell | Change]],
-    nothing: Cell | Change,
+    make_cells: Callable[[Column], Mapping[Key, Cell | DifferenceCell]],
+    empty_cell: Cell | DifferenceCell,
 ) -> pd.DataFrame:
-    """Return a line for each entry and a column for each column, in the rows' order."""
-    made = rows[KEYS].drop_duplicates()
-    index = pd.MultiIndex.from_frame(made)
+    """Return a table with a row per entry and these columns, in the order of the tidy rows.
+
+    The index has the run, and those of ENTRY_KEYS that differ between entries.
+    """
+    entries = rows[ENTRY_KEYS].drop_duplicates()
+    index = pd.MultiIndex.from_frame(entries)
     table = {}
     for column in columns:
-        mine = cells(column)
-        table[column.heading] = [mine.get(key, nothing) for key in index]
-    same: list[Any] = [k for k in KEYS if k != "run" and made[k].astype(str).nunique() <= 1]
-    return pd.DataFrame(table, index).droplevel(same)
+        cells = make_cells(column)
+        table[column.heading] = [cells.get(key, empty_cell) for key in index]
+    constant_keys: list[Any] = [
+        k for k in ENTRY_KEYS if k != "run" and entries[k].astype(str).nunique() <= 1
+    ]
+    return pd.DataFrame(table, index).droplevel(constant_keys)
 
 
-def _column(rows: pd.DataFrame, column: str) -> Column:
-    metric, _, group = column.partition("@")
-    mine = rows[(rows["metric"] == metric) & (rows["group"] == (group or "all"))]
-    extractor = mine["features"].iloc[0] if len(mine) else ""
-    directions = {name: up for m in _metrics() for name, up in m.HIGHER_IS_BETTER.items()}
-    up = directions[metric.rpartition(".")[2]]
-    heading = called(metric, extractor) + (f" ({group})" if group else "") + ARROWS[up]
-    return Column(heading, up, mine[mine["features"] == extractor])
+def _select_column(rows: pd.DataFrame, name: str) -> Column:
+    """Return the column of this name, with the rows of the first extractor that has its metric."""
+    metric, group, baseline = parse_column(name)
+    mask = (rows["metric"] == metric) & (rows["group"] == (group or "all"))
+    column_rows = rows[mask]
+    extractor = column_rows["extractor"].iloc[0] if len(column_rows) else ""
+    up = _directions()[_split_label(metric)[1]]
+    heading = display_name(metric, extractor)
+    if baseline:
+        up, heading = None, f"{heading} baseline"
+        column_rows = column_rows.assign(value=column_rows["baseline"], error=np.nan)
+    heading += (f" ({group})" if group else "") + ARROWS[up]
+    return Column(heading, up, column_rows[column_rows["extractor"] == extractor])
 
 
-def called(metric: str, extractor: str) -> str:
-    """Return what people call a metric in a feature space."""
-    label, dot, name = metric.rpartition(".")
-    return label + dot + (EARNED.get(name, name) if extractor == "inception" else name)
+def display_name(metric: str, extractor: str) -> str:
+    """Return a metric's name in headings, such as FID for `frechet` of `inception`."""
+    label, name = _split_label(metric)
+    if extractor == "inception":
+        name = INCEPTION_NAMES.get(name, name)
+    return f"{label}.{name}" if label else name
 
 
-def cells_of(column: Column) -> dict[Key, Cell]:
-    """Return the entries of one column by what they are about."""
-    found = entries(column.rows)
-    means = {key: mine["value"].mean() for key, mine in found.items()}
-    best = _best(means, column.up) if column.up is not None else {}
+def _directions() -> dict[str, bool | None]:
+    """Return every metric's values with whether higher is better."""
+    modules = (import_module(module_name("metric", name)) for name in names("metric"))
+    return {name: up for module in modules for name, up in module.HIGHER_IS_BETTER.items()}
+
+
+def _split_label(metric: str) -> tuple[str, str]:
+    """Split `pr5.recall` into label and value name; the name may have a dot, as `mq-0.40` has."""
+    if metric in _directions():
+        return "", metric
+    label, _, name = metric.partition(".")
+    return label, name
+
+
+def column_cells(column: Column) -> dict[Key, Cell]:
+    """Return the cells of a column by entry."""
+    entries = group_entries(column.rows)
+    means = {key: entry["value"].mean() for key, entry in entries.items()}
+    best = _best_keys(means, column.up) if column.up is not None else {}
     cells = {}
-    for key, mine in found.items():
-        top = best.get(key)
-        alike = top is not None and top != key and not interval(mine, found[top]).tells
-        spread = mine["value"].std() if len(mine) > 1 else mine["error"].iloc[0]
-        small = bool(mine["note"].str.contains("small n").any())
-        cells[key] = Cell(means[key], spread, len(mine), top == key, alike, small)
+    for key, entry in entries.items():
+        best_key = best.get(key)
+        not_significant = False
+        if best_key not in (None, key):
+            not_significant = not paired_interval(entry, entries[best_key]).significant
+        deviation = entry["value"].std() if len(entry) > 1 else entry["error"].iloc[0]
+        few_images = any(FEW_IMAGES in note.split(", ") for note in entry["note"])
+        cells[key] = Cell(
+            means[key], deviation, len(entry), best_key == key, not_significant, few_images
+        )
     return cells
 
 
-def _best(means: dict[Key, float], up: bool) -> dict[Key, Key]:
-    """Return for each entry the best one of its data set, where there are several."""
+def _best_keys(means: dict[Key, float], up: bool) -> dict[Key, Key]:
+    """Return for each entry the best one of its data set, if that has at least two values."""
     best: dict[Key, Key] = {}
     for dataset in {key[0] for key in means}:
-        mine = {key: mean for key, mean in means.items() if key[0] == dataset and mean == mean}
-        if len(mine) > 1:
-            best |= dict.fromkeys(mine, (max if up else min)(mine, key=mine.__getitem__))
+        values = {key: mean for key, mean in means.items() if key[0] == dataset and mean == mean}
+        if len(values) > 1:
+            best |= dict.fromkeys(values, (max if up else min)(values, key=values.__getitem__))
     return best
 
 
-def spread_legend(cells: list[Cell], over: str = "generated images") -> str:
-    """Say what stands behind the sign of plus or minus; of one seed, what the error is over."""
+def deviation_legend(cells: list[Cell], over: str = "generated images") -> str:
+    """Return the legend of the plus-minus sign; with one seed it is a standard error over these."""
     seeds = sorted({cell.seeds for cell in cells if cell.seeds})
     if not seeds or seeds[-1] == 1:
         return f"\u00b1 standard error over {over}; one seed." if seeds else ""
     return f"\u00b1 standard deviation over {' or '.join(map(str, seeds))} seeds."
 
 
-def _spaces(columns: list[Column]) -> str:
-    """Say whose features the columns are in; all but the first extractor's by name."""
-    by_space: dict[str, list[str]] = {}
+def _extractor_legend(columns: list[Column]) -> str:
+    """Return the legend of extractors; columns of other extractors than the first are listed."""
+    headings: dict[str, list[str]] = {}
     for column in columns:
-        for space in column.rows["features"].unique()[:1]:
-            by_space.setdefault(space, []).append(column.heading.rsplit(" ", 1)[0])
-    first, *others = by_space or [""]
-    told = [f"{', '.join(by_space[space])} by {space}" for space in others]
-    return f"Features: {', '.join([first, *told])}." if first else ""
+        for extractor in column.rows["extractor"].unique()[:1]:
+            heading = column.heading.removesuffix(ARROWS[column.up])
+            headings.setdefault(extractor, []).append(heading)
+    first, *others = headings or [""]
+    listed = [f"{', '.join(headings[extractor])} by {extractor}" for extractor in others]
+    return f"Features: {', '.join([first, *listed])}." if first else ""

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from ltdm.plumbing.files import write_text
-from ltdm.reporting.cells import ALIKE, SMALL
+from ltdm.reporting.cells import FEW_IMAGES_MARK, NOT_SIGNIFICANT
 from ltdm.reporting.tables import Table
 
-TEX = str.maketrans(
+TEX_ESCAPES = str.maketrans(
     {
         "_": r"\_",
         "%": r"\%",
@@ -19,47 +19,50 @@ TEX = str.maketrans(
         "\u2193": r"$\downarrow$",
         "\u221e": r"$_\infty$",
         "\u00b1": r"$\pm$",
-        SMALL: r"$^\dagger$",
-        ALIKE: r"$^\approx$",
+        FEW_IMAGES_MARK: r"$^\dagger$",
+        NOT_SIGNIFICANT: r"$^\approx$",
     }
 )
 
 
 def to_csv(table: Table) -> str:
-    """Write numbers, several columns an entry."""
+    """Return the table as CSV, several columns per column of cells."""
     flat = pd.DataFrame(index=table.cells.index)
     for name, cells in table.cells.items():
-        for ending in cells.iloc[0].numbers() if len(cells) else ():
-            flat[f"{name}{ending}"] = [cell.numbers()[ending] for cell in cells]
+        for suffix in cells.iloc[0].csv_values() if len(cells) else ():
+            flat[f"{name}{suffix}"] = [cell.csv_values()[suffix] for cell in cells]
     return flat.to_csv(float_format="%.6g")
 
 
 def to_markdown(table: Table) -> str:
-    """Write a Markdown table, padded so that it also reads well as it stands."""
-    labels = len(table.cells.index.names)
+    """Return the table in Markdown, with padded cells, so that it reads well as plain text."""
+    num_labels = len(table.cells.index.names)
     head = [*map(str, table.cells.index.names), *map(str, table.cells.columns)]
-    body = [[*map(str, own), *(c.text("**{}**") for c in row)] for own, row in _lines(table)]
+    body = [
+        [*map(str, labels), *(cell.to_text("**{}**") for cell in row)]
+        for labels, row in _table_lines(table)
+    ]
     widths = [max(len(line[k]) for line in [head, *body]) for k in range(len(head))]
-    rule = ["-" * w if k < labels else "-" * (w - 1) + ":" for k, w in enumerate(widths)]
+    rule = ["-" * w if k < num_labels else "-" * (w - 1) + ":" for k, w in enumerate(widths)]
 
     def pad(line: list[str]) -> str:
         cells = enumerate(zip(line, widths, strict=True))
-        return " | ".join(t.ljust(w) if k < labels else t.rjust(w) for k, (t, w) in cells)
+        return " | ".join(t.ljust(w) if k < num_labels else t.rjust(w) for k, (t, w) in cells)
 
     lines = "".join(f"| {pad(line)} |\n" for line in [head, rule, *body])
     return "\n".join([lines, *(f"{line}  " for line in table.legend)]).rstrip() + "\n"
 
 
 def to_latex(table: Table) -> str:
-    """Write a LaTeX table in booktabs style."""
+    """Return the table in LaTeX, in booktabs style, with the legend as comments."""
 
     def escape(text: object) -> str:
-        return str(text).translate(TEX)
+        return str(text).translate(TEX_ESCAPES)
 
     names, columns = table.cells.index.names, table.cells.columns
     body = [
-        map(escape, [*labels, *(c.text(r"\textbf{{{}}}") for c in row)])
-        for labels, row in _lines(table)
+        map(escape, [*labels, *(cell.to_text(r"\textbf{{{}}}") for cell in row)])
+        for labels, row in _table_lines(table)
     ]
     lines = [
         rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(columns)}}}",
@@ -74,8 +77,8 @@ def to_latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:
-    """Give each line's labels and cells."""
+def _table_lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:
+    """Yield each line's labels and cells."""
     for index, row in zip(table.cells.index, table.cells.to_numpy(), strict=True):
         yield index if isinstance(index, tuple) else (index,), row
 
@@ -84,6 +87,6 @@ WRITERS = {".csv": to_csv, ".md": to_markdown, ".tex": to_latex}
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Write a table in every form, beside each other."""
-    for ending, writer in WRITERS.items():
-        write_text(Path(f"{path}{ending}"), writer(table))
+    """Write a table in every format; `path` has no suffix."""
+    for suffix, writer in WRITERS.items():
+        write_text(Path(f"{path}{suffix}"), writer(table))

@@ -1,4 +1,4 @@
-"""Samples and their nearest training images -> a picture of the likeliest copies."""
+"""Samples and their nearest training images -> a figure of the likeliest copies."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ltdm.metrics._groups import groups
-from ltdm.metrics.memorization import ratios
+from ltdm.metrics.memorization import nearest_ratio
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, reading
 from ltdm.plumbing.request import Request
@@ -16,37 +16,39 @@ from ltdm.reporting import copies, style
 def run(
     request: Request, *, train: Path, samples: Path, counts: Path, neighbours: Path, picture: Path
 ) -> None:
-    """Write `picture` (PNG): a panel for head, medium and tail, the likeliest copies on top.
+    """Write `picture` (PNG): panels for head, medium and tail, the likeliest copies on top.
 
-    Where there are no labels, fewer than three classes, or as many images of each, it has one panel
-    of all.
+    There is one panel of all images if there are no labels, fewer than three classes, or the same
+    number of training images in each class.
 
     Raises:
-        LtdmError: The files are of different images.
+        LtdmError: `neighbours` is not of these samples and training images.
     """
-    (known,) = read_npz(train, "images")
+    (train_images,) = read_npz(train, "images")
     (images,) = read_npz(samples, "images")
-    squared, index, mirrored, labels = read_npz(
+    squared, rows, mirrored, labels = read_npz(
         neighbours, "features", "index", "mirrored", "labels"
     )
-    if len(index) != len(images) or index.max() >= len(known):
+    if len(rows) != len(images) or rows.max() >= len(train_images):
         raise LtdmError(f"{neighbours} is about other images; delete it and run again")
     with reading(counts):
         class_counts = pd.read_csv(counts)["train"].tolist()
-    pairs = copies.Pairs(images, known, index, mirrored, ratios(squared))
-    uneven = len(class_counts) >= 3 and len(set(class_counts)) > 1
-    parts = _parts(class_counts) if uneven and labels.max() >= 0 else {}
-    pixels = images.dtype == np.uint8
-    draw, most = (copies.pictures, copies.ROWS) if pixels else (copies.points, copies.MOST_POINTS)
+    pairs = copies.Pairs(images, train_images, rows, mirrored, nearest_ratio(squared))
+    unequal = len(class_counts) >= 3 and len(set(class_counts)) > 1
+    by_title = _classes_by_title(class_counts) if unequal and labels.max() >= 0 else {}
+    plot, max_rows = copies.plot_points, copies.PANEL_POINTS
+    if images.dtype == np.uint8:
+        plot, max_rows = copies.plot_images, copies.PANEL_ROWS
     style.use()
-    style.save(draw(pairs, copies.worst(pairs.ratios, labels, parts, most)), picture)
+    panels = copies.likeliest_copies(pairs.ratios, labels, by_title, max_rows)
+    style.save(plot(pairs, panels), picture)
 
 
-def _parts(class_counts: list[int]) -> dict[str, list[int]]:
-    """Return the classes of head, medium and tail, by a title that tells their training images."""
-    found = {}
+def _classes_by_title(class_counts: list[int]) -> dict[str, list[int]]:
+    """Return the classes of head, medium and tail, by a title with their training images."""
+    by_title = {}
     for name, classes in groups(class_counts, ["thirds"]).items():
-        held = sorted({class_counts[c] for c in classes}, reverse=True)
-        reach = f"{held[0]} to {held[-1]}" if len(held) > 1 else f"{held[0]}"
-        found[f"{name} ({reach} a class in training)"] = classes
-    return found
+        counts = sorted({class_counts[c] for c in classes}, reverse=True)
+        span = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+        by_title[f"{name} ({span} per class in training)"] = classes
+    return by_title

@@ -11,7 +11,7 @@ from ltdm.plumbing.files import read_npz, reading
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.rows import read_rows
-from ltdm.reporting.tables import baseline_of, called
+from ltdm.reporting.tables import display_name
 
 
 def run(
@@ -26,55 +26,64 @@ def run(
 ) -> None:
     """Write the figures of a data set: `counts`, `per_class`, `training` and `samples`.
 
-    `request` has `metric`, `extractor` and `sample_set`, what `per_class` shows, in which feature
-    space, of which sample set; `runs` and `seeds`; and `where`, the `dataset`.
+    `request` has `metric`, `extractor` and `sample_set`, which `per_class` shows; `runs` and
+    `seeds`; and `where`, the `dataset`.
 
-    The reference is shown beside the samples, of which there is one seed of each run; `histories`
-    are of each run's seeds, run after run; `tidy` is metrics.csv. `pictures` are named by figure
-    and ending, as in `counts_png` and `counts_svg`.
+    `tidy` is metrics.csv; `histories` are of each run's seeds, run after run; `samples` are of one
+    seed of each run. `pictures` are named by figure and suffix, as `counts_png` is.
     """
     style.use()
     dataset, runs = request["where"]["dataset"], request["runs"]
     with reading(counts):
         table = pd.read_csv(counts, dtype={"name": str}, keep_default_na=False)
-        table["name"] = table["name"].str.replace("$", r"\$")  # no mathematics
-    curves = []
-    for (name, seed), path in zip(product(runs, request["seeds"]), histories, strict=True):
-        with reading(path):
-            curves.append(pd.read_csv(path, dtype=float).assign(run=name, seed=seed))
-    sets = {"real": _first(reference, shuffled=True)}
-    sets |= {name: _first(path) for name, path in zip(runs, samples, strict=True)}
-    names, pixels = table["name"].tolist(), sets["real"][0].dtype == np.uint8
-    made = {
-        "counts": figures.counts(table, dataset),
-        "per_class": _per_class(request, table, tidy),
-        "training": figures.training(pd.concat(curves, ignore_index=True), dataset),
-        "samples": figures.samples(sets, table) if pixels else points.scatter(sets, names),
+        table["name"] = table["name"].str.replace("$", r"\$")  # not mathematics
+    sets = {"real": _first_images(reference, shuffle=True)}
+    sets |= {name: _first_images(path) for name, path in zip(runs, samples, strict=True)}
+    if sets["real"][0].dtype == np.uint8:
+        samples_plot = figures.plot_samples(sets, table)
+    else:
+        samples_plot = points.plot_points(sets, table["name"].tolist())
+    plots = {
+        "counts": figures.plot_class_counts(table, dataset),
+        "per_class": _plot_per_class(request, table, tidy),
+        "training": figures.plot_training_loss(_read_histories(request, histories), dataset),
+        "samples": samples_plot,
     }
     for name, path in pictures.items():
-        style.save(made[name.rpartition("_")[0]], path)
+        style.save(plots[name.rpartition("_")[0]], path)
 
 
-def _per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
-    """Draw a metric by class, and what the real images come to where that is known."""
+def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
+    """Read the histories of all runs and seeds, with columns `run` and `seed`."""
+    histories = []
+    keys = product(request["runs"], request["seeds"])
+    for (run_name, seed), path in zip(keys, paths, strict=True):
+        with reading(path):
+            history = pd.read_csv(path, dtype=float)
+        histories.append(history.assign(run=run_name, seed=seed))
+    return pd.concat(histories, ignore_index=True)
+
+
+def _plot_per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
+    """Plot the requested metric by class, with its baseline if there is one."""
     metric, extractor = request["metric"], request["extractor"]
     rows = read_rows(tidy)
-    mine = (rows["dataset"] == request["where"]["dataset"]) & (rows["features"] == extractor)
-    of_set = rows["sample_set"] == request["sample_set"]
-    classes = rows[mine & of_set & rows["group"].str.startswith("class-")]
-    shown, real = (classes[classes["metric"] == one] for one in (metric, baseline_of(metric)))
-    title = f"{called(metric, extractor)} by class, {extractor} features"
-    return figures.per_class(shown, table, title, real)
+    mask = rows["dataset"] == request["where"]["dataset"]
+    mask &= (rows["extractor"] == extractor) & (rows["metric"] == metric)
+    mask &= rows["sample_set"] == request["sample_set"]
+    mask &= rows["group"].str.startswith("class-")
+    title = f"{display_name(metric, extractor)} by class, {extractor} features"
+    return figures.plot_per_class(rows[mask], table, title)
 
 
-def _first(path: Path, shuffled: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first images of each class: a figure shows no more, and the files are large.
+def _first_images(path: Path, shuffle: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first images of each class, and their labels: as many as a figure can show.
 
-    Real images are mixed before: files often hold one writer's or one scene's in a row.
+    Real images are shuffled first: files often have those of one writer or scene in a row.
     """
     images, labels = read_npz(path, "images", "labels")
     n = len(labels)
-    order = np.random.default_rng(0).permutation(n) if shuffled else np.arange(n)
-    each = figures.COLUMNS if images.dtype == np.uint8 else points.MOST_POINTS
-    rows = np.concatenate([order[labels[order] == c][:each] for c in np.unique(labels)])
+    order = np.random.default_rng(0).permutation(n) if shuffle else np.arange(n)
+    per_class = figures.IMAGES_PER_CLASS if images.dtype == np.uint8 else points.MAX_POINTS
+    rows = np.concatenate([order[labels[order] == c][:per_class] for c in np.unique(labels)])
     return images[rows], labels[rows]

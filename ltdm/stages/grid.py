@@ -8,7 +8,7 @@ from ltdm.data._base import default_class_names
 from ltdm.plumbing.files import read_npz, writing
 from ltdm.plumbing.request import Request
 from ltdm.reporting import points, style
-from ltdm.reporting.pictures import sheet, to_png
+from ltdm.reporting.pictures import image_grid, to_png
 
 IMAGES_PER_CLASS = 10
 MAX_CLASSES = 100
@@ -20,8 +20,8 @@ def run(request: Request, *, samples: Path, picture: Path) -> None:
     if images.dtype != np.uint8:
         style.use()
         names = default_class_names(int(labels.max()) + 1)
-        style.save(points.scatter({"samples": (images, labels)}, names), picture)
+        style.save(points.plot_points({"samples": (images, labels)}, names), picture)
         return
     classes = np.unique(labels)[:MAX_CLASSES].tolist()
     with writing(picture) as temporary:
-        to_png(sheet(images, labels, classes, IMAGES_PER_CLASS)).save(temporary, format="png")
+        to_png(image_grid(images, labels, classes, IMAGES_PER_CLASS)).save(temporary, format="png")

@@ -7,146 +7,162 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ltdm.metrics._base import Estimate, MetricModule, Sample, looks_up, title
+from ltdm.metrics._base import Estimate, MetricModule, Sample, uses_neighbours, value_name
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_arrays, reading, write_json
 from ltdm.plumbing.registry import Part, part
 from ltdm.plumbing.request import Request, recorded
-from ltdm.reporting.rows import write_rows
+from ltdm.reporting.rows import FEW_IMAGES, write_rows
 
-COLUMNS = ["features", "metric", "options", "group", "value", "error", "n_real", "n_fake", "note"]
-HOW = ["sampler", "guidance", "weights"]
-SMALL, TOO_FEW, NO_LABELS = "small n", "too few images", "no labels"
+VALUE_COLUMNS = ["extractor", "metric", "options", "group", "value", "error", "baseline"]
+VALUE_COLUMNS += ["n_real", "n_generated", "note"]
+SAMPLING_COLUMNS = ["sampler", "guidance", "weights"]
+TOO_FEW, NO_LABELS = "too few images", "no labels"
 
 
 def run(
     request: Request, *, counts: Path, real: list[Path], fake: list[Path], table: Path, record: Path
 ) -> None:
-    """Write one metric of one sample set in the feature spaces that it reads, by group.
+    """Write one metric of one sample set, by extractor and group of classes.
 
-    `request` has `metric`, its name and options; `groups`, the `kinds` of group to report and the
-    bounds of `shots`; `extractors`, the feature spaces, or what `neighbours` gives for one; and
-    `where`, columns that say where the sample set stands: dataset, run, seed, sample_set. How it
-    was made, the features themselves say. `real` are those of the reference in each space, or what
-    `neighbours` found for it; `fake` the same of the generated images.
+    `request` has `metric`, its name and options; `groups`, the `kinds` of group and the bounds of
+    `shots`; `extractors`, the labels of those that the metric accepts, or `pixels` for one of
+    nearest training images; and `where`, the columns that identify the sample set: dataset, run,
+    seed, sample_set. The sampling settings come from the metadata of the generated features. `real`
+    and `fake` are the features of the reference and of the generated images, a file per extractor,
+    or what the stage `neighbours` found for them.
 
     Raises:
-        LtdmError: The features do not fit together, or are not finite; or they are the neighbours
-            of another search.
+        LtdmError: The features are not comparable or not finite, or the neighbours are of another
+            search.
     """
-    metric, where = part("metric", request["metric"], ("metrics",)), request["where"]
-    grouping = request["groups"]
+    metric, id_columns = part("metric", request["metric"], ("metrics",)), request["where"]
     with reading(counts):
         class_counts = pd.read_csv(counts)["train"].tolist()
-    wanted = groups(class_counts, **grouping)
+    classes_by_group = groups(class_counts, **request["groups"])
+    kinds = request["groups"]["kinds"]
     frames = []
-    for space, theirs, ours in zip(request["extractors"], real, fake, strict=True):
-        reference, made = features_of(theirs), features_of(ours)
-        fit_together(theirs, reference, ours, made, len(class_counts))
-        if looks_up(metric):
-            _check_search(metric, ours, made)
-        rows = rows_of(metric, reference.sample, made.sample, wanted, grouping["kinds"])
-        how = {name: made.about.get(name) for name in HOW}
-        told = {**where, **how, "features": space, "options": metric.settings}
-        frames.append(pd.DataFrame(rows).assign(**told))
+    for extractor, real_path, fake_path in zip(request["extractors"], real, fake, strict=True):
+        real_features, fake_features = read_features(real_path), read_features(fake_path)
+        check_comparable(real_path, real_features, fake_path, fake_features, len(class_counts))
+        if uses_neighbours(metric):
+            _check_search(metric, fake_path, fake_features)
+        rows = metric_rows(
+            metric, real_features.sample, fake_features.sample, classes_by_group, kinds
+        )
+        sampling = {name: fake_features.metadata.get(name) for name in SAMPLING_COLUMNS}
+        id_values = {**id_columns, **sampling, "extractor": extractor, "options": metric.settings}
+        frames.append(pd.DataFrame(rows).assign(**id_values))
     write_json(record, recorded(request))
-    write_rows(pd.concat(frames)[[*where, *HOW, *COLUMNS]], table)
+    write_rows(pd.concat(frames)[[*id_columns, *SAMPLING_COLUMNS, *VALUE_COLUMNS]], table)
 
 
-def rows_of(
-    metric: Part, real: Sample, fake: Sample, wanted: dict[str, list[int]], kinds: list[str]
+def metric_rows(
+    metric: Part,
+    real: Sample,
+    fake: Sample,
+    classes_by_group: dict[str, list[int]],
+    kinds: list[str],
 ) -> list[dict[str, Any]]:
     """Return the metric's rows for each group, then for the worst class.
 
-    Of generated images without labels only `all` can be said.
+    If the generated images have no labels, there is only the group `all`.
     """
     labelled = (fake.labels >= 0).any()
     kinds = kinds if labelled else ["all"]
     rows: list[dict[str, Any]] = []
-    for group, classes in wanted.items() if labelled else [("all", [])]:
-        x, y = (real.of(classes), fake.of(classes)) if labelled else (real, fake)
-        values, note = _estimates(metric, x, y)
-        for name, one in values.items():
-            row = {"metric": title(metric, name), "group": group, **one._asdict(), "note": note}
-            rows.append({**row, "n_real": len(x.labels), "n_fake": len(y.labels)})
+    for group, classes in classes_by_group.items() if labelled else [("all", [])]:
+        x, y = (real.of_classes(classes), fake.of_classes(classes)) if labelled else (real, fake)
+        estimates, note = _score_group(metric, x, y)
+        sizes = {"n_real": len(x.labels), "n_generated": len(y.labels)}
+        for name, estimate in estimates.items():
+            ids = {"metric": value_name(metric, name), "group": group}
+            rows.append({**ids, **estimate._asdict(), "note": note, **sizes})
     if "worst" in kinds:
-        directions = metric.module.HIGHER_IS_BETTER.items()
-        rows += [_worst(rows, title(metric, name), up) for name, up in directions if up is not None]
+        for name, up in metric.module.HIGHER_IS_BETTER.items():
+            if up is not None:
+                rows.append(_worst_row(rows, value_name(metric, name), up))
     return [r for r in rows if "class" in kinds or not r["group"].startswith("class-")]
 
 
-def _estimates(metric: Part, real: Sample, fake: Sample) -> tuple[dict[str, Estimate], str]:
-    """Return the metric's values, and what is to be said of the images they rest on."""
+def _score_group(metric: Part, real: Sample, fake: Sample) -> tuple[dict[str, Estimate], str]:
+    """Return the metric's values, and a note if the images are few or have no labels."""
     module: MetricModule = metric.module
     options = metric.options
-    alone = module.READS != "features"  # how many real images there are does not matter
-    n = len(fake.labels) if alone else min(len(real.labels), len(fake.labels))
-    nothing = dict.fromkeys(module.HIGHER_IS_BETTER, Estimate(float("nan")))
-    if n < module.least(options):
-        return nothing, TOO_FEW
-    if module.READS == "classes" and (fake.labels < 0).all():
-        return nothing, NO_LABELS
+    n = len(fake.labels)
+    if module.INPUT == "features":
+        n = min(n, len(real.labels))
+    no_values = dict.fromkeys(module.HIGHER_IS_BETTER, Estimate(float("nan")))
+    if n < module.min_images(options):
+        return no_values, TOO_FEW
+    if module.INPUT == "classes" and (fake.labels < 0).all():
+        return no_values, NO_LABELS
     classes = len(np.unique(real.labels))
-    enough = module.reliable(n, fake.features.shape[1], classes, options)
-    return module.score(real, fake, options), "" if enough else SMALL
+    enough = module.enough_images(n, fake.features.shape[1], classes, options)
+    return module.score(real, fake, options), "" if enough else FEW_IMAGES
 
 
-def _worst(rows: list[dict[str, Any]], name: str, higher_is_better: bool) -> dict[str, Any]:
-    """Return the row of the class with the worst value, which the note then names."""
+def _worst_row(rows: list[dict[str, Any]], name: str, higher_is_better: bool) -> dict[str, Any]:
+    """Return the row of the class with the worst value; its note names the class."""
     classes = [r for r in rows if r["metric"] == name and r["group"].startswith("class-")]
-    valued = [r for r in classes if r["value"] == r["value"]]
+    with_value = [r for r in classes if r["value"] == r["value"]]
     sign = 1 if higher_is_better else -1
-    worst = min(valued or classes, key=lambda r: sign * r["value"])
-    unknown = len(classes) - len(valued)
-    without = f"{unknown} classes without a value" if unknown else ""
-    note = ", ".join(filter(None, [worst["group"], without, worst["note"]]))
+    worst = min(with_value or classes, key=lambda r: sign * r["value"])
+    num_missing = len(classes) - len(with_value)
+    missing = f"{num_missing} classes without a value" if num_missing else ""
+    note = ", ".join(filter(None, [worst["group"], missing, worst["note"]]))
     return {**worst, "group": "worst", "note": note}
 
 
 class Features(NamedTuple):
-    """What a features file holds, and how the images behind it were made."""
+    """Contents of a file of features."""
 
     sample: Sample
-    about: dict[str, Any]
+    metadata: dict[str, Any]  # of the images: sampler, guidance, weights; extractor
 
 
-def features_of(path: Path) -> Features:
-    """Read a features file; refuse one with values that are not finite."""
-    found = read_arrays(path, ("features", "labels", "about"), ("probabilities",))
-    sample = Sample(found["features"], found["labels"], found.get("probabilities"))
+def read_features(path: Path) -> Features:
+    """Read a file of features.
+
+    Raises:
+        LtdmError: The file is missing or damaged, or has values that are not finite.
+    """
+    arrays = read_arrays(path, ("features", "labels", "about"), ("probabilities",))
+    sample = Sample(arrays["features"], arrays["labels"], arrays.get("probabilities"))
     for values in (sample.features, sample.probabilities):
         if values is not None and not np.isfinite(values).all():
             raise LtdmError(
-                f"{path} holds features that are not finite; the images behind it are bad"
+                f"{path} has features that are not finite; check the images that it was made from"
             )
-    return Features(sample, json.loads(str(found["about"])))
+    return Features(sample, json.loads(str(arrays["about"])))
 
 
-def _check_search(metric: Part, path: Path, found: Features) -> None:
-    """Refuse nearest training images that are not those that a metric asks for."""
-    made, wanted = found.about["extractor"]["search"], metric.module.search(metric.options)
-    if made != wanted:
+def _check_search(metric: Part, path: Path, features: Features) -> None:
+    """Raise LtdmError if the nearest training images are of a search with other settings."""
+    actual = features.metadata["extractor"]["search"]
+    expected = metric.module.search(metric.options)
+    if actual != expected:
         raise LtdmError(
-            f"{path} was searched with {made}, but {metric.label} asks for {wanted};"
-            " delete it and make it anew"
+            f"{path} was searched with {actual}, but {metric.label} needs {expected};"
+            " delete it and run again"
         )
 
 
-def fit_together(
+def check_comparable(
     real_path: Path, real: Features, fake_path: Path, fake: Features, classes: int
 ) -> None:
-    """Refuse features of two extractors, and labels of other classes."""
-    lengths = real.sample.features.shape[1], fake.sample.features.shape[1]
-    if lengths[0] != lengths[1] or real.about.get("extractor") != fake.about.get("extractor"):
+    """Raise LtdmError for features of different extractors, or labels of other classes."""
+    dims = real.sample.features.shape[1], fake.sample.features.shape[1]
+    if dims[0] != dims[1] or real.metadata.get("extractor") != fake.metadata.get("extractor"):
         raise LtdmError(
             f"{real_path} and {fake_path} come from different extractors (features of length"
-            f" {lengths[0]} and {lengths[1]}); delete both and run again"
+            f" {dims[0]} and {dims[1]}); delete both and run again"
         )
     for path, features in ((real_path, real), (fake_path, fake)):
         labels = features.sample.labels
         if len(labels) and (labels.max() >= classes or (labels.min() < 0 and labels.max() >= 0)):
             raise LtdmError(
                 f"{path} has labels from {labels.min()} to {labels.max()}, but the data set has"
-                f" classes 0 to {classes - 1}; score it against the data that it was made for"
+                f" classes 0 to {classes - 1}; score it against the data set that it belongs to"
             )

@@ -1,4 +1,4 @@
-"""Images, generated or real, and the long-tailed training set -> the nearest ones of each image."""
+"""Images, generated or real -> the nearest images of the long-tailed training set to each."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.metrics._nearest import nearest
+from ltdm.metrics._nearest_train import find_nearest
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
 from ltdm.plumbing.request import Request
@@ -15,43 +15,57 @@ from ltdm.plumbing.request import Request
 def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> None:
     """Write `neighbours` (.npz), in the order of the images.
 
-    As features it holds squared distances of pixels in [0, 1], or of points, to the n nearest
-    training images, ascending, float64 (N, n); then their rows in `train`, index, int32 (N, n);
-    whether they are mirrored there, bool (N, n); labels of the images; about, which also has the
-    search and the training set's digest.
+    `features` are squared distances of pixels in [0, 1], or of points, to the k nearest training
+    images, ascending, float64 (N, k); `index` their rows in `train`, int32 (N, k); `mirrored`
+    whether their mirror image is the nearer one, bool (N, k); `labels` those of the images; `about`
+    the images' metadata, with the search and the training set's digest as the extractor.
 
-    `request` has `search`, its `k`, n, and `flip`: whether mirror images of training
-    images count; and `unseen`, whether images that are in the training set themselves, or their
-    mirror images if those count, are left out.
+    `request` has `search`, its `k` and `flip`, whether mirror images of training images count; and
+    `unseen`, whether images that are in the training set are left out, as are their mirror images
+    with `flip`.
 
     Raises:
-        LtdmError: The two hold different kinds of image, or there are too few training images.
+        LtdmError: The files have different kinds of images, or `train` fewer than k.
     """
     search = request["search"]
-    (known,) = read_npz(train, "images")
-    made, labels, about = read_npz(images, "images", "labels", "about")
-    if (known.dtype, known.shape[1:]) != (made.dtype, made.shape[1:]):
+    (train_images,) = read_npz(train, "images")
+    queries, labels, about = read_npz(images, "images", "labels", "about")
+    _check_same_kind(images, queries, train, train_images)
+    if len(train_images) < search["k"]:
         raise LtdmError(
-            f"{images} holds {made.dtype} images of shape {made.shape[1:]}, but {train}"
-            f" {known.dtype} of {known.shape[1:]}; compare them with what they were made from"
-        )
-    if len(known) < search["k"]:
-        raise LtdmError(
-            f"{train} holds {len(known)} images, of which no {search['k']} can be the"
-            " nearest; set the metric's `k` lower"
+            f"{train} has {len(train_images)} images, but the metric needs {search['k']}; lower `k`"
         )
     if request["unseen"]:
-        seen = np.concatenate([known, known[..., ::-1]]) if search["flip"] else known
-        rows = ~np.isin(_digests(made), _digests(seen))
-        made, labels = made[rows], labels[rows]
-    found = nearest(made, known, **search)
-    arrays = {"features": found.squared, "index": found.numbers, "mirrored": found.mirrored}
-    by = {"search": search, "train": sha256(train)}
-    about = np.array(json.dumps({**json.loads(str(about)), "extractor": by}))
-    write_npz(neighbours, **arrays, labels=labels, about=about)
+        trained_on = train_images
+        if search["flip"]:
+            trained_on = np.concatenate([train_images, train_images[..., ::-1]])
+        unseen = ~np.isin(_digests(queries), _digests(trained_on))
+        queries, labels = queries[unseen], labels[unseen]
+    nearest = find_nearest(queries, train_images, **search)
+    extractor = {"search": search, "train": sha256(train)}
+    write_npz(
+        neighbours,
+        features=nearest.squared_distances,
+        index=nearest.rows,
+        mirrored=nearest.mirrored,
+        labels=labels,
+        about=np.array(json.dumps({**json.loads(str(about)), "extractor": extractor})),
+    )
+
+
+def _check_same_kind(
+    images: Path, queries: np.ndarray, train: Path, train_images: np.ndarray
+) -> None:
+    """Raise LtdmError unless the images of both files have the same type and shape."""
+    if (train_images.dtype, train_images.shape[1:]) != (queries.dtype, queries.shape[1:]):
+        raise LtdmError(
+            f"{images} has {queries.dtype} images of shape {queries.shape[1:]}, but {train} has"
+            f" {train_images.dtype} ones of {train_images.shape[1:]};"
+            " compare images with the training set that they belong to"
+        )
 
 
 def _digests(images: np.ndarray) -> np.ndarray:
-    """Return a digest of each image, as text (N,)."""
-    found = [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
-    return np.array(found, dtype="U32")
+    """Return a digest of each image, as text, shape (N,)."""
+    digests = [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
+    return np.array(digests, dtype="U32")

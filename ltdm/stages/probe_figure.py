@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ltdm.plumbing.request import Request
 from ltdm.reporting import style
-from ltdm.reporting.heat_maps import heat_maps
+from ltdm.reporting.heat_maps import plot_heat_maps
 from ltdm.reporting.rows import read_rows
 
 
@@ -14,4 +14,4 @@ def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
     rows, dataset = read_rows(tidy), request["where"]["dataset"]
     mine = rows[(rows["dataset"] == dataset) & (rows["group"] == "all")]
     for picture in (png, svg):
-        style.save(heat_maps(mine, f"{dataset}: linear probe"), picture)
+        style.save(plot_heat_maps(mine, f"{dataset}: linear probe"), picture)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from ltdm.plumbing.request import Request
-from ltdm.reporting.probe import table
+from ltdm.reporting.probe import probe_table
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.writing import write_table
 
@@ -19,4 +19,4 @@ def run(
     """
     rows = pd.concat([read_rows(path) for path in probes], ignore_index=True)
     write_rows(rows, tidy)
-    write_table(table(rows), main.with_suffix(""))
+    write_table(probe_table(rows), main.with_suffix(""))

@@ -25,19 +25,19 @@ def run(
 ) -> None:
     """Write all rows of `metrics` (in the order of the config) to `tidy`, and the tables.
 
-    `differences` are all paired differences from the baseline. `main` and `against` have the
-    columns of the rows and of the differences in one form; `others`, the other forms, lie beside.
+    `differences` has all paired differences from the baseline. `main` and `against` are the tables
+    of values and of differences in one format; `others` are the other formats, in the same folder.
 
-    `request` has `columns`, those that are shown, `metric` or `metric@group`; `extractors`, the
-    feature spaces, of which a column is shown in the first that has it; and `baseline`, the run
-    that differences are taken from.
+    `request` has `columns`, the names of the tables' columns (reporting/columns.py); `extractors`,
+    in the order in which a column looks for its metric; and `baseline`, the run that differences
+    are taken from.
     """
     columns, baseline = request["columns"], request["baseline"]
     rows = pd.concat([read_rows(path) for path in metrics], ignore_index=True)
     write_rows(rows, tidy)
     write_rows(compare.differences(rows, baseline), differences)
-    places = {name: i for i, name in enumerate(request["extractors"])}
-    order = rows["features"].map(places).fillna(len(places))  # pixels may be no extractor
+    positions = {name: i for i, name in enumerate(request["extractors"])}
+    order = rows["extractor"].map(positions).fillna(len(positions))
     rows = rows.iloc[order.argsort(kind="stable")]
     write_table(main_table(rows, columns), main.with_suffix(""))
     write_table(difference_table(rows, columns, baseline), against.with_suffix(""))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ltdm.reporting.cells import Change
-from ltdm.reporting.compare import LEVEL, UNKNOWN, Interval, half_width
+from ltdm.reporting.cells import DifferenceCell
+from ltdm.reporting.compare import CONFIDENCE, NO_INTERVAL, Interval, half_width
 from ltdm.reporting.tables import Table
 from ltdm.theory.options import WORST
 from ltdm.theory.tables import (
@@ -41,7 +41,7 @@ class PowerLaw:
 
     def __init__(self, curves: pd.DataFrame):
         resolved = curves[(curves > ROUNDING_LIMIT).all(axis=1)]
-        self.slope, self.x, self.y = UNKNOWN, np.zeros(0), np.zeros(0)
+        self.slope, self.x, self.y = NO_INTERVAL, np.zeros(0), np.zeros(0)
         if len(resolved) < 2:
             return
         self.x = resolved.index.to_numpy(dtype=float)
@@ -135,10 +135,10 @@ def findings_table(sweeps: Mapping[str, tuple[pd.DataFrame, Sequence[str]]]) -> 
                 all_findings += [((name, *key), value) for key, value in findings]
     names = ["sweep", "tail", "beta", "finding", "claimed"]
     index = pd.MultiIndex.from_tuples([key for key, _ in all_findings], names=names)
-    cells = pd.DataFrame({"found": [Change(value) for _, value in all_findings]}, index)
+    cells = pd.DataFrame({"found": [DifferenceCell(value) for _, value in all_findings]}, index)
     legend = [
-        f"In brackets: {LEVEL:.0%} intervals over seeds. Slopes are fitted to logarithms. Changes"
-        " are relative, computed from mean logarithms: -0.5 is half as much. The best beta is"
-        " chosen on the same seeds, which overstates its gain."
+        f"In brackets: {CONFIDENCE:.0%} intervals over seeds. Slopes are fitted to logarithms."
+        " Changes are relative, computed from mean logarithms: -0.5 is half as much. The best beta"
+        " is chosen on the same seeds, which overstates its gain."
     ]
     return Table(cells, legend)

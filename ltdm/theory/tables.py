@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ltdm.reporting.cells import ALIKE, Cell
-from ltdm.reporting.compare import LEVEL, Interval, interval
+from ltdm.reporting.cells import NOT_SIGNIFICANT, Cell
+from ltdm.reporting.compare import CONFIDENCE, Interval, paired_interval
 from ltdm.reporting.tables import ARROWS, Table
 from ltdm.theory.options import WORST
 
@@ -59,7 +59,7 @@ def relative_change(values: pd.Series, baseline: pd.Series) -> Interval:
         pd.DataFrame({"value": np.log(series.clip(lower=MIN_DISTANCE)), "error": math.nan})
         for series in (values, baseline)
     ]
-    *ends, seeds = interval(*logs)
+    *ends, seeds = paired_interval(*logs)
     difference, low, high = map(math.expm1, ends)
     return Interval(difference, low, high, seeds)
 
@@ -96,8 +96,9 @@ def _legend_lines(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
         else "One seed."
     )
     yield (
-        f"Bold: smallest of its tail and steps, by the mean of logarithms; {ALIKE} not"
-        f" significantly different from it: the {LEVEL:.0%} interval of the difference of"
+        "Bold: smallest of its tail and steps, by the mean of logarithms;"
+        f" {NOT_SIGNIFICANT} not"
+        f" significantly different from it: the {CONFIDENCE:.0%} interval of the difference of"
         " logarithms, paired by seed, includes 0."
     )
     for metric, exact_rows in rows[rows["beta"].isna()].groupby("metric"):
@@ -118,7 +119,7 @@ def _metric_cells(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[
         values = by_game[game]
         competitors = [other for other in by_game if other[:2] == game[:2]]
         best = min(competitors, key=logs.__getitem__)
-        not_significant = game != best and not relative_change(values, by_game[best]).tells
+        not_significant = game != best and not relative_change(values, by_game[best]).significant
         low, median, high = values.quantile([0.25, 0.5, 0.75])
         centre, deviation = (median, (high - low) / 2) if robust else (values.mean(), values.std())
         deviation = deviation if len(values) > 1 else math.nan

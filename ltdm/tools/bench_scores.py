@@ -18,7 +18,7 @@ from ltdm.features import random_inception
 from ltdm.features._inception import import_pytorch_fid
 from ltdm.metrics import frechet, kid, prd, precision_recall
 from ltdm.metrics._base import Sample
-from ltdm.metrics._nearest import nearest
+from ltdm.metrics._nearest_train import find_nearest
 from ltdm.tools.bench_runs import process_peak
 
 TURNS = 4  # times that our network and pytorch-fid's alternate
@@ -163,7 +163,7 @@ def _time_memorization(num_train: int) -> dict[str, float]:
     images, train = (
         rng.integers(0, 256, (n, *IMAGE_SHAPE), dtype=np.uint8) for n in (num_images, num_train)
     )
-    seconds = _timed(nearest, images, train, 50, False)[0]
+    seconds = _timed(find_nearest, images, train, 50, False)[0]
     return {
         "memorisation_images": num_images,
         "memorisation_s": seconds,

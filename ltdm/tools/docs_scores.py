@@ -21,7 +21,7 @@ weights are checked by SHA-256. For any other extractor the same numbers are cal
 
 **The reference** is the complete balanced set (`reference_split: train`, or `test`), not the
 long-tailed one; only `memorization` compares with the long-tailed training set. Every value has the
-numbers of real and generated images that it is computed from (`n_real`, `n_fake`).
+numbers of real and generated images that it is computed from (`n_real`, `n_generated`).
 
 **Copies.** `ltdm score` searches for copies of a prepared data set's training images. With any
 other reference, `--metric memorization` takes the reference as the training set. In the report,

@@ -16,10 +16,10 @@ RESULTS = ROOT / "results/demo"
 ROWS = pd.read_csv(RESULTS / "tables/metrics.csv")
 
 
-def value(run, metric, group, features="classifier"):
+def value(run, metric, group, extractor="classifier"):
     """Return a metric's values for a run and group, one per seed."""
     rows = ROWS.query("run == @run and metric == @metric and group == @group")
-    return rows[rows["features"] == features].sort_values("seed")["value"].to_numpy()
+    return rows[rows["extractor"] == extractor].sort_values("seed")["value"].to_numpy()
 
 
 @pytest.mark.parametrize("metric", ["frechet", "kid"])

@@ -101,19 +101,18 @@ def extractor_rule(module):
 
 def metric_rule(module):
     """A metric has a known input; one that uses neighbours defines their search."""
-    found = [] if module.READS in metrics.READS else [f"READS is {module.READS!r}"]
-    if module.READS == "neighbours":
+    found = [] if module.INPUT in metrics.INPUTS else [f"INPUT is {module.INPUT!r}"]
+    if module.INPUT == "neighbours":
         if not hasattr(module, "search"):
             return [*found, "search is missing"]
         options = module.Options()
         search = module.search(options)
         if search.keys() != {"k", "flip"} or search["k"] != options.k:
             found.append("search must say k, as the option does, and flip")
-    pairs = getattr(module, "BASELINES", {}).items()
-    if not {name for pair in pairs for name in pair} <= module.HIGHER_IS_BETTER.keys():
-        found.append("BASELINES names values that it has not")
-    strange = [name for name in module.HIGHER_IS_BETTER if {"@", "."} & {*name}]
-    return [*found, *(f'the value {name} may hold no "@" and no "."' for name in strange)]
+    if not {*getattr(module, "WITH_BASELINE", ())} <= module.HIGHER_IS_BETTER.keys():
+        found.append("WITH_BASELINE names values that it has not")
+    strange = [name for name in module.HIGHER_IS_BETTER if {"@", ":"} & {*name}]
+    return [*found, *(f'the value {name} may hold no "@" and no ":"' for name in strange)]
 
 
 RULES = {"source": source_rule, "extractor": extractor_rule, "metric": metric_rule}

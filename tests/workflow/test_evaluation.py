@@ -43,7 +43,7 @@ def scored(tmp_path_factory) -> Checkout:
 
 def test_every_metric_stands_in_the_tables(scored):
     rows = pd.read_csv(scored.results / "tables/metrics.csv")
-    by_space = {space: set(mine["metric"]) for space, mine in rows.groupby("features")}
+    by_space = {space: set(mine["metric"]) for space, mine in rows.groupby("extractor")}
     shared = {"frechet", "frechet-infinity", "prd-f8", "prd-f1/8",
               *(f"{label}{name}" for label in ("", "pr5.")
                 for name in ("precision", "recall", "density", "coverage"))}  # fmt: skip

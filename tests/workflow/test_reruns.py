@@ -211,7 +211,7 @@ def test_another_look_of_the_figures_draws_figures_only(checkout):
 def test_a_fix_in_the_copies_search_or_in_their_picture(checkout):
     checkout.edit("ltdm/reporting/copies.py", "COLUMNS = 5", "COLUMNS = 6")
     assert checkout.planned() == {"copies": 2, "all": 1}
-    checkout.edit("ltdm/metrics/_nearest.py", "BLOCK = 4096", "BLOCK = 2048")
+    checkout.edit("ltdm/metrics/_nearest_train.py", "BLOCK_IMAGES = 4096", "BLOCK_IMAGES = 2048")
     assert checkout.planned() == {**SEARCH, **END}
 
 

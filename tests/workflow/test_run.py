@@ -11,23 +11,24 @@ from PIL import Image
 from ltdm.metrics.memorization import HIGHER_IS_BETTER
 from tests.unit.cli.test_cli import ltdm
 
-COLUMNS = ["dataset", "run", "seed", "sample_set", "sampler", "guidance", "weights", "features",
-           "metric", "options", "group", "value", "error", "n_real", "n_fake", "note"]  # fmt: skip
+COLUMNS = ["dataset", "run", "seed", "sample_set", "sampler", "guidance", "weights", "extractor",
+           "metric", "options", "group", "value", "error", "baseline", "n_real", "n_generated",
+           "note"]  # fmt: skip
 
 
 def test_the_tables_hold_every_number(finished):
     rows = pd.read_csv(finished.results / "tables/metrics.csv")
     assert list(rows.columns) == COLUMNS
     groups = 1 + 3 + 10 + 1
-    # runs; extractors, values of two metrics; values of memorization, nine of them without a worst
+    # runs; extractors, values of two metrics; values of memorization
     copied = rows[rows["metric"].isin(HIGHER_IS_BETTER)]
-    assert len(copied) == 2 * (29 * groups - 9)
+    assert len(copied) == 2 * 20 * groups
     assert len(rows) == 2 * 2 * (2 + 4) * groups + len(copied)
-    assert set(copied["features"]) == {"pixels"}
+    assert set(copied["extractor"]) == {"pixels"}
     assert set(copied[copied["group"] == "all"]["n_real"]) == {1797 - 728}
     assert set(rows["sampler"]) == {"ddim(steps=3)"}
     assert set(rows["guidance"]) == {0.5}
-    assert rows[["n_real", "n_fake"]].notna().all().all()
+    assert rows[["n_real", "n_generated"]].notna().all().all()
     main = (finished.results / "tables/main.md").read_text()
     assert "frechet (tail) ↓" in main
     columns = [line.split("|")[2:-1] for line in main.splitlines()[2:4]]

@@ -175,7 +175,7 @@ def test_a_run_of_a_released_network_costs_no_training(checkpoint):
 
 def test_figures_of_training_leave_out_what_was_not_trained(tmp_path):
     counts = {"class": [0, 1], "name": ["a", "b"], "available": [9, 9], "train": [9, 3]}
-    columns = ["dataset", "features", "metric", "sample_set", "group", "run", "value"]
+    columns = ["dataset", "extractor", "metric", "sample_set", "group", "run", "value", "baseline"]
     tables = {
         "counts": pd.DataFrame(counts), "tidy": pd.DataFrame(columns=columns, dtype=str),
         "trained": pd.DataFrame({"step": [1, 2], "denoise": [1.0, 0.5]}),

@@ -157,7 +157,7 @@ def test_data_folder_is_not_changed(formats, tmp_path):
     folder.rename(tmp_path / "data")
     before = {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")}
     scored = rows(score_with(tmp_path, "ours.npz", "--metric", "frechet", reference="data"))
-    assert set(scored["features"]) == {"pixels"}, "the extractor of the data folder"
+    assert set(scored["extractor"]) == {"pixels"}, "the extractor of the data folder"
     assert {"head", "medium", "tail"} < set(scored["group"])
     parts = ["--metric", "accuracy", "--features", CLASSIFIER]
     score_with(tmp_path, "ours.npz", *parts, reference="data")
@@ -180,7 +180,7 @@ def test_reference_without_labels(formats, tmp_path):
     for images in ("ours.npz", "classes", "flat"):
         scored = rows(score(tmp_path, images, reference="bare.npy"))
         assert set(scored["group"]) == {"all"}
-        assert set(scored["n_fake"]) == {24}
+        assert set(scored["n_generated"]) == {24}
     parts = ["--features", "classifier"]
     printed = score_with(tmp_path, "flat", *parts, reference="bare.npy", code=1)
     assert "classifier learns the reference's classes, and its images have no labels" in printed

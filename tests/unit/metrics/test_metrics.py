@@ -1,4 +1,4 @@
-"""Distances against other implementations, closed forms and known answers; groups."""
+"""Distances against other implementations and closed forms; groups of classes."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from tests.helpers.scores import sample, value
 
 
 class Identity(nn.Module):
-    """Features that are their own images, for the oracles."""
+    """An extractor whose features are the images themselves, for the oracles."""
 
     num_features = 12
 
@@ -44,7 +44,7 @@ def test_frechet_agrees_with_torchmetrics(features):
 
 
 def test_frechet_agrees_with_pytorch_fid(features, monkeypatch):
-    """Its own function; newer SciPy has no `disp`, which it wants to hear the error by."""
+    """Newer SciPy has no argument `disp`, which pytorch-fid uses to get the error."""
     sqrtm = linalg.sqrtm
     monkeypatch.setattr(linalg, "sqrtm", lambda a, disp: (sqrtm(a), 0.0))
     statistics = [s for x in features for s in (x.mean(0), np.cov(x, rowvar=False))]
@@ -79,84 +79,86 @@ def test_identical_sets(features, n):
     same = features[0][:n]
     assert abs(distance(same, same)) < 1e-7 * same.var(axis=0).sum()
     if n > 5:
-        assert value(pr, same, same) == {
-            "precision": 1, "recall": 1, "density": pytest.approx(1, abs=0.4), "coverage": 1,
-        }  # fmt: skip
+        values = value(pr, same, same)
+        assert values.pop("density") == pytest.approx(1, abs=0.4)
+        assert values == {"precision": 1, "recall": 1, "coverage": 1}
     if n > 20:
-        assert value(prd, same, same, num_clusterings=2) == {
-            "prd-f8": pytest.approx(1, abs=1e-6), "prd-f1/8": pytest.approx(1, abs=1e-6),
-        }  # fmt: skip
+        values = value(prd, same, same, num_clusterings=2)
+        assert list(values.values()) == pytest.approx([1, 1], abs=1e-6)
 
 
-def test_both_forms_of_frechet_agree_where_either_would_do(features):
-    """Padding features with constants makes the covariance singular and changes no distance."""
+def test_both_forms_of_frechet_agree(features):
+    """Constant features make the covariance singular and do not change the distance."""
     padded = [np.pad(x, ((0, 0), (0, 300))) for x in features]
-    found, expected = (value(frechet, *sets) for sets in (padded, features))
-    assert found == pytest.approx(expected, rel=1e-6)
+    actual, expected = (value(frechet, *sets) for sets in (padded, features))
+    assert actual == pytest.approx(expected, rel=1e-6)
 
 
-def test_frechet_infinity_takes_the_bias_away():
-    """Of two sets of one law, where the truth is zero; the rest of the error is noise."""
-    stream = np.random.default_rng(0)
-    real = stream.normal(size=(20000, 8))
+def test_frechet_infinity_removes_the_bias():
+    """For two sets of one distribution the true distance is 0; the remaining error is noise."""
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(20000, 8))
     for extrapolate, n_real in (("generated", 20000), ("both", 400)):
-        found = [value(frechet, real[:n_real] if extrapolate == "generated" else
-                       stream.normal(size=(n_real, 8)), stream.normal(size=(400, 8)),
-                       extrapolate=extrapolate) for _ in range(40)]  # fmt: skip
-        plain, limit = (np.mean([f[name] for f in found]) for name in found[0])
-        assert plain > 0.05
-        assert abs(limit) < 0.1 * plain, extrapolate
+        draws = []
+        for _ in range(40):
+            x = real if extrapolate == "generated" else rng.normal(size=(n_real, 8))
+            fake = rng.normal(size=(400, 8))
+            draws.append(value(frechet, x, fake, extrapolate=extrapolate))
+        biased, limit = (np.mean([draw[name] for draw in draws]) for name in draws[0])
+        assert biased > 0.05
+        assert abs(limit) < 0.1 * biased, extrapolate
 
 
-def test_frechet_infinity_is_the_line_through_whole_halves_and_quarters(features):
-    """By hand, with labels that the parts must share out alike."""
+def test_frechet_infinity_is_the_line_through_set_halves_and_quarters(features):
+    """Compare with a line by hand; each part must have the same class proportions."""
     real, fake = features[0], features[1][:80]
     labels = np.repeat([0, 1], 40)
-    found = frechet.score(sample(real), sample(fake, labels), frechet.Options())
-    order = frechet._spread(labels)
+    actual = frechet.score(sample(real), sample(fake, labels), frechet.Options())
+    order = frechet._balanced_order(labels)
     assert all(labels[order[j::4]].mean() == 0.5 for j in range(4))
     means = [np.mean([distance(real, fake[order[j::k]]) for j in range(k)]) for k in (1, 2, 4)]
-    assert found["frechet-infinity"].value == pytest.approx(np.polyfit([1, 2, 4], means, 1)[1])
+    assert actual["frechet-infinity"].value == pytest.approx(np.polyfit([1, 2, 4], means, 1)[1])
     assert np.isnan(value(frechet, real, fake[:7])["frechet-infinity"])
 
 
 def test_kid_agrees_with_torchmetrics_and_torch_fidelity(features):
     real, fake = features[0][:110], features[1]
-    found = value(kid, real, fake)["kid"]
+    actual = value(kid, real, fake)["kid"]
     mean, _ = oracle(KernelInceptionDistance(Identity(), subsets=1, subset_size=110), real, fake)
-    assert found == pytest.approx(mean.item(), rel=1e-6)
-    theirs = kid_features_to_metric(torch.from_numpy(fake), torch.from_numpy(real), kid_subsets=1,
-                                    kid_subset_size=110, verbose=False)  # fmt: skip
-    assert found == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
+    assert actual == pytest.approx(mean.item(), rel=1e-6)
+    tensors = torch.from_numpy(fake), torch.from_numpy(real)
+    options = {"kid_subsets": 1, "kid_subset_size": 110, "verbose": False}
+    reference = kid_features_to_metric(*tensors, **options)
+    assert actual == pytest.approx(reference["kernel_inception_distance_mean"], rel=1e-6)
 
 
 def test_kid_is_unbiased():
-    stream = np.random.default_rng(0)
-    draws = [value(kid, *stream.normal(size=(2, 20, 4)))["kid"] for _ in range(400)]
+    rng = np.random.default_rng(0)
+    draws = [value(kid, *rng.normal(size=(2, 20, 4)))["kid"] for _ in range(400)]
     assert abs(np.mean(draws)) < 3 * np.std(draws) / 20
 
 
-def test_kid_subsets_estimate_the_whole():
-    stream = np.random.default_rng(0)
-    pair = stream.normal(size=(150, 12)), stream.normal(size=(110, 12)) + 0.5
-    whole, part = (value(kid, *pair, subsets=400, subset_size=n)["kid"] for n in (1000, 60))
-    assert part == pytest.approx(whole, rel=0.05)
-    assert part != whole
-    assert part == value(kid, *pair, subsets=400, subset_size=60)["kid"], "its draws have an owner"
+def test_kid_subsets_estimate_the_full_sets():
+    rng = np.random.default_rng(0)
+    pair = rng.normal(size=(150, 12)), rng.normal(size=(110, 12)) + 0.5
+    single, subsets = (value(kid, *pair, subsets=400, subset_size=n)["kid"] for n in (1000, 60))
+    assert subsets == pytest.approx(single, rel=0.05)
+    assert subsets != single
+    assert subsets == value(kid, *pair, subsets=400, subset_size=60)["kid"], "its draws are seeded"
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31), st.floats(0.1, 10))
 def test_invariances(seed, scale):
-    stream = np.random.default_rng(seed)
-    real, fake = stream.normal(size=(30, 5)), stream.normal(size=(25, 5)) + 0.5
-    rotate = np.linalg.qr(stream.normal(size=(5, 5)))[0]
-    order = stream.permutation(30)
-    base = distance(real, fake)
-    assert distance(fake, real) == pytest.approx(base, rel=1e-8)
-    assert distance(real[order], fake) == pytest.approx(base, rel=1e-8)
-    moved = distance(scale * real @ rotate, scale * fake @ rotate)
-    assert moved == pytest.approx(scale**2 * base, rel=1e-6)
+    rng = np.random.default_rng(seed)
+    real, fake = rng.normal(size=(30, 5)), rng.normal(size=(25, 5)) + 0.5
+    rotate = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    order = rng.permutation(30)
+    original = distance(real, fake)
+    assert distance(fake, real) == pytest.approx(original, rel=1e-8)
+    assert distance(real[order], fake) == pytest.approx(original, rel=1e-8)
+    transformed = distance(scale * real @ rotate, scale * fake @ rotate)
+    assert transformed == pytest.approx(scale**2 * original, rel=1e-6)
     balls = value(pr, real, fake)
     assert value(pr, scale * real @ rotate, scale * fake @ rotate) == balls
     assert value(kid, fake, real)["kid"] == pytest.approx(value(kid, real, fake)["kid"])
@@ -164,13 +166,13 @@ def test_invariances(seed, scale):
 
 def test_thirds_and_shots_follow_the_training_counts():
     counts = [5, 80, 20, 40, 10, 160, 3]
-    found = groups(counts, ("all", "thirds", "shots"), (100, 20))
-    assert found["head"] == [5, 1, 3]
-    assert found["medium"] == [2, 4]
-    assert found["tail"] == [0, 6]
-    assert sorted(found["all"]) == list(range(7))
-    assert "class-0" not in found
-    assert found["many-shot"] == [5]
-    assert found["medium-shot"] == [1, 3, 2]
-    assert found["few-shot"] == [4, 0, 6]
+    actual = groups(counts, ("all", "thirds", "shots"), (100, 20))
+    assert actual["head"] == [5, 1, 3]
+    assert actual["medium"] == [2, 4]
+    assert actual["tail"] == [0, 6]
+    assert sorted(actual["all"]) == list(range(7))
+    assert "class-0" not in actual
+    assert actual["many-shot"] == [5]
+    assert actual["medium-shot"] == [1, 3, 2]
+    assert actual["few-shot"] == [4, 0, 6]
     assert "few-shot" not in groups([30, 40], ("shots",), (100, 20)), "an empty group is left out"

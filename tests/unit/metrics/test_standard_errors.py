@@ -1,4 +1,4 @@
-"""Standard errors in closed form against a bootstrap that draws the generated images anew."""
+"""Standard errors in closed form against a bootstrap that resamples the generated images."""
 
 import numpy as np
 import pytest
@@ -9,32 +9,32 @@ from ltdm.metrics._base import Sample
 
 pytestmark = pytest.mark.slow
 
-DRAWS = 400
-ONE = prd.Options(num_clusterings=1, clusters=2)
+BOOTSTRAP_DRAWS = 400
+ONE_CLUSTERING = prd.Options(num_clusterings=1, clusters=2)
 
 
 def sets(n=300, m=240, d=6, seed=0):
-    stream = np.random.default_rng(seed)
-    mix = stream.normal(size=(d, d))
-    real, fake = stream.normal(size=(n, d)) @ mix, 1.3 * stream.normal(size=(m, d)) @ mix + 0.4
-    p = np.exp(2 * stream.normal(size=(m, 12)))
+    rng = np.random.default_rng(seed)
+    mix = rng.normal(size=(d, d))
+    real, fake = rng.normal(size=(n, d)) @ mix, 1.3 * rng.normal(size=(m, d)) @ mix + 0.4
+    p = np.exp(2 * rng.normal(size=(m, 12)))
     labels = np.arange(m) % 3
-    return (Sample(real, np.zeros(n, int)),
-            Sample(fake, labels, p / p.sum(1, keepdims=True)))  # fmt: skip
+    generated = Sample(fake, labels, p / p.sum(1, keepdims=True))
+    return Sample(real, np.zeros(n, int)), generated
 
 
-def drawn_anew(metric, options, real, fake):
-    """Standard deviation of each value over draws of the generated images, class by class."""
-    stream = np.random.default_rng(1)
+def bootstrap_errors(metric, options, real, fake):
+    """Standard deviation of each value over resampled generated images, class by class."""
+    rng = np.random.default_rng(1)
     values = []
-    for _ in range(DRAWS):
+    for _ in range(BOOTSTRAP_DRAWS):
         classes = zip(*np.unique(fake.labels, return_counts=True), strict=True)
-        rows = [stream.choice(np.flatnonzero(fake.labels == c), n) for c, n in classes]
+        rows = [rng.choice(np.flatnonzero(fake.labels == c), n) for c, n in classes]
         rows = np.concatenate(rows)
-        again = Sample(fake.features[rows], fake.labels[rows], fake.probabilities[rows])
-        found = metric.score(real, again, options)
-        values.append([one.value for one in found.values()])
-    return dict(zip(found, np.std(values, axis=0, ddof=1), strict=True))
+        resampled = Sample(fake.features[rows], fake.labels[rows], fake.probabilities[rows])
+        estimates = metric.score(real, resampled, options)
+        values.append([estimate.value for estimate in estimates.values()])
+    return dict(zip(estimates, np.std(values, axis=0, ddof=1), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -51,34 +51,39 @@ def drawn_anew(metric, options, real, fake):
 def test_the_bootstrap_agrees(metric, options, names):
     real, fake = sets()
     options = metric.Options(**options)
-    expected, found = drawn_anew(metric, options, real, fake), metric.score(real, fake, options)
+    expected = bootstrap_errors(metric, options, real, fake)
+    estimates = metric.score(real, fake, options)
     for name in names:
-        assert found[name].error == pytest.approx(expected[name], rel=0.15), name
+        assert estimates[name].error == pytest.approx(expected[name], rel=0.15), name
 
 
 @pytest.mark.parametrize(("n", "m"), [(300, 5), (5, 240), (5, 4), (7, 300)])
-def test_effects_on_the_frechet_distance_are_its_derivatives(n, m):
-    """By the weight of a row; images with more weight count as more images."""
+def test_influences_on_the_frechet_distance_are_its_derivatives(n, m):
+    """Derivatives by the weight of a row; a larger weight counts as more images."""
     real, fake = sets(n, m)
     gaussians = [frechet.Gaussian(s.features) for s in (real, fake)]
-    effects = frechet.effects(*gaussians, fake.features)
+    influences = frechet.influence(*gaussians, fake.features)
 
-    def weighted(row, by):
-        """The distance with one row's share raised, by the formula."""
-        share = np.full(m, 1 / m)
-        share[row] += by
-        share /= share.sum()
-        mean = share @ fake.features
+    def weighted_distance(row, step):
+        """The distance by the formula, with the weight of one row raised."""
+        weights = np.full(m, 1 / m)
+        weights[row] += step
+        weights /= weights.sum()
+        mean = weights @ fake.features
         u = fake.features - mean
-        covariance = (u.T * share) @ u * m / (m - 1)
+        covariance = (u.T * weights) @ u * m / (m - 1)
         product = np.linalg.eigvals(np.cov(real.features, rowvar=False) @ covariance)
         overlap = np.sqrt(product.real.clip(min=0)).sum()
         shift = mean - real.features.mean(0)
         return shift @ shift + np.trace(covariance) - 2 * overlap
 
-    by = 0.02 / m
-    slopes = np.array([(weighted(i, by) - weighted(i, -by)) / (2 * by) for i in range(m)])
-    assert slopes == pytest.approx(effects - effects.mean(), rel=0.01, abs=0.01 * effects.std())
+    step = 0.02 / m
+    slopes = np.array(
+        [(weighted_distance(i, step) - weighted_distance(i, -step)) / (2 * step) for i in range(m)]
+    )
+    assert slopes == pytest.approx(
+        influences - influences.mean(), rel=0.01, abs=0.01 * influences.std()
+    )
 
 
 def test_coverage_by_leaving_each_image_out():
@@ -86,40 +91,42 @@ def test_coverage_by_leaving_each_image_out():
     fake = fake._replace(labels=np.zeros(40, int))
     n = len(fake.labels)
     score = pr.score(real, fake, pr.Options())["coverage"]
-    left = []
+    values = []
     for i in range(n):
-        rest = Sample(np.delete(fake.features, i, axis=0), np.zeros(n - 1, int))
-        left.append(pr.score(real, rest, pr.Options())["coverage"].value)
-    assert score.error == pytest.approx(np.sqrt((n - 1) * np.var(left)))
+        others = Sample(np.delete(fake.features, i, axis=0), np.zeros(n - 1, int))
+        values.append(pr.score(real, others, pr.Options())["coverage"].value)
+    assert score.error == pytest.approx(np.sqrt((n - 1) * np.var(values)))
     assert np.isnan(frechet.score(real, fake, frechet.Options())["frechet-infinity"].error)
-    assert np.isnan(pr.score(real, fake, pr.Options())["recall"].error), "none is valid"
+    assert np.isnan(pr.score(real, fake, pr.Options())["recall"].error), "no error is valid"
 
 
-def test_prd_draws_images(monkeypatch):
-    """With the clusters held fixed, as if they were the data."""
+def test_the_error_of_prd_is_over_images(monkeypatch):
+    """The clusters are held fixed."""
     real, fake = sets(240)
-    monkeypatch.setattr(prd, "_clustered", lambda points, *_: (points[:, 0] > points[:, 1]) + 0)
-    expected, found = drawn_anew(prd, ONE, real, fake), prd.score(real, fake, ONE)
-    for name, one in found.items():
-        assert one.error == pytest.approx(expected[name], rel=0.3), name
+    monkeypatch.setattr(prd, "_cluster", lambda points, *_: (points[:, 0] > points[:, 1]) + 0)
+    expected = bootstrap_errors(prd, ONE_CLUSTERING, real, fake)
+    estimates = prd.score(real, fake, ONE_CLUSTERING)
+    for name, estimate in estimates.items():
+        assert estimate.error == pytest.approx(expected[name], rel=0.3), name
 
 
 @pytest.mark.parametrize(("subsets", "size"), [(2, 500), (5, 500)])
-def test_few_subsets_of_kid_tell_less_than_all_images(subsets, size):
+def test_few_subsets_of_kid_have_a_larger_error(subsets, size):
     real, fake = sets(2000, 2000)
     options = kid.Options(subsets=subsets, subset_size=size)
-    expected, found = drawn_anew(kid, options, real, fake)["kid"], kid.score(real, fake, options)
-    assert found["kid"].error == pytest.approx(expected, rel=0.25)
+    expected = bootstrap_errors(kid, options, real, fake)["kid"]
+    estimates = kid.score(real, fake, options)
+    assert estimates["kid"].error == pytest.approx(expected, rel=0.25)
 
 
-def test_classes_that_differ_add_no_error_where_their_numbers_are_fixed():
+def test_differences_between_classes_add_no_error():
     p = np.eye(2)[np.arange(100) % 2]
     labels = np.where(np.arange(100) % 2, 1, 0)
     always = Sample(np.zeros((100, 1)), labels, p)
     never = always._replace(probabilities=p[::-1])
-    both = Sample(np.zeros((200, 1)), np.repeat([0, 1, 2, 3], 50),
-                  np.repeat(np.eye(4)[[0, 1, 3, 2]], 50, axis=0))  # fmt: skip
-    for made, value in ((always, 1.0), (never, 0.0), (both, 0.5)):
-        assert accuracy.score(made, made, accuracy.Options())["accuracy"] == (value, 0.0)
-    assert np.isnan(accuracy.score(made, made.of([0])._replace(labels=np.arange(50)),
-                                   accuracy.Options())["accuracy"].error)  # fmt: skip
+    labels, p = np.repeat([0, 1, 2, 3], 50), np.repeat(np.eye(4)[[0, 1, 3, 2]], 50, axis=0)
+    both = Sample(np.zeros((200, 1)), labels, p)
+    for fake, value in ((always, 1.0), (never, 0.0), (both, 0.5)):
+        assert accuracy.score(fake, fake, accuracy.Options())["accuracy"][:2] == (value, 0.0)
+    one_per_class = fake.of_classes([0])._replace(labels=np.arange(50))
+    assert np.isnan(accuracy.score(fake, one_per_class, accuracy.Options())["accuracy"].error)

@@ -16,11 +16,10 @@ from ltdm.pipeline.records import expected
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.reporting import figures
-from ltdm.reporting.tables import baseline_of
 from ltdm.stages import neighbours, tables
 from tests.unit.cli.test_cli import ltdm
-from tests.unit.metrics.test_memorization import find, prepared, rows
-from tests.unit.metrics.test_nearest import MADE
+from tests.unit.metrics.test_memorization import find_neighbours, metric_table, prepare_folder
+from tests.unit.metrics.test_nearest_train import GENERATED
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,10 +31,10 @@ def smoke(**evaluate):
 
 
 def test_what_it_is_made_from_and_how_many_jobs():
-    one = smoke(table_columns=["memorized-40@tail", "frechet"])
+    one = smoke(table_columns=["memorized-0.40@tail", "frechet"])
     (metric,) = one.evaluate.searching
     assert one.evaluate.feeding(metric) == []
-    assert one.evaluate.space_of("memorized-40@tail") == "pixels"
+    assert one.evaluate.space_of("memorized-0.40@tail") == "pixels"
     made = {str(k): list(map(str, v)) for k, v in lineage(one).items()}
     at = "results/smoke/runs/digits-lt/cbdm/seed-0/main"
     data = "results/smoke/data/digits-lt"
@@ -71,20 +70,35 @@ def test_more_neighbours_than_training_images_are_refused_at_the_door():
     smoke(metrics=["frechet", {**many, "k": 728}], table_columns=["frechet"])
 
 
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("memorized-40@tail", "'memorized-40@tail' is called 'memorized-0.40@tail' now"),
+        ("unseen-15@tail", "called 'memorized-0.15@tail:baseline' now"),
+        ("mirrored.mq-15", "called 'mirrored.mq-0.15' now"),
+        ("frechet:baseline", "frechet has no baseline"),
+        ("memorized-0.4", "did you mean 'memorized-0.40'"),
+    ],
+)
+def test_columns_of_old_names_and_baselines_that_are_not_there(column, message):
+    with pytest.raises(OptionError, match=rf"evaluate.table_columns: .*{message}"):
+        smoke(table_columns=[column])
+
+
 def test_tables_take_pixels_after_the_extractors(tmp_path):
-    folder = prepared(tmp_path)
-    rows(folder, find(folder))
-    told = {"features": "classifier", "metric": "frechet", "value": 1.0}
+    folder = prepare_folder(tmp_path)
+    metric_table(folder, find_neighbours(folder))
+    told = {"extractor": "classifier", "metric": "frechet", "value": 1.0}
     pd.read_csv(folder / "x.csv").head(1).assign(**told).to_csv(folder / "y.csv", index=False)
-    columns = ["frechet", "memorized-40@tail"]
+    columns = ["frechet", "memorized-0.40@tail"]
     request = {"columns": columns, "extractors": ["classifier"], "baseline": "x", "code": "this"}
     names = ("tidy", "differences", "main", "against", "record")
     files = {name: folder / f"tables/{name}.csv" for name in names}
     metrics = [folder / "x.csv", folder / "y.csv"]
     tables.run(request, metrics=metrics, others=[], **files)
     main = (folder / "tables/main.md").read_text()
-    assert "memorized-40 (tail) ↓" in main
-    assert "Features: classifier, memorized-40 (tail) by pixels." in main
+    assert "memorized-0.40 (tail) ↓" in main
+    assert "Features: classifier, memorized-0.40 (tail) by pixels." in main
 
 
 # Images that others made
@@ -99,19 +113,19 @@ def scored(folder, reference, *options, code=0):
 @pytest.fixture
 def ours(tmp_path):
     """A prepared data folder, whose reference holds other images, and others' samples."""
-    folder = prepared(tmp_path)
+    folder = prepare_folder(tmp_path)
     images, labels = read_npz(folder / "samples.npz", "images", "labels")
     np.savez(folder / "theirs.npz", images=images, labels=labels)
     about, labels = np.array("{}"), np.arange(40) % 3
-    write_npz(folder / "reference.npz", images=255 - MADE, labels=labels, about=about)
+    write_npz(folder / "reference.npz", images=255 - GENERATED, labels=labels, about=about)
     return folder
 
 
 def test_others_images_are_compared_with_the_long_tailed_training_set(ours, monkeypatch):
     table = scored(ours, ours)
     assert "frechet" in set(table["metric"]), "with all that suit"
-    tail = table[(table["metric"] == "memorized-40") & (table["group"] == "tail")].iloc[0]
-    assert (tail["value"], tail["n_real"], tail["n_fake"]) == (1, 13, 10)
+    tail = table[(table["metric"] == "memorized-0.40") & (table["group"] == "tail")].iloc[0]
+    assert (tail["value"], tail["n_real"], tail["n_generated"]) == (1, 13, 10)
     monkeypatch.setattr(neighbours, "run", None)
     asked = "--metric", "{name: memorization, alpha: 0.9}"
     assert len(scored(ours, ours, *asked)), "the search is used again"
@@ -122,8 +136,8 @@ def test_another_reference_is_the_training_set_where_that_is_asked_for(ours):
     asked = "--metric", "{name: memorization, k: 40}"
     table = scored(ours, ours / "reference.npz", *asked)
     assert set(table["n_real"]) == {0}
-    assert table[table["metric"] == "unseen-40"]["value"].isna().all(), "all of it is known"
-    assert table.query("metric == 'mq-40' and group == 'all'")["value"].tolist() == [0]
+    assert table["baseline"].isna().all(), "all of it is known"
+    assert table.query("metric == 'mq-0.40' and group == 'all'")["value"].tolist() == [0]
     printed = scored(ours, ours / "reference.npz", "--metric", "memorization", code=1)
     assert "looks for the 50 nearest training images, but" in printed
     assert "holds 40; request fewer" in printed
@@ -135,16 +149,13 @@ def test_another_reference_is_the_training_set_where_that_is_asked_for(ours):
 
 
 def test_the_figure_by_class_shows_what_real_images_would_get():
-    assert baseline_of("memorized-40") == "unseen-40"
-    assert baseline_of("mirrored.memorized-15") == "mirrored.unseen-15"
-    assert baseline_of("frechet") is None
     counts = pd.DataFrame({"class": [0, 1], "train": [5, 9]})
     rows = pd.DataFrame({"run": "a", "group": ["class-0", "class-1"], "value": [0.5, 0.1],
-                         "error": [0.01, 0.02]})  # fmt: skip
-    figure = figures.per_class(rows, counts, "t", rows.assign(value=[0.2, np.nan]).iloc[::-1])
+                         "error": [0.01, 0.02], "baseline": [np.nan, 0.2]})  # fmt: skip
+    figure = figures.plot_per_class(rows, counts, "t")
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].get_lines()}
     assert list(lines) == ["a", "unseen real images"]
-    np.testing.assert_array_equal(lines["unseen real images"], [np.nan, 0.2])
-    alone = figures.per_class(rows, counts, "t", rows.iloc[:0])
+    np.testing.assert_array_equal(lines["unseen real images"], [0.2, np.nan])
+    alone = figures.plot_per_class(rows.assign(baseline=np.nan), counts, "t")
     assert [line.get_label() for line in alone.axes[0].get_lines()] == ["a"]
     plt.close("all")

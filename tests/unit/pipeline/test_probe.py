@@ -19,7 +19,7 @@ from ltdm.pipeline.records import expected
 from ltdm.pipeline.resources import SAFETY, Estimates
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting import probe
-from ltdm.reporting.heat_maps import heat_maps
+from ltdm.reporting.heat_maps import plot_heat_maps
 from ltdm.reporting.rows import write_rows
 from ltdm.stages import probe_figure, probe_tables
 from tests.unit.cli.test_cli import SMOKE, ltdm
@@ -142,23 +142,23 @@ def rows():
 
 
 def test_the_table_shows_what_was_chosen():
-    table = probe.table(rows())
+    table = probe.probe_table(rows())
     assert list(table.cells.index) == ["ddpm", "cbdm"]
     assert [name.removesuffix(" ↑") for name in table.cells] == [
         "accuracy", "accuracy (many-shot)", "accuracy (few-shot)",
     ]  # fmt: skip
     cell = table.cells.loc["cbdm"].iloc[2]
     assert (cell.mean, cell.seeds) == (pytest.approx(0.486), 2)
-    assert cell.spread == pytest.approx(np.std([0.436, 0.536], ddof=1))
+    assert cell.deviation == pytest.approx(np.std([0.436, 0.536], ddof=1))
     assert cell.best
     assert table.legend[0] == "± standard deviation over 2 seeds."
     assert "Test images: the source's test split." in table.legend[1]
-    one = probe.table(rows().query("seed == 0"))
+    one = probe.probe_table(rows().query("seed == 0"))
     assert one.legend[0] == "± standard error over test images; one seed."
 
 
 def test_a_heat_map_a_run():
-    made = heat_maps(rows().query("group == 'all'"), "digits")
+    made = plot_heat_maps(rows().query("group == 'all'"), "digits")
     first, second, bar = made.axes
     assert [axes.get_title() for axes in (first, second)] == ["ddpm", "cbdm"]
     shown = first.images[0].get_array()

@@ -85,7 +85,7 @@ def results(tmp_path_factory):
 
 def test_all_seven_run_together(results):
     rows = pd.read_csv(results / "tables/metrics.csv")
-    assert {*rows["metric"]} == {PARTS["metric"]} and {*rows["features"]} == {PARTS["extractor"]}
+    assert {*rows["metric"]} == {PARTS["metric"]} and {*rows["extractor"]} == {PARTS["extractor"]}
     assert rows["sampler"].str.startswith(f"{PARTS['sampler']}(").all()
     assert rows["value"].notna().all() and {*rows["run"]} == {PARTS["method"]}
     assert {"all", "head", "tail", "worst"} <= {*rows["group"]}

@@ -47,12 +47,12 @@ def changed(kind, name, **names):
 
 
 WRONG = {
-    "missing": ("metric", "kid", {"least": None}, "least is missing"),
+    "missing": ("metric", "kid", {"min_images": None}, "min_images is missing"),
     "parameter": (
         "metric",
         "kid",
-        {"least": lambda opts: 1},
-        "least must have the parameters options",
+        {"min_images": lambda opts: 1},
+        "min_images must have the parameters options",
     ),
     "default": (
         "network",

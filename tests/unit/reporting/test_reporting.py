@@ -1,3 +1,5 @@
+"""Tables, their formats, intervals of differences, and figures."""
+
 import csv
 import io
 
@@ -7,8 +9,8 @@ import pytest
 
 from ltdm.plumbing.files import write_npz
 from ltdm.reporting.cells import Cell
-from ltdm.reporting.compare import differences, interval
-from ltdm.reporting.pictures import sheet
+from ltdm.reporting.compare import differences, paired_interval
+from ltdm.reporting.pictures import image_grid
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.tables import difference_table, main_table
 from ltdm.reporting.writing import to_csv, to_latex, to_markdown
@@ -18,7 +20,7 @@ from ltdm.stages import figures
 def tidy(
     values, dataset="d", sample_set="main", guidance=0.5, note="", space="pixels", error=np.nan
 ):
-    """Rows of two metrics: `values` by run, one list entry a seed."""
+    """Rows of two metrics: `values` by run, one list entry per seed."""
     rows = []
     for run, seeds in values.items():
         for seed, value in enumerate(seeds):
@@ -26,7 +28,7 @@ def tidy(
                 rows.append({"dataset": dataset, "run": run, "seed": seed, "metric": metric,
                              "sample_set": sample_set, "group": group, "value": v,
                              "sampler": "ddim", "guidance": guidance, "weights": "ema",
-                             "features": space, "error": error,
+                             "extractor": space, "error": error, "baseline": np.nan,
                              "note": note if metric == "recall" else ""})  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -38,7 +40,7 @@ TABLE = main_table(tidy(VALUES), ["frechet", "recall@tail"])
 def cells(text):
     """The cells of a Markdown table, without its legend."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({len(line) for line in lines}) == 1, "columns stand in line"
+    assert len({len(line) for line in lines}) == 1, "columns are aligned"
     return [[c.strip() for c in line.strip("|").split("|")] for line in lines]
 
 
@@ -54,7 +56,9 @@ def test_markdown():
     legend = text.partition("\n\n")[2].splitlines()
     assert legend[0].strip() == "± standard deviation over 2 seeds."
     assert legend[1].strip() == "Features: pixels."
-    assert legend[2].startswith("≈ not told from the best (bold): no 95% interval")
+    assert legend[2].startswith(
+        "≈ not significantly different from the best (bold): the 95 % interval"
+    )
 
 
 def test_latex():
@@ -63,19 +67,31 @@ def test_latex():
     assert r"run & frechet $\downarrow$ & recall (tail) $\uparrow$ \\" in text
     assert r"b\_run & 12.00 $\pm$ 2.83$^\approx$ & 0.120 $\pm$ 0.028$^\approx$ \\" in text
     assert r"a & \textbf{9.00 $\pm$ 0.00} & 0.090 $\pm$ 0.000 \\" in text
-    assert r"% Features: pixels." in text, "said in a comment"
+    assert r"% Features: pixels." in text, "a comment"
 
 
-def test_names_are_earned_by_inception_alone():
-    """And a column is shown in the first feature space that has it."""
+def test_fid_and_kid_are_names_of_inception_features_only():
+    """A column uses the first extractor that has its metric."""
     ours = tidy({"a": [1.0], "b": [2.0]}).query("metric == 'frechet'")
-    spaces = [ours.assign(features="inception"), tidy({"a": [5.0], "b": [6.0]})]
+    spaces = [ours.assign(extractor="inception"), tidy({"a": [5.0], "b": [6.0]})]
     table = main_table(pd.concat(spaces), ["frechet", "recall@tail"])
     assert list(table.cells.columns) == ["FID ↓", "recall (tail) ↑"]
     assert [c.mean for c in table.cells["FID ↓"]] == [1, 2]
     assert "Features: inception, recall (tail) by pixels." in table.legend
-    labelled = ours.assign(features="inception", metric="small.kid")
+    labelled = ours.assign(extractor="inception", metric="small.kid")
     assert list(main_table(labelled, ["small.kid"]).cells.columns) == ["small.KID ↓"]
+
+
+def test_a_baseline_is_a_column_of_its_own():
+    rows = tidy({"a": [0.5, 0.7], "b": [0.1, 0.3]}).query("metric == 'frechet'")
+    rows = rows.assign(metric="mirrored.memorized-0.15", baseline=0.25)
+    names = ["mirrored.memorized-0.15", "mirrored.memorized-0.15:baseline"]
+    table = main_table(rows, names)
+    assert list(table.cells.columns) == [f"{names[0]} ↓", "mirrored.memorized-0.15 baseline"]
+    shown = table.cells.iloc[:, 1]
+    assert [(c.mean, c.best, c.not_significant) for c in shown] == [(0.25, False, False)] * 2
+    grouped = main_table(rows.assign(group="tail"), ["mirrored.memorized-0.15@tail:baseline"])
+    assert list(grouped.cells.columns) == ["mirrored.memorized-0.15 baseline (tail)"]
 
 
 def test_an_interval_by_hand():
@@ -83,22 +99,26 @@ def test_an_interval_by_hand():
         pd.DataFrame({"value": v, "error": [0.3] * len(v)})
         for v in ([3.0, 5.0, 4.5], [1.0, 2.0, 3.0])
     ]
-    found = interval(*frames)
+    found = paired_interval(*frames)
     differences = np.array([2.0, 3.0, 1.5])
     half = 4.302653 * differences.std(ddof=1) / np.sqrt(3)  # Student's, two degrees of freedom
-    assert found == pytest.approx((differences.mean(), differences.mean() - half,
-                                   differences.mean() + half, 3), rel=1e-6)  # fmt: skip
-    one = interval(*(frame[:1] for frame in frames))
-    assert one == pytest.approx((2.0, 2 - 1.959964 * 0.3 * 2**0.5, 2 + 1.959964 * 0.3 * 2**0.5, 1))
-    assert interval(frames[0][:1], frames[1][1:]).seeds == 0, "no seed in both"
+    mean = differences.mean()
+    assert found == pytest.approx((mean, mean - half, mean + half, 3), rel=1e-6)
+    one_seed = paired_interval(*(frame[:1] for frame in frames))
+    assert one_seed == pytest.approx(
+        (2.0, 2 - 1.959964 * 0.3 * 2**0.5, 2 + 1.959964 * 0.3 * 2**0.5, 1)
+    )
+    assert paired_interval(frames[0][:1], frames[1][1:]).seeds == 0, "no seed in both"
 
 
-def test_an_interval_covers_the_truth_as_often_as_it_says():
-    stream = np.random.default_rng(0)
-    draws = stream.normal(1.0, 2.0, size=(400, 2, 3))
-    found = [not interval(*(pd.DataFrame({"value": v, "error": np.nan}) for v in pair)).tells
-             for pair in draws]  # fmt: skip
-    assert np.mean(found) == pytest.approx(0.95, abs=0.035)
+def test_an_interval_covers_the_true_difference_at_its_confidence():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(1.0, 2.0, size=(400, 2, 3))
+    covered = []
+    for pair in draws:
+        frames = (pd.DataFrame({"value": v, "error": np.nan}) for v in pair)
+        covered.append(not paired_interval(*frames).significant)
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.035)
 
 
 def test_differences_from_a_baseline():
@@ -108,46 +128,51 @@ def test_differences_from_a_baseline():
         ["b", "+1.10 [-0.17, +2.37]", "+0.011 [-0.002, +0.024]"],
         ["c", "+1.00 [-24.41, +26.41]", "+0.010 [-0.244, +0.264]"],
     ]
-    assert "Difference from a and its 95% interval over 2 seeds" in text
-    sure = rows.assign(value=rows["value"].where(rows["run"] != "b", 2 * rows["value"] // 2 - 8))
-    marked = cells(to_markdown(difference_table(sure, ["frechet"], "a")))[2:]
-    assert marked[0][1].startswith("**-"), "lower is better here, beyond doubt"
-    every = differences(rows, "a")
-    assert every[["run", "metric", "seeds"]].to_numpy().tolist() == [
-        ["b", "frechet", 2], ["c", "frechet", 2], ["b", "recall", 2], ["c", "recall", 2],
-    ]  # fmt: skip
-    assert every["difference"].iloc[0] == pytest.approx(1.1)
+    assert "Difference from a and its 95 % interval over 2 seeds" in text
+    clear_rows = rows.assign(
+        value=rows["value"].where(rows["run"] != "b", 2 * rows["value"] // 2 - 8)
+    )
+    body = cells(to_markdown(difference_table(clear_rows, ["frechet"], "a")))[2:]
+    assert body[0][1].startswith("**-"), "lower is better, and the interval excludes 0"
+    all_differences = differences(rows, "a")
+    records = all_differences[["run", "metric", "seeds"]].to_numpy().tolist()
+    assert records == [[run, metric, 2] for metric in ("frechet", "recall") for run in "bc"]
+    assert all_differences["difference"].iloc[0] == pytest.approx(1.1)
 
 
-def test_what_is_not_known_tells_nothing():
-    """Recall has no standard error, so one seed does not tell it from the best."""
+def test_without_an_error_nothing_is_significant():
+    """Recall has no standard error, so with one seed no difference is significant."""
     table = main_table(tidy({"a": [3.0], "b": [3.5]}), ["recall@tail"])
     assert [row[1] for row in cells(to_markdown(table))[2:]] == ["0.030≈", "**0.035**"]
-    nobody = difference_table(tidy({"a": [3.0], "b": [3.5]}), ["frechet"], "c")
-    assert nobody.legend == ["No run to compare with c, or it is not among these runs."]
+    no_baseline = difference_table(tidy({"a": [3.0], "b": [3.5]}), ["frechet"], "c")
+    assert no_baseline.legend == ["No run to compare with c, or it is not among these runs."]
 
 
 @pytest.mark.parametrize(
-    ("value", "spread", "text"),
-    [(123.456, 7.0, "123.5 ± 7.0"), (12.3456, 0.5, "12.35 ± 0.50"), (0.5, 0.01, "0.500 ± 0.010"),
-     (0.00321, 0.0003, "0.00321 ± 0.00030"), (0.0, 0.002, "0.00000 ± 0.00200"),
-     (0.0, 0.0, "0.000 ± 0.000")],
-)  # fmt: skip
-def test_small_values_keep_their_digits(value, spread, text):
-    assert Cell(value, spread, 2).text() == text
+    ("value", "deviation", "text"),
+    [
+        (123.456, 7.0, "123.5 ± 7.0"),
+        (12.3456, 0.5, "12.35 ± 0.50"),
+        (0.5, 0.01, "0.500 ± 0.010"),
+        (0.00321, 0.0003, "0.00321 ± 0.00030"),
+        (0.0, 0.002, "0.00000 ± 0.00200"),
+        (0.0, 0.0, "0.000 ± 0.000"),
+    ],
+)
+def test_small_values_keep_their_digits(value, deviation, text):
+    assert Cell(value, deviation, 2).to_text() == text
 
 
-def test_runs_may_be_called_as_numbers_are(tmp_path):
+def test_names_of_runs_may_look_like_numbers(tmp_path):
     rows = tidy({"0.1": [1.0], "0.10": [2.0], "null": [3.0]})
     write_rows(rows, tmp_path / "rows.csv")
     assert read_rows(tmp_path / "rows.csv")["run"].unique().tolist() == ["0.1", "0.10", "null"]
 
 
-def test_of_one_seed_the_images_tell_the_error():
+def test_with_one_seed_the_error_is_over_images():
     table = main_table(tidy({"a": [3.0], "b": [3.5], "c": [9.0]}, error=0.4), ["frechet"])
-    assert [row[1] for row in cells(to_markdown(table))[2:]] == [
-        "**3.00 ± 0.40**", "3.50 ± 0.40≈", "9.00 ± 0.40",
-    ]  # fmt: skip
+    shown = [row[1] for row in cells(to_markdown(table))[2:]]
+    assert shown == ["**3.00 ± 0.40**", "3.50 ± 0.40≈", "9.00 ± 0.40"]
     assert table.legend[0].startswith("± standard error over generated images")
 
 
@@ -177,13 +202,13 @@ def test_a_missing_value_is_a_dash():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_sheet_rows_are_classes(channels):
+def test_rows_of_an_image_grid_are_classes(channels):
     labels = np.array([0, 1, 2, 0, 1, 0])
     images = np.broadcast_to(
         (40 * labels + 10 * np.arange(6)).astype(np.uint8)[:, None, None, None],
         (6, channels, 16, 16),
     )
-    picture = sheet(images, labels, [1, 0], columns=2)
+    picture = image_grid(images, labels, [1, 0], columns=2)
     assert picture.shape[:2] == (2 * 34 - 2, 2 * 34 - 2)
     grey = picture if channels == 1 else picture[..., 0]
     assert grey[0, 0] == images[1, 0, 0, 0]
@@ -192,7 +217,7 @@ def test_sheet_rows_are_classes(channels):
     assert grey[0, 33] == 255, "a white line between images"
 
 
-def test_what_differs_between_rows_is_shown():
+def test_settings_that_differ_between_rows_are_in_the_index():
     both = pd.concat([tidy({"a": [1.0]}), tidy({"b": [2.0]}, guidance=1.5)])
     table = main_table(both, ["frechet"])
     assert table.cells.index.names == ["run", "guidance"]
@@ -200,11 +225,13 @@ def test_what_differs_between_rows_is_shown():
 
 
 def test_values_from_few_images_are_marked_and_explained():
-    small = main_table(tidy(VALUES, note="class-3, small n"), ["recall@tail"])
-    assert to_markdown(small).count("\u2020") == 3 + 1
-    assert to_latex(small).count(r"$^\dagger$") == 3 + 1
-    assert r"% $^\dagger$ from few images" in to_latex(small), "said in a comment"
+    few = main_table(tidy(VALUES, note="class-3, few images"), ["recall@tail"])
+    assert to_markdown(few).count("\u2020") == 3 + 1
+    assert to_latex(few).count(r"$^\dagger$") == 3 + 1
+    assert r"% $^\dagger$ based on few images" in to_latex(few), "a comment"
     assert "\u2020" not in to_markdown(TABLE)
+    too_few = main_table(tidy(VALUES, note="too few images"), ["recall@tail"])
+    assert "\u2020" not in to_markdown(too_few), "another note"
 
 
 def test_a_column_that_a_data_set_lacks_is_a_dash():
@@ -212,14 +239,14 @@ def test_a_column_that_a_data_set_lacks_is_a_dash():
         [tidy({"a": [1.0]}), tidy({"a": [1.0]}, dataset="e").query("metric != 'recall'")]
     )
     table = main_table(rows, ["recall@tail"])
-    assert [c.text() for c in table.cells["recall (tail) \u2191"]] == ["0.010", "-"]
+    assert [c.to_text() for c in table.cells["recall (tail) \u2191"]] == ["0.010", "-"]
 
 
-def test_figures_show_one_sample_set_and_survive_a_lack_of_classes(tmp_path):
+def test_figures_show_one_sample_set_and_may_lack_values_by_class(tmp_path):
     counts = pd.DataFrame(
         {"class": [0, 1, 2], "name": [*"abc"], "available": [9, 9, 9], "train": [9, 3, 1]}
     )
-    rows = tidy({"a": [1.0, 2.0], "b": [3.0, 4.0]}).assign(features="pixels", dataset="d")
+    rows = tidy({"a": [1.0, 2.0], "b": [3.0, 4.0]}).assign(extractor="pixels", dataset="d")
     by_class = pd.concat([rows.assign(group=f"class-{c}") for c in range(3)])
     other = by_class.assign(sample_set="other", value=1e6)
     images = np.zeros((3, 1, 8, 8), np.uint8)
@@ -227,10 +254,10 @@ def test_figures_show_one_sample_set_and_survive_a_lack_of_classes(tmp_path):
     counts.to_csv(tmp_path / "counts.csv", index=False)
     history = pd.DataFrame({"step": [1, 2], "denoise": [1.0, 0.5]})
     history.to_csv(tmp_path / "history.csv", index=False)
-    drawn = []
-    for tidied in (pd.concat([by_class, other]), by_class, rows):
-        tidied.to_csv(tmp_path / "metrics.csv", index=False)
-        picture = tmp_path / f"{len(drawn)}.svg"
+    files = []
+    for table in (pd.concat([by_class, other]), by_class, rows):
+        table.to_csv(tmp_path / "metrics.csv", index=False)
+        picture = tmp_path / f"{len(files)}.svg"
         request = {"metric": "frechet", "extractor": "pixels", "sample_set": "main"}
         request |= {"runs": ["a"], "seeds": [0], "code": "this", "where": {"dataset": "d"}}
         figures.run(
@@ -243,6 +270,6 @@ def test_figures_show_one_sample_set_and_survive_a_lack_of_classes(tmp_path):
             per_class_svg=picture,
             counts_png=tmp_path / "counts.png",
         )
-        drawn.append(picture.read_bytes())
-    assert drawn[0] == drawn[1], "the other sample set is another figure"
-    assert drawn[2] != drawn[1]
+        files.append(picture.read_bytes())
+    assert files[0] == files[1], "the other sample set is not shown"
+    assert files[2] != files[1]

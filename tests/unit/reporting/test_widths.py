@@ -1,4 +1,4 @@
-"""Sample sets with averages of several widths: what an experiment makes of them."""
+"""Sample sets with post-hoc EMAs of several widths: jobs, records, disk use and the figure."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from ltdm.pipeline import cost as plan
 from ltdm.pipeline.lineage import lineage
 from ltdm.pipeline.records import Link, expected
 from ltdm.plumbing.errors import OptionError
-from ltdm.reporting.widths import by_width
+from ltdm.reporting.widths import plot_by_width
 from ltdm.stages import widths
 from tests.unit.config.test_config import edited
 from tests.unit.reporting.test_reporting import tidy
@@ -28,7 +28,7 @@ def swept(sets=None, **changes):
     return Experiment(config)
 
 
-def test_what_a_sweep_asks_for():
+def test_jobs_and_records_of_a_sweep():
     experiment = swept()
     assert experiment.runs["digits-lt", "ddpm"].widths == [0.1, 0.2]
     counted = plan.job_counts(experiment)
@@ -46,31 +46,42 @@ def test_what_a_sweep_asks_for():
     assert (counted["posthoc"], counted["widths"]) == (2, 0), "a width is made once"
 
 
-def test_what_averages_take_on_the_disk():
+def test_disk_space_of_averages():
     lone, both = swept({"main": {}}), swept({"main": {"ema_sigma_rel": 0.1}})
     none = Experiment(edited("sample_sets", {"main": {}}))
-    held = []
+    sizes = []
     for one in (none, lone, both):
         cost = plan.cost(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"], [])
-        held.append(cost.disk / cost.parameters)
-    assert np.diff(held).tolist() == pytest.approx([2 * 4 * 2, 4])
+        sizes.append(cost.disk / cost.parameters)
+    assert np.diff(sizes).tolist() == pytest.approx([2 * 4 * 2, 4])
 
 
 @pytest.mark.parametrize(
     ("sets", "changes", "where", "message"),
     [
-        ({"a": {"ema_sigma_rel": 0.1}}, {"train": {"posthoc_ema": None}},
-         "sample_sets.a.ema_sigma_rel",
-         "needs snapshots of the training, and this run has none: set train.posthoc_ema"),
-        ({"a": {"ema_sigma_rel": 0.1, "weights": "last"}}, {}, "sample_sets.a.ema_sigma_rel",
-         "is for averaged weights, and weights is last; leave one out"),
-        ({"a": {"ema_sigma_rel": 0.005}}, {}, "sample_sets.a.ema_sigma_rel",
-         "must be at least 0.01"),
+        (
+            {"a": {"ema_sigma_rel": 0.1}},
+            {"train": {"posthoc_ema": None}},
+            "sample_sets.a.ema_sigma_rel",
+            "needs snapshots of the training, and this run has none: set train.posthoc_ema",
+        ),
+        (
+            {"a": {"ema_sigma_rel": 0.1, "weights": "last"}},
+            {},
+            "sample_sets.a.ema_sigma_rel",
+            "is for averaged weights, and weights is last; leave one out",
+        ),
+        (
+            {"a": {"ema_sigma_rel": 0.005}},
+            {},
+            "sample_sets.a.ema_sigma_rel",
+            "must be at least 0.01",
+        ),
         ({"a": {"ema_sigma_rel": 0.3}}, {}, "sample_sets.a.ema_sigma_rel", "must be at most 0.28"),
         ({"posthoc": {}}, {}, "sample_sets.posthoc", "is the name of a run's own file"),
     ],
-)  # fmt: skip
-def test_refuses_a_sample_set_with_the_place(sets, changes, where, message):
+)
+def test_rejected_sample_sets_are_named(sets, changes, where, message):
     with pytest.raises(OptionError) as caught:
         swept(sets, **changes)
     place, _, said = str(caught.value).partition(": ")
@@ -82,18 +93,18 @@ def test_refuses_a_sample_set_with_the_place(sets, changes, where, message):
 
 
 def sweep_rows():
-    made = [
+    frames = [
         tidy({"a": [1.0, 2.0], "b": [3.0, 5.0]}).assign(
             weights=weights, sample_set=weights, group=group
         )
         for weights in ("ema", "posthoc-0.05", "posthoc-0.1", "posthoc-0.2", "last")
         for group in ("all", "tail", "class-1")
     ]
-    return pd.concat(made).query("metric == 'frechet'")
+    return pd.concat(frames).query("metric == 'frechet'")
 
 
-def test_a_panel_a_group_and_a_line_a_run():
-    figure = by_width(sweep_rows(), "FID", "digits")
+def test_a_panel_per_group_and_a_line_per_run():
+    figure = plot_by_width(sweep_rows(), "FID", "digits")
     assert [axes.get_title() for axes in figure.axes] == ["digits, all", "digits, tail"]
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
     assert {"a", "b", "its own average"} <= lines.keys()
@@ -101,21 +112,20 @@ def test_a_panel_a_group_and_a_line_a_run():
     assert lines["b"].get_ydata().tolist() == [4.0] * 3
     dashed = [line for line in figure.axes[1].get_lines() if line.get_linestyle() == "--"]
     assert [line.get_ydata()[0] for line in dashed] == [1.5, 4.0], "the runs' own averages"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "a", "b", "its own average",
-    ]  # fmt: skip
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["a", "b", "its own average"]
 
 
-def test_lines_are_told_apart_by_guidance_where_a_run_has_several():
+def test_labels_have_the_guidance_if_a_run_has_several():
     rows = sweep_rows()
     more = rows[rows["run"] == "a"].assign(guidance=2.0)
-    figure = by_width(pd.concat([rows, more]), "FID", "digits")
+    figure = plot_by_width(pd.concat([rows, more]), "FID", "digits")
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts[-1] == "its own average"
     assert {"b", "a, guidance 2.0"} < {*texts}
 
 
-def test_the_stage_draws_one_data_set(tmp_path):
+def test_the_stage_plots_one_data_set(tmp_path):
     rows, drawn = sweep_rows(), []
     for name, table in (("one", rows), ("two", pd.concat([rows, rows.assign(dataset="e")]))):
         table.to_csv(tmp_path / "metrics.csv", index=False)

@@ -1,4 +1,4 @@
-"""Features to tidy rows: groups, notes, and what is refused."""
+"""Features to tidy rows: groups, notes, and rejected inputs."""
 
 import json
 
@@ -38,27 +38,26 @@ def test_metric_rows(tmp_path):
     fake = feature_file(tmp_path / "fake.npz", [*[50] * 9, 3], seed=1)
     table = rows(tmp_path, "frechet", real, fake)
     assert len(table) == 2 * (1 + 3 + 10 + 1)
-    assert table.loc[("frechet", "all"), ["n_real", "n_fake"]].tolist() == [600, 453]
+    assert table.loc[("frechet", "all"), ["n_real", "n_generated"]].tolist() == [600, 453]
     assert table.loc[("frechet", "head"), "n_real"] == 240
-    assert table.loc[("frechet", "class-9"), "note"] == "small n"
+    assert table.loc[("frechet", "class-9"), "note"] == "few images"
     assert table.loc[("frechet", "class-0"), "note"] == ""
     classes = table.loc["frechet"]["value"].filter(like="class-")
     worst = table.loc[("frechet", "worst")]
     assert worst["value"] == classes.max()
     assert worst["note"].split(",")[0] == classes.idxmax()
     table = rows(tmp_path, "precision-recall", real, fake)
-    alone = table.loc[("precision", "class-9")]
-    assert alone["value"] == "", "three images have no third neighbour"
-    assert alone["note"] == "too few images"
+    row = table.loc[("precision", "class-9")]
+    assert row["value"] == "", "three images have no third neighbour"
+    assert row["note"] == "too few images"
     assert float(table.loc[("recall", "worst"), "value"]) <= 1
 
 
 def test_rows_of_two_parts_of_one_metric_and_of_probabilities(tmp_path):
     real, fake = feature_file(tmp_path / "a.npz", 9), feature_file(tmp_path / "b.npz", 8, seed=1)
     table = rows(tmp_path, "precision-recall", real, fake, k=5, label="pr5")
-    assert set(table.index.get_level_values(0)) == {
-        "pr5.precision", "pr5.recall", "pr5.density", "pr5.coverage",
-    }  # fmt: skip
+    names = ("precision", "recall", "density", "coverage")
+    assert set(table.index.get_level_values(0)) == {f"pr5.{name}" for name in names}
     assert table.loc[("pr5.recall", "all"), "options"] == "k=5"
     table = rows(tmp_path, "accuracy", real, fake)
     p, labels = read_npz(fake, "probabilities", "labels")
@@ -70,7 +69,7 @@ def test_rows_of_two_parts_of_one_metric_and_of_probabilities(tmp_path):
     )
 
 
-def test_images_without_labels_are_scored_as_a_whole(tmp_path):
+def test_images_without_labels_have_only_the_group_all(tmp_path):
     real = feature_file(tmp_path / "a.npz", 9)
     fake = feature_file(tmp_path / "b.npz", 0, labels=np.full(50, -1))
     table = rows(tmp_path, "frechet", real, fake)
@@ -78,14 +77,15 @@ def test_images_without_labels_are_scored_as_a_whole(tmp_path):
     assert table["n_real"].tolist() == [90, 90]
 
 
-def test_features_that_cannot_be_scored(tmp_path):
+def test_rejected_features(tmp_path):
     real = feature_file(tmp_path / "real.npz", 5)
-    for other in (feature_file(tmp_path / "b.npz", 5, d=3),
-                  feature_file(tmp_path / "c.npz", 5, extractor="of other weights")):  # fmt: skip
+    shorter = feature_file(tmp_path / "b.npz", 5, d=3)
+    retrained = feature_file(tmp_path / "c.npz", 5, extractor="of other weights")
+    for other in (shorter, retrained):
         with pytest.raises(LtdmError, match="different extractors"):
             rows(tmp_path, "kid", real, other)
     strange = feature_file(tmp_path / "d.npz", 0, labels=np.arange(12))
-    with pytest.raises(LtdmError, match=r"d.npz has labels from 0 to 11, but .* classes 0 to 9"):
+    with pytest.raises(LtdmError, match=r"d\.npz has labels from 0 to 11, .* classes 0 to 9"):
         rows(tmp_path, "kid", real, strange)
     nan = np.full((10, 4), np.nan)
     write_npz(tmp_path / "nan.npz", features=nan, labels=np.arange(10), about=np.array("{}"))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ltdm.reporting.compare import UNKNOWN
+from ltdm.reporting.compare import NO_INTERVAL
 from ltdm.reporting.writing import write_table
 from ltdm.theory import findings, tables
 from ltdm.theory.findings import PowerLaw
@@ -43,12 +43,12 @@ def test_a_power_law_s_interval_has_its_nominal_coverage():
 def test_one_point_has_no_slope_and_one_seed_no_interval():
     for x in ([], [4.0]):
         fit = PowerLaw(pd.DataFrame({0: [1.0] * len(x)}, index=x))
-        assert fit.slope == UNKNOWN
+        assert fit.slope == NO_INTERVAL
         assert len(fit.x) == len(fit.y) == 0
     slope = PowerLaw(pd.DataFrame({0: [1.0, 0.25]}, index=[1.0, 2.0])).slope
     assert (slope.difference, slope.seeds) == (pytest.approx(-2), 1)
     assert math.isnan(slope.low)
-    assert not slope.tells
+    assert not slope.significant
 
 
 # Tables
@@ -84,10 +84,10 @@ def test_the_table_has_a_line_per_game():
     ]
     first, close, best, worst = table.cells["frechet-heun (tail) ↓"].iloc[:4]
     assert (first.mean, first.seeds) == (pytest.approx(2.2), 2)
-    assert first.spread == pytest.approx(np.std([2.0, 2.4], ddof=1))
+    assert first.deviation == pytest.approx(np.std([2.0, 2.4], ddof=1))
     assert [c.best for c in (first, close, best, worst)] == [False, False, True, False]
-    assert [c.alike for c in (first, close, best, worst)] == [False, True, False, False]
-    assert best.text("**{}**") == "**1.10 ± 0.14**"
+    assert [c.not_significant for c in (first, close, best, worst)] == [False, True, False, False]
+    assert best.to_text("**{}**") == "**1.10 ± 0.14**"
     assert [c.best for c in table.cells["kl (tail) ↓"]] == [True, False, False, False] * 4
     assert "± standard deviation over 2 seeds; for kl, median" in table.legend[0]
     assert table.legend[-1].endswith("scores, frechet-heun is 1.250 (head), 0.500 (tail).")
@@ -98,14 +98,14 @@ def test_kl_is_shown_by_its_median_since_a_few_seeds_are_huge():
     kl_rows = metric_rows("kl", lambda g, s, t, b, u: kl[s] * (1 + b), GROUPS, 5)
     rows = pd.concat([game_rows(5)[lambda r: r["metric"] != "kl"], kl_rows])
     cell = tables.metrics_table(rows, ["head", "tail"], {}).cells["kl (tail) ↓"].iloc[0]
-    assert (cell.mean, cell.spread, cell.best) == (3, 1, True)
+    assert (cell.mean, cell.deviation, cell.best) == (3, 1, True)
 
 
 def test_relative_changes_are_of_mean_logarithms():
     values, baseline = (pd.Series(v, index=[0, 1]) for v in ([1.0, 1e3], [2.0, 2e3]))
     assert tables.relative_change(values, baseline) == pytest.approx((-0.5, -0.5, -0.5, 2))
     change = tables.relative_change(values, pd.Series([4.0, 1e3], index=[0, 1]))
-    assert change.difference == pytest.approx(-0.5) and not change.tells
+    assert change.difference == pytest.approx(-0.5) and not change.significant
     below = pd.Series([-0.1, 0.0], index=[0, 1])
     assert tables.relative_change(below, below) == pytest.approx((0, 0, 0, 2)), (
         "distances below the sampling noise count as equal"
@@ -115,17 +115,19 @@ def test_relative_changes_are_of_mean_logarithms():
 def test_reported_distances_are_shown_if_they_cover_all_betas():
     table = tables.metrics_table(game_rows(betas=(0.0, 1.0)), ["head", "tail"], REPORTED)
     assert list(table.cells)[-2:] == ["reported frechet (head)", "reported frechet (tail)"]
-    texts = [cell.text() for cell in table.cells["reported frechet (tail)"]]
+    texts = [cell.to_text() for cell in table.cells["reported frechet (tail)"]]
     assert texts == ["1.98 ± 0.32", "2.02 ± 0.37"] * 2
-    assert table.cells.iloc[0, -1].numbers()[" sd"] == 0.321, "the reported deviation over runs"
-    assert not any(cell.best or cell.alike for cell in table.cells["reported frechet (head)"])
+    assert table.cells.iloc[0, -1].csv_values()[" sd"] == 0.321, "the reported deviation over runs"
+    assert not any(
+        cell.best or cell.not_significant for cell in table.cells["reported frechet (head)"]
+    )
     others = tables.metrics_table(game_rows(), ["head", "tail"], REPORTED)
     assert "reported frechet (head)" not in others.cells, "betas without a reported distance"
 
 
 def test_one_seed_has_no_deviation_and_a_single_game_no_best():
     table = tables.metrics_table(game_rows(1, betas=(0.1,)), ["head", "tail"], {})
-    assert [c.text("**{}**") for c in table.cells["kl (head) ↓"]] == ["1.10"] * 2
+    assert [c.to_text("**{}**") for c in table.cells["kl (head) ↓"]] == ["1.10"] * 2
     assert table.legend[0] == "One seed."
 
 

@@ -11,7 +11,7 @@ import torch
 from ltdm.core.device import pick
 from ltdm.diffusion._model import Model
 from ltdm.features import random_inception
-from ltdm.metrics import _nearest, _neighbours
+from ltdm.metrics import _knn_balls, _nearest_train
 from ltdm.networks import unet
 from ltdm.networks._predictor import Predictor, to_device
 from ltdm.plumbing.options import parse
@@ -134,7 +134,7 @@ def test_the_nearest_training_images_are_the_same_to_the_bit(monkeypatch):
     neighbours = []
     for device in ("cuda", "cpu"):
         monkeypatch.setenv("LTDM_DEVICE", device)
-        nearest = _nearest.nearest(generated, train, 50, True)
+        nearest = _nearest_train.find_nearest(generated, train, 50, True)
         neighbours.append([array.tobytes() for array in nearest])
     assert neighbours[0] == neighbours[1]
 
@@ -143,7 +143,7 @@ def test_neighbours_are_those_of_the_cpu(monkeypatch):
     features, balls = [synthetic_features(3000, 2048, seed) for seed in range(2)], []
     for device in ("cpu", "cuda"):
         monkeypatch.setenv("LTDM_DEVICE", device)
-        balls.append(_neighbours.membership(*features, 3))
+        balls.append(_knn_balls.count_members(*features, 3))
     for one, other in zip(*balls, strict=True):
         assert (one == other).mean() > 0.999, "except for neighbours at nearly equal distances"
 
