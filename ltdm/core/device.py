@@ -12,7 +12,7 @@ from ltdm.core.tf32 import Tf32
 from ltdm.plumbing.errors import LtdmError
 
 
-def pick(name: str | None = None) -> torch.device:
+def pick_device(name: str | None = None) -> torch.device:
     """Return the device of this name, else of $LTDM_DEVICE, else "auto".
 
     A name is "cpu", "cuda", "cuda:N", or "auto": a GPU if there is one. Another name, or a GPU that
@@ -46,23 +46,23 @@ def device_name(device: torch.device) -> str:
     return f"cpu, {torch.get_num_threads()} threads"
 
 
-def resolved(precision: str, device: torch.device) -> str:
+def resolve_precision(precision: str, device: torch.device) -> str:
     """Return "bf16", "tf32" or "fp32"; "auto" is bf16 on a GPU that has it."""
     if precision != "auto":
         return precision
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
-def layout(precision: str, device: torch.device) -> torch.memory_format:
+def memory_layout(precision: str, device: torch.device) -> torch.memory_format:
     """Return how a network's images lie in memory: channels last on a GPU, unless it is fp32.
 
     Tensor cores read channels last; cuDNN's kernels for plain fp32 are made for planes.
     """
-    last = device.type == "cuda" and resolved(precision, device) != "fp32"
+    last = device.type == "cuda" and resolve_precision(precision, device) != "fp32"
     return torch.channels_last if last else torch.contiguous_format
 
 
-def compute_in(precision: str, device: torch.device) -> AbstractContextManager[object]:
+def precision_context(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Return the context of a network's calls in "fp32", "tf32" or "bf16".
 
     bf16 is autocast. tf32 is float32 whose products round their operands: by the GPU's tensor
@@ -71,12 +71,12 @@ def compute_in(precision: str, device: torch.device) -> AbstractContextManager[o
     if precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     if precision == "tf32":
-        return _tensor_cores() if device.type == "cuda" else Tf32()
+        return _allow_tensor_cores() if device.type == "cuda" else Tf32()
     return nullcontext()
 
 
 @contextmanager
-def _tensor_cores() -> Iterator[None]:
+def _allow_tensor_cores() -> Iterator[None]:
     """Let float32 products run on the tensor cores within a block."""
     switches: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
     before = [switch.allow_tf32 for switch in switches]

@@ -3,7 +3,7 @@
 import hashlib
 
 
-def derive(purpose: str, *owner: int) -> int:
+def derive_seed(purpose: str, *owner: int) -> int:
     """Return a 63-bit seed for `purpose` and its owner, such as `("noise", seed, update)`.
 
     The owner's last number is added, not hashed: torch's CPU generator takes the low 32 bits alone,
@@ -17,4 +17,4 @@ def derive(purpose: str, *owner: int) -> int:
 
 def owners(seed: int, number: int) -> list[int]:
     """Return the seeds of a run's owners of draws: its own, then one for each further class."""
-    return [seed, *(derive("class", seed, k) for k in range(1, number))]
+    return [seed, *(derive_seed("class", seed, k) for k in range(1, number))]

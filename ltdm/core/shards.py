@@ -16,12 +16,12 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_arrays, write_npz
 
 
-def blocks(rows: np.ndarray, size: int) -> list[np.ndarray]:
+def split_blocks(rows: np.ndarray, size: int) -> list[np.ndarray]:
     """Return the rows in blocks of `size`; the last one may be shorter."""
     return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
-def share(cut: Sequence[np.ndarray], shard: tuple[int, int]) -> np.ndarray:
+def rows_of_shard(cut: Sequence[np.ndarray], shard: tuple[int, int]) -> np.ndarray:
     """Return the rows of a shard (its number, from 0, and how many there are) from all blocks.
 
     There are none for some where there are more shards than blocks.
@@ -31,14 +31,14 @@ def share(cut: Sequence[np.ndarray], shard: tuple[int, int]) -> np.ndarray:
     return np.concatenate([np.empty(0, np.int64), *mine])
 
 
-def write_part(
+def write_shard(
     path: Path, about: Mapping[str, Any], rows: np.ndarray, arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Write what a shard made of its rows, with what it was made from."""
     write_npz(path, **arrays, rows=rows, about=np.array(json.dumps(about, sort_keys=True)))
 
 
-def whole(
+def merge_shards(
     parts: Sequence[Path], about: Mapping[str, Any], length: int, names: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """Put the shards' files together: the arrays among `names` that they hold, `length` rows each.
@@ -72,6 +72,6 @@ def whole(
     return arrays
 
 
-def clear(path: Path) -> None:
+def remove_shards(path: Path) -> None:
     """Remove a finished file's parts, those of an earlier number of shards too."""
     shutil.rmtree(Path(path).with_suffix(".shards"), ignore_errors=True)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-DROPPED = 13  # bits of mantissa
+DROPPED_BITS = 13  # bits of mantissa
 _aten = torch.ops.aten
-OPERANDS = {
+OPERAND_POSITIONS = {
     _aten.convolution: (0, 1),
     _aten.mm: (0, 1),
     _aten.addmm: (1, 2),
@@ -25,14 +25,14 @@ OPERANDS = {
 """Places of the operands among an operation's arguments; what is added to a product is none."""
 
 
-def rounded(x: Tensor) -> Tensor:
+def round_to_tf32(x: Tensor) -> Tensor:
     """Return float32 x of any shape rounded to TF32, half to even; NaN and infinities stay.
 
     What is larger than TF32's largest number becomes infinite.
     """
     bits = x.view(torch.int32)
-    half = (1 << DROPPED - 1) - 1 + (bits >> DROPPED & 1)
-    kept = (bits + half) & -(1 << DROPPED)
+    half = (1 << DROPPED_BITS - 1) - 1 + (bits >> DROPPED_BITS & 1)
+    kept = (bits + half) & -(1 << DROPPED_BITS)
     return torch.where(x.isfinite(), kept.view(torch.float32), x)
 
 
@@ -44,13 +44,13 @@ class Tf32(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation on rounded operands."""
-        kwargs, places = kwargs or {}, OPERANDS.get(func.overloadpacket, ())
+        kwargs, places = kwargs or {}, OPERAND_POSITIONS.get(func.overloadpacket, ())
         if not places:
             with self:  # in inference mode layers come whole, and their products are inside
                 said = func.decompose(*args, **kwargs)
             return func(*args, **kwargs) if said is NotImplemented else said
         args = [
-            rounded(a) if k in places and a.dtype == torch.float32 else a
+            round_to_tf32(a) if k in places and a.dtype == torch.float32 else a
             for k, a in enumerate(args)
         ]
         return func(*args, **kwargs)

@@ -32,7 +32,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
         temporary.chmod(mode)
 
 
-def read_about(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """Read the description alone."""
     return read_weights(path, "no tensor's name")[1]
 
@@ -56,11 +56,11 @@ def read_weights(path: Path, prefix: str = "") -> tuple[dict[str, Tensor], dict[
     return tensors, about
 
 
-def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return tensors with a prefix before their names."""
     return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
 
 
-def without(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def select_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors whose names start with a prefix, without it."""
     return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

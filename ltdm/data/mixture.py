@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.data._base import Census, Loaded
 from ltdm.data._mixtures import Case, CaseOption, draw
 from ltdm.plumbing.errors import OptionError
@@ -51,7 +51,7 @@ def load(options: Options, split: str) -> Loaded:
     """Draw a split, class by class: float32 (N, d, 1, 1)."""
     drawn = []
     for label, components in enumerate(options.classes.classes.values()):
-        rng = np.random.default_rng(derive(f"mixture-{split}", options.seed, label))
+        rng = np.random.default_rng(derive_seed(f"mixture-{split}", options.seed, label))
         drawn.append(draw(components, options.points_per_class, rng))
     points = np.concatenate(drawn).astype(np.float32)[:, :, None, None]
     return Loaded(points, np.repeat(np.arange(len(drawn)), options.points_per_class))

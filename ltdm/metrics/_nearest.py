@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
@@ -38,7 +38,7 @@ def nearest(images: np.ndarray, train: np.ndarray, k: int, flip: bool) -> Found:
     mirror image.
     """
     try:
-        return _nearest(images, train, k, flip, pick())
+        return _nearest(images, train, k, flip, pick_device())
     except torch.OutOfMemoryError:
         log.info("out of GPU memory: looking for the nearest images on the CPU")
         return _nearest(images, train, k, flip, torch.device("cpu"))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
@@ -35,7 +35,7 @@ def membership(real: np.ndarray, fake: np.ndarray, k: int) -> Membership:
     A ball's radius is the distance to the k-th neighbour in its own set, itself not counted.
     """
     try:
-        return _membership(real, fake, k, pick())
+        return _membership(real, fake, k, pick_device())
     except torch.OutOfMemoryError:
         log.info("out of GPU memory: looking for neighbours on the CPU")
         return _membership(real, fake, k, torch.device("cpu"))

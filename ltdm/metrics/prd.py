@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.metrics._base import Estimate, Sample
 from ltdm.plumbing.options import option
 from ltdm.plumbing.progress import Progress
@@ -63,7 +63,7 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     halves = []
     with Progress("clusterings", options.num_clusterings, "runs") as progress:
         for run in range(options.num_clusterings):
-            labels = _clustered(together, clusters, derive("prd clusters", run) % 2**32)
+            labels = _clustered(together, clusters, derive_seed("prd clusters", run) % 2**32)
             halves.append(np.split(labels, [n]))
             progress.advance()
     p = [np.bincount(ours, minlength=clusters) / n for ours, _ in halves]
@@ -71,7 +71,7 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     def scored(weights: np.ndarray) -> np.ndarray:
         return f_scores(p, [np.bincount(theirs, weights, clusters) / n for _, theirs in halves])
 
-    rng = np.random.default_rng(derive("prd bootstrap"))
+    rng = np.random.default_rng(derive_seed("prd bootstrap"))
     again = [scored(_drawn(fake.labels[kept], rng)) for _ in range(DRAWS)]
     pairs = zip(scored(np.ones(n)).tolist(), np.std(again, axis=0, ddof=1).tolist(), strict=True)
     return {name: Estimate(*pair) for name, pair in zip(BETAS, pairs, strict=True)}
@@ -99,7 +99,7 @@ def _drawn(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _fewer(number: int, n: int) -> slice | np.ndarray:
     """Return the rows of a set of this number that are kept: all, or n at random."""
-    rng = np.random.default_rng(derive("prd"))
+    rng = np.random.default_rng(derive_seed("prd"))
     return slice(None) if number == n else rng.choice(number, n, replace=False)
 
 

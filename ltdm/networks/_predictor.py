@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ltdm.core.device import compute_in, layout, resolved
+from ltdm.core.device import precision_context, memory_layout, resolve_precision
 from ltdm.networks._half import HalfWeights
 from ltdm.networks._players import Players
 from ltdm.plumbing.compiling import share_compiled
@@ -24,7 +24,7 @@ def placed(net: nn.Module, device: torch.device, precision: str) -> nn.Module:
     moved = net.to(device)
     if isinstance(net, Players):  # whose weights have a dimension more
         return moved
-    return moved.to(memory_format=layout(precision, device))
+    return moved.to(memory_format=memory_layout(precision, device))
 
 
 def together(net: nn.Module) -> nn.Module:
@@ -114,7 +114,7 @@ class Predictor:
         compiled: bool = False,
         share: Share = ALONE,
     ):
-        self.share, self.device, self.precision = share, device, resolved(precision, device)
+        self.share, self.device, self.precision = share, device, resolve_precision(precision, device)
         half, self.context = self.precision == "bf16-master", self.precision
         # Under vmap autocast acts too late: a stack of networks would run in float32.
         if half or (self.precision == "bf16" and isinstance(net, Players)):
@@ -163,7 +163,7 @@ class Predictor:
         """Return what the network says of all rows, of which each process runs its share."""
         inputs, alone = (x, *rest), self.share.world == 1
         net = self.trained if torch.is_grad_enabled() else self.call
-        with compute_in(self.context, self.device):
+        with precision_context(self.context, self.device):
             said = net(*(t if t is None or alone else self.share.of(t) for t in inputs), **want)
             parts = [t.float() for t in (said if isinstance(said, tuple) else (said,))]
         return parts if alone else [Gathered.apply(t, self.share, len(x)) for t in parts]

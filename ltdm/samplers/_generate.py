@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from ltdm.core.blocks import fixed_blocks
-from ltdm.core.device import device_name, layout
-from ltdm.core.shards import blocks, share
+from ltdm.core.device import device_name, memory_layout
+from ltdm.core.shards import split_blocks, rows_of_shard
 from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.progress import Progress
@@ -33,7 +33,7 @@ class SampleGenerator:
         self.guide = guide.predictors[0] if guide else None
         self.by_label = about["label"] == "network"
         self.options, self.seed, self.device = options, seed, device
-        order = str(layout(options.precision, device)).removeprefix("torch.")
+        order = str(memory_layout(options.precision, device)).removeprefix("torch.")
         self.where = f"{device_name(device)}, {options.precision}, {order}"
         self.shape = (about["channels"], about["size"], about["size"])
         self.points = about["points"]
@@ -42,8 +42,8 @@ class SampleGenerator:
 
     def share(self, labels: np.ndarray, shard: tuple[int, int]) -> np.ndarray:
         """Return the numbers of the images that a shard makes, of a set with these labels."""
-        cut = [block for mine in self._by_network(labels) for block in blocks(mine, self.block)]
-        return share(cut, shard)
+        cut = [block for mine in self._by_network(labels) for block in split_blocks(mine, self.block)]
+        return rows_of_shard(cut, shard)
 
     def images(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Return the images of these numbers and labels, uint8 (N, C, H, W); points are float32."""

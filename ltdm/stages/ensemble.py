@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ltdm.core.device import device_name, pick
-from ltdm.core.weights import prefixed, read_weights, without, write_weights
+from ltdm.core.device import device_name, pick_device
+from ltdm.core.weights import add_prefix, read_weights, select_prefix, write_weights
 from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import Stop
@@ -42,7 +42,7 @@ class Team:
         state = files.state(who)
         self.home, self.key = state.folder, state.key
         images, labels = read_npz(files.data, "images", "labels")
-        self.trainer = make_trainer(recipe, self.seed, images, labels, pick())
+        self.trainer = make_trainer(recipe, self.seed, images, labels, pick_device())
         if files.init:
             start_from(self.trainer, files.init)
         self.about = {**described(recipe, self.trainer), "key": self.key}
@@ -96,7 +96,7 @@ class Team:
             return self._resumed({**fresh, "where": [], "seconds": 0.0})
         spent = self._resumed(read_state(self.file(number - 1, shard), self.key, device))
         weights, _ = read_weights(self.average_of(number - 1))
-        self.trainer.take(without("last.", weights), without("ema.", weights))
+        self.trainer.take(select_prefix("last.", weights), select_prefix("ema.", weights))
         return spent
 
     def _resumed(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Team:
             for shard in range(self.options.shards):
                 one = read_state(self.file(number, shard), self.key, CPU)
                 told.append({name: one[name] for name in TOLD})
-                ema, last = prefixed("ema.", one["ema"]), prefixed("last.", one["net"])
+                ema, last = add_prefix("ema.", one["ema"]), add_prefix("last.", one["net"])
                 yield one["images"], ema | last
 
         write_weights(path, averaged(weighed()), self.about)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.core.weights import write_weights
 from ltdm.plumbing.files import read_npz, write_json
 from ltdm.plumbing.registry import part
@@ -20,7 +20,7 @@ def run(request: Request, *, reference: Path, weights: Path, record: Path) -> No
     """
     extractor = part("extractor", {**request["extractor"], **request["places"]}, ("extractors",))
     images, labels = read_npz(reference, "images", "labels")
-    tensors, about = extractor.module.fit(extractor.options, images, labels, pick())
+    tensors, about = extractor.module.fit(extractor.options, images, labels, pick_device())
     known = {**about, "extractor": request["extractor"], "code": request["code"]}
     write_weights(weights, tensors, known)
     write_json(record, {**known, **recorded(request)})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.core.weights import read_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
@@ -25,7 +25,7 @@ def run(request: Request, *, images: Path, weights: Path, features: Path) -> Non
     pixels, labels, about = read_npz(images, "images", "labels", "about")
     tensors, known = read_weights(weights)
     extractor = part("extractor", known["extractor"], ("extractor",))
-    extract = extractor.module.build(extractor.options, tensors, known, pick())
+    extract = extractor.module.build(extractor.options, tensors, known, pick_device())
     try:
         made = extract(pixels)
     except LtdmError as error:

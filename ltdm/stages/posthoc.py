@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ltdm.core.weights import prefixed, read_about, read_weights, write_weights
+from ltdm.core.weights import add_prefix, read_metadata, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.request import recorded
@@ -32,7 +32,7 @@ def run(
     Raises:
         LtdmError: The network has no snapshots, or no average has that width.
     """
-    about = read_about(model)
+    about = read_metadata(model)
     taken = about.pop("posthoc", None)
     if not taken:
         raise LtdmError(
@@ -49,7 +49,7 @@ def run(
     log.info("sigma_rel %g from %d snapshots: %s", request["sigma_rel"], len(which), told(made))
     weights = _mixed(model, dict(zip(which, mix.tolist(), strict=True)))
     about |= {"key": made["key"], "average": made}
-    write_weights(output, prefixed("ema.", weights), about)
+    write_weights(output, add_prefix("ema.", weights), about)
     if record:
         write_json(record, made)
     return made

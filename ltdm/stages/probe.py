@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ltdm.core.device import pick
-from ltdm.core.seeding import derive
+from ltdm.core.device import pick_device
+from ltdm.core.seeding import derive_seed
 from ltdm.data._held_out import held_out
 from ltdm.diffusion._model import Model
 from ltdm.metrics._groups import groups
@@ -84,7 +84,7 @@ def run(
 
 def _kept(labels: np.ndarray, options: ProbeOptions, train: Path) -> np.ndarray:
     """Return the rows that are held out of the classifiers' training; there must be some."""
-    kept = held_out(labels, SHARE, derive("probe held out", options.seed))
+    kept = held_out(labels, SHARE, derive_seed("probe held out", options.seed))
     if not len(kept):
         raise LtdmError(
             f"{train} has one image of each class, so none can be held out to choose a level and a"
@@ -112,7 +112,7 @@ def _without(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
     """Return the classifiers of a network on disk, not yet trained, and the network's key."""
-    model = Model.read(file, options.weights, "auto", pick())
+    model = Model.read(file, options.weights, "auto", pick_device())
     about = model.about
     if about["label"] == "network":
         raise LtdmError(f"{file} holds a network for each class, so there is no one to probe")

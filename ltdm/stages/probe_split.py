@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.data._held_out import held_out
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_json, write_npz
@@ -40,7 +40,7 @@ def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
                 " both must be alike for a probe"
             )
     else:
-        index, kind = held_out(labels, SHARE, derive("test split")), "held-out"
+        index, kind = held_out(labels, SHARE, derive_seed("test split")), "held-out"
         images, labels = images[index], labels[index]
     about = np.array(json.dumps({"test": kind}))
     write_npz(test, images=images, labels=labels, index=index, about=about)

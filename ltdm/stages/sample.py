@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.core.device import pick
-from ltdm.core.shards import clear, whole, write_part
-from ltdm.core.weights import read_about
+from ltdm.core.device import pick_device
+from ltdm.core.shards import remove_shards, merge_shards, write_shard
+from ltdm.core.weights import read_metadata
 from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_json, write_npz
@@ -42,7 +42,7 @@ def run(
     wanted = SampleSet(request, model, guide)
     number = len(wanted.labels)
     if shards:
-        images = whole(shards, wanted.about, number, ["images"])["images"]
+        images = merge_shards(shards, wanted.about, number, ["images"])["images"]
         told = [read_npz(file, "rows", "where") for file in shards]
         where = [*dict.fromkeys(str(where) for rows, where in told if len(rows))]
     else:
@@ -52,7 +52,7 @@ def run(
     write_json(record, {**recorded(request), **wanted.about, "where": where})
     about = np.array(json.dumps(wanted.about))
     write_npz(samples, images=images, labels=wanted.labels, about=about)
-    clear(samples)
+    remove_shards(samples)
 
 
 def shard(request: Request, *, model: Path, guide: Path | None, images: Path) -> None:
@@ -64,7 +64,7 @@ def shard(request: Request, *, model: Path, guide: Path | None, images: Path) ->
     generator = wanted.generator()
     rows = generator.share(wanted.labels, request["shard"])
     made = generator.images(wanted.labels[rows], rows)
-    write_part(images, wanted.about, rows, {"images": made, "where": np.array(generator.where)})
+    write_shard(images, wanted.about, rows, {"images": made, "where": np.array(generator.where)})
 
 
 class SampleSet:
@@ -79,7 +79,7 @@ class SampleSet:
     def __init__(self, request: Request, model: Path, guide: Path | None):
         self.options = parse(SampleOptions, request["spec"], ("sample",))
         self.seed, self.model, self.guide = request["seed"], model, guide
-        network, options = read_about(model), self.options
+        network, options = read_metadata(model), self.options
         classes, labelled = network["classes"], network["label"] != "nothing"
         if options.num_images % classes and labelled:
             raise LtdmError(
@@ -103,11 +103,11 @@ class SampleSet:
             "model": network["key"],
         }
         if guide:
-            self.about["guide"] = read_about(guide)["key"]
+            self.about["guide"] = read_metadata(guide)["key"]
 
     def generator(self) -> SampleGenerator:
         """Return the network set up to make the images."""
-        precision, device = self.options.precision, pick()
+        precision, device = self.options.precision, pick_device()
         model = Model.read(self.model, self.options.weights, precision, device)
         guide = Model.read(self.guide, "ema", precision, device) if self.guide else None
         return SampleGenerator(model, self.options, self.seed, guide)

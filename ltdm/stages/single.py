@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ltdm.core.device import device_name, pick
-from ltdm.core.weights import prefixed, write_weights
+from ltdm.core.device import device_name, pick_device
+from ltdm.core.weights import add_prefix, write_weights
 from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import Stop
@@ -59,7 +59,7 @@ def fit(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop | None) ->
     state, started = files.state(who), time.monotonic()
     by = {"versions": versions(), "commit": commit()}
     images, labels = read_npz(files.data, "images", "labels")
-    trainer = make_trainer(recipe, who["seed"], images, labels, pick())
+    trainer = make_trainer(recipe, who["seed"], images, labels, pick_device())
     where = _begun(trainer, state, files.init)
     first = trainer.update
     if not trainer.share.leads:
@@ -112,8 +112,8 @@ def _taken(trainer: Trainer) -> list[int]:
 def _write(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
     """Write the network, with the snapshots that were taken of it."""
     about = {**described(recipe, trainer), "key": state.key}
-    tensors = prefixed("ema.", trainer.ema.state_dict())
-    tensors |= prefixed("last.", trainer.net.state_dict())
+    tensors = add_prefix("ema.", trainer.ema.state_dict())
+    tensors |= add_prefix("last.", trainer.net.state_dict())
     if recipe.train.posthoc_ema:
         widths, taken = list(recipe.train.posthoc_ema.sigma_rel), _taken(trainer)
         about["posthoc"] = {"sigma_rel": widths, "updates": taken}

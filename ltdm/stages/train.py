@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from ltdm.core.weights import read_about
+from ltdm.core.weights import read_metadata
 from ltdm.plumbing.files import sha256
 from ltdm.plumbing.request import Request, recorded
 from ltdm.plumbing.stopping import listening
@@ -41,7 +41,7 @@ def run(
         return
     recipe = Recipe.of(spec, places.get("gpus", 1))
     if init:
-        who["init"] = read_about(init)["key"]
+        who["init"] = read_metadata(init)["key"]
     make = ensemble.train if recipe.train.ensemble else single.train
     state = files.state(who)
     with listening() as stop, state.alone():

@@ -23,7 +23,7 @@ from torch import nn
 from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.diffusion._model import Model
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.pipeline.cost import cost
@@ -154,7 +154,7 @@ def run(experiment: Experiment, runs: list[str], rounds: int, steps: int) -> dic
     Ratios are to the first of `runs`. A turn of training makes `steps` steps. One round warms
     up and does not count; `rounds` follow.
     """
-    device = pick()
+    device = pick_device()
     dataset, sample_set = experiment.grid["dataset"][0], experiment.grid["sample_set"][0]
     data = experiment.datasets[dataset]
     made = {name: Bench(data, experiment.runs[dataset, name], sample_set, device) for name in runs}

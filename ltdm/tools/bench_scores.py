@@ -12,8 +12,8 @@ import torch
 from scipy import linalg
 from torchvision.models import Inception3
 
-from ltdm.core.device import pick
-from ltdm.core.seeding import derive
+from ltdm.core.device import pick_device
+from ltdm.core.seeding import derive_seed
 from ltdm.features import random_inception
 from ltdm.features._inception import library
 from ltdm.metrics import frechet, kid, prd, precision_recall
@@ -36,7 +36,7 @@ def run(images: int, length: int, classes: int, inception: int) -> dict[str, Any
     Each set has `images` vectors of `length` features; there are `classes` class-wise distances, of
     500 images each; the extractor is timed on `inception` images.
     """
-    device = pick()
+    device = pick_device()
     real, fake = (_sample(images, length, seed, CLASSES) for seed in range(2))
     found: dict[str, Any] = {"images": images, "length": length, "device": str(device)}
     found |= _frechet(real.features, fake.features)
@@ -64,7 +64,7 @@ def _sample(n: int, d: int, seed: int, classes: int) -> Sample:
 
 def features_like(n: int, d: int, seed: int) -> np.ndarray:
     """Return correlated features that are never negative, float32 (n, d)."""
-    rng = np.random.default_rng(derive("features like", seed))
+    rng = np.random.default_rng(derive_seed("features like", seed))
     mixing = np.random.default_rng(0).standard_normal((d, d), dtype=np.float32)
     mixing *= np.exp(-np.arange(d, dtype=np.float32) * 6 / d)[:, None] / np.sqrt(np.float32(d))
     return np.maximum(rng.standard_normal((n, d), dtype=np.float32) @ mixing + 0.3, 0)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.core.seeding import derive, owners
+from ltdm.core.seeding import derive_seed, owners
 from ltdm.methods._base import Batch
 from ltdm.training.augment import condition, draw, origins, warp
 from ltdm.training.options import TrainOptions
@@ -109,7 +109,7 @@ class Draws:
 
         The changes are those of `augment.draw`, (B, 8), or (B, 0).
         """
-        rng, options = np.random.default_rng(derive("batch", self.seed, update)), self.options
+        rng, options = np.random.default_rng(derive_seed("batch", self.seed, update)), self.options
         chosen = self._natural(update) if self.cdf is None else self._by_class(self.cdf, rng)
         flips = rng.random(self.size) < 0.5
         coins = rng.random(1 if options.label_dropout_per == "batch" else self.size)
@@ -126,7 +126,7 @@ class Draws:
         return self.permutation(epoch)[start : start + self.size]
 
     def _permutation(self, epoch: int) -> np.ndarray:
-        order = np.random.default_rng(derive("epoch", self.seed, epoch))
+        order = np.random.default_rng(derive_seed("epoch", self.seed, epoch))
         return self.share[order.permutation(len(self.share))]
 
     def _by_class(self, cdf: np.ndarray, rng: np.random.Generator) -> np.ndarray:

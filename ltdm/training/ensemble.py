@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.training.options import TrainOptions
 
 Weights = dict[str, Tensor]
@@ -29,7 +29,7 @@ Weights = dict[str, Tensor]
 
 def owner(seed: int, shard: int) -> int:
     """Return the owner of a shard's draws; the first one's are those of a run without shards."""
-    return derive("shard", seed, shard) if shard else seed
+    return derive_seed("shard", seed, shard) if shard else seed
 
 
 def dealt(class_counts: Iterable[int], shards: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ltdm.core.seeding import derive, owners
+from ltdm.core.seeding import derive_seed, owners
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._objective import Objective
@@ -152,14 +152,14 @@ class Learner:
     def _fill(self) -> None:
         """Seed every generator, and put an update's draws, rate and decays where it reads them."""
         mine = (self.share.rank,) if self.share.rank else ()  # each process has masks of its own
-        dropout = [derive("dropout", owner, *mine, self.update) for owner in self.owners]
+        dropout = [derive_seed("dropout", owner, *mine, self.update) for owner in self.owners]
         torch.manual_seed(dropout[0])
         if isinstance(self.net, Players):
             self.net.seeds = dropout
         self.optimiser.rate.fill_(learning_rate(self.options, self.update, self.batches.size))
         for average in self.powers:
             average.schedule(self.update + 1)
-        self.streams.seed([derive("noise", owner, self.update) for owner in self.owners])
+        self.streams.seed([derive_seed("noise", owner, self.update) for owner in self.owners])
         level = draw_levels(self.process, self.batches.size, self.streams)
         new = [level, *self.batches.draw(self.update)]
         if self.device.type == "cuda":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ltdm.core.seeding import derive, owners
+from ltdm.core.seeding import derive_seed, owners
 from ltdm.core.weights import read_weights
 from ltdm.methods._objective import Objective, compose
 from ltdm.networks._players import Players, build_network
@@ -69,7 +69,7 @@ def make_trainer(
     nets = []
     for owner in owners(seed, len(class_counts)) if method.players else [seed]:
         with torch.random.fork_rng([]):
-            torch.manual_seed(derive("init", owner))
+            torch.manual_seed(derive_seed("init", owner))
             nets.append(build_network(recipe.network, use, *shape))
     net = Players(nets) if method.players else nets[0]
     process = recipe.process.module.build(recipe.process.options)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from ltdm.core.weights import read_about, read_weights, write_weights
+from ltdm.core.weights import read_metadata, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, write_bytes
 from ltdm.plumbing.locks import alone
@@ -87,7 +87,7 @@ class State:
     def check_kept(self, updates: list[int]) -> None:
         """Refuse to go on where a snapshot of these updates is lost; their weights are not read."""
         for update in updates:
-            self._snapshot(update, read_about)
+            self._snapshot(update, read_metadata)
 
     def kept(self, updates: list[int]) -> dict[str, Tensor]:
         """Return the snapshots of these updates: `snapshot.<width>.<update>.<weight>`."""

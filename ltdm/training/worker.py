@@ -21,7 +21,7 @@ from types import FrameType
 import torch
 import torch.distributed as dist
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.plumbing.errors import LtdmError, Stopped
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.stopping import Stop
@@ -84,7 +84,7 @@ def _join(rank: int) -> None:
     """Meet the other processes, each on its GPU if there are any."""
     if gpus():
         os.environ["LTDM_DEVICE"] = f"cuda:{rank}"
-    device = pick()
+    device = pick_device()
     backend, own = ("nccl", device) if device.type == "cuda" else ("gloo", None)
     dist.init_process_group(backend, timeout=WAIT, device_id=own)
 

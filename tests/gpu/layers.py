@@ -10,7 +10,7 @@ import torch.nn.functional as nnf
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ltdm.core.device import compute_in
+from ltdm.core.device import precision_context
 from ltdm.networks._norm import EPSILON, written_out
 from tests.gpu.machine import KINDS
 from tests.gpu.setting import Setting
@@ -67,7 +67,7 @@ def convolution(
             torch.randn(shape, **made).to(memory_format=LAYOUTS[layout]).requires_grad_()
             for shape in ((batch, groups * width, side, side), (groups * width, width, 3, 3))
         )
-        context = compute_in("tf32", setting.device) if precision == "tf32" else nullcontext()
+        context = precision_context("tf32", setting.device) if precision == "tf32" else nullcontext()
         with context:
             ms = both_ways(setting, lambda x, w: nnf.conv2d(x, w, padding=1, groups=groups), x, w)
         operations = 6 * batch * groups * side**2 * width**2 * 9

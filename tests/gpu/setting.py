@@ -12,7 +12,7 @@ from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge, read
 from ltdm.config.runs import Run
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.pipeline.cost import cost
 from ltdm.tools.bench_runs import noise_like
 from ltdm.training.loop import Trainer
@@ -55,7 +55,7 @@ class Setting:
     @cached_property
     def device(self) -> torch.device:
         """Where to run."""
-        return pick()
+        return pick_device()
 
     @property
     def gpu(self) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.core.shards import blocks, share
+from ltdm.core.shards import split_blocks, rows_of_shard
 from ltdm.core.weights import write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.samplers import _generate
@@ -107,8 +107,8 @@ def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("of", [1, 2, 3, 7, 20])
 def test_blocks_are_shared_out_in_order_and_evenly(of):
-    cut = blocks(np.arange(51), 5)
-    shares = [share(cut, (i, of)) for i in range(of)]
+    cut = split_blocks(np.arange(51), 5)
+    shares = [rows_of_shard(cut, (i, of)) for i in range(of)]
     assert np.concatenate(shares).tolist() == list(range(51))
     numbers = [-(-len(rows) // 5) for rows in shares]
     assert max(numbers) - min(numbers) <= 1

@@ -7,7 +7,7 @@ import torch.nn.functional as nnf
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ltdm.core.tf32 import OPERANDS, Tf32, rounded
+from ltdm.core.tf32 import OPERAND_POSITIONS, Tf32, round_to_tf32
 from ltdm.networks import edm2, mlp, unet
 from ltdm.networks._magnitude import Forced
 from ltdm.networks._predictor import Predictor
@@ -57,22 +57,22 @@ def by_integers(x):
     ],
 )
 def test_single_numbers(given, wanted):
-    assert rounded(torch.tensor([given], dtype=torch.float32)).item() == wanted
+    assert round_to_tf32(torch.tensor([given], dtype=torch.float32)).item() == wanted
 
 
 def test_rounding_is_that_of_integers_bit_for_bit():
     bits = np.random.default_rng(0).integers(0, 2**32, 200_000, dtype=np.uint64).astype(np.uint32)
     bits[::2] = bits[::2] & ~np.uint32(0x1FFF) | np.uint32(0x1000)  # ties
     x = np.concatenate([bits.view(np.float32), np.float32([0.0, -0.0, np.nan, -np.nan])])
-    found = rounded(torch.from_numpy(x.copy())).numpy()
+    found = round_to_tf32(torch.from_numpy(x.copy())).numpy()
     assert (found.view(np.uint32) == by_integers(x).view(np.uint32)).all()
-    again = rounded(torch.from_numpy(found.copy())).numpy()
+    again = round_to_tf32(torch.from_numpy(found.copy())).numpy()
     assert (again.view(np.uint32) == found.view(np.uint32)).all()
 
 
 def test_rounding_keeps_the_layout():
     x = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
-    assert rounded(x).stride() == x.stride()
+    assert round_to_tf32(x).stride() == x.stride()
 
 
 def shaken(name):
@@ -114,7 +114,7 @@ def test_every_layer_says_what_float64_says_of_rounded_operands(name, mode, monk
     assert len(heard) == len(layers)
     for function, (x, weight, *bias), options, said in heard:
         rest = [b if b is None else b.double() for b in bias[:1]] + bias[1:]
-        wanted = function(rounded(x).double(), rounded(weight).double(), *rest, **options)
+        wanted = function(round_to_tf32(x).double(), round_to_tf32(weight).double(), *rest, **options)
         size = wanted.abs().max()
         assert (said - wanted).abs().max() < 3e-6 * size, "but for float32's own rounding"
         with mode():
@@ -149,13 +149,13 @@ def test_no_product_is_missed_by_whatever_name(name):
     attends = {torch.ops.aten.bmm, torch.ops.aten._scaled_dot_product_flash_attention_for_cpu}
     assert bool(attends & {*names}) == (name != "mlp")
     for operation, inputs in tf32.seen:
-        for operand in (inputs[k] for k in OPERANDS[operation]):
-            assert torch.equal(rounded(operand), operand)
+        for operand in (inputs[k] for k in OPERAND_POSITIONS[operation]):
+            assert torch.equal(round_to_tf32(operand), operand)
 
 
 def test_attention_in_one_operation():
     q, k, v = torch.randn(3, 2, 1, 16, 8)
-    wanted = nnf.scaled_dot_product_attention(rounded(q), rounded(k), rounded(v))
+    wanted = nnf.scaled_dot_product_attention(round_to_tf32(q), round_to_tf32(k), round_to_tf32(v))
     for mode in (torch.no_grad, torch.inference_mode):
         with mode(), Tf32():
             assert torch.equal(nnf.scaled_dot_product_attention(q, k, v), wanted)

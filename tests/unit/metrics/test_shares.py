@@ -49,7 +49,7 @@ def test_a_full_gpu_leaves_the_neighbours_to_the_cpu(features, monkeypatch):
         return found(real, fake, k, device)
 
     expected = _neighbours.membership(*pair, 3)
-    monkeypatch.setattr(_neighbours, "pick", lambda: torch.device("cuda"))
+    monkeypatch.setattr(_neighbours, "pick_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(_neighbours, "_membership", full)
     for one, other in zip(_neighbours.membership(*pair, 3), expected, strict=True):
         assert (one == other).all()

@@ -84,16 +84,16 @@ def test_a_damaged_compressed_archive_is_one_sentence(tmp_path):
 def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device.pick().type == "cpu"
+    assert device.pick_device().type == "cpu"
     for name in ("cuda", "cuda:3"):
         with pytest.raises(LtdmError, match=r"asked for, but this machine shows 0 GPUs"):
-            device.pick(name)
+            device.pick_device(name)
     with pytest.raises(LtdmError, match="no device is called 'gpu'"):
-        device.pick("gpu")
+        device.pick_device("gpu")
     with pytest.raises(LtdmError, match="no device is called 'cuda:'"):
-        device.pick("cuda:")
+        device.pick_device("cuda:")
     monkeypatch.setenv("LTDM_DEVICE", "")
-    assert device.pick().type == "cpu"
+    assert device.pick_device().type == "cpu"
     monkeypatch.setenv("LTDM_DEVICE", "cuda")
     with pytest.raises(LtdmError, match="LTDM_DEVICE=cpu"):
-        device.pick()
+        device.pick_device()

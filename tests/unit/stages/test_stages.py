@@ -133,7 +133,7 @@ def test_points_go_the_way_of_images(tmp_path):
     assert np.bincount(labels).tolist() == [60, 30]
     network = {**NETWORK, "ch_mult": [1], "attn": []}
     learner = make_trainer(
-        Recipe.of({**SPEC, "network": network}), 0, points, labels, device.pick("cpu")
+        Recipe.of({**SPEC, "network": network}), 0, points, labels, device.pick_device("cpu")
     )
     assert made_of(learner.batches, 0).x0.abs().max() > 1.5, "coordinates as they are"
     request = asked({**SPEC, "network": network})

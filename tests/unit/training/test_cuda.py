@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.diffusion._model import Model
 from ltdm.features import random_inception
 from ltdm.metrics import _nearest, _neighbours
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def trainer(method="cbdm", **train):
     train = {**SPEC["train"], "class_sampling": "balanced", "augment": "ada", **train}
     return make_trainer(
-        Recipe.of({**SPEC, "method": method, "train": train}), 0, *data(), pick("cuda")
+        Recipe.of({**SPEC, "method": method, "train": train}), 0, *data(), pick_device("cuda")
     )
 
 
 def learner_of(name, device="cuda", **train):
     spec = spec_of(name, class_sampling="balanced", augment="ada", **train)
-    return make_trainer(Recipe.of(spec), 0, *data(), pick(device))
+    return make_trainer(Recipe.of(spec), 0, *data(), pick_device(device))
 
 
 @pytest.mark.parametrize("graph", ["auto", "none"])
@@ -97,7 +97,7 @@ def test_sampling_does_not_depend_on_the_batch():
     learner = trainer()
     about = described(Recipe.of({**SPEC, "method": "cbdm"}), learner)
     options = parse(SampleOptions, {"sampler": {"name": "ancestral", "steps": 5}, "guidance": 1.0})
-    model = Model.of(learner.ema.state_dict(), about, "fp32", pick("cuda"))
+    model = Model.of(learner.ema.state_dict(), about, "fp32", pick_device("cuda"))
     made = SampleGenerator(model, options, 0)
     numbers = np.arange(12)
     labels = numbers % 3
@@ -114,7 +114,7 @@ def test_tf32_is_as_far_from_fp32_as_the_cpu_s_imitation_and_leaves_no_switch_on
     asked = torch.randn(8, 3, 32, 32), torch.linspace(0.1, 900, 8), torch.arange(8) % 3
     said = {}
     for device, precision in product(("cpu", "cuda"), ("fp32", "tf32", "bf16")):
-        at = pick(device)
+        at = pick_device(device)
         predict = Predictor(placed(deepcopy(net), at, precision), at, precision)
         with torch.inference_mode():
             said[device, precision] = predict(*(t.to(at) for t in asked)).cpu()
@@ -154,7 +154,7 @@ def test_inception_says_the_same_as_on_the_cpu(monkeypatch):
     made = []
     for device in ("cpu", "cuda"):
         monkeypatch.setenv("LTDM_DEVICE", device)
-        weights, about = random_inception.fit(options, *nothing, pick())
-        made.append(random_inception.build(options, weights, about, pick())(pixels))
+        weights, about = random_inception.fit(options, *nothing, pick_device())
+        made.append(random_inception.build(options, weights, about, pick_device())(pixels))
     for one, other in zip(*made, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)

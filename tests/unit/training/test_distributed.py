@@ -16,7 +16,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 
 from ltdm.config.compatibility import check_data
 from ltdm.config.runs import RunOptions
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.networks._predictor import Share
 from ltdm.plumbing.errors import LtdmError, OptionError, Stopped
 from ltdm.plumbing.files import write_npz
@@ -86,7 +86,7 @@ def test_two_processes_go_on_from_any_number(made, name):
 
 def test_each_process_has_dropout_of_its_own(made):
     seeds = [int((made / f"seed-{rank}").read_text()) for rank in (0, 1)]
-    assert seeds == [derive("dropout", 0, 0), derive("dropout", 0, 1, 0)]
+    assert seeds == [derive_seed("dropout", 0, 0), derive_seed("dropout", 0, 1, 0)]
 
 
 @pytest.mark.parametrize(
