@@ -7,9 +7,9 @@ import click
 import yaml
 
 from ltdm.cli.selection import DEVICE, PATH, run_on, whole
-from ltdm.config.merge import Loader
+from ltdm.config.merge import StrictLoader
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.registry import Part, names, several, stage_code
+from ltdm.plumbing.registry import Part, parse_part_list, part_names, stage_digest
 
 
 @click.command("import")
@@ -39,7 +39,7 @@ def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
     """Write OUTPUT (.safetensors) with another average of MODEL's weights, from its snapshots."""
     from ltdm.stages import posthoc
 
-    request = {"sigma_rel": sigma_rel, "code": stage_code("posthoc")}
+    request = {"sigma_rel": sigma_rel, "code": stage_digest("posthoc")}
     made = posthoc.run(request, model=model, output=output, record=None)
     click.echo(f"{output}: {posthoc.told(made)}")
 
@@ -90,7 +90,7 @@ def score(
     extractors = _parts("extractor", features) or against.prepared()
     extractors = extractors or _parts("extractor", ["inception"])
     asked = _parts("metric", metrics) or score.suiting(
-        _parts("metric", names("metric")), extractors, against
+        _parts("metric", part_names("metric")), extractors, against
     )
     rows, file = score.run(images, against, extractors, asked, labels, cache_dir)
     click.echo(score.to_text(rows))
@@ -100,7 +100,7 @@ def score(
 def _parts(kind: str, given: Sequence[str]) -> tuple[Part, ...]:
     """Parse parts that are written as in a config."""
     try:
-        values = [yaml.load(text, Loader) for text in given]
+        values = [yaml.load(text, StrictLoader) for text in given]
     except yaml.YAMLError as error:
         raise LtdmError(f"cannot read {' '.join(given)!r} as YAML: {error}") from error
-    return several(kind, values, (kind,)) if values else ()
+    return parse_part_list(kind, values, (kind,)) if values else ()

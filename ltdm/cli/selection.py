@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ltdm.config.merge import read
-from ltdm.plumbing.compiling import keep_compiled
+from ltdm.config.merge import read_config
+from ltdm.plumbing.compiling import set_compile_cache
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.options import near
+from ltdm.plumbing.options import suggest
 
 if TYPE_CHECKING:
     from ltdm.config.experiment import Experiment
@@ -62,10 +62,10 @@ def select(
     run_on(device)
     only = {axis: list(entries) for axis, entries in chosen.items() if entries}
     try:
-        experiment = Experiment({**read(list(config)), **only}, results)
+        experiment = Experiment({**read_config(list(config)), **only}, results)
     except LtdmError as error:
         raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
-    keep_compiled(experiment.layout.compiled)
+    set_compile_cache(experiment.layout.compiled)
     return experiment
 
 
@@ -86,5 +86,5 @@ def sweeps(experiment: "Experiment", names: Collection[str]) -> "dict[str, Sweep
         raise LtdmError("the config has no sweeps under `theory`; config/theory.yaml has some")
     for name in names:
         if name not in known:
-            raise LtdmError(f"{name!r} is not under `theory`; {near(name, known)}")
+            raise LtdmError(f"{name!r} is not under `theory`; {suggest(name, known)}")
     return {name: known[name] for name in names or known}

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from ltdm.config.datasets import Dataset
-from ltdm.config.runs import TRAINED, Origin, Run
+from ltdm.config.runs import TRAINED_HERE, Run, WeightSource
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.option_values import plain
+from ltdm.plumbing.option_values import to_config
 from ltdm.plumbing.registry import Part
 from ltdm.training import released
 
 log = logging.getLogger("ltdm")
 
 
-def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
+def attach_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
     """Return a run that knows its checkpoint, once that holds the run's network.
 
     `records`, the run.json of each seed, stand for a file that is gone if they say the same.
@@ -24,32 +24,38 @@ def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
     path = Path(str(run.train.import_checkpoint))
     try:
         held = released.read(path)
-        origin = Origin(released.content(path), tuple(sorted(held.weights)))
+        source = WeightSource(released.content(path), tuple(sorted(held.weights)))
     except LtdmError as error:
-        origin = _recorded(records)
-        if not isinstance(error.__cause__, FileNotFoundError) or not origin.content:
+        source = _source_from_records(records)
+        if not isinstance(error.__cause__, FileNotFoundError) or not source.content:
             raise OptionError(("train", "import_checkpoint"), str(error)) from error
         log.warning("%s; %s was made from it and is used", error, records[0].parent)
     else:
-        _fits_checkpoint(run, held, data)
-    return replace(run, origin=origin)
+        _check_checkpoint(run, held, data)
+    return replace(run, weight_source=source)
 
 
-def _recorded(records: list[Path]) -> Origin:
+def _source_from_records(records: list[Path]) -> WeightSource:
     """Return what the records say that a run's checkpoint was, if they say the same."""
     found = set()
     for file in records:
         made = read_json(file) if file.exists() else {}
-        found.add(Origin(made.get("spec", {}).get("content", ""), tuple(made.get("weights", []))))
-    return found.pop() if len(found) == 1 else TRAINED
+        found.add(
+            WeightSource(made.get("spec", {}).get("content", ""), tuple(made.get("weights", [])))
+        )
+    return found.pop() if len(found) == 1 else TRAINED_HERE
 
 
-def _fits_checkpoint(run: Run, held: released.Released, data: Dataset) -> None:
+def _check_checkpoint(run: Run, held: released.Released, data: Dataset) -> None:
     """Refuse a checkpoint that holds another network than the run's."""
     use, shape = run.label_use(data), held.shape
     classes = {"input": len(data.class_counts), "nothing": 0, "network": "one a network"}[use]
-    here = _outlined(run.network, run.process, data.census.channels, classes, run.train.told())
-    there = _outlined(held.network, held.process, shape.channels, shape.classes, shape.told)
+    here = _comparable_fields(
+        run.network, run.process, data.census.channels, classes, run.train.told()
+    )
+    there = _comparable_fields(
+        held.network, held.process, shape.channels, shape.classes, shape.told
+    )
     differing = [f"{k} is {v} there, {here[k]} here" for k, v in there.items() if v != here[k]]
     if data.census.points:
         differing.append("it draws images, and the data are points")
@@ -61,11 +67,11 @@ def _fits_checkpoint(run: Run, held: released.Released, data: Dataset) -> None:
         )
 
 
-def _outlined(
+def _comparable_fields(
     network: Part, process: Part, channels: int, classes: Any, told: int
 ) -> dict[str, Any]:
     """Return what two networks must have in common to share weights."""
-    decided = {k: plain(getattr(network.options, k, None)) for k in released.DECIDED}
+    decided = {k: to_config(getattr(network.options, k, None)) for k in released.DECIDED}
     return {
         "network": network.name, **{f"network.{k}": v for k, v in decided.items()},
         "process": process.name, "process.T": getattr(process.options, "T", None),

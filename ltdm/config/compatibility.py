@@ -14,11 +14,11 @@ from ltdm.training.ensemble import shares
 from ltdm.training.options import TrainOptions
 from ltdm.training.probe import LEVELS, ProbeOptions, levels_of
 
-FAR = 0.25
+MAX_PROFILE_ERROR = 0.25
 """How far a reconstructed average may be off, as a share of its profile's norm."""
 
 
-def fits_data(run: Run, data: Dataset) -> None:
+def check_run_on_data(run: Run, data: Dataset) -> None:
     """Check what only a run's options and its data together can tell."""
     network, process, train = run.network, run.process, run.train
     network.module.check(network.options, data.census.side)
@@ -36,10 +36,10 @@ def fits_data(run: Run, data: Dataset) -> None:
     if objective.players and train.label_dropout:
         message = f"trains networks that are told no labels, so none can be hidden ({named})"
         raise OptionError(("method",), f"{message}: set train.label_dropout to 0 in the same run")
-    check_data(train, data.class_counts, objective.by_class)
+    check_training_set(train, data.class_counts, objective.by_class)
 
 
-def check_data(train: TrainOptions, class_counts: Sequence[int], by_class: bool) -> None:
+def check_training_set(train: TrainOptions, class_counts: Sequence[int], by_class: bool) -> None:
     """Refuse a training set that is too small, or cannot be shared out in equal parts."""
     one, images = train.ensemble, sum(class_counts)
     if one and one.shards > images:
@@ -63,16 +63,16 @@ def check_data(train: TrainOptions, class_counts: Sequence[int], by_class: bool)
         train.check_batch(shard, by_class)
 
 
-def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
+def check_init_from(run: Run, start: Run, source: str, data: Dataset) -> None:
     """Refuse to start a run from weights that are not its own network's, or not averaged."""
-    if "ema" not in start.origin.weights:
+    if "ema" not in start.weight_source.weights:
         raise OptionError(
             ("train", "init_from"),
             f"needs averaged weights, and {start.train.import_checkpoint}, which {source!r} is"
             " taken from, has only the last ones; where they are good to start from, write them"
             " as averaged, torch.save({'ema_model': ...}, file)",
         )
-    there, here = _facts(start, data), _facts(run, data)
+    there, here = _comparable_fields(start, data), _comparable_fields(run, data)
     for what in {**there, **here}:
         theirs, mine = there.get(what, "none"), here.get(what, "none")
         if theirs != mine:
@@ -80,13 +80,13 @@ def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
             raise OptionError(("train", "init_from"), f"{source!r} {message}")
 
 
-def _facts(run: Run, data: Dataset) -> dict[str, str]:
+def _comparable_fields(run: Run, data: Dataset) -> dict[str, str]:
     """Return in words what two runs must have in common for one to start from the other."""
-    shapes = {name: str(tuple(w.shape)) for name, w in run.outline(data).state_dict().items()}
+    shapes = {name: str(tuple(w.shape)) for name, w in run.meta_network(data).state_dict().items()}
     return {"what a label does": run.label_use(data), "the process": str(run.process), **shapes}
 
 
-def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
+def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
     """Check what only a sample set and its run together can tell."""
     classes = len(data.class_counts)
     if sample.num_images % classes and run.label_use(data) != "nothing":
@@ -97,9 +97,9 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
         message = f"needs a network that was trained both with and without labels: {way_out}"
         raise OptionError(("sample", "guidance"), message)
     if sample.ema_sigma_rel is not None:
-        fits_width(sample.ema_sigma_rel, run)
-    if sample.weights not in run.origin.weights:
-        held = run.origin.weights[0]
+        check_ema_width(sample.ema_sigma_rel, run)
+    if sample.weights not in run.weight_source.weights:
+        held = run.weight_source.weights[0]
         message = f"is {sample.weights}, but {run.train.import_checkpoint} has {held} weights alone"
         raise OptionError(("sample", "weights"), f"{message}; set it to {held}")
     sampler = sample.sampler
@@ -112,14 +112,14 @@ def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
         raise OptionError(("sample", "sampler", "steps"), str(error)) from None
 
 
-def fits_width(sigma_rel: float, run: Run) -> None:
+def check_ema_width(sigma_rel: float, run: Run) -> None:
     """Refuse an average that the snapshots of a training cannot give."""
     posthoc = None if run.train.released else run.train.posthoc_ema
     path = "sample", "ema_sigma_rel"
     if not posthoc:
         message = "needs snapshots of the training, and this run has none: set train.posthoc_ema"
         raise OptionError(path, message)
-    if (error := posthoc.error(sigma_rel)) > FAR:
+    if (error := posthoc.error(sigma_rel)) > MAX_PROFILE_ERROR:
         raise OptionError(
             path,
             f"is {sigma_rel:g}, and from {posthoc.snapshots} snapshots that average would be off by"
@@ -128,15 +128,15 @@ def fits_width(sigma_rel: float, run: Run) -> None:
         )
 
 
-def fits_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
+def check_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
     """Refuse a guide whose network cannot be asked what the guided one is."""
     path = "sample", "guide_run"
     if guide is run:
         raise OptionError(path, f"is {name}, the run itself, which tells it nothing new")
-    if "ema" not in guide.origin.weights:
+    if "ema" not in guide.weight_source.weights:
         raise OptionError(path, f"is {name}, which has no averaged weights")
     for what, theirs, mine in (
-        ("process", *(_spoken(one.process) for one in (guide, run))),
+        ("process", *(_describe_process(one.process) for one in (guide, run))),
         ("use of labels", guide.label_use(data), run.label_use(data)),
     ):
         if theirs != mine or theirs == "network":
@@ -144,13 +144,13 @@ def fits_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
             raise OptionError(path, f"{message}; both must be alike, and one network each")
 
 
-def _spoken(process: Part) -> str:
+def _describe_process(process: Part) -> str:
     """Write a process without the options that nothing but training depends on."""
-    told, aside = process.plain(), getattr(process.module, "TRAINING", ())
+    told, aside = process.to_config(), getattr(process.module, "TRAINING", ())
     return ", ".join(f"{name}={value}" for name, value in told.items() if name not in aside)
 
 
-def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
+def check_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
     """Check what only the linear probe, a run and its data together can tell."""
     path = "evaluate", "probe"
     if run.label_use(data) == "network":
@@ -163,10 +163,10 @@ def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
             " train"
         )
         raise OptionError((*path, "train_on"), message)
-    if probe.weights not in run.origin.weights:
-        message = f"is {probe.weights}, but {name} has {run.origin.weights[0]} weights alone"
+    if probe.weights not in run.weight_source.weights:
+        message = f"is {probe.weights}, but {name} has {run.weight_source.weights[0]} weights alone"
         raise OptionError((*path, "weights"), message)
-    taps = len(cast(nn.ModuleList, run.outline(data).upblocks))
+    taps = len(cast(nn.ModuleList, run.meta_network(data).upblocks))
     if (last := max(probe.layers)) > taps:
         message = f"asks for out_{last}, but {name} has {taps} blocks on the way up"
         raise OptionError((*path, "layers"), f"{message}; ask for none above")

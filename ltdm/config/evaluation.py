@@ -6,20 +6,20 @@ from typing import Any
 from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads, title
 from ltdm.metrics._groups import KINDS, groups
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import Nested, near, option
+from ltdm.plumbing.options import Nested, option, suggest
 from ltdm.plumbing.registry import Part, PartOption
 from ltdm.training.probe import ProbeOptions
 
 
 @dataclass(frozen=True)
-class Evaluate:
+class Evaluation:
     """What is measured and what the main table shows."""
 
     extractors: tuple[Part, ...] = option(
         ..., "Feature extractors; a column of the main table is shown in the first that has it.",
-        convert=PartOption("extractor", many=True),
+        parser=PartOption("extractor", many=True),
     )  # fmt: skip
-    metrics: tuple[Part, ...] = option(..., "Metrics.", convert=PartOption("metric", many=True))
+    metrics: tuple[Part, ...] = option(..., "Metrics.", parser=PartOption("metric", many=True))
     groups: tuple[str, ...] = option(
         ("all", "class", "thirds", "worst"),
         "Groups of classes that each metric is given for.", choices=KINDS,
@@ -40,7 +40,7 @@ class Evaluate:
         None,
         "The linear probe: how well linear classifiers of a network's features tell the classes"
         " apart. None without it; `{}` has its defaults.",
-        convert=Nested(ProbeOptions),
+        parser=Nested(ProbeOptions),
     )
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class Evaluate:
         for metric in self.metrics:
             check_fed(metric, self.extractors)
 
-    def feeding(self, metric: Part) -> list[Part]:
+    def extractors_for(self, metric: Part) -> list[Part]:
         """Return the extractors that give what a metric reads."""
         return [extractor for extractor in self.extractors if reads(metric, extractor)]
 
@@ -62,31 +62,33 @@ class Evaluate:
 
     def spaces(self, metric: Part) -> list[str]:
         """Return the feature spaces that a metric is given in, in the config's order."""
-        return [PIXELS] if looks_up(metric) else [part.label for part in self.feeding(metric)]
+        return (
+            [PIXELS] if looks_up(metric) else [part.label for part in self.extractors_for(metric)]
+        )
 
     @property
-    def searching(self) -> list[Part]:
+    def neighbour_metrics(self) -> list[Part]:
         """The metrics that read the nearest training images."""
         return [metric for metric in self.metrics if looks_up(metric)]
 
-    def space_of(self, column: str) -> str:
+    def extractor_of_column(self, column: str) -> str:
         """Return the feature space that a column of the main table is shown in."""
         metric = column.partition("@")[0]
         part = next(p for p in self.metrics for m in p.module.HIGHER_IS_BETTER
                     if title(p, m) == metric)  # fmt: skip
         return self.spaces(part)[0]
 
-    def grouping(self) -> dict[str, Any]:
+    def group_settings(self) -> dict[str, Any]:
         """Return what the groups depend on, the class counts apart."""
         shots = {"shots": list(self.shot_bounds)} if "shots" in self.groups else {}
         return {"kinds": [kind for kind in KINDS if kind in self.groups], **shots}
 
-    def probe_grouping(self) -> dict[str, Any]:
+    def probe_group_settings(self) -> dict[str, Any]:
         """Return what the probe's groups of classes depend on, the class counts apart."""
         kinds = ["all", *(kind for kind in ("thirds",) if kind in self.groups), "shots"]
         return {"kinds": kinds, "shots": list(self.shot_bounds)}
 
-    def check_searches(self, dataset: str, class_counts: list[int]) -> None:
+    def check_neighbour_counts(self, dataset: str, class_counts: list[int]) -> None:
         """Refuse a search for more neighbours than a data set has training images."""
         most = sum(class_counts)
         for i, metric in enumerate(self.metrics):
@@ -104,11 +106,11 @@ class Evaluate:
         for column in self.table_columns:
             metric, _, group = column.partition("@")
             if metric not in metrics:
-                message = f"nothing computes {metric!r}; {near(metric, metrics)}"
+                message = f"nothing computes {metric!r}; {suggest(metric, metrics)}"
             elif group == "worst" and metrics[metric] is None:
                 message = f"{metric} is neither good nor bad, so it has no worst class"
             elif (group or "all") not in known:
-                message = f"there is no group {group!r}; {near(group or 'all', known)}"
+                message = f"there is no group {group!r}; {suggest(group or 'all', known)}"
             else:
                 continue
             raise OptionError(("evaluate", "table_columns"), message)

@@ -14,19 +14,19 @@ from typing import Any
 import yaml
 
 from ltdm.plumbing.errors import LtdmError, OptionError
-from ltdm.plumbing.options import KeyPath, mapping, refuse_unknown
-from ltdm.plumbing.registry import PARTS
+from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown
+from ltdm.plumbing.registry import DEFAULT_PARTS
 
-NAMED = (*PARTS, "sampler")
-SECTIONS = (*PARTS, "train", "sample")
+PART_KEYS = (*DEFAULT_PARTS, "sampler")
+SECTIONS = (*DEFAULT_PARTS, "train", "sample")
 """What may stand under `defaults`, a data set or a run."""
-SWITCHED = {"train": ("ensemble", "posthoc_ema"), "evaluate": ("probe",)}
+NULLABLE_KEYS = {"train": ("ensemble", "posthoc_ema"), "evaluate": ("probe",)}
 """Options that are sets of options, which null turns off again."""
-Layer = tuple[KeyPath, Mapping[str, Any]]
+ConfigLayer = tuple[KeyPath, Mapping[str, Any]]
 """Where a layer stands in the config, and its sections."""
 
 
-class Loader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """YAML without traps: 2e-4 is a number, as in YAML 1.2; what YAML 1.1 alone reads is refused.
 
     YAML 1.1 reads 010 as 8 and 1:30 as 90. Of two equal keys, the second would silently win.
@@ -54,51 +54,51 @@ class Loader(yaml.SafeLoader):
 
 
 for kind in ("int", "float"):
-    Loader.add_constructor(f"tag:yaml.org,2002:{kind}", Loader.construct_number)
-Loader.add_implicit_resolver(
+    StrictLoader.add_constructor(f"tag:yaml.org,2002:{kind}", StrictLoader.construct_number)
+StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
     list("-+.0123456789"),
 )
 
 
-def read(files: list[Path]) -> dict[str, Any]:
+def read_config(files: list[Path]) -> dict[str, Any]:
     """Read config files, later ones over earlier ones, each over the files that it inherits.
 
     Raises:
         LtdmError: A file is missing, is not YAML, or inherits itself.
     """
-    return merge([_read(Path(file), ()) for file in files])
+    return merge([_read_file(Path(file), ()) for file in files])
 
 
-def _read(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
+def _read_file(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
     """Read one file over those named by its `inherits`, which lie relative to it."""
     try:
         if file.resolve() in heirs:
             raise LtdmError(f"{file} inherits itself, by way of {heirs[-1]}")
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader)
+        content = yaml.load(file.read_text(encoding="utf-8"), StrictLoader)
     except OSError as error:
         where = f", which {heirs[-1]} inherits" if heirs else ""
         raise LtdmError(f"cannot read the config {file}{where}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise LtdmError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    own = mapping(content, (str(file),))
+    own = as_mapping(content, (str(file),))
     below = own.pop("inherits", [])
     below = [below] if isinstance(below, str) else below
     if not isinstance(below, list) or not all(isinstance(b, str) for b in below):
         raise OptionError((str(file), "inherits"), f"must be a list of files, not {below!r}")
     heirs = (*heirs, file.resolve())
-    return merge([*(_read(file.parent / b, heirs) for b in below), own])
+    return merge([*(_read_file(file.parent / b, heirs) for b in below), own])
 
 
-def typed(value: Any) -> Any:
+def parse_cli_values(value: Any) -> Any:
     """Read text from a command line as YAML would: Snakemake hands nested values over as text."""
     if isinstance(value, Mapping):
-        return {k: typed(v) for k, v in value.items()}
+        return {k: parse_cli_values(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [typed(v) for v in value]
+        return [parse_cli_values(v) for v in value]
     try:
-        return yaml.load(value, Loader) if isinstance(value, str) else value
+        return yaml.load(value, StrictLoader) if isinstance(value, str) else value
     except (yaml.YAMLError, ValueError):
         return value
 
@@ -108,38 +108,38 @@ def merge(layers: list[Mapping[str, Any]], within: str = "") -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
-            merged[key] = _over(key, merged.get(key), value, within)
+            merged[key] = _merge_value(key, merged.get(key), value, within)
     return merged
 
 
-def _over(key: str, below: Any, value: Any, within: str) -> Any:
+def _merge_value(key: str, below: Any, value: Any, within: str) -> Any:
     """Return what a key holds once `value` lies over `below`."""
-    if key in NAMED:
+    if key in PART_KEYS:
         below, value = ({"name": v} if isinstance(v, str) else v for v in (below, value))
-    if value is None and isinstance(below, Mapping) and key not in SWITCHED.get(within, ()):
+    if value is None and isinstance(below, Mapping) and key not in NULLABLE_KEYS.get(within, ()):
         return below  # an empty section says nothing
     if not isinstance(below, Mapping) or not isinstance(value, Mapping):
         return value
-    if key in NAMED and value.get("name", below.get("name")) != below.get("name"):
+    if key in PART_KEYS and value.get("name", below.get("name")) != below.get("name"):
         return dict(value)
     return merge([below, value], key)
 
 
-def sections(value: Any, path: KeyPath) -> dict[str, Any]:
+def check_sections(value: Any, path: KeyPath) -> dict[str, Any]:
     """Check that a layer's sections are sections."""
-    given = mapping(value, path)
-    refuse_unknown(given, SECTIONS, path)
+    given = as_mapping(value, path)
+    reject_unknown(given, SECTIONS, path)
     for key, section in given.items():
-        if key in PARTS and section is None:
+        if key in DEFAULT_PARTS and section is None:
             raise OptionError((*path, key), f"is empty; name a {key} or leave the key out")
         several = key == "method" and isinstance(section, list)  # used together
-        if not several and not (key in PARTS and isinstance(section, str)):
-            mapping(section, (*path, key))
+        if not several and not (key in DEFAULT_PARTS and isinstance(section, str)):
+            as_mapping(section, (*path, key))
     return {k: v for k, v in given.items() if v is not None}
 
 
 @contextmanager
-def told_at_its_layer(layers: list[Layer]) -> Any:
+def relocate_errors(layers: list[ConfigLayer]) -> Any:
     """Tell the error of a merged option at the topmost layer that set it, or else its section."""
     try:
         yield
@@ -147,16 +147,16 @@ def told_at_its_layer(layers: list[Layer]) -> Any:
         path = error.path
         for known in range(len(path), 0, -1):  # what is set, else the part that it is of
             for where, layer in reversed(layers):
-                if _has(layer, path[:known]):
+                if _sets(layer, path[:known]):
                     # A sample set's options stand right below its name in the file.
                     written = path[1:] if where[0] == "sample_sets" else path
                     raise OptionError((*where, *written), error.message) from None
         raise OptionError(("defaults", *path), error.message) from None
 
 
-def _has(layer: Any, path: KeyPath) -> bool:
+def _sets(layer: Any, path: KeyPath) -> bool:
     if not path or isinstance(layer, list):  # parts that are used together
         return True
     if isinstance(layer, str):  # a part's bare name
         return path[0] == "name"
-    return isinstance(layer, Mapping) and path[0] in layer and _has(layer[path[0]], path[1:])
+    return isinstance(layer, Mapping) and path[0] in layer and _sets(layer[path[0]], path[1:])

@@ -10,9 +10,9 @@ from torch import nn
 from ltdm.config.datasets import Dataset
 from ltdm.networks._players import build_network
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed, defaults
+from ltdm.plumbing.option_values import defaults, non_defaults
 from ltdm.plumbing.options import option
-from ltdm.plumbing.registry import plain_parts
+from ltdm.plumbing.registry import parts_to_config
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.options import TrainOptions
 from ltdm.training.setup import Recipe
@@ -26,7 +26,7 @@ class RunOptions(TrainOptions):
         None,
         "A checkpoint that others released (pytorch-ddpm, CBDM, IGD, OC_LT): its weights are taken"
         " and nothing is trained.",
-        place=True,
+        location=True,
     )
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class RunOptions(TrainOptions):
         return self.import_checkpoint is not None
 
 
-class Origin(NamedTuple):
+class WeightSource(NamedTuple):
     """What a run's checkpoint is."""
 
     content: str = ""
@@ -54,7 +54,7 @@ class Origin(NamedTuple):
     """The sets of weights that the network's file has."""
 
 
-TRAINED = Origin()
+TRAINED_HERE = WeightSource()
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ class Run(Recipe):
 
     train: RunOptions
     samples: Mapping[str, SampleOptions]
-    origin: Origin = TRAINED
+    weight_source: WeightSource = TRAINED_HERE
 
     def spec(self) -> dict[str, Any]:
         """Return what the network depends on, but for seed, data and code."""
-        parts = {"network": self.network.plain(), "process": self.process.plain()}
+        parts = {"network": self.network.to_config(), "process": self.process.to_config()}
         if self.train.released:
-            return {**parts, "content": self.origin.content}
-        train = changed(self.train)
+            return {**parts, "content": self.weight_source.content}
+        train = non_defaults(self.train)
         if self.train.ensemble and self.train.ensemble.epochs:
             train.pop("steps", None)  # epochs stand in their place
-        return {**parts, "method": plain_parts(self.methods), "train": train}
+        return {**parts, "method": parts_to_config(self.methods), "train": train}
 
     def defaults(self) -> dict[str, Any]:
         """Return the options at their defaults that the network depends on."""
@@ -83,8 +83,8 @@ class Run(Recipe):
         return {**parts, "method": [*map(defaults, self.methods)], "train": defaults(self.train)}
 
     @property
-    def widths(self) -> list[float]:
-        """The widths of the averages that the sample sets ask for, each once."""
+    def ema_widths(self) -> list[float]:
+        """The ema_widths of the averages that the sample sets ask for, each once."""
         asked = (one.ema_sigma_rel for one in self.samples.values())
         return [*dict.fromkeys(width for width in asked if width is not None)]
 
@@ -92,7 +92,7 @@ class Run(Recipe):
         """Return what a label does: the network's "input", which "network" it is, or "nothing"."""
         return self.objective(data.class_counts).label_use(self.train.conditional)
 
-    def outline(self, data: Dataset) -> nn.Module:
+    def meta_network(self, data: Dataset) -> nn.Module:
         """Return the network, or one of its networks, with the shapes of its weights alone."""
         shape = data.census.channels, data.census.side, len(data.class_counts), self.train.told()
         with torch.device("meta"):

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import Nested, option, parse
 
-FILE = Path("site.yaml")
-WORDS = {
+SITE_FILE = Path("site.yaml")
+PLUGIN_NAMES = {
     "account": "slurm_account", "partition": "slurm_partition", "qos": "qos",
     "constraint": "constraint", "extra": "slurm_extra",
 }  # fmt: skip
@@ -18,7 +18,7 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Words:
+class SubmitOptions:
     """What jobs are submitted with; what is left out is not said."""
 
     account: str | None = option(None, "Account that is charged (sbatch -A).")
@@ -29,11 +29,15 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Site(Words):
+class Site(SubmitOptions):
     """All that a cluster's users set once; `gpu` and `cpu` say what differs for those jobs."""
 
-    gpu: Words = option(Words(), "For jobs that ask for a GPU.", convert=Nested(Words))
-    cpu: Words = option(Words(), "For the other jobs.", convert=Nested(Words))
+    gpu: SubmitOptions = option(
+        SubmitOptions(), "For jobs that ask for a GPU.", parser=Nested(SubmitOptions)
+    )
+    cpu: SubmitOptions = option(
+        SubmitOptions(), "For the other jobs.", parser=Nested(SubmitOptions)
+    )
     has_gpus: bool = option(True, "Whether jobs of networks ask for GPUs.")
     jobs_per_gpu: int = option(
         1, "Jobs of networks that share a GPU, since small networks do not fill one.", low=1
@@ -54,26 +58,29 @@ class Site(Words):
         """Refuse trainings that are to share a GPU, since Slurm gives out whole ones."""
         if self.jobs_per_gpu > 1:
             raise LtdmError(
-                f"{FILE}: jobs_per_gpu is {self.jobs_per_gpu}, but on Slurm every job has GPUs of"
-                " its own: leave it out, or run `snakemake --profile workstation` within one job"
+                f"{SITE_FILE}: jobs_per_gpu is {self.jobs_per_gpu}, but on Slurm every job has GPUs"
+                " of its own: leave it out, or run `snakemake --profile workstation` within one job"
                 " that asks for whole nodes"
             )
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> "Site":
+    def parse(cls, values: Mapping[str, Any]) -> "Site":
         """Make a site from what a file says of it."""
-        return parse(cls, said)
+        return parse(cls, values)
 
-    def words(self, gpu: bool) -> dict[str, str]:
+    def submit_options(self, gpu: bool) -> dict[str, str]:
         """Return what a job is submitted with, by the plugin's names."""
         own = self.gpu if gpu else self.cpu
-        said = {theirs: getattr(own, mine) or getattr(self, mine) for mine, theirs in WORDS.items()}
+        said = {
+            theirs: getattr(own, mine) or getattr(self, mine)
+            for mine, theirs in PLUGIN_NAMES.items()
+        }
         return {name: word for name, word in said.items() if word is not None}
 
 
-def site(file: Path = FILE) -> Site:
+def load_site(file: Path = SITE_FILE) -> Site:
     """Read the site's file; without one, Slurm's own defaults hold."""
     try:
-        return Site.of(read([file])) if file.exists() else Site()
+        return Site.parse(read_config([file])) if file.exists() else Site()
     except OptionError as error:
         raise LtdmError(f"{file}: {error}") from error

@@ -15,6 +15,6 @@ def derive_seed(purpose: str, *owner: int) -> int:
     return (base + last) % 2**63
 
 
-def owners(seed: int, number: int) -> list[int]:
+def owner_seeds(seed: int, number: int) -> list[int]:
     """Return the seeds of a run's owners of draws: its own, then one for each further class."""
     return [seed, *(derive_seed("class", seed, k) for k in range(1, number))]

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import writing
+from ltdm.plumbing.files import atomic_write
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -21,7 +21,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any])
         LtdmError: The disk is full, or closed to the user; what was there stays.
     """
     whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # what the user's files have; safetensors' are private
         try:

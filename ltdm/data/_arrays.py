@@ -8,7 +8,7 @@ import numpy as np
 
 from ltdm.data._base import Census, Loaded, numbered
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, reading
+from ltdm.plumbing.files import explain_read_errors, read_npz
 
 
 def census(path: Path) -> Census:
@@ -16,7 +16,7 @@ def census(path: Path) -> Census:
 
     The content's digest is made of the checksums that the archive itself keeps.
     """
-    with reading(path, ours=False), zipfile.ZipFile(path) as archive:
+    with explain_read_errors(path, is_result=False), zipfile.ZipFile(path) as archive:
         sums = [(i.filename, i.CRC) for i in archive.infolist() if i.filename[:2] in ("x_", "y_")]
         held = archive.namelist()
         if "x_train.npy" not in held:
@@ -39,7 +39,7 @@ def census(path: Path) -> Census:
 
 def load(path: Path, split: str) -> Loaded:
     """Return the images and labels of a split, channels first."""
-    (images,) = read_npz(path, f"x_{split}", ours=False)
+    (images,) = read_npz(path, f"x_{split}", is_result=False)
     last = _layout(images.shape, images.dtype, f"x_{split}", path)[0]
     labels = _labels(path, split, len(images))
     images = images[..., None] if images.ndim == 3 else images
@@ -67,7 +67,7 @@ def square(shape: tuple[int, ...], key: str, path: Path) -> tuple[bool, int, int
 
 
 def _labels(path: Path, split: str, n: int) -> np.ndarray:
-    (labels,) = read_npz(path, f"y_{split}", ours=False)
+    (labels,) = read_npz(path, f"y_{split}", is_result=False)
     labels = labels.reshape(-1)
     whole = labels.dtype.kind in "iu" and len(labels) == n > 0
     if not whole or labels.min() < 0 or labels.max() >= n:

@@ -28,12 +28,12 @@ class Options:
     root: str = option(
         "data",
         "Folder of torchvision's files; what is missing there is downloaded and checked.",
-        place=True,
+        location=True,
     )
     npz: str | None = option(
         None,
         "Take the images from this .npz (x_train, y_train, x_test, y_test) instead.",
-        place=True,
+        location=True,
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ltdm.plumbing.errors import LtdmError, few
+from ltdm.plumbing.errors import LtdmError, shorten
 from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
@@ -103,5 +103,5 @@ def refuse(bad: dict[str, str], of: int, root: Path, way_out: str) -> None:
     for name, reason in bad.items():
         log.info("cannot decode %s: %s", root / name, reason)
     if bad:
-        shown = few([f"{name} ({reason})" for name, reason in bad.items()])
+        shown = shorten([f"{name} ({reason})" for name, reason in bad.items()])
         raise LtdmError(f"{len(bad)} of {of} files in {root} cannot be decoded: {shown}; {way_out}")

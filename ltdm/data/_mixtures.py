@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed
-from ltdm.plumbing.options import KeyPath, mapping, near, option, parse
+from ltdm.plumbing.option_values import non_defaults
+from ltdm.plumbing.options import KeyPath, as_mapping, option, parse, suggest
 
 FAR = 1e6
 """The largest coordinate and standard deviation: float32 still tells points so far out apart."""
@@ -68,11 +68,11 @@ class Case:
         """How many coordinates a point has."""
         return len(next(iter(self.classes.values()))[0].mean)
 
-    def plain(self) -> str | list[dict[str, list[dict[str, Any]]]]:
+    def to_config(self) -> str | list[dict[str, list[dict[str, Any]]]]:
         """Return what YAML would hold."""
         if self.name:
             return self.name
-        return [{name: [changed(one) for one in own]} for name, own in self.classes.items()]
+        return [{name: [non_defaults(one) for one in own]} for name, own in self.classes.items()]
 
 
 COMPONENT = {
@@ -107,7 +107,7 @@ class CaseOption:
         """Parse what the config gives."""
         if isinstance(value, str):
             if value not in CASES:
-                raise OptionError(path, f"no case is called {value!r}; {near(value, CASES)}")
+                raise OptionError(path, f"no case is called {value!r}; {suggest(value, CASES)}")
             return Case.called(value)
         if not isinstance(value, list | tuple) or len(value) < 2:
             raise OptionError(
@@ -133,7 +133,7 @@ class CaseOption:
 
 def _class(value: Any, path: KeyPath) -> tuple[str, tuple[Gaussian, ...]]:
     """Parse `{name: [components]}`."""
-    given = mapping(value, path)
+    given = as_mapping(value, path)
     if len(given) != 1:
         message = f"must be one class, `name: [{{mean: [...], std: ...}}, ...]`, not {value!r}"
         raise OptionError(path, message)
@@ -146,7 +146,7 @@ def _class(value: Any, path: KeyPath) -> tuple[str, tuple[Gaussian, ...]]:
 
 def _gaussian(value: Any, path: KeyPath) -> Gaussian:
     """Parse a component; one standard deviation is that of every dimension."""
-    given = mapping(value, path)
+    given = as_mapping(value, path)
     mean, std = given.get("mean"), given.get("std", 1.0)
     if not isinstance(std, list | tuple):
         given["std"] = [std] * (len(mean) if isinstance(mean, list | tuple) else 1)

@@ -26,7 +26,7 @@ SPLITS = ("train", "test")
 class Options:
     """Where the files lie and how large they become."""
 
-    root: str = option("data/afhq", "The unpacked archive.", place=True)
+    root: str = option("data/afhq", "The unpacked archive.", location=True)
     resolution: int = option(64, "Height and width after preparation, pixels.", low=1)
 
 

@@ -23,7 +23,7 @@ SPLITS = ("train",)
 class Options:
     """Where the pictures lie and what becomes of them."""
 
-    root: str = option(..., "The folder.", place=True)
+    root: str = option(..., "The folder.", location=True)
     resolution: int = option(32, "Height and width after preparation, pixels.", low=1)
     channels: int = option(3, "3 for colour, 1 for grey.", low=1, high=3)
     on_bad_file: str = option(

@@ -28,7 +28,7 @@ class Options:
         "`overlapping`: a wide head around a round tail; `separated`: N((-4, 0), I) and N((4, 0),"
         " I); or a list of classes, `name: [{mean: [0, 0], std: 2, weight: 1}, ...]`, in the order"
         " of their labels. `std` may list one a dimension.",
-        convert=CaseOption(),
+        parser=CaseOption(),
     )
     points_per_class: int = option(10_000, "Points of each class before the tail is cut.", low=1)
     seed: int = option(0, "Seed of the points: another one gives other points.", low=0)

@@ -18,7 +18,7 @@ SPLITS = ("train", "test")
 class Options:
     """Where the file lies."""
 
-    path: str = option(..., "The .npz file.", place=True)
+    path: str = option(..., "The .npz file.", location=True)
 
 
 def census(options: Options) -> Census:

@@ -13,7 +13,7 @@ import numpy as np
 from ltdm.data import _images
 from ltdm.data._base import Census, Loaded
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import reading
+from ltdm.plumbing.files import explain_read_errors
 from ltdm.plumbing.options import option
 
 CITATION = """@techreport{le2015tiny,
@@ -28,7 +28,7 @@ MEND = "unpack tiny-imagenet-200.zip again"
 class Options:
     """Where the files lie."""
 
-    root: str = option("data/tiny-imagenet-200", "The unpacked archive.", place=True)
+    root: str = option("data/tiny-imagenet-200", "The unpacked archive.", location=True)
 
 
 def census(options: Options) -> Census:
@@ -67,7 +67,7 @@ def _train(root: Path) -> tuple[list[Path], list[int]]:
 def _validation(root: Path) -> tuple[list[Path], list[int]]:
     label = {name: i for i, name in enumerate(_classes(root))}
     table = root / "val/val_annotations.txt"
-    with reading(table, ours=False):
+    with explain_read_errors(table, is_result=False):
         lines = [line.split("\t") for line in table.read_text().splitlines()]
     if any(len(line) < 2 or line[1] not in label for line in lines):
         raise LtdmError(f"{table} does not name a file and its class on each line: {MEND}")

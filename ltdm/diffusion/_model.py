@@ -11,7 +11,7 @@ from ltdm.core.weights import read_weights
 from ltdm.diffusion._base import Process
 from ltdm.networks._players import build_network, network_of
 from ltdm.networks._predictor import Predictor, placed
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 
 
 class Model(NamedTuple):
@@ -43,7 +43,9 @@ class Model(NamedTuple):
         device: torch.device,
     ) -> "Model":
         """Make a network ready from its weights and what is known of it."""
-        network, process = (part(kind, about[kind], (kind,)) for kind in ("network", "process"))
+        network, process = (
+            parse_part(kind, about[kind], (kind,)) for kind in ("network", "process")
+        )
         shape = [about[k] for k in ("channels", "size", "classes", "told")]
         classes = range(about["classes"]) if about["label"] == "network" else ()
         predictors = []

@@ -7,8 +7,8 @@ import yaml
 
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256
-from ltdm.plumbing.option_values import plain
-from ltdm.plumbing.registry import stage_code
+from ltdm.plumbing.option_values import to_config
+from ltdm.plumbing.registry import stage_digest
 from ltdm.stages.released import write
 from ltdm.training.released import DECIDED, Released, read
 from ltdm.training.state import run_key
@@ -31,10 +31,11 @@ def convert(checkpoint: Path, model: Path, resolution: int) -> Released:
             f" be a multiple of {2**halvings}, not {resolution}"
         )
     about = {
-        "network": held.network.plain(), "process": held.process.plain(), "size": resolution,
+        "network": held.network.to_config(), "process": held.process.to_config(),
+        "size": resolution,
         "classes": held.shape.classes or 1,
     }  # fmt: skip
-    source = {"checkpoint": sha256(checkpoint), "code": stage_code("released")}
+    source = {"checkpoint": sha256(checkpoint), "code": stage_digest("released")}
     write(model, checkpoint, held, {**about, "key": run_key({**about, **source})})
     return held
 
@@ -48,7 +49,7 @@ def text(checkpoint: Path, held: Released) -> str:
     sample: dict[str, Any] = {} if shape.classes else {"guidance": 0}
     sample |= {} if "ema" in held.weights else {"weights": "last"}
     run = {
-        "network": {"name": "unet", **{k: plain(getattr(options, k)) for k in DECIDED}},
+        "network": {"name": "unet", **{k: to_config(getattr(options, k)) for k in DECIDED}},
         "process": {"name": "vp", "T": shape.levels}, "train": train,
         **({"sample": sample} if sample else {}),
     }  # fmt: skip

@@ -15,7 +15,7 @@ from PIL import Image
 from ltdm.data import _images
 from ltdm.data._arrays import square
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import reading
+from ltdm.plumbing.files import explain_read_errors
 
 IMAGES = ("images", "arr_0", "samples", "x_train", "x")
 LABELS = ("labels", "arr_1", "label", "y_train", "y")
@@ -56,7 +56,7 @@ def read(path: Path, labels: Path | None = None, names: Sequence[str] = ()) -> G
         return _folder(path, names)
     images, own = _arrays(path)
     if labels:
-        with reading(labels, ours=False):
+        with explain_read_errors(labels, is_result=False):
             own = np.load(labels, allow_pickle=False)
         if not isinstance(own, np.ndarray):
             raise LtdmError(f"{labels} holds several arrays; write the labels alone, as .npy")
@@ -128,7 +128,7 @@ def _shape(files: list[str]) -> tuple[int, int]:
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    with reading(path, ours=False):
+    with explain_read_errors(path, is_result=False):
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded, None

@@ -11,9 +11,9 @@ from ltdm.config.layout import name_of
 from ltdm.data._base import numbered
 from ltdm.external import images
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_json, reading, sha256, write_npz, write_text
-from ltdm.plumbing.option_values import places
-from ltdm.plumbing.registry import Part, part, stage_code
+from ltdm.plumbing.files import explain_read_errors, read_json, sha256, write_npz, write_text
+from ltdm.plumbing.option_values import locations
+from ltdm.plumbing.registry import Part, parse_part, stage_digest
 from ltdm.plumbing.request import Request
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
@@ -48,7 +48,7 @@ class Reference:
             self.file, self.counts = self.ours / REFERENCE, self.ours / COUNTS
             self.train = self.ours / name_of("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
-            with reading(self.counts):
+            with explain_read_errors(self.counts):
                 self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
             self.grouping["kinds"].insert(2, "thirds")
             return
@@ -64,13 +64,15 @@ class Reference:
 
     def training_images(self) -> int:
         """Return how many images nearest neighbours are looked for among."""
-        with reading(self.counts):
+        with explain_read_errors(self.counts):
             return int(pd.read_csv(self.counts)["train"].sum())
 
     def prepared(self) -> tuple[Part, ...]:
         """Return the extractors that lie in a data folder of ours."""
         records = sorted((self.ours / "extractors").glob("*.json")) if self.ours else []
-        return tuple(part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records)
+        return tuple(
+            parse_part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records
+        )
 
     def features(self, extractor: Part) -> tuple[Path, Path]:
         """Return an extractor's weights and the reference's features, made if they are not there.
@@ -83,18 +85,18 @@ class Reference:
         if home == self.ours and weights.exists() and features.exists():
             return weights, features
         record = weights.with_suffix(".json")
-        wanted = {"extractor": extractor.plain(), "code": stage_code("extractor", extractor)}
+        wanted = {"extractor": extractor.to_config(), "code": stage_digest("extractor", extractor)}
         if not weights.exists() or not wanted.items() <= read_json(record).items():
             if extractor.module.PROBABILITIES == "classes" and not self.names:
                 raise LtdmError(
                     f"{extractor.name} learns the reference's classes, and its images have no"
                     " labels; give --reference-labels, or take other features"
                 )
-            request = Request(**wanted, places=places(extractor.options))
+            request = Request(**wanted, places=locations(extractor.options))
             extractor_stage.run(request, reference=self.file, weights=weights, record=record)
             features.unlink(missing_ok=True)
         if not features.exists():
-            request = Request(code=stage_code("features", extractor))
+            request = Request(code=stage_digest("features", extractor))
             features_stage.run(request, images=self.file, weights=weights, features=features)
         return weights, features
 

@@ -16,7 +16,7 @@ from ltdm.external.reference import Reference, kept
 from ltdm.metrics._base import PIXELS, check_fed, looks_up, reads
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256
-from ltdm.plumbing.registry import Part, stage_code
+from ltdm.plumbing.registry import Part, stage_digest
 from ltdm.plumbing.request import Request
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.stages import features as features_stage
@@ -55,7 +55,10 @@ def run(
         made = folder / f"features/{extractor.label}-{sha256(weights)[:12]}.npz"
         files[extractor.label] = real, made
         if not made.exists():
-            request, found = Request(code=stage_code("features", extractor)), folder / "images.npz"
+            request, found = (
+                Request(code=stage_digest("features", extractor)),
+                folder / "images.npz",
+            )
             features_stage.run(request, images=found, weights=weights, features=made)
     where = {"images": str(images), "reference": str(reference.ours or reference.folder)}
     frames, against = [], folder / f"against-{reference.folder.name}"
@@ -64,8 +67,8 @@ def run(
         if looks_up(metric):
             fed = {PIXELS: _neighbours(metric, folder, reference)}
         table = against / f"{metric.label}.csv"
-        request = Request(metric=metric.plain(), groups=reference.grouping, extractors=[*fed])
-        request |= {"code": stage_code("metrics", metric), "where": where}
+        request = Request(metric=metric.to_config(), groups=reference.grouping, extractors=[*fed])
+        request |= {"code": stage_digest("metrics", metric), "where": where}
         theirs, ours = (list(paths) for paths in zip(*fed.values(), strict=True))
         written = {"table": table, "record": table.with_suffix(".json")}
         metrics_stage.run(request, counts=reference.counts, real=theirs, fake=ours, **written)
@@ -114,7 +117,7 @@ def _neighbours(metric: Part, folder: Path, reference: Reference) -> tuple[Path,
     """Return what is nearest in the training set to the reference's images and to those given."""
     search = metric.module.search(metric.options)
     asked = "-".join(f"{key}-{value}" for key, value in search.items())
-    code = stage_code("neighbours")
+    code = stage_digest("neighbours")
     name = f"neighbours/{'-'.join((sha256(reference.train)[:12], code, asked))}.npz"
     real, made = reference.folder / name, folder / name
     for file, images in ((real, reference.file), (made, folder / "images.npz")):

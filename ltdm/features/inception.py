@@ -36,7 +36,9 @@ class Options:
     """Where the weights lie."""
 
     path: str | None = option(
-        None, f"File of the weights; left out, `{FILE}`, downloaded if it is missing.", place=True
+        None,
+        f"File of the weights; left out, `{FILE}`, downloaded if it is missing.",
+        location=True,
     )
 
 

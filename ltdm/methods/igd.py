@@ -76,7 +76,7 @@ class Peers:
 
     sample: int | None = None
 
-    def plain(self) -> str | dict[str, int]:
+    def to_config(self) -> str | dict[str, int]:
         """Return what YAML would hold."""
         return "all" if self.sample is None else {"sample": self.sample}
 
@@ -97,7 +97,7 @@ class Options:
     beta: float = option(0.1, "Weight of the mutual term at pure noise; 0 asks no peers.", low=0)
     peers: Peers = option(
         Peers(), "The other classes that an image is shown to: `all`, or `{sample: k}` of them.",
-        convert=PeersOption(),
+        parser=PeersOption(),
     )  # fmt: skip
 
 

@@ -129,7 +129,7 @@ def check_fed(metric: Part, extractors: Sequence[Part]) -> None:
 
 def title(metric: Part, name: str) -> str:
     """Return what tables call one of a metric's values: `recall`, or `pr5.recall` if labelled."""
-    return f"{metric.own_label}.{name}" if metric.own_label else name
+    return f"{metric.custom_label}.{name}" if metric.custom_label else name
 
 
 def standard_error(effects: np.ndarray, labels: np.ndarray) -> float:

@@ -13,10 +13,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ltdm.core.device import precision_context, memory_layout, resolve_precision
+from ltdm.core.device import memory_layout, precision_context, resolve_precision
 from ltdm.networks._half import HalfWeights
 from ltdm.networks._players import Players
-from ltdm.plumbing.compiling import share_compiled
+from ltdm.plumbing.compiling import use_compile_cache
 
 
 def placed(net: nn.Module, device: torch.device, precision: str) -> nn.Module:
@@ -114,13 +114,17 @@ class Predictor:
         compiled: bool = False,
         share: Share = ALONE,
     ):
-        self.share, self.device, self.precision = share, device, resolve_precision(precision, device)
+        self.share, self.device, self.precision = (
+            share,
+            device,
+            resolve_precision(precision, device),
+        )
         half, self.context = self.precision == "bf16-master", self.precision
         # Under vmap autocast acts too late: a stack of networks would run in float32.
         if half or (self.precision == "bf16" and isinstance(net, Players)):
             net, self.context = HalfWeights(net), "fp32"
         if compiled:
-            share_compiled(device)
+            use_compile_cache(device)
         self.call = cast(nn.Module, torch.compile(net, dynamic=False)) if compiled else net
         self.trained = together(self.call) if share.world > 1 else self.call
         self.recount()

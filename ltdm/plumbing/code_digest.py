@@ -17,13 +17,13 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 PLUMBING = ("ltdm.plumbing", "ltdm.training.distributed", "ltdm.training.worker")
 """Folders and modules that can change no number."""
-TYPES = ("typing", "collections.abc")  # their names stand for types alone
+TYPE_MODULES = ("typing", "collections.abc")  # their names stand for types alone
 
 
 @cache
 def digest(*modules: str) -> str:
     """Return 16 hex digits over the given modules and all that they import from ltdm."""
-    return _hash(text for module in closure(*modules) for text in _texts(module))
+    return _hash(text for module in closure(*modules) for text in _statement_texts(module))
 
 
 def closure(*modules: str) -> set[str]:
@@ -51,14 +51,14 @@ class _Import(NamedTuple):
     is_module: str | None  # the module that it stands for itself, if it does
 
 
-def _file(module: str) -> Path | None:
+def _source_file(module: str) -> Path | None:
     base = ROOT.joinpath(*module.split(".")[1:])
     return next((f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None)
 
 
 @cache
 def _tree(module: str) -> ast.Module:
-    file = _file(module)
+    file = _source_file(module)
     if file is None:
         raise ModuleNotFoundError(f"no source for {module}")
     return ast.parse(file.read_text(encoding="utf-8"))
@@ -69,22 +69,24 @@ def _imports(module: str) -> dict[str, _Import]:
     """Return what a module imports from ltdm, by the names it has there."""
     found = {}
     for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.ImportFrom) and _is_ours(node):
+        if isinstance(node, ast.ImportFrom) and _is_ltdm_import(node):
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                one = _Import(str(node.module), alias.name, whole if _file(whole) else None)
+                one = _Import(str(node.module), alias.name, whole if _source_file(whole) else None)
                 found[alias.asname or alias.name] = one
     return found
 
 
 @cache
-def _texts(module: str) -> tuple[str, ...]:
+def _statement_texts(module: str) -> tuple[str, ...]:
     """Return the text of each statement of a module."""
-    return tuple(_canonical(node, module) for node in _tree(module).body if not _is_words(node))
+    return tuple(
+        _canonical_text(node, module) for node in _tree(module).body if not _is_prose(node)
+    )
 
 
 @cache
-def _meaning(module: str, name: str) -> str | None:
+def _referent_digest(module: str, name: str) -> str | None:
     """Return a digest of what a name stands for: another module, its definition, or a constant.
 
     None of a name that stands for itself, such as a local, or a function of this module, whose
@@ -93,10 +95,12 @@ def _meaning(module: str, name: str) -> str | None:
     one = _imports(module).get(name)
     if one is None:
         value = _constants(module).get(name)
-        return None if value is None else _hash([_canonical(value, module)])
+        return None if value is None else _hash([_canonical_text(value, module)])
     if _is_plumbing(one.is_module or one.module):
         return None
-    return _hash(_texts(one.is_module) if one.is_module else _definition(one.module, one.name))
+    return _hash(
+        _statement_texts(one.is_module) if one.is_module else _definition(one.module, one.name)
+    )
 
 
 @cache
@@ -104,7 +108,7 @@ def _constants(module: str) -> dict[str, ast.expr]:
     """Return the values of a module's constants, by name."""
     found: dict[str, ast.expr] = {}
     for node in _tree(module).body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and not _is_words(node):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and not _is_prose(node):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             found |= {str(_name_of(target)): node.value for target in targets}
     return found
@@ -114,27 +118,27 @@ def _definition(module: str, name: str) -> list[str]:
     """Return the text of what a module calls `name`, if it has one that counts."""
     for node in _tree(module).body:
         if getattr(node, "name", None) == name:
-            return [] if _is_words(node) else [_canonical(node, module)]
-    return [_meaning(module, name) or name]  # a constant, or what it only passes on
+            return [] if _is_prose(node) else [_canonical_text(node, module)]
+    return [_referent_digest(module, name) or name]  # a constant, or what it only passes on
 
 
-def _canonical(node: object, module: str | None = None) -> str:
+def _canonical_text(node: object, module: str | None = None) -> str:
     """Write a syntax tree as text that is the same under every Python version.
 
     `ast.dump` is not: it learnt to leave out empty fields. Here they always are. The imports of
     the `module` that the tree is part of say which names are modules.
     """
     if isinstance(node, list):
-        texts = [_canonical(n, module) for n in node if not _is_words(n)]
+        texts = [_canonical_text(n, module) for n in node if not _is_prose(n)]
         return f"[{','.join(texts)}]"
     if not isinstance(node, ast.AST):
         return repr(node)
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and module:
-        one, meaning = _imports(module).get(node.id), _meaning(module, node.id)
+        one, meaning = _imports(module).get(node.id), _referent_digest(module, node.id)
         if meaning:
             return f"Name({'a module' if one and one.is_module else node.id} is {meaning})"
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_module(node.value):
-        return f"Module({_hash(_texts(node.value))})"
+        return f"Module({_hash(_statement_texts(node.value))})"
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         node = ast.Raise(node.exc.func, None)
     fields = [(k, v) for k, v in ast.iter_fields(node) if v not in (None, []) and k != "kind"]
@@ -142,7 +146,7 @@ def _canonical(node: object, module: str | None = None) -> str:
         computed = [n for n in node.body if not _is_option(n) and not is_check(n)]
         fields = [(k, computed if k == "body" else v) for k, v in fields]
     inner = ",".join(
-        f"{k}={_canonical(v, module)}" for k, v in fields if not isinstance(v, ast.Load)
+        f"{k}={_canonical_text(v, module)}" for k, v in fields if not isinstance(v, ast.Load)
     )
     return f"{type(node).__name__}({inner})"
 
@@ -160,18 +164,18 @@ def is_check(node: ast.stmt) -> bool:
 
 
 def _is_module(text: str) -> bool:
-    return text.startswith("ltdm.") and not _is_plumbing(text) and _file(text) is not None
+    return text.startswith("ltdm.") and not _is_plumbing(text) and _source_file(text) is not None
 
 
 def _is_plumbing(module: str) -> bool:
     return any(f"{module}.".startswith(f"{one}.") for one in PLUMBING)
 
 
-def _is_ours(node: ast.ImportFrom) -> bool:
+def _is_ltdm_import(node: ast.ImportFrom) -> bool:
     return (node.module or "").split(".")[0] == "ltdm"
 
 
-def _is_words(node: object) -> bool:
+def _is_prose(node: object) -> bool:
     """Whether a statement changes nothing itself: a docstring, a protocol, a log line, a citation.
 
     Nor does an import from ltdm: what it brings is digested where it stands.
@@ -179,7 +183,7 @@ def _is_words(node: object) -> bool:
     if isinstance(node, ast.ClassDef):
         return any(_name_of(base) == "Protocol" for base in node.bases)
     if isinstance(node, ast.ImportFrom):
-        return _is_ours(node) or node.module in TYPES
+        return _is_ltdm_import(node) or node.module in TYPE_MODULES
     if isinstance(node, ast.Assign):
         return _name_of(node.targets[0]) == "CITATION"
     if not isinstance(node, ast.Expr):

@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-VARIABLE = "LTDM_COMPILED"
-THEIRS = "TORCHINDUCTOR_CACHE_DIR"
-DEFAULT = "torchinductor_"
+CACHE_VARIABLE = "LTDM_COMPILED"
+TORCH_CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+DEFAULT_FOLDER_PREFIX = "torchinductor_"
 """How the folder's name begins that PyTorch takes by itself, and then sets the variable to."""
 
 
-def keep_compiled(folder: Path) -> None:
+def set_compile_cache(folder: Path) -> None:
     """Name a folder to this process and those that it starts, unless the user has named one."""
-    if Path(os.environ.get(THEIRS, DEFAULT)).name.startswith(DEFAULT):
-        os.environ[VARIABLE] = str(Path(folder).resolve())
+    if Path(os.environ.get(TORCH_CACHE_VARIABLE, DEFAULT_FOLDER_PREFIX)).name.startswith(
+        DEFAULT_FOLDER_PREFIX
+    ):
+        os.environ[CACHE_VARIABLE] = str(Path(folder).resolve())
 
 
-def share_compiled(device: "torch.device") -> None:
+def use_compile_cache(device: "torch.device") -> None:
     """Take that folder, before a network is compiled; the compiler makes it when it is due.
 
     Not on a CPU: code for it uses all that the very machine can do, so another may not run it.
     Triton's kernels go to a folder within.
     """
-    if VARIABLE in os.environ and device.type == "cuda":
-        os.environ[THEIRS] = os.environ[VARIABLE]
+    if CACHE_VARIABLE in os.environ and device.type == "cuda":
+        os.environ[TORCH_CACHE_VARIABLE] = os.environ[CACHE_VARIABLE]

@@ -17,20 +17,20 @@ class OptionError(LtdmError):
         self.message = message
 
 
-class Stopped(LtdmError):
+class Interruption(LtdmError):
     """A job ended before its work did, with its state saved: the same command goes on from there.
 
-    It ended `for_time` if its time was up, and another job as long as this one will do.
+    It ended `should_requeue` if its time was up, and another job as long as this one will do.
     """
 
     STATUS = 75  # the exit status then, EX_TEMPFAIL of sysexits.h: Snakemake tries again
 
-    def __init__(self, message: str, for_time: bool = False):
+    def __init__(self, message: str, should_requeue: bool = False):
         super().__init__(message)
-        self.for_time = for_time
+        self.should_requeue = should_requeue
 
 
-def few(things: Collection[Any], shown: int = 3) -> str:
+def shorten(things: Collection[Any], shown: int = 3) -> str:
     """Write the first things of many for a message, and count the rest."""
     more = f" and {len(things) - shown} more" if len(things) > shown else ""
     return f"{', '.join(map(str, list(things)[:shown])) or 'nothing'}{more}"

@@ -15,32 +15,32 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.slurm import here
+from ltdm.plumbing.slurm import process_info
 
 log = logging.getLogger("ltdm")
-PATIENCE = 60.0  # seconds; one that was told to stop saves its state in that time
-UNKNOWN = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+TIMEOUT = 60.0  # seconds; one that was told to stop saves its state in that time
+NO_LOCK_ERRNOS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 """What a file system says that has no locks."""
 
 
-class Held(LtdmError):
+class LockHeld(LtdmError):
     """Another process holds the lock."""
 
 
 @contextmanager
-def alone(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold a folder's lock; wait `patience` seconds for one that another process holds."""
+def exclusive(folder: Path, timeout: float = TIMEOUT) -> Iterator[None]:
+    """Hold a folder's lock; wait `timeout` seconds for one that another process holds."""
     file = Path(folder) / "lock"
-    lock = FileLock(file, thread_local=False, fallback_to_soft=False, on_acquired=_sign)
-    deadline, told = time.monotonic() + patience, False
-    while not _taken(lock):
+    lock = FileLock(file, thread_local=False, fallback_to_soft=False, on_acquired=_write_holder)
+    deadline, told = time.monotonic() + timeout, False
+    while not _try_lock(lock):
         if time.monotonic() >= deadline:
-            raise Held(
-                f"{_holder(file)} is still writing to {folder}; let it end or end it, then run the"
-                " same command again"
+            raise LockHeld(
+                f"{_describe_holder(file)} is still writing to {folder}; let it end or end it, then"
+                " run the same command again"
             )
         if not told:
-            log.info("waiting for %s, which still writes to %s", _holder(file), folder)
+            log.info("waiting for %s, which still writes to %s", _describe_holder(file), folder)
             told = True
         time.sleep(0.2)
     try:
@@ -49,7 +49,7 @@ def alone(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
         lock.release()
 
 
-def _taken(lock: BaseFileLock) -> bool:
+def _try_lock(lock: BaseFileLock) -> bool:
     """Try once to take a lock, and say whether it is ours.
 
     FileLock's own waiting would fail where the holder removes the folder meanwhile.
@@ -59,21 +59,21 @@ def _taken(lock: BaseFileLock) -> bool:
     except (Timeout, FileNotFoundError):
         return False
     except OSError as error:
-        if error.errno not in UNKNOWN:
+        if error.errno not in NO_LOCK_ERRNOS:
             raise LtdmError(f"cannot write {lock.lock_file}: {error.strerror}") from error
         said = "%s: this file system has no locks; let one job at a time write there"
         log.warning(said, lock.lock_file)
     return True
 
 
-def _sign(descriptor: int) -> None:
+def _write_holder(descriptor: int) -> None:
     """Say in a lock's file which process holds it."""
     with suppress(OSError):  # it only informs; a disk may be full
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(here()).encode())
+        os.write(descriptor, json.dumps(process_info()).encode())
 
 
-def _holder(file: Path) -> str:
+def _describe_holder(file: Path) -> str:
     """Say which process holds a lock, as far as it says so itself."""
     try:
         who = json.loads(file.read_text(encoding="utf-8"))

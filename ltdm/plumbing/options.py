@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.renamed import KEYS, NOTES, VALUES, new_name
+from ltdm.plumbing.renamed import KEYS, NOTES, VALUES, find_new_name
 
 KeyPath = tuple[str, ...]
 T = TypeVar("T")
@@ -24,8 +24,8 @@ def option(
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
-    convert: Callable[[Any, KeyPath], Any] | None = None,
-    place: bool = False,
+    parser: Callable[[Any, KeyPath], Any] | None = None,
+    location: bool = False,
 ) -> Any:
     """Declare one option.
 
@@ -36,11 +36,17 @@ def option(
         low: Smallest value allowed.
         high: Largest value allowed.
         above: Value that it must exceed.
-        convert: Parser of a value that is no plain scalar or list, `(value, path) -> object`.
-        place: Whether it only says where something lies or runs: no part of a result.
+        parser: Parser of a value that is no plain scalar or list, `(value, path) -> object`.
+        location: Whether it only says where something lies or runs: no part of a result.
     """
     metadata = dict(
-        help=help, choices=choices, low=low, high=high, above=above, convert=convert, place=place
+        help=help,
+        choices=choices,
+        low=low,
+        high=high,
+        above=above,
+        parser=parser,
+        location=location,
     )
     if default is ...:
         return field(metadata=metadata)
@@ -49,16 +55,16 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-def near(name: object, known: Iterable[str], renamed: dict[str, tuple[str, ...]] = KEYS) -> str:
+def suggest(name: object, known: Iterable[str], renamed: dict[str, tuple[str, ...]] = KEYS) -> str:
     """Say which known name is meant, or list them all."""
     known = sorted(known)
-    if new := new_name(name, renamed, known):
+    if new := find_new_name(name, renamed, known):
         return f"it is called {new!r} now{NOTES.get((str(name), new), '')}"
     close = difflib.get_close_matches(str(name), known, 1, 0.6)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
 
 
-def mapping(value: object, path: KeyPath) -> dict[str, Any]:
+def as_mapping(value: object, path: KeyPath) -> dict[str, Any]:
     """Return `value` if it is a mapping with text keys (nothing counts as an empty one)."""
     if value is None:
         return {}
@@ -72,21 +78,21 @@ def mapping(value: object, path: KeyPath) -> dict[str, Any]:
     return dict(value)
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], path: KeyPath) -> None:
+def reject_unknown(given: Iterable[str], known: Iterable[str], path: KeyPath) -> None:
     """Raise for the first key of `given` that is not in `known`."""
     known = set(known)
     for key in given:
         if key not in known:
-            raise OptionError((*path, key), f"unknown key; {near(key, known)}")
+            raise OptionError((*path, key), f"unknown key; {suggest(key, known)}")
 
 
 def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
     """Make a `cls` from a mapping read from YAML, or raise an `OptionError` of a key or value."""
-    given = mapping(value, path)
+    given = as_mapping(value, path)
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    refuse_unknown(given, known, path)
+    reject_unknown(given, known, path)
     hints = typing.get_type_hints(cls)
-    parsed = {k: _value(hints[k], known[k], v, (*path, k)) for k, v in given.items()}
+    parsed = {k: _parse_value(hints[k], known[k], v, (*path, k)) for k, v in given.items()}
     for name, f in known.items():
         if name not in parsed and f.default is MISSING and f.default_factory is MISSING:
             raise OptionError((*path, name), "is missing")
@@ -107,28 +113,28 @@ class Nested:
         return None if value is None else parse(self.cls, value, path)
 
 
-def _value(hint: Any, f: Field[Any], value: Any, path: KeyPath) -> Any:
-    if f.metadata["convert"]:
-        return f.metadata["convert"](value, path)
+def _parse_value(hint: Any, f: Field[Any], value: Any, path: KeyPath) -> Any:
+    if f.metadata["parser"]:
+        return f.metadata["parser"](value, path)
     choices = f.metadata["choices"]
     if choices and isinstance(value, bool):  # YAML's reading of on, off, yes and no
         raise OptionError(path, f"must be one of {', '.join(choices)}, not {value!r}")
-    result = _typed(hint, value, path)
+    result = _check_type(hint, value, path)
     for v in result if isinstance(result, tuple) else (result,):
         if v is not None:
-            _limits(f.metadata, v, path)
+            _check_bounds(f.metadata, v, path)
     return result
 
 
-def _typed(hint: Any, value: Any, path: KeyPath) -> Any:
+def _check_type(hint: Any, value: Any, path: KeyPath) -> Any:
     """Check `value` against a type hint: a scalar, `scalar | None`, or `tuple[scalar, ...]`."""
     if isinstance(hint, types.UnionType):
         inner = next(a for a in hint.__args__ if a is not types.NoneType)
-        return None if value is None else _typed(inner, value, path)
+        return None if value is None else _check_type(inner, value, path)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise OptionError(path, f"must be a list, not {value!r}")
-        return tuple(_typed(hint.__args__[0], v, path) for v in value)
+        return tuple(_check_type(hint.__args__[0], v, path) for v in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 1e300 else math.inf
     if type(value) is hint:
@@ -150,10 +156,10 @@ def _yaml_hint(hint: type, value: Any) -> str:
     return ""
 
 
-def _limits(limits: Mapping[str, Any], value: Any, path: KeyPath) -> None:
+def _check_bounds(limits: Mapping[str, Any], value: Any, path: KeyPath) -> None:
     choices, low, high, above = (limits[k] for k in ("choices", "low", "high", "above"))
     if choices and value not in choices:
-        raise OptionError(path, f"{value!r} is not known; {near(value, choices, VALUES)}")
+        raise OptionError(path, f"{value!r} is not known; {suggest(value, choices, VALUES)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(path, f"must be a finite number, not {value}")
     if low is not None and value < low:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import write_json
-from ltdm.plumbing.slurm import here
+from ltdm.plumbing.slurm import process_info
 
 log = logging.getLogger("ltdm")
-LINE_EVERY = 10.0  # seconds between lines in a log
-WORTH_A_LINE = 1.0  # seconds; what took less says nothing when it is done
+LINE_INTERVAL = 10.0  # seconds between lines in a log
+MIN_SECONDS = 1.0  # seconds; what took less says nothing when it is done
 
 
 class Progress:
@@ -39,8 +39,8 @@ class Progress:
             self.bar.set_postfix_str(note, refresh=False)
         self.bar.update(count)
         now = time.monotonic()
-        last = self.done == self.total and now - self.started >= WORTH_A_LINE
-        if now - self.shown < LINE_EVERY and not last:
+        last = self.done == self.total and now - self.started >= MIN_SECONDS
+        if now - self.shown < LINE_INTERVAL and not last:
             return
         self.shown = now
         self._tell()
@@ -48,7 +48,7 @@ class Progress:
             log.info(
                 "%s: %d of %d %s, %.1f/s, %s left %s",
                 self.what, self.done, self.total, self.unit, self.rate,
-                duration((self.total - self.done) / self.rate), note,
+                format_duration((self.total - self.done) / self.rate), note,
             )  # fmt: skip
 
     @property
@@ -64,7 +64,7 @@ class Progress:
         told = {
             "what": self.what, "done": self.done, "total": self.total, "unit": self.unit,
             "images_per_second": rate * self.images, "units_per_second": rate,
-            "note": self.note, "time": time.time(), "ended": ended, **here(),
+            "note": self.note, "time": time.time(), "ended": ended, **process_info(),
         }  # fmt: skip
         with suppress(LtdmError, OSError):
             write_json(self.file, told)
@@ -75,13 +75,13 @@ class Progress:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.bar.close()
-        if isinstance(error, Stopped):
+        if isinstance(error, Interruption):
             self._tell("stopped")
         else:
             self._tell(f"failed: {error}" if error else "done")
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write seconds as a person would: `42 s`, `3 min 20 s`, `5 h 12 min`."""
     s = round(seconds)
     if s < 60:

@@ -68,6 +68,8 @@ NOTES = {("blocks", "num_res_blocks"): ", and is one less: it counts the way dow
 """What else there is to say of an old name and its new one, where the value means another thing."""
 
 
-def new_name(old: object, renamed: dict[str, tuple[str, ...]], known: Container[str]) -> str | None:
+def find_new_name(
+    old: object, renamed: dict[str, tuple[str, ...]], known: Container[str]
+) -> str | None:
     """Return what an old name is called where the names `known` are allowed; None if it is new."""
     return next((name for name in renamed.get(str(old), ()) if name in known), None)

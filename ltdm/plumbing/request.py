@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-UNCOUNTED = ("places", "where")
+IRRELEVANT_KEYS = ("places", "where")
 """What decides no result: where things lie and run, and what the rows of a table are called."""
-UNRECORDED = (*UNCOUNTED, "rows")
+UNRECORDED_KEYS = (*IRRELEVANT_KEYS, "rows")
 """Of which rows a table is made: files that are there say so themselves."""
 
 
@@ -16,9 +16,9 @@ class Request(dict[str, Any]):
 
     def __repr__(self) -> str:
         """Write what decides the result, sorted."""
-        return self.text or repr({k: self[k] for k in sorted(self) if k not in UNCOUNTED})
+        return self.text or repr({k: self[k] for k in sorted(self) if k not in IRRELEVANT_KEYS})
 
 
-def recorded(request: Mapping[str, Any]) -> dict[str, Any]:
+def to_record(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a stage's record repeats, and is compared with."""
-    return {key: value for key, value in request.items() if key not in UNRECORDED}
+    return {key: value for key, value in request.items() if key not in UNRECORDED_KEYS}

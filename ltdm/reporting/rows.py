@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ltdm.plumbing.files import reading, writing
+from ltdm.plumbing.files import atomic_write, explain_read_errors
 
 NAMES = ("dataset", "run", "sample_set", "images", "reference")
 """Columns that stay text: a run may be called 0.1, or null."""
@@ -18,12 +18,12 @@ def read_rows(path: Path) -> pd.DataFrame:
     Raises:
         LtdmError: It is missing or damaged.
     """
-    with reading(path):
+    with explain_read_errors(path):
         text, empty = dict.fromkeys(NAMES, str), dict.fromkeys(NUMBERS, ("",))
         return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
 
 
 def write_rows(rows: pd.DataFrame, path: Path) -> None:
     """Write a table of rows, whole or not at all."""
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         rows.to_csv(temporary, index=False, float_format=DIGITS)

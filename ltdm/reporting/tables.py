@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ltdm.plumbing.registry import module_name, names
+from ltdm.plumbing.registry import module_name, part_names
 from ltdm.reporting.cells import ALIKE, SMALL, Cell, Change
 from ltdm.reporting.compare import KEYS, LEVEL, Key, entries, from_baseline, interval
 
@@ -32,7 +32,7 @@ class Column(NamedTuple):
 
 
 def _metrics() -> Iterator[ModuleType]:
-    return (import_module(module_name("metric", name)) for name in names("metric"))
+    return (import_module(module_name("metric", name)) for name in part_names("metric"))
 
 
 def baseline_of(metric: str) -> str | None:

@@ -60,7 +60,9 @@ def image_noise(
     So an image does not depend on which others share its batch. Draws after the first come in
     blocks of steps, since a call of the generator costs more than the numbers it makes.
     """
-    generators = [torch.Generator(device).manual_seed(derive_seed("image", seed, i)) for i in images]
+    generators = [
+        torch.Generator(device).manual_seed(derive_seed("image", seed, i)) for i in images
+    ]
 
     def stream() -> Iterator[Tensor]:
         for steps in chain([1], repeat(BLOCK)):

@@ -8,7 +8,7 @@ import torch
 
 from ltdm.core.blocks import fixed_blocks
 from ltdm.core.device import device_name, memory_layout
-from ltdm.core.shards import split_blocks, rows_of_shard
+from ltdm.core.shards import rows_of_shard, split_blocks
 from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.progress import Progress
@@ -42,7 +42,9 @@ class SampleGenerator:
 
     def share(self, labels: np.ndarray, shard: tuple[int, int]) -> np.ndarray:
         """Return the numbers of the images that a shard makes, of a set with these labels."""
-        cut = [block for mine in self._by_network(labels) for block in split_blocks(mine, self.block)]
+        cut = [
+            block for mine in self._by_network(labels) for block in split_blocks(mine, self.block)
+        ]
         return rows_of_shard(cut, shard)
 
     def images(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:

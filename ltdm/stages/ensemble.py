@@ -19,7 +19,7 @@ from ltdm.core.device import device_name, pick_device
 from ltdm.core.weights import add_prefix, read_weights, select_prefix, write_weights
 from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.ensemble import Weights, averaged, owner, shard_updates, split
 from ltdm.training.options import Ensemble
 from ltdm.training.setup import Recipe, described, make_trainer, start_from
@@ -59,7 +59,7 @@ class Team:
         """Return where a round's average lies; there is none of round 0, nor of the last."""
         return self.home / f"average-{number}.safetensors"
 
-    def train(self, number: int, shard: int, stop: Stop) -> None:
+    def train(self, number: int, shard: int, stop: StopRequest) -> None:
         """Train one shard for one round, going on from a saved state where there is one."""
         trainer, share, started = self.trainer, self.shares[shard], time.monotonic()
         each = shard_updates(trainer.options, len(share), trainer.batches.size)
@@ -140,7 +140,7 @@ class Team:
         write_json(self.files.record, {**self.who, "key": self.key, **by, **made})
 
 
-def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None:
+def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: StopRequest) -> None:
     """Train all rounds in one job, going on from where it was interrupted.
 
     The weights are the averages of the last round; the losses are each shard's, `update` and

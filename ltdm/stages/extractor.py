@@ -5,8 +5,8 @@ from pathlib import Path
 from ltdm.core.device import pick_device
 from ltdm.core.weights import write_weights
 from ltdm.plumbing.files import read_npz, write_json
-from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.registry import parse_part
+from ltdm.plumbing.request import Request, to_record
 
 
 def run(request: Request, *, reference: Path, weights: Path, record: Path) -> None:
@@ -18,9 +18,11 @@ def run(request: Request, *, reference: Path, weights: Path, record: Path) -> No
     Raises:
         LtdmError: The extractor cannot get its weights.
     """
-    extractor = part("extractor", {**request["extractor"], **request["places"]}, ("extractors",))
+    extractor = parse_part(
+        "extractor", {**request["extractor"], **request["places"]}, ("extractors",)
+    )
     images, labels = read_npz(reference, "images", "labels")
     tensors, about = extractor.module.fit(extractor.options, images, labels, pick_device())
     known = {**about, "extractor": request["extractor"], "code": request["code"]}
     write_weights(weights, tensors, known)
-    write_json(record, {**known, **recorded(request)})
+    write_json(record, {**known, **to_record(request)})

@@ -9,7 +9,7 @@ from ltdm.core.device import pick_device
 from ltdm.core.weights import read_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 from ltdm.plumbing.request import Request
 
 
@@ -24,7 +24,7 @@ def run(request: Request, *, images: Path, weights: Path, features: Path) -> Non
     """
     pixels, labels, about = read_npz(images, "images", "labels", "about")
     tensors, known = read_weights(weights)
-    extractor = part("extractor", known["extractor"], ("extractor",))
+    extractor = parse_part("extractor", known["extractor"], ("extractor",))
     extract = extractor.module.build(extractor.options, tensors, known, pick_device())
     try:
         made = extract(pixels)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ltdm.plumbing.files import read_npz, reading
+from ltdm.plumbing.files import explain_read_errors, read_npz
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.rows import read_rows
@@ -35,12 +35,12 @@ def run(
     """
     style.use()
     dataset, runs = request["where"]["dataset"], request["runs"]
-    with reading(counts):
+    with explain_read_errors(counts):
         table = pd.read_csv(counts, dtype={"name": str}, keep_default_na=False)
         table["name"] = table["name"].str.replace("$", r"\$")  # no mathematics
     curves = []
     for (name, seed), path in zip(product(runs, request["seeds"]), histories, strict=True):
-        with reading(path):
+        with explain_read_errors(path):
             curves.append(pd.read_csv(path, dtype=float).assign(run=name, seed=seed))
     sets = {"real": _first(reference, shuffled=True)}
     sets |= {name: _first(path) for name, path in zip(runs, samples, strict=True)}

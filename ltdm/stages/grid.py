@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ltdm.data._base import numbered
-from ltdm.plumbing.files import read_npz, writing
+from ltdm.plumbing.files import atomic_write, read_npz
 from ltdm.plumbing.request import Request
 from ltdm.reporting import points, style
 from ltdm.reporting.pictures import sheet, to_png
@@ -23,5 +23,5 @@ def run(request: Request, *, samples: Path, picture: Path) -> None:
         style.save(points.scatter({"samples": (images, labels)}, names), picture)
         return
     classes = np.unique(labels)[:MOST_ROWS].tolist()
-    with writing(picture) as temporary:
+    with atomic_write(picture) as temporary:
         to_png(sheet(images, labels, classes, COLUMNS)).save(temporary, format="png")

@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ltdm.plumbing.errors import LtdmError, few
+from ltdm.plumbing.errors import LtdmError, shorten
 from ltdm.plumbing.files import read_json, sha256, write_json
 from ltdm.plumbing.progress import Progress
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.request import Request, to_record
 
 SHOWN = 10  # faults that are named; the rest are counted
 
@@ -26,7 +26,7 @@ def run(request: Request, *, manifest: Path) -> None:
         size = file.stat().st_size
         files[_below(root, file)] = {"sha256": digest, "bytes": size, "from": behind}
     by = {"versions": versions(), "commit": commit()}
-    write_json(manifest, {**recorded(request), **by, "files": files})
+    write_json(manifest, {**to_record(request), **by, "files": files})
 
 
 def verify(manifest: Path) -> tuple[int, int]:
@@ -44,7 +44,7 @@ def verify(manifest: Path) -> tuple[int, int]:
     faults += _broken_links(root, files) if not faults else []
     if faults:
         raise LtdmError(
-            f"{root} is not as its manifest says: {few(faults, SHOWN)}; restore them, or delete"
+            f"{root} is not as its manifest says: {shorten(faults, SHOWN)}; restore them, or delete"
             " what is wrong and run `snakemake` again"
         )
     return len(files), sum(entry["bytes"] for entry in files.values())

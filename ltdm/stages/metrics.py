@@ -10,9 +10,9 @@ import pandas as pd
 from ltdm.metrics._base import Estimate, MetricModule, Sample, looks_up, title
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_arrays, reading, write_json
-from ltdm.plumbing.registry import Part, part
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.files import explain_read_errors, read_arrays, write_json
+from ltdm.plumbing.registry import Part, parse_part
+from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.rows import write_rows
 
 COLUMNS = ["features", "metric", "options", "group", "value", "error", "n_real", "n_fake", "note"]
@@ -35,9 +35,9 @@ def run(
         LtdmError: The features do not fit together, or are not finite; or they are the neighbours
             of another search.
     """
-    metric, where = part("metric", request["metric"], ("metrics",)), request["where"]
+    metric, where = parse_part("metric", request["metric"], ("metrics",)), request["where"]
     grouping = request["groups"]
-    with reading(counts):
+    with explain_read_errors(counts):
         class_counts = pd.read_csv(counts)["train"].tolist()
     wanted = groups(class_counts, **grouping)
     frames = []
@@ -48,9 +48,9 @@ def run(
             _check_search(metric, ours, made)
         rows = rows_of(metric, reference.sample, made.sample, wanted, grouping["kinds"])
         how = {name: made.about.get(name) for name in HOW}
-        told = {**where, **how, "features": space, "options": metric.settings}
+        told = {**where, **how, "features": space, "options": metric.options_text}
         frames.append(pd.DataFrame(rows).assign(**told))
-    write_json(record, recorded(request))
+    write_json(record, to_record(request))
     write_rows(pd.concat(frames)[[*where, *HOW, *COLUMNS]], table)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ltdm.core.weights import add_prefix, read_metadata, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import to_record
 from ltdm.training.posthoc import coefficients, gamma_of, profile_error
 from ltdm.training.state import run_key
 
@@ -43,7 +43,7 @@ def run(
     gammas, times = np.array([(gamma_of(width), update) for width, update in which]).T
     wanted = times.max(), gamma_of(request["sigma_rel"])
     mix = coefficients(times, gammas, *wanted)
-    who = {**recorded(request), "model": about["key"]}
+    who = {**to_record(request), "model": about["key"]}
     error, norm = profile_error(mix, times, gammas, *wanted), float(np.abs(mix).sum())
     made = {**who, "key": run_key(who), "error": error, "l1": norm}
     log.info("sigma_rel %g from %d snapshots: %s", request["sigma_rel"], len(which), told(made))

@@ -12,8 +12,8 @@ from ltdm.data._longtail import counts as shaped
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256, write_json, write_npz, write_text
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.registry import parse_part
+from ltdm.plumbing.request import Request, to_record
 
 log = logging.getLogger("ltdm")
 
@@ -29,7 +29,7 @@ def run(request: Request, *, train: Path, reference: Path, counts: Path, record:
     Raises:
         LtdmError: A class would be empty, or the source does not hold what it promised.
     """
-    source = part("source", {**request["source"], **request["places"]}, ("source",))
+    source = parse_part("source", {**request["source"], **request["places"]}, ("source",))
     tail = parse(LongTail, request["longtail"], ("longtail",))
     promised = source.module.census(source.options)
     if promised.content != request["content"]:
@@ -51,7 +51,7 @@ def run(request: Request, *, train: Path, reference: Path, counts: Path, record:
     write_text(counts, pd.DataFrame({**rows, "train": keep}).to_csv(index=False))
     digests = {path.name: sha256(path) for path in (train, reference, counts)}
     made = {"census": promised._asdict(), "left_out": left_out, "sha256": digests}
-    write_json(record, {**recorded(request), **made})
+    write_json(record, {**to_record(request), **made})
 
 
 def _counted(loaded: Loaded, promised: Census, name: str) -> list[int]:

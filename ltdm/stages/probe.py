@@ -15,9 +15,9 @@ from ltdm.data._held_out import held_out
 from ltdm.diffusion._model import Model
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_arrays, read_npz, reading, sha256, write_json
+from ltdm.plumbing.files import explain_read_errors, read_arrays, read_npz, sha256, write_json
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.rows import write_rows
 from ltdm.training.probe import Labelled, Probe, ProbeOptions
 
@@ -50,7 +50,7 @@ def run(
     """
     options = parse(ProbeOptions, request["probe"], ("evaluate", "probe"))
     where, grouping = request["where"], request["groups"]
-    with reading(counts):
+    with explain_read_errors(counts):
         wanted = groups(pd.read_csv(counts)["train"].tolist(), **grouping)
     images, labels = _without(train, test)
     test_images, test_labels, about = read_npz(test, "images", "labels", "about")
@@ -78,7 +78,7 @@ def run(
         "layer": options.layers[chosen[1]],
         "sha256": {path.name: sha256(path) for path in (train, test, counts)},
     }
-    write_json(record, {**recorded(request), **where, **told, **made})
+    write_json(record, {**to_record(request), **where, **told, **made})
     write_rows(pd.DataFrame(rows).assign(**told), table)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from ltdm.core.device import pick_device
-from ltdm.core.shards import remove_shards, merge_shards, write_shard
+from ltdm.core.shards import merge_shards, remove_shards, write_shard
 from ltdm.core.weights import read_metadata
 from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_json, write_npz
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.request import Request, to_record
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 
@@ -49,7 +49,7 @@ def run(
         generator = wanted.generator()
         images = generator.images(wanted.labels, np.arange(number))
         where = [generator.where]
-    write_json(record, {**recorded(request), **wanted.about, "where": where})
+    write_json(record, {**to_record(request), **wanted.about, "where": where})
     about = np.array(json.dumps(wanted.about))
     write_npz(samples, images=images, labels=wanted.labels, about=about)
     remove_shards(samples)

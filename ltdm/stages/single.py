@@ -12,7 +12,7 @@ from ltdm.core.device import device_name, pick_device
 from ltdm.core.weights import add_prefix, write_weights
 from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.distributed import available, launch
 from ltdm.training.loop import Trainer
 from ltdm.training.setup import Recipe, described, make_trainer, start_from
@@ -23,7 +23,7 @@ WORKER = "ltdm.stages.worker"
 """The module that is one of several processes of a training."""
 
 
-def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop) -> None:
+def train(recipe: Recipe, who: dict[str, Any], files: Files, stop: StopRequest) -> None:
     """Train one network by as many processes as are asked for and can run here; see `fit`.
 
     It raises what `stages.train.run` does, and LtdmError where they cannot share out a batch.
@@ -50,7 +50,7 @@ def _processes(recipe: Recipe, data: Path) -> int:
     return here
 
 
-def fit(recipe: Recipe, who: dict[str, Any], files: Files, stop: Stop | None) -> None:
+def fit(recipe: Recipe, who: dict[str, Any], files: Files, stop: StopRequest | None) -> None:
     """Train one network, as one of the processes that do, of which the first writes.
 
     `who` is what decides its result: the request, and what the data and the start are. `stop` is

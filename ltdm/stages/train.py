@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ltdm.core.weights import read_metadata
 from ltdm.plumbing.files import sha256
-from ltdm.plumbing.request import Request, recorded
-from ltdm.plumbing.stopping import listening
+from ltdm.plumbing.request import Request, to_record
+from ltdm.plumbing.stopping import catch_signals
 from ltdm.stages import ensemble, released, single
 from ltdm.training.setup import Recipe
 from ltdm.training.state import Files
@@ -35,7 +35,7 @@ def run(
     """
     spec, places = request["spec"], request["places"]
     files = Files(data, init, model, history, record)
-    who = {**recorded(request), "data": sha256(data)}
+    who = {**to_record(request), "data": sha256(data)}
     if "content" in spec:
         released.take(who, Path(places["checkpoint"]), files)
         return
@@ -44,7 +44,7 @@ def run(
         who["init"] = read_metadata(init)["key"]
     make = ensemble.train if recipe.train.ensemble else single.train
     state = files.state(who)
-    with listening() as stop, state.alone():
+    with catch_signals() as stop, state.alone():
         if files.made(state.key):
             log.info("another job has finished this network in the meantime")
         else:

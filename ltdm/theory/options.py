@@ -6,9 +6,9 @@ from typing import Any
 from ltdm.data._mixtures import Case, CaseOption
 from ltdm.diffusion import vp
 from ltdm.plumbing.errors import LtdmError, OptionError
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import option
-from ltdm.plumbing.registry import Part, PartOption, several
+from ltdm.plumbing.registry import Part, PartOption, parse_part_list
 
 MOST_BYTES = 2e9  # of the matrices of a seed's games; a run holds several times as many
 WORST = "worst"  # the group of the class that is worst, beside the classes by name
@@ -20,7 +20,7 @@ class Sweep:
     """Games over all these tails, weights of the mutual term, and seeds."""
 
     classes: Case = option(
-        Case.called("overlapping"), "The classes' densities, head first.", convert=CaseOption()
+        Case.called("overlapping"), "The classes' densities, head first.", parser=CaseOption()
     )
     head: int = option(1000, "Points of the first class.", low=1)
     tails: tuple[int, ...] = option(
@@ -53,10 +53,12 @@ class Sweep:
     )
     samples: int = option(1000, "Points drawn of each class, for the Frechet distance.", low=10)
     samplers: tuple[Part, ...] = option(
-        several("sampler", [{"name": "ancestral", "steps": 50}, {"name": "heun", "steps": 25}], ()),
+        parse_part_list(
+            "sampler", [{"name": "ancestral", "steps": 50}, {"name": "heun", "steps": 25}], ()
+        ),
         "How they are drawn: `ancestral` follows the reverse SDE, `heun` and `ddim` the probability"
         " flow. Figures show the first one's.",
-        convert=PartOption("sampler", many=True),
+        parser=PartOption("sampler", many=True),
     )  # fmt: skip
     sigma_min: float = option(
         0.1, "Noise over signal at which densities are compared (KL).", low=0.01, high=100
@@ -77,7 +79,7 @@ class Sweep:
 
     def spec(self) -> dict[str, Any]:
         """Return what decides the rows: all that is not at its default, the figures apart."""
-        return {k: v for k, v in changed(self).items() if k != "figures"}
+        return {k: v for k, v in non_defaults(self).items() if k != "figures"}
 
     def __post_init__(self) -> None:
         """Refuse lists that are empty or name an entry twice, and figures without their axis."""

@@ -27,7 +27,7 @@ from ltdm.core.device import pick_device
 from ltdm.diffusion._model import Model
 from ltdm.networks._predictor import Predictor, placed
 from ltdm.pipeline.cost import cost
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.progress import Progress
 from ltdm.samplers._generate import BATCH, SampleGenerator
 from ltdm.training.graph import WARM
@@ -174,7 +174,7 @@ def run(experiment: Experiment, runs: list[str], rounds: int, steps: int) -> dic
     return {
         "dataset": dataset,
         "sample_set": sample_set,
-        "sample": {name: changed(one) for name, one in options.items()},
+        "sample": {name: non_defaults(one) for name, one in options.items()},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "process_peak_mb": process_peak() / 1e6,

@@ -12,20 +12,27 @@ from typing import Any
 
 import yaml
 
-from ltdm.config.evaluation import Evaluate
-from ltdm.config.grid import GRID, NAME
+from ltdm.config.evaluation import Evaluation
+from ltdm.config.grid import GRID_AXES, NAME_PATTERN
 from ltdm.config.runs import RunOptions
 from ltdm.data._longtail import LongTail
-from ltdm.plumbing.option_values import plain
+from ltdm.plumbing.option_values import to_config
 from ltdm.plumbing.options import Nested
-from ltdm.plumbing.registry import FOLDERS, LABELLED, PARTS, PartOption, load, names
+from ltdm.plumbing.registry import (
+    DEFAULT_PARTS,
+    FOLDERS,
+    LABELLABLE,
+    PartOption,
+    load_module,
+    part_names,
+)
 from ltdm.samplers._options import SampleOptions
 from ltdm.theory.options import Sweep
 
 SCHEMA = "workflow/schemas/config.schema.yaml"
 PAGE = "config/README.md"
 MARKER = "<!-- From here on written by `make docs` from the options in the code. -->\n"
-PATTERN = f"^{NAME.pattern}$"
+PATTERN = f"^{NAME_PATTERN.pattern}$"
 SCALARS = {int: "integer", float: "number", bool: "boolean", str: "string"}
 AXES = {
     "dataset": "Names under `datasets`.",
@@ -58,7 +65,7 @@ def schema() -> dict[str, Any]:
 
     A file may lie over others, so nothing is required here; the loader looks at the whole.
     """
-    sections = {k: _part(k) for k in PARTS}
+    sections = {k: _part(k) for k in DEFAULT_PARTS}
     one = sections["method"]["anyOf"]
     several = {"type": "array", "minItems": 1, "items": {"anyOf": one}}
     together = "The method, or a list of them that are used together."
@@ -77,13 +84,16 @@ def schema() -> dict[str, Any]:
         "defaults": {"description": "What every run starts from.", **_closed(sections)},
         "runs": _named("What each run changes.", {**_closed(sections), "type": ["object", "null"]}),
         "sample_sets": _named("What each sample set changes.", sections["sample"]),
-        "evaluate": _object(Evaluate, "What is measured and shown."),
+        "evaluate": _object(Evaluation, "What is measured and shown."),
         "theory": _named("Sweeps of the theory lab by name.", _object(Sweep, "A sweep.")),
         "inherits": {
             "description": "Config files that this one lies over, relative to it.",
             "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
         },
-        **{axis: {"description": f"Only these entries of the grid's `{axis}`."} for axis in GRID},
+        **{
+            axis: {"description": f"Only these entries of the grid's `{axis}`."}
+            for axis in GRID_AXES
+        },
     }  # fmt: skip
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": dialect, "title": "ltdm experiment", **_closed(top)}
@@ -96,16 +106,16 @@ def page_text(page: str) -> str:
     text += "`source` names the data source; its own options and these stand beside it.\n\n"
     split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE} |\n"
     text += table(LongTail, "datasets") + split
-    for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
+    for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluation)):
         text += f"\n## `{title}`\n\n{table(cls, title)}"
         for f in fields(cls):
-            if isinstance(nested := f.metadata["convert"], Nested):
+            if isinstance(nested := f.metadata["parser"], Nested):
                 text += f"\n### `{title}.{f.name}`\n\n{table(nested.cls, f'{title}.{f.name}')}"
     text += f"\n## `theory.<name>`\n\n{table(Sweep, 'theory')}"
     for kind in FOLDERS:
         text += f"\n## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
-        for name in names(kind):
-            module = load(kind, name, ())
+        for name in part_names(kind):
+            module = load_module(kind, name, ())
             text += f"\n### `{name}`\n\n{_summary(module)}\n\n{table(module.Options, name)}"
     return text
 
@@ -132,7 +142,7 @@ def _shown(f: Field[Any]) -> str:
     default = f.default if f.default_factory is MISSING else f.default_factory()
     if default is MISSING:
         return "required"
-    value = plain(default)
+    value = to_config(default)
     if isinstance(value, dict) and list(value) == ["name"]:
         value = value["name"]
     return f"`{yaml.safe_dump(value, default_flow_style=True, width=1000).splitlines()[0]}`"
@@ -166,7 +176,7 @@ def _properties(cls: type) -> dict[str, Any]:
 
 
 def _option(f: Field[Any], hint: Any) -> dict[str, Any]:
-    convert = f.metadata["convert"]
+    convert = f.metadata["parser"]
     if isinstance(convert, PartOption):
         one = _part(convert.kind)
         form = {"type": "array", "minItems": 1, "items": one} if convert.many else one
@@ -191,10 +201,10 @@ def _type(hint: Any, limits: Any) -> dict[str, Any]:
 
 def _part(kind: str) -> dict[str, Any]:
     """A bare name, or a mapping of a name and its options; the name may be inherited."""
-    forms: list[dict[str, Any]] = [{"enum": names(kind)}]
-    for name in names(kind):
-        module = load(kind, name, ())
-        own = {"name": {"const": name}} | ({"label": LABEL} if kind in LABELLED else {})
+    forms: list[dict[str, Any]] = [{"enum": part_names(kind)}]
+    for name in part_names(kind):
+        module = load_module(kind, name, ())
+        own = {"name": {"const": name}} | ({"label": LABEL} if kind in LABELLABLE else {})
         properties = _closed({**own, **_properties(module.Options)})
         forms.append({"description": _summary(module), **properties})
     return {"description": f"The {kind}: its name, or `{{name: ..., options}}`.", "anyOf": forms}
@@ -202,9 +212,12 @@ def _part(kind: str) -> dict[str, Any]:
 
 def _datasets(sections: dict[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {
-        "source": {"description": "The data source.", "enum": names("source")},
+        "source": {"description": "The data source.", "enum": part_names("source")},
         "reference_split": {"description": REFERENCE, "enum": ["train", "test"]},
     }
-    for options in (*(load("source", name, ()).Options for name in names("source")), LongTail):
+    for options in (
+        *(load_module("source", name, ()).Options for name in part_names("source")),
+        LongTail,
+    ):
         properties |= _properties(options)
     return _closed({**properties, **sections})

@@ -9,7 +9,7 @@ from types import ModuleType
 import yaml
 
 from ltdm.methods._objective import evaluations
-from ltdm.plumbing.registry import load, names, part
+from ltdm.plumbing.registry import load_module, parse_part, part_names
 from ltdm.tools.docs_config import table
 from ltdm.training import ensemble
 from ltdm.training.options import Ensemble
@@ -56,7 +56,7 @@ def write(root: Path) -> None:
 
 def text() -> str:
     """Return the page in Markdown."""
-    methods = "".join(section("method", name) for name in names("method"))
+    methods = "".join(section("method", name) for name in part_names("method"))
     return HEAD + costs() + methods + chapter("Ensembles: train.ensemble", ensemble, Ensemble)
 
 
@@ -64,7 +64,7 @@ def costs() -> str:
     """Return the table of costs."""
     rows = [["method", "forward", "backward", "encoder", "F-equivalents"], ["---", *["---:"] * 4]]
     for method, classes in COSTS:
-        found = evaluations([part("method", yaml.safe_load(method), ())], classes)
+        found = evaluations([parse_part("method", yaml.safe_load(method), ())], classes)
         total = found.forward + 2 * found.backward + 3 * ENCODER * found.encoder
         counts = found.forward, found.backward, found.encoder, total
         shown = f"`{method}`" + (f", {classes} classes" if classes != 10 else "")
@@ -74,7 +74,7 @@ def costs() -> str:
 
 def section(kind: str, name: str) -> str:
     """Return what a part's file says of it."""
-    module = load(kind, name, ())
+    module = load_module(kind, name, ())
     cited = f"\n```bibtex\n{module.CITATION}\n```\n" if module.CITATION else ""
     return chapter(name, module, module.Options) + cited
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.core.seeding import derive_seed, owners
+from ltdm.core.seeding import derive_seed, owner_seeds
 from ltdm.methods._base import Batch
 from ltdm.training.augment import condition, draw, origins, warp
 from ltdm.training.options import TrainOptions
@@ -51,7 +51,7 @@ class Batches:
         blocks = [share[labels == c] for c in range(self.classes)] if self.by_class else [share]
         self.draws = [
             Draws(self.labels, block, self.size // len(blocks), self.options, owner)
-            for block, owner in zip(blocks, owners(seed, len(blocks)), strict=True)
+            for block, owner in zip(blocks, owner_seeds(seed, len(blocks)), strict=True)
         ]
 
     def draw(self, update: int) -> list[Tensor]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import KeyPath, near
+from ltdm.plumbing.options import KeyPath, suggest
 
 LAWS = ("natural", "balanced", "power", "brs")
 
@@ -24,7 +24,7 @@ class ClassSampling:
     law: str = "natural"
     factor: float | None = None
 
-    def plain(self) -> str | dict[str, float]:
+    def to_config(self) -> str | dict[str, float]:
         """Return what YAML would hold."""
         return self.law if self.factor is None else {self.law: self.factor}
 
@@ -70,7 +70,7 @@ class ClassSamplingOption:
             )
         ((law, factor),) = value.items()
         if law not in LAWS[2:]:
-            raise OptionError(path, f"no law is called {law!r}; {near(law, LAWS)}")
+            raise OptionError(path, f"no law is called {law!r}; {suggest(law, LAWS)}")
         if isinstance(factor, bool) or not isinstance(factor, int | float):
             raise OptionError((*path, law), f"must be a number, not {factor!r}")
         if law == "brs" and not 0 < factor <= 1:

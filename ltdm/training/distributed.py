@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 
 import torch
 
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.worker import SAID, gpus
 
 GRACE = 600  # seconds; the first process saves its state in that time
@@ -35,7 +35,7 @@ def available(asked: int) -> int:
     return min(asked, gpus() or asked)
 
 
-def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -> None:
+def launch(processes: int, module: str, arguments: dict[str, Any], stop: StopRequest) -> None:
     """Run a module that calls `worker.work` in so many processes, and wait for them.
 
     The function that the module gives to `work` is called with the arguments, as JSON has them.
@@ -67,12 +67,12 @@ def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -
         text = json.dumps(job).replace("$", r"\u0024")  # the launcher would fill in what follows
         try:
             with _signals_raise(), _passing_streams():
-                if why := stop.why():
-                    raise Stopped(f"stopped before it trained, since {why}; {GOES_ON}")
+                if why := stop.reason():
+                    raise Interruption(f"stopped before it trained, since {why}; {GOES_ON}")
                 elastic_launch(config, sys.executable)("-m", module, text)
         except SignalException as error:
             sent = f"stopped, since it was sent {error.sigval.name}; {GOES_ON}"
-            raise _told(folder) or Stopped(sent) from None
+            raise _told(folder) or Interruption(sent) from None
         except ChildFailedError as error:
             failures = error.failures.items()
             first = min(failure.timestamp for _, failure in failures)
@@ -84,7 +84,7 @@ def _told(folder: Path) -> LtdmError | None:
     """Return what the first process that had something to say to the user said."""
     for said in _said(folder):
         if said["kind"] != "bug":
-            return (Stopped if said["kind"] == "stopped" else LtdmError)(said["text"])
+            return (Interruption if said["kind"] == "stopped" else LtdmError)(said["text"])
     return None
 
 
@@ -106,7 +106,7 @@ def _failed(folder: Path, codes: dict[int, int]) -> Exception:
     for said in _said(folder):
         return RuntimeError(f"a process of the training failed:\n{said['text']}")
     if -signal.SIGTERM in codes.values():
-        return Stopped(f"stopped, since a process was sent SIGTERM; {GOES_ON}")
+        return Interruption(f"stopped, since a process was sent SIGTERM; {GOES_ON}")
     return RuntimeError(f"processes of the training ended with {codes}, and said no more")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ltdm.core.seeding import derive_seed, owners
+from ltdm.core.seeding import derive_seed, owner_seeds
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._objective import Objective
@@ -64,7 +64,7 @@ class Learner:
         self._average()
         beside = [*self.method.parameters(), *self.process.parameters()]
         self.optimiser = Optimiser(self.net, beside, options, device)
-        self.owners = owners(seed, len(batches.draws))
+        self.owners = owner_seeds(seed, len(batches.draws))
         self.streams = Streams.on(device, len(self.owners))
         self.until = options.steps
         self.update = self.worked = 0
@@ -118,7 +118,7 @@ class Learner:
     def serve(self, share: np.ndarray, owner: int, until: int) -> None:
         """Train on some of the images from now on, by another owner of draws, up to an update."""
         self.batches.deal(share, owner)
-        self.owners, self.until = owners(owner, len(self.batches.draws)), until
+        self.owners, self.until = owner_seeds(owner, len(self.batches.draws)), until
 
     def step(self) -> None:
         """Make one update; nothing in it waits for the device.

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.progress import Progress
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.learner import Learner
 from ltdm.training.schedule import learning_rate, save_interval
 
@@ -30,7 +30,7 @@ class Trainer(Learner):
         self,
         save: Callable[[dict[str, Any]], None],
         what: str = "training",
-        stop: Stop | None = None,
+        stop: StopRequest | None = None,
         progress: Path | None = None,
         keep: Callable[[int, dict[str, Tensor]], None] | None = None,
     ) -> None:
@@ -59,7 +59,7 @@ class Trainer(Learner):
                     self._log()
                     note = f"loss {self.history[-1]['loss']:.4f}"
                 shown.advance(1, note)
-                why, now = stop.why(cost) if stop and unfinished else None, time.monotonic()
+                why, now = stop.reason(cost) if stop and unfinished else None, time.monotonic()
                 if why or (logs and unfinished and now - saved >= interval):
                     self._means()  # a state that has diverged is never saved
                     save(self.state())
@@ -67,10 +67,10 @@ class Trainer(Learner):
                     cost = saved - now
                     interval = save_interval(cost)
                 if stop and why:
-                    raise Stopped(
+                    raise Interruption(
                         f"stopped at update {self.update:,} of {self.until:,}, since {why}; the"
                         " state is saved, and the same command goes on from there",
-                        for_time=stop.worth_another(),
+                        should_requeue=stop.should_requeue(),
                     )
 
     def _log(self) -> None:

@@ -57,7 +57,7 @@ class TrainOptions:
         None,
         "Snapshots of more averages, from which a sample set's `ema_sigma_rel` makes any other, as"
         " EDM2 does; the network's file holds them. `{}` takes the defaults.",
-        convert=Nested(Posthoc),
+        parser=Nested(Posthoc),
     )
     label_dropout: float = option(
         0.1,
@@ -76,7 +76,7 @@ class TrainOptions:
         ClassSampling(),
         "What fills a batch: every image alike (`natural`), every class alike (`balanced`), classes"
         " by count to a power (`{power: a}`), or CCUA's batch resampling (`{brs: f}`).",
-        convert=ClassSamplingOption(),
+        parser=ClassSamplingOption(),
     )
     augment: str = option(
         "none",
@@ -106,7 +106,7 @@ class TrainOptions:
         " They share out each batch, so they must divide it. It is no part of what a run is: the"
         " result is the same but for rounding and, like on another device, for the dropout.",
         low=1,
-        place=True,
+        location=True,
     )
     init_from: str | None = option(
         None, "A run of the same config whose averaged weights this one starts from."
@@ -116,7 +116,7 @@ class TrainOptions:
         None,
         "Iterative ensemble training (IET): networks that each learn from a shard of the training"
         " set and are averaged every round; with any method. `{}` takes its defaults.",
-        convert=Nested(Ensemble),
+        parser=Nested(Ensemble),
     )
 
     def __post_init__(self) -> None:

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from ltdm.diffusion import vp
 from ltdm.networks import unet
-from ltdm.plumbing.errors import LtdmError, OptionError, few
-from ltdm.plumbing.files import reading
+from ltdm.plumbing.errors import LtdmError, OptionError, shorten
+from ltdm.plumbing.files import explain_read_errors
 from ltdm.plumbing.registry import Part
 
 Sizes = Mapping[str, tuple[int, ...]]  # of tensors, by the names that files give them
@@ -114,7 +114,7 @@ def read(path: Path) -> Released:
         sets, left_out = {"its state dict": held}, []
     if not sets:
         raise LtdmError(
-            f"{path} has no net_model or ema_model, but {few(held)}; write its weights alone,"
+            f"{path} has no net_model or ema_model, but {shorten(held)}; write its weights alone,"
             " torch.save({'ema_model': ...}, file)"
         )
     found = {key: _fitted(f"{path}: {key}", tensors) for key, tensors in sets.items()}
@@ -132,7 +132,7 @@ def content(path: Path) -> str:
     It is made of the checksums that the archive itself keeps; the old format has none and is read
     whole. A file that cannot be read raises LtdmError.
     """
-    with reading(path, ours=False), open(path, "rb") as file:
+    with explain_read_errors(path, is_result=False), open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
         sums = sorted((i.filename, i.file_size, i.CRC) for i in zipfile.ZipFile(file).infolist())
@@ -140,7 +140,7 @@ def content(path: Path) -> str:
 
 
 def _unpickled(path: Path) -> dict[Any, Any]:
-    with reading(path, ours=False), open(path, "rb") as file:
+    with explain_read_errors(path, is_result=False), open(path, "rb") as file:
         today = zipfile.is_zipfile(file)
     try:
         held = torch.load(path, map_location="cpu", weights_only=True, mmap=today)
@@ -170,7 +170,7 @@ def _fitted(where: str, named: dict[Any, Any]) -> tuple[Shape, dict[str, Tensor]
     wanted[TABLE] = (shape.levels, shape.options.ch)
     odd = [_misfit(n, sizes, wanted) for n in {**wanted, **sizes} if sizes.get(n) != wanted.get(n)]
     if odd:
-        raise LtdmError(f"{where} is not the U-Net that its first layers promise: {few(odd)}")
+        raise LtdmError(f"{where} is not the U-Net that its first layers promise: {shorten(odd)}")
     if not torch.allclose(theirs[TABLE].double(), _waves(shape), rtol=0, atol=1e-6 * shape.levels):
         raise LtdmError(
             f"{where} has another time embedding than the sines and cosines of pytorch-ddpm, so"
@@ -192,7 +192,7 @@ def _shape(where: str, sizes: Sizes) -> Shape:
         if not other:
             return _first_layers(sizes)
     except (LookupError, ArithmeticError, ValueError, OptionError):
-        other = f"a network that is not known, of {few(sizes)}"
+        other = f"a network that is not known, of {shorten(sizes)}"
     raise LtdmError(
         f"{where} is {other}; ltdm reads the U-Net of pytorch-ddpm, CBDM, IGD and OC_LT"
     )

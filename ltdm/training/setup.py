@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ltdm.core.seeding import derive_seed, owners
+from ltdm.core.seeding import derive_seed, owner_seeds
 from ltdm.core.weights import read_weights
 from ltdm.methods._objective import Objective, compose
 from ltdm.networks._players import Players, build_network
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.registry import Part, part, parts
+from ltdm.plumbing.registry import Part, parse_part, parse_parts
 from ltdm.training.batches import Batches
 from ltdm.training.loop import Trainer
 from ltdm.training.options import TrainOptions
@@ -41,8 +41,10 @@ class Recipe:
         Raises:
             OptionError: There is no such part or option, or a value is out of range.
         """
-        network, process = (part(kind, spec[kind], (kind,)) for kind in ("network", "process"))
-        methods = parts("method", spec["method"], ("method",))
+        network, process = (
+            parse_part(kind, spec[kind], (kind,)) for kind in ("network", "process")
+        )
+        methods = parse_parts("method", spec["method"], ("method",))
         train = parse(TrainOptions, {**spec["train"], "gpus": gpus}, ("train",))
         return cls(network, process, methods, train)
 
@@ -67,7 +69,7 @@ def make_trainer(
     use = method.label_use(options.conditional)
     shape = *images.shape[1:3], len(class_counts), options.told()
     nets = []
-    for owner in owners(seed, len(class_counts)) if method.players else [seed]:
+    for owner in owner_seeds(seed, len(class_counts)) if method.players else [seed]:
         with torch.random.fork_rng([]):
             torch.manual_seed(derive_seed("init", owner))
             nets.append(build_network(recipe.network, use, *shape))
@@ -80,8 +82,8 @@ def described(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
     """Return what sampling must know of a network, its weights apart."""
     images, options = trainer.batches.images, recipe.train
     return {
-        "network": recipe.network.plain(),
-        "process": recipe.process.plain(),
+        "network": recipe.network.to_config(),
+        "process": recipe.process.to_config(),
         "channels": images.shape[1],
         "size": images.shape[2],
         "classes": trainer.batches.classes,

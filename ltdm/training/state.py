@@ -22,7 +22,7 @@ from torch import Tensor
 from ltdm.core.weights import read_metadata, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, write_bytes
-from ltdm.plumbing.locks import alone
+from ltdm.plumbing.locks import exclusive
 
 log = logging.getLogger("ltdm")
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class State:
 
     def alone(self) -> AbstractContextManager[None]:
         """Hold the run's lock, or raise LtdmError: one process trains it, whatever its options."""
-        return alone(self.folder.parent)
+        return exclusive(self.folder.parent)
 
     def save(self, content: dict[str, Any]) -> None:
         """Write the state, whole or not at all."""

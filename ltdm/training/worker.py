@@ -22,9 +22,9 @@ import torch
 import torch.distributed as dist
 
 from ltdm.core.device import pick_device
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import write_json
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 
 SAID = "said-{}.json"  # what a process ended with, by its rank
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
@@ -89,9 +89,9 @@ def _join(rank: int) -> None:
     dist.init_process_group(backend, timeout=WAIT, device_id=own)
 
 
-def _listen(rank: int, deadline: float | None) -> Stop | None:
+def _listen(rank: int, deadline: float | None) -> StopRequest | None:
     """Let the first process hear what the launcher passes on; the others end when it does."""
-    stop, numbers = Stop(), (signal.SIGTERM, signal.SIGINT)
+    stop, numbers = StopRequest(), (signal.SIGTERM, signal.SIGINT)
     stop.deadline = deadline
 
     def hear(number: int, frame: FrameType | None) -> None:
@@ -106,7 +106,7 @@ def _listen(rank: int, deadline: float | None) -> Stop | None:
 def _say(file: Path, error: BaseException) -> None:
     """Write what a process ended with, for the launcher."""
     kind, text = "mistake", str(error)
-    if isinstance(error, Stopped):
+    if isinstance(error, Interruption):
         kind = "stopped"
     elif not isinstance(error, LtdmError):
         kind, text = "bug", "".join(traceback.format_exception(error))

@@ -67,7 +67,9 @@ def convolution(
             torch.randn(shape, **made).to(memory_format=LAYOUTS[layout]).requires_grad_()
             for shape in ((batch, groups * width, side, side), (groups * width, width, 3, 3))
         )
-        context = precision_context("tf32", setting.device) if precision == "tf32" else nullcontext()
+        context = (
+            precision_context("tf32", setting.device) if precision == "tf32" else nullcontext()
+        )
         with context:
             ms = both_ways(setting, lambda x, w: nnf.conv2d(x, w, padding=1, groups=groups), x, w)
         operations = 6 * batch * groups * side**2 * width**2 * 9

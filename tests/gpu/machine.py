@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ltdm.core.device import precision_context, device_name
+from ltdm.core.device import device_name, precision_context
 from ltdm.plumbing.provenance import commit, versions
 from tests.gpu.setting import Setting
 from tests.gpu.timing import median_ms

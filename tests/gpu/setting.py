@@ -10,7 +10,7 @@ import torch
 
 from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, read
+from ltdm.config.merge import merge, read_config
 from ltdm.config.runs import Run
 from ltdm.core.device import pick_device
 from ltdm.pipeline.cost import cost
@@ -81,7 +81,7 @@ class Setting:
 
 @lru_cache
 def _experiment(*files: Path) -> Experiment:
-    return Experiment(read([*files]))
+    return Experiment(read_config([*files]))
 
 
 class Subject(NamedTuple):

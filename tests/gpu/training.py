@@ -14,7 +14,7 @@ import yaml
 
 from ltdm.cli.main import main
 from ltdm.config.layout import Layout
-from ltdm.plumbing.errors import Stopped
+from ltdm.plumbing.errors import Interruption
 from tests.gpu.setting import HERE, Setting
 
 CIFAR = "LTDM_CIFAR10"
@@ -80,7 +80,7 @@ def stop(arguments: list[str], folder: Path) -> None:
         status = training.wait()
     finally:
         training.kill()
-    if status != Stopped.STATUS:
+    if status != Interruption.STATUS:
         raise RuntimeError(f"a training that was sent SIGTERM ended with status {status}")
 
 

@@ -8,7 +8,7 @@ from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._objective import Objective, compose
 from ltdm.methods._streams import Streams
 from ltdm.networks._predictor import Predictor
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 
 CPU = torch.device("cpu")
 COUNTS = [50, 30, 15, 5]
@@ -95,4 +95,4 @@ def streams(seed=0, owners=1):
 
 def objective(*methods, counts=COUNTS) -> Objective:
     """An objective as a config would name it."""
-    return compose([part("method", m, ("method",)) for m in methods], counts)
+    return compose([parse_part("method", m, ("method",)) for m in methods], counts)

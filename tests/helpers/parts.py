@@ -68,7 +68,7 @@ def option_faults(kind, options):
             hint = get_type_hints(member.fget)["return"]
             if name in names and hints[name] != hint:
                 found.append(f"the option {name} is no {hint.__name__}")
-    taken = {"name"} | ({"label"} if kind in registry.LABELLED else set())
+    taken = {"name"} | ({"label"} if kind in registry.LABELLABLE else set())
     if kind == "source":  # options of a source stand beside these in the config
         taken |= {"source", "reference_split", *SECTIONS, *(f.name for f in fields(LongTail))}
     return [*found, *(f"the option {name} is called as a key is" for name in taken & names.keys())]

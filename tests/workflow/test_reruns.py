@@ -8,7 +8,7 @@ import yaml
 from sklearn.datasets import load_digits
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.pipeline.cost import job_counts
 from ltdm.plumbing.code_digest import digest
 from tests.unit.training.test_released import network, their_names
@@ -85,7 +85,7 @@ def test_another_data_set(checkout):
 
 def test_the_plan_counts_the_jobs_of_a_dry_run(checkout):
     planned = checkout.planned("--config", "experiment=another")
-    assert planned == {**job_counts(Experiment(read([checkout.config]))), "all": 1}
+    assert planned == {**job_counts(Experiment(read_config([checkout.config]))), "all": 1}
 
 
 def test_touched_reformatted_and_reordered(checkout):

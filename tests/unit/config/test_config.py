@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, read, typed
+from ltdm.config.merge import merge, parse_cli_values, read_config
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import write_json
 
@@ -171,9 +171,9 @@ def test_refuses_with_the_place_and_the_way_out(path, value, where, message):
 def test_not_yaml_and_missing_file(tmp_path):
     (tmp_path / "bad.yaml").write_text("a: [1\nb: 2")
     with pytest.raises(LtdmError, match=r"bad.yaml is not YAML"):
-        read([tmp_path / "bad.yaml"])
+        read_config([tmp_path / "bad.yaml"])
     with pytest.raises(LtdmError, match=r"cannot read the config .*none\.yaml"):
-        read([tmp_path / "none.yaml"])
+        read_config([tmp_path / "none.yaml"])
 
 
 def test_merge_rules():
@@ -205,7 +205,7 @@ def test_a_file_over_another_replaces_a_part_with_its_options(tmp_path):
     (tmp_path / "over.yaml").write_text("runs: {cbdm: {method: ddpm}}")
     config = edited("runs/cbdm/method", {"name": "cbdm", "tau": 0.5})
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(config))
-    both = Experiment(read([tmp_path / "base.yaml", tmp_path / "over.yaml"]))
+    both = Experiment(read_config([tmp_path / "base.yaml", tmp_path / "over.yaml"]))
     assert both.runs["digits-lt", "cbdm"].methods[0].name == "ddpm"
 
 
@@ -241,28 +241,30 @@ def test_an_empty_section_over_another_says_nothing():
 def test_a_number_with_an_exponent_is_one(tmp_path, text):
     """In a file of YAML or JSON, and on a command line."""
     (tmp_path / "c.yaml").write_text(f"a: {text}")
-    assert read([tmp_path / "c.yaml"]) == typed({"a": text}) == {"a": 2e-4}
+    assert read_config([tmp_path / "c.yaml"]) == parse_cli_values({"a": text}) == {"a": 2e-4}
     (tmp_path / "c.json").write_text(json.dumps({"a": 2e-05}))
-    assert read([tmp_path / "c.json"]) == {"a": 2e-05}
+    assert read_config([tmp_path / "c.json"]) == {"a": 2e-05}
 
 
 @pytest.mark.parametrize("text", ["010", "-07", "00", "1:30", "1:30.5", "0_1"])
 def test_a_number_that_yaml_1_1_takes_for_another_is_refused(tmp_path, text):
     (tmp_path / "c.yaml").write_text(f"a: 1\nb: [{text}]")
     with pytest.raises(LtdmError, match=rf"c.yaml is not YAML: {text} is .*line 2"):
-        read([tmp_path / "c.yaml"])
-    assert typed({"a": text}) == {"a": text}, "no number, so options refuse it at its place"
+        read_config([tmp_path / "c.yaml"])
+    assert parse_cli_values({"a": text}) == {"a": text}, (
+        "no number, so options refuse it at its place"
+    )
 
 
 def test_a_key_that_stands_twice(tmp_path):
     (tmp_path / "c.yaml").write_text("a: 1\nb: {c: 1, c: 2}")
     with pytest.raises(LtdmError, match=r"c.yaml is not YAML: the key 'c' stands twice.*line 2"):
-        read([tmp_path / "c.yaml"])
+        read_config([tmp_path / "c.yaml"])
     (tmp_path / "c.yaml").write_text("a: &x {c: 1}\nb: {<<: *x, c: 2}")
-    assert read([tmp_path / "c.yaml"])["b"] == {"c": 2}
+    assert read_config([tmp_path / "c.yaml"])["b"] == {"c": 2}
     nested = "a: &a {x: 1}\nk: {i: &b {<<: *a, x: 2}}\nl: {<<: *b}"
     (tmp_path / "c.yaml").write_text(nested)
-    assert read([tmp_path / "c.yaml"])["l"] == {"x": 2}
+    assert read_config([tmp_path / "c.yaml"])["l"] == {"x": 2}
 
 
 def test_points_need_features_that_read_them():
@@ -297,7 +299,7 @@ def test_inherited_files_lie_below_and_relative_to_their_heir(tmp_path):
     (tmp_path / "shared/a.yaml").write_text("x: {a: 1, b: 1}\nl: [1, 2]")
     (tmp_path / "shared/b.yaml").write_text("inherits: a.yaml\nx: {b: 2}")
     (tmp_path / "c.yaml").write_text("inherits: [shared/a.yaml, shared/b.yaml]\nx: {c: 3}\nl: [3]")
-    assert read([tmp_path / "c.yaml"]) == {"x": {"a": 1, "b": 2, "c": 3}, "l": [3]}
+    assert read_config([tmp_path / "c.yaml"]) == {"x": {"a": 1, "b": 2, "c": 3}, "l": [3]}
 
 
 @pytest.mark.parametrize(
@@ -313,12 +315,17 @@ def test_inherited_files_lie_below_and_relative_to_their_heir(tmp_path):
 def test_what_cannot_be_inherited(tmp_path, text, message):
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(LtdmError, match=message):
-        read([tmp_path / "c.yaml"])
+        read_config([tmp_path / "c.yaml"])
 
 
 def test_text_from_a_command_line_is_read_as_yaml():
     given = {"a": {"b": "300", "c": ["1.5", "yes", "x"]}, "d": 3, "e": "0,1", "f": "[1"}
-    assert typed(given) == {"a": {"b": 300, "c": [1.5, True, "x"]}, "d": 3, "e": "0,1", "f": "[1"}
+    assert parse_cli_values(given) == {
+        "a": {"b": 300, "c": [1.5, True, "x"]},
+        "d": 3,
+        "e": "0,1",
+        "f": "[1",
+    }
 
 
 def test_prepared_data_stand_in_for_a_source_that_is_gone(tmp_path):

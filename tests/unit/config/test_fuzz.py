@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.plumbing.errors import LtdmError, OptionError
 from tests.helpers.dry_runs import dry_run
 
@@ -123,7 +123,7 @@ def test_a_spoilt_config_is_refused_in_one_sentence_or_runs(data, seen, tmp_path
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     try:
-        Experiment(read([file]), folder)
+        Experiment(read_config([file]), folder)
     except LtdmError as error:
         seen["refused"] += 1
         assert isinstance(error, OptionError)
@@ -136,5 +136,5 @@ def test_a_spoilt_config_is_refused_in_one_sentence_or_runs(data, seen, tmp_path
 
 def test_the_config_that_is_spoilt_is_sound(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(BASE))
-    Experiment(read([tmp_path / "config.yaml"]))
+    Experiment(read_config([tmp_path / "config.yaml"]))
     dry_run(tmp_path / "config.yaml", tmp_path)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ltdm.core.device import precision_context, memory_layout, pick_device
+from ltdm.core.device import memory_layout, pick_device, precision_context
 from ltdm.networks import unet
 from ltdm.networks._predictor import placed
 
@@ -52,7 +52,9 @@ def test_tensor_cores_are_on_during_a_call_alone():
 
 def test_layouts(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    last = {p for p in ("fp32", "tf32", "bf16", "auto") if memory_layout(p, GPU) is torch.channels_last}
+    last = {
+        p for p in ("fp32", "tf32", "bf16", "auto") if memory_layout(p, GPU) is torch.channels_last
+    }
     assert last == {"tf32", "bf16", "auto"}
     assert {memory_layout(p, CPU) for p in ("fp32", "tf32", "bf16")} == {torch.contiguous_format}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.core.shards import split_blocks, rows_of_shard
+from ltdm.core.shards import rows_of_shard, split_blocks
 from ltdm.core.weights import write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.samplers import _generate

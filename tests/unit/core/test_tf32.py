@@ -114,7 +114,9 @@ def test_every_layer_says_what_float64_says_of_rounded_operands(name, mode, monk
     assert len(heard) == len(layers)
     for function, (x, weight, *bias), options, said in heard:
         rest = [b if b is None else b.double() for b in bias[:1]] + bias[1:]
-        wanted = function(round_to_tf32(x).double(), round_to_tf32(weight).double(), *rest, **options)
+        wanted = function(
+            round_to_tf32(x).double(), round_to_tf32(weight).double(), *rest, **options
+        )
         size = wanted.abs().max()
         assert (said - wanted).abs().max() < 3e-6 * size, "but for float32's own rounding"
         with mode():

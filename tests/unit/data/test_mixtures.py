@@ -8,7 +8,7 @@ import pytest
 from ltdm.data import mixture
 from ltdm.data._mixtures import CASES, Case, CaseOption, Gaussian, draw, shares
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import parse
 from tests.unit.data.test_data import keeps_its_promise
 
@@ -25,10 +25,12 @@ def read(value):
 def test_a_name_stays_a_name():
     for name, classes in CASES.items():
         assert read(name) == Case(name, classes)
-        assert read(name).plain() == name
+        assert read(name).to_config() == name
         assert read(name).dimension == 2
-    assert changed(parse(mixture.Options, {"classes": "overlapping"})) == {}
-    assert changed(parse(mixture.Options, {"classes": "separated"})) == {"classes": "separated"}
+    assert non_defaults(parse(mixture.Options, {"classes": "overlapping"})) == {}
+    assert non_defaults(parse(mixture.Options, {"classes": "separated"})) == {
+        "classes": "separated"
+    }
 
 
 def test_a_listed_case():
@@ -38,15 +40,15 @@ def test_a_listed_case():
         "small": (Gaussian((0.0, 0.0), (1.0, 1.0)),),
     }
     assert list(case.classes) == ["wide", "small"], "in the order of the labels"
-    assert case.plain()[1] == {"small": [{"mean": [0.0, 0.0], "std": [1.0, 1.0]}]}
-    assert read(case.plain()) == case
-    assert read(LISTED[::-1]).plain() != case.plain()
+    assert case.to_config()[1] == {"small": [{"mean": [0.0, 0.0], "std": [1.0, 1.0]}]}
+    assert read(case.to_config()) == case
+    assert read(LISTED[::-1]).to_config() != case.to_config()
 
 
 def test_a_case_that_is_spelled_out_is_that_case():
-    overlapping = Case(None, CASES["overlapping"]).plain()
-    assert read(overlapping).plain() == "overlapping"
-    assert read(overlapping[::-1]).plain() != "overlapping", "its labels are others"
+    overlapping = Case(None, CASES["overlapping"]).to_config()
+    assert read(overlapping).to_config() == "overlapping"
+    assert read(overlapping[::-1]).to_config() != "overlapping", "its labels are others"
 
 
 @pytest.mark.parametrize(

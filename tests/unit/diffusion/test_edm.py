@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, read
+from ltdm.config.merge import merge, read_config
 from ltdm.diffusion import edm, vp
 from ltdm.diffusion._base import spread
 from ltdm.networks import mlp
@@ -193,7 +193,7 @@ def test_a_range_that_is_empty_is_refused():
 
 
 def test_edm2_on_ddpm_s_process_is_told_of_sigma():
-    smoke = read([ROOT / "config/smoke.yaml"])
+    smoke = read_config([ROOT / "config/smoke.yaml"])
     network = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
     with pytest.raises(LtdmError, match="hears levels as log_sigma"):
         Experiment(merge([smoke, {"defaults": {"network": network}}]))
@@ -207,7 +207,10 @@ def test_edm2_on_ddpm_s_process_is_told_of_sigma():
 def test_a_network_that_hears_numbers_does_not_go_with_edm(monkeypatch):
     """EDM has no option `noise_conditioning`: it always writes ln(sigma) / 4."""
     monkeypatch.setattr(mlp, "HEARS", "timestep", raising=False)
-    given = read([ROOT / "config/smoke.yaml"]), {"defaults": {"network": "mlp", "process": "vp"}}
+    given = (
+        read_config([ROOT / "config/smoke.yaml"]),
+        {"defaults": {"network": "mlp", "process": "vp"}},
+    )
     Experiment(merge([*given]))
     with pytest.raises(LtdmError, match=r"is log_sigma, and mlp hears levels as timestep"):
         Experiment(merge([*given, {"defaults": {"process": "edm"}}]))

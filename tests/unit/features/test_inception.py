@@ -244,7 +244,7 @@ def test_a_path_is_looked_at_before_anything_runs_unless_it_is_not_needed(tmp_pa
     prepared.parent.mkdir(parents=True)
     prepared.touch()
     part = Experiment(config, tmp_path).evaluate.extractors[1]
-    assert part.plain() == {"name": "inception"}
+    assert part.to_config() == {"name": "inception"}
     Experiment(smoke(extractors=["inception", "random-inception"]), tmp_path / "elsewhere")
 
 

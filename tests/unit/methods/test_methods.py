@@ -8,7 +8,7 @@ from ltdm.networks import unet
 from ltdm.networks._players import Players
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 from tests.helpers.methods import COUNTS, CPU, Net, batch, double_process, loss, objective, streams
 
 
@@ -142,7 +142,7 @@ COSTS = [
 def test_evaluations_are_those_that_are_made(method, classes, cost):
     """Forward passes are counted at the network's door, backward ones by a hook on its output."""
     whole = objective(method, counts=[5] * classes)
-    found = evaluations([part("method", method, ())], classes)
+    found = evaluations([parse_part("method", method, ())], classes)
     assert (found.forward, found.backward, found.encoder) == cost
     options = unet.Options(ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1)
     if whole.players:
@@ -209,4 +209,4 @@ def test_methods_that_do_not_fit(methods, counts, message):
 )
 def test_options_that_are_wrong(given, message):
     with pytest.raises(OptionError, match=message):
-        part("method", given, ())
+        parse_part("method", given, ())

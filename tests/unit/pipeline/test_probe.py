@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from torch.utils.flop_counter import FlopCounterMode
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, read
+from ltdm.config.merge import merge, read_config
 from ltdm.config.site import Site
 from ltdm.networks import edm2
 from ltdm.pipeline import cost
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[3]
 
 def smoke(options, over=None):
     config = {"evaluate": {"probe": options}}
-    return Experiment(merge([read([ROOT / "config/smoke.yaml"]), config, over or {}]))
+    return Experiment(merge([read_config([ROOT / "config/smoke.yaml"]), config, over or {}]))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_it_is_made_from_and_how_many_jobs():
     jobs = cost.job_counts(one)
     rules = ("probe_split", "probe", "probe_tables", "probe_figure")
     assert [jobs[rule] for rule in rules] == [1, 2, 1, 1]
-    without = Experiment(read([ROOT / "config/smoke.yaml"]))
+    without = Experiment(read_config([ROOT / "config/smoke.yaml"]))
     assert not {*rules} & set(cost.job_counts(without))
     assert not [one for one in expected(without) if one.record.stem in ("probe", "test")]
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def shape(text):
-    return code_digest._canonical(ast.parse(text))
+    return code_digest._canonical_text(ast.parse(text))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 @pytest.fixture(autouse=True)
 def _nothing_named(monkeypatch):
-    for name in (compiling.THEIRS, compiling.VARIABLE, "TRITON_CACHE_DIR"):
+    for name in (compiling.TORCH_CACHE_VARIABLE, compiling.CACHE_VARIABLE, "TRITON_CACHE_DIR"):
         monkeypatch.setenv(name, "")  # so that all are as they were afterwards
         monkeypatch.delenv(name)
     monkeypatch.setattr(torch, "compile", lambda net, **options: net)
@@ -28,13 +28,13 @@ def _nothing_named(monkeypatch):
 def folder(device, compiled=True):
     """Return where the compiler is told to keep things, once a network is built."""
     Predictor(torch.nn.Identity(), device, "fp32", compiled)
-    return os.environ.get(compiling.THEIRS)
+    return os.environ.get(compiling.TORCH_CACHE_VARIABLE)
 
 
 def test_what_is_compiled_for_a_gpu_lies_with_the_results(tmp_path):
     assert folder(CUDA) is None, "nobody has named a place"
     assert cache_dir_utils.cache_dir() == folder(CUDA), "PyTorch names one itself"
-    compiling.keep_compiled(tmp_path / "here")
+    compiling.set_compile_cache(tmp_path / "here")
     for other in (folder(CUDA, compiled=False), folder(CPU)):
         assert other == cache_dir_utils.default_cache_dir()
     assert folder(CUDA) == str(tmp_path / "here")
@@ -42,15 +42,15 @@ def test_what_is_compiled_for_a_gpu_lies_with_the_results(tmp_path):
 
 
 def test_a_folder_that_the_user_names_is_left(tmp_path, monkeypatch):
-    monkeypatch.setenv(compiling.THEIRS, "/theirs")
-    compiling.keep_compiled(tmp_path)
+    monkeypatch.setenv(compiling.TORCH_CACHE_VARIABLE, "/theirs")
+    compiling.set_compile_cache(tmp_path)
     assert folder(CUDA) == "/theirs"
 
 
 def test_the_command_line_names_the_folder_of_the_results(tmp_path):
     smoke = ROOT / "config/smoke.yaml"
     CliRunner().invoke(main, ["train", str(smoke), "--results", str(tmp_path)])  # without data
-    assert os.environ[compiling.VARIABLE] == str(tmp_path / "smoke/.compiled")
+    assert os.environ[compiling.CACHE_VARIABLE] == str(tmp_path / "smoke/.compiled")
     assert not (tmp_path / "smoke/.compiled").exists(), "made when it is due"
     if (ROOT / ".git").exists():
         ignored = ("git", "check-ignore", "--quiet", "results/smoke/.compiled/x")

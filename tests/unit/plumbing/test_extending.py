@@ -40,7 +40,7 @@ from tests.helpers.parts import faults
 here, parts, old = Path.cwd(), *map(json.loads, sys.argv[1:])
 assert Path(ltdm.__file__).is_relative_to(here), "the copy, not the checkout"
 for kind, name in parts.items():
-    found = faults(kind, registry.load(kind, name, ()))
+    found = faults(kind, registry.load_module(kind, name, ()))
     assert not found, (name, found)
 configs = sorted(map(str, here.glob("*.yaml")))
 for stage in ("check", "prepare", "train", "sample", "features", "metrics", "tables"):
@@ -56,7 +56,7 @@ def test_every_block_is_a_part_of_another_kind():
     for name in PARTS.values():
         assert f"| `{name}` |" in PAGE, "the table at its top"
         assert any(re.search(rf"\b{name}\b", config) for config in CONFIGS)
-    assert not [name for kind, name in PARTS.items() if name in registry.names(kind)]
+    assert not [name for kind, name in PARTS.items() if name in registry.part_names(kind)]
 
 
 @pytest.fixture(scope="module")

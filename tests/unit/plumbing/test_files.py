@@ -9,7 +9,7 @@ import torch
 
 from ltdm.core import device
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, writing
+from ltdm.plumbing.files import atomic_write, read_npz
 
 FULL = """
 import resource, sys
@@ -51,7 +51,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file_and_no_rubbish(tmp_
 
 
 def test_a_file_is_whole_or_absent(tmp_path):
-    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "a" / "x.csv") as temporary:
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a" / "x.csv") as temporary:
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert list((tmp_path / "a").iterdir()) == []
@@ -69,7 +69,7 @@ def test_archives_that_nobody_can_read_are_one_sentence(tmp_path, offset, value)
     content[content.rindex(b"PK\x01\x02") + offset] = value
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(LtdmError, match=r"a.npz is damaged \(.*\); fetch or make it again"):
-        read_npz(tmp_path / "a.npz", "x", ours=False)
+        read_npz(tmp_path / "a.npz", "x", is_result=False)
 
 
 def test_a_damaged_compressed_archive_is_one_sentence(tmp_path):
@@ -78,7 +78,7 @@ def test_a_damaged_compressed_archive_is_one_sentence(tmp_path):
     content[200:260] = bytes(60)
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(LtdmError, match=r"a.npz is damaged"):
-        read_npz(tmp_path / "a.npz", "x", ours=False)
+        read_npz(tmp_path / "a.npz", "x", is_result=False)
 
 
 def test_devices(monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed, places
+from ltdm.plumbing.option_values import locations, non_defaults
 from ltdm.plumbing.options import option, parse
 from tests.conftest import ROOT
 
@@ -17,7 +17,7 @@ class Sample:
     levels: tuple[int, ...] = option((1, 2), "Levels.", low=0)
     on: bool = option(False, "On.")
     power: float | None = option(None, "Power.")
-    root: str = option("here", "Where.", place=True)
+    root: str = option("here", "Where.", location=True)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_required_option():
 
 
 def test_changed_leaves_out_defaults_however_they_are_written():
-    assert changed(parse(Sample, {"steps": 10, "rate": 1.0e-1, "levels": [1, 2]})) == {}
-    assert changed(parse(Sample, {"steps": 3, "rate": 1, "levels": [2]})) == {
+    assert non_defaults(parse(Sample, {"steps": 10, "rate": 1.0e-1, "levels": [1, 2]})) == {}
+    assert non_defaults(parse(Sample, {"steps": 3, "rate": 1, "levels": [2]})) == {
         "levels": [2],
         "rate": 1.0,
         "steps": 3,
@@ -72,15 +72,15 @@ def test_changed_leaves_out_defaults_however_they_are_written():
 
 def test_changed_round_trips():
     options = parse(Sample, {"power": 0.5, "on": True, "kind": "bee"})
-    assert parse(Sample, changed(options)) == options
-    assert list(changed(options)) == sorted(changed(options))
+    assert parse(Sample, non_defaults(options)) == options
+    assert list(non_defaults(options)) == sorted(non_defaults(options))
 
 
 def test_where_something_lies_is_no_part_of_what_it_is():
     options = parse(Sample, {"rate": 0.5, "root": "elsewhere"})
-    assert changed(options) == {"rate": 0.5}
-    assert places(options) == {"root": "elsewhere"}
-    assert places(Sample()) == {}
+    assert non_defaults(options) == {"rate": 0.5}
+    assert locations(options) == {"root": "elsewhere"}
+    assert locations(Sample()) == {}
 
 
 def words_of(schema):

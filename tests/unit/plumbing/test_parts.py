@@ -12,12 +12,12 @@ from ltdm.plumbing import registry
 from tests.helpers.parts import faults, protocol
 
 ROOT = Path(__file__).parents[3]
-ALL = [(kind, name) for kind in registry.FOLDERS for name in registry.names(kind)]
+ALL = [(kind, name) for kind in registry.FOLDERS for name in registry.part_names(kind)]
 
 
 @pytest.mark.parametrize(("kind", "name"), ALL)
 def test_every_part_is_what_its_protocol_says(kind, name):
-    assert faults(kind, registry.load(kind, name, ())) == []
+    assert faults(kind, registry.load_module(kind, name, ())) == []
 
 
 @pytest.mark.parametrize("kind", registry.FOLDERS)
@@ -29,7 +29,7 @@ def test_every_name_of_a_protocol_is_documented(kind):
 
 
 def test_no_two_metrics_have_a_value_of_one_name():
-    modules = [registry.load("metric", name, ()) for name in registry.names("metric")]
+    modules = [registry.load_module("metric", name, ()) for name in registry.part_names("metric")]
     times = Counter(value for module in modules for value in module.HIGHER_IS_BETTER)
     assert [value for value, number in times.items() if number > 1] == []
 
@@ -38,7 +38,7 @@ def changed(kind, name, **names):
     """Return a part's file with other names in it; None takes one out."""
     found = ModuleType(name, "Documented.")
     vars(found).update(
-        {k: v for k, v in vars(registry.load(kind, name, ())).items() if k[0] != "_"}
+        {k: v for k, v in vars(registry.load_module(kind, name, ())).items() if k[0] != "_"}
     )
     vars(found).update(names)
     for one in [k for k, v in names.items() if v is None]:
@@ -72,7 +72,7 @@ WRONG = {
     "option": (
         "sampler",
         "ddim",
-        {"Options": registry.load("metric", "kid", ()).Options},
+        {"Options": registry.load_module("metric", "kid", ()).Options},
         "the option steps is missing",
     ),
     "optional": (

@@ -9,25 +9,25 @@ import pytest
 import torch
 
 from ltdm.plumbing import slurm, stopping
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.locks import Held, alone
-from ltdm.plumbing.stopping import Stop, listening
+from ltdm.plumbing.locks import LockHeld, exclusive
+from ltdm.plumbing.stopping import StopRequest, catch_signals
 from tests.unit.training.test_training import learner_of, run, same, trainer
 
 
 def stopped_after(learner, updates, **given):
     """Train until a stop that comes after some updates; return the saved state."""
-    saved, stop, plain = [], Stop(), learner.step
+    saved, stop, plain = [], StopRequest(), learner.step
 
     def step():
         plain()
         if learner.update == updates:
-            stop.told = "it was sent SIGTERM"
+            stop.signal_reason = "it was sent SIGTERM"
 
     learner.step = step
     message = rf"stopped at update {updates} of 12, since it was sent SIGTERM; the state is saved"
-    with pytest.raises(Stopped, match=message):
+    with pytest.raises(Interruption, match=message):
         learner.fit(saved.append, stop=stop, **given)
     return saved[-1]
 
@@ -45,14 +45,14 @@ def test_stopped_anywhere_and_resumed_equals_uninterrupted_to_the_bit(updates, t
 
 
 def test_a_stop_at_the_last_update_is_none():
-    learner, stop = trainer(steps=1), Stop()
-    stop.told = "it was sent SIGTERM"
+    learner, stop = trainer(steps=1), StopRequest()
+    stop.signal_reason = "it was sent SIGTERM"
     learner.fit(lambda state: None, stop=stop)
     assert learner.update == 1
 
 
 def test_a_diverged_state_is_not_saved_by_a_stop():
-    learner, saved, stop = trainer(), [], Stop(left=0)
+    learner, saved, stop = trainer(), [], StopRequest(seconds_left=0)
     learner.sums = {"loss": torch.tensor(float("nan")), "grad_norm": torch.tensor(1.0)}
     with pytest.raises(LtdmError, match="training diverged"):
         learner.fit(saved.append, stop=stop)
@@ -62,29 +62,29 @@ def test_a_diverged_state_is_not_saved_by_a_stop():
 def test_the_time_that_is_left_ends_early_enough_to_save(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])
-    stop = Stop(left=600)  # a twentieth of it is kept: 30 s
-    assert stop.why() is None
+    stop = StopRequest(seconds_left=600)  # a twentieth of it is kept: 30 s
+    assert stop.reason() is None
     now[0] += 569
-    assert stop.why() is None
-    assert stop.why(saving=2) == "the job's time is nearly up"
+    assert stop.reason() is None
+    assert stop.reason(saving=2) == "the job's time is nearly up"
     now[0] += 1
-    assert stop.why() == "the job's time is nearly up"
-    assert Stop().why() is None
+    assert stop.reason() == "the job's time is nearly up"
+    assert StopRequest().reason() is None
 
 
 def test_signals_are_heard_and_then_left_as_they_were(monkeypatch):
     monkeypatch.delenv("LTDM_TIME_LIMIT_SECONDS", raising=False)
     before = signal.getsignal(signal.SIGTERM)
-    with listening() as stop:
+    with catch_signals() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.why() == "it was sent SIGTERM"
+        assert stop.reason() == "it was sent SIGTERM"
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "a second one ends it at once"
     assert signal.getsignal(signal.SIGTERM) is before
     monkeypatch.setenv("LTDM_TIME_LIMIT_SECONDS", "soon")
     with pytest.raises(
         LtdmError, match="_TIME_LIMIT_SECONDS must be a number of seconds, not 'soon'"
     ):
-        stopping.allowed()
+        stopping.time_limit()
 
 
 @pytest.mark.parametrize(
@@ -93,37 +93,37 @@ def test_signals_are_heard_and_then_left_as_they_were(monkeypatch):
      ("INVALID", None), ("", None)],
 )  # fmt: skip
 def test_slurm_s_spans(text, seconds):
-    assert slurm.seconds(text) == seconds
+    assert slurm.parse_time_span(text) == seconds
 
 
 def test_what_slurm_says_is_left(tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert slurm.seconds_left() is None
+    assert slurm.remaining_seconds() is None
     squeue = tmp_path / "squeue"
     squeue.write_text('#!/bin/sh\ntest "$4" = 17 && echo 1-02:00:00\n')
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    assert slurm.seconds_left() == 86400 + 7200
+    assert slurm.remaining_seconds() == 86400 + 7200
     monkeypatch.setenv("SLURM_JOB_ID", "18")
-    assert slurm.seconds_left() is None, "it does not answer"
+    assert slurm.remaining_seconds() is None, "it does not answer"
 
 
 def test_one_writer_a_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    with alone(tmp_path / "state"):
+    with exclusive(tmp_path / "state"):
         told = f"Slurm job 17, process {os.getpid()} on .* is still writing to"
-        with pytest.raises(Held, match=told), alone(tmp_path / "state", patience=0.3):
+        with pytest.raises(LockHeld, match=told), exclusive(tmp_path / "state", timeout=0.3):
             pass
-    with alone(tmp_path / "state", patience=0):
+    with exclusive(tmp_path / "state", timeout=0):
         pass
 
 
 def test_a_lock_whose_folder_its_holder_removed_is_taken_anew(tmp_path):
     """Training removes its state with the lock in it; who waits must not hold the removed file."""
-    with alone(tmp_path / "state"):
+    with exclusive(tmp_path / "state"):
         (tmp_path / "state/lock").unlink()
-        with alone(tmp_path / "state", patience=0):
+        with exclusive(tmp_path / "state", timeout=0):
             assert (tmp_path / "state/lock").exists()
 
 
@@ -132,7 +132,7 @@ def test_a_file_system_without_locks_is_said_and_used(tmp_path, monkeypatch, cap
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(fcntl, "flock", none)
-    with alone(tmp_path / "state", patience=0):
+    with exclusive(tmp_path / "state", timeout=0):
         assert "this file system has no locks" in caplog.text
 
 

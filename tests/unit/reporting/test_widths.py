@@ -30,7 +30,7 @@ def swept(sets=None, **changes):
 
 def test_what_a_sweep_asks_for():
     experiment = swept()
-    assert experiment.runs["digits-lt", "ddpm"].widths == [0.1, 0.2]
+    assert experiment.runs["digits-lt", "ddpm"].ema_widths == [0.1, 0.2]
     counted = plan.job_counts(experiment)
     assert (counted["posthoc"], counted["widths"], counted["sample"]) == (4, 1, 6)
     run, made = experiment.layout.root / "runs/digits-lt/ddpm/seed-0", lineage(experiment)

@@ -6,10 +6,10 @@ import torch
 
 from ltdm.config.artefacts import inputs
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, read
+from ltdm.config.merge import merge, read_config
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json, read_npz, write_npz
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import parse
 from ltdm.samplers._denoise import denoiser
 from ltdm.samplers._options import SampleOptions
@@ -58,7 +58,7 @@ def models(tmp_path_factory):
 def test_a_sample_set_says_who_guided_it_and_shards_agree(models, tmp_path):
     sampler = {"name": "heun", "steps": 3, "S_churn": 5}
     given = {"sampler": sampler, "num_images": 12, "guidance": 1.0, "guide_run": "weak"}
-    wanted = changed(parse(SampleOptions, given))
+    wanted = non_defaults(parse(SampleOptions, given))
     model, guide = models / "strong.safetensors", models / "weak.safetensors"
     files = {"samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
     sample.run(asked(wanted), model=model, guide=guide, shards=None, **files)
@@ -76,7 +76,7 @@ def test_a_sample_set_says_who_guided_it_and_shards_agree(models, tmp_path):
 
 
 def experiment(**overlay):
-    smoke = read([ROOT / "config/smoke.yaml"])
+    smoke = read_config([ROOT / "config/smoke.yaml"])
     guided = {"sample_sets": {"main": {}, "guided": {"guide_run": "ddpm"}},
               "grid": {"run": ["cbdm"], "sample_set": ["main", "guided"]}}  # fmt: skip
     return Experiment(merge([smoke, guided, overlay]))

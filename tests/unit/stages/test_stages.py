@@ -16,7 +16,7 @@ from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 from ltdm.stages import extractor, features, grid, sample, train
@@ -157,8 +157,8 @@ def test_classifier_knows_digits_and_batches_do_not_matter(folder, tmp_path):
     tensors, about = read_weights(weights)
     assert about["accuracy"] > 0.9
     assert about["held_out"] == 355
-    module = part("extractor", about["extractor"], ()).module
-    options = part("extractor", about["extractor"], ()).options
+    module = parse_part("extractor", about["extractor"], ()).module
+    options = parse_part("extractor", about["extractor"], ()).options
     extract = module.build(options, tensors, about, torch.device("cpu"))
     images, labels = read_npz(folder / "reference.npz", "images", "labels")
     whole, parts = extract(images), [extract(images[:3]), extract(images[3:])]

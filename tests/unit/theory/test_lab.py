@@ -10,7 +10,7 @@ import torch
 from ltdm.data._mixtures import CASES, Case
 from ltdm.diffusion import vp
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.registry import several
+from ltdm.plumbing.registry import parse_part_list
 from ltdm.theory import lab
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
@@ -20,7 +20,7 @@ from ltdm.theory.points import Points, counts, rng, training_points
 SMALL = Sweep(
     head=20, tails=(3, 7), betas=(0.0, 0.5), seeds=3, steps=(10, 300), width=10, noise_draws=6,
     samples=30, kl_samples=12, ridge=1e-3,
-    samplers=several("sampler", [{"name": "heun", "steps": 4}], ()),
+    samplers=parse_part_list("sampler", [{"name": "heun", "steps": 4}], ()),
 )  # fmt: skip
 KEYS = ["metric", "seed", "tail", "beta", "steps", "group"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.core.seeding import owners
+from ltdm.core.seeding import owner_seeds
 from ltdm.plumbing.errors import LtdmError
 from ltdm.training.batches import Batches
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
@@ -65,8 +65,8 @@ def test_batches_follow_the_law_of_the_class():
     assert ((counts - expected) ** 2 / expected).sum() < 13.8, "one chance in a thousand"
     images_seen = ((torch.cat([b.x0 for b in made]) + 1) * 127.5).round().flatten()
     assert images_seen.unique().numel() == 80
-    assert TrainOptions().class_sampling.plain() == "natural"
-    assert options.class_sampling.plain() == {"brs": 0.25}
+    assert TrainOptions().class_sampling.to_config() == "natural"
+    assert options.class_sampling.to_config() == {"brs": 0.25}
 
 
 def test_augmented_batches_tell_the_network_what_was_done():
@@ -109,7 +109,7 @@ def test_blocks_by_class_are_what_each_class_alone_would_draw():
     for update in range(3):
         batch = made_of(blocks, update)
         assert batch.classes.tolist() == [0] * 3 + [1] * 3 + [2] * 3
-        for k, seed in enumerate(owners(7, 3)):
+        for k, seed in enumerate(owner_seeds(7, 3)):
             mine = labels == k
             share = TrainOptions(
                 batch_size=3, label_dropout=0.5, class_sampling=options.class_sampling

@@ -14,15 +14,15 @@ import torch
 import yaml
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from ltdm.config.compatibility import check_data
+from ltdm.config.compatibility import check_training_set
 from ltdm.config.runs import RunOptions
 from ltdm.core.seeding import derive_seed
 from ltdm.networks._predictor import Share
-from ltdm.plumbing.errors import LtdmError, OptionError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError, OptionError
 from ltdm.plumbing.files import write_npz
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.stages import train
 from ltdm.training import setup
 from ltdm.training.distributed import available, launch
@@ -51,7 +51,12 @@ def made(tmp_path_factory):
         patch.setattr(setup, "build_network", processes.build_exact)
         for name in METHODS:
             torch.save(processes.trained(name), folder / f"one-{name}.pt")
-        launch(2, "tests.helpers.processes", {"task": "train_all", "folder": str(folder)}, Stop())
+        launch(
+            2,
+            "tests.helpers.processes",
+            {"task": "train_all", "folder": str(folder)},
+            StopRequest(),
+        )
         yield folder
 
 
@@ -101,7 +106,9 @@ def test_each_process_has_dropout_of_its_own(made):
 def test_one_that_ends_ends_all(rank, how, error, sentence):
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with pytest.raises(error, match=sentence):
-        launch(2, "tests.helpers.processes", {"task": "fail", "rank": rank, "how": how}, Stop())
+        launch(
+            2, "tests.helpers.processes", {"task": "fail", "rank": rank, "how": how}, StopRequest()
+        )
     assert handlers == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
 
 
@@ -114,15 +121,15 @@ def test_who_is_ended_for_another_is_not_the_cause(monkeypatch):
 
     monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda *_: start)
     with pytest.raises(LtdmError, match=r"process 1 of those .* ended by SIGKILL"):
-        launch(2, "none", {}, Stop())
+        launch(2, "none", {}, StopRequest())
     failures[1].timestamp += 30
     with pytest.raises(RuntimeError, match=r"ended with \{0: 1\}, and said no more"):
-        launch(2, "none", {}, Stop())
+        launch(2, "none", {}, StopRequest())
 
 
 def test_what_is_to_stop_does_not_begin():
-    with pytest.raises(Stopped, match="time is nearly up"):
-        launch(2, "tests.helpers.processes", {}, Stop(left=0.0))
+    with pytest.raises(Interruption, match="time is nearly up"):
+        launch(2, "tests.helpers.processes", {}, StopRequest(seconds_left=0.0))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 8])
@@ -150,11 +157,11 @@ def test_shares_put_together_are_all_rows(rows):
 )
 def test_what_does_not_divide(options, by_class, sentence):
     with pytest.raises(OptionError, match=sentence):
-        check_data(parse(RunOptions, options), [30, 20, 20], by_class)
+        check_training_set(parse(RunOptions, options), [30, 20, 20], by_class)
 
 
 def test_their_number_is_no_part_of_what_a_run_is():
-    assert changed(TrainOptions(gpus=4)) == {}
+    assert non_defaults(TrainOptions(gpus=4)) == {}
 
 
 def test_fewer_gpus_than_asked_for(monkeypatch, tmp_path):
@@ -215,7 +222,7 @@ def test_a_run_that_is_killed_and_stopped_goes_on(tmp_path):
     stopped = ltdm("train")
     until(lambda: json.loads(progress.read_text())["pid"] != worker)
     stopped.terminate()
-    assert stopped.wait(120) == Stopped.STATUS
+    assert stopped.wait(120) == Interruption.STATUS
     assert "ltdm: stopped at update" in stopped.stderr.read()
 
     rest = ltdm("train")

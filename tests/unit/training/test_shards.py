@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.config.compatibility import check_data
+from ltdm.config.compatibility import check_training_set
 from ltdm.config.experiment import Experiment
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import parse
 from ltdm.training.ensemble import all_updates, averaged, dealt, shard_updates, split
 from ltdm.training.options import Ensemble, TrainOptions
@@ -88,15 +88,15 @@ def test_mistakes_are_told(given, where, said):
 )
 def test_what_does_not_fit_the_data_is_told(given, where, said):
     with pytest.raises(OptionError, match=said) as error:
-        check_data(parse(TrainOptions, given), [30, 7, 3], by_class=False)
+        check_training_set(parse(TrainOptions, given), [30, 7, 3], by_class=False)
     assert ".".join(error.value.path) == where
 
 
 def test_a_class_missing_in_a_shard_matters_to_methods_by_class_alone():
     options = TrainOptions(batch_size=3, ensemble=Ensemble(shards=4, epochs=1))
-    check_data(options, [30, 7, 3], by_class=False)
+    check_training_set(options, [30, 7, 3], by_class=False)
     with pytest.raises(OptionError, match="leaves a shard without an image of some class"):
-        check_data(options, [30, 7, 3], by_class=True)
+        check_training_set(options, [30, 7, 3], by_class=True)
 
 
 def test_epochs_stand_in_the_place_of_updates():
@@ -110,8 +110,8 @@ def test_epochs_stand_in_the_place_of_updates():
 
 
 def test_what_is_left_out_is_no_part_of_a_result():
-    assert changed(parse(TrainOptions, {"ensemble": {"epochs": 3, "shards": 10}})) == {
+    assert non_defaults(parse(TrainOptions, {"ensemble": {"epochs": 3, "shards": 10}})) == {
         "ensemble": {"epochs": 3}
     }
-    assert changed(parse(TrainOptions, {"ensemble": {}})) == {"ensemble": {}}
-    assert changed(parse(TrainOptions, {"ensemble": None})) == {}
+    assert non_defaults(parse(TrainOptions, {"ensemble": {}})) == {"ensemble": {}}
+    assert non_defaults(parse(TrainOptions, {"ensemble": None})) == {}
