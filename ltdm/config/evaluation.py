@@ -1,4 +1,4 @@
-"""What an experiment measures: feature spaces, metrics, groups of classes, the main table."""
+"""The evaluation of an experiment: extractors, metrics, groups of classes, and the main table."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,38 +13,51 @@ from ltdm.training.probe import ProbeOptions
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is measured and what the main table shows."""
+    """Options of `evaluate`: what is measured, and what the main table shows."""
 
     extractors: tuple[Part, ...] = option(
-        ..., "Feature extractors; a column of the main table is shown in the first that has it.",
+        ...,
+        "Feature extractors. A column of the main table uses the first extractor that provides its"
+        " metric.",
         parser=PartOption("extractor", many=True),
-    )  # fmt: skip
-    metrics: tuple[Part, ...] = option(..., "Metrics.", parser=PartOption("metric", many=True))
+    )
+    metrics: tuple[Part, ...] = option(
+        ...,
+        "Metrics, each computed with every extractor that provides what it needs.",
+        parser=PartOption("metric", many=True),
+    )
     groups: tuple[str, ...] = option(
         ("all", "class", "thirds", "worst"),
-        "Groups of classes that each metric is given for.", choices=KINDS,
-    )  # fmt: skip
+        "Groups of classes for which each metric is computed: all classes together (`all`), each"
+        " class (`class`), head, medium and tail as thirds of the classes by training frequency"
+        " (`thirds`), many-, medium- and few-shot classes by `shot_bounds` (`shots`), and the class"
+        " with the worst value (`worst`).",
+        choices=KINDS,
+    )
     shot_bounds: tuple[int, ...] = option(
         (100, 20),
-        "The group `shots` takes classes of more than the first number of training images as"
-        " many-shot, of fewer than the second as few-shot.", low=0,
-    )  # fmt: skip
+        "Bounds of `shots` in training images per class: a class with more than the first is"
+        " many-shot, with fewer than the second few-shot, and otherwise medium-shot.",
+        low=0,
+    )
     table_columns: tuple[str, ...] = option(
         ("frechet", "frechet@head", "frechet@tail", "frechet@worst"),
-        "Columns of the main table: `metric` or `metric@group`.",
+        "Columns of the main table: `metric` over all classes, or `metric@group`.",
     )
     baseline: str | None = option(
-        None, "The run that differences are taken from; by default the grid's first."
+        None,
+        "Run with which the others are compared, by paired differences; by default the grid's"
+        " first.",
     )
     probe: ProbeOptions | None = option(
         None,
-        "The linear probe: how well linear classifiers of a network's features tell the classes"
-        " apart. None without it; `{}` has its defaults.",
+        "Linear probe: the accuracy of linear classifiers on a network's features. By default it is"
+        " not run; `{}` runs it with its default options.",
         parser=Nested(ProbeOptions),
     )
 
     def __post_init__(self) -> None:
-        """Refuse what shows nothing: an empty table, a metric that no extractor feeds."""
+        """Refuse an empty table, bounds out of order, and a metric without an extractor."""
         if not self.table_columns:
             raise OptionError(("table_columns",), "must name at least one column")
         if len(self.shot_bounds) != 2 or self.shot_bounds[0] < self.shot_bounds[1]:
@@ -53,18 +66,21 @@ class Evaluation:
             check_fed(metric, self.extractors)
 
     def extractors_for(self, metric: Part) -> list[Part]:
-        """Return the extractors that give what a metric reads."""
+        """Return the extractors that provide what a metric needs."""
         return [extractor for extractor in self.extractors if reads(metric, extractor)]
 
     def metric(self, label: str) -> Part:
-        """Return the metric of a label."""
+        """Return the metric with this label."""
         return next(metric for metric in self.metrics if metric.label == label)
 
     def spaces(self, metric: Part) -> list[str]:
-        """Return the feature spaces that a metric is given in, in the config's order."""
-        return (
-            [PIXELS] if looks_up(metric) else [part.label for part in self.extractors_for(metric)]
-        )
+        """Return the labels of the extractors with which a metric is computed, in config order.
+
+        For a metric of nearest training images that is "pixels", whatever the extractors are.
+        """
+        if looks_up(metric):
+            return [PIXELS]
+        return [part.label for part in self.extractors_for(metric)]
 
     @property
     def neighbour_metrics(self) -> list[Part]:
@@ -72,34 +88,36 @@ class Evaluation:
         return [metric for metric in self.metrics if looks_up(metric)]
 
     def extractor_of_column(self, column: str) -> str:
-        """Return the feature space that a column of the main table is shown in."""
-        metric = column.partition("@")[0]
-        part = next(p for p in self.metrics for m in p.module.HIGHER_IS_BETTER
-                    if title(p, m) == metric)  # fmt: skip
-        return self.spaces(part)[0]
+        """Return the label of the extractor with which a column of the main table is computed."""
+        value = column.partition("@")[0]
+        values = ((part, name) for part in self.metrics for name in part.module.HIGHER_IS_BETTER)
+        metric = next(part for part, name in values if title(part, name) == value)
+        return self.spaces(metric)[0]
 
     def group_settings(self) -> dict[str, Any]:
-        """Return what the groups depend on, the class counts apart."""
+        """Return the settings of the metrics' groups of classes, without the class counts."""
         shots = {"shots": list(self.shot_bounds)} if "shots" in self.groups else {}
         return {"kinds": [kind for kind in KINDS if kind in self.groups], **shots}
 
     def probe_group_settings(self) -> dict[str, Any]:
-        """Return what the probe's groups of classes depend on, the class counts apart."""
+        """Return the settings of the probe's groups of classes, without the class counts."""
         kinds = ["all", *(kind for kind in ("thirds",) if kind in self.groups), "shots"]
         return {"kinds": kinds, "shots": list(self.shot_bounds)}
 
     def check_neighbour_counts(self, dataset: str, class_counts: list[int]) -> None:
-        """Refuse a search for more neighbours than a data set has training images."""
-        most = sum(class_counts)
+        """Refuse a metric of more nearest neighbours than a data set has training images."""
+        images = sum(class_counts)
         for i, metric in enumerate(self.metrics):
-            if looks_up(metric) and (asked := metric.options.k) > most:
-                message = f"is {asked}, but {dataset} has {most} training images; lower it"
+            if looks_up(metric) and (k := metric.options.k) > images:
+                message = f"is {k}, but {dataset} has {images} training images; lower it"
                 raise OptionError(("evaluate", "metrics", str(i), "k"), message)
 
     def check_table(self, class_counts: list[int]) -> None:
-        """Refuse columns that nothing computes on a data set."""
+        """Refuse columns whose metric or group a data set does not have."""
         metrics = {
-            title(p, m): up for p in self.metrics for m, up in p.module.HIGHER_IS_BETTER.items()
+            title(part, name): higher
+            for part in self.metrics
+            for name, higher in part.module.HIGHER_IS_BETTER.items()
         }
         known = [*groups(class_counts, self.groups, self.shot_bounds)]
         known += [group for group in self.groups if group == "worst"]
@@ -108,7 +126,7 @@ class Evaluation:
             if metric not in metrics:
                 message = f"nothing computes {metric!r}; {suggest(metric, metrics)}"
             elif group == "worst" and metrics[metric] is None:
-                message = f"{metric} is neither good nor bad, so it has no worst class"
+                message = f"{metric} is neither good nor bad, so it has no worst class; take it out"
             elif (group or "all") not in known:
                 message = f"there is no group {group!r}; {suggest(group or 'all', known)}"
             else:

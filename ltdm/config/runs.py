@@ -1,4 +1,4 @@
-"""One run of an experiment: its parts and options, and whether they fit together."""
+"""A run of an experiment: the options of its network, its training and its sample sets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,38 +20,38 @@ from ltdm.training.setup import Recipe
 
 @dataclass(frozen=True)
 class RunOptions(TrainOptions):
-    """Options of training, or a checkpoint instead, of which the training's code knows nothing."""
+    """Options of `train`: those of training, or a checkpoint that replaces training."""
 
     import_checkpoint: str | None = option(
         None,
-        "A checkpoint that others released (pytorch-ddpm, CBDM, IGD, OC_LT): its weights are taken"
-        " and nothing is trained.",
+        "File of a released checkpoint (pytorch-ddpm, CBDM, IGD, OC_LT). The run takes its weights"
+        " and trains nothing.",
         location=True,
     )
 
     def __post_init__(self) -> None:
-        """Refuse two origins."""
+        """Refuse a checkpoint together with a run to start from."""
         super().__post_init__()
         if self.released and self.init_from:
             raise OptionError(
                 ("init_from",),
-                "goes with no checkpoint, of which nothing is trained; leave one of them out, or"
-                " start from a run that has the checkpoint",
+                "cannot be used with import_checkpoint, since that run trains nothing; leave one of"
+                " them out, or start from a run that has the checkpoint",
             )
 
     @property
     def released(self) -> bool:
-        """Whether the network is taken from a checkpoint."""
+        """Whether the network comes from a checkpoint instead of training."""
         return self.import_checkpoint is not None
 
 
 class WeightSource(NamedTuple):
-    """What a run's checkpoint is."""
+    """Where a run's weights come from: training, or a released checkpoint."""
 
     content: str = ""
-    """Digest that changes with what it holds; empty where the run is trained."""
+    """Digest of the checkpoint's content; empty if the run is trained."""
     weights: tuple[str, ...] = ("ema", "last")
-    """The sets of weights that the network's file has."""
+    """The kinds of weights that the run's weight file has."""
 
 
 TRAINED_HERE = WeightSource()
@@ -59,24 +59,27 @@ TRAINED_HERE = WeightSource()
 
 @dataclass(frozen=True)
 class Run(Recipe):
-    """One network's options on one data set, and its sample sets'."""
+    """The options of one run on one data set, and those of its sample sets by name."""
 
     train: RunOptions
     samples: Mapping[str, SampleOptions]
     weight_source: WeightSource = TRAINED_HERE
 
     def spec(self) -> dict[str, Any]:
-        """Return what the network depends on, but for seed, data and code."""
+        """Return the options on which the network depends, as plain YAML.
+
+        The seed, the data and the code are not among them.
+        """
         parts = {"network": self.network.to_config(), "process": self.process.to_config()}
         if self.train.released:
             return {**parts, "content": self.weight_source.content}
         train = non_defaults(self.train)
         if self.train.ensemble and self.train.ensemble.epochs:
-            train.pop("steps", None)  # epochs stand in their place
+            train.pop("steps", None)  # epochs replace them
         return {**parts, "method": parts_to_config(self.methods), "train": train}
 
     def defaults(self) -> dict[str, Any]:
-        """Return the options at their defaults that the network depends on."""
+        """Return the options of `spec` that are at their defaults."""
         parts = {"network": defaults(self.network), "process": defaults(self.process)}
         if self.train.released:
             return parts
@@ -84,16 +87,20 @@ class Run(Recipe):
 
     @property
     def ema_widths(self) -> list[float]:
-        """The ema_widths of the averages that the sample sets ask for, each once."""
-        asked = (one.ema_sigma_rel for one in self.samples.values())
-        return [*dict.fromkeys(width for width in asked if width is not None)]
+        """The post-hoc EMA widths, sigma_rel, that the sample sets use, without repeats."""
+        widths = (sample.ema_sigma_rel for sample in self.samples.values())
+        return [*dict.fromkeys(width for width in widths if width is not None)]
 
     def label_use(self, data: Dataset) -> str:
-        """Return what a label does: the network's "input", which "network" it is, or "nothing"."""
+        """Return what labels are used for: the network's "input", which "network", or "nothing"."""
         return self.objective(data.class_counts).label_use(self.train.conditional)
 
     def meta_network(self, data: Dataset) -> nn.Module:
-        """Return the network, or one of its networks, with the shapes of its weights alone."""
-        shape = data.census.channels, data.census.side, len(data.class_counts), self.train.told()
+        """Return the network without memory for its weights, on PyTorch's meta device.
+
+        Of a run with one network per class it is one of them.
+        """
+        census, labels = data.census, len(data.class_counts)
+        shape = census.channels, census.side, labels, self.train.told()
         with torch.device("meta"):
             return build_network(self.network, self.label_use(data), *shape)

@@ -34,7 +34,7 @@ def over(*axes: str, only: Callable[["Experiment"], Any] = bool) -> Jobs:
 
 def axis(e: "Experiment", name: str) -> list[Any]:
     """Return the values that a wildcard takes in an experiment."""
-    found = {"extractor": "extractors", "metric": "metrics", "search": "searching"}
+    found = {"extractor": "extractors", "metric": "metrics", "search": "neighbour_metrics"}
     if name in found:
         return [part.label for part in getattr(e.evaluate, found[name])]
     others = {"sweep": [*e.sweeps], "table": ["main", "against"], "form": ["md", "tex"]}

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent; a reader raises `LtdmError` where one is not whole."""
+"""Reading and writing files: written complete or not at all, and read with errors explained."""
 
 import errno
 import hashlib
@@ -22,18 +22,25 @@ DISK_ERRORS = {
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "you have no permission to write there",
 }
-
 READ_ERRORS = (
-    zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError,
-    RuntimeError,  # an archive that is encrypted, or of a kind that zipfile does not know
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    KeyError,
+    OSError,
+    RuntimeError,  # an archive that is encrypted, or of a kind that zipfile does not support
+)
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to, and rename it to `path` once it is whole.
+    """Yield a temporary path to write to, and rename it to `path` if no error occurs.
 
-    Where the disk is full, read-only or closed to the user, `path` is as it was before.
+    Otherwise `path` stays as it was.
+
+    Raises:
+        LtdmError: The disk is full, read-only or not writable by the user.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -48,52 +55,56 @@ def atomic_write(path: Path) -> Iterator[Path]:
             raise
         raise LtdmError(
             f"cannot write {path}: {DISK_ERRORS[error.errno]}; fix that and run the same command"
-            " again, what was finished before is kept"
+            " again, which keeps finished results"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text, whole or not at all."""
+    """Write text in UTF-8, atomically."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write bytes, whole or not at all."""
+    """Write bytes, atomically."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that a person can read, whole or not at all."""
+    """Write indented JSON with sorted keys, atomically."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object."""
+    """Read a JSON object; errors as in `explain_read_errors`."""
     with explain_read_errors(path):
         value = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(value, dict):
-            raise ValueError("it holds no object")
+            raise ValueError("it holds no JSON object")
         return value
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    """Write arrays as an uncompressed .npz: the same arrays always give the same bytes."""
+    """Write arrays as an uncompressed .npz, atomically; equal arrays always give equal bytes."""
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_npz(path: Path, *keys: str, is_result: bool = True) -> list[np.ndarray]:
-    """Read arrays by name from an .npz, which must hold them all."""
+    """Read arrays by name from an .npz, all of which must be there; errors as in `read_arrays`."""
     return list(read_arrays(path, keys, is_result=is_result).values())
 
 
 def read_arrays(
     path: Path, keys: Sequence[str], optional: Sequence[str] = (), is_result: bool = True
 ) -> dict[str, np.ndarray]:
-    """Read arrays by name from an .npz; those that are optional may not be there."""
+    """Read arrays by name from an .npz: all of `keys`, and those of `optional` that are there.
+
+    Raises:
+        LtdmError: An array is missing, or as in `explain_read_errors`.
+    """
     with explain_read_errors(path, is_result), np.load(path, allow_pickle=False) as archive:
         for key in keys:
             if key not in archive:
@@ -103,9 +114,10 @@ def read_arrays(
 
 @contextmanager
 def explain_read_errors(path: Path, is_result: bool = True) -> Iterator[None]:
-    """Turn what goes wrong while reading `path` into an `LtdmError`.
+    """Turn errors of reading `path` into an `LtdmError` with the way out.
 
-    What is `is_result` a stage makes again; otherwise it is the user's own.
+    That is to run the stage again if the file is a stage's result (`is_result`), or else to replace
+    the user's own file.
     """
     try:
         yield
@@ -115,10 +127,9 @@ def explain_read_errors(path: Path, is_result: bool = True) -> Iterator[None]:
     except (PermissionError, IsADirectoryError) as error:
         raise LtdmError(f"cannot read {path}: {error.strerror}") from error
     except READ_ERRORS as error:
-        again = (
-            "delete it and run the same command again" if is_result else "fetch or make it again"
-        )
-        raise LtdmError(f"{path} is damaged ({error}); {again}") from error
+        rerun, replace = "delete it and run the same command again", "fetch or make it again"
+        way_out = rerun if is_result else replace
+        raise LtdmError(f"{path} is damaged ({error}); {way_out}") from error
 
 
 def sha256(path: Path) -> str:

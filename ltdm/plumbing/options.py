@@ -1,8 +1,9 @@
-"""Strict options: a frozen dataclass is the schema, the defaults and the documentation at once."""
+"""Strict options: a frozen dataclass is the schema, the defaults and the documentation in one."""
 
 import contextlib
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -27,17 +28,17 @@ def option(
     parser: Callable[[Any, KeyPath], Any] | None = None,
     location: bool = False,
 ) -> Any:
-    """Declare one option.
+    """Declare an option: a dataclass field with a check and a help text.
 
     Args:
-        default: Its value when the config is silent; `...` makes the option required.
-        help: One sentence for the documentation and the schema, with the unit.
+        default: Its value if the config does not set it; `...` makes the option required.
+        help: Text for the config reference and the schema: what it is, with its unit.
         choices: The texts allowed.
-        low: Smallest value allowed.
+        low: Smallest value allowed, also of each entry of a list.
         high: Largest value allowed.
         above: Value that it must exceed.
-        parser: Parser of a value that is no plain scalar or list, `(value, path) -> object`.
-        location: Whether it only says where something lies or runs: no part of a result.
+        parser: Function `(value, path) -> object` for a value that is no plain scalar or list.
+        location: Whether it only says where something lies or runs, which changes no result.
     """
     metadata = dict(
         help=help,
@@ -56,7 +57,10 @@ def option(
 
 
 def suggest(name: object, known: Iterable[str], renamed: dict[str, tuple[str, ...]] = KEYS) -> str:
-    """Say which known name is meant, or list them all."""
+    """Return a hint for an unknown name: its new name, a similar known name, or all known names.
+
+    `renamed` maps names of ltdm 0.1.0 to their new ones.
+    """
     known = sorted(known)
     if new := find_new_name(name, renamed, known):
         return f"it is called {new!r} now{NOTES.get((str(name), new), '')}"
@@ -65,7 +69,7 @@ def suggest(name: object, known: Iterable[str], renamed: dict[str, tuple[str, ..
 
 
 def as_mapping(value: object, path: KeyPath) -> dict[str, Any]:
-    """Return `value` if it is a mapping with text keys (nothing counts as an empty one)."""
+    """Return a copy of `value`, which must be a mapping with text keys; None gives an empty one."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -78,46 +82,51 @@ def as_mapping(value: object, path: KeyPath) -> dict[str, Any]:
     return dict(value)
 
 
-def reject_unknown(given: Iterable[str], known: Iterable[str], path: KeyPath) -> None:
-    """Raise for the first key of `given` that is not in `known`."""
+def reject_unknown(keys: Iterable[str], known: Iterable[str], path: KeyPath) -> None:
+    """Raise an `OptionError` for the first key that is not known."""
     known = set(known)
-    for key in given:
+    for key in keys:
         if key not in known:
             raise OptionError((*path, key), f"unknown key; {suggest(key, known)}")
 
 
 def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
-    """Make a `cls` from a mapping read from YAML, or raise an `OptionError` of a key or value."""
-    given = as_mapping(value, path)
+    """Return the options `cls` of a mapping read from YAML, which stands at `path` of the config.
+
+    Raises:
+        OptionError: A key is unknown or missing, or a value cannot be used.
+    """
+    entries = as_mapping(value, path)
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    reject_unknown(given, known, path)
+    reject_unknown(entries, known, path)
     hints = typing.get_type_hints(cls)
-    parsed = {k: _parse_value(hints[k], known[k], v, (*path, k)) for k, v in given.items()}
+    parsed = {k: _parse_value(hints[k], known[k], v, (*path, k)) for k, v in entries.items()}
     for name, f in known.items():
         if name not in parsed and f.default is MISSING and f.default_factory is MISSING:
             raise OptionError((*path, name), "is missing")
     try:
         return cls(**parsed)
-    except OptionError as error:  # from __post_init__, which does not know where it stands
+    except OptionError as error:  # from __post_init__, which does not know the path
         raise OptionError((*path, *error.path), error.message) from None
 
 
 @dataclass(frozen=True)
 class Nested:
-    """Parser of an option that is itself a set of options, or nothing."""
+    """Parser of an option that is itself a set of options `cls`, or null."""
 
     cls: type
 
     def __call__(self, value: Any, path: KeyPath) -> Any:
-        """Parse what the config gives."""
+        """Parse the config's value at `path`; null gives None."""
         return None if value is None else parse(self.cls, value, path)
 
 
 def _parse_value(hint: Any, f: Field[Any], value: Any, path: KeyPath) -> Any:
+    """Return the value of an option `f` with the type `hint`, checked."""
     if f.metadata["parser"]:
         return f.metadata["parser"](value, path)
     choices = f.metadata["choices"]
-    if choices and isinstance(value, bool):  # YAML's reading of on, off, yes and no
+    if choices and isinstance(value, bool):  # YAML reads on, off, yes and no as booleans
         raise OptionError(path, f"must be one of {', '.join(choices)}, not {value!r}")
     result = _check_type(hint, value, path)
     for v in result if isinstance(result, tuple) else (result,):
@@ -144,11 +153,13 @@ def _check_type(hint: Any, value: Any, path: KeyPath) -> Any:
 
 
 def _yaml_hint(hint: type, value: Any) -> str:
-    """Explain what YAML makes of quotes: '1' is text, a bare 1 is none, a bare no is false."""
+    """Return a hint where quotes or a decimal point gave a value of another type than meant."""
     if hint is str and not isinstance(value, list | Mapping):
         return " (put it in quotes)"
     if hint is int and isinstance(value, float) and value.is_integer():
         return f" (write {value:.0f})"
+    if hint in (int, float) and isinstance(value, str) and re.fullmatch(r"[-+]?0[0-9]+", value):
+        return f" (write {int(value)})"  # YAML 1.1 reads a leading 0 as octal
     if hint in (int, float) and isinstance(value, str):
         with contextlib.suppress(ValueError):
             float(value)
@@ -157,6 +168,7 @@ def _yaml_hint(hint: type, value: Any) -> str:
 
 
 def _check_bounds(limits: Mapping[str, Any], value: Any, path: KeyPath) -> None:
+    """Refuse a value that is no choice, not finite, or out of range."""
     choices, low, high, above = (limits[k] for k in ("choices", "low", "high", "above"))
     if choices and value not in choices:
         raise OptionError(path, f"{value!r} is not known; {suggest(value, choices, VALUES)}")

@@ -1,7 +1,7 @@
-"""Names to parts: a part is one file in its kind's folder, and the file's name is the part's name.
+"""Registry of parts: a part is one file in its kind's folder, and is called as the file is.
 
 A part's module holds its code, its options (a frozen dataclass called `Options`), its citation and
-its documentation. Adding a file adds the part; nothing else has to know.
+its documentation. Adding the file is all that adds a part.
 """
 
 import importlib
@@ -28,10 +28,10 @@ FOLDERS = {
 }
 
 LABELLABLE = ("extractor", "metric")
-"""The kinds of which one part may be used several times, under labels of its own."""
+"""Kinds of which one part may be used several times, under different labels."""
 
 DEFAULT_PARTS = {"network": "unet", "process": "vp", "method": "ddpm"}
-"""The parts that make up a run, and what they are when the config names none."""
+"""The kinds of part that a run consists of, with the part used if the config names none."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,25 @@ class Part:
 
     @property
     def label(self) -> str:
-        """What files and tables call the part: the label given to it, else its name."""
+        """The part's name in files and tables: its custom label, or else its name."""
         return self.custom_label or self.name
 
     @property
     def module(self) -> ModuleType:
-        """The part's file."""
+        """The part's module."""
         return importlib.import_module(module_name(self.kind, self.name))
 
     def __str__(self) -> str:
-        """Write the part in a word: `ddim(steps=25)`."""
+        """Return the part as short text: `ddim(steps=25)`."""
         return f"{self.name}({self.options_text})" if self.options_text else self.name
 
     @property
     def options_text(self) -> str:
-        """The options that differ from their defaults, in a word: `steps=25`."""
+        """The options that differ from their defaults, as short text: `steps=25`."""
         return ", ".join(f"{k}={v}" for k, v in non_defaults(self.options).items())
 
     def to_config(self) -> dict[str, Any]:
-        """Return the name and the options that differ from their defaults, as YAML would."""
+        """Return the name and the options that differ from their defaults, as plain YAML."""
         label = {"label": self.custom_label} if self.custom_label else {}
         return {"name": self.name, **label, **non_defaults(self.options)}
 
@@ -75,33 +75,40 @@ def part_names(kind: str) -> list[str]:
 
 
 def module_name(kind: str, name: str) -> str:
-    """Return the dotted name of a part's file."""
+    """Return the dotted name of a part's module."""
     return f"ltdm.{FOLDERS[kind]}.{name.replace('-', '_')}"
 
 
 def load_module(kind: str, name: object, path: KeyPath) -> ModuleType:
-    """Import a part's file; `path` is where the config names it."""
+    """Import and return a part's module; `path` is where the config names the part.
+
+    Raises:
+        OptionError: No part has this name.
+    """
     if name not in part_names(kind):
         raise OptionError(path, f"no {kind} is called {name!r}; {suggest(name, part_names(kind))}")
     return importlib.import_module(module_name(kind, str(name)))
 
 
 def parse_part(kind: str, value: object, path: KeyPath) -> Part:
-    """Parse a part from config: its bare name, or a mapping of `name` and options."""
-    given = {"name": value} if isinstance(value, str) else as_mapping(value, path)
-    if "name" not in given:
+    """Parse a part from a config: its bare name, or a mapping of `name`, `label` and options.
+
+    Raises:
+        OptionError: The part is unknown, or an option of it cannot be used.
+    """
+    entries = {"name": value} if isinstance(value, str) else as_mapping(value, path)
+    if "name" not in entries:
         raise OptionError((*path, "name"), f"is missing; known: {', '.join(part_names(kind))}")
-    module = load_module(kind, given["name"], (*path, "name"))
-    name, label = given.pop("name"), ""
-    if kind in LABELLABLE and "label" in given:
-        label = _check_label(kind, given.pop("label"), (*path, "label"))
+    module = load_module(kind, entries["name"], (*path, "name"))
+    name, label = entries.pop("name"), ""
+    if kind in LABELLABLE and "label" in entries:
+        label = _check_label(kind, entries.pop("label"), (*path, "label"))
     own = _option_names(kind, name)
-    for key in sorted(given.keys() - {*own}):
-        if theirs := [n for n in part_names(kind) if key in _option_names(kind, n)]:
-            whose = f"is an option of {' and '.join(theirs)}, not of {name}"
-            here = ", ".join(own) or "none"
-            raise OptionError((*path, key), f"{whose}, whose own are: {here}")
-    return Part(kind, name, parse(module.Options, given, path), label)
+    for key in sorted(entries.keys() - {*own}):
+        if owners := [n for n in part_names(kind) if key in _option_names(kind, n)]:
+            message = f"is an option of {' and '.join(owners)}, not of {name}"
+            raise OptionError((*path, key), f"{message}, whose own are: {', '.join(own) or 'none'}")
+    return Part(kind, name, parse(module.Options, entries, path), label)
 
 
 def _check_label(kind: str, value: object, path: KeyPath) -> str:
@@ -109,7 +116,7 @@ def _check_label(kind: str, value: object, path: KeyPath) -> str:
     if value in part_names(kind):
         raise OptionError(path, f"{value!r} is itself the name of a {kind}; choose another")
     if not isinstance(value, str) or not LABEL.fullmatch(value):
-        rule = "must be small letters, digits and '-', beginning with a letter"
+        rule = "must be lower-case letters, digits and '-', beginning with a letter"
         raise OptionError(path, f"{rule}, not {value!r}")
     return value
 
@@ -127,36 +134,36 @@ def parse_parts(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
 
 
 def parse_part_list(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
-    """Parse a list of at least one part, none of them twice under the same label."""
+    """Parse a list of at least one part, without two of the same label."""
     if not isinstance(value, list | tuple) or not value:
         raise OptionError(path, f"must be a list of at least one {kind}, not {value!r}")
-    found = tuple(parse_part(kind, v, (*path, str(i))) for i, v in enumerate(value))
-    if len({p.label for p in found}) < len(found):
-        apart = "; tell them apart by `label`" if kind in LABELLABLE else ""
-        raise OptionError(path, f"names a {kind} twice{apart}")
-    return found
+    parts = tuple(parse_part(kind, v, (*path, str(i))) for i, v in enumerate(value))
+    if len({p.label for p in parts}) < len(parts):
+        way_out = "give each a `label` of its own" if kind in LABELLABLE else "leave one out"
+        raise OptionError(path, f"names a {kind} twice; {way_out}")
+    return parts
 
 
-def parts_to_config(found: tuple[Part, ...]) -> Any:
-    """Return what YAML would hold of one part, or of several."""
-    return found[0].to_config() if len(found) == 1 else [part.to_config() for part in found]
+def parts_to_config(parts: tuple[Part, ...]) -> Any:
+    """Return one part as plain YAML, or a list of several."""
+    return parts[0].to_config() if len(parts) == 1 else [part.to_config() for part in parts]
 
 
 def stage_digest(stage: str, *parts: Part) -> str:
-    """Return the code of a stage and its parts: their names and a digest, `train unet: 3f2a..`."""
-    what = " ".join([stage, *(part.name for part in parts)])
+    """Return what identifies the code of a stage with its parts, such as `train unet: 3f2a..`."""
+    label = " ".join([stage, *(part.name for part in parts)])
     modules = (module_name(part.kind, part.name) for part in parts)
-    return f"{what}: {digest(f'ltdm.stages.{stage}', *modules)}"
+    return f"{label}: {digest(f'ltdm.stages.{stage}', *modules)}"
 
 
 @dataclass(frozen=True)
 class PartOption:
-    """Parser of an option that is a part of some kind, or a list of such parts."""
+    """Parser of an option that is a part of a kind, or with `many` a list of them."""
 
     kind: str
     many: bool = False
 
     def __call__(self, value: Any, path: KeyPath) -> Part | tuple[Part, ...]:
-        """Parse what the config gives."""
-        read = parse_part_list if self.many else parse_part
-        return read(self.kind, value, path)
+        """Parse the config's value at `path`."""
+        parser = parse_part_list if self.many else parse_part
+        return parser(self.kind, value, path)

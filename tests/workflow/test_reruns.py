@@ -219,7 +219,7 @@ def test_plumbing_is_not_part_of_a_result(checkout):
     checkout.edit(
         "ltdm/plumbing/files.py", "the disk quota is used up", "your disk quota is used up"
     )
-    checkout.edit("ltdm/plumbing/progress.py", "LINE_EVERY = 10.0", "LINE_EVERY = 5.0")
+    checkout.edit("ltdm/plumbing/progress.py", "LINE_INTERVAL = 10.0", "LINE_INTERVAL = 5.0")
     assert checkout.planned() == {}
 
 

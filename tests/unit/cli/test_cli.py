@@ -112,7 +112,7 @@ def test_asking_for_what_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     ltdm("prepare", SMOKE, "--results", tmp_path)
     printed = ltdm("train", SMOKE, "--results", tmp_path, "--device", "cuda", code=1)
-    assert "device cuda is asked for, but this machine shows 0 GPUs" in printed
+    assert "device cuda is requested, but this machine shows 0 GPUs" in printed
 
 
 def test_bench_counts_evaluations_and_compares(tmp_path):

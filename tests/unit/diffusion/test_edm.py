@@ -195,7 +195,7 @@ def test_a_range_that_is_empty_is_refused():
 def test_edm2_on_ddpm_s_process_is_told_of_sigma():
     smoke = read_config([ROOT / "config/smoke.yaml"])
     network = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
-    with pytest.raises(LtdmError, match="hears levels as log_sigma"):
+    with pytest.raises(LtdmError, match="is conditioned on log_sigma"):
         Experiment(merge([smoke, {"defaults": {"network": network}}]))
     told = {"network": network, "process": {"name": "vp", "noise_conditioning": "log_sigma"}}
     Experiment(merge([smoke, {"defaults": told}]))
@@ -212,5 +212,5 @@ def test_a_network_that_hears_numbers_does_not_go_with_edm(monkeypatch):
         {"defaults": {"network": "mlp", "process": "vp"}},
     )
     Experiment(merge([*given]))
-    with pytest.raises(LtdmError, match=r"is log_sigma, and mlp hears levels as timestep"):
+    with pytest.raises(LtdmError, match=r"is log_sigma, but mlp is conditioned on timestep"):
         Experiment(merge([*given, {"defaults": {"process": "edm"}}]))

@@ -39,20 +39,20 @@ def smoke(options, over=None):
         ({"layers": [1], "noise_levels": [0]}, {}, "noise_levels: must be at least 1"),
         (
             {"layers": [1]}, {"defaults": {"process": {"T": 20}}},
-            "noise_levels: are among 18, and the process of ddpm on digits-lt has fewer levels",
+            "noise_levels: are among 18 levels, but the process of ddpm on digits-lt has fewer",
         ),
         (
             {"layers": [1]},
             {"runs": {"cbdm": {"method": {"name": "igd", "mode": "separate"},
                                "train": {"label_dropout": 0}, "sample": {"guidance": 0}}}},
-            "evaluate.probe: needs one network, and cbdm on digits-lt trains one for each class",
+            "evaluate.probe: needs a single network, but cbdm on digits-lt trains one per class",
         ),
         (
             {"layers": [1]},
             {"datasets": {"digits-lt": {"source": "mixture", "reference_split": "test"}},
              "evaluate": {"extractors": ["pixels"], "table_columns": ["frechet"]},
              "defaults": {"network": {"ch_mult": [1], "num_res_blocks": 1, "attn": []}}},
-            "train_on: is balanced, but the reference of ddpm on digits-lt is its test split",
+            "train_on: is balanced, but the reference of ddpm on digits-lt is the test split",
         ),
     ],
 )  # fmt: skip

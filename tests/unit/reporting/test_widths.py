@@ -61,7 +61,7 @@ def test_what_averages_take_on_the_disk():
     [
         ({"a": {"ema_sigma_rel": 0.1}}, {"train": {"posthoc_ema": None}},
          "sample_sets.a.ema_sigma_rel",
-         "needs snapshots of the training, and this run has none: set train.posthoc_ema"),
+         "this run saves none; set train.posthoc_ema"),
         ({"a": {"ema_sigma_rel": 0.1, "weights": "last"}}, {}, "sample_sets.a.ema_sigma_rel",
          "asks for averaged weights, and weights is last; leave one out"),
         ({"a": {"ema_sigma_rel": 0.005}}, {}, "sample_sets.a.ema_sigma_rel",
