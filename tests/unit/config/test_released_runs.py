@@ -26,7 +26,7 @@ from tests.helpers.released import (
     their_names,
 )
 from tests.unit.cli.test_cli import ltdm
-from tests.unit.config.test_config import edited
+from tests.helpers.smoke_config import edited
 
 __all__ = ["checkpoint"]
 

@@ -18,7 +18,7 @@ from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.stages import manifest, train
 from ltdm.training.loop import Trainer
 from tests.helpers.stages import asked
-from tests.unit.config.test_config import edited
+from tests.helpers.smoke_config import edited
 from tests.unit.training.test_training import SPEC, data
 
 SEPARATE = {"method": "igd", "train": {"label_dropout": 0, "class_sampling": "balanced"},

@@ -10,7 +10,7 @@ from ltdm.config.merge import merge
 from ltdm.pipeline import accepted, records
 from ltdm.plumbing.files import read_json, write_json
 from ltdm.plumbing.request import Request, to_record
-from tests.unit.config.test_config import SMOKE
+from tests.helpers.smoke_config import SMOKE
 
 OVER = {
     "grid": {"run": ["cbdm"], "sample_set": ["wide"]},

@@ -14,7 +14,7 @@ from ltdm.pipeline import gpu_slots
 from ltdm.pipeline.cost import cost, sampling
 from ltdm.pipeline.resources import SAFETY, Estimates
 from ltdm.plumbing.errors import LtdmError
-from tests.unit.config.test_config import SMOKE
+from tests.helpers.smoke_config import SMOKE
 
 OVER = {
     "grid": {"run": ["ddpm", "many", "wide"]},

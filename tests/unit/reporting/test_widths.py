@@ -11,7 +11,7 @@ from ltdm.pipeline.records import Link, expected
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting.widths import by_width
 from ltdm.stages import widths
-from tests.unit.config.test_config import edited
+from tests.helpers.smoke_config import edited
 from tests.unit.reporting.test_reporting import tidy
 
 

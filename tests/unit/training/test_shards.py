@@ -11,7 +11,7 @@ from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import parse
 from ltdm.training.ensemble import all_updates, averaged, dealt, shard_updates, split
 from ltdm.training.options import Ensemble, TrainOptions
-from tests.unit.config.test_config import edited
+from tests.helpers.smoke_config import edited
 
 LONG_TAIL = [50, 29, 17, 9, 3, 1]
 
