@@ -1,4 +1,4 @@
-"""The configs that come with ltdm: sound, said in words, and the papers' own numbers."""
+"""The configs shipped with ltdm: valid, documented in their header, with the papers' settings."""
 
 import re
 from dataclasses import replace
@@ -23,33 +23,33 @@ def test_shipped_configs_are_valid(file, monkeypatch):
     monkeypatch.setattr(tiny_imagenet, "_classes", lambda root: names)
     monkeypatch.setattr(afhq_dog, "census", lambda options: Census(["dog"], [4739], 3, 64))
     experiment = Experiment(read_config([file]))
-    assert experiment.name == file.stem, "each has results of its own"
+    assert experiment.name == file.stem, "each has its own results folder"
     assert set(experiment.grid["run"]) <= set(experiment.overrides)
 
 
 @pytest.mark.parametrize("file", [f for f in SHIPPED if "cifar" in f.read_text()])
-def test_a_paper_s_config_says_what_it_is(file):
+def test_a_paper_s_config_has_a_header(file):
     head = file.read_text().partition("inherits:")[0]
-    for said in ("Protocol: ", "Traps", "report"):
-        assert said in head or "under the protocol of" in head
+    for term in ("Protocol: ", "Traps", "report"):
+        assert term in head or "under the protocol of" in head
 
 
 @pytest.mark.parametrize("file", [f for f in SHIPPED if "cifar" in f.read_text()])
-def test_a_config_says_what_sampling_costs(file, monkeypatch):
-    """A set of its first run, in operations, as `ltdm plan` counts them."""
+def test_a_header_states_the_cost_of_sampling(file, monkeypatch):
+    """The floating-point operations of one sample set of the first run, as `ltdm plan` counts."""
     monkeypatch.setattr(tiny_imagenet, "_classes", lambda root: [f"n{c:08d}" for c in range(200)])
     monkeypatch.setattr(afhq_dog, "census", lambda options: Census(["dog"], [4739], 3, 64))
     head = file.read_text().partition("inherits:")[0]
-    said = re.search(r"Sampled in (\w+)\. .* ([\d,]+) PFLOP", head)
+    stated = re.search(r"Sampled in (\w+)\. .* ([\d,]+) PFLOP", head)
     experiment = Experiment(read_config([file]))
-    (name, made), (first, *_) = next(iter(experiment.runs.items())), experiment.grid["sample_set"]
-    one = cost(experiment.datasets[name[0]], replace(made, samples={"": made.samples[first]}), [])
-    assert said[1] == made.samples[first].precision
+    (key, run), (first, *_) = next(iter(experiment.runs.items())), experiment.grid["sample_set"]
+    one = cost(experiment.datasets[key[0]], replace(run, samples={"": run.samples[first]}), [])
+    assert stated[1] == run.samples[first].precision
     operations = one.operations * one.sample_evaluations
-    assert float(said[2].replace(",", "")) == pytest.approx(operations / 1e15, rel=0.02)
+    assert float(stated[2].replace(",", "")) == pytest.approx(operations / 1e15, rel=0.02)
 
 
-def test_iet_agc_s_protocol(monkeypatch):
+def test_the_protocol_of_iet_agc(monkeypatch):
     monkeypatch.setattr(afhq_dog, "census", lambda options: Census(["dog"], [4739], 3, 64))
     experiment = Experiment(read_config([ROOT / "config/iet-agc.yaml"]))
     for (name, run), made in experiment.runs.items():
@@ -61,7 +61,7 @@ def test_iet_agc_s_protocol(monkeypatch):
         assert made.label_use(experiment.datasets[name]) == "nothing"
 
 
-def test_papers_protocols():
+def test_the_protocols_of_cbdm_and_its_successors():
     cbdm = Experiment(read_config([ROOT / "config/cbdm.yaml"]))
     plain, balanced, ada = (cbdm.runs["cifar100-lt", r] for r in ("ddpm", "cbdm", "cbdm-ada"))
     assert [r.train.steps for r in (plain, balanced, ada)] == [200_000, 300_000, 500_000]

@@ -16,8 +16,8 @@ from ltdm.plumbing.options import parse
 from ltdm.reporting.rows import read_rows
 from ltdm.stages import theory, theory_figure, theory_tables
 from ltdm.theory.options import FIGURES, Sweep
-from tests.unit.cli.test_cli import SMOKE, ltdm
 from tests.helpers.smoke_config import edited
+from tests.unit.cli.test_cli import SMOKE, ltdm
 
 TINY = {
     "head": 30, "tails": [6, 12, 24], "betas": [0, 1 / 3, 1], "seeds": 2, "width": 8,
