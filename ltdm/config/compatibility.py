@@ -28,8 +28,11 @@ def check_run_on_data(run: Run, data: Dataset) -> None:
     conditioning = getattr(process.options, "noise_conditioning", "log_sigma")
     expected = getattr(network.module, "HEARS", conditioning)
     if conditioning != expected:
-        message = f"is {conditioning}, but {network.name} is conditioned on {expected}; set that, or"
-        raise OptionError(("process", "noise_conditioning"), f"{message} choose another process")
+        raise OptionError(
+            ("process", "noise_conditioning"),
+            f"is {conditioning}, but {network.name} is conditioned on {expected}; set that, or"
+            " choose another process",
+        )
     if train.released:
         return
     objective, methods = run.objective(data.class_counts), " and ".join(map(str, run.methods))

@@ -43,22 +43,22 @@ def test_a_header_states_the_cost_of_sampling(file, monkeypatch):
     stated = re.search(r"Sampled in (\w+)\. .* ([\d,]+) PFLOP", head)
     experiment = Experiment(read_config([file]))
     (key, run), (first, *_) = next(iter(experiment.runs.items())), experiment.grid["sample_set"]
-    one = cost(experiment.datasets[key[0]], replace(run, samples={"": run.samples[first]}), [])
+    planned = cost(experiment.datasets[key[0]], replace(run, samples={"": run.samples[first]}), [])
     assert stated[1] == run.samples[first].precision
-    operations = one.operations * one.sample_evaluations
+    operations = planned.operations * planned.sample_evaluations
     assert float(stated[2].replace(",", "")) == pytest.approx(operations / 1e15, rel=0.02)
 
 
 def test_the_protocol_of_iet_agc(monkeypatch):
     monkeypatch.setattr(afhq_dog, "census", lambda options: Census(["dog"], [4739], 3, 64))
     experiment = Experiment(read_config([ROOT / "config/iet-agc.yaml"]))
-    for (name, run), made in experiment.runs.items():
-        updates = 30_000 if name == "afhq-dog" else 390_000
-        assert all_updates(made.train, experiment.datasets[name].class_counts, False) == updates
-        assert bool(made.train.ensemble) == run.startswith("iet")
-        assert made.samples["last"].num_images == 65_536
-        assert (made.samples["last"].weights, made.samples["ema"].weights) == ("last", "ema")
-        assert made.label_use(experiment.datasets[name]) == "nothing"
+    for (dataset, name), run in experiment.runs.items():
+        data, steps = experiment.datasets[dataset], 30_000 if dataset == "afhq-dog" else 390_000
+        assert all_updates(run.train, data.class_counts, False) == steps
+        assert bool(run.train.ensemble) == name.startswith("iet")
+        assert run.samples["last"].num_images == 65_536
+        assert (run.samples["last"].weights, run.samples["ema"].weights) == ("last", "ema")
+        assert run.label_use(data) == "nothing"
 
 
 def test_the_protocols_of_cbdm_and_its_successors():

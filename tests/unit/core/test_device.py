@@ -1,4 +1,4 @@
-"""What a GPU is told, as far as can be shown without one; and how a network lies in memory."""
+"""The settings of a GPU, tested without one, and the memory layout of a network."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ SMALL = unet.Options(ch=32, ch_mult=(1,), attn=(), num_res_blocks=1)
 
 @pytest.fixture
 def _gpu(monkeypatch):
-    """Two GPUs, by name, and PyTorch's own switches, which are put back."""
+    """Pretend that there are two GPUs; PyTorch's switches are restored afterwards."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
@@ -31,14 +31,14 @@ def switches():
 
 
 @pytest.mark.usefixtures("_gpu")
-def test_a_gpu_starts_in_plain_fp32_without_cudnn_s_attention():
+def test_a_gpu_starts_in_fp32_without_cudnn_s_attention():
     assert pick_device("cuda:1") == GPU
     assert switches() == (False, False)
     assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
 @pytest.mark.usefixtures("_gpu")
-def test_tensor_cores_are_on_during_a_call_alone():
+def test_tensor_cores_are_only_used_within_the_context():
     pick_device("cuda:1")
     with precision_context("tf32", GPU):
         assert switches() == (True, True)
@@ -50,7 +50,7 @@ def test_tensor_cores_are_on_during_a_call_alone():
         assert switches() == (False, False)
 
 
-def test_layouts(monkeypatch):
+def test_images_are_channels_last_on_a_gpu_except_in_fp32(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     last = {
         p for p in ("fp32", "tf32", "bf16", "auto") if memory_layout(p, GPU) is torch.channels_last
@@ -59,7 +59,7 @@ def test_layouts(monkeypatch):
     assert {memory_layout(p, CPU) for p in ("fp32", "tf32", "bf16")} == {torch.contiguous_format}
 
 
-def test_a_network_is_laid_out_as_its_precision_wants(monkeypatch):
+def test_a_network_s_weights_have_the_layout_of_its_precision(monkeypatch):
     net = unet.build(SMALL, channels=3, size=8, classes=3)
     monkeypatch.setattr(
         "ltdm.networks._predictor.memory_layout",
