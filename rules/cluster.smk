@@ -64,7 +64,9 @@ def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
         return min(whole, here.max_runtime_minutes or whole)
 
     def option(name):
-        return lambda wildcards, input: here.submit_options(gpus(wildcards, input) > 0).get(name)
+        return lambda wildcards, input: here.submit_options(
+            gpus(wildcards, input) > 0
+        ).get(name)
 
     return {
         "gpu": gpus,
@@ -113,5 +115,7 @@ def feature_threads(wildcards, parts=()):
 
 
 def metric_threads(wildcards):
-    feeding = experiment.evaluate.extractors_for(experiment.evaluate.metric(wildcards.metric))
+    feeding = experiment.evaluate.extractors_for(
+        experiment.evaluate.metric(wildcards.metric)
+    )
     return feature_threads(wildcards, feeding) if feeding else 1

@@ -119,16 +119,16 @@ class Evaluation:
             for part in self.metrics
             for name, higher in part.module.HIGHER_IS_BETTER.items()
         }
-        known = [*groups(class_counts, self.groups, self.shot_bounds)]
-        known += [group for group in self.groups if group == "worst"]
+        table_groups = [*groups(class_counts, self.groups, self.shot_bounds)]
+        table_groups += [group for group in self.groups if group == "worst"]
         for column in self.table_columns:
             metric, _, group = column.partition("@")
             if metric not in metrics:
                 message = f"nothing computes {metric!r}; {suggest(metric, metrics)}"
             elif group == "worst" and metrics[metric] is None:
                 message = f"{metric} is neither good nor bad, so it has no worst class; take it out"
-            elif (group or "all") not in known:
-                message = f"there is no group {group!r}; {suggest(group or 'all', known)}"
+            elif (group or "all") not in table_groups:
+                message = f"there is no group {group!r}; {suggest(group or 'all', table_groups)}"
             else:
                 continue
             raise OptionError(("evaluate", "table_columns"), message)

@@ -53,8 +53,8 @@ class Experiment:
         self.sample_sets = sets or {"main": {}}
         sweeps = sorted(named_entries(top, "theory"))
         self.sweeps = {name: parse(Sweep, v, ("theory", name)) for name, v in sweeps}
-        known = {"dataset": datasets, "run": self.overrides, "sample_set": self.sample_sets}
-        self.grid = parse_grid(top["grid"], known)
+        names = {"dataset": datasets, "run": self.overrides, "sample_set": self.sample_sets}
+        self.grid = parse_grid(top["grid"], names)
         for axis in GRID_AXES:
             if axis in top:
                 self.grid[axis] = restrict_axis(axis, top[axis], self.grid[axis])

@@ -12,8 +12,8 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
 GRID_AXES = ("dataset", "run", "seed", "sample_set")
 
 
-def parse_grid(value: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Parse `grid`: the entries of each axis, which must be names in `known[axis]`, or seeds.
+def parse_grid(value: Any, names: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Parse `grid`: the entries of each axis, which must be in `names[axis]`, or seeds.
 
     The axis `sample_set` may be missing; then it has all sample sets.
 
@@ -21,8 +21,8 @@ def parse_grid(value: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         OptionError: An axis is unknown or empty, or an entry is unknown or listed twice.
     """
     axes = as_mapping(value, ("grid",))
-    reject_unknown(axes, (*known, "seed"), ("grid",))
-    grid = {"sample_set": list(known["sample_set"]), **axes}
+    reject_unknown(axes, (*names, "seed"), ("grid",))
+    grid = {"sample_set": list(names["sample_set"]), **axes}
     for axis in GRID_AXES:
         entries, path = grid.get(axis), ("grid", axis)
         if not isinstance(entries, list) or not entries:
@@ -30,8 +30,8 @@ def parse_grid(value: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         for entry in entries:
             if axis == "seed" and (type(entry) is not int or not 0 <= entry < 2**32):
                 raise OptionError(path, f"must be whole numbers from 0 to 2^32 - 1, not {entry!r}")
-            if axis != "seed" and (not isinstance(entry, str) or entry not in known[axis]):
-                hint = suggest(entry, known[axis])
+            if axis != "seed" and (not isinstance(entry, str) or entry not in names[axis]):
+                hint = suggest(entry, names[axis])
                 raise OptionError(path, f"{entry!r} is not under `{axis}s`; {hint}")
         if len(set(entries)) < len(entries):
             raise OptionError(path, "names an entry twice; leave one out")

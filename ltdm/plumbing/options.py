@@ -56,16 +56,16 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-def suggest(name: object, known: Iterable[str], renamed: dict[str, tuple[str, ...]] = KEYS) -> str:
+def suggest(name: object, names: Iterable[str], renamed: dict[str, tuple[str, ...]] = KEYS) -> str:
     """Return a hint for an unknown name: its new name, a similar known name, or all known names.
 
     `renamed` maps names of ltdm 0.1.0 to their new ones.
     """
-    known = sorted(known)
-    if new := find_new_name(name, renamed, known):
+    names = sorted(names)
+    if new := find_new_name(name, renamed, names):
         return f"it is called {new!r} now{NOTES.get((str(name), new), '')}"
-    close = difflib.get_close_matches(str(name), known, 1, 0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+    close = difflib.get_close_matches(str(name), names, 1, 0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
 
 
 def as_mapping(value: object, path: KeyPath) -> dict[str, Any]:
@@ -82,12 +82,12 @@ def as_mapping(value: object, path: KeyPath) -> dict[str, Any]:
     return dict(value)
 
 
-def reject_unknown(keys: Iterable[str], known: Iterable[str], path: KeyPath) -> None:
-    """Raise an `OptionError` for the first key that is not known."""
-    known = set(known)
+def reject_unknown(keys: Iterable[str], names: Iterable[str], path: KeyPath) -> None:
+    """Raise an `OptionError` for the first key that is not in `names`."""
+    names = set(names)
     for key in keys:
-        if key not in known:
-            raise OptionError((*path, key), f"unknown key; {suggest(key, known)}")
+        if key not in names:
+            raise OptionError((*path, key), f"unknown key; {suggest(key, names)}")
 
 
 def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
@@ -97,11 +97,11 @@ def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
         OptionError: A key is unknown or missing, or a value cannot be used.
     """
     entries = as_mapping(value, path)
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    reject_unknown(entries, known, path)
+    options = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    reject_unknown(entries, options, path)
     hints = typing.get_type_hints(cls)
-    parsed = {k: _parse_value(hints[k], known[k], v, (*path, k)) for k, v in entries.items()}
-    for name, f in known.items():
+    parsed = {k: _parse_value(hints[k], options[k], v, (*path, k)) for k, v in entries.items()}
+    for name, f in options.items():
         if name not in parsed and f.default is MISSING and f.default_factory is MISSING:
             raise OptionError((*path, name), "is missing")
     try:

@@ -81,10 +81,10 @@ VARIABLES = {
 
 
 def find_new_name(
-    old: object, renamed: dict[str, tuple[str, ...]], known: Container[str]
+    old: object, renamed: dict[str, tuple[str, ...]], allowed: Container[str]
 ) -> str | None:
-    """Return the new name, among the names `known`, of an old one; None if there is none."""
-    return next((name for name in renamed.get(str(old), ()) if name in known), None)
+    """Return the new name, among the names `allowed`, of an old one; None if there is none."""
+    return next((name for name in renamed.get(str(old), ()) if name in allowed), None)
 
 
 def check_environment() -> None:
