@@ -31,7 +31,7 @@ def run(
     Raises:
         LtdmError: Bad options or data, divergence, a state of another run, a full disk, another
             process that trains it, a checkpoint that is bad or was replaced.
-        Stopped: The job must end before the training has; its state is saved.
+        Interruption: The job must end before the training has; its state is saved.
     """
     spec, places = request["spec"], request["places"]
     files = Files(data, init, model, history, record)

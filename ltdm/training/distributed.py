@@ -43,7 +43,7 @@ def launch(processes: int, module: str, arguments: dict[str, Any], stop: StopReq
 
     Raises:
         LtdmError: What one of the processes raised, or how it was killed.
-        Stopped: They got a signal to stop, or their time is up.
+        Interruption: They got a signal to stop, or their time is up.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

@@ -41,7 +41,7 @@ class Trainer(Learner):
         snapshots after it, where `train.posthoc_ema` asks for them.
 
         Raises:
-            Stopped: It must end; the state is saved.
+            Interruption: It must end; the state is saved.
             LtdmError: Training diverged.
         """
         interval, saved, cost = save_interval(), time.monotonic(), 0.0

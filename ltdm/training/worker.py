@@ -41,7 +41,7 @@ def gpus() -> int:
 def work(share: Callable[..., None]) -> None:
     """Do what one of the processes that `distributed.launch` starts does, and end it.
 
-    `share` is called with a `Stop` in the first process, None in the others, and with the
+    `share` is called with a `StopRequest` in the first process, None in the others, and with the
     arguments of `launch`.
     """
     job, rank = json.loads(sys.argv[1]), int(os.environ["RANK"])
