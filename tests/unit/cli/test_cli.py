@@ -91,7 +91,10 @@ def test_check_says_when_a_reference_is_uneven(tmp_path):
     [
         ("runs: {cbdm: {method: {name: cbdm, tua: 1}}}", "runs.cbdm.method.tua: unknown key"),
         ("defaults: {train: {lr: '2e-4'}}", "without quotes"),
-        ("defaults: {train: {warmup_steps: 010}}", "line 1: 010 is a number that YAML 1.1 reads as octal"),
+        (
+            "defaults: {train: {warmup_steps: 010}}",
+            "line 1: 010 is a number that YAML 1.1 reads as octal",
+        ),
         ("- a list", "must be a mapping"),
         ("a: [", "is not YAML"),
     ],
