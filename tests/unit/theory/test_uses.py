@@ -32,7 +32,7 @@ SOLID = [{"a": [{"mean": [0, 0, 0]}]}, {"b": [{"mean": [1, 0, 0], "std": 2}]}]
     ("given", "where", "message"),
     [
         ([1], "theory", "must be a mapping of options, not [1]"),
-        ({"My toy": {}}, "theory", "the name 'My toy' must be text of small letters"),
+        ({"My toy": {}}, "theory", "the name 'My toy' must be text of lower-case letters"),
         ({"toy": ["betas"]}, "theory.toy", "must be a mapping of options"),
         ({"toy": {"beta": [0]}}, "theory.toy.beta", "unknown key; did you mean 'betas'?"),
         ({"toy": {"betas": []}}, "theory.toy.betas", "must name at least one, in rising order"),
