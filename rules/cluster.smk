@@ -3,12 +3,12 @@
 import math
 import os
 
-from ltdm.config.site import WORDS, Site, site
+from ltdm.config.site import PLUGIN_NAMES, Site, load_site
 from ltdm.pipeline import gpu_slots
 from ltdm.pipeline.resources import Estimates
 
 try:
-    here = Site.of(began["site"]) if began else site()
+    here = Site.parse(began["site"]) if began else load_site()
 except LtdmError as error:
     raise WorkflowError(str(error)) from None
 estimates = Estimates(experiment, here, len(gather.samples("{scatteritem}")))
@@ -64,14 +64,16 @@ def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
         return min(whole, here.max_runtime_minutes or whole)
 
     def option(name):
-        return lambda wildcards, input: here.words(gpus(wildcards, input) > 0).get(name)
+        return lambda wildcards, input: here.submit_options(
+            gpus(wildcards, input) > 0
+        ).get(name)
 
     return {
         "gpu": gpus,
         "cpus_per_task": cores,
         "mem_mb": memory,
         "runtime": runtime,
-        **{name: option(name) for name in WORDS.values()},
+        **{name: option(name) for name in PLUGIN_NAMES.values()},
     }
 
 
@@ -115,5 +117,7 @@ def feature_threads(wildcards, parts=()):
 
 
 def metric_threads(wildcards):
-    feeding = experiment.evaluate.feeding(experiment.evaluate.metric(wildcards.metric))
+    feeding = experiment.evaluate.extractors_for(
+        experiment.evaluate.metric(wildcards.metric)
+    )
     return feature_threads(wildcards, feeding) if feeding else 1

@@ -14,16 +14,16 @@ sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what ru
 from ltdm.config import layout, requests
 from ltdm.config.artefacts import final, flat, outputs
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, read, typed
+from ltdm.config.merge import merge, parse_cli_values, read_config
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.accepted import accepted
 from ltdm.pipeline.job import let_jobs_import
 from ltdm.pipeline.lineage import lineage, manifest_request
 from ltdm.pipeline.records import as_remembered, check_records, is_finished
-from ltdm.plumbing.compiling import keep_compiled
+from ltdm.plumbing.compiling import set_compile_cache
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.option_values import changed
-from ltdm.plumbing.options import near
+from ltdm.plumbing.option_values import non_defaults
+from ltdm.plumbing.options import suggest
 from ltdm.theory.options import FIGURES
 
 let_jobs_import(workflow.basedir)
@@ -35,8 +35,8 @@ try:
     if began:
         whole = began["config"]
     else:
-        overlay = typed(workflow.config_settings.config)
-        whole = merge([read(workflow.configfiles), overlay])
+        overlay = parse_cli_values(workflow.config_settings.config)
+        whole = merge([read_config(workflow.configfiles), overlay])
     experiment = Experiment(whole)
 except LtdmError as error:
     raise WorkflowError(f"config: {error}") from None
@@ -44,7 +44,7 @@ except LtdmError as error:
 grid = experiment.grid
 networks = {axis: grid[axis] for axis in ("dataset", "run", "seed")}
 root = str(experiment.layout.root)
-keep_compiled(experiment.layout.compiled)
+set_compile_cache(experiment.layout.compiled)
 extractors = [part.label for part in experiment.evaluate.extractors]
 metrics = [part.label for part in experiment.evaluate.metrics]
 
@@ -65,7 +65,7 @@ scattergather:
 
 for name in workflow.resource_settings.overwrite_scatter:
     if name != "samples":
-        hint = near(name, ["samples"])
+        hint = suggest(name, ["samples"])
         raise WorkflowError(f"--set-scatter: there is no {name!r}; {hint}")
 
 
@@ -129,7 +129,7 @@ def save_snapshot():
         Path(root) / "logs",
         {
             "config": whole,
-            "site": changed(here),
+            "site": non_defaults(here),
             "cluster": not workflow.local_exec,
             "codes": {rule: sorted(codes[rule]) for rule in sorted(codes)},
             "networks": [

@@ -103,9 +103,9 @@ def read_by_metric(folder):
 
     def files(wildcards):
         metric = experiment.evaluate.metric(wildcards.metric)
-        if metric in experiment.evaluate.searching:
+        if metric in experiment.evaluate.neighbour_metrics:
             return [f"{folder}/neighbours/{metric.label}.npz"]
-        feeding = experiment.evaluate.feeding(metric)
+        feeding = experiment.evaluate.extractors_for(metric)
         return [f"{folder}/features/{part.label}.npz" for part in feeding]
 
     return files

@@ -7,9 +7,9 @@ import click
 import yaml
 
 from ltdm.cli.selection import DEVICE, PATH, integer_option, set_device
-from ltdm.config.merge import Loader
+from ltdm.config.merge import StrictLoader
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.registry import Part, names, several, stage_code
+from ltdm.plumbing.registry import Part, parse_part_list, part_names, stage_digest
 
 
 @click.command("import")
@@ -41,7 +41,7 @@ def ema(model: Path, output: Path, sigma_rel: float) -> None:
     """Write OUTPUT (.safetensors): MODEL with a post-hoc EMA of its snapshots."""
     from ltdm.stages import posthoc
 
-    request = {"sigma_rel": sigma_rel, "code": stage_code("posthoc")}
+    request = {"sigma_rel": sigma_rel, "code": stage_digest("posthoc")}
     record = posthoc.run(request, model=model, output=output, record=None)
     click.echo(f"{output}: {posthoc.describe(record)}")
 
@@ -100,7 +100,7 @@ def score(
     extractor_parts = extractor_parts or parse_parts("extractor", ["inception"])
     metric_parts = parse_parts("metric", metrics)
     if not metric_parts:
-        every_metric = parse_parts("metric", names("metric"))
+        every_metric = parse_parts("metric", part_names("metric"))
         metric_parts = tuple(score.usable_metrics(every_metric, extractor_parts, real))
     rows, file = score.run(images, real, extractor_parts, metric_parts, labels, cache_dir)
     click.echo(score.format_rows(rows))
@@ -114,10 +114,10 @@ def parse_parts(kind: str, texts: Sequence[str]) -> tuple[Part, ...]:
         LtdmError: A text is not YAML, or not a part of the kind.
     """
     try:
-        values = [yaml.load(text, Loader) for text in texts]
+        values = [yaml.load(text, StrictLoader) for text in texts]
     except yaml.YAMLError as error:
         raise LtdmError(f"cannot read {' '.join(texts)!r} as YAML: {error}") from error
-    return several(kind, values, (kind,)) if values else ()
+    return parse_part_list(kind, values, (kind,)) if values else ()
 
 
 COMMANDS = import_, ema, score

@@ -8,7 +8,7 @@ import click
 
 from ltdm import __version__
 from ltdm.cli import bench, external, inspect, stages
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 
 
 class Group(click.Group):
@@ -20,7 +20,7 @@ class Group(click.Group):
             return super().invoke(context)
         except LtdmError as error:
             click.echo(f"ltdm: {error}", err=True)
-            sys.exit(Stopped.STATUS if isinstance(error, Stopped) else 1)
+            sys.exit(Interruption.STATUS if isinstance(error, Interruption) else 1)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

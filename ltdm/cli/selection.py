@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ltdm.config.merge import read
-from ltdm.plumbing.compiling import keep_compiled
+from ltdm.config.merge import read_config
+from ltdm.plumbing.compiling import set_compile_cache
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.options import near
+from ltdm.plumbing.options import suggest
 
 if TYPE_CHECKING:
     from ltdm.config.experiment import Experiment
@@ -67,10 +67,10 @@ def load_experiment(
     set_device(device)
     restricted = {axis: list(names) for axis, names in entries.items() if names}
     try:
-        experiment = Experiment({**read(list(config)), **restricted}, results)
+        experiment = Experiment({**read_config(list(config)), **restricted}, results)
     except LtdmError as error:
         raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
-    keep_compiled(experiment.layout.compiled)
+    set_compile_cache(experiment.layout.compiled)
     return experiment
 
 
@@ -91,5 +91,5 @@ def select_sweeps(experiment: "Experiment", names: Collection[str]) -> "dict[str
         raise LtdmError("the config has no sweeps under `theory`; config/theory.yaml has some")
     for name in names:
         if name not in sweeps:
-            raise LtdmError(f"{name!r} is not under `theory`; {near(name, sweeps)}")
+            raise LtdmError(f"{name!r} is not under `theory`; {suggest(name, sweeps)}")
     return {name: sweeps[name] for name in names or sweeps}

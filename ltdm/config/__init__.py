@@ -1,1 +1,1 @@
-"""YAML to a checked `Experiment`: merge, data sets, runs, evaluation, compatibility, paths."""
+"""From YAML to a checked `Experiment`: merging, data sets, runs, evaluation, checks, paths."""

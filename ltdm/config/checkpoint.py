@@ -1,4 +1,4 @@
-"""Whether a checkpoint that others released holds the network that a run asks for."""
+"""Checkpoints released by others: whether one holds the network that a run describes."""
 
 import logging
 from dataclasses import replace
@@ -6,71 +6,86 @@ from pathlib import Path
 from typing import Any
 
 from ltdm.config.datasets import Dataset
-from ltdm.config.runs import TRAINED, Origin, Run
+from ltdm.config.runs import TRAINED_HERE, Run, WeightSource
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.option_values import plain
+from ltdm.plumbing.option_values import to_config
 from ltdm.plumbing.registry import Part
 from ltdm.training import released
 
 log = logging.getLogger("ltdm")
 
 
-def with_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
-    """Return a run that knows its checkpoint, once that holds the run's network.
+def attach_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
+    """Return the run with its checkpoint as weight source, once that is checked to fit the run.
 
-    `records`, the run.json of each seed, stand for a file that is gone if they say the same.
+    If the checkpoint's file is gone, `records`, the run.json of each seed, are used instead, if
+    they agree.
+
+    Raises:
+        OptionError: The checkpoint cannot be read, or contains another network.
     """
     path = Path(str(run.train.import_checkpoint))
     try:
-        held = released.read_checkpoint(path)
-        origin = Origin(released.archive_digest(path), tuple(sorted(held.weights)))
+        checkpoint = released.read_checkpoint(path)
+        source = WeightSource(released.archive_digest(path), tuple(sorted(checkpoint.weights)))
     except LtdmError as error:
-        origin = _recorded(records)
-        if not isinstance(error.__cause__, FileNotFoundError) or not origin.content:
+        source = _source_from_records(records)
+        if not isinstance(error.__cause__, FileNotFoundError) or not source.content:
             raise OptionError(("train", "import_checkpoint"), str(error)) from error
-        log.warning("%s; %s was made from it and is used", error, records[0].parent)
+        log.warning("%s; %s was made from it and is used instead", error, records[0].parent)
     else:
-        _fits_checkpoint(run, held, data)
-    return replace(run, origin=origin)
+        _check_checkpoint(run, checkpoint, data)
+    return replace(run, weight_source=source)
 
 
-def _recorded(records: list[Path]) -> Origin:
-    """Return what the records say that a run's checkpoint was, if they say the same."""
-    found = set()
+def _source_from_records(records: list[Path]) -> WeightSource:
+    """Return the weight source that all records name; `TRAINED_HERE` if they differ."""
+    sources = set()
     for file in records:
-        made = read_json(file) if file.exists() else {}
-        found.add(Origin(made.get("spec", {}).get("content", ""), tuple(made.get("weights", []))))
-    return found.pop() if len(found) == 1 else TRAINED
+        record = read_json(file) if file.exists() else {}
+        content = record.get("spec", {}).get("content", "")
+        sources.add(WeightSource(content, tuple(record.get("weights", []))))
+    return sources.pop() if len(sources) == 1 else TRAINED_HERE
 
 
-def _fits_checkpoint(run: Run, held: released.ReleasedCheckpoint, data: Dataset) -> None:
+def _check_checkpoint(run: Run, checkpoint: released.ReleasedCheckpoint, data: Dataset) -> None:
     """Refuse a checkpoint that holds another network than the run's."""
-    use, shape = run.label_role(data), held.shape
-    classes = {"input": len(data.class_counts), "nothing": 0, "network": "one a network"}[use]
-    here = _outlined(run.network, run.process, data.info.channels, classes, run.train.augment_dim())
-    there = _outlined(held.network, held.process, shape.channels, shape.classes, shape.augment_dim)
-    differing = [f"{k} is {v} there, {here[k]} here" for k, v in there.items() if v != here[k]]
+    use, shape, channels = run.label_role(data), checkpoint.shape, data.info.channels
+    labels = {"input": len(data.class_counts), "nothing": 0, "network": "one network per class"}
+    of_run = _comparable_fields(
+        run.network, run.process, channels, labels[use], run.train.augment_dim()
+    )
+    of_file = _comparable_fields(
+        checkpoint.network, checkpoint.process, shape.channels, shape.classes, shape.augment_dim
+    )
+    differences = [
+        f"{name} is {value} in the checkpoint, {of_run[name]} in the run"
+        for name, value in of_file.items()
+        if value != of_run[name]
+    ]
     if data.info.points:
-        differing.append("it draws images, and the data are points")
-    if differing:
+        differences.append("it generates images, and the data are points")
+    if differences:
         raise OptionError(
             ("train", "import_checkpoint"),
             f"{run.train.import_checkpoint} holds another network than the run's:"
-            f" {', '.join(differing)}; `ltdm import` prints the run that fits it",
+            f" {'; '.join(differences)}; `ltdm import` prints the run that fits it",
         )
 
 
-def _outlined(
-    network: Part, process: Part, channels: int, classes: Any, told: int
+def _comparable_fields(
+    network: Part, process: Part, channels: int, labels: Any, augment_dim: int
 ) -> dict[str, Any]:
-    """Return what two networks must have in common to share weights."""
-    decided = {k: plain(getattr(network.options, k, None)) for k in released.WEIGHT_OPTIONS}
+    """Return, by description, what two networks must have in common to share weights."""
+    decisive = {k: to_config(getattr(network.options, k, None)) for k in released.WEIGHT_OPTIONS}
     return {
-        "network": network.name, **{f"network.{k}": v for k, v in decided.items()},
-        "process": process.name, "process.T": getattr(process.options, "T", None),
+        "network": network.name,
+        **{f"network.{k}": v for k, v in decisive.items()},
+        "process": process.name,
+        "process.T": getattr(process.options, "T", None),
         "process.noise_conditioning": getattr(process.options, "noise_conditioning", None),
         "the number of channels": channels,
-        "the number of labels that it knows (none if train.label_dropout is 1)": classes,
-        "what it is told of the augmentation (9 numbers if train.augment is ada)": told,
-    }  # fmt: skip
+        "the number of labels (0 if train.label_dropout is 1)": labels,
+        "the size of the augmentation's conditioning (9 if train.augment is ada)": augment_dim,
+    }

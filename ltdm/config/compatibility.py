@@ -1,4 +1,7 @@
-"""Whether the parts of a run fit together, with its data, its sample sets and other runs."""
+"""Checks that the parts of a run fit together, and fit its data, sample sets and other runs.
+
+All raise an `OptionError` with the path in the run's merged options.
+"""
 
 from collections.abc import Sequence
 from typing import cast
@@ -14,165 +17,181 @@ from ltdm.training.ensemble import shard_class_counts
 from ltdm.training.options import TrainOptions
 from ltdm.training.probe import NUM_LEVELS, ProbeOptions, levels_of
 
-FAR = 0.25
-"""How far a reconstructed average may be off, as a share of its profile's norm."""
+MAX_PROFILE_ERROR = 0.25
+"""Largest error of a post-hoc EMA's reconstructed profile, relative to the profile's norm."""
 
 
-def fits_data(run: Run, data: Dataset) -> None:
-    """Check what only a run's options and its data together can tell."""
+def check_run_on_data(run: Run, data: Dataset) -> None:
+    """Check a run's network, process, method and training against each other and its data."""
     network, process, train = run.network, run.process, run.train
     network.module.check(network.options, data.info.resolution)
-    told = getattr(process.options, "noise_conditioning", "log_sigma")
-    needed = getattr(network.module, "NOISE_CONDITIONING", told)
-    if told != needed:
-        message = f"is {told}, and {network.name} hears levels as {needed}; set that"
-        raise OptionError(("process", "noise_conditioning"), message)
+    conditioning = getattr(process.options, "noise_conditioning", "log_sigma")
+    expected = getattr(network.module, "NOISE_CONDITIONING", conditioning)
+    if conditioning != expected:
+        raise OptionError(
+            ("process", "noise_conditioning"),
+            f"is {conditioning}, but {network.name} is conditioned on {expected}; set that, or"
+            " choose another process",
+        )
     if train.released:
         return
-    objective, named = run.objective(data.class_counts), " and ".join(map(str, run.methods))
+    objective, methods = run.objective(data.class_counts), " and ".join(map(str, run.methods))
     if objective.needs_conditional_network and not train.conditional:
-        compared = f"{named} compares what it says under different labels"
-        message = f"is 1, so the network is unconditional, but {compared}; set it below 1"
-        raise OptionError(("train", "label_dropout"), message)
+        message = f"is 1, which makes the network unconditional, but {methods} compares predictions"
+        raise OptionError(
+            ("train", "label_dropout"), f"{message} under different labels; set it below 1"
+        )
     if objective.network_per_class and train.label_dropout:
-        message = f"trains networks that are told no labels, so none can be hidden ({named})"
-        raise OptionError(("method",), f"{message}: set train.label_dropout to 0 in the same run")
-    check_data(train, data.class_counts, objective.class_blocks)
+        message = f"{methods} trains one network per class, which has no labels to drop"
+        raise OptionError(("method",), f"{message}; set train.label_dropout to 0 in the same run")
+    check_training_set(train, data.class_counts, objective.class_blocks)
 
 
-def check_data(train: TrainOptions, class_counts: Sequence[int], by_class: bool) -> None:
-    """Refuse a training set that is too small, or cannot be shared out in equal parts."""
-    one, images = train.ensemble, sum(class_counts)
-    if one and one.shards > images:
-        message = f"is {one.shards}, but the training set has only {images} images"
+def check_training_set(
+    train: TrainOptions, class_counts: Sequence[int], class_blocks: bool
+) -> None:
+    """Refuse a training set that is too small, or does not divide into equal parts.
+
+    `class_counts` are its images per class; with `class_blocks` a batch has one block per class.
+    """
+    ensemble, images = train.ensemble, sum(class_counts)
+    if ensemble and ensemble.shards > images:
+        message = f"is {ensemble.shards}, but the training set has only {images} images; lower it"
         raise OptionError(("train", "ensemble", "shards"), message)
-    if one and one.epochs is None and train.steps % (one.shards * one.rounds):
+    if ensemble and ensemble.epochs is None and train.steps % (ensemble.shards * ensemble.rounds):
         raise OptionError(
             ("train", "ensemble", "shards"),
-            f"is {one.shards}, and {one.shards} shards x {one.rounds} rounds do not divide"
-            f" steps, {train.steps}, of which each shard has the same number in a round;"
-            " change one of them, or set ensemble.epochs",
+            f"is {ensemble.shards}, but the {train.steps} steps do not divide equally among"
+            f" {ensemble.shards} shards x {ensemble.rounds} rounds; change one of these numbers, or"
+            " set ensemble.epochs",
         )
-    if one and train.gpus > 1:
+    if ensemble and train.gpus > 1:
         raise OptionError(
             ("train", "gpus"),
             f"is {train.gpus}, but an ensemble trains the networks of its shards one after the"
-            " other, each in one process; leave gpus out",
+            " other, each on one GPU; leave gpus out",
         )
-    train.check_processes(train.gpus, len(class_counts) if by_class else 0)
-    for shard in sorted(shard_class_counts(train, class_counts), key=sum):
-        train.check_batch(shard, by_class)
+    train.check_processes(train.gpus, len(class_counts) if class_blocks else 0)
+    for shard_counts in sorted(shard_class_counts(train, class_counts), key=sum):
+        train.check_batch(shard_counts, class_blocks)
 
 
-def fits_start(run: Run, start: Run, source: str, data: Dataset) -> None:
-    """Refuse to start a run from weights that are not its own network's, or not averaged."""
-    if "ema" not in start.origin.weights:
+def check_init_from(run: Run, start: Run, start_name: str, data: Dataset) -> None:
+    """Refuse to start a run from another run's network that differs, or has no EMA weights."""
+    if "ema" not in start.weight_source.weights:
         raise OptionError(
             ("train", "init_from"),
-            f"needs averaged weights, and {start.train.import_checkpoint}, which {source!r} is"
-            " taken from, has only the last ones; where they are good to start from, write them"
-            " as averaged, torch.save({'ema_model': ...}, file)",
+            f"needs EMA weights, but {start.train.import_checkpoint}, the checkpoint of"
+            f" {start_name!r}, has only the last ones; if those are good to start from, write them"
+            " as EMA weights with torch.save({'ema_model': ...}, file)",
         )
-    there, here = _facts(start, data), _facts(run, data)
-    for what in {**there, **here}:
-        theirs, mine = there.get(what, "none"), here.get(what, "none")
-        if theirs != mine:
-            message = f"is another kind of network: {what} is {theirs} there, {mine} here"
-            raise OptionError(("train", "init_from"), f"{source!r} {message}")
+    start_fields, own_fields = _comparable_fields(start, data), _comparable_fields(run, data)
+    for name in {**start_fields, **own_fields}:
+        theirs, own = start_fields.get(name, "none"), own_fields.get(name, "none")
+        if theirs != own:
+            message = f"{start_name!r} has another network: {name} is {theirs} there, but {own} in"
+            raise OptionError(
+                ("train", "init_from"), f"{message} this run; give both the same options"
+            )
 
 
-def _facts(run: Run, data: Dataset) -> dict[str, str]:
-    """Return in words what two runs must have in common for one to start from the other."""
-    shapes = {name: str(tuple(w.shape)) for name, w in run.outline(data).state_dict().items()}
-    return {"what a label does": run.label_role(data), "the process": str(run.process), **shapes}
+def _comparable_fields(run: Run, data: Dataset) -> dict[str, str]:
+    """Return, by description, what two runs must have in common for one to start from the other."""
+    weights = run.meta_network(data).state_dict()
+    shapes = {name: str(tuple(weight.shape)) for name, weight in weights.items()}
+    return {"the use of labels": run.label_role(data), "the process": str(run.process), **shapes}
 
 
-def fits_run(sample: SampleOptions, run: Run, data: Dataset) -> None:
-    """Check what only a sample set and its run together can tell."""
+def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
+    """Check a sample set's options against its run and data."""
     classes = len(data.class_counts)
     if sample.num_images % classes and run.label_role(data) != "nothing":
         message = f"is {sample.num_images}, but must be a multiple of the {classes} classes"
         raise OptionError(("sample", "num_images"), f"{message}, so that each gets the same number")
     if sample.guidance > 0 and not sample.guide_run and not 0 < run.train.label_dropout < 1:
         way_out = "set train.label_dropout between 0 and 1, or guidance to 0"
-        message = f"needs a network that was trained both with and without labels: {way_out}"
+        message = f"needs a network that was trained both with and without labels; {way_out}"
         raise OptionError(("sample", "guidance"), message)
     if sample.ema_sigma_rel is not None:
-        fits_width(sample.ema_sigma_rel, run)
-    if sample.weights not in run.origin.weights:
-        held = run.origin.weights[0]
-        message = f"is {sample.weights}, but {run.train.import_checkpoint} has {held} weights alone"
-        raise OptionError(("sample", "weights"), f"{message}; set it to {held}")
+        check_ema_width(sample.ema_sigma_rel, run)
+    if sample.weights not in run.weight_source.weights:
+        only = run.weight_source.weights[0]
+        message = f"is {sample.weights}, but {run.train.import_checkpoint} has only {only} weights"
+        raise OptionError(("sample", "weights"), f"{message}; set it to {only}")
     sampler = sample.sampler
     if data.info.points and getattr(sampler.options, "clip_denoised", False):
-        message = "keeps images inside [-1, 1], and these are points, which lie anywhere; drop it"
+        message = "clips to [-1, 1], the range of images, but the data are points; leave it out"
         raise OptionError(("sample", "sampler", "clip_denoised"), message)
     try:
-        sampler.module.noise_levels(run.process.module.build(run.process.options), sampler.options)
+        sampler.module.levels(run.process.module.build(run.process.options), sampler.options)
     except LtdmError as error:
         raise OptionError(("sample", "sampler", "steps"), str(error)) from None
 
 
-def fits_width(sigma_rel: float, run: Run) -> None:
-    """Refuse an average that the snapshots of a training cannot give."""
+def check_ema_width(sigma_rel: float, run: Run) -> None:
+    """Refuse an EMA width that the snapshots of the training cannot reconstruct."""
     posthoc = None if run.train.released else run.train.posthoc_ema
     path = "sample", "ema_sigma_rel"
     if not posthoc:
-        message = "needs snapshots of the training, and this run has none: set train.posthoc_ema"
+        message = "needs snapshots of the training, but this run saves none; set train.posthoc_ema"
         raise OptionError(path, message)
-    if (error := posthoc.profile_error(sigma_rel)) > FAR:
+    if (error := posthoc.profile_error(sigma_rel)) > MAX_PROFILE_ERROR:
         raise OptionError(
             path,
-            f"is {sigma_rel:g}, and from {posthoc.snapshots} snapshots that average would be off by"
-            f" {error:.0%}; set train.posthoc_ema.snapshots higher, or take a width nearer to"
+            f"is {sigma_rel:g}, but from {posthoc.snapshots} snapshots that average would have an"
+            f" error of {error:.0%}; raise train.posthoc_ema.snapshots, or choose a width nearer to"
             f" {', '.join(f'{width:g}' for width in posthoc.sigma_rel)}",
         )
 
 
-def fits_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
-    """Refuse a guide whose network cannot be asked what the guided one is."""
+def check_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
+    """Refuse a guide whose network cannot be evaluated on the inputs of the guided one."""
     path = "sample", "guide_run"
     if guide is run:
-        raise OptionError(path, f"is {name}, the run itself, which tells it nothing new")
-    if "ema" not in guide.origin.weights:
-        raise OptionError(path, f"is {name}, which has no averaged weights")
-    for what, theirs, mine in (
-        ("process", *(_spoken(one.process) for one in (guide, run))),
+        raise OptionError(path, f"is {name}, the run itself; choose another run")
+    if "ema" not in guide.weight_source.weights:
+        raise OptionError(path, f"is {name}, which has no EMA weights; choose another run")
+    for what, theirs, own in (
+        ("process", *(_describe_process(r.process) for r in (guide, run))),
         ("use of labels", guide.label_role(data), run.label_role(data)),
     ):
-        if theirs != mine or theirs == "network":
-            message = f"is {name}, whose {what} is {theirs}, and here it is {mine}"
-            raise OptionError(path, f"{message}; both must be alike, and one network each")
+        if theirs != own or theirs == "network":
+            message = f"is {name}, whose {what} is {theirs}, while that of this run is {own}"
+            raise OptionError(
+                path, f"{message}; both must be the same, and neither one network per class"
+            )
 
 
-def _spoken(process: Part) -> str:
-    """Write a process without the options that nothing but training depends on."""
-    told, aside = process.plain(), getattr(process.module, "TRAINING_ONLY", ())
-    return ", ".join(f"{name}={value}" for name, value in told.items() if name not in aside)
+def _describe_process(process: Part) -> str:
+    """Return a process as text, without the options that only affect training."""
+    training_only = getattr(process.module, "TRAINING_ONLY", ())
+    options = process.to_config().items()
+    return ", ".join(f"{name}={value}" for name, value in options if name not in training_only)
 
 
-def fits_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
-    """Check what only the linear probe, a run and its data together can tell."""
+def check_probe(probe: ProbeOptions, name: str, run: Run, data: Dataset) -> None:
+    """Check the linear probe's options against a run, which messages call `name`, and its data."""
     path = "evaluate", "probe"
     if run.label_role(data) == "network":
-        message = f"needs one network, and {name} trains one for each class; take either out"
+        message = f"needs a single network, but {name} trains one per class; take either out"
         raise OptionError(path, message)
     if probe.train_on == "balanced" and data.reference_split != "train":
         message = (
-            f"is balanced, but the reference of {name} is its {data.reference_split} split, which"
-            " the probe is tested on; set it to long-tailed, or the data set's reference_split to"
-            " train"
+            f"is balanced, but the reference of {name} is the {data.reference_split} split, on"
+            " which the probe is tested; set train_on to long-tailed, or the data set's"
+            " reference_split to train"
         )
         raise OptionError((*path, "train_on"), message)
-    if probe.weights not in run.origin.weights:
-        message = f"is {probe.weights}, but {name} has {run.origin.weights[0]} weights alone"
+    if probe.weights not in run.weight_source.weights:
+        only = run.weight_source.weights[0]
+        message = f"is {probe.weights}, but {name} has only {only} weights; set it to {only}"
         raise OptionError((*path, "weights"), message)
-    taps = len(cast(nn.ModuleList, run.outline(data).upblocks))
-    if (last := max(probe.layers)) > taps:
-        message = f"asks for out_{last}, but {name} has {taps} blocks on the way up"
-        raise OptionError((*path, "layers"), f"{message}; ask for none above")
+    num_layers = len(cast(nn.ModuleList, run.meta_network(data).upblocks))
+    if (deepest := max(probe.layers)) > num_layers:
+        message = f"include out_{deepest}, but the decoder of {name} has only {num_layers} blocks"
+        raise OptionError((*path, "layers"), f"{message}; take those above out")
     try:
         levels_of(run.process.module.build(run.process.options), probe.noise_levels)
     except LtdmError as error:
-        message = f"are among {NUM_LEVELS}, and the process of {name} has fewer levels so spaced"
-        raise OptionError((*path, "noise_levels"), message) from error
+        message = f"are among {NUM_LEVELS} levels, but the process of {name} has fewer"
+        raise OptionError((*path, "noise_levels"), f"{message}; raise its T") from error

@@ -1,4 +1,4 @@
-"""A data set of an experiment: its source, the shape of its tail, what it will hold."""
+"""A data set of an experiment: its source, its long tail, and the images it will have."""
 
 import logging
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ltdm.config.merge import SECTIONS, sections
+from ltdm.config.merge import SECTIONS, check_sections
 from ltdm.data._base import SourceInfo, SourceModule
 from ltdm.data._longtail import LongTail, class_counts
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.options import KeyPath, mapping, near, parse, refuse_unknown
-from ltdm.plumbing.registry import Part, load
+from ltdm.plumbing.options import KeyPath, as_mapping, parse, reject_unknown, suggest
+from ltdm.plumbing.registry import Part, load_module
 
 log = logging.getLogger("ltdm")
 
@@ -24,39 +24,42 @@ class Dataset:
     source: Part
     longtail: LongTail
     reference_split: str
+    """The split that metrics compare with: "train", before the tail is cut, or "test"."""
     info: SourceInfo
+    """What the source has: classes, images per class, channels, resolution."""
     class_counts: list[int]
+    """Training images per class, by label, after the tail is cut."""
     sections: Mapping[str, Any]
+    """The sections of a run that the data set sets."""
 
-    def probed(self, train_on: str) -> int:
-        """Return how many labelled images the linear probe has, some of which it is tested on."""
+    def num_probe_images(self, train_on: str) -> int:
+        """Return the number of labelled images of the linear probe, training and test together."""
         return sum(self.info.class_counts if train_on == "balanced" else self.class_counts)
 
 
-def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
-    """Parse what the config gives at `path`, and look at what the source holds.
+def parse_dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
+    """Parse the data set at `path` of the config, and look up what its source has.
 
-    `record` is the data set's data.json, which may not be there yet.
+    `record` is the data set's data.json, which may not exist yet; it is used if the source's files
+    are gone.
 
     Raises:
-        OptionError: An option is wrong, or the source is not there and nothing was made of it.
+        OptionError: An option is wrong, or the source is missing and was never prepared.
     """
-    given = mapping(value, path)
-    if "source" not in given:
+    entries = as_mapping(value, path)
+    if "source" not in entries:
         raise OptionError((*path, "source"), "is missing")
-    module: SourceModule = load("source", given["source"], (*path, "source"))
-    shape = {f.name for f in fields(LongTail)}
-    own = {f.name for f in fields(module.Options)}
-    refuse_unknown(given, {"source", "reference_split", *shape, *own, *SECTIONS}, path)
-    options = parse(module.Options, {k: v for k, v in given.items() if k in own}, path)
-    source = Part("source", given["source"], options)
-    split = given.get("reference_split", "train")
+    module: SourceModule = load_module("source", entries["source"], (*path, "source"))
+    of_tail = {f.name for f in fields(LongTail)}
+    of_source = {f.name for f in fields(module.Options)}
+    reject_unknown(entries, {"source", "reference_split", *of_tail, *of_source, *SECTIONS}, path)
+    options = parse(module.Options, {k: v for k, v in entries.items() if k in of_source}, path)
+    source = Part("source", entries["source"], options)
+    split = entries.get("reference_split", "train")
     if split not in module.SPLITS:
-        hint = near(split, module.SPLITS)
-        raise OptionError(
-            (*path, "reference_split"), f"{source.name} has no split {split!r}; {hint}"
-        )
-    tail = parse(LongTail, {k: v for k, v in given.items() if k in shape}, path)
+        message = f"{source.name} has no split {split!r}; {suggest(split, module.SPLITS)}"
+        raise OptionError((*path, "reference_split"), message)
+    tail = parse(LongTail, {k: v for k, v in entries.items() if k in of_tail}, path)
     try:
         info = _describe_source(source, record)
         kept = class_counts(tail, info.class_counts)
@@ -64,18 +67,18 @@ def dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
         raise OptionError((*path, *error.path), error.message) from error
     except LtdmError as error:
         raise OptionError(path, str(error)) from error
-    own_sections = sections({k: v for k, v in given.items() if k in SECTIONS}, path)
-    return Dataset(source, tail, split, info, kept, own_sections)
+    sections = check_sections({k: v for k, v in entries.items() if k in SECTIONS}, path)
+    return Dataset(source, tail, split, info, kept, sections)
 
 
 def _describe_source(source: Part, record: Path) -> SourceInfo:
-    """Ask the source what it holds; where its files are gone, what was made of them says so."""
+    """Return what the source has, from its record if its files are gone since it was prepared."""
     try:
         return source.module.describe(source.options)
     except LtdmError as error:
-        made = read_json(record) if record.exists() else {}
+        content = read_json(record) if record.exists() else {}
         gone = isinstance(error.__cause__, FileNotFoundError)
-        if not gone or made.get("source") != source.plain() or "census" not in made:
+        if not gone or content.get("source") != source.to_config() or "census" not in content:
             raise
-        log.warning("%s; %s was prepared from it and is used", error, record.parent)
-        return SourceInfo.from_record(made["census"])
+        log.warning("%s; %s was prepared from it and is used instead", error, record.parent)
+        return SourceInfo.from_record(content["census"])

@@ -1,4 +1,4 @@
-"""What an experiment measures: feature spaces, metrics, groups of classes, the main table."""
+"""The evaluation of an experiment: extractors, metrics, groups of classes, and the main table."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from ltdm.metrics._base import PIXELS, accepts, check_inputs, uses_neighbours, value_name
 from ltdm.metrics._groups import KINDS, groups
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import Nested, near, option
+from ltdm.plumbing.options import Nested, option, suggest
 from ltdm.plumbing.registry import Part, PartOption
 from ltdm.plumbing.renamed import new_column
 from ltdm.reporting.columns import BASELINE, parse_column
@@ -14,40 +14,53 @@ from ltdm.training.probe import ProbeOptions
 
 
 @dataclass(frozen=True)
-class Evaluate:
-    """What is measured and what the main table shows."""
+class Evaluation:
+    """Options of `evaluate`: what is measured, and what the main table shows."""
 
     extractors: tuple[Part, ...] = option(
-        ..., "Feature extractors; a column of the main table is shown in the first that has it.",
-        convert=PartOption("extractor", many=True),
-    )  # fmt: skip
-    metrics: tuple[Part, ...] = option(..., "Metrics.", convert=PartOption("metric", many=True))
+        ...,
+        "Feature extractors. A column of the main table uses the first extractor that provides its"
+        " metric.",
+        parser=PartOption("extractor", many=True),
+    )
+    metrics: tuple[Part, ...] = option(
+        ...,
+        "Metrics, each computed with every extractor that provides what it needs.",
+        parser=PartOption("metric", many=True),
+    )
     groups: tuple[str, ...] = option(
         ("all", "class", "thirds", "worst"),
-        "Groups of classes that each metric is given for.", choices=KINDS,
-    )  # fmt: skip
+        "Groups of classes for which each metric is computed: all classes together (`all`), each"
+        " class (`class`), head, medium and tail as thirds of the classes by training frequency"
+        " (`thirds`), many-, medium- and few-shot classes by `shot_bounds` (`shots`), and the class"
+        " with the worst value (`worst`).",
+        choices=KINDS,
+    )
     shot_bounds: tuple[int, ...] = option(
         (100, 20),
-        "The group `shots` takes classes of more than the first number of training images as"
-        " many-shot, of fewer than the second as few-shot.", low=0,
-    )  # fmt: skip
+        "Bounds of `shots` in training images per class: a class with more than the first is"
+        " many-shot, with fewer than the second few-shot, and otherwise medium-shot.",
+        low=0,
+    )
     table_columns: tuple[str, ...] = option(
         ("frechet", "frechet@head", "frechet@tail", "frechet@worst"),
-        "Columns of the main table: `metric` or `metric@group`; with `:baseline`, what real images"
-        " that are not in the training set would get, for `memorized-*`.",
+        "Columns of the main table: `metric` over all classes, or `metric@group`. For"
+        " `memorized-*`, `:baseline` adds the value of real images outside the training set.",
     )
     baseline: str | None = option(
-        None, "The run that differences are taken from; by default the grid's first."
+        None,
+        "Run with which the others are compared, by paired differences; by default the grid's"
+        " first.",
     )
     probe: ProbeOptions | None = option(
         None,
-        "The linear probe: how well linear classifiers of a network's features tell the classes"
-        " apart. None without it; `{}` has its defaults.",
-        convert=Nested(ProbeOptions),
+        "Linear probe: the accuracy of linear classifiers on a network's features. By default it is"
+        " not run; `{}` runs it with its default options.",
+        parser=Nested(ProbeOptions),
     )
 
     def __post_init__(self) -> None:
-        """Refuse what shows nothing: an empty table, a metric that no extractor feeds."""
+        """Refuse an empty table, bounds out of order, and a metric without an extractor."""
         if not self.table_columns:
             raise OptionError(("table_columns",), "must name at least one column")
         if len(self.shot_bounds) != 2 or self.shot_bounds[0] < self.shot_bounds[1]:
@@ -55,72 +68,77 @@ class Evaluate:
         for metric in self.metrics:
             check_inputs(metric, self.extractors)
 
-    def feeding(self, metric: Part) -> list[Part]:
-        """Return the extractors that give what a metric reads."""
+    def extractors_for(self, metric: Part) -> list[Part]:
+        """Return the extractors that provide what a metric needs."""
         return [extractor for extractor in self.extractors if accepts(metric, extractor)]
 
     def metric(self, label: str) -> Part:
-        """Return the metric of a label."""
+        """Return the metric with this label."""
         return next(metric for metric in self.metrics if metric.label == label)
 
     def spaces(self, metric: Part) -> list[str]:
-        """Return the feature spaces that a metric is given in, in the config's order."""
-        return (
-            [PIXELS] if uses_neighbours(metric) else [part.label for part in self.feeding(metric)]
-        )
+        """Return the labels of the extractors with which a metric is computed, in config order.
+
+        For a metric of nearest training images that is "pixels", whatever the extractors are.
+        """
+        if uses_neighbours(metric):
+            return [PIXELS]
+        return [part.label for part in self.extractors_for(metric)]
 
     @property
-    def searching(self) -> list[Part]:
+    def neighbour_metrics(self) -> list[Part]:
         """The metrics that read the nearest training images."""
         return [metric for metric in self.metrics if uses_neighbours(metric)]
 
-    def space_of(self, column: str) -> str:
-        """Return the feature space that a column of the main table is shown in."""
-        metric = parse_column(column).metric
-        part = next(p for p in self.metrics for m in p.module.HIGHER_IS_BETTER
-                    if value_name(p, m) == metric)  # fmt: skip
-        return self.spaces(part)[0]
+    def extractor_of_column(self, column: str) -> str:
+        """Return the label of the extractor with which a column of the main table is computed."""
+        value = parse_column(column).metric
+        values = ((part, name) for part in self.metrics for name in part.module.HIGHER_IS_BETTER)
+        metric = next(part for part, name in values if value_name(part, name) == value)
+        return self.spaces(metric)[0]
 
-    def grouping(self) -> dict[str, Any]:
-        """Return what the groups depend on, the class counts apart."""
+    def group_settings(self) -> dict[str, Any]:
+        """Return the settings of the metrics' groups of classes, without the class counts."""
         shots = {"shots": list(self.shot_bounds)} if "shots" in self.groups else {}
         return {"kinds": [kind for kind in KINDS if kind in self.groups], **shots}
 
-    def probe_grouping(self) -> dict[str, Any]:
-        """Return what the probe's groups of classes depend on, the class counts apart."""
+    def probe_group_settings(self) -> dict[str, Any]:
+        """Return the settings of the probe's groups of classes, without the class counts."""
         kinds = ["all", *(kind for kind in ("thirds",) if kind in self.groups), "shots"]
         return {"kinds": kinds, "shots": list(self.shot_bounds)}
 
-    def check_searches(self, dataset: str, class_counts: list[int]) -> None:
-        """Refuse a search for more neighbours than a data set has training images."""
-        most = sum(class_counts)
+    def check_neighbour_counts(self, dataset: str, class_counts: list[int]) -> None:
+        """Refuse a metric of more nearest neighbours than a data set has training images."""
+        images = sum(class_counts)
         for i, metric in enumerate(self.metrics):
-            if uses_neighbours(metric) and (asked := metric.options.k) > most:
-                message = f"is {asked}, but {dataset} has {most} training images; lower it"
+            if uses_neighbours(metric) and (k := metric.options.k) > images:
+                message = f"is {k}, but {dataset} has {images} training images; lower it"
                 raise OptionError(("evaluate", "metrics", str(i), "k"), message)
 
     def check_table(self, class_counts: list[int]) -> None:
-        """Refuse columns that nothing computes on a data set."""
+        """Refuse columns whose metric or group a data set does not have."""
         metrics = {
-            value_name(p, m): up
-            for p in self.metrics
-            for m, up in p.module.HIGHER_IS_BETTER.items()
+            value_name(part, name): higher
+            for part in self.metrics
+            for name, higher in part.module.HIGHER_IS_BETTER.items()
         }
         with_baseline = {
-            value_name(p, m) for p in self.metrics for m in getattr(p.module, "WITH_BASELINE", ())
+            value_name(part, name)
+            for part in self.metrics
+            for name in getattr(part.module, "WITH_BASELINE", ())
         }
-        known = [*groups(class_counts, self.groups, self.shot_bounds)]
-        known += [group for group in self.groups if group == "worst"]
+        table_groups = [*groups(class_counts, self.groups, self.shot_bounds)]
+        table_groups += [group for group in self.groups if group == "worst"]
         for column in self.table_columns:
             metric, group, baseline = parse_column(column)
             if new_column(column):
                 message = f"{column!r} is called {new_column(column)!r} now"
             elif metric not in metrics:
-                message = f"nothing computes {metric!r}; {near(metric, metrics)}"
+                message = f"nothing computes {metric!r}; {suggest(metric, metrics)}"
             elif group == "worst" and metrics[metric] is None:
-                message = f"{metric} is neither good nor bad, so it has no worst class"
-            elif (group or "all") not in known:
-                message = f"there is no group {group!r}; {near(group or 'all', known)}"
+                message = f"{metric} is neither good nor bad, so it has no worst class; take it out"
+            elif (group or "all") not in table_groups:
+                message = f"there is no group {group!r}; {suggest(group or 'all', table_groups)}"
             elif baseline and metric not in with_baseline:
                 message = f"{metric} has no baseline; remove {BASELINE!r}"
             else:

@@ -1,85 +1,95 @@
-"""The experiment: a config checked whole before the first job, cut into what each stage needs."""
+"""The experiment: a config, checked completely before the first job runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ltdm.config.checkpoint import with_checkpoint
-from ltdm.config.compatibility import fits_data, fits_guide, fits_probe, fits_run, fits_start
-from ltdm.config.datasets import dataset
-from ltdm.config.evaluation import Evaluate
-from ltdm.config.grid import GRID, check_name, named_entries, parse_grid, restrict_axis
+from ltdm.config.checkpoint import attach_checkpoint
+from ltdm.config.compatibility import (
+    check_guide,
+    check_init_from,
+    check_probe,
+    check_run_on_data,
+    check_sampling,
+)
+from ltdm.config.datasets import Dataset, parse_dataset
+from ltdm.config.evaluation import Evaluation
+from ltdm.config.grid import GRID_AXES, check_name, named_entries, parse_grid, restrict_axis
 from ltdm.config.layout import Layout
-from ltdm.config.merge import Layer, merge, sections, told_at_its_layer
+from ltdm.config.merge import ConfigLayer, check_sections, merge, relocate_errors
 from ltdm.config.runs import Run, RunOptions
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import mapping, near, parse, refuse_unknown
-from ltdm.plumbing.registry import PARTS, part, parts
+from ltdm.plumbing.options import as_mapping, parse, reject_unknown, suggest
+from ltdm.plumbing.registry import DEFAULT_PARTS, parse_part, parse_parts
 from ltdm.samplers._options import SampleOptions
 from ltdm.theory.options import Sweep
 
 
 class Experiment:
-    """A checked experiment, of a mapping read from YAML.
+    """A checked experiment: its data sets, runs, grid, evaluation and file layout.
 
-    Data that were prepared below `results` stand in for a source that is gone.
+    `config` is a mapping read from YAML. Data prepared below `results` are used for a source whose
+    files are gone.
 
     Raises:
-        OptionError: Anything in it is unknown, missing, of a wrong type or out of range.
+        OptionError: A key is unknown or missing, or a value has a wrong type, is out of range, or
+            does not fit the others.
     """
 
     def __init__(self, config: Mapping[str, Any], results: Path = Path("results")):
-        top = mapping(config, ())
+        top = as_mapping(config, ())
         required = ("experiment", "grid", "datasets", "runs", "evaluate")
-        refuse_unknown(top, (*required, "defaults", "sample_sets", "theory", *GRID), ())
+        reject_unknown(top, (*required, "defaults", "sample_sets", "theory", *GRID_AXES), ())
         for key in required:
             if key not in top:
                 raise OptionError((key,), "is missing")
         self.name = check_name(top["experiment"], ("experiment",))
-        self.evaluate = parse(Evaluate, top["evaluate"], ("evaluate",))
-        self.defaults = sections(top.get("defaults"), ("defaults",))
+        self.evaluate = parse(Evaluation, top["evaluate"], ("evaluate",))
+        self.defaults = check_sections(top.get("defaults"), ("defaults",))
         self.layout = Layout(results / self.name)
-        listed = dict(named_entries(top, "datasets"))
-        self.overrides = {r: sections(v, ("runs", r)) for r, v in named_entries(top, "runs")}
-        sets = {s: mapping(v, ("sample_sets", s)) for s, v in named_entries(top, "sample_sets")}
+        datasets = dict(named_entries(top, "datasets"))
+        self.overrides = {r: check_sections(v, ("runs", r)) for r, v in named_entries(top, "runs")}
+        sets = {s: as_mapping(v, ("sample_sets", s)) for s, v in named_entries(top, "sample_sets")}
         self.sample_sets = sets or {"main": {}}
         sweeps = sorted(named_entries(top, "theory"))
         self.sweeps = {name: parse(Sweep, v, ("theory", name)) for name, v in sweeps}
-        known = {"dataset": listed, "run": self.overrides, "sample_set": self.sample_sets}
-        self.grid = parse_grid(top["grid"], known)
-        for axis in GRID:
+        names = {"dataset": datasets, "run": self.overrides, "sample_set": self.sample_sets}
+        self.grid = parse_grid(top["grid"], names)
+        for axis in GRID_AXES:
             if axis in top:
                 self.grid[axis] = restrict_axis(axis, top[axis], self.grid[axis])
-        self.datasets = {
-            d: dataset(listed[d], ("datasets", d), self.layout.path("prepare.record", dataset=d))
-            for d in self.grid["dataset"]
-        }
+        self.datasets = {name: self._dataset(name, datasets[name]) for name in self.grid["dataset"]}
         self.runs: dict[tuple[str, str], Run] = {}
-        for name in self.grid["dataset"]:
+        for dataset in self.grid["dataset"]:
             for run in self.grid["run"]:
-                self._add(name, run, ())
+                self._add_run(dataset, run, ())
         self._check_evaluation()
         self._check_extractors()
         self._check_probe()
 
+    def _dataset(self, name: str, value: Any) -> Dataset:
+        record = self.layout.path("prepare.record", dataset=name)
+        return parse_dataset(value, ("datasets", name), record)
+
     def _check_evaluation(self) -> None:
-        """Refuse a baseline, columns, searches and extractors that do not suit the data sets."""
+        """Refuse a baseline, columns, neighbour counts and extractors that do not fit the data."""
         if self.evaluate.baseline is not None:
-            self._check_run(self.evaluate.baseline, "evaluate", "baseline")
+            self._check_run_name(self.evaluate.baseline, "evaluate", "baseline")
         for name, data in self.datasets.items():
             self.evaluate.check_table(data.class_counts)
-            self.evaluate.check_searches(name, data.class_counts)
+            self.evaluate.check_neighbour_counts(name, data.class_counts)
             for extractor in self.evaluate.extractors:
                 if data.info.points and not extractor.module.SUPPORTS_POINTS:
-                    message = f"{extractor.name} reads images, and {name} holds points; take pixels"
+                    message = f"{extractor.name} reads images, and {name} holds points; use pixels"
                     raise OptionError(("evaluate", "extractors"), message)
 
-    def _check_run(self, run: str, *path: str) -> None:
+    def _check_run_name(self, run: str, *path: str) -> None:
+        """Refuse a name, at `path`, of which there is no run."""
         if run not in self.overrides:
-            raise OptionError(path, f"{run!r} is not under `runs`; {near(run, self.overrides)}")
+            raise OptionError(path, f"{run!r} is not under `runs`; {suggest(run, self.overrides)}")
 
     def _check_extractors(self) -> None:
-        """Let extractors look for the files that they need, until they have been made ready."""
+        """Let extractors that are not prepared yet check the files that they need."""
         for i, extractor in enumerate(self.evaluate.extractors):
             label, path = extractor.label, self.layout.path
             weights = (path("extractor.weights", dataset=d, extractor=label) for d in self.datasets)
@@ -87,42 +97,46 @@ class Experiment:
                 try:
                     extractor.module.check(extractor.options)
                 except OptionError as error:
-                    where = ("evaluate", "extractors", str(i), *error.path)
-                    raise OptionError(where, error.message) from None
+                    full_path = ("evaluate", "extractors", str(i), *error.path)
+                    raise OptionError(full_path, error.message) from None
 
     def _check_probe(self) -> None:
-        """Refuse a probe that a network of the grid has no place for."""
+        """Refuse a linear probe that does not fit a network of the grid or its data."""
         probe = self.evaluate.probe
-        for (name, run), made in self.runs.items():
-            if probe and run in self.grid["run"]:
-                fits_probe(probe, f"{run} on {name}", made, self.datasets[name])
+        for (dataset, name), run in self.runs.items():
+            if probe and name in self.grid["run"]:
+                check_probe(probe, f"{name} on {dataset}", run, self.datasets[dataset])
 
-    def _add(self, dataset: str, run: str, heirs: tuple[str, ...]) -> Run:
-        """Add a run, after those that it starts from and before its guides, in the grid or not."""
-        if (dataset, run) in self.runs:
-            return self.runs[dataset, run]
-        made, layers = self._run(dataset, run), self._layers(dataset, run)
-        if source := made.train.init_from:
-            heirs, path = (*heirs, run), ("train", "init_from")
-            with told_at_its_layer(layers):
-                self._check_run(source, *path)
-                if source in heirs:
-                    circle = " from ".join((*heirs[heirs.index(source) :], source))
-                    raise OptionError(path, f"goes in a circle: {circle}")
-            start = self._add(dataset, source, heirs)
-            with told_at_its_layer(layers):
-                fits_start(made, start, source, self.datasets[dataset])
-        self.runs[dataset, run] = made
-        for sample_set, one in made.samples.items():
-            if one.guide_run is not None:
-                with told_at_its_layer(self._layers(dataset, run, sample_set)):
-                    self._check_run(one.guide_run, "sample", "guide_run")
-                    guide = self._add(dataset, one.guide_run, ())
-                    fits_guide(one.guide_run, guide, made, self.datasets[dataset])
-        return made
+    def _add_run(self, dataset: str, name: str, heirs: tuple[str, ...]) -> Run:
+        """Return a run, once it is in `runs` with the runs that it starts from and its guides.
 
-    def _layers(self, dataset: str, run: str, *sample_sets: str) -> list[Layer]:
-        """Return what a run on a data set, or a sample set of it, is merged from."""
+        Those need not be in the grid. `heirs` are the runs that start from this one, directly or
+        not; in `runs` a run comes after the one that it starts from.
+        """
+        if (dataset, name) in self.runs:
+            return self.runs[dataset, name]
+        run, layers = self._build_run(dataset, name), self._layers(dataset, name)
+        if start_name := run.train.init_from:
+            heirs, path = (*heirs, name), ("train", "init_from")
+            with relocate_errors(layers):
+                self._check_run_name(start_name, *path)
+                if start_name in heirs:
+                    circle = " from ".join((*heirs[heirs.index(start_name) :], start_name))
+                    raise OptionError(path, f"goes in a circle: {circle}; take one of them out")
+            start = self._add_run(dataset, start_name, heirs)
+            with relocate_errors(layers):
+                check_init_from(run, start, start_name, self.datasets[dataset])
+        self.runs[dataset, name] = run
+        for sample_set, sample in run.samples.items():
+            if (guide_name := sample.guide_run) is not None:
+                with relocate_errors(self._layers(dataset, name, sample_set)):
+                    self._check_run_name(guide_name, "sample", "guide_run")
+                    guide = self._add_run(dataset, guide_name, ())
+                    check_guide(guide_name, guide, run, self.datasets[dataset])
+        return run
+
+    def _layers(self, dataset: str, run: str, *sample_sets: str) -> list[ConfigLayer]:
+        """Return the layers of which a run on a data set, or a sample set of it, is merged."""
         return [
             (("defaults",), self.defaults),
             (("datasets", dataset), self.datasets[dataset].sections),
@@ -130,25 +144,25 @@ class Experiment:
             *((("sample_sets", s), {"sample": self.sample_sets[s]}) for s in sample_sets),
         ]
 
-    def _run(self, dataset: str, run: str) -> Run:
-        """Merge and check one run on one data set."""
-        data, layers = self.datasets[dataset], self._layers(dataset, run)
+    def _build_run(self, dataset: str, name: str) -> Run:
+        """Merge and check one run on one data set, with its sample sets."""
+        data, layers = self.datasets[dataset], self._layers(dataset, name)
         samples: dict[str, SampleOptions] = {}
-        with told_at_its_layer(layers):
-            merged = merge([PARTS, *(layer for _, layer in layers)])
-            network, process = (part(k, merged[k], (k,)) for k in ("network", "process"))
-            methods = parts("method", merged["method"], ("method",))
+        with relocate_errors(layers):
+            merged = merge([DEFAULT_PARTS, *(layer for _, layer in layers)])
+            network, process = (parse_part(k, merged[k], (k,)) for k in ("network", "process"))
+            methods = parse_parts("method", merged["method"], ("method",))
             train = parse(RunOptions, merged.get("train"), ("train",))
-            made = Run(network, process, methods, train, samples)
-            fits_data(made, data)
+            run = Run(network, process, methods, train, samples)
+            check_run_on_data(run, data)
             if train.released:
-                keys = [{"dataset": dataset, "run": run, "seed": s} for s in self.grid["seed"]]
-                records = [self.layout.path("train.record", **one) for one in keys]
-                made = with_checkpoint(made, data, records)
-        for name in self.grid["sample_set"] if run in self.grid["run"] else ():
-            layers = self._layers(dataset, run, name)
-            with told_at_its_layer(layers):
+                keys = [{"dataset": dataset, "run": name, "seed": s} for s in self.grid["seed"]]
+                records = [self.layout.path("train.record", **k) for k in keys]
+                run = attach_checkpoint(run, data, records)
+        for sample_set in self.grid["sample_set"] if name in self.grid["run"] else ():
+            layers = self._layers(dataset, name, sample_set)
+            with relocate_errors(layers):
                 merged = merge([layer for _, layer in layers])
-                samples[name] = parse(SampleOptions, merged.get("sample"), ("sample",))
-                fits_run(samples[name], made, data)
-        return made
+                samples[sample_set] = parse(SampleOptions, merged.get("sample"), ("sample",))
+                check_sampling(samples[sample_set], run, data)
+        return run

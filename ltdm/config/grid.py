@@ -1,4 +1,4 @@
-"""The grid of an experiment: data sets, runs, seeds and sample sets, and their names."""
+"""The grid of an experiment: its data sets, runs, seeds and sample sets, and their names."""
 
 import re
 from collections.abc import Mapping
@@ -6,49 +6,62 @@ from typing import Any
 
 from ltdm.config.layout import names_beside_sample_sets
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import KeyPath, mapping, near, refuse_unknown
+from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown, suggest
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-GRID = ("dataset", "run", "seed", "sample_set")
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
+GRID_AXES = ("dataset", "run", "seed", "sample_set")
 
 
-def parse_grid(value: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Parse `grid`, which lists entries of what is `known` by axis and name."""
-    given = mapping(value, ("grid",))
-    refuse_unknown(given, (*known, "seed"), ("grid",))
-    grid = {"sample_set": list(known["sample_set"]), **given}
-    for axis in GRID:
+def parse_grid(value: Any, names: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Parse `grid`: the entries of each axis, which must be in `names[axis]`, or seeds.
+
+    The axis `sample_set` may be missing; then it has all sample sets.
+
+    Raises:
+        OptionError: An axis is unknown or empty, or an entry is unknown or listed twice.
+    """
+    axes = as_mapping(value, ("grid",))
+    reject_unknown(axes, (*names, "seed"), ("grid",))
+    grid = {"sample_set": list(names["sample_set"]), **axes}
+    for axis in GRID_AXES:
         entries, path = grid.get(axis), ("grid", axis)
         if not isinstance(entries, list) or not entries:
             raise OptionError(path, f"must be a list with entries, not {entries!r}")
         for entry in entries:
             if axis == "seed" and (type(entry) is not int or not 0 <= entry < 2**32):
-                raise OptionError(path, f"must be whole numbers from 0, not {entry!r}")
-            if axis != "seed" and (not isinstance(entry, str) or entry not in known[axis]):
-                hint = near(entry, known[axis])
+                raise OptionError(path, f"must be whole numbers from 0 to 2^32 - 1, not {entry!r}")
+            if axis != "seed" and (not isinstance(entry, str) or entry not in names[axis]):
+                hint = suggest(entry, names[axis])
                 raise OptionError(path, f"{entry!r} is not under `{axis}s`; {hint}")
         if len(set(entries)) < len(entries):
-            raise OptionError(path, "names an entry twice")
-    return {axis: list(grid[axis]) for axis in GRID}
+            raise OptionError(path, "names an entry twice; leave one out")
+    return {axis: list(grid[axis]) for axis in GRID_AXES}
 
 
-def restrict_axis(axis: str, wanted: Any, entries: list[Any]) -> list[Any]:
-    """Return the entries of an axis that are wanted: a list, one, or several between commas."""
-    listed = wanted.split(",") if isinstance(wanted, str) else wanted
-    listed = listed if isinstance(listed, list) else [listed]
-    asked = {str(one).strip(): one for one in listed if one not in (None, "")}
-    texts = {str(entry): entry for entry in entries}
-    if not asked:
-        raise OptionError((axis,), f"must name some of the grid; known: {', '.join(texts)}")
-    for text, one in asked.items():
-        if text not in texts:
-            raise OptionError((axis,), f"{one!r} is not in the grid; {near(one, texts)}")
-    return [entry for text, entry in texts.items() if text in asked]
+def restrict_axis(axis: str, selection: Any, entries: list[Any]) -> list[Any]:
+    """Return the selected entries of an axis, in the grid's order.
+
+    `selection` is a list, one entry, or text of several entries between commas.
+
+    Raises:
+        OptionError: The selection is empty, or names an entry that the grid does not have.
+    """
+    items = selection.split(",") if isinstance(selection, str) else selection
+    items = items if isinstance(items, list) else [items]
+    selected = {str(item).strip(): item for item in items if item not in (None, "")}
+    by_text = {str(entry): entry for entry in entries}
+    if not selected:
+        message = f"must name some of the grid's entries; known: {', '.join(by_text)}"
+        raise OptionError((axis,), message)
+    for text, item in selected.items():
+        if text not in by_text:
+            raise OptionError((axis,), f"{item!r} is not in the grid; {suggest(item, by_text)}")
+    return [entry for text, entry in by_text.items() if text in selected]
 
 
-def named_entries(top: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
-    """Return the entries under a key by name, once the names are fit for folders."""
-    entries = mapping(top.get(key), (key,))
+def named_entries(config: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
+    """Return the entries under a key of the config as (name, value), with the names checked."""
+    entries = as_mapping(config.get(key), (key,))
     for name in entries:
         check_name(name, (key,))
         if key == "sample_sets" and name in names_beside_sample_sets():
@@ -57,11 +70,11 @@ def named_entries(top: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
 
 
 def check_name(value: Any, path: KeyPath) -> str:
-    """Check a name that becomes a folder."""
-    if not isinstance(value, str) or not NAME.fullmatch(value) or len(value) > 100:
+    """Return a name that will be a folder's, or raise an OptionError if it is unsuitable."""
+    if not isinstance(value, str) or not NAME_PATTERN.fullmatch(value) or len(value) > 100:
         raise OptionError(
             path,
-            f"the name {value!r} must be text of small letters, digits, '-', '_' and '.',"
-            " beginning with a letter or digit",
+            f"the name {value!r} must be text of lower-case letters, digits, '-', '_' and '.',"
+            " beginning with a letter or digit, and not longer than 100 characters",
         )
     return value

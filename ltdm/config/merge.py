@@ -1,12 +1,12 @@
-"""Layers of config: files over files, and runs over data sets over defaults.
+"""Merging the layers of a config: files over files, and runs over data sets over defaults.
 
-A mapping is merged key by key; a list is replaced; a part (network, process, method, sampler) that
-is given another name is replaced with its options. An empty section says nothing, but null turns
-off what is an option and has options of its own (`train.posthoc_ema`).
+Mappings are merged key by key, and lists are replaced. A part (network, process, method, sampler)
+that gets another name is replaced with its options. An empty section changes nothing, but null
+turns off an option that is a set of options (`train.posthoc_ema`).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,149 +14,189 @@ from typing import Any
 import yaml
 
 from ltdm.plumbing.errors import LtdmError, OptionError
-from ltdm.plumbing.options import KeyPath, mapping, refuse_unknown
-from ltdm.plumbing.registry import PARTS
+from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown
+from ltdm.plumbing.registry import DEFAULT_PARTS
+from ltdm.plumbing.renamed import check_environment
 
-NAMED = (*PARTS, "sampler")
-SECTIONS = (*PARTS, "train", "sample")
-"""What may stand under `defaults`, a data set or a run."""
-SWITCHED = {"train": ("ensemble", "posthoc_ema"), "evaluate": ("probe",)}
-"""Options that are sets of options, which null turns off again."""
-Layer = tuple[KeyPath, Mapping[str, Any]]
-"""Where a layer stands in the config, and its sections."""
+PART_KEYS = (*DEFAULT_PARTS, "sampler")
+SECTIONS = (*DEFAULT_PARTS, "train", "sample")
+"""The sections that `defaults`, a data set and a run may have."""
+NULLABLE_KEYS = {"train": ("ensemble", "posthoc_ema"), "evaluate": ("probe",)}
+"""By section, the options that are sets of options, which null turns off."""
+ConfigLayer = tuple[KeyPath, Mapping[str, Any]]
+"""The path of a layer in the config, and its sections."""
 
 
-class Loader(yaml.SafeLoader):
-    """YAML without traps: 2e-4 is a number, as in YAML 1.2; what YAML 1.1 alone reads is refused.
+class TrapError(yaml.YAMLError):
+    """Valid YAML that means something else than it seems, such as 010, which is 8."""
 
-    YAML 1.1 reads 010 as 8 and 1:30 as 90. Of two equal keys, the second would silently win.
+    def __init__(self, node: yaml.Node, message: str):
+        super().__init__(message)
+        self.line = node.start_mark.line + 1
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML loader that reads 2e-4 as a number, as in YAML 1.2, and refuses traps of YAML 1.1.
+
+    Traps are 010, which is 8 there, 1:30, which is 90, and a key that is there twice.
     """
 
     def compose_mapping_node(self, anchor: dict[Any, Any]) -> yaml.MappingNode:
-        """Refuse a key that is written twice; what `<<` brings in comes later."""
+        """Refuse a key that is there twice; keys merged by `<<` are added later."""
         node = super().compose_mapping_node(anchor)
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if isinstance(key, str) and keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+                raise TrapError(node, f"the key {key!r} is there twice; leave one out")
         return node
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float:
-        """Refuse a number that is another one in YAML 1.1 than it seems."""
+        """Return a number; refuse one that YAML 1.1 reads as octal or as base 60."""
         text = self.construct_scalar(node)
-        if re.fullmatch(r"[-+]?0[0-9_]+|.*:.*", text):
-            raise yaml.YAMLError(
-                f"{text} is another number in YAML than it seems: leave out leading zeros and"
-                f" colons, or put it in quotes{node.start_mark}"
-            )
-        whole = node.tag.endswith(":int")
-        return self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+        if octal := re.fullmatch(r"([-+]?)0([0-9_]+)", text):
+            decimal = octal[1] + (octal[2].replace("_", "").lstrip("0") or "0")
+            message = f"{text} is a number that YAML 1.1 reads as octal; write {decimal} or"
+            raise TrapError(node, f'{message} "{text}"')
+        if ":" in text:
+            message = f'{text} is a number that YAML 1.1 reads in base 60; write "{text}" in quotes'
+            raise TrapError(node, message)
+        is_int = node.tag.endswith(":int")
+        return self.construct_yaml_int(node) if is_int else self.construct_yaml_float(node)
 
 
-for kind in ("int", "float"):
-    Loader.add_constructor(f"tag:yaml.org,2002:{kind}", Loader.construct_number)
-Loader.add_implicit_resolver(
+for number_type in ("int", "float"):
+    StrictLoader.add_constructor(f"tag:yaml.org,2002:{number_type}", StrictLoader.construct_number)
+StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
     list("-+.0123456789"),
 )
 
 
-def read(files: list[Path]) -> dict[str, Any]:
-    """Read config files, later ones over earlier ones, each over the files that it inherits.
+def read_config(files: list[Path]) -> dict[str, Any]:
+    """Return the merged content of config files, later ones over earlier ones.
+
+    Each file lies over the files that it inherits.
 
     Raises:
-        LtdmError: A file is missing, is not YAML, or inherits itself.
+        LtdmError: A file is missing, is not YAML, or inherits itself; or the environment has a
+            variable of ltdm 0.1.0, which would be ignored.
     """
-    return merge([_read(Path(file), ()) for file in files])
+    check_environment()
+    return merge([_read_file(Path(file), ()) for file in files])
 
 
-def _read(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
-    """Read one file over those named by its `inherits`, which lie relative to it."""
+def _read_file(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
+    """Read one file over those that its `inherits` names, whose paths are relative to it.
+
+    `heirs` are the files that inherit it, directly or not, from the outermost.
+    """
+    content = _read_yaml(file, heirs)
+    own = as_mapping(content, (str(file),))
+    inherits = own.pop("inherits", [])
+    inherits = [inherits] if isinstance(inherits, str) else inherits
+    if not isinstance(inherits, list) or not all(isinstance(path, str) for path in inherits):
+        raise OptionError((str(file), "inherits"), f"must be a list of files, not {inherits!r}")
+    heirs = (*heirs, file.resolve())
+    return merge([*(_read_file(file.parent / path, heirs) for path in inherits), own])
+
+
+def _read_yaml(file: Path, heirs: tuple[Path, ...]) -> Any:
+    """Return the content of a YAML file; `heirs` as in `_read_file`."""
     try:
         if file.resolve() in heirs:
-            raise LtdmError(f"{file} inherits itself, by way of {heirs[-1]}")
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader)
+            raise LtdmError(f"{file} inherits itself, through {heirs[-1]}; take one `inherits` out")
+        return yaml.load(file.read_text(encoding="utf-8"), StrictLoader)
     except OSError as error:
-        where = f", which {heirs[-1]} inherits" if heirs else ""
-        raise LtdmError(f"cannot read the config {file}{where}: {error.strerror}") from error
+        heir = f", which {heirs[-1]} inherits" if heirs else ""
+        raise LtdmError(f"cannot read the config {file}{heir}: {error.strerror}") from error
+    except TrapError as error:
+        raise LtdmError(f"{file}, line {error.line}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise LtdmError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    own = mapping(content, (str(file),))
-    below = own.pop("inherits", [])
-    below = [below] if isinstance(below, str) else below
-    if not isinstance(below, list) or not all(isinstance(b, str) for b in below):
-        raise OptionError((str(file), "inherits"), f"must be a list of files, not {below!r}")
-    heirs = (*heirs, file.resolve())
-    return merge([*(_read(file.parent / b, heirs) for b in below), own])
 
 
-def typed(value: Any) -> Any:
-    """Read text from a command line as YAML would: Snakemake hands nested values over as text."""
+def parse_cli_values(value: Any) -> Any:
+    """Return a value of a command line with its texts read as YAML.
+
+    Snakemake passes nested values as text. Text that is not YAML, or is a trap, stays text.
+    """
     if isinstance(value, Mapping):
-        return {k: typed(v) for k, v in value.items()}
+        return {k: parse_cli_values(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [typed(v) for v in value]
+        return [parse_cli_values(v) for v in value]
     try:
-        return yaml.load(value, Loader) if isinstance(value, str) else value
+        return yaml.load(value, StrictLoader) if isinstance(value, str) else value
     except (yaml.YAMLError, ValueError):
         return value
 
 
-def merge(layers: list[Mapping[str, Any]], within: str = "") -> dict[str, Any]:
-    """Merge mappings that stand under the key `within`, the last one on top (rules: see above)."""
+def merge(layers: list[Mapping[str, Any]], section: str = "") -> dict[str, Any]:
+    """Merge the contents of a section from several layers, later ones over earlier ones.
+
+    The rules are those of this module; `section` is empty for the contents of whole files.
+    """
     merged: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
-            merged[key] = _over(key, merged.get(key), value, within)
+            merged[key] = _merge_value(key, merged.get(key), value, section)
     return merged
 
 
-def _over(key: str, below: Any, value: Any, within: str) -> Any:
-    """Return what a key holds once `value` lies over `below`."""
-    if key in NAMED:
-        below, value = ({"name": v} if isinstance(v, str) else v for v in (below, value))
-    if value is None and isinstance(below, Mapping) and key not in SWITCHED.get(within, ()):
-        return below  # an empty section says nothing
-    if not isinstance(below, Mapping) or not isinstance(value, Mapping):
+def _merge_value(key: str, base: Any, value: Any, section: str) -> Any:
+    """Return what a key of a section holds when `value` is laid over `base`."""
+    if key in PART_KEYS:
+        base, value = ({"name": v} if isinstance(v, str) else v for v in (base, value))
+    if value is None and isinstance(base, Mapping) and key not in NULLABLE_KEYS.get(section, ()):
+        return base  # an empty section changes nothing
+    if not isinstance(base, Mapping) or not isinstance(value, Mapping):
         return value
-    if key in NAMED and value.get("name", below.get("name")) != below.get("name"):
+    if key in PART_KEYS and value.get("name", base.get("name")) != base.get("name"):
         return dict(value)
-    return merge([below, value], key)
+    return merge([base, value], key)
 
 
-def sections(value: Any, path: KeyPath) -> dict[str, Any]:
-    """Check that a layer's sections are sections."""
-    given = mapping(value, path)
-    refuse_unknown(given, SECTIONS, path)
-    for key, section in given.items():
-        if key in PARTS and section is None:
+def check_sections(value: Any, path: KeyPath) -> dict[str, Any]:
+    """Return the sections of a layer at `path` of the config, without empty ones.
+
+    Raises:
+        OptionError: A section is unknown, or neither a mapping nor the name of a part.
+    """
+    sections = as_mapping(value, path)
+    reject_unknown(sections, SECTIONS, path)
+    for key, section in sections.items():
+        if key in DEFAULT_PARTS and section is None:
             raise OptionError((*path, key), f"is empty; name a {key} or leave the key out")
-        several = key == "method" and isinstance(section, list)  # used together
-        if not several and not (key in PARTS and isinstance(section, str)):
-            mapping(section, (*path, key))
-    return {k: v for k, v in given.items() if v is not None}
+        is_list = key == "method" and isinstance(section, list)  # methods used together
+        if not is_list and not (key in DEFAULT_PARTS and isinstance(section, str)):
+            as_mapping(section, (*path, key))
+    return {k: v for k, v in sections.items() if v is not None}
 
 
 @contextmanager
-def told_at_its_layer(layers: list[Layer]) -> Any:
-    """Tell the error of a merged option at the topmost layer that set it, or else its section."""
+def relocate_errors(layers: list[ConfigLayer]) -> Iterator[None]:
+    """Raise an OptionError about merged options with the path in the layer that set the option.
+
+    That is the topmost layer that sets it, or else the topmost that sets the part or section that
+    it belongs to, or else `defaults`.
+    """
     try:
         yield
     except OptionError as error:
         path = error.path
-        for known in range(len(path), 0, -1):  # what is set, else the part that it is of
-            for where, layer in reversed(layers):
-                if _has(layer, path[:known]):
-                    # A sample set's options stand right below its name in the file.
-                    written = path[1:] if where[0] == "sample_sets" else path
-                    raise OptionError((*where, *written), error.message) from None
+        for length in range(len(path), 0, -1):
+            for layer_path, layer in reversed(layers):
+                if _sets(layer, path[:length]):
+                    # A sample set's options are right under its name in the file.
+                    in_layer = path[1:] if layer_path[0] == "sample_sets" else path
+                    raise OptionError((*layer_path, *in_layer), error.message) from None
         raise OptionError(("defaults", *path), error.message) from None
 
 
-def _has(layer: Any, path: KeyPath) -> bool:
-    if not path or isinstance(layer, list):  # parts that are used together
+def _sets(layer: Any, path: KeyPath) -> bool:
+    """Whether a layer has a value at a path."""
+    if not path or isinstance(layer, list):  # a list of methods used together
         return True
-    if isinstance(layer, str):  # a part's bare name
+    if isinstance(layer, str):  # the bare name of a part
         return path[0] == "name"
-    return isinstance(layer, Mapping) and path[0] in layer and _has(layer[path[0]], path[1:])
+    return isinstance(layer, Mapping) and path[0] in layer and _sets(layer[path[0]], path[1:])

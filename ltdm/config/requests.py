@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ltdm.config.layout import STEPS
 from ltdm.config.steps import NETWORK, SAMPLE_SET, Keys
-from ltdm.plumbing.option_values import changed, defaults, places
-from ltdm.plumbing.registry import Part, stage_code
+from ltdm.plumbing.option_values import defaults, locations, non_defaults
+from ltdm.plumbing.registry import Part, stage_digest
 from ltdm.plumbing.request import Request
 from ltdm.reporting.columns import parse_column
 
@@ -26,7 +26,7 @@ def request(e: "Experiment", rule: str, keys: Keys) -> Request:
     ask = getattr(_Job(e, keys), rule, None)
     asked: Asked = ask() if ask else {}
     if "code" not in asked:
-        asked["code"] = stage_code(STEPS[rule].stage or rule)
+        asked["code"] = stage_digest(STEPS[rule].stage or rule)
     where = {n: int(keys[n]) if n == "seed" else keys[n] for n in SAMPLE_SET if n in keys}
     return Request(asked, where=where)
 
@@ -54,33 +54,33 @@ class _Job:
         data = self._e.datasets[self._keys["dataset"]]
         source = data.source
         return {
-            "source": source.plain(),
+            "source": source.to_config(),
             "content": data.info.digest,
             "defaults": {"source": defaults(source)},
-            "code": stage_code(stage, source),
-            "places": places(source.options),
+            "code": stage_digest(stage, source),
+            "places": locations(source.options),
         }
 
     def prepare(self) -> Asked:
         """Source, long tail, and what the source holds."""
         data, asked = self._e.datasets[self._keys["dataset"]], self._source("prepare")
         asked["defaults"]["longtail"] = defaults(data.longtail)
-        shape = {"longtail": changed(data.longtail), "reference_split": data.reference_split}
+        shape = {"longtail": non_defaults(data.longtail), "reference_split": data.reference_split}
         return {**asked, **shape}
 
     def extractor(self) -> Asked:
         """The extractor's options."""
         part = self._extractor
         return {
-            "extractor": part.plain(),
+            "extractor": part.to_config(),
             "defaults": defaults(part),
-            "code": stage_code("extractor", part),
-            "places": places(part.options),
+            "code": stage_digest("extractor", part),
+            "places": locations(part.options),
         }
 
     def features(self) -> Asked:
         """Nothing but code: the extractor's file says what it is."""
-        return {"code": stage_code("features", self._extractor)}
+        return {"code": stage_digest("features", self._extractor)}
 
     reference_features = features
 
@@ -101,7 +101,7 @@ class _Job:
             "spec": run.spec(),
             "defaults": run.defaults(),
             "seed": int(self._keys["seed"]),
-            "code": stage_code(stage, run.network, run.process, *methods),
+            "code": stage_digest(stage, run.network, run.process, *methods),
             "places": {"gpus": run.train.gpus, "checkpoint": run.train.import_checkpoint},
         }
 
@@ -114,10 +114,10 @@ class _Job:
         run = self._run
         options = run.samples[self._keys["sample_set"]]
         return {
-            "spec": changed(options),
+            "spec": non_defaults(options),
             "defaults": defaults(options),
             "seed": int(self._keys["seed"]),
-            "code": stage_code("sample", run.network, run.process, options.sampler),
+            "code": stage_digest("sample", run.network, run.process, options.sampler),
         }
 
     def sample_shard(self) -> Asked:
@@ -129,11 +129,11 @@ class _Job:
         """The metric's options, the groups of classes, and the feature spaces."""
         metric, evaluate = self._metric, self._e.evaluate
         return {
-            "metric": metric.plain(),
+            "metric": metric.to_config(),
             "defaults": defaults(metric),
-            "groups": evaluate.grouping(),
+            "groups": evaluate.group_settings(),
             "extractors": evaluate.spaces(metric),
-            "code": stage_code("metrics", metric),
+            "code": stage_digest("metrics", metric),
         }
 
     def tables(self) -> Asked:
@@ -149,7 +149,7 @@ class _Job:
     def widths(self) -> Asked:
         """The metric of the main table's first column."""
         column = self._e.evaluate.table_columns[0]
-        extractor = self._e.evaluate.space_of(column)
+        extractor = self._e.evaluate.extractor_of_column(column)
         return {"metric": parse_column(column).metric, "extractor": extractor}
 
     def figures(self) -> Asked:
@@ -166,11 +166,11 @@ class _Job:
         """The probe's options and groups of classes."""
         run, evaluate = self._run, self._e.evaluate
         return {
-            "probe": changed(evaluate.probe),
+            "probe": non_defaults(evaluate.probe),
             "defaults": defaults(evaluate.probe),
-            "groups": evaluate.probe_grouping(),
+            "groups": evaluate.probe_group_settings(),
             "seed": int(self._keys["seed"]),
-            "code": stage_code("probe", run.network, run.process),
+            "code": stage_digest("probe", run.network, run.process),
         }
 
     def probe_tables(self) -> Asked:
@@ -181,12 +181,12 @@ class _Job:
         """The sweep's options, the figures apart."""
         sweep = self._e.sweeps[self._keys["sweep"]]
         left = {name: value for name, value in defaults(sweep).items() if name != "figures"}
-        code = stage_code("theory", *sweep.samplers)
+        code = stage_digest("theory", *sweep.samplers)
         return {"spec": sweep.spec(), "defaults": left, "code": code}
 
     def theory_tables(self) -> Asked:
         """The options of all sweeps, figures too: they say what a claim is read from."""
-        return {"specs": {name: changed(sweep) for name, sweep in self._e.sweeps.items()}}
+        return {"specs": {name: non_defaults(sweep) for name, sweep in self._e.sweeps.items()}}
 
     def theory_figure(self) -> Asked:
         """The sweep's options, and which of its figures."""

@@ -1,4 +1,4 @@
-"""One run of an experiment: its parts and options, and whether they fit together."""
+"""A run of an experiment: the options of its network, its training and its sample sets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from torch import nn
 from ltdm.config.datasets import Dataset
 from ltdm.networks._per_class import build_network
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed, defaults
+from ltdm.plumbing.option_values import defaults, non_defaults
 from ltdm.plumbing.options import option
-from ltdm.plumbing.registry import plain_parts
+from ltdm.plumbing.registry import parts_to_config
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.options import TrainOptions
 from ltdm.training.setup import Recipe
@@ -20,85 +20,87 @@ from ltdm.training.setup import Recipe
 
 @dataclass(frozen=True)
 class RunOptions(TrainOptions):
-    """Options of training, or a checkpoint instead, of which the training's code knows nothing."""
+    """Options of `train`: those of training, or a checkpoint that replaces training."""
 
     import_checkpoint: str | None = option(
         None,
-        "A checkpoint that others released (pytorch-ddpm, CBDM, IGD, OC_LT): its weights are taken"
-        " and nothing is trained.",
-        place=True,
+        "File of a released checkpoint (pytorch-ddpm, CBDM, IGD, OC_LT). The run takes its weights"
+        " and trains nothing.",
+        location=True,
     )
 
     def __post_init__(self) -> None:
-        """Refuse two origins."""
+        """Refuse a checkpoint together with a run to start from."""
         super().__post_init__()
         if self.released and self.init_from:
             raise OptionError(
                 ("init_from",),
-                "goes with no checkpoint, of which nothing is trained; leave one of them out, or"
-                " start from a run that has the checkpoint",
+                "cannot be used with import_checkpoint, since that run trains nothing; leave one of"
+                " them out, or start from a run that has the checkpoint",
             )
 
     @property
     def released(self) -> bool:
-        """Whether the network is taken from a checkpoint."""
+        """Whether the network comes from a checkpoint instead of training."""
         return self.import_checkpoint is not None
 
 
-class Origin(NamedTuple):
-    """What a run's checkpoint is."""
+class WeightSource(NamedTuple):
+    """Where a run's weights come from: training, or a released checkpoint."""
 
     content: str = ""
-    """Digest that changes with what it holds; empty where the run is trained."""
+    """Digest of the checkpoint's content; empty if the run is trained."""
     weights: tuple[str, ...] = ("ema", "last")
-    """The sets of weights that the network's file has."""
+    """The kinds of weights that the run's weight file has."""
 
 
-TRAINED = Origin()
+TRAINED_HERE = WeightSource()
 
 
 @dataclass(frozen=True)
 class Run(Recipe):
-    """One network's options on one data set, and its sample sets'."""
+    """The options of one run on one data set, and those of its sample sets by name."""
 
     train: RunOptions
     samples: Mapping[str, SampleOptions]
-    origin: Origin = TRAINED
+    weight_source: WeightSource = TRAINED_HERE
 
     def spec(self) -> dict[str, Any]:
-        """Return what the network depends on, but for seed, data and code."""
-        parts = {"network": self.network.plain(), "process": self.process.plain()}
+        """Return the options on which the network depends, as plain YAML.
+
+        The seed, the data and the code are not among them.
+        """
+        parts = {"network": self.network.to_config(), "process": self.process.to_config()}
         if self.train.released:
-            return {**parts, "content": self.origin.content}
-        train = changed(self.train)
+            return {**parts, "content": self.weight_source.content}
+        train = non_defaults(self.train)
         if self.train.ensemble and self.train.ensemble.epochs:
-            train.pop("steps", None)  # epochs stand in their place
-        return {**parts, "method": plain_parts(self.methods), "train": train}
+            train.pop("steps", None)  # epochs replace them
+        return {**parts, "method": parts_to_config(self.methods), "train": train}
 
     def defaults(self) -> dict[str, Any]:
-        """Return the options at their defaults that the network depends on."""
+        """Return the options of `spec` that are at their defaults."""
         parts = {"network": defaults(self.network), "process": defaults(self.process)}
         if self.train.released:
             return parts
         return {**parts, "method": [*map(defaults, self.methods)], "train": defaults(self.train)}
 
     @property
-    def widths(self) -> list[float]:
-        """The widths of the averages that the sample sets ask for, each once."""
-        asked = (one.ema_sigma_rel for one in self.samples.values())
-        return [*dict.fromkeys(width for width in asked if width is not None)]
+    def ema_widths(self) -> list[float]:
+        """The post-hoc EMA widths, sigma_rel, that the sample sets use, without repeats."""
+        widths = (sample.ema_sigma_rel for sample in self.samples.values())
+        return [*dict.fromkeys(width for width in widths if width is not None)]
 
     def label_role(self, data: Dataset) -> str:
-        """Return what a label does: the network's "input", which "network" it is, or "nothing"."""
+        """Return what labels are used for: the network's "input", which "network", or "nothing"."""
         return self.objective(data.class_counts).label_role(self.train.conditional)
 
-    def outline(self, data: Dataset) -> nn.Module:
-        """Return the network, or one of its networks, with the shapes of its weights alone."""
-        shape = (
-            data.info.channels,
-            data.info.resolution,
-            len(data.class_counts),
-            self.train.augment_dim(),
-        )
+    def meta_network(self, data: Dataset) -> nn.Module:
+        """Return the network without memory for its weights, on PyTorch's meta device.
+
+        Of a run with one network per class it is one of them.
+        """
+        info, labels = data.info, len(data.class_counts)
+        shape = info.channels, info.resolution, labels, self.train.augment_dim()
         with torch.device("meta"):
             return build_network(self.network, self.label_role(data), *shape)

@@ -34,7 +34,7 @@ def over(*axes: str, only: Callable[["Experiment"], Any] = bool) -> Jobs:
 
 def axis(e: "Experiment", name: str) -> list[Any]:
     """Return the values that a wildcard takes in an experiment."""
-    found = {"extractor": "extractors", "metric": "metrics", "search": "searching"}
+    found = {"extractor": "extractors", "metric": "metrics", "search": "neighbour_metrics"}
     if name in found:
         return [part.label for part in getattr(e.evaluate, found[name])]
     others = {"sweep": [*e.sweeps], "table": ["main", "against"], "form": ["md", "tex"]}
@@ -60,13 +60,13 @@ def networks(e: "Experiment") -> Iterator[Keys]:
 def averages(e: "Experiment") -> Iterator[Keys]:
     """Yield each other average of a network's weights that a sample set asks for."""
     for keys in networks(e):
-        for width in e.runs[keys["dataset"], keys["run"]].widths:
+        for width in e.runs[keys["dataset"], keys["run"]].ema_widths:
             yield {**keys, "sigma_rel": width}
 
 
 def several_widths(e: "Experiment") -> Iterator[Keys]:
     """Yield the data sets on which a run is sampled with averages of several widths."""
-    found = {dataset for (dataset, _), run in e.runs.items() if len(run.widths) > 1}
+    found = {dataset for (dataset, _), run in e.runs.items() if len(run.ema_widths) > 1}
     return ({"dataset": dataset} for dataset in e.grid["dataset"] if dataset in found)
 
 
@@ -105,7 +105,7 @@ def scored(features: str, neighbours: str) -> Find:
 
     def find(e: "Experiment", keys: Keys) -> list[Source]:
         metric = e.evaluate.metric(keys["metric"])
-        if metric in e.evaluate.searching:
+        if metric in e.evaluate.neighbour_metrics:
             return [(neighbours, keys)]
         return [(features, {**keys, "extractor": s}) for s in e.evaluate.spaces(metric)]
 

@@ -1,1 +1,1 @@
-"""Small things that results depend on: device, seeds, fixed blocks, shards, weight files."""
+"""Low-level code that results depend on: device, precision, seeds, blocks, shards, weight files."""

@@ -1,7 +1,7 @@
-"""One file made by several jobs: which rows each makes, their parts, and the whole put together.
+"""One result file computed by several jobs: the rows of each job's shard, and merging the shards.
 
-Rows are shared out in whole blocks, those that one job alone would cut. So each row is made in the
-same call among the same others, and comes out the same whatever the number of jobs.
+Jobs get whole blocks of rows, the same blocks that a single job would use. So each row is computed
+in a call with the same other rows, and its result is the same for any number of jobs.
 """
 
 import json
@@ -16,62 +16,66 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_arrays, write_npz
 
 
-def blocks(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    """Return the rows in blocks of `size`; the last one may be shorter."""
+def split_blocks(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """Return the rows in blocks of `size`; the last block may be shorter."""
     return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
-def share(cut: Sequence[np.ndarray], shard: tuple[int, int]) -> np.ndarray:
-    """Return the rows of a shard (its number, from 0, and how many there are) from all blocks.
+def rows_of_shard(row_blocks: Sequence[np.ndarray], shard: tuple[int, int]) -> np.ndarray:
+    """Return the rows of one shard, `(index from 0, number of shards)`, of all blocks of rows.
 
-    There are none for some where there are more shards than blocks.
+    Some shards are empty if there are more shards than blocks.
     """
-    number, of = shard
-    mine = cut[number * len(cut) // of : (number + 1) * len(cut) // of]
-    return np.concatenate([np.empty(0, np.int64), *mine])
+    index, total = shard
+    own_blocks = row_blocks[
+        index * len(row_blocks) // total : (index + 1) * len(row_blocks) // total
+    ]
+    return np.concatenate([np.empty(0, np.int64), *own_blocks])
 
 
-def write_part(
-    path: Path, about: Mapping[str, Any], rows: np.ndarray, arrays: Mapping[str, np.ndarray]
+def write_shard(
+    path: Path, metadata: Mapping[str, Any], rows: np.ndarray, arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """Write what a shard made of its rows, with what it was made from."""
-    write_npz(path, **arrays, rows=rows, about=np.array(json.dumps(about, sort_keys=True)))
+    """Write a shard's rows and their arrays, with the metadata of what they were made from."""
+    write_npz(path, **arrays, rows=rows, about=np.array(json.dumps(metadata, sort_keys=True)))
 
 
-def whole(
-    parts: Sequence[Path], about: Mapping[str, Any], length: int, names: Sequence[str]
+def merge_shards(
+    files: Sequence[Path], metadata: Mapping[str, Any], length: int, names: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Put the shards' files together: the arrays among `names` that they hold, `length` rows each.
+    """Merge the files of all shards into arrays of `length` rows.
+
+    Returns those of the arrays `names` that the files have.
 
     Raises:
-        LtdmError: A part is damaged or was made from anything but `about`, or rows are missing or
-            twice there.
+        LtdmError: A file is damaged, its metadata are not `metadata`, or rows are missing or twice
+            there.
     """
     arrays: dict[str, np.ndarray] = {}
-    made, expected = np.zeros(length, np.int64), json.dumps(about, sort_keys=True)
-    for file in parts:
-        part = read_arrays(file, ("rows", "about"), names)
-        rows = part.pop("rows")
-        if str(part.pop("about")) != expected:
+    copies, expected = np.zeros(length, np.int64), json.dumps(metadata, sort_keys=True)
+    for file in files:
+        shard = read_arrays(file, ("rows", "about"), names)
+        rows = shard.pop("rows")
+        if str(shard.pop("about")) != expected:
             raise LtdmError(
                 f"{file} was made by another config, network or code; delete it and run the same"
                 " command again"
             )
-        made[rows] += 1
-        for name, array in part.items():
+        copies[rows] += 1
+        for name, array in shard.items():
             if name not in arrays:
                 arrays[name] = np.empty((length, *array.shape[1:]), array.dtype)
             arrays[name][rows] = array
-    if (made != 1).any():
+    if (copies != 1).any():
         raise LtdmError(
-            f"the parts in {Path(parts[0]).parent} do not make up the whole: {(made == 0).sum()}"
-            f" rows are missing, {(made > 1).sum()} are there twice, as when some jobs ran on a GPU"
-            " and others did not; delete that folder and run the same command again, all on"
-            " machines of one kind"
+            f"the shards in {Path(files[0]).parent} are incomplete: {(copies == 0).sum()} rows are"
+            f" missing and {(copies > 1).sum()} are there twice, as happens when some jobs ran on a"
+            " GPU and others did not; delete that folder and run the same command again, with all"
+            " jobs on machines of one kind"
         )
     return arrays
 
 
-def clear(path: Path) -> None:
-    """Remove a finished file's parts, those of an earlier number of shards too."""
+def remove_shards(path: Path) -> None:
+    """Remove the shards of a finished file, including those of an earlier number of shards."""
     shutil.rmtree(Path(path).with_suffix(".shards"), ignore_errors=True)

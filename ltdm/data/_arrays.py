@@ -8,7 +8,7 @@ import numpy as np
 
 from ltdm.data._base import SourceInfo, SourceSplit, default_class_names
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, reading
+from ltdm.plumbing.files import explain_read_errors, read_npz
 
 
 def describe(path: Path) -> SourceInfo:
@@ -19,7 +19,7 @@ def describe(path: Path) -> SourceInfo:
     Raises:
         LtdmError: The file is missing or damaged, or its arrays are not labelled images.
     """
-    with reading(path, ours=False), zipfile.ZipFile(path) as archive:
+    with explain_read_errors(path, is_result=False), zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         checksums = [(e.filename, e.CRC) for e in entries if e.filename[:2] in ("x_", "y_")]
         members = archive.namelist()
@@ -47,7 +47,7 @@ def describe(path: Path) -> SourceInfo:
 
 def load(path: Path, split: str) -> SourceSplit:
     """Return the images, uint8 (N, C, H, W), and labels of the split "train" or "test"."""
-    (images,) = read_npz(path, f"x_{split}", ours=False)
+    (images,) = read_npz(path, f"x_{split}", is_result=False)
     channels_last, _, _ = _uint8_layout(images.shape, images.dtype, f"x_{split}", path)
     labels = _read_labels(path, split, len(images))
     return SourceSplit(to_channels_first(images) if channels_last else images, labels)
@@ -87,7 +87,7 @@ def _uint8_layout(
 
 def _read_labels(path: Path, split: str, num_images: int) -> np.ndarray:
     """Return a split's labels, int64 (N,): one for each image, from 0, below N."""
-    (labels,) = read_npz(path, f"y_{split}", ours=False)
+    (labels,) = read_npz(path, f"y_{split}", is_result=False)
     labels = labels.reshape(-1)
     valid = labels.dtype.kind in "iu" and len(labels) == num_images > 0
     if not valid or labels.min() < 0 or labels.max() >= num_images:

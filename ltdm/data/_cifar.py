@@ -28,12 +28,12 @@ class Options:
     root: str = option(
         "data",
         "Folder of torchvision's files; missing files are downloaded and their checksums checked.",
-        place=True,
+        location=True,
     )
     npz: str | None = option(
         None,
         "Read the images from this .npz (x_train, y_train, x_test, y_test) instead.",
-        place=True,
+        location=True,
     )
 
 

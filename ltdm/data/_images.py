@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ltdm.plumbing.errors import LtdmError, few
+from ltdm.plumbing.errors import LtdmError, shorten
 from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
@@ -117,7 +117,7 @@ def raise_for_bad_files(reasons: dict[str, str], num_files: int, root: Path, adv
     for name, reason in reasons.items():
         log.info("cannot decode %s: %s", root / name, reason)
     if reasons:
-        first = few([f"{name} ({reason})" for name, reason in reasons.items()])
+        first = shorten([f"{name} ({reason})" for name, reason in reasons.items()])
         raise LtdmError(
             f"{len(reasons)} of {num_files} files in {root} cannot be decoded: {first}; {advice}"
         )

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed
-from ltdm.plumbing.options import KeyPath, mapping, near, option, parse
+from ltdm.plumbing.option_values import non_defaults
+from ltdm.plumbing.options import KeyPath, as_mapping, option, parse, suggest
 
 MAX_COORDINATE = 1e6
 """Limit of coordinates and standard deviations, up to which float32 still separates points."""
@@ -76,12 +76,12 @@ class MixtureSet:
         """Number of coordinates per point."""
         return len(next(iter(self.classes.values()))[0].mean)
 
-    def plain(self) -> str | list[dict[str, list[dict[str, Any]]]]:
+    def to_config(self) -> str | list[dict[str, list[dict[str, Any]]]]:
         """Return the value in YAML: the preset's name, or the list of classes."""
         if self.name:
             return self.name
         classes = self.classes.items()
-        return [{name: [changed(c) for c in components]} for name, components in classes]
+        return [{name: [non_defaults(c) for c in components]} for name, components in classes]
 
 
 COMPONENT_SCHEMA = {
@@ -129,7 +129,7 @@ class MixtureOption:
         """
         if isinstance(value, str):
             if value not in PRESETS:
-                raise OptionError(path, f"no preset is called {value!r}; {near(value, PRESETS)}")
+                raise OptionError(path, f"no preset is called {value!r}; {suggest(value, PRESETS)}")
             return MixtureSet.named(value)
         if not isinstance(value, list | tuple) or len(value) < 2:
             raise OptionError(
@@ -160,7 +160,7 @@ def _check_dimensions(classes: ClassMixtures, path: KeyPath) -> None:
 
 def _parse_class(value: Any, path: KeyPath) -> tuple[str, Components]:
     """Parse `{name: [components]}`."""
-    items = mapping(value, path)
+    items = as_mapping(value, path)
     if len(items) != 1:
         message = f"must be one class, `name: [{{mean: [...], std: ...}}, ...]`, not {value!r}"
         raise OptionError(path, message)
@@ -173,7 +173,7 @@ def _parse_class(value: Any, path: KeyPath) -> tuple[str, Components]:
 
 def _parse_gaussian(value: Any, path: KeyPath) -> Gaussian:
     """Parse a component; a single standard deviation applies to every dimension."""
-    settings = mapping(value, path)
+    settings = as_mapping(value, path)
     mean, std = settings.get("mean"), settings.get("std", 1.0)
     if not isinstance(std, list | tuple):
         settings["std"] = [std] * (len(mean) if isinstance(mean, list | tuple) else 1)

@@ -26,7 +26,7 @@ SPLITS = ("train", "test")
 class Options:
     """Location of the files and size of the images."""
 
-    root: str = option("data/afhq", "Folder of the unpacked archive.", place=True)
+    root: str = option("data/afhq", "Folder of the unpacked archive.", location=True)
     resolution: int = option(64, "Height and width of the images after resizing, in pixels.", low=1)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.data._mixtures import MixtureOption, MixtureSet, draw_points
 from ltdm.plumbing.errors import OptionError
@@ -28,7 +28,7 @@ class Options:
         "`overlapping`: a wide head around a round tail; `separated`: N((-4, 0), I) and N((4, 0),"
         " I); or a list of classes, `name: [{mean: [0, 0], std: 2, weight: 1}, ...]`, in the order"
         " of their labels. `std` is one number, or one per dimension.",
-        convert=MixtureOption(),
+        parser=MixtureOption(),
     )
     points_per_class: int = option(
         10_000, "Points per class before the long tail is applied.", low=1
@@ -53,9 +53,9 @@ def describe(options: Options) -> SourceInfo:
 
 def load(options: Options, split: str) -> SourceSplit:
     """Draw a split class by class, float32 (N, d, 1, 1); each class has its own random stream."""
-    by_class = []
+    class_blocks = []
     for label, components in enumerate(options.classes.classes.values()):
-        rng = np.random.default_rng(derive(f"mixture-{split}", options.seed, label))
-        by_class.append(draw_points(components, options.points_per_class, rng))
-    points = np.concatenate(by_class).astype(np.float32)[:, :, None, None]
-    return SourceSplit(points, np.repeat(np.arange(len(by_class)), options.points_per_class))
+        rng = np.random.default_rng(derive_seed(f"mixture-{split}", options.seed, label))
+        class_blocks.append(draw_points(components, options.points_per_class, rng))
+    points = np.concatenate(class_blocks).astype(np.float32)[:, :, None, None]
+    return SourceSplit(points, np.repeat(np.arange(len(class_blocks)), options.points_per_class))

@@ -19,7 +19,7 @@ SPLITS = ("train", "test")
 class Options:
     """Location of the file."""
 
-    path: str = option(..., "The .npz file.", place=True)
+    path: str = option(..., "The .npz file.", location=True)
 
 
 def describe(options: Options) -> SourceInfo:

@@ -13,7 +13,7 @@ import numpy as np
 from ltdm.data import _images
 from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import reading
+from ltdm.plumbing.files import explain_read_errors
 from ltdm.plumbing.options import option
 
 CITATION = """@techreport{le2015tiny,
@@ -28,7 +28,7 @@ ADVICE = "unpack tiny-imagenet-200.zip again"
 class Options:
     """Location of the files."""
 
-    root: str = option("data/tiny-imagenet-200", "Folder of the unpacked archive.", place=True)
+    root: str = option("data/tiny-imagenet-200", "Folder of the unpacked archive.", location=True)
 
 
 def describe(options: Options) -> SourceInfo:
@@ -70,7 +70,7 @@ def _list_validation(root: Path) -> tuple[list[Path], list[int]]:
     """Return the validation files and their labels, by val_annotations.txt."""
     label_of = {name: i for i, name in enumerate(_class_names(root))}
     table = root / "val/val_annotations.txt"
-    with reading(table, ours=False):
+    with explain_read_errors(table, is_result=False):
         lines = [line.split("\t") for line in table.read_text().splitlines()]
     if any(len(line) < 2 or line[1] not in label_of for line in lines):
         raise LtdmError(f"{table} does not name a file and its class on each line: {ADVICE}")

@@ -11,7 +11,7 @@ from ltdm.core.weights import read_weights
 from ltdm.diffusion._base import Process
 from ltdm.networks._per_class import build_network, extract_network
 from ltdm.networks._predictor import Predictor, to_device
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 
 
 class Model(NamedTuple):
@@ -43,7 +43,9 @@ class Model(NamedTuple):
         device: torch.device,
     ) -> "Model":
         """Build the model from its state dict and its metadata."""
-        network, process = (part(kind, metadata[kind], (kind,)) for kind in ("network", "process"))
+        network, process = (
+            parse_part(kind, metadata[kind], (kind,)) for kind in ("network", "process")
+        )
         shape = [metadata[key] for key in ("channels", "size", "classes", "told")]
         classes = range(metadata["classes"]) if metadata["label"] == "network" else ()
         predictors = []

@@ -7,8 +7,8 @@ import yaml
 
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256
-from ltdm.plumbing.option_values import plain
-from ltdm.plumbing.registry import stage_code
+from ltdm.plumbing.option_values import to_config
+from ltdm.plumbing.registry import stage_digest
 from ltdm.stages.released import write_model
 from ltdm.training.released import WEIGHT_OPTIONS, ReleasedCheckpoint, read_checkpoint
 from ltdm.training.state import run_key
@@ -32,12 +32,12 @@ def convert(checkpoint: Path, model: Path, resolution: int) -> ReleasedCheckpoin
             f" be a multiple of {2**halvings}, not {resolution}"
         )
     about = {
-        "network": contents.network.plain(),
-        "process": contents.process.plain(),
+        "network": contents.network.to_config(),
+        "process": contents.process.to_config(),
         "size": resolution,
         "classes": contents.shape.classes or 1,
     }
-    source = {"checkpoint": sha256(checkpoint), "code": stage_code("released")}
+    source = {"checkpoint": sha256(checkpoint), "code": stage_digest("released")}
     write_model(model, checkpoint, contents, {**about, "key": run_key({**about, **source})})
     return contents
 
@@ -76,7 +76,7 @@ def _example_run(checkpoint: Path, contents: ReleasedCheckpoint) -> dict[str, An
     run = {
         "network": {
             "name": "unet",
-            **{key: plain(getattr(options, key)) for key in WEIGHT_OPTIONS},
+            **{key: to_config(getattr(options, key)) for key in WEIGHT_OPTIONS},
         },
         "process": {"name": "vp", "T": shape.timesteps},
         "train": train,

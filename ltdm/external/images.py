@@ -15,7 +15,7 @@ from PIL import Image
 from ltdm.data import _images
 from ltdm.data._arrays import image_layout, to_channels_first
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import reading
+from ltdm.plumbing.files import explain_read_errors
 
 IMAGE_KEYS = ("images", "arr_0", "samples", "x_train", "x")
 LABEL_KEYS = ("labels", "arr_1", "label", "y_train", "y")
@@ -51,7 +51,7 @@ def read_images(path: Path, labels: Path | None = None, names: Sequence[str] = (
         return _read_folder(path, names)
     images, values = _read_arrays(path)
     if labels:
-        with reading(labels, ours=False):
+        with explain_read_errors(labels, is_result=False):
             values = np.load(labels, allow_pickle=False)
         if not isinstance(values, np.ndarray):
             raise LtdmError(f"{labels} holds several arrays; write the labels alone, as .npy")
@@ -79,10 +79,10 @@ def _read_folder(root: Path, names: Sequence[str]) -> ImageSet:
             f"{root} holds both images ({min(loose)}) and folders ({classes[0]}); keep only one of"
             " the two"
         )
-    by_class = {c: _images.list_images(root / c) for c in classes}
-    by_class = by_class or {"": _images.list_images(root)}
-    files = [entry.path for entries in by_class.values() for entry in entries]
-    labels = [label_of.get(c, -1) for c, entries in by_class.items() for _ in entries]
+    class_blocks = {c: _images.list_images(root / c) for c in classes}
+    class_blocks = class_blocks or {"": _images.list_images(root)}
+    files = [entry.path for entries in class_blocks.values() for entry in entries]
+    labels = [label_of.get(c, -1) for c, entries in class_blocks.items() for _ in entries]
     side, channels = _common_size(files)
     images, failures = _images.decode_all(files, side, channels)
     reasons = {Path(files[i]).relative_to(root).as_posix(): why for i, why in failures.items()}
@@ -135,7 +135,7 @@ def _common_size(files: list[str]) -> tuple[int, int]:
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the arrays of images and labels of an .npz or .npy; labels may be missing."""
-    with reading(path, ours=False):
+    with explain_read_errors(path, is_result=False):
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded, None

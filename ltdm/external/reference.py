@@ -11,9 +11,9 @@ from ltdm.config.layout import name_of
 from ltdm.data._base import default_class_names
 from ltdm.external import images as image_sets
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_json, reading, sha256, write_npz, write_text
-from ltdm.plumbing.option_values import places
-from ltdm.plumbing.registry import Part, part, stage_code
+from ltdm.plumbing.files import explain_read_errors, read_json, sha256, write_npz, write_text
+from ltdm.plumbing.option_values import locations
+from ltdm.plumbing.registry import Part, parse_part, stage_digest
 from ltdm.plumbing.request import Request
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
@@ -49,7 +49,7 @@ class Reference:
             self.file, self.counts = path / REFERENCE, path / COUNTS
             self.train = path / name_of("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
-            with reading(self.counts):
+            with explain_read_errors(self.counts):
                 self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
             self.grouping["kinds"].insert(2, "thirds")
             return
@@ -65,7 +65,7 @@ class Reference:
 
     def count_training_images(self) -> int:
         """Return the number of training images, among which nearest neighbours are searched."""
-        with reading(self.counts):
+        with explain_read_errors(self.counts):
             return int(pd.read_csv(self.counts)["train"].sum())
 
     def prepared_extractors(self) -> tuple[Part, ...]:
@@ -73,7 +73,9 @@ class Reference:
         if not self.prepared_folder:
             return ()
         records = sorted((self.prepared_folder / "extractors").glob("*.json"))
-        return tuple(part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records)
+        return tuple(
+            parse_part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records
+        )
 
     def extract_features(self, extractor: Part) -> tuple[Path, Path]:
         """Return the files of an extractor's weights and of the reference's features.
@@ -91,18 +93,21 @@ class Reference:
         else:
             weights, features = _extractor_files(self.folder, extractor)
         record = weights.with_suffix(".json")
-        expected = {"extractor": extractor.plain(), "code": stage_code("extractor", extractor)}
+        expected = {
+            "extractor": extractor.to_config(),
+            "code": stage_digest("extractor", extractor),
+        }
         if not weights.exists() or not expected.items() <= read_json(record).items():
             if extractor.module.PROBABILITIES == "classes" and not self.names:
                 raise LtdmError(
                     f"{extractor.name} learns the reference's classes, and its images have no"
                     " labels; give --reference-labels, or choose another extractor"
                 )
-            request = Request(**expected, places=places(extractor.options))
+            request = Request(**expected, places=locations(extractor.options))
             extractor_stage.run(request, reference=self.file, weights=weights, record=record)
             features.unlink(missing_ok=True)
         if not features.exists():
-            request = Request(code=stage_code("features", extractor))
+            request = Request(code=stage_digest("features", extractor))
             features_stage.run(request, images=self.file, weights=weights, features=features)
         return weights, features
 

@@ -16,7 +16,7 @@ from ltdm.external.reference import Reference, store_images
 from ltdm.metrics._base import PIXELS, accepts, check_inputs, uses_neighbours
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256
-from ltdm.plumbing.registry import Part, stage_code
+from ltdm.plumbing.registry import Part, stage_digest
 from ltdm.plumbing.request import Request
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.stages import features as features_stage
@@ -103,7 +103,7 @@ def _extract_features(extractor: Part, folder: Path, reference: Reference) -> Fi
     weights, reference_features = reference.extract_features(extractor)
     features = folder / f"features/{extractor.label}-{sha256(weights)[:12]}.npz"
     if not features.exists():
-        request = Request(code=stage_code("features", extractor))
+        request = Request(code=stage_digest("features", extractor))
         features_stage.run(request, images=folder / IMAGES, weights=weights, features=features)
     return reference_features, features
 
@@ -112,7 +112,7 @@ def _find_neighbours(metric: Part, folder: Path, reference: Reference) -> FilePa
     """Return the nearest training images of the reference and of the images in `folder`."""
     search = metric.module.search(metric.options)
     settings = "-".join(f"{key}-{value}" for key, value in search.items())
-    code = stage_code("neighbours")
+    code = stage_digest("neighbours")
     name = f"neighbours/{'-'.join((sha256(reference.train)[:12], code, settings))}.npz"
     pair = reference.folder / name, folder / name
     for neighbours, images in zip(pair, (reference.file, folder / IMAGES), strict=True):
@@ -135,10 +135,10 @@ def _compute_metric(
     The rows carry the columns of `origin`. The table and its record are written to `output`.
     """
     request = Request(
-        metric=metric.plain(),
+        metric=metric.to_config(),
         groups=reference.grouping,
         extractors=[*inputs],
-        code=stage_code("metrics", metric),
+        code=stage_digest("metrics", metric),
         where=origin,
     )
     real, generated = (list(paths) for paths in zip(*inputs.values(), strict=True))

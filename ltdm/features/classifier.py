@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltdm.core.blocks import fixed_blocks
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.features._base import ExtractFunction, ExtractorOutput
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import option
@@ -85,11 +85,11 @@ def prepare(
     train = torch.from_numpy(np.flatnonzero(~held_out)).to(device)
     shape = {"channels": images.shape[1], "size": images.shape[2], "classes": int(labels.max()) + 1}
     with torch.random.fork_rng([]):
-        torch.manual_seed(derive("classifier", options.seed))
+        torch.manual_seed(derive_seed("classifier", options.seed))
         net = Classifier(options, **shape).to(device)
     optimiser = torch.optim.Adam(net.parameters(), lr=options.lr, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, options.steps)
-    rng = torch.Generator().manual_seed(derive("classifier batches", options.seed))
+    rng = torch.Generator().manual_seed(derive_seed("classifier batches", options.seed))
     with Progress("classifier", options.steps, "steps") as progress:
         for _ in range(options.steps):
             rows = train[torch.randint(len(train), (options.batch_size,), generator=rng).to(device)]
@@ -147,7 +147,7 @@ def _holdout_mask(labels: np.ndarray, seed: int) -> np.ndarray:
 
     A class of two to nine images has one image held out, a class of a single image none.
     """
-    rng = np.random.default_rng(derive("held out", seed))
+    rng = np.random.default_rng(derive_seed("held out", seed))
     mask = np.zeros(len(labels), bool)
     for c in range(int(labels.max()) + 1):
         members = rng.permutation(np.flatnonzero(labels == c))

@@ -36,7 +36,9 @@ class Options:
     """Location of the weights."""
 
     path: str | None = option(
-        None, f"File of the weights; by default `{FILE}`, downloaded if it is missing.", place=True
+        None,
+        f"File of the weights; by default `{FILE}`, downloaded if it is missing.",
+        location=True,
     )
 
 

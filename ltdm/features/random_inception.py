@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.features import _inception
 from ltdm.plumbing.options import option
 
@@ -34,7 +34,7 @@ def prepare(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return random weights and no metadata; images and labels are not used."""
     net = _inception.empty_network().to_empty(device="cpu")
-    rng = torch.Generator().manual_seed(derive("random inception", options.seed))
+    rng = torch.Generator().manual_seed(derive_seed("random inception", options.seed))
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, generator=rng)

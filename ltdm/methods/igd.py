@@ -87,7 +87,7 @@ class Peers:
 
     sample: int | None = None
 
-    def plain(self) -> str | dict[str, int]:
+    def to_config(self) -> str | dict[str, int]:
         """Return the value as a config holds it."""
         return "all" if self.sample is None else {"sample": self.sample}
 
@@ -111,7 +111,7 @@ class Options:
     peers: Peers = option(
         Peers(),
         "Peers per image: `all` other classes, or `{sample: k}` of them.",
-        convert=PeersOption(),
+        parser=PeersOption(),
     )
 
 

@@ -137,7 +137,7 @@ def check_inputs(metric: Part, extractors: Sequence[Part]) -> None:
 
 def value_name(metric: Part, name: str) -> str:
     """Return a value's name in tables: `recall`, or `pr5.recall` for a metric labelled `pr5`."""
-    return f"{metric.own_label}.{name}" if metric.own_label else name
+    return f"{metric.custom_label}.{name}" if metric.custom_label else name
 
 
 def standard_error(influences: np.ndarray, labels: np.ndarray) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
@@ -36,7 +36,7 @@ def count_members(real: np.ndarray, fake: np.ndarray, k: int) -> BallMembership:
     counted. If the GPU runs out of memory, the search runs on the CPU.
     """
     try:
-        return _count_on(real, fake, k, pick())
+        return _count_on(real, fake, k, pick_device())
     except torch.OutOfMemoryError:
         log.info("out of GPU memory: searching for neighbours on the CPU")
         return _count_on(real, fake, k, torch.device("cpu"))

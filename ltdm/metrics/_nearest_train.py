@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
@@ -39,7 +39,7 @@ def find_nearest(images: np.ndarray, train: np.ndarray, k: int, flip: bool) -> N
     mirror image. If the GPU runs out of memory, the search runs on the CPU.
     """
     try:
-        return _find_on(images, train, k, flip, pick())
+        return _find_on(images, train, k, flip, pick_device())
     except torch.OutOfMemoryError:
         log.info("out of GPU memory: searching for the nearest images on the CPU")
         return _find_on(images, train, k, flip, torch.device("cpu"))

@@ -25,7 +25,7 @@ from functools import cached_property
 import numpy as np
 import scipy
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.metrics._base import Estimate, Sample, standard_error
 from ltdm.plumbing.citations import HEUSEL2017
 from ltdm.plumbing.options import option
@@ -95,7 +95,7 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
 
 def _balanced_order(labels: np.ndarray) -> np.ndarray:
     """Return an order in which every k-th image is a proportional sample of each class, (N,)."""
-    rng = np.random.default_rng(derive("frechet parts"))
+    rng = np.random.default_rng(derive_seed("frechet parts"))
     return np.lexsort((rng.random(len(labels)), labels))
 
 

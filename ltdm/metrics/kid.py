@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.metrics._base import Estimate, Sample, standard_error
 from ltdm.plumbing.options import option
 
@@ -48,7 +48,7 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the distance between two sets of features."""
     size = options.subset_size
     single_subset = len(real.features) <= size and len(fake.features) <= size
-    rng = np.random.default_rng(derive("kid"))
+    rng = np.random.default_rng(derive_seed("kid"))
 
     def draw_subset(sample: Sample) -> Sample:
         n = len(sample.labels)

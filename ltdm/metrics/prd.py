@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.metrics._base import Estimate, Sample
 from ltdm.plumbing.options import option
 from ltdm.plumbing.progress import Progress
@@ -64,7 +64,7 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     assignments = []  # of the real and of the generated images to clusters, per clustering
     with Progress("clusterings", options.num_clusterings, "runs") as progress:
         for run in range(options.num_clusterings):
-            labels = _cluster(points, clusters, derive("prd clusters", run) % 2**32)
+            labels = _cluster(points, clusters, derive_seed("prd clusters", run) % 2**32)
             assignments.append(np.split(labels, [n]))
             progress.advance()
     p = [np.bincount(real_part, minlength=clusters) / n for real_part, _ in assignments]
@@ -73,7 +73,7 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
         q = [np.bincount(fake_part, weights, clusters) / n for _, fake_part in assignments]
         return f_scores(p, q)
 
-    rng = np.random.default_rng(derive("prd bootstrap"))
+    rng = np.random.default_rng(derive_seed("prd bootstrap"))
     labels = fake.labels[fake_rows]
     resampled = [scores(_bootstrap_weights(labels, rng)) for _ in range(BOOTSTRAP_DRAWS)]
     values, errors = scores(np.ones(n)), np.std(resampled, axis=0, ddof=1)
@@ -102,7 +102,7 @@ def _bootstrap_weights(labels: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 def _subsample_rows(size: int, n: int) -> slice | np.ndarray:
     """Return n random row numbers of a set of this size; all rows if it has n."""
-    rng = np.random.default_rng(derive("prd"))
+    rng = np.random.default_rng(derive_seed("prd"))
     return slice(None) if size == n else rng.choice(size, n, replace=False)
 
 

@@ -13,10 +13,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ltdm.core.device import compute_in, layout, resolved
+from ltdm.core.device import memory_layout, precision_context, resolve_precision
 from ltdm.networks._half import HalfWeights
 from ltdm.networks._per_class import PerClassNetworks
-from ltdm.plumbing.compiling import share_compiled
+from ltdm.plumbing.compiling import use_compile_cache
 
 
 def to_device(net: nn.Module, device: torch.device, precision: str) -> nn.Module:
@@ -24,7 +24,7 @@ def to_device(net: nn.Module, device: torch.device, precision: str) -> nn.Module
     net = net.to(device)
     if isinstance(net, PerClassNetworks):  # its stacked weights have one dimension more
         return net
-    return net.to(memory_format=layout(precision, device))
+    return net.to(memory_format=memory_layout(precision, device))
 
 
 def wrap_ddp(net: nn.Module) -> nn.Module:
@@ -115,13 +115,17 @@ class Predictor:
         compiled: bool = False,
         share: RankShare = SINGLE_PROCESS,
     ):
-        self.share, self.device, self.precision = share, device, resolved(precision, device)
+        self.share, self.device, self.precision = (
+            share,
+            device,
+            resolve_precision(precision, device),
+        )
         master, self.context = self.precision == "bf16-master", self.precision
         # Under vmap autocast acts too late: stacked networks would run in float32.
         if master or (self.precision == "bf16" and isinstance(net, PerClassNetworks)):
             net, self.context = HalfWeights(net), "fp32"
         if compiled:
-            share_compiled(device)
+            use_compile_cache(device)
         self.net = cast(nn.Module, torch.compile(net, dynamic=False)) if compiled else net
         self.ddp_net = wrap_ddp(self.net) if share.world > 1 else self.net
         self.reset_counts()
@@ -169,7 +173,7 @@ class Predictor:
         if not single:
             inputs = tuple(t if t is None else self.share.take_rows(t) for t in inputs)
         net = self.ddp_net if torch.is_grad_enabled() else self.net
-        with compute_in(self.context, self.device):
+        with precision_context(self.context, self.device):
             outputs = net(*inputs, **options)
             parts = [t.float() for t in (outputs if isinstance(outputs, tuple) else (outputs,))]
         return parts if single else [AllGatherRows.apply(t, self.share, len(x)) for t in parts]

@@ -10,7 +10,7 @@ from ltdm.config.requests import request
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.accepted import Pairs, accepted, write
 from ltdm.pipeline.records import differences, expected
-from ltdm.plumbing.errors import LtdmError, few
+from ltdm.plumbing.errors import LtdmError, shorten
 from ltdm.plumbing.files import read_json
 
 Pair = tuple[str, str]
@@ -35,7 +35,7 @@ def accept(results: Path, because: str) -> str:
     known = accepted(experiment.layout.root)
     found, otherwise = _of_records(experiment, known)
     found.update(_without_records(experiment, begun["codes"], known))
-    again = f"to be made anew all the same: {few(otherwise)}" if otherwise else ""
+    again = f"to be made anew all the same: {shorten(otherwise)}" if otherwise else ""
     if not found:
         raise LtdmError(f"{results}: nothing was made by other code; {again or 'all is current'}")
     if not because.strip():
@@ -53,7 +53,7 @@ def _of_records(experiment: Experiment, known: Pairs) -> tuple[Counter[Pair], li
         then, now = str(made.get("code")), one.request["code"]
         if made and then != now and (then, now) not in known:
             if differing := differences({**made, "code": now}, one.request, known):
-                otherwise.append(f"{one.record} ({few(differing)})")
+                otherwise.append(f"{one.record} ({shorten(differing)})")
             else:
                 found[then, now] += 1
     return found, otherwise

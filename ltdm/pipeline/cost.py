@@ -65,9 +65,9 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     classes = len(data.class_counts)
     objective = run.objective(data.class_counts)
     parameters = size.parameters * (classes if objective.network_per_class else 1)
-    by_class = objective.class_blocks
-    updates = 0 if run.train.released else total_steps(run.train, data.class_counts, by_class)
-    images = updates * run.train.effective_batch_size(classes if by_class else 0)
+    class_blocks = objective.class_blocks
+    updates = 0 if run.train.released else total_steps(run.train, data.class_counts, class_blocks)
+    images = updates * run.train.effective_batch_size(classes if class_blocks else 0)
     each = evaluations(run.methods, classes)
     made = sum(s.num_images for s in run.samples.values())
     return Cost(
@@ -96,7 +96,7 @@ class Size(NamedTuple):
 
 def measure(data: Dataset, run: Run) -> Size:
     """Return the size of a run's network, or of one of its networks, without making its weights."""
-    net, info = run.outline(data), data.info
+    net, info = run.meta_network(data), data.info
     with torch.device("meta"):
         x = torch.empty(1, info.channels, info.resolution, info.resolution)
         level, labels = torch.zeros(1), torch.zeros(1, dtype=torch.int64)
@@ -140,7 +140,7 @@ def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
     """Return a row for one network of each run on each data set, then the sum over all seeds."""
     rows, held = [], 0.0
     # 13 bytes a neighbour: its distance, its number, whether it is mirrored
-    found = [13 * metric.options.k // 4 for metric in experiment.evaluate.searching]
+    found = [13 * metric.options.k // 4 for metric in experiment.evaluate.neighbour_metrics]
     for dataset, data in experiment.datasets.items():
         lengths = [stored(part, data) for part in experiment.evaluate.extractors]
         held += _data_bytes(data, [*lengths, *found]) / 1e9
@@ -186,7 +186,7 @@ def text(experiment: Experiment, known: dict[str, Speed]) -> str:
         "", written, "", f"{counted.total():,} jobs: {listed}.",
     ]  # fmt: skip
     if probe := experiment.evaluate.probe:
-        each = sum(d.probed(probe.train_on) for d in experiment.datasets.values())
+        each = sum(d.num_probe_images(probe.train_on) for d in experiment.datasets.values())
         number = len(experiment.grid["run"]) * len(experiment.grid["seed"])
         asked = _short(number * probe.evaluations(each) / 1e6)
         lines.append(f"Beside that, probes: {asked} M evaluations, ended early.")
@@ -214,7 +214,7 @@ def stored(extractor: Part, data: Dataset) -> int:
 def _weight_bytes(run: Run) -> int:
     """Return the bytes that a weight takes in all files of a network."""
     asked = None if run.train.released else run.train.posthoc_ema
-    return 8 + (asked.weight_bytes if asked else 0) + 4 * len(run.widths)
+    return 8 + (asked.weight_bytes if asked else 0) + 4 * len(run.ema_widths)
 
 
 def _data_bytes(data: Dataset, lengths: list[int]) -> float:

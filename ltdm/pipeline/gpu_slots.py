@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.locks import Held, alone
+from ltdm.plumbing.locks import LockHeld, exclusive
 
 VARIABLE = "LTDM_JOBS_PER_GPU"  # set where the workflow shares out GPUs: how many jobs on each
 
@@ -32,11 +32,11 @@ def on_gpus(number: int, gpus: Sequence[str], each: int) -> Iterator[list[str]]:
     with ExitStack() as held:
         taken: list[str] = []
         while len(taken) < number:
-            with alone(home / "choice"):  # else several at once would choose the same GPU
+            with exclusive(home / "choice"):  # else several at once would choose the same GPU
                 free = {g: _free(home, g, each) for g in gpus if g not in taken}
                 gpu = max(free, key=lambda g: len(free[g]))
                 if free[gpu]:
-                    held.enter_context(alone(free[gpu][0], 0))
+                    held.enter_context(exclusive(free[gpu][0], 0))
                     taken.append(gpu)
             time.sleep(0 if free[gpu] else 1)  # one that is ending still holds it
         yield sorted(taken, key=gpus.index)
@@ -52,7 +52,7 @@ def _free(home: Path, gpu: str, each: int) -> list[Path]:
     """Return the places on a GPU that no job holds."""
     free = []
     for folder in (home / f"{gpu}-{place}" for place in range(each)):
-        with suppress(Held), alone(folder, 0):
+        with suppress(LockHeld), exclusive(folder, 0):
             free.append(folder)
     return free
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.gpu_slots import sharing
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.slurm import requeue
 
 log = logging.getLogger("ltdm")
@@ -38,11 +38,11 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
             snapshot.check_code(snakemake.rule, snakemake.params.request["code"])
             with sharing(gpus):
                 yield _files(snakemake)
-        except Stopped as stopped:
+        except Interruption as stopped:
             log.warning("%s", stopped)
-            if submitted and stopped.for_time and requeue():
+            if submitted and stopped.should_requeue and requeue():
                 log.warning("the job is back in Slurm's queue")
-            _end(f"{stopped} (log: {path})", Stopped.STATUS)
+            _end(f"{stopped} (log: {path})", Interruption.STATUS)
         except LtdmError as error:
             log.error("error: %s", error)
             _end(f"{error} (log: {path})")

@@ -6,7 +6,7 @@ from ltdm.config.artefacts import flat, inputs, jobs, outputs
 from ltdm.config.experiment import Experiment
 from ltdm.config.layout import STEPS
 from ltdm.pipeline import accepted
-from ltdm.plumbing.registry import stage_code
+from ltdm.plumbing.registry import stage_digest
 from ltdm.plumbing.request import Request
 
 
@@ -27,4 +27,4 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
 def manifest_request(experiment: Experiment) -> Request:
     """Return what the manifest is asked for: to list every artefact, with its parents."""
     vouched = [file.name for file in accepted.records(experiment.layout.root)]
-    return Request(code=stage_code("manifest"), accepted=vouched, places=lineage(experiment))
+    return Request(code=stage_digest("manifest"), accepted=vouched, places=lineage(experiment))

@@ -15,9 +15,9 @@ from ltdm.config.layout import STEPS
 from ltdm.config.requests import request
 from ltdm.config.steps import Keys
 from ltdm.pipeline.accepted import Pairs, accepted
-from ltdm.plumbing.errors import LtdmError, few
+from ltdm.plumbing.errors import LtdmError, shorten
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.request import UNCOUNTED, Request
+from ltdm.plumbing.request import IRRELEVANT_KEYS, Request
 
 NAMED = ("data", "init", "model", "guide")
 """Inputs that records name: networks by their key, training data by their digest."""
@@ -103,10 +103,10 @@ def check_records(
         else:
             differing = differences(read_json(one.record), one.request, pairs)
         if differing:
-            found.append(f"{one.record} ({few(differing)})")
+            found.append(f"{one.record} ({shorten(differing)})")
     if found:
         raise LtdmError(
-            f"made by another config or other code: {few(found)}; give this experiment another"
+            f"made by another config or other code: {shorten(found)}; give this experiment another"
             " name, delete what is named to have it made anew, or, where only the code differs and"
             " computes the same, vouch for it with `ltdm accept`"
         )
@@ -135,7 +135,7 @@ def differences(made: Mapping[str, Any], asked: Mapping[str, Any], pairs: Pairs)
         if key == "code":
             if (str(made.get(key)), value) not in pairs:
                 found += _nested(made.get(key), value, key)
-        elif key in made and key not in UNCOUNTED:
+        elif key in made and key not in IRRELEVANT_KEYS:
             found += _nested(made[key], value, key, only_common=key == "defaults")
     return found
 

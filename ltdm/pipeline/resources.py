@@ -53,7 +53,7 @@ class Estimates:
         probe = self.experiment.evaluate.probe
         if probe is None:
             return 0.0
-        images = self.experiment.datasets[keys["dataset"]].probed(probe.train_on)
+        images = self.experiment.datasets[keys["dataset"]].num_probe_images(probe.train_on)
         return self._forward_seconds(keys, probe.evaluations(images))
 
     def _forward_seconds(self, keys: Keys, evaluations: float) -> float:

@@ -14,9 +14,9 @@ from ltdm.config.steps import NETWORK, Keys
 from ltdm.pipeline import snapshot
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.progress import LINE_EVERY, duration
+from ltdm.plumbing.progress import LINE_INTERVAL, format_duration
 
-SILENT = 9 * LINE_EVERY
+SILENT = 9 * LINE_INTERVAL
 """Seconds without a sign of life after which a training counts as dead, or its disk as slow."""
 
 
@@ -67,7 +67,7 @@ def _state(told: dict[str, Any]) -> str:
     if told["ended"]:
         return "ending" if told["ended"] == "done" else told["ended"]
     quiet = time.time() - told["time"]
-    return f"silent for {duration(quiet)}" if quiet > SILENT else told["what"]
+    return f"silent for {format_duration(quiet)}" if quiet > SILENT else told["what"]
 
 
 def text(results: Path) -> str:
@@ -88,6 +88,6 @@ def _row(line: Line) -> dict[str, Any]:
     row["step"] = f"{told['done']:,} of {told['total']:,}"
     if not told["ended"] and told["units_per_second"]:
         left = (told["total"] - told["done"]) / told["units_per_second"]
-        row |= {"images/s": f"{told['images_per_second']:.0f}", "left": duration(left)}
+        row |= {"images/s": f"{told['images_per_second']:.0f}", "left": format_duration(left)}
     where = f"{told['host']}, process {told['pid']}"
     return {**row, "last": told["note"], "job": told["job"], "where": where}

@@ -1,1 +1,1 @@
-"""Nothing in here can change a number: errors, options, registry, code digest, files, locks."""
+"""Code that changes no number: errors, options, registry, code digest, files, locks, stopping."""

@@ -1,4 +1,4 @@
-"""References that several parts share; a part's own stands in its file."""
+"""BibTeX of references that several parts share; a part's own reference is in its module."""
 
 HEUSEL2017 = """@inproceedings{heusel2017fid,
   title={GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium},

@@ -1,7 +1,7 @@
-"""Where PyTorch's compiler keeps what it makes, so that one job of an experiment compiles for all.
+"""The cache of PyTorch's compiler, so that a network is compiled once for all jobs.
 
-By itself it keeps that on the node, for each user. Processes may share a folder: files are written
-beside their place and renamed, and what other compilers make is locked meanwhile.
+By default PyTorch keeps this cache on each node, per user. Processes may share a folder: cache
+files are written under a temporary name and renamed, and the compilers it calls lock theirs.
 """
 
 import os
@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-VARIABLE = "LTDM_COMPILED"
-THEIRS = "TORCHINDUCTOR_CACHE_DIR"
-DEFAULT = "torchinductor_"
-"""How the folder's name begins that PyTorch takes by itself, and then sets the variable to."""
+CACHE_VARIABLE = "LTDM_COMPILED"
+TORCH_CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+DEFAULT_FOLDER_PREFIX = "torchinductor_"
+"""Start of the name of PyTorch's default folder, to which PyTorch itself sets the variable."""
 
 
-def keep_compiled(folder: Path) -> None:
-    """Name a folder to this process and those that it starts, unless the user has named one."""
-    if Path(os.environ.get(THEIRS, DEFAULT)).name.startswith(DEFAULT):
-        os.environ[VARIABLE] = str(Path(folder).resolve())
+def set_compile_cache(folder: Path) -> None:
+    """Name the cache folder for this process and its children, unless the user has set one."""
+    torch_folder = Path(os.environ.get(TORCH_CACHE_VARIABLE, DEFAULT_FOLDER_PREFIX))
+    if torch_folder.name.startswith(DEFAULT_FOLDER_PREFIX):
+        os.environ[CACHE_VARIABLE] = str(Path(folder).resolve())
 
 
-def share_compiled(device: "torch.device") -> None:
-    """Take that folder, before a network is compiled; the compiler makes it when it is due.
+def use_compile_cache(device: "torch.device") -> None:
+    """Use the named cache folder, before a network is compiled; the compiler creates it.
 
-    Not on a CPU: code for it uses all that the very machine can do, so another may not run it.
-    Triton's kernels go to a folder within.
+    Only on a GPU: code compiled for one CPU may use instructions that another one lacks.
+    Triton's kernels are kept in a subfolder.
     """
-    if VARIABLE in os.environ and device.type == "cuda":
-        os.environ[THEIRS] = os.environ[VARIABLE]
+    if CACHE_VARIABLE in os.environ and device.type == "cuda":
+        os.environ[TORCH_CACHE_VARIABLE] = os.environ[CACHE_VARIABLE]

@@ -1,15 +1,19 @@
-"""The one exception that users are meant to see, and how its sentence names many things."""
+"""The exceptions whose message a user reads, and the shortening of long lists in messages."""
 
 from collections.abc import Collection
 from typing import Any
 
 
 class LtdmError(Exception):
-    """A mistake that the user can correct, in one sentence: what, where, and the way out."""
+    """An error that the user can fix; its message is one sentence: place, fault, way out."""
 
 
 class OptionError(LtdmError):
-    """A config value that cannot be used; `path` leads to it from where parsing began."""
+    """A config value that cannot be used.
+
+    `path` holds the keys that lead to the value from where parsing began; the error's text is the
+    path and the `message`.
+    """
 
     def __init__(self, path: tuple[str, ...], message: str):
         super().__init__(f"{'.'.join(path)}: {message}" if path else message)
@@ -17,20 +21,20 @@ class OptionError(LtdmError):
         self.message = message
 
 
-class Stopped(LtdmError):
-    """A job ended before its work did, with its state saved: the same command goes on from there.
+class Interruption(LtdmError):
+    """A job ended before its work was done, and saved its state: the same command resumes it.
 
-    It ended `for_time` if its time was up, and another job as long as this one will do.
+    `should_requeue` is true if only the time limit ended it, and another job as long would help.
     """
 
-    STATUS = 75  # the exit status then, EX_TEMPFAIL of sysexits.h: Snakemake tries again
+    STATUS = 75  # the exit status, EX_TEMPFAIL of sysexits.h, after which Snakemake tries again
 
-    def __init__(self, message: str, for_time: bool = False):
+    def __init__(self, message: str, should_requeue: bool = False):
         super().__init__(message)
-        self.for_time = for_time
+        self.should_requeue = should_requeue
 
 
-def few(things: Collection[Any], shown: int = 3) -> str:
-    """Write the first things of many for a message, and count the rest."""
-    more = f" and {len(things) - shown} more" if len(things) > shown else ""
-    return f"{', '.join(map(str, list(things)[:shown])) or 'nothing'}{more}"
+def shorten(items: Collection[Any], limit: int = 3) -> str:
+    """Return the first `limit` items as text, with the number of the others: `a, b and 4 more`."""
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return f"{', '.join(map(str, list(items)[:limit])) or 'nothing'}{more}"

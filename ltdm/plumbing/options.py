@@ -1,8 +1,9 @@
-"""Strict options: a frozen dataclass is the schema, the defaults and the documentation at once."""
+"""Strict options: a frozen dataclass is the schema, the defaults and the documentation in one."""
 
 import contextlib
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +11,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.renamed import KEYS, NOTES, VALUES, new_name
+from ltdm.plumbing.renamed import KEYS, NOTES, VALUES, find_new_name
 
 KeyPath = tuple[str, ...]
 T = TypeVar("T")
@@ -24,23 +25,29 @@ def option(
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
-    convert: Callable[[Any, KeyPath], Any] | None = None,
-    place: bool = False,
+    parser: Callable[[Any, KeyPath], Any] | None = None,
+    location: bool = False,
 ) -> Any:
-    """Declare one option.
+    """Declare an option: a dataclass field with a check and a help text.
 
     Args:
-        default: Its value when the config is silent; `...` makes the option required.
-        help: One sentence for the documentation and the schema, with the unit.
+        default: Its value if the config does not set it; `...` makes the option required.
+        help: Text for the config reference and the schema: what it is, with its unit.
         choices: The texts allowed.
-        low: Smallest value allowed.
+        low: Smallest value allowed, also of each entry of a list.
         high: Largest value allowed.
         above: Value that it must exceed.
-        convert: Parser of a value that is no plain scalar or list, `(value, path) -> object`.
-        place: Whether it only says where something lies or runs: no part of a result.
+        parser: Function `(value, path) -> object` for a value that is no plain scalar or list.
+        location: Whether it only says where something lies or runs, which changes no result.
     """
     metadata = dict(
-        help=help, choices=choices, low=low, high=high, above=above, convert=convert, place=place
+        help=help,
+        choices=choices,
+        low=low,
+        high=high,
+        above=above,
+        parser=parser,
+        location=location,
     )
     if default is ...:
         return field(metadata=metadata)
@@ -49,17 +56,20 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-def near(name: object, known: Iterable[str], renamed: dict[str, tuple[str, ...]] = KEYS) -> str:
-    """Say which known name is meant, or list them all."""
-    known = sorted(known)
-    if new := new_name(name, renamed, known):
+def suggest(name: object, names: Iterable[str], renamed: dict[str, tuple[str, ...]] = KEYS) -> str:
+    """Return a hint for an unknown name: its new name, a similar known name, or all known names.
+
+    `renamed` maps names of ltdm 0.1.0 to their new ones.
+    """
+    names = sorted(names)
+    if new := find_new_name(name, renamed, names):
         return f"it is called {new!r} now{NOTES.get((str(name), new), '')}"
-    close = difflib.get_close_matches(str(name), known, 1, 0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+    close = difflib.get_close_matches(str(name), names, 1, 0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
 
 
-def mapping(value: object, path: KeyPath) -> dict[str, Any]:
-    """Return `value` if it is a mapping with text keys (nothing counts as an empty one)."""
+def as_mapping(value: object, path: KeyPath) -> dict[str, Any]:
+    """Return a copy of `value`, which must be a mapping with text keys; None gives an empty one."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -72,63 +82,68 @@ def mapping(value: object, path: KeyPath) -> dict[str, Any]:
     return dict(value)
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], path: KeyPath) -> None:
-    """Raise for the first key of `given` that is not in `known`."""
-    known = set(known)
-    for key in given:
-        if key not in known:
-            raise OptionError((*path, key), f"unknown key; {near(key, known)}")
+def reject_unknown(keys: Iterable[str], names: Iterable[str], path: KeyPath) -> None:
+    """Raise an `OptionError` for the first key that is not in `names`."""
+    names = set(names)
+    for key in keys:
+        if key not in names:
+            raise OptionError((*path, key), f"unknown key; {suggest(key, names)}")
 
 
 def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
-    """Make a `cls` from a mapping read from YAML, or raise an `OptionError` of a key or value."""
-    given = mapping(value, path)
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    refuse_unknown(given, known, path)
+    """Return the options `cls` of a mapping read from YAML, which stands at `path` of the config.
+
+    Raises:
+        OptionError: A key is unknown or missing, or a value cannot be used.
+    """
+    entries = as_mapping(value, path)
+    options = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    reject_unknown(entries, options, path)
     hints = typing.get_type_hints(cls)
-    parsed = {k: _value(hints[k], known[k], v, (*path, k)) for k, v in given.items()}
-    for name, f in known.items():
+    parsed = {k: _parse_value(hints[k], options[k], v, (*path, k)) for k, v in entries.items()}
+    for name, f in options.items():
         if name not in parsed and f.default is MISSING and f.default_factory is MISSING:
             raise OptionError((*path, name), "is missing")
     try:
         return cls(**parsed)
-    except OptionError as error:  # from __post_init__, which does not know where it stands
+    except OptionError as error:  # from __post_init__, which does not know the path
         raise OptionError((*path, *error.path), error.message) from None
 
 
 @dataclass(frozen=True)
 class Nested:
-    """Parser of an option that is itself a set of options, or nothing."""
+    """Parser of an option that is itself a set of options `cls`, or null."""
 
     cls: type
 
     def __call__(self, value: Any, path: KeyPath) -> Any:
-        """Parse what the config gives."""
+        """Parse the config's value at `path`; null gives None."""
         return None if value is None else parse(self.cls, value, path)
 
 
-def _value(hint: Any, f: Field[Any], value: Any, path: KeyPath) -> Any:
-    if f.metadata["convert"]:
-        return f.metadata["convert"](value, path)
+def _parse_value(hint: Any, f: Field[Any], value: Any, path: KeyPath) -> Any:
+    """Return the value of an option `f` with the type `hint`, checked."""
+    if f.metadata["parser"]:
+        return f.metadata["parser"](value, path)
     choices = f.metadata["choices"]
-    if choices and isinstance(value, bool):  # YAML's reading of on, off, yes and no
+    if choices and isinstance(value, bool):  # YAML reads on, off, yes and no as booleans
         raise OptionError(path, f"must be one of {', '.join(choices)}, not {value!r}")
-    result = _typed(hint, value, path)
+    result = _check_type(hint, value, path)
     for v in result if isinstance(result, tuple) else (result,):
         if v is not None:
-            _limits(f.metadata, v, path)
+            _check_bounds(f.metadata, v, path)
     return result
 
 
-def _typed(hint: Any, value: Any, path: KeyPath) -> Any:
+def _check_type(hint: Any, value: Any, path: KeyPath) -> Any:
     """Check `value` against a type hint: a scalar, `scalar | None`, or `tuple[scalar, ...]`."""
     if isinstance(hint, types.UnionType):
         inner = next(a for a in hint.__args__ if a is not types.NoneType)
-        return None if value is None else _typed(inner, value, path)
+        return None if value is None else _check_type(inner, value, path)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise OptionError(path, f"must be a list, not {value!r}")
-        return tuple(_typed(hint.__args__[0], v, path) for v in value)
+        return tuple(_check_type(hint.__args__[0], v, path) for v in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 1e300 else math.inf
     if type(value) is hint:
@@ -138,11 +153,13 @@ def _typed(hint: Any, value: Any, path: KeyPath) -> Any:
 
 
 def _yaml_hint(hint: type, value: Any) -> str:
-    """Explain what YAML makes of quotes: '1' is text, a bare 1 is none, a bare no is false."""
+    """Return a hint where quotes or a decimal point gave a value of another type than meant."""
     if hint is str and not isinstance(value, list | Mapping):
         return " (put it in quotes)"
     if hint is int and isinstance(value, float) and value.is_integer():
         return f" (write {value:.0f})"
+    if hint in (int, float) and isinstance(value, str) and re.fullmatch(r"[-+]?0[0-9]+", value):
+        return f" (write {int(value)})"  # YAML 1.1 reads a leading 0 as octal
     if hint in (int, float) and isinstance(value, str):
         with contextlib.suppress(ValueError):
             float(value)
@@ -150,10 +167,11 @@ def _yaml_hint(hint: type, value: Any) -> str:
     return ""
 
 
-def _limits(limits: Mapping[str, Any], value: Any, path: KeyPath) -> None:
+def _check_bounds(limits: Mapping[str, Any], value: Any, path: KeyPath) -> None:
+    """Refuse a value that is no choice, not finite, or out of range."""
     choices, low, high, above = (limits[k] for k in ("choices", "low", "high", "above"))
     if choices and value not in choices:
-        raise OptionError(path, f"{value!r} is not known; {near(value, choices, VALUES)}")
+        raise OptionError(path, f"{value!r} is not known; {suggest(value, choices, VALUES)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(path, f"must be a finite number, not {value}")
     if low is not None and value < low:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar in a terminal, a line now and then in a log."""
+"""Progress of long work: a bar in a terminal, a line every ten seconds in a log, a status file."""
 
 import logging
 import time
@@ -7,82 +7,95 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import write_json
-from ltdm.plumbing.slurm import here
+from ltdm.plumbing.slurm import process_info
 
 log = logging.getLogger("ltdm")
-LINE_EVERY = 10.0  # seconds between lines in a log
-WORTH_A_LINE = 1.0  # seconds; what took less says nothing when it is done
+LINE_INTERVAL = 10.0  # seconds between lines in a log
+MIN_SECONDS = 1.0  # work that takes less logs no line at its end
 
 
 class Progress:
-    """Counts `total` units of work, of which `done` were done before; use as a context manager.
+    """Counts `total` units of work, of which `done` were done before; a context manager.
 
-    Others can read how far it is in `file`, as JSON, which also counts the `images` of a unit.
+    Other processes can read the progress in the JSON `file`. A unit handles `images` images, for
+    the file's images per second.
     """
 
-    def __init__(self, what: str, total: int, unit: str, done: int = 0, file: Path | None = None,
-                 images: int = 1):  # fmt: skip
+    def __init__(
+        self,
+        what: str,
+        total: int,
+        unit: str,
+        done: int = 0,
+        file: Path | None = None,
+        images: int = 1,
+    ):
         self.what, self.total, self.unit, self.done = what, total, unit, done
         self.file, self.images, self.note, self.first = file, images, "", done
-        self.started = self.shown = time.monotonic()
+        self.started = self.last_report = time.monotonic()
         self.bar = tqdm(
             desc=what, total=total, initial=done, unit=unit, disable=None, dynamic_ncols=True
-        )  # None: only a terminal has a bar
+        )  # disable=None: a bar only in a terminal
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more units done; `note` is shown beside them."""
+        """Count `count` more units as done, and show `note` beside them."""
         self.done += count
         self.note = note or self.note
         if note:
             self.bar.set_postfix_str(note, refresh=False)
         self.bar.update(count)
         now = time.monotonic()
-        last = self.done == self.total and now - self.started >= WORTH_A_LINE
-        if now - self.shown < LINE_EVERY and not last:
+        at_end = self.done == self.total and now - self.started >= MIN_SECONDS
+        if now - self.last_report < LINE_INTERVAL and not at_end:
             return
-        self.shown = now
-        self._tell()
+        self.last_report = now
+        self._write_status()
         if self.bar.disable:
-            log.info(
-                "%s: %d of %d %s, %.1f/s, %s left %s",
-                self.what, self.done, self.total, self.unit, self.rate,
-                duration((self.total - self.done) / self.rate), note,
-            )  # fmt: skip
+            left = format_duration((self.total - self.done) / self.rate)
+            counts = self.what, self.done, self.total, self.unit
+            log.info("%s: %d of %d %s, %.1f/s, %s left %s", *counts, self.rate, left, note)
 
     @property
     def rate(self) -> float:
-        """Units a second since this process began."""
+        """Units per second since this process began."""
         return (self.done - self.first) / max(time.monotonic() - self.started, 1e-9)
 
-    def _tell(self, ended: str = "") -> None:
-        """Write the file; that it cannot be written stops nothing."""
+    def _write_status(self, ended: str = "") -> None:
+        """Write the status file; an error in writing it does not stop the work."""
         if self.file is None:
             return
         rate = self.rate
-        told = {
-            "what": self.what, "done": self.done, "total": self.total, "unit": self.unit,
-            "images_per_second": rate * self.images, "units_per_second": rate,
-            "note": self.note, "time": time.time(), "ended": ended, **here(),
-        }  # fmt: skip
+        status = {
+            "what": self.what,
+            "done": self.done,
+            "total": self.total,
+            "unit": self.unit,
+            "images_per_second": rate * self.images,
+            "units_per_second": rate,
+            "note": self.note,
+            "time": time.time(),
+            "ended": ended,
+            **process_info(),
+        }
         with suppress(LtdmError, OSError):
-            write_json(self.file, told)
+            write_json(self.file, status)
 
     def __enter__(self) -> "Progress":
-        self._tell()
+        self._write_status()
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.bar.close()
-        if isinstance(error, Stopped):
-            self._tell("stopped")
+        if isinstance(error, Interruption):
+            self._write_status("stopped")
         else:
-            self._tell(f"failed: {error}" if error else "done")
+            self._write_status(f"failed: {error}" if error else "done")
 
 
-def duration(seconds: float) -> str:
-    """Write seconds as a person would: `42 s`, `3 min 20 s`, `5 h 12 min`."""
+def format_duration(seconds: float) -> str:
+    """Return a duration in words: `42 s`, `3 min 20 s`, `5 h 12 min`."""
     s = round(seconds)
     if s < 60:
         return f"{s} s"

@@ -1,4 +1,4 @@
-"""What made a result: versions, commit, machine."""
+"""Provenance of a result: versions of the packages and the commit of the checkout."""
 
 import platform
 import subprocess
@@ -10,18 +10,18 @@ import ltdm
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, ltdm and the packages that numbers depend on."""
-    found = {"python": platform.python_version(), "ltdm": ltdm.__version__}
+    """Return the versions of Python, ltdm and the packages on which numbers depend."""
+    result = {"python": platform.python_version(), "ltdm": ltdm.__version__}
     for package in ("torch", "numpy", "scipy", "scikit-learn"):
         with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            result[package] = version(package)
+    return result
 
 
 def commit() -> str | None:
     """Return the checkout's git commit, with "+changes" if files differ from it.
 
-    None where the package is no part of a checkout, though it may lie inside another one.
+    None if the package is not part of a checkout of ltdm, even if it lies in another checkout.
     """
     folder = Path(ltdm.__file__).parent
 

@@ -1,7 +1,7 @@
-"""Names to parts: a part is one file in its kind's folder, and the file's name is the part's name.
+"""Registry of parts: a part is one file in its kind's folder, and is called as the file is.
 
 A part's module holds its code, its options (a frozen dataclass called `Options`), its citation and
-its documentation. Adding a file adds the part; nothing else has to know.
+its documentation. Adding the file is all that adds a part.
 """
 
 import importlib
@@ -13,8 +13,8 @@ from typing import Any
 
 from ltdm.plumbing.code_digest import digest
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed
-from ltdm.plumbing.options import KeyPath, mapping, near, parse
+from ltdm.plumbing.option_values import non_defaults
+from ltdm.plumbing.options import KeyPath, as_mapping, parse, suggest
 
 LABEL = re.compile(r"[a-z][a-z0-9-]*")
 FOLDERS = {
@@ -27,11 +27,11 @@ FOLDERS = {
     "metric": "metrics",
 }
 
-LABELLED = ("extractor", "metric")
-"""The kinds of which one part may be used several times, under labels of its own."""
+LABELLABLE = ("extractor", "metric")
+"""Kinds of which one part may be used several times, under different labels."""
 
-PARTS = {"network": "unet", "process": "vp", "method": "ddpm"}
-"""The parts that make up a run, and what they are when the config names none."""
+DEFAULT_PARTS = {"network": "unet", "process": "vp", "method": "ddpm"}
+"""The kinds of part that a run consists of, with the part used if the config names none."""
 
 
 @dataclass(frozen=True)
@@ -41,122 +41,129 @@ class Part:
     kind: str
     name: str
     options: Any
-    own_label: str = ""
+    custom_label: str = ""
 
     @property
     def label(self) -> str:
-        """What files and tables call the part: the label given to it, else its name."""
-        return self.own_label or self.name
+        """The part's name in files and tables: its custom label, or else its name."""
+        return self.custom_label or self.name
 
     @property
     def module(self) -> ModuleType:
-        """The part's file."""
+        """The part's module."""
         return importlib.import_module(module_name(self.kind, self.name))
 
     def __str__(self) -> str:
-        """Write the part in a word: `ddim(steps=25)`."""
-        return f"{self.name}({self.settings})" if self.settings else self.name
+        """Return the part as short text: `ddim(steps=25)`."""
+        return f"{self.name}({self.options_text})" if self.options_text else self.name
 
     @property
-    def settings(self) -> str:
-        """The options that differ from their defaults, in a word: `steps=25`."""
-        return ", ".join(f"{k}={v}" for k, v in changed(self.options).items())
+    def options_text(self) -> str:
+        """The options that differ from their defaults, as short text: `steps=25`."""
+        return ", ".join(f"{k}={v}" for k, v in non_defaults(self.options).items())
 
-    def plain(self) -> dict[str, Any]:
-        """Return the name and the options that differ from their defaults, as YAML would."""
-        label = {"label": self.own_label} if self.own_label else {}
-        return {"name": self.name, **label, **changed(self.options)}
+    def to_config(self) -> dict[str, Any]:
+        """Return the name and the options that differ from their defaults, as plain YAML."""
+        label = {"label": self.custom_label} if self.custom_label else {}
+        return {"name": self.name, **label, **non_defaults(self.options)}
 
 
-def names(kind: str) -> list[str]:
+def part_names(kind: str) -> list[str]:
     """Return the names of all parts of a kind."""
     folder = Path(__file__).parents[1] / FOLDERS[kind]
     return sorted(file.stem.replace("_", "-") for file in folder.glob("[!_]*.py"))
 
 
 def module_name(kind: str, name: str) -> str:
-    """Return the dotted name of a part's file."""
+    """Return the dotted name of a part's module."""
     return f"ltdm.{FOLDERS[kind]}.{name.replace('-', '_')}"
 
 
-def load(kind: str, name: object, path: KeyPath) -> ModuleType:
-    """Import a part's file; `path` is where the config names it."""
-    if name not in names(kind):
-        raise OptionError(path, f"no {kind} is called {name!r}; {near(name, names(kind))}")
+def load_module(kind: str, name: object, path: KeyPath) -> ModuleType:
+    """Import and return a part's module; `path` is where the config names the part.
+
+    Raises:
+        OptionError: No part has this name.
+    """
+    if name not in part_names(kind):
+        raise OptionError(path, f"no {kind} is called {name!r}; {suggest(name, part_names(kind))}")
     return importlib.import_module(module_name(kind, str(name)))
 
 
-def part(kind: str, value: object, path: KeyPath) -> Part:
-    """Parse a part from config: its bare name, or a mapping of `name` and options."""
-    given = {"name": value} if isinstance(value, str) else mapping(value, path)
-    if "name" not in given:
-        raise OptionError((*path, "name"), f"is missing; known: {', '.join(names(kind))}")
-    module = load(kind, given["name"], (*path, "name"))
-    name, label = given.pop("name"), ""
-    if kind in LABELLED and "label" in given:
-        label = _label(kind, given.pop("label"), (*path, "label"))
-    own = _options_of(kind, name)
-    for key in sorted(given.keys() - {*own}):
-        if theirs := [n for n in names(kind) if key in _options_of(kind, n)]:
-            whose = f"is an option of {' and '.join(theirs)}, not of {name}"
-            here = ", ".join(own) or "none"
-            raise OptionError((*path, key), f"{whose}, whose own are: {here}")
-    return Part(kind, name, parse(module.Options, given, path), label)
+def parse_part(kind: str, value: object, path: KeyPath) -> Part:
+    """Parse a part from a config: its bare name, or a mapping of `name`, `label` and options.
+
+    Raises:
+        OptionError: The part is unknown, or an option of it cannot be used.
+    """
+    entries = {"name": value} if isinstance(value, str) else as_mapping(value, path)
+    if "name" not in entries:
+        raise OptionError((*path, "name"), f"is missing; known: {', '.join(part_names(kind))}")
+    module = load_module(kind, entries["name"], (*path, "name"))
+    name, label = entries.pop("name"), ""
+    if kind in LABELLABLE and "label" in entries:
+        label = _check_label(kind, entries.pop("label"), (*path, "label"))
+    own = _option_names(kind, name)
+    for key in sorted(entries.keys() - {*own}):
+        if owners := [n for n in part_names(kind) if key in _option_names(kind, n)]:
+            message = f"is an option of {' and '.join(owners)}, not of {name}"
+            raise OptionError((*path, key), f"{message}, whose own are: {', '.join(own) or 'none'}")
+    return Part(kind, name, parse(module.Options, entries, path), label)
 
 
-def _label(kind: str, value: object, path: KeyPath) -> str:
+def _check_label(kind: str, value: object, path: KeyPath) -> str:
     """Check a label, which becomes a file's name."""
-    if value in names(kind):
+    if value in part_names(kind):
         raise OptionError(path, f"{value!r} is itself the name of a {kind}; choose another")
     if not isinstance(value, str) or not LABEL.fullmatch(value):
-        rule = "must be small letters, digits and '-', beginning with a letter"
+        rule = "must be lower-case letters, digits and '-', beginning with a letter"
         raise OptionError(path, f"{rule}, not {value!r}")
     return value
 
 
-def _options_of(kind: str, name: str) -> list[str]:
+def _option_names(kind: str, name: str) -> list[str]:
     """Return the names of a part's options."""
-    return [f.name for f in fields(load(kind, name, ()).Options)]
+    return [f.name for f in fields(load_module(kind, name, ()).Options)]
 
 
-def parts(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
+def parse_parts(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
     """Parse one part, or a list of them that are used together."""
     if isinstance(value, list | tuple):
-        return several(kind, value, path)
-    return (part(kind, value, path),)
+        return parse_part_list(kind, value, path)
+    return (parse_part(kind, value, path),)
 
 
-def several(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
-    """Parse a list of at least one part, none of them twice under the same label."""
+def parse_part_list(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]:
+    """Parse a list of at least one part, without two of the same label."""
     if not isinstance(value, list | tuple) or not value:
         raise OptionError(path, f"must be a list of at least one {kind}, not {value!r}")
-    found = tuple(part(kind, v, (*path, str(i))) for i, v in enumerate(value))
-    if len({p.label for p in found}) < len(found):
-        apart = "; tell them apart by `label`" if kind in LABELLED else ""
-        raise OptionError(path, f"names a {kind} twice{apart}")
-    return found
+    parts = tuple(parse_part(kind, v, (*path, str(i))) for i, v in enumerate(value))
+    if len({p.label for p in parts}) < len(parts):
+        way_out = "give each a `label` of its own" if kind in LABELLABLE else "leave one out"
+        raise OptionError(path, f"names a {kind} twice; {way_out}")
+    return parts
 
 
-def plain_parts(found: tuple[Part, ...]) -> Any:
-    """Return what YAML would hold of one part, or of several."""
-    return found[0].plain() if len(found) == 1 else [part.plain() for part in found]
+def parts_to_config(parts: tuple[Part, ...]) -> Any:
+    """Return one part as plain YAML, or a list of several."""
+    return parts[0].to_config() if len(parts) == 1 else [part.to_config() for part in parts]
 
 
-def stage_code(stage: str, *parts: Part) -> str:
-    """Return the code of a stage and its parts: their names and a digest, `train unet: 3f2a..`."""
-    what = " ".join([stage, *(part.name for part in parts)])
+def stage_digest(stage: str, *parts: Part) -> str:
+    """Return what identifies the code of a stage with its parts, such as `train unet: 3f2a..`."""
+    label = " ".join([stage, *(part.name for part in parts)])
     modules = (module_name(part.kind, part.name) for part in parts)
-    return f"{what}: {digest(f'ltdm.stages.{stage}', *modules)}"
+    return f"{label}: {digest(f'ltdm.stages.{stage}', *modules)}"
 
 
 @dataclass(frozen=True)
 class PartOption:
-    """Parser of an option that is a part of some kind, or a list of such parts."""
+    """Parser of an option that is a part of a kind, or with `many` a list of them."""
 
     kind: str
     many: bool = False
 
     def __call__(self, value: Any, path: KeyPath) -> Part | tuple[Part, ...]:
-        """Parse what the config gives."""
-        read = several if self.many else part
-        return read(self.kind, value, path)
+        """Parse the config's value at `path`."""
+        parser = parse_part_list if self.many else parse_part
+        return parser(self.kind, value, path)

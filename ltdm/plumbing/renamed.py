@@ -1,7 +1,13 @@
-"""What keys and values of a config were called in 0.1.0, so that an old one is refused by name."""
+"""Names of 0.1.0 and their new ones, so that an old name is refused with the new one.
 
+They are keys and values of a config, and environment variables.
+"""
+
+import os
 import re
 from collections.abc import Container
+
+from ltdm.plumbing.errors import LtdmError
 
 KEYS: dict[str, tuple[str, ...]] = {
     "augment_chance": ("augment_prob",),
@@ -50,7 +56,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "warmup": ("warmup_steps",),
     "zero_attention": ("zero_init_attention",),
 }
-"""Old key -> its new names; which one it is depends on the section."""
+"""Old key -> its new names; which one applies depends on the section."""
 VALUES: dict[str, tuple[str, ...]] = {
     "forced": ("mp",),
     "grid": ("sampler",),
@@ -66,13 +72,21 @@ VALUES: dict[str, tuple[str, ...]] = {
 }
 """Old value of an option -> its new names."""
 NOTES = {("blocks", "num_res_blocks"): ", and is one less: it counts the way down"}
-"""What else there is to say of an old name and its new one, where the value means another thing."""
+"""(old key, new key) -> a note, where the value changed its meaning as well."""
+VARIABLES = {
+    "LTDM_ASKED": "LTDM_RUN_SNAPSHOT",
+    "LTDM_SECONDS": "LTDM_TIME_LIMIT_SECONDS",
+    "LTDM_RUNS_PER_GPU": "LTDM_JOBS_PER_GPU",
+}
+"""Old environment variable -> its new name."""
 COLUMN = re.compile(r"((?:[a-z0-9-]+\.)?)(mq|memorized|unseen)-(\d\d)(@.*)?")
 
 
-def new_name(old: object, renamed: dict[str, tuple[str, ...]], known: Container[str]) -> str | None:
-    """Return what an old name is called where the names `known` are allowed; None if it is new."""
-    return next((name for name in renamed.get(str(old), ()) if name in known), None)
+def find_new_name(
+    old: object, renamed: dict[str, tuple[str, ...]], allowed: Container[str]
+) -> str | None:
+    """Return the new name, among the names `allowed`, of an old one; None if there is none."""
+    return next((name for name in renamed.get(str(old), ()) if name in allowed), None)
 
 
 def new_column(column: str) -> str | None:
@@ -83,3 +97,16 @@ def new_column(column: str) -> str | None:
     label, name, threshold, group = old.groups(default="")
     new = f"-0.{threshold}{group}"
     return f"{label}memorized{new}:baseline" if name == "unseen" else f"{label}{name}{new}"
+
+
+def check_environment() -> None:
+    """Refuse environment variables of 0.1.0, which would be ignored.
+
+    Raises:
+        LtdmError: One is set.
+    """
+    for old, new in VARIABLES.items():
+        if old in os.environ:
+            raise LtdmError(
+                f"the environment variable {old} is called {new} now; unset {old} and set {new}"
+            )

@@ -1,50 +1,52 @@
-"""What Slurm says of the job that this process runs in."""
+"""The Slurm job of this process: its time limit, and putting it back into the queue."""
 
 import os
 import re
 import socket
 import subprocess
 
-JOB = "SLURM_JOB_ID"
-ANSWERS_WITHIN = 30.0  # seconds; a controller that is away is not waited for
+JOB_VARIABLE = "SLURM_JOB_ID"
+TIMEOUT = 30.0  # seconds to wait for an answer of Slurm's controller
 
 
-def here() -> dict[str, str | int | None]:
-    """Return where this process is: host, pid, and Slurm job if there is one."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get(JOB)}
+def process_info() -> dict[str, str | int | None]:
+    """Return this process's host, process id (`pid`) and Slurm `job`, which may be None."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get(JOB_VARIABLE)}
 
 
-def seconds_left() -> float | None:
+def remaining_seconds() -> float | None:
     """Return the seconds until Slurm ends this job.
 
-    None outside a job, where it has no limit, and where Slurm does not answer.
+    None outside a job, for a job without a limit, and if Slurm does not answer.
     """
-    return seconds((_answer("squeue", "--noheader", "--format=%L", "--jobs") or "").strip())
+    return parse_time_span(
+        (_query_slurm("squeue", "--noheader", "--format=%L", "--jobs") or "").strip()
+    )
 
 
 def requeue() -> bool:
-    """Put this job back into Slurm's queue, where it waits for another turn; return whether it is.
+    """Put this job back into Slurm's queue, and return whether that succeeded.
 
-    Slurm then ends this process. Snakemake sees a job that waits, and no failure.
+    Slurm then ends this process; Snakemake sees a pending job, not a failed one.
     """
-    return _answer("scontrol", "requeue") is not None
+    return _query_slurm("scontrol", "requeue") is not None
 
 
-def _answer(*command: str) -> str | None:
-    """Return what a command says of this job, whose number ends it; None if Slurm does not."""
-    if JOB not in os.environ:
+def _query_slurm(*command: str) -> str | None:
+    """Return the output of a command, to which this job's id is added; None if it fails."""
+    if JOB_VARIABLE not in os.environ:
         return None
     try:
-        asked = [*command, os.environ[JOB]]
+        command = (*command, os.environ[JOB_VARIABLE])
         return subprocess.check_output(
-            asked, stderr=subprocess.DEVNULL, text=True, timeout=ANSWERS_WITHIN
+            command, stderr=subprocess.DEVNULL, text=True, timeout=TIMEOUT
         )
     except (OSError, subprocess.SubprocessError):
         return None
 
 
-def seconds(text: str) -> float | None:
-    """Read a span of Slurm's, `[days-][[hours:]minutes:]seconds`; None if it is none."""
+def parse_time_span(text: str) -> float | None:
+    """Return the seconds of Slurm's `[days-][[hours:]minutes:]seconds`; None of another text."""
     if not re.fullmatch(r"(\d+-)?(\d+:){0,2}\d+", text):
         return None
     days, _, rest = text.rpartition("-")

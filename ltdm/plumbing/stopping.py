@@ -1,6 +1,6 @@
-"""When a job must end before its work does: a signal says so, or its time is nearly up.
+"""Stopping a job before its work is done: after a signal, or when its time limit is near.
 
-Work that can go on later asks `Stop.why` now and then, saves its state, and raises `Stopped`.
+Work that can be resumed polls `StopRequest.reason`, saves its state, and raises `Interruption`.
 """
 
 import os
@@ -12,44 +12,48 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.slurm import seconds_left
+from ltdm.plumbing.slurm import remaining_seconds
 
-SHARE, LEAST, MOST = 0.05, 5.0, 120.0
-"""A job keeps this share of its time, within these seconds, to end in: Slurm is not punctual."""
-WORTH = 15.0  # seconds of work that make another job of the same length worth its start
+GRACE_SHARE, GRACE_MIN, GRACE_MAX = 0.05, 5.0, 120.0
+"""A job keeps this share of its time to end in, within these seconds: Slurm is not punctual."""
+MIN_WORK = 15.0  # seconds of work that make another job of the same length worth starting
 
 
-class Stop:
-    """A request to stop, which signals and the clock make; `left` is the job's time in seconds."""
+class StopRequest:
+    """A request to stop, made by a signal or by the clock when `seconds_left` are nearly over."""
 
-    def __init__(self, left: float | None = None):
-        self.told: str | None = None  # which signal came, in words
+    def __init__(self, seconds_left: float | None = None):
+        self.signal_reason: str | None = None  # the signal that came, in words
         self.begun = time.monotonic()
-        self.deadline: float | None = None  # when to begin to end, by the monotonic clock
-        if left is not None:
-            self.deadline = self.begun + left - min(max(SHARE * left, LEAST), MOST)
+        self.deadline: float | None = None  # the monotonic time at which the job should stop
+        if seconds_left is not None:
+            grace = min(max(GRACE_SHARE * seconds_left, GRACE_MIN), GRACE_MAX)
+            self.deadline = self.begun + seconds_left - grace
 
-    def why(self, saving: float = 0.0) -> str | None:
-        """Return why the work must end now, if it must; the last save took `saving` seconds."""
-        if self.told:
-            return self.told
+    def reason(self, saving: float = 0.0) -> str | None:
+        """Return why the work must stop now, else None; `saving` is the last save's seconds."""
+        if self.signal_reason:
+            return self.signal_reason
         near = self.deadline is not None and time.monotonic() + 2 * saving >= self.deadline
         return "the job's time is nearly up" if near else None
 
-    def worth_another(self) -> bool:
-        """Whether the clock alone ends this job, and another one as long would help."""
-        return self.told is None and time.monotonic() - self.begun >= WORTH
+    def should_requeue(self) -> bool:
+        """Whether only the clock stops this job, and another job as long would make progress."""
+        return self.signal_reason is None and time.monotonic() - self.begun >= MIN_WORK
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal; the next one of its kind ends the process at once."""
-        self.told = f"it was sent {signal.Signals(number).name}"
+        """Handle a signal; the next one of its kind ends the process at once."""
+        self.signal_reason = f"it was sent {signal.Signals(number).name}"
         signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
-def listening() -> Iterator[Stop]:
-    """Give a `Stop` that hears SIGTERM and Ctrl-C, and knows how long this job may run."""
-    stop, before = Stop(allowed()), {}
+def catch_signals() -> Iterator[StopRequest]:
+    """Yield a `StopRequest` for SIGTERM, Ctrl-C and the job's time limit.
+
+    Signals are only caught in the main thread; their handlers are restored afterwards.
+    """
+    stop, before = StopRequest(time_limit()), {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             before[number] = signal.signal(number, stop.on_signal)
@@ -60,11 +64,17 @@ def listening() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def allowed() -> float | None:
-    """Return the seconds that this job may run: $LTDM_TIME_LIMIT_SECONDS, or what Slurm leaves."""
+def time_limit() -> float | None:
+    """Return the seconds that this job may still run: $LTDM_TIME_LIMIT_SECONDS, or Slurm's limit.
+
+    None means no limit.
+
+    Raises:
+        LtdmError: The variable is no number.
+    """
     text = os.environ.get("LTDM_TIME_LIMIT_SECONDS")
     if not text:
-        return seconds_left()
+        return remaining_seconds()
     try:
         return float(text)
     except ValueError:

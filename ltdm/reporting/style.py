@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from ltdm.plumbing.files import writing
+from ltdm.plumbing.files import atomic_write
 
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"]
 STYLE = {
@@ -40,6 +40,6 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure and close it; without a date, so equal figures have equal bytes."""
     file_format = path.suffix[1:]
     metadata = {"Date": None} if file_format == "svg" else {"Software": None}
-    with writing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format=file_format, metadata=metadata)
     plt.close(figure)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ltdm.plumbing.registry import module_name, names
+from ltdm.plumbing.registry import module_name, part_names
 from ltdm.reporting.cells import FEW_IMAGES_MARK, NOT_SIGNIFICANT, Cell, DifferenceCell
 from ltdm.reporting.columns import parse_column
 from ltdm.reporting.compare import (
@@ -140,7 +140,7 @@ def display_name(metric: str, extractor: str) -> str:
 
 def _directions() -> dict[str, bool | None]:
     """Return every metric's values with whether higher is better."""
-    modules = (import_module(module_name("metric", name)) for name in names("metric"))
+    modules = (import_module(module_name("metric", name)) for name in part_names("metric"))
     return {name: up for module in modules for name, up in module.HIGHER_IS_BETTER.items()}
 
 

@@ -7,7 +7,7 @@ from itertools import chain, repeat
 import torch
 from torch import Tensor
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.diffusion._base import Process
 
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -61,7 +61,9 @@ def image_noise(
     So an image does not depend on the others in its batch. After the first, draws for several
     sampler steps come in one call, since a call costs more than its numbers.
     """
-    generators = [torch.Generator(device).manual_seed(derive("image", seed, i)) for i in images]
+    generators = [
+        torch.Generator(device).manual_seed(derive_seed("image", seed, i)) for i in images
+    ]
 
     def stream() -> Iterator[Tensor]:
         for steps in chain([1], repeat(NOISE_BLOCK)):

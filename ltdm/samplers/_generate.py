@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from ltdm.core.blocks import fixed_blocks
-from ltdm.core.device import device_name, layout
-from ltdm.core.shards import blocks, share
+from ltdm.core.device import device_name, memory_layout
+from ltdm.core.shards import rows_of_shard, split_blocks
 from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.progress import Progress
@@ -36,7 +36,7 @@ class SampleGenerator:
         self.guide = guide.predictors[0] if guide else None
         self.network_per_class = about["label"] == "network"
         self.options, self.seed, self.device = options, seed, device
-        order = str(layout(options.precision, device)).removeprefix("torch.")
+        order = str(memory_layout(options.precision, device)).removeprefix("torch.")
         self.hardware = f"{device_name(device)}, {options.precision}, {order}"
         self.shape = (about["channels"], about["size"], about["size"])
         self.is_points = about["points"]
@@ -49,9 +49,9 @@ class SampleGenerator:
         cut = [
             block
             for own_rows in self._rows_per_network(labels)
-            for block in blocks(own_rows, self.block_size)
+            for block in split_blocks(own_rows, self.block_size)
         ]
-        return share(cut, shard)
+        return rows_of_shard(cut, shard)
 
     def generate(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Return the images of numbers and labels (N,): uint8 (N, C, H, W), or float32 points."""

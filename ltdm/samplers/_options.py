@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
-from ltdm.plumbing.registry import Part, PartOption, part
+from ltdm.plumbing.registry import Part, PartOption, parse_part
 
 
 @dataclass(frozen=True)
@@ -12,9 +12,9 @@ class SampleOptions:
     """Images to sample from a trained network, and how to sample them."""
 
     sampler: Part = option(
-        lambda: part("sampler", "ddim", ()),
+        lambda: parse_part("sampler", "ddim", ()),
         "The sampler: its name, or `{name: ..., options}`.",
-        convert=PartOption("sampler"),
+        parser=PartOption("sampler"),
     )
     num_images: int = option(
         50_000,

@@ -15,11 +15,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from ltdm.core.device import device_name, pick
-from ltdm.core.weights import prefixed, read_weights, without, write_weights
+from ltdm.core.device import device_name, pick_device
+from ltdm.core.weights import add_prefix, read_weights, select_prefix, write_weights
 from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.ensemble import Weights, shard_rows, shard_seed, shard_steps, weighted_mean
 from ltdm.training.options import Ensemble
 from ltdm.training.setup import Recipe, init_trainer, make_trainer, model_metadata
@@ -42,7 +42,7 @@ class EnsembleTrainer:
         state = files.state(identity)
         self.folder, self.key = state.folder, state.key
         images, labels = read_npz(files.data, "images", "labels")
-        self.trainer = make_trainer(recipe, self.seed, images, labels, pick())
+        self.trainer = make_trainer(recipe, self.seed, images, labels, pick_device())
         if files.init:
             init_trainer(self.trainer, files.init)
         self.about = {**model_metadata(recipe, self.trainer), "key": self.key}
@@ -59,7 +59,7 @@ class EnsembleTrainer:
         """Return the path of a round's average; round 0 and the last round have none."""
         return self.folder / f"average-{number}.safetensors"
 
-    def train(self, number: int, shard: int, stop: Stop) -> None:
+    def train(self, number: int, shard: int, stop: StopRequest) -> None:
         """Train one shard for round `number`, resuming from a saved state if there is one."""
         trainer, rows, started = self.trainer, self.shards[shard], time.monotonic()
         steps = shard_steps(trainer.options, len(rows), trainer.batches.size)
@@ -97,7 +97,7 @@ class EnsembleTrainer:
             return self._resume({**initial, "where": [], "seconds": 0.0})
         spent = self._resume(read_state(self.shard_file(number - 1, shard), self.key, device))
         weights, _ = read_weights(self.average_file(number - 1))
-        self.trainer.load_weights(without("last.", weights), without("ema.", weights))
+        self.trainer.load_weights(select_prefix("last.", weights), select_prefix("ema.", weights))
         return spent
 
     def _resume(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class EnsembleTrainer:
             for shard in range(self.options.shards):
                 state = read_state(self.shard_file(number, shard), self.key, CPU)
                 summaries.append({name: state[name] for name in SHARD_SUMMARY})
-                ema, last = prefixed("ema.", state["ema"]), prefixed("last.", state["net"])
+                ema, last = add_prefix("ema.", state["ema"]), add_prefix("last.", state["net"])
                 yield state["images"], ema | last
 
         write_weights(path, weighted_mean(sized_weights()), self.about)
@@ -141,7 +141,7 @@ class EnsembleTrainer:
         write_json(self.files.record, {**self.identity, "key": self.key, **provenance, **result})
 
 
-def train(recipe: Recipe, identity: dict[str, Any], files: Files, stop: Stop) -> None:
+def train(recipe: Recipe, identity: dict[str, Any], files: Files, stop: StopRequest) -> None:
     """Train all rounds in one job, resuming where it was interrupted.
 
     The weights are the averages of the last round. In the history, losses are each shard's, and

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.core.weights import write_weights
 from ltdm.plumbing.files import read_npz, write_json
-from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.registry import parse_part
+from ltdm.plumbing.request import Request, to_record
 
 
 def run(request: Request, *, reference: Path, weights: Path, record: Path) -> None:
@@ -18,9 +18,11 @@ def run(request: Request, *, reference: Path, weights: Path, record: Path) -> No
     Raises:
         LtdmError: The weights are not available.
     """
-    extractor = part("extractor", {**request["extractor"], **request["places"]}, ("extractors",))
+    extractor = parse_part(
+        "extractor", {**request["extractor"], **request["places"]}, ("extractors",)
+    )
     images, labels = read_npz(reference, "images", "labels")
-    tensors, metadata = extractor.module.prepare(extractor.options, images, labels, pick())
+    tensors, metadata = extractor.module.prepare(extractor.options, images, labels, pick_device())
     metadata = {**metadata, "extractor": request["extractor"], "code": request["code"]}
     write_weights(weights, tensors, metadata)
-    write_json(record, {**metadata, **recorded(request)})
+    write_json(record, {**metadata, **to_record(request)})

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.core.weights import read_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_npz
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 from ltdm.plumbing.request import Request
 
 
@@ -25,8 +25,8 @@ def run(request: Request, *, images: Path, weights: Path, features: Path) -> Non
     """
     pixels, labels, about = read_npz(images, "images", "labels", "about")
     tensors, metadata = read_weights(weights)
-    extractor = part("extractor", metadata["extractor"], ("extractor",))
-    extract = extractor.module.load(extractor.options, tensors, metadata, pick())
+    extractor = parse_part("extractor", metadata["extractor"], ("extractor",))
+    extract = extractor.module.load(extractor.options, tensors, metadata, pick_device())
     try:
         output = extract(pixels)
     except LtdmError as error:

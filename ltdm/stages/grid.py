@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ltdm.data._base import default_class_names
-from ltdm.plumbing.files import read_npz, writing
+from ltdm.plumbing.files import atomic_write, read_npz
 from ltdm.plumbing.request import Request
 from ltdm.reporting import points, style
 from ltdm.reporting.pictures import image_grid, to_png
@@ -23,5 +23,5 @@ def run(request: Request, *, samples: Path, picture: Path) -> None:
         style.save(points.plot_points({"samples": (images, labels)}, names), picture)
         return
     classes = np.unique(labels)[:MAX_CLASSES].tolist()
-    with writing(picture) as temporary:
+    with atomic_write(picture) as temporary:
         to_png(image_grid(images, labels, classes, IMAGES_PER_CLASS)).save(temporary, format="png")

@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ltdm.plumbing.errors import LtdmError, few
+from ltdm.plumbing.errors import LtdmError, shorten
 from ltdm.plumbing.files import read_json, sha256, write_json
 from ltdm.plumbing.progress import Progress
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.request import Request, to_record
 
 MAX_FAULTS = 10  # faults that a message names; the others are counted
 THREADS = 4
@@ -27,7 +27,7 @@ def run(request: Request, *, manifest: Path) -> None:
         size = file.stat().st_size
         files[_relative(root, file)] = {"sha256": digest, "bytes": size, "from": inputs}
     software = {"versions": versions(), "commit": commit()}
-    write_json(manifest, {**recorded(request), **software, "files": files})
+    write_json(manifest, {**to_record(request), **software, "files": files})
 
 
 def verify(manifest: Path) -> tuple[int, int]:
@@ -46,8 +46,8 @@ def verify(manifest: Path) -> tuple[int, int]:
         faults = _broken_links(root, files)
     if faults:
         raise LtdmError(
-            f"{root} differs from its manifest: {few(faults, MAX_FAULTS)}; restore the files, or"
-            " delete them and run `snakemake` again"
+            f"{root} differs from its manifest: {shorten(faults, MAX_FAULTS)}; restore the files,"
+            " or delete them and run `snakemake` again"
         )
     return len(files), sum(entry["bytes"] for entry in files.values())
 

@@ -10,9 +10,9 @@ import pandas as pd
 from ltdm.metrics._base import Estimate, MetricModule, Sample, uses_neighbours, value_name
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_arrays, reading, write_json
-from ltdm.plumbing.registry import Part, part
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.files import explain_read_errors, read_arrays, write_json
+from ltdm.plumbing.registry import Part, parse_part
+from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.rows import FEW_IMAGES, write_rows
 
 VALUE_COLUMNS = ["extractor", "metric", "options", "group", "value", "error", "baseline"]
@@ -37,8 +37,8 @@ def run(
         LtdmError: The features are not comparable or not finite, or the neighbours are of another
             search.
     """
-    metric, id_columns = part("metric", request["metric"], ("metrics",)), request["where"]
-    with reading(counts):
+    metric, id_columns = parse_part("metric", request["metric"], ("metrics",)), request["where"]
+    with explain_read_errors(counts):
         class_counts = pd.read_csv(counts)["train"].tolist()
     classes_by_group = groups(class_counts, **request["groups"])
     kinds = request["groups"]["kinds"]
@@ -52,9 +52,14 @@ def run(
             metric, real_features.sample, fake_features.sample, classes_by_group, kinds
         )
         sampling = {name: fake_features.metadata.get(name) for name in SAMPLING_COLUMNS}
-        id_values = {**id_columns, **sampling, "extractor": extractor, "options": metric.settings}
+        id_values = {
+            **id_columns,
+            **sampling,
+            "extractor": extractor,
+            "options": metric.options_text,
+        }
         frames.append(pd.DataFrame(rows).assign(**id_values))
-    write_json(record, recorded(request))
+    write_json(record, to_record(request))
     write_rows(pd.concat(frames)[[*id_columns, *SAMPLING_COLUMNS, *VALUE_COLUMNS]], table)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ltdm.core.weights import prefixed, read_about, read_weights, write_weights
+from ltdm.core.weights import add_prefix, read_metadata, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
-from ltdm.plumbing.request import recorded
+from ltdm.plumbing.request import to_record
 from ltdm.training.posthoc import coefficients, gamma_of, profile_error
 from ltdm.training.state import run_key
 
@@ -33,7 +33,7 @@ def run(
     Raises:
         LtdmError: The network has no snapshots, or no average has that width.
     """
-    about = read_about(model)
+    about = read_metadata(model)
     stored = about.pop("posthoc", None)
     if not stored:
         raise LtdmError(
@@ -44,14 +44,14 @@ def run(
     gammas, times = np.array([(gamma_of(width), step) for width, step in snapshots]).T
     target = times.max(), gamma_of(request["sigma_rel"])
     mix = coefficients(times, gammas, *target)
-    identity = {**recorded(request), "model": about["key"]}
+    identity = {**to_record(request), "model": about["key"]}
     error, norm = profile_error(mix, times, gammas, *target), float(np.abs(mix).sum())
     result = {**identity, "key": run_key(identity), "error": error, "l1": norm}
     summary = request["sigma_rel"], len(snapshots), describe(result)
     log.info("sigma_rel %g from %d snapshots: %s", *summary)
     weights = _mix_snapshots(model, dict(zip(snapshots, mix.tolist(), strict=True)))
     about |= {"key": result["key"], "average": result}
-    write_weights(output, prefixed("ema.", weights), about)
+    write_weights(output, add_prefix("ema.", weights), about)
     if record:
         write_json(record, result)
     return result

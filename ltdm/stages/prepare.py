@@ -11,8 +11,8 @@ from ltdm.data._longtail import LongTail, class_counts, select_subset
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256, write_json, write_npz, write_text
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.registry import parse_part
+from ltdm.plumbing.request import Request, to_record
 
 log = logging.getLogger("ltdm")
 
@@ -29,7 +29,7 @@ def run(request: Request, *, train: Path, reference: Path, counts: Path, record:
     Raises:
         LtdmError: A class would be empty, or the source does not hold what it describes.
     """
-    source = part("source", {**request["source"], **request["places"]}, ("source",))
+    source = parse_part("source", {**request["source"], **request["places"]}, ("source",))
     tail = parse(LongTail, request["longtail"], ("longtail",))
     info = source.module.describe(source.options)
     if info.digest != request["content"]:
@@ -51,7 +51,7 @@ def run(request: Request, *, train: Path, reference: Path, counts: Path, record:
     write_text(counts, pd.DataFrame({**table, "train": train_counts}).to_csv(index=False))
     digests = {path.name: sha256(path) for path in (train, reference, counts)}
     result = {"census": info.to_record(), "left_out": skipped, "sha256": digests}
-    write_json(record, {**recorded(request), **result})
+    write_json(record, {**to_record(request), **result})
 
 
 def _check_counts(loaded: SourceSplit, info: SourceInfo, name: str) -> list[int]:

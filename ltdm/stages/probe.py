@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ltdm.core.device import pick
-from ltdm.core.seeding import derive
+from ltdm.core.device import pick_device
+from ltdm.core.seeding import derive_seed
 from ltdm.data._holdout import stratified_holdout
 from ltdm.diffusion._model import Model
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_arrays, read_npz, reading, sha256, write_json
+from ltdm.plumbing.files import explain_read_errors, read_arrays, read_npz, sha256, write_json
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.rows import write_rows
 from ltdm.training.probe import LabelledImages, Probe, ProbeOptions
 
@@ -50,7 +50,7 @@ def run(
     """
     options = parse(ProbeOptions, request["probe"], ("evaluate", "probe"))
     where, grouping = request["where"], request["groups"]
-    with reading(counts):
+    with explain_read_errors(counts):
         wanted = groups(pd.read_csv(counts)["train"].tolist(), **grouping)
     images, labels = _without(train, test)
     test_images, test_labels, about = read_npz(test, "images", "labels", "about")
@@ -62,7 +62,7 @@ def run(
     right = probe.correct(
         LabelledImages.to_device(device, images[kept], labels[kept]), "validation"
     )
-    validation = by_class(right, labels[kept])
+    validation = class_blocks(right, labels[kept])
     chosen = divmod(int(validation.argmax()), len(options.layers))
     right = probe.correct(LabelledImages.to_device(device, test_images, test_labels), "test")
     told = {"train_on": options.train_on, **json.loads(str(about)), "weights": options.weights}
@@ -85,13 +85,13 @@ def run(
         "layer": options.layers[chosen[1]],
         "sha256": {path.name: sha256(path) for path in (train, test, counts)},
     }
-    write_json(record, {**recorded(request), **where, **told, **made})
+    write_json(record, {**to_record(request), **where, **told, **made})
     write_rows(pd.DataFrame(rows).assign(**told), table)
 
 
 def _kept(labels: np.ndarray, options: ProbeOptions, train: Path) -> np.ndarray:
     """Return the rows that are held out of the classifiers' training; there must be some."""
-    kept = stratified_holdout(labels, SHARE, derive("probe held out", options.seed))
+    kept = stratified_holdout(labels, SHARE, derive_seed("probe held out", options.seed))
     if not len(kept):
         raise LtdmError(
             f"{train} has one image of each class, so none can be held out to choose a level and a"
@@ -100,7 +100,7 @@ def _kept(labels: np.ndarray, options: ProbeOptions, train: Path) -> np.ndarray:
     return kept
 
 
-def by_class(right: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def class_blocks(right: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the mean over classes of the share that is right, (V, L), of bool (V, L, N)."""
     shares = [right[..., labels == c].mean(-1) for c in np.unique(labels)]
     found: np.ndarray = np.mean(shares, axis=0)
@@ -119,7 +119,7 @@ def _without(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
     """Return the classifiers of a network on disk, not yet trained, and the network's key."""
-    model = Model.from_file(file, options.weights, "auto", pick())
+    model = Model.from_file(file, options.weights, "auto", pick_device())
     about = model.metadata
     if about["label"] == "network":
         raise LtdmError(f"{file} holds a network for each class, so there is no one to probe")

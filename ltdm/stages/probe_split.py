@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.data._holdout import stratified_holdout
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, sha256, write_json, write_npz
-from ltdm.plumbing.registry import part
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.registry import parse_part
+from ltdm.plumbing.request import Request, to_record
 
 SHARE = 0.2
 
@@ -27,7 +27,7 @@ def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
     Raises:
         LtdmError: The test split's images or classes are not the reference's.
     """
-    source = part("source", {**request["source"], **request["places"]}, ("source",))
+    source = parse_part("source", {**request["source"], **request["places"]}, ("source",))
     images, labels = read_npz(reference, "images", "labels")
     index, kind = np.zeros(0, np.int64), "official"
     if "test" in source.module.SPLITS:
@@ -40,9 +40,9 @@ def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
                 " both must be alike for a probe"
             )
     else:
-        index, kind = stratified_holdout(labels, SHARE, derive("test split")), "held-out"
+        index, kind = stratified_holdout(labels, SHARE, derive_seed("test split")), "held-out"
         images, labels = images[index], labels[index]
     about = np.array(json.dumps({"test": kind}))
     write_npz(test, images=images, labels=labels, index=index, about=about)
     written = {"test": kind, "reference": sha256(reference), "sha256": sha256(test)}
-    write_json(record, {**recorded(request), **written})
+    write_json(record, {**to_record(request), **written})

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.core.device import pick
-from ltdm.core.shards import clear, whole, write_part
-from ltdm.core.weights import read_about
+from ltdm.core.device import pick_device
+from ltdm.core.shards import merge_shards, remove_shards, write_shard
+from ltdm.core.weights import read_metadata
 from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_json, write_npz
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.request import Request, to_record
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 
@@ -42,17 +42,17 @@ def run(
     sample_set = SampleRequest(request, model, guide)
     number = len(sample_set.labels)
     if shards:
-        images = whole(shards, sample_set.about, number, ["images"])["images"]
+        images = merge_shards(shards, sample_set.about, number, ["images"])["images"]
         parts = [read_npz(file, "rows", "where") for file in shards]
         where = [*dict.fromkeys(str(where) for rows, where in parts if len(rows))]
     else:
         generator = sample_set.generator()
         images = generator.generate(sample_set.labels, np.arange(number))
         where = [generator.hardware]
-    write_json(record, {**recorded(request), **sample_set.about, "where": where})
+    write_json(record, {**to_record(request), **sample_set.about, "where": where})
     about = np.array(json.dumps(sample_set.about))
     write_npz(samples, images=images, labels=sample_set.labels, about=about)
-    clear(samples)
+    remove_shards(samples)
 
 
 def run_shard(request: Request, *, model: Path, guide: Path | None, images: Path) -> None:
@@ -67,7 +67,7 @@ def run_shard(request: Request, *, model: Path, guide: Path | None, images: Path
         "images": generator.generate(sample_set.labels[rows], rows),
         "where": np.array(generator.hardware),
     }
-    write_part(images, sample_set.about, rows, arrays)
+    write_shard(images, sample_set.about, rows, arrays)
 
 
 class SampleRequest:
@@ -87,7 +87,7 @@ class SampleRequest:
     def __init__(self, request: Request, model: Path, guide: Path | None):
         self.options = parse(SampleOptions, request["spec"], ("sample",))
         self.seed, self.model, self.guide = request["seed"], model, guide
-        network, options = read_about(model), self.options
+        network, options = read_metadata(model), self.options
         classes, has_labels = network["classes"], network["label"] != "nothing"
         if options.num_images % classes and has_labels:
             raise LtdmError(
@@ -111,11 +111,11 @@ class SampleRequest:
             "model": network["key"],
         }
         if guide:
-            self.about["guide"] = read_about(guide)["key"]
+            self.about["guide"] = read_metadata(guide)["key"]
 
     def generator(self) -> SampleGenerator:
         """Load the network and its guide; return the generator of the images."""
-        precision, device = self.options.precision, pick()
+        precision, device = self.options.precision, pick_device()
         model = Model.from_file(self.model, self.options.weights, precision, device)
         guide = Model.from_file(self.guide, "ema", precision, device) if self.guide else None
         return SampleGenerator(model, self.options, self.seed, guide)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ltdm.core.device import device_name, pick
-from ltdm.core.weights import prefixed, write_weights
+from ltdm.core.device import device_name, pick_device
+from ltdm.core.weights import add_prefix, write_weights
 from ltdm.plumbing.files import read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.distributed import available_processes, launch
 from ltdm.training.loop import Trainer
 from ltdm.training.setup import Recipe, init_trainer, make_trainer, model_metadata
@@ -23,7 +23,7 @@ WORKER = "ltdm.stages.worker"
 """The module that each of several training processes runs."""
 
 
-def train(recipe: Recipe, identity: dict[str, Any], files: Files, stop: Stop) -> None:
+def train(recipe: Recipe, identity: dict[str, Any], files: Files, stop: StopRequest) -> None:
     """Train one network by the requested processes, or as many as can run here; see `fit`.
 
     It raises what `stages.train.run` does, and LtdmError if the processes do not divide the batch.
@@ -43,14 +43,14 @@ def _num_processes(recipe: Recipe, data: Path) -> int:
         return 1
     (labels,) = read_npz(data, "labels")
     class_counts, available = np.bincount(labels).tolist(), available_processes(gpus)
-    by_class = recipe.objective(class_counts).class_blocks
-    recipe.train.check_processes(available, len(class_counts) if by_class else 0)
+    class_blocks = recipe.objective(class_counts).class_blocks
+    recipe.train.check_processes(available, len(class_counts) if class_blocks else 0)
     if available < gpus:
         log.info("train.gpus is %d, but only %d are available: using those", gpus, available)
     return available
 
 
-def fit(recipe: Recipe, identity: dict[str, Any], files: Files, stop: Stop | None) -> None:
+def fit(recipe: Recipe, identity: dict[str, Any], files: Files, stop: StopRequest | None) -> None:
     """Train one network in this process, the only one or one of several; the first writes files.
 
     `identity` decides the result: the request, and digests of the data and of the network that it
@@ -59,7 +59,7 @@ def fit(recipe: Recipe, identity: dict[str, Any], files: Files, stop: Stop | Non
     state, started = files.state(identity), time.monotonic()
     provenance = {"versions": versions(), "commit": commit()}
     images, labels = read_npz(files.data, "images", "labels")
-    trainer = make_trainer(recipe, identity["seed"], images, labels, pick())
+    trainer = make_trainer(recipe, identity["seed"], images, labels, pick_device())
     where = _start_or_resume(trainer, state, files.init)
     first_step = trainer.step_count
     if not trainer.rank_share.is_main:
@@ -107,8 +107,8 @@ def _start_or_resume(trainer: Trainer, state: State, init: Path | None) -> list[
 def _write_model(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
     """Write the network with its snapshots."""
     about = {**model_metadata(recipe, trainer), "key": state.key}
-    tensors = prefixed("ema.", trainer.ema.state_dict())
-    tensors |= prefixed("last.", trainer.net.state_dict())
+    tensors = add_prefix("ema.", trainer.ema.state_dict())
+    tensors |= add_prefix("last.", trainer.net.state_dict())
     if recipe.train.posthoc_ema:
         widths, steps = list(recipe.train.posthoc_ema.sigma_rel), trainer.snapshot_steps()
         about["posthoc"] = {"sigma_rel": widths, "updates": steps}

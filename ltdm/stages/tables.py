@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from ltdm.plumbing.files import write_json
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting import compare
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.tables import difference_table, main_table
@@ -41,4 +41,4 @@ def run(
     rows = rows.iloc[order.argsort(kind="stable")]
     write_table(main_table(rows, columns), main.with_suffix(""))
     write_table(difference_table(rows, columns, baseline), against.with_suffix(""))
-    write_json(record, recorded(request))
+    write_json(record, to_record(request))

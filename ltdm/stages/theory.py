@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ltdm.plumbing.files import sha256, write_json, write_npz
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.request import Request, recorded
+from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.rows import write_rows
 from ltdm.theory import lab
 from ltdm.theory.options import Sweep
@@ -23,4 +23,4 @@ def run(request: Request, *, rows: Path, networks: Path, record: Path) -> None:
     write_rows(result.rows, rows)
     write_npz(networks, W=result.W, U=result.U, A=result.A)
     digests = {path.name: sha256(path) for path in (rows, networks)}
-    write_json(record, {**recorded(request), "sha256": digests})
+    write_json(record, {**to_record(request), "sha256": digests})

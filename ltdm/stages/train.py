@@ -3,10 +3,10 @@
 import logging
 from pathlib import Path
 
-from ltdm.core.weights import read_about
+from ltdm.core.weights import read_metadata
 from ltdm.plumbing.files import sha256
-from ltdm.plumbing.request import Request, recorded
-from ltdm.plumbing.stopping import listening
+from ltdm.plumbing.request import Request, to_record
+from ltdm.plumbing.stopping import catch_signals
 from ltdm.stages import ensemble, released, single
 from ltdm.training.setup import Recipe
 from ltdm.training.state import Files
@@ -31,20 +31,20 @@ def run(
     Raises:
         LtdmError: Options or data are bad, training diverged, the state is another run's, the disk
             is full, another process trains the network, or the checkpoint is bad or was replaced.
-        Stopped: The job must end before the training has; its state is saved.
+        Interruption: The job must end before the training has; its state is saved.
     """
     spec, places = request["spec"], request["places"]
     files = Files(data, init, model, history, record)
-    identity = {**recorded(request), "data": sha256(data)}
+    identity = {**to_record(request), "data": sha256(data)}
     if "content" in spec:
         released.import_checkpoint(identity, Path(places["checkpoint"]), files)
         return
     recipe = Recipe.from_spec(spec, places.get("gpus", 1))
     if init:
-        identity["init"] = read_about(init)["key"]
+        identity["init"] = read_metadata(init)["key"]
     train = ensemble.train if recipe.train.ensemble else single.train
     state = files.state(identity)
-    with listening() as stop, state.lock():
+    with catch_signals() as stop, state.lock():
         if files.is_finished(state.key):
             log.info("another job has finished this network in the meantime")
         else:

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.stages.single import fit
 from ltdm.training.setup import Recipe
 from ltdm.training.state import Files
 from ltdm.training.worker import run_worker
 
 
-def train_rank(stop: Stop | None, identity: dict[str, Any], files: list[str | None]) -> None:
+def train_rank(stop: StopRequest | None, identity: dict[str, Any], files: list[str | None]) -> None:
     """Train as one of several processes; `identity` and `files` have passed through JSON."""
     paths: list[Any] = [file and Path(file) for file in files]
     fit(Recipe.from_spec(identity["spec"]), identity, Files(*paths), stop)

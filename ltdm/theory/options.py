@@ -6,9 +6,9 @@ from typing import Any
 from ltdm.data._mixtures import MixtureOption, MixtureSet
 from ltdm.diffusion import vp
 from ltdm.plumbing.errors import LtdmError, OptionError
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import option
-from ltdm.plumbing.registry import Part, PartOption, several
+from ltdm.plumbing.registry import Part, PartOption, parse_part_list
 
 MAX_MATRIX_BYTES = 2e9
 """Limit for the matrices G of one seed's games; a run holds several times as much."""
@@ -23,7 +23,7 @@ class Sweep:
     classes: MixtureSet = option(
         MixtureSet.named("overlapping"),
         "Densities of the classes, head first: a name or a list of mixtures.",
-        convert=MixtureOption(),
+        parser=MixtureOption(),
     )
     head: int = option(1000, "Training points of the first class.", low=1)
     tails: tuple[int, ...] = option(
@@ -59,10 +59,12 @@ class Sweep:
     )
     samples: int = option(1000, "Samples per class for the Frechet distance.", low=10)
     samplers: tuple[Part, ...] = option(
-        several("sampler", [{"name": "ancestral", "steps": 50}, {"name": "heun", "steps": 25}], ()),
+        parse_part_list(
+            "sampler", [{"name": "ancestral", "steps": 50}, {"name": "heun", "steps": 25}], ()
+        ),
         "Samplers to compare: `ancestral` follows the reverse SDE, `heun` and `ddim` the"
         " probability flow. Figures show samples of the first.",
-        convert=PartOption("sampler", many=True),
+        parser=PartOption("sampler", many=True),
     )
     sigma_min: float = option(
         0.1,
@@ -86,7 +88,7 @@ class Sweep:
 
     def spec(self) -> dict[str, Any]:
         """Return what determines the rows: the options not at their default, without figures."""
-        return {k: v for k, v in changed(self).items() if k != "figures"}
+        return {k: v for k, v in non_defaults(self).items() if k != "figures"}
 
     def __post_init__(self) -> None:
         """Raise OptionError for lists out of order and options that contradict each other."""

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.diffusion.vp import VP
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
@@ -28,7 +28,7 @@ def class_counts(head: int, tail: int, classes: int) -> list[int]:
 
 def rng(purpose: str, seed: int, label: int = 0) -> torch.Generator:
     """Return the generator of one purpose, seed and class, at its first draw."""
-    return torch.Generator().manual_seed(derive(f"theory {purpose} {label}", seed))
+    return torch.Generator().manual_seed(derive_seed(f"theory {purpose} {label}", seed))
 
 
 def training_points(density: Mixture, head: int, seed: int, label: int) -> Tensor:

@@ -103,8 +103,8 @@ def _legend_lines(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
     )
     for metric, exact_rows in rows[rows["beta"].isna()].groupby("metric"):
         means = exact_rows.groupby("group")["value"].mean()
-        by_class = ", ".join(f"{means[c]:.3f} ({c})" for c in classes)
-        yield f"With the exact scores, {metric} is {by_class}."
+        class_blocks = ", ".join(f"{means[c]:.3f} ({c})" for c in classes)
+        yield f"With the exact scores, {metric} is {class_blocks}."
 
 
 def _metric_cells(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[Cell]:

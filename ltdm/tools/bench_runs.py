@@ -23,11 +23,11 @@ from torch import nn
 from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.diffusion._model import Model
 from ltdm.networks._predictor import Predictor, to_device
 from ltdm.pipeline.cost import cost
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.progress import Progress
 from ltdm.samplers._generate import MAX_BATCH, SampleGenerator
 from ltdm.training.graph import WARMUP_CALLS
@@ -159,7 +159,7 @@ def run(experiment: Experiment, runs: list[str], rounds: int, steps: int) -> dic
     A round times `steps` training steps, one batch of samples and one batch of the probe for each
     run. One warm-up round precedes the `rounds` that count. Ratios are to the first of `runs`.
     """
-    device = pick()
+    device = pick_device()
     dataset, sample_set = experiment.grid["dataset"][0], experiment.grid["sample_set"][0]
     data = experiment.datasets[dataset]
     benchmarks = {
@@ -182,7 +182,7 @@ def run(experiment: Experiment, runs: list[str], rounds: int, steps: int) -> dic
     return {
         "dataset": dataset,
         "sample_set": sample_set,
-        "sample": {name: changed(sample) for name, sample in options.items()},
+        "sample": {name: non_defaults(sample) for name, sample in options.items()},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "process_peak_mb": process_peak() / 1e6,

@@ -12,8 +12,8 @@ import torch
 from scipy import linalg
 from torchvision.models import Inception3
 
-from ltdm.core.device import pick
-from ltdm.core.seeding import derive
+from ltdm.core.device import pick_device
+from ltdm.core.seeding import derive_seed
 from ltdm.features import random_inception
 from ltdm.features._inception import import_pytorch_fid
 from ltdm.metrics import frechet, kid, prd, precision_recall
@@ -55,7 +55,7 @@ def run(
     are of IMAGES_PER_CLASS images each. The extractor is timed on `inception_images` images.
     Results are in seconds (`_s`), images per second (`_images_per_s`) and GB (`_peak_gb`).
     """
-    device = pick()
+    device = pick_device()
     real, fake = (_sample(num_images, feature_dim, seed, CLASSES) for seed in range(2))
     result: dict[str, Any] = {
         "num_images": num_images,
@@ -90,7 +90,7 @@ def _sample(n: int, d: int, seed: int, classes: int) -> Sample:
 
 def synthetic_features(n: int, d: int, seed: int) -> np.ndarray:
     """Return correlated, non-negative features, float32 (n, d)."""
-    rng = np.random.default_rng(derive("features like", seed))
+    rng = np.random.default_rng(derive_seed("features like", seed))
     mixing = np.random.default_rng(0).standard_normal((d, d), dtype=np.float32)
     mixing *= np.exp(-np.arange(d, dtype=np.float32) * 6 / d)[:, None] / np.sqrt(np.float32(d))
     return np.maximum(rng.standard_normal((n, d), dtype=np.float32) @ mixing + 0.3, 0)

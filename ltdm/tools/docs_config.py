@@ -12,20 +12,27 @@ from typing import Any
 
 import yaml
 
-from ltdm.config.evaluation import Evaluate
-from ltdm.config.grid import GRID, NAME
+from ltdm.config.evaluation import Evaluation
+from ltdm.config.grid import GRID_AXES, NAME_PATTERN
 from ltdm.config.runs import RunOptions
 from ltdm.data._longtail import LongTail
-from ltdm.plumbing.option_values import plain
+from ltdm.plumbing.option_values import to_config
 from ltdm.plumbing.options import Nested
-from ltdm.plumbing.registry import FOLDERS, LABELLED, PARTS, PartOption, load, names
+from ltdm.plumbing.registry import (
+    DEFAULT_PARTS,
+    FOLDERS,
+    LABELLABLE,
+    PartOption,
+    load_module,
+    part_names,
+)
 from ltdm.samplers._options import SampleOptions
 from ltdm.theory.options import Sweep
 
 SCHEMA = "workflow/schemas/config.schema.yaml"
 PAGE = "config/README.md"
 PAGE_MARKER = "<!-- From here on written by `make docs` from the options in the code. -->\n"
-NAME_PATTERN = f"^{NAME.pattern}$"
+NAME_REGEX = f"^{NAME_PATTERN.pattern}$"
 SCALAR_TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
 AXIS_HELP = {
     "dataset": "Names under `datasets`.",
@@ -64,7 +71,7 @@ def schema() -> dict[str, Any]:
     experiment = {
         "description": "Name of the results folder.",
         "type": "string",
-        "pattern": NAME_PATTERN,
+        "pattern": NAME_REGEX,
     }
     run = {**closed_object(sections), "type": ["object", "null"]}
     paths = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
@@ -77,7 +84,7 @@ def schema() -> dict[str, Any]:
         "sample_sets": named_mapping(
             "Sample sets by name: settings that differ from the run's.", sections["sample"]
         ),
-        "evaluate": options_schema(Evaluate, "Metrics, tables and figures."),
+        "evaluate": options_schema(Evaluation, "Metrics, tables and figures."),
         "theory": named_mapping(
             "Sweeps of the theory lab by name.", options_schema(Sweep, "A sweep.")
         ),
@@ -87,7 +94,7 @@ def schema() -> dict[str, Any]:
         },
         **{
             axis: {"description": f"Restrict the grid's `{axis}` to these entries."}
-            for axis in GRID
+            for axis in GRID_AXES
         },
     }
     dialect = "https://json-schema.org/draft/2020-12/schema"
@@ -96,7 +103,7 @@ def schema() -> dict[str, Any]:
 
 def _sections() -> dict[str, Any]:
     """Return the schemas of what a run consists of: its parts, `train` and `sample`."""
-    sections = {kind: _part(kind) for kind in PARTS}
+    sections = {kind: _part(kind) for kind in DEFAULT_PARTS}
     forms = sections["method"]["anyOf"]
     several = {"type": "array", "minItems": 1, "items": {"anyOf": forms}}
     description = "The method, or a list of methods to combine."
@@ -121,7 +128,7 @@ def page_text(page: str) -> str:
     text += "`source` names the data source. Its own options, and these, are keys beside it.\n\n"
     split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE_HELP} |\n"
     text += options_table(LongTail, "datasets") + split
-    for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluate)):
+    for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluation)):
         text += f"\n## `{title}`\n\n{options_table(cls, title)}"
         for f in fields(cls):
             if isinstance(nested := f.metadata["convert"], Nested):
@@ -130,8 +137,8 @@ def page_text(page: str) -> str:
     text += f"\n## `theory.<name>`\n\n{options_table(Sweep, 'theory')}"
     for kind in FOLDERS:
         text += f"\n## {kind.capitalize()}{'es' if kind.endswith('s') else 's'}\n"
-        for name in names(kind):
-            module = load(kind, name, ())
+        for name in part_names(kind):
+            module = load_module(kind, name, ())
             options = options_table(module.Options, name)
             text += f"\n### `{name}`\n\n{_summary(module)}\n\n{options}"
     return text
@@ -160,7 +167,7 @@ def _default(f: Field[Any]) -> str:
     default = f.default if f.default_factory is MISSING else f.default_factory()
     if default is MISSING:
         return "required"
-    value = plain(default)
+    value = to_config(default)
     if isinstance(value, dict) and list(value) == ["name"]:
         value = value["name"]
     return f"`{yaml.safe_dump(value, default_flow_style=True, width=1000).splitlines()[0]}`"
@@ -183,7 +190,7 @@ def closed_object(properties: dict[str, Any]) -> dict[str, Any]:
 
 def named_mapping(description: str, entry: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a mapping of names to entries."""
-    pattern = {"propertyNames": {"pattern": NAME_PATTERN}, "additionalProperties": entry}
+    pattern = {"propertyNames": {"pattern": NAME_REGEX}, "additionalProperties": entry}
     return {"description": description, "type": "object", **pattern}
 
 
@@ -224,10 +231,10 @@ def _type_schema(hint: Any, metadata: Any) -> dict[str, Any]:
 
 def _part(kind: str) -> dict[str, Any]:
     """Return the schema of a part: a name, or a mapping of options with or without the name."""
-    forms: list[dict[str, Any]] = [{"enum": names(kind)}]
-    for name in names(kind):
-        module = load(kind, name, ())
-        own = {"name": {"const": name}} | ({"label": LABEL_SCHEMA} if kind in LABELLED else {})
+    forms: list[dict[str, Any]] = [{"enum": part_names(kind)}]
+    for name in part_names(kind):
+        module = load_module(kind, name, ())
+        own = {"name": {"const": name}} | ({"label": LABEL_SCHEMA} if kind in LABELLABLE else {})
         properties = closed_object({**own, **_properties(module.Options)})
         forms.append({"description": _summary(module), **properties})
     return {"description": f"The {kind}: its name, or `{{name: ..., options}}`.", "anyOf": forms}
@@ -236,9 +243,12 @@ def _part(kind: str) -> dict[str, Any]:
 def _datasets(sections: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a data set: options of any source, and overrides of the sections."""
     properties: dict[str, Any] = {
-        "source": {"description": "The data source.", "enum": names("source")},
+        "source": {"description": "The data source.", "enum": part_names("source")},
         "reference_split": {"description": REFERENCE_HELP, "enum": ["train", "test"]},
     }
-    for options in (*(load("source", name, ()).Options for name in names("source")), LongTail):
+    for options in (
+        *(load_module("source", name, ()).Options for name in part_names("source")),
+        LongTail,
+    ):
         properties |= _properties(options)
     return closed_object({**properties, **sections})

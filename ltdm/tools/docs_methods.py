@@ -9,7 +9,7 @@ from types import ModuleType
 import yaml
 
 from ltdm.methods._objective import evaluations
-from ltdm.plumbing.registry import load, names, part
+from ltdm.plumbing.registry import load_module, parse_part, part_names
 from ltdm.tools.docs_config import options_table
 from ltdm.training import ensemble
 from ltdm.training.options import Ensemble
@@ -56,7 +56,7 @@ def write(root: Path) -> None:
 
 def text() -> str:
     """Return the page in Markdown."""
-    methods = "".join(render_part("method", name) for name in names("method"))
+    methods = "".join(render_part("method", name) for name in part_names("method"))
     ensembles = render_module("Ensembles: train.ensemble", ensemble, Ensemble)
     return HEAD + costs_table() + methods + ensembles
 
@@ -65,7 +65,7 @@ def costs_table() -> str:
     """Return the table of costs in Markdown."""
     rows = [["method", "forward", "backward", "encoder", "F-equivalents"], ["---", *["---:"] * 4]]
     for method, classes in METHODS_AND_CLASSES:
-        calls = evaluations([part("method", yaml.safe_load(method), ())], classes)
+        calls = evaluations([parse_part("method", yaml.safe_load(method), ())], classes)
         total = calls.forward + 2 * calls.backward + 3 * ENCODER_SHARE * calls.encoder
         counts = calls.forward, calls.backward, calls.encoder, total
         label = f"`{method}`" + (f", {classes} classes" if classes != 10 else "")
@@ -75,7 +75,7 @@ def costs_table() -> str:
 
 def render_part(kind: str, name: str) -> str:
     """Return the section of a part: docstring, options and citation."""
-    module = load(kind, name, ())
+    module = load_module(kind, name, ())
     citation = f"\n```bibtex\n{module.CITATION}\n```\n" if module.CITATION else ""
     return render_module(name, module, module.Options) + citation
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ltdm.plumbing.registry import names
+from ltdm.plumbing.registry import part_names
 from ltdm.tools.docs_methods import render_part
 
 PAGE = "docs/scores.md"
@@ -63,6 +63,6 @@ def write(root: Path) -> None:
 
 def text() -> str:
     """Return the page in Markdown."""
-    features = "".join(render_part("extractor", name) for name in names("extractor"))
-    metrics = "".join(render_part("metric", name) for name in names("metric"))
+    features = "".join(render_part("extractor", name) for name in part_names("extractor"))
+    metrics = "".join(render_part("metric", name) for name in part_names("metric"))
     return f"{HEAD}{features}\n# Metrics\n{metrics}"

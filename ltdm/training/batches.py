@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.core.seeding import derive, owners
+from ltdm.core.seeding import derive_seed, owner_seeds
 from ltdm.methods._base import Batch
 from ltdm.training.augment import condition, draw_parameters, inverse_affine, warp
 from ltdm.training.options import TrainOptions
@@ -21,8 +21,8 @@ class Batches:
     """Draws the contents of the batch of any training step, and makes the batch.
 
     Images are uint8 (N, C, H, W), or float32 points, which are used unscaled; labels are int64
-    (N,). With `by_class` a batch consists of equal blocks, one per class; each is drawn as a batch
-    of that class alone would be.
+    (N,). With `class_blocks` a batch consists of equal blocks, one per class; each is drawn as a
+    batch of that class alone would be.
 
     Raises:
         OptionError: The batch is larger than the data set.
@@ -35,25 +35,30 @@ class Batches:
         options: TrainOptions,
         seed: int,
         device: torch.device,
-        by_class: bool = False,
+        class_blocks: bool = False,
     ):
-        self.options, self.device, self.labels, self.by_class = options, device, labels, by_class
+        self.options, self.device, self.labels, self.class_blocks = (
+            options,
+            device,
+            labels,
+            class_blocks,
+        )
         self.images = torch.from_numpy(images).to(device)
         self.num_classes = int(labels.max()) + 1
-        self.size = options.effective_batch_size(self.num_classes if by_class else 0)
+        self.size = options.effective_batch_size(self.num_classes if class_blocks else 0)
         self.restrict(np.arange(len(labels)), seed)
 
     def restrict(self, rows: np.ndarray, seed: int) -> None:
         """Draw from these rows of the data set alone, in rising order, with another seed."""
         labels = self.labels[rows]
         class_counts = np.bincount(labels, minlength=self.num_classes).tolist()
-        self.options.check_batch(class_counts, self.by_class)
+        self.options.check_batch(class_counts, self.class_blocks)
         blocks = [rows]
-        if self.by_class:
+        if self.class_blocks:
             blocks = [rows[labels == c] for c in range(self.num_classes)]
         self.samplers = [
             BatchSampler(self.labels, block, self.size // len(blocks), self.options, owner)
-            for block, owner in zip(blocks, owners(seed, len(blocks)), strict=True)
+            for block, owner in zip(blocks, owner_seeds(seed, len(blocks)), strict=True)
         ]
 
     def draw(self, step: int) -> list[Tensor]:
@@ -112,7 +117,7 @@ class BatchSampler:
 
         The augmentations are those of `augment.draw_parameters`, (B, 8), or (B, 0).
         """
-        rng, options = np.random.default_rng(derive("batch", self.seed, step)), self.options
+        rng, options = np.random.default_rng(derive_seed("batch", self.seed, step)), self.options
         rows = self._epoch_rows(step) if self.cdf is None else self._class_rows(self.cdf, rng)
         flips = rng.random(self.size) < 0.5
         coins = rng.random(1 if options.label_dropout_per == "batch" else self.size)
@@ -129,7 +134,7 @@ class BatchSampler:
         return self.permutation(epoch)[start : start + self.size]
 
     def _permutation(self, epoch: int) -> np.ndarray:
-        rng = np.random.default_rng(derive("epoch", self.seed, epoch))
+        rng = np.random.default_rng(derive_seed("epoch", self.seed, epoch))
         return self.rows[rng.permutation(len(self.rows))]
 
     def _class_rows(self, cdf: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import KeyPath, near
+from ltdm.plumbing.options import KeyPath, suggest
 
 KINDS = ("natural", "balanced", "power", "brs")
 
@@ -25,7 +25,7 @@ class ClassSampling:
     kind: str = "natural"
     factor: float | None = None
 
-    def plain(self) -> str | dict[str, float]:
+    def to_config(self) -> str | dict[str, float]:
         """Return it as YAML would hold it."""
         return self.kind if self.factor is None else {self.kind: self.factor}
 
@@ -76,7 +76,7 @@ class ClassSamplingOption:
             )
         ((kind, factor),) = value.items()
         if kind not in KINDS[2:]:
-            raise OptionError(path, f"{kind!r} is no class sampling; {near(kind, KINDS)}")
+            raise OptionError(path, f"{kind!r} is no class sampling; {suggest(kind, KINDS)}")
         if isinstance(factor, bool) or not isinstance(factor, int | float):
             raise OptionError((*path, kind), f"must be a number, not {factor!r}")
         if kind == "brs" and not 0 < factor <= 1:

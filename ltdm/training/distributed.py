@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.worker import REPORT_FILE, count_gpus
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def available_processes(requested: int) -> int:
     return min(requested, count_gpus() or requested)
 
 
-def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -> None:
+def launch(processes: int, module: str, arguments: dict[str, Any], stop: StopRequest) -> None:
     """Run a module that calls `worker.run_worker` in several processes, and wait for them.
 
     `arguments`, which must survive JSON, are those of the function that the module hands to
@@ -47,7 +47,7 @@ def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -
 
     Raises:
         LtdmError: A process raised it, or was killed.
-        Stopped: A signal asked them to stop, or the time limit is near.
+        Interruption: A signal asked them to stop, or the time limit is near.
     """
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -68,13 +68,13 @@ def launch(processes: int, module: str, arguments: dict[str, Any], stop: Stop) -
         job_json = json.dumps(job).replace("$", r"\u0024")  # the launcher expands $variables
         try:
             with _raise_on_signals(), _pass_streams():
-                if reason := stop.why():
-                    raise Stopped(f"stopped before training, since {reason}; {RESUME_HINT}")
+                if reason := stop.reason():
+                    raise Interruption(f"stopped before training, since {reason}; {RESUME_HINT}")
                 config = _launch_config(folder, processes)
                 elastic_launch(config, sys.executable)("-m", module, job_json)
         except SignalException as error:
             message = f"stopped by signal {error.sigval.name}; {RESUME_HINT}"
-            raise _reported_error(folder) or Stopped(message) from None
+            raise _reported_error(folder) or Interruption(message) from None
         except ChildFailedError as error:
             codes = _first_exit_codes(error)
             cause = _kill_error(codes) or _reported_error(folder)
@@ -114,7 +114,7 @@ def _reported_error(folder: Path) -> LtdmError | None:
     """Return the first error that a process reported for the user, if there is one."""
     for report in _read_reports(folder):
         if report["kind"] != "bug":
-            return (Stopped if report["kind"] == "stopped" else LtdmError)(report["text"])
+            return (Interruption if report["kind"] == "stopped" else LtdmError)(report["text"])
     return None
 
 
@@ -133,7 +133,7 @@ def _failure_error(folder: Path, codes: dict[int, int]) -> Exception:
     for report in _read_reports(folder):
         return RuntimeError(f"a training process failed:\n{report['text']}")
     if -signal.SIGTERM in codes.values():
-        return Stopped(f"stopped, since a process got SIGTERM; {RESUME_HINT}")
+        return Interruption(f"stopped, since a process got SIGTERM; {RESUME_HINT}")
     return RuntimeError(f"training processes ended with exit codes {codes} and no report")
 
 

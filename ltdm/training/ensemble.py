@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.training.options import TrainOptions
 
 Weights = dict[str, Tensor]
@@ -29,7 +29,7 @@ Weights = dict[str, Tensor]
 
 def shard_seed(seed: int, shard: int) -> int:
     """Return the seed of a shard's draws; shard 0 has that of a run without shards."""
-    return derive("shard", seed, shard) if shard else seed
+    return derive_seed("shard", seed, shard) if shard else seed
 
 
 def deal_counts(class_counts: Iterable[int], shards: int) -> np.ndarray:
@@ -74,9 +74,9 @@ def shard_steps(options: TrainOptions, images: int, batch_size: int) -> int:
     return options.steps // (ensemble.shards * ensemble.rounds if ensemble else 1)
 
 
-def total_steps(options: TrainOptions, class_counts: Sequence[int], by_class: bool) -> int:
+def total_steps(options: TrainOptions, class_counts: Sequence[int], class_blocks: bool) -> int:
     """Return the training steps of a run, over all shards and rounds."""
-    batch_size = options.effective_batch_size(len(class_counts) if by_class else 0)
+    batch_size = options.effective_batch_size(len(class_counts) if class_blocks else 0)
     sizes = [sum(counts) for counts in shard_class_counts(options, class_counts)]
     steps_per_round = sum(shard_steps(options, size, batch_size) for size in sizes)
     return steps_per_round * (options.ensemble.rounds if options.ensemble else 1)

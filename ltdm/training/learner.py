@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ltdm.core.seeding import derive, owners
+from ltdm.core.seeding import derive_seed, owner_seeds
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._generators import Generators
@@ -66,8 +66,8 @@ class Learner:
         self._init_averages()
         extra_params = [*self.method.parameters(), *self.process.parameters()]
         self.optimiser = Optimiser(self.net, extra_params, options, device)
-        self.owners = owners(seed, len(batches.samplers))
-        self.streams = Generators.create(device, len(self.owners))
+        self.owners = owner_seeds(seed, len(batches.samplers))
+        self.generators = Generators.create(device, len(self.owners))
         self.last_step = options.steps
         self.step_count = self.device_step_calls = 0
         self.loss_sums: dict[str, Tensor] = {}
@@ -130,7 +130,7 @@ class Learner:
     def switch_shard(self, rows: np.ndarray, seed: int, last_step: int) -> None:
         """Train on these rows of the data alone, with another seed, up to `last_step`."""
         self.batches.restrict(rows, seed)
-        self.owners, self.last_step = owners(seed, len(self.batches.samplers)), last_step
+        self.owners, self.last_step = owner_seeds(seed, len(self.batches.samplers)), last_step
 
     def step(self) -> None:
         """Make one training step; nothing in it waits for the device.
@@ -150,7 +150,7 @@ class Learner:
         if self.rank_share.world > 1:
             log.info("steps are launched kernel by kernel: several processes train together")
         else:
-            self.run_device_step = StepGraph(self._device_step, self.streams.on_device)
+            self.run_device_step = StepGraph(self._device_step, self.generators.on_device)
 
     def calls_per_image(self) -> dict[str, float]:
         """Return the network evaluations per image; a captured step counts once, at its capture."""
@@ -165,15 +165,19 @@ class Learner:
         """Seed every generator, and copy a step's draws, learning rate and decays into place."""
         rank = self.rank_share.rank
         own_rank = (rank,) if rank else ()  # each process has dropout masks of its own
-        dropout = [derive("dropout", owner, *own_rank, self.step_count) for owner in self.owners]
+        dropout = [
+            derive_seed("dropout", owner, *own_rank, self.step_count) for owner in self.owners
+        ]
         torch.manual_seed(dropout[0])
         if isinstance(self.net, PerClassNetworks):
             self.net.seeds = dropout
         self.optimiser.lr.fill_(learning_rate(self.options, self.step_count, self.batches.size))
         for average in self.power_emas:
             average.set_decay(self.step_count + 1)
-        self.streams.seed([derive("noise", owner, self.step_count) for owner in self.owners])
-        level = draw_levels(self.process, self.batches.size, self.streams)
+        self.generators.seed(
+            [derive_seed("noise", owner, self.step_count) for owner in self.owners]
+        )
+        level = draw_levels(self.process, self.batches.size, self.generators)
         draws = [level, *self.batches.draw(self.step_count)]
         if self.device.type == "cuda":
             draws = [tensor.pin_memory() for tensor in draws]  # else the host waits for the copies
@@ -185,8 +189,8 @@ class Learner:
     def _device_step(self) -> None:
         """Do the device's part of a training step: optimiser steps, loss sums and averages."""
         substeps = self._substeps(self.batches.make(*self.inputs))
-        for batch, streams in substeps:
-            for name, value in self._optimiser_step(batch, streams).items():
+        for batch, generators in substeps:
+            for name, value in self._optimiser_step(batch, generators).items():
                 if name not in self.loss_sums:
                     self.loss_sums[name] = torch.zeros_like(value)
                 self.loss_sums[name] += value.detach() / len(substeps)
@@ -197,19 +201,19 @@ class Learner:
     def _substeps(self, batch: Batch) -> list[tuple[Batch, Generators]]:
         """Return the batch of each optimiser step of a training step: all of it, or each block."""
         if not self.method.step_per_class:
-            return [(batch, self.streams)]
+            return [(batch, self.generators)]
         size = self.batches.size // len(self.owners)
         blocks = [slice(k * size, (k + 1) * size) for k in range(len(self.owners))]
-        return [(batch.take(rows), self.streams.for_owner(k)) for k, rows in enumerate(blocks)]
+        return [(batch.take(rows), self.generators.for_owner(k)) for k, rows in enumerate(blocks)]
 
-    def _optimiser_step(self, batch: Batch, streams: Generators) -> dict[str, Tensor]:
+    def _optimiser_step(self, batch: Batch, generators: Generators) -> dict[str, Tensor]:
         """Make one optimiser step; return the loss, its terms and the gradient's norm, scalars.
 
         Separate networks each have a loss and a norm; the means over networks are returned.
         """
         networks = self.optimiser.num_networks
         self.optimiser.zero_grad()  # before the pass: memory would not hold old and new gradients
-        losses = self.method.loss(self.predict, batch, self.process, streams)
+        losses = self.method.loss(self.predict, batch, self.process, generators)
         terms = {name: term.view(networks, -1).mean(1) for name, term in losses.items()}
         loss = torch.stack(list(terms.values())).sum(0)
         loss.sum().backward()

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.progress import Progress
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.learner import Learner
 from ltdm.training.schedule import learning_rate, save_interval
 
@@ -30,7 +30,7 @@ class Trainer(Learner):
         self,
         save: Callable[[dict[str, Any]], None],
         label: str = "training",
-        stop: Stop | None = None,
+        stop: StopRequest | None = None,
         progress_file: Path | None = None,
         save_snapshot: Callable[[int, dict[str, Tensor]], None] | None = None,
     ) -> None:
@@ -41,7 +41,7 @@ class Trainer(Learner):
         at which `train.posthoc_ema` takes a snapshot.
 
         Raises:
-            Stopped: `stop` asked for it; the state is saved.
+            Interruption: `stop` requested it; the state is saved.
             LtdmError: Training diverged.
         """
         interval, last_save, save_cost = save_interval(), time.monotonic(), 0.0
@@ -54,7 +54,7 @@ class Trainer(Learner):
                 has_row = self._step_and_log(progress, save_snapshot)
                 if self.step_count == self.last_step:
                     break
-                reason, now = stop.why(save_cost) if stop else None, time.monotonic()
+                reason, now = stop.reason(save_cost) if stop else None, time.monotonic()
                 if reason or (has_row and now - last_save >= interval):
                     self._means()  # raises where training diverged: such a state is never saved
                     save(self.state())
@@ -81,12 +81,12 @@ class Trainer(Learner):
         progress.advance(1, note)
         return has_row
 
-    def _stopped(self, stop: Stop, reason: str) -> Stopped:
+    def _stopped(self, stop: StopRequest, reason: str) -> Interruption:
         """Return the exception of a stop after the state was saved."""
-        return Stopped(
+        return Interruption(
             f"stopped at step {self.step_count:,} of {self.last_step:,}, since {reason}; the state"
             " is saved, and the same command resumes from it",
-            for_time=stop.worth_another(),
+            should_requeue=stop.should_requeue(),
         )
 
     def _log(self) -> None:

@@ -59,7 +59,7 @@ class TrainOptions:
         None,
         "Post-hoc EMA, as in EDM2: snapshots of more averages, in the network's file, from which a"
         " sample set's `ema_sigma_rel` makes one of any width. `{}` takes the defaults.",
-        convert=Nested(PosthocEMA),
+        parser=Nested(PosthocEMA),
     )
     label_dropout: float = option(
         0.1,
@@ -78,7 +78,7 @@ class TrainOptions:
         ClassSampling(),
         "Distribution of a batch: uniform over images (`natural`) or over classes (`balanced`),"
         " classes by count to a power (`{power: a}`), or CCUA's batch resampling (`{brs: f}`).",
-        convert=ClassSamplingOption(),
+        parser=ClassSamplingOption(),
     )
     augment: str = option(
         "none",
@@ -108,7 +108,7 @@ class TrainOptions:
         " They split each batch, so their number must divide it. It does not affect the run's"
         " identity: results agree up to rounding and, as between devices, dropout noise.",
         low=1,
-        place=True,
+        location=True,
     )
     init_from: str | None = option(
         None, "Run of the same config from whose averaged weights this one starts."
@@ -118,7 +118,7 @@ class TrainOptions:
         None,
         "Iterative ensemble training (IET), with any method: networks are trained on shards of the"
         " training set and averaged every round. `{}` takes its defaults.",
-        convert=Nested(Ensemble),
+        parser=Nested(Ensemble),
     )
 
     def __post_init__(self) -> None:
@@ -153,13 +153,13 @@ class TrainOptions:
                 " change gpus or batch_size",
             )
 
-    def check_batch(self, class_counts: Sequence[int], by_class: bool) -> None:
+    def check_batch(self, class_counts: Sequence[int], class_blocks: bool) -> None:
         """Refuse a batch larger than the training set, or the shard, with these class counts.
 
-        With `by_class`, the batch has one block per class, and each is checked against its class.
+        With `class_blocks`, the batch has one block per class, each checked against its class.
         """
         total = sum(class_counts)
-        if by_class:
+        if class_blocks:
             self._check_blocks(class_counts)
         elif self.batch_size > total:
             name = "smallest shard of the training set" if self.ensemble else "training set"

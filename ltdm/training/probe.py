@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.diffusion._base import Process
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.errors import LtdmError, OptionError
@@ -132,7 +132,7 @@ class Probe:
 
     def _init_classifier(self, dim: int, classes: int, level: int, layer: int) -> Tensor:
         """Draw a classifier by PyTorch's rule for linear layers: (dim + 1, classes), bias last."""
-        rng = torch.Generator().manual_seed(derive("probe", self.options.seed, level, layer))
+        rng = torch.Generator().manual_seed(derive_seed("probe", self.options.seed, level, layer))
         uniform = 2 * torch.rand(dim + 1, classes, generator=rng) - 1
         return (uniform / math.sqrt(dim)).to(self.predict.device)
 
@@ -207,4 +207,4 @@ class Probe:
 
     def _generator(self, purpose: str, *owner: int) -> torch.Generator:
         rng = torch.Generator(self.predict.device)
-        return rng.manual_seed(derive(purpose, self.options.seed, *owner))
+        return rng.manual_seed(derive_seed(purpose, self.options.seed, *owner))

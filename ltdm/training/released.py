@@ -26,8 +26,8 @@ from torch import Tensor
 
 from ltdm.diffusion import vp
 from ltdm.networks import unet
-from ltdm.plumbing.errors import LtdmError, OptionError, few
-from ltdm.plumbing.files import reading
+from ltdm.plumbing.errors import LtdmError, OptionError, shorten
+from ltdm.plumbing.files import explain_read_errors
 from ltdm.plumbing.registry import Part
 
 TensorShapes = Mapping[str, tuple[int, ...]]  # by the tensors' names in the file
@@ -118,8 +118,8 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
         sets, left_out = {"its state dict": content}, []
     if not sets:
         raise LtdmError(
-            f"{path} has no net_model or ema_model, but {few(content)}; write its weights alone,"
-            " torch.save({'ema_model': ...}, file)"
+            f"{path} has no net_model or ema_model, but {shorten(content)}; write its weights"
+            " alone, torch.save({'ema_model': ...}, file)"
         )
     networks = {key: _match_tensors(f"{path}: {key}", tensors) for key, tensors in sets.items()}
     shapes = {shape for shape, _ in networks.values()}
@@ -136,7 +136,7 @@ def archive_digest(path: Path) -> str:
     It is made of the checksums in the zip archive; the old format of torch.save has none and is
     read entirely. LtdmError is raised if the file cannot be read.
     """
-    with reading(path, ours=False), open(path, "rb") as file:
+    with explain_read_errors(path, is_result=False), open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
         sums = sorted((i.filename, i.file_size, i.CRC) for i in zipfile.ZipFile(file).infolist())
@@ -145,7 +145,7 @@ def archive_digest(path: Path) -> str:
 
 def _unpickle(path: Path) -> dict[Any, Any]:
     """Load a dictionary of tensors and plain values; LtdmError where the file is anything else."""
-    with reading(path, ours=False), open(path, "rb") as file:
+    with explain_read_errors(path, is_result=False), open(path, "rb") as file:
         is_zip = zipfile.is_zipfile(file)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
@@ -180,7 +180,7 @@ def _match_tensors(where: str, tensors: dict[Any, Any]) -> tuple[UNetShape, dict
     ]
     if mismatches:
         raise LtdmError(
-            f"{where} is not the U-Net that its first layers suggest: {few(mismatches)}"
+            f"{where} is not the U-Net that its first layers suggest: {shorten(mismatches)}"
         )
     table, formula = in_file[TIME_TABLE].double(), _sinusoidal_table(network)
     if not torch.allclose(table, formula, rtol=0, atol=1e-6 * network.timesteps):
@@ -207,7 +207,7 @@ def _infer_shape(where: str, shapes: TensorShapes) -> UNetShape:
         if not network:
             return _shape_from_layers(shapes)
     except (LookupError, ArithmeticError, ValueError, OptionError):
-        network = f"an unknown network, of {few(shapes)}"
+        network = f"an unknown network, of {shorten(shapes)}"
     raise LtdmError(
         f"{where} is {network}; ltdm reads the U-Net of pytorch-ddpm, CBDM, IGD and OC_LT"
     )

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ltdm.core.seeding import derive, owners
+from ltdm.core.seeding import derive_seed, owner_seeds
 from ltdm.core.weights import read_weights
 from ltdm.methods._objective import Objective, build_objective
 from ltdm.networks._per_class import PerClassNetworks, build_network
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.registry import Part, part, parts
+from ltdm.plumbing.registry import Part, parse_part, parse_parts
 from ltdm.training.batches import Batches
 from ltdm.training.loop import Trainer
 from ltdm.training.options import TrainOptions
@@ -41,8 +41,10 @@ class Recipe:
         Raises:
             OptionError: A part or option is not known, or a value is out of range.
         """
-        network, process = (part(kind, spec[kind], (kind,)) for kind in ("network", "process"))
-        methods = parts("method", spec["method"], ("method",))
+        network, process = (
+            parse_part(kind, spec[kind], (kind,)) for kind in ("network", "process")
+        )
+        methods = parse_parts("method", spec["method"], ("method",))
         train = parse(TrainOptions, {**spec["train"], "gpus": gpus}, ("train",))
         return cls(network, process, methods, train)
 
@@ -65,13 +67,13 @@ def make_trainer(
     class_counts, options = np.bincount(labels).tolist(), recipe.train
     method = recipe.objective(class_counts)
     batches = Batches(images, labels, options, seed, device, method.class_blocks)
-    label_use = method.label_role(options.conditional)
+    label_role = method.label_role(options.conditional)
     shape = *images.shape[1:3], len(class_counts), options.augment_dim()
     nets = []
-    for owner in owners(seed, len(class_counts)) if method.network_per_class else [seed]:
+    for owner in owner_seeds(seed, len(class_counts)) if method.network_per_class else [seed]:
         with torch.random.fork_rng([]):
-            torch.manual_seed(derive("init", owner))
-            nets.append(build_network(recipe.network, label_use, *shape))
+            torch.manual_seed(derive_seed("init", owner))
+            nets.append(build_network(recipe.network, label_role, *shape))
     net = PerClassNetworks(nets) if method.network_per_class else nets[0]
     process = recipe.process.module.build(recipe.process.options)
     return Trainer(net, method, process, batches, options, seed)
@@ -81,8 +83,8 @@ def model_metadata(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
     """Return what sampling needs to know of a network besides its weights."""
     images, options = trainer.batches.images, recipe.train
     return {
-        "network": recipe.network.plain(),
-        "process": recipe.process.plain(),
+        "network": recipe.network.to_config(),
+        "process": recipe.process.to_config(),
         "channels": images.shape[1],
         "size": images.shape[2],
         "classes": trainer.batches.num_classes,

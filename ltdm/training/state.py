@@ -19,10 +19,10 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from ltdm.core.weights import read_about, read_weights, write_weights
+from ltdm.core.weights import read_metadata, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, write_bytes
-from ltdm.plumbing.locks import alone
+from ltdm.plumbing.locks import exclusive
 
 log = logging.getLogger("ltdm")
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class State:
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the run's lock, for all its keys; LtdmError where another process trains it."""
-        return alone(self.folder.parent)
+        return exclusive(self.folder.parent)
 
     def save(self, content: dict[str, Any]) -> None:
         """Write the state atomically."""
@@ -88,7 +88,7 @@ class State:
     def check_snapshots(self, steps: list[int]) -> None:
         """Raise LtdmError where a snapshot of these steps is lost; weights are not read."""
         for step in steps:
-            self._read_snapshot(step, read_about)
+            self._read_snapshot(step, read_metadata)
 
     def load_snapshots(self, steps: list[int]) -> dict[str, Tensor]:
         """Return the snapshots of these steps, named `snapshot.<width>.<step>.<weight>`."""

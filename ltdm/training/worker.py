@@ -21,10 +21,10 @@ from types import FrameType
 import torch
 import torch.distributed as dist
 
-from ltdm.core.device import pick
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.core.device import pick_device
+from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import write_json
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 
 REPORT_FILE = "report-{}.json"  # the error that ended a process, by its rank
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
@@ -41,7 +41,8 @@ def count_gpus() -> int:
 def run_worker(train: Callable[..., None]) -> None:
     """Run `train` in one of the processes that `distributed.launch` starts, and end the process.
 
-    `train` gets a `Stop` in the first process, None in the others, and the arguments of `launch`.
+    `train` gets a `StopRequest` in the first process, None in the others, and the arguments of
+    `launch`.
     """
     job, rank = json.loads(sys.argv[1]), int(os.environ["RANK"])
     _die_with(job["launcher"])
@@ -83,17 +84,17 @@ def _init_group(rank: int) -> None:
     """Join the group of processes, each on its own GPU if there are any."""
     if count_gpus():
         os.environ["LTDM_DEVICE"] = f"cuda:{rank}"
-    device = pick()
+    device = pick_device()
     backend, device_id = ("nccl", device) if device.type == "cuda" else ("gloo", None)
     dist.init_process_group(backend, timeout=TIMEOUT, device_id=device_id)
 
 
-def _install_handlers(rank: int, deadline: float | None) -> Stop | None:
+def _install_handlers(rank: int, deadline: float | None) -> StopRequest | None:
     """Let the first process react to signals that the launcher passes on; the others ignore them.
 
     They end when the first process does.
     """
-    stop, numbers = Stop(), (signal.SIGTERM, signal.SIGINT)
+    stop, numbers = StopRequest(), (signal.SIGTERM, signal.SIGINT)
     stop.deadline = deadline
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -109,7 +110,7 @@ def _install_handlers(rank: int, deadline: float | None) -> Stop | None:
 def _report_exit(file: Path, error: BaseException) -> None:
     """Write the error that ends this process, for the launcher."""
     kind, text = "mistake", str(error)
-    if isinstance(error, Stopped):
+    if isinstance(error, Interruption):
         kind = "stopped"
     elif not isinstance(error, LtdmError):
         kind, text = "bug", "".join(traceback.format_exception(error))

@@ -10,7 +10,7 @@ import torch.nn.functional as nnf
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ltdm.core.device import compute_in
+from ltdm.core.device import precision_context
 from ltdm.networks._norm import EPSILON, decomposed_group_norm
 from tests.gpu.machine import DTYPES
 from tests.gpu.setting import Setting
@@ -67,7 +67,9 @@ def time_convolution(
             torch.randn(shape, **options).to(memory_format=LAYOUTS[layout]).requires_grad_()
             for shape in ((batch, groups * width, side, side), (groups * width, width, 3, 3))
         )
-        context = compute_in("tf32", setting.device) if precision == "tf32" else nullcontext()
+        context = (
+            precision_context("tf32", setting.device) if precision == "tf32" else nullcontext()
+        )
         with context:
             ms = time_both_passes(
                 setting, lambda x, w: nnf.conv2d(x, w, padding=1, groups=groups), x, w

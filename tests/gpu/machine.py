@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ltdm.core.device import compute_in, device_name
+from ltdm.core.device import device_name, precision_context
 from ltdm.plumbing.provenance import commit, versions
 from tests.gpu.setting import Setting
 from tests.gpu.timing import median_ms
@@ -29,7 +29,7 @@ def time_ceilings(setting: Setting) -> None:
     for name, kind in DTYPES.items():
         with setting.rows.attempt(f"product, {name}"):
             a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
-            with compute_in("tf32" if name == "tf32" else "fp32", device):
+            with precision_context("tf32" if name == "tf32" else "fp32", device):
                 ms = median_ms(lambda a=a, b=b: a @ b, device, 10)
             setting.rows.add(f"product, {name}", side=side, tflops=2e-9 * side**3 / ms)
     with setting.rows.attempt("copy"):

@@ -10,9 +10,9 @@ import torch
 
 from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, read
+from ltdm.config.merge import merge, read_config
 from ltdm.config.runs import Run
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.pipeline.cost import cost
 from ltdm.tools.bench_runs import random_images_like
 from ltdm.training.loop import Trainer
@@ -55,7 +55,7 @@ class Setting:
     @cached_property
     def device(self) -> torch.device:
         """Device to run on."""
-        return pick()
+        return pick_device()
 
     @property
     def gpu(self) -> bool:
@@ -81,7 +81,7 @@ class Setting:
 
 @lru_cache
 def _experiment(*files: Path) -> Experiment:
-    return Experiment(read([*files]))
+    return Experiment(read_config([*files]))
 
 
 class Subject(NamedTuple):

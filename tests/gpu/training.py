@@ -14,7 +14,7 @@ import yaml
 
 from ltdm.cli.main import main
 from ltdm.config.layout import Layout
-from ltdm.plumbing.errors import Stopped
+from ltdm.plumbing.errors import Interruption
 from tests.gpu.setting import FOLDER, Setting
 
 CIFAR = "LTDM_CIFAR10"
@@ -84,7 +84,7 @@ def train_until_stopped(arguments: list[str], folder: Path) -> None:
         status = training.wait()
     finally:
         training.kill()
-    if status != Stopped.STATUS:
+    if status != Interruption.STATUS:
         raise RuntimeError(f"a training that was sent SIGTERM ended with status {status}")
 
 

@@ -8,7 +8,7 @@ from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._generators import Generators
 from ltdm.methods._objective import Objective, build_objective
 from ltdm.networks._predictor import Predictor
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 
 CPU = torch.device("cpu")
 COUNTS = [50, 30, 15, 5]
@@ -98,4 +98,4 @@ def generators(seed=0, owners=1):
 
 def objective(*methods, counts=COUNTS) -> Objective:
     """Return the objective of methods in the form of a config."""
-    return build_objective([part("method", m, ("method",)) for m in methods], counts)
+    return build_objective([parse_part("method", m, ("method",)) for m in methods], counts)

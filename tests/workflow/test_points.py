@@ -4,7 +4,7 @@ import pandas as pd
 from PIL import Image
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.pipeline.cost import job_counts
 from ltdm.plumbing.files import read_npz
 from ltdm.reporting.rows import read_rows
@@ -40,7 +40,10 @@ def test_a_perceptron_and_a_game_of_two_on_points(tmp_path):
     checkout.config.write_text(CONFIG)
     checkout.configs = ["config/points.yaml"]
     checkout.results = tmp_path / "results/points"
-    assert checkout.planned() == {**job_counts(Experiment(read([checkout.config]))), "all": 1}
+    assert checkout.planned() == {
+        **job_counts(Experiment(read_config([checkout.config]))),
+        "all": 1,
+    }
     checkout.snakemake("--cores", "2")
     counts = pd.read_csv(checkout.results / "data/toy/counts.csv")
     assert counts["name"].tolist() == ["wide", "round"], "the labels are in the config's order"

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from ltdm.cli.main import main
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.pipeline.cost import job_counts
 from ltdm.plumbing.files import read_json
 from ltdm.reporting.rows import read_rows
@@ -32,7 +32,7 @@ def sweep(tmp_path_factory) -> Checkout:
     checkout.configs = ["config/widths.yaml"]
     checkout.results = checkout.folder / "results/widths"
     planned = checkout.planned()
-    assert planned == {**job_counts(Experiment(read([checkout.config]))), "all": 1}
+    assert planned == {**job_counts(Experiment(read_config([checkout.config]))), "all": 1}
     checkout.snakemake("--cores", "2")
     return checkout
 

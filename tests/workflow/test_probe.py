@@ -1,7 +1,7 @@
 """The linear probe in the workflow: turned on it trains nothing, and a change reruns it alone."""
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.pipeline.cost import job_counts
 
 END = {"probe_tables": 1, "probe_figure": 1, "manifest": 1, "all": 1}
@@ -12,7 +12,7 @@ def test_turned_on_changed_and_its_code_mended(checkout):
     over.write_text("evaluate: {probe: {noise_levels: [3, 4], layers: [1, 5], epochs: 1}}")
     checkout.configs += [over.name]
     assert checkout.planned() == {"probe_split": 1, "probe": 2, **END}
-    whole = {**job_counts(Experiment(read([checkout.config, over]))), "all": 1}
+    whole = {**job_counts(Experiment(read_config([checkout.config, over]))), "all": 1}
     assert checkout.planned("--config", "experiment=another") == whole
     checkout.snakemake("--cores", "2")
     assert checkout.planned() == {}

@@ -8,7 +8,7 @@ import yaml
 from sklearn.datasets import load_digits
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.pipeline.cost import job_counts
 from ltdm.plumbing.code_digest import digest
 from tests.unit.training.test_released import network, their_names
@@ -85,7 +85,7 @@ def test_another_data_set(checkout):
 
 def test_the_plan_counts_the_jobs_of_a_dry_run(checkout):
     planned = checkout.planned("--config", "experiment=another")
-    assert planned == {**job_counts(Experiment(read([checkout.config]))), "all": 1}
+    assert planned == {**job_counts(Experiment(read_config([checkout.config]))), "all": 1}
 
 
 def test_touched_reformatted_and_reordered(checkout):
@@ -219,7 +219,7 @@ def test_plumbing_is_not_part_of_a_result(checkout):
     checkout.edit(
         "ltdm/plumbing/files.py", "the disk quota is used up", "your disk quota is used up"
     )
-    checkout.edit("ltdm/plumbing/progress.py", "LINE_EVERY = 10.0", "LINE_EVERY = 5.0")
+    checkout.edit("ltdm/plumbing/progress.py", "LINE_INTERVAL = 10.0", "LINE_INTERVAL = 5.0")
     assert checkout.planned() == {}
 
 

@@ -111,7 +111,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(checkout):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("lr: 1.0e-3", "lr: 010", "is not YAML: 010 is another number in YAML than it seems"),
+        ("lr: 1.0e-3", "lr: 010", "010 is a number that YAML 1.1 reads as octal"),
         ("steps: 40, b", "stes: 40, b", "defaults.train.stes: unknown key; did you mean"),
         ("method: cbdm", "method: cbmd", "runs.cbdm.method.name: no method is called 'cbmd'"),
         ("imbalance: 0.1", "imbalance: 0.002", "leaves no image of"),

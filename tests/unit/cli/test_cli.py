@@ -91,7 +91,10 @@ def test_check_warns_of_an_uneven_reference(tmp_path):
     [
         ("runs: {cbdm: {method: {name: cbdm, tua: 1}}}", "runs.cbdm.method.tua: unknown key"),
         ("defaults: {train: {lr: '2e-4'}}", "without quotes"),
-        ("defaults: {train: {warmup_steps: 010}}", "010 is another number"),
+        (
+            "defaults: {train: {warmup_steps: 010}}",
+            "line 1: 010 is a number that YAML 1.1 reads as octal",
+        ),
         ("- a list", "must be a mapping"),
         ("a: [", "is not YAML"),
     ],
@@ -112,7 +115,7 @@ def test_missing_runs_files_and_devices_are_errors(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     ltdm("prepare", SMOKE, "--results", tmp_path)
     printed = ltdm("train", SMOKE, "--results", tmp_path, "--device", "cuda", code=1)
-    assert "device cuda is asked for, but this machine shows 0 GPUs" in printed
+    assert "device cuda is requested, but this machine shows 0 GPUs" in printed
 
 
 def test_bench_runs_counts_evaluations_and_compares_runs(tmp_path):

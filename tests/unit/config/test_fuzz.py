@@ -1,4 +1,4 @@
-"""Three hundred spoilt configs: each is refused in one sentence that names the key, or dry-runs."""
+"""Fuzzing: 300 mutated configs, each refused in one sentence that names the key, or dry-run."""
 
 import copy
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.plumbing.errors import LtdmError, OptionError
 from tests.helpers.dry_runs import dry_run
 
@@ -68,73 +68,76 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
-def places(node, path=()):
-    """The way to each value of a nested config."""
+def paths(node, path=()):
+    """Yield the path to each value of a nested config."""
     entries = node.items() if isinstance(node, dict) else enumerate(node)
     for key, value in entries:
         yield (*path, key)
         if isinstance(value, dict | list):
-            yield from places(value, (*path, key))
+            yield from paths(value, (*path, key))
 
 
-def spoil(config, draw):
-    """Change one value, key or entry somewhere."""
-    path = draw(st.sampled_from(list(places(config))))
+def mutate(config, draw):
+    """Change, remove, rename or add one value of the config."""
+    path = draw(st.sampled_from(list(paths(config))))
     node = config
     for key in path[:-1]:
         node = node[key]
-    how = draw(st.sampled_from([*["nudge"] * 5, "value", "remove", "rename", "add"]))
+    change = draw(st.sampled_from([*["nudge"] * 5, "value", "remove", "rename", "add"]))
     old = node[path[-1]]
-    if how == "nudge" and isinstance(old, bool | int | float):
+    if change == "nudge" and isinstance(old, bool | int | float):
         node[path[-1]] = not old if isinstance(old, bool) else old * draw(st.sampled_from([2, 3]))
-    elif how in ("value", "nudge"):
+    elif change in ("value", "nudge"):
         node[path[-1]] = draw(VALUES)
-    elif how == "add" and isinstance(node, dict):
+    elif change == "add" and isinstance(node, dict):
         node[draw(st.sampled_from(["train", "name", "lr", "source", "x", "../y", 3]))] = draw(
             VALUES
         )
-    elif how == "add":
+    elif change == "add":
         node.append(draw(VALUES))
-    elif how == "rename" and isinstance(node, dict):
+    elif change == "rename" and isinstance(node, dict):
         node[f"{path[-1]}s"] = node.pop(path[-1])
     else:
         node.pop(path[-1])
 
 
 @pytest.fixture(scope="module")
-def seen():
-    """How many configs were refused, and how many dry-ran."""
-    counts = {"refused": 0, "run": 0}
-    yield counts
-    print(counts)
-    assert min(counts.values()) > 20, "the mutations test one side only"
+def outcomes():
+    """The numbers of configs that were refused and that dry-ran."""
+    numbers = {"refused": 0, "run": 0}
+    yield numbers
+    print(numbers)
+    assert min(numbers.values()) > 20, "the mutations test one outcome only"
 
 
 @settings(
-    max_examples=300, deadline=None, derandomize=True, database=None,
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+)
 @given(data=st.data())
-def test_a_spoilt_config_is_refused_in_one_sentence_or_runs(data, seen, tmp_path_factory):
+def test_a_mutated_config_is_refused_in_one_sentence_or_runs(data, outcomes, tmp_path_factory):
     config = copy.deepcopy(BASE)
     for _ in range(data.draw(st.integers(1, 2))):
-        spoil(config, data.draw)
-    folder = tmp_path_factory.mktemp("spoilt")
+        mutate(config, data.draw)
+    folder = tmp_path_factory.mktemp("mutated")
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     try:
-        Experiment(read([file]), folder)
+        Experiment(read_config([file]), folder)
     except LtdmError as error:
-        seen["refused"] += 1
+        outcomes["refused"] += 1
         assert isinstance(error, OptionError)
         assert error.path, str(error)
         assert len(str(error).splitlines()) == 1, str(error)
         return
-    seen["run"] += 1
+    outcomes["run"] += 1
     dry_run(file, folder)
 
 
-def test_the_config_that_is_spoilt_is_sound(tmp_path):
+def test_the_config_before_mutation_runs(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(BASE))
-    Experiment(read([tmp_path / "config.yaml"]))
+    Experiment(read_config([tmp_path / "config.yaml"]))
     dry_run(tmp_path / "config.yaml", tmp_path)

@@ -25,68 +25,87 @@ from tests.helpers.released import (
     network,
     released_state_dict,
 )
+from tests.helpers.smoke_config import check_refused, edited
 from tests.unit.cli.test_cli import ltdm
-from tests.unit.config.test_config import edited
 
 __all__ = ["checkpoint"]
 
 
 def config(path, **run):
-    """The smoke config with one run that takes its network from a checkpoint."""
+    """Return the smoke config with one run, `theirs`, whose network comes from a checkpoint."""
     train = {"import_checkpoint": str(path), **run.pop("train", {})}
     network = run.pop("network", NETWORK)
-    made = edited("runs", {"theirs": {"network": network, "train": train, **run}})
-    made["grid"]["run"] = ["theirs"]
-    return made
+    result = edited("runs", {"theirs": {"network": network, "train": train, **run}})
+    result["grid"]["run"] = ["theirs"]
+    return result
+
+
+UNCONDITIONAL = {"train": {"label_dropout": 1}, "sample": {"guidance": 0}}
 
 
 @pytest.mark.parametrize(
-    ("form", "run", "where", "message"),
+    ("run", "word"),
     [
-        ({}, {"network": {**NETWORK, "ch": 64, "attn": [0]}}, "train.import_checkpoint",
-         "network.ch is 32 there, 64 here, network.attn is [1] there, [0] here; `ltdm import`"),
-        ({}, {"network": {**NETWORK, "norm_groups": 16}}, "train.import_checkpoint",
-         "norm_groups is 32 there, 16"),
-        ({}, {"process": {"name": "vp", "T": 10}}, "train.import_checkpoint",
-         "T is 1000 there, 10 here"),
-        ({"classes": 3}, {}, "train.import_checkpoint", "is 3 there, 10 here"),
-        ({"channels": 3}, {}, "train.import_checkpoint",
-         "the number of channels is 3 there, 1 here"),
-        ({"classes": 0}, {}, "train.import_checkpoint",
-         "(none if train.label_dropout is 1) is 0 there"),
-        ({}, {"train": {"label_dropout": 1}, "sample": {"guidance": 0}}, "train.import_checkpoint",
-         "is 10 there, 0 here"),
-        ({"augment_dim": 9}, {}, "train.import_checkpoint",
-         "if train.augment is ada) is 9 there, 0 here"),
-        ({}, {"method": "igd", "train": {"label_dropout": 0}}, "train.import_checkpoint",
-         "one a network"),
-        ({}, {"train": {"init_from": "theirs"}}, "train.init_from", "goes with no checkpoint"),
-        ({}, {"network": {**NETWORK, "ch_mult": [1, 2, 2, 2, 2]}}, "network.ch_mult",
-         "the image side must be a multiple of 16, and it is 8"),
+        (
+            {"network": {**NETWORK, "ch": 64, "attn": [0]}},
+            "network.ch is 32 in the checkpoint, 64 in the run; network.attn is [1] in the"
+            " checkpoint, [0] in the run; `ltdm import`",
+        ),
+        ({"network": {**NETWORK, "norm_groups": 16}}, "norm_groups is 32 in the checkpoint, 16"),
+        ({"process": {"name": "vp", "T": 10}}, "T is 1000 in the checkpoint, 10 in the run"),
+        (UNCONDITIONAL, "(0 if train.label_dropout is 1) is 10 in the checkpoint, 0 in the run"),
+        ({"method": "igd", "train": {"label_dropout": 0}}, "one network per class in the run"),
     ],
-)  # fmt: skip
-def test_a_run_that_does_not_fit_its_checkpoint(checkpoint, form, run, where, message):
+)
+def test_a_run_that_does_not_fit_its_checkpoint_is_refused(checkpoint, run, word):
+    path, *_ = checkpoint()
+    check_refused(config(path, **run), "runs.theirs.train.import_checkpoint", word)
+
+
+@pytest.mark.parametrize(
+    ("form", "word"),
+    [
+        ({"classes": 3}, "is 3 in the checkpoint, 10 in the run"),
+        ({"channels": 3}, "the number of channels is 3 in the checkpoint, 1 in the run"),
+        ({"classes": 0}, "(0 if train.label_dropout is 1) is 0 in the checkpoint"),
+        ({"augment_dim": 9}, "if train.augment is ada) is 9 in the checkpoint, 0 in the run"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_its_run_is_refused(checkpoint, form, word):
     path, *_ = checkpoint(**form)
-    with pytest.raises(OptionError) as caught:
-        Experiment(config(path, **run))
-    assert str(caught.value).startswith(f"runs.theirs.{where}: ")
-    assert message in str(caught.value)
+    check_refused(config(path), "runs.theirs.train.import_checkpoint", word)
 
 
-def test_a_checkpoint_with_one_set_of_weights(tmp_path):
+@pytest.mark.parametrize(
+    ("run", "place", "word"),
+    [
+        ({"train": {"init_from": "theirs"}}, "train.init_from", "cannot be used with import_"),
+        (
+            {"network": {**NETWORK, "ch_mult": [1, 2, 2, 2, 2]}},
+            "network.ch_mult",
+            "must be a multiple of 16, and it is 8",
+        ),
+    ],
+)
+def test_options_are_checked_with_a_checkpoint_too(checkpoint, run, place, word):
+    path, *_ = checkpoint()
+    check_refused(config(path, **run), f"runs.theirs.{place}", word)
+
+
+def test_a_checkpoint_with_only_the_last_weights(tmp_path):
     path = tmp_path / "raw.pt"
     torch.save({"net_model": released_state_dict(network(0))}, path)
-    with pytest.raises(OptionError, match=r"weights: is ema, .* alone; set it to last"):
+    with pytest.raises(OptionError, match=r"weights: is ema, .* only last weights; set it to last"):
         Experiment(config(path))
-    made = config(path, sample={"weights": "last"})
-    Experiment(made)
-    made["runs"]["fine"] = {"network": NETWORK, "train": {"init_from": "theirs"}}
-    made["grid"]["run"] = ["fine"]
-    with pytest.raises(OptionError, match=r"fine.train.init_from: needs averaged weights"):
-        Experiment(made)
+    last = config(path, sample={"weights": "last"})
+    Experiment(last)
+    last["runs"]["fine"] = {"network": NETWORK, "train": {"init_from": "theirs"}}
+    last["grid"]["run"] = ["fine"]
+    with pytest.raises(OptionError, match=r"fine.train.init_from: needs EMA weights"):
+        Experiment(last)
 
 
-def test_a_damaged_index_of_an_archive(checkpoint):
+def test_a_damaged_archive_is_refused(checkpoint):
     path, *_ = checkpoint()
     content = bytearray(path.read_bytes())
     content[content.rindex(b"PK\x01\x02") + 6] = 250  # the version of zip that reads an entry
@@ -95,37 +114,37 @@ def test_a_damaged_index_of_an_archive(checkpoint):
         Experiment(config(path))
 
 
-def test_what_decides_an_imported_network(checkpoint, tmp_path):
-    """What its file holds and is used as; no path, no time, no option of training."""
+def test_a_request_depends_on_the_checkpoint_s_content_and_use(checkpoint, tmp_path):
+    """It does not depend on the path, the time, or options of training."""
     path, *_ = checkpoint()
 
-    def who(path, **run):
+    def request_text(path, **run):
         keys = {"dataset": "digits-lt", "run": "theirs", "seed": 0}
         return repr(request(Experiment(config(path, **run)), "train", keys))
 
-    first = who(path)
+    first = request_text(path)
     moved = path.rename(tmp_path / "moved.pt")
     os.utime(moved)
-    assert who(moved) == first
-    assert who(moved, train={"steps": 7, "batch_size": 9000}, method="cbdm") == first
-    assert who(moved, network={**NETWORK, "dropout": 0.3}) != first
+    assert request_text(moved) == first
+    assert request_text(moved, train={"steps": 7, "batch_size": 9000}, method="cbdm") == first
+    assert request_text(moved, network={**NETWORK, "dropout": 0.3}) != first
     checkpoint("moved.pt", legacy=True)
-    assert who(moved) != first
+    assert request_text(moved) != first
 
 
-def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monkeypatch):
+def test_a_released_network_is_imported_sampled_and_finetuned(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LTDM_DEVICE", "cpu")
     path, _, ema = checkpoint()
-    made = config("ckpt.pt")
-    made["runs"]["fine"] = {"network": NETWORK, "train": {"init_from": "theirs", "steps": 2}}
-    made["defaults"]["train"] |= {"lr": 1.0e-9, "warmup_steps": 100, "ema_decay": 0.0}
-    made["grid"]["run"] = ["theirs", "fine"]
+    settings = config("ckpt.pt")
+    settings["runs"]["fine"] = {"network": NETWORK, "train": {"init_from": "theirs", "steps": 2}}
+    settings["defaults"]["train"] |= {"lr": 1.0e-9, "warmup_steps": 100, "ema_decay": 0.0}
+    settings["grid"]["run"] = ["theirs", "fine"]
 
-    def write():
-        Path("c.yaml").write_text(yaml.safe_dump(made))
+    def write_config():
+        Path("c.yaml").write_text(yaml.safe_dump(settings))
 
-    write()
+    write_config()
     ltdm("prepare", "c.yaml")
     printed = ltdm("train", "c.yaml")
     assert "theirs/seed-0/model" in printed and "fine/seed-0/model" in printed
@@ -143,25 +162,25 @@ def test_a_run_of_a_released_network_from_end_to_end(checkpoint, tmp_path, monke
     assert all((t - fine[name]).abs().max() < 1e-6 for name, t in tensors.items())
     assert read_json(folder.parents[1] / "fine/seed-0/run.json")["init"] == record["key"]
     assert pd.read_csv(folder / "history.csv").empty
-    check_records(Experiment(made), lambda file: None)
+    check_records(Experiment(settings), lambda file: None)
 
     path.unlink()
     assert ltdm("train", "c.yaml").count("already there") == 2
     ltdm("sample", "c.yaml")
-    made["grid"]["seed"] = [0, 1]
-    write()
+    settings["grid"]["seed"] = [0, 1]
+    write_config()
     assert "train.import_checkpoint: ckpt.pt is missing; fix the path" in ltdm(
         "train", "c.yaml", code=1
     )
-    made["grid"]["seed"] = [0]
-    write()
+    settings["grid"]["seed"] = [0]
+    write_config()
     checkpoint(classes=10, legacy=True)
     assert "theirs/seed-0/model.safetensors\n" in ltdm("train", "c.yaml"), (
-        "another file is another network"
+        "another content is another network"
     )
 
 
-def test_a_run_of_a_released_network_costs_no_training(checkpoint):
+def test_an_imported_network_costs_no_training(checkpoint):
     path, *_ = checkpoint()
     experiment = Experiment(config(path))
     data, run = experiment.datasets["digits-lt"], experiment.runs["digits-lt", "theirs"]
@@ -170,24 +189,25 @@ def test_a_run_of_a_released_network_costs_no_training(checkpoint):
     assert planned.sample_images == 60
     file = path.with_name("c.yaml")
     file.write_text(yaml.safe_dump(config(path)))
-    assert "no selected run is trained" in ltdm("bench", "runs", file, code=1)
+    assert "no run of these is trained" in ltdm("bench", file, code=1)
 
 
-def test_figures_of_training_leave_out_what_was_not_trained(tmp_path):
+def test_the_training_figure_leaves_out_imported_networks(tmp_path):
     counts = {"class": [0, 1], "name": ["a", "b"], "available": [9, 9], "train": [9, 3]}
-    columns = ["dataset", "extractor", "metric", "sample_set", "group", "run", "value", "baseline"]
+    columns = ["dataset", "extractor", "metric", "sample_set", "group", "run", "value"]
     tables = {
-        "counts": pd.DataFrame(counts), "tidy": pd.DataFrame(columns=columns, dtype=str),
+        "counts": pd.DataFrame(counts),
+        "tidy": pd.DataFrame(columns=columns, dtype=str),
         "trained": pd.DataFrame({"step": [1, 2], "denoise": [1.0, 0.5]}),
         "theirs": pd.DataFrame(columns=HISTORY),
-    }  # fmt: skip
+    }
     files = {name: tmp_path / f"{name}.csv" for name in tables}
     for name, table in tables.items():
         table.to_csv(files[name], index=False)
     images = tmp_path / "images.npz"
     write_npz(images, images=np.zeros((2, 1, 8, 8), np.uint8), labels=np.arange(2))
 
-    def drawn(*runs):
+    def figure_of(*runs):
         picture = tmp_path / "training.svg"
         request = {"metric": "frechet", "extractor": "pixels", "sample_set": "main"}
         request |= {"runs": runs, "seeds": [0], "code": "this", "where": {"dataset": "d"}}
@@ -202,5 +222,5 @@ def test_figures_of_training_leave_out_what_was_not_trained(tmp_path):
         )
         return picture.read_bytes()
 
-    assert drawn("trained", "theirs") == drawn("trained")
-    assert drawn("theirs") != drawn("trained")
+    assert figure_of("trained", "theirs") == figure_of("trained")
+    assert figure_of("theirs") != figure_of("trained")

@@ -1,4 +1,4 @@
-"""Runs: what methods ask of them, methods together, and runs that start from others."""
+"""Runs: options that do not fit together, methods used together, and starting from other runs."""
 
 import json
 
@@ -17,64 +17,84 @@ from ltdm.pipeline.records import check_records, expected
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.stages import manifest, train
 from ltdm.training.loop import Trainer
+from tests.helpers.smoke_config import check_refused, edited
 from tests.helpers.stages import make_request
-from tests.unit.config.test_config import edited
 from tests.unit.training.test_training import SPEC, data
 
-SEPARATE = {"method": "igd", "train": {"label_dropout": 0, "class_sampling": "balanced"},
-            "sample": {"guidance": 0}}  # fmt: skip
+SEPARATE = {
+    "method": "igd",
+    "train": {"label_dropout": 0, "class_sampling": "balanced"},
+    "sample": {"guidance": 0},
+}
+
+
+def config(runs, grid=None):
+    """Return the smoke config with other runs, all of them in its grid by default."""
+    result = edited("runs", runs)
+    result["grid"]["run"] = grid or list(runs)
+    return result
 
 
 def experiment(runs, grid=None):
-    config = edited("runs", runs)
-    config["grid"]["run"] = grid or list(runs)
-    return Experiment(config)
+    return Experiment(config(runs, grid))
+
+
+def run_a(**sections):
+    """Return the config's runs with one run called `a`."""
+    return {"a": sections}
+
+
+UNCONDITIONAL = {"train": {"label_dropout": 1}, "sample": {"guidance": 0}}
+SHARED = {"name": "igd", "mode": "shared", "peers": {"sample": 10}}
+BIG_BATCH = {**SEPARATE, "train": {"label_dropout": 0, "batch_size": 400}}
 
 
 @pytest.mark.parametrize(
-    ("runs", "where", "message"),
+    ("runs", "place", "word"),
     [
-        ({"a": {"method": "cbdm", "train": {"label_dropout": 1}, "sample": {"guidance": 0}}},
-         "runs.a.train.label_dropout", "is 1, so the network is unconditional, but cbdm compares"),
-        ({"a": {"method": "ccua", "train": {"label_dropout": 1}, "sample": {"guidance": 0}}},
-         "runs.a.train.label_dropout", "but ccua compares what it says under different labels"),
-        ({"a": {"method": "igd"}}, "runs.a.method", "set train.label_dropout to 0 in the same run"),
-        ({"a": {"method": ["oclt", {"name": "igd", "mode": "shared", "peers": {"sample": 10}}]}},
-         "runs.a.method.1.peers.sample", "is 10, but a class has only 9 peers"),
-        ({"a": {**SEPARATE, "sample": {"guidance": 1}}}, "runs.a.sample.guidance", "needs a"),
-        ({"a": {**SEPARATE, "train": {"label_dropout": 0, "batch_size": 400}}},
-         "runs.a.train.batch_size",
-         "a step needs 40 different images of each class, but one has only"),
-        ({"a": {**SEPARATE, "method": ["igd", "agc"]}}, "runs.a.method",
-         "igd draws batches of its own and goes with no other method"),
-        ({"a": {"method": {"name": "igd", "mode": "shared", "peers": {"sample": 10}}}},
-         "runs.a.method.peers.sample", "is 10, but a class has only 9 peers"),
-        ({"a": {"method": ["cbdm", "cbdm"]}}, "runs.a.method", "names a method twice"),
-        ({"a": {"method": ["cbdm", {"name": "agc", "tau": 1}]}}, "runs.a.method.1.tau",
-         "is an option of cbdm, not of agc"),
-        ({"a": {"method": []}}, "runs.a.method", "must be a list of at least one method"),
-        ({"a": {"train": {"init_from": "b"}}}, "runs.a.train.init_from", "'b' is not under `runs`"),
-        ({"a": {"train": {"init_from": "a"}}}, "runs.a.train.init_from",
-         "goes in a circle: a from a"),
-        ({"a": {"train": {"init_from": "b"}}, "b": {"train": {"init_from": "a"}}},
-         "train.init_from", "goes in a circle: a from b from a"),
-        ({"a": {"train": {"lr": "x"}}, "b": {"train": {"init_from": "a"}}}, "runs.a.train.lr",
-         "must be a number"),
-        ({"a": {}, "b": {"network": {"ch": 16}, "train": {"init_from": "a"}}},
-         "runs.b.train.init_from",
-         "'a' is another kind of network: time_embedding.mlp.0.weight is (32, 8) there, (64, 16)"),
-        ({"a": {"train": {"augment": "ada"}}, "b": {"train": {"init_from": "a"}}},
-         "runs.b.train.init_from", "augm_embedding.weight is (32, 9) there, none here"),
-        ({"a": SEPARATE, "b": {"train": {"init_from": "a"}}}, "runs.b.train.init_from",
-         "what a label does is network there, input here"),
+        (run_a(method="cbdm", **UNCONDITIONAL), "a.train.label_dropout", "but cbdm compares"),
+        (run_a(method="ccua", **UNCONDITIONAL), "a.train.label_dropout", "but ccua compares"),
+        (run_a(method="igd"), "a.method", "set train.label_dropout to 0 in the same run"),
+        (run_a(method=["oclt", SHARED]), "a.method.1.peers.sample", "is 10, but"),
+        (run_a(method=SHARED), "a.method.peers.sample", "is 10, but a class has only 9 peers"),
+        (run_a(**{**SEPARATE, "sample": {"guidance": 1}}), "a.sample.guidance", "needs a"),
+        (run_a(**BIG_BATCH), "a.train.batch_size", "40 different images"),
+        (run_a(**{**SEPARATE, "method": ["igd", "agc"]}), "a.method", "no other method"),
+        (run_a(method=["cbdm", "cbdm"]), "a.method", "names a method twice"),
+        (run_a(method=["cbdm", {"name": "agc", "tau": 1}]), "a.method.1.tau", "cbdm, not of agc"),
+        (run_a(method=[]), "a.method", "must be a list of at least one method"),
     ],
-)  # fmt: skip
-def test_refuses_with_the_place_and_the_way_out(runs, where, message):
-    with pytest.raises(OptionError) as caught:
-        experiment(runs)
-    text = str(caught.value)
-    assert where in text.split(": ")[0]
-    assert message in text
+)
+def test_a_run_whose_options_do_not_fit_together_is_refused(runs, place, word):
+    check_refused(config(runs), f"runs.{place}", word)
+
+
+def start_from(name, **sections):
+    """Return a run that starts from another one."""
+    return {**sections, "train": {"init_from": name}}
+
+
+@pytest.mark.parametrize(
+    ("runs", "place", "word"),
+    [
+        ({"a": start_from("b")}, "a", "'b' is not under `runs`"),
+        ({"a": start_from("a")}, "a", "goes in a circle: a from a"),
+        ({"a": start_from("b"), "b": start_from("a")}, "", "goes in a circle: a from b from a"),
+        ({"a": {}, "b": start_from("a", network={"ch": 16})}, "b", "(32, 8) there, but (64, 16)"),
+        ({"a": {"train": {"augment": "ada"}}, "b": start_from("a")}, "b", "(32, 9) there, but no"),
+        ({"a": SEPARATE, "b": start_from("a")}, "b", "the use of labels is network there, but inp"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(runs, place, word):
+    check_refused(config(runs), f"{place}.train.init_from", word)
+
+
+def test_an_error_of_a_run_to_start_from_names_that_run():
+    check_refused(
+        config({"a": {"train": {"lr": "x"}}, "b": start_from("a")}),
+        "runs.a.train.lr",
+        "must be a number",
+    )
 
 
 def test_mutual_learning_on_one_class(tmp_path):
@@ -90,7 +110,7 @@ def test_mutual_learning_on_one_class(tmp_path):
         Experiment(config)
 
 
-def test_methods_together_and_over_each_other():
+def test_methods_used_together_and_layers_over_them():
     both = experiment({"a": {"method": ["oclt", {"name": "cbdm", "tau": 0.5}]}, "b": {}})
     run = both.runs["digits-lt", "a"]
     assert run.spec()["method"] == [{"name": "oclt"}, {"name": "cbdm", "tau": 0.5}]
@@ -101,10 +121,10 @@ def test_methods_together_and_over_each_other():
     assert merge([{"method": "agc"}, {"method": ["oclt"]}])["method"] == ["oclt"]
 
 
-def test_a_run_may_start_from_one_that_differs_in_what_is_no_weight():
+def test_a_run_may_start_from_one_that_differs_in_options_without_weights():
     other = {"network": {"dropout": 0.3}, "train": {"label_dropout": 0}}
     runs = {"a": other, "b": {"train": {"init_from": "a"}}}
-    assert len(experiment(runs, grid=["b"]).runs) == 2, "nor is it sampled from, which it could not"
+    assert len(experiment(runs, grid=["b"]).runs) == 2, "the start is not sampled"
     with pytest.raises(OptionError, match="guidance: needs a network"):
         experiment(runs)
 
@@ -118,15 +138,15 @@ FINE = {
 }
 
 
-def test_a_run_brings_those_that_it_starts_from():
-    found = experiment(FINE, grid=["fine"])
-    assert list(found.runs) == [("digits-lt", "ddpm"), ("digits-lt", "fine")]
-    made = lineage(found)
-    fine, ddpm = (found.layout.root / f"runs/digits-lt/{r}/seed-0" for r in ("fine", "ddpm"))
-    assert made[fine / "run.json"][1:] == [ddpm / "model.safetensors"]
-    assert ddpm / "model.safetensors" in made
-    assert not any(ddpm / "main" in file.parents for file in made), "nothing is sampled from it"
-    records = [one.record for one in expected(found)]
+def test_the_run_to_start_from_is_added_outside_the_grid():
+    finetuned = experiment(FINE, grid=["fine"])
+    assert list(finetuned.runs) == [("digits-lt", "ddpm"), ("digits-lt", "fine")]
+    parents = lineage(finetuned)
+    fine, ddpm = (finetuned.layout.root / f"runs/digits-lt/{r}/seed-0" for r in ("fine", "ddpm"))
+    assert parents[fine / "run.json"][1:] == [ddpm / "model.safetensors"]
+    assert ddpm / "model.safetensors" in parents
+    assert not any(ddpm / "main" in file.parents for file in parents), "it is not sampled"
+    records = [claim.record for claim in expected(finetuned)]
     assert ddpm / "run.json" in records and ddpm / "main/samples.json" not in records
 
 
@@ -136,7 +156,7 @@ def ltdm(*arguments, code=0):
     return result.output
 
 
-def test_finetuning_starts_from_the_averaged_weights(tmp_path, monkeypatch):
+def test_finetuning_starts_from_the_ema_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = edited("runs", FINE)
     config["grid"]["run"], config["defaults"]["train"]["warmup_steps"] = ["fine"], 1000
@@ -160,8 +180,8 @@ def test_finetuning_starts_from_the_averaged_weights(tmp_path, monkeypatch):
     assert printed.count("model.safetensors\n") == 2, "another start is another run"
 
 
-def test_an_interrupted_finetuning_goes_on_where_it_was(tmp_path, monkeypatch):
-    """The start is taken once; what is resumed is the run's own state."""
+def test_an_interrupted_finetuning_resumes_from_its_own_state(tmp_path, monkeypatch):
+    """The start's weights are only taken when training begins."""
     images, labels = data()
     np.savez(tmp_path / "train.npz", images=images, labels=labels)
     monkeypatch.setenv("LTDM_SAVE_SECONDS", "0")
@@ -174,7 +194,7 @@ def test_an_interrupted_finetuning_goes_on_where_it_was(tmp_path, monkeypatch):
         return files["model"]
 
     start = run("start", SPEC)
-    whole = run("whole", spec, start)
+    uninterrupted = run("whole", spec, start)
     step = Trainer.step
 
     def killed(trainer):
@@ -186,21 +206,22 @@ def test_an_interrupted_finetuning_goes_on_where_it_was(tmp_path, monkeypatch):
         patch.setattr(Trainer, "step", killed)
         run("again", spec, start)
     assert (tmp_path / "again/state").exists()
-    assert run("again", spec, start).read_bytes() == whole.read_bytes()
-    assert whole.read_bytes() != start.read_bytes()
+    assert run("again", spec, start).read_bytes() == uninterrupted.read_bytes()
+    assert uninterrupted.read_bytes() != start.read_bytes()
     other = {**spec, "network": {**SPEC["network"], "ch": 16}}
     with pytest.raises(LtdmError, match=r"start/model.safetensors holds another network than this"):
         run("other", other, start)
 
 
-def test_verify_sees_that_a_run_started_from_another_network(tmp_path):
+def test_verify_reports_a_run_that_started_from_another_network(tmp_path):
     for run, record in {"a": {"key": "1", "data": "d"}, "b": {"init": "1", "data": "d"}}.items():
         (tmp_path / run).mkdir()
         (tmp_path / run / "run.json").write_text(json.dumps(record))
     files = {
-        "train.npz": {"sha256": "d"}, "a/run.json": {"from": ["train.npz"]},
+        "train.npz": {"sha256": "d"},
+        "a/run.json": {"from": ["train.npz"]},
         "b/run.json": {"from": ["train.npz", "a/model.safetensors"]},
-    }  # fmt: skip
+    }
     assert manifest._broken_links(tmp_path, files) == []
     (tmp_path / "a/run.json").write_text(json.dumps({"key": "2", "data": "d"}))
     broken = ["b/run.json started from another a/model.safetensors"]

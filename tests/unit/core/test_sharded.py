@@ -1,10 +1,10 @@
-"""A sample set made by several jobs: the same bytes, whatever their number."""
+"""A sample set made by several jobs has the same bytes for any number of jobs."""
 
 import numpy as np
 import pytest
 import torch
 
-from ltdm.core.shards import blocks, share
+from ltdm.core.shards import rows_of_shard, split_blocks
 from ltdm.core.weights import write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.samplers import _generate
@@ -20,12 +20,12 @@ GUIDED = {"num_images": 51, "guidance": 0.7}
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
-    """Four blocks of 13 of 51 images, two of 9 of each network's 17."""
+    """51 images make four blocks of 13; the 17 of each of three networks make two of 9."""
     monkeypatch.setitem(_generate.MAX_BATCH, "cpu", 13)
 
 
 def network(path, labels=None, images=None, **changes):
-    """Write an untrained network, its weights shaken."""
+    """Write an untrained network with noise added to its weights."""
     recipe = Recipe.from_spec({**SPEC, **changes})
     pixels, classes = data()
     learner = make_trainer(recipe, 0, pixels if images is None else images, classes, CPU)
@@ -38,58 +38,61 @@ def network(path, labels=None, images=None, **changes):
     )
 
 
-def sampled(folder, spec, of=0):
-    """Return the bytes of a set and of its record, made by one job or by several."""
-    made = {"model": folder / "model.safetensors", "samples": folder / f"{of}.npz",
-            "record": folder / f"{of}.json"}  # fmt: skip
-    if not of:
-        sample.run(make_request(spec, 3), **PLAIN_SAMPLING, **made)
+def sampled(folder, spec, jobs=0):
+    """Return the bytes of a set and its record, made without shards or by so many shard jobs."""
+    files = {
+        "model": folder / "model.safetensors",
+        "samples": folder / f"{jobs}.npz",
+        "record": folder / f"{jobs}.json",
+    }
+    if not jobs:
+        sample.run(make_request(spec, 3), **PLAIN_SAMPLING, **files)
     else:
-        parts = [folder / f"{of}.shards/{i + 1}-of-{of}.npz" for i in range(of)]
-        for i, part in enumerate(parts):
-            request = make_request(spec, 3, shard=[i, of])
-            sample.run_shard(request, model=made["model"], guide=None, images=part)
-        sample.run(make_request(spec, 3), guide=None, shards=parts, **made)
-        assert not parts[0].parent.exists(), "they are cleared away"
-    return made["samples"].read_bytes(), made["record"].read_bytes()
+        shards = [folder / f"{jobs}.shards/{i + 1}-of-{jobs}.npz" for i in range(jobs)]
+        for i, shard in enumerate(shards):
+            request = make_request(spec, 3, shard=[i, jobs])
+            sample.run_shard(request, model=files["model"], guide=None, images=shard)
+        sample.run(make_request(spec, 3), guide=None, shards=shards, **files)
+        assert not shards[0].parent.exists(), "finished shards are removed"
+    return files["samples"].read_bytes(), files["record"].read_bytes()
 
 
 def points():
     return np.random.default_rng(0).normal(size=(40, 2, 1, 1)).astype(np.float32)
 
 
+SEPARATE = {
+    "method": {"name": "igd", "mode": "separate"},
+    "train": {**SPEC["train"], "batch_size": 9, "label_dropout": 0.0},
+}
+POINTS = {
+    "images": points(),
+    "method": "ddpm",
+    "network": {**SPEC["network"], "ch_mult": [1], "attn": []},
+}
+
+
 @pytest.mark.parametrize(
-    ("changes", "asked"),
+    ("changes", "spec", "sampler"),
     [
-        ({}, {**GUIDED, "sampler": {"name": "ancestral", "steps": 4}}),
-        ({}, {**GUIDED, "sampler": {"name": "ddim", "steps": 4, "eta": 0.5}}),
-        (
-            {"method": {"name": "igd", "mode": "separate"},
-             "train": {**SPEC["train"], "batch_size": 9, "label_dropout": 0.0}},
-            {"num_images": 51, "sampler": {"name": "ancestral", "steps": 4}},
-        ),
-        (
-            {"images": points(), "method": "ddpm",
-             "network": {**SPEC["network"], "ch_mult": [1], "attn": []}},
-            {**GUIDED, "sampler": {"name": "ddim", "steps": 2}},
-        ),
+        ({}, GUIDED, {"name": "ancestral", "steps": 4}),
+        ({}, GUIDED, {"name": "ddim", "steps": 4, "eta": 0.5}),
+        (SEPARATE, {"num_images": 51}, {"name": "ancestral", "steps": 4}),
+        (POINTS, GUIDED, {"name": "ddim", "steps": 2}),
     ],
     ids=["ancestral", "ddim", "separate", "points"],
-)  # fmt: skip
-def test_samples_are_the_same_bytes_whatever_the_number_of_jobs(tmp_path, changes, asked):
+)
+def test_samples_have_the_same_bytes_for_any_number_of_jobs(tmp_path, changes, spec, sampler):
     network(tmp_path, **changes)
-    whole = sampled(tmp_path, asked)
-    for of in NUMBERS:
-        assert sampled(tmp_path, asked, of) == whole
+    spec = {**spec, "sampler": sampler}
+    unsharded = sampled(tmp_path, spec)
+    for jobs in NUMBERS:
+        assert sampled(tmp_path, spec, jobs) == unsharded
 
 
-def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
-    """So an image shares its call with the same others, which is what a GPU's bits depend on."""
-    network(
-        tmp_path,
-        method={"name": "igd", "mode": "separate"},
-        train={**SPEC["train"], "batch_size": 9, "label_dropout": 0.0},
-    )
+def test_shards_call_the_network_on_the_same_blocks(tmp_path, monkeypatch):
+    """On a GPU an image's bits depend on the other images of its call."""
+    network(tmp_path, **SEPARATE)
     plain, calls = SampleGenerator.generate_batch, []
 
     def batch(self, labels, owners, network):
@@ -97,38 +100,38 @@ def test_a_shard_makes_whole_calls_and_each_is_made_once(tmp_path, monkeypatch):
         return plain(self, labels, owners, network)
 
     monkeypatch.setattr(SampleGenerator, "generate_batch", batch)
-    asked = {"num_images": 51, "sampler": {"name": "ddim", "steps": 1}}
-    sampled(tmp_path, asked)
-    whole, calls[:] = list(calls), []
-    assert len(whole) == 6
-    for of in NUMBERS:
-        sampled(tmp_path, asked, of)
-        assert calls == whole
+    spec = {"num_images": 51, "sampler": {"name": "ddim", "steps": 1}}
+    sampled(tmp_path, spec)
+    unsharded, calls[:] = list(calls), []
+    assert len(unsharded) == 6
+    for jobs in NUMBERS:
+        sampled(tmp_path, spec, jobs)
+        assert calls == unsharded
         calls.clear()
 
 
-@pytest.mark.parametrize("of", [1, 2, 3, 7, 20])
-def test_blocks_are_shared_out_in_order_and_evenly(of):
-    cut = blocks(np.arange(51), 5)
-    shares = [share(cut, (i, of)) for i in range(of)]
-    assert np.concatenate(shares).tolist() == list(range(51))
-    numbers = [-(-len(rows) // 5) for rows in shares]
+@pytest.mark.parametrize("total", [1, 2, 3, 7, 20])
+def test_shards_get_whole_blocks_in_order_and_evenly(total):
+    row_blocks = split_blocks(np.arange(51), 5)
+    shards = [rows_of_shard(row_blocks, (i, total)) for i in range(total)]
+    assert np.concatenate(shards).tolist() == list(range(51))
+    numbers = [-(-len(rows) // 5) for rows in shards]
     assert max(numbers) - min(numbers) <= 1
-    assert all(rows[0] % 5 == 0 for rows in shares if len(rows))
+    assert all(rows[0] % 5 == 0 for rows in shards if len(rows))
 
 
-def test_parts_of_another_set_and_missing_ones_are_refused(tmp_path):
+def test_shards_of_another_set_and_missing_ones_are_refused(tmp_path):
     network(tmp_path)
     spec = {**GUIDED, "sampler": {"name": "ddim", "steps": 1}}
-    model, parts = tmp_path / "model.safetensors", [tmp_path / f"s/{i}.npz" for i in range(2)]
+    model, shards = tmp_path / "model.safetensors", [tmp_path / f"s/{i}.npz" for i in range(2)]
     files = {"model": model, "samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
-    for i, part in enumerate(parts):
-        sample.run_shard(make_request(spec, shard=[i, 2]), model=model, guide=None, images=part)
+    for i, shard in enumerate(shards):
+        sample.run_shard(make_request(spec, shard=[i, 2]), model=model, guide=None, images=shard)
     with pytest.raises(LtdmError, match=r"s/0.npz was made by another config, network or code"):
-        sample.run(make_request(spec, 1), guide=None, shards=parts, **files)
-    with pytest.raises(LtdmError, match="whole: 26 rows are missing, 25 are there twice"):
-        sample.run(make_request(spec), guide=None, shards=[parts[1], parts[1]], **files)
-    parts[1].write_bytes(parts[1].read_bytes()[:-200])
+        sample.run(make_request(spec, 1), guide=None, shards=shards, **files)
+    with pytest.raises(LtdmError, match="incomplete: 26 rows are missing and 25 are"):
+        sample.run(make_request(spec), guide=None, shards=[shards[1], shards[1]], **files)
+    shards[1].write_bytes(shards[1].read_bytes()[:-200])
     with pytest.raises(LtdmError, match=r"1.npz is damaged .*; delete it and run the same"):
-        sample.run(make_request(spec), guide=None, shards=parts, **files)
+        sample.run(make_request(spec), guide=None, shards=shards, **files)
     assert not files["samples"].exists()

@@ -15,7 +15,7 @@ from ltdm.data._mixtures import (
     draw_points,
 )
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import parse
 from tests.unit.data.test_data import load_and_check
 
@@ -32,10 +32,12 @@ def parse_mixtures(value):
 def test_name_of_a_preset_is_kept():
     for name, classes in PRESETS.items():
         assert parse_mixtures(name) == MixtureSet(name, classes)
-        assert parse_mixtures(name).plain() == name
+        assert parse_mixtures(name).to_config() == name
         assert parse_mixtures(name).dimension == 2
-    assert changed(parse(mixture.Options, {"classes": "overlapping"})) == {}
-    assert changed(parse(mixture.Options, {"classes": "separated"})) == {"classes": "separated"}
+    assert non_defaults(parse(mixture.Options, {"classes": "overlapping"})) == {}
+    assert non_defaults(parse(mixture.Options, {"classes": "separated"})) == {
+        "classes": "separated"
+    }
 
 
 def test_listed_classes():
@@ -45,15 +47,15 @@ def test_listed_classes():
         "small": (Gaussian((0.0, 0.0), (1.0, 1.0)),),
     }
     assert list(mixtures.classes) == ["wide", "small"], "in the order of the labels"
-    assert mixtures.plain()[1] == {"small": [{"mean": [0.0, 0.0], "std": [1.0, 1.0]}]}
-    assert parse_mixtures(mixtures.plain()) == mixtures
-    assert parse_mixtures(LISTED[::-1]).plain() != mixtures.plain()
+    assert mixtures.to_config()[1] == {"small": [{"mean": [0.0, 0.0], "std": [1.0, 1.0]}]}
+    assert parse_mixtures(mixtures.to_config()) == mixtures
+    assert parse_mixtures(LISTED[::-1]).to_config() != mixtures.to_config()
 
 
 def test_list_that_equals_a_preset_becomes_the_preset():
-    overlapping = MixtureSet(None, PRESETS["overlapping"]).plain()
-    assert parse_mixtures(overlapping).plain() == "overlapping"
-    assert parse_mixtures(overlapping[::-1]).plain() != "overlapping", "the labels differ"
+    overlapping = MixtureSet(None, PRESETS["overlapping"]).to_config()
+    assert parse_mixtures(overlapping).to_config() == "overlapping"
+    assert parse_mixtures(overlapping[::-1]).to_config() != "overlapping", "the labels differ"
 
 
 @pytest.mark.parametrize(

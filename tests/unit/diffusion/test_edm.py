@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, read
+from ltdm.config.merge import merge, read_config
 from ltdm.diffusion import edm, vp
 from ltdm.diffusion._base import expand_like
 from ltdm.networks import mlp
@@ -198,7 +198,7 @@ def test_an_empty_range_of_levels_is_refused():
 
 
 def test_edm2_on_ddpms_process_is_conditioned_on_sigma():
-    smoke = read([ROOT / "config/smoke.yaml"])
+    smoke = read_config([ROOT / "config/smoke.yaml"])
     network = {"name": "edm2", "ch": 8, "norm_groups": 4, "ch_mult": [1, 2], "num_res_blocks": 1}
     with pytest.raises(LtdmError, match=r"noise_conditioning.*log_sigma"):
         Experiment(merge([smoke, {"defaults": {"network": network}}]))
@@ -212,7 +212,10 @@ def test_edm2_on_ddpms_process_is_conditioned_on_sigma():
 def test_a_network_conditioned_on_timesteps_does_not_fit_edm(monkeypatch):
     """EDM has no option `noise_conditioning`: its c_noise is always ln(sigma) / 4."""
     monkeypatch.setattr(mlp, "NOISE_CONDITIONING", "timestep", raising=False)
-    layers = read([ROOT / "config/smoke.yaml"]), {"defaults": {"network": "mlp", "process": "vp"}}
+    layers = (
+        read_config([ROOT / "config/smoke.yaml"]),
+        {"defaults": {"network": "mlp", "process": "vp"}},
+    )
     Experiment(merge([*layers]))
     with pytest.raises(LtdmError, match=r"noise_conditioning.*is log_sigma.*timestep"):
         Experiment(merge([*layers, {"defaults": {"process": "edm"}}]))

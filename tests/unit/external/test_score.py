@@ -190,8 +190,8 @@ def test_images_without_labels_have_a_prd_and_no_accuracy(formats, tmp_path):
     """PRD has 20 clusters per class of the reference, whatever is compared with it."""
     prd = "{name: prd, clusters: 3, num_clusterings: 2}"
     parts = ["--features", CLASSIFIER, "--metric", "accuracy", "--metric", prd]
-    flat, by_class = (rows(score_with(tmp_path, name, *parts)) for name in ("flat", "classes"))
-    values = [f.query("group == 'all'").set_index("metric")["value"] for f in (flat, by_class)]
+    flat, class_blocks = (rows(score_with(tmp_path, name, *parts)) for name in ("flat", "classes"))
+    values = [f.query("group == 'all'").set_index("metric")["value"] for f in (flat, class_blocks)]
     assert values[0]["prd-f8"] == values[1]["prd-f8"]
     assert np.isnan(values[0]["accuracy"])
     assert flat.query("metric == 'accuracy'")["note"].tolist() == ["no labels"]

@@ -10,7 +10,7 @@ from ltdm.networks import unet
 from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 from tests.helpers.methods import (
     COUNTS,
     CPU,
@@ -153,7 +153,7 @@ COSTS = [
 def test_evaluations_equal_a_count(method, classes, cost):
     """The predictor counts forward passes; a hook on the network's output counts backward ones."""
     full = objective(method, counts=[5] * classes)
-    stated = evaluations([part("method", method, ())], classes)
+    stated = evaluations([parse_part("method", method, ())], classes)
     assert (stated.forward, stated.backward, stated.encoder) == cost
     options = unet.Options(ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1)
     if full.network_per_class:
@@ -220,4 +220,4 @@ def test_methods_that_do_not_suit_each_other_or_the_data(methods, counts, messag
 )
 def test_wrong_options(value, message):
     with pytest.raises(OptionError, match=message):
-        part("method", value, ())
+        parse_part("method", value, ())

@@ -51,7 +51,7 @@ def test_neighbours_run_on_the_cpu_if_the_gpu_has_no_memory(features, monkeypatc
         return count_on(real, fake, k, device)
 
     expected = _knn_balls.count_members(*pair, 3)
-    monkeypatch.setattr(_knn_balls, "pick", lambda: torch.device("cuda"))
+    monkeypatch.setattr(_knn_balls, "pick_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(_knn_balls, "_count_on", fail_on_cuda)
     for array, other in zip(_knn_balls.count_members(*pair, 3), expected, strict=True):
         assert (array == other).all()

@@ -87,7 +87,7 @@ def test_an_odd_width_is_refused():
 
 
 METHODS = [
-    *registry.names("method"),
+    *registry.part_names("method"),
     ["oclt", "cbdm"],
     *({"name": "igd", "mode": mode} for mode in ("shared", "released")),
 ]

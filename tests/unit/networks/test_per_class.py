@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.core.seeding import owners
+from ltdm.core.seeding import owner_seeds
 from ltdm.diffusion._model import Model
 from ltdm.networks import unet
 from ltdm.networks._per_class import PerClassNetworks, extract_network
@@ -50,7 +50,7 @@ def test_with_beta_zero_each_network_equals_its_class_trained_alone(options, ema
     images, labels = data()
     game = trainer(images, labels, {**GAME, "beta": 0}, label_dropout=0.0, **options)
     run(game)
-    for k, seed in enumerate(owners(0, 3)):
+    for k, seed in enumerate(owner_seeds(0, 3)):
         own_images = images[labels == k]
         zeros = np.zeros(len(own_images), np.int64)
         alone = trainer(

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from ltdm.cli.main import main
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.methods._objective import evaluations
 from ltdm.pipeline import cost
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.training.test_training import SPEC, data
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def cbdm():
-    return Experiment(read([ROOT / "config/cbdm.yaml"]))
+    return Experiment(read_config([ROOT / "config/cbdm.yaml"]))
 
 
 def test_the_papers_network(cbdm):
@@ -51,9 +51,9 @@ def test_cost_by_hand(cbdm):
 
 
 def test_what_is_stored_of_an_image():
-    experiment = Experiment(read([ROOT / "config/smoke.yaml"]))
+    experiment = Experiment(read_config([ROOT / "config/smoke.yaml"]))
     one = experiment.runs["digits-lt", "ddpm"]
-    parts = [part("extractor", name, ()) for name in ("pixels", "classifier", "inception")]
+    parts = [parse_part("extractor", name, ()) for name in ("pixels", "classifier", "inception")]
     data = experiment.datasets["digits-lt"]
     numbers = [cost.stored(extractor, data) for extractor in parts]
     assert numbers == [64, 64 + 10, 2048 + 1008]
@@ -70,12 +70,12 @@ def test_methods_cost_what_they_say(options):
     learner = make_trainer(Recipe.from_spec(spec), 0, *data(), torch.device("cpu"))
     for _ in range(4):
         learner.step()
-    declared = evaluations([part("method", spec["method"], ())], 3)
+    declared = evaluations([parse_part("method", spec["method"], ())], 3)
     assert learner.calls_per_image() == asdict(declared)
 
 
 def test_a_network_a_class_and_its_encoder_are_reckoned_with():
-    config = read([ROOT / "config/demo.yaml"])
+    config = read_config([ROOT / "config/demo.yaml"])
     config["runs"]["ccua"] = {"method": {"name": "ccua", "al": 0}}
     config["runs"]["tuned"] = {"train": {"init_from": "ccua"}}
     config["grid"]["run"] = ["igd-separate", "tuned"]
@@ -117,7 +117,7 @@ def test_the_plan_as_printed(tmp_path):
     hours = [
         float(line.split()[-1]) for line in printed.splitlines() if re.match(r" *digits", line)
     ]
-    experiment = Experiment(read([smoke]))
+    experiment = Experiment(read_config([smoke]))
     for value, run in zip(hours, experiment.runs.values(), strict=True):
         one = cost.cost(experiment.datasets["digits-lt"], run, [16, 64])
         assert value == pytest.approx(one.hours(cost.Speed(0.001, 0.002)), rel=0.01)
@@ -147,4 +147,4 @@ def test_figures_that_are_none(tmp_path, text):
     printed = ltdm("plan", ROOT / "config/smoke.yaml", "--bench", tmp_path / "bench.json", code=1)
     assert "bench.json" in printed and printed.count("\n") == 1
     with pytest.raises(LtdmError):
-        cost.speeds(Experiment(read([ROOT / "config/smoke.yaml"])), tmp_path / "none", None)
+        cost.speeds(Experiment(read_config([ROOT / "config/smoke.yaml"])), tmp_path / "none", None)

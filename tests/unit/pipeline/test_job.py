@@ -9,7 +9,7 @@ import pytest
 
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.job import job
-from ltdm.plumbing.errors import LtdmError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_a_submitted_job_whose_time_is_up_goes_back_into_the_queue(
     script, tmp_path, capfd, cluster, for_time, back
 ):
     """One that runs beside Snakemake does not: the job around both is not its own."""
-    assert ends(script(cluster), Stopped("stopped at update 3", for_time)) == 75
+    assert ends(script(cluster), Interruption("stopped at update 3", for_time)) == 75
     assert "ltdm: stopped at update 3 (log: " in capfd.readouterr().err
     assert (tmp_path / "said").exists() == back
     assert not back or (tmp_path / "said").read_text() == "requeue 17\n"

@@ -8,7 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.metrics import memorization
 from ltdm.pipeline import cost
 from ltdm.pipeline.lineage import lineage
@@ -25,16 +25,16 @@ ROOT = Path(__file__).parents[3]
 
 
 def smoke(**evaluate):
-    config = read([ROOT / "config/smoke.yaml"])
+    config = read_config([ROOT / "config/smoke.yaml"])
     config["evaluate"] |= {"metrics": ["frechet", "memorization"], **evaluate}
     return Experiment(config)
 
 
 def test_what_it_is_made_from_and_how_many_jobs():
     one = smoke(table_columns=["memorized-0.40@tail", "frechet"])
-    (metric,) = one.evaluate.searching
-    assert one.evaluate.feeding(metric) == []
-    assert one.evaluate.space_of("memorized-0.40@tail") == "pixels"
+    (metric,) = one.evaluate.neighbour_metrics
+    assert one.evaluate.extractors_for(metric) == []
+    assert one.evaluate.extractor_of_column("memorized-0.40@tail") == "pixels"
     made = {str(k): list(map(str, v)) for k, v in lineage(one).items()}
     at = "results/smoke/runs/digits-lt/cbdm/seed-0/main"
     data = "results/smoke/data/digits-lt"

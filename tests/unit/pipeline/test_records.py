@@ -9,8 +9,8 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge
 from ltdm.pipeline import accepted, records
 from ltdm.plumbing.files import read_json, write_json
-from ltdm.plumbing.request import Request, recorded
-from tests.unit.config.test_config import SMOKE
+from ltdm.plumbing.request import Request, to_record
+from tests.helpers.smoke_config import SMOKE
 
 OVER = {
     "grid": {"run": ["cbdm"], "sample_set": ["wide"]},
@@ -33,7 +33,7 @@ def experiment(tmp_path):
             links[name] = source.get("key") or source["sha256"][link.file]
         data = one.record.name == "data.json"
         own = {"sha256": dict.fromkeys(NAMES, "this")} if data else {"key": "this"}
-        write_json(one.record, {**recorded(one.request), **own, **links})
+        write_json(one.record, {**to_record(one.request), **own, **links})
     for file in outputs(made, "sample", SET).values():
         file.touch()
     return made

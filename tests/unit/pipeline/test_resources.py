@@ -9,12 +9,12 @@ import yaml
 
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge
-from ltdm.config.site import Site, Words, site
+from ltdm.config.site import Site, SubmitOptions, load_site
 from ltdm.pipeline import gpu_slots
 from ltdm.pipeline.cost import cost, sampling
 from ltdm.pipeline.resources import SAFETY, Estimates
 from ltdm.plumbing.errors import LtdmError
-from tests.unit.config.test_config import SMOKE
+from tests.helpers.smoke_config import SMOKE
 
 OVER = {
     "grid": {"run": ["ddpm", "many", "wide"]},
@@ -60,12 +60,16 @@ def test_trainings_share_no_gpu_on_slurm():
 
 def test_the_words_of_a_site(tmp_path):
     file = tmp_path / "site.yaml"
-    assert site(file) == Site()
+    assert load_site(file) == Site()
     file.write_text(yaml.safe_dump({"account": "lab", "gpu": {"partition": "a100", "qos": "long"}}))
-    own = site(file)
-    assert own.words(gpu=True) == {"slurm_account": "lab", "slurm_partition": "a100", "qos": "long"}
-    assert own.words(gpu=False) == {"slurm_account": "lab"}
-    assert site(file).gpu == Words(partition="a100", qos="long")
+    own = load_site(file)
+    assert own.submit_options(gpu=True) == {
+        "slurm_account": "lab",
+        "slurm_partition": "a100",
+        "qos": "long",
+    }
+    assert own.submit_options(gpu=False) == {"slurm_account": "lab"}
+    assert load_site(file).gpu == SubmitOptions(partition="a100", qos="long")
     for wrong, message in (
         ("acount: lab", "site.yaml: acount: unknown key; did you mean 'account'?"),
         ("gpu: {partition: [a]}", r"site.yaml: gpu.partition: must be text"),
@@ -74,7 +78,7 @@ def test_the_words_of_a_site(tmp_path):
     ):
         file.write_text(wrong)
         with pytest.raises(LtdmError, match=message):
-            site(file)
+            load_site(file)
 
 
 @pytest.fixture

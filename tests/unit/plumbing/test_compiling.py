@@ -1,4 +1,4 @@
-"""Where what the compiler makes lies: with the experiment, for all of its jobs."""
+"""The cache of PyTorch's compiler lies with the results, for all jobs of an experiment."""
 
 import os
 import subprocess
@@ -18,40 +18,40 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_named(monkeypatch):
-    for name in (compiling.THEIRS, compiling.VARIABLE, "TRITON_CACHE_DIR"):
-        monkeypatch.setenv(name, "")  # so that all are as they were afterwards
+def _no_cache_is_set(monkeypatch):
+    for name in (compiling.TORCH_CACHE_VARIABLE, compiling.CACHE_VARIABLE, "TRITON_CACHE_DIR"):
+        monkeypatch.setenv(name, "")  # so that monkeypatch restores them
         monkeypatch.delenv(name)
     monkeypatch.setattr(torch, "compile", lambda net, **options: net)
 
 
 def folder(device, compiled=True):
-    """Return where the compiler is told to keep things, once a network is built."""
+    """Return PyTorch's cache folder after a network is built."""
     Predictor(torch.nn.Identity(), device, "fp32", compiled)
-    return os.environ.get(compiling.THEIRS)
+    return os.environ.get(compiling.TORCH_CACHE_VARIABLE)
 
 
-def test_what_is_compiled_for_a_gpu_lies_with_the_results(tmp_path):
-    assert folder(CUDA) is None, "nobody has named a place"
-    assert cache_dir_utils.cache_dir() == folder(CUDA), "PyTorch names one itself"
-    compiling.keep_compiled(tmp_path / "here")
+def test_the_cache_of_a_gpu_lies_with_the_results(tmp_path):
+    assert folder(CUDA) is None, "no folder is set"
+    assert cache_dir_utils.cache_dir() == folder(CUDA), "PyTorch sets its own"
+    compiling.set_compile_cache(tmp_path / "here")
     for other in (folder(CUDA, compiled=False), folder(CPU)):
         assert other == cache_dir_utils.default_cache_dir()
     assert folder(CUDA) == str(tmp_path / "here")
     assert cache_dir_utils.triton_cache_dir(0) == str(tmp_path / "here/triton/0")
 
 
-def test_a_folder_that_the_user_names_is_left(tmp_path, monkeypatch):
-    monkeypatch.setenv(compiling.THEIRS, "/theirs")
-    compiling.keep_compiled(tmp_path)
+def test_a_folder_that_the_user_set_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv(compiling.TORCH_CACHE_VARIABLE, "/theirs")
+    compiling.set_compile_cache(tmp_path)
     assert folder(CUDA) == "/theirs"
 
 
-def test_the_command_line_names_the_folder_of_the_results(tmp_path):
+def test_the_command_line_sets_the_folder_of_the_results(tmp_path):
     smoke = ROOT / "config/smoke.yaml"
     CliRunner().invoke(main, ["train", str(smoke), "--results", str(tmp_path)])  # without data
-    assert os.environ[compiling.VARIABLE] == str(tmp_path / "smoke/.compiled")
-    assert not (tmp_path / "smoke/.compiled").exists(), "made when it is due"
+    assert os.environ[compiling.CACHE_VARIABLE] == str(tmp_path / "smoke/.compiled")
+    assert not (tmp_path / "smoke/.compiled").exists(), "the compiler creates it"
     if (ROOT / ".git").exists():
         ignored = ("git", "check-ignore", "--quiet", "results/smoke/.compiled/x")
         assert subprocess.run(ignored, cwd=ROOT).returncode == 0

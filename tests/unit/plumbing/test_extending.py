@@ -1,4 +1,4 @@
-"""The parts of docs/extending.md, put into a copy of the package, are one experiment that runs."""
+"""The parts of docs/extending.md run as one experiment in a copy of the package."""
 
 import json
 import os
@@ -37,67 +37,66 @@ from ltdm.cli.main import main
 from ltdm.plumbing.code_digest import digest
 from tests.helpers.parts import faults
 
-here, parts, old = Path.cwd(), *map(json.loads, sys.argv[1:])
-assert Path(ltdm.__file__).is_relative_to(here), "the copy, not the checkout"
+folder, parts, old = Path.cwd(), *map(json.loads, sys.argv[1:])
+assert Path(ltdm.__file__).is_relative_to(folder), "the copy, not the checkout"
 for kind, name in parts.items():
-    found = faults(kind, registry.load(kind, name, ()))
-    assert not found, (name, found)
-configs = sorted(map(str, here.glob("*.yaml")))
+    problems = faults(kind, registry.load_module(kind, name, ()))
+    assert not problems, (name, problems)
+configs = sorted(map(str, folder.glob("*.yaml")))
 for stage in ("check", "prepare", "train", "sample", "features", "metrics", "tables"):
-    where = ["--results", str(here / "results")]
-    main([stage, *configs, *where], standalone_mode=False)
-assert old == {module: digest(module) for module in old}, "no code that was there changed"
+    options = ["--results", str(folder / "results")]
+    main([stage, *configs, *options], standalone_mode=False)
+assert old == {module: digest(module) for module in old}, "the digests of existing code changed"
 """
 
 
-def test_every_block_is_a_part_of_another_kind():
+def test_the_page_has_one_part_of_each_kind():
     assert PARTS.keys() == registry.FOLDERS.keys() and len(FILES) == len(PARTS)
     assert PAGE.count("```python") == len(FILES) and len(CONFIGS) == len(FILES) + 1
     for name in PARTS.values():
         assert f"| `{name}` |" in PAGE, "the table at its top"
         assert any(re.search(rf"\b{name}\b", config) for config in CONFIGS)
-    assert not [name for kind, name in PARTS.items() if name in registry.names(kind)]
+    assert not [name for kind, name in PARTS.items() if name in registry.part_names(kind)]
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Run all stages in one process on a copy of the package that has the new files."""
-    here = tmp_path_factory.mktemp("copy")
-    shutil.copytree(ROOT / "ltdm", here / "ltdm", ignore=shutil.ignore_patterns("__pycache__"))
+    """Run all stages in one process on a copy of the package with the page's parts."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(ROOT / "ltdm", folder / "ltdm", ignore=shutil.ignore_patterns("__pycache__"))
     for file, text in FILES.items():
-        (here / "ltdm" / file).write_text(text, encoding="utf-8")
+        (folder / "ltdm" / file).write_text(text, encoding="utf-8")
     for number, text in enumerate(CONFIGS):
-        (here / f"{number}.yaml").write_text(text, encoding="utf-8")
+        (folder / f"{number}.yaml").write_text(text, encoding="utf-8")
     stages = ("prepare", "train", "sample", "extractor", "features", "metrics")
     old = {module: digest(module) for module in (f"ltdm.stages.{stage}" for stage in stages)}
     arguments = json.dumps(PARTS), json.dumps(old)
-    path = os.pathsep.join(map(str, (here, ROOT)))
+    path = os.pathsep.join(map(str, (folder, ROOT)))
     done = subprocess.run(
         [sys.executable, "-c", RUN, *arguments],
-        cwd=here,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": path, "LTDM_DEVICE": "cpu"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return here / "results/mine"
+    return folder / "results/mine"
 
 
-def test_all_seven_run_together(results):
+def test_all_seven_parts_run_together(results):
     rows = pd.read_csv(results / "tables/metrics.csv")
     assert {*rows["metric"]} == {PARTS["metric"]} and {*rows["extractor"]} == {PARTS["extractor"]}
     assert rows["sampler"].str.startswith(f"{PARTS['sampler']}(").all()
     assert rows["value"].notna().all() and {*rows["run"]} == {PARTS["method"]}
     assert {"all", "head", "tail", "worst"} <= {*rows["group"]}
-    made = json.loads((results / "runs/discs-lt/weighted/seed-0/run.json").read_text())
-    said = json.dumps(made)
-    assert all(f'"{PARTS[kind]}"' in said for kind in ("network", "process", "method"))
+    record = (results / "runs/discs-lt/weighted/seed-0/run.json").read_text()
+    assert all(f'"{PARTS[kind]}"' in record for kind in ("network", "process", "method"))
     data = json.loads((results / "data/discs-lt/data.json").read_text())
     assert data["source"]["name"] == PARTS["source"]
     assert pd.read_csv(results / "data/discs-lt/counts.csv")["train"].tolist() == [60, 18, 6]
 
 
-def test_the_page_s_code_is_as_the_house_writes_it(results):
+def test_the_page_s_code_passes_ruff(results):
     copy = results.parents[1]
     shutil.copy(ROOT / "pyproject.toml", copy)
     for check in (["check"], ["format", "--check"]):
@@ -107,53 +106,53 @@ def test_the_page_s_code_is_as_the_house_writes_it(results):
 
 
 def module(kind):
-    """Return a part of the page as a module that nothing else knows."""
+    """Return a part of the page as a module that is not in the package."""
     text = next(text for file, text in FILES.items() if KINDS[file.split("/")[0]] == kind)
-    made = ModuleType(PARTS[kind])
-    exec(compile(text, PARTS[kind], "exec"), vars(made))
-    return made
+    part = ModuleType(PARTS[kind])
+    exec(compile(text, PARTS[kind], "exec"), vars(part))
+    return part
 
 
-def test_the_sampler_is_ddim_without_noise_of_its_own():
+def test_the_sampler_equals_ddim_without_added_noise():
     process, euler = vp.build(vp.Options()), module("sampler")
     noise = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)).double()
 
-    def draw(sampler):
+    def sample(sampler):
         def denoise(x, level):
             return (x / (1 + level)).tanh()
 
         return sampler.sample(denoise, process, lambda: noise, sampler.Options(steps=7))
 
-    assert torch.allclose(draw(euler), draw(ddim), rtol=0, atol=1e-12)
+    assert torch.allclose(sample(euler), sample(ddim), rtol=0, atol=1e-12)
 
 
 def test_the_process_has_the_paper_s_schedule():
     cosine = module("process")
     process = cosine.build(cosine.Options(T=1000))
-    t = np.arange(1, 1000) / 1000  # the last beta is cut
+    t = np.arange(1, 1000) / 1000  # the last beta is clipped
     f = np.cos((np.append(0, t) + 0.008) / 1.008 * np.pi / 2) ** 2
     assert np.allclose(process.alpha_bar[:-2], f[1:] / f[0], rtol=1e-9, atol=0)
     assert process.alpha_bar[999] == pytest.approx(0.001 * process.alpha_bar[998])
     assert process.signal_and_std(-1.0) == (1.0, 0.0)
 
 
-def test_the_method_weighs_the_training_set_by_1_on_average():
+def test_the_method_s_weights_average_to_1_over_the_training_set():
     weighted = module("method")
     counts = [60, 18, 6]
     weight = weighted.build(weighted.Options(power=1.0), counts).weight.numpy()
     assert np.average(weight, weights=counts) == pytest.approx(1)
-    assert np.allclose(weight * counts, 84 / 3), "all classes equally"
+    assert np.allclose(weight * counts, 84 / 3), "the same total weight for every class"
 
 
-def test_the_metric_s_error_is_what_draws_vary_by():
+def test_the_metric_s_error_is_its_standard_deviation_over_samples():
     metric, rng = module("metric"), np.random.default_rng(0)
     labels = np.zeros(400, np.int64)
 
-    def draw():
+    def random_score():
         features = rng.normal([1.0, 0.5], [1.0, 2.0], (400, 2))
         real = Sample(np.zeros((5, 2)), labels[:5])
         return metric.score(real, Sample(features, labels), metric.Options())["mean-distance"]
 
-    values, errors = zip(*(draw() for _ in range(400)), strict=True)
+    values, errors = zip(*(random_score() for _ in range(400)), strict=True)
     assert np.mean(values) == pytest.approx(1.25 + 5 / 400, rel=0.02)
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.1)

@@ -1,4 +1,4 @@
-"""Files on a full disk, half written or unreadable, and the device that is picked."""
+"""Files on a full disk, half-written or unreadable files, and the choice of the device."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import torch
 
 from ltdm.core import device
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, writing
+from ltdm.plumbing.files import atomic_write, read_npz
 
 FULL = """
 import resource, sys
@@ -38,20 +38,19 @@ print(sorted(p.name for p in folder.rglob("*") if p.is_file()))
 """
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_the_old_file_and_no_rubbish(tmp_path):
-    """A limit on the size of files stands for the end of the disk: the system call fails alike."""
+def test_a_full_disk_is_one_sentence_and_keeps_only_the_previous_file(tmp_path):
+    """A limit on file sizes simulates a full disk: the same system call fails."""
     command = [sys.executable, "-c", FULL, str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     *sentences, left = result.stdout.splitlines()
-    assert [s.partition(":")[0].rpartition("/")[2] for s in sentences] == [
-        "table.npz", "model.safetensors", "state.pt",
-    ]  # fmt: skip
+    files = [sentence.partition(":")[0].rpartition("/")[2] for sentence in sentences]
+    assert files == ["table.npz", "model.safetensors", "state.pt"]
     assert all("fix that and run the same command again" in s for s in sentences)
     assert left == "['table.npz']"
 
 
-def test_a_file_is_whole_or_absent(tmp_path):
-    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "a" / "x.csv") as temporary:
+def test_a_file_is_complete_or_absent(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a" / "x.csv") as temporary:
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert list((tmp_path / "a").iterdir()) == []
@@ -60,16 +59,16 @@ def test_a_file_is_whole_or_absent(tmp_path):
 @pytest.mark.parametrize(
     ("offset", "value"),
     [(6, 250), (10, 99), (8, 1)],
-    ids=["a version of zip", "a compression", "an encryption"],
+    ids=["version", "compression", "encryption"],
 )
-def test_archives_that_nobody_can_read_are_one_sentence(tmp_path, offset, value):
-    """Each of them makes zipfile raise something else."""
+def test_archives_that_zipfile_cannot_read_are_one_sentence(tmp_path, offset, value):
+    """Each of them makes zipfile raise another exception."""
     np.savez(tmp_path / "a.npz", x=np.arange(9))
     content = bytearray((tmp_path / "a.npz").read_bytes())
     content[content.rindex(b"PK\x01\x02") + offset] = value
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(LtdmError, match=r"a.npz is damaged \(.*\); fetch or make it again"):
-        read_npz(tmp_path / "a.npz", "x", ours=False)
+        read_npz(tmp_path / "a.npz", "x", is_result=False)
 
 
 def test_a_damaged_compressed_archive_is_one_sentence(tmp_path):
@@ -78,22 +77,22 @@ def test_a_damaged_compressed_archive_is_one_sentence(tmp_path):
     content[200:260] = bytes(60)
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(LtdmError, match=r"a.npz is damaged"):
-        read_npz(tmp_path / "a.npz", "x", ours=False)
+        read_npz(tmp_path / "a.npz", "x", is_result=False)
 
 
-def test_devices(monkeypatch):
+def test_the_device_is_chosen_by_name_and_environment(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device.pick().type == "cpu"
+    assert device.pick_device().type == "cpu"
     for name in ("cuda", "cuda:3"):
-        with pytest.raises(LtdmError, match=r"asked for, but this machine shows 0 GPUs"):
-            device.pick(name)
+        with pytest.raises(LtdmError, match=f"device {name} is requested, .* 0 GPUs"):
+            device.pick_device(name)
     with pytest.raises(LtdmError, match="no device is called 'gpu'"):
-        device.pick("gpu")
+        device.pick_device("gpu")
     with pytest.raises(LtdmError, match="no device is called 'cuda:'"):
-        device.pick("cuda:")
+        device.pick_device("cuda:")
     monkeypatch.setenv("LTDM_DEVICE", "")
-    assert device.pick().type == "cpu"
+    assert device.pick_device().type == "cpu"
     monkeypatch.setenv("LTDM_DEVICE", "cuda")
     with pytest.raises(LtdmError, match="LTDM_DEVICE=cpu"):
-        device.pick()
+        device.pick_device()

@@ -1,10 +1,12 @@
+"""Options: parsing, the sentences that refuse a value, and their plain YAML values."""
+
 from dataclasses import dataclass
 
 import pytest
 import yaml
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed, places
+from ltdm.plumbing.option_values import locations, non_defaults
 from ltdm.plumbing.options import option, parse
 from tests.conftest import ROOT
 
@@ -17,17 +19,18 @@ class Sample:
     levels: tuple[int, ...] = option((1, 2), "Levels.", low=0)
     on: bool = option(False, "On.")
     power: float | None = option(None, "Power.")
-    root: str = option("here", "Where.", place=True)
+    root: str = option("here", "Where.", location=True)
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("config", "message"),
     [
         ({"rat": 1.0}, "rat: unknown key; did you mean 'rate'?"),
         ({"zzz": 1.0}, "zzz: unknown key; known: kind, levels, on, power, rate, root, steps"),
         ({"rate": "2e-4"}, "must be a number, not '2e-4' (write it without quotes)"),
         ({"steps": 1e3}, "must be a whole number, not 1000.0 (write 1000)"),
         ({"steps": "0"}, "without quotes"),
+        ({"steps": "010"}, "must be a whole number, not '010' (write 10)"),
         ({"steps": 1.5}, "must be a whole number, not 1.5"),
         ({"steps": True}, "must be a whole number, not True"),
         ({"on": 1}, "must be true or false, not 1"),
@@ -44,58 +47,58 @@ class Sample:
         ([1], "must be a mapping"),
     ],
 )
-def test_refuses_in_one_sentence(given, message):
+def test_a_wrong_option_is_refused_in_one_sentence(config, message):
     with pytest.raises(OptionError) as caught:
-        parse(Sample, given, ("train",))
+        parse(Sample, config, ("train",))
     assert message in str(caught.value)
     assert str(caught.value).startswith("train")
     assert "\n" not in str(caught.value)
 
 
-def test_required_option():
+def test_a_required_option_must_be_set():
     @dataclass(frozen=True)
-    class Needs:
+    class Required:
         path: str = option(..., "A path.")
 
     with pytest.raises(OptionError, match="path: is missing"):
-        parse(Needs, {})
+        parse(Required, {})
 
 
-def test_changed_leaves_out_defaults_however_they_are_written():
-    assert changed(parse(Sample, {"steps": 10, "rate": 1.0e-1, "levels": [1, 2]})) == {}
-    assert changed(parse(Sample, {"steps": 3, "rate": 1, "levels": [2]})) == {
+def test_non_defaults_leave_out_defaults_in_any_spelling():
+    assert non_defaults(parse(Sample, {"steps": 10, "rate": 1.0e-1, "levels": [1, 2]})) == {}
+    assert non_defaults(parse(Sample, {"steps": 3, "rate": 1, "levels": [2]})) == {
         "levels": [2],
         "rate": 1.0,
         "steps": 3,
     }
 
 
-def test_changed_round_trips():
+def test_non_defaults_are_parsed_to_the_same_options():
     options = parse(Sample, {"power": 0.5, "on": True, "kind": "bee"})
-    assert parse(Sample, changed(options)) == options
-    assert list(changed(options)) == sorted(changed(options))
+    assert parse(Sample, non_defaults(options)) == options
+    assert list(non_defaults(options)) == sorted(non_defaults(options))
 
 
-def test_where_something_lies_is_no_part_of_what_it_is():
+def test_locations_are_kept_apart_from_other_options():
     options = parse(Sample, {"rate": 0.5, "root": "elsewhere"})
-    assert changed(options) == {"rate": 0.5}
-    assert places(options) == {"root": "elsewhere"}
-    assert places(Sample()) == {}
+    assert non_defaults(options) == {"rate": 0.5}
+    assert locations(options) == {"root": "elsewhere"}
+    assert locations(Sample()) == {}
 
 
-def words_of(schema):
-    """All words that a schema lets a user choose from."""
+def choices_of(schema):
+    """Return all texts that a schema offers as choices."""
     if isinstance(schema, list):
-        return {word for one in schema for word in words_of(one)}
+        return {choice for entry in schema for choice in choices_of(entry)}
     if not isinstance(schema, dict):
         return set()
-    own = {word for word in schema.get("enum", ()) if isinstance(word, str)}
-    return own | {word for one in schema.values() for word in words_of(one)}
+    own = {choice for choice in schema.get("enum", ()) if isinstance(choice, str)}
+    return own | {choice for entry in schema.values() for choice in choices_of(entry)}
 
 
-def test_every_word_to_choose_can_be_written_without_quotes():
+def test_every_choice_can_be_written_without_quotes():
     """YAML reads some words, such as off, as something else."""
     schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-    words = words_of(schema)
-    assert {"fp32", "natural", "none"} <= words
-    assert [word for word in words if yaml.safe_load(word) != word] == []
+    choices = choices_of(schema)
+    assert {"fp32", "natural", "none"} <= choices
+    assert [choice for choice in choices if yaml.safe_load(choice) != choice] == []

@@ -1,4 +1,4 @@
-"""Every part's file is what the protocol of its kind says, and no more is asked of it."""
+"""Every part implements the protocol of its kind, and the code uses nothing beyond it."""
 
 import ast
 import re
@@ -12,38 +12,36 @@ from ltdm.plumbing import registry
 from tests.helpers.parts import faults, protocol
 
 ROOT = Path(__file__).parents[3]
-ALL = [(kind, name) for kind in registry.FOLDERS for name in registry.names(kind)]
+ALL = [(kind, name) for kind in registry.FOLDERS for name in registry.part_names(kind)]
 
 
 @pytest.mark.parametrize(("kind", "name"), ALL)
-def test_every_part_is_what_its_protocol_says(kind, name):
-    assert faults(kind, registry.load(kind, name, ())) == []
+def test_every_part_implements_its_protocol(kind, name):
+    assert faults(kind, registry.load_module(kind, name, ())) == []
 
 
 @pytest.mark.parametrize("kind", registry.FOLDERS)
-def test_every_name_of_a_protocol_is_documented(kind):
+def test_every_member_of_a_protocol_is_documented(kind):
     for ending in ("Module", "ModuleExtras", "Options", "OptionsExtras"):
         for name, member in protocol(kind, ending).items():
             assert member.__doc__, name
     assert {"Options", "CITATION"} < protocol(kind).keys()
 
 
-def test_no_two_metrics_have_a_value_of_one_name():
-    modules = [registry.load("metric", name, ()) for name in registry.names("metric")]
+def test_no_two_metrics_have_a_value_of_the_same_name():
+    modules = [registry.load_module("metric", name, ()) for name in registry.part_names("metric")]
     times = Counter(value for module in modules for value in module.HIGHER_IS_BETTER)
     assert [value for value, number in times.items() if number > 1] == []
 
 
-def changed(kind, name, **names):
-    """Return a part's file with other names in it; None takes one out."""
-    found = ModuleType(name, "Documented.")
-    vars(found).update(
-        {k: v for k, v in vars(registry.load(kind, name, ())).items() if k[0] != "_"}
-    )
-    vars(found).update(names)
-    for one in [k for k, v in names.items() if v is None]:
-        delattr(found, one)
-    return found
+def modified(kind, name, **members):
+    """Return a copy of a part's module with other members; None removes a member."""
+    module = ModuleType(name, "Documented.")
+    public = vars(registry.load_module(kind, name, ())).items()
+    vars(module).update({k: v for k, v in public if k[0] != "_"} | members)
+    for member in [k for k, v in members.items() if v is None]:
+        delattr(module, member)
+    return module
 
 
 WRONG = {
@@ -72,7 +70,7 @@ WRONG = {
     "option": (
         "sampler",
         "ddim",
-        {"Options": registry.load("metric", "kid", ()).Options},
+        {"Options": registry.load_module("metric", "kid", ()).Options},
         "the option steps is missing",
     ),
     "optional": (
@@ -91,14 +89,14 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("kind", "name", "names", "fault"), WRONG.values(), ids=WRONG)
-def test_a_part_that_is_not_is_found_out(kind, name, names, fault):
-    assert faults(kind, changed(kind, name)) == []
-    assert faults(kind, changed(kind, name, **names)) == [fault]
+@pytest.mark.parametrize(("kind", "name", "members", "fault"), WRONG.values(), ids=WRONG)
+def test_a_part_that_does_not_implement_its_protocol_is_noticed(kind, name, members, fault):
+    assert faults(kind, modified(kind, name)) == []
+    assert faults(kind, modified(kind, name, **members)) == [fault]
 
 
-def test_no_name_is_used_that_no_protocol_says():
-    """mypy does the same where a local name of a protocol's type holds the module."""
+def test_the_code_uses_only_members_of_the_protocols():
+    """mypy checks the same where a variable of a protocol's type holds the module."""
     known = {
         n
         for kind in registry.FOLDERS
@@ -107,7 +105,7 @@ def test_no_name_is_used_that_no_protocol_says():
     }
     used = {}
     for file in (ROOT / "ltdm").rglob("*.py"):
-        if file.name != "source.py":  # where a module is an import's
+        if file.name != "source.py":  # there `.module` is that of an import
             used |= dict.fromkeys(used_in(ast.parse(file.read_text())), file.name)
     for file in (ROOT / "rules").glob("*.smk"):
         used |= dict.fromkeys(re.findall(r"\.module\.(\w+)", file.read_text()), file.name)
@@ -122,7 +120,7 @@ def test_no_name_is_used_that_no_protocol_says():
 
 
 def used_in(tree):
-    """Return the names that are taken of a part's module: by a dot, or by getattr and hasattr."""
+    """Yield the members of parts' modules that code uses, by a dot or by getattr and hasattr."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             owner, name = node.value, node.attr

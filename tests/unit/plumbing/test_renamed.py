@@ -1,11 +1,12 @@
-"""An old key or value is refused by a sentence that names the new one."""
+"""An old key, value or environment variable is refused by a sentence that names the new one."""
 
 from dataclasses import dataclass
 
 import pytest
 
+from ltdm.config.merge import read_config
 from ltdm.plumbing import renamed
-from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import option, parse
 
 
@@ -16,22 +17,33 @@ class Options:
 
 
 @pytest.fixture(autouse=True)
-def table(monkeypatch):
+def _example_table(monkeypatch):
     monkeypatch.setitem(renamed.KEYS, "moves", ("paces", "steps"))
     monkeypatch.setitem(renamed.VALUES, "carras", ("ada",))
 
 
 @pytest.mark.parametrize(
-    ("given", "place", "new"),
+    ("config", "place", "new"),
     [({"moves": 3}, ("moves",), "'steps'"), ({"kind": "carras"}, ("kind",), "'ada'")],
 )
-def test_what_has_another_name_now(given, place, new):
+def test_an_old_key_or_value_is_refused_with_the_new_one(config, place, new):
     with pytest.raises(OptionError, match=f"called {new} now") as error:
-        parse(Options, given)
+        parse(Options, config)
     assert error.value.path == place
 
 
-def test_no_new_name_is_another_one_s_old_name_in_the_same_place():
-    """So that following the advice ends."""
+@pytest.mark.parametrize(("old", "new"), renamed.VARIABLES.items())
+def test_an_old_environment_variable_is_refused_when_a_config_is_read(
+    old, new, monkeypatch, tmp_path
+):
+    (tmp_path / "c.yaml").write_text("a: 1")
+    assert read_config([tmp_path / "c.yaml"]) == {"a": 1}
+    monkeypatch.setenv(old, "1")
+    with pytest.raises(LtdmError, match=f"{old} is called {new} now; unset"):
+        read_config([tmp_path / "c.yaml"])
+
+
+def test_no_name_is_both_an_old_and_a_new_one_of_itself():
+    """Otherwise a user who follows the advice would get it again."""
     for old, new in (*renamed.KEYS.items(), *renamed.VALUES.items()):
         assert old not in new

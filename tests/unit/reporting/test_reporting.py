@@ -247,15 +247,15 @@ def test_figures_show_one_sample_set_and_may_lack_values_by_class(tmp_path):
         {"class": [0, 1, 2], "name": [*"abc"], "available": [9, 9, 9], "train": [9, 3, 1]}
     )
     rows = tidy({"a": [1.0, 2.0], "b": [3.0, 4.0]}).assign(extractor="pixels", dataset="d")
-    by_class = pd.concat([rows.assign(group=f"class-{c}") for c in range(3)])
-    other = by_class.assign(sample_set="other", value=1e6)
+    class_blocks = pd.concat([rows.assign(group=f"class-{c}") for c in range(3)])
+    other = class_blocks.assign(sample_set="other", value=1e6)
     images = np.zeros((3, 1, 8, 8), np.uint8)
     write_npz(tmp_path / "images.npz", images=images, labels=np.arange(3))
     counts.to_csv(tmp_path / "counts.csv", index=False)
     history = pd.DataFrame({"step": [1, 2], "denoise": [1.0, 0.5]})
     history.to_csv(tmp_path / "history.csv", index=False)
     files = []
-    for table in (pd.concat([by_class, other]), by_class, rows):
+    for table in (pd.concat([class_blocks, other]), class_blocks, rows):
         table.to_csv(tmp_path / "metrics.csv", index=False)
         picture = tmp_path / f"{len(files)}.svg"
         request = {"metric": "frechet", "extractor": "pixels", "sample_set": "main"}

@@ -11,7 +11,7 @@ from ltdm.pipeline.records import Link, expected
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting.widths import plot_by_width
 from ltdm.stages import widths
-from tests.unit.config.test_config import edited
+from tests.helpers.smoke_config import edited
 from tests.unit.reporting.test_reporting import tidy
 
 
@@ -30,7 +30,7 @@ def swept(sets=None, **changes):
 
 def test_jobs_and_records_of_a_sweep():
     experiment = swept()
-    assert experiment.runs["digits-lt", "ddpm"].widths == [0.1, 0.2]
+    assert experiment.runs["digits-lt", "ddpm"].ema_widths == [0.1, 0.2]
     counted = plan.job_counts(experiment)
     assert (counted["posthoc"], counted["widths"], counted["sample"]) == (4, 1, 6)
     run, made = experiment.layout.root / "runs/digits-lt/ddpm/seed-0", lineage(experiment)
@@ -63,7 +63,7 @@ def test_disk_space_of_averages():
             {"a": {"ema_sigma_rel": 0.1}},
             {"train": {"posthoc_ema": None}},
             "sample_sets.a.ema_sigma_rel",
-            "needs snapshots of the training, and this run has none: set train.posthoc_ema",
+            "this run saves none; set train.posthoc_ema",
         ),
         (
             {"a": {"ema_sigma_rel": 0.1, "weights": "last"}},

@@ -6,10 +6,10 @@ import torch
 
 from ltdm.config.artefacts import inputs
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, read
+from ltdm.config.merge import merge, read_config
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json, read_npz, write_npz
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import parse
 from ltdm.samplers._denoise import denoiser
 from ltdm.samplers._options import SampleOptions
@@ -64,7 +64,7 @@ def models(tmp_path_factory):
 def test_records_name_the_guide_and_shards_equal_one_job(models, tmp_path):
     sampler = {"name": "heun", "steps": 3, "S_churn": 5}
     options = {"sampler": sampler, "num_images": 12, "guidance": 1.0, "guide_run": "weak"}
-    request = changed(parse(SampleOptions, options))
+    request = non_defaults(parse(SampleOptions, options))
     model, guide = models / "strong.safetensors", models / "weak.safetensors"
     files = {"samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
     sample.run(make_request(request), model=model, guide=guide, shards=None, **files)
@@ -85,7 +85,7 @@ def test_records_name_the_guide_and_shards_equal_one_job(models, tmp_path):
 
 def experiment(**overlay):
     """The smoke config with a sample set that `ddpm` guides, and other settings over it."""
-    smoke = read([ROOT / "config/smoke.yaml"])
+    smoke = read_config([ROOT / "config/smoke.yaml"])
     guided = {
         "sample_sets": {"main": {}, "guided": {"guide_run": "ddpm"}},
         "grid": {"run": ["cbdm"], "sample_set": ["main", "guided"]},

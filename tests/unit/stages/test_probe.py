@@ -257,4 +257,4 @@ def test_wrong_levels_and_layers(wrong):
 
 def test_the_mean_over_classes_counts_rare_ones_as_much():
     right = np.array([[[True, True, True, False]]])
-    assert probe.by_class(right, np.array([0, 0, 0, 1])).tolist() == [[0.5]]
+    assert probe.class_blocks(right, np.array([0, 0, 0, 1])).tolist() == [[0.5]]

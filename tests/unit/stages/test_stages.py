@@ -16,7 +16,7 @@ from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 from ltdm.stages import extractor, features, grid, sample, train
@@ -144,7 +144,7 @@ def test_stages_on_points(tmp_path):
     assert np.bincount(labels).tolist() == [60, 30]
     network = {**NETWORK, "ch_mult": [1], "attn": []}
     learner = make_trainer(
-        Recipe.from_spec({**SPEC, "network": network}), 0, points, labels, device.pick("cpu")
+        Recipe.from_spec({**SPEC, "network": network}), 0, points, labels, device.pick_device("cpu")
     )
     assert batch_of_step(learner.batches, 0).x0.abs().max() > 1.5, "coordinates are not scaled"
     request = make_request({**SPEC, "network": network})
@@ -172,7 +172,7 @@ def test_classifier_is_accurate_and_does_not_depend_on_the_batch(folder, tmp_pat
     tensors, metadata = read_weights(weights)
     assert metadata["accuracy"] > 0.9
     assert metadata["held_out"] == 355
-    classifier = part("extractor", metadata["extractor"], ())
+    classifier = parse_part("extractor", metadata["extractor"], ())
     module, options = classifier.module, classifier.options
     extract = module.load(options, tensors, metadata, torch.device("cpu"))
     images, labels = read_npz(folder / "reference.npz", "images", "labels")

@@ -9,7 +9,7 @@ import torch
 from ltdm.data._mixtures import PRESETS, Gaussian
 from ltdm.diffusion import vp
 from ltdm.metrics import frechet as metric
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 from ltdm.theory import flow, lab
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
@@ -23,7 +23,7 @@ UNEVEN = (
 )
 MIXTURES = {"uneven": UNEVEN, **PRESETS["overlapping"]}
 PROCESS = vp.build(vp.Options())
-HEUN = part("sampler", {"name": "heun", "steps": 40}, ())
+HEUN = parse_part("sampler", {"name": "heun", "steps": 40}, ())
 
 
 @pytest.mark.parametrize("name", MIXTURES)
@@ -180,6 +180,6 @@ def test_samplers_with_exact_scores_sample_the_mixture():
     def predict(x, signal, std):
         return -std * density.score(x, signal, std)
 
-    for sampler in (HEUN, part("sampler", {"name": "ancestral", "steps": 200}, ())):
+    for sampler in (HEUN, parse_part("sampler", {"name": "ancestral", "steps": 200}, ())):
         x = flow.generate(predict, PROCESS, sampler, noise)
         assert float(frechet(x, *density.moments())) < 0.02

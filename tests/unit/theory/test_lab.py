@@ -10,7 +10,7 @@ import torch
 from ltdm.data._mixtures import PRESETS, MixtureSet
 from ltdm.diffusion import vp
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.registry import several
+from ltdm.plumbing.registry import parse_part_list
 from ltdm.theory import lab
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
@@ -28,7 +28,7 @@ SMALL = Sweep(
     samples=30,
     kl_samples=12,
     ridge=1e-3,
-    samplers=several("sampler", [{"name": "heun", "steps": 4}], ()),
+    samplers=parse_part_list("sampler", [{"name": "heun", "steps": 4}], ()),
 )
 KEYS = ["metric", "seed", "tail", "beta", "steps", "group"]
 

@@ -16,8 +16,8 @@ from ltdm.plumbing.options import parse
 from ltdm.reporting.rows import read_rows
 from ltdm.stages import theory, theory_figure, theory_tables
 from ltdm.theory.options import FIGURES, Sweep
+from tests.helpers.smoke_config import edited
 from tests.unit.cli.test_cli import SMOKE, ltdm
-from tests.unit.config.test_config import edited
 
 TINY = {
     "head": 30,
@@ -40,7 +40,7 @@ HEUN_TYPO = {"name": "heun", "step": 4}
     ("sweeps", "place", "message"),
     [
         ([1], "theory", "must be a mapping of options, not [1]"),
-        ({"My toy": {}}, "theory", "the name 'My toy' must be text of small letters"),
+        ({"My toy": {}}, "theory", "the name 'My toy' must be text of lower-case letters"),
         ({"toy": ["betas"]}, "theory.toy", "must be a mapping of options"),
         ({"toy": {"beta": [0]}}, "theory.toy.beta", "unknown key; did you mean 'betas'?"),
         (

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import read
+from ltdm.config.merge import read_config
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.samplers import _generate
@@ -106,11 +106,11 @@ def test_bench_runs_measures_the_requested_precision(tmp_path, precision):
 
 @pytest.mark.parametrize("name", ["demo", "edm2-demo", "cifar10-lt", "cifar100-lt"])
 def test_the_precision_overlay_works_with_other_configs(name):
-    experiment = Experiment(read([ROOT / f"config/{name}.yaml", Path(OVERLAY)]))
+    experiment = Experiment(read_config([ROOT / f"config/{name}.yaml", Path(OVERLAY)]))
     assert experiment.grid["sample_set"] == [*SETS]
     for run in experiment.runs.values():
         assert [run.samples[s].precision for s in SETS] == [*SETS]
-    plain = Experiment(read([ROOT / f"config/{name}.yaml"]))
+    plain = Experiment(read_config([ROOT / f"config/{name}.yaml"]))
     sets = [options for run in plain.runs.values() for options in run.samples.values()]
     assert {options.precision for options in sets} == {"fp32"}, (
         "the default until it has been measured on a GPU"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.core.seeding import owners
+from ltdm.core.seeding import owner_seeds
 from ltdm.plumbing.errors import LtdmError
 from ltdm.training.batches import Batches
 from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
@@ -66,8 +66,8 @@ def test_batches_follow_the_class_probabilities():
     assert ((counts - expected) ** 2 / expected).sum() < 13.8, "p = 0.001"
     pixels = ((torch.cat([batch.x0 for batch in drawn]) + 1) * 127.5).round().flatten()
     assert pixels.unique().numel() == 80
-    assert TrainOptions().class_sampling.plain() == "natural"
-    assert options.class_sampling.plain() == {"brs": 0.25}
+    assert TrainOptions().class_sampling.to_config() == "natural"
+    assert options.class_sampling.to_config() == {"brs": 0.25}
 
 
 def test_the_network_is_conditioned_on_the_augmentation():
@@ -106,12 +106,12 @@ def test_each_block_is_the_batch_of_its_class_alone():
     options = TrainOptions(
         batch_size=10, label_dropout=0.5, class_sampling=ClassSampling("balanced")
     )
-    blocks = Batches(images, labels, options, 7, CPU, by_class=True)
+    blocks = Batches(images, labels, options, 7, CPU, class_blocks=True)
     assert blocks.size == 9, "an equal block for each of three classes"
     for step in range(3):
         batch = batch_of_step(blocks, step)
         assert batch.classes.tolist() == [0] * 3 + [1] * 3 + [2] * 3
-        for k, seed in enumerate(owners(7, 3)):
+        for k, seed in enumerate(owner_seeds(7, 3)):
             in_class = labels == k
             one_block = TrainOptions(
                 batch_size=3, label_dropout=0.5, class_sampling=options.class_sampling
@@ -125,9 +125,9 @@ def test_each_block_is_the_batch_of_its_class_alone():
 
 def test_a_class_smaller_than_its_block_is_refused():
     with pytest.raises(LtdmError, match=r"needs 4 different images .* has only 3; .*balanc"):
-        Batches(*data(), TrainOptions(batch_size=12), 0, CPU, by_class=True)
+        Batches(*data(), TrainOptions(batch_size=12), 0, CPU, class_blocks=True)
     balanced = TrainOptions(batch_size=12, class_sampling=ClassSampling("balanced"))
-    assert batch_of_step(Batches(*data(), balanced, 0, CPU, by_class=True), 0).x0.shape[0] == 12
+    assert batch_of_step(Batches(*data(), balanced, 0, CPU, class_blocks=True), 0).x0.shape[0] == 12
 
 
 def test_flips_mirror_half_the_images():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.core.device import pick
+from ltdm.core.device import pick_device
 from ltdm.diffusion._model import Model
 from ltdm.features import random_inception
 from ltdm.metrics import _knn_balls, _nearest_train
@@ -28,13 +28,16 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def trainer(method="cbdm", **train):
     train = {**SPEC["train"], "class_sampling": "balanced", "augment": "ada", **train}
     return make_trainer(
-        Recipe.from_spec({**SPEC, "method": method, "train": train}), 0, *data(), pick("cuda")
+        Recipe.from_spec({**SPEC, "method": method, "train": train}),
+        0,
+        *data(),
+        pick_device("cuda"),
     )
 
 
 def learner_of(name, device="cuda", **train):
     spec = spec_of(name, class_sampling="balanced", augment="ada", **train)
-    return make_trainer(Recipe.from_spec(spec), 0, *data(), pick(device))
+    return make_trainer(Recipe.from_spec(spec), 0, *data(), pick_device(device))
 
 
 @pytest.mark.parametrize("graph", ["auto", "none"])
@@ -97,7 +100,7 @@ def test_sampling_does_not_depend_on_the_batch():
     learner = trainer()
     about = model_metadata(Recipe.from_spec({**SPEC, "method": "cbdm"}), learner)
     options = parse(SampleOptions, {"sampler": {"name": "ancestral", "steps": 5}, "guidance": 1.0})
-    model = Model.from_tensors(learner.ema.state_dict(), about, "fp32", pick("cuda"))
+    model = Model.from_tensors(learner.ema.state_dict(), about, "fp32", pick_device("cuda"))
     generator = SampleGenerator(model, options, 0)
     numbers = np.arange(12)
     labels = numbers % 3
@@ -114,7 +117,7 @@ def test_tf32_has_the_error_of_its_emulation_on_the_cpu_and_leaves_no_switch_on(
     inputs = torch.randn(8, 3, 32, 32), torch.linspace(0.1, 900, 8), torch.arange(8) % 3
     outputs = {}
     for device, precision in product(("cpu", "cuda"), ("fp32", "tf32", "bf16")):
-        at = pick(device)
+        at = pick_device(device)
         predict = Predictor(to_device(deepcopy(net), at, precision), at, precision)
         with torch.inference_mode():
             outputs[device, precision] = predict(*(t.to(at) for t in inputs)).cpu()
@@ -155,7 +158,7 @@ def test_inception_has_the_outputs_of_the_cpu(monkeypatch):
     outputs = []
     for device in ("cpu", "cuda"):
         monkeypatch.setenv("LTDM_DEVICE", device)
-        weights, about = random_inception.prepare(options, *no_data, pick())
-        outputs.append(random_inception.load(options, weights, about, pick())(pixels))
+        weights, about = random_inception.prepare(options, *no_data, pick_device())
+        outputs.append(random_inception.load(options, weights, about, pick_device())(pixels))
     for one, other in zip(*outputs, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)

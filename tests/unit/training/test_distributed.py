@@ -14,15 +14,15 @@ import torch
 import yaml
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from ltdm.config.compatibility import check_data
+from ltdm.config.compatibility import check_training_set
 from ltdm.config.runs import RunOptions
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.networks._predictor import RankShare
-from ltdm.plumbing.errors import LtdmError, OptionError, Stopped
+from ltdm.plumbing.errors import Interruption, LtdmError, OptionError
 from ltdm.plumbing.files import write_npz
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.stopping import Stop
+from ltdm.plumbing.stopping import StopRequest
 from ltdm.stages import train
 from ltdm.training import setup
 from ltdm.training.distributed import available_processes, launch
@@ -51,7 +51,12 @@ def results(tmp_path_factory):
         patch.setattr(setup, "build_network", processes.build_exact)
         for name in METHODS:
             torch.save(processes.train(name), folder / f"one-{name}.pt")
-        launch(2, "tests.helpers.processes", {"task": "train_all", "folder": str(folder)}, Stop())
+        launch(
+            2,
+            "tests.helpers.processes",
+            {"task": "train_all", "folder": str(folder)},
+            StopRequest(),
+        )
         yield folder
 
 
@@ -86,7 +91,7 @@ def test_two_processes_resume_from_one_or_two(results, name):
 
 def test_each_process_has_its_own_dropout_masks(results):
     seeds = [int((results / f"seed-{rank}").read_text()) for rank in (0, 1)]
-    assert seeds == [derive("dropout", 0, 0), derive("dropout", 0, 1, 0)]
+    assert seeds == [derive_seed("dropout", 0, 0), derive_seed("dropout", 0, 1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,9 @@ def test_each_process_has_its_own_dropout_masks(results):
 def test_a_process_that_ends_ends_all(rank, how, error, message):
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with pytest.raises(error, match=message):
-        launch(2, "tests.helpers.processes", {"task": "fail", "rank": rank, "how": how}, Stop())
+        launch(
+            2, "tests.helpers.processes", {"task": "fail", "rank": rank, "how": how}, StopRequest()
+        )
     assert handlers == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
 
 
@@ -114,15 +121,15 @@ def test_a_process_killed_by_the_agent_is_not_the_cause(monkeypatch):
 
     monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda *_: start)
     with pytest.raises(LtdmError, match="process 1 was killed by SIGKILL"):
-        launch(2, "none", {}, Stop())
+        launch(2, "none", {}, StopRequest())
     failures[1].timestamp += 30
     with pytest.raises(RuntimeError, match=r"exit codes \{0: 1\} and no report"):
-        launch(2, "none", {}, Stop())
+        launch(2, "none", {}, StopRequest())
 
 
 def test_nothing_is_launched_when_time_is_nearly_up():
-    with pytest.raises(Stopped, match="time is nearly up"):
-        launch(2, "tests.helpers.processes", {}, Stop(left=0.0))
+    with pytest.raises(Interruption, match="time is nearly up"):
+        launch(2, "tests.helpers.processes", {}, StopRequest(seconds_left=0.0))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 8])
@@ -137,7 +144,7 @@ def test_the_processes_shares_are_all_rows(rows):
 
 
 @pytest.mark.parametrize(
-    ("options", "by_class", "message"),
+    ("options", "class_blocks", "message"),
     [
         (
             {"gpus": 3, "batch_size": 8},
@@ -148,13 +155,13 @@ def test_the_processes_shares_are_all_rows(rows):
         ({"gpus": 2, "ensemble": {"epochs": 1}}, False, "one after the other.* leave gpus out"),
     ],
 )
-def test_a_number_of_processes_that_does_not_divide_is_refused(options, by_class, message):
+def test_a_number_of_processes_that_does_not_divide_is_refused(options, class_blocks, message):
     with pytest.raises(OptionError, match=message):
-        check_data(parse(RunOptions, options), [30, 20, 20], by_class)
+        check_training_set(parse(RunOptions, options), [30, 20, 20], class_blocks)
 
 
 def test_the_number_of_gpus_is_no_part_of_a_request():
-    assert changed(TrainOptions(gpus=4)) == {}
+    assert non_defaults(TrainOptions(gpus=4)) == {}
 
 
 def test_fewer_gpus_than_requested(monkeypatch, tmp_path):
@@ -216,7 +223,7 @@ def test_a_run_that_is_killed_and_stopped_resumes(tmp_path):
     stopped = ltdm("train")
     wait_until(lambda: json.loads(progress.read_text())["pid"] != worker)
     stopped.terminate()
-    assert stopped.wait(120) == Stopped.STATUS
+    assert stopped.wait(120) == Interruption.STATUS
     assert "ltdm: stopped at step" in stopped.stderr.read()
 
     resumed = ltdm("train")

@@ -13,7 +13,7 @@ from ltdm.networks import unet
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.registry import part
+from ltdm.plumbing.registry import parse_part
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 from ltdm.stages import sample
@@ -50,7 +50,7 @@ def test_the_imported_network_has_the_same_outputs_to_the_bit(checkpoint, tmp_pa
     assert "200000 updates" in printed and "Left out: sched, optim, fixed_x_T." in printed
     for name, original in (("last", raw), ("ema", ema)):
         tensors, about = read_weights(tmp_path / "m.safetensors", f"{name}.")
-        options = part("network", about["network"], ()).options
+        options = parse_part("network", about["network"], ()).options
         assert options == OPTIONS
         assert about["told"] == augment_dim
         assert about["label"] == ("input" if classes else "nothing")

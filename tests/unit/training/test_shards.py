@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from ltdm.config.compatibility import check_data
+from ltdm.config.compatibility import check_training_set
 from ltdm.config.experiment import Experiment
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import changed
+from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import parse
 from ltdm.training.ensemble import deal_counts, shard_rows, shard_steps, total_steps, weighted_mean
 from ltdm.training.options import Ensemble, TrainOptions
-from tests.unit.config.test_config import edited
+from tests.helpers.smoke_config import edited
 
 LONG_TAIL = [50, 29, 17, 9, 3, 1]
 
@@ -47,13 +47,13 @@ def test_the_average_is_weighted_by_images():
 def test_total_steps_are_those_of_all_shards():
     options = TrainOptions(steps=600, batch_size=8, ensemble=Ensemble(shards=4, rounds=5))
     assert shard_steps(options, 27, 8) == 30
-    assert total_steps(options, LONG_TAIL, by_class=False) == 600
+    assert total_steps(options, LONG_TAIL, class_blocks=False) == 600
     options = TrainOptions(batch_size=8, ensemble=Ensemble(shards=4, rounds=5, epochs=2))
     assert shard_steps(options, 27, 8) == 6
-    assert total_steps(options, LONG_TAIL, by_class=False) == 4 * 5 * 6
+    assert total_steps(options, LONG_TAIL, class_blocks=False) == 4 * 5 * 6
     # the paper's: 39 steps per epoch, 390,000 in total
     options = TrainOptions(batch_size=128, ensemble=Ensemble(epochs=100))
-    assert total_steps(options, [5000] * 10, by_class=False) == 390_000
+    assert total_steps(options, [5000] * 10, class_blocks=False) == 390_000
 
 
 @pytest.mark.parametrize(
@@ -88,15 +88,15 @@ def test_wrong_options_are_errors(options, path, message):
 )
 def test_options_that_do_not_fit_the_data_are_errors(options, path, message):
     with pytest.raises(OptionError, match=message) as error:
-        check_data(parse(TrainOptions, options), [30, 7, 3], by_class=False)
+        check_training_set(parse(TrainOptions, options), [30, 7, 3], class_blocks=False)
     assert ".".join(error.value.path) == path
 
 
 def test_a_class_missing_in_a_shard_matters_only_to_methods_by_class():
     options = TrainOptions(batch_size=3, ensemble=Ensemble(shards=4, epochs=1))
-    check_data(options, [30, 7, 3], by_class=False)
+    check_training_set(options, [30, 7, 3], class_blocks=False)
     with pytest.raises(OptionError, match="a shard without an image of some class"):
-        check_data(options, [30, 7, 3], by_class=True)
+        check_training_set(options, [30, 7, 3], class_blocks=True)
 
 
 def test_epochs_replace_steps():
@@ -110,8 +110,8 @@ def test_epochs_replace_steps():
 
 
 def test_defaults_are_no_part_of_a_request():
-    assert changed(parse(TrainOptions, {"ensemble": {"epochs": 3, "shards": 10}})) == {
+    assert non_defaults(parse(TrainOptions, {"ensemble": {"epochs": 3, "shards": 10}})) == {
         "ensemble": {"epochs": 3}
     }
-    assert changed(parse(TrainOptions, {"ensemble": {}})) == {"ensemble": {}}
-    assert changed(parse(TrainOptions, {"ensemble": None})) == {}
+    assert non_defaults(parse(TrainOptions, {"ensemble": {}})) == {"ensemble": {}}
+    assert non_defaults(parse(TrainOptions, {"ensemble": None})) == {}

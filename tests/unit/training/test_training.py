@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ltdm.core.seeding import derive
+from ltdm.core.seeding import derive_seed
 from ltdm.plumbing.errors import LtdmError
 from ltdm.training.ema import EMA
 from ltdm.training.options import TrainOptions
@@ -238,7 +238,7 @@ def test_a_state_that_is_another_run_s_or_damaged_is_refused(tmp_path, caplog):
 
 
 def test_image_and_step_seeds_never_collide_in_32_bits():
-    seeds = {derive("image", 3, i) % 2**32 for i in range(100_000)}
+    seeds = {derive_seed("image", 3, i) % 2**32 for i in range(100_000)}
     assert len(seeds) == 100_000
-    assert derive("image", 3, 0) != derive("image", 4, 0) != derive("noise", 4, 0)
-    assert 0 <= derive("image", 3, 2**32 - 1) < 2**63
+    assert derive_seed("image", 3, 0) != derive_seed("image", 4, 0) != derive_seed("noise", 4, 0)
+    assert 0 <= derive_seed("image", 3, 2**32 - 1) < 2**63
