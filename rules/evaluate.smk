@@ -84,18 +84,18 @@ rule neighbours:
         "../workflow/scripts/neighbours.py"
 
 
-use rule neighbours as unseen with:
+use rule neighbours as unseen_neighbours with:
     input:
         train="<data>/train.npz",
         images="<data>/reference.npz",
     output:
         neighbours="<data>/neighbours/{metric}.npz",
     log:
-        "<logs>/unseen/{dataset}/{metric}.log",
+        "<logs>/unseen_neighbours/{dataset}/{metric}.log",
     benchmark:
-        "<benchmarks>/unseen/{dataset}/{metric}.tsv"
+        "<benchmarks>/unseen_neighbours/{dataset}/{metric}.tsv"
     params:
-        request=request("unseen"),
+        request=request("unseen_neighbours"),
 
 
 def read_by_metric(folder):

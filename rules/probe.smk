@@ -8,8 +8,8 @@ rule probe_split:
     input:
         reference="<data>/reference.npz",
     output:
-        test="<data>/test.npz",
-        record="<data>/test.json",
+        test="<data>/probe_split.npz",
+        record="<data>/probe_split.json",
     log:
         "<logs>/probe_split/{dataset}.log",
     benchmark:
@@ -36,7 +36,7 @@ rule probe:
     input:
         model="<run>/model.safetensors",
         train=probe_images,
-        test="<data>/test.npz",
+        test="<data>/probe_split.npz",
         counts="<data>/counts.csv",
     output:
         table="<run>/probe.csv",

@@ -1,9 +1,9 @@
 localrules:
     tables,
     figures,
-    widths,
-    copies,
-    grid,
+    ema_width_figure,
+    copies_figure,
+    sample_sheet,
 
 
 rule tables:
@@ -29,15 +29,15 @@ rule tables:
             category="Tables",
             labels={"table": "main"},
         ),
-        against=report(
-            "<results>/tables/against.csv",
-            caption="../workflow/report/against.rst",
+        vs_baseline=report(
+            "<results>/tables/vs_baseline.csv",
+            caption="../workflow/report/vs_baseline.rst",
             category="Tables",
             labels={"table": "against the baseline"},
         ),
         others=expand(
             "<results>/tables/{table}.{form}",
-            table=["main", "against"],
+            table=["main", "vs_baseline"],
             form=["md", "tex"],
         ),
         record="<results>/tables/tables.json",
@@ -122,31 +122,31 @@ rule figures:
         "../workflow/scripts/figures.py"
 
 
-rule widths:
+rule ema_width_figure:
     """Draw a metric against the width of the weights' average, where sample sets sweep it."""
     input:
         tidy="<results>/tables/metrics.csv",
     output:
         png=report(
             "<results>/figures/{dataset}-ema-width.png",
-            caption="../workflow/report/widths.rst",
+            caption="../workflow/report/ema_width_figure.rst",
             category="Figures",
             labels={"figure": "width of the average", "data set": "{dataset}"},
         ),
         svg="<results>/figures/{dataset}-ema-width.svg",
     log:
-        "<logs>/widths/{dataset}.log",
+        "<logs>/ema_width_figure/{dataset}.log",
     benchmark:
-        "<benchmarks>/widths/{dataset}.tsv"
+        "<benchmarks>/ema_width_figure/{dataset}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
     params:
-        request=request("widths"),
+        request=request("ema_width_figure"),
     script:
-        "../workflow/scripts/widths.py"
+        "../workflow/scripts/ema_width_figure.py"
 
 
-rule copies:
+rule copies_figure:
     """Show a sample set's likeliest copies beside their nearest training images."""
     input:
         neighbours="<samples>/neighbours/{metric}.npz",
@@ -156,7 +156,7 @@ rule copies:
     output:
         picture=report(
             "<samples>/neighbours/{metric}.png",
-            caption="../workflow/report/copies.rst",
+            caption="../workflow/report/copies_figure.rst",
             category="Memorisation",
             labels={
                 "run": "{run}",
@@ -167,15 +167,15 @@ rule copies:
             },
         ),
     log:
-        "<logs>/copies/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.log",
+        "<logs>/copies_figure/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.log",
     benchmark:
-        "<benchmarks>/copies/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
+        "<benchmarks>/copies_figure/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
     params:
-        request=request("copies"),
+        request=request("copies_figure"),
     script:
-        "../workflow/scripts/copies.py"
+        "../workflow/scripts/copies_figure.py"
 
 
 rule manifest:

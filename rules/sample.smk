@@ -1,23 +1,23 @@
-rule posthoc:
+rule ema:
     """Make another average of a network's weights, from the snapshots of its training."""
     input:
         model="<run>/model.safetensors",
     output:
-        output="<run>/posthoc/{sigma_rel}.safetensors",
-        record="<run>/posthoc/{sigma_rel}.json",
+        output="<run>/ema/{sigma_rel}.safetensors",
+        record="<run>/ema/{sigma_rel}.json",
     log:
-        "<logs>/posthoc/{dataset}/{run}/seed-{seed}/{sigma_rel}.log",
+        "<logs>/ema/{dataset}/{run}/seed-{seed}/{sigma_rel}.log",
     benchmark:
-        "<benchmarks>/posthoc/{dataset}/{run}/seed-{seed}/{sigma_rel}.tsv"
+        "<benchmarks>/ema/{dataset}/{run}/seed-{seed}/{sigma_rel}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     resources:
         **needs(mem_mb=8_000),
     params:
-        request=request("posthoc"),
+        request=request("ema"),
     script:
-        "../workflow/scripts/posthoc.py"
+        "../workflow/scripts/ema.py"
 
 
 def sample_options(wildcards):
@@ -28,7 +28,7 @@ def sample_options(wildcards):
 def sample_model(wildcards):
     """Return the network that a sample set is made from, with the average that it asks for."""
     width = sample_options(wildcards).ema_sigma_rel
-    return f"<run>/posthoc/{width}.safetensors" if width else "<run>/model.safetensors"
+    return f"<run>/ema/{width}.safetensors" if width else "<run>/model.safetensors"
 
 
 def sample_guide(wildcards):
@@ -90,25 +90,25 @@ use rule sample as sample_shard with:
         request=request("sample_shard"),
 
 
-rule grid:
+rule sample_sheet:
     """Show a sample set: rows are classes."""
     input:
         samples="<samples>/samples.npz",
     output:
         picture=report(
-            "<samples>/grid.png",
-            caption="../workflow/report/grid.rst",
+            "<samples>/sample_sheet.png",
+            caption="../workflow/report/sample_sheet.rst",
             category="Samples",
             subcategory="{dataset}",
             labels={"run": "{run}", "seed": "{seed}", "sample set": "{sample_set}"},
         ),
     log:
-        "<logs>/grid/{dataset}/{run}/seed-{seed}/{sample_set}.log",
+        "<logs>/sample_sheet/{dataset}/{run}/seed-{seed}/{sample_set}.log",
     benchmark:
-        "<benchmarks>/grid/{dataset}/{run}/seed-{seed}/{sample_set}.tsv"
+        "<benchmarks>/sample_sheet/{dataset}/{run}/seed-{seed}/{sample_set}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
     params:
-        request=request("grid"),
+        request=request("sample_sheet"),
     script:
-        "../workflow/scripts/grid.py"
+        "../workflow/scripts/sample_sheet.py"

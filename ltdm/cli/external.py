@@ -37,11 +37,11 @@ def import_(checkpoint: Path, model: Path, resolution: int) -> None:
 )
 def posthoc(model: Path, output: Path, sigma_rel: float) -> None:
     """Write OUTPUT (.safetensors) with another average of MODEL's weights, from its snapshots."""
-    from ltdm.stages import posthoc
+    from ltdm.stages import ema
 
-    request = {"sigma_rel": sigma_rel, "code": stage_code("posthoc")}
-    made = posthoc.run(request, model=model, output=output, record=None)
-    click.echo(f"{output}: {posthoc.told(made)}")
+    request = {"sigma_rel": sigma_rel, "code": stage_code("ema")}
+    made = ema.run(request, model=model, output=output, record=None)
+    click.echo(f"{output}: {ema.told(made)}")
 
 
 @click.command()

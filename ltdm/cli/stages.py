@@ -87,14 +87,21 @@ def train(**given: Any) -> None:
 @on_grid("dataset", "run", "seed", "sample_set")
 def sample(**given: Any) -> None:
     """Generate sample sets."""
-    run(select(**given), "posthoc", "sample", "grid")
+    run(select(**given), "ema", "sample", "sample_sheet")
 
 
 @click.command()
 @on_grid("dataset", "run", "seed", "sample_set")
 def features(**given: Any) -> None:
     """Extract features of the references and the sample sets; find nearest training images."""
-    rules = "extractor", "reference_features", "features", "unseen", "neighbours", "copies"
+    rules = (
+        "extractor",
+        "reference_features",
+        "features",
+        "unseen_neighbours",
+        "neighbours",
+        "copies_figure",
+    )
     run(select(**given), *rules)
 
 

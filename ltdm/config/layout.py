@@ -52,7 +52,7 @@ STEPS = {
         {"images": "prepare.reference", "weights": "extractor.weights"},
         stage="features",
     ),
-    "unseen": Step(
+    "unseen_neighbours": Step(
         over("dataset", "search"),
         {"neighbours": DATA + "/neighbours/{metric}.npz"},
         {"train": "prepare.train", "images": "prepare.reference"},
@@ -63,9 +63,9 @@ STEPS = {
         below(RUN, model="model.safetensors", history="history.csv", record="run.json"),
         {"data": "prepare.train", "init": steps.start},
     ),
-    "posthoc": Step(
+    "ema": Step(
         steps.averages,
-        below(f"{RUN}/posthoc", output="{sigma_rel}.safetensors", record="{sigma_rel}.json"),
+        below(f"{RUN}/ema", output="{sigma_rel}.safetensors", record="{sigma_rel}.json"),
         {"model": "train.model"},
     ),
     "sample": Step(
@@ -73,9 +73,9 @@ STEPS = {
         below(SAMPLES, samples="samples.npz", record="samples.json"),
         {"model": steps.sampled, "guide": steps.guiding},
     ),
-    "grid": Step(
+    "sample_sheet": Step(
         over(*SAMPLE_SET),
-        {"picture": SAMPLES + "/grid.png"},
+        {"picture": SAMPLES + "/sample_sheet.png"},
         {"samples": "sample.samples"},
         draws=True,
     ),
@@ -89,7 +89,7 @@ STEPS = {
         {"neighbours": SAMPLES + "/neighbours/{metric}.npz"},
         {"train": "prepare.train", "images": "sample.samples"},
     ),
-    "copies": Step(
+    "copies_figure": Step(
         over(*SAMPLE_SET, "search"),
         {"picture": SAMPLES + "/neighbours/{metric}.png"},
         {
@@ -105,7 +105,7 @@ STEPS = {
         below(f"{SAMPLES}/metrics", table="{metric}.csv", record="{metric}.json"),
         {
             "counts": "prepare.counts",
-            "real": steps.scored("reference_features.features", "unseen.neighbours"),
+            "real": steps.scored("reference_features.features", "unseen_neighbours.neighbours"),
             "fake": steps.scored("features.features", "neighbours.neighbours"),
         },
     ),
@@ -115,7 +115,7 @@ STEPS = {
             "tidy": "tables/metrics.csv",
             "differences": "tables/differences.csv",
             "main": "tables/main.csv",
-            "against": "tables/against.csv",
+            "vs_baseline": "tables/vs_baseline.csv",
             "others": ("tables/{table}.{form}",),
             "record": "tables/tables.json",
         },
@@ -137,12 +137,12 @@ STEPS = {
         },
         draws=True,
     ),
-    "widths": Step(
+    "ema_width_figure": Step(
         steps.several_widths, pictures("{dataset}-ema-width"), {"tidy": "tables.tidy"}, draws=True
     ),
     "probe_split": Step(
         over("dataset", only=probed),
-        below(DATA, test="test.npz", record="test.json"),
+        below(DATA, test="probe_split.npz", record="probe_split.json"),
         {"reference": "prepare.reference"},
     ),
     "probe": Step(

@@ -87,7 +87,7 @@ class _Job:
         """Which training images are found; the metric's other options rerun no search."""
         return {"search": self._metric.module.search(self._metric.options), "unseen": False}
 
-    def unseen(self) -> Asked:
+    def unseen_neighbours(self) -> Asked:
         """The same of the real images that are not in the training set, as a baseline."""
         return {**self.neighbours(), "unseen": True}
 
@@ -104,7 +104,7 @@ class _Job:
             "places": {"gpus": run.train.gpus, "checkpoint": run.train.import_checkpoint},
         }
 
-    def posthoc(self) -> Asked:
+    def ema(self) -> Asked:
         """The width of the average."""
         return {"sigma_rel": float(self._keys["sigma_rel"])}
 
@@ -145,7 +145,7 @@ class _Job:
             "rows": [grid, [metric.label for metric in evaluate.metrics]],
         }
 
-    def widths(self) -> Asked:
+    def ema_width_figure(self) -> Asked:
         """The metric of the main table's first column."""
         column = self._e.evaluate.table_columns[0]
         extractor = self._e.evaluate.space_of(column)
@@ -155,7 +155,7 @@ class _Job:
         """The metric of the first column, of the first sample set."""
         grid = self._e.grid
         shown = {"sample_set": grid["sample_set"][0], "runs": grid["run"], "seeds": grid["seed"]}
-        return {**self.widths(), **shown}
+        return {**self.ema_width_figure(), **shown}
 
     def probe_split(self) -> Asked:
         """The source, whose own test split is taken where it has one."""

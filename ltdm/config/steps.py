@@ -37,7 +37,7 @@ def axis(e: "Experiment", name: str) -> list[Any]:
     found = {"extractor": "extractors", "metric": "metrics", "search": "searching"}
     if name in found:
         return [part.label for part in getattr(e.evaluate, found[name])]
-    others = {"sweep": [*e.sweeps], "table": ["main", "against"], "form": ["md", "tex"]}
+    others = {"sweep": [*e.sweeps], "table": ["main", "vs_baseline"], "form": ["md", "tex"]}
     return {**e.grid, **others}[name]
 
 
@@ -84,7 +84,7 @@ def start(e: "Experiment", keys: Keys) -> Source | None:
 def sampled(e: "Experiment", keys: Keys) -> Source:
     """Return the network that a sample set is made from, with the average that it asks for."""
     width = e.runs[keys["dataset"], keys["run"]].samples[keys["sample_set"]].ema_sigma_rel
-    average = "posthoc.output", {**keys, "sigma_rel": width}
+    average = "ema.output", {**keys, "sigma_rel": width}
     return ("train.model", keys) if width is None else average
 
 

@@ -19,13 +19,13 @@ def run(
     tidy: Path,
     differences: Path,
     main: Path,
-    against: Path,
+    vs_baseline: Path,
     others: list[Path],
     record: Path,
 ) -> None:
     """Write all rows of `metrics` (in the order of the config) to `tidy`, and the tables.
 
-    `differences` are all paired differences from the baseline. `main` and `against` have the
+    `differences` are all paired differences from the baseline. `main` and `vs_baseline` have the
     columns of the rows and of the differences in one form; `others`, the other forms, lie beside.
 
     `request` has `columns`, those that are shown, `metric` or `metric@group`; `extractors`, the
@@ -40,5 +40,5 @@ def run(
     order = rows["features"].map(places).fillna(len(places))  # pixels may be no extractor
     rows = rows.iloc[order.argsort(kind="stable")]
     write_table(main_table(rows, columns), main.with_suffix(""))
-    write_table(difference_table(rows, columns, baseline), against.with_suffix(""))
+    write_table(difference_table(rows, columns, baseline), vs_baseline.with_suffix(""))
     write_json(record, recorded(request))

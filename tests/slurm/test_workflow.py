@@ -32,7 +32,9 @@ def test_the_smoke_experiment_runs_to_its_tables(project):
     rules = [re.sub(r"rule_(\w+?)_wildcards.*", r"\1", job["rule"]) for job in jobs]
     assert rules.count("train") == 2
     assert rules.count("sample_shard") == 4
-    assert not {"tables", "figures", "grid", "copies"} & {*rules}, "small jobs run beside snakemake"
+    assert not {"tables", "figures", "sample_sheet", "copies_figure"} & {*rules}, (
+        "small jobs run beside snakemake"
+    )
     where = dict(zip(rules, (job["partition"] for job in jobs), strict=True))
     assert where["train"] == where["sample_shard"] == "gpu"
     assert where["metrics"] == where["sample"] == where["prepare"] == "cpu"

@@ -42,7 +42,7 @@ def test_rows_and_the_figure_say_whose_weights_they_are(sweep):
     told = rows.groupby("sample_set")["weights"].unique().map(list).to_dict()
     assert told == {"plain": ["ema"], "narrow": ["posthoc-0.05"], "wide": ["posthoc-0.2"]}
     assert rows.query("group == 'all' and metric == 'frechet'")["value"].nunique() == 3
-    made = read_json(sweep.results / RUN / "posthoc/0.2.json")
+    made = read_json(sweep.results / RUN / "ema/0.2.json")
     assert made["model"] == read_json(sweep.results / RUN / "run.json")["key"]
     assert read_json(sweep.results / RUN / "wide/samples.json")["model"] == made["key"]
     assert (sweep.results / "figures/digits-lt-ema-width.png").exists()
@@ -54,8 +54,8 @@ def test_another_width_trains_nothing_and_samples_one_set(sweep):
     try:
         sweep.config.write_text(text.replace("narrow, wide]", "narrow, wide, third]"))
         assert sweep.planned() == {
-            "posthoc": 1, "sample": 1, "features": 1, "metrics": 1, "grid": 1,
-            "tables": 1, "figures": 1, "widths": 1, "manifest": 1, "all": 1,
+            "ema": 1, "sample": 1, "features": 1, "metrics": 1, "sample_sheet": 1,
+            "tables": 1, "figures": 1, "ema_width_figure": 1, "manifest": 1, "all": 1,
         }  # fmt: skip
     finally:
         sweep.config.write_text(text)
@@ -64,13 +64,13 @@ def test_another_width_trains_nothing_and_samples_one_set(sweep):
 def test_shards_and_the_command_make_the_same_images(sweep):
     samples = sweep.results / RUN / "wide/samples.npz"
     alone, asked = samples.read_bytes(), str(samples.relative_to(sweep.folder))
-    average = sweep.results / RUN / "posthoc/0.2.safetensors"
+    average = sweep.results / RUN / "ema/0.2.safetensors"
     samples.unlink()
     samples.with_suffix(".json").unlink()
     average.unlink()
     shared = ("--set-scatter", "samples=2")
     due = sweep.planned(asked, *shared)
-    assert due == {"posthoc": 1, "sample_shard": 2, "sample": 1}
+    assert due == {"ema": 1, "sample_shard": 2, "sample": 1}
     sweep.snakemake("--cores", "2", asked, *shared)
     assert samples.read_bytes() == alone
     average.unlink()
@@ -83,6 +83,6 @@ def test_shards_and_the_command_make_the_same_images(sweep):
 
 def test_an_average_that_another_config_made_is_refused(sweep):
     sweep.forget()
-    sweep.rewrite(f"{RUN}/posthoc/0.05.json", model="0123456789abcdef")
+    sweep.rewrite(f"{RUN}/ema/0.05.json", model="0123456789abcdef")
     printed = sweep.snakemake("--dry-run", ok=False)
-    assert "posthoc/0.05.json (model is" in printed
+    assert "ema/0.05.json (model is" in printed

@@ -65,9 +65,11 @@ def test_every_metric_stands_in_the_tables(scored):
     assert set(differences["run"]) == {"cbdm"}
     assert set(differences["baseline"]) == {"ddpm"}
     assert set(differences["seeds"]) == {1}
-    against = (scored.results / "tables/against.md").read_text()
-    assert "Difference from ddpm and its 95% interval over generated images of one seed" in against
-    assert (scored.results / "tables/against.tex").exists()
+    vs_baseline = (scored.results / "tables/vs_baseline.md").read_text()
+    assert (
+        "Difference from ddpm and its 95% interval over generated images of one seed" in vs_baseline
+    )
+    assert (scored.results / "tables/vs_baseline.tex").exists()
 
 
 def test_other_groups_and_another_baseline_run_no_network(scored):

@@ -13,9 +13,16 @@ from ltdm.pipeline.cost import job_counts
 from ltdm.plumbing.code_digest import digest
 from tests.unit.training.test_released import network, their_names
 
-SCORE = {"features": 2, "neighbours": 1, "copies": 1, "metrics": 3, "sample": 1, "grid": 1}
+SCORE = {
+    "features": 2,
+    "neighbours": 1,
+    "copies_figure": 1,
+    "metrics": 3,
+    "sample": 1,
+    "sample_sheet": 1,
+}
 END = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
-SEARCH = {"neighbours": 2, "unseen": 1, "copies": 2, "metrics": 2}
+SEARCH = {"neighbours": 2, "unseen_neighbours": 1, "copies_figure": 2, "metrics": 2}
 FIX = ("there = mse(own.F, other.F.detach())", "there = mse(1.0 * own.F, other.F.detach())")
 """A change of cbdm's code that leaves its result."""
 
@@ -35,7 +42,7 @@ def test_an_option_of_one_run(checkout):
     assert checkout.planned() == {"train": 1, **SCORE, **END}
     due = checkout.jobs()
     assert rules(due, "cbdm") == [
-        "copies", "features", "grid", "metrics", "neighbours", "sample", "train",
+        "copies_figure", "features", "metrics", "neighbours", "sample", "sample_sheet", "train",
     ]  # fmt: skip
     assert rules(due, "ddpm") == []
 
@@ -210,7 +217,7 @@ def test_another_look_of_the_figures_draws_figures_only(checkout):
 
 def test_a_fix_in_the_copies_search_or_in_their_picture(checkout):
     checkout.edit("ltdm/reporting/copies.py", "COLUMNS = 5", "COLUMNS = 6")
-    assert checkout.planned() == {"copies": 2, "all": 1}
+    assert checkout.planned() == {"copies_figure": 2, "all": 1}
     checkout.edit("ltdm/metrics/_nearest.py", "BLOCK = 4096", "BLOCK = 2048")
     assert checkout.planned() == {**SEARCH, **END}
 

@@ -36,5 +36,5 @@ def test_the_tutorial(checkout):
     assert "sample" in due
     assert "train" not in due
     results = checkout.folder / "results/mine"
-    assert (results / "runs/digits-lt/balanced/seed-0/main/grid.png").exists()
+    assert (results / "runs/digits-lt/balanced/seed-0/main/sample_sheet.png").exists()
     assert (results / "tables/main.tex").exists()

@@ -1,7 +1,7 @@
-"""Script of the rule `posthoc`."""
+"""Script of the rule `ema`."""
 
 from ltdm.pipeline.job import job
-from ltdm.stages import posthoc
+from ltdm.stages import ema
 
 with job(snakemake) as files:
-    posthoc.run(snakemake.params.request, **files)
+    ema.run(snakemake.params.request, **files)

@@ -57,7 +57,7 @@ def test_iet_agc_s_protocol(monkeypatch):
         assert all_updates(made.train, experiment.datasets[name].class_counts, False) == updates
         assert bool(made.train.ensemble) == run.startswith("iet")
         assert made.samples["last"].num_images == 65_536
-        assert (made.samples["last"].weights, made.samples["ema"].weights) == ("last", "ema")
+        assert (made.samples["last"].weights, made.samples["averaged"].weights) == ("last", "ema")
         assert made.label_use(experiment.datasets[name]) == "nothing"
 
 

@@ -45,9 +45,14 @@ def test_what_it_is_made_from_and_how_many_jobs():
     assert made[real] == [f"{data}/train.npz", f"{data}/reference.npz"]
     assert made[f"{at}/metrics/memorization.csv"] == [f"{data}/counts.csv", real, found]
     jobs = cost.job_counts(one)
-    assert [jobs[r] for r in ("neighbours", "unseen", "copies", "metrics")] == [2, 1, 2, 4]
+    assert [jobs[r] for r in ("neighbours", "unseen_neighbours", "copies_figure", "metrics")] == [
+        2,
+        1,
+        2,
+        4,
+    ]
     without = smoke(metrics=["frechet"], table_columns=["frechet"])
-    assert not {"neighbours", "unseen", "copies"} & set(cost.job_counts(without))
+    assert not {"neighbours", "unseen_neighbours", "copies_figure"} & set(cost.job_counts(without))
     held = np.array([cost.table(e, {})["both", "GB"].iloc[[0, -1]] for e in (one, without)])
     bytes_more = 1e9 * (held[0] - held[1])
     assert bytes_more == pytest.approx([60 * 50 * 13, (2 * 60 + 1797) * 50 * 13], rel=0.01)
@@ -78,7 +83,7 @@ def test_tables_take_pixels_after_the_extractors(tmp_path):
     pd.read_csv(folder / "x.csv").head(1).assign(**told).to_csv(folder / "y.csv", index=False)
     columns = ["frechet", "memorized-40@tail"]
     request = {"columns": columns, "extractors": ["classifier"], "baseline": "x", "code": "this"}
-    names = ("tidy", "differences", "main", "against", "record")
+    names = ("tidy", "differences", "main", "vs_baseline", "record")
     files = {name: folder / f"tables/{name}.csv" for name in names}
     metrics = [folder / "x.csv", folder / "y.csv"]
     tables.run(request, metrics=metrics, others=[], **files)

@@ -66,15 +66,18 @@ def test_what_it_is_made_from_and_how_many_jobs():
     made = {str(k): list(map(str, v)) for k, v in lineage(one).items()}
     data, at = "results/smoke/data/digits-lt", "results/smoke/runs/digits-lt/cbdm/seed-0"
     assert made[f"{at}/probe.csv"] == [
-        f"{at}/model.safetensors", f"{data}/train.npz", f"{data}/test.npz", f"{data}/counts.csv",
-    ]  # fmt: skip
-    assert made[f"{data}/test.npz"] == [f"{data}/reference.npz"]
+        f"{at}/model.safetensors",
+        f"{data}/train.npz",
+        f"{data}/probe_split.npz",
+        f"{data}/counts.csv",
+    ]
+    assert made[f"{data}/probe_split.npz"] == [f"{data}/reference.npz"]
     assert len(made["results/smoke/tables/probe.csv"]) == 2
     known = {each.record.as_posix(): each.request for each in expected(one)}
     asked = known[f"{at}/probe.json"]
     assert asked["probe"] == {"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"}
     assert asked["groups"] == {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
-    assert known[f"{data}/test.json"]["source"] == {"name": "digits"}
+    assert known[f"{data}/probe_split.json"]["source"] == {"name": "digits"}
     jobs = cost.job_counts(one)
     rules = ("probe_split", "probe", "probe_tables", "probe_figure")
     assert [jobs[rule] for rule in rules] == [1, 2, 1, 1]

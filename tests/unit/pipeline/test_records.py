@@ -48,7 +48,7 @@ def finished(experiment):
     [
         *[(f"{RUNS}/cbdm/seed-0/wide/samples.json", key)
           for key in ("spec", "code", "seed", "model", "guide")],
-        *[(f"{RUNS}/cbdm/seed-0/posthoc/0.1.json", key) for key in ("model", "key", "code")],
+        *[(f"{RUNS}/cbdm/seed-0/ema/0.1.json", key) for key in ("model", "key", "code")],
         *[(f"{RUNS}/cbdm/seed-0/run.json", key) for key in ("spec", "code", "key", "data")],
         *[(f"{RUNS}/ddpm/seed-0/run.json", key) for key in ("spec", "code", "key")],
         *[("data/digits-lt/data.json", key) for key in ("code", "sha256")],

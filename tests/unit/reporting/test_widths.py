@@ -10,7 +10,7 @@ from ltdm.pipeline.lineage import lineage
 from ltdm.pipeline.records import Link, expected
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting.widths import by_width
-from ltdm.stages import widths
+from ltdm.stages import ema_width_figure
 from tests.unit.config.test_config import edited
 from tests.unit.reporting.test_reporting import tidy
 
@@ -32,18 +32,18 @@ def test_what_a_sweep_asks_for():
     experiment = swept()
     assert experiment.runs["digits-lt", "ddpm"].widths == [0.1, 0.2]
     counted = plan.job_counts(experiment)
-    assert (counted["posthoc"], counted["widths"], counted["sample"]) == (4, 1, 6)
+    assert (counted["ema"], counted["ema_width_figure"], counted["sample"]) == (4, 1, 6)
     run, made = experiment.layout.root / "runs/digits-lt/ddpm/seed-0", lineage(experiment)
-    assert made[run / "posthoc/0.1.safetensors"] == [run / "model.safetensors"]
-    assert made[run / "a/samples.npz"] == [run / "posthoc/0.1.safetensors"]
+    assert made[run / "ema/0.1.safetensors"] == [run / "model.safetensors"]
+    assert made[run / "a/samples.npz"] == [run / "ema/0.1.safetensors"]
     assert made[run / "plain/samples.npz"] == [run / "model.safetensors"]
     links = {one.record: one.links for one in expected(experiment)}
-    assert links[run / "posthoc/0.1.json"]["model"].record == run / "run.json"
-    assert links[run / "a/samples.json"]["model"].record == run / "posthoc/0.1.json"
+    assert links[run / "ema/0.1.json"]["model"].record == run / "run.json"
+    assert links[run / "a/samples.json"]["model"].record == run / "ema/0.1.json"
     assert links[run / "plain/samples.json"]["model"] == Link(run / "run.json", "model.safetensors")
     one = swept({"a": {"ema_sigma_rel": 0.1}, "b": {"ema_sigma_rel": 0.1, "guidance": 1.0}})
     counted = plan.job_counts(one)
-    assert (counted["posthoc"], counted["widths"]) == (2, 0), "a width is made once"
+    assert (counted["ema"], counted["ema_width_figure"]) == (2, 0), "a width is made once"
 
 
 def test_what_averages_take_on_the_disk():
@@ -67,7 +67,7 @@ def test_what_averages_take_on_the_disk():
         ({"a": {"ema_sigma_rel": 0.005}}, {}, "sample_sets.a.ema_sigma_rel",
          "must be at least 0.01"),
         ({"a": {"ema_sigma_rel": 0.3}}, {}, "sample_sets.a.ema_sigma_rel", "must be at most 0.28"),
-        ({"posthoc": {}}, {}, "sample_sets.posthoc", "is the name of a run's own file"),
+        ({"ema": {}}, {}, "sample_sets.ema", "is the name of a run's own file"),
     ],
 )  # fmt: skip
 def test_refuses_a_sample_set_with_the_place(sets, changes, where, message):
@@ -122,6 +122,6 @@ def test_the_stage_draws_one_data_set(tmp_path):
         pictures = {ending: tmp_path / f"{name}.{ending}" for ending in ("png", "svg")}
         where = {"dataset": rows["dataset"].iloc[0]}
         request = {"metric": "frechet", "extractor": "pixels", "code": "this", "where": where}
-        widths.run(request, tidy=tmp_path / "metrics.csv", **pictures)
+        ema_width_figure.run(request, tidy=tmp_path / "metrics.csv", **pictures)
         drawn.append([picture.read_bytes() for picture in pictures.values()])
     assert drawn[0] == drawn[1]

@@ -127,7 +127,7 @@ def folder(tmp_path_factory):
     torch.set_num_threads(1)
     root = digits(tmp_path_factory.mktemp("probe"))
     request = {"source": {"name": "digits"}, "content": "", "code": "this", "places": {}}
-    files = {"test": root / "test.npz", "record": root / "test.json"}
+    files = {"test": root / "probe_split.npz", "record": root / "probe_split.json"}
     probe_split.run(request, reference=root / "reference.npz", **files)
     return root
 
@@ -139,7 +139,7 @@ def run(folder, at, test=None, **changes):
         {"probe": options, "groups": GROUPING, "seed": 0, "code": "this", "where": WHERE},
         model=folder / "model.safetensors",
         train=folder / ("reference.npz" if balanced else "train.npz"),
-        test=test or folder / "test.npz",
+        test=test or folder / "probe_split.npz",
         counts=folder / "counts.csv",
         table=at / "probe.csv",
         record=at / "probe.json",
@@ -180,10 +180,15 @@ def test_the_same_probe_gives_the_same_bytes(folder, tmp_path):
 
 def test_the_test_images_have_no_say_in_what_is_chosen(folder, tmp_path):
     images, labels, index, about = read_npz(
-        folder / "test.npz", "images", "labels", "index", "about"
+        folder / "probe_split.npz", "images", "labels", "index", "about"
     )
-    write_npz(tmp_path / "test.npz", images=images, labels=9 - labels, index=index, about=about)
-    rows, other = run(folder, tmp_path / "a"), run(folder, tmp_path / "b", tmp_path / "test.npz")
+    write_npz(
+        tmp_path / "probe_split.npz", images=images, labels=9 - labels, index=index, about=about
+    )
+    rows, other = (
+        run(folder, tmp_path / "a"),
+        run(folder, tmp_path / "b", tmp_path / "probe_split.npz"),
+    )
     assert (rows[["validation", "chosen"]] == other[["validation", "chosen"]]).all(axis=None)
     assert (rows["accuracy"] != other["accuracy"]).any()
 
@@ -193,7 +198,7 @@ def test_images_are_learnt_from_or_chosen_by_or_tested_on(folder, tmp_path, monk
     """Where an image is twice in the source, its copies are told apart by a mark."""
     marked = tmp_path / "marked"
     marked.mkdir()
-    for name in ("reference.npz", "train.npz", "test.npz"):
+    for name in ("reference.npz", "train.npz", "probe_split.npz"):
         arrays = dict(np.load(folder / name))
         rows = arrays.get("index", np.arange(len(arrays["labels"])))
         arrays["images"][:, 0, 0, :2] = np.stack([rows // 256, rows % 256], axis=1)
@@ -212,7 +217,7 @@ def test_images_are_learnt_from_or_chosen_by_or_tested_on(folder, tmp_path, monk
     rows = np.arange(1797)
     if train_on == "long-tailed":
         rows = np.load(folder / "train.npz")["index"]
-    left = np.setdiff1d(rows, np.load(folder / "test.npz")["index"])
+    left = np.setdiff1d(rows, np.load(folder / "probe_split.npz")["index"])
     assert len(learnt) + len(kept) == len(left) < len(rows)
 
 
@@ -223,13 +228,13 @@ def test_a_source_s_own_test_split(folder, tmp_path):
              y_test=labels[1000:])  # fmt: skip
     source, places = {"name": "npz"}, {"path": str(own)}
     request = {"source": source, "content": "", "code": "this", "places": places}
-    files = {"test": tmp_path / "test.npz", "record": tmp_path / "test.json"}
+    files = {"test": tmp_path / "probe_split.npz", "record": tmp_path / "probe_split.json"}
     probe_split.run(request, reference=folder / "reference.npz", **files)
-    tested, index = read_npz(tmp_path / "test.npz", "images", "index")
+    tested, index = read_npz(tmp_path / "probe_split.npz", "images", "index")
     assert (tested == images[1000:]).all()
     assert len(index) == 0
     assert json.loads(files["record"].read_text())["test"] == "official"
-    assert set(run(folder, tmp_path, tmp_path / "test.npz")["n_train"]) == {1618}
+    assert set(run(folder, tmp_path, tmp_path / "probe_split.npz")["n_train"]) == {1618}
     few = labels[1000:] < 9
     np.savez(own, x_train=images, y_train=labels, x_test=images[1000:][few],
              y_test=labels[1000:][few])  # fmt: skip

@@ -19,7 +19,7 @@ from ltdm.plumbing.options import parse
 from ltdm.plumbing.registry import part
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
-from ltdm.stages import extractor, features, grid, sample, train
+from ltdm.stages import extractor, features, sample, sample_sheet, train
 from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.methods import made_of
 from tests.helpers.stages import ALONE, NETWORK, SPEC, asked, digits, outputs, prepared
@@ -141,8 +141,8 @@ def test_points_go_the_way_of_images(tmp_path):
     make_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
     (made,) = read_npz(tmp_path / "samples.npz", "images")
     assert (made.dtype, made.shape) == (np.float32, (80, 2, 1, 1))
-    grid.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "grid.png")
-    with Image.open(tmp_path / "grid.png") as image:
+    sample_sheet.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "sample_sheet.png")
+    with Image.open(tmp_path / "sample_sheet.png") as image:
         assert len(image.convert("L").getcolors()) > 5
     weights = fitted(tmp_path / "p.safetensors", tmp_path / "reference.npz", name="pixels")
     found = {"images": tmp_path / "samples.npz", "features": tmp_path / "f.npz"}
