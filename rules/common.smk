@@ -19,6 +19,7 @@ from ltdm.pipeline import snapshot
 from ltdm.pipeline.accepted import accepted
 from ltdm.pipeline.job import let_jobs_import
 from ltdm.pipeline.lineage import lineage, manifest_request
+from ltdm.pipeline.old_results import check_results_version
 from ltdm.pipeline.records import as_remembered, check_records, is_finished
 from ltdm.plumbing.compiling import keep_compiled
 from ltdm.plumbing.errors import LtdmError
@@ -116,6 +117,7 @@ def check_foreign_results(*_):
     """Stop, once, where results lie that another config made; a rule's input function."""
     if workflow.is_main_process:
         try:
+            check_results_version(experiment.layout.root)
             check_records(experiment, remembered)
         except LtdmError as error:
             # An exception would reach the user as a traceback.

@@ -7,6 +7,7 @@ import click
 
 from ltdm.cli.selection import PATH, on_grid, select
 from ltdm.config.layout import MANIFEST, STEPS
+from ltdm.pipeline.old_results import check_results_version
 from ltdm.stages import manifest
 
 UNEVEN = 1.5  # times the smallest class: from there on `check` says so
@@ -84,5 +85,6 @@ def accept(results: Path, because: str) -> None:
 @click.argument("results", type=PATH)
 def verify(results: Path) -> None:
     """Check a results folder, such as results/demo, against its manifest."""
+    check_results_version(results)
     files, size = manifest.verify(results / MANIFEST)
     click.echo(f"{results}: {files} files, {size / 1e9:.3g} GB, all as its manifest says.")

@@ -10,6 +10,7 @@ from ltdm.cli.selection import on_grid, select, sweeps
 from ltdm.config.artefacts import flat, inputs, outputs, sources
 from ltdm.config.layout import MANIFEST, STEPS
 from ltdm.config.requests import request
+from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.errors import LtdmError
 from ltdm.stages import manifest
 
@@ -26,6 +27,7 @@ def run(
     Those that are finished run once more only with `again`; `only` are sweeps of the theory lab, if
     not all are meant.
     """
+    check_results_version(experiment.layout.root)
     for rule in rules:
         stage = import_module(f"ltdm.stages.{STEPS[rule].stage or rule}")
         for keys in STEPS[rule].jobs(experiment):

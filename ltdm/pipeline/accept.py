@@ -9,6 +9,7 @@ from ltdm.config.layout import STEPS
 from ltdm.config.requests import request
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.accepted import Pairs, accepted, write
+from ltdm.pipeline.old_results import check_results_version
 from ltdm.pipeline.records import differences, expected
 from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.files import read_json
@@ -24,6 +25,7 @@ def accept(results: Path, because: str) -> str:
     accepted, and where that is recorded.
     """
     results = Path(results).resolve()
+    check_results_version(results)
     begun = snapshot.latest(results / "logs")
     if begun is None:
         raise LtdmError(f"{results} holds no run of the workflow; name a folder like results/demo")

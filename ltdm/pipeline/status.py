@@ -12,6 +12,7 @@ import pandas as pd
 from ltdm.config.layout import Layout
 from ltdm.config.steps import NETWORK, Keys
 from ltdm.pipeline import snapshot
+from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json
 from ltdm.plumbing.progress import LINE_EVERY, duration
@@ -31,6 +32,7 @@ class Line:
 
 def lines(results: Path) -> list[Line]:
     """Return what is known of every network of an experiment."""
+    check_results_version(results)
     wanted = snapshot.latest(results / "logs") or {}
     networks = {(str(d), str(r), int(s)): None for d, r, s in wanted.get("networks", [])}
     for folder in sorted((results / "runs").glob("*/*/seed-*")):

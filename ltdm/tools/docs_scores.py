@@ -42,10 +42,10 @@ marked \u2020 is too large, and that of `worst` is of the class that turned out 
 **Tables** show the mean and the standard deviation over seeds; of one seed, the standard error.
 `differences.csv` and `vs_baseline.*` hold differences from `evaluate.baseline`, paired by seed,
 with a 95 % interval: Student's over seeds; of one seed, normal from the two standard errors as if
-the images had nothing in common, which says nothing of how training varies. In the main table \u2248
-marks what no such interval tells from the best. The best is picked from the same numbers and many
-are compared, so a single unmarked value is weak evidence. With two seeds nearly all is marked; take
-three or more to settle anything.
+the images had nothing in common, which says nothing of how training varies. In the main table
+\u2248 marks what no such interval tells from the best. The best is picked from the same numbers and
+many are compared, so a single unmarked value is weak evidence. With two seeds nearly all is marked;
+take three or more to settle anything.
 
 **Groups.** `all`; `class-<k>`; thirds of the classes by training count (`head`, `medium`, `tail`);
 shots by the count itself (`many-shot`: over 100 training images, `medium-shot`: 20 to 100,

@@ -75,6 +75,23 @@ def test_results_that_changed_behind_snakemake_s_back_are_refused(checkout):
     assert checkout.planned() == {"train": 1, **SCORE, **END}, "the way out"
 
 
+@pytest.mark.parametrize("remembered", [True, False])
+def test_results_of_ltdm_0_1_are_refused_and_left_as_they_are(checkout, remembered):
+    """Snakemake's notes would have the network trained anew, over the old files."""
+    checkout.rewrite("runs/digits-lt/cbdm/seed-0/run.json", code="233517d3d0643b31")
+    checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
+    if not remembered:
+        checkout.forget()
+    files = {f: f.read_bytes() for f in checkout.results.rglob("*") if f.is_file()}
+    for arguments in (("--dry-run",), ("--cores", "1")):
+        printed = checkout.snakemake(*arguments, ok=False)
+        (sentence,) = [line for line in printed.splitlines() if line.startswith("ltdm: ")]
+        assert "holds results made by ltdm 0.1 (runs/digits-lt/cbdm/seed-0/run.json)" in sentence
+        assert "give the experiment another name, or delete the folder" in sentence
+        assert "Traceback" not in printed
+    assert {f: f.read_bytes() for f in checkout.results.rglob("*") if f.is_file()} == files
+
+
 def test_links_between_records_hold_where_snakemake_remembers_nothing(checkout):
     checkout.forget()
     checkout.rewrite("runs/digits-lt/cbdm/seed-0/main/samples.json", model="another")

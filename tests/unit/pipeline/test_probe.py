@@ -83,7 +83,7 @@ def test_what_it_is_made_from_and_how_many_jobs():
     assert [jobs[rule] for rule in rules] == [1, 2, 1, 1]
     without = Experiment(read([ROOT / "config/smoke.yaml"]))
     assert not {*rules} & set(cost.job_counts(without))
-    assert not [one for one in expected(without) if one.record.stem in ("probe", "test")]
+    assert not [one for one in expected(without) if one.record.stem in ("probe", "probe_split")]
 
 
 def test_check_says_where_the_null_label_was_never_shown(tmp_path):
