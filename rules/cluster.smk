@@ -8,28 +8,28 @@ from ltdm.pipeline import gpu_slots
 from ltdm.pipeline.resources import Estimates
 
 try:
-    here = Site.of(began["site"]) if began else site()
+    cluster_site = Site.of(run_snapshot["site"]) if run_snapshot else site()
 except LtdmError as error:
     raise WorkflowError(str(error)) from None
-estimates = Estimates(experiment, here, len(gather.samples("{scatteritem}")))
+estimates = Estimates(experiment, cluster_site, len(gather.samples("{scatteritem}")))
 
 # `--resources gpu=4` is a machine with four; each takes as many jobs as the site says.
 if workflow.is_main_process and "gpu" in workflow.global_resources:
-    shown = workflow.global_resources["gpu"].value
-    workflow.register_resource("gpu", shown * here.jobs_per_gpu)
-    os.environ[gpu_slots.VARIABLE] = str(here.jobs_per_gpu)
+    num_gpus = workflow.global_resources["gpu"].value
+    workflow.register_resource("gpu", num_gpus * cluster_site.jobs_per_gpu)
+    os.environ[gpu_slots.ENV_VAR] = str(cluster_site.jobs_per_gpu)
 
 
 def refuse_shared_gpus():
     """Stop where trainings are to share GPUs that Slurm gives out whole."""
     try:
         if not workflow.local_exec:
-            here.check_slurm()
+            cluster_site.check_slurm()
     except LtdmError as error:
         sys.exit(f"ltdm: {error}")
 
 
-def estimating():
+def should_estimate():
     """Whether to take the time to estimate: where jobs are submitted, and not in them once more."""
     return workflow.is_main_process and not workflow.local_exec
 
@@ -48,23 +48,25 @@ def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
 
     def gpus(wildcards, input):
         number = gpu(wildcards, input) if callable(gpu) else gpu
-        return number if here.has_gpus else 0
+        return number if cluster_site.has_gpus else 0
 
     def cores(wildcards, input, threads):
-        return max(threads, here.cpus_per_gpu * gpus(wildcards, input))
+        return max(threads, cluster_site.cpus_per_gpu * gpus(wildcards, input))
 
     def memory(wildcards, attempt):
-        more = more_mb(wildcards) if more_mb and estimating() else 0
+        more = more_mb(wildcards) if more_mb and should_estimate() else 0
         return attempt * (mem_mb + round(more))
 
     def runtime(wildcards, input, attempt):
-        works = seconds and estimating() and not input.get("shards")
+        works = seconds and should_estimate() and not input.get("shards")
         more = math.ceil(seconds(wildcards) / 60) if works else 0
         whole = attempt * (minutes + more)
-        return min(whole, here.max_runtime_minutes or whole)
+        return min(whole, cluster_site.max_runtime_minutes or whole)
 
     def option(name):
-        return lambda wildcards, input: here.words(gpus(wildcards, input) > 0).get(name)
+        return lambda wildcards, input: cluster_site.words(
+            gpus(wildcards, input) > 0
+        ).get(name)
 
     return {
         "gpu": gpus,

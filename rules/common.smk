@@ -12,40 +12,40 @@ from snakemake.io import IOFile
 sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what runs
 
 from ltdm.config import layout, requests
-from ltdm.config.artefacts import final, flat, outputs
+from ltdm.config.artefacts import as_list, outputs, target_files
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge, read, typed
 from ltdm.pipeline import snapshot
-from ltdm.pipeline.accepted import accepted
-from ltdm.pipeline.job import let_jobs_import
+from ltdm.pipeline.code_pairs import load_pairs
+from ltdm.pipeline.job import export_pythonpath
 from ltdm.pipeline.lineage import lineage, manifest_request
 from ltdm.pipeline.old_results import check_results_version
-from ltdm.pipeline.records import as_remembered, check_records, is_finished
+from ltdm.pipeline.records import keep_recorded_text, check_records, is_finished
 from ltdm.plumbing.compiling import keep_compiled
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.options import near
 from ltdm.theory.options import FIGURES
 
-let_jobs_import(workflow.basedir)
+export_pythonpath(workflow.basedir)
 
 # Snakemake lays files over each other key by key; ltdm also knows when a part is replaced.
 # A job takes what the run that it belongs to was asked for: the files may have changed since.
 try:
-    began = None if workflow.is_main_process else snapshot.frozen()
-    if began:
-        whole = began["config"]
+    run_snapshot = None if workflow.is_main_process else snapshot.load()
+    if run_snapshot:
+        merged_config = run_snapshot["config"]
     else:
         overlay = typed(workflow.config_settings.config)
-        whole = merge([read(workflow.configfiles), overlay])
-    experiment = Experiment(whole)
+        merged_config = merge([read(workflow.configfiles), overlay])
+    experiment = Experiment(merged_config)
 except LtdmError as error:
     raise WorkflowError(f"config: {error}") from None
 
 grid = experiment.grid
 networks = {axis: grid[axis] for axis in ("dataset", "run", "seed")}
 root = str(experiment.layout.root)
-keep_compiled(experiment.layout.compiled)
+keep_compiled(experiment.layout.compile_cache)
 extractors = [part.label for part in experiment.evaluate.extractors]
 metrics = [part.label for part in experiment.evaluate.metrics]
 
@@ -82,7 +82,7 @@ wildcard_constraints:
     sigma_rel=r"0\.\d+",
 
 
-def remembered(file):
+def recorded_params(file):
     """Return the request that Snakemake remembers of a file, if it remembers any."""
     known = workflow.persistence.metadata(IOFile(str(file)))
     if not known or not known.params:
@@ -104,10 +104,10 @@ def request(rule):
         keys = dict(wildcards.items())
         now = requests.request(experiment, rule, keys)
         codes.setdefault(rule, set()).add(now["code"])
-        if not workflow.is_main_process or rule not in layout.STEPS:
+        if not workflow.is_main_process or rule not in layout.RULES:
             return now
-        file, *_ = flat(next(iter(outputs(experiment, rule, keys).values())))
-        return as_remembered(now, remembered(file), accepted(root))
+        file, *_ = as_list(next(iter(outputs(experiment, rule, keys).values())))
+        return keep_recorded_text(now, recorded_params(file), load_pairs(root))
 
     return asked
 
@@ -118,7 +118,7 @@ def check_foreign_results(*_):
     if workflow.is_main_process:
         try:
             check_results_version(experiment.layout.root)
-            check_records(experiment, remembered)
+            check_records(experiment, recorded_params)
         except LtdmError as error:
             # An exception would reach the user as a traceback.
             sys.exit(f"ltdm: {error}")
@@ -127,11 +127,11 @@ def check_foreign_results(*_):
 
 def save_snapshot():
     """Hold on to what is asked for: the config, and the code that each rule's jobs are to run."""
-    snapshot.freeze(
+    snapshot.save(
         Path(root) / "logs",
         {
-            "config": whole,
-            "site": changed(here),
+            "config": merged_config,
+            "site": changed(cluster_site),
             "cluster": not workflow.local_exec,
             "codes": {rule: sorted(codes[rule]) for rule in sorted(codes)},
             "networks": [

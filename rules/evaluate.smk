@@ -98,7 +98,7 @@ use rule neighbours as unseen_neighbours with:
         request=request("unseen_neighbours"),
 
 
-def read_by_metric(folder):
+def metric_files(folder):
     """Return an input function: what a metric reads of a data set or a sample set."""
 
     def files(wildcards):
@@ -115,8 +115,8 @@ rule metrics:
     """Score a sample set by one metric, in every feature space and group of classes."""
     input:
         counts="<data>/counts.csv",
-        real=read_by_metric("<data>"),
-        fake=read_by_metric("<samples>"),
+        real=metric_files("<data>"),
+        fake=metric_files("<samples>"),
     output:
         table="<samples>/metrics/{metric}.csv",
         record="<samples>/metrics/{metric}.json",

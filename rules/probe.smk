@@ -25,7 +25,7 @@ rule probe_split:
         "../workflow/scripts/probe_split.py"
 
 
-def probe_images(wildcards):
+def probe_training_images(wildcards):
     """Return the labelled images that the probe's classifiers are trained on."""
     balanced = experiment.evaluate.probe.train_on == "balanced"
     return "<data>/reference.npz" if balanced else "<data>/train.npz"
@@ -35,7 +35,7 @@ rule probe:
     """Train linear classifiers on a frozen network's features, a level and layer each; test them."""
     input:
         model="<run>/model.safetensors",
-        train=probe_images,
+        train=probe_training_images,
         test="<data>/probe_split.npz",
         counts="<data>/counts.csv",
     output:

@@ -63,7 +63,7 @@ def history_files(wildcards):
     )
 
 
-def shown_samples(wildcards):
+def first_samples(wildcards):
     """Return one sample set of each run: the first seed's first."""
     return expand(
         rules.sample.output.samples,
@@ -81,7 +81,7 @@ rule figures:
         reference="<data>/reference.npz",
         tidy="<results>/tables/metrics.csv",
         histories=history_files,
-        samples=shown_samples,
+        samples=first_samples,
     output:
         counts_png=report(
             "<results>/figures/{dataset}-counts.png",

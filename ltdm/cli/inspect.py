@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ltdm.cli.selection import PATH, on_grid, select
-from ltdm.config.layout import MANIFEST, STEPS
+from ltdm.config.layout import MANIFEST, RULES
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.stages import manifest
 
@@ -36,7 +36,7 @@ def check(**given: Any) -> None:
                 f"{run} on {name}: was never trained without labels (train.label_dropout is 0), and"
                 " that is how the probe asks it; its features may be worse for that"
             )
-    networks, sets = (len([*STEPS[rule].jobs(experiment)]) for rule in ("train", "sample"))
+    networks, sets = (len([*RULES[rule].jobs(experiment)]) for rule in ("train", "sample"))
     released = sum(run.train.released for run in experiment.runs.values())
     taken = released * len(experiment.grid["seed"])
     imported = f" and {taken} to import" if taken else ""
@@ -55,7 +55,7 @@ def plan(bench: Path | None, tflops: float | None, **given: Any) -> None:
     from ltdm.pipeline import cost
 
     experiment = select(**given)
-    click.echo(cost.text(experiment, cost.speeds(experiment, bench, tflops)))
+    click.echo(cost.format_plan(experiment, cost.load_speeds(experiment, bench, tflops)))
 
 
 @click.command()
@@ -64,7 +64,7 @@ def status(results: Path) -> None:
     """Say how far each network of a results folder, such as results/demo, is."""
     from ltdm.pipeline import status
 
-    click.echo(status.text(results))
+    click.echo(status.format_status(results))
 
 
 @click.command()
@@ -76,7 +76,7 @@ def accept(results: Path, because: str) -> None:
     It lists what differs, and writes a record, which `manifest.json` names; deleting the record
     takes it back.
     """
-    from ltdm.pipeline.accept import accept
+    from ltdm.pipeline.acceptance import accept
 
     click.echo(accept(results, because))
 

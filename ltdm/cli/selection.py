@@ -65,7 +65,7 @@ def select(
         experiment = Experiment({**read(list(config)), **only}, results)
     except LtdmError as error:
         raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
-    keep_compiled(experiment.layout.compiled)
+    keep_compiled(experiment.layout.compile_cache)
     return experiment
 
 

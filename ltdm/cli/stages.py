@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ltdm.cli.selection import on_grid, select, sweeps
-from ltdm.config.artefacts import flat, inputs, outputs, sources
-from ltdm.config.layout import MANIFEST, STEPS
+from ltdm.config.artefacts import artefact_refs, as_list, inputs, outputs
+from ltdm.config.layout import MANIFEST, RULES
 from ltdm.config.requests import request
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.errors import LtdmError
@@ -16,7 +16,7 @@ from ltdm.stages import manifest
 
 if TYPE_CHECKING:
     from ltdm.config.experiment import Experiment
-    from ltdm.config.steps import Keys
+    from ltdm.config.rules import Wildcards
 
 
 def run(
@@ -29,12 +29,12 @@ def run(
     """
     check_results_version(experiment.layout.root)
     for rule in rules:
-        stage = import_module(f"ltdm.stages.{STEPS[rule].stage or rule}")
-        for keys in STEPS[rule].jobs(experiment):
+        stage = import_module(f"ltdm.stages.{RULES[rule].stage or rule}")
+        for keys in RULES[rule].jobs(experiment):
             if only and keys["sweep"] not in only:
                 continue
             files = outputs(experiment, rule, keys)
-            first = flat(next(iter(files.values())))[0]
+            first = as_list(next(iter(files.values())))[0]
             if not again and _is_finished(experiment, rule, keys):
                 click.echo(f"{first}: already there")
                 continue
@@ -44,15 +44,15 @@ def run(
             click.echo(first)
 
 
-def _is_finished(experiment: "Experiment", rule: str, keys: "Keys") -> bool:
+def _is_finished(experiment: "Experiment", rule: str, keys: "Wildcards") -> bool:
     from ltdm.pipeline.records import is_finished  # with PyTorch, which not all commands need
 
     return is_finished(experiment, rule, keys)
 
 
-def _refuse_other_networks(experiment: "Experiment", rule: str, keys: "Keys") -> None:
+def _refuse_other_networks(experiment: "Experiment", rule: str, keys: "Wildcards") -> None:
     """Raise LtdmError for a network that a job would read, but the config does not ask for."""
-    for source in sources(experiment, rule, keys).values():
+    for source in artefact_refs(experiment, rule, keys).values():
         if isinstance(source, tuple) and source[0] == "train.model":
             model = experiment.layout.path("train.model", **source[1])
             if model.exists() and not _is_finished(experiment, "train", source[1]):

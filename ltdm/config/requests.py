@@ -7,8 +7,8 @@ and run, and `where` what the rows of a table are called; the last two decide no
 
 from typing import TYPE_CHECKING, Any
 
-from ltdm.config.layout import STEPS
-from ltdm.config.steps import NETWORK, SAMPLE_SET, Keys
+from ltdm.config.layout import RULES
+from ltdm.config.rules import NETWORK, SAMPLE_SET, Wildcards
 from ltdm.plumbing.option_values import changed, defaults, places
 from ltdm.plumbing.registry import Part, stage_code
 from ltdm.plumbing.request import Request
@@ -17,40 +17,46 @@ if TYPE_CHECKING:
     from ltdm.config.experiment import Experiment
     from ltdm.config.runs import Run
 
-Asked = dict[str, Any]
+Fields = dict[str, Any]
 
 
-def request(e: "Experiment", rule: str, keys: Keys) -> Request:
+def request(experiment: "Experiment", rule: str, wildcards: Wildcards) -> Request:
     """Return what the job of a rule with these wildcards is asked for."""
-    ask = getattr(_Job(e, keys), rule, None)
-    asked: Asked = ask() if ask else {}
+    ask = getattr(_Job(experiment, wildcards), rule, None)
+    asked: Fields = ask() if ask else {}
     if "code" not in asked:
-        asked["code"] = stage_code(STEPS[rule].stage or rule)
-    where = {n: int(keys[n]) if n == "seed" else keys[n] for n in SAMPLE_SET if n in keys}
+        asked["code"] = stage_code(RULES[rule].stage or rule)
+    where = {
+        n: int(wildcards[n]) if n == "seed" else wildcards[n] for n in SAMPLE_SET if n in wildcards
+    }
     return Request(asked, where=where)
 
 
 class _Job:
     """What a job is asked for: a method a rule, which names the code if that is not its stage's."""
 
-    def __init__(self, e: "Experiment", keys: Keys):
-        self._e, self._keys = e, keys
+    def __init__(self, experiment: "Experiment", wildcards: Wildcards):
+        self._experiment, self._wildcards = experiment, wildcards
 
     @property
     def _run(self) -> "Run":
-        return self._e.runs[self._keys["dataset"], self._keys["run"]]
+        return self._experiment.runs[self._wildcards["dataset"], self._wildcards["run"]]
 
     @property
     def _extractor(self) -> Part:
-        return next(p for p in self._e.evaluate.extractors if p.label == self._keys["extractor"])
+        return next(
+            p
+            for p in self._experiment.evaluate.extractors
+            if p.label == self._wildcards["extractor"]
+        )
 
     @property
     def _metric(self) -> Part:
-        return self._e.evaluate.metric(self._keys["metric"])
+        return self._experiment.evaluate.metric(self._wildcards["metric"])
 
-    def _source(self, stage: str) -> Asked:
+    def _source(self, stage: str) -> Fields:
         """Return what a stage is asked for that reads a data set's source."""
-        data = self._e.datasets[self._keys["dataset"]]
+        data = self._experiment.datasets[self._wildcards["dataset"]]
         source = data.source
         return {
             "source": source.plain(),
@@ -60,14 +66,14 @@ class _Job:
             "places": places(source.options),
         }
 
-    def prepare(self) -> Asked:
+    def prepare(self) -> Fields:
         """Source, long tail, and what the source holds."""
-        data, asked = self._e.datasets[self._keys["dataset"]], self._source("prepare")
+        data, asked = self._experiment.datasets[self._wildcards["dataset"]], self._source("prepare")
         asked["defaults"]["longtail"] = defaults(data.longtail)
         shape = {"longtail": changed(data.longtail), "reference_split": data.reference_split}
         return {**asked, **shape}
 
-    def extractor(self) -> Asked:
+    def extractor(self) -> Fields:
         """The extractor's options."""
         part = self._extractor
         return {
@@ -77,21 +83,21 @@ class _Job:
             "places": places(part.options),
         }
 
-    def features(self) -> Asked:
+    def features(self) -> Fields:
         """Nothing but code: the extractor's file says what it is."""
         return {"code": stage_code("features", self._extractor)}
 
     reference_features = features
 
-    def neighbours(self) -> Asked:
+    def neighbours(self) -> Fields:
         """Which training images are found; the metric's other options rerun no search."""
         return {"search": self._metric.module.search(self._metric.options), "unseen": False}
 
-    def unseen_neighbours(self) -> Asked:
+    def unseen_neighbours(self) -> Fields:
         """The same of the real images that are not in the training set, as a baseline."""
         return {**self.neighbours(), "unseen": True}
 
-    def train(self) -> Asked:
+    def train(self) -> Fields:
         """The run's options and its seed; released weights and ensembles have code of their own."""
         run = self._run
         stage = "ensemble" if run.train.ensemble else "single"
@@ -99,34 +105,34 @@ class _Job:
         return {
             "spec": run.spec(),
             "defaults": run.defaults(),
-            "seed": int(self._keys["seed"]),
+            "seed": int(self._wildcards["seed"]),
             "code": stage_code(stage, run.network, run.process, *methods),
             "places": {"gpus": run.train.gpus, "checkpoint": run.train.import_checkpoint},
         }
 
-    def ema(self) -> Asked:
+    def ema(self) -> Fields:
         """The width of the average."""
-        return {"sigma_rel": float(self._keys["sigma_rel"])}
+        return {"sigma_rel": float(self._wildcards["sigma_rel"])}
 
-    def sample(self) -> Asked:
+    def sample(self) -> Fields:
         """The sample set's options; its seed is the network's."""
         run = self._run
-        options = run.samples[self._keys["sample_set"]]
+        options = run.samples[self._wildcards["sample_set"]]
         return {
             "spec": changed(options),
             "defaults": defaults(options),
-            "seed": int(self._keys["seed"]),
+            "seed": int(self._wildcards["seed"]),
             "code": stage_code("sample", run.network, run.process, options.sampler),
         }
 
-    def sample_shard(self) -> Asked:
+    def sample_shard(self) -> Fields:
         """The same as the whole set; and which part, counted from 0, of how many."""
-        number, count = self._keys["scatteritem"].split("-of-")
+        number, count = self._wildcards["scatteritem"].split("-of-")
         return {**self.sample(), "shard": [int(number) - 1, int(count)]}
 
-    def metrics(self) -> Asked:
+    def metrics(self) -> Fields:
         """The metric's options, the groups of classes, and the feature spaces."""
-        metric, evaluate = self._metric, self._e.evaluate
+        metric, evaluate = self._metric, self._experiment.evaluate
         return {
             "metric": metric.plain(),
             "defaults": defaults(metric),
@@ -135,9 +141,9 @@ class _Job:
             "code": stage_code("metrics", metric),
         }
 
-    def tables(self) -> Asked:
+    def tables(self) -> Fields:
         """The columns of the main table, and the run that differences are taken from."""
-        grid, evaluate = self._e.grid, self._e.evaluate
+        grid, evaluate = self._experiment.grid, self._experiment.evaluate
         return {
             "columns": list(evaluate.table_columns),
             "extractors": [part.label for part in evaluate.extractors],
@@ -145,49 +151,49 @@ class _Job:
             "rows": [grid, [metric.label for metric in evaluate.metrics]],
         }
 
-    def ema_width_figure(self) -> Asked:
+    def ema_width_figure(self) -> Fields:
         """The metric of the main table's first column."""
-        column = self._e.evaluate.table_columns[0]
-        extractor = self._e.evaluate.space_of(column)
+        column = self._experiment.evaluate.table_columns[0]
+        extractor = self._experiment.evaluate.space_of(column)
         return {"metric": column.partition("@")[0], "extractor": extractor}
 
-    def figures(self) -> Asked:
+    def figures(self) -> Fields:
         """The metric of the first column, of the first sample set."""
-        grid = self._e.grid
+        grid = self._experiment.grid
         shown = {"sample_set": grid["sample_set"][0], "runs": grid["run"], "seeds": grid["seed"]}
         return {**self.ema_width_figure(), **shown}
 
-    def probe_split(self) -> Asked:
+    def probe_split(self) -> Fields:
         """The source, whose own test split is taken where it has one."""
         return self._source("probe_split")
 
-    def probe(self) -> Asked:
+    def probe(self) -> Fields:
         """The probe's options and groups of classes."""
-        run, evaluate = self._run, self._e.evaluate
+        run, evaluate = self._run, self._experiment.evaluate
         return {
             "probe": changed(evaluate.probe),
             "defaults": defaults(evaluate.probe),
             "groups": evaluate.probe_grouping(),
-            "seed": int(self._keys["seed"]),
+            "seed": int(self._wildcards["seed"]),
             "code": stage_code("probe", run.network, run.process),
         }
 
-    def probe_tables(self) -> Asked:
+    def probe_tables(self) -> Fields:
         """The networks that the tables have rows of."""
-        return {"rows": {axis: self._e.grid[axis] for axis in NETWORK}}
+        return {"rows": {axis: self._experiment.grid[axis] for axis in NETWORK}}
 
-    def theory(self) -> Asked:
+    def theory(self) -> Fields:
         """The sweep's options, the figures apart."""
-        sweep = self._e.sweeps[self._keys["sweep"]]
+        sweep = self._experiment.sweeps[self._wildcards["sweep"]]
         left = {name: value for name, value in defaults(sweep).items() if name != "figures"}
         code = stage_code("theory", *sweep.samplers)
         return {"spec": sweep.spec(), "defaults": left, "code": code}
 
-    def theory_tables(self) -> Asked:
+    def theory_tables(self) -> Fields:
         """The options of all sweeps, figures too: they say what a claim is read from."""
-        return {"specs": {name: changed(sweep) for name, sweep in self._e.sweeps.items()}}
+        return {"specs": {name: changed(sweep) for name, sweep in self._experiment.sweeps.items()}}
 
-    def theory_figure(self) -> Asked:
+    def theory_figure(self) -> Fields:
         """The sweep's options, and which of its figures."""
-        sweep, figure = self._keys["sweep"], self._keys["figure"]
-        return {"spec": self._e.sweeps[sweep].spec(), "sweep": sweep, "figure": figure}
+        sweep, figure = self._wildcards["sweep"], self._wildcards["figure"]
+        return {"spec": self._experiment.sweeps[sweep].spec(), "sweep": sweep, "figure": figure}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ltdm.config.layout import name_of
+from ltdm.config.layout import path_in_dataset
 from ltdm.data._base import numbered
 from ltdm.external import images
 from ltdm.plumbing.errors import LtdmError
@@ -18,7 +18,7 @@ from ltdm.plumbing.request import Request
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
 
-REFERENCE, COUNTS = name_of("prepare.reference"), name_of("prepare.counts")
+REFERENCE, COUNTS = path_in_dataset("prepare.reference"), path_in_dataset("prepare.counts")
 
 
 class Reference:
@@ -46,7 +46,7 @@ class Reference:
             if labels:
                 raise LtdmError(f"{path} knows its labels; leave {labels} out")
             self.file, self.counts = self.ours / REFERENCE, self.ours / COUNTS
-            self.train = self.ours / name_of("prepare.train")
+            self.train = self.ours / path_in_dataset("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
             with reading(self.counts):
                 self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
@@ -78,8 +78,8 @@ class Reference:
         One that learns classes is refused where the reference has none.
         """
         home = self.ours if self.ours and extractor in self.prepared() else self.folder
-        weights = home / name_of("extractor.weights", extractor=extractor.label)
-        features = home / name_of("reference_features.features", extractor=extractor.label)
+        weights = home / path_in_dataset("extractor.weights", extractor=extractor.label)
+        features = home / path_in_dataset("reference_features.features", extractor=extractor.label)
         if home == self.ours and weights.exists() and features.exists():
             return weights, features
         record = weights.with_suffix(".json")

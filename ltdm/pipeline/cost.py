@@ -42,26 +42,26 @@ class Cost:
     """What one network asks for: training and all its sample sets."""
 
     parameters: int
-    operations: float  # of one evaluation
+    flops: float  # of one evaluation
     train_images: int  # counted as often as they are shown
     train_evaluations: float  # forward ones
-    train_operations: float  # backward passes included
+    train_flops: float  # backward passes included
     sample_images: int
     sample_evaluations: int
     disk: float  # bytes of the model, the images and their features
 
     def hours(self, speed: Speed) -> float:
         """Return GPU-hours at a speed."""
-        sampling = self.operations * self.sample_evaluations
-        return (self.train_operations / speed.train + sampling / speed.sample) / 1e12 / 3600
+        sampling = self.flops * self.sample_evaluations
+        return (self.train_flops / speed.train + sampling / speed.sample) / 1e12 / 3600
 
 
-def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
+def network_cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     """Count what one network on a data set asks for.
 
     The `lengths` are the numbers of four bytes that each extractor, or search, gives for one image.
     """
-    size = measure(data, run)
+    size = network_size(data, run)
     classes = len(data.class_counts)
     objective = run.objective(data.class_counts)
     parameters = size.parameters * (classes if objective.players else 1)
@@ -71,30 +71,30 @@ def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     each = evaluations(run.methods, classes)
     made = sum(s.num_images for s in run.samples.values())
     return Cost(
-        parameters, size.operations, images, each.forward * images,
-        images * ((each.forward + 2 * each.backward) * size.operations
-                  + 3 * each.encoder * size.encoding),
-        made, sum(map(sampling, run.samples.values())),
+        parameters, size.flops, images, each.forward * images,
+        images * ((each.forward + 2 * each.backward) * size.flops
+                  + 3 * each.encoder * size.encoder_flops),
+        made, sum(map(sampling_evaluations, run.samples.values())),
         _weight_bytes(run) * parameters + made * (data.census.image_bytes + 4 * sum(lengths)),
     )  # fmt: skip
 
 
-def sampling(one: SampleOptions) -> int:
+def sampling_evaluations(one: SampleOptions) -> int:
     """Return the evaluations of a sample set; guidance asks twice, if a smaller network too."""
     sampler: SamplerModule = one.sampler.module
     each = sampler.evaluations(one.sampler.options)
     return one.num_images * each * (2 if one.guidance else 1)
 
 
-class Size(NamedTuple):
+class NetworkSize(NamedTuple):
     """A network's weights, and the operations of an evaluation and of its encoder alone."""
 
     parameters: int
-    operations: float
-    encoding: float
+    flops: float
+    encoder_flops: float
 
 
-def measure(data: Dataset, run: Run) -> Size:
+def network_size(data: Dataset, run: Run) -> NetworkSize:
     """Return the size of a run's network, or of one of its networks, without making its weights."""
     net, census = run.outline(data), data.census
     with torch.device("meta"):
@@ -105,7 +105,7 @@ def measure(data: Dataset, run: Run) -> Size:
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 net(x, level, labels, want=want)
             counts.append(counter.get_total_flops())
-    return Size(sum(p.numel() for p in net.parameters()), *counts)
+    return NetworkSize(sum(p.numel() for p in net.parameters()), *counts)
 
 
 def job_counts(experiment: Experiment) -> Counter[str]:
@@ -113,8 +113,10 @@ def job_counts(experiment: Experiment) -> Counter[str]:
     return Counter([*(rule for rule, _ in jobs(experiment)), "manifest"])
 
 
-def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> dict[str, Speed]:
-    """Return the speed of each run, by name; empty where none is known.
+def load_speeds(
+    experiment: Experiment, bench: Path | None, tflops: float | None
+) -> dict[str, Speed]:
+    """Return the speed of each run, by name; empty where none is speeds.
 
     It is `tflops` for all of them, or comes from `bench`, figures of `ltdm bench --json`, where a
     run that is not among them takes their first run's.
@@ -136,19 +138,21 @@ def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> 
     return {run: rows.get(run, first) for _, run in experiment.runs}
 
 
-def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
+def plan_table(experiment: Experiment, speeds: dict[str, Speed]) -> pd.DataFrame:
     """Return a row for one network of each run on each data set, then the sum over all seeds."""
     rows, held = [], 0.0
     # 13 bytes a neighbour: its distance, its number, whether it is mirrored
     found = [13 * metric.options.k // 4 for metric in experiment.evaluate.searching]
     for dataset, data in experiment.datasets.items():
-        lengths = [stored(part, data) for part in experiment.evaluate.extractors]
+        lengths = [floats_per_image(part, data) for part in experiment.evaluate.extractors]
         held += _data_bytes(data, [*lengths, *found]) / 1e9
         for name in [run for at, run in experiment.runs if at == dataset]:
             run = experiment.runs[dataset, name]
             if name not in experiment.grid["run"]:  # others start from it
                 run = replace(run, samples={})
-            rows.append(_row(dataset, name, cost(data, run, [*lengths, *found]), known.get(name)))
+            rows.append(
+                _row(dataset, name, network_cost(data, run, [*lengths, *found]), speeds.get(name))
+            )
     columns, seeds = pd.MultiIndex.from_tuples(list(rows[0])), len(experiment.grid["seed"])
     frame = pd.DataFrame(rows, columns=columns)
     total = seeds * frame.iloc[:, 3:].sum(min_count=1)
@@ -164,21 +168,21 @@ def _row(dataset: str, name: str, one: Cost, speed: Speed | None) -> dict[tuple[
         ("", "M weights"): one.parameters / 1e6,
         ("training", "M images"): one.train_images / 1e6,
         ("training", "M evaluations"): one.train_evaluations / 1e6,
-        ("training", "PFLOP"): one.train_operations / 1e15,
+        ("training", "PFLOP"): one.train_flops / 1e15,
         ("sampling", "k images"): one.sample_images / 1e3,
         ("sampling", "M evaluations"): one.sample_evaluations / 1e6,
-        ("sampling", "PFLOP"): one.operations * one.sample_evaluations / 1e15,
+        ("sampling", "PFLOP"): one.flops * one.sample_evaluations / 1e15,
         ("both", "GB"): one.disk / 1e9,
         ("both", "GPU-hours"): one.hours(speed) if speed else math.nan,
     }
 
 
-def text(experiment: Experiment, known: dict[str, Speed]) -> str:
+def format_plan(experiment: Experiment, speeds: dict[str, Speed]) -> str:
     """Write the plan for a terminal."""
-    frame = table(experiment, known)
-    if not known:
+    frame = plan_table(experiment, speeds)
+    if not speeds:
         frame = frame.iloc[:, :-1]
-    written = frame.to_string(index=False, na_rep="", float_format=_short)
+    written = frame.to_string(index=False, na_rep="", float_format=_three_digits)
     counted = job_counts(experiment)
     listed = ", ".join(f"{n:,} {rule}" for rule, n in counted.items())
     lines = [
@@ -188,21 +192,21 @@ def text(experiment: Experiment, known: dict[str, Speed]) -> str:
     if probe := experiment.evaluate.probe:
         each = sum(d.probed(probe.train_on) for d in experiment.datasets.values())
         number = len(experiment.grid["run"]) * len(experiment.grid["seed"])
-        asked = _short(number * probe.evaluations(each) / 1e6)
+        asked = _three_digits(number * probe.evaluations(each) / 1e6)
         lines.append(f"Beside that, probes: {asked} M evaluations, ended early.")
-    if not known:
+    if not speeds:
         lines.append(
             "For GPU-hours give --bench FILE (made by `ltdm bench --json FILE` there), or --tflops."
         )
     return "\n".join(lines)
 
 
-def _short(value: float) -> str:
+def _three_digits(value: float) -> str:
     """Write three digits, and never an exponent."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def stored(extractor: Part, data: Dataset) -> int:
+def floats_per_image(extractor: Part, data: Dataset) -> int:
     """Return how many numbers an extractor gives of an image: its features and probabilities."""
     module: ExtractorModule = extractor.module
     census = data.census

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ltdm.pipeline import snapshot
-from ltdm.pipeline.gpu_slots import sharing
+from ltdm.pipeline.gpu_slots import assign_gpus
 from ltdm.plumbing.errors import LtdmError, Stopped
 from ltdm.plumbing.slurm import requeue
 
@@ -27,28 +27,28 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
     """
     path = snakemake.log[0]
     with open(path, "w", buffering=1) as file, redirect_stderr(file), redirect_stdout(file):
-        form = "%(asctime)s %(message)s"
-        logging.basicConfig(stream=file, level=logging.INFO, format=form, force=True)
+        line_format = "%(asctime)s %(message)s"
+        logging.basicConfig(stream=file, level=logging.INFO, format=line_format, force=True)
         logging.captureWarnings(True)
         gpus = snakemake.resources.get("gpu", 0)
-        submitted = (snapshot.frozen() or {}).get("cluster")  # else beside Snakemake
-        if submitted:  # what a job was not given it must not use, and what it was given is there
+        is_submitted = (snapshot.load() or {}).get("cluster")  # else beside Snakemake
+        if is_submitted:  # what a job was not given it must not use, and what it was given is there
             os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")
         try:
             snapshot.check_code(snakemake.rule, snakemake.params.request["code"])
-            with sharing(gpus):
+            with assign_gpus(gpus):
                 yield _files(snakemake)
         except Stopped as stopped:
             log.warning("%s", stopped)
-            if submitted and stopped.for_time and requeue():
+            if is_submitted and stopped.for_time and requeue():
                 log.warning("the job is back in Slurm's queue")
-            _end(f"{stopped} (log: {path})", Stopped.STATUS)
+            _exit_with_message(f"{stopped} (log: {path})", Stopped.STATUS)
         except LtdmError as error:
             log.error("error: %s", error)
-            _end(f"{error} (log: {path})")
+            _exit_with_message(f"{error} (log: {path})")
         except Exception as error:
             log.exception("this is a bug in ltdm; please report it with this log")
-            _end(f"a bug, {type(error).__name__}: please report it with {path}")
+            _exit_with_message(f"a bug, {type(error).__name__}: please report it with {path}")
 
 
 def _files(snakemake: Any) -> dict[str, Any]:
@@ -58,13 +58,13 @@ def _files(snakemake: Any) -> dict[str, Any]:
     return {name: files or None for name, files in paths.items()}
 
 
-def _end(sentence: str, status: int = 1) -> NoReturn:
+def _exit_with_message(sentence: str, status: int = 1) -> NoReturn:
     """End the job with a sentence in the terminal, where Snakemake's own words are not enough."""
     print(f"ltdm: {sentence}", file=sys.__stderr__, flush=True)
     sys.exit(status)
 
 
-def let_jobs_import(folder: str) -> None:
+def export_pythonpath(folder: str) -> None:
     """Let the processes that Snakemake starts import the checkout, whatever else is installed."""
     paths = [folder, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys(paths)))

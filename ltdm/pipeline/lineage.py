@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ltdm.config.artefacts import flat, inputs, jobs, outputs
+from ltdm.config.artefacts import as_list, inputs, jobs, outputs
 from ltdm.config.experiment import Experiment
-from ltdm.config.layout import STEPS
-from ltdm.pipeline import accepted
+from ltdm.config.layout import RULES
+from ltdm.pipeline import code_pairs
 from ltdm.plumbing.registry import stage_code
 from ltdm.plumbing.request import Request
 
@@ -15,16 +15,20 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
 
     Pictures are left out; what somebody vouched for (`ltdm accept`) is listed.
     """
-    made: dict[Path, list[Path]] = {}
-    for rule, keys in jobs(experiment):
-        if not STEPS[rule].draws:
-            read = [file for one in inputs(experiment, rule, keys).values() for file in flat(one)]
-            for files in outputs(experiment, rule, keys).values():
-                made |= {file: [*dict.fromkeys(read)] for file in flat(files)}
-    return made | {file: [] for file in accepted.records(experiment.layout.root)}
+    parents: dict[Path, list[Path]] = {}
+    for rule, wildcards in jobs(experiment):
+        if not RULES[rule].pictures_only:
+            read = [
+                file
+                for one in inputs(experiment, rule, wildcards).values()
+                for file in as_list(one)
+            ]
+            for files in outputs(experiment, rule, wildcards).values():
+                parents |= {file: [*dict.fromkeys(read)] for file in as_list(files)}
+    return parents | {file: [] for file in code_pairs.pair_files(experiment.layout.root)}
 
 
 def manifest_request(experiment: Experiment) -> Request:
     """Return what the manifest is asked for: to list every artefact, with its parents."""
-    vouched = [file.name for file in accepted.records(experiment.layout.root)]
+    vouched = [file.name for file in code_pairs.pair_files(experiment.layout.root)]
     return Request(code=stage_code("manifest"), accepted=vouched, places=lineage(experiment))

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ltdm.config.artefacts import flat, jobs, outputs, path, sources
+from ltdm.config.artefacts import artefact_files, artefact_refs, as_list, jobs, outputs
 from ltdm.config.experiment import Experiment
-from ltdm.config.layout import STEPS
+from ltdm.config.layout import RULES
 from ltdm.config.requests import request
-from ltdm.config.steps import Keys
-from ltdm.pipeline.accepted import Pairs, accepted
+from ltdm.config.rules import Wildcards
+from ltdm.pipeline.code_pairs import Pairs, load_pairs
 from ltdm.plumbing.errors import LtdmError, few
 from ltdm.plumbing.files import read_json
 from ltdm.plumbing.request import UNCOUNTED, Request
 
-NAMED = ("data", "init", "model", "guide")
+LINKED_INPUTS = ("data", "init", "model", "guide")
 """Inputs that records name: networks by their key, training data by their digest."""
 
 
@@ -30,7 +30,7 @@ class Link(NamedTuple):
     file: str  # the name by which a record gives the SHA-256 where it has no key
 
 
-class Expected(NamedTuple):
+class ExpectedRecord(NamedTuple):
     """What a file's record must say for the file to be this experiment's."""
 
     record: Path
@@ -38,62 +38,64 @@ class Expected(NamedTuple):
     links: Mapping[str, Link]
 
 
-def expected(experiment: Experiment) -> Iterator[Expected]:
+def expected_records(experiment: Experiment) -> Iterator[ExpectedRecord]:
     """Yield what the config asks of every record; nothing is read."""
     for rule, keys in jobs(experiment):
-        if "record" in STEPS[rule].outputs:
-            yield expect(experiment, rule, keys)
+        if "record" in RULES[rule].outputs:
+            yield expected_record(experiment, rule, keys)
 
 
-def expect(experiment: Experiment, rule: str, keys: Keys) -> Expected:
+def expected_record(experiment: Experiment, rule: str, keys: Wildcards) -> ExpectedRecord:
     """Return what the config asks of the record of a job."""
     at = experiment.layout.path
     links = {
         name: Link(at(f"{maker}.record", **its_keys), file.name)
-        for name, (maker, file, its_keys) in _made_by(experiment, rule, keys).items()
-        if name in NAMED
+        for name, (maker, file, its_keys) in _writers(experiment, rule, keys).items()
+        if name in LINKED_INPUTS
     }
-    return Expected(at(f"{rule}.record", **keys), request(experiment, rule, keys), links)
+    return ExpectedRecord(at(f"{rule}.record", **keys), request(experiment, rule, keys), links)
 
 
-def _made_by(e: Experiment, rule: str, keys: Keys) -> dict[str, tuple[str, Path, Keys]]:
+def _writers(e: Experiment, rule: str, keys: Wildcards) -> dict[str, tuple[str, Path, Wildcards]]:
     """Return rule, file and wildcards of what a job reads, where one job with a record wrote it."""
     found = {}
-    for name, source in sources(e, rule, keys).items():
+    for name, source in artefact_refs(e, rule, keys).items():
         if isinstance(source, tuple):
-            maker, files = source[0].split(".")[0], path(e, *source)
-            if isinstance(files, Path) and "record" in STEPS[maker].outputs:
+            maker, files = source[0].split(".")[0], artefact_files(e, *source)
+            if isinstance(files, Path) and "record" in RULES[maker].outputs:
                 found[name] = maker, files, source[1]
     return found
 
 
-def is_finished(experiment: Experiment, rule: str, keys: Keys) -> bool:
+def is_finished(experiment: Experiment, rule: str, keys: Wildcards) -> bool:
     """Whether the files of a job are there, and are what the config asks for."""
-    files = [file for one in outputs(experiment, rule, keys).values() for file in flat(one)]
-    return all(map(Path.exists, files)) and _holds(experiment, rule, keys)
+    files = [file for one in outputs(experiment, rule, keys).values() for file in as_list(one)]
+    return all(map(Path.exists, files)) and _matches_request(experiment, rule, keys)
 
 
-def _holds(e: Experiment, rule: str, keys: Keys) -> bool:
+def _matches_request(e: Experiment, rule: str, keys: Wildcards) -> bool:
     """Whether a job's record, and those of what it read, say what the config asks for."""
-    pairs = accepted(e.layout.root)
+    pairs = load_pairs(e.layout.root)
     try:
-        if disagreements(expect(e, rule, keys), pairs):
+        if disagreements(expected_record(e, rule, keys), pairs):
             return False
     except LtdmError:  # missing or damaged
         return False
-    return all(_holds(e, maker, its) for maker, _, its in _made_by(e, rule, keys).values())
+    return all(
+        _matches_request(e, maker, its) for maker, _, its in _writers(e, rule, keys).values()
+    )
 
 
 def check_records(
-    experiment: Experiment, remembered: Callable[[Path], Mapping[str, Any] | None]
+    experiment: Experiment, recorded_params: Callable[[Path], Mapping[str, Any] | None]
 ) -> None:
-    """Refuse records of another config or other code; `remembered` is what Snakemake knows of them.
+    """Refuse records of another config or other code; `recorded_params` are Snakemake's own.
 
     A file of which it remembers another request than today's is about to be made anew.
     """
-    pairs, found = accepted(experiment.layout.root), []
-    for one in expected(experiment):
-        before = remembered(one.record)
+    pairs, found = load_pairs(experiment.layout.root), []
+    for one in expected_records(experiment):
+        before = recorded_params(one.record)
         if not one.record.exists():
             continue
         if before is None:
@@ -112,7 +114,7 @@ def check_records(
         )
 
 
-def disagreements(one: Expected, pairs: Pairs) -> list[str]:
+def disagreements(one: ExpectedRecord, pairs: Pairs) -> list[str]:
     """Return a phrase for all in which a record is not as expected."""
     made = read_json(one.record)
     found = differences(made, one.request, pairs)
@@ -120,7 +122,7 @@ def disagreements(one: Expected, pairs: Pairs) -> list[str]:
         if name in made and link.record.exists():
             source = read_json(link.record)
             key = source.get("key") or source.get("sha256", {}).get(link.file)
-            found += _nested(made[name], key, name)
+            found += _nested_differences(made[name], key, name)
     return found
 
 
@@ -134,18 +136,20 @@ def differences(made: Mapping[str, Any], asked: Mapping[str, Any], pairs: Pairs)
     for key, value in sorted(asked.items()):
         if key == "code":
             if (str(made.get(key)), value) not in pairs:
-                found += _nested(made.get(key), value, key)
+                found += _nested_differences(made.get(key), value, key)
         elif key in made and key not in UNCOUNTED:
-            found += _nested(made[key], value, key, only_common=key == "defaults")
+            found += _nested_differences(made[key], value, key, only_common=key == "defaults")
     return found
 
 
-def _nested(made: Any, asked: Any, path: str, only_common: bool = False) -> list[str]:
+def _nested_differences(made: Any, asked: Any, path: str, only_common: bool = False) -> list[str]:
     """Return a phrase for each key in which two nested mappings or values differ."""
     lists = isinstance(made, list) and isinstance(asked, list)
     if only_common and lists and len(made) == len(asked):
         pairs = enumerate(zip(made, asked, strict=True))
-        return [text for i, (a, b) in pairs for text in _nested(a, b, f"{path}.{i}", True)]
+        return [
+            text for i, (a, b) in pairs for text in _nested_differences(a, b, f"{path}.{i}", True)
+        ]
     if not (isinstance(made, Mapping) and isinstance(asked, Mapping)):
         there, here = ("unset" if v is None else json.dumps(v) for v in (made, asked))
         return [] if made == asked else [f"{path} is {there} there, {here} here"]
@@ -153,11 +157,11 @@ def _nested(made: Any, asked: Any, path: str, only_common: bool = False) -> list
     return [
         text
         for key in sorted(keys)
-        for text in _nested(made.get(key), asked.get(key), f"{path}.{key}", only_common)
+        for text in _nested_differences(made.get(key), asked.get(key), f"{path}.{key}", only_common)
     ]
 
 
-def as_remembered(now: Request, before: Mapping[str, Any] | None, pairs: Pairs) -> Request:
+def keep_recorded_text(now: Request, before: Mapping[str, Any] | None, pairs: Pairs) -> Request:
     """Give a request the text of that which made a file, where both ask for the same.
 
     So Snakemake, which compares their texts, does not run it again for an option that is new, nor

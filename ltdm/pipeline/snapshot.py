@@ -14,40 +14,40 @@ from typing import Any
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, write_json
 
-VARIABLE = "LTDM_RUN_SNAPSHOT"
+ENV_VAR = "LTDM_RUN_SNAPSHOT"
 PATTERN = "run-{}.json"
 
 
-def freeze(folder: Path, asked: Mapping[str, Any]) -> None:
+def save(folder: Path, snapshot: Mapping[str, Any]) -> None:
     """Write what is asked for, and let all jobs that start from this process read it.
 
     That is the merged `config`, its `site`, whether jobs are submitted to a `cluster`, the `codes`
     (digests) that each rule's jobs are to run, and the `networks` (data set, run, seed),
     `sample_sets` and `metrics` that will be there.
     """
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()[:16]
     file = Path(folder) / PATTERN.format(digest)
-    write_json(file, asked)
-    os.environ[VARIABLE] = str(file.resolve())
+    write_json(file, snapshot)
+    os.environ[ENV_VAR] = str(file.resolve())
 
 
-def frozen() -> dict[str, Any] | None:
+def load() -> dict[str, Any] | None:
     """Return what the run that this job belongs to was asked for; None outside one."""
-    path = os.environ.get(VARIABLE)
+    path = os.environ.get(ENV_VAR)
     return read_json(Path(path)) if path else None
 
 
 def check_code(rule: str, code: str) -> None:
     """Refuse code that is not what the run began with: Snakemake's notes would be of other code."""
-    asked = frozen()
-    if asked and code not in asked["codes"].get(rule, [code]):
+    snapshot = load()
+    if snapshot and code not in snapshot["codes"].get(rule, [code]):
         raise LtdmError(
             f"the code behind the rule {rule} has changed since this run of snakemake began; start"
             " snakemake again, which then runs the new code"
         )
 
 
-def latest(folder: Path) -> dict[str, Any] | None:
+def newest(folder: Path) -> dict[str, Any] | None:
     """Return what the last run that began in a folder was asked for, if one did."""
     files = sorted(Path(folder).glob(PATTERN.format("*")), key=lambda f: f.stat().st_mtime)
     return read_json(files[-1]) if files else None

@@ -21,7 +21,7 @@ from ltdm.plumbing.request import Request, recorded
 from ltdm.reporting.rows import write_rows
 from ltdm.training.probe import Labelled, Probe, ProbeOptions
 
-SHARE = 0.1
+VALIDATION_SHARE = 0.1
 """Of the probe's training images: what level and layer are chosen on."""
 
 
@@ -52,15 +52,15 @@ def run(
     where, grouping = request["where"], request["groups"]
     with reading(counts):
         wanted = groups(pd.read_csv(counts)["train"].tolist(), **grouping)
-    images, labels = _without(train, test)
+    images, labels = _exclude_test_images(train, test)
     test_images, test_labels, about = read_npz(test, "images", "labels", "about")
-    probe, key = _probe(model, options)
-    kept = _kept(labels, options, train)
+    probe, key = _load_probe(model, options)
+    kept = _validation_rows(labels, options, train)
     rest = np.setdiff1d(np.arange(len(labels)), kept)
     device = probe.predict.device
     probe.fit(Labelled.on(device, images[rest], labels[rest]))
     right = probe.right(Labelled.on(device, images[kept], labels[kept]), "validation")
-    validation = by_class(right, labels[kept])
+    validation = mean_class_accuracy(right, labels[kept])
     chosen = divmod(int(validation.argmax()), len(options.layers))
     right = probe.right(Labelled.on(device, test_images, test_labels), "test")
     told = {"train_on": options.train_on, **json.loads(str(about)), "weights": options.weights}
@@ -70,7 +70,7 @@ def run(
     ):
         cell = {"level": level, "sigma": probe.sigmas[v], "layer": layer, "width": probe.widths[k]}
         known = {"validation": validation[v, k], "n_train": len(rest), "chosen": (v, k) == chosen}
-        found = _tested(right[v, k], test_labels, wanted)
+        found = _group_accuracies(right[v, k], test_labels, wanted)
         rows += [{**where, **cell, **one, **known} for one in found]
     made = {
         "model": key,
@@ -82,9 +82,9 @@ def run(
     write_rows(pd.DataFrame(rows).assign(**told), table)
 
 
-def _kept(labels: np.ndarray, options: ProbeOptions, train: Path) -> np.ndarray:
+def _validation_rows(labels: np.ndarray, options: ProbeOptions, train: Path) -> np.ndarray:
     """Return the rows that are held out of the classifiers' training; there must be some."""
-    kept = held_out(labels, SHARE, derive("probe held out", options.seed))
+    kept = held_out(labels, VALIDATION_SHARE, derive("probe held out", options.seed))
     if not len(kept):
         raise LtdmError(
             f"{train} has one image of each class, so none can be held out to choose a level and a"
@@ -93,14 +93,14 @@ def _kept(labels: np.ndarray, options: ProbeOptions, train: Path) -> np.ndarray:
     return kept
 
 
-def by_class(right: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def mean_class_accuracy(right: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the mean over classes of the share that is right, (V, L), of bool (V, L, N)."""
     shares = [right[..., labels == c].mean(-1) for c in np.unique(labels)]
     found: np.ndarray = np.mean(shares, axis=0)
     return found
 
 
-def _without(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
+def _exclude_test_images(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the images and labels to learn from, those left out that the test images are of."""
     found = read_arrays(train, ("images", "labels"), ("index",))
     (tested,) = read_npz(test, "index")
@@ -110,7 +110,7 @@ def _without(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
     return found["images"][left], labels[left]
 
 
-def _probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
+def _load_probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
     """Return the classifiers of a network on disk, not yet trained, and the network's key."""
     model = Model.read(file, options.weights, "auto", pick())
     about = model.about
@@ -121,7 +121,7 @@ def _probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
     return probe, about["key"]
 
 
-def _tested(
+def _group_accuracies(
     right: np.ndarray, labels: np.ndarray, wanted: dict[str, list[int]]
 ) -> Iterator[dict[str, Any]]:
     """Yield one classifier's accuracy in each group, and its standard error.

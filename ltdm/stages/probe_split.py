@@ -12,7 +12,7 @@ from ltdm.plumbing.files import read_npz, sha256, write_json, write_npz
 from ltdm.plumbing.registry import part
 from ltdm.plumbing.request import Request, recorded
 
-SHARE = 0.2
+TEST_SHARE = 0.2
 
 
 def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
@@ -40,7 +40,7 @@ def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
                 " both must be alike for a probe"
             )
     else:
-        index, kind = held_out(labels, SHARE, derive("test split")), "held-out"
+        index, kind = held_out(labels, TEST_SHARE, derive("test split")), "held-out"
         images, labels = images[index], labels[index]
     about = np.array(json.dumps({"test": kind}))
     write_npz(test, images=images, labels=labels, index=index, about=about)

@@ -26,7 +26,7 @@ from ltdm.config.runs import Run
 from ltdm.core.device import pick
 from ltdm.diffusion._model import Model
 from ltdm.networks._predictor import Predictor, placed
-from ltdm.pipeline.cost import cost
+from ltdm.pipeline.cost import network_cost
 from ltdm.plumbing.option_values import changed
 from ltdm.plumbing.progress import Progress
 from ltdm.samplers._generate import BATCH, SampleGenerator
@@ -63,7 +63,7 @@ class Bench:
         held = torch.cuda.memory_allocated()  # 0 where all is on the CPU
         recipe, options = Recipe.of(run.spec()), run.samples[sample_set]
         self.trainer = make_trainer(recipe, 0, images, labels, device)
-        self.cost = cost(data, replace(run, samples={sample_set: options}), [])
+        self.cost = network_cost(data, replace(run, samples={sample_set: options}), [])
         weights, about = dict(self.trainer.ema.state_dict()), described(recipe, self.trainer)
         model = Model.of(weights, about, options.precision, device)
         self.sampling = SampleGenerator(model, options, 0)
@@ -124,8 +124,8 @@ class Bench:
         update, batch = seconds["train"], self.trainer.batches.size
         sample = seconds["sample"] / len(self.labels)
         images = len(self.labels) * len(self.times["sample"])
-        training = self.cost.train_operations / self.cost.train_images
-        sampling = self.cost.operations * self.cost.sample_evaluations / self.cost.sample_images
+        training = self.cost.train_flops / self.cost.train_images
+        sampling = self.cost.flops * self.cost.sample_evaluations / self.cost.sample_images
         return {
             "run": name,
             "train_ms": 1e3 * update,

@@ -13,7 +13,7 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge, read
 from ltdm.config.runs import Run
 from ltdm.core.device import pick
-from ltdm.pipeline.cost import cost
+from ltdm.pipeline.cost import network_cost
 from ltdm.tools.bench_runs import noise_like
 from ltdm.training.loop import Trainer
 from ltdm.training.setup import Recipe, make_trainer
@@ -98,8 +98,8 @@ class Subject(NamedTuple):
 
     def operations(self) -> float:
         """Return those of its training, an image."""
-        spent = cost(self.data, replace(self.run, samples={}), [])
-        return spent.train_operations / spent.train_images
+        spent = network_cost(self.data, replace(self.run, samples={}), [])
+        return spent.train_flops / spent.train_images
 
 
 SMALL = {"ch_mult": [1, 2], "dropout": 0.0}

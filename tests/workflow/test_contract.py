@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ltdm.config.artefacts import flat, inputs, outputs
+from ltdm.config.artefacts import as_list, inputs, outputs
 from ltdm.config.experiment import Experiment
-from ltdm.config.layout import STEPS
+from ltdm.config.layout import RULES
 from ltdm.config.requests import _Job, request
 from ltdm.pipeline.cost import job_counts
 from tests.helpers.dry_runs import dry_run
@@ -52,7 +52,7 @@ def named(files):
 
 
 def expected(files):
-    return {name: sorted(map(str, flat(one))) for name, one in files.items()}
+    return {name: sorted(map(str, as_list(one))) for name, one in files.items()}
 
 
 def faults(experiment, jobs, steps):
@@ -80,17 +80,17 @@ def faults(experiment, jobs, steps):
 
 def test_every_rule_has_a_job_here(planned):
     _, jobs, _ = planned
-    assert {job.rule.name for job in jobs} == {*STEPS, "manifest"}
+    assert {job.rule.name for job in jobs} == {*RULES, "manifest"}
 
 
 def test_rules_stages_and_table_agree(planned):
     experiment, jobs, _ = planned
-    assert faults(experiment, jobs, STEPS) == []
+    assert faults(experiment, jobs, RULES) == []
 
 
 def test_a_rule_that_is_left_out_of_the_table_is_found(planned):
     experiment, jobs, _ = planned
-    fewer = {rule: step for rule, step in STEPS.items() if rule != "ema"}
+    fewer = {rule: step for rule, step in RULES.items() if rule != "ema"}
     assert faults(experiment, jobs, fewer) == ["ema is not in the table"]
 
 
@@ -98,7 +98,7 @@ def test_a_rule_has_one_param_which_is_its_request(planned):
     experiment, jobs, _ = planned
     for job in jobs:
         assert list(dict(job.params.items())) == ["request"]
-        if job.rule.name in STEPS:
+        if job.rule.name in RULES:
             asked = request(experiment, job.rule.name, dict(job.wildcards_dict))
             assert repr(job.params.request) == repr(asked)
 
@@ -121,4 +121,4 @@ def test_the_plan_counts_these_jobs(planned):
 def test_every_request_is_that_of_a_rule():
     """So that a misspelt one cannot leave a rule without its options."""
     asked = {name for name in vars(_Job) if not name.startswith("_")}
-    assert asked <= {*STEPS, "sample_shard"}
+    assert asked <= {*RULES, "sample_shard"}

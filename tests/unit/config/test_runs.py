@@ -13,7 +13,7 @@ from ltdm.config.merge import merge
 from ltdm.config.requests import request
 from ltdm.core.weights import read_weights
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import check_records, expected
+from ltdm.pipeline.records import check_records, expected_records
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.stages import manifest, train
 from ltdm.training.loop import Trainer
@@ -126,7 +126,7 @@ def test_a_run_brings_those_that_it_starts_from():
     assert made[fine / "run.json"][1:] == [ddpm / "model.safetensors"]
     assert ddpm / "model.safetensors" in made
     assert not any(ddpm / "main" in file.parents for file in made), "nothing is sampled from it"
-    records = [one.record for one in expected(found)]
+    records = [one.record for one in expected_records(found)]
     assert ddpm / "run.json" in records and ddpm / "main/samples.json" not in records
 
 

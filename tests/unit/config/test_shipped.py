@@ -10,7 +10,7 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read
 from ltdm.data import afhq_dog, tiny_imagenet
 from ltdm.data._base import Census
-from ltdm.pipeline.cost import cost
+from ltdm.pipeline.cost import network_cost
 from ltdm.training.ensemble import all_updates
 
 ROOT = Path(__file__).parents[3]
@@ -43,9 +43,11 @@ def test_a_config_says_what_sampling_costs(file, monkeypatch):
     said = re.search(r"Sampled in (\w+)\. .* ([\d,]+) PFLOP", head)
     experiment = Experiment(read([file]))
     (name, made), (first, *_) = next(iter(experiment.runs.items())), experiment.grid["sample_set"]
-    one = cost(experiment.datasets[name[0]], replace(made, samples={"": made.samples[first]}), [])
+    one = network_cost(
+        experiment.datasets[name[0]], replace(made, samples={"": made.samples[first]}), []
+    )
     assert said[1] == made.samples[first].precision
-    operations = one.operations * one.sample_evaluations
+    operations = one.flops * one.sample_evaluations
     assert float(said[2].replace(",", "")) == pytest.approx(operations / 1e15, rel=0.02)
 
 

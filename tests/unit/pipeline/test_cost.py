@@ -29,25 +29,25 @@ def cbdm():
 
 def test_the_papers_network(cbdm):
     runs = [cbdm.runs["cifar10-lt", run] for run in ("cbdm", "cbdm-ada")]
-    plain, told = (cost.measure(cbdm.datasets["cifar10-lt"], r) for r in runs)
+    plain, told = (cost.network_size(cbdm.datasets["cifar10-lt"], r) for r in runs)
     assert plain.parameters == 35_751_427
     assert told.parameters == plain.parameters + 4608
-    assert plain.operations / 2 == pytest.approx(6.222e9, rel=1e-3), "a multiply-add is two"
-    assert plain.encoding / plain.operations == pytest.approx(0.267, abs=5e-4)
+    assert plain.flops / 2 == pytest.approx(6.222e9, rel=1e-3), "a multiply-add is two"
+    assert plain.encoder_flops / plain.flops == pytest.approx(0.267, abs=5e-4)
 
 
 def test_cost_by_hand(cbdm):
     data, run = cbdm.datasets["cifar10-lt"], cbdm.runs["cifar10-lt", "cbdm"]
-    one = cost.cost(data, run, [128])
+    one = cost.network_cost(data, run, [128])
     assert one.train_images == 300_000 * 48
     assert one.train_evaluations == 2 * 300_000 * 48
-    assert one.train_operations == pytest.approx(6 * 300_000 * 48 * one.operations)
+    assert one.train_flops == pytest.approx(6 * 300_000 * 48 * one.flops)
     assert one.sample_evaluations == 50_000 * 1000 * 2, "guided"
     assert one.disk == 8 * one.parameters + 50_000 * (3072 + 4 * 128)
     slow, fast = one.hours(cost.Speed(10, 10)), one.hours(cost.Speed(20, 20))
     assert slow == pytest.approx(2 * fast)
-    sampling = one.sample_evaluations * one.operations
-    assert slow * 3600 * 1e13 == pytest.approx(one.train_operations + sampling)
+    sampling = one.sample_evaluations * one.flops
+    assert slow * 3600 * 1e13 == pytest.approx(one.train_flops + sampling)
 
 
 def test_what_is_stored_of_an_image():
@@ -55,9 +55,9 @@ def test_what_is_stored_of_an_image():
     one = experiment.runs["digits-lt", "ddpm"]
     parts = [part("extractor", name, ()) for name in ("pixels", "classifier", "inception")]
     data = experiment.datasets["digits-lt"]
-    numbers = [cost.stored(extractor, data) for extractor in parts]
+    numbers = [cost.floats_per_image(extractor, data) for extractor in parts]
     assert numbers == [64, 64 + 10, 2048 + 1008]
-    each = [cost.cost(data, one, [n]).disk for n in numbers]
+    each = [cost.network_cost(data, one, [n]).disk for n in numbers]
     images = one.samples["main"].num_images
     assert each[2] - each[0] == 4 * images * (numbers[2] - numbers[0])
 
@@ -82,19 +82,19 @@ def test_a_network_a_class_and_its_encoder_are_reckoned_with():
     experiment = Experiment(config)
     data, costs = experiment.datasets["digits-lt"], {}
     for (_, name), run in experiment.runs.items():
-        costs[name] = cost.cost(data, run, []), cost.measure(data, run)
+        costs[name] = cost.network_cost(data, run, []), cost.network_size(data, run)
     game, one = costs["igd-separate"]
     assert game.parameters == 10 * one.parameters
     updates = experiment.runs["digits-lt", "igd-separate"].train.steps
     assert game.train_images == updates * 60, "6 of each class"
-    assert game.train_operations == pytest.approx((2 + 2) * one.operations * game.train_images)
+    assert game.train_flops == pytest.approx((2 + 2) * one.flops * game.train_images)
     ccua, size = costs["ccua"]
-    each = 3 * size.operations + 3 * size.encoding
-    assert ccua.train_operations == pytest.approx(each * ccua.train_images)
+    each = 3 * size.flops + 3 * size.encoder_flops
+    assert ccua.train_flops == pytest.approx(each * ccua.train_images)
     assert list(costs) == ["igd-separate", "ccua", "tuned"], "what others start from comes first"
     assert cost.job_counts(experiment)["train"] == 6
     assert cost.job_counts(experiment)["sample"] == 4
-    table = cost.table(experiment, {})
+    table = cost.plan_table(experiment, {})
     assert table["sampling", "k images"].tolist()[:3] == [1, 0, 1]
 
 
@@ -119,7 +119,7 @@ def test_the_plan_as_printed(tmp_path):
     ]
     experiment = Experiment(read([smoke]))
     for value, run in zip(hours, experiment.runs.values(), strict=True):
-        one = cost.cost(experiment.datasets["digits-lt"], run, [16, 64])
+        one = cost.network_cost(experiment.datasets["digits-lt"], run, [16, 64])
         assert value == pytest.approx(one.hours(cost.Speed(0.001, 0.002)), rel=0.01)
     (last,) = [line for line in printed.splitlines() if line.split()[:1] == ["all"]]
     assert float(last.split()[-1]) == pytest.approx(sum(hours), rel=0.02)
@@ -147,4 +147,4 @@ def test_figures_that_are_none(tmp_path, text):
     printed = ltdm("plan", ROOT / "config/smoke.yaml", "--bench", tmp_path / "bench.json", code=1)
     assert "bench.json" in printed and printed.count("\n") == 1
     with pytest.raises(LtdmError):
-        cost.speeds(Experiment(read([ROOT / "config/smoke.yaml"])), tmp_path / "none", None)
+        cost.load_speeds(Experiment(read([ROOT / "config/smoke.yaml"])), tmp_path / "none", None)

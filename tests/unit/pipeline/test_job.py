@@ -26,7 +26,7 @@ def _log_as_before():
 @pytest.fixture
 def script(tmp_path, monkeypatch):
     """A script's `snakemake`, of a run that submits its jobs or does not."""
-    for name in ("LTDM_DEVICE", snapshot.VARIABLE):
+    for name in ("LTDM_DEVICE", snapshot.ENV_VAR):
         monkeypatch.setenv(name, "")  # so that it is as it was afterwards
         monkeypatch.delenv(name)
     scontrol = tmp_path / "scontrol"
@@ -36,7 +36,7 @@ def script(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "17")
 
     def of(cluster, code="aa", **resources):
-        snapshot.freeze(tmp_path, {"cluster": cluster, "codes": {"train": ["aa"]}})
+        snapshot.save(tmp_path, {"cluster": cluster, "codes": {"train": ["aa"]}})
         return SimpleNamespace(
             log=[str(tmp_path / "log")],
             rule="train",

@@ -12,7 +12,7 @@ from ltdm.config.merge import read
 from ltdm.metrics import memorization
 from ltdm.pipeline import cost
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import expected
+from ltdm.pipeline.records import expected_records
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.reporting import figures
@@ -53,10 +53,12 @@ def test_what_it_is_made_from_and_how_many_jobs():
     ]
     without = smoke(metrics=["frechet"], table_columns=["frechet"])
     assert not {"neighbours", "unseen_neighbours", "copies_figure"} & set(cost.job_counts(without))
-    held = np.array([cost.table(e, {})["both", "GB"].iloc[[0, -1]] for e in (one, without)])
+    held = np.array([cost.plan_table(e, {})["both", "GB"].iloc[[0, -1]] for e in (one, without)])
     bytes_more = 1e9 * (held[0] - held[1])
     assert bytes_more == pytest.approx([60 * 50 * 13, (2 * 60 + 1797) * 50 * 13], rel=0.01)
-    (each,) = [e for e in expected(one) if e.record == Path(at) / "metrics/memorization.json"]
+    (each,) = [
+        e for e in expected_records(one) if e.record == Path(at) / "metrics/memorization.json"
+    ]
     assert each.request["extractors"] == ["pixels"]
 
 

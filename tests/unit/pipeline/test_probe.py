@@ -15,8 +15,8 @@ from ltdm.config.site import Site
 from ltdm.networks import edm2
 from ltdm.pipeline import cost
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import expected
-from ltdm.pipeline.resources import SAFETY, Estimates
+from ltdm.pipeline.records import expected_records
+from ltdm.pipeline.resources import SAFETY_FACTOR, Estimates
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting import probe
 from ltdm.reporting.heat_maps import heat_maps
@@ -73,7 +73,7 @@ def test_what_it_is_made_from_and_how_many_jobs():
     ]
     assert made[f"{data}/probe_split.npz"] == [f"{data}/reference.npz"]
     assert len(made["results/smoke/tables/probe.csv"]) == 2
-    known = {each.record.as_posix(): each.request for each in expected(one)}
+    known = {each.record.as_posix(): each.request for each in expected_records(one)}
     asked = known[f"{at}/probe.json"]
     assert asked["probe"] == {"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"}
     assert asked["groups"] == {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
@@ -83,7 +83,9 @@ def test_what_it_is_made_from_and_how_many_jobs():
     assert [jobs[rule] for rule in rules] == [1, 2, 1, 1]
     without = Experiment(read([ROOT / "config/smoke.yaml"]))
     assert not {*rules} & set(cost.job_counts(without))
-    assert not [one for one in expected(without) if one.record.stem in ("probe", "probe_split")]
+    assert not [
+        one for one in expected_records(without) if one.record.stem in ("probe", "probe_split")
+    ]
 
 
 def test_check_says_where_the_null_label_was_never_shown(tmp_path):
@@ -117,11 +119,11 @@ def test_leaving_early_is_three_times_as_fast_at_the_papers_sizes(blocks, attn, 
 def test_what_it_costs():
     one = smoke({"layers": [1], "noise_levels": [3, 4], "epochs": 9})
     assert one.evaluate.probe.evaluations(1797) == 2 * 1797 * 10
-    assert "Beside that, probes: 0.0719 M evaluations, ended early." in cost.text(one, {})
-    operations = cost.measure(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"]).operations
+    assert "Beside that, probes: 0.0719 M evaluations, ended early." in cost.format_plan(one, {})
+    operations = cost.network_size(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"]).flops
     site = Site(tflops=2 * 2 * 1797 * 10 * operations / 6e13)
     job = {"dataset": "digits-lt", "run": "ddpm", "seed": "0"}
-    assert Estimates(one, site, 1).probe_seconds(job) == pytest.approx(SAFETY * 30)
+    assert Estimates(one, site, 1).probe_seconds(job) == pytest.approx(SAFETY_FACTOR * 30)
 
 
 def rows():

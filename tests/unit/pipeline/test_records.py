@@ -7,7 +7,7 @@ import pytest
 from ltdm.config.artefacts import outputs
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge
-from ltdm.pipeline import accepted, records
+from ltdm.pipeline import code_pairs, records
 from ltdm.plumbing.files import read_json, write_json
 from ltdm.plumbing.request import Request, recorded
 from tests.unit.config.test_config import SMOKE
@@ -26,7 +26,7 @@ SET = {"dataset": "digits-lt", "run": "cbdm", "seed": 0, "sample_set": "wide"}
 def experiment(tmp_path):
     """An experiment whose records all say what is asked for."""
     made = Experiment(merge([SMOKE, OVER]), tmp_path)
-    for one in records.expected(made):
+    for one in records.expected_records(made):
         links = {}
         for name, link in one.links.items():
             source = read_json(link.record)
@@ -103,7 +103,7 @@ def test_a_probe_names_the_network_alone(tmp_path):
     """Its record's `test` says what kind of split it was tested on, which is no file."""
     over = {"evaluate": {"probe": {"layers": [1]}}}
     made = Experiment(merge([SMOKE, over]), tmp_path)
-    links = {one.record.stem: one.links for one in records.expected(made)}
+    links = {one.record.stem: one.links for one in records.expected_records(made)}
     assert list(links["probe"]) == ["model"]
     assert list(links["run"]) == ["data"]
 
@@ -120,11 +120,11 @@ def test_a_default_that_is_a_list_is_compared_whole():
 def test_a_job_is_asked_in_today_s_words_though_the_text_is_the_old_one():
     before, now = {"spec": 1, "code": "a: 1"}, Request(spec=1, code="a: 2", places={})
     text = repr(Request(before))
-    kept = records.as_remembered(now, before, frozenset({("a: 1", "a: 2")}))
+    kept = records.keep_recorded_text(now, before, frozenset({("a: 1", "a: 2")}))
     assert (repr(kept), kept["code"]) == (text, "a: 2")
 
 
 def test_accepted_twice_is_accepted_through(tmp_path):
-    accepted.write(tmp_path, frozenset({("a", "b")}), "moved")
-    accepted.write(tmp_path, frozenset({("b", "c")}), "moved again")
-    assert ("a", "c") in accepted.accepted(tmp_path)
+    code_pairs.write_pairs(tmp_path, frozenset({("a", "b")}), "moved")
+    code_pairs.write_pairs(tmp_path, frozenset({("b", "c")}), "moved again")
+    assert ("a", "c") in code_pairs.load_pairs(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 from ltdm.config.experiment import Experiment
 from ltdm.pipeline import cost as plan
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import Link, expected
+from ltdm.pipeline.records import Link, expected_records
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting.widths import by_width
 from ltdm.stages import ema_width_figure
@@ -37,7 +37,7 @@ def test_what_a_sweep_asks_for():
     assert made[run / "ema/0.1.safetensors"] == [run / "model.safetensors"]
     assert made[run / "a/samples.npz"] == [run / "ema/0.1.safetensors"]
     assert made[run / "plain/samples.npz"] == [run / "model.safetensors"]
-    links = {one.record: one.links for one in expected(experiment)}
+    links = {one.record: one.links for one in expected_records(experiment)}
     assert links[run / "ema/0.1.json"]["model"].record == run / "run.json"
     assert links[run / "a/samples.json"]["model"].record == run / "ema/0.1.json"
     assert links[run / "plain/samples.json"]["model"] == Link(run / "run.json", "model.safetensors")
@@ -51,7 +51,7 @@ def test_what_averages_take_on_the_disk():
     none = Experiment(edited("sample_sets", {"main": {}}))
     held = []
     for one in (none, lone, both):
-        cost = plan.cost(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"], [])
+        cost = plan.network_cost(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"], [])
         held.append(cost.disk / cost.parameters)
     assert np.diff(held).tolist() == pytest.approx([2 * 4 * 2, 4])
 

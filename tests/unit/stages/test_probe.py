@@ -246,7 +246,7 @@ def test_a_network_for_each_class_is_not_probed(tmp_path, monkeypatch):
     several = probe.Model([], None, {"label": "network"})
     monkeypatch.setattr(probe.Model, "read", lambda *_: several)
     with pytest.raises(LtdmError, match="a network for each class, so there is no one to probe"):
-        probe._probe(tmp_path / "model.safetensors", ProbeOptions())
+        probe._load_probe(tmp_path / "model.safetensors", ProbeOptions())
 
 
 @pytest.mark.parametrize(
@@ -259,4 +259,4 @@ def test_wrong_levels_and_layers(wrong):
 
 def test_the_mean_over_classes_counts_rare_ones_as_much():
     right = np.array([[[True, True, True, False]]])
-    assert probe.by_class(right, np.array([0, 0, 0, 1])).tolist() == [[0.5]]
+    assert probe.mean_class_accuracy(right, np.array([0, 0, 0, 1])).tolist() == [[0.5]]

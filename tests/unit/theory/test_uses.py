@@ -9,7 +9,7 @@ import yaml
 
 from ltdm.config.experiment import Experiment
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import check_records, expected
+from ltdm.pipeline.records import check_records, expected_records
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json, read_npz
 from ltdm.plumbing.options import parse
@@ -114,12 +114,12 @@ def test_what_is_made_from_what():
     for table in ("theory", "theory-a", "theory-b"):
         for form in ("csv", "md", "tex"):
             assert made[f"{at}/tables/{table}.{form}"] == both
-    known = {each.record.as_posix(): each.request for each in expected(one)}
+    known = {each.record.as_posix(): each.request for each in expected_records(one)}
     assert known[f"{at}/theory/b.json"]["spec"] == one.sweeps["b"].spec()
     assert known[f"{at}/theory/a.json"]["spec"] == {}
     without = Experiment(edited("theory", {}))
     assert not [path for path in lineage(without) if "theory" in str(path)]
-    assert not [each for each in expected(without) if "theory" in str(each.record)]
+    assert not [each for each in expected_records(without) if "theory" in str(each.record)]
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ FOLDER = "accepted"
 Pairs = frozenset[tuple[str, str]]
 
 
-def accepted(root: Path) -> Pairs:
+def load_pairs(root: Path) -> Pairs:
     """Return the pairs of codes, then and now, that are accepted in a folder of results."""
-    found = {pair for file in records(root) for pair in _pairs(file)}
+    found = {pair for file in pair_files(root) for pair in _pairs(file)}
     while more := {(a, d) for a, b in found for c, d in found if b == c} - found:
         found |= more  # who vouches for two steps vouches for both
     return frozenset(found)
@@ -32,12 +32,12 @@ def _pairs(file: Path) -> list[tuple[str, str]]:
         raise LtdmError(f"{file} names no pairs of codes; delete it, and accept again") from error
 
 
-def records(root: Path) -> list[Path]:
+def pair_files(root: Path) -> list[Path]:
     """Return the files that say what is accepted."""
     return sorted((Path(root) / FOLDER).glob("*.json"))
 
 
-def write(root: Path, pairs: Pairs, because: str) -> Path:
+def write_pairs(root: Path, pairs: Pairs, because: str) -> Path:
     """Write a record of what is accepted, and why; return where."""
     codes = [{"then": then, "now": now} for then, now in sorted(pairs)]
     name = hashlib.sha256(json.dumps(codes).encode()).hexdigest()[:12]
