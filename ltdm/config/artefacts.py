@@ -1,9 +1,9 @@
 """The files of an experiment's jobs, by the keywords of rules and stages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ltdm.config.layout import RULES
 from ltdm.config.rules import WILDCARD_ORDER, ArtefactRef, Wildcards, axis_values
@@ -15,49 +15,45 @@ Files = Path | list[Path] | None
 
 
 def jobs(experiment: "Experiment") -> Iterator[tuple[str, Wildcards]]:
-    """Yield rule and wildcards of each job that a whole run has, but for shards and manifest."""
-    return (
-        (rule, wildcards)
-        for rule, table_row in RULES.items()
-        for wildcards in table_row.jobs(experiment)
-    )
+    """Yield rule and wildcards of every job of an experiment, except shards and the manifest."""
+    for name, rule in RULES.items():
+        for wildcards in rule.jobs(experiment):
+            yield name, wildcards
 
 
 def outputs(experiment: "Experiment", rule: str, wildcards: Wildcards) -> dict[str, Files]:
-    """Return what a job writes, by keyword."""
+    """Return the files that a job writes, by keyword."""
     return {
-        name: _files(experiment, pattern, wildcards)
-        for name, pattern in RULES[rule].outputs.items()
+        keyword: _expand(experiment, pattern, wildcards)
+        for keyword, pattern in RULES[rule].outputs.items()
     }
 
 
 def artefact_refs(
     experiment: "Experiment", rule: str, wildcards: Wildcards
 ) -> dict[str, ArtefactRef | list[ArtefactRef] | None]:
-    """Return the artefacts that a job reads, with their jobs' wildcards, by keyword."""
+    """Return the artefacts that a job reads, by keyword, with their own jobs' wildcards."""
     return {
-        name: (found, wildcards) if isinstance(found, str) else found(experiment, wildcards)
-        for name, found in RULES[rule].inputs.items()
+        keyword: (source, wildcards) if isinstance(source, str) else source(experiment, wildcards)
+        for keyword, source in RULES[rule].inputs.items()
     }
 
 
 def inputs(experiment: "Experiment", rule: str, wildcards: Wildcards) -> dict[str, Files]:
-    """Return the files that a job reads, by keyword; None for one that it does without."""
-    found: dict[str, Files] = {}
-    for name, source in artefact_refs(experiment, rule, wildcards).items():
-        if isinstance(source, list):
-            found[name] = [
-                file for one in source for file in as_list(artefact_files(experiment, *one))
-            ]
+    """Return the files that a job reads, by keyword; None for an input that it does without."""
+    files: dict[str, Files] = {}
+    for keyword, refs in artefact_refs(experiment, rule, wildcards).items():
+        if isinstance(refs, list):
+            files[keyword] = [f for ref in refs for f in as_list(artefact_files(experiment, *ref))]
         else:
-            found[name] = artefact_files(experiment, *source) if source else None
-    return found
+            files[keyword] = artefact_files(experiment, *refs) if refs else None
+    return files
 
 
 def artefact_files(experiment: "Experiment", artefact: str, wildcards: Wildcards) -> Files:
-    """Return an artefact's file, or all of its files where the wildcards settle no single one."""
+    """Return an artefact's file, or all its files if the wildcards leave some open."""
     rule, keyword = artefact.split(".")
-    return _files(experiment, RULES[rule].outputs[keyword], wildcards)
+    return _expand(experiment, RULES[rule].outputs[keyword], wildcards)
 
 
 def as_list(files: Files) -> list[Path]:
@@ -65,32 +61,36 @@ def as_list(files: Files) -> list[Path]:
     return files if isinstance(files, list) else [files] if files else []
 
 
-def _files(
-    experiment: "Experiment", pattern: str | tuple[str, ...], wildcards: Mapping[str, Any]
+def _expand(
+    experiment: "Experiment", patterns: str | tuple[str, ...], wildcards: Wildcards
 ) -> Files:
-    patterns = (pattern,) if isinstance(pattern, str) else pattern
-    found = []
-    for one in patterns:
-        free = [name for name in WILDCARD_ORDER if f"{{{name}}}" in one and name not in wildcards]
-        for values in product(*(axis_values(experiment, name) for name in free)):
-            names = {**wildcards, **dict(zip(free, values, strict=True))}
-            found.append(experiment.layout.root / one.format(**names))
-        if not free and isinstance(pattern, str):
-            return found[0]
-    return found
+    """Fill in patterns; one pattern without open wildcards gives one path, all else a list."""
+    files = []
+    for pattern in (patterns,) if isinstance(patterns, str) else patterns:
+        free = [w for w in WILDCARD_ORDER if f"{{{w}}}" in pattern and w not in wildcards]
+        for values in product(*(axis_values(experiment, axis) for axis in free)):
+            filled = pattern.format(**wildcards, **dict(zip(free, values, strict=True)))
+            files.append(experiment.layout.root / filled)
+        if not free and isinstance(patterns, str):
+            return files[0]
+    return files
 
 
 def target_files(experiment: "Experiment") -> list[Path]:
-    """Return what a whole run makes: records, and what no other job reads.
+    """Return the targets of a whole run: all records, and the files that no other job reads.
 
-    A record that somebody deleted is made again, with what it describes; a large file that stands
+    So a record that somebody deleted is made again, with the files that it describes; a large file
     behind finished tables is not.
     """
+    all_jobs = [*jobs(experiment)]
     read = {
-        f
-        for job in jobs(experiment)
+        file
+        for job in all_jobs
         for files in inputs(experiment, *job).values()
-        for f in as_list(files)
+        for file in as_list(files)
     }
-    made = [one for job in jobs(experiment) for one in outputs(experiment, *job).items()]
-    return [f for name, files in made for f in as_list(files) if name == "record" or f not in read]
+    targets = []
+    for job in all_jobs:
+        for keyword, files in outputs(experiment, *job).items():
+            targets += [f for f in as_list(files) if keyword == "record" or f not in read]
+    return targets

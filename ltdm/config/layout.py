@@ -1,7 +1,7 @@
-"""Every file of an experiment's results: which rule writes it, and what from.
+"""The table of rules: every file of an experiment's results, its rule, and that rule's inputs.
 
-This is the one place in Python that spells them. The rules spell them too, where users look; a
-test holds that both say the same. Commands, records, lineage, status and manifest follow from it.
+No other Python file spells these names. The files in `rules/` spell them too, for their readers; a
+test compares both. Commands, records, lineage, status and manifest follow from the table.
 """
 
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ FIGURES = {
     "training": FIGURE_FORMATS,
     "samples": ("png",),
 }
-"""The figures of a data set, and their forms: figure_files of pixels have one."""
+"""The figures of a data set and their file formats: pictures of pixels are PNG alone."""
 
 
 def in_folder(folder: str, **files: str) -> dict[str, str]:
-    """Return files by keyword with the folder that they lie in."""
+    """Return files by keyword, each with its folder before it."""
     return {keyword: f"{folder}/{file}" for keyword, file in files.items()}
 
 
 def figure_files(name: str) -> dict[str, str]:
-    """Return the two files of a figure."""
+    """Return the PNG and the SVG of a figure."""
     return {form: f"figures/{name}.{form}" for form in FIGURE_FORMATS}
 
 
@@ -66,12 +66,12 @@ RULES = {
         stage="neighbours",
     ),
     "train": Rule(
-        rules.all_networks,
+        rules.list_networks,
         in_folder(RUN, model="model.safetensors", history="history.csv", record="run.json"),
         {"data": "prepare.train", "init": rules.initial_network},
     ),
     "ema": Rule(
-        rules.networks_with_ema_width,
+        rules.list_ema_widths,
         in_folder(f"{RUN}/ema", output="{sigma_rel}.safetensors", record="{sigma_rel}.json"),
         {"model": "train.model"},
     ),
@@ -147,7 +147,7 @@ RULES = {
         pictures_only=True,
     ),
     "ema_width_figure": Rule(
-        rules.datasets_with_ema_sweep,
+        rules.list_ema_sweeps,
         figure_files("{dataset}-ema-width"),
         {"tidy": "tables.tidy"},
         pictures_only=True,
@@ -196,23 +196,23 @@ RULES = {
         {"rows": "theory.rows"},
     ),
     "theory_figure": Rule(
-        rules.figures_of_sweeps,
+        rules.list_theory_figures,
         figure_files("theory-{sweep}-{figure}"),
         {"rows": "theory.rows", "networks": "theory.networks"},
         pictures_only=True,
     ),
 }
-"""All rules but `all`, the parts of a sample set, and the manifest, which lists what these make."""
+"""All rules except `all`, `sample_shard`, and `manifest`, which lists the files of these."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of one experiment's results, in_folder `root`."""
+    """The files of one experiment's results, below the folder `root`."""
 
     root: Path
 
     def path(self, artefact: str, **wildcards: Any) -> Path:
-        """Return an artefact (`rule.keyword`) that is one file."""
+        """Return the path of an artefact (`rule.keyword`) that is one file."""
         rule, keyword = artefact.split(".")
         pattern = RULES[rule].outputs[keyword]
         assert isinstance(pattern, str)
@@ -220,18 +220,18 @@ class Layout:
 
     @property
     def compile_cache(self) -> Path:
-        """Return the folder of what the compiler keeps: no result, and may be deleted."""
+        """The folder of compiled kernels: no results, safe to delete."""
         return self.root / ".compiled"
 
 
 def path_in_dataset(artefact: str, **wildcards: Any) -> str:
-    """Return where an artefact of a data set lies in_folder the data set's folder."""
-    path = Layout(Path()).path(artefact, dataset="of", **wildcards)
-    return path.relative_to(DATA.format(dataset="of")).as_posix()
+    """Return the path of a data set's artefact below the data set's folder, `data/<dataset>/`."""
+    path = Layout(Path()).path(artefact, dataset="any", **wildcards)
+    return path.relative_to(DATA.format(dataset="any")).as_posix()
 
 
 def reserved_sample_set_names() -> set[str]:
-    """Return the names that lie in a run's folder, which no sample set may have."""
+    """Return the names of files and folders in a run's folder, which no sample set may have."""
     patterns = (p for rule in RULES.values() for p in rule.outputs.values() if isinstance(p, str))
-    inside = (p.removeprefix(f"{RUN}/").split("/")[0] for p in patterns if p.startswith(RUN))
-    return {"state", *inside} - {"{sample_set}"}
+    names = {p.removeprefix(f"{RUN}/").split("/")[0] for p in patterns if p.startswith(RUN)}
+    return {"state", *names} - {"{sample_set}"}

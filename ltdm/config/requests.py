@@ -1,8 +1,10 @@
-"""What each job is asked for: the one param of its rule, and what its stage's record repeats.
+"""The request of each job: the one param of its rule, which its stage's record repeats.
 
-A method for each rule; one without is asked for nothing but its code. The key `code` is the code
-that runs, `defaults` are the options that the config leaves alone, `places` says where things lie
-and run, and `where` what the rows of a table are called; the last two decide no result.
+A job whose request has changed runs again. `_Job` has one method per rule; the request of a rule
+without one holds only the code. Four keys mean the same everywhere: `code` names and digests the
+code that runs; `defaults` are the options that the config leaves at their defaults; `places` says
+where files lie and on how many GPUs a job runs; `where` holds the columns that identify the rows of
+a table. A change of the last two reruns nothing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from ltdm.plumbing.registry import Part, stage_code
 from ltdm.plumbing.request import Request
 
 if TYPE_CHECKING:
+    from ltdm.config.datasets import Dataset
     from ltdm.config.experiment import Experiment
     from ltdm.config.runs import Run
 
@@ -21,57 +24,62 @@ Fields = dict[str, Any]
 
 
 def request(experiment: "Experiment", rule: str, wildcards: Wildcards) -> Request:
-    """Return what the job of a rule with these wildcards is asked for."""
-    ask = getattr(_Job(experiment, wildcards), rule, None)
-    asked: Fields = ask() if ask else {}
-    if "code" not in asked:
-        asked["code"] = stage_code(RULES[rule].stage or rule)
-    where = {
-        n: int(wildcards[n]) if n == "seed" else wildcards[n] for n in SAMPLE_SET if n in wildcards
-    }
-    return Request(asked, where=where)
+    """Return the request of a rule's job with these wildcards."""
+    method = getattr(_Job(experiment, wildcards), rule, None)
+    fields: Fields = method() if method else {}
+    if "code" not in fields:
+        fields["code"] = stage_code(RULES[rule].stage or rule)
+    where = {axis: wildcards[axis] for axis in SAMPLE_SET if axis in wildcards}
+    if "seed" in where:
+        where["seed"] = int(where["seed"])
+    return Request(fields, where=where)
 
 
 class _Job:
-    """What a job is asked for: a method a rule, which names the code if that is not its stage's."""
+    """A job's request: one method per rule, with `code` if more than the stage's code counts."""
 
     def __init__(self, experiment: "Experiment", wildcards: Wildcards):
         self._experiment, self._wildcards = experiment, wildcards
+
+    @property
+    def _data(self) -> "Dataset":
+        return self._experiment.datasets[self._wildcards["dataset"]]
 
     @property
     def _run(self) -> "Run":
         return self._experiment.runs[self._wildcards["dataset"], self._wildcards["run"]]
 
     @property
+    def _seed(self) -> int:
+        return int(self._wildcards["seed"])
+
+    @property
     def _extractor(self) -> Part:
-        return next(
-            p
-            for p in self._experiment.evaluate.extractors
-            if p.label == self._wildcards["extractor"]
-        )
+        label = self._wildcards["extractor"]
+        return next(p for p in self._experiment.evaluate.extractors if p.label == label)
 
     @property
     def _metric(self) -> Part:
         return self._experiment.evaluate.metric(self._wildcards["metric"])
 
     def _source(self, stage: str) -> Fields:
-        """Return what a stage is asked for that reads a data set's source."""
-        data = self._experiment.datasets[self._wildcards["dataset"]]
-        source = data.source
+        """Return the request of a stage that reads a data set's source."""
+        source = self._data.source
         return {
             "source": source.plain(),
-            "content": data.census.content,
+            "content": self._data.census.content,
             "defaults": {"source": defaults(source)},
             "code": stage_code(stage, source),
             "places": places(source.options),
         }
 
     def prepare(self) -> Fields:
-        """Source, long tail, and what the source holds."""
-        data, asked = self._experiment.datasets[self._wildcards["dataset"]], self._source("prepare")
-        asked["defaults"]["longtail"] = defaults(data.longtail)
-        shape = {"longtail": changed(data.longtail), "reference_split": data.reference_split}
-        return {**asked, **shape}
+        """The source with the digest of its data, the long tail, and the split of the reference."""
+        data, fields = self._data, self._source("prepare")
+        fields["defaults"]["longtail"] = defaults(data.longtail)
+        fields["longtail"] = changed(data.longtail)
+        fields["reference_split"] = data.reference_split
+        return fields
 
     def extractor(self) -> Fields:
         """The extractor's options."""
@@ -84,54 +92,54 @@ class _Job:
         }
 
     def features(self) -> Fields:
-        """Nothing but code: the extractor's file says what it is."""
+        """The code alone: the extractor's file holds its options."""
         return {"code": stage_code("features", self._extractor)}
 
     reference_features = features
 
     def neighbours(self) -> Fields:
-        """Which training images are found; the metric's other options rerun no search."""
+        """The options of the search; a change of the metric's other options reruns no search."""
         return {"search": self._metric.module.search(self._metric.options), "unseen": False}
 
     def unseen_neighbours(self) -> Fields:
-        """The same of the real images that are not in the training set, as a baseline."""
+        """The same for real images outside the training set, the baseline."""
         return {**self.neighbours(), "unseen": True}
 
     def train(self) -> Fields:
-        """The run's options and its seed; released weights and ensembles have code of their own."""
+        """The run's options and seed, and the code of its kind: single, ensemble or released."""
         run = self._run
         stage = "ensemble" if run.train.ensemble else "single"
         stage, methods = ("released", ()) if run.train.released else (stage, run.methods)
         return {
             "spec": run.spec(),
             "defaults": run.defaults(),
-            "seed": int(self._wildcards["seed"]),
+            "seed": self._seed,
             "code": stage_code(stage, run.network, run.process, *methods),
             "places": {"gpus": run.train.gpus, "checkpoint": run.train.import_checkpoint},
         }
 
     def ema(self) -> Fields:
-        """The width of the average."""
+        """The width of the post-hoc EMA, relative to the training's length."""
         return {"sigma_rel": float(self._wildcards["sigma_rel"])}
 
     def sample(self) -> Fields:
-        """The sample set's options; its seed is the network's."""
+        """The sample set's options, and the network's seed."""
         run = self._run
         options = run.samples[self._wildcards["sample_set"]]
         return {
             "spec": changed(options),
             "defaults": defaults(options),
-            "seed": int(self._wildcards["seed"]),
+            "seed": self._seed,
             "code": stage_code("sample", run.network, run.process, options.sampler),
         }
 
     def sample_shard(self) -> Fields:
-        """The same as the whole set; and which part, counted from 0, of how many."""
-        number, count = self._wildcards["scatteritem"].split("-of-")
-        return {**self.sample(), "shard": [int(number) - 1, int(count)]}
+        """The sample set's request, and `shard`: its index, from 0, and the number of shards."""
+        number, num_shards = self._wildcards["scatteritem"].split("-of-")
+        return {**self.sample(), "shard": [int(number) - 1, int(num_shards)]}
 
     def metrics(self) -> Fields:
-        """The metric's options, the groups of classes, and the feature spaces."""
+        """The metric's options, the groups of classes, and the extractors."""
         metric, evaluate = self._metric, self._experiment.evaluate
         return {
             "metric": metric.plain(),
@@ -142,7 +150,7 @@ class _Job:
         }
 
     def tables(self) -> Fields:
-        """The columns of the main table, and the run that differences are taken from."""
+        """The columns of the main table, the extractors, and the baseline run."""
         grid, evaluate = self._experiment.grid, self._experiment.evaluate
         return {
             "columns": list(evaluate.table_columns),
@@ -152,19 +160,19 @@ class _Job:
         }
 
     def ema_width_figure(self) -> Fields:
-        """The metric of the main table's first column."""
+        """The metric and the extractor of the main table's first column."""
         column = self._experiment.evaluate.table_columns[0]
         extractor = self._experiment.evaluate.space_of(column)
         return {"metric": column.partition("@")[0], "extractor": extractor}
 
     def figures(self) -> Fields:
-        """The metric of the first column, of the first sample set."""
+        """The same metric; the first sample set, and all runs and seeds."""
         grid = self._experiment.grid
-        shown = {"sample_set": grid["sample_set"][0], "runs": grid["run"], "seeds": grid["seed"]}
-        return {**self.ema_width_figure(), **shown}
+        samples = {"sample_set": grid["sample_set"][0], "runs": grid["run"], "seeds": grid["seed"]}
+        return {**self.ema_width_figure(), **samples}
 
     def probe_split(self) -> Fields:
-        """The source, whose own test split is taken where it has one."""
+        """The source: its own test split is used if it has one."""
         return self._source("probe_split")
 
     def probe(self) -> Fields:
@@ -174,26 +182,26 @@ class _Job:
             "probe": changed(evaluate.probe),
             "defaults": defaults(evaluate.probe),
             "groups": evaluate.probe_grouping(),
-            "seed": int(self._wildcards["seed"]),
+            "seed": self._seed,
             "code": stage_code("probe", run.network, run.process),
         }
 
     def probe_tables(self) -> Fields:
-        """The networks that the tables have rows of."""
+        """The networks that the tables list."""
         return {"rows": {axis: self._experiment.grid[axis] for axis in NETWORK}}
 
     def theory(self) -> Fields:
-        """The sweep's options, the figures apart."""
+        """The sweep's options, except which figures it has."""
         sweep = self._experiment.sweeps[self._wildcards["sweep"]]
-        left = {name: value for name, value in defaults(sweep).items() if name != "figures"}
+        unset = {name: value for name, value in defaults(sweep).items() if name != "figures"}
         code = stage_code("theory", *sweep.samplers)
-        return {"spec": sweep.spec(), "defaults": left, "code": code}
+        return {"spec": sweep.spec(), "defaults": unset, "code": code}
 
     def theory_tables(self) -> Fields:
-        """The options of all sweeps, figures too: they say what a claim is read from."""
+        """The options of all sweeps; their figures too, since the findings are read from them."""
         return {"specs": {name: changed(sweep) for name, sweep in self._experiment.sweeps.items()}}
 
     def theory_figure(self) -> Fields:
-        """The sweep's options, and which of its figures."""
+        """The sweep's options, and which figure."""
         sweep, figure = self._wildcards["sweep"], self._wildcards["figure"]
         return {"spec": self._experiment.sweeps[sweep].spec(), "sweep": sweep, "figure": figure}

@@ -1,4 +1,4 @@
-"""Vouch for code: find what other code made, and record that it is the same."""
+"""`ltdm accept`: results of older code stay valid, because the user says that nothing changed."""
 
 from collections import Counter
 from pathlib import Path
@@ -18,11 +18,14 @@ Pair = tuple[str, str]
 
 
 def accept(results: Path, because: str) -> str:
-    """Let results that other code made stand for those that today's code would make.
+    """Accept the code that made the results of a folder in place of today's code.
 
-    What it vouches for are pairs of codes, then and now, of the same stage and parts, `because`
-    both compute the same. What another config asked for is made anew all the same. Return what was
-    accepted, and where that is recorded.
+    A pair of codes is accepted, then and now, where both are of the same stage and parts; `because`
+    says why they compute the same. Results of another config will still run again. Return the
+    accepted pairs with the number of their files, and the file that records them.
+
+    Raises:
+        LtdmError: The folder holds no run of the workflow, nothing differs, or `because` is empty.
     """
     results = Path(results).resolve()
     check_results_version(results)
@@ -35,41 +38,43 @@ def accept(results: Path, because: str) -> str:
             f"{results} holds results of the experiment {experiment.name}; give it that name again"
         )
     known = load_pairs(experiment.layout.root)
-    found, other_config = _pairs_with_record(experiment, known)
-    found.update(_pairs_without_record(experiment, run_snapshot["codes"], known))
-    again = f"to be made anew all the same: {few(other_config)}" if other_config else ""
-    if not found:
-        raise LtdmError(f"{results}: nothing was made by other code; {again or 'all is current'}")
+    pairs, other_config = _pairs_with_record(experiment, known)
+    pairs.update(_pairs_without_record(experiment, run_snapshot["codes"], known))
+    rerun = f"will still run again: {few(other_config)}" if other_config else ""
+    if not pairs:
+        raise LtdmError(f"{results}: nothing was made by other code; {rerun or 'all is current'}")
     if not because.strip():
         raise LtdmError("--because must say why the results are the same")
-    lines = [f"{then} -> {now} ({number} files)" for (then, now), number in sorted(found.items())]
-    file = write_pairs(experiment.layout.root, frozenset(found), because)
-    return "\n".join(filter(None, [*lines, again, f"accepted: {file}"]))
+    lines = [f"{then} -> {now} ({number} files)" for (then, now), number in sorted(pairs.items())]
+    file = write_pairs(experiment.layout.root, frozenset(pairs), because)
+    return "\n".join(filter(None, [*lines, rerun, f"accepted: {file}"]))
 
 
 def _pairs_with_record(experiment: Experiment, known: Pairs) -> tuple[Counter[Pair], list[str]]:
-    """Return the pairs of codes of the records, and which of them other config keeps from it."""
-    found, other_config = Counter[Pair](), []
-    for one in expected_records(experiment):
-        made = read_json(one.record) if one.record.exists() else {}
-        then, now = str(made.get("code")), one.request["code"]
-        if made and then != now and (then, now) not in known:
-            if differing := differences({**made, "code": now}, one.request, known):
-                other_config.append(f"{one.record} ({few(differing)})")
+    """Return the new pairs of codes of all records, and the records that differ in config too."""
+    pairs, other_config = Counter[Pair](), []
+    for expected in expected_records(experiment):
+        record = read_json(expected.record) if expected.record.exists() else {}
+        then, now = str(record.get("code")), expected.request["code"]
+        if record and then != now and (then, now) not in known:
+            if phrases := differences({**record, "code": now}, expected.request, known):
+                other_config.append(f"{expected.record} ({few(phrases)})")
             else:
-                found[then, now] += 1
-    return found, other_config
+                pairs[then, now] += 1
+    return pairs, other_config
 
 
 def _pairs_without_record(
     experiment: Experiment, codes: dict[str, list[str]], known: Pairs
 ) -> Counter[Pair]:
-    """Return the pairs of codes of rules that leave no record: `codes` are the last run's."""
-    found = Counter[Pair]()
+    """Return the new pairs of codes of rules without a record; `codes` are the last run's."""
+    pairs = Counter[Pair]()
     for rule, wildcards in jobs(experiment):
+        if "record" in RULES[rule].outputs:
+            continue
         now = request(experiment, rule, wildcards)["code"]
-        for then in codes.get(rule, []) if "record" not in RULES[rule].outputs else []:
+        for then in codes.get(rule, []):
             same_parts = then.rpartition(": ")[0] == now.rpartition(": ")[0]
             if same_parts and then != now and (then, now) not in known:
-                found[then, now] += 1
-    return found
+                pairs[then, now] += 1
+    return pairs

@@ -1,8 +1,7 @@
-"""Code that somebody vouches for: another text of it, the same results.
+"""Pairs of codes that the user says compute the same: the code of a result, and today's code.
 
-`ltdm accept` writes a record for each time, in `accepted/` beside the results. It holds pairs of
-codes: what a result was made by then, and what the same stage and parts are now. A later edit is
-another code, so it is not vouched for; deleting the record takes it back.
+Each `ltdm accept` writes its pairs to a file in `accepted/`, beside the results. A later edit makes
+other code, which is in no pair. Deleting the file undoes the acceptance.
 """
 
 import hashlib
@@ -18,14 +17,20 @@ Pairs = frozenset[tuple[str, str]]
 
 
 def load_pairs(root: Path) -> Pairs:
-    """Return the pairs of codes, then and now, that are accepted in a folder of results."""
-    found = {pair for file in pair_files(root) for pair in _pairs(file)}
-    while more := {(a, d) for a, b in found for c, d in found if b == c} - found:
-        found |= more  # who vouches for two steps vouches for both
-    return frozenset(found)
+    """Return the pairs of codes, then and now, that are accepted in a results folder.
+
+    Acceptance is transitive: with (a, b) and (b, c) it holds (a, c).
+
+    Raises:
+        LtdmError: A file holds no pairs.
+    """
+    pairs = {pair for file in pair_files(root) for pair in _read_pairs(file)}
+    while more := {(a, d) for a, b in pairs for c, d in pairs if b == c} - pairs:
+        pairs |= more
+    return frozenset(pairs)
 
 
-def _pairs(file: Path) -> list[tuple[str, str]]:
+def _read_pairs(file: Path) -> list[tuple[str, str]]:
     try:
         return [(str(pair["then"]), str(pair["now"])) for pair in read_json(file)["codes"]]
     except (KeyError, TypeError) as error:
@@ -33,12 +38,12 @@ def _pairs(file: Path) -> list[tuple[str, str]]:
 
 
 def pair_files(root: Path) -> list[Path]:
-    """Return the files that say what is accepted."""
+    """Return the files of a results folder that hold accepted pairs."""
     return sorted((Path(root) / FOLDER).glob("*.json"))
 
 
 def write_pairs(root: Path, pairs: Pairs, because: str) -> Path:
-    """Write a record of what is accepted, and why; return where."""
+    """Write accepted pairs, the reason and the commit of the code; return the file's path."""
     codes = [{"then": then, "now": now} for then, now in sorted(pairs)]
     name = hashlib.sha256(json.dumps(codes).encode()).hexdigest()[:12]
     file = Path(root) / FOLDER / f"{name}.json"

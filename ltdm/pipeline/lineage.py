@@ -1,4 +1,4 @@
-"""Which files of an experiment are made from which: what stands behind every number."""
+"""The lineage of an experiment's files: for every artefact, the files that it was made from."""
 
 from pathlib import Path
 
@@ -11,24 +11,23 @@ from ltdm.plumbing.request import Request
 
 
 def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
-    """Return every artefact of a finished experiment with the files that it is made from.
+    """Return the parents of every artefact of a finished experiment.
 
-    Pictures are left out; what somebody vouched for (`ltdm accept`) is listed.
+    Pictures are left out. The files of accepted codes (`ltdm accept`) are in it, without parents.
     """
     parents: dict[Path, list[Path]] = {}
     for rule, wildcards in jobs(experiment):
-        if not RULES[rule].pictures_only:
-            read = [
-                file
-                for one in inputs(experiment, rule, wildcards).values()
-                for file in as_list(one)
-            ]
-            for files in outputs(experiment, rule, wildcards).values():
-                parents |= {file: [*dict.fromkeys(read)] for file in as_list(files)}
+        if RULES[rule].pictures_only:
+            continue
+        read: dict[Path, None] = {}
+        for files in inputs(experiment, rule, wildcards).values():
+            read |= dict.fromkeys(as_list(files))
+        for files in outputs(experiment, rule, wildcards).values():
+            parents |= {file: [*read] for file in as_list(files)}
     return parents | {file: [] for file in code_pairs.pair_files(experiment.layout.root)}
 
 
 def manifest_request(experiment: Experiment) -> Request:
-    """Return what the manifest is asked for: to list every artefact, with its parents."""
-    vouched = [file.name for file in code_pairs.pair_files(experiment.layout.root)]
-    return Request(code=stage_code("manifest"), accepted=vouched, places=lineage(experiment))
+    """Return the request of the rule `manifest`: every artefact, with its parents."""
+    accepted = [file.name for file in code_pairs.pair_files(experiment.layout.root)]
+    return Request(code=stage_code("manifest"), accepted=accepted, places=lineage(experiment))

@@ -1,4 +1,4 @@
-"""How far the networks of an experiment are, read from the files of its results alone."""
+"""The progress of an experiment's networks, read from the files of its results alone."""
 
 import time
 from collections import Counter
@@ -18,20 +18,24 @@ from ltdm.plumbing.files import read_json
 from ltdm.plumbing.progress import LINE_EVERY, duration
 
 DEAD_AFTER = 9 * LINE_EVERY
-"""Seconds without a sign of life after which a training counts as dead, or its disk as slow."""
+"""Seconds without a report after which a training counts as dead, or its disk as slow."""
 
 
 @dataclass(frozen=True)
 class NetworkStatus:
-    """What is known of one network."""
+    """The status of one network."""
 
     network: tuple[str, str, int]  # data set, run and seed
     state: str  # a word or a sentence
-    progress: dict[str, Any]  # what its training last said; empty if it says nothing now
+    progress: dict[str, Any]  # its training's last report; empty before and after training
 
 
 def network_statuses(results: Path) -> list[NetworkStatus]:
-    """Return what is known of every network of an experiment."""
+    """Return the status of every network of an experiment: those of its last run, then others.
+
+    Raises:
+        LtdmError: The folder holds no networks, or those of ltdm 0.1.
+    """
     check_results_version(results)
     run_snapshot = snapshot.newest(results / "logs") or {}
     networks = {(str(d), str(r), int(s)): None for d, r, s in run_snapshot.get("networks", [])}
@@ -41,32 +45,27 @@ def network_statuses(results: Path) -> list[NetworkStatus]:
     if not networks:
         raise LtdmError(f"{results} holds no networks; name a folder such as results/demo")
     layout = Layout(results)
-    return [_status_of(n, layout, run_snapshot) for n in networks]
+    return [_status_of(network, layout, run_snapshot) for network in networks]
 
 
 def _status_of(
     network: tuple[str, str, int], layout: Layout, run_snapshot: dict[str, Any]
 ) -> NetworkStatus:
     wildcards = dict(zip(NETWORK, network, strict=True))
-    model, record = (
-        layout.path("train.model", **wildcards),
-        layout.path("train.record", **wildcards),
-    )
-    if model.exists() and record.exists():
+    model = layout.path("train.model", **wildcards)
+    if model.exists() and layout.path("train.record", **wildcards).exists():
         return NetworkStatus(network, _state_after_training(wildcards, layout, run_snapshot), {})
-    said = map(read_json, (model.parent / "state").glob("**/progress.json"))
-    progress = max(
-        said, key=lambda one: one["time"], default={}
-    )  # older files are of other options
+    reports = map(read_json, (model.parent / "state").glob("**/progress.json"))
+    # Older reports are of trainings with other options.
+    progress = max(reports, key=lambda report: report["time"], default={})
     return NetworkStatus(network, _state_text(progress) if progress else "waiting", progress)
 
 
 def _state_after_training(network: Wildcards, layout: Layout, run_snapshot: dict[str, Any]) -> str:
-    """Return how far a trained network's images are."""
+    """Return how far a trained network is: "trained", "sampled" (all its sets) or "scored"."""
     sets = [{**network, "sample_set": name} for name in run_snapshot.get("sample_sets", [])]
-    if not sets or not all(
-        layout.path("sample.samples", **wildcards).exists() for wildcards in sets
-    ):
+    samples = [layout.path("sample.samples", **wildcards) for wildcards in sets]
+    if not samples or not all(file.exists() for file in samples):
         return "trained"
     for wildcards, metric in product(sets, run_snapshot["metrics"]):
         if not layout.path("metrics.table", **wildcards, metric=metric).exists():
@@ -82,18 +81,18 @@ def _state_text(progress: dict[str, Any]) -> str:
 
 
 def format_status(results: Path) -> str:
-    """Write the state of an experiment for a terminal."""
-    found = network_statuses(results)
-    frame = pd.DataFrame([_row(line) for line in found]).fillna("")
-    counts = Counter(line.state.partition(" ")[0].rstrip(":") for line in found)
+    """Return the status of an experiment as text for a terminal: a row per network, and a sum."""
+    statuses = network_statuses(results)
+    frame = pd.DataFrame([_row(status) for status in statuses]).fillna("")
+    counts = Counter(status.state.partition(" ")[0].rstrip(":") for status in statuses)
     summary = ", ".join(f"{number} {state}" for state, number in counts.most_common())
-    return f"{frame.to_string(index=False)}\n\n{len(found)} networks: {summary}."
+    return f"{frame.to_string(index=False)}\n\n{len(statuses)} networks: {summary}."
 
 
-def _row(line: NetworkStatus) -> dict[str, Any]:
-    dataset, run, seed = line.network
-    row = {"data set": dataset, "run": run, "seed": seed, "state": line.state}
-    progress = line.progress
+def _row(status: NetworkStatus) -> dict[str, Any]:
+    dataset, run, seed = status.network
+    row = {"data set": dataset, "run": run, "seed": seed, "state": status.state}
+    progress = status.progress
     if not progress:
         return row
     row["step"] = f"{progress['done']:,} of {progress['total']:,}"

@@ -85,4 +85,4 @@ def test_an_average_that_another_config_made_is_refused(sweep):
     sweep.forget()
     sweep.rewrite(f"{RUN}/ema/0.05.json", model="0123456789abcdef")
     printed = sweep.snakemake("--dry-run", ok=False)
-    assert "ema/0.05.json (model is" in printed
+    assert "ema/0.05.json (model was" in printed

@@ -33,22 +33,22 @@ def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(
     ("file", "old", "new", "where", "message"),
     [
         ("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}",
-         "cbdm/seed-0/run.json", "spec.method.tau is unset there, 0.5 here"),
+         "cbdm/seed-0/run.json", "spec.method.tau was unset, now 0.5"),
         ("config/smoke.yaml", "imbalance: 0.1", "imbalance: 0.2", "digits-lt/data.json",
-         "longtail.imbalance is 0.1 there, 0.2 here"),
+         "longtail.imbalance was 0.1, now 0.2"),
         ("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7", "seed-0/main/samples.json",
-         "spec.guidance is 0.5 there, 0.7 here"),
+         "spec.guidance was 0.5, now 0.7"),
         ("config/smoke.yaml", "precision-recall,", "{name: precision-recall, k: 5},",
-         "metrics/precision-recall.json", "metric.k is unset there, 5 here"),
+         "metrics/precision-recall.json", "metric.k was unset, now 5"),
         ("config/smoke.yaml", "metrics: [frechet", "groups: [all, thirds]\n  metrics: [frechet",
-         "metrics/frechet.json", 'groups.kinds is ["all", "class", "thirds", "worst"] there'),
+         "metrics/frechet.json", 'groups.kinds was ["all", "class", "thirds", "worst"], now'),
         ("config/smoke.yaml", "frechet@tail, precision]", "frechet@head]", "tables/tables.json",
-         'columns is ["frechet", "frechet@tail", "precision"] there, ["frechet", "frechet@head"]'),
+         'columns was ["frechet", "frechet@tail", "precision"], now ["frechet", "frechet@head"]'),
         ("ltdm/metrics/frechet.py", "    return n >= 10 * d\n", "    return n >= 9 * d\n",
-         "metrics/frechet.json", "code is "),
+         "metrics/frechet.json", "code was "),
         ("config/smoke.yaml", "width: 8", "width: 16", "extractors/classifier.json",
-         "extractor.width is 8 there, 16 here"),
-        ("ltdm/methods/cbdm.py", *FIX, "cbdm/seed-0/run.json", "code is "),
+         "extractor.width was 8, now 16"),
+        ("ltdm/methods/cbdm.py", *FIX, "cbdm/seed-0/run.json", "code was "),
     ],
 )  # fmt: skip
 def test_results_of_another_config_are_refused(checkout, file, old, new, where, message):
@@ -59,7 +59,7 @@ def test_results_of_another_config_are_refused(checkout, file, old, new, where, 
     assert "made by another config or other code: results/smoke/" in sentence
     assert f"{where} (" in sentence
     assert message in sentence
-    assert "delete what is named to have it made anew" in sentence
+    assert "delete these files so that they are made again" in sentence
     assert "Traceback" not in printed
 
 
@@ -67,7 +67,7 @@ def test_results_that_changed_behind_snakemake_s_back_are_refused(checkout):
     run = "runs/digits-lt/cbdm/seed-0/run.json"
     checkout.rewrite(run, spec={"method": {"name": "ddpm"}})
     printed = checkout.snakemake("--cores", "1", ok=False)
-    assert 'spec.method.name is "ddpm" there, "cbdm" here' in printed
+    assert 'spec.method.name was "ddpm", now "cbdm"' in printed
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
     assert checkout.planned() == {"train": 1, **SCORE, **END}, "it is about to be made anew"
     checkout.edit("config/smoke.yaml", "method: {name: cbdm, tau: 0.5}", "method: cbdm")
@@ -97,5 +97,5 @@ def test_links_between_records_hold_where_snakemake_remembers_nothing(checkout):
     checkout.rewrite("runs/digits-lt/cbdm/seed-0/main/samples.json", model="another")
     checkout.rewrite("runs/digits-lt/ddpm/seed-0/run.json", seed=1, data="other")
     printed = checkout.snakemake("--cores", "1", ok=False)
-    assert 'samples.json (model is "another" there' in printed
-    assert "run.json (seed is 1 there, 0 here, data is" in printed and '"other" there' in printed
+    assert 'samples.json (model was "another", now' in printed
+    assert "run.json (seed was 1, now 0, data was" in printed and '"other", now' in printed

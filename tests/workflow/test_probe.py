@@ -35,4 +35,4 @@ def test_turned_on_changed_and_its_code_mended(checkout):
     checkout.forget()
     checkout.rewrite("runs/digits-lt/cbdm/seed-0/probe.json", model="another")
     printed = checkout.snakemake("--cores", "1", ok=False)
-    assert 'cbdm/seed-0/probe.json (model is "another" there' in printed
+    assert 'cbdm/seed-0/probe.json (model was "another", now' in printed

@@ -172,7 +172,7 @@ def test_a_run_that_starts_from_another(checkout):
     checkout.forget()
     checkout.rewrite("runs/digits-lt/fine/seed-0/run.json", init="another")
     printed = checkout.snakemake("--cores", "1", ok=False)
-    assert 'fine/seed-0/run.json (init is "another" there' in printed
+    assert 'fine/seed-0/run.json (init was "another", now' in printed
 
 
 def test_a_network_that_others_released(checkout):

@@ -54,4 +54,4 @@ def test_added_changed_and_its_code_mended(checkout):
     checkout.rewrite("theory/other.json", spec={"seeds": 3})
     for target in ((), ("results/smoke/tables/theory.csv",)):
         printed = checkout.snakemake("--cores", "1", *target, ok=False)
-        assert "results/smoke/theory/other.json (spec.betas is unset there" in printed
+        assert "results/smoke/theory/other.json (spec.betas was unset, now" in printed

@@ -81,7 +81,7 @@ def test_a_mistake_is_one_sentence_and_a_bug_a_traceback_in_the_log(script, tmp_
 def test_code_that_changed_meanwhile_is_refused(script, capfd):
     with pytest.raises(SystemExit), job(script(True, code="bb")):
         raise AssertionError("it ran")
-    assert "the code behind the rule train has changed" in capfd.readouterr().err
+    assert "the code of the rule train has changed" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_leaving_early_is_three_times_as_fast_at_the_papers_sizes(blocks, attn, 
 def test_what_it_costs():
     one = smoke({"layers": [1], "noise_levels": [3, 4], "epochs": 9})
     assert one.evaluate.probe.evaluations(1797) == 2 * 1797 * 10
-    assert "Beside that, probes: 0.0719 M evaluations, ended early." in cost.format_plan(one, {})
+    assert "Beside that, linear probes: 0.0719 M evaluations" in cost.format_plan(one, {})
     operations = cost.network_size(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"]).flops
     site = Site(tflops=2 * 2 * 1797 * 10 * operations / 6e13)
     job = {"dataset": "digits-lt", "run": "ddpm", "seed": "0"}

@@ -84,11 +84,9 @@ def test_what_a_record_does_not_say_is_no_difference():
     }
     assert records.differences(made, asked, frozenset()) == []
     asked["defaults"]["grad_clip"] = 2.0
-    assert records.differences(made, asked, frozenset()) == [
-        "defaults.grad_clip is 1.0 there, 2.0 here"
-    ]
+    assert records.differences(made, asked, frozenset()) == ["defaults.grad_clip was 1.0, now 2.0"]
     asked["defaults"]["grad_clip"], asked["spec"]["novel"] = 1.0, 4
-    assert records.differences(made, asked, frozenset()) == ["spec.novel is unset there, 4 here"]
+    assert records.differences(made, asked, frozenset()) == ["spec.novel was unset, now 4"]
 
 
 def test_code_may_be_accepted_in_place_of_other_code():

@@ -100,7 +100,7 @@ def test_jobs_take_the_least_busy_gpus(machine):
         for _ in range(2):  # freed by the job that ended
             with gpu_slots.hold_gpus(2, names, 2) as pair:
                 assert pair == ["0", "2"], "the free one, and a second place on another"
-    with pytest.raises(LtdmError, match="asks for 4 GPUs, and this machine shows 3"):
+    with pytest.raises(LtdmError, match="requests 4 GPUs, but this machine has 3"):
         gpu_slots.hold_gpus(4, names, 2).__enter__()
 
 

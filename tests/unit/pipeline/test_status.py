@@ -82,7 +82,7 @@ def test_jobs_hold_on_to_what_their_run_was_asked_for(results):
     assert snapshot.load()["config"] == {"experiment": "x"}
     snapshot.check_code("train", "aa")
     snapshot.check_code("sample", "of a rule that was not asked for")
-    with pytest.raises(LtdmError, match="code behind the rule train has changed since this run"):
+    with pytest.raises(LtdmError, match="code of the rule train has changed"):
         snapshot.check_code("train", "bb")
     os.environ.pop(snapshot.ENV_VAR)
     assert snapshot.load() is None

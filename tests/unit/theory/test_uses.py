@@ -191,9 +191,9 @@ def test_rows_of_another_sweep_are_found(config, tmp_path):
 
     check()
     check(figures=["nash-gap"], seeds=2, ridge=1e-6)
-    with pytest.raises(LtdmError, match=r"theory/one.json \(spec.head is 30 there, 31 here\)"):
+    with pytest.raises(LtdmError, match=r"theory/one.json \(spec.head was 30, now 31\)"):
         check(head=31)
-    with pytest.raises(LtdmError, match=r"one.json \(spec.ridge is unset there, 0.001 here\)"):
+    with pytest.raises(LtdmError, match=r"one.json \(spec.ridge was unset, now 0.001\)"):
         check(ridge=1e-3)
 
 
