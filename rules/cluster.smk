@@ -1,4 +1,4 @@
-"""What jobs ask for: on a cluster all of it, on one machine GPUs alone, if it says how many it has."""
+"""The resources of jobs: all on a cluster; on one machine GPUs alone, with `--resources gpu=N`."""
 
 import math
 import os
@@ -13,7 +13,7 @@ except LtdmError as error:
     raise WorkflowError(str(error)) from None
 estimates = Estimates(experiment, cluster_site, len(gather.samples("{scatteritem}")))
 
-# `--resources gpu=4` is a machine with four; each takes as many jobs as the site says.
+# `--resources gpu=4` is the number of GPUs; Snakemake counts slots, `jobs_per_gpu` on each GPU.
 if workflow.is_main_process and "gpu" in workflow.global_resources:
     num_gpus = workflow.global_resources["gpu"].value
     workflow.register_resource("gpu", num_gpus * cluster_site.jobs_per_gpu)
@@ -21,7 +21,7 @@ if workflow.is_main_process and "gpu" in workflow.global_resources:
 
 
 def refuse_shared_gpus():
-    """Stop where trainings are to share GPUs that Slurm gives out whole."""
+    """Stop if the site shares a GPU among jobs on Slurm, which allocates whole GPUs."""
     try:
         if not workflow.local_exec:
             cluster_site.check_slurm()
@@ -30,20 +30,20 @@ def refuse_shared_gpus():
 
 
 def should_estimate():
-    """Whether to take the time to estimate: where jobs are submitted, and not in them once more."""
+    """Whether estimates are needed: where jobs are submitted, but not again within the jobs."""
     return workflow.is_main_process and not workflow.local_exec
 
 
 def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
-    """Return the resources of a rule; every further attempt asks for more memory and time.
+    """Return the resources of a rule; each retry requests more memory and time.
 
     Args:
-        mem_mb: MB of memory.
-        minutes: Minutes beside what is estimated.
-        gpu: GPUs, or a function of wildcards and input.
-        seconds: Estimate of a job's seconds, of wildcards; none is taken of jobs that need no GPU,
-            such as those that put a sample set's parts together.
-        more_mb: Estimate of MB beside `mem_mb`, of wildcards.
+        mem_mb: Memory, MB.
+        minutes: Runtime, besides the estimate.
+        gpu: Number of GPUs, or a function of wildcards and input that returns it.
+        seconds: Function of wildcards that estimates the runtime, in seconds; it is not added for a
+            job that only merges shards.
+        more_mb: Function of wildcards that estimates the memory besides `mem_mb`, MB.
     """
 
     def gpus(wildcards, input):
@@ -58,12 +58,12 @@ def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
         return attempt * (mem_mb + round(more))
 
     def runtime(wildcards, input, attempt):
-        works = seconds and should_estimate() and not input.get("shards")
-        more = math.ceil(seconds(wildcards) / 60) if works else 0
-        whole = attempt * (minutes + more)
-        return min(whole, cluster_site.max_runtime_minutes or whole)
+        computes = seconds and should_estimate() and not input.get("shards")
+        more = math.ceil(seconds(wildcards) / 60) if computes else 0
+        total = attempt * (minutes + more)
+        return min(total, cluster_site.max_runtime_minutes or total)
 
-    def option(name):
+    def slurm_option(name):
         return lambda wildcards, input: cluster_site.words(
             gpus(wildcards, input) > 0
         ).get(name)
@@ -73,7 +73,7 @@ def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
         "cpus_per_task": cores,
         "mem_mb": memory,
         "runtime": runtime,
-        **{name: option(name) for name in WORDS.values()},
+        **{name: slurm_option(name) for name in WORDS.values()},
     }
 
 
@@ -82,7 +82,7 @@ def gpus_of_training(wildcards, input):
 
 
 def gpus_of_sampling(wildcards, input):
-    """Return none where a set's parts are only put together."""
+    """Return 0 for a job that only merges shards, else 1."""
     return 0 if input.get("shards") else 1
 
 
@@ -97,12 +97,12 @@ def extractor_part(wildcards):
 
 
 def threads_for(lengths):
-    """Return one thread, but several where vectors are so long that the work is in them."""
+    """Return 8 threads if the longest vectors have more than 500 numbers, else 1."""
     return 8 if max(lengths) > 500 else 1
 
 
 def search_threads(wildcards):
-    """Return threads for comparing images pixel by pixel."""
+    """Return the threads of a neighbour search, which compares images pixel by pixel."""
     census = experiment.datasets[wildcards.dataset].census
     return threads_for([census.channels * census.side**2])
 
@@ -115,5 +115,6 @@ def feature_threads(wildcards, parts=()):
 
 
 def metric_threads(wildcards):
-    feeding = experiment.evaluate.feeding(experiment.evaluate.metric(wildcards.metric))
-    return feature_threads(wildcards, feeding) if feeding else 1
+    metric = experiment.evaluate.metric(wildcards.metric)
+    metric_extractors = experiment.evaluate.feeding(metric)
+    return feature_threads(wildcards, metric_extractors) if metric_extractors else 1

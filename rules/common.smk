@@ -1,4 +1,4 @@
-"""The checked config, what lies where, and what a run of the workflow makes."""
+"""The checked config, the wildcards, and the functions that all rules share."""
 
 import re
 import sys
@@ -9,7 +9,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
-sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what runs
+sys.path.insert(
+    0, workflow.basedir
+)  # the code beside the Snakefile runs, not an installed one
 
 from ltdm.config import layout, requests
 from ltdm.config.artefacts import as_list, outputs, target_files
@@ -29,8 +31,8 @@ from ltdm.theory.options import FIGURES
 
 export_pythonpath(workflow.basedir)
 
-# Snakemake lays files over each other key by key; ltdm also knows when a part is replaced.
-# A job takes what the run that it belongs to was asked for: the files may have changed since.
+# Snakemake merges config files key by key; ltdm's merge also replaces a part with its options.
+# A job reads its run's snapshot, since the config files may have changed meanwhile.
 try:
     run_snapshot = None if workflow.is_main_process else snapshot.load()
     if run_snapshot:
@@ -83,12 +85,12 @@ wildcard_constraints:
 
 
 def recorded_params(file):
-    """Return the request that Snakemake remembers of a file, if it remembers any."""
-    known = workflow.persistence.metadata(IOFile(str(file)))
-    if not known or not known.params:
+    """Return the request in Snakemake's notes on a file; None without notes, {} if unreadable."""
+    notes = workflow.persistence.metadata(IOFile(str(file)))
+    if not notes or not notes.params:
         return None
     try:
-        (text,) = known.params
+        (text,) = notes.params
         return dict(literal_eval(text))
     except (ValueError, SyntaxError, TypeError):
         return {}
@@ -98,35 +100,35 @@ codes = {}
 
 
 def request(rule):
-    """Return a function of what a rule's jobs are asked for, their one param."""
+    """Return a function of wildcards that gives the request of a rule's job, its one param."""
 
-    def asked(wildcards):
-        keys = dict(wildcards.items())
-        now = requests.request(experiment, rule, keys)
+    def build(wildcards):
+        values = dict(wildcards.items())
+        now = requests.request(experiment, rule, values)
         codes.setdefault(rule, set()).add(now["code"])
         if not workflow.is_main_process or rule not in layout.RULES:
             return now
-        file, *_ = as_list(next(iter(outputs(experiment, rule, keys).values())))
+        file, *_ = as_list(next(iter(outputs(experiment, rule, values).values())))
         return keep_recorded_text(now, recorded_params(file), load_pairs(root))
 
-    return asked
+    return build
 
 
 @cache
 def check_foreign_results(*_):
-    """Stop, once, where results lie that another config made; a rule's input function."""
+    """Stop at results of another config, other code or ltdm 0.1; an input function, run once."""
     if workflow.is_main_process:
         try:
             check_results_version(experiment.layout.root)
             check_records(experiment, recorded_params)
         except LtdmError as error:
-            # An exception would reach the user as a traceback.
+            # Snakemake would show an exception as a traceback.
             sys.exit(f"ltdm: {error}")
     return []
 
 
 def save_snapshot():
-    """Hold on to what is asked for: the config, and the code that each rule's jobs are to run."""
+    """Save this run's config, site and the code of each rule, for its jobs and `ltdm status`."""
     snapshot.save(
         Path(root) / "logs",
         {

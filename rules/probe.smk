@@ -4,7 +4,7 @@ localrules:
 
 
 rule probe_split:
-    """Set apart the images that the linear probe is tested on, the same for all networks."""
+    """Choose the test images of the linear probe, the same for all networks."""
     input:
         reference="<data>/reference.npz",
     output:
@@ -32,7 +32,7 @@ def probe_training_images(wildcards):
 
 
 rule probe:
-    """Train linear classifiers on a frozen network's features, a level and layer each; test them."""
+    """Train and test linear classifiers on a frozen network's features, one per level and layer."""
     input:
         model="<run>/model.safetensors",
         train=probe_training_images,
@@ -57,7 +57,7 @@ rule probe:
 
 
 rule probe_tables:
-    """Gather the probes of all networks; write the table of the chosen levels and layers."""
+    """Join the probes of all networks; write the table of the chosen levels and layers."""
     input:
         probes=expand(rules.probe.output.table, **networks),
     output:
@@ -87,7 +87,7 @@ rule probe_tables:
 
 
 rule probe_figure:
-    """Draw a data set's heat maps: the probe's accuracy by level and layer."""
+    """Draw a data set's heat maps: probe accuracy by noise level and layer."""
     input:
         tidy="<results>/tables/probe-all.csv",
     output:

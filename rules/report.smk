@@ -7,7 +7,7 @@ localrules:
 
 
 rule tables:
-    """Gather all rows; write the main table for the eye, a README and a paper."""
+    """Join all rows; write the main table as CSV, Markdown and LaTeX."""
     input:
         metrics=expand(rules.metrics.output.table, metric=metrics, **grid),
     output:
@@ -33,7 +33,7 @@ rule tables:
             "<results>/tables/vs_baseline.csv",
             caption="../workflow/report/vs_baseline.rst",
             category="Tables",
-            labels={"table": "against the baseline"},
+            labels={"table": "vs baseline"},
         ),
         others=expand(
             "<results>/tables/{table}.{form}",
@@ -54,7 +54,7 @@ rule tables:
 
 
 def history_files(wildcards):
-    """Return a data set's training histories, seeds within runs."""
+    """Return a data set's training histories, ordered by run, then seed."""
     return expand(
         rules.train.output.history,
         dataset=wildcards.dataset,
@@ -64,7 +64,7 @@ def history_files(wildcards):
 
 
 def first_samples(wildcards):
-    """Return one sample set of each run: the first seed's first."""
+    """Return one sample set per run: the first seed, the first sample set."""
     return expand(
         rules.sample.output.samples,
         dataset=wildcards.dataset,
@@ -75,7 +75,7 @@ def first_samples(wildcards):
 
 
 rule figures:
-    """Draw a data set's figures: counts, a metric by class, training curves, samples."""
+    """Draw a data set's figures: class counts, a metric per class, training losses, samples."""
     input:
         counts="<data>/counts.csv",
         reference="<data>/reference.npz",
@@ -93,7 +93,7 @@ rule figures:
             "<results>/figures/{dataset}-per-class.png",
             caption="../workflow/report/per_class.rst",
             category="Figures",
-            labels={"figure": "by class", "data set": "{dataset}"},
+            labels={"figure": "per class", "data set": "{dataset}"},
         ),
         training_png=report(
             "<results>/figures/{dataset}-training.png",
@@ -123,7 +123,7 @@ rule figures:
 
 
 rule ema_width_figure:
-    """Draw a metric against the width of the weights' average, where sample sets sweep it."""
+    """Draw a metric by the width of the post-hoc EMA, if sample sets sweep it."""
     input:
         tidy="<results>/tables/metrics.csv",
     output:
@@ -131,7 +131,7 @@ rule ema_width_figure:
             "<results>/figures/{dataset}-ema-width.png",
             caption="../workflow/report/ema_width_figure.rst",
             category="Figures",
-            labels={"figure": "width of the average", "data set": "{dataset}"},
+            labels={"figure": "EMA width", "data set": "{dataset}"},
         ),
         svg="<results>/figures/{dataset}-ema-width.svg",
     log:
@@ -147,7 +147,7 @@ rule ema_width_figure:
 
 
 rule copies_figure:
-    """Show a sample set's likeliest copies beside their nearest training images."""
+    """Draw a sample set's likeliest copies beside their nearest training images."""
     input:
         neighbours="<samples>/neighbours/{metric}.npz",
         samples="<samples>/samples.npz",
@@ -179,7 +179,7 @@ rule copies_figure:
 
 
 rule manifest:
-    """List every file behind every number, with its digest."""
+    """List every file behind every number, with its SHA-256."""
     input:
         [str(file) for file in lineage(experiment)],
     output:

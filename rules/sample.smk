@@ -1,5 +1,5 @@
 rule ema:
-    """Make another average of a network's weights, from the snapshots of its training."""
+    """Reconstruct the EMA of another width from the snapshots of a training (post-hoc EMA)."""
     input:
         model="<run>/model.safetensors",
     output:
@@ -26,31 +26,31 @@ def sample_options(wildcards):
 
 
 def sample_model(wildcards):
-    """Return the network that a sample set is made from, with the average that it asks for."""
+    """Return the weights that a sample set is drawn from: the trained ones, or a post-hoc EMA."""
     width = sample_options(wildcards).ema_sigma_rel
     return f"<run>/ema/{width}.safetensors" if width else "<run>/model.safetensors"
 
 
 def sample_guide(wildcards):
-    """Return the network that guides a sample set, if another one does."""
+    """Return the other network that guides a sample set (autoguidance), if one does."""
     run = sample_options(wildcards).guide_run
     network = f"{wildcards.dataset}/{run}/seed-{wildcards.seed}"
     return f"<results>/runs/{network}/model.safetensors" if run else []
 
 
 def sample_shards(wildcards):
-    """Return the parts of a sample set, where several jobs share it; none of a finished one."""
-    parts = gather.samples(
+    """Return the shards of a sample set, if several jobs share it and it is not finished."""
+    shards = gather.samples(
         "<samples>/samples.shards/{scatteritem}.npz", allow_missing=True
     )
     finished = is_finished(experiment, "sample", dict(wildcards.items()))
-    return parts if len(parts) > 1 and not finished else []
+    return shards if len(shards) > 1 and not finished else []
 
 
 rule sample:
-    """Generate one sample set, the same number of images of each class.
+    """Generate one sample set, the same number of images per class.
 
-    Where several jobs share it, this puts their images together, and needs no GPU.
+    If several jobs share it, this job merges their shards and needs no GPU.
     """
     input:
         model=sample_model,
@@ -91,7 +91,7 @@ use rule sample as sample_shard with:
 
 
 rule sample_sheet:
-    """Show a sample set: rows are classes."""
+    """Draw a sheet of a sample set's images, a row per class."""
     input:
         samples="<samples>/samples.npz",
     output:
