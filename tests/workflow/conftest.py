@@ -55,10 +55,13 @@ class Checkout:
         This is a start as a user makes it, and it saves the state of a training at every update.
         """
         process = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", *self.asked(*arguments)], cwd=self.folder,
-            env={**self.environment(), "LTDM_SAVE_SECONDS": "0"}, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-m", "snakemake", *self.asked(*arguments)],
+            cwd=self.folder,
+            env={**self.environment(), "LTDM_SAVE_SECONDS": "0"},
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         deadline = time.monotonic() + 200
         while not list(self.results.glob(there)) and time.monotonic() < deadline:
             assert process.poll() is None, "ended before it was killed"

@@ -8,10 +8,19 @@ from tempfile import TemporaryDirectory
 
 SERVER = multiprocessing.get_context("forkserver")
 # Nothing of ltdm: each checkout has its own.
-SERVER.set_forkserver_preload([
-    "torch", "pandas", "scipy.linalg", "scipy.special", "snakemake.cli",
-    "snakemake.report.html_reporter", "snakemake.storage", "smart_open", "nbformat",
-])  # fmt: skip
+SERVER.set_forkserver_preload(
+    [
+        "torch",
+        "pandas",
+        "scipy.linalg",
+        "scipy.special",
+        "snakemake.cli",
+        "snakemake.report.html_reporter",
+        "snakemake.storage",
+        "smart_open",
+        "nbformat",
+    ]
+)
 SECONDS = 300
 
 

@@ -54,9 +54,17 @@ def test_another_width_trains_nothing_and_samples_one_set(sweep):
     try:
         sweep.config.write_text(text.replace("narrow, wide]", "narrow, wide, third]"))
         assert sweep.planned() == {
-            "ema": 1, "sample": 1, "features": 1, "metrics": 1, "sample_sheet": 1,
-            "tables": 1, "figures": 1, "ema_width_figure": 1, "manifest": 1, "all": 1,
-        }  # fmt: skip
+            "ema": 1,
+            "sample": 1,
+            "features": 1,
+            "metrics": 1,
+            "sample_sheet": 1,
+            "tables": 1,
+            "figures": 1,
+            "ema_width_figure": 1,
+            "manifest": 1,
+            "all": 1,
+        }
     finally:
         sweep.config.write_text(text)
 
@@ -74,8 +82,16 @@ def test_shards_and_the_command_make_the_same_images(sweep):
     sweep.snakemake("--cores", "2", asked, *shared)
     assert samples.read_bytes() == alone
     average.unlink()
-    arguments = ["sample", str(sweep.config), "--results", str(sweep.folder / "results"),
-                 "--sample-set", "wide", "--device", "cpu"]  # fmt: skip
+    arguments = [
+        "sample",
+        str(sweep.config),
+        "--results",
+        str(sweep.folder / "results"),
+        "--sample-set",
+        "wide",
+        "--device",
+        "cpu",
+    ]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     assert samples.read_bytes() == alone

@@ -44,16 +44,31 @@ def scored(tmp_path_factory) -> Checkout:
 def test_every_metric_stands_in_the_tables(scored):
     rows = pd.read_csv(scored.results / "tables/metrics.csv")
     by_space = {space: set(mine["metric"]) for space, mine in rows.groupby("features")}
-    shared = {"frechet", "frechet-infinity", "prd-f8", "prd-f1/8",
-              *(f"{label}{name}" for label in ("", "pr5.")
-                for name in ("precision", "recall", "density", "coverage"))}  # fmt: skip
+    shared = {
+        "frechet",
+        "frechet-infinity",
+        "prd-f8",
+        "prd-f1/8",
+        *(
+            f"{label}{name}"
+            for label in ("", "pr5.")
+            for name in ("precision", "recall", "density", "coverage")
+        ),
+    }
     assert by_space == {
         "random-inception": shared | {"inception-score", "inception-score-sd"},
         "classifier": shared | {"accuracy"},
     }
     assert set(rows["group"]) == {
-        "all", "class-0", "class-1", "class-2", "many-shot", "medium-shot", "few-shot", "worst",
-    }  # fmt: skip
+        "all",
+        "class-0",
+        "class-1",
+        "class-2",
+        "many-shot",
+        "medium-shot",
+        "few-shot",
+        "worst",
+    }
     told = rows[(rows["metric"] == "frechet") & (rows["group"] == "all")]
     assert (told["error"] > 0).all()
     main = (scored.results / "tables/main.md").read_text()

@@ -32,25 +32,65 @@ def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(
 @pytest.mark.parametrize(
     ("file", "old", "new", "where", "message"),
     [
-        ("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}",
-         "cbdm/seed-0/run.json", "spec.method.tau was unset, now 0.5"),
-        ("config/smoke.yaml", "imbalance: 0.1", "imbalance: 0.2", "digits-lt/data.json",
-         "longtail.imbalance was 0.1, now 0.2"),
-        ("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7", "seed-0/main/samples.json",
-         "spec.guidance was 0.5, now 0.7"),
-        ("config/smoke.yaml", "precision-recall,", "{name: precision-recall, k: 5},",
-         "metrics/precision-recall.json", "metric.k was unset, now 5"),
-        ("config/smoke.yaml", "metrics: [frechet", "groups: [all, thirds]\n  metrics: [frechet",
-         "metrics/frechet.json", 'groups.kinds was ["all", "class", "thirds", "worst"], now'),
-        ("config/smoke.yaml", "frechet@tail, precision]", "frechet@head]", "tables/tables.json",
-         'columns was ["frechet", "frechet@tail", "precision"], now ["frechet", "frechet@head"]'),
-        ("ltdm/metrics/frechet.py", "    return n >= 10 * d\n", "    return n >= 9 * d\n",
-         "metrics/frechet.json", "code was "),
-        ("config/smoke.yaml", "width: 8", "width: 16", "extractors/classifier.json",
-         "extractor.width was 8, now 16"),
+        (
+            "config/smoke.yaml",
+            "method: cbdm",
+            "method: {name: cbdm, tau: 0.5}",
+            "cbdm/seed-0/run.json",
+            "spec.method.tau was unset, now 0.5",
+        ),
+        (
+            "config/smoke.yaml",
+            "imbalance: 0.1",
+            "imbalance: 0.2",
+            "digits-lt/data.json",
+            "longtail.imbalance was 0.1, now 0.2",
+        ),
+        (
+            "config/smoke.yaml",
+            "guidance: 0.5",
+            "guidance: 0.7",
+            "seed-0/main/samples.json",
+            "spec.guidance was 0.5, now 0.7",
+        ),
+        (
+            "config/smoke.yaml",
+            "precision-recall,",
+            "{name: precision-recall, k: 5},",
+            "metrics/precision-recall.json",
+            "metric.k was unset, now 5",
+        ),
+        (
+            "config/smoke.yaml",
+            "metrics: [frechet",
+            "groups: [all, thirds]\n  metrics: [frechet",
+            "metrics/frechet.json",
+            'groups.kinds was ["all", "class", "thirds", "worst"], now',
+        ),
+        (
+            "config/smoke.yaml",
+            "frechet@tail, precision]",
+            "frechet@head]",
+            "tables/tables.json",
+            'columns was ["frechet", "frechet@tail", "precision"], now ["frechet", "frechet@head"]',
+        ),
+        (
+            "ltdm/metrics/frechet.py",
+            "    return n >= 10 * d\n",
+            "    return n >= 9 * d\n",
+            "metrics/frechet.json",
+            "code was ",
+        ),
+        (
+            "config/smoke.yaml",
+            "width: 8",
+            "width: 16",
+            "extractors/classifier.json",
+            "extractor.width was 8, now 16",
+        ),
         ("ltdm/methods/cbdm.py", *FIX, "cbdm/seed-0/run.json", "code was "),
     ],
-)  # fmt: skip
+)
 def test_results_of_another_config_are_refused(checkout, file, old, new, where, message):
     checkout.forget()
     checkout.edit(file, old, new)

@@ -42,8 +42,14 @@ def test_an_option_of_one_run(checkout):
     assert checkout.planned() == {"train": 1, **SCORE, **END}
     due = checkout.jobs()
     assert rules(due, "cbdm") == [
-        "copies_figure", "features", "metrics", "neighbours", "sample", "sample_sheet", "train",
-    ]  # fmt: skip
+        "copies_figure",
+        "features",
+        "metrics",
+        "neighbours",
+        "sample",
+        "sample_sheet",
+        "train",
+    ]
     assert rules(due, "ddpm") == []
 
 

@@ -3,9 +3,12 @@
 SET = "runs/digits-lt/ddpm/seed-0/main"
 SHARED = ("--set-scatter", "samples=5")
 MADE = (
-    "samples.npz", "samples.json", "features/classifier.npz", "features/pixels.npz",
+    "samples.npz",
+    "samples.json",
+    "features/classifier.npz",
+    "features/pixels.npz",
     "metrics/frechet.csv",
-)  # fmt: skip
+)
 
 
 def test_five_jobs_make_what_one_makes(checkout):

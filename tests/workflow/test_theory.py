@@ -5,10 +5,17 @@ import yaml
 from ltdm.theory.options import FIGURES
 
 TINY = {
-    "head": 30, "tails": [6, 12, 24], "betas": [0, 0.1, 1], "seeds": 2, "width": 8,
-    "noise_draws": 4, "samples": 20, "kl_samples": 10, "samplers": [{"name": "heun", "steps": 4}],
+    "head": 30,
+    "tails": [6, 12, 24],
+    "betas": [0, 0.1, 1],
+    "seeds": 2,
+    "width": 8,
+    "noise_draws": 4,
+    "samples": 20,
+    "kl_samples": 10,
+    "samplers": [{"name": "heun", "steps": 4}],
     "steps": [40],
-}  # fmt: skip
+}
 END = {"theory_tables": 1, "manifest": 1, "all": 1}
 ALL = len(FIGURES)
 

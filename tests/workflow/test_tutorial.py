@@ -26,9 +26,12 @@ def test_the_tutorial(checkout):
             continue
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
-            ["bash", "-ec", text], cwd=checkout.folder, capture_output=True, text=True,
+            ["bash", "-ec", text],
+            cwd=checkout.folder,
+            capture_output=True,
+            text=True,
             env={**checkout.environment(), "PATH": path, "PYTHONPATH": str(checkout.folder)},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
         printed.append(done.stdout + done.stderr)
     again = next(p for p in printed if "dry-run" in p)

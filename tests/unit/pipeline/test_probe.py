@@ -38,24 +38,34 @@ def smoke(options, over=None):
         ({}, {}, r"evaluate.probe.layers: asks for out_6, but ddpm on digits-lt has 5 blocks on"),
         ({"layers": [1], "noise_levels": [0]}, {}, "noise_levels: must be at least 1"),
         (
-            {"layers": [1]}, {"defaults": {"process": {"T": 20}}},
+            {"layers": [1]},
+            {"defaults": {"process": {"T": 20}}},
             "noise_levels: are among 18, and the process of ddpm on digits-lt has fewer levels",
         ),
         (
             {"layers": [1]},
-            {"runs": {"cbdm": {"method": {"name": "igd", "mode": "separate"},
-                               "train": {"label_dropout": 0}, "sample": {"guidance": 0}}}},
+            {
+                "runs": {
+                    "cbdm": {
+                        "method": {"name": "igd", "mode": "separate"},
+                        "train": {"label_dropout": 0},
+                        "sample": {"guidance": 0},
+                    }
+                }
+            },
             "evaluate.probe: needs one network, and cbdm on digits-lt trains one for each class",
         ),
         (
             {"layers": [1]},
-            {"datasets": {"digits-lt": {"source": "mixture", "reference_split": "test"}},
-             "evaluate": {"extractors": ["pixels"], "table_columns": ["frechet"]},
-             "defaults": {"network": {"ch_mult": [1], "num_res_blocks": 1, "attn": []}}},
+            {
+                "datasets": {"digits-lt": {"source": "mixture", "reference_split": "test"}},
+                "evaluate": {"extractors": ["pixels"], "table_columns": ["frechet"]},
+                "defaults": {"network": {"ch_mult": [1], "num_res_blocks": 1, "attn": []}},
+            },
             "train_on: is balanced, but the reference of ddpm on digits-lt is its test split",
         ),
     ],
-)  # fmt: skip
+)
 def test_probes_that_a_network_has_no_place_for(options, over, message):
     with pytest.raises(OptionError, match=message):
         smoke(options, over)
@@ -136,13 +146,26 @@ def rows():
                     value = base + 0.1 * seed + 0.01 * level + 0.001 * layer
                     for group in ("all", "tail", "many-shot", "few-shot"):
                         made.append(
-                            {"dataset": "digits", "run": run, "seed": seed, "level": level,
-                             "sigma": sigma, "layer": layer, "width": 256, "group": group,
-                             "accuracy": value - 0.2 * (group == "few-shot"), "error": 0.01,
-                             "n_test": 50, "validation": value, "n_train": 90,
-                             "chosen": (level, layer) == (3, 6), "train_on": "balanced",
-                             "test": "official", "weights": "ema"}
-                        )  # fmt: skip
+                            {
+                                "dataset": "digits",
+                                "run": run,
+                                "seed": seed,
+                                "level": level,
+                                "sigma": sigma,
+                                "layer": layer,
+                                "width": 256,
+                                "group": group,
+                                "accuracy": value - 0.2 * (group == "few-shot"),
+                                "error": 0.01,
+                                "n_test": 50,
+                                "validation": value,
+                                "n_train": 90,
+                                "chosen": (level, layer) == (3, 6),
+                                "train_on": "balanced",
+                                "test": "official",
+                                "weights": "ema",
+                            }
+                        )
     return pd.DataFrame(made)
 
 
@@ -150,8 +173,10 @@ def test_the_table_shows_what_was_chosen():
     table = probe.table(rows())
     assert list(table.cells.index) == ["ddpm", "cbdm"]
     assert [name.removesuffix(" ↑") for name in table.cells] == [
-        "accuracy", "accuracy (many-shot)", "accuracy (few-shot)",
-    ]  # fmt: skip
+        "accuracy",
+        "accuracy (many-shot)",
+        "accuracy (few-shot)",
+    ]
     cell = table.cells.loc["cbdm"].iloc[2]
     assert (cell.mean, cell.seeds) == (pytest.approx(0.486), 2)
     assert cell.spread == pytest.approx(np.std([0.436, 0.536], ddof=1))

@@ -206,9 +206,7 @@ def test_images_are_learnt_from_or_chosen_by_or_tested_on(folder, tmp_path, monk
     for name in ("counts.csv", "model.safetensors"):
         (marked / name).write_bytes((folder / name).read_bytes())
     seen, on = [], Labelled.on
-    monkeypatch.setattr(
-        Labelled, "on", lambda device, *of: seen.append(of[0]) or on(device, *of)
-    )  # fmt: skip
+    monkeypatch.setattr(Labelled, "on", lambda device, *of: seen.append(of[0]) or on(device, *of))
     run(marked, tmp_path, train_on=train_on)
     learnt, kept, tested = ({tuple(i[0, 0, :2]) for i in images} for images in seen)
     assert not learnt & kept
@@ -224,8 +222,13 @@ def test_images_are_learnt_from_or_chosen_by_or_tested_on(folder, tmp_path, monk
 def test_a_source_s_own_test_split(folder, tmp_path):
     images, labels = read_npz(folder / "reference.npz", "images", "labels")
     own = tmp_path / "own.npz"
-    np.savez(own, x_train=images[:1000], y_train=labels[:1000], x_test=images[1000:],
-             y_test=labels[1000:])  # fmt: skip
+    np.savez(
+        own,
+        x_train=images[:1000],
+        y_train=labels[:1000],
+        x_test=images[1000:],
+        y_test=labels[1000:],
+    )
     source, places = {"name": "npz"}, {"path": str(own)}
     request = {"source": source, "content": "", "code": "this", "places": places}
     files = {"test": tmp_path / "probe_split.npz", "record": tmp_path / "probe_split.json"}
@@ -236,8 +239,9 @@ def test_a_source_s_own_test_split(folder, tmp_path):
     assert json.loads(files["record"].read_text())["test"] == "official"
     assert set(run(folder, tmp_path, tmp_path / "probe_split.npz")["n_train"]) == {1618}
     few = labels[1000:] < 9
-    np.savez(own, x_train=images, y_train=labels, x_test=images[1000:][few],
-             y_test=labels[1000:][few])  # fmt: skip
+    np.savez(
+        own, x_train=images, y_train=labels, x_test=images[1000:][few], y_test=labels[1000:][few]
+    )
     with pytest.raises(LtdmError, match=r"9 classes, but .* in 10; a probe needs"):
         probe_split.run(request, reference=folder / "reference.npz", **files)
 
