@@ -1,4 +1,4 @@
-"""Results that moved, lost their times, or were made by something else: their records decide."""
+"""Results that were moved, lost their times, or are of another config: their records decide."""
 
 import os
 import time
@@ -8,7 +8,7 @@ import pytest
 from tests.workflow.test_reruns import END, FIX, SCORE
 
 
-def test_a_fresh_clone_with_the_same_results(checkout):
+def test_fresh_clone_reruns_nothing(checkout):
     checkout.forget()
     time.sleep(0.01)
     for part in ("Snakefile", "rules", "workflow", "config", "ltdm"):
@@ -17,10 +17,10 @@ def test_a_fresh_clone_with_the_same_results(checkout):
     assert checkout.planned() == {}
 
 
-def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(checkout):
+def test_copy_without_times_is_used_after_touch(checkout):
     checkout.forget()
     for file in checkout.results.rglob("*.*"):
-        age = 0 if "data" in file.parts else 100  # inputs copied last
+        age = 0 if "data" in file.parts else 100  # inputs are newer
         os.utime(file, (time.time() - age, time.time() - age))
     assert checkout.planned() != {}
     checkout.snakemake("--touch", "--forceall", "--cores", "1")
@@ -103,24 +103,24 @@ def test_results_of_another_config_are_refused(checkout, file, old, new, where, 
     assert "Traceback" not in printed
 
 
-def test_results_that_changed_behind_snakemake_s_back_are_refused(checkout):
+def test_edited_records_are_refused(checkout):
     run = "runs/digits-lt/cbdm/seed-0/run.json"
     checkout.rewrite(run, spec={"method": {"name": "ddpm"}})
     printed = checkout.snakemake("--cores", "1", ok=False)
     assert 'spec.method.name was "ddpm", now "cbdm"' in printed
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
-    assert checkout.planned() == {"train": 1, **SCORE, **END}, "it is about to be made anew"
+    assert checkout.planned() == {"train": 1, **SCORE, **END}, "its job will run again"
     checkout.edit("config/smoke.yaml", "method: {name: cbdm, tau: 0.5}", "method: cbdm")
     (checkout.results / run).unlink()
-    assert checkout.planned() == {"train": 1, **SCORE, **END}, "the way out"
+    assert checkout.planned() == {"train": 1, **SCORE, **END}, "deleting it is the way out"
 
 
-@pytest.mark.parametrize("remembered", [True, False])
-def test_results_of_ltdm_0_1_are_refused_and_left_as_they_are(checkout, remembered):
-    """Snakemake's notes would have the network trained anew, over the old files."""
+@pytest.mark.parametrize("has_notes", [True, False])
+def test_results_of_ltdm_0_1_are_refused_and_left_as_they_are(checkout, has_notes):
+    """By Snakemake's notes the network would be trained again, over the old files."""
     checkout.rewrite("runs/digits-lt/cbdm/seed-0/run.json", code="233517d3d0643b31")
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
-    if not remembered:
+    if not has_notes:
         checkout.forget()
     files = {f: f.read_bytes() for f in checkout.results.rglob("*") if f.is_file()}
     for arguments in (("--dry-run",), ("--cores", "1")):
@@ -132,7 +132,7 @@ def test_results_of_ltdm_0_1_are_refused_and_left_as_they_are(checkout, remember
     assert {f: f.read_bytes() for f in checkout.results.rglob("*") if f.is_file()} == files
 
 
-def test_links_between_records_hold_where_snakemake_remembers_nothing(checkout):
+def test_links_between_records_are_checked_without_snakemakes_notes(checkout):
     checkout.forget()
     checkout.rewrite("runs/digits-lt/cbdm/seed-0/main/samples.json", model="another")
     checkout.rewrite("runs/digits-lt/ddpm/seed-0/run.json", seed=1, data="other")

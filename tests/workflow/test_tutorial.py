@@ -13,7 +13,7 @@ SETUP = ["make setup", "source .venv/bin/activate"]
 
 
 def test_the_tutorial(checkout):
-    """`make setup` itself is how these tests are set up."""
+    """`make setup` is skipped: it has set up these tests."""
     page = (ROOT / "docs/tutorial.md").read_text()
     config, printed, first = checkout.folder / "config/mine.yaml", [], True
     for kind, text in BLOCK.findall(page):
