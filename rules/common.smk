@@ -9,9 +9,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
-sys.path.insert(
-    0, workflow.basedir
-)  # the code beside the Snakefile runs, not an installed one
+# The code beside the Snakefile runs, not an installed one.
+sys.path.insert(0, workflow.basedir)
 
 from ltdm.config import layout, requests
 from ltdm.config.artefacts import as_list, outputs, target_files

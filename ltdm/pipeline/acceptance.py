@@ -37,9 +37,9 @@ def accept(results: Path, because: str) -> str:
         raise LtdmError(
             f"{results} holds results of the experiment {experiment.name}; give it that name again"
         )
-    known = load_pairs(experiment.layout.root)
-    pairs, other_config = _pairs_with_record(experiment, known)
-    pairs.update(_pairs_without_record(experiment, run_snapshot["codes"], known))
+    old_pairs = load_pairs(experiment.layout.root)
+    pairs, other_config = _pairs_with_record(experiment, old_pairs)
+    pairs.update(_pairs_without_record(experiment, run_snapshot["codes"], old_pairs))
     rerun = f"will still run again: {few(other_config)}" if other_config else ""
     if not pairs:
         raise LtdmError(f"{results}: nothing was made by other code; {rerun or 'all is current'}")
@@ -50,14 +50,14 @@ def accept(results: Path, because: str) -> str:
     return "\n".join(filter(None, [*lines, rerun, f"accepted: {file}"]))
 
 
-def _pairs_with_record(experiment: Experiment, known: Pairs) -> tuple[Counter[Pair], list[str]]:
+def _pairs_with_record(experiment: Experiment, old_pairs: Pairs) -> tuple[Counter[Pair], list[str]]:
     """Return the new pairs of codes of all records, and the records that differ in config too."""
     pairs, other_config = Counter[Pair](), []
     for expected in expected_records(experiment):
         record = read_json(expected.record) if expected.record.exists() else {}
         then, now = str(record.get("code")), expected.request["code"]
-        if record and then != now and (then, now) not in known:
-            if phrases := differences({**record, "code": now}, expected.request, known):
+        if record and then != now and (then, now) not in old_pairs:
+            if phrases := differences({**record, "code": now}, expected.request, old_pairs):
                 other_config.append(f"{expected.record} ({few(phrases)})")
             else:
                 pairs[then, now] += 1
@@ -65,7 +65,7 @@ def _pairs_with_record(experiment: Experiment, known: Pairs) -> tuple[Counter[Pa
 
 
 def _pairs_without_record(
-    experiment: Experiment, codes: dict[str, list[str]], known: Pairs
+    experiment: Experiment, codes: dict[str, list[str]], old_pairs: Pairs
 ) -> Counter[Pair]:
     """Return the new pairs of codes of rules without a record; `codes` are the last run's."""
     pairs = Counter[Pair]()
@@ -75,6 +75,6 @@ def _pairs_without_record(
         now = request(experiment, rule, wildcards)["code"]
         for then in codes.get(rule, []):
             same_parts = then.rpartition(": ")[0] == now.rpartition(": ")[0]
-            if same_parts and then != now and (then, now) not in known:
+            if same_parts and then != now and (then, now) not in old_pairs:
                 pairs[then, now] += 1
     return pairs

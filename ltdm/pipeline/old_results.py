@@ -14,7 +14,7 @@ CODE_OF_0_1 = re.compile(r"[0-9a-f]{16}")
 def check_results_version(results: Path) -> None:
     """Refuse a results folder in which ltdm 0.1 prepared data, trained, or ran a sweep.
 
-    A record that is damaged says nothing here; whoever needs it raises its own error.
+    A damaged record is skipped here; reading it later raises an error of its own.
 
     Raises:
         LtdmError: A record is one of 0.1.

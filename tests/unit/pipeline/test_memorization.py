@@ -89,8 +89,8 @@ def test_more_neighbours_than_training_images_are_refused():
 def test_tables_take_pixels_after_the_extractors(tmp_path):
     folder = prepared(tmp_path)
     rows(folder, find(folder))
-    told = {"features": "classifier", "metric": "frechet", "value": 1.0}
-    pd.read_csv(folder / "x.csv").head(1).assign(**told).to_csv(folder / "y.csv", index=False)
+    row = {"features": "classifier", "metric": "frechet", "value": 1.0}
+    pd.read_csv(folder / "x.csv").head(1).assign(**row).to_csv(folder / "y.csv", index=False)
     columns = ["frechet", "memorized-40@tail"]
     request = {"columns": columns, "extractors": ["classifier"], "baseline": "x", "code": "this"}
     names = ("tidy", "differences", "main", "vs_baseline", "record")
