@@ -21,7 +21,7 @@ from ltdm.pipeline.code_pairs import load_pairs
 from ltdm.pipeline.job import export_pythonpath
 from ltdm.pipeline.lineage import lineage, manifest_request
 from ltdm.pipeline.old_results import check_results_version
-from ltdm.pipeline.records import keep_recorded_text, check_records, is_finished
+from ltdm.pipeline.records import check_records, is_finished, keep_recorded_text
 from ltdm.plumbing.compiling import keep_compiled
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.option_values import changed
