@@ -30,5 +30,5 @@ onstart:
 rule all:
     default_target: True
     input:
-        [str(file) for file in final(experiment)],
+        [str(file) for file in target_files(experiment)],
         "<results>/manifest.json",

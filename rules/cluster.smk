@@ -1,70 +1,70 @@
-"""What jobs ask for: on a cluster all of it, on one machine GPUs alone, if it says how many it has."""
+"""The resources of jobs: all on a cluster; on one machine GPUs alone, with `--resources gpu=N`."""
 
 import math
 import os
 
-from ltdm.config.site import PLUGIN_NAMES, Site, load_site
+from ltdm.config.site import PLUGIN_NAMES, Site, site
 from ltdm.pipeline import gpu_slots
 from ltdm.pipeline.resources import Estimates
 
 try:
-    here = Site.parse(began["site"]) if began else load_site()
+    cluster_site = Site.parse(run_snapshot["site"]) if run_snapshot else load_site()
 except LtdmError as error:
     raise WorkflowError(str(error)) from None
-estimates = Estimates(experiment, here, len(gather.samples("{scatteritem}")))
+estimates = Estimates(experiment, cluster_site, len(gather.samples("{scatteritem}")))
 
-# `--resources gpu=4` is a machine with four; each takes as many jobs as the site says.
+# `--resources gpu=4` is the number of GPUs; Snakemake counts slots, `jobs_per_gpu` on each GPU.
 if workflow.is_main_process and "gpu" in workflow.global_resources:
-    shown = workflow.global_resources["gpu"].value
-    workflow.register_resource("gpu", shown * here.jobs_per_gpu)
-    os.environ[gpu_slots.VARIABLE] = str(here.jobs_per_gpu)
+    num_gpus = workflow.global_resources["gpu"].value
+    workflow.register_resource("gpu", num_gpus * cluster_site.jobs_per_gpu)
+    os.environ[gpu_slots.ENV_VAR] = str(cluster_site.jobs_per_gpu)
 
 
 def refuse_shared_gpus():
-    """Stop where trainings are to share GPUs that Slurm gives out whole."""
+    """Stop if the site shares a GPU among jobs on Slurm, which allocates whole GPUs."""
     try:
         if not workflow.local_exec:
-            here.check_slurm()
+            cluster_site.check_slurm()
     except LtdmError as error:
         sys.exit(f"ltdm: {error}")
 
 
-def estimating():
-    """Whether to take the time to estimate: where jobs are submitted, and not in them once more."""
+def should_estimate():
+    """Whether estimates are needed: where jobs are submitted, but not again within the jobs."""
     return workflow.is_main_process and not workflow.local_exec
 
 
 def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
-    """Return the resources of a rule; every further attempt asks for more memory and time.
+    """Return the resources of a rule; each retry requests more memory and time.
 
     Args:
-        mem_mb: MB of memory.
-        minutes: Minutes beside what is estimated.
-        gpu: GPUs, or a function of wildcards and input.
-        seconds: Estimate of a job's seconds, of wildcards; none is taken of jobs that need no GPU,
-            such as those that put a sample set's parts together.
-        more_mb: Estimate of MB beside `mem_mb`, of wildcards.
+        mem_mb: Memory, MB.
+        minutes: Runtime, besides the estimate.
+        gpu: Number of GPUs, or a function of wildcards and input that returns it.
+        seconds: Function of wildcards that estimates the runtime, in seconds; it is not added for a
+            job that only merges shards.
+        more_mb: Function of wildcards that estimates the memory besides `mem_mb`, MB.
     """
 
     def gpus(wildcards, input):
         number = gpu(wildcards, input) if callable(gpu) else gpu
-        return number if here.has_gpus else 0
+        return number if cluster_site.has_gpus else 0
 
     def cores(wildcards, input, threads):
-        return max(threads, here.cpus_per_gpu * gpus(wildcards, input))
+        return max(threads, cluster_site.cpus_per_gpu * gpus(wildcards, input))
 
     def memory(wildcards, attempt):
-        more = more_mb(wildcards) if more_mb and estimating() else 0
+        more = more_mb(wildcards) if more_mb and should_estimate() else 0
         return attempt * (mem_mb + round(more))
 
     def runtime(wildcards, input, attempt):
-        works = seconds and estimating() and not input.get("shards")
-        more = math.ceil(seconds(wildcards) / 60) if works else 0
-        whole = attempt * (minutes + more)
-        return min(whole, here.max_runtime_minutes or whole)
+        computes = seconds and should_estimate() and not input.get("shards")
+        more = math.ceil(seconds(wildcards) / 60) if computes else 0
+        total = attempt * (minutes + more)
+        return min(total, cluster_site.max_runtime_minutes or total)
 
-    def option(name):
-        return lambda wildcards, input: here.submit_options(
+    def slurm_option(name):
+        return lambda wildcards, input: cluster_site.submit_options(
             gpus(wildcards, input) > 0
         ).get(name)
 
@@ -73,7 +73,7 @@ def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
         "cpus_per_task": cores,
         "mem_mb": memory,
         "runtime": runtime,
-        **{name: option(name) for name in PLUGIN_NAMES.values()},
+        **{name: slurm_option(name) for name in PLUGIN_NAMES.values()},
     }
 
 
@@ -82,7 +82,7 @@ def gpus_of_training(wildcards, input):
 
 
 def gpus_of_sampling(wildcards, input):
-    """Return none where a set's parts are only put together."""
+    """Return 0 for a job that only merges shards, else 1."""
     return 0 if input.get("shards") else 1
 
 
@@ -97,12 +97,12 @@ def extractor_part(wildcards):
 
 
 def threads_for(lengths):
-    """Return one thread, but several where vectors are so long that the work is in them."""
+    """Return 8 threads if the longest vectors have more than 500 numbers, else 1."""
     return 8 if max(lengths) > 500 else 1
 
 
 def search_threads(wildcards):
-    """Return threads for comparing images pixel by pixel."""
+    """Return the threads of a neighbour search, which compares images pixel by pixel."""
     info = experiment.datasets[wildcards.dataset].info
     return threads_for([info.channels * info.resolution**2])
 
@@ -117,7 +117,6 @@ def feature_threads(wildcards, parts=()):
 
 
 def metric_threads(wildcards):
-    feeding = experiment.evaluate.extractors_for(
-        experiment.evaluate.metric(wildcards.metric)
-    )
-    return feature_threads(wildcards, feeding) if feeding else 1
+    metric = experiment.evaluate.metric(wildcards.metric)
+    metric_extractors = experiment.evaluate.extractors_for(metric)
+    return feature_threads(wildcards, metric_extractors) if metric_extractors else 1

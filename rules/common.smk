@@ -1,4 +1,4 @@
-"""The checked config, what lies where, and what a run of the workflow makes."""
+"""The checked config, the wildcards, and the functions that all rules share."""
 
 import re
 import sys
@@ -9,42 +9,44 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
-sys.path.insert(0, workflow.basedir)  # the code beside the Snakefile is what runs
+# The code beside the Snakefile runs, not an installed one.
+sys.path.insert(0, workflow.basedir)
 
 from ltdm.config import layout, requests
-from ltdm.config.artefacts import final, flat, outputs
+from ltdm.config.artefacts import as_list, outputs, target_files
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge, parse_cli_values, read_config
 from ltdm.pipeline import snapshot
-from ltdm.pipeline.accepted import accepted
-from ltdm.pipeline.job import let_jobs_import
+from ltdm.pipeline.code_pairs import load_pairs
+from ltdm.pipeline.job import export_pythonpath
 from ltdm.pipeline.lineage import lineage, manifest_request
-from ltdm.pipeline.records import as_remembered, check_records, is_finished
+from ltdm.pipeline.old_results import check_results_version
+from ltdm.pipeline.records import check_records, is_finished, keep_recorded_text
 from ltdm.plumbing.compiling import set_compile_cache
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import suggest
 from ltdm.theory.options import FIGURES
 
-let_jobs_import(workflow.basedir)
+export_pythonpath(workflow.basedir)
 
-# Snakemake lays files over each other key by key; ltdm also knows when a part is replaced.
-# A job takes what the run that it belongs to was asked for: the files may have changed since.
+# Snakemake merges config files key by key; ltdm's merge also replaces a part with its options.
+# A job reads its run's snapshot, since the config files may have changed meanwhile.
 try:
-    began = None if workflow.is_main_process else snapshot.frozen()
-    if began:
-        whole = began["config"]
+    run_snapshot = None if workflow.is_main_process else snapshot.load()
+    if run_snapshot:
+        merged_config = run_snapshot["config"]
     else:
         overlay = parse_cli_values(workflow.config_settings.config)
-        whole = merge([read_config(workflow.configfiles), overlay])
-    experiment = Experiment(whole)
+        merged_config = merge([read_config(workflow.configfiles), overlay])
+    experiment = Experiment(merged_config)
 except LtdmError as error:
     raise WorkflowError(f"config: {error}") from None
 
 grid = experiment.grid
 networks = {axis: grid[axis] for axis in ("dataset", "run", "seed")}
 root = str(experiment.layout.root)
-set_compile_cache(experiment.layout.compiled)
+set_compile_cache(experiment.layout.compile_cache)
 extractors = [part.label for part in experiment.evaluate.extractors]
 metrics = [part.label for part in experiment.evaluate.metrics]
 
@@ -81,13 +83,13 @@ wildcard_constraints:
     sigma_rel=r"0\.\d+",
 
 
-def remembered(file):
-    """Return the request that Snakemake remembers of a file, if it remembers any."""
-    known = workflow.persistence.metadata(IOFile(str(file)))
-    if not known or not known.params:
+def recorded_params(file):
+    """Return the request in Snakemake's notes on a file; None without notes, {} if unreadable."""
+    notes = workflow.persistence.metadata(IOFile(str(file)))
+    if not notes or not notes.params:
         return None
     try:
-        (text,) = known.params
+        (text,) = notes.params
         return dict(literal_eval(text))
     except (ValueError, SyntaxError, TypeError):
         return {}
@@ -97,39 +99,40 @@ codes = {}
 
 
 def request(rule):
-    """Return a function of what a rule's jobs are asked for, their one param."""
+    """Return a function of wildcards that gives the request of a rule's job, its one param."""
 
-    def asked(wildcards):
-        keys = dict(wildcards.items())
-        now = requests.request(experiment, rule, keys)
+    def build(wildcards):
+        values = dict(wildcards.items())
+        now = requests.request(experiment, rule, values)
         codes.setdefault(rule, set()).add(now["code"])
-        if not workflow.is_main_process or rule not in layout.STEPS:
+        if not workflow.is_main_process or rule not in layout.RULES:
             return now
-        file, *_ = flat(next(iter(outputs(experiment, rule, keys).values())))
-        return as_remembered(now, remembered(file), accepted(root))
+        file, *_ = as_list(next(iter(outputs(experiment, rule, values).values())))
+        return keep_recorded_text(now, recorded_params(file), load_pairs(root))
 
-    return asked
+    return build
 
 
 @cache
 def check_foreign_results(*_):
-    """Stop, once, where results lie that another config made; a rule's input function."""
+    """Stop at results of another config, other code or ltdm 0.1; an input function, run once."""
     if workflow.is_main_process:
         try:
-            check_records(experiment, remembered)
+            check_results_version(experiment.layout.root)
+            check_records(experiment, recorded_params)
         except LtdmError as error:
-            # An exception would reach the user as a traceback.
+            # Snakemake would show an exception as a traceback.
             sys.exit(f"ltdm: {error}")
     return []
 
 
 def save_snapshot():
-    """Hold on to what is asked for: the config, and the code that each rule's jobs are to run."""
-    snapshot.freeze(
+    """Save this run's config, site and the code of each rule, for its jobs and `ltdm status`."""
+    snapshot.save(
         Path(root) / "logs",
         {
-            "config": whole,
-            "site": non_defaults(here),
+            "config": merged_config,
+            "site": non_defaults(cluster_site),
             "cluster": not workflow.local_exec,
             "codes": {rule: sorted(codes[rule]) for rule in sorted(codes)},
             "networks": [

@@ -1,5 +1,5 @@
 rule prepare:
-    """Decode a source once; cut the long-tailed training set out of it."""
+    """Decode a source once; write its long-tailed training set and its reference."""
     input:
         check_foreign_results,
     output:

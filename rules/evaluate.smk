@@ -1,5 +1,5 @@
 rule extractor:
-    """Make a feature extractor ready: fit it on the balanced reference if it needs that."""
+    """Prepare a feature extractor; one that needs training is trained on the balanced reference."""
     input:
         reference="<data>/reference.npz",
     output:
@@ -14,7 +14,7 @@ rule extractor:
         "<logs>/extractor/{dataset}/{extractor}.log",
     benchmark:
         "<benchmarks>/extractor/{dataset}/{extractor}.tsv"
-    priority: 10  # weights that cannot be had are missed before networks are trained
+    priority: 10  # so that weights that cannot be downloaded fail before any training
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 1
@@ -63,7 +63,7 @@ use rule features as reference_features with:
 
 
 rule neighbours:
-    """Find the nearest training images of every generated one, for a metric that reads them."""
+    """Find the nearest training images of each generated image, for memorisation metrics."""
     input:
         train="<data>/train.npz",
         images="<samples>/samples.npz",
@@ -84,39 +84,39 @@ rule neighbours:
         "../workflow/scripts/neighbours.py"
 
 
-use rule neighbours as unseen with:
+use rule neighbours as unseen_neighbours with:
     input:
         train="<data>/train.npz",
         images="<data>/reference.npz",
     output:
         neighbours="<data>/neighbours/{metric}.npz",
     log:
-        "<logs>/unseen/{dataset}/{metric}.log",
+        "<logs>/unseen_neighbours/{dataset}/{metric}.log",
     benchmark:
-        "<benchmarks>/unseen/{dataset}/{metric}.tsv"
+        "<benchmarks>/unseen_neighbours/{dataset}/{metric}.tsv"
     params:
-        request=request("unseen"),
+        request=request("unseen_neighbours"),
 
 
-def read_by_metric(folder):
-    """Return an input function: what a metric reads of a data set or a sample set."""
+def metric_files(folder):
+    """Return an input function: the features or neighbours that a metric reads from a folder."""
 
     def files(wildcards):
         metric = experiment.evaluate.metric(wildcards.metric)
         if metric in experiment.evaluate.neighbour_metrics:
             return [f"{folder}/neighbours/{metric.label}.npz"]
-        feeding = experiment.evaluate.extractors_for(metric)
-        return [f"{folder}/features/{part.label}.npz" for part in feeding]
+        metric_extractors = experiment.evaluate.extractors_for(metric)
+        return [f"{folder}/features/{part.label}.npz" for part in metric_extractors]
 
     return files
 
 
 rule metrics:
-    """Score a sample set by one metric, in every feature space and group of classes."""
+    """Score a sample set by one metric, per extractor and group of classes."""
     input:
         counts="<data>/counts.csv",
-        real=read_by_metric("<data>"),
-        fake=read_by_metric("<samples>"),
+        real=metric_files("<data>"),
+        fake=metric_files("<samples>"),
     output:
         table="<samples>/metrics/{metric}.csv",
         record="<samples>/metrics/{metric}.json",

@@ -4,12 +4,12 @@ localrules:
 
 
 rule probe_split:
-    """Set apart the images that the linear probe is tested on, the same for all networks."""
+    """Choose the test images of the linear probe, the same for all networks."""
     input:
         reference="<data>/reference.npz",
     output:
-        test="<data>/test.npz",
-        record="<data>/test.json",
+        test="<data>/probe_split.npz",
+        record="<data>/probe_split.json",
     log:
         "<logs>/probe_split/{dataset}.log",
     benchmark:
@@ -25,18 +25,18 @@ rule probe_split:
         "../workflow/scripts/probe_split.py"
 
 
-def probe_images(wildcards):
+def probe_training_images(wildcards):
     """Return the labelled images that the probe's classifiers are trained on."""
     balanced = experiment.evaluate.probe.train_on == "balanced"
     return "<data>/reference.npz" if balanced else "<data>/train.npz"
 
 
 rule probe:
-    """Train linear classifiers on a frozen network's features, a level and layer each; test them."""
+    """Train and test linear classifiers on a frozen network's features, one per level and layer."""
     input:
         model="<run>/model.safetensors",
-        train=probe_images,
-        test="<data>/test.npz",
+        train=probe_training_images,
+        test="<data>/probe_split.npz",
         counts="<data>/counts.csv",
     output:
         table="<run>/probe.csv",
@@ -57,7 +57,7 @@ rule probe:
 
 
 rule probe_tables:
-    """Gather the probes of all networks; write the table of the chosen levels and layers."""
+    """Join the probes of all networks; write the table of the chosen levels and layers."""
     input:
         probes=expand(rules.probe.output.table, **networks),
     output:
@@ -87,7 +87,7 @@ rule probe_tables:
 
 
 rule probe_figure:
-    """Draw a data set's heat maps: the probe's accuracy by level and layer."""
+    """Draw a data set's heat maps: probe accuracy by noise level and layer."""
     input:
         tidy="<results>/tables/probe-all.csv",
     output:

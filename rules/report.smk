@@ -1,13 +1,13 @@
 localrules:
     tables,
     figures,
-    widths,
-    copies,
-    grid,
+    ema_width_figure,
+    copies_figure,
+    sample_sheet,
 
 
 rule tables:
-    """Gather all rows; write the main table for the eye, a README and a paper."""
+    """Join all rows; write the main table as CSV, Markdown and LaTeX."""
     input:
         metrics=expand(rules.metrics.output.table, metric=metrics, **grid),
     output:
@@ -29,15 +29,15 @@ rule tables:
             category="Tables",
             labels={"table": "main"},
         ),
-        against=report(
-            "<results>/tables/against.csv",
-            caption="../workflow/report/against.rst",
+        vs_baseline=report(
+            "<results>/tables/vs_baseline.csv",
+            caption="../workflow/report/vs_baseline.rst",
             category="Tables",
-            labels={"table": "against the baseline"},
+            labels={"table": "vs baseline"},
         ),
         others=expand(
             "<results>/tables/{table}.{form}",
-            table=["main", "against"],
+            table=["main", "vs_baseline"],
             form=["md", "tex"],
         ),
         record="<results>/tables/tables.json",
@@ -54,7 +54,7 @@ rule tables:
 
 
 def history_files(wildcards):
-    """Return a data set's training histories, seeds within runs."""
+    """Return a data set's training histories, ordered by run, then seed."""
     return expand(
         rules.train.output.history,
         dataset=wildcards.dataset,
@@ -63,8 +63,8 @@ def history_files(wildcards):
     )
 
 
-def shown_samples(wildcards):
-    """Return one sample set of each run: the first seed's first."""
+def first_samples(wildcards):
+    """Return one sample set per run: the first seed, the first sample set."""
     return expand(
         rules.sample.output.samples,
         dataset=wildcards.dataset,
@@ -75,13 +75,13 @@ def shown_samples(wildcards):
 
 
 rule figures:
-    """Draw a data set's figures: counts, a metric by class, training curves, samples."""
+    """Draw a data set's figures: class counts, a metric per class, training losses, samples."""
     input:
         counts="<data>/counts.csv",
         reference="<data>/reference.npz",
         tidy="<results>/tables/metrics.csv",
         histories=history_files,
-        samples=shown_samples,
+        samples=first_samples,
     output:
         counts_png=report(
             "<results>/figures/{dataset}-counts.png",
@@ -93,7 +93,7 @@ rule figures:
             "<results>/figures/{dataset}-per-class.png",
             caption="../workflow/report/per_class.rst",
             category="Figures",
-            labels={"figure": "by class", "data set": "{dataset}"},
+            labels={"figure": "per class", "data set": "{dataset}"},
         ),
         training_png=report(
             "<results>/figures/{dataset}-training.png",
@@ -122,32 +122,32 @@ rule figures:
         "../workflow/scripts/figures.py"
 
 
-rule widths:
-    """Draw a metric against the width of the weights' average, where sample sets sweep it."""
+rule ema_width_figure:
+    """Draw a metric by the width of the post-hoc EMA, if sample sets sweep it."""
     input:
         tidy="<results>/tables/metrics.csv",
     output:
         png=report(
             "<results>/figures/{dataset}-ema-width.png",
-            caption="../workflow/report/widths.rst",
+            caption="../workflow/report/ema_width_figure.rst",
             category="Figures",
-            labels={"figure": "width of the average", "data set": "{dataset}"},
+            labels={"figure": "EMA width", "data set": "{dataset}"},
         ),
         svg="<results>/figures/{dataset}-ema-width.svg",
     log:
-        "<logs>/widths/{dataset}.log",
+        "<logs>/ema_width_figure/{dataset}.log",
     benchmark:
-        "<benchmarks>/widths/{dataset}.tsv"
+        "<benchmarks>/ema_width_figure/{dataset}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
     params:
-        request=request("widths"),
+        request=request("ema_width_figure"),
     script:
-        "../workflow/scripts/widths.py"
+        "../workflow/scripts/ema_width_figure.py"
 
 
-rule copies:
-    """Show a sample set's likeliest copies beside their nearest training images."""
+rule copies_figure:
+    """Draw a sample set's likeliest copies beside their nearest training images."""
     input:
         neighbours="<samples>/neighbours/{metric}.npz",
         samples="<samples>/samples.npz",
@@ -156,7 +156,7 @@ rule copies:
     output:
         picture=report(
             "<samples>/neighbours/{metric}.png",
-            caption="../workflow/report/copies.rst",
+            caption="../workflow/report/copies_figure.rst",
             category="Memorisation",
             labels={
                 "run": "{run}",
@@ -167,19 +167,19 @@ rule copies:
             },
         ),
     log:
-        "<logs>/copies/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.log",
+        "<logs>/copies_figure/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.log",
     benchmark:
-        "<benchmarks>/copies/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
+        "<benchmarks>/copies_figure/{dataset}/{run}/seed-{seed}/{sample_set}/{metric}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
     params:
-        request=request("copies"),
+        request=request("copies_figure"),
     script:
-        "../workflow/scripts/copies.py"
+        "../workflow/scripts/copies_figure.py"
 
 
 rule manifest:
-    """List every file behind every number, with its digest."""
+    """List every file behind every number, with its SHA-256."""
     input:
         [str(file) for file in lineage(experiment)],
     output:

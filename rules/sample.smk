@@ -1,23 +1,23 @@
-rule posthoc:
-    """Make another average of a network's weights, from the snapshots of its training."""
+rule ema:
+    """Reconstruct the EMA of another width from the snapshots of a training (post-hoc EMA)."""
     input:
         model="<run>/model.safetensors",
     output:
-        output="<run>/posthoc/{sigma_rel}.safetensors",
-        record="<run>/posthoc/{sigma_rel}.json",
+        output="<run>/posthoc_ema/{sigma_rel}.safetensors",
+        record="<run>/posthoc_ema/{sigma_rel}.json",
     log:
-        "<logs>/posthoc/{dataset}/{run}/seed-{seed}/{sigma_rel}.log",
+        "<logs>/ema/{dataset}/{run}/seed-{seed}/{sigma_rel}.log",
     benchmark:
-        "<benchmarks>/posthoc/{dataset}/{run}/seed-{seed}/{sigma_rel}.tsv"
+        "<benchmarks>/ema/{dataset}/{run}/seed-{seed}/{sigma_rel}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     resources:
         **needs(mem_mb=8_000),
     params:
-        request=request("posthoc"),
+        request=request("ema"),
     script:
-        "../workflow/scripts/posthoc.py"
+        "../workflow/scripts/ema.py"
 
 
 def sample_options(wildcards):
@@ -26,31 +26,31 @@ def sample_options(wildcards):
 
 
 def sample_model(wildcards):
-    """Return the network that a sample set is made from, with the average that it asks for."""
+    """Return the weights that a sample set is drawn from: the trained ones, or a post-hoc EMA."""
     width = sample_options(wildcards).ema_sigma_rel
-    return f"<run>/posthoc/{width}.safetensors" if width else "<run>/model.safetensors"
+    return f"<run>/posthoc_ema/{width}.safetensors" if width else "<run>/model.safetensors"
 
 
 def sample_guide(wildcards):
-    """Return the network that guides a sample set, if another one does."""
+    """Return the other network that guides a sample set (autoguidance), if one does."""
     run = sample_options(wildcards).guide_run
     network = f"{wildcards.dataset}/{run}/seed-{wildcards.seed}"
     return f"<results>/runs/{network}/model.safetensors" if run else []
 
 
 def sample_shards(wildcards):
-    """Return the parts of a sample set, where several jobs share it; none of a finished one."""
-    parts = gather.samples(
+    """Return the shards of a sample set, if several jobs share it and it is not finished."""
+    shards = gather.samples(
         "<samples>/samples.shards/{scatteritem}.npz", allow_missing=True
     )
     finished = is_finished(experiment, "sample", dict(wildcards.items()))
-    return parts if len(parts) > 1 and not finished else []
+    return shards if len(shards) > 1 and not finished else []
 
 
 rule sample:
-    """Generate one sample set, the same number of images of each class.
+    """Generate one sample set, the same number of images per class.
 
-    Where several jobs share it, this puts their images together, and needs no GPU.
+    If several jobs share it, this job merges their shards and needs no GPU.
     """
     input:
         model=sample_model,
@@ -90,25 +90,25 @@ use rule sample as sample_shard with:
         request=request("sample_shard"),
 
 
-rule grid:
-    """Show a sample set: rows are classes."""
+rule sample_sheet:
+    """Draw a sheet of a sample set's images, a row per class."""
     input:
         samples="<samples>/samples.npz",
     output:
         picture=report(
-            "<samples>/grid.png",
-            caption="../workflow/report/grid.rst",
+            "<samples>/sample_sheet.png",
+            caption="../workflow/report/sample_sheet.rst",
             category="Samples",
             subcategory="{dataset}",
             labels={"run": "{run}", "seed": "{seed}", "sample set": "{sample_set}"},
         ),
     log:
-        "<logs>/grid/{dataset}/{run}/seed-{seed}/{sample_set}.log",
+        "<logs>/sample_sheet/{dataset}/{run}/seed-{seed}/{sample_set}.log",
     benchmark:
-        "<benchmarks>/grid/{dataset}/{run}/seed-{seed}/{sample_set}.tsv"
+        "<benchmarks>/sample_sheet/{dataset}/{run}/seed-{seed}/{sample_set}.tsv"
     conda:
         "../workflow/envs/ltdm.yaml"
     params:
-        request=request("grid"),
+        request=request("sample_sheet"),
     script:
-        "../workflow/scripts/grid.py"
+        "../workflow/scripts/sample_sheet.py"

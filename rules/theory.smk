@@ -4,7 +4,7 @@ localrules:
 
 
 rule theory:
-    """Train, solve and measure the games of a sweep: all its seeds, tails and weights at once."""
+    """Train, solve and measure the games of a sweep, for all its seeds, tails and betas at once."""
     input:
         check_foreign_results,
     output:
@@ -27,7 +27,7 @@ rule theory:
 
 
 rule theory_tables:
-    """Write each sweep's table, and what the paper's claims come to."""
+    """Write each sweep's table, and the findings on the paper's claims."""
     input:
         rows=expand(rules.theory.output.rows, sweep=experiment.sweeps),
     output:
@@ -61,7 +61,7 @@ rule theory_tables:
 
 
 rule theory_figure:
-    """Draw a figure of a sweep: curves over it, or what its first networks say and draw."""
+    """Draw a figure of a sweep: curves, or the scores and samples of its first networks."""
     input:
         rows="<results>/theory/{sweep}.csv",
         networks="<results>/theory/{sweep}.npz",

@@ -1,14 +1,14 @@
 def train_init(wildcards):
-    """Return the network that a run starts from, if it starts from one."""
+    """Return the network whose weights a run starts from, if it does not start afresh."""
     run = experiment.runs[wildcards.dataset, wildcards.run].train.init_from
     network = f"{wildcards.dataset}/{run}/seed-{wildcards.seed}"
     return f"<results>/runs/{network}/model.safetensors" if run else []
 
 
 rule train:
-    """Fit one network on one long-tailed data set, or take it from a released checkpoint.
+    """Train one network on one long-tailed data set, or import a released checkpoint.
 
-    Killed, it goes on from where it was.
+    A job that was killed resumes from its last saved state.
     """
     input:
         data="<data>/train.npz",

@@ -39,11 +39,11 @@ def import_(checkpoint: Path, model: Path, resolution: int) -> None:
 )
 def ema(model: Path, output: Path, sigma_rel: float) -> None:
     """Write OUTPUT (.safetensors): MODEL with a post-hoc EMA of its snapshots."""
-    from ltdm.stages import posthoc
+    from ltdm.stages import ema
 
-    request = {"sigma_rel": sigma_rel, "code": stage_digest("posthoc")}
-    record = posthoc.run(request, model=model, output=output, record=None)
-    click.echo(f"{output}: {posthoc.describe(record)}")
+    request = {"sigma_rel": sigma_rel, "code": stage_digest("ema")}
+    record = ema.run(request, model=model, output=output, record=None)
+    click.echo(f"{output}: {ema.describe(record)}")
 
 
 @click.command()

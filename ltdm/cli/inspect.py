@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ltdm.cli.selection import PATH, experiment_options, load_experiment
-from ltdm.config.layout import MANIFEST, STEPS
+from ltdm.config.layout import MANIFEST, RULES
+from ltdm.pipeline.old_results import check_results_version
 from ltdm.stages import manifest
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def check(**options: Any) -> None:
     _print_datasets(experiment)
     if experiment.evaluate.probe:
         _warn_of_probe(experiment)
-    networks, sets = (len([*STEPS[rule].jobs(experiment)]) for rule in ("train", "sample"))
+    networks, sets = (len([*RULES[rule].jobs(experiment)]) for rule in ("train", "sample"))
     released = sum(run.train.released for run in experiment.runs.values())
     imports = released * len(experiment.grid["seed"])
     imported = f" and {imports} to import" if imports else ""
@@ -69,7 +70,7 @@ def plan(bench: Path | None, tflops: float | None, **options: Any) -> None:
     from ltdm.pipeline import cost
 
     experiment = load_experiment(**options)
-    click.echo(cost.text(experiment, cost.speeds(experiment, bench, tflops)))
+    click.echo(cost.format_plan(experiment, cost.load_speeds(experiment, bench, tflops)))
 
 
 @click.command()
@@ -78,7 +79,7 @@ def status(results: Path) -> None:
     """Print the state of each network of a results folder, such as results/demo."""
     from ltdm.pipeline import status
 
-    click.echo(status.text(results))
+    click.echo(status.format_status(results))
 
 
 @click.command()
@@ -90,7 +91,7 @@ def accept(results: Path, because: str) -> None:
     Lists the differences and writes a record, which `manifest.json` names. Delete the record to
     undo this.
     """
-    from ltdm.pipeline.accept import accept
+    from ltdm.pipeline.acceptance import accept
 
     click.echo(accept(results, because))
 
@@ -99,6 +100,7 @@ def accept(results: Path, because: str) -> None:
 @click.argument("results", type=PATH)
 def verify(results: Path) -> None:
     """Check a results folder, such as results/demo, against its manifest."""
+    check_results_version(results)
     files, size = manifest.verify(results / MANIFEST)
     click.echo(f"{results}: {files} files, {size / 1e9:.3g} GB, all as its manifest says.")
 

@@ -70,7 +70,7 @@ def load_experiment(
         experiment = Experiment({**read_config(list(config)), **restricted}, results)
     except LtdmError as error:
         raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
-    set_compile_cache(experiment.layout.compiled)
+    set_compile_cache(experiment.layout.compile_cache)
     return experiment
 
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ltdm.cli.selection import experiment_options, load_experiment, select_sweeps
-from ltdm.config.artefacts import flat, inputs, outputs, sources
-from ltdm.config.layout import MANIFEST, STEPS
+from ltdm.config.artefacts import artefact_refs, as_list, inputs, outputs
+from ltdm.config.layout import MANIFEST, RULES
 from ltdm.config.requests import request
+from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.errors import LtdmError
 from ltdm.stages import manifest
 
 if TYPE_CHECKING:
     from ltdm.config.experiment import Experiment
-    from ltdm.config.steps import Keys
+    from ltdm.config.rules import Wildcards
 
 
 def run_jobs(
@@ -28,13 +29,14 @@ def run_jobs(
     Raises:
         LtdmError: A job fails, or would read a network that was trained with another config.
     """
+    check_results_version(experiment.layout.root)
     for rule in rules:
-        stage = import_module(f"ltdm.stages.{STEPS[rule].stage or rule}")
-        for keys in STEPS[rule].jobs(experiment):
+        stage = import_module(f"ltdm.stages.{RULES[rule].stage or rule}")
+        for keys in RULES[rule].jobs(experiment):
             if sweeps and keys["sweep"] not in sweeps:
                 continue
             files = outputs(experiment, rule, keys)
-            first = flat(next(iter(files.values())))[0]
+            first = as_list(next(iter(files.values())))[0]
             if not again and _is_finished(experiment, rule, keys):
                 click.echo(f"{first}: already there")
                 continue
@@ -44,15 +46,15 @@ def run_jobs(
             click.echo(first)
 
 
-def _is_finished(experiment: "Experiment", rule: str, keys: "Keys") -> bool:
+def _is_finished(experiment: "Experiment", rule: str, keys: "Wildcards") -> bool:
     from ltdm.pipeline.records import is_finished  # imports PyTorch, which some need not
 
     return is_finished(experiment, rule, keys)
 
 
-def _check_networks(experiment: "Experiment", rule: str, keys: "Keys") -> None:
+def _check_networks(experiment: "Experiment", rule: str, keys: "Wildcards") -> None:
     """Raise LtdmError if a job would read a network that is not the one the config requests."""
-    for source in sources(experiment, rule, keys).values():
+    for source in artefact_refs(experiment, rule, keys).values():
         if isinstance(source, tuple) and source[0] == "train.model":
             model = experiment.layout.path("train.model", **source[1])
             if model.exists() and not _is_finished(experiment, "train", source[1]):
@@ -89,14 +91,21 @@ def train(**options: Any) -> None:
 @experiment_options("dataset", "run", "seed", "sample_set")
 def sample(**options: Any) -> None:
     """Generate sample sets."""
-    run_jobs(load_experiment(**options), "posthoc", "sample", "grid")
+    run_jobs(load_experiment(**options), "ema", "sample", "sample_sheet")
 
 
 @click.command()
 @experiment_options("dataset", "run", "seed", "sample_set")
 def features(**options: Any) -> None:
     """Extract features of references and sample sets; find the nearest training images."""
-    rules = "extractor", "reference_features", "features", "unseen", "neighbours", "copies"
+    rules = (
+        "extractor",
+        "reference_features",
+        "features",
+        "unseen_neighbours",
+        "neighbours",
+        "copies_figure",
+    )
     run_jobs(load_experiment(**options), *rules)
 
 

@@ -1,78 +1,96 @@
 """The files of an experiment's jobs, by the keywords of rules and stages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ltdm.config.layout import STEPS
-from ltdm.config.steps import ORDER, Keys, Source, axis
+from ltdm.config.layout import RULES
+from ltdm.config.rules import WILDCARD_ORDER, ArtefactRef, Wildcards, axis_values
 
 if TYPE_CHECKING:
     from ltdm.config.experiment import Experiment
 
-File = Path | list[Path] | None
+Files = Path | list[Path] | None
 
 
-def jobs(e: "Experiment") -> Iterator[tuple[str, Keys]]:
-    """Yield rule and wildcards of each job that a whole run has, but for shards and manifest."""
-    return ((rule, keys) for rule, step in STEPS.items() for keys in step.jobs(e))
+def jobs(experiment: "Experiment") -> Iterator[tuple[str, Wildcards]]:
+    """Yield rule and wildcards of every job of an experiment, except shards and the manifest."""
+    for name, rule in RULES.items():
+        for wildcards in rule.jobs(experiment):
+            yield name, wildcards
 
 
-def outputs(e: "Experiment", rule: str, keys: Keys) -> dict[str, File]:
-    """Return what a job writes, by keyword."""
-    return {name: _files(e, pattern, keys) for name, pattern in STEPS[rule].outputs.items()}
-
-
-def sources(e: "Experiment", rule: str, keys: Keys) -> dict[str, Source | list[Source] | None]:
-    """Return the artefacts that a job reads, with their jobs' wildcards, by keyword."""
+def outputs(experiment: "Experiment", rule: str, wildcards: Wildcards) -> dict[str, Files]:
+    """Return the files that a job writes, by keyword."""
     return {
-        name: (found, keys) if isinstance(found, str) else found(e, keys)
-        for name, found in STEPS[rule].inputs.items()
+        keyword: _expand(experiment, pattern, wildcards)
+        for keyword, pattern in RULES[rule].outputs.items()
     }
 
 
-def inputs(e: "Experiment", rule: str, keys: Keys) -> dict[str, File]:
-    """Return the files that a job reads, by keyword; None for one that it does without."""
-    found: dict[str, File] = {}
-    for name, source in sources(e, rule, keys).items():
-        if isinstance(source, list):
-            found[name] = [file for one in source for file in flat(path(e, *one))]
+def artefact_refs(
+    experiment: "Experiment", rule: str, wildcards: Wildcards
+) -> dict[str, ArtefactRef | list[ArtefactRef] | None]:
+    """Return the artefacts that a job reads, by keyword, with their own jobs' wildcards."""
+    return {
+        keyword: (source, wildcards) if isinstance(source, str) else source(experiment, wildcards)
+        for keyword, source in RULES[rule].inputs.items()
+    }
+
+
+def inputs(experiment: "Experiment", rule: str, wildcards: Wildcards) -> dict[str, Files]:
+    """Return the files that a job reads, by keyword; None for an input that it does without."""
+    files: dict[str, Files] = {}
+    for keyword, refs in artefact_refs(experiment, rule, wildcards).items():
+        if isinstance(refs, list):
+            files[keyword] = [f for ref in refs for f in as_list(artefact_files(experiment, *ref))]
         else:
-            found[name] = path(e, *source) if source else None
-    return found
+            files[keyword] = artefact_files(experiment, *refs) if refs else None
+    return files
 
 
-def path(e: "Experiment", artefact: str, keys: Keys) -> File:
-    """Return an artefact's file, or all of its files where the wildcards settle no single one."""
+def artefact_files(experiment: "Experiment", artefact: str, wildcards: Wildcards) -> Files:
+    """Return an artefact's file, or all its files if the wildcards leave some open."""
     rule, keyword = artefact.split(".")
-    return _files(e, STEPS[rule].outputs[keyword], keys)
+    return _expand(experiment, RULES[rule].outputs[keyword], wildcards)
 
 
-def flat(files: File) -> list[Path]:
+def as_list(files: Files) -> list[Path]:
     """Return one file, several, or none as a list."""
     return files if isinstance(files, list) else [files] if files else []
 
 
-def _files(e: "Experiment", pattern: str | tuple[str, ...], keys: Mapping[str, Any]) -> File:
-    patterns = (pattern,) if isinstance(pattern, str) else pattern
-    found = []
-    for one in patterns:
-        free = [name for name in ORDER if f"{{{name}}}" in one and name not in keys]
-        for values in product(*(axis(e, name) for name in free)):
-            names = {**keys, **dict(zip(free, values, strict=True))}
-            found.append(e.layout.root / one.format(**names))
-        if not free and isinstance(pattern, str):
-            return found[0]
-    return found
+def _expand(
+    experiment: "Experiment", patterns: str | tuple[str, ...], wildcards: Wildcards
+) -> Files:
+    """Fill in patterns; one pattern without open wildcards gives one path, all else a list."""
+    files = []
+    for pattern in (patterns,) if isinstance(patterns, str) else patterns:
+        free = [w for w in WILDCARD_ORDER if f"{{{w}}}" in pattern and w not in wildcards]
+        for values in product(*(axis_values(experiment, axis) for axis in free)):
+            filled = pattern.format(**wildcards, **dict(zip(free, values, strict=True)))
+            files.append(experiment.layout.root / filled)
+        if not free and isinstance(patterns, str):
+            return files[0]
+    return files
 
 
-def final(e: "Experiment") -> list[Path]:
-    """Return what a whole run makes: records, and what no other job reads.
+def target_files(experiment: "Experiment") -> list[Path]:
+    """Return the targets of a whole run: all records, and the files that no other job reads.
 
-    A record that somebody deleted is made again, with what it describes; a large file that stands
+    So a record that somebody deleted is made again, with the files that it describes; a large file
     behind finished tables is not.
     """
-    read = {f for job in jobs(e) for files in inputs(e, *job).values() for f in flat(files)}
-    made = [one for job in jobs(e) for one in outputs(e, *job).items()]
-    return [f for name, files in made for f in flat(files) if name == "record" or f not in read]
+    all_jobs = [*jobs(experiment)]
+    read = {
+        file
+        for job in all_jobs
+        for files in inputs(experiment, *job).values()
+        for file in as_list(files)
+    }
+    targets = []
+    for job in all_jobs:
+        for keyword, files in outputs(experiment, *job).items():
+            targets += [f for f in as_list(files) if keyword == "record" or f not in read]
+    return targets

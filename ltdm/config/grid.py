@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ltdm.config.layout import names_beside_sample_sets
+from ltdm.config.layout import reserved_sample_set_names
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown, suggest
 
@@ -64,7 +64,7 @@ def named_entries(config: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
     entries = as_mapping(config.get(key), (key,))
     for name in entries:
         check_name(name, (key,))
-        if key == "sample_sets" and name in names_beside_sample_sets():
+        if key == "sample_sets" and name in reserved_sample_set_names():
             raise OptionError((key, name), "is the name of a run's own file; choose another")
     return list(entries.items())
 

@@ -1,39 +1,44 @@
-"""Every file of an experiment's results: which rule writes it, and what from.
+"""The table of rules: every file of an experiment's results, its rule, and that rule's inputs.
 
-This is the one place in Python that spells them. The rules spell them too, where users look; a
-test holds that both say the same. Commands, records, lineage, status and manifest follow from it.
+No other Python file spells these names. The files in `rules/` spell them too, for their readers; a
+test compares both. Commands, records, lineage, status and manifest follow from the table.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ltdm.config import steps
-from ltdm.config.steps import NETWORK, SAMPLE_SET, Step, over, probed
+from ltdm.config import rules
+from ltdm.config.rules import NETWORK, SAMPLE_SET, Rule, has_probe, jobs_per
 
 DATA = "data/{dataset}"
 RUN = "runs/{dataset}/{run}/seed-{seed}"
 SAMPLES = RUN + "/{sample_set}"
 MANIFEST = "manifest.json"
-BOTH = ("png", "svg")
-FIGURES = {"counts": BOTH, "per_class": BOTH, "training": BOTH, "samples": ("png",)}
-"""The figures of a data set, and their forms: pictures of pixels have one."""
+FIGURE_FORMATS = ("png", "svg")
+FIGURES = {
+    "counts": FIGURE_FORMATS,
+    "per_class": FIGURE_FORMATS,
+    "training": FIGURE_FORMATS,
+    "samples": ("png",),
+}
+"""The figures of a data set and their file formats: pictures of pixels are PNG alone."""
 
 
-def below(folder: str, **files: str) -> dict[str, str]:
-    """Return files by keyword with the folder that they lie in."""
+def in_folder(folder: str, **files: str) -> dict[str, str]:
+    """Return files by keyword, each with its folder before it."""
     return {keyword: f"{folder}/{file}" for keyword, file in files.items()}
 
 
-def pictures(name: str) -> dict[str, str]:
-    """Return the two files of a figure."""
-    return {form: f"figures/{name}.{form}" for form in BOTH}
+def figure_files(name: str) -> dict[str, str]:
+    """Return the PNG and the SVG of a figure."""
+    return {form: f"figures/{name}.{form}" for form in FIGURE_FORMATS}
 
 
-STEPS = {
-    "prepare": Step(
-        over("dataset"),
-        below(
+RULES = {
+    "prepare": Rule(
+        jobs_per("dataset"),
+        in_folder(
             DATA,
             train="train.npz",
             reference="reference.npz",
@@ -41,56 +46,60 @@ STEPS = {
             record="data.json",
         ),
     ),
-    "extractor": Step(
-        over("dataset", "extractor"),
-        below(f"{DATA}/extractors", weights="{extractor}.safetensors", record="{extractor}.json"),
+    "extractor": Rule(
+        jobs_per("dataset", "extractor"),
+        in_folder(
+            f"{DATA}/extractors", weights="{extractor}.safetensors", record="{extractor}.json"
+        ),
         {"reference": "prepare.reference"},
     ),
-    "reference_features": Step(
-        over("dataset", "extractor"),
+    "reference_features": Rule(
+        jobs_per("dataset", "extractor"),
         {"features": DATA + "/features/{extractor}.npz"},
         {"images": "prepare.reference", "weights": "extractor.weights"},
         stage="features",
     ),
-    "unseen": Step(
-        over("dataset", "search"),
+    "unseen_neighbours": Rule(
+        jobs_per("dataset", "search"),
         {"neighbours": DATA + "/neighbours/{metric}.npz"},
         {"train": "prepare.train", "images": "prepare.reference"},
         stage="neighbours",
     ),
-    "train": Step(
-        steps.networks,
-        below(RUN, model="model.safetensors", history="history.csv", record="run.json"),
-        {"data": "prepare.train", "init": steps.start},
+    "train": Rule(
+        rules.list_networks,
+        in_folder(RUN, model="model.safetensors", history="history.csv", record="run.json"),
+        {"data": "prepare.train", "init": rules.initial_network},
     ),
-    "posthoc": Step(
-        steps.averages,
-        below(f"{RUN}/posthoc", output="{sigma_rel}.safetensors", record="{sigma_rel}.json"),
+    "ema": Rule(
+        rules.list_ema_widths,
+        in_folder(
+            f"{RUN}/posthoc_ema", output="{sigma_rel}.safetensors", record="{sigma_rel}.json"
+        ),
         {"model": "train.model"},
     ),
-    "sample": Step(
-        over(*SAMPLE_SET),
-        below(SAMPLES, samples="samples.npz", record="samples.json"),
-        {"model": steps.sampled, "guide": steps.guiding},
+    "sample": Rule(
+        jobs_per(*SAMPLE_SET),
+        in_folder(SAMPLES, samples="samples.npz", record="samples.json"),
+        {"model": rules.sampled_network, "guide": rules.guide_network},
     ),
-    "grid": Step(
-        over(*SAMPLE_SET),
-        {"picture": SAMPLES + "/grid.png"},
+    "sample_sheet": Rule(
+        jobs_per(*SAMPLE_SET),
+        {"picture": SAMPLES + "/sample_sheet.png"},
         {"samples": "sample.samples"},
-        draws=True,
+        pictures_only=True,
     ),
-    "features": Step(
-        over(*SAMPLE_SET, "extractor"),
+    "features": Rule(
+        jobs_per(*SAMPLE_SET, "extractor"),
         {"features": SAMPLES + "/features/{extractor}.npz"},
         {"images": "sample.samples", "weights": "extractor.weights"},
     ),
-    "neighbours": Step(
-        over(*SAMPLE_SET, "search"),
+    "neighbours": Rule(
+        jobs_per(*SAMPLE_SET, "search"),
         {"neighbours": SAMPLES + "/neighbours/{metric}.npz"},
         {"train": "prepare.train", "images": "sample.samples"},
     ),
-    "copies": Step(
-        over(*SAMPLE_SET, "search"),
+    "copies_figure": Rule(
+        jobs_per(*SAMPLE_SET, "search"),
         {"picture": SAMPLES + "/neighbours/{metric}.png"},
         {
             "neighbours": "neighbours.neighbours",
@@ -98,31 +107,33 @@ STEPS = {
             "train": "prepare.train",
             "counts": "prepare.counts",
         },
-        draws=True,
+        pictures_only=True,
     ),
-    "metrics": Step(
-        over(*SAMPLE_SET, "metric"),
-        below(f"{SAMPLES}/metrics", table="{metric}.csv", record="{metric}.json"),
+    "metrics": Rule(
+        jobs_per(*SAMPLE_SET, "metric"),
+        in_folder(f"{SAMPLES}/metrics", table="{metric}.csv", record="{metric}.json"),
         {
             "counts": "prepare.counts",
-            "real": steps.scored("reference_features.features", "unseen.neighbours"),
-            "fake": steps.scored("features.features", "neighbours.neighbours"),
+            "real": rules.metric_inputs(
+                "reference_features.features", "unseen_neighbours.neighbours"
+            ),
+            "fake": rules.metric_inputs("features.features", "neighbours.neighbours"),
         },
     ),
-    "tables": Step(
-        over(),
+    "tables": Rule(
+        jobs_per(),
         {
             "tidy": "tables/metrics.csv",
             "differences": "tables/differences.csv",
             "main": "tables/main.csv",
-            "against": "tables/against.csv",
+            "vs_baseline": "tables/vs_baseline.csv",
             "others": ("tables/{table}.{form}",),
             "record": "tables/tables.json",
         },
         {"metrics": "metrics.table"},
     ),
-    "figures": Step(
-        over("dataset"),
+    "figures": Rule(
+        jobs_per("dataset"),
         {
             f"{figure}_{form}": f"figures/{{dataset}}-{figure.replace('_', '-')}.{form}"
             for figure, forms in FIGURES.items()
@@ -133,30 +144,33 @@ STEPS = {
             "reference": "prepare.reference",
             "tidy": "tables.tidy",
             "histories": "train.history",
-            "samples": steps.shown_samples,
+            "samples": rules.first_samples,
         },
-        draws=True,
+        pictures_only=True,
     ),
-    "widths": Step(
-        steps.several_widths, pictures("{dataset}-ema-width"), {"tidy": "tables.tidy"}, draws=True
+    "ema_width_figure": Rule(
+        rules.list_ema_sweeps,
+        figure_files("{dataset}-ema-width"),
+        {"tidy": "tables.tidy"},
+        pictures_only=True,
     ),
-    "probe_split": Step(
-        over("dataset", only=probed),
-        below(DATA, test="test.npz", record="test.json"),
+    "probe_split": Rule(
+        jobs_per("dataset", only=has_probe),
+        in_folder(DATA, test="probe_split.npz", record="probe_split.json"),
         {"reference": "prepare.reference"},
     ),
-    "probe": Step(
-        over(*NETWORK, only=probed),
-        below(RUN, table="probe.csv", record="probe.json"),
+    "probe": Rule(
+        jobs_per(*NETWORK, only=has_probe),
+        in_folder(RUN, table="probe.csv", record="probe.json"),
         {
             "model": "train.model",
-            "train": steps.probe_images,
+            "train": rules.probe_training_images,
             "test": "probe_split.test",
             "counts": "prepare.counts",
         },
     ),
-    "probe_tables": Step(
-        over(only=probed),
+    "probe_tables": Rule(
+        jobs_per(only=has_probe),
         {
             "tidy": "tables/probe-all.csv",
             "main": "tables/probe.csv",
@@ -164,18 +178,18 @@ STEPS = {
         },
         {"probes": "probe.table"},
     ),
-    "probe_figure": Step(
-        over("dataset", only=probed),
-        pictures("{dataset}-probe"),
+    "probe_figure": Rule(
+        jobs_per("dataset", only=has_probe),
+        figure_files("{dataset}-probe"),
         {"tidy": "probe_tables.tidy"},
-        draws=True,
+        pictures_only=True,
     ),
-    "theory": Step(
-        over("sweep"),
-        below("theory", rows="{sweep}.csv", networks="{sweep}.npz", record="{sweep}.json"),
+    "theory": Rule(
+        jobs_per("sweep"),
+        in_folder("theory", rows="{sweep}.csv", networks="{sweep}.npz", record="{sweep}.json"),
     ),
-    "theory_tables": Step(
-        over(only=steps.swept),
+    "theory_tables": Rule(
+        jobs_per(only=rules.has_theory),
         {
             "findings": "tables/theory.csv",
             "tables": ("tables/theory-{sweep}.csv",),
@@ -183,43 +197,43 @@ STEPS = {
         },
         {"rows": "theory.rows"},
     ),
-    "theory_figure": Step(
-        steps.theory_figures,
-        pictures("theory-{sweep}-{figure}"),
+    "theory_figure": Rule(
+        rules.list_theory_figures,
+        figure_files("theory-{sweep}-{figure}"),
         {"rows": "theory.rows", "networks": "theory.networks"},
-        draws=True,
+        pictures_only=True,
     ),
 }
-"""All rules but `all`, the parts of a sample set, and the manifest, which lists what these make."""
+"""All rules except `all`, `sample_shard`, and `manifest`, which lists the files of these."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of one experiment's results, below `root`."""
+    """The files of one experiment's results, below the folder `root`."""
 
     root: Path
 
-    def path(self, artefact: str, **keys: Any) -> Path:
-        """Return an artefact (`rule.keyword`) that is one file."""
+    def path(self, artefact: str, **wildcards: Any) -> Path:
+        """Return the path of an artefact (`rule.keyword`) that is one file."""
         rule, keyword = artefact.split(".")
-        pattern = STEPS[rule].outputs[keyword]
+        pattern = RULES[rule].outputs[keyword]
         assert isinstance(pattern, str)
-        return self.root / pattern.format(**keys)
+        return self.root / pattern.format(**wildcards)
 
     @property
-    def compiled(self) -> Path:
-        """Return the folder of what the compiler keeps: no result, and may be deleted."""
+    def compile_cache(self) -> Path:
+        """The folder of compiled kernels: no results, safe to delete."""
         return self.root / ".compiled"
 
 
-def name_of(artefact: str, **keys: Any) -> str:
-    """Return where an artefact of a data set lies below the data set's folder."""
-    path = Layout(Path()).path(artefact, dataset="of", **keys)
-    return path.relative_to(DATA.format(dataset="of")).as_posix()
+def path_in_dataset(artefact: str, **wildcards: Any) -> str:
+    """Return the path of a data set's artefact below the data set's folder, `data/<dataset>/`."""
+    path = Layout(Path()).path(artefact, dataset="any", **wildcards)
+    return path.relative_to(DATA.format(dataset="any")).as_posix()
 
 
-def names_beside_sample_sets() -> set[str]:
-    """Return the names that lie in a run's folder, which no sample set may have."""
-    patterns = (p for step in STEPS.values() for p in step.outputs.values() if isinstance(p, str))
-    inside = (p.removeprefix(f"{RUN}/").split("/")[0] for p in patterns if p.startswith(RUN))
-    return {"state", *inside} - {"{sample_set}"}
+def reserved_sample_set_names() -> set[str]:
+    """Return the names of files and folders in a run's folder, which no sample set may have."""
+    patterns = (p for rule in RULES.values() for p in rule.outputs.values() if isinstance(p, str))
+    names = {p.removeprefix(f"{RUN}/").split("/")[0] for p in patterns if p.startswith(RUN)}
+    return {"state", *names} - {"{sample_set}"}

@@ -1,74 +1,88 @@
-"""What each job is asked for: the one param of its rule, and what its stage's record repeats.
+"""The request of each job: the one param of its rule, which its stage's record repeats.
 
-A method for each rule; one without is asked for nothing but its code. The key `code` is the code
-that runs, `defaults` are the options that the config leaves alone, `places` says where things lie
-and run, and `where` what the rows of a table are called; the last two decide no result.
+A job whose request has changed runs again. `_Job` has one method per rule; the request of a rule
+without one holds only the code. Four keys mean the same everywhere: `code` names and digests the
+code that runs; `defaults` are the options that the config leaves at their defaults; `places` says
+where files lie and on how many GPUs a job runs; `where` holds the columns that identify the rows of
+a table. A change of the last two reruns nothing.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ltdm.config.layout import STEPS
-from ltdm.config.steps import NETWORK, SAMPLE_SET, Keys
+from ltdm.config.layout import RULES
+from ltdm.config.rules import NETWORK, SAMPLE_SET, Wildcards
 from ltdm.plumbing.option_values import defaults, locations, non_defaults
 from ltdm.plumbing.registry import Part, stage_digest
 from ltdm.plumbing.request import Request
 from ltdm.reporting.columns import parse_column
 
 if TYPE_CHECKING:
+    from ltdm.config.datasets import Dataset
     from ltdm.config.experiment import Experiment
     from ltdm.config.runs import Run
 
-Asked = dict[str, Any]
+Fields = dict[str, Any]
 
 
-def request(e: "Experiment", rule: str, keys: Keys) -> Request:
-    """Return what the job of a rule with these wildcards is asked for."""
-    ask = getattr(_Job(e, keys), rule, None)
-    asked: Asked = ask() if ask else {}
-    if "code" not in asked:
-        asked["code"] = stage_digest(STEPS[rule].stage or rule)
-    where = {n: int(keys[n]) if n == "seed" else keys[n] for n in SAMPLE_SET if n in keys}
-    return Request(asked, where=where)
+def request(experiment: "Experiment", rule: str, wildcards: Wildcards) -> Request:
+    """Return the request of a rule's job with these wildcards."""
+    method = getattr(_Job(experiment, wildcards), rule, None)
+    fields: Fields = method() if method else {}
+    if "code" not in fields:
+        fields["code"] = stage_digest(RULES[rule].stage or rule)
+    where = {axis: wildcards[axis] for axis in SAMPLE_SET if axis in wildcards}
+    if "seed" in where:
+        where["seed"] = int(where["seed"])
+    return Request(fields, where=where)
 
 
 class _Job:
-    """What a job is asked for: a method a rule, which names the code if that is not its stage's."""
+    """A job's request: one method per rule, with `code` if more than the stage's code counts."""
 
-    def __init__(self, e: "Experiment", keys: Keys):
-        self._e, self._keys = e, keys
+    def __init__(self, experiment: "Experiment", wildcards: Wildcards):
+        self._experiment, self._wildcards = experiment, wildcards
+
+    @property
+    def _data(self) -> "Dataset":
+        return self._experiment.datasets[self._wildcards["dataset"]]
 
     @property
     def _run(self) -> "Run":
-        return self._e.runs[self._keys["dataset"], self._keys["run"]]
+        return self._experiment.runs[self._wildcards["dataset"], self._wildcards["run"]]
+
+    @property
+    def _seed(self) -> int:
+        return int(self._wildcards["seed"])
 
     @property
     def _extractor(self) -> Part:
-        return next(p for p in self._e.evaluate.extractors if p.label == self._keys["extractor"])
+        label = self._wildcards["extractor"]
+        return next(p for p in self._experiment.evaluate.extractors if p.label == label)
 
     @property
     def _metric(self) -> Part:
-        return self._e.evaluate.metric(self._keys["metric"])
+        return self._experiment.evaluate.metric(self._wildcards["metric"])
 
-    def _source(self, stage: str) -> Asked:
-        """Return what a stage is asked for that reads a data set's source."""
-        data = self._e.datasets[self._keys["dataset"]]
-        source = data.source
+    def _source(self, stage: str) -> Fields:
+        """Return the request of a stage that reads a data set's source."""
+        source = self._data.source
         return {
             "source": source.to_config(),
-            "content": data.info.digest,
+            "content": self._data.info.digest,
             "defaults": {"source": defaults(source)},
             "code": stage_digest(stage, source),
             "places": locations(source.options),
         }
 
-    def prepare(self) -> Asked:
-        """Source, long tail, and what the source holds."""
-        data, asked = self._e.datasets[self._keys["dataset"]], self._source("prepare")
-        asked["defaults"]["longtail"] = defaults(data.longtail)
-        shape = {"longtail": non_defaults(data.longtail), "reference_split": data.reference_split}
-        return {**asked, **shape}
+    def prepare(self) -> Fields:
+        """The source with the digest of its data, the long tail, and the split of the reference."""
+        data, fields = self._data, self._source("prepare")
+        fields["defaults"]["longtail"] = defaults(data.longtail)
+        fields["longtail"] = non_defaults(data.longtail)
+        fields["reference_split"] = data.reference_split
+        return fields
 
-    def extractor(self) -> Asked:
+    def extractor(self) -> Fields:
         """The extractor's options."""
         part = self._extractor
         return {
@@ -78,56 +92,56 @@ class _Job:
             "places": locations(part.options),
         }
 
-    def features(self) -> Asked:
-        """Nothing but code: the extractor's file says what it is."""
+    def features(self) -> Fields:
+        """The code alone: the extractor's file holds its options."""
         return {"code": stage_digest("features", self._extractor)}
 
     reference_features = features
 
-    def neighbours(self) -> Asked:
-        """Which training images are found; the metric's other options rerun no search."""
+    def neighbours(self) -> Fields:
+        """The options of the search; a change of the metric's other options reruns no search."""
         return {"search": self._metric.module.search(self._metric.options), "unseen": False}
 
-    def unseen(self) -> Asked:
-        """The same of the real images that are not in the training set, as a baseline."""
+    def unseen_neighbours(self) -> Fields:
+        """The same for real images outside the training set, the baseline."""
         return {**self.neighbours(), "unseen": True}
 
-    def train(self) -> Asked:
-        """The run's options and its seed; released weights and ensembles have code of their own."""
+    def train(self) -> Fields:
+        """The run's options and seed, and the code of its kind: single, ensemble or released."""
         run = self._run
         stage = "ensemble" if run.train.ensemble else "single"
         stage, methods = ("released", ()) if run.train.released else (stage, run.methods)
         return {
             "spec": run.spec(),
             "defaults": run.defaults(),
-            "seed": int(self._keys["seed"]),
+            "seed": self._seed,
             "code": stage_digest(stage, run.network, run.process, *methods),
             "places": {"gpus": run.train.gpus, "checkpoint": run.train.import_checkpoint},
         }
 
-    def posthoc(self) -> Asked:
-        """The width of the average."""
-        return {"sigma_rel": float(self._keys["sigma_rel"])}
+    def ema(self) -> Fields:
+        """The width of the post-hoc EMA, relative to the training's length."""
+        return {"sigma_rel": float(self._wildcards["sigma_rel"])}
 
-    def sample(self) -> Asked:
-        """The sample set's options; its seed is the network's."""
+    def sample(self) -> Fields:
+        """The sample set's options, and the network's seed."""
         run = self._run
-        options = run.samples[self._keys["sample_set"]]
+        options = run.samples[self._wildcards["sample_set"]]
         return {
             "spec": non_defaults(options),
             "defaults": defaults(options),
-            "seed": int(self._keys["seed"]),
+            "seed": self._seed,
             "code": stage_digest("sample", run.network, run.process, options.sampler),
         }
 
-    def sample_shard(self) -> Asked:
-        """The same as the whole set; and which part, counted from 0, of how many."""
-        number, count = self._keys["scatteritem"].split("-of-")
-        return {**self.sample(), "shard": [int(number) - 1, int(count)]}
+    def sample_shard(self) -> Fields:
+        """The sample set's request, and `shard`: its index, from 0, and the number of shards."""
+        number, num_shards = self._wildcards["scatteritem"].split("-of-")
+        return {**self.sample(), "shard": [int(number) - 1, int(num_shards)]}
 
-    def metrics(self) -> Asked:
-        """The metric's options, the groups of classes, and the feature spaces."""
-        metric, evaluate = self._metric, self._e.evaluate
+    def metrics(self) -> Fields:
+        """The metric's options, the groups of classes, and the extractors."""
+        metric, evaluate = self._metric, self._experiment.evaluate
         return {
             "metric": metric.to_config(),
             "defaults": defaults(metric),
@@ -136,9 +150,9 @@ class _Job:
             "code": stage_digest("metrics", metric),
         }
 
-    def tables(self) -> Asked:
-        """The columns of the main table, and the run that differences are taken from."""
-        grid, evaluate = self._e.grid, self._e.evaluate
+    def tables(self) -> Fields:
+        """The columns of the main table, the extractors, and the baseline run."""
+        grid, evaluate = self._experiment.grid, self._experiment.evaluate
         return {
             "columns": list(evaluate.table_columns),
             "extractors": [part.label for part in evaluate.extractors],
@@ -146,49 +160,51 @@ class _Job:
             "rows": [grid, [metric.label for metric in evaluate.metrics]],
         }
 
-    def widths(self) -> Asked:
-        """The metric of the main table's first column."""
-        column = self._e.evaluate.table_columns[0]
-        extractor = self._e.evaluate.extractor_of_column(column)
+    def ema_width_figure(self) -> Fields:
+        """The metric and the extractor of the main table's first column."""
+        column = self._experiment.evaluate.table_columns[0]
+        extractor = self._experiment.evaluate.extractor_of_column(column)
         return {"metric": parse_column(column).metric, "extractor": extractor}
 
-    def figures(self) -> Asked:
-        """The metric of the first column, of the first sample set."""
-        grid = self._e.grid
-        shown = {"sample_set": grid["sample_set"][0], "runs": grid["run"], "seeds": grid["seed"]}
-        return {**self.widths(), **shown}
+    def figures(self) -> Fields:
+        """The same metric; the first sample set, and all runs and seeds."""
+        grid = self._experiment.grid
+        samples = {"sample_set": grid["sample_set"][0], "runs": grid["run"], "seeds": grid["seed"]}
+        return {**self.ema_width_figure(), **samples}
 
-    def probe_split(self) -> Asked:
-        """The source, whose own test split is taken where it has one."""
+    def probe_split(self) -> Fields:
+        """The source: its own test split is used if it has one."""
         return self._source("probe_split")
 
-    def probe(self) -> Asked:
+    def probe(self) -> Fields:
         """The probe's options and groups of classes."""
-        run, evaluate = self._run, self._e.evaluate
+        run, evaluate = self._run, self._experiment.evaluate
         return {
             "probe": non_defaults(evaluate.probe),
             "defaults": defaults(evaluate.probe),
             "groups": evaluate.probe_group_settings(),
-            "seed": int(self._keys["seed"]),
+            "seed": self._seed,
             "code": stage_digest("probe", run.network, run.process),
         }
 
-    def probe_tables(self) -> Asked:
-        """The networks that the tables have rows of."""
-        return {"rows": {axis: self._e.grid[axis] for axis in NETWORK}}
+    def probe_tables(self) -> Fields:
+        """The networks that the tables list."""
+        return {"rows": {axis: self._experiment.grid[axis] for axis in NETWORK}}
 
-    def theory(self) -> Asked:
-        """The sweep's options, the figures apart."""
-        sweep = self._e.sweeps[self._keys["sweep"]]
-        left = {name: value for name, value in defaults(sweep).items() if name != "figures"}
+    def theory(self) -> Fields:
+        """The sweep's options, except which figures it has."""
+        sweep = self._experiment.sweeps[self._wildcards["sweep"]]
+        unset = {name: value for name, value in defaults(sweep).items() if name != "figures"}
         code = stage_digest("theory", *sweep.samplers)
-        return {"spec": sweep.spec(), "defaults": left, "code": code}
+        return {"spec": sweep.spec(), "defaults": unset, "code": code}
 
-    def theory_tables(self) -> Asked:
-        """The options of all sweeps, figures too: they say what a claim is read from."""
-        return {"specs": {name: non_defaults(sweep) for name, sweep in self._e.sweeps.items()}}
+    def theory_tables(self) -> Fields:
+        """The options of all sweeps; their figures too, since the findings are read from them."""
+        return {
+            "specs": {name: non_defaults(sweep) for name, sweep in self._experiment.sweeps.items()}
+        }
 
-    def theory_figure(self) -> Asked:
-        """The sweep's options, and which of its figures."""
-        sweep, figure = self._keys["sweep"], self._keys["figure"]
-        return {"spec": self._e.sweeps[sweep].spec(), "sweep": sweep, "figure": figure}
+    def theory_figure(self) -> Fields:
+        """The sweep's options, and which figure."""
+        sweep, figure = self._wildcards["sweep"], self._wildcards["figure"]
+        return {"spec": self._experiment.sweeps[sweep].spec(), "sweep": sweep, "figure": figure}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ltdm.config.layout import name_of
+from ltdm.config.layout import path_in_dataset
 from ltdm.data._base import default_class_names
 from ltdm.external import images as image_sets
 from ltdm.plumbing.errors import LtdmError
@@ -18,7 +18,7 @@ from ltdm.plumbing.request import Request
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
 
-REFERENCE, COUNTS = name_of("prepare.reference"), name_of("prepare.counts")
+REFERENCE, COUNTS = path_in_dataset("prepare.reference"), path_in_dataset("prepare.counts")
 
 
 class Reference:
@@ -47,7 +47,7 @@ class Reference:
             if labels:
                 raise LtdmError(f"{path} contains its labels; leave {labels} out")
             self.file, self.counts = path / REFERENCE, path / COUNTS
-            self.train = path / name_of("prepare.train")
+            self.train = path / path_in_dataset("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
             with explain_read_errors(self.counts):
                 self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
@@ -114,8 +114,8 @@ class Reference:
 
 def _extractor_files(folder: Path, extractor: Part) -> tuple[Path, Path]:
     """Return the paths of an extractor's weights and of the reference's features in a folder."""
-    weights = name_of("extractor.weights", extractor=extractor.label)
-    features = name_of("reference_features.features", extractor=extractor.label)
+    weights = path_in_dataset("extractor.weights", extractor=extractor.label)
+    features = path_in_dataset("reference_features.features", extractor=extractor.label)
     return folder / weights, folder / features
 
 

@@ -1,7 +1,7 @@
-"""What an experiment asks for, before anything runs: jobs, evaluations, images, disk, GPU-hours.
+"""The cost of an experiment before it runs: jobs, evaluations, images, disk, GPU-hours.
 
-One evaluation is one image through the network once. A backward pass counts as two forward ones,
-and a multiplication with its addition as two operations.
+An evaluation is one forward pass of one image through the network. A backward pass counts as two
+forward passes, and a multiply-add as two floating-point operations (FLOP).
 """
 
 import math
@@ -31,7 +31,7 @@ from ltdm.training.ensemble import total_steps
 
 @dataclass(frozen=True)
 class Speed:
-    """Operations a second that training and sampling reach, in units of 10^12."""
+    """The speed of training and of sampling, 10^12 FLOP/s."""
 
     train: float
     sample: float
@@ -39,85 +39,97 @@ class Speed:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one network asks for: training and all its sample sets."""
+    """The cost of one network: its training and all its sample sets."""
 
     parameters: int
-    operations: float  # of one evaluation
-    train_images: int  # counted as often as they are shown
-    train_evaluations: float  # forward ones
-    train_operations: float  # backward passes included
+    flops: float  # per evaluation
+    train_images: int  # batch size times steps
+    train_evaluations: float  # forward passes
+    train_flops: float  # forward and backward passes
     sample_images: int
     sample_evaluations: int
     disk: float  # bytes of the model, the images and their features
 
     def hours(self, speed: Speed) -> float:
         """Return GPU-hours at a speed."""
-        sampling = self.operations * self.sample_evaluations
-        return (self.train_operations / speed.train + sampling / speed.sample) / 1e12 / 3600
+        sample_flops = self.flops * self.sample_evaluations
+        return (self.train_flops / speed.train + sample_flops / speed.sample) / 1e12 / 3600
 
 
-def cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
-    """Count what one network on a data set asks for.
+def network_cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
+    """Return the cost of one network on a data set.
 
-    The `lengths` are the numbers of four bytes that each extractor, or search, gives for one image.
+    `lengths` are how many 4-byte numbers each extractor, and each neighbour search, stores per
+    generated image.
     """
-    size = measure(data, run)
+    size = network_size(data, run)
     classes = len(data.class_counts)
     objective = run.objective(data.class_counts)
     parameters = size.parameters * (classes if objective.network_per_class else 1)
     class_blocks = objective.class_blocks
-    updates = 0 if run.train.released else total_steps(run.train, data.class_counts, class_blocks)
-    images = updates * run.train.effective_batch_size(classes if class_blocks else 0)
-    each = evaluations(run.methods, classes)
-    made = sum(s.num_images for s in run.samples.values())
+    steps = 0 if run.train.released else total_steps(run.train, data.class_counts, class_blocks)
+    images = steps * run.train.effective_batch_size(classes if class_blocks else 0)
+    calls = evaluations(run.methods, classes)
+    network_flops = (calls.forward + 2 * calls.backward) * size.flops
+    encoder_flops = 3 * calls.encoder * size.encoder_flops
+    num_samples = sum(options.num_images for options in run.samples.values())
+    bytes_per_sample = data.info.image_bytes + 4 * sum(lengths)
     return Cost(
-        parameters, size.operations, images, each.forward * images,
-        images * ((each.forward + 2 * each.backward) * size.operations
-                  + 3 * each.encoder * size.encoding),
-        made, sum(map(sampling, run.samples.values())),
-        _weight_bytes(run) * parameters + made * (data.info.image_bytes + 4 * sum(lengths)),
-    )  # fmt: skip
+        parameters=parameters,
+        flops=size.flops,
+        train_images=images,
+        train_evaluations=calls.forward * images,
+        train_flops=images * (network_flops + encoder_flops),
+        sample_images=num_samples,
+        sample_evaluations=sum(map(sampling_evaluations, run.samples.values())),
+        disk=_bytes_per_weight(run) * parameters + num_samples * bytes_per_sample,
+    )
 
 
-def sampling(one: SampleOptions) -> int:
-    """Return the evaluations of a sample set; guidance asks twice, if a smaller network too."""
-    sampler: SamplerModule = one.sampler.module
-    each = sampler.evaluations(one.sampler.options)
-    return one.num_images * each * (2 if one.guidance else 1)
+def sampling_evaluations(options: SampleOptions) -> int:
+    """Return the evaluations of a sample set; guidance doubles them, by a smaller network too."""
+    sampler: SamplerModule = options.sampler.module
+    per_image = sampler.evaluations(options.sampler.options)
+    return options.num_images * per_image * (2 if options.guidance else 1)
 
 
-class Size(NamedTuple):
-    """A network's weights, and the operations of an evaluation and of its encoder alone."""
+class NetworkSize(NamedTuple):
+    """A network's number of weights, and the FLOP per evaluation of it and of its encoder alone."""
 
     parameters: int
-    operations: float
-    encoding: float
+    flops: float
+    encoder_flops: float
 
 
-def measure(data: Dataset, run: Run) -> Size:
-    """Return the size of a run's network, or of one of its networks, without making its weights."""
+def network_size(data: Dataset, run: Run) -> NetworkSize:
+    """Return the size of a run's network, or of one of its networks; no weights are allocated."""
     net, info = run.meta_network(data), data.info
     with torch.device("meta"):
         x = torch.empty(1, info.channels, info.resolution, info.resolution)
         level, labels = torch.zeros(1), torch.zeros(1, dtype=torch.int64)
-        counts = []
+        flops = []
         for want in ("F", "z"):
             with FlopCounterMode(display=False) as counter, torch.no_grad():
-                net(x, level, labels, outputs=want)
-            counts.append(counter.get_total_flops())
-    return Size(sum(p.numel() for p in net.parameters()), *counts)
+                net(x, level, labels, want=want)
+            flops.append(counter.get_total_flops())
+    return NetworkSize(sum(p.numel() for p in net.parameters()), *flops)
 
 
 def job_counts(experiment: Experiment) -> Counter[str]:
-    """Return the jobs of a whole run by rule."""
+    """Return the number of jobs of a whole run, by rule."""
     return Counter([*(rule for rule, _ in jobs(experiment)), "manifest"])
 
 
-def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> dict[str, Speed]:
-    """Return the speed of each run, by name; empty where none is known.
+def load_speeds(
+    experiment: Experiment, bench: Path | None, tflops: float | None
+) -> dict[str, Speed]:
+    """Return the speed of each run, by name; empty if both sources are None.
 
-    It is `tflops` for all of them, or comes from `bench`, figures of `ltdm bench runs --json`,
-    where a run that is not among them takes their first run's.
+    The speed is `tflops` for all runs, or is read from `bench`, a file of `ltdm bench --json`. A
+    run that the file lacks takes the speed of the file's first run.
+
+    Raises:
+        LtdmError: `tflops` or a speed in the file is not above 0, or the file has another form.
     """
     if tflops is not None:
         if not 0 < tflops < math.inf:
@@ -125,85 +137,90 @@ def speeds(experiment: Experiment, bench: Path | None, tflops: float | None) -> 
         return {run: Speed(tflops, tflops) for _, run in experiment.runs}
     if bench is None:
         return {}
+    speeds = {}
     try:
-        rows = {r["run"]: Speed(float(r["train_tflops"]), float(r["sample_tflops"]))
-                for r in read_json(bench)["rows"]}  # fmt: skip
-        first = next(iter(rows.values()))
-        if not all(s.train > 0 and s.sample > 0 for s in rows.values()):
+        for row in read_json(bench)["rows"]:
+            speeds[row["run"]] = Speed(float(row["train_tflops"]), float(row["sample_tflops"]))
+        first = next(iter(speeds.values()))
+        if not all(s.train > 0 and s.sample > 0 for s in speeds.values()):
             raise ValueError("a speed is not above zero")
     except (KeyError, TypeError, ValueError, StopIteration) as error:
-        raise LtdmError(f"{bench} holds no figures of `ltdm bench runs --json`") from error
-    return {run: rows.get(run, first) for _, run in experiment.runs}
+        raise LtdmError(f"{bench} holds no figures of `ltdm bench --json`") from error
+    return {run: speeds.get(run, first) for _, run in experiment.runs}
 
 
-def table(experiment: Experiment, known: dict[str, Speed]) -> pd.DataFrame:
-    """Return a row for one network of each run on each data set, then the sum over all seeds."""
-    rows, held = [], 0.0
-    # 13 bytes a neighbour: its distance, its number, whether it is mirrored
-    found = [13 * metric.options.k // 4 for metric in experiment.evaluate.neighbour_metrics]
+def plan_table(experiment: Experiment, speeds: dict[str, Speed]) -> pd.DataFrame:
+    """Return a row per data set and run, for one network, then the sum over all seeds."""
+    rows, data_gb = [], 0.0
+    # A neighbour takes 13 bytes: its distance, its number, whether it is mirrored.
+    searches = [13 * metric.options.k // 4 for metric in experiment.evaluate.neighbour_metrics]
     for dataset, data in experiment.datasets.items():
-        lengths = [stored(part, data) for part in experiment.evaluate.extractors]
-        held += _data_bytes(data, [*lengths, *found]) / 1e9
-        for name in [run for at, run in experiment.runs if at == dataset]:
+        lengths = [floats_per_image(part, data) for part in experiment.evaluate.extractors]
+        lengths += searches
+        data_gb += _data_bytes(data, lengths) / 1e9
+        for name in [run for its_dataset, run in experiment.runs if its_dataset == dataset]:
             run = experiment.runs[dataset, name]
             if name not in experiment.grid["run"]:  # others start from it
                 run = replace(run, samples={})
-            rows.append(_row(dataset, name, cost(data, run, [*lengths, *found]), known.get(name)))
+            rows.append(_row(dataset, name, network_cost(data, run, lengths), speeds.get(name)))
     columns, seeds = pd.MultiIndex.from_tuples(list(rows[0])), len(experiment.grid["seed"])
     frame = pd.DataFrame(rows, columns=columns)
     total = seeds * frame.iloc[:, 3:].sum(min_count=1)
-    total["both", "GB"] += held
+    total["both", "GB"] += data_gb
     last = {("", "data set"): "all", ("", "run"): f"x {seeds} seeds", **total}
     return pd.DataFrame([*rows, last], columns=columns)
 
 
-def _row(dataset: str, name: str, one: Cost, speed: Speed | None) -> dict[tuple[str, str], Any]:
+def _row(dataset: str, name: str, cost: Cost, speed: Speed | None) -> dict[tuple[str, str], Any]:
     return {
         ("", "data set"): dataset,
         ("", "run"): name,
-        ("", "M weights"): one.parameters / 1e6,
-        ("training", "M images"): one.train_images / 1e6,
-        ("training", "M evaluations"): one.train_evaluations / 1e6,
-        ("training", "PFLOP"): one.train_operations / 1e15,
-        ("sampling", "k images"): one.sample_images / 1e3,
-        ("sampling", "M evaluations"): one.sample_evaluations / 1e6,
-        ("sampling", "PFLOP"): one.operations * one.sample_evaluations / 1e15,
-        ("both", "GB"): one.disk / 1e9,
-        ("both", "GPU-hours"): one.hours(speed) if speed else math.nan,
+        ("", "M weights"): cost.parameters / 1e6,
+        ("training", "M images"): cost.train_images / 1e6,
+        ("training", "M evaluations"): cost.train_evaluations / 1e6,
+        ("training", "PFLOP"): cost.train_flops / 1e15,
+        ("sampling", "k images"): cost.sample_images / 1e3,
+        ("sampling", "M evaluations"): cost.sample_evaluations / 1e6,
+        ("sampling", "PFLOP"): cost.flops * cost.sample_evaluations / 1e15,
+        ("both", "GB"): cost.disk / 1e9,
+        ("both", "GPU-hours"): cost.hours(speed) if speed else math.nan,
     }
 
 
-def text(experiment: Experiment, known: dict[str, Speed]) -> str:
-    """Write the plan for a terminal."""
-    frame = table(experiment, known)
-    if not known:
+def format_plan(experiment: Experiment, speeds: dict[str, Speed]) -> str:
+    """Return the plan as text for a terminal; without speeds it has no GPU-hours."""
+    frame = plan_table(experiment, speeds)
+    if not speeds:
         frame = frame.iloc[:, :-1]
-    written = frame.to_string(index=False, na_rep="", float_format=_short)
-    counted = job_counts(experiment)
-    listed = ", ".join(f"{n:,} {rule}" for rule, n in counted.items())
+    counts = job_counts(experiment)
     lines = [
         "A row is one network; an evaluation is one image through it; PFLOP is 10^15 operations.",
-        "", written, "", f"{counted.total():,} jobs: {listed}.",
-    ]  # fmt: skip
+        "",
+        frame.to_string(index=False, na_rep="", float_format=_three_digits),
+        "",
+        f"{counts.total():,} jobs: {', '.join(f'{n:,} {rule}' for rule, n in counts.items())}.",
+    ]
     if probe := experiment.evaluate.probe:
-        each = sum(d.num_probe_images(probe.train_on) for d in experiment.datasets.values())
-        number = len(experiment.grid["run"]) * len(experiment.grid["seed"])
-        asked = _short(number * probe.evaluations(each) / 1e6)
-        lines.append(f"Beside that, probes: {asked} M evaluations, ended early.")
-    if not known:
+        images = sum(data.num_probe_images(probe.train_on) for data in experiment.datasets.values())
+        networks = len(experiment.grid["run"]) * len(experiment.grid["seed"])
+        total = _three_digits(networks * probe.evaluations(images) / 1e6)
         lines.append(
-            "For GPU-hours give --bench FILE (of `ltdm bench runs --json FILE` there), or --tflops."
+            f"Beside that, linear probes: {total} M evaluations, none past the last probed layer."
+        )
+    if not speeds:
+        lines.append(
+            "For GPU-hours give --bench FILE (made by `ltdm bench --json FILE` there), or --tflops."
         )
     return "\n".join(lines)
 
 
-def _short(value: float) -> str:
-    """Write three digits, and never an exponent."""
+def _three_digits(value: float) -> str:
+    """Write a number with three digits and without an exponent."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def stored(extractor: Part, data: Dataset) -> int:
-    """Return how many numbers an extractor gives of an image: its features and probabilities."""
+def floats_per_image(extractor: Part, data: Dataset) -> int:
+    """Return how many numbers an extractor gives per image: its features and probabilities."""
     module: ExtractorModule = extractor.module
     info = data.info
     classes = {"": 0, "classes": len(info.class_counts), "imagenet": _inception.CLASSES}
@@ -211,14 +228,18 @@ def stored(extractor: Part, data: Dataset) -> int:
     return features + classes[module.PROBABILITIES]
 
 
-def _weight_bytes(run: Run) -> int:
-    """Return the bytes that a weight takes in all files of a network."""
-    asked = None if run.train.released else run.train.posthoc_ema
-    return 8 + (asked.weight_bytes if asked else 0) + 4 * len(run.ema_widths)
+def _bytes_per_weight(run: Run) -> int:
+    """Return the bytes per weight in all files of a network.
+
+    The model file has 8: the last weights and their EMA. Each snapshot adds to it, and each
+    post-hoc EMA is a file of 4.
+    """
+    posthoc = None if run.train.released else run.train.posthoc_ema
+    return 8 + (posthoc.weight_bytes if posthoc else 0) + 4 * len(run.ema_widths)
 
 
 def _data_bytes(data: Dataset, lengths: list[int]) -> float:
     """Return the bytes of a prepared data set: reference, its features, training set."""
-    held = sum(data.info.class_counts)
-    images = data.info.image_bytes * (held + sum(data.class_counts))
-    return images + 4 * held * sum(lengths)
+    num_reference = sum(data.info.class_counts)
+    images = data.info.image_bytes * (num_reference + sum(data.class_counts))
+    return images + 4 * num_reference * sum(lengths)

@@ -1,7 +1,7 @@
-"""Which GPUs of one machine a job takes, where several jobs share them.
+"""The GPUs of one machine that a job takes, where several jobs share a GPU.
 
-Snakemake counts GPUs but does not say which. A job locks its places, which the operating system
-frees when it ends, however it ends.
+Snakemake counts GPUs but does not choose them. Each GPU has slots, one per job that may share it. A
+job locks a slot on each of its GPUs; the operating system frees the lock however the job ends.
 """
 
 import getpass
@@ -17,56 +17,67 @@ import torch
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.locks import LockHeld, exclusive
 
-VARIABLE = "LTDM_JOBS_PER_GPU"  # set where the workflow shares out GPUs: how many jobs on each
+ENV_VAR = "LTDM_JOBS_PER_GPU"  # set where the workflow assigns GPUs: the number of jobs per GPU
 
 
 @contextmanager
-def on_gpus(number: int, gpus: Sequence[str], each: int) -> Iterator[list[str]]:
-    """Hold a place on each of the `number` least busy of these GPUs, which have `each` places."""
+def hold_gpus(number: int, gpus: Sequence[str], jobs_per_gpu: int) -> Iterator[list[str]]:
+    """Lock a slot on each of the `number` least busy of `gpus`; yield those, in the order given.
+
+    This waits until slots are free.
+
+    Raises:
+        LtdmError: There are fewer GPUs than that.
+    """
     if number > len(gpus):
         raise LtdmError(
-            f"a job asks for {number} GPUs, and this machine shows {len(gpus)}; ask for fewer, or"
+            f"a job requests {number} GPUs, but this machine has {len(gpus)}; request fewer, or"
             " leave --profile workstation out"
         )
-    home = _home()
-    with ExitStack() as held:
-        taken: list[str] = []
-        while len(taken) < number:
-            with exclusive(home / "choice"):  # else several at once would choose the same GPU
-                free = {g: _free(home, g, each) for g in gpus if g not in taken}
+    folder = _slots_folder()
+    with ExitStack() as locks:
+        chosen: list[str] = []
+        while len(chosen) < number:
+            with exclusive(
+                folder / "choice"
+            ):  # else several jobs would choose the same GPU at once
+                free = {g: _free_slots(folder, g, jobs_per_gpu) for g in gpus if g not in chosen}
                 gpu = max(free, key=lambda g: len(free[g]))
                 if free[gpu]:
-                    held.enter_context(exclusive(free[gpu][0], 0))
-                    taken.append(gpu)
-            time.sleep(0 if free[gpu] else 1)  # one that is ending still holds it
-        yield sorted(taken, key=gpus.index)
+                    locks.enter_context(exclusive(free[gpu][0], 0))
+                    chosen.append(gpu)
+            time.sleep(0 if free[gpu] else 1)
+        yield sorted(chosen, key=gpus.index)
 
 
-def _home() -> Path:
-    """Return where the places of these GPUs lie: a job of Slurm has GPUs of its own."""
+def _slots_folder() -> Path:
+    """Return the folder of the slots: per user, and per Slurm job, which has GPUs of its own."""
     names = ("ltdm-gpus", getpass.getuser(), os.environ.get("SLURM_JOB_ID"))
     return Path(tempfile.gettempdir()) / "-".join(filter(None, names))
 
 
-def _free(home: Path, gpu: str, each: int) -> list[Path]:
-    """Return the places on a GPU that no job holds."""
+def _free_slots(folder: Path, gpu: str, jobs_per_gpu: int) -> list[Path]:
+    """Return the slots of a GPU that no job holds."""
     free = []
-    for folder in (home / f"{gpu}-{place}" for place in range(each)):
-        with suppress(LockHeld), exclusive(folder, 0):
-            free.append(folder)
+    for slot in [folder / f"{gpu}-{number}" for number in range(jobs_per_gpu)]:
+        with suppress(LockHeld), exclusive(slot, 0):
+            free.append(slot)
     return free
 
 
 @contextmanager
-def sharing(number: int) -> Iterator[None]:
-    """Show this process its own GPUs alone, if the workflow shares them out; none means the CPU."""
-    each = os.environ.get(VARIABLE)
-    if not each or "LTDM_DEVICE" in os.environ:
+def assign_gpus(number: int) -> Iterator[None]:
+    """Show this process only the GPUs that it holds; `number` 0 means the CPU.
+
+    Nothing happens where the workflow does not assign GPUs, or the user has set LTDM_DEVICE.
+    """
+    jobs_per_gpu = os.environ.get(ENV_VAR)
+    if not jobs_per_gpu or "LTDM_DEVICE" in os.environ:
         yield
         return
     os.environ["LTDM_DEVICE"] = "cuda" if number else "cpu"
-    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
-    known = shown.split(",") if shown else [str(k) for k in range(torch.cuda.device_count())]
-    with on_gpus(number, known, int(each)) as taken:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = visible.split(",") if visible else [str(k) for k in range(torch.cuda.device_count())]
+    with hold_gpus(number, gpus, int(jobs_per_gpu)) as chosen:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         yield

@@ -1,6 +1,6 @@
-"""What every workflow script does around its one call: a log, a device, a last sentence.
+"""The frame of every workflow script around its one call: log, device, and the final message.
 
-Snakemake itself holds the numerical libraries to the rule's threads, through the environment.
+Snakemake limits the numerical libraries to the rule's threads, by environment variables.
 """
 
 import logging
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ltdm.pipeline import snapshot
-from ltdm.pipeline.gpu_slots import sharing
+from ltdm.pipeline.gpu_slots import assign_gpus
 from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.slurm import requeue
 
@@ -21,50 +21,51 @@ log = logging.getLogger("ltdm")
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[dict[str, Any]]:
-    """Run a rule's script on its named files; everything it says goes to the rule's log.
+    """Run a rule's script: yield its files by keyword, and write its output to the rule's log.
 
-    A user's mistake ends the job with one sentence; anything else with a traceback, in the log.
+    The process exits with one sentence in the terminal after an LtdmError, with a traceback in the
+    log after another exception, and with `Stopped.STATUS` if it stopped to go on later.
     """
     path = snakemake.log[0]
     with open(path, "w", buffering=1) as file, redirect_stderr(file), redirect_stdout(file):
-        form = "%(asctime)s %(message)s"
-        logging.basicConfig(stream=file, level=logging.INFO, format=form, force=True)
+        line_format = "%(asctime)s %(message)s"
+        logging.basicConfig(stream=file, level=logging.INFO, format=line_format, force=True)
         logging.captureWarnings(True)
         gpus = snakemake.resources.get("gpu", 0)
-        submitted = (snapshot.frozen() or {}).get("cluster")  # else beside Snakemake
-        if submitted:  # what a job was not given it must not use, and what it was given is there
+        is_submitted = (snapshot.load() or {}).get("cluster")  # else it runs beside Snakemake
+        if is_submitted:  # a job must use the GPU that it was given, and no other
             os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")
         try:
             snapshot.check_code(snakemake.rule, snakemake.params.request["code"])
-            with sharing(gpus):
+            with assign_gpus(gpus):
                 yield _files(snakemake)
         except Interruption as stopped:
             log.warning("%s", stopped)
-            if submitted and stopped.should_requeue and requeue():
+            if is_submitted and stopped.should_requeue and requeue():
                 log.warning("the job is back in Slurm's queue")
-            _end(f"{stopped} (log: {path})", Interruption.STATUS)
+            _exit_with_message(f"{stopped} (log: {path})", Interruption.STATUS)
         except LtdmError as error:
             log.error("error: %s", error)
-            _end(f"{error} (log: {path})")
+            _exit_with_message(f"{error} (log: {path})")
         except Exception as error:
             log.exception("this is a bug in ltdm; please report it with this log")
-            _end(f"a bug, {type(error).__name__}: please report it with {path}")
+            _exit_with_message(f"a bug, {type(error).__name__}: please report it with {path}")
 
 
 def _files(snakemake: Any) -> dict[str, Any]:
-    """Return a job's files by keyword: a path, a list, or None where there is none."""
-    found = [*snakemake.input.items(), *snakemake.output.items()]
-    paths = {name: Path(v) if isinstance(v, str) else [*map(Path, v)] for name, v in found}
+    """Return a job's files by keyword: a path, a list of paths, or None for an empty list."""
+    named = [*snakemake.input.items(), *snakemake.output.items()]
+    paths = {name: Path(v) if isinstance(v, str) else [*map(Path, v)] for name, v in named}
     return {name: files or None for name, files in paths.items()}
 
 
-def _end(sentence: str, status: int = 1) -> NoReturn:
-    """End the job with a sentence in the terminal, where Snakemake's own words are not enough."""
+def _exit_with_message(sentence: str, status: int = 1) -> NoReturn:
+    """Print a sentence in the terminal, as Snakemake's message lacks the cause, and exit."""
     print(f"ltdm: {sentence}", file=sys.__stderr__, flush=True)
     sys.exit(status)
 
 
-def let_jobs_import(folder: str) -> None:
-    """Let the processes that Snakemake starts import the checkout, whatever else is installed."""
+def export_pythonpath(folder: str) -> None:
+    """Make the processes that Snakemake starts import `folder`'s ltdm before an installed one."""
     paths = [folder, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys(paths)))

@@ -1,30 +1,33 @@
-"""Which files of an experiment are made from which: what stands behind every number."""
+"""The lineage of an experiment's files: for every artefact, the files that it was made from."""
 
 from pathlib import Path
 
-from ltdm.config.artefacts import flat, inputs, jobs, outputs
+from ltdm.config.artefacts import as_list, inputs, jobs, outputs
 from ltdm.config.experiment import Experiment
-from ltdm.config.layout import STEPS
-from ltdm.pipeline import accepted
+from ltdm.config.layout import RULES
+from ltdm.pipeline import code_pairs
 from ltdm.plumbing.registry import stage_digest
 from ltdm.plumbing.request import Request
 
 
 def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
-    """Return every artefact of a finished experiment with the files that it is made from.
+    """Return the parents of every artefact of a finished experiment.
 
-    Pictures are left out; what somebody vouched for (`ltdm accept`) is listed.
+    Pictures are left out. The files of accepted codes (`ltdm accept`) are in it, without parents.
     """
-    made: dict[Path, list[Path]] = {}
-    for rule, keys in jobs(experiment):
-        if not STEPS[rule].draws:
-            read = [file for one in inputs(experiment, rule, keys).values() for file in flat(one)]
-            for files in outputs(experiment, rule, keys).values():
-                made |= {file: [*dict.fromkeys(read)] for file in flat(files)}
-    return made | {file: [] for file in accepted.records(experiment.layout.root)}
+    parents: dict[Path, list[Path]] = {}
+    for rule, wildcards in jobs(experiment):
+        if RULES[rule].pictures_only:
+            continue
+        read: dict[Path, None] = {}
+        for files in inputs(experiment, rule, wildcards).values():
+            read |= dict.fromkeys(as_list(files))
+        for files in outputs(experiment, rule, wildcards).values():
+            parents |= {file: [*read] for file in as_list(files)}
+    return parents | {file: [] for file in code_pairs.pair_files(experiment.layout.root)}
 
 
 def manifest_request(experiment: Experiment) -> Request:
-    """Return what the manifest is asked for: to list every artefact, with its parents."""
-    vouched = [file.name for file in accepted.records(experiment.layout.root)]
-    return Request(code=stage_digest("manifest"), accepted=vouched, places=lineage(experiment))
+    """Return the request of the rule `manifest`: every artefact, with its parents."""
+    accepted = [file.name for file in code_pairs.pair_files(experiment.layout.root)]
+    return Request(code=stage_digest("manifest"), accepted=accepted, places=lineage(experiment))

@@ -1,7 +1,7 @@
-"""Results that another config made: found before they are taken for this one's.
+"""Records of results compared with the config, so that results of another config are not reused.
 
-Snakemake remembers what made a file, as long as its own notes are there. Beside a fresh clone, on
-another machine, or after somebody else's hand, the files' records have to say it.
+Snakemake's own notes say what made a file, but they are missing beside a fresh clone or on another
+machine, and do not notice edits by hand. Then the records beside the files decide.
 """
 
 import json
@@ -9,161 +9,168 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ltdm.config.artefacts import flat, jobs, outputs, path, sources
+from ltdm.config.artefacts import artefact_files, artefact_refs, as_list, jobs, outputs
 from ltdm.config.experiment import Experiment
-from ltdm.config.layout import STEPS
+from ltdm.config.layout import RULES
 from ltdm.config.requests import request
-from ltdm.config.steps import Keys
-from ltdm.pipeline.accepted import Pairs, accepted
+from ltdm.config.rules import Wildcards
+from ltdm.pipeline.code_pairs import Pairs, load_pairs
 from ltdm.plumbing.errors import LtdmError, shorten
 from ltdm.plumbing.files import read_json
 from ltdm.plumbing.request import IRRELEVANT_KEYS, Request
 
-NAMED = ("data", "init", "model", "guide")
-"""Inputs that records name: networks by their key, training data by their digest."""
+LINKED_INPUTS = ("data", "init", "model", "guide")
+"""Inputs that a record identifies: networks by their key, training data by their SHA-256."""
 
 
 class Link(NamedTuple):
-    """What a record must say of a file that its job read: what the writer's record says of it."""
+    """An input whose key or digest a record must repeat from the record of the input's job."""
 
     record: Path
-    file: str  # the name by which a record gives the SHA-256 where it has no key
+    file: str  # the input's name, under which its record has the SHA-256 if it has no key
 
 
-class Expected(NamedTuple):
-    """What a file's record must say for the file to be this experiment's."""
+class ExpectedRecord(NamedTuple):
+    """The contents that a record must have for its files to be this experiment's."""
 
     record: Path
     request: Request
     links: Mapping[str, Link]
 
 
-def expected(experiment: Experiment) -> Iterator[Expected]:
-    """Yield what the config asks of every record; nothing is read."""
-    for rule, keys in jobs(experiment):
-        if "record" in STEPS[rule].outputs:
-            yield expect(experiment, rule, keys)
+def expected_records(experiment: Experiment) -> Iterator[ExpectedRecord]:
+    """Yield the expected record of every job that writes one; no file is read."""
+    for rule, wildcards in jobs(experiment):
+        if "record" in RULES[rule].outputs:
+            yield expected_record(experiment, rule, wildcards)
 
 
-def expect(experiment: Experiment, rule: str, keys: Keys) -> Expected:
-    """Return what the config asks of the record of a job."""
-    at = experiment.layout.path
+def expected_record(experiment: Experiment, rule: str, wildcards: Wildcards) -> ExpectedRecord:
+    """Return the expected record of a job."""
+    path = experiment.layout.path
     links = {
-        name: Link(at(f"{maker}.record", **its_keys), file.name)
-        for name, (maker, file, its_keys) in _made_by(experiment, rule, keys).items()
-        if name in NAMED
+        name: Link(path(f"{writer}.record", **its_wildcards), file.name)
+        for name, (writer, file, its_wildcards) in _writers(experiment, rule, wildcards).items()
+        if name in LINKED_INPUTS
     }
-    return Expected(at(f"{rule}.record", **keys), request(experiment, rule, keys), links)
+    fields = request(experiment, rule, wildcards)
+    return ExpectedRecord(path(f"{rule}.record", **wildcards), fields, links)
 
 
-def _made_by(e: Experiment, rule: str, keys: Keys) -> dict[str, tuple[str, Path, Keys]]:
-    """Return rule, file and wildcards of what a job reads, where one job with a record wrote it."""
-    found = {}
-    for name, source in sources(e, rule, keys).items():
-        if isinstance(source, tuple):
-            maker, files = source[0].split(".")[0], path(e, *source)
-            if isinstance(files, Path) and "record" in STEPS[maker].outputs:
-                found[name] = maker, files, source[1]
-    return found
+def _writers(
+    experiment: Experiment, rule: str, wildcards: Wildcards
+) -> dict[str, tuple[str, Path, Wildcards]]:
+    """Return, for each input that one job with a record wrote: its rule, file and wildcards."""
+    writers = {}
+    for name, ref in artefact_refs(experiment, rule, wildcards).items():
+        if isinstance(ref, tuple):
+            writer, file = ref[0].split(".")[0], artefact_files(experiment, *ref)
+            if isinstance(file, Path) and "record" in RULES[writer].outputs:
+                writers[name] = writer, file, ref[1]
+    return writers
 
 
-def is_finished(experiment: Experiment, rule: str, keys: Keys) -> bool:
-    """Whether the files of a job are there, and are what the config asks for."""
-    files = [file for one in outputs(experiment, rule, keys).values() for file in flat(one)]
-    return all(map(Path.exists, files)) and _holds(experiment, rule, keys)
+def is_finished(experiment: Experiment, rule: str, wildcards: Wildcards) -> bool:
+    """Whether all files of a job exist, and its record and those behind it match the config."""
+    files = [f for v in outputs(experiment, rule, wildcards).values() for f in as_list(v)]
+    return all(file.exists() for file in files) and _matches_config(experiment, rule, wildcards)
 
 
-def _holds(e: Experiment, rule: str, keys: Keys) -> bool:
-    """Whether a job's record, and those of what it read, say what the config asks for."""
-    pairs = accepted(e.layout.root)
+def _matches_config(experiment: Experiment, rule: str, wildcards: Wildcards) -> bool:
+    pairs = load_pairs(experiment.layout.root)
     try:
-        if disagreements(expect(e, rule, keys), pairs):
+        if disagreements(expected_record(experiment, rule, wildcards), pairs):
             return False
     except LtdmError:  # missing or damaged
         return False
-    return all(_holds(e, maker, its) for maker, _, its in _made_by(e, rule, keys).values())
+    writers = _writers(experiment, rule, wildcards).values()
+    return all(_matches_config(experiment, writer, its) for writer, _, its in writers)
 
 
 def check_records(
-    experiment: Experiment, remembered: Callable[[Path], Mapping[str, Any] | None]
+    experiment: Experiment, recorded_params: Callable[[Path], Mapping[str, Any] | None]
 ) -> None:
-    """Refuse records of another config or other code; `remembered` is what Snakemake knows of them.
+    """Refuse records of another config or other code.
 
-    A file of which it remembers another request than today's is about to be made anew.
+    `recorded_params` returns the request that Snakemake's notes have for a file, or None. A file
+    whose noted request differs from today's is left out: its job will run again.
+
+    Raises:
+        LtdmError: A record differs.
     """
-    pairs, found = accepted(experiment.layout.root), []
-    for one in expected(experiment):
-        before = remembered(one.record)
-        if not one.record.exists():
+    pairs, foreign = load_pairs(experiment.layout.root), []
+    for expected in expected_records(experiment):
+        noted = recorded_params(expected.record)
+        if not expected.record.exists():
             continue
-        if before is None:
-            differing = disagreements(one, pairs)
-        elif differences(before, one.request, pairs):
+        if noted is None:
+            phrases = disagreements(expected, pairs)
+        elif differences(noted, expected.request, pairs):
             continue
         else:
-            differing = differences(read_json(one.record), one.request, pairs)
-        if differing:
-            found.append(f"{one.record} ({shorten(differing)})")
-    if found:
+            phrases = differences(read_json(expected.record), expected.request, pairs)
+        if phrases:
+            foreign.append(f"{expected.record} ({shorten(phrases)})")
+    if foreign:
         raise LtdmError(
-            f"made by another config or other code: {shorten(found)}; give this experiment another"
-            " name, delete what is named to have it made anew, or, where only the code differs and"
-            " computes the same, vouch for it with `ltdm accept`"
+            f"made by another config or other code: {shorten(foreign)}; give this"
+            " experiment another name, delete these files to recompute them, or, if only the code"
+            " differs and computes the same, run `ltdm accept`"
         )
 
 
-def disagreements(one: Expected, pairs: Pairs) -> list[str]:
-    """Return a phrase for all in which a record is not as expected."""
-    made = read_json(one.record)
-    found = differences(made, one.request, pairs)
-    for name, link in one.links.items():
-        if name in made and link.record.exists():
+def disagreements(expected: ExpectedRecord, pairs: Pairs) -> list[str]:
+    """Return a phrase for each way in which a record on disk differs from the expected one."""
+    record = read_json(expected.record)
+    phrases = differences(record, expected.request, pairs)
+    for name, link in expected.links.items():
+        if name in record and link.record.exists():
             source = read_json(link.record)
             key = source.get("key") or source.get("sha256", {}).get(link.file)
-            found += _nested(made[name], key, name)
-    return found
+            phrases += _nested_differences(record[name], key, name)
+    return phrases
 
 
-def differences(made: Mapping[str, Any], asked: Mapping[str, Any], pairs: Pairs) -> list[str]:
-    """Return a phrase for each difference between what was asked for then and what is now.
+def differences(record: Mapping[str, Any], request: Mapping[str, Any], pairs: Pairs) -> list[str]:
+    """Return a phrase for each difference between a recorded request and today's.
 
-    What was not recorded then is no difference: an option that is new has its default. Nor is code
-    that was accepted in place of other code.
+    A key that was not recorded is no difference, since a new option has its default there. Nor is
+    code of an accepted pair.
     """
-    found = []
-    for key, value in sorted(asked.items()):
+    phrases = []
+    for key, value in sorted(request.items()):
         if key == "code":
-            if (str(made.get(key)), value) not in pairs:
-                found += _nested(made.get(key), value, key)
-        elif key in made and key not in IRRELEVANT_KEYS:
-            found += _nested(made[key], value, key, only_common=key == "defaults")
-    return found
+            if (str(record.get(key)), value) not in pairs:
+                phrases += _nested_differences(record.get(key), value, key)
+        elif key in record and key not in IRRELEVANT_KEYS:
+            phrases += _nested_differences(record[key], value, key, key == "defaults")
+    return phrases
 
 
-def _nested(made: Any, asked: Any, path: str, only_common: bool = False) -> list[str]:
-    """Return a phrase for each key in which two nested mappings or values differ."""
-    lists = isinstance(made, list) and isinstance(asked, list)
-    if only_common and lists and len(made) == len(asked):
-        pairs = enumerate(zip(made, asked, strict=True))
-        return [text for i, (a, b) in pairs for text in _nested(a, b, f"{path}.{i}", True)]
-    if not (isinstance(made, Mapping) and isinstance(asked, Mapping)):
-        there, here = ("unset" if v is None else json.dumps(v) for v in (made, asked))
-        return [] if made == asked else [f"{path} is {there} there, {here} here"]
-    keys = {*made} & {*asked} if only_common else {*made, *asked}
-    return [
-        text
-        for key in sorted(keys)
-        for text in _nested(made.get(key), asked.get(key), f"{path}.{key}", only_common)
-    ]
+def _nested_differences(old: Any, new: Any, path: str, only_common: bool = False) -> list[str]:
+    """Return a phrase for each leaf in which two nested values differ; `path` names them.
 
-
-def as_remembered(now: Request, before: Mapping[str, Any] | None, pairs: Pairs) -> Request:
-    """Give a request the text of that which made a file, where both ask for the same.
-
-    So Snakemake, which compares their texts, does not run it again for an option that is new, nor
-    for code that was accepted.
+    With `only_common`, keys that only one of two mappings has are no difference.
     """
-    if before is None or differences(before, now, pairs):
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = {*old} & {*new} if only_common else {*old, *new}
+        leaves = [(key, old.get(key), new.get(key)) for key in sorted(keys)]
+    elif only_common and isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        leaves = [(i, *both) for i, both in enumerate(zip(old, new, strict=True))]
+    elif old == new:
+        return []
+    else:
+        was, now = ("unset" if v is None else json.dumps(v) for v in (old, new))
+        return [f"{path} was {was}, now {now}"]
+    return [p for k, a, b in leaves for p in _nested_differences(a, b, f"{path}.{k}", only_common)]
+
+
+def keep_recorded_text(now: Request, noted: Mapping[str, Any] | None, pairs: Pairs) -> Request:
+    """Give a request the text of the noted one, if both mean the same.
+
+    Snakemake compares texts; so a new option at its default, or accepted code, reruns nothing.
+    """
+    if noted is None or differences(noted, now, pairs):
         return now
-    now.text = repr(Request(before))
+    now.text = repr(Request(noted))
     return now

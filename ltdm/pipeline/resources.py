@@ -1,70 +1,72 @@
-"""How long the jobs of an experiment take, and what memory, from what they compute.
+"""Estimates of the time and memory of an experiment's jobs, from the operations that they compute.
 
-Times are estimated from operations (`ltdm plan`) and doubled, since a job that Slurm ends early
-costs more than one that asks for too much.
+Times are those of `ltdm plan`, doubled: a job that Slurm kills early costs more than one that
+requests too much.
 """
 
 from functools import cache
 from pathlib import Path
 
 from ltdm.config.experiment import Experiment
+from ltdm.config.rules import Wildcards
 from ltdm.config.runs import Run
 from ltdm.config.site import Site
-from ltdm.config.steps import Keys
-from ltdm.pipeline.cost import Cost, Speed, cost, sampling, speeds
+from ltdm.pipeline.cost import Cost, Speed, load_speeds, network_cost, sampling_evaluations
 
-SAFETY = 2.0
-SLOW = {True: 10.0, False: 0.02}
-"""10^12 operations a second that a GPU, or else a CPU core, is trusted with until one is known."""
-STATE = 48
-"""Bytes a weight that training holds on the host: a state that is read, and one being written."""
+SAFETY_FACTOR = 2.0
+DEFAULT_TFLOPS = {True: 10.0, False: 0.02}
+"""Assumed speed of a GPU (True) or a CPU core (False) without a measurement, 10^12 FLOP/s."""
+STATE_BYTES_PER_WEIGHT = 48
+"""Host memory of a training, bytes per weight: one state being read, another being written."""
 
 
 class Estimates:
-    """What jobs need beside what all of their rule do; `sharing` many share a sample set."""
+    """Estimates per job, by its wildcards; `num_shards` jobs share a sample set."""
 
-    def __init__(self, experiment: Experiment, site: Site, sharing: int):
-        self.experiment, self.site, self.sharing = experiment, site, sharing
-        self.known = cache(self._known)
+    def __init__(self, experiment: Experiment, site: Site, num_shards: int):
+        self.experiment, self.site, self.num_shards = experiment, site, num_shards
+        self._cached = cache(self._estimate)
 
-    def training_seconds(self, keys: Keys) -> float:
-        """Return the seconds that a network is trained, on all its GPUs."""
-        run, one, speed = self._of(keys)
-        return SAFETY * one.train_operations / run.train.gpus / speed.train / 1e12
+    def training_seconds(self, wildcards: Wildcards) -> float:
+        """Return the seconds of training a network, on all its GPUs together."""
+        run, cost, speed = self._network(wildcards)
+        return SAFETY_FACTOR * cost.train_flops / run.train.gpus / speed.train / 1e12
 
-    def training_megabytes(self, keys: Keys) -> float:
-        """Return the memory on the host that a network's state takes, MB."""
-        run, one, _ = self._of(keys)
-        posthoc = run.train.posthoc_ema
-        each = STATE + (posthoc.weight_bytes + 12 * len(posthoc.sigma_rel) if posthoc else 0)
-        return each * one.parameters / 1e6
+    def training_megabytes(self, wildcards: Wildcards) -> float:
+        """Return the host memory of a network's training state, MB."""
+        run, cost, _ = self._network(wildcards)
+        bytes_per_weight = STATE_BYTES_PER_WEIGHT
+        if posthoc := run.train.posthoc_ema:
+            bytes_per_weight += posthoc.weight_bytes + 12 * len(posthoc.sigma_rel)
+        return bytes_per_weight * cost.parameters / 1e6
 
-    def sampling_seconds(self, keys: Keys) -> float:
-        """Return the seconds that a whole sample set takes."""
-        run, *_ = self._of(keys)
-        return self._forward_seconds(keys, sampling(run.samples[keys["sample_set"]]))
+    def sampling_seconds(self, wildcards: Wildcards) -> float:
+        """Return the seconds of a whole sample set in one job."""
+        run, *_ = self._network(wildcards)
+        options = run.samples[wildcards["sample_set"]]
+        return self._forward_seconds(wildcards, sampling_evaluations(options))
 
-    def shard_seconds(self, keys: Keys) -> float:
-        """Return the seconds that a part of a sample set takes."""
-        return self.sampling_seconds(keys) / self.sharing
+    def shard_seconds(self, wildcards: Wildcards) -> float:
+        """Return the seconds of one shard of a sample set."""
+        return self.sampling_seconds(wildcards) / self.num_shards
 
-    def probe_seconds(self, keys: Keys) -> float:
-        """Return the seconds that a network's features take for the linear probe."""
+    def probe_seconds(self, wildcards: Wildcards) -> float:
+        """Return the seconds of a network's forward passes for the linear probe; 0 without one."""
         probe = self.experiment.evaluate.probe
         if probe is None:
             return 0.0
-        images = self.experiment.datasets[keys["dataset"]].num_probe_images(probe.train_on)
-        return self._forward_seconds(keys, probe.evaluations(images))
+        images = self.experiment.datasets[wildcards["dataset"]].num_probe_images(probe.train_on)
+        return self._forward_seconds(wildcards, probe.evaluations(images))
 
-    def _forward_seconds(self, keys: Keys, evaluations: float) -> float:
-        _, one, speed = self._of(keys)
-        return SAFETY * one.operations * evaluations / speed.sample / 1e12
+    def _forward_seconds(self, wildcards: Wildcards, evaluations: float) -> float:
+        _, cost, speed = self._network(wildcards)
+        return SAFETY_FACTOR * cost.flops * evaluations / speed.sample / 1e12
 
-    def _of(self, keys: Keys) -> tuple[Run, Cost, Speed]:
-        return self.known(keys["dataset"], keys["run"])
+    def _network(self, wildcards: Wildcards) -> tuple[Run, Cost, Speed]:
+        return self._cached(wildcards["dataset"], wildcards["run"])
 
-    def _known(self, dataset: str, name: str) -> tuple[Run, Cost, Speed]:
+    def _estimate(self, dataset: str, name: str) -> tuple[Run, Cost, Speed]:
         run, bench = self.experiment.runs[dataset, name], self.site.bench_file
-        tflops = self.site.tflops or (None if bench else SLOW[self.site.has_gpus])
-        speed = speeds(self.experiment, Path(bench) if bench else None, tflops)[name]
-        return run, cost(self.experiment.datasets[dataset], run, []), speed
+        tflops = self.site.tflops or (None if bench else DEFAULT_TFLOPS[self.site.has_gpus])
+        speed = load_speeds(self.experiment, Path(bench) if bench else None, tflops)[name]
+        return run, network_cost(self.experiment.datasets[dataset], run, []), speed

@@ -1,7 +1,7 @@
-"""What a run of the workflow was asked for when it began: its jobs hold on to that.
+"""The snapshot of a run of the workflow: its config, site and code when it began.
 
-Snakemake's jobs read the config when they start, which may be days after the run did. So the run
-writes what it read beside the results, and its jobs read that.
+Snakemake's jobs read the config when they start, perhaps days after the run did. So the run writes
+a snapshot beside the results, and its jobs read that instead of the config files.
 """
 
 import hashlib
@@ -14,40 +14,44 @@ from typing import Any
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, write_json
 
-VARIABLE = "LTDM_RUN_SNAPSHOT"
+ENV_VAR = "LTDM_RUN_SNAPSHOT"
 PATTERN = "run-{}.json"
 
 
-def freeze(folder: Path, asked: Mapping[str, Any]) -> None:
-    """Write what is asked for, and let all jobs that start from this process read it.
+def save(folder: Path, snapshot: Mapping[str, Any]) -> None:
+    """Write a run's snapshot, and name its path to all jobs that start from this process.
 
-    That is the merged `config`, its `site`, whether jobs are submitted to a `cluster`, the `codes`
-    (digests) that each rule's jobs are to run, and the `networks` (data set, run, seed),
-    `sample_sets` and `metrics` that will be there.
+    It holds the merged `config`, its `site`, whether jobs are submitted to a `cluster`, the `codes`
+    (digests) of each rule's jobs, and the run's `networks` (data set, run, seed), `sample_sets` and
+    `metrics`.
     """
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()[:16]
     file = Path(folder) / PATTERN.format(digest)
-    write_json(file, asked)
-    os.environ[VARIABLE] = str(file.resolve())
+    write_json(file, snapshot)
+    os.environ[ENV_VAR] = str(file.resolve())
 
 
-def frozen() -> dict[str, Any] | None:
-    """Return what the run that this job belongs to was asked for; None outside one."""
-    path = os.environ.get(VARIABLE)
+def load() -> dict[str, Any] | None:
+    """Return the snapshot of the run that this job belongs to; None outside a run."""
+    path = os.environ.get(ENV_VAR)
     return read_json(Path(path)) if path else None
 
 
 def check_code(rule: str, code: str) -> None:
-    """Refuse code that is not what the run began with: Snakemake's notes would be of other code."""
-    asked = frozen()
-    if asked and code not in asked["codes"].get(rule, [code]):
+    """Refuse code other than the run's, since Snakemake would record the run's for the result.
+
+    Raises:
+        LtdmError: The code of the rule has changed.
+    """
+    snapshot = load()
+    if snapshot and code not in snapshot["codes"].get(rule, [code]):
         raise LtdmError(
-            f"the code behind the rule {rule} has changed since this run of snakemake began; start"
+            f"the code of the rule {rule} has changed since this run of snakemake began; start"
             " snakemake again, which then runs the new code"
         )
 
 
-def latest(folder: Path) -> dict[str, Any] | None:
-    """Return what the last run that began in a folder was asked for, if one did."""
+def newest(folder: Path) -> dict[str, Any] | None:
+    """Return the snapshot of the last run that began in a folder; None if none did."""
     files = sorted(Path(folder).glob(PATTERN.format("*")), key=lambda f: f.stat().st_mtime)
     return read_json(files[-1]) if files else None

@@ -1,4 +1,4 @@
-"""How far the networks of an experiment are, read from the files of its results alone."""
+"""The progress of an experiment's networks, read from the files of its results alone."""
 
 import time
 from collections import Counter
@@ -10,84 +10,94 @@ from typing import Any
 import pandas as pd
 
 from ltdm.config.layout import Layout
-from ltdm.config.steps import NETWORK, Keys
+from ltdm.config.rules import NETWORK, Wildcards
 from ltdm.pipeline import snapshot
+from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json
 from ltdm.plumbing.progress import LINE_INTERVAL, format_duration
 
-SILENT = 9 * LINE_INTERVAL
-"""Seconds without a sign of life after which a training counts as dead, or its disk as slow."""
+DEAD_AFTER = 9 * LINE_INTERVAL
+"""Seconds without a report after which a training counts as dead, or its disk as slow."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """What is known of one network."""
+class NetworkStatus:
+    """The status of one network."""
 
     network: tuple[str, str, int]  # data set, run and seed
     state: str  # a word or a sentence
-    told: dict[str, Any]  # what its training last said; empty if it says nothing now
+    progress: dict[str, Any]  # its training's last report; empty before and after training
 
 
-def lines(results: Path) -> list[Line]:
-    """Return what is known of every network of an experiment."""
-    wanted = snapshot.latest(results / "logs") or {}
-    networks = {(str(d), str(r), int(s)): None for d, r, s in wanted.get("networks", [])}
+def network_statuses(results: Path) -> list[NetworkStatus]:
+    """Return the status of every network of an experiment: those of its last run, then others.
+
+    Raises:
+        LtdmError: The folder holds no networks, or those of ltdm 0.1.
+    """
+    check_results_version(results)
+    run_snapshot = snapshot.newest(results / "logs") or {}
+    networks = {(str(d), str(r), int(s)): None for d, r, s in run_snapshot.get("networks", [])}
     for folder in sorted((results / "runs").glob("*/*/seed-*")):
         dataset, run, seed = folder.relative_to(results / "runs").parts
         networks[dataset, run, int(seed.removeprefix("seed-"))] = None
     if not networks:
         raise LtdmError(f"{results} holds no networks; name a folder such as results/demo")
     layout = Layout(results)
-    return [_network(n, layout, wanted) for n in networks]
+    return [_status_of(network, layout, run_snapshot) for network in networks]
 
 
-def _network(network: tuple[str, str, int], layout: Layout, wanted: dict[str, Any]) -> Line:
-    keys = dict(zip(NETWORK, network, strict=True))
-    model, record = layout.path("train.model", **keys), layout.path("train.record", **keys)
-    if model.exists() and record.exists():
-        return Line(network, _after(keys, layout, wanted), {})
-    said = map(read_json, (model.parent / "state").glob("**/progress.json"))
-    told = max(said, key=lambda one: one["time"], default={})  # older files are of other options
-    return Line(network, _state(told) if told else "waiting", told)
+def _status_of(
+    network: tuple[str, str, int], layout: Layout, run_snapshot: dict[str, Any]
+) -> NetworkStatus:
+    wildcards = dict(zip(NETWORK, network, strict=True))
+    model = layout.path("train.model", **wildcards)
+    if model.exists() and layout.path("train.record", **wildcards).exists():
+        return NetworkStatus(network, _state_after_training(wildcards, layout, run_snapshot), {})
+    reports = map(read_json, (model.parent / "state").glob("**/progress.json"))
+    # Older reports are of trainings with other options.
+    progress = max(reports, key=lambda report: report["time"], default={})
+    return NetworkStatus(network, _state_text(progress) if progress else "waiting", progress)
 
 
-def _after(network: Keys, layout: Layout, wanted: dict[str, Any]) -> str:
-    """Return how far a trained network's images are."""
-    sets = [{**network, "sample_set": name} for name in wanted.get("sample_sets", [])]
-    if not sets or not all(layout.path("sample.samples", **keys).exists() for keys in sets):
+def _state_after_training(network: Wildcards, layout: Layout, run_snapshot: dict[str, Any]) -> str:
+    """Return how far a trained network is: "trained", "sampled" (all its sets) or "scored"."""
+    sets = [{**network, "sample_set": name} for name in run_snapshot.get("sample_sets", [])]
+    samples = [layout.path("sample.samples", **wildcards) for wildcards in sets]
+    if not samples or not all(file.exists() for file in samples):
         return "trained"
-    for keys, metric in product(sets, wanted["metrics"]):
-        if not layout.path("metrics.table", **keys, metric=metric).exists():
+    for wildcards, metric in product(sets, run_snapshot["metrics"]):
+        if not layout.path("metrics.table", **wildcards, metric=metric).exists():
             return "sampled"
     return "scored"
 
 
-def _state(told: dict[str, Any]) -> str:
-    if told["ended"]:
-        return "ending" if told["ended"] == "done" else told["ended"]
-    quiet = time.time() - told["time"]
-    return f"silent for {format_duration(quiet)}" if quiet > SILENT else told["what"]
+def _state_text(progress: dict[str, Any]) -> str:
+    if progress["ended"]:
+        return "ending" if progress["ended"] == "done" else progress["ended"]
+    quiet = time.time() - progress["time"]
+    return f"silent for {format_duration(quiet)}" if quiet > DEAD_AFTER else progress["what"]
 
 
-def text(results: Path) -> str:
-    """Write the state of an experiment for a terminal."""
-    found = lines(results)
-    frame = pd.DataFrame([_row(line) for line in found]).fillna("")
-    counts = Counter(line.state.partition(" ")[0].rstrip(":") for line in found)
+def format_status(results: Path) -> str:
+    """Return the status of an experiment as text for a terminal: a row per network, and a sum."""
+    statuses = network_statuses(results)
+    frame = pd.DataFrame([_row(status) for status in statuses]).fillna("")
+    counts = Counter(status.state.partition(" ")[0].rstrip(":") for status in statuses)
     summary = ", ".join(f"{number} {state}" for state, number in counts.most_common())
-    return f"{frame.to_string(index=False)}\n\n{len(found)} networks: {summary}."
+    return f"{frame.to_string(index=False)}\n\n{len(statuses)} networks: {summary}."
 
 
-def _row(line: Line) -> dict[str, Any]:
-    dataset, run, seed = line.network
-    row = {"data set": dataset, "run": run, "seed": seed, "state": line.state}
-    told = line.told
-    if not told:
+def _row(status: NetworkStatus) -> dict[str, Any]:
+    dataset, run, seed = status.network
+    row = {"data set": dataset, "run": run, "seed": seed, "state": status.state}
+    progress = status.progress
+    if not progress:
         return row
-    row["step"] = f"{told['done']:,} of {told['total']:,}"
-    if not told["ended"] and told["units_per_second"]:
-        left = (told["total"] - told["done"]) / told["units_per_second"]
-        row |= {"images/s": f"{told['images_per_second']:.0f}", "left": format_duration(left)}
-    where = f"{told['host']}, process {told['pid']}"
-    return {**row, "last": told["note"], "job": told["job"], "where": where}
+    row["step"] = f"{progress['done']:,} of {progress['total']:,}"
+    if not progress["ended"] and progress["units_per_second"]:
+        left = (progress["total"] - progress["done"]) / progress["units_per_second"]
+        row |= {"images/s": f"{progress['images_per_second']:.0f}", "left": format_duration(left)}
+    where = f"{progress['host']}, process {progress['pid']}"
+    return {**row, "last": progress["note"], "job": progress["job"], "where": where}

@@ -1,7 +1,7 @@
-"""One module a stage: files in, files out. What the workflow's scripts and the CLI both call.
+"""The stages, one module each: files in, files out. The workflow's scripts and the CLI call them.
 
 `run(request, *, ...)` takes its files by the rule's keywords. Each request has `code`, the digest
-of what can change the result; a stage says what else it reads there. `record` (JSON) repeats what
-was asked for. An .npz of images holds `images`, uint8 (N, C, H, W) or float32 points, and `labels`.
-A file that is missing or damaged raises LtdmError, whatever else a stage says that it raises.
+of the code that can change the result; a stage's docstring names the request's other keys. `record`
+(JSON) repeats the request. An .npz of images holds `images`, uint8 (N, C, H, W) or float32 points,
+and `labels`. A missing or damaged file raises LtdmError, besides what a stage lists under Raises.
 """

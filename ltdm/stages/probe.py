@@ -1,8 +1,7 @@
-"""Trained network and labelled images -> how well linear classifiers read its features."""
+"""Trained network and labelled images -> accuracy of linear classifiers on its features."""
 
 import json
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.rows import write_rows
 from ltdm.training.probe import LabelledImages, Probe, ProbeOptions
 
-SHARE = 0.1
-"""Of the probe's training images: what level and layer are chosen on."""
+VALIDATION_SHARE = 0.1
+"""The share of the probe's training images on which level and layer are chosen."""
 
 
 def run(
@@ -35,109 +34,131 @@ def run(
     table: Path,
     record: Path,
 ) -> None:
-    """Write `table` (CSV): a row for each level, layer and group of classes.
+    """Write `table` (CSV): a row per level, layer and group of classes.
 
-    A tenth of each class of the training images is held out of all classifiers' training. What is
-    best there, by the mean of the classes' accuracies, is `chosen`; the test images have no say.
+    A tenth of each class of the training images is held out for validation. The level and layer
+    with the best mean of class accuracies there are `chosen`; the test images do not influence it.
 
-    `request` has `probe`, its options; `groups`, the `kinds` of group to report and the bounds of
-    `shots`; and `where`, columns that say which network it is: dataset, run, seed. `train` are the
-    labelled images to learn from, the reference or the training set; `test` are those of the stage
-    `probe_split`.
+    `request` has `probe`, the options; `groups`, the `kinds` of groups and the bounds of `shots`;
+    and `where`, the columns dataset, run and seed. `train` holds the labelled training images, the
+    reference or the training set; `test` those of the stage `probe_split`; `counts` (CSV) the
+    training images per class, which define the groups.
 
     Raises:
-        LtdmError: The model is no single network, or what it says is not finite.
+        LtdmError: The model is not a single network, its output is not finite, or no class has two
+            images.
     """
     options = parse(ProbeOptions, request["probe"], ("evaluate", "probe"))
-    where, grouping = request["where"], request["groups"]
     with explain_read_errors(counts):
-        wanted = groups(pd.read_csv(counts)["train"].tolist(), **grouping)
-    images, labels = _without(train, test)
+        group_classes = groups(pd.read_csv(counts)["train"].tolist(), **request["groups"])
+    images, labels = _exclude_test_images(train, test)
     test_images, test_labels, about = read_npz(test, "images", "labels", "about")
-    probe, key = _probe(model, options)
-    kept = _kept(labels, options, train)
-    rest = np.setdiff1d(np.arange(len(labels)), kept)
-    device = probe.predict.device
-    probe.fit(LabelledImages.to_device(device, images[rest], labels[rest]))
-    right = probe.correct(
-        LabelledImages.to_device(device, images[kept], labels[kept]), "validation"
-    )
-    validation = class_blocks(right, labels[kept])
-    chosen = divmod(int(validation.argmax()), len(options.layers))
-    right = probe.correct(LabelledImages.to_device(device, test_images, test_labels), "test")
-    told = {"train_on": options.train_on, **json.loads(str(about)), "weights": options.weights}
-    rows = []
-    for (v, level), (k, layer) in product(
-        enumerate(options.noise_levels), enumerate(options.layers)
-    ):
-        cell = {
-            "level": level,
-            "sigma": probe.sigmas[v],
-            "layer": layer,
-            "width": probe.feature_dims[k],
-        }
-        known = {"validation": validation[v, k], "n_train": len(rest), "chosen": (v, k) == chosen}
-        found = _tested(right[v, k], test_labels, wanted)
-        rows += [{**where, **cell, **one, **known} for one in found]
-    made = {
+    probe, key = _load_probe(model, options)
+    rows = _validation_rows(labels, options, train)
+    n_train = len(labels) - len(rows)
+    validation = _train(probe, images, labels, rows)
+    v, k = divmod(int(validation.argmax()), len(options.layers))
+    tests = LabelledImages.to_device(probe.predict.device, test_images, test_labels)
+    correct = probe.correct(tests, "test")
+
+    where = request["where"]
+    split = {"train_on": options.train_on, **json.loads(str(about)), "weights": options.weights}
+    result = {
         "model": key,
-        "level": options.noise_levels[chosen[0]],
-        "layer": options.layers[chosen[1]],
+        "level": options.noise_levels[v],
+        "layer": options.layers[k],
         "sha256": {path.name: sha256(path) for path in (train, test, counts)},
     }
-    write_json(record, {**to_record(request), **where, **told, **made})
-    write_rows(pd.DataFrame(rows).assign(**told), table)
+    write_json(record, {**to_record(request), **where, **split, **result})
+    cells = [
+        {**where, **_describe(probe, cell), **accuracy, "validation": validation[cell]}
+        | {"n_train": n_train, "chosen": cell == (v, k)}
+        for cell in np.ndindex(validation.shape)
+        for accuracy in _group_accuracies(correct[cell], test_labels, group_classes)
+    ]
+    write_rows(pd.DataFrame(cells).assign(**split), table)
 
 
-def _kept(labels: np.ndarray, options: ProbeOptions, train: Path) -> np.ndarray:
-    """Return the rows that are held out of the classifiers' training; there must be some."""
-    kept = stratified_holdout(labels, SHARE, derive_seed("probe held out", options.seed))
-    if not len(kept):
+def _train(
+    probe: Probe, images: np.ndarray, labels: np.ndarray, validation_rows: np.ndarray
+) -> np.ndarray:
+    """Train the classifiers on the other rows; return their validation accuracies, (V, L)."""
+    device = probe.predict.device
+    rest = np.setdiff1d(np.arange(len(labels)), validation_rows)
+    probe.fit(LabelledImages.to_device(device, images[rest], labels[rest]))
+    validation = LabelledImages.to_device(device, images[validation_rows], labels[validation_rows])
+    return mean_class_accuracy(probe.correct(validation, "validation"), labels[validation_rows])
+
+
+def _validation_rows(labels: np.ndarray, options: ProbeOptions, train: Path) -> np.ndarray:
+    """Return the rows of the validation images, the same share of each class; at least one."""
+    rows = stratified_holdout(labels, VALIDATION_SHARE, derive_seed("probe held out", options.seed))
+    if not len(rows):
         raise LtdmError(
-            f"{train} has one image of each class, so none can be held out to choose a level and a"
-            " layer on; set evaluate.probe.train_on to balanced, or take more images"
+            f"{train} has one image per class, so no level and layer can be chosen on others;"
+            " set evaluate.probe.train_on to balanced, or take more images"
         )
-    return kept
+    return rows
 
 
-def class_blocks(right: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the mean over classes of the share that is right, (V, L), of bool (V, L, N)."""
-    shares = [right[..., labels == c].mean(-1) for c in np.unique(labels)]
-    found: np.ndarray = np.mean(shares, axis=0)
-    return found
+def mean_class_accuracy(correct: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the mean over classes of their accuracy, (V, L) for V levels and L layers.
+
+    `correct` is bool (V, L, N), `labels` are those of the N images; rare classes count as much.
+    """
+    accuracies = [correct[..., labels == c].mean(-1) for c in np.unique(labels)]
+    mean: np.ndarray = np.mean(accuracies, axis=0)
+    return mean
 
 
-def _without(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images and labels to learn from, those left out that the test images are of."""
-    found = read_arrays(train, ("images", "labels"), ("index",))
-    (tested,) = read_npz(test, "index")
-    labels = found["labels"]
-    index = found.get("index", np.arange(len(labels)))
-    left = ~np.isin(index, tested)
-    return found["images"][left], labels[left]
+def _exclude_test_images(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and labels of `train`, without those that `test` was taken from."""
+    arrays = read_arrays(train, ("images", "labels"), ("index",))
+    (test_index,) = read_npz(test, "index")
+    labels = arrays["labels"]
+    index = arrays.get("index", np.arange(len(labels)))
+    rows = ~np.isin(index, test_index)
+    return arrays["images"][rows], labels[rows]
 
 
-def _probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
-    """Return the classifiers of a network on disk, not yet trained, and the network's key."""
+def _load_probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
+    """Return untrained classifiers on the network of a model file, and the network's key."""
     model = Model.from_file(file, options.weights, "auto", pick_device())
     about = model.metadata
     if about["label"] == "network":
-        raise LtdmError(f"{file} holds a network for each class, so there is no one to probe")
+        raise LtdmError(
+            f"{file} holds one network per class, and a probe needs a single one; take this run out"
+            " or switch evaluate.probe off"
+        )
     shape = (about["channels"], about["size"], about["size"])
     probe = Probe(model.predictors[0], model.process, options, about["classes"], shape)
     return probe, about["key"]
 
 
-def _tested(
-    right: np.ndarray, labels: np.ndarray, wanted: dict[str, list[int]]
-) -> Iterator[dict[str, Any]]:
-    """Yield one classifier's accuracy in each group, and its standard error.
+def _describe(probe: Probe, cell: tuple[int, ...]) -> dict[str, Any]:
+    """Return the columns of one classifier: its level, noise-to-signal ratio, layer and width."""
+    v, k = cell
+    options = probe.options
+    level, layer = options.noise_levels[v], options.layers[k]
+    return {
+        "level": level,
+        "sigma": probe.sigmas[v],
+        "layer": layer,
+        "width": probe.feature_dims[k],
+    }
 
-    `right` says of each of the test images (N,) whether it is right, `wanted` each group's classes.
+
+def _group_accuracies(
+    correct: np.ndarray, labels: np.ndarray, group_classes: dict[str, list[int]]
+) -> Iterator[dict[str, Any]]:
+    """Yield one classifier's accuracy per group of classes, and its binomial standard error.
+
+    `correct` is bool (N,) over the test images, `group_classes` has each group's classes. Without
+    test images the accuracy is NaN.
     """
-    for group, classes in wanted.items():
-        among = np.isin(labels, classes)
-        number = int(among.sum())
-        share = right[among].mean() if number else np.nan
-        error = np.sqrt(share * (1 - share) / max(number, 1))
-        yield {"group": group, "accuracy": share, "error": error, "n_test": number}
+    for group, classes in group_classes.items():
+        members = np.isin(labels, classes)
+        number = int(members.sum())
+        accuracy = correct[members].mean() if number else np.nan
+        error = np.sqrt(accuracy * (1 - accuracy) / max(number, 1))
+        yield {"group": group, "accuracy": accuracy, "error": error, "n_test": number}

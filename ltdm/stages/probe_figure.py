@@ -1,4 +1,4 @@
-"""All rows of the linear probe -> a data set's heat maps over levels and layers."""
+"""Rows of all linear probes -> a data set's heat maps over noise levels and layers."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from ltdm.reporting.rows import read_rows
 
 
 def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
-    """Write the figure of the `dataset` that `request["where"]` names, from all networks' rows."""
+    """Write a figure of all networks on one data set, which `request["where"]["dataset"]` names."""
     style.use()
     rows, dataset = read_rows(tidy), request["where"]["dataset"]
-    mine = rows[(rows["dataset"] == dataset) & (rows["group"] == "all")]
+    overall = rows[(rows["dataset"] == dataset) & (rows["group"] == "all")]
     for picture in (png, svg):
-        style.save(plot_heat_maps(mine, f"{dataset}: linear probe"), picture)
+        style.save(plot_heat_maps(overall, f"{dataset}: linear probe"), picture)

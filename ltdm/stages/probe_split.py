@@ -1,4 +1,4 @@
-"""Data source or reference -> the labelled images that the linear probe is tested on."""
+"""Data source or reference -> the labelled test images of the linear probe."""
 
 import json
 from pathlib import Path
@@ -12,20 +12,21 @@ from ltdm.plumbing.files import read_npz, sha256, write_json, write_npz
 from ltdm.plumbing.registry import parse_part
 from ltdm.plumbing.request import Request, to_record
 
-SHARE = 0.2
+TEST_SHARE = 0.2
+"""The share of each class of the reference, where the source has no test split."""
 
 
 def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
     """Write `test` (.npz: images, labels, index, about), the same for all networks.
 
-    It is the source's own test split where there is one; then `index` is empty. Otherwise it is a
-    fifth of each class of the reference, and `index` has its rows there, which no probe may be
-    trained on. `about` says which of the two it is. `request` has `source` as in the config;
-    `content`, the digest of the source's data; and `places`, the source's options that say where it
-    lies.
+    The test images are the source's own test split if it has one; then `index` is empty. Otherwise
+    they are a fifth of each class of the reference; `index` holds their rows in it, on which no
+    probe may be trained. `about` (JSON) says which: `test` is "official" or "held-out". `request`
+    has `source` as in the config; `content`, the digest of the source's data; and `places`, the
+    source's options that say where its files lie.
 
     Raises:
-        LtdmError: The test split's images or classes are not the reference's.
+        LtdmError: The test split has images of another shape, or other classes, than the reference.
     """
     source = parse_part("source", {**request["source"], **request["places"]}, ("source",))
     images, labels = read_npz(reference, "images", "labels")
@@ -37,10 +38,10 @@ def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
             raise LtdmError(
                 f"the test split of {source.name} holds images of shape {images.shape[1:]} in"
                 f" {len(np.unique(labels))} classes, but {reference} {shape} in {len(classes)};"
-                " both must be alike for a probe"
+                " a probe needs the same in both"
             )
     else:
-        index, kind = stratified_holdout(labels, SHARE, derive_seed("test split")), "held-out"
+        index, kind = stratified_holdout(labels, TEST_SHARE, derive_seed("test split")), "held-out"
         images, labels = images[index], labels[index]
     about = np.array(json.dumps({"test": kind}))
     write_npz(test, images=images, labels=labels, index=index, about=about)

@@ -1,4 +1,4 @@
-"""Rows of all networks' probes -> all of them in one file, and the table of the chosen ones."""
+"""Rows of all networks' probes -> one file of all rows, and the table of the chosen ones."""
 
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from ltdm.reporting.writing import write_table
 def run(
     request: Request, *, probes: list[Path], tidy: Path, main: Path, others: list[Path]
 ) -> None:
-    """Write every row of `probes` (in the order of the config) to `tidy`, and the table to `main`.
+    """Write all rows of `probes` (CSV, in the config's order) to `tidy`, and the table to `main`.
 
-    The table has each run at its chosen level and layer; its other forms, `others`, lie beside it.
+    The table has each run at its chosen level and layer. `others`, its Markdown and LaTeX, are
+    written beside `main` under the same name.
     """
     rows = pd.concat([read_rows(path) for path in probes], ignore_index=True)
     write_rows(rows, tidy)

@@ -19,14 +19,15 @@ def run(
     tidy: Path,
     differences: Path,
     main: Path,
-    against: Path,
+    vs_baseline: Path,
     others: list[Path],
     record: Path,
 ) -> None:
     """Write all rows of `metrics` (in the order of the config) to `tidy`, and the tables.
 
-    `differences` has all paired differences from the baseline. `main` and `against` are the tables
-    of values and of differences in one format; `others` are the other formats, in the same folder.
+    `differences` has all paired differences from the baseline. `main` and `vs_baseline` are the
+    tables of values and of differences in one format; `others` are the other formats, in the
+    same folder.
 
     `request` has `columns`, the names of the tables' columns (reporting/columns.py); `extractors`,
     in the order in which a column looks for its metric; and `baseline`, the run that differences
@@ -40,5 +41,5 @@ def run(
     order = rows["extractor"].map(positions).fillna(len(positions))
     rows = rows.iloc[order.argsort(kind="stable")]
     write_table(main_table(rows, columns), main.with_suffix(""))
-    write_table(difference_table(rows, columns, baseline), against.with_suffix(""))
+    write_table(difference_table(rows, columns, baseline), vs_baseline.with_suffix(""))
     write_json(record, to_record(request))

@@ -26,7 +26,7 @@ from ltdm.config.runs import Run
 from ltdm.core.device import pick_device
 from ltdm.diffusion._model import Model
 from ltdm.networks._predictor import Predictor, to_device
-from ltdm.pipeline.cost import cost
+from ltdm.pipeline.cost import network_cost
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.progress import Progress
 from ltdm.samplers._generate import MAX_BATCH, SampleGenerator
@@ -63,7 +63,7 @@ class RunBenchmark:
         allocated = torch.cuda.memory_allocated()  # 0 if everything is on the CPU
         recipe, options = Recipe.from_spec(run.spec()), run.samples[sample_set]
         self.trainer = make_trainer(recipe, 0, images, labels, device)
-        self.cost = cost(data, replace(run, samples={sample_set: options}), [])
+        self.cost = network_cost(data, replace(run, samples={sample_set: options}), [])
         weights, metadata = (
             dict(self.trainer.ema.state_dict()),
             model_metadata(recipe, self.trainer),
@@ -129,8 +129,8 @@ class RunBenchmark:
         step, batch_size = seconds["train"], self.trainer.batches.size
         sample = seconds["sample"] / len(self.labels)
         images = len(self.labels) * len(self.times["sample"])
-        train_flops = self.cost.train_operations / self.cost.train_images
-        sample_flops = self.cost.operations * self.cost.sample_evaluations / self.cost.sample_images
+        train_flops = self.cost.train_flops / self.cost.train_images
+        sample_flops = self.cost.flops * self.cost.sample_evaluations / self.cost.sample_images
         return {
             "run": name,
             "train_ms": 1e3 * step,

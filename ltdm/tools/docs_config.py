@@ -131,7 +131,7 @@ def page_text(page: str) -> str:
     for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluation)):
         text += f"\n## `{title}`\n\n{options_table(cls, title)}"
         for f in fields(cls):
-            if isinstance(nested := f.metadata["convert"], Nested):
+            if isinstance(nested := f.metadata["parser"], Nested):
                 section = f"{title}.{f.name}"
                 text += f"\n### `{section}`\n\n{options_table(nested.cls, section)}"
     text += f"\n## `theory.<name>`\n\n{options_table(Sweep, 'theory')}"
@@ -205,14 +205,14 @@ def _properties(cls: type) -> dict[str, Any]:
 
 
 def _option(f: Field[Any], hint: Any) -> dict[str, Any]:
-    convert = f.metadata["convert"]
-    if isinstance(convert, PartOption):
-        part = _part(convert.kind)
-        form = {"type": "array", "minItems": 1, "items": part} if convert.many else part
-    elif isinstance(convert, Nested):
-        form = {**options_schema(convert.cls, ""), "type": ["object", "null"]}
+    parser = f.metadata["parser"]
+    if isinstance(parser, PartOption):
+        part = _part(parser.kind)
+        form = {"type": "array", "minItems": 1, "items": part} if parser.many else part
+    elif isinstance(parser, Nested):
+        form = {**options_schema(parser.cls, ""), "type": ["object", "null"]}
     else:
-        form = convert.schema if convert else _type_schema(hint, f.metadata)
+        form = parser.schema if parser else _type_schema(hint, f.metadata)
     return {**form, "description": f.metadata["help"]}
 
 

@@ -13,7 +13,7 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge, read_config
 from ltdm.config.runs import Run
 from ltdm.core.device import pick_device
-from ltdm.pipeline.cost import cost
+from ltdm.pipeline.cost import network_cost
 from ltdm.tools.bench_runs import random_images_like
 from ltdm.training.loop import Trainer
 from ltdm.training.setup import Recipe, make_trainer
@@ -98,8 +98,8 @@ class Subject(NamedTuple):
 
     def operations(self) -> float:
         """Return the floating-point operations of its training, per image."""
-        estimate = cost(self.data, replace(self.run, samples={}), [])
-        return estimate.train_operations / estimate.train_images
+        estimate = network_cost(self.data, replace(self.run, samples={}), [])
+        return estimate.train_flops / estimate.train_images
 
 
 SMALL = {"ch_mult": [1, 2], "dropout": 0.0}

@@ -51,7 +51,7 @@ def train_and_score(setting: Setting, dataset: str, files: list[Path]) -> None:
     samples = layout.path("sample.samples", **network, sample_set="main").parent
     scores = pd.read_csv(samples / "metrics/frechet.csv")
     shutil.copy(folder / "history.csv", setting.out / f"history-{dataset}.csv")
-    shutil.copy(samples / "grid.png", setting.out / f"samples-{dataset}.png")
+    shutil.copy(samples / "sample_sheet.png", setting.out / f"samples-{dataset}.png")
     setting.rows.add(
         dataset,
         updates=int(history["step"].iloc[-1]),

@@ -34,7 +34,7 @@ def test_the_smoke_experiment_runs_to_its_tables(project):
     rules = [re.sub(r"rule_(\w+?)_wildcards.*", r"\1", job["rule"]) for job in jobs]
     assert rules.count("train") == 2
     assert rules.count("sample_shard") == 4
-    assert not {"tables", "figures", "grid", "copies"} & {*rules}, (
+    assert not {"tables", "figures", "sample_sheet", "copies_figure"} & {*rules}, (
         "small jobs run on snakemake's machine"
     )
     partitions = dict(zip(rules, (job["partition"] for job in jobs), strict=True))

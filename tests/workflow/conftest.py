@@ -1,4 +1,4 @@
-"""The real workflow on the smoke config, run once; tests work on copies of it."""
+"""A checkout in which the smoke config has run; each test works on a copy of it."""
 
 import fcntl
 import json
@@ -19,7 +19,7 @@ PARTS = ("Snakefile", "rules", "workflow", "profiles", "config", "ltdm")
 
 
 class Checkout:
-    """A copy of the project in which Snakemake runs as a user would run it."""
+    """A copy of the project, in which Snakemake runs as for a user."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -28,63 +28,66 @@ class Checkout:
         self.results = folder / "results/smoke"
 
     def forget(self) -> None:
-        """Lose Snakemake's records, as a fresh clone beside the same results has none."""
+        """Delete Snakemake's notes, as if the same results lay beside a fresh clone."""
         shutil.rmtree(self.folder / ".snakemake")
 
     def copy_to(self, folder: Path) -> "Checkout":
-        """Copy with modification times, Snakemake's records included."""
+        """Copy with modification times and Snakemake's notes."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return Checkout(folder)
 
-    def asked(self, *arguments: str) -> list[str]:
+    def arguments(self, *arguments: str) -> list[str]:
         return ["--configfile", *self.configs, *arguments]
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "LTDM_DEVICE": "cpu"}
 
     def snakemake(self, *arguments: str, ok: bool = True) -> str:
-        """Run to the end; return what it printed."""
-        asked = self.asked(*arguments)
-        status, printed = forking.snakemake(asked, self.folder, self.environment())
+        """Run Snakemake to its end; return its output, and check whether it succeeded."""
+        command = self.arguments(*arguments)
+        status, printed = forking.snakemake(command, self.folder, self.environment())
         assert (status == 0) == ok, printed
         return printed
 
-    def kill(self, there: str, *arguments: str) -> None:
-        """Run until a file is there, kill all at once, and unlock what Snakemake left locked.
+    def kill(self, pattern: str, *arguments: str) -> None:
+        """Run until a file of the results matches `pattern`, kill all processes, and unlock.
 
-        This is a start as a user makes it, and it saves the state of a training at every update.
+        Snakemake starts in a process of its own, and a training saves its state at every step.
         """
         process = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", *self.asked(*arguments)], cwd=self.folder,
-            env={**self.environment(), "LTDM_SAVE_SECONDS": "0"}, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-m", "snakemake", *self.arguments(*arguments)],
+            cwd=self.folder,
+            env={**self.environment(), "LTDM_SAVE_SECONDS": "0"},
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         deadline = time.monotonic() + 200
-        while not list(self.results.glob(there)) and time.monotonic() < deadline:
+        while not list(self.results.glob(pattern)) and time.monotonic() < deadline:
             assert process.poll() is None, "ended before it was killed"
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        assert list(self.results.glob(there)), f"killed before there was a {there}"
+        assert list(self.results.glob(pattern)), f"killed before there was a {pattern}"
         self.snakemake("--unlock")
 
     def planned(self, *arguments: str) -> dict[str, int]:
-        """Return the jobs of a dry run by rule; empty where nothing is to be done."""
+        """Return the number of jobs of a dry run, by rule; empty if nothing is due."""
         printed = self.snakemake("--dry-run", *arguments, "--quiet", "host")
         table = printed.partition("Job stats:")[2].partition("total")[0].splitlines()[3:]
         return {line.split()[0]: int(line.split()[1]) for line in table if line.strip()}
 
     def jobs(self) -> list[tuple[str, str]]:
-        """Return rule and run of each job of a dry run."""
-        printed, found = self.snakemake("--dry-run"), []
+        """Return the rule and the run of each job of a dry run."""
+        printed, jobs = self.snakemake("--dry-run"), []
         for block in printed.split("\nrule ")[1:]:
             rule = block.partition(":")[0].removeprefix("local")
             run = block.partition("wildcards:")[2].partition("run=")[2].split("\n")[0]
-            found.append((rule, run.partition(",")[0]))
-        return found
+            jobs.append((rule, run.partition(",")[0]))
+        return jobs
 
     def rewrite(self, name: str, **values: object) -> None:
-        """Change a record by hand, its times kept."""
+        """Change values of a record, but not its modification time."""
         record, times = self.results / name, (self.results / name).stat()
         record.write_text(json.dumps({**json.loads(record.read_text()), **values}))
         os.utime(record, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -97,7 +100,7 @@ class Checkout:
 
 
 def project(folder: Path) -> Checkout:
-    """Copy the project, nothing of which has run."""
+    """Copy the project, without results."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -110,7 +113,7 @@ def project(folder: Path) -> Checkout:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Checkout:
-    """A checkout whose smoke experiment has run, the same for all workers."""
+    """The checkout in which the smoke experiment has run, shared by all pytest workers."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
@@ -125,5 +128,5 @@ def finished(tmp_path_factory) -> Checkout:
 
 @pytest.fixture
 def checkout(finished, tmp_path) -> Checkout:
-    """A copy of the finished checkout, to change."""
+    """A copy of the finished checkout that a test may change."""
     return finished.copy_to(tmp_path / "checkout")

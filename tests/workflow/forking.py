@@ -1,4 +1,4 @@
-"""Snakemake in processes forked from one that has imported its libraries: one second, not five."""
+"""Snakemake in forks of a process that has imported its libraries: 1 s to start, not 5 s."""
 
 import multiprocessing
 import os
@@ -7,22 +7,31 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 SERVER = multiprocessing.get_context("forkserver")
-# Nothing of ltdm: each checkout has its own.
-SERVER.set_forkserver_preload([
-    "torch", "pandas", "scipy.linalg", "scipy.special", "snakemake.cli",
-    "snakemake.report.html_reporter", "snakemake.storage", "smart_open", "nbformat",
-])  # fmt: skip
+# Not ltdm, of which each checkout has its own.
+SERVER.set_forkserver_preload(
+    [
+        "torch",
+        "pandas",
+        "scipy.linalg",
+        "scipy.special",
+        "snakemake.cli",
+        "snakemake.report.html_reporter",
+        "snakemake.storage",
+        "smart_open",
+        "nbformat",
+    ]
+)
 SECONDS = 300
 
 
 def snakemake(arguments: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
-    """Run Snakemake in a folder to its end; return its exit status and what it printed."""
+    """Run Snakemake in a folder to its end; return its exit status and its output."""
     with TemporaryDirectory() as scratch:
         printed = Path(scratch, "printed")
         process = SERVER.Process(target=_run, args=(arguments, folder, environment, printed))
         process.start()
         process.join(SECONDS)
-        process.kill()  # if it is still there
+        process.kill()  # if it still runs
         process.join()
         return process.exitcode, printed.read_text()
 

@@ -1,4 +1,4 @@
-"""The rules and the table of artefacts say the same, on a config that uses everything."""
+"""The rules agree with the table of rules, on a config that uses every rule."""
 
 import inspect
 from importlib import import_module
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ltdm.config.artefacts import flat, inputs, outputs
+from ltdm.config.artefacts import as_list, inputs, outputs
 from ltdm.config.experiment import Experiment
-from ltdm.config.layout import STEPS
+from ltdm.config.layout import RULES
 from ltdm.config.requests import _Job, request
 from ltdm.pipeline.cost import job_counts
 from tests.helpers.dry_runs import dry_run
@@ -36,74 +36,74 @@ EVERYTHING["evaluate"] = {**SMOKE["evaluate"], "probe": {"layers": [4]}}
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory):
-    """The experiment, the jobs of its dry run, and the rules that run beside Snakemake."""
+    """The experiment, the jobs of its dry run, and its local rules."""
     folder = tmp_path_factory.mktemp("everything")
     config = folder / "everything.yaml"
     config.write_text(yaml.safe_dump(EVERYTHING))
     return Experiment(EVERYTHING), *dry_run(config, folder)
 
 
-def named(files):
-    """Return named files of a job as text, lists sorted."""
+def as_text(files):
+    """Return a job's files by keyword, as sorted lists of text."""
     return {
-        name: sorted([files_of] if isinstance(files_of, str) else map(str, files_of))
-        for name, files_of in files.items()
+        name: sorted([value] if isinstance(value, str) else map(str, value))
+        for name, value in files.items()
     }
 
 
 def expected(files):
-    return {name: sorted(map(str, flat(one))) for name, one in files.items()}
+    return {name: sorted(map(str, as_list(value))) for name, value in files.items()}
 
 
-def faults(experiment, jobs, steps):
-    """Return in what the jobs of a dry run are not those of the table."""
-    found = []
+def faults(experiment, jobs, rules):
+    """Return how the jobs of a dry run differ from those of the table `rules`."""
+    differences = []
     for job in jobs:
-        rule, keys = job.rule.name, dict(job.wildcards_dict)
+        rule, wildcards = job.rule.name, dict(job.wildcards_dict)
         if rule == "manifest":
             continue
-        if rule not in steps:
-            found.append(f"{rule} is not in the table")
+        if rule not in rules:
+            differences.append(f"{rule} is not in the table")
             continue
-        reads = {name: files for name, files in named(job.input).items() if name != "shards"}
-        if named(job.output) != expected(outputs(experiment, rule, keys)):
-            found.append(f"{rule} writes other files")
-        if reads != expected(inputs(experiment, rule, keys)):
-            found.append(f"{rule} reads other files")
-        stage = import_module(f"ltdm.stages.{steps[rule].stage or rule}")
-        takes = set(inspect.signature(stage.run).parameters) - {"request"}
-        gives = {*steps[rule].inputs, *steps[rule].outputs}
-        if not gives <= takes | ({"shards"}) and "pictures" not in takes:
-            found.append(f"{stage.__name__} does not take {gives - takes}")
-    return sorted(set(found))
+        reads = {name: files for name, files in as_text(job.input).items() if name != "shards"}
+        if as_text(job.output) != expected(outputs(experiment, rule, wildcards)):
+            differences.append(f"{rule} writes other files")
+        if reads != expected(inputs(experiment, rule, wildcards)):
+            differences.append(f"{rule} reads other files")
+        stage = import_module(f"ltdm.stages.{rules[rule].stage or rule}")
+        parameters = set(inspect.signature(stage.run).parameters) - {"request"}
+        keywords = {*rules[rule].inputs, *rules[rule].outputs}
+        if not keywords <= parameters | {"shards"} and "pictures" not in parameters:
+            differences.append(f"{stage.__name__} does not take {keywords - parameters}")
+    return sorted(set(differences))
 
 
-def test_every_rule_has_a_job_here(planned):
+def test_config_uses_every_rule(planned):
     _, jobs, _ = planned
-    assert {job.rule.name for job in jobs} == {*STEPS, "manifest"}
+    assert {job.rule.name for job in jobs} == {*RULES, "manifest"}
 
 
 def test_rules_stages_and_table_agree(planned):
     experiment, jobs, _ = planned
-    assert faults(experiment, jobs, STEPS) == []
+    assert faults(experiment, jobs, RULES) == []
 
 
-def test_a_rule_that_is_left_out_of_the_table_is_found(planned):
+def test_rule_missing_from_the_table_is_found(planned):
     experiment, jobs, _ = planned
-    fewer = {rule: step for rule, step in STEPS.items() if rule != "posthoc"}
-    assert faults(experiment, jobs, fewer) == ["posthoc is not in the table"]
+    fewer = {name: rule for name, rule in RULES.items() if name != "ema"}
+    assert faults(experiment, jobs, fewer) == ["ema is not in the table"]
 
 
-def test_a_rule_has_one_param_which_is_its_request(planned):
+def test_the_one_param_of_a_rule_is_its_request(planned):
     experiment, jobs, _ = planned
     for job in jobs:
         assert list(dict(job.params.items())) == ["request"]
-        if job.rule.name in STEPS:
-            asked = request(experiment, job.rule.name, dict(job.wildcards_dict))
-            assert repr(job.params.request) == repr(asked)
+        if job.rule.name in RULES:
+            expected_request = request(experiment, job.rule.name, dict(job.wildcards_dict))
+            assert repr(job.params.request) == repr(expected_request)
 
 
-def test_jobs_on_a_cluster_name_memory_and_time(planned):
+def test_submitted_jobs_request_memory_and_time(planned):
     _, jobs, local = planned
     cluster = {job.rule.name: job.resources for job in jobs if job.rule.name not in local}
     assert {"train", "sample", "probe", "theory", "metrics"} <= cluster.keys()
@@ -112,13 +112,13 @@ def test_jobs_on_a_cluster_name_memory_and_time(planned):
         assert resources.runtime >= 20, rule
 
 
-def test_the_plan_counts_these_jobs(planned):
+def test_plan_counts_these_jobs(planned):
     experiment, jobs, _ = planned
     counted = [job.rule.name for job in jobs]
     assert {rule: counted.count(rule) for rule in counted} == job_counts(experiment)
 
 
-def test_every_request_is_that_of_a_rule():
-    """So that a misspelt one cannot leave a rule without its options."""
-    asked = {name for name in vars(_Job) if not name.startswith("_")}
-    assert asked <= {*STEPS, "sample_shard"}
+def test_every_request_method_is_named_after_a_rule():
+    """A misspelt name would leave a rule without its options."""
+    methods = {name for name in vars(_Job) if not name.startswith("_")}
+    assert methods <= {*RULES, "sample_shard"}

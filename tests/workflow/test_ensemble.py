@@ -12,18 +12,18 @@ def test_rounds_survive_a_kill(checkout):
     (checkout.folder / "config/ensemble.yaml").write_text(CONFIG)
     checkout.configs = ["config/ensemble.yaml"]
     many = checkout.results / "runs/digits-lt/many/seed-0"
-    asked = str((many / "model.safetensors").relative_to(checkout.folder))
+    target = str((many / "model.safetensors").relative_to(checkout.folder))
     names = ("model.safetensors", "history.csv")
 
-    checkout.snakemake("--cores", "1", asked)
-    alone = [(many / name).read_bytes() for name in names]
+    checkout.snakemake("--cores", "1", target)
+    undisturbed = [(many / name).read_bytes() for name in names]
     for file in (*names, "run.json"):
         (many / file).unlink()
-    checkout.kill("runs/digits-lt/many/seed-0/state/*/*/state.pt", "--cores", "1", asked)
-    checkout.snakemake("--cores", "1", asked)
+    checkout.kill("runs/digits-lt/many/seed-0/state/*/*/state.pt", "--cores", "1", target)
+    checkout.snakemake("--cores", "1", target)
     log = checkout.results / "logs/train/digits-lt/many/seed-0.log"
     assert "resuming at step" in log.read_text()
 
-    assert [(many / name).read_bytes() for name in names] == alone
-    assert not (many / "state").exists(), "shards' states are as large as the run: cleared away"
-    assert checkout.planned(asked) == {}, "and nothing misses them"
+    assert [(many / name).read_bytes() for name in names] == undisturbed
+    assert not (many / "state").exists(), "states of shards, as large as the model, are deleted"
+    assert checkout.planned(target) == {}, "no job needs them"

@@ -1,4 +1,4 @@
-"""The whole evaluation on small coloured squares: Inception's network and nearly every metric."""
+"""The evaluation on small coloured squares: Inception's network and most metrics."""
 
 import numpy as np
 import pandas as pd
@@ -31,8 +31,8 @@ METRICS = 6
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory) -> Checkout:
     checkout = project(tmp_path_factory.mktemp("scored"))
-    stream, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 12)
-    pixels = stream.integers(0, 120, (36, 8, 8, 3)) + 50 * labels[:, None, None, None]
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 12)
+    pixels = rng.integers(0, 120, (36, 8, 8, 3)) + 50 * labels[:, None, None, None]
     np.savez(checkout.folder / "squares.npz", x_train=pixels.astype(np.uint8), y_train=labels)
     (checkout.folder / "config/scored.yaml").write_text(CONFIG)
     checkout.configs = ["config/scored.yaml"]
@@ -41,36 +41,55 @@ def scored(tmp_path_factory) -> Checkout:
     return checkout
 
 
-def test_every_metric_stands_in_the_tables(scored):
+def test_tables_have_every_metric(scored):
     rows = pd.read_csv(scored.results / "tables/metrics.csv")
-    by_space = {space: set(mine["metric"]) for space, mine in rows.groupby("extractor")}
-    shared = {"frechet", "frechet-infinity", "prd-f8", "prd-f1/8",
-              *(f"{label}{name}" for label in ("", "pr5.")
-                for name in ("precision", "recall", "density", "coverage"))}  # fmt: skip
-    assert by_space == {
+    by_extractor = {
+        extractor: set(group["metric"]) for extractor, group in rows.groupby("extractor")
+    }
+    shared = {
+        "frechet",
+        "frechet-infinity",
+        "prd-f8",
+        "prd-f1/8",
+        *(
+            f"{label}{name}"
+            for label in ("", "pr5.")
+            for name in ("precision", "recall", "density", "coverage")
+        ),
+    }
+    assert by_extractor == {
         "random-inception": shared | {"inception-score", "inception-score-sd"},
         "classifier": shared | {"accuracy"},
     }
     assert set(rows["group"]) == {
-        "all", "class-0", "class-1", "class-2", "many-shot", "medium-shot", "few-shot", "worst",
-    }  # fmt: skip
-    told = rows[(rows["metric"] == "frechet") & (rows["group"] == "all")]
-    assert (told["error"] > 0).all()
+        "all",
+        "class-0",
+        "class-1",
+        "class-2",
+        "many-shot",
+        "medium-shot",
+        "few-shot",
+        "worst",
+    }
+    overall = rows[(rows["metric"] == "frechet") & (rows["group"] == "all")]
+    assert (overall["error"] > 0).all()
     main = (scored.results / "tables/main.md").read_text()
     head = main.splitlines()[0]
-    assert "frechet ↓" in head, "the network is Inception's, its weights are not the FID's"
+    assert "frechet ↓" in head, "Inception's network without its weights gives no FID"
     assert "pr5.recall ↑" in head
     assert "Features: random-inception, accuracy (worst) by classifier." in main
     differences = pd.read_csv(scored.results / "tables/differences.csv")
     assert set(differences["run"]) == {"cbdm"}
     assert set(differences["baseline"]) == {"ddpm"}
     assert set(differences["seeds"]) == {1}
-    against = (scored.results / "tables/against.md").read_text()
-    assert "Difference from ddpm and its 95% interval over generated images of one seed" in against
-    assert (scored.results / "tables/against.tex").exists()
+    vs_baseline = (scored.results / "tables/vs_baseline.md").read_text()
+    assert (
+        "Difference from ddpm and its 95% interval over generated images of one seed" in vs_baseline
+    )
+    assert (scored.results / "tables/vs_baseline.tex").exists()
 
 
-def test_other_groups_and_another_baseline_run_no_network(scored):
+def test_other_groups_or_another_baseline_run_no_network(scored):
     config = scored.folder / "config/scored.yaml"
     text = config.read_text()
     try:

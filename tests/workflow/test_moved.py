@@ -1,4 +1,4 @@
-"""Results that moved, lost their times, or were made by something else: their records decide."""
+"""Results that were moved, lost their times, or are of another config: their records decide."""
 
 import os
 import time
@@ -8,7 +8,7 @@ import pytest
 from tests.workflow.test_reruns import END, FIX, SCORE
 
 
-def test_a_fresh_clone_with_the_same_results(checkout):
+def test_fresh_clone_reruns_nothing(checkout):
     checkout.forget()
     time.sleep(0.01)
     for part in ("Snakefile", "rules", "workflow", "config", "ltdm"):
@@ -17,10 +17,10 @@ def test_a_fresh_clone_with_the_same_results(checkout):
     assert checkout.planned() == {}
 
 
-def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(checkout):
+def test_copy_without_times_is_used_after_touch(checkout):
     checkout.forget()
     for file in checkout.results.rglob("*.*"):
-        age = 0 if "data" in file.parts else 100  # inputs copied last
+        age = 0 if "data" in file.parts else 100  # inputs are newer
         os.utime(file, (time.time() - age, time.time() - age))
     assert checkout.planned() != {}
     checkout.snakemake("--touch", "--forceall", "--cores", "1")
@@ -32,25 +32,65 @@ def test_a_copy_whose_times_are_lost_is_taken_over_once_its_records_are_checked(
 @pytest.mark.parametrize(
     ("file", "old", "new", "where", "message"),
     [
-        ("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}",
-         "cbdm/seed-0/run.json", "spec.method.tau is unset there, 0.5 here"),
-        ("config/smoke.yaml", "imbalance: 0.1", "imbalance: 0.2", "digits-lt/data.json",
-         "longtail.imbalance is 0.1 there, 0.2 here"),
-        ("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7", "seed-0/main/samples.json",
-         "spec.guidance is 0.5 there, 0.7 here"),
-        ("config/smoke.yaml", "precision-recall,", "{name: precision-recall, k: 5},",
-         "metrics/precision-recall.json", "metric.k is unset there, 5 here"),
-        ("config/smoke.yaml", "metrics: [frechet", "groups: [all, thirds]\n  metrics: [frechet",
-         "metrics/frechet.json", 'groups.kinds is ["all", "class", "thirds", "worst"] there'),
-        ("config/smoke.yaml", "frechet@tail, precision]", "frechet@head]", "tables/tables.json",
-         'columns is ["frechet", "frechet@tail", "precision"] there, ["frechet", "frechet@head"]'),
-        ("ltdm/metrics/frechet.py", "    return n >= 10 * d\n", "    return n >= 9 * d\n",
-         "metrics/frechet.json", "code is "),
-        ("config/smoke.yaml", "width: 8", "width: 16", "extractors/classifier.json",
-         "extractor.width is 8 there, 16 here"),
-        ("ltdm/methods/cbdm.py", *FIX, "cbdm/seed-0/run.json", "code is "),
+        (
+            "config/smoke.yaml",
+            "method: cbdm",
+            "method: {name: cbdm, tau: 0.5}",
+            "cbdm/seed-0/run.json",
+            "spec.method.tau was unset, now 0.5",
+        ),
+        (
+            "config/smoke.yaml",
+            "imbalance: 0.1",
+            "imbalance: 0.2",
+            "digits-lt/data.json",
+            "longtail.imbalance was 0.1, now 0.2",
+        ),
+        (
+            "config/smoke.yaml",
+            "guidance: 0.5",
+            "guidance: 0.7",
+            "seed-0/main/samples.json",
+            "spec.guidance was 0.5, now 0.7",
+        ),
+        (
+            "config/smoke.yaml",
+            "precision-recall,",
+            "{name: precision-recall, k: 5},",
+            "metrics/precision-recall.json",
+            "metric.k was unset, now 5",
+        ),
+        (
+            "config/smoke.yaml",
+            "metrics: [frechet",
+            "groups: [all, thirds]\n  metrics: [frechet",
+            "metrics/frechet.json",
+            'groups.kinds was ["all", "class", "thirds", "worst"], now',
+        ),
+        (
+            "config/smoke.yaml",
+            "frechet@tail, precision]",
+            "frechet@head]",
+            "tables/tables.json",
+            'columns was ["frechet", "frechet@tail", "precision"], now ["frechet", "frechet@head"]',
+        ),
+        (
+            "ltdm/metrics/frechet.py",
+            "    return n >= 10 * d\n",
+            "    return n >= 9 * d\n",
+            "metrics/frechet.json",
+            "code was ",
+        ),
+        (
+            "config/smoke.yaml",
+            "width: 8",
+            "width: 16",
+            "extractors/classifier.json",
+            "extractor.width was 8, now 16",
+        ),
+        ("ltdm/methods/cbdm.py", *FIX, "cbdm/seed-0/run.json", "code was "),
     ],
-)  # fmt: skip
+)
 def test_results_of_another_config_are_refused(checkout, file, old, new, where, message):
     checkout.forget()
     checkout.edit(file, old, new)
@@ -59,26 +99,43 @@ def test_results_of_another_config_are_refused(checkout, file, old, new, where, 
     assert "made by another config or other code: results/smoke/" in sentence
     assert f"{where} (" in sentence
     assert message in sentence
-    assert "delete what is named to have it made anew" in sentence
+    assert "delete these files so that they are made again" in sentence
     assert "Traceback" not in printed
 
 
-def test_results_that_changed_behind_snakemake_s_back_are_refused(checkout):
+def test_edited_records_are_refused(checkout):
     run = "runs/digits-lt/cbdm/seed-0/run.json"
     checkout.rewrite(run, spec={"method": {"name": "ddpm"}})
     printed = checkout.snakemake("--cores", "1", ok=False)
-    assert 'spec.method.name is "ddpm" there, "cbdm" here' in printed
+    assert 'spec.method.name was "ddpm", now "cbdm"' in printed
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
-    assert checkout.planned() == {"train": 1, **SCORE, **END}, "it is about to be made anew"
+    assert checkout.planned() == {"train": 1, **SCORE, **END}, "its job will run again"
     checkout.edit("config/smoke.yaml", "method: {name: cbdm, tau: 0.5}", "method: cbdm")
     (checkout.results / run).unlink()
-    assert checkout.planned() == {"train": 1, **SCORE, **END}, "the way out"
+    assert checkout.planned() == {"train": 1, **SCORE, **END}, "deleting it is the way out"
 
 
-def test_links_between_records_hold_where_snakemake_remembers_nothing(checkout):
+@pytest.mark.parametrize("has_notes", [True, False])
+def test_results_of_ltdm_0_1_are_refused_and_left_as_they_are(checkout, has_notes):
+    """By Snakemake's notes the network would be trained again, over the old files."""
+    checkout.rewrite("runs/digits-lt/cbdm/seed-0/run.json", code="233517d3d0643b31")
+    checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
+    if not has_notes:
+        checkout.forget()
+    files = {f: f.read_bytes() for f in checkout.results.rglob("*") if f.is_file()}
+    for arguments in (("--dry-run",), ("--cores", "1")):
+        printed = checkout.snakemake(*arguments, ok=False)
+        (sentence,) = [line for line in printed.splitlines() if line.startswith("ltdm: ")]
+        assert "holds results made by ltdm 0.1 (runs/digits-lt/cbdm/seed-0/run.json)" in sentence
+        assert "give the experiment another name, or delete the folder" in sentence
+        assert "Traceback" not in printed
+    assert {f: f.read_bytes() for f in checkout.results.rglob("*") if f.is_file()} == files
+
+
+def test_links_between_records_are_checked_without_snakemakes_notes(checkout):
     checkout.forget()
     checkout.rewrite("runs/digits-lt/cbdm/seed-0/main/samples.json", model="another")
     checkout.rewrite("runs/digits-lt/ddpm/seed-0/run.json", seed=1, data="other")
     printed = checkout.snakemake("--cores", "1", ok=False)
-    assert 'samples.json (model is "another" there' in printed
-    assert "run.json (seed is 1 there, 0 here, data is" in printed and '"other" there' in printed
+    assert 'samples.json (model was "another", now' in printed
+    assert "run.json (seed was 1, now 0, data was" in printed and '"other", now' in printed

@@ -1,4 +1,4 @@
-"""Points go through the workflow as images do."""
+"""The workflow on points in place of images."""
 
 import pandas as pd
 from PIL import Image
@@ -34,7 +34,7 @@ evaluate:
 """
 
 
-def test_a_perceptron_and_a_game_of_two_on_points(tmp_path):
+def test_mlp_and_mutual_learning_on_points(tmp_path):
     checkout = project(tmp_path)
     checkout.config = tmp_path / "config/points.yaml"
     checkout.config.write_text(CONFIG)
@@ -46,13 +46,13 @@ def test_a_perceptron_and_a_game_of_two_on_points(tmp_path):
     }
     checkout.snakemake("--cores", "2")
     counts = pd.read_csv(checkout.results / "data/toy/counts.csv")
-    assert counts["name"].tolist() == ["wide", "round"], "the labels are in the config's order"
+    assert counts["name"].tolist() == ["wide", "round"], "classes keep the config's order"
     assert counts["train"].tolist() == [100, 20]
     rows = read_rows(checkout.results / "tables/metrics.csv")
     assert set(rows["group"]) == {"class-0", "class-1", "worst"}
     assert rows.query("metric == 'frechet'")["value"].notna().all()
-    (made,) = read_npz(checkout.results / "runs/toy/game/seed-0/main/samples.npz", "images")
-    assert made.shape == (40, 3, 1, 1)
+    (points,) = read_npz(checkout.results / "runs/toy/game/seed-0/main/samples.npz", "images")
+    assert points.shape == (40, 3, 1, 1)
     with Image.open(checkout.results / "figures/toy-samples.png") as picture:
         assert len(picture.convert("L").getcolors()) > 5
     assert checkout.planned() == {}

@@ -1,4 +1,4 @@
-"""The commands of docs/benchmarks.md on the precision of sampling, at the smoke config's size."""
+"""The commands of docs/benchmarks.md on sampling precision, on the smoke config."""
 
 from ltdm.reporting.rows import read_rows
 

@@ -1,4 +1,4 @@
-"""A change reruns what it touches and nothing else: each property is a dry run."""
+"""A change reruns what depends on it and nothing else, by dry runs."""
 
 import os
 
@@ -13,21 +13,28 @@ from ltdm.pipeline.cost import job_counts
 from ltdm.plumbing.code_digest import digest
 from tests.unit.training.test_released import network, their_names
 
-SCORE = {"features": 2, "neighbours": 1, "copies": 1, "metrics": 3, "sample": 1, "grid": 1}
+SCORE = {
+    "features": 2,
+    "neighbours": 1,
+    "copies_figure": 1,
+    "metrics": 3,
+    "sample": 1,
+    "sample_sheet": 1,
+}
 END = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
-SEARCH = {"neighbours": 2, "unseen": 1, "copies": 2, "metrics": 2}
+SEARCH = {"neighbours": 2, "unseen_neighbours": 1, "copies_figure": 2, "metrics": 2}
 FIX = ("there = mse(own.F, other.F.detach())", "there = mse(1.0 * own.F, other.F.detach())")
-"""A change of cbdm's code that leaves its result."""
+"""A change of cbdm's code that does not change its result."""
 
 
 def rules(due, run):
-    return sorted({rule for rule, of in due if of == run})
+    return sorted({rule for rule, its_run in due if its_run == run})
 
 
-def test_finished_means_nothing_to_do(checkout):
+def test_finished_run_has_no_jobs(checkout):
     assert checkout.planned() == {}
     shared = ("--set-scatter", "samples=4")
-    assert checkout.planned(*shared) == {}, "however many jobs share the work"
+    assert checkout.planned(*shared) == {}, "for any number of shards"
 
 
 def test_an_option_of_one_run(checkout):
@@ -35,8 +42,14 @@ def test_an_option_of_one_run(checkout):
     assert checkout.planned() == {"train": 1, **SCORE, **END}
     due = checkout.jobs()
     assert rules(due, "cbdm") == [
-        "copies", "features", "grid", "metrics", "neighbours", "sample", "train",
-    ]  # fmt: skip
+        "copies_figure",
+        "features",
+        "metrics",
+        "neighbours",
+        "sample",
+        "sample_sheet",
+        "train",
+    ]
     assert rules(due, "ddpm") == []
 
 
@@ -55,7 +68,7 @@ def test_a_metric_option(checkout):
     assert checkout.planned() == {"metrics": 2, **END}
 
 
-def test_an_option_that_reads_the_same_neighbours_and_one_that_asks_for_others(checkout):
+def test_option_of_the_metric_and_option_of_its_search(checkout):
     checkout.edit("config/smoke.yaml", "memorization]", "{name: memorization, alpha: 0.4}]")
     assert checkout.planned() == {"metrics": 2, **END}
     checkout.edit("config/smoke.yaml", "alpha: 0.4", "flip: true")
@@ -68,7 +81,7 @@ def test_a_new_seed_and_a_removed_run(checkout):
     assert checkout.planned() == {"train": 1, **SCORE, **END}
 
 
-def test_a_run_or_a_metric_taken_out(checkout):
+def test_removed_run_or_metric(checkout):
     checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [ddpm]")
     assert checkout.planned() == END
     checkout.edit("config/smoke.yaml", "run: [ddpm]", "run: [ddpm, cbdm]")
@@ -92,7 +105,7 @@ def test_touched_reformatted_and_reordered(checkout):
     config = yaml.safe_load(checkout.config.read_text())
     config["defaults"] = dict(reversed(config["defaults"].items()))
     config["defaults"]["train"] = dict(reversed(config["defaults"]["train"].items()))
-    config["runs"]["cbdm"] = {"method": {"tau": 1.0, "name": "cbdm"}}  # its default, spelled out
+    config["runs"]["cbdm"] = {"method": {"tau": 1.0, "name": "cbdm"}}  # its default, set explicitly
     text = yaml.safe_dump(dict(reversed(config.items())), sort_keys=False)
     checkout.config.write_text("# a comment\n" + text)
     for file in (checkout.folder / "ltdm").rglob("*.py"):
@@ -102,7 +115,7 @@ def test_touched_reformatted_and_reordered(checkout):
     assert checkout.planned() == {}
 
 
-def test_the_grid_narrowed_on_the_command_line_runs_no_network_again(checkout):
+def test_restricted_grid_runs_no_network_again(checkout):
     assert checkout.planned("--config", "run=cbdm", "seed=0") == END
     assert checkout.planned("--config", "run=ddpm,cbdm") == {}
     printed = checkout.snakemake("--dry-run", "--config", "run=cbmd", ok=False)
@@ -115,7 +128,7 @@ def test_values_on_the_command_line_are_read_as_yaml(checkout):
     assert checkout.planned("--config", "runs={cbdm: {method: {tau: 0.5}}}")["train"] == 1
 
 
-def test_files_over_files_and_inherited_files(checkout):
+def test_several_config_files_and_inherited_files(checkout):
     (checkout.folder / "over.yaml").write_text("runs: {cbdm: {method: {tau: 0.5}}}")
     checkout.configs += ["over.yaml"]
     assert checkout.planned() == {"train": 1, **SCORE, **END}
@@ -124,22 +137,22 @@ def test_files_over_files_and_inherited_files(checkout):
     assert checkout.planned() == {}
 
 
-def test_data_that_moved_and_data_that_changed(checkout):
+def test_moved_data_and_changed_data(checkout):
     digits, labels = load_digits(return_X_y=True)
     first, other = checkout.folder / "first.npz", checkout.folder / "other.npz"
     images = digits.reshape(-1, 8, 8).astype(np.uint8)
     np.savez(first, x_train=images, y_train=labels)
-    own = "digits-lt: {source: npz, path: first.npz, imbalance: 0.1}"
+    dataset = "digits-lt: {source: npz, path: first.npz, imbalance: 0.1}"
     checkout.edit("config/smoke.yaml", "experiment: smoke", "experiment: own")
     checkout.edit(
-        "config/smoke.yaml", "digits-lt: {source: digits, profile: exp, imbalance: 0.1}", own
+        "config/smoke.yaml", "digits-lt: {source: digits, profile: exp, imbalance: 0.1}", dataset
     )
     model = "results/own/runs/digits-lt/ddpm/seed-0/model.safetensors"
     checkout.snakemake("--cores", "1", model)
     first.rename(other)
-    assert checkout.planned(model) == {}, "what was prepared stands for data that is gone"
+    assert checkout.planned(model) == {}, "the prepared data set stays valid without its source"
     checkout.edit("config/smoke.yaml", "path: first.npz", "path: other.npz")
-    assert checkout.planned(model) == {}, "another place is not another data set"
+    assert checkout.planned(model) == {}, "another path is not another data set"
     np.savez(other, x_train=images + 1, y_train=labels)
     assert checkout.planned(model) == {"prepare": 1, "train": 1}
 
@@ -151,7 +164,7 @@ def test_a_fix_in_one_method(checkout):
 
 
 def test_a_run_that_starts_from_another(checkout):
-    """It is trained after the other, again whenever that is, and its record says which it was."""
+    """It is trained after the other and again whenever that is; its record has the other's key."""
     fine = "fine: {method: {name: cbdm, label_distribution: uniform}, train: {init_from: ddpm}}"
     checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [fine]")
     checkout.edit("config/smoke.yaml", "  ddpm: {}\n", f"  ddpm: {{}}\n  {fine}\n")
@@ -165,11 +178,11 @@ def test_a_run_that_starts_from_another(checkout):
     checkout.forget()
     checkout.rewrite("runs/digits-lt/fine/seed-0/run.json", init="another")
     printed = checkout.snakemake("--cores", "1", ok=False)
-    assert 'fine/seed-0/run.json (init is "another" there' in printed
+    assert 'fine/seed-0/run.json (init was "another", now' in printed
 
 
-def test_a_network_that_others_released(checkout):
-    """What counts is what its file holds: not its path or time, nor whether it is still there."""
+def test_released_checkpoint(checkout):
+    """The contents of its file count, not the path or time, nor whether it still exists."""
     file, moved = checkout.folder / "theirs.pt", checkout.folder / "moved.pt"
     torch.save({"ema_model": their_names(network(0))}, file)
     run = "{network: {ch: 32, norm_groups: 32}, train: {import_checkpoint: theirs.pt}}"
@@ -180,11 +193,11 @@ def test_a_network_that_others_released(checkout):
     images = f"{folder}/main/samples.npz"
     checkout.snakemake("--cores", "1", images)
     file.rename(moved)
-    assert checkout.planned(images) == {}, "its record stands for a file that is gone"
+    assert checkout.planned(images) == {}, "its record stays valid without the file"
     checkout.edit("config/smoke.yaml", "theirs.pt", "moved.pt")
     os.utime(moved)
     checkout.edit("config/smoke.yaml", "steps: 40, batch_size: 16", "steps: 50, batch_size: 16")
-    assert checkout.planned(images) == {}, "nothing of it is trained"
+    assert checkout.planned(images) == {}, "it is not trained"
     torch.save({"ema_model": their_names(network(1))}, moved)
     assert checkout.planned(images) == {"train": 1, "sample": 1}
     moved.unlink()
@@ -203,14 +216,14 @@ def test_a_fix_in_a_metric_runs_no_network(checkout):
     assert checkout.planned() == {"metrics": 2, **END}
 
 
-def test_another_look_of_the_figures_draws_figures_only(checkout):
+def test_fix_in_a_figure_draws_figures_only(checkout):
     checkout.edit("ltdm/reporting/figures.py", "alpha=0.15", "alpha=0.3")
     assert checkout.planned() == {"figures": 1, "all": 1}
 
 
-def test_a_fix_in_the_copies_search_or_in_their_picture(checkout):
+def test_fix_in_the_neighbour_search_or_in_the_copies_figure(checkout):
     checkout.edit("ltdm/reporting/copies.py", "COLUMNS = 5", "COLUMNS = 6")
-    assert checkout.planned() == {"copies": 2, "all": 1}
+    assert checkout.planned() == {"copies_figure": 2, "all": 1}
     checkout.edit("ltdm/metrics/_nearest_train.py", "BLOCK_IMAGES = 4096", "BLOCK_IMAGES = 2048")
     assert checkout.planned() == {**SEARCH, **END}
 
@@ -223,7 +236,7 @@ def test_plumbing_is_not_part_of_a_result(checkout):
     assert checkout.planned() == {}
 
 
-def test_a_digest_sees_what_a_stage_imports_and_no_more():
+def test_digest_covers_what_a_stage_imports_and_no_more():
     ddpm, cbdm = (digest("ltdm.stages.single", f"ltdm.methods.{m}") for m in ("ddpm", "cbdm"))
     assert ddpm != cbdm
     assert digest("ltdm.stages.single", "ltdm.methods.ddpm") == ddpm

@@ -1,4 +1,4 @@
-"""What the workflow makes, what it survives, and what it says."""
+"""The results of the workflow, its faults and its messages."""
 
 import json
 import os
@@ -16,7 +16,7 @@ COLUMNS = ["dataset", "run", "seed", "sample_set", "sampler", "guidance", "weigh
            "note"]  # fmt: skip
 
 
-def test_the_tables_hold_every_number(finished):
+def test_tables_hold_every_number(finished):
     rows = pd.read_csv(finished.results / "tables/metrics.csv")
     assert list(rows.columns) == COLUMNS
     groups = 1 + 3 + 10 + 1
@@ -38,24 +38,24 @@ def test_the_tables_hold_every_number(finished):
     assert r"frechet (tail) $\downarrow$" in latex
 
 
-def test_the_manifest_lists_every_file_behind_every_number(checkout):
+def test_manifest_lists_every_file_behind_every_number(checkout):
     files = json.loads((checkout.results / "manifest.json").read_text())["files"]
     behind, pending = set(), ["tables/main.md"]
     while pending:
         behind.add(name := pending.pop())
         pending += [parent for parent in files[name]["from"] if parent not in behind]
-    there = {f.relative_to(checkout.results).as_posix() for f in checkout.results.rglob("*.npz")}
-    assert there < behind, "each npz stands behind the main table"
+    arrays = {f.relative_to(checkout.results).as_posix() for f in checkout.results.rglob("*.npz")}
+    assert arrays < behind, "every npz is behind the main table"
     assert {f"runs/digits-lt/{r}/seed-0/model.safetensors" for r in ("ddpm", "cbdm")} < behind
     assert "all as its manifest says" in ltdm("verify", checkout.results)
     samples = checkout.results / "runs/digits-lt/cbdm/seed-0/main/samples.npz"
-    whole = samples.read_bytes()
-    samples.write_bytes(whole[:-1] + b"x")
+    original = samples.read_bytes()
+    samples.write_bytes(original[:-1] + b"x")
     printed = ltdm("verify", checkout.results, code=1)
     assert "runs/digits-lt/cbdm/seed-0/main/samples.npz differs" in printed
     samples.unlink()
     assert "samples.npz is missing" in ltdm("verify", checkout.results, code=1)
-    samples.write_bytes(whole)
+    samples.write_bytes(original)
     record = checkout.results / "runs/digits-lt/cbdm/seed-0/run.json"
     record.write_text(record.read_text().replace('"data": "', '"data": "0'))
     manifest = checkout.results / "manifest.json"
@@ -66,7 +66,7 @@ def test_the_manifest_lists_every_file_behind_every_number(checkout):
     )
 
 
-def test_the_pictures_are_pictures(finished):
+def test_pictures_are_not_blank(finished):
     figures = sorted(p.name for p in (finished.results / "figures").glob("*.png"))
     assert figures == [f"digits-lt-{f}.png" for f in ("counts", "per-class", "samples", "training")]
     for picture in finished.results.rglob("*.png"):
@@ -75,7 +75,7 @@ def test_the_pictures_are_pictures(finished):
     assert (finished.results / "figures/digits-lt-per-class.svg").read_text().startswith("<?xml")
 
 
-def test_the_report_builds_offline(checkout):
+def test_report_works_offline(checkout):
     checkout.snakemake("--report", "report.html")
     text = (checkout.folder / "report.html").read_text()
     assert "Training images of each class of" in text
@@ -83,10 +83,10 @@ def test_the_report_builds_offline(checkout):
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=[\"']?(https?:)?//", text)
 
 
-def test_a_killed_training_resumes_to_the_same_bytes(checkout):
+def test_killed_training_resumes_to_the_same_bytes(checkout):
     folder = checkout.results / "runs/digits-lt/ddpm/seed-0"
     files = [folder / name for name in ("model.safetensors", "history.csv")]
-    whole = [file.read_bytes() for file in files]
+    original = [file.read_bytes() for file in files]
     samples = (folder / "main/samples.npz").read_bytes()
     checkout.edit("config/smoke.yaml", "steps: 40", "steps: 200")
     model = str(files[0].relative_to(checkout.folder))
@@ -104,7 +104,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(checkout):
     assert "resuming" not in log
     fresh = [(undisturbed.folder / f.relative_to(checkout.folder)).read_bytes() for f in files]
     assert resumed == fresh
-    assert resumed != whole, "the longer run is another run"
+    assert resumed != original, "the longer run is another run"
     assert samples == (folder / "main/samples.npz").read_bytes(), "nothing else was touched"
 
 
@@ -117,19 +117,19 @@ def test_a_killed_training_resumes_to_the_same_bytes(checkout):
         ("imbalance: 0.1", "imbalance: 0.002", "leaves no image of"),
     ],
 )
-def test_a_mistake_in_the_config_stops_before_the_first_job(checkout, old, new, message):
+def test_wrong_config_stops_before_the_first_job(checkout, old, new, message):
     checkout.edit("config/smoke.yaml", old, new)
     printed = checkout.snakemake("--cores", "1", ok=False)
     assert message in printed
     assert "Traceback" not in printed
 
 
-def test_a_damaged_file_fails_one_job_with_one_sentence(checkout):
+def test_damaged_file_fails_one_job_with_one_sentence(checkout):
     data = checkout.results / "data/digits-lt/train.npz"
     before = (checkout.results / "runs/digits-lt/ddpm/seed-0/model.safetensors").read_bytes()
     when = data.stat()
     data.write_bytes(data.read_bytes()[:1000])
-    os.utime(data, ns=(when.st_atime_ns, when.st_mtime_ns))  # as a bad disk would leave it
+    os.utime(data, ns=(when.st_atime_ns, when.st_mtime_ns))  # as after a disk fault
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
     printed = checkout.snakemake("--cores", "1", "--quiet", "all", ok=False)
     assert "ltdm: results/smoke/data/digits-lt/train.npz is damaged" in printed

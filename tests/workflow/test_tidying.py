@@ -1,4 +1,4 @@
-"""Tidying the code reruns nothing: moves, new options, code that no job runs, accepted code."""
+"""Tidying code reruns nothing: moved modules, new options, renamed locals, accepted code."""
 
 import json
 import re
@@ -8,11 +8,11 @@ import sys
 from tests.workflow.test_reruns import END, FIX, SCORE
 
 LISTED = {"manifest": 1, "all": 1}
-"""The manifest lists what is accepted."""
+"""The manifest lists the accepted codes, so it is due."""
 
 
 def ltdm(checkout, *arguments, ok=True):
-    """Run `ltdm` in a checkout; return what it printed."""
+    """Run `ltdm` in a checkout; return its output."""
     done = subprocess.run(
         [sys.executable, "-m", "ltdm", *arguments],
         cwd=checkout.folder,
@@ -35,10 +35,10 @@ def test_a_new_option_a_renamed_local_and_a_moved_module(checkout):
         file.write_text(text.replace("ltdm.core.seeding", "ltdm.training.owners"))
     assert checkout.planned() == {}
     checkout.forget()
-    assert checkout.planned() == {}, "nor do the records tell of other code"
+    assert checkout.planned() == {}, "by the records neither"
 
 
-def test_another_default_counts_and_so_does_arithmetic(checkout):
+def test_changed_default_and_changed_arithmetic_count(checkout):
     checkout.edit("ltdm/training/options.py", '1.0, "Largest', '2.0, "Largest')
     assert checkout.planned()["train"] == 2
     checkout.edit("ltdm/training/options.py", '2.0, "Largest', '1.0, "Largest')
@@ -47,7 +47,7 @@ def test_another_default_counts_and_so_does_arithmetic(checkout):
     assert checkout.planned() == {"train": 1, **SCORE, **END}
 
 
-def test_code_that_somebody_vouches_for(checkout):
+def test_accepted_code(checkout):
     checkout.edit("ltdm/methods/cbdm.py", *FIX)
     due = {"train": 1, **SCORE, **END}
     assert checkout.planned() == due
@@ -62,11 +62,11 @@ def test_code_that_somebody_vouches_for(checkout):
     model = checkout.results / "runs/digits-lt/cbdm/seed-0/model.safetensors"
     model.unlink()
     checkout.snakemake("--cores", "1", str(model.relative_to(checkout.folder)))
-    made = json.loads(model.with_name("run.json").read_text())
-    assert made["code"] == json.loads(record.read_text())["codes"][0]["now"]
+    run = json.loads(model.with_name("run.json").read_text())
+    assert run["code"] == json.loads(record.read_text())["codes"][0]["now"]
     checkout.snakemake("--cores", "2")
     checkout.forget()
-    assert checkout.planned() == {}, "nor is it refused"
+    assert checkout.planned() == {}, "accepted by the records too"
     printed = ltdm(checkout, "accept", "results/smoke", "--because", "again", ok=False)
     assert "nothing was made by other code" in printed
     for content, message in (("{", "is damaged"), ('{"codes": [1]}', "names no pairs of codes")):
@@ -77,7 +77,7 @@ def test_code_that_somebody_vouches_for(checkout):
     assert "holds results of the experiment smoke" in printed
 
 
-def test_what_is_vouched_for_is_one_pair_of_codes(checkout):
+def test_acceptance_covers_one_pair_of_codes(checkout):
     checkout.edit("ltdm/methods/cbdm.py", *FIX)
     ltdm(checkout, "accept", "results/smoke", "--because", "a factor of one")
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
@@ -92,4 +92,4 @@ def test_what_is_vouched_for_is_one_pair_of_codes(checkout):
     checkout.edit("ltdm/methods/cbdm.py", FIX[1].replace("1.0", "2.0"), FIX[1])
     (record,) = (checkout.results / "accepted").glob("*.json")
     record.unlink()
-    assert checkout.planned()["train"] == 1, "taken back"
+    assert checkout.planned()["train"] == 1, "acceptance undone"

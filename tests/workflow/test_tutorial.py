@@ -13,7 +13,7 @@ SETUP = ["make setup", "source .venv/bin/activate"]
 
 
 def test_the_tutorial(checkout):
-    """`make setup` itself is how these tests are set up."""
+    """`make setup` is skipped: it has set up these tests."""
     page = (ROOT / "docs/tutorial.md").read_text()
     config, printed, first = checkout.folder / "config/mine.yaml", [], True
     for kind, text in BLOCK.findall(page):
@@ -26,9 +26,12 @@ def test_the_tutorial(checkout):
             continue
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
-            ["bash", "-ec", text], cwd=checkout.folder, capture_output=True, text=True,
+            ["bash", "-ec", text],
+            cwd=checkout.folder,
+            capture_output=True,
+            text=True,
             env={**checkout.environment(), "PATH": path, "PYTHONPATH": str(checkout.folder)},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
         printed.append(done.stdout + done.stderr)
     again = next(p for p in printed if "dry-run" in p)
@@ -36,5 +39,5 @@ def test_the_tutorial(checkout):
     assert "sample" in due
     assert "train" not in due
     results = checkout.folder / "results/mine"
-    assert (results / "runs/digits-lt/balanced/seed-0/main/grid.png").exists()
+    assert (results / "runs/digits-lt/balanced/seed-0/main/sample_sheet.png").exists()
     assert (results / "tables/main.tex").exists()

@@ -1,4 +1,4 @@
-"""Trainings that share a GPU, with the CPU in its place."""
+"""Trainings that share a GPU, simulated on the CPU."""
 
 CONFIG = """
 inherits: smoke.yaml
@@ -10,21 +10,21 @@ STAND_IN = '''
 
     import torch
 
-    def began():
-        return open("began").read().splitlines()
+    def started_jobs():
+        return open("started_jobs").read().splitlines()
 
     def wait(number):
-        """Wait for so many trainings to have begun, this one with them."""
+        """Wait until so many trainings have started, this one included."""
         deadline = time.monotonic() + 100
-        while len(began()) < number:
-            assert time.monotonic() < deadline, f"{began()} alone have begun"
+        while len(started_jobs()) < number:
+            assert time.monotonic() < deadline, f"{started_jobs()} alone have begun"
             time.sleep(0.05)
 
     seed, card = snakemake.wildcards.seed, os.environ["CUDA_VISIBLE_DEVICES"]
-    with open("began", "a") as file:
+    with open("started_jobs", "a") as file:
         print(seed, os.environ["LTDM_DEVICE"], card, os.environ["LTDM_COMPILED"], file=file)
     wait(3)
-    if began()[0].split()[0] == seed:
+    if started_jobs()[0].split()[0] == seed:
         os.kill(os.getpid(), 9)
     wait(4)
     train.single.pick = lambda: torch.device("cpu")
@@ -42,14 +42,20 @@ def test_three_trainings_share_a_gpu_and_one_that_is_killed_makes_room(checkout,
     kept = {k: v for k, v in checkout.environment().items() if k != "LTDM_DEVICE"}
     monkeypatch.setattr(checkout, "environment", lambda: {**kept, **own})
     runs = {n: checkout.results / f"runs/digits-lt/ddpm/seed-{n}" for n in "1234"}
-    asked = [str((run / "model.safetensors").relative_to(checkout.folder)) for run in runs.values()]
+    models = [
+        str((run / "model.safetensors").relative_to(checkout.folder)) for run in runs.values()
+    ]
 
     printed = checkout.snakemake(
-        "--profile", "profiles/workstation", "--cores", "4", *asked, ok=False
+        "--profile", "profiles/workstation", "--cores", "4", *models, ok=False
     )
-    lines = [line.split() for line in (checkout.folder / "began").read_text().splitlines()]
-    seeds, *where = zip(*lines, strict=True)
-    assert [set(one) for one in where] == [{"cuda"}, {"5"}, {str(checkout.results / ".compiled")}]
+    lines = [line.split() for line in (checkout.folder / "started_jobs").read_text().splitlines()]
+    seeds, *columns = zip(*lines, strict=True)
+    assert [set(values) for values in columns] == [
+        {"cuda"},
+        {"5"},
+        {str(checkout.results / ".compiled")},
+    ]
     started = printed.partition("Error in rule train")[0].count("rule train:\n")
-    assert (started, len(lines)) == (3, 4), "the fourth had to wait"
+    assert (started, len(lines)) == (3, 4), "the fourth training waits"
     assert {n for n, run in runs.items() if (run / "model.safetensors").exists()} == {*seeds[1:]}

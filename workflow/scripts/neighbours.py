@@ -1,4 +1,4 @@
-"""Script of the rules `neighbours` and `unseen`."""
+"""Script of the rules `neighbours` and `unseen_neighbours`."""
 
 from ltdm.pipeline.job import job
 from ltdm.stages import neighbours

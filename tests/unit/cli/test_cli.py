@@ -37,7 +37,7 @@ def test_every_stage_in_order(tmp_path):
     assert "| frechet ↓ | frechet (tail) ↓ |" in " ".join(printed.split())
     assert "all as its manifest says" in ltdm("verify", tmp_path / "smoke")
     folder = tmp_path / "smoke/runs/digits-lt/cbdm/seed-0"
-    assert (folder / "main/grid.png").exists()
+    assert (folder / "main/sample_sheet.png").exists()
     before = (folder / "model.safetensors").stat().st_mtime_ns
     assert "already there" in ltdm("train", *arguments, "--run", "cbdm")
     assert (folder / "model.safetensors").stat().st_mtime_ns == before

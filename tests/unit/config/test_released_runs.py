@@ -13,7 +13,7 @@ import yaml
 from ltdm.config.experiment import Experiment
 from ltdm.config.requests import request
 from ltdm.core.weights import read_weights
-from ltdm.pipeline.cost import cost
+from ltdm.pipeline.cost import network_cost
 from ltdm.pipeline.records import check_records
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.files import read_json, write_npz
@@ -184,8 +184,8 @@ def test_an_imported_network_costs_no_training(checkpoint):
     path, *_ = checkpoint()
     experiment = Experiment(config(path))
     data, run = experiment.datasets["digits-lt"], experiment.runs["digits-lt", "theirs"]
-    planned = cost(data, run, [])
-    assert planned.train_images == planned.train_operations == 0
+    planned = network_cost(data, run, [])
+    assert planned.train_images == planned.train_flops == 0
     assert planned.sample_images == 60
     file = path.with_name("c.yaml")
     file.write_text(yaml.safe_dump(config(path)))

@@ -13,7 +13,7 @@ from ltdm.config.merge import merge
 from ltdm.config.requests import request
 from ltdm.core.weights import read_weights
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import check_records, expected
+from ltdm.pipeline.records import check_records, expected_records
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.stages import manifest, train
 from ltdm.training.loop import Trainer
@@ -146,7 +146,7 @@ def test_the_run_to_start_from_is_added_outside_the_grid():
     assert parents[fine / "run.json"][1:] == [ddpm / "model.safetensors"]
     assert ddpm / "model.safetensors" in parents
     assert not any(ddpm / "main" in file.parents for file in parents), "it is not sampled"
-    records = [claim.record for claim in expected(finetuned)]
+    records = [claim.record for claim in expected_records(finetuned)]
     assert ddpm / "run.json" in records and ddpm / "main/samples.json" not in records
 
 

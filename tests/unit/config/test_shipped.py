@@ -10,7 +10,7 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read_config
 from ltdm.data import afhq_dog, tiny_imagenet
 from ltdm.data._base import SourceInfo
-from ltdm.pipeline.cost import cost
+from ltdm.pipeline.cost import network_cost
 from ltdm.training.ensemble import total_steps
 
 ROOT = Path(__file__).parents[3]
@@ -45,9 +45,11 @@ def test_a_header_states_the_cost_of_sampling(file, monkeypatch):
     stated = re.search(r"Sampled in (\w+)\. .* ([\d,]+) PFLOP", head)
     experiment = Experiment(read_config([file]))
     (key, run), (first, *_) = next(iter(experiment.runs.items())), experiment.grid["sample_set"]
-    planned = cost(experiment.datasets[key[0]], replace(run, samples={"": run.samples[first]}), [])
+    planned = network_cost(
+        experiment.datasets[key[0]], replace(run, samples={"": run.samples[first]}), []
+    )
     assert stated[1] == run.samples[first].precision
-    operations = planned.operations * planned.sample_evaluations
+    operations = planned.flops * planned.sample_evaluations
     assert float(stated[2].replace(",", "")) == pytest.approx(operations / 1e15, rel=0.02)
 
 

@@ -12,7 +12,7 @@ from ltdm.metrics import _nearest_train, memorization
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.reporting import copies as drawing
-from ltdm.stages import copies, metrics, neighbours
+from ltdm.stages import copies_figure, metrics, neighbours
 from tests.helpers.scores import sample
 from tests.unit.metrics.test_nearest_train import GENERATED, RNG, TRAIN
 
@@ -201,7 +201,7 @@ def test_samples_without_labels_have_only_the_group_all(folder):
 def plot_copies(folder, name="copies.png"):
     files = {"train": folder / "train.npz", "samples": folder / "samples.npz"}
     files |= {"counts": folder / "counts.csv", "neighbours": folder / "found.npz"}
-    copies.run({"code": "this"}, **files, picture=folder / name)
+    copies_figure.run({"code": "this"}, **files, picture=folder / name)
     with Image.open(folder / name) as image:
         return image.size, image.convert("L").getcolors()
 

@@ -1,4 +1,4 @@
-"""The plan of an experiment, against the papers' numbers, a hook and a count by hand."""
+"""The plan of an experiment: the papers' numbers, a counting hook, and a count by hand."""
 
 import json
 import re
@@ -29,42 +29,42 @@ def cbdm():
 
 def test_the_papers_network(cbdm):
     runs = [cbdm.runs["cifar10-lt", run] for run in ("cbdm", "cbdm-ada")]
-    plain, told = (cost.measure(cbdm.datasets["cifar10-lt"], r) for r in runs)
+    plain, with_ada = (cost.network_size(cbdm.datasets["cifar10-lt"], r) for r in runs)
     assert plain.parameters == 35_751_427
-    assert told.parameters == plain.parameters + 4608
-    assert plain.operations / 2 == pytest.approx(6.222e9, rel=1e-3), "a multiply-add is two"
-    assert plain.encoding / plain.operations == pytest.approx(0.267, abs=5e-4)
+    assert with_ada.parameters == plain.parameters + 4608
+    assert plain.flops / 2 == pytest.approx(6.222e9, rel=1e-3), "a multiply-add is two"
+    assert plain.encoder_flops / plain.flops == pytest.approx(0.267, abs=5e-4)
 
 
 def test_cost_by_hand(cbdm):
     data, run = cbdm.datasets["cifar10-lt"], cbdm.runs["cifar10-lt", "cbdm"]
-    one = cost.cost(data, run, [128])
-    assert one.train_images == 300_000 * 48
-    assert one.train_evaluations == 2 * 300_000 * 48
-    assert one.train_operations == pytest.approx(6 * 300_000 * 48 * one.operations)
-    assert one.sample_evaluations == 50_000 * 1000 * 2, "guided"
-    assert one.disk == 8 * one.parameters + 50_000 * (3072 + 4 * 128)
-    slow, fast = one.hours(cost.Speed(10, 10)), one.hours(cost.Speed(20, 20))
+    planned = cost.network_cost(data, run, [128])
+    assert planned.train_images == 300_000 * 48
+    assert planned.train_evaluations == 2 * 300_000 * 48
+    assert planned.train_flops == pytest.approx(6 * 300_000 * 48 * planned.flops)
+    assert planned.sample_evaluations == 50_000 * 1000 * 2, "guided"
+    assert planned.disk == 8 * planned.parameters + 50_000 * (3072 + 4 * 128)
+    slow, fast = planned.hours(cost.Speed(10, 10)), planned.hours(cost.Speed(20, 20))
     assert slow == pytest.approx(2 * fast)
-    sampling = one.sample_evaluations * one.operations
-    assert slow * 3600 * 1e13 == pytest.approx(one.train_operations + sampling)
+    sampling = planned.sample_evaluations * planned.flops
+    assert slow * 3600 * 1e13 == pytest.approx(planned.train_flops + sampling)
 
 
-def test_what_is_stored_of_an_image():
+def test_floats_per_image():
     experiment = Experiment(read_config([ROOT / "config/smoke.yaml"]))
-    one = experiment.runs["digits-lt", "ddpm"]
+    run = experiment.runs["digits-lt", "ddpm"]
     parts = [parse_part("extractor", name, ()) for name in ("pixels", "classifier", "inception")]
     data = experiment.datasets["digits-lt"]
-    numbers = [cost.stored(extractor, data) for extractor in parts]
-    assert numbers == [64, 64 + 10, 2048 + 1008]
-    each = [cost.cost(data, one, [n]).disk for n in numbers]
-    images = one.samples["main"].num_images
-    assert each[2] - each[0] == 4 * images * (numbers[2] - numbers[0])
+    lengths = [cost.floats_per_image(extractor, data) for extractor in parts]
+    assert lengths == [64, 64 + 10, 2048 + 1008]
+    disk = [cost.network_cost(data, run, [n]).disk for n in lengths]
+    images = run.samples["main"].num_images
+    assert disk[2] - disk[0] == 4 * images * (lengths[2] - lengths[0])
 
 
 @pytest.mark.parametrize("options", [{}, {"tau": 0.0}, {"commitment_weight": 0.0}])
-def test_methods_cost_what_they_say(options):
-    """Declared evaluations against those of a training, where labels are dropped."""
+def test_methods_declare_their_evaluations(options):
+    """The declared evaluations equal those of a training with dropped labels."""
     spec = {**SPEC, "method": {"name": "cbdm", **options}}
     spec["train"] = {**SPEC["train"], "label_dropout": 0.3, "batch_size": 32}
     learner = make_trainer(Recipe.from_spec(spec), 0, *data(), torch.device("cpu"))
@@ -74,7 +74,7 @@ def test_methods_cost_what_they_say(options):
     assert learner.calls_per_image() == asdict(declared)
 
 
-def test_a_network_a_class_and_its_encoder_are_reckoned_with():
+def test_cost_of_networks_per_class_and_of_encoder_passes():
     config = read_config([ROOT / "config/demo.yaml"])
     config["runs"]["ccua"] = {"method": {"name": "ccua", "al": 0}}
     config["runs"]["tuned"] = {"train": {"init_from": "ccua"}}
@@ -82,19 +82,21 @@ def test_a_network_a_class_and_its_encoder_are_reckoned_with():
     experiment = Experiment(config)
     data, costs = experiment.datasets["digits-lt"], {}
     for (_, name), run in experiment.runs.items():
-        costs[name] = cost.cost(data, run, []), cost.measure(data, run)
-    game, one = costs["igd-separate"]
-    assert game.parameters == 10 * one.parameters
-    updates = experiment.runs["digits-lt", "igd-separate"].train.steps
-    assert game.train_images == updates * 60, "6 of each class"
-    assert game.train_operations == pytest.approx((2 + 2) * one.operations * game.train_images)
+        costs[name] = cost.network_cost(data, run, []), cost.network_size(data, run)
+    game, game_size = costs["igd-separate"]
+    assert game.parameters == 10 * game_size.parameters
+    steps = experiment.runs["digits-lt", "igd-separate"].train.steps
+    assert game.train_images == steps * 60, "6 images per class"
+    assert game.train_flops == pytest.approx((2 + 2) * game_size.flops * game.train_images)
     ccua, size = costs["ccua"]
-    each = 3 * size.operations + 3 * size.encoding
-    assert ccua.train_operations == pytest.approx(each * ccua.train_images)
-    assert list(costs) == ["igd-separate", "ccua", "tuned"], "what others start from comes first"
+    flops = 3 * size.flops + 3 * size.encoder_flops
+    assert ccua.train_flops == pytest.approx(flops * ccua.train_images)
+    assert list(costs) == ["igd-separate", "ccua", "tuned"], (
+        "the run that others start from comes first"
+    )
     assert cost.job_counts(experiment)["train"] == 6
     assert cost.job_counts(experiment)["sample"] == 4
-    table = cost.table(experiment, {})
+    table = cost.plan_table(experiment, {})
     assert table["sampling", "k images"].tolist()[:3] == [1, 0, 1]
 
 
@@ -104,7 +106,7 @@ def ltdm(*arguments, code=0):
     return result.output
 
 
-def test_the_plan_as_printed(tmp_path):
+def test_printed_plan(tmp_path):
     smoke = ROOT / "config/smoke.yaml"
     printed = ltdm("plan", smoke)
     assert "GPU-hours" not in printed.splitlines()[2]
@@ -119,15 +121,15 @@ def test_the_plan_as_printed(tmp_path):
     ]
     experiment = Experiment(read_config([smoke]))
     for value, run in zip(hours, experiment.runs.values(), strict=True):
-        one = cost.cost(experiment.datasets["digits-lt"], run, [16, 64])
-        assert value == pytest.approx(one.hours(cost.Speed(0.001, 0.002)), rel=0.01)
+        planned = cost.network_cost(experiment.datasets["digits-lt"], run, [16, 64])
+        assert value == pytest.approx(planned.hours(cost.Speed(0.001, 0.002)), rel=0.01)
     (last,) = [line for line in printed.splitlines() if line.split()[:1] == ["all"]]
     assert float(last.split()[-1]) == pytest.approx(sum(hours), rel=0.02)
     assert ltdm("plan", smoke, "--tflops", 0.001) != printed
 
 
 @pytest.mark.parametrize("speed", ["0", '"a"', "null"])
-def test_speeds_that_are_none(tmp_path, speed):
+def test_invalid_speeds(tmp_path, speed):
     bench, row = tmp_path / "bench.json", '{"run": "x", "train_tflops": %s, "sample_tflops": 1}'
     bench.write_text('{"rows": [%s]}' % (row % speed))
     printed = ltdm("plan", ROOT / "config/smoke.yaml", "--bench", bench, code=1)
@@ -136,15 +138,17 @@ def test_speeds_that_are_none(tmp_path, speed):
     assert "--tflops must be a number above 0" in printed
 
 
-def test_a_part_of_the_grid():
+def test_restricted_grid():
     printed = ltdm("plan", ROOT / "config/smoke.yaml", "--run", "cbdm")
     assert "19 jobs" in printed and " ddpm " not in printed
 
 
 @pytest.mark.parametrize("text", ["{}", '{"rows": []}', '{"rows": [{"run": "x"}]}', "[]", "{"])
-def test_figures_that_are_none(tmp_path, text):
+def test_invalid_bench_files(tmp_path, text):
     (tmp_path / "bench.json").write_text(text)
     printed = ltdm("plan", ROOT / "config/smoke.yaml", "--bench", tmp_path / "bench.json", code=1)
     assert "bench.json" in printed and printed.count("\n") == 1
     with pytest.raises(LtdmError):
-        cost.speeds(Experiment(read_config([ROOT / "config/smoke.yaml"])), tmp_path / "none", None)
+        cost.load_speeds(
+            Experiment(read_config([ROOT / "config/smoke.yaml"])), tmp_path / "none", None
+        )

@@ -1,4 +1,4 @@
-"""What a rule's script does around its one call."""
+"""The frame of a workflow script around its one call."""
 
 import logging
 import os
@@ -13,8 +13,8 @@ from ltdm.plumbing.errors import Interruption, LtdmError
 
 
 @pytest.fixture(autouse=True)
-def _log_as_before():
-    """A script takes the log for itself; the tests after it have theirs."""
+def _restore_logging():
+    """A script configures the root logger; restore it for other tests."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -25,18 +25,18 @@ def _log_as_before():
 
 @pytest.fixture
 def script(tmp_path, monkeypatch):
-    """A script's `snakemake`, of a run that submits its jobs or does not."""
-    for name in ("LTDM_DEVICE", snapshot.VARIABLE):
-        monkeypatch.setenv(name, "")  # so that it is as it was afterwards
+    """Make a script's `snakemake` object, for a run that submits its jobs or does not."""
+    for name in ("LTDM_DEVICE", snapshot.ENV_VAR):
+        monkeypatch.setenv(name, "")  # so that monkeypatch restores it
         monkeypatch.delenv(name)
     scontrol = tmp_path / "scontrol"
-    scontrol.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\n')
+    scontrol.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\n')
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "17")
 
-    def of(cluster, code="aa", **resources):
-        snapshot.freeze(tmp_path, {"cluster": cluster, "codes": {"train": ["aa"]}})
+    def make(cluster, code="aa", **resources):
+        snapshot.save(tmp_path, {"cluster": cluster, "codes": {"train": ["aa"]}})
         return SimpleNamespace(
             log=[str(tmp_path / "log")],
             rule="train",
@@ -46,49 +46,49 @@ def script(tmp_path, monkeypatch):
             output={"table": "a.csv", "list": ["b", "c"]},
         )
 
-    return of
+    return make
 
 
-def ends(snakemake, error):
-    """Run a script that raises; return its exit status."""
+def exit_status(snakemake, error):
+    """Run a script that raises an error; return its exit status."""
     with pytest.raises(SystemExit) as end, job(snakemake):
         raise error
     return end.value.code
 
 
 @pytest.mark.parametrize(
-    ("cluster", "for_time", "back"),
+    ("cluster", "for_time", "requeued"),
     [(True, True, True), (True, False, False), (False, True, False)],
 )
-def test_a_submitted_job_whose_time_is_up_goes_back_into_the_queue(
-    script, tmp_path, capfd, cluster, for_time, back
+def test_submitted_job_is_requeued_at_its_time_limit(
+    script, tmp_path, capfd, cluster, for_time, requeued
 ):
-    """One that runs beside Snakemake does not: the job around both is not its own."""
-    assert ends(script(cluster), Interruption("stopped at update 3", for_time)) == 75
-    assert "ltdm: stopped at update 3 (log: " in capfd.readouterr().err
-    assert (tmp_path / "said").exists() == back
-    assert not back or (tmp_path / "said").read_text() == "requeue 17\n"
+    """A job beside Snakemake is not: the Slurm job around both is not its own."""
+    assert exit_status(script(cluster), Interruption("stopped at step 3", for_time)) == 75
+    assert "ltdm: stopped at step 3 (log: " in capfd.readouterr().err
+    assert (tmp_path / "arguments").exists() == requeued
+    assert not requeued or (tmp_path / "arguments").read_text() == "requeue 17\n"
 
 
-def test_a_mistake_is_one_sentence_and_a_bug_a_traceback_in_the_log(script, tmp_path, capfd):
-    assert ends(script(False), LtdmError("train.npz is damaged")) == 1
+def test_user_error_is_one_sentence_and_bug_a_traceback_in_the_log(script, tmp_path, capfd):
+    assert exit_status(script(False), LtdmError("train.npz is damaged")) == 1
     assert "Traceback" not in (tmp_path / "log").read_text()
-    assert ends(script(False), ZeroDivisionError()) == 1
+    assert exit_status(script(False), ZeroDivisionError()) == 1
     assert "a bug, ZeroDivisionError: please report it with" in capfd.readouterr().err
     assert "Traceback" in (tmp_path / "log").read_text()
 
 
-def test_code_that_changed_meanwhile_is_refused(script, capfd):
+def test_changed_code_is_refused(script, capfd):
     with pytest.raises(SystemExit), job(script(True, code="bb")):
         raise AssertionError("it ran")
-    assert "the code behind the rule train has changed" in capfd.readouterr().err
+    assert "the code of the rule train has changed" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("resources", "device"),
     [({"gpu": 1}, "cuda"), ({"gpu": 0}, "cpu"), ({}, "cpu")],
 )
-def test_a_submitted_job_uses_what_it_was_given(script, resources, device):
+def test_submitted_job_uses_its_device(script, resources, device):
     with job(script(True, **resources)):
         assert os.environ["LTDM_DEVICE"] == device
     os.environ.pop("LTDM_DEVICE")
@@ -96,7 +96,7 @@ def test_a_submitted_job_uses_what_it_was_given(script, resources, device):
         assert "LTDM_DEVICE" not in os.environ
 
 
-def test_a_script_has_its_files_by_keyword(script):
+def test_script_gets_files_by_keyword(script):
     snakemake = script(False)
     snakemake.input = {"model": "model.safetensors", "guide": []}
     with job(snakemake) as files:

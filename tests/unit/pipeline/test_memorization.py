@@ -1,4 +1,4 @@
-"""Copies of training images in an experiment, in its tables and figures, and in others' images."""
+"""The metric `memorization` in an experiment, its tables and figures, and in `ltdm score`."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ltdm.config.merge import read_config
 from ltdm.metrics import memorization
 from ltdm.pipeline import cost
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import expected
+from ltdm.pipeline.records import expected_records
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.reporting import figures
@@ -30,39 +30,54 @@ def smoke(**evaluate):
     return Experiment(config)
 
 
-def test_what_it_is_made_from_and_how_many_jobs():
-    one = smoke(table_columns=["memorized-0.40@tail", "frechet"])
-    (metric,) = one.evaluate.neighbour_metrics
-    assert one.evaluate.extractors_for(metric) == []
-    assert one.evaluate.extractor_of_column("memorized-0.40@tail") == "pixels"
-    made = {str(k): list(map(str, v)) for k, v in lineage(one).items()}
+def test_lineage_and_jobs():
+    experiment = smoke(table_columns=["memorized-0.40@tail", "frechet"])
+    (metric,) = experiment.evaluate.neighbour_metrics
+    assert experiment.evaluate.extractors_for(metric) == []
+    assert experiment.evaluate.extractor_of_column("memorized-0.40@tail") == "pixels"
+    parents = {str(k): list(map(str, v)) for k, v in lineage(experiment).items()}
     at = "results/smoke/runs/digits-lt/cbdm/seed-0/main"
     data = "results/smoke/data/digits-lt"
-    found = f"{at}/neighbours/memorization.npz"
-    assert made[found] == [f"{data}/train.npz", f"{at}/samples.npz"]
+    neighbours_file = f"{at}/neighbours/memorization.npz"
+    assert parents[neighbours_file] == [f"{data}/train.npz", f"{at}/samples.npz"]
     real = f"{data}/neighbours/memorization.npz"
-    assert made[real] == [f"{data}/train.npz", f"{data}/reference.npz"]
-    assert made[f"{at}/metrics/memorization.csv"] == [f"{data}/counts.csv", real, found]
-    jobs = cost.job_counts(one)
-    assert [jobs[r] for r in ("neighbours", "unseen", "copies", "metrics")] == [2, 1, 2, 4]
+    assert parents[real] == [f"{data}/train.npz", f"{data}/reference.npz"]
+    assert parents[f"{at}/metrics/memorization.csv"] == [
+        f"{data}/counts.csv",
+        real,
+        neighbours_file,
+    ]
+    jobs = cost.job_counts(experiment)
+    assert [jobs[r] for r in ("neighbours", "unseen_neighbours", "copies_figure", "metrics")] == [
+        2,
+        1,
+        2,
+        4,
+    ]
     without = smoke(metrics=["frechet"], table_columns=["frechet"])
-    assert not {"neighbours", "unseen", "copies"} & set(cost.job_counts(without))
-    held = np.array([cost.table(e, {})["both", "GB"].iloc[[0, -1]] for e in (one, without)])
-    bytes_more = 1e9 * (held[0] - held[1])
+    assert not {"neighbours", "unseen_neighbours", "copies_figure"} & set(cost.job_counts(without))
+    gigabytes = np.array(
+        [cost.plan_table(e, {})["both", "GB"].iloc[[0, -1]] for e in (experiment, without)]
+    )
+    bytes_more = 1e9 * (gigabytes[0] - gigabytes[1])
     assert bytes_more == pytest.approx([60 * 50 * 13, (2 * 60 + 1797) * 50 * 13], rel=0.01)
-    (each,) = [e for e in expected(one) if e.record == Path(at) / "metrics/memorization.json"]
-    assert each.request["extractors"] == ["pixels"]
+    (record,) = [
+        e
+        for e in expected_records(experiment)
+        if e.record == Path(at) / "metrics/memorization.json"
+    ]
+    assert record.request["extractors"] == ["pixels"]
 
 
-def test_options_that_decide_no_search():
-    def asked(**options):
+def test_options_that_do_not_change_the_search():
+    def search(**options):
         return memorization.search(memorization.Options(**options))
 
-    assert asked(alpha=0.3) == asked()
-    assert asked(flip=True) != asked() != asked(k=20)
+    assert search(alpha=0.3) == search()
+    assert search(flip=True) != search() != search(k=20)
 
 
-def test_more_neighbours_than_training_images_are_refused_at_the_door():
+def test_more_neighbours_than_training_images_are_refused():
     many = {"name": "memorization", "k": 729}
     message = r"evaluate.metrics.1.k: is 729, but digits-lt has 728 training images; lower it"
     with pytest.raises(OptionError, match=message):
@@ -88,11 +103,11 @@ def test_columns_of_old_names_and_baselines_that_are_not_there(column, message):
 def test_tables_take_pixels_after_the_extractors(tmp_path):
     folder = prepare_folder(tmp_path)
     metric_table(folder, find_neighbours(folder))
-    told = {"extractor": "classifier", "metric": "frechet", "value": 1.0}
-    pd.read_csv(folder / "x.csv").head(1).assign(**told).to_csv(folder / "y.csv", index=False)
+    row = {"extractor": "classifier", "metric": "frechet", "value": 1.0}
+    pd.read_csv(folder / "x.csv").head(1).assign(**row).to_csv(folder / "y.csv", index=False)
     columns = ["frechet", "memorized-0.40@tail"]
     request = {"columns": columns, "extractors": ["classifier"], "baseline": "x", "code": "this"}
-    names = ("tidy", "differences", "main", "against", "record")
+    names = ("tidy", "differences", "main", "vs_baseline", "record")
     files = {name: folder / f"tables/{name}.csv" for name in names}
     metrics = [folder / "x.csv", folder / "y.csv"]
     tables.run(request, metrics=metrics, others=[], **files)
@@ -101,7 +116,7 @@ def test_tables_take_pixels_after_the_extractors(tmp_path):
     assert "Features: classifier, memorized-0.40 (tail) by pixels." in main
 
 
-# Images that others made
+# Other people's images
 
 
 def scored(folder, reference, *options, code=0):
@@ -127,14 +142,14 @@ def test_others_images_are_compared_with_the_long_tailed_training_set(ours, monk
     tail = table[(table["metric"] == "memorized-0.40") & (table["group"] == "tail")].iloc[0]
     assert (tail["value"], tail["n_real"], tail["n_generated"]) == (1, 13, 10)
     monkeypatch.setattr(neighbours, "run", None)
-    asked = "--metric", "{name: memorization, alpha: 0.9}"
-    assert len(scored(ours, ours, *asked)), "the search is used again"
+    options = "--metric", "{name: memorization, alpha: 0.9}"
+    assert len(scored(ours, ours, *options)), "the search is used again"
 
 
 def test_another_reference_is_the_training_set_where_that_is_asked_for(ours):
     assert not scored(ours, ours / "reference.npz")["metric"].str.startswith("mq").any()
-    asked = "--metric", "{name: memorization, k: 40}"
-    table = scored(ours, ours / "reference.npz", *asked)
+    options = "--metric", "{name: memorization, k: 40}"
+    table = scored(ours, ours / "reference.npz", *options)
     assert set(table["n_real"]) == {0}
     assert table["baseline"].isna().all(), "all of it is known"
     assert table.query("metric == 'mq-0.40' and group == 'all'")["value"].tolist() == [0]

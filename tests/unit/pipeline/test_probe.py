@@ -1,4 +1,4 @@
-"""The linear probe in an experiment: what is refused, what is made from what, tables, figures."""
+"""The linear probe in an experiment: errors, lineage, cost, tables and figures."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from ltdm.config.site import Site
 from ltdm.networks import edm2
 from ltdm.pipeline import cost
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import expected
-from ltdm.pipeline.resources import SAFETY, Estimates
+from ltdm.pipeline.records import expected_records
+from ltdm.pipeline.resources import SAFETY_FACTOR, Estimates
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting import probe
 from ltdm.reporting.heat_maps import plot_heat_maps
@@ -38,52 +38,67 @@ def smoke(options, over=None):
         ({}, {}, r"evaluate.probe.layers: include out_6, but .* ddpm on digits-lt has only 5"),
         ({"layers": [1], "noise_levels": [0]}, {}, "noise_levels: must be at least 1"),
         (
-            {"layers": [1]}, {"defaults": {"process": {"T": 20}}},
+            {"layers": [1]},
+            {"defaults": {"process": {"T": 20}}},
             "noise_levels: are among 18 levels, but the process of ddpm on digits-lt has fewer",
         ),
         (
             {"layers": [1]},
-            {"runs": {"cbdm": {"method": {"name": "igd", "mode": "separate"},
-                               "train": {"label_dropout": 0}, "sample": {"guidance": 0}}}},
+            {
+                "runs": {
+                    "cbdm": {
+                        "method": {"name": "igd", "mode": "separate"},
+                        "train": {"label_dropout": 0},
+                        "sample": {"guidance": 0},
+                    }
+                }
+            },
             "evaluate.probe: needs a single network, but cbdm on digits-lt trains one per class",
         ),
         (
             {"layers": [1]},
-            {"datasets": {"digits-lt": {"source": "mixture", "reference_split": "test"}},
-             "evaluate": {"extractors": ["pixels"], "table_columns": ["frechet"]},
-             "defaults": {"network": {"ch_mult": [1], "num_res_blocks": 1, "attn": []}}},
+            {
+                "datasets": {"digits-lt": {"source": "mixture", "reference_split": "test"}},
+                "evaluate": {"extractors": ["pixels"], "table_columns": ["frechet"]},
+                "defaults": {"network": {"ch_mult": [1], "num_res_blocks": 1, "attn": []}},
+            },
             "train_on: is balanced, but the reference of ddpm on digits-lt is the test split",
         ),
     ],
-)  # fmt: skip
-def test_probes_that_a_network_has_no_place_for(options, over, message):
+)
+def test_probes_that_do_not_fit_the_network(options, over, message):
     with pytest.raises(OptionError, match=message):
         smoke(options, over)
 
 
-def test_what_it_is_made_from_and_how_many_jobs():
-    one = smoke({"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"})
-    made = {str(k): list(map(str, v)) for k, v in lineage(one).items()}
+def test_lineage_and_jobs():
+    experiment = smoke({"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"})
+    parents = {str(k): list(map(str, v)) for k, v in lineage(experiment).items()}
     data, at = "results/smoke/data/digits-lt", "results/smoke/runs/digits-lt/cbdm/seed-0"
-    assert made[f"{at}/probe.csv"] == [
-        f"{at}/model.safetensors", f"{data}/train.npz", f"{data}/test.npz", f"{data}/counts.csv",
-    ]  # fmt: skip
-    assert made[f"{data}/test.npz"] == [f"{data}/reference.npz"]
-    assert len(made["results/smoke/tables/probe.csv"]) == 2
-    known = {each.record.as_posix(): each.request for each in expected(one)}
-    asked = known[f"{at}/probe.json"]
-    assert asked["probe"] == {"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"}
-    assert asked["groups"] == {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
-    assert known[f"{data}/test.json"]["source"] == {"name": "digits"}
-    jobs = cost.job_counts(one)
+    assert parents[f"{at}/probe.csv"] == [
+        f"{at}/model.safetensors",
+        f"{data}/train.npz",
+        f"{data}/probe_split.npz",
+        f"{data}/counts.csv",
+    ]
+    assert parents[f"{data}/probe_split.npz"] == [f"{data}/reference.npz"]
+    assert len(parents["results/smoke/tables/probe.csv"]) == 2
+    requests = {each.record.as_posix(): each.request for each in expected_records(experiment)}
+    request = requests[f"{at}/probe.json"]
+    assert request["probe"] == {"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"}
+    assert request["groups"] == {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
+    assert requests[f"{data}/probe_split.json"]["source"] == {"name": "digits"}
+    jobs = cost.job_counts(experiment)
     rules = ("probe_split", "probe", "probe_tables", "probe_figure")
     assert [jobs[rule] for rule in rules] == [1, 2, 1, 1]
     without = Experiment(read_config([ROOT / "config/smoke.yaml"]))
     assert not {*rules} & set(cost.job_counts(without))
-    assert not [one for one in expected(without) if one.record.stem in ("probe", "test")]
+    assert not [
+        one for one in expected_records(without) if one.record.stem in ("probe", "probe_split")
+    ]
 
 
-def test_check_says_where_the_null_label_was_never_shown(tmp_path):
+def test_check_warns_of_networks_never_trained_without_labels(tmp_path):
     over = tmp_path / "over.yaml"
     over.write_text(
         "evaluate: {probe: {layers: [1]}}\nruns: {cbdm: {train: {label_dropout: 0},"
@@ -98,71 +113,88 @@ def test_check_says_where_the_null_label_was_never_shown(tmp_path):
 @pytest.mark.parametrize(
     ("blocks", "attn", "side", "part"), [(2, (1,), 32, 0.302), (4, (2,), 64, 0.312)]
 )
-def test_leaving_early_is_three_times_as_fast_at_the_papers_sizes(blocks, attn, side, part):
-    """The specification's shares of the operations, attention's products aside."""
+def test_probed_part_of_the_network_at_the_papers_sizes(blocks, attn, side, part):
+    """The shares of the FLOP in the specification, without the products of attention."""
     with torch.device("meta"):
         net = edm2.build(edm2.Options(config="C", num_res_blocks=blocks, attn=attn), 3, side, 0)
-        seen = torch.empty(1, 3, side, side), torch.ones(1), torch.zeros(1, dtype=torch.int64)
-        counts = []
+        inputs = torch.empty(1, 3, side, side), torch.ones(1), torch.zeros(1, dtype=torch.int64)
+        flops = []
         for taps in (6, 0):
             with FlopCounterMode(display=False) as counter, torch.no_grad():
-                net(*seen, decoder_blocks=taps)
-            counts.append(counter.get_total_flops())
-    assert counts[0] / counts[1] == pytest.approx(part, abs=0.005)
+                net(*inputs, decoder_blocks=taps)
+            flops.append(counter.get_total_flops())
+    assert flops[0] / flops[1] == pytest.approx(part, abs=0.005)
 
 
-def test_what_it_costs():
-    one = smoke({"layers": [1], "noise_levels": [3, 4], "epochs": 9})
-    assert one.evaluate.probe.evaluations(1797) == 2 * 1797 * 10
-    assert "Beside that, probes: 0.0719 M evaluations, ended early." in cost.text(one, {})
-    operations = cost.measure(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"]).operations
-    site = Site(tflops=2 * 2 * 1797 * 10 * operations / 6e13)
+def test_cost():
+    experiment = smoke({"layers": [1], "noise_levels": [3, 4], "epochs": 9})
+    assert experiment.evaluate.probe.evaluations(1797) == 2 * 1797 * 10
+    assert "Beside that, linear probes: 0.0719 M evaluations" in cost.format_plan(experiment, {})
+    flops = cost.network_size(
+        experiment.datasets["digits-lt"], experiment.runs["digits-lt", "ddpm"]
+    ).flops
+    site = Site(tflops=2 * 2 * 1797 * 10 * flops / 6e13)
     job = {"dataset": "digits-lt", "run": "ddpm", "seed": "0"}
-    assert Estimates(one, site, 1).probe_seconds(job) == pytest.approx(SAFETY * 30)
+    assert Estimates(experiment, site, 1).probe_seconds(job) == pytest.approx(SAFETY_FACTOR * 30)
 
 
 def rows():
-    """Two runs of two seeds at two levels and layers; the second cell is chosen."""
-    made = []
+    """Rows of two runs, two seeds, two levels and two layers; level 3 and layer 6 are chosen."""
+    table = []
     for run, base in (("ddpm", 0.5), ("cbdm", 0.6)):
         for seed in (0, 1):
             for level, sigma in ((3, 0.02), (4, 0.06)):
                 for layer in (5, 6):
                     value = base + 0.1 * seed + 0.01 * level + 0.001 * layer
                     for group in ("all", "tail", "many-shot", "few-shot"):
-                        made.append(
-                            {"dataset": "digits", "run": run, "seed": seed, "level": level,
-                             "sigma": sigma, "layer": layer, "width": 256, "group": group,
-                             "accuracy": value - 0.2 * (group == "few-shot"), "error": 0.01,
-                             "n_test": 50, "validation": value, "n_train": 90,
-                             "chosen": (level, layer) == (3, 6), "train_on": "balanced",
-                             "test": "official", "weights": "ema"}
-                        )  # fmt: skip
-    return pd.DataFrame(made)
+                        table.append(
+                            {
+                                "dataset": "digits",
+                                "run": run,
+                                "seed": seed,
+                                "level": level,
+                                "sigma": sigma,
+                                "layer": layer,
+                                "width": 256,
+                                "group": group,
+                                "accuracy": value - 0.2 * (group == "few-shot"),
+                                "error": 0.01,
+                                "n_test": 50,
+                                "validation": value,
+                                "n_train": 90,
+                                "chosen": (level, layer) == (3, 6),
+                                "train_on": "balanced",
+                                "test": "official",
+                                "weights": "ema",
+                            }
+                        )
+    return pd.DataFrame(table)
 
 
-def test_the_table_shows_what_was_chosen():
+def test_table_shows_the_chosen_level_and_layer():
     table = probe.probe_table(rows())
     assert list(table.cells.index) == ["ddpm", "cbdm"]
     assert [name.removesuffix(" ↑") for name in table.cells] == [
-        "accuracy", "accuracy (many-shot)", "accuracy (few-shot)",
-    ]  # fmt: skip
+        "accuracy",
+        "accuracy (many-shot)",
+        "accuracy (few-shot)",
+    ]
     cell = table.cells.loc["cbdm"].iloc[2]
     assert (cell.mean, cell.seeds) == (pytest.approx(0.486), 2)
     assert cell.deviation == pytest.approx(np.std([0.436, 0.536], ddof=1))
     assert cell.best
     assert table.legend[0] == "± standard deviation over 2 seeds."
     assert "Test images: the source's test split." in table.legend[1]
-    one = probe.probe_table(rows().query("seed == 0"))
-    assert one.legend[0] == "± standard error over test images; one seed."
+    single = probe.probe_table(rows().query("seed == 0"))
+    assert single.legend[0] == "± standard error over test images; one seed."
 
 
-def test_a_heat_map_a_run():
-    made = plot_heat_maps(rows().query("group == 'all'"), "digits")
-    first, second, bar = made.axes
+def test_heat_map_per_run():
+    figure = plot_heat_maps(rows().query("group == 'all'"), "digits")
+    first, second, bar = figure.axes
     assert [axes.get_title() for axes in (first, second)] == ["ddpm", "cbdm"]
-    shown = first.images[0].get_array()
-    assert shown[0].tolist() == pytest.approx([58.5, 58.6]), "level 3, mean over seeds, in percent"
+    values = first.images[0].get_array()
+    assert values[0].tolist() == pytest.approx([58.5, 58.6]), "level 3, mean over seeds, in percent"
     assert [t.get_text() for t in first.get_yticklabels()] == ["3 (0.02)", "4 (0.06)"]
     frames = [p for p in first.patches if isinstance(p, Rectangle)]
     assert [(p.get_x() + 0.46, p.get_y() + 0.46) for p in frames] == [(1, 0), (1, 0)]
@@ -170,7 +202,7 @@ def test_a_heat_map_a_run():
     assert bar.get_ylabel() == "accuracy, %"
 
 
-def test_files_of_tables_and_figures(tmp_path):
+def test_files_of_tables_and_figure(tmp_path):
     write_rows(rows(), tmp_path / "probe.csv")
     tidy, main = (tmp_path / f"tables/{name}.csv" for name in ("probe-all", "probe"))
     others = [main.with_suffix(ending) for ending in (".md", ".tex")]

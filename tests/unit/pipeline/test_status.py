@@ -1,4 +1,4 @@
-"""What a run of the workflow was asked for, and how far it is, from files alone."""
+"""Snapshots of runs, and the status of networks, from files alone."""
 
 import json
 import os
@@ -10,45 +10,60 @@ from ltdm.pipeline import snapshot, status
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
 
-TOLD = {
-    "what": "training", "done": 1200, "total": 6000, "unit": "updates", "units_per_second": 4.0,
-    "images_per_second": 256.0, "note": "loss 0.0312", "ended": "", "host": "n1", "pid": 17,
+PROGRESS = {
+    "what": "training",
+    "done": 1200,
+    "total": 6000,
+    "unit": "steps",
+    "units_per_second": 4.0,
+    "images_per_second": 256.0,
+    "note": "loss 0.0312",
+    "ended": "",
+    "host": "n1",
+    "pid": 17,
     "job": "42",
-}  # fmt: skip
+}
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    monkeypatch.setenv(snapshot.VARIABLE, "")  # so that it is as it was afterwards
-    wanted = {
-        "config": {"experiment": "x"}, "codes": {"train": ["aa"]}, "site": {},
-        "networks": [["d", f"r{k}", 0] for k in range(7)], "sample_sets": ["main"],
+    monkeypatch.setenv(snapshot.ENV_VAR, "")  # so that monkeypatch restores it
+    run_snapshot = {
+        "config": {"experiment": "x"},
+        "codes": {"train": ["aa"]},
+        "site": {},
+        "networks": [["d", f"r{k}", 0] for k in range(7)],
+        "sample_sets": ["main"],
         "metrics": ["frechet"],
-    }  # fmt: skip
-    snapshot.freeze(tmp_path / "logs", wanted)
+    }
+    snapshot.save(tmp_path / "logs", run_snapshot)
     return tmp_path
 
 
-def says(results, run, key="k", **told):
+def write_progress(results, run, key="k", **progress):
     file = results / f"runs/d/{run}/seed-0/state/{key}/progress.json"
-    write_json(file, {**TOLD, "time": time.time(), **told})
+    write_json(file, {**PROGRESS, "time": time.time(), **progress})
 
 
-def test_each_network_in_its_state(results):
-    says(results, "r0")
-    says(results, "r0", "older", time=time.time() - 9e5, done=1)
-    says(results, "r1", ended="stopped")
-    says(results, "r2", time=time.time() - 3600)
-    says(results, "r3", ended="failed: training diverged before update 40")
+def test_state_of_each_network(results):
+    write_progress(results, "r0")
+    write_progress(results, "r0", "older", time=time.time() - 9e5, done=1)
+    write_progress(results, "r1", ended="stopped")
+    write_progress(results, "r2", time=time.time() - 3600)
+    write_progress(results, "r3", ended="failed: training diverged before step 40")
     network = results / "runs/d/r4/seed-0"
     write_json(network / "run.json", {})
     (network / "model.safetensors").touch()
-    assert {s.network[1]: s.state for s in status.lines(results)} == {
-        "r0": "training", "r1": "stopped", "r2": "silent for 1 h 0 min",
-        "r3": "failed: training diverged before update 40", "r4": "trained", "r5": "waiting",
+    assert {s.network[1]: s.state for s in status.network_statuses(results)} == {
+        "r0": "training",
+        "r1": "stopped",
+        "r2": "silent for 1 h 0 min",
+        "r3": "failed: training diverged before step 40",
+        "r4": "trained",
+        "r5": "waiting",
         "r6": "waiting",
-    }  # fmt: skip
-    text = status.text(results)
+    }
+    text = status.format_status(results)
     assert "1,200 of 6,000" in text
     row = next(line for line in text.splitlines() if " r0 " in line)
     assert all(part in row for part in ("256", "20 min 0 s", "loss 0.0312", "42", "n1, process 17"))
@@ -57,44 +72,44 @@ def test_each_network_in_its_state(results):
     )
     (network / "main/metrics").mkdir(parents=True)
     (network / "main/samples.npz").touch()
-    assert " sampled" in status.text(results)
+    assert " sampled" in status.format_status(results)
     (network / "main/metrics/frechet.csv").touch()
-    assert " scored" in status.text(results)
+    assert " scored" in status.format_status(results)
 
 
-def test_the_shard_at_work_speaks_for_an_ensemble(results):
+def test_ensemble_shows_the_shard_that_reported_last(results):
     for k in range(2):
-        home = results / f"runs/d/r0/seed-0/state/round-1-shard-{k}/k/progress.json"
+        file = results / f"runs/d/r0/seed-0/state/round-1-shard-{k}/k/progress.json"
         what = f"round 1 of 2, shard {k + 1} of 2"
-        write_json(home, {**TOLD, "time": time.time() + k, "what": what})
-    states = [line.state for line in status.lines(results) if line.network[1] == "r0"]
+        write_json(file, {**PROGRESS, "time": time.time() + k, "what": what})
+    states = [line.state for line in status.network_statuses(results) if line.network[1] == "r0"]
     assert states == ["round 1 of 2, shard 2 of 2"]
 
 
-def test_networks_that_nobody_asked_for_are_shown_too(tmp_path):
+def test_networks_outside_the_run_are_shown_too(tmp_path):
     (tmp_path / "runs/d/by-hand/seed-3").mkdir(parents=True)
-    assert [line.network for line in status.lines(tmp_path)] == [("d", "by-hand", 3)]
+    assert [line.network for line in status.network_statuses(tmp_path)] == [("d", "by-hand", 3)]
     with pytest.raises(LtdmError, match="holds no networks; name a folder such as results/demo"):
-        status.text(tmp_path / "none")
+        status.format_status(tmp_path / "none")
 
 
-def test_jobs_hold_on_to_what_their_run_was_asked_for(results):
-    assert snapshot.frozen()["config"] == {"experiment": "x"}
+def test_jobs_read_the_snapshot_of_their_run(results):
+    assert snapshot.load()["config"] == {"experiment": "x"}
     snapshot.check_code("train", "aa")
-    snapshot.check_code("sample", "of a rule that was not asked for")
-    with pytest.raises(LtdmError, match="code behind the rule train has changed since this run"):
+    snapshot.check_code("sample", "code of a rule that the run lacks")
+    with pytest.raises(LtdmError, match="code of the rule train has changed"):
         snapshot.check_code("train", "bb")
-    os.environ.pop(snapshot.VARIABLE)
-    assert snapshot.frozen() is None
+    os.environ.pop(snapshot.ENV_VAR)
+    assert snapshot.load() is None
     snapshot.check_code("train", "bb")
 
 
-def test_the_last_run_is_the_one_that_counts(results):
+def test_newest_snapshot(results):
     (first,) = (results / "logs").glob("run-*.json")
     other = results / "logs/run-0000.json"
     other.write_text(json.dumps({"networks": []}))
     os.utime(other, (1, 1))
-    assert snapshot.latest(results / "logs") == json.loads(first.read_text())
+    assert snapshot.newest(results / "logs") == json.loads(first.read_text())
     os.utime(other)
     os.utime(first, (1, 1))
-    assert snapshot.latest(results / "logs") == {"networks": []}
+    assert snapshot.newest(results / "logs") == {"networks": []}

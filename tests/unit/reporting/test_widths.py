@@ -7,10 +7,10 @@ import pytest
 from ltdm.config.experiment import Experiment
 from ltdm.pipeline import cost as plan
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import Link, expected
+from ltdm.pipeline.records import Link, expected_records
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting.widths import plot_by_width
-from ltdm.stages import widths
+from ltdm.stages import ema_width_figure
 from tests.helpers.smoke_config import edited
 from tests.unit.reporting.test_reporting import tidy
 
@@ -32,18 +32,18 @@ def test_jobs_and_records_of_a_sweep():
     experiment = swept()
     assert experiment.runs["digits-lt", "ddpm"].ema_widths == [0.1, 0.2]
     counted = plan.job_counts(experiment)
-    assert (counted["posthoc"], counted["widths"], counted["sample"]) == (4, 1, 6)
+    assert (counted["ema"], counted["ema_width_figure"], counted["sample"]) == (4, 1, 6)
     run, made = experiment.layout.root / "runs/digits-lt/ddpm/seed-0", lineage(experiment)
-    assert made[run / "posthoc/0.1.safetensors"] == [run / "model.safetensors"]
-    assert made[run / "a/samples.npz"] == [run / "posthoc/0.1.safetensors"]
+    assert made[run / "posthoc_ema/0.1.safetensors"] == [run / "model.safetensors"]
+    assert made[run / "a/samples.npz"] == [run / "posthoc_ema/0.1.safetensors"]
     assert made[run / "plain/samples.npz"] == [run / "model.safetensors"]
-    links = {one.record: one.links for one in expected(experiment)}
-    assert links[run / "posthoc/0.1.json"]["model"].record == run / "run.json"
-    assert links[run / "a/samples.json"]["model"].record == run / "posthoc/0.1.json"
+    links = {one.record: one.links for one in expected_records(experiment)}
+    assert links[run / "posthoc_ema/0.1.json"]["model"].record == run / "run.json"
+    assert links[run / "a/samples.json"]["model"].record == run / "posthoc_ema/0.1.json"
     assert links[run / "plain/samples.json"]["model"] == Link(run / "run.json", "model.safetensors")
     one = swept({"a": {"ema_sigma_rel": 0.1}, "b": {"ema_sigma_rel": 0.1, "guidance": 1.0}})
     counted = plan.job_counts(one)
-    assert (counted["posthoc"], counted["widths"]) == (2, 0), "a width is made once"
+    assert (counted["ema"], counted["ema_width_figure"]) == (2, 0), "a width is made once"
 
 
 def test_disk_space_of_averages():
@@ -51,7 +51,7 @@ def test_disk_space_of_averages():
     none = Experiment(edited("sample_sets", {"main": {}}))
     sizes = []
     for one in (none, lone, both):
-        cost = plan.cost(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"], [])
+        cost = plan.network_cost(one.datasets["digits-lt"], one.runs["digits-lt", "ddpm"], [])
         sizes.append(cost.disk / cost.parameters)
     assert np.diff(sizes).tolist() == pytest.approx([2 * 4 * 2, 4])
 
@@ -78,7 +78,7 @@ def test_disk_space_of_averages():
             "must be at least 0.01",
         ),
         ({"a": {"ema_sigma_rel": 0.3}}, {}, "sample_sets.a.ema_sigma_rel", "must be at most 0.28"),
-        ({"posthoc": {}}, {}, "sample_sets.posthoc", "is the name of a run's own file"),
+        ({"posthoc_ema": {}}, {}, "sample_sets.posthoc_ema", "is the name of a run's own file"),
     ],
 )
 def test_rejected_sample_sets_are_named(sets, changes, where, message):
@@ -132,6 +132,6 @@ def test_the_stage_plots_one_data_set(tmp_path):
         pictures = {ending: tmp_path / f"{name}.{ending}" for ending in ("png", "svg")}
         where = {"dataset": rows["dataset"].iloc[0]}
         request = {"metric": "frechet", "extractor": "pixels", "code": "this", "where": where}
-        widths.run(request, tidy=tmp_path / "metrics.csv", **pictures)
+        ema_width_figure.run(request, tidy=tmp_path / "metrics.csv", **pictures)
         drawn.append([picture.read_bytes() for picture in pictures.values()])
     assert drawn[0] == drawn[1]

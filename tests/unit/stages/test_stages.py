@@ -19,7 +19,7 @@ from ltdm.plumbing.options import parse
 from ltdm.plumbing.registry import parse_part
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
-from ltdm.stages import extractor, features, grid, sample, train
+from ltdm.stages import extractor, features, sample, sample_sheet, train
 from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.methods import batch_of_step
 from tests.helpers.stages import (
@@ -152,8 +152,8 @@ def test_stages_on_points(tmp_path):
     sample_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
     (samples,) = read_npz(tmp_path / "samples.npz", "images")
     assert (samples.dtype, samples.shape) == (np.float32, (80, 2, 1, 1))
-    grid.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "grid.png")
-    with Image.open(tmp_path / "grid.png") as image:
+    sample_sheet.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "sample_sheet.png")
+    with Image.open(tmp_path / "sample_sheet.png") as image:
         assert len(image.convert("L").getcolors()) > 5
     weights = prepare_extractor(
         tmp_path / "p.safetensors", tmp_path / "reference.npz", name="pixels"

@@ -9,7 +9,7 @@ import yaml
 
 from ltdm.config.experiment import Experiment
 from ltdm.pipeline.lineage import lineage
-from ltdm.pipeline.records import check_records, expected
+from ltdm.pipeline.records import check_records, expected_records
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json, read_npz
 from ltdm.plumbing.options import parse
@@ -123,12 +123,12 @@ def test_lineage_and_records_of_sweeps():
     for table in ("theory", "theory-a", "theory-b"):
         for form in ("csv", "md", "tex"):
             assert parents[f"{root}/tables/{table}.{form}"] == both
-    requests = {r.record.as_posix(): r.request for r in expected(experiment)}
+    requests = {r.record.as_posix(): r.request for r in expected_records(experiment)}
     assert requests[f"{root}/theory/b.json"]["spec"] == experiment.sweeps["b"].spec()
     assert requests[f"{root}/theory/a.json"]["spec"] == {}
     without = Experiment(edited("theory", {}))
     assert not [path for path in lineage(without) if "theory" in str(path)]
-    assert not [r for r in expected(without) if "theory" in str(r.record)]
+    assert not [r for r in expected_records(without) if "theory" in str(r.record)]
 
 
 @pytest.fixture
@@ -202,9 +202,9 @@ def test_rows_of_other_options_are_refused(config, tmp_path):
 
     check()
     check(figures=["nash-gap"], seeds=2, ridge=1e-6)
-    with pytest.raises(LtdmError, match=r"theory/one.json \(spec.head is 30 there, 31 here\)"):
+    with pytest.raises(LtdmError, match=r"theory/one.json \(spec.head was 30, now 31\)"):
         check(head=31)
-    with pytest.raises(LtdmError, match=r"one.json \(spec.ridge is unset there, 0.001 here\)"):
+    with pytest.raises(LtdmError, match=r"one.json \(spec.ridge was unset, now 0.001\)"):
         check(ridge=1e-3)
 
 

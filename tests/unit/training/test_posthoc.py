@@ -10,7 +10,7 @@ from ltdm.cli.main import main
 from ltdm.core.weights import read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json, write_npz
-from ltdm.stages import posthoc, sample, train
+from ltdm.stages import ema, sample, train
 from ltdm.training.ema import PowerEMA
 from ltdm.training.posthoc import (
     MAX_SIGMA_REL,
@@ -160,7 +160,7 @@ def trained(tmp_path_factory):
 
 def average(width, model, output, record=None):
     request = {"sigma_rel": width, "code": "this"}
-    return posthoc.run(request, model=model, output=output, record=record)
+    return ema.run(request, model=model, output=output, record=record)
 
 
 def test_a_stored_width_gives_the_last_snapshot(trained, tmp_path):

@@ -1,4 +1,4 @@
-"""Sample sets with averages of several widths, of networks that are trained once."""
+"""Sample sets of several EMA widths; each network is trained once."""
 
 import pytest
 from click.testing import CliRunner
@@ -37,52 +37,68 @@ def sweep(tmp_path_factory) -> Checkout:
     return checkout
 
 
-def test_rows_and_the_figure_say_whose_weights_they_are(sweep):
+def test_rows_and_figure_name_the_weights(sweep):
     rows = read_rows(sweep.results / "tables/metrics.csv")
-    told = rows.groupby("sample_set")["weights"].unique().map(list).to_dict()
-    assert told == {"plain": ["ema"], "narrow": ["posthoc-0.05"], "wide": ["posthoc-0.2"]}
+    weights = rows.groupby("sample_set")["weights"].unique().map(list).to_dict()
+    assert weights == {"plain": ["ema"], "narrow": ["posthoc-0.05"], "wide": ["posthoc-0.2"]}
     assert rows.query("group == 'all' and metric == 'frechet'")["value"].nunique() == 3
-    made = read_json(sweep.results / RUN / "posthoc/0.2.json")
-    assert made["model"] == read_json(sweep.results / RUN / "run.json")["key"]
-    assert read_json(sweep.results / RUN / "wide/samples.json")["model"] == made["key"]
+    average = read_json(sweep.results / RUN / "posthoc_ema/0.2.json")
+    assert average["model"] == read_json(sweep.results / RUN / "run.json")["key"]
+    assert read_json(sweep.results / RUN / "wide/samples.json")["model"] == average["key"]
     assert (sweep.results / "figures/digits-lt-ema-width.png").exists()
     assert sweep.planned() == {}
 
 
-def test_another_width_trains_nothing_and_samples_one_set(sweep):
+def test_another_width_adds_one_sample_set_without_training(sweep):
     text = sweep.config.read_text()
     try:
         sweep.config.write_text(text.replace("narrow, wide]", "narrow, wide, third]"))
         assert sweep.planned() == {
-            "posthoc": 1, "sample": 1, "features": 1, "metrics": 1, "grid": 1,
-            "tables": 1, "figures": 1, "widths": 1, "manifest": 1, "all": 1,
-        }  # fmt: skip
+            "ema": 1,
+            "sample": 1,
+            "features": 1,
+            "metrics": 1,
+            "sample_sheet": 1,
+            "tables": 1,
+            "figures": 1,
+            "ema_width_figure": 1,
+            "manifest": 1,
+            "all": 1,
+        }
     finally:
         sweep.config.write_text(text)
 
 
-def test_shards_and_the_command_make_the_same_images(sweep):
+def test_shards_and_the_command_draw_the_same_images(sweep):
     samples = sweep.results / RUN / "wide/samples.npz"
-    alone, asked = samples.read_bytes(), str(samples.relative_to(sweep.folder))
-    average = sweep.results / RUN / "posthoc/0.2.safetensors"
+    images, target = samples.read_bytes(), str(samples.relative_to(sweep.folder))
+    average = sweep.results / RUN / "posthoc_ema/0.2.safetensors"
     samples.unlink()
     samples.with_suffix(".json").unlink()
     average.unlink()
     shared = ("--set-scatter", "samples=2")
-    due = sweep.planned(asked, *shared)
-    assert due == {"posthoc": 1, "sample_shard": 2, "sample": 1}
-    sweep.snakemake("--cores", "2", asked, *shared)
-    assert samples.read_bytes() == alone
+    due = sweep.planned(target, *shared)
+    assert due == {"ema": 1, "sample_shard": 2, "sample": 1}
+    sweep.snakemake("--cores", "2", target, *shared)
+    assert samples.read_bytes() == images
     average.unlink()
-    arguments = ["sample", str(sweep.config), "--results", str(sweep.folder / "results"),
-                 "--sample-set", "wide", "--device", "cpu"]  # fmt: skip
+    arguments = [
+        "sample",
+        str(sweep.config),
+        "--results",
+        str(sweep.folder / "results"),
+        "--sample-set",
+        "wide",
+        "--device",
+        "cpu",
+    ]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    assert samples.read_bytes() == alone
+    assert samples.read_bytes() == images
 
 
-def test_an_average_that_another_config_made_is_refused(sweep):
+def test_average_of_another_network_is_refused(sweep):
     sweep.forget()
-    sweep.rewrite(f"{RUN}/posthoc/0.05.json", model="0123456789abcdef")
+    sweep.rewrite(f"{RUN}/posthoc_ema/0.05.json", model="0123456789abcdef")
     printed = sweep.snakemake("--dry-run", ok=False)
-    assert "posthoc/0.05.json (model is" in printed
+    assert "posthoc_ema/0.05.json (model was" in printed

@@ -1,0 +1,159 @@
+"""A rule of the workflow: its jobs in an experiment, and the artefacts that each of them reads."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ltdm.config.experiment import Experiment
+    from ltdm.config.runs import Run
+    from ltdm.samplers._options import SampleOptions
+
+Wildcards = Mapping[str, Any]
+"""The wildcards of a job by name: dataset, run, seed, sample_set, extractor, metric, and others."""
+ListJobs = Callable[["Experiment"], Iterable[Wildcards]]
+ArtefactRef = tuple[str, Wildcards]
+"""An artefact, `rule.keyword`, and the wildcards of the job that writes it."""
+FindArtefacts = Callable[["Experiment", Wildcards], ArtefactRef | list[ArtefactRef] | None]
+
+NETWORK = ("dataset", "run", "seed")
+SAMPLE_SET = (*NETWORK, "sample_set")
+WILDCARD_ORDER = ("metric", *SAMPLE_SET, "table", "sweep", "form")
+"""A wildcard that a job leaves open takes all its values; the first of these varies slowest."""
+
+
+def jobs_per(*axes: str, only: Callable[["Experiment"], Any] = bool) -> ListJobs:
+    """Return a rule's list of jobs: one per combination of these axes; none unless `only` holds.
+
+    The axis `search` holds the metrics that read nearest neighbours; its wildcard is `metric`.
+    """
+    names = ["metric" if axis == "search" else axis for axis in axes]
+
+    def list_jobs(experiment: "Experiment") -> Iterator[Wildcards]:
+        if only(experiment):
+            for values in product(*(axis_values(experiment, axis) for axis in axes)):
+                yield dict(zip(names, values, strict=True))
+
+    return list_jobs
+
+
+def axis_values(experiment: "Experiment", axis: str) -> list[Any]:
+    """Return the values that an axis takes in an experiment."""
+    parts = {"extractor": "extractors", "metric": "metrics", "search": "neighbour_metrics"}
+    if axis in parts:
+        return [part.label for part in getattr(experiment.evaluate, parts[axis])]
+    if axis == "sweep":
+        return [*experiment.sweeps]
+    return {**experiment.grid, "table": ["main", "vs_baseline"], "form": ["md", "tex"]}[axis]
+
+
+def has_probe(experiment: "Experiment") -> bool:
+    """Whether the config has a linear probe."""
+    return experiment.evaluate.probe is not None
+
+
+def has_theory(experiment: "Experiment") -> bool:
+    """Whether the config has sweeps of the theory lab."""
+    return bool(experiment.sweeps)
+
+
+def list_networks(experiment: "Experiment") -> Iterator[Wildcards]:
+    """Yield every network; one that others start from comes before them, in the grid or not."""
+    for (dataset, run), seed in product(experiment.runs, experiment.grid["seed"]):
+        yield {"dataset": dataset, "run": run, "seed": seed}
+
+
+def list_ema_widths(experiment: "Experiment") -> Iterator[Wildcards]:
+    """Yield every network with every width of post-hoc EMA that a sample set of it uses."""
+    for wildcards in list_networks(experiment):
+        for width in _run(experiment, wildcards).ema_widths:
+            yield {**wildcards, "sigma_rel": width}
+
+
+def list_ema_sweeps(experiment: "Experiment") -> Iterator[Wildcards]:
+    """Yield the data sets on which some run is sampled at several widths of post-hoc EMA."""
+    swept = {dataset for (dataset, _), run in experiment.runs.items() if len(run.ema_widths) > 1}
+    return ({"dataset": dataset} for dataset in experiment.grid["dataset"] if dataset in swept)
+
+
+def list_theory_figures(experiment: "Experiment") -> Iterator[Wildcards]:
+    """Yield the figures of each sweep."""
+    for name, sweep in experiment.sweeps.items():
+        for figure in sweep.figures:
+            yield {"sweep": name, "figure": figure}
+
+
+def initial_network(experiment: "Experiment", wildcards: Wildcards) -> ArtefactRef | None:
+    """Return the network whose weights a run starts from, if it does not start afresh."""
+    run = _run(experiment, wildcards).train.init_from
+    return ("train.model", {**wildcards, "run": run}) if run else None
+
+
+def sampled_network(experiment: "Experiment", wildcards: Wildcards) -> ArtefactRef:
+    """Return the weights that a sample set is drawn from: the trained ones, or a post-hoc EMA."""
+    width = _sample_options(experiment, wildcards).ema_sigma_rel
+    if width is None:
+        return "train.model", wildcards
+    return "ema.output", {**wildcards, "sigma_rel": width}
+
+
+def guide_network(experiment: "Experiment", wildcards: Wildcards) -> ArtefactRef | None:
+    """Return the other network that guides a sample set (autoguidance), if one does."""
+    guide = _sample_options(experiment, wildcards).guide_run
+    return ("train.model", {**wildcards, "run": guide}) if guide else None
+
+
+def probe_training_images(experiment: "Experiment", wildcards: Wildcards) -> ArtefactRef:
+    """Return the labelled images that the probe's classifiers are trained on."""
+    probe = experiment.evaluate.probe
+    balanced = probe and probe.train_on == "balanced"
+    return ("prepare.reference" if balanced else "prepare.train"), wildcards
+
+
+def metric_inputs(features: str, neighbours: str) -> FindArtefacts:
+    """Return a function that finds a metric's inputs.
+
+    They are the artefacts `features` of each extractor that the metric accepts, or the artefact
+    `neighbours` if it reads nearest neighbours.
+    """
+
+    def find(experiment: "Experiment", wildcards: Wildcards) -> list[ArtefactRef]:
+        evaluate = experiment.evaluate
+        metric = evaluate.metric(wildcards["metric"])
+        if metric in evaluate.neighbour_metrics:
+            return [(neighbours, wildcards)]
+        return [(features, {**wildcards, "extractor": name}) for name in evaluate.spaces(metric)]
+
+    return find
+
+
+def first_samples(experiment: "Experiment", wildcards: Wildcards) -> list[ArtefactRef]:
+    """Return one sample set per run of the grid: the first seed, the first sample set."""
+    grid = experiment.grid
+    first = {axis: grid[axis][0] for axis in ("seed", "sample_set")}
+    return [("sample.samples", {**wildcards, **first, "run": run}) for run in grid["run"]]
+
+
+def _run(experiment: "Experiment", wildcards: Wildcards) -> "Run":
+    return experiment.runs[wildcards["dataset"], wildcards["run"]]
+
+
+def _sample_options(experiment: "Experiment", wildcards: Wildcards) -> "SampleOptions":
+    return _run(experiment, wildcards).samples[wildcards["sample_set"]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of the table of rules."""
+
+    jobs: ListJobs
+    """Lists the wildcards of its jobs."""
+    outputs: Mapping[str, str | tuple[str, ...]]
+    """Its files below `results/<experiment>/`, by the rule's keywords."""
+    inputs: Mapping[str, str | FindArtefacts] = field(default_factory=dict)
+    """The artefacts that it reads, by keyword; a wildcard that the job leaves open means all."""
+    stage: str = ""
+    """The module of `ltdm.stages`, if its name is not the rule's."""
+    pictures_only: bool = False
+    """Whether it writes pictures alone, so that no number depends on it."""
