@@ -123,7 +123,7 @@ def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
         message = "clips to [-1, 1], the range of images, but the data are points; leave it out"
         raise OptionError(("sample", "sampler", "clip_denoised"), message)
     try:
-        sampler.module.levels(run.process.module.build(run.process.options), sampler.options)
+        sampler.module.noise_levels(run.process.module.build(run.process.options), sampler.options)
     except LtdmError as error:
         raise OptionError(("sample", "sampler", "steps"), str(error)) from None
 

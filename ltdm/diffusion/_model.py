@@ -46,7 +46,7 @@ class Model(NamedTuple):
         network, process = (
             parse_part(kind, metadata[kind], (kind,)) for kind in ("network", "process")
         )
-        shape = [metadata[key] for key in ("channels", "size", "classes", "told")]
+        shape = [metadata[key] for key in ("channels", "size", "classes", "augment_dim")]
         classes = range(metadata["classes"]) if metadata["label"] == "network" else ()
         predictors = []
         for state in [extract_network(tensors, k) for k in classes] or [tensors]:

@@ -78,9 +78,9 @@ class Layer(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
-        self.told = nn.Linear(width, width)
+        self.embed = nn.Linear(width, width)
 
     def forward(self, h: Tensor, emb: Tensor) -> Tensor:
         """Map (B, width) to the same shape."""
-        hidden = self.first(F.silu(h)) + self.told(F.silu(emb))
+        hidden = self.first(F.silu(h)) + self.embed(F.silu(emb))
         return h + self.second(F.silu(hidden))

@@ -108,9 +108,9 @@ def network_size(data: Dataset, run: Run) -> NetworkSize:
         x = torch.empty(1, info.channels, info.resolution, info.resolution)
         level, labels = torch.zeros(1), torch.zeros(1, dtype=torch.int64)
         flops = []
-        for want in ("F", "z"):
+        for outputs in ("F", "z"):
             with FlopCounterMode(display=False) as counter, torch.no_grad():
-                net(x, level, labels, want=want)
+                net(x, level, labels, outputs=outputs)
             flops.append(counter.get_total_flops())
     return NetworkSize(sum(p.numel() for p in net.parameters()), *flops)
 

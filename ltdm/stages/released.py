@@ -65,7 +65,7 @@ def write_model(
     shape = released.shape
     inferred = {
         "channels": shape.channels,
-        "told": shape.augment_dim,
+        "augment_dim": shape.augment_dim,
         "label": released.label_role,
     }
     write_weights(model, tensors, {**about, **inferred, "points": False})

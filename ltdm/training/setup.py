@@ -88,7 +88,7 @@ def model_metadata(recipe: Recipe, trainer: Trainer) -> dict[str, Any]:
         "channels": images.shape[1],
         "size": images.shape[2],
         "classes": trainer.batches.num_classes,
-        "told": options.augment_dim(),
+        "augment_dim": options.augment_dim(),
         "points": images.dtype != torch.uint8,
         "label": trainer.method.label_role(options.conditional),
     }

@@ -52,6 +52,6 @@ def count_moments_of_other_layout(learner: Trainer) -> int:
     optimiser = learner.optimiser
     return sum(
         moment.stride() != weight.stride()
-        for weight, moments in zip(optimiser.every, optimiser.moments, strict=True)
+        for weight, moments in zip(optimiser.params, optimiser.moments, strict=True)
         for moment in moments.values()
     )

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ltdm.cli.main import main
-from ltdm.config.merge import Loader
+from ltdm.config.merge import StrictLoader
 from ltdm.config.site import Site
 from ltdm.tools import docs_config
 from tests.helpers.released import checkpoint  # noqa: F401
@@ -62,16 +62,16 @@ def errors(content):
 
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_yaml_on_a_page_is_valid(text):
-    content = yaml.load(text, Loader)
+    content = yaml.load(text, StrictLoader)
     if "cpus_per_gpu" in content:
-        Site.of(content)
+        Site.parse(content)
     else:
         assert not errors(content)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_a_config_follows_the_schema(file):
-    assert not errors(yaml.load(file.read_text(), Loader))
+    assert not errors(yaml.load(file.read_text(), StrictLoader))
 
 
 def test_the_schema_has_no_old_key():

@@ -11,7 +11,7 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read_config
 from ltdm.pipeline.cost import job_counts
 from ltdm.plumbing.code_digest import digest
-from tests.unit.training.test_released import network, their_names
+from tests.helpers.released import network, released_state_dict
 
 SCORE = {
     "features": 2,
@@ -184,7 +184,7 @@ def test_a_run_that_starts_from_another(checkout):
 def test_released_checkpoint(checkout):
     """The contents of its file count, not the path or time, nor whether it still exists."""
     file, moved = checkout.folder / "theirs.pt", checkout.folder / "moved.pt"
-    torch.save({"ema_model": their_names(network(0))}, file)
+    torch.save({"ema_model": released_state_dict(network(0))}, file)
     run = "{network: {ch: 32, norm_groups: 32}, train: {import_checkpoint: theirs.pt}}"
     checkout.edit("config/smoke.yaml", "run: [ddpm, cbdm]", "run: [ddpm, cbdm, theirs]")
     checkout.edit("config/smoke.yaml", "  ddpm: {}\n", f"  ddpm: {{}}\n  theirs: {run}\n")
@@ -198,7 +198,7 @@ def test_released_checkpoint(checkout):
     os.utime(moved)
     checkout.edit("config/smoke.yaml", "steps: 40, batch_size: 16", "steps: 50, batch_size: 16")
     assert checkout.planned(images) == {}, "it is not trained"
-    torch.save({"ema_model": their_names(network(1))}, moved)
+    torch.save({"ema_model": released_state_dict(network(1))}, moved)
     assert checkout.planned(images) == {"train": 1, "sample": 1}
     moved.unlink()
     (checkout.folder / folder / "run.json").unlink()

@@ -67,7 +67,7 @@ def test_prepared_data_replace_a_source_whose_files_are_gone(tmp_path):
     config["evaluate"]["table_columns"] = ["frechet"]
     data = Experiment(config, tmp_path).datasets["digits-lt"]
     assert data.class_counts == [900, 9]
-    assert data.census.content == "x"
+    assert data.info.digest == "x"
     config["datasets"]["digits-lt"]["resolution"] = 16
     with pytest.raises(OptionError, match="cannot read the folder /none"):
         Experiment(config, tmp_path)

@@ -189,12 +189,12 @@ def test_an_imported_network_costs_no_training(checkpoint):
     assert planned.sample_images == 60
     file = path.with_name("c.yaml")
     file.write_text(yaml.safe_dump(config(path)))
-    assert "no run of these is trained" in ltdm("bench", file, code=1)
+    assert "no run of these is trained" in ltdm("bench", "runs", file, code=1)
 
 
 def test_the_training_figure_leaves_out_imported_networks(tmp_path):
     counts = {"class": [0, 1], "name": ["a", "b"], "available": [9, 9], "train": [9, 3]}
-    columns = ["dataset", "extractor", "metric", "sample_set", "group", "run", "value"]
+    columns = ["dataset", "extractor", "metric", "sample_set", "group", "run", "value", "baseline"]
     tables = {
         "counts": pd.DataFrame(counts),
         "tidy": pd.DataFrame(columns=columns, dtype=str),

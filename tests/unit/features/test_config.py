@@ -26,7 +26,7 @@ def test_config_check_rejects_a_missing_path_that_is_needed(tmp_path):
     prepared.parent.mkdir(parents=True)
     prepared.touch()
     part = Experiment(config, tmp_path).evaluate.extractors[1]
-    assert part.plain() == {"name": "inception"}
+    assert part.to_config() == {"name": "inception"}
     Experiment(smoke(extractors=["inception", "random-inception"]), tmp_path / "elsewhere")
 
 

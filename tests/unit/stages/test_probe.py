@@ -16,7 +16,7 @@ from ltdm.plumbing.options import parse
 from ltdm.reporting.rows import read_rows
 from ltdm.stages import probe, probe_split
 from ltdm.training.probe import LabelledImages, Probe, ProbeOptions
-from tests.helpers.stages import digits
+from tests.helpers.stages import train_on_digits
 
 CPU = torch.device("cpu")
 GROUPING = {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
@@ -53,7 +53,7 @@ def toy(**changes):
 def test_linearly_separable_classes_are_separated():
     classifiers = toy(noise_levels=(4, 18))
     classifiers.fit(dots(512))
-    correct = classifiers.right(dots(200), "test").mean(2)
+    correct = classifiers.correct(dots(200), "test").mean(2)
     assert classifiers.sigmas == pytest.approx([0.059947, 80], abs=1e-5), (
         "the levels of the specification"
     )
@@ -65,7 +65,7 @@ def test_linearly_separable_classes_are_separated():
 def test_network_gets_the_null_label_and_stops_at_the_last_layer():
     classifiers = toy(layers=(1,))
     classifiers.fit(dots(40))
-    classifiers.right(dots(40), "test")
+    classifiers.correct(dots(40), "test")
     assert {number for number, _ in classifiers.predict.calls} == {1}
     assert all((labels == -1).all() for _, labels in classifiers.predict.calls)
 
@@ -107,7 +107,7 @@ def test_noise_is_fresh_per_epoch_and_fixed_in_testing():
     assert [len(labels) for _, _, labels in batches[0]] == [128, 2]
     assert not torch.equal(batches[0][0][1], batches[1][0][1])
     assert torch.equal(batches[0][0][1], batches[2][0][1])
-    assert (classifiers.right(dots(50), "test") == classifiers.right(dots(50), "test")).all()
+    assert (classifiers.correct(dots(50), "test") == classifiers.correct(dots(50), "test")).all()
 
 
 def test_network_with_nan_output_is_refused():
@@ -116,7 +116,7 @@ def test_network_with_nan_output_is_refused():
         x.flatten(1) * torch.nan,
         torch.zeros(len(x), 3),
     ]
-    with pytest.raises(LtdmError, match="says what is not finite"):
+    with pytest.raises(LtdmError, match="not finite"):
         classifiers.fit(dots(8))
 
 
@@ -132,7 +132,7 @@ def test_held_out_share_per_class():
 def folder(tmp_path_factory):
     """A folder with prepared digits, a trained network and the test images."""
     torch.set_num_threads(1)
-    root = digits(tmp_path_factory.mktemp("probe"))
+    root = train_on_digits(tmp_path_factory.mktemp("probe"))
     request = {"source": {"name": "digits"}, "content": "", "code": "this", "places": {}}
     files = {"test": root / "probe_split.npz", "record": root / "probe_split.json"}
     probe_split.run(request, reference=root / "reference.npz", **files)

@@ -118,7 +118,7 @@ def test_each_block_is_the_batch_of_its_class_alone():
             )
             alone = Batches(images[in_class], labels[in_class] * 0, one_block, seed, CPU)
             alone = batch_of_step(alone, step)
-            part = batch.part(slice(3 * k, 3 * k + 3))
+            part = batch.take(slice(3 * k, 3 * k + 3))
             assert torch.equal(part.x0, alone.x0)
             assert torch.equal(part.labels >= 0, alone.labels >= 0)
 

@@ -29,7 +29,7 @@ from ltdm.training.distributed import available_processes, launch
 from ltdm.training.options import TrainOptions
 from tests.conftest import ROOT
 from tests.helpers import processes
-from tests.helpers.stages import asked
+from tests.helpers.stages import make_request
 from tests.unit.training.test_training import METHODS, SPEC, data
 
 pytestmark = pytest.mark.slow
@@ -135,10 +135,10 @@ def test_nothing_is_launched_when_time_is_nearly_up():
 @pytest.mark.parametrize("rows", [1, 2, 7, 8])
 def test_the_processes_shares_are_all_rows(rows):
     batch, shares = torch.arange(rows), [RankShare(rank, 3) for rank in range(3)]
-    parts = [share.of(batch) for share in shares]
+    parts = [share.take_rows(batch) for share in shares]
     assert len({len(part) for part in parts}) == 1
     assert torch.stack(parts, 1).flatten()[:rows].equal(batch)
-    scattered = torch.stack([share.back(batch + 1) for share in shares], 1).flatten()
+    scattered = torch.stack([share.take_gradient(batch + 1) for share in shares], 1).flatten()
     assert scattered[:rows].equal(batch + 1)
     assert not scattered[rows:].any()
 
@@ -171,7 +171,7 @@ def test_fewer_gpus_than_requested(monkeypatch, tmp_path):
     images, labels = data()
     write_npz(tmp_path / "train.npz", images=images.transpose(0, 2, 3, 1), labels=labels)
     files = {name: tmp_path / name for name in ("model", "history", "record")}
-    request = asked(SPEC, places={"gpus": 4})
+    request = make_request(SPEC, places={"gpus": 4})
     with pytest.raises(OptionError, match="is 4, of which 3 are available, and 3 processes cannot"):
         train.run(request, data=tmp_path / "train.npz", init=None, **files)
     monkeypatch.setenv("LTDM_DEVICE", "cuda:2")

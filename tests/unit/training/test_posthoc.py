@@ -218,7 +218,7 @@ def test_bad_models_and_widths_are_refused(trained, tmp_path):
 
 
 def test_the_command(trained, tmp_path):
-    arguments = ["posthoc", str(trained), str(tmp_path / "x.safetensors"), "--sigma-rel"]
+    arguments = ["ema", str(trained), str(tmp_path / "x.safetensors"), "--sigma-rel"]
     printed = CliRunner().invoke(main, [*arguments, "0.07"]).output
     assert "x.safetensors: profile off by" in printed
     assert "coefficients of L1 norm 1." in printed

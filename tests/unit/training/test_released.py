@@ -39,20 +39,20 @@ __all__ = ["checkpoint"]
         {"prefix": "module."},
         {"legacy": True},
         {"classes": 0},
-        {"told": 9},
-        {"classes": 3, "told": 9, "prefix": "module.", "legacy": True},
+        {"augment_dim": 9},
+        {"classes": 3, "augment_dim": 9, "prefix": "module.", "legacy": True},
     ],
 )
 def test_the_imported_network_has_the_same_outputs_to_the_bit(checkpoint, tmp_path, form):
     path, raw, ema = checkpoint(**form)
-    classes, augment_dim = form.get("classes", 10), form.get("told", 0)
+    classes, augment_dim = form.get("classes", 10), form.get("augment_dim", 0)
     printed = ltdm("import", path, tmp_path / "m.safetensors", "--resolution", 8)
-    assert "200000 updates" in printed and "Left out: sched, optim, fixed_x_T." in printed
+    assert "200000 training steps" in printed and "Left out: sched, optim, fixed_x_T." in printed
     for name, original in (("last", raw), ("ema", ema)):
         tensors, about = read_weights(tmp_path / "m.safetensors", f"{name}.")
         options = parse_part("network", about["network"], ()).options
         assert options == OPTIONS
-        assert about["told"] == augment_dim
+        assert about["augment_dim"] == augment_dim
         assert about["label"] == ("input" if classes else "nothing")
         assert (about["channels"], about["size"], about["classes"]) == (1, 8, classes or 1)
         net = unet.build(options, 1, 8, classes, augment_dim).eval()
@@ -82,14 +82,16 @@ def test_images_are_those_of_the_original_network(checkpoint, tmp_path, monkeypa
             "channels": 1,
             "size": 8,
             "classes": 10,
-            "told": 0,
+            "augment_dim": 0,
             "points": False,
             "label": "input",
         }
-        model_of_original = Model.of(original.state_dict(), about, "fp32", torch.device("cpu"))
+        model_of_original = Model.from_tensors(
+            original.state_dict(), about, "fp32", torch.device("cpu")
+        )
         generator = SampleGenerator(model_of_original, parse(SampleOptions, spec), 3)
         images, labels = read_npz(samples, "images", "labels")
-        assert np.array_equal(images, generator.images(labels, np.arange(len(labels))))
+        assert np.array_equal(images, generator.generate(labels, np.arange(len(labels))))
     ltdm("import", path, tmp_path / "other.safetensors", "--resolution", 8)
     assert (tmp_path / "other.safetensors").read_bytes() == model.read_bytes()
 
