@@ -63,6 +63,8 @@ def test_the_workflow_is_where_the_catalog_looks(tmp_path):
     for how in (direct, []):
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "host", *how],
-            cwd=tmp_path, capture_output=True, text=True,
-        )  # fmt: skip
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
         assert re.search(r"^train +2$", done.stdout + done.stderr, re.MULTILINE), done.stderr

@@ -11,9 +11,25 @@ from PIL import Image
 from ltdm.metrics.memorization import HIGHER_IS_BETTER
 from tests.unit.cli.test_cli import ltdm
 
-COLUMNS = ["dataset", "run", "seed", "sample_set", "sampler", "guidance", "weights", "extractor",
-           "metric", "options", "group", "value", "error", "baseline", "n_real", "n_generated",
-           "note"]  # fmt: skip
+COLUMNS = [
+    "dataset",
+    "run",
+    "seed",
+    "sample_set",
+    "sampler",
+    "guidance",
+    "weights",
+    "extractor",
+    "metric",
+    "options",
+    "group",
+    "value",
+    "error",
+    "baseline",
+    "n_real",
+    "n_generated",
+    "note",
+]
 
 
 def test_tables_hold_every_number(finished):

@@ -189,7 +189,7 @@ def test_an_imported_network_costs_no_training(checkpoint):
     assert planned.sample_images == 60
     file = path.with_name("c.yaml")
     file.write_text(yaml.safe_dump(config(path)))
-    assert "no run of these is trained" in ltdm("bench", "runs", file, code=1)
+    assert "no selected run is trained" in ltdm("bench", "runs", file, code=1)
 
 
 def test_the_training_figure_leaves_out_imported_networks(tmp_path):

@@ -120,8 +120,18 @@ def test_tables_take_pixels_after_the_extractors(tmp_path):
 
 
 def scored(folder, reference, *options, code=0):
-    printed = ltdm("score", folder / "theirs.npz", "--reference", reference, "--features", "pixels",
-                   "--cache-dir", folder / "work", *options, code=code)  # fmt: skip
+    printed = ltdm(
+        "score",
+        folder / "theirs.npz",
+        "--reference",
+        reference,
+        "--features",
+        "pixels",
+        "--cache-dir",
+        folder / "work",
+        *options,
+        code=code,
+    )
     return printed if code else pd.read_csv(printed.partition("All rows: ")[2].strip())
 
 
@@ -165,8 +175,15 @@ def test_another_reference_is_the_training_set_where_that_is_asked_for(ours):
 
 def test_the_figure_by_class_shows_what_real_images_would_get():
     counts = pd.DataFrame({"class": [0, 1], "train": [5, 9]})
-    rows = pd.DataFrame({"run": "a", "group": ["class-0", "class-1"], "value": [0.5, 0.1],
-                         "error": [0.01, 0.02], "baseline": [np.nan, 0.2]})  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            "run": "a",
+            "group": ["class-0", "class-1"],
+            "value": [0.5, 0.1],
+            "error": [0.01, 0.02],
+            "baseline": [np.nan, 0.2],
+        }
+    )
     figure = figures.plot_per_class(rows, counts, "t")
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].get_lines()}
     assert list(lines) == ["a", "unseen real images"]

@@ -25,11 +25,24 @@ def tidy(
     for run, seeds in values.items():
         for seed, value in enumerate(seeds):
             for metric, group, v in (("frechet", "all", value), ("recall", "tail", value / 100)):
-                rows.append({"dataset": dataset, "run": run, "seed": seed, "metric": metric,
-                             "sample_set": sample_set, "group": group, "value": v,
-                             "sampler": "ddim", "guidance": guidance, "weights": "ema",
-                             "extractor": space, "error": error, "baseline": np.nan,
-                             "note": note if metric == "recall" else ""})  # fmt: skip
+                rows.append(
+                    {
+                        "dataset": dataset,
+                        "run": run,
+                        "seed": seed,
+                        "metric": metric,
+                        "sample_set": sample_set,
+                        "group": group,
+                        "value": v,
+                        "sampler": "ddim",
+                        "guidance": guidance,
+                        "weights": "ema",
+                        "extractor": space,
+                        "error": error,
+                        "baseline": np.nan,
+                        "note": note if metric == "recall" else "",
+                    }
+                )
     return pd.DataFrame(rows)
 
 

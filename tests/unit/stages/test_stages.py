@@ -235,7 +235,7 @@ def test_damaged_and_missing_files_are_rejected(folder, tmp_path):
     with pytest.raises(LtdmError, match="is missing"):
         sample_from(tmp_path / "none.safetensors", never)
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(LtdmError, match="was not array by ltdm"):
+    with pytest.raises(LtdmError, match="was not written by ltdm"):
         sample_from(tmp_path / "foreign.safetensors", never)
 
 

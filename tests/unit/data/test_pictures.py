@@ -78,9 +78,12 @@ def test_bad_files_are_named_and_counted_or_left_out(tmp_path, caplog):
     good = [i for i in range(10) if i not in (1, 7)]
     assert (images == _images.decode_all([whole[i] for i in good], 8)[0]).all()
     content = folder.describe(skipping).digest
-    spec = {"source": {"name": "folder", "resolution": 8, "on_bad_file": "skip"},
-            "reference_split": "train", "longtail": {"profile": "balanced"},
-            "content": content}  # fmt: skip
+    spec = {
+        "source": {"name": "folder", "resolution": 8, "on_bad_file": "skip"},
+        "reference_split": "train",
+        "longtail": {"profile": "balanced"},
+        "content": content,
+    }
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     prepare.run({**spec, "code": "this", "places": {"root": str(tmp_path)}}, **out)
     assert list(read_json(out["record"])["left_out"]) == ["a/1.png", "b/2.png"]
@@ -89,8 +92,12 @@ def test_bad_files_are_named_and_counted_or_left_out(tmp_path, caplog):
 
 def test_a_folder_that_changes_while_the_workflow_runs(tmp_path):
     picture(tmp_path / "in/a/1.png")
-    spec = {"source": {"name": "folder"}, "reference_split": "train", "longtail": {},
-            "content": "before"}  # fmt: skip
+    spec = {
+        "source": {"name": "folder"},
+        "reference_split": "train",
+        "longtail": {},
+        "content": "before",
+    }
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     with pytest.raises(LtdmError, match="changed since this began; run the command again"):
         prepare.run({**spec, "code": "this", "places": {"root": str(tmp_path / "in")}}, **out)
@@ -122,8 +129,11 @@ def test_links_to_nowhere_and_odd_names(tmp_path):
 def test_a_class_of_which_nothing_is_left(tmp_path):
     picture(tmp_path / "in/a/1.png")
     picture(tmp_path / "in/b/1.png").write_text("none")
-    spec = {"source": {"name": "folder", "on_bad_file": "skip"}, "reference_split": "train",
-            "longtail": {}}  # fmt: skip
+    spec = {
+        "source": {"name": "folder", "on_bad_file": "skip"},
+        "reference_split": "train",
+        "longtail": {},
+    }
     options = folder.Options(root=str(tmp_path / "in"))
     out = {n: tmp_path / f"out/{n}" for n in ("train", "reference", "counts", "record")}
     with pytest.raises(LtdmError, match="no file of class 'b' of source folder can be decoded"):
