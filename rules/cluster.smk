@@ -3,7 +3,7 @@
 import math
 import os
 
-from ltdm.config.site import PLUGIN_NAMES, Site, site
+from ltdm.config.site import PLUGIN_NAMES, Site, load_site
 from ltdm.pipeline import gpu_slots
 from ltdm.pipeline.resources import Estimates
 

@@ -42,10 +42,11 @@ too large, and for `worst` it is that of the class that turned out worst.
 **Tables** show the mean and the standard deviation over seeds; for one seed, the standard error.
 `differences.csv` and `vs_baseline.*` hold differences from `evaluate.baseline`, paired by seed,
 with a 95 % interval. Over several seeds it is Student's. For one seed it is normal, from the two
-standard errors as if the two sets of images were independent, and does not include the variation between
-trainings. In the main table \u2248 marks values that are not significantly different from the best
-by this interval. The best is chosen on the same numbers and many are compared, so a single unmarked
-value is weak evidence. With two seeds nearly all are marked; use three or more for conclusions.
+standard errors as if the two sets of images were independent, and does not include the variation
+between trainings. In the main table \u2248 marks values that are not significantly different from
+the best by this interval. The best is chosen on the same numbers and many are compared, so a single
+unmarked value is weak evidence. With two seeds nearly all are marked; use three or more for
+conclusions.
 
 **Groups.** `all`; `class-<k>`; thirds of the classes by training count (`head`, `medium`, `tail`);
 shots by the count itself (`many-shot`: over 100 training images, `medium-shot`: 20 to 100,
