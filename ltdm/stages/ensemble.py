@@ -27,7 +27,7 @@ from ltdm.training.state import Files, State, read_state, write_state
 
 log = logging.getLogger("ltdm")
 CPU = torch.device("cpu")  # averages are made here: on a device they would only wait for copies
-SHARD_SUMMARY = ("images", "update", "history", "where", "seconds", "evaluations")
+SHARD_SUMMARY = ("images", "step", "history", "where", "seconds", "evaluations")
 """Entries of a shard's state file besides its weights and optimiser."""
 
 
@@ -67,7 +67,7 @@ class EnsembleTrainer:
         state = State(self.folder.parent / f"round-{number}-shard-{shard}", self.key)
         saved = state.load(trainer.device)
         if saved:
-            log.info("resuming at step %d", saved["update"])
+            log.info("resuming at step %d", saved["step"])
             spent = self._resume(saved)
         else:
             spent = self._start_round(number, shard)
@@ -126,14 +126,14 @@ class EnsembleTrainer:
         provenance = {"versions": versions(), "commit": commit()}
         shards = self.average(self.options.rounds, self.files.model)
         frames = [pd.DataFrame(shard["history"]).assign(shard=k) for k, shard in enumerate(shards)]
-        rows = pd.concat(frames).sort_values(["update", "shard"], kind="stable")
-        rows[["update", "images"]] *= len(shards)  # over all shards, to compare with other runs
+        rows = pd.concat(frames).sort_values(["step", "shard"], kind="stable")
+        rows[["step", "images"]] *= len(shards)  # over all shards, to compare with other runs
         write_text(self.files.history, rows.to_csv(index=False))
         evaluations = pd.DataFrame([shard["evaluations"] for shard in shards]).mean().to_dict()
         result = {
             "where": list(dict.fromkeys(device for shard in shards for device in shard["where"])),
             "parameters": sum(p.numel() for p in self.trainer.net.parameters()),
-            "updates": sum(shard["update"] for shard in shards),
+            "steps": sum(shard["step"] for shard in shards),
             "shards": [shard["images"] for shard in shards],
             "evaluations_per_image": evaluations,
             "seconds": round(sum(shard["seconds"] for shard in shards), 1),
@@ -145,7 +145,7 @@ def train(recipe: Recipe, identity: dict[str, Any], files: Files, stop: StopRequ
     """Train all rounds in one job, resuming where it was interrupted.
 
     The weights are the averages of the last round. In the history, losses are each shard's, and
-    `update` and `images` count over all shards. The arguments are those of `single.fit`; it raises
+    `step` and `images` count over all shards. The arguments are those of `single.fit`; it raises
     what `stages.train.run` does.
     """
     trainer = EnsembleTrainer(recipe, identity, files)

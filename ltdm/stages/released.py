@@ -40,7 +40,7 @@ def import_checkpoint(identity: dict[str, Any], checkpoint: Path, files: Files) 
     result = {
         "weights": sorted(released.weights),
         "parameters": released.num_parameters,
-        "updates": released.steps,
+        "steps": released.steps,
         "evaluations_per_image": {"forward": 0, "backward": 0, "encoder": 0},
         "seconds": round(time.monotonic() - started, 1),
     }

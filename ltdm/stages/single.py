@@ -75,7 +75,7 @@ def fit(recipe: Recipe, identity: dict[str, Any], files: Files, stop: StopReques
     result = {
         "where": where,
         "parameters": sum(p.numel() for p in trainer.net.parameters()),
-        "updates": trainer.step_count,
+        "steps": trainer.step_count,
         "evaluations_per_image": trainer.calls_per_image(),
         "resumed_at": first_step,
         "seconds": round(time.monotonic() - started, 1),
@@ -97,7 +97,7 @@ def _start_or_resume(trainer: Trainer, state: State, init: Path | None) -> list[
         if init:
             init_trainer(trainer, init)
         return [device]
-    state.check_snapshots([step for step in trainer.snapshot_steps() if step <= saved["update"]])
+    state.check_snapshots([step for step in trainer.snapshot_steps() if step <= saved["step"]])
     trainer.resume(saved)
     log.info("resuming at step %d", trainer.step_count)
     devices: list[str] = saved["where"]
@@ -111,6 +111,6 @@ def _write_model(model: Path, recipe: Recipe, trainer: Trainer, state: State) ->
     tensors |= add_prefix("last.", trainer.net.state_dict())
     if recipe.train.posthoc_ema:
         widths, steps = list(recipe.train.posthoc_ema.sigma_rel), trainer.snapshot_steps()
-        about["posthoc"] = {"sigma_rel": widths, "updates": steps}
+        about["posthoc"] = {"sigma_rel": widths, "steps": steps}
         tensors |= state.load_snapshots(steps)
     write_weights(model, tensors, about)

@@ -78,7 +78,7 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Return everything that the next step depends on, and the history."""
         return {
-            "update": self.step_count,
+            "step": self.step_count,
             **{name: getattr(self, name).state_dict() for name in self.STATE_PARTS},
             "powers": [average.state_dict() for average in self.power_emas],
             "sums": self.loss_sums,
@@ -91,7 +91,7 @@ class Learner:
             getattr(self, name).load_state_dict(state[name])
         for average, weights in zip(self.power_emas, state["powers"], strict=True):
             average.load_state_dict(weights)
-        self.step_count, self.history = state["update"], list(state["history"])
+        self.step_count, self.history = state["step"], list(state["history"])
         self.loss_sums = {name: total.clone() for name, total in state["sums"].items()}
         self.release_graph()  # a graph refers to the tensors from before
 

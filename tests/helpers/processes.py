@@ -71,7 +71,7 @@ def fail(stop, rank, how):
     step = learner.step
 
     def failing_step():
-        if learner.step_count == 3 and learner.share.rank == rank:
+        if learner.step_count == 3 and learner.rank_share.rank == rank:
             if how == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise LtdmError("the disk is full") if how == "mistake" else ValueError("a bug")

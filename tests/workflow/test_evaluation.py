@@ -84,7 +84,8 @@ def test_tables_have_every_metric(scored):
     assert set(differences["seeds"]) == {1}
     vs_baseline = (scored.results / "tables/vs_baseline.md").read_text()
     assert (
-        "Difference from ddpm and its 95% interval over generated images of one seed" in vs_baseline
+        "Difference from ddpm and its 95 % interval over generated images of one seed"
+        in vs_baseline
     )
     assert (scored.results / "tables/vs_baseline.tex").exists()
 

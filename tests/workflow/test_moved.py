@@ -99,7 +99,7 @@ def test_results_of_another_config_are_refused(checkout, file, old, new, where, 
     assert "made by another config or other code: results/smoke/" in sentence
     assert f"{where} (" in sentence
     assert message in sentence
-    assert "delete these files so that they are made again" in sentence
+    assert "delete these files" in sentence
     assert "Traceback" not in printed
 
 

@@ -34,6 +34,8 @@ OF_THE_SHELL = ("echo", "export", "git", "mkdir")
 HERE = {
     "IMAGES": "results/smoke/runs/digits-lt/ddpm/seed-0/main/samples.npz",
     "real.npz": "results/smoke/data/digits-lt/reference.npz",
+    "results/cifar10-lt": "results/smoke",
+    "results/cifar10-lt/data/cifar10-lt": "results/smoke/data/digits-lt",
     "inception": "pixels",  # whose weights are not downloaded here
     "...": "",
 }
@@ -86,7 +88,7 @@ def user(finished, tmp_path_factory):
     for name in ("jay", "owl"):
         folder = user.folder / "birds" / name
         folder.mkdir(parents=True)
-        for i in range(60):
+        for i in range(100):
             pixels = np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)
             Image.fromarray(pixels).save(folder / f"{i}.png")
     (birds,) = (
@@ -94,9 +96,8 @@ def user(finished, tmp_path_factory):
     )
     birds = birds.replace("/data/birds", str(user.folder / "birds"))
     (user.folder / "config/birds.yaml").write_text(birds)
-    shutil.copytree(user.results, user.folder / "results/cifar10-lt")
-    data = user.folder / "results/cifar10-lt/data"
-    (data / "digits-lt").rename(data / "cifar10-lt")
+    for profile in ("slurm", "workstation"):
+        (user.folder / profile).symlink_to(f"profiles/{profile}")
     return user
 
 

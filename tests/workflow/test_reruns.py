@@ -23,7 +23,7 @@ SCORE = {
 }
 END = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
 SEARCH = {"neighbours": 2, "unseen_neighbours": 1, "copies_figure": 2, "metrics": 2}
-FIX = ("there = mse(own.F, other.F.detach())", "there = mse(1.0 * own.F, other.F.detach())")
+FIX = ("pull = mse(own.F, other.F.detach())", "pull = mse(1.0 * own.F, other.F.detach())")
 """A change of cbdm's code that does not change its result."""
 
 

@@ -94,7 +94,7 @@ def test_pictures_are_not_blank(finished):
 def test_report_works_offline(checkout):
     checkout.snakemake("--report", "report.html")
     text = (checkout.folder / "report.html").read_text()
-    assert "Training images of each class of" in text
+    assert "Training images per class of" in text
     assert "The likeliest copies of run" in text
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=[\"']?(https?:)?//", text)
 

@@ -24,6 +24,9 @@ def ltdm(checkout, *arguments, ok=True):
     return done.stdout + done.stderr
 
 
+GRADIENT_CLIPPING = ('        1.0,\n        "Largest', '        2.0,\n        "Largest')
+
+
 def test_a_new_option_a_renamed_local_and_a_moved_module(checkout):
     new = '    novel: float = option(0.5, "New.", above=0)\n'
     checkout.edit("ltdm/training/options.py", "    log_every: int", f"{new}    log_every: int")
@@ -39,9 +42,9 @@ def test_a_new_option_a_renamed_local_and_a_moved_module(checkout):
 
 
 def test_changed_default_and_changed_arithmetic_count(checkout):
-    checkout.edit("ltdm/training/options.py", '1.0, "Largest', '2.0, "Largest')
+    checkout.edit("ltdm/training/options.py", *GRADIENT_CLIPPING)
     assert checkout.planned()["train"] == 2
-    checkout.edit("ltdm/training/options.py", '2.0, "Largest', '1.0, "Largest')
+    checkout.edit("ltdm/training/options.py", *GRADIENT_CLIPPING[::-1])
     assert checkout.planned() == {}
     checkout.edit("ltdm/methods/cbdm.py", *FIX)
     assert checkout.planned() == {"train": 1, **SCORE, **END}

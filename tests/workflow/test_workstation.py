@@ -27,7 +27,7 @@ STAND_IN = '''
     if started_jobs()[0].split()[0] == seed:
         os.kill(os.getpid(), 9)
     wait(4)
-    train.single.pick = lambda: torch.device("cpu")
+    train.single.pick_device = lambda: torch.device("cpu")
 '''
 
 

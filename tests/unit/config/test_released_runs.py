@@ -152,7 +152,7 @@ def test_a_released_network_is_imported_sampled_and_finetuned(checkpoint, tmp_pa
     folder = Path("results/smoke/runs/digits-lt/theirs/seed-0")
     record = read_json(folder / "run.json")
     assert record["checkpoint"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert (record["updates"], record["weights"]) == (200000, ["ema", "last"])
+    assert (record["steps"], record["weights"]) == (200000, ["ema", "last"])
     assert set(record["evaluations_per_image"].values()) == {0}
     assert record["parameters"] == sum(p.numel() for p in ema.parameters())
     tensors, about = read_weights(folder / "model.safetensors", "ema.")

@@ -147,7 +147,7 @@ def test_static_shapes_change_no_loss_and_no_gradient(method, network, dtype, to
         pairs = []
         for losses_of in (FullPrecisionNet(net).losses, LabelledRowsReference(net)):
             terms = copy.deepcopy(trainer.method).to(dtype)
-            trainer._fill()
+            trainer._fill_inputs()
             batch = trainer.batches.make(*trainer.inputs)
             batch = batch._replace(x0=batch.x0.to(dtype))
             dropped += int((~batch.has_label).sum())

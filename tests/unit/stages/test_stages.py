@@ -61,7 +61,7 @@ def test_the_record_of_a_training(folder):
     record = json.loads((folder / "run.json").read_text())
     assert record["spec"] == SPEC
     assert record["evaluations_per_image"] == {"forward": 1, "backward": 1, "encoder": 0}
-    assert record["updates"] == 6
+    assert record["steps"] == 6
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert len(record["data"]) == 64
     assert pd.read_csv(folder / "history.csv")["step"].tolist() == [2, 4, 6]

@@ -50,7 +50,7 @@ def results(tmp_path_factory):
         patch.setenv("LTDM_SAVE_SECONDS", "0")
         patch.setattr(setup, "build_network", processes.build_exact)
         for name in METHODS:
-            torch.save(processes.train(name), folder / f"one-{name}.pt")
+            torch.save(processes.train_method(name), folder / f"one-{name}.pt")
         launch(
             2,
             "tests.helpers.processes",
@@ -78,7 +78,7 @@ def test_two_processes_train_the_network_of_one(results, name):
     assert one["evaluations"] == two["whole"]["evaluations"]
     histories = [pd.DataFrame(run["states"][-1]["history"]) for run in (one, two["whole"])]
     pd.testing.assert_frame_equal(*histories, rtol=1e-5)
-    resumed = processes.train(name, two["whole"]["states"][0])
+    resumed = processes.train_method(name, two["whole"]["states"][0])
     assert distance(one["states"], resumed["states"]) < 1e-6
 
 
@@ -234,5 +234,5 @@ def test_a_run_that_is_killed_and_stopped_resumes(tmp_path):
     assert record["evaluations_per_image"] == {"forward": 1, "backward": 1, "encoder": 0}
     assert "gpus" not in record["spec"]["train"]
     rows = pd.read_csv(folder / "history.csv")
-    assert rows["update"].tolist() == list(range(10, 401, 10))
+    assert rows["step"].tolist() == list(range(10, 401, 10))
     assert not (folder / "state").exists()

@@ -156,7 +156,7 @@ def test_the_file_holds_snapshots_of_both_widths(tmp_path):
     run_spec = spec(config="G", posthoc_ema={"snapshots": 3, "sigma_rel": [0.05, 0.1]})
     stage.run(make_request(run_spec), data=tmp_path / "train.npz", init=None, **files)
     tensors, about = read_weights(files["model"], "snapshot.")
-    assert about["posthoc"] == {"sigma_rel": [0.05, 0.1], "updates": [4, 8, 12]}
+    assert about["posthoc"] == {"sigma_rel": [0.05, 0.1], "steps": [4, 8, 12]}
     weights = [name for name, _ in trainer(config="G").net.named_parameters()]
     snapshots = [f"{width}.{step}" for width in ("0.05", "0.1") for step in (4, 8, 12)]
     assert sorted(tensors) == sorted(f"{s}.{name}" for s in snapshots for name in weights)
@@ -166,7 +166,7 @@ def test_the_file_holds_snapshots_of_both_widths(tmp_path):
     for power, width in zip(one.power_emas, ("0.05", "0.1"), strict=True):
         for name, value in power.average.items():
             assert torch.equal(tensors[f"{width}.12.{name}"], value.half())
-    assert read_json(files["record"])["updates"] == 12
+    assert read_json(files["record"])["steps"] == 12
     assert not (tmp_path / "state").exists()
     averaged, _ = read_weights(files["model"], "ema.")
     one.net.load_state_dict(averaged)  # it includes the buffers

@@ -81,7 +81,7 @@ def test_rounds_of_epochs_against_trainers_averaged_by_hand(images, tmp_path):
     assert not torch.equal(banks[0], banks[1]), "a method's state stays with its shard"
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["shards"] == [14, 13, 13]
-    assert record["updates"] == 12
+    assert record["steps"] == 12
     history = pd.read_csv(tmp_path / "history.csv")
     assert history["shard"].tolist() == [0, 1, 2] * 3
     assert history["step"].tolist() == np.repeat([6, 9, 12], 3).tolist(), "rounds end with a row"

@@ -169,7 +169,7 @@ def test_a_stored_width_gives_the_last_snapshot(trained, tmp_path):
     weights, about = read_weights(output)
     last, before = read_weights(trained, "snapshot.0.1.12.")
     averaged, _ = read_weights(trained, "ema.")
-    assert before["posthoc"] == {"sigma_rel": [0.05, 0.1], "updates": [4, 8, 12]}
+    assert before["posthoc"] == {"sigma_rel": [0.05, 0.1], "steps": [4, 8, 12]}
     assert weights.keys() == {f"ema.{name}" for name in averaged}
     for name, tensor in last.items():
         torch.testing.assert_close(weights[f"ema.{name}"], tensor.float(), atol=1e-6, rtol=0)
@@ -187,7 +187,7 @@ def test_buffers_are_copied(tmp_path):
     for width in STORED:
         for step in (5, 10):
             tensors[f"snapshot.{width}.{step}.w"] = torch.full((2,), step * 1.0).half()
-    about = {"key": "k", "posthoc": {"sigma_rel": [*STORED], "updates": [5, 10]}}
+    about = {"key": "k", "posthoc": {"sigma_rel": [*STORED], "steps": [5, 10]}}
     write_weights(tmp_path / "model", tensors, about)
     average(0.07, tmp_path / "model", tmp_path / "other")
     weights, _ = read_weights(tmp_path / "other")

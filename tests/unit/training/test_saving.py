@@ -24,7 +24,7 @@ def test_large_states_are_saved_less_often(monkeypatch):
         now[0] += 10
 
     def save(state):
-        saves.append(state["update"])
+        saves.append(state["step"])
         now[0] += 4
 
     learner.step = step

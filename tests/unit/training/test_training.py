@@ -222,8 +222,8 @@ def test_a_state_that_is_another_run_s_or_damaged_is_refused(tmp_path, caplog):
     assert key != run_key({"spec": SPEC, "seed": 1})
     state, other = (State(tmp_path / "state", k) for k in (key, "0" * 16))
     assert state.load(CPU) is None
-    state.save({"update": 3})
-    assert state.load(CPU)["update"] == 3
+    state.save({"step": 3})
+    assert state.load(CPU)["step"] == 3
     other.folder.mkdir()
     other.file.write_bytes(state.file.read_bytes())
     with pytest.raises(LtdmError, match="run with other options"):
