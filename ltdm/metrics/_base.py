@@ -131,7 +131,7 @@ def check_inputs(metric: Part, extractors: Sequence[Part]) -> None:
     if uses_neighbours(metric) or any(accepts(metric, extractor) for extractor in extractors):
         return
     description = INPUTS[metric.module.INPUT]
-    message = f"{metric.name} reads {description}, and none of `extractors` gives them"
+    message = f"{metric.name} reads {description}, and none of `extractors` gives them; add one"
     raise OptionError(("metrics",), message)
 
 
