@@ -135,7 +135,7 @@ def _apply_logvar(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tens
 def _query_separately(net: Net, query: Query, own: Inputs) -> Prediction:
     """Return the network's outputs for a query, in calls of their own.
 
-    Without a gradient, a call takes so many batches that it has at least `MIN_QUERY_ROWS` rows: it
+    Without a gradient, a call takes as many batches as give at least `MIN_QUERY_ROWS` rows: it
     fills a GPU, and memory stays bounded. Where the last call would have another shape, which is
     compiled separately, calls of up to twice as many rows are tried for one without remainder.
     """

@@ -91,7 +91,7 @@ def plot_samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataF
     """Plot sheets of images side by side, a row per class, most frequent class first.
 
     `sets` are uint8 images (N, C, H, W) and labels (N,) by the sheet's title; `table` is
-    counts.csv. Of more than MAX_CLASSES classes, so many evenly spaced ones are shown.
+    counts.csv. Of more than MAX_CLASSES classes, MAX_CLASSES evenly spaced ones are shown.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
     rows = np.linspace(0, len(order) - 1, min(len(order), MAX_CLASSES)).round().astype(int)

@@ -33,7 +33,7 @@ INCEPTION_NAMES = {
 class Table(NamedTuple):
     """A table of runs, and the lines that explain it."""
 
-    cells: pd.DataFrame  # of Cell or DifferenceCell, by run and whatever else differs between rows
+    cells: pd.DataFrame  # of Cell or DifferenceCell, by run and what else differs between rows
     legend: list[str]
 
 

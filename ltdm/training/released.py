@@ -159,9 +159,7 @@ def _unpickle(path: Path) -> dict[Any, Any]:
             else f"{path} is damaged, truncated, or no file of torch.save; download it again"
         ) from error
     if not isinstance(content, dict):
-        raise LtdmError(
-            f"{path} holds no dictionary of weights, but a {type(content).__name__}; name another"
-        )
+        raise LtdmError(f"{path} holds no dictionary of weights, but a {type(content).__name__}")
     return content
 
 
