@@ -28,7 +28,9 @@ def sample_options(wildcards):
 def sample_model(wildcards):
     """Return the weights that a sample set is drawn from: the trained ones, or a post-hoc EMA."""
     width = sample_options(wildcards).ema_sigma_rel
-    return f"<run>/posthoc_ema/{width}.safetensors" if width else "<run>/model.safetensors"
+    return (
+        f"<run>/posthoc_ema/{width}.safetensors" if width else "<run>/model.safetensors"
+    )
 
 
 def sample_guide(wildcards):

@@ -15,7 +15,7 @@ class Group(click.Group):
     """Commands that report an LtdmError in one sentence on stderr and exit with its status."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; exit with 1 for an LtdmError, Stopped.STATUS if it was stopped."""
+        """Run the command; an LtdmError exits with 1, an Interruption with its STATUS."""
         try:
             return super().invoke(context)
         except LtdmError as error:

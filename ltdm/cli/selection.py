@@ -39,8 +39,8 @@ def experiment_options(*axes: str) -> Decorator:
     options = [click.argument("config", nargs=-1, required=True, type=PATH), RESULTS, DEVICE]
     for axis in axes:
         name, kind = f"--{axis.replace('_', '-')}", int if axis == "seed" else str
-        what = "data set" if axis == "dataset" else axis.replace("_", " ")
-        help = f"Restrict to this {what}; may be repeated."
+        noun = "data set" if axis == "dataset" else axis.replace("_", " ")
+        help = f"Restrict to this {noun}; may be repeated."
         options.append(click.option(name, type=kind, multiple=True, help=help))
 
     def decorate(command: Command) -> Command:

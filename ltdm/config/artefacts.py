@@ -83,7 +83,7 @@ def target_files(experiment: "Experiment") -> list[Path]:
     behind finished tables is not.
     """
     all_jobs = [*jobs(experiment)]
-    read = {
+    input_files = {
         file
         for job in all_jobs
         for files in inputs(experiment, *job).values()
@@ -92,5 +92,5 @@ def target_files(experiment: "Experiment") -> list[Path]:
     targets = []
     for job in all_jobs:
         for keyword, files in outputs(experiment, *job).items():
-            targets += [f for f in as_list(files) if keyword == "record" or f not in read]
+            targets += [f for f in as_list(files) if keyword == "record" or f not in input_files]
     return targets

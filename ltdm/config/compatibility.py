@@ -87,12 +87,11 @@ def check_init_from(run: Run, start: Run, start_name: str, data: Dataset) -> Non
         )
     start_fields, own_fields = _comparable_fields(start, data), _comparable_fields(run, data)
     for name in {**start_fields, **own_fields}:
-        theirs, own = start_fields.get(name, "none"), own_fields.get(name, "none")
-        if theirs != own:
-            message = f"{start_name!r} has another network: {name} is {theirs} there, but {own} in"
-            raise OptionError(
-                ("train", "init_from"), f"{message} this run; give both the same options"
-            )
+        start_value, own_value = start_fields.get(name, "none"), own_fields.get(name, "none")
+        if start_value != own_value:
+            message = f"{start_name!r} has another network: {name} is {start_value} there, but"
+            message = f"{message} {own_value} in this run; give both the same options"
+            raise OptionError(("train", "init_from"), message)
 
 
 def _comparable_fields(run: Run, data: Dataset) -> dict[str, str]:
@@ -151,12 +150,14 @@ def check_guide(name: str, guide: Run, run: Run, data: Dataset) -> None:
         raise OptionError(path, f"is {name}, the run itself; choose another run")
     if "ema" not in guide.weight_source.weights:
         raise OptionError(path, f"is {name}, which has no EMA weights; choose another run")
-    for what, theirs, own in (
+    for aspect, guide_value, own_value in (
         ("process", *(_describe_process(r.process) for r in (guide, run))),
         ("use of labels", guide.label_role(data), run.label_role(data)),
     ):
-        if theirs != own or theirs == "network":
-            message = f"is {name}, whose {what} is {theirs}, while that of this run is {own}"
+        if guide_value != own_value or guide_value == "network":
+            message = (
+                f"is {name}, whose {aspect} is {guide_value}, and that of this run {own_value}"
+            )
             raise OptionError(
                 path, f"{message}; both must be the same, and neither one network per class"
             )

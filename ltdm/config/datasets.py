@@ -62,13 +62,13 @@ def parse_dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
     tail = parse(LongTail, {k: v for k, v in entries.items() if k in of_tail}, path)
     try:
         info = _describe_source(source, record)
-        kept = class_counts(tail, info.class_counts)
+        counts = class_counts(tail, info.class_counts)
     except OptionError as error:
         raise OptionError((*path, *error.path), error.message) from error
     except LtdmError as error:
         raise OptionError(path, str(error)) from error
     sections = check_sections({k: v for k, v in entries.items() if k in SECTIONS}, path)
-    return Dataset(source, tail, split, info, kept, sections)
+    return Dataset(source, tail, split, info, counts, sections)
 
 
 def _describe_source(source: Part, record: Path) -> SourceInfo:

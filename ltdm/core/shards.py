@@ -17,12 +17,12 @@ from ltdm.plumbing.files import read_arrays, write_npz
 
 
 def split_blocks(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    """Return the rows in blocks of `size`; the last block may be shorter."""
+    """Return row numbers (N,) in blocks of `size`; the last block may be shorter."""
     return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
 def rows_of_shard(row_blocks: Sequence[np.ndarray], shard: tuple[int, int]) -> np.ndarray:
-    """Return the rows of one shard, `(index from 0, number of shards)`, of all blocks of rows.
+    """Return the row numbers of one shard, `(index from 0, number of shards)`, from all blocks.
 
     Some shards are empty if there are more shards than blocks.
     """
@@ -36,7 +36,10 @@ def rows_of_shard(row_blocks: Sequence[np.ndarray], shard: tuple[int, int]) -> n
 def write_shard(
     path: Path, metadata: Mapping[str, Any], rows: np.ndarray, arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """Write a shard's rows and their arrays, with the metadata of what they were made from."""
+    """Write `arrays`, one entry for each of the row numbers `rows`, int64 (b,), of a shard.
+
+    The files of all shards of one result must have equal `metadata`, see `merge_shards`.
+    """
     write_npz(path, **arrays, rows=rows, about=np.array(json.dumps(metadata, sort_keys=True)))
 
 

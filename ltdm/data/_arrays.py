@@ -60,7 +60,7 @@ def to_channels_first(images: np.ndarray) -> np.ndarray:
 
 
 def image_layout(shape: tuple[int, ...], key: str, path: Path) -> tuple[bool, int, int]:
-    """Return whether the channels of an array of images come last, their number, and the side.
+    """Return whether the channels of an array of images come last, their number, and the height.
 
     `shape` is (N, H, W), (N, H, W, C) or (N, C, H, W) with H = W, and C is 1 or 3. `key` and `path`
     name the array in the LtdmError that is raised for any other shape.

@@ -83,5 +83,5 @@ class SourceModule(Protocol):
 
 
 def default_class_names(classes: int) -> list[str]:
-    """Return `class 0`, `class 1`, ... for so many classes that have no names."""
+    """Return `class 0`, `class 1`, ... for this number of classes without names."""
     return [f"class {c}" for c in range(classes)]

@@ -62,7 +62,7 @@ def load(
     labels, for the splits where it is known.
 
     Raises:
-        LtdmError: The files cannot be had, or they are other images or in another order.
+        LtdmError: The files cannot be downloaded, or hold other images or another order.
     """
     if options.npz:
         loaded = _arrays.load(Path(options.npz), split)

@@ -37,7 +37,7 @@ def list_images(folder: Path) -> list[os.DirEntry[str]]:
     try:
         entries = [e for e in os.scandir(folder) if not e.name.startswith(".")]
     except OSError as error:
-        raise LtdmError(f"cannot list the images in {folder}: {error.strerror}") from error
+        raise LtdmError(f"cannot list images in {folder}: {error.strerror}; fix that") from error
     images = [entry for entry in entries if entry.name.lower().endswith(EXTENSIONS)]
     if not images:
         kinds = ", ".join(EXTENSIONS)
@@ -58,11 +58,14 @@ def _size(entry: os.DirEntry[str]) -> int:
         return -1
 
 
-def decode(file: str | Path, side: int, channels: int = 3, resample: int = LANCZOS) -> np.ndarray:
-    """Return an image file as uint8 (channels, side, side); `channels` is 1 or 3.
+def decode(
+    file: str | Path, resolution: int, channels: int = 3, resample: int = LANCZOS
+) -> np.ndarray:
+    """Return an image file as uint8 (channels, resolution, resolution); `channels` is 1 or 3.
 
     Raises one of `DECODE_ERRORS` for a bad file.
     """
+    size = (resolution, resolution)
     with Image.open(file) as opened:
         image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I"):
@@ -72,27 +75,27 @@ def decode(file: str | Path, side: int, channels: int = 3, resample: int = LANCZ
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != (side, side):
-        image = ImageOps.fit(image, (side, side), Image.Resampling(resample))
-    return np.asarray(image).reshape(side, side, channels).transpose(2, 0, 1)
+    if image.size != size:
+        image = ImageOps.fit(image, size, Image.Resampling(resample))
+    return np.asarray(image).reshape(*size, channels).transpose(2, 0, 1)
 
 
 def decode_all(
-    files: Sequence[str | Path], side: int, channels: int = 3, resample: int = LANCZOS
+    files: Sequence[str | Path], resolution: int, channels: int = 3, resample: int = LANCZOS
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Decode files in parallel threads; return the images and the reasons of failures.
 
-    The images are uint8 (N, channels, side, side). A file that cannot be decoded leaves its row
-    black, and its position is a key of the second value. There are `OMP_NUM_THREADS` threads, by
-    default one per CPU core.
+    The images are uint8 (N, channels, resolution, resolution). A file that cannot be decoded leaves
+    its row black, and its position is a key of the second value. There are `OMP_NUM_THREADS`
+    threads, by default one per CPU core.
     """
-    images = np.zeros((len(files), channels, side, side), np.uint8)
+    images = np.zeros((len(files), channels, resolution, resolution), np.uint8)
     failures: dict[int, str] = {}
 
     def decode_row(i: int) -> str:
         """Decode file i into row i; return the reason of a failure, else the empty string."""
         try:
-            images[i] = decode(files[i], side, channels, resample)
+            images[i] = decode(files[i], resolution, channels, resample)
         except DECODE_ERRORS as error:
             return str(error).replace(str(files[i]), "").strip(" '") or type(error).__name__
         return ""

@@ -50,7 +50,8 @@ class LongTail:
         if (self.profile == "counts") != (self.counts is not None):
             raise OptionError(("counts",), "goes with `profile: counts`, and each needs the other")
         if self.class_order is not None and self.profile not in ("exp", "step"):
-            raise OptionError(("class_order",), f"has no meaning with `profile: {self.profile}`")
+            message = f"has no meaning with `profile: {self.profile}`; leave it out"
+            raise OptionError(("class_order",), message)
         if self.max_per_class is not None and self.max_per_class < self.min_per_class:
             raise OptionError(("max_per_class",), f"is below min_per_class ({self.min_per_class})")
 
@@ -89,7 +90,7 @@ def _target_counts(options: LongTail, available: list[int]) -> list[int]:
         _check_length("counts", options.counts, classes)
         for c, (n, limit) in enumerate(zip(options.counts, available, strict=True)):
             if n > limit:
-                message = f"requests {n} images of class {c}, which has {limit}"
+                message = f"requests {n} images of class {c}, which has {limit}; lower it"
                 raise OptionError(("counts",), message)
         return list(options.counts)
     if options.profile == "full":

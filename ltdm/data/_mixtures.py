@@ -36,7 +36,9 @@ class Gaussian:
         if not self.mean:
             raise OptionError(("mean",), "must have at least one dimension")
         if len(self.std) != len(self.mean):
-            message = f"has {len(self.std)} numbers, but the mean has {len(self.mean)}"
+            message = (
+                f"has {len(self.std)} numbers, but the mean has {len(self.mean)}; give equally many"
+            )
             raise OptionError(("std",), message)
 
 
@@ -141,7 +143,7 @@ class MixtureOption:
         for i, item in enumerate(value):
             name, components = _parse_class(item, (*path, str(i)))
             if name in classes:
-                raise OptionError((*path, str(i), name), "is the name of two classes")
+                raise OptionError((*path, str(i), name), "is the name of two classes; rename one")
             classes[name] = components
         _check_dimensions(classes, path)
         equal = (name for name in PRESETS if [*PRESETS[name].items()] == [*classes.items()])

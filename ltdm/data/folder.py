@@ -74,7 +74,7 @@ def _list_classes(options: Options) -> dict[str, list[os.DirEntry[str]]]:
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise LtdmError(f"cannot read the folder {root}: {reason}") from error
+        raise LtdmError(f"cannot read the folder {root}: {reason}; correct `root`") from error
     if not folders:
         raise LtdmError(f"{root} holds no class folders; it must hold one sub-folder per class")
     return {name: _images.list_images(root / name) for name in folders}

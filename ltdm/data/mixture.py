@@ -53,9 +53,9 @@ def describe(options: Options) -> SourceInfo:
 
 def load(options: Options, split: str) -> SourceSplit:
     """Draw a split class by class, float32 (N, d, 1, 1); each class has its own random stream."""
-    class_blocks = []
+    points_by_class = []
     for label, components in enumerate(options.classes.classes.values()):
         rng = np.random.default_rng(derive_seed(f"mixture-{split}", options.seed, label))
-        class_blocks.append(draw_points(components, options.points_per_class, rng))
-    points = np.concatenate(class_blocks).astype(np.float32)[:, :, None, None]
-    return SourceSplit(points, np.repeat(np.arange(len(class_blocks)), options.points_per_class))
+        points_by_class.append(draw_points(components, options.points_per_class, rng))
+    points = np.concatenate(points_by_class).astype(np.float32)[:, :, None, None]
+    return SourceSplit(points, np.repeat(np.arange(len(points_by_class)), options.points_per_class))

@@ -31,14 +31,14 @@ def convert(checkpoint: Path, model: Path, resolution: int) -> ReleasedCheckpoin
             f"the network of {checkpoint} halves its images {halvings} times, so --resolution must"
             f" be a multiple of {2**halvings}, not {resolution}"
         )
-    about = {
+    metadata = {
         "network": contents.network.to_config(),
         "process": contents.process.to_config(),
         "size": resolution,
         "classes": contents.shape.classes or 1,
     }
     source = {"checkpoint": sha256(checkpoint), "code": stage_digest("released")}
-    write_model(model, checkpoint, contents, {**about, "key": run_key({**about, **source})})
+    write_model(model, checkpoint, contents, {**metadata, "key": run_key({**metadata, **source})})
     return contents
 
 
@@ -54,7 +54,7 @@ def describe(checkpoint: Path, contents: ReleasedCheckpoint) -> str:
         f"{contents.num_parameters / 1e6:.4g} M weights ({' and '.join(sorted(contents.weights))}),"
         f" {shape.classes or 'no'} classes, {shape.channels} channels,"
         f" {contents.steps or 'an unknown number of'} training steps.\n"
-        f"Left out: {', '.join(contents.left_out) or 'nothing'}.\n"
+        f"Left out: {', '.join(contents.unread_keys) or 'nothing'}.\n"
         "The file does not contain its betas (assumed: the defaults of vp), nor whether the network"
         " was trained with label dropout (train.label_dropout), which guidance needs.\n"
         f"A run of a config that uses it:\n{run}"

@@ -79,12 +79,12 @@ def _read_folder(root: Path, names: Sequence[str]) -> ImageSet:
             f"{root} holds both images ({min(loose)}) and folders ({classes[0]}); keep only one of"
             " the two"
         )
-    class_blocks = {c: _images.list_images(root / c) for c in classes}
-    class_blocks = class_blocks or {"": _images.list_images(root)}
-    files = [entry.path for entries in class_blocks.values() for entry in entries]
-    labels = [label_of.get(c, -1) for c, entries in class_blocks.items() for _ in entries]
-    side, channels = _common_size(files)
-    images, failures = _images.decode_all(files, side, channels)
+    files_by_class = {c: _images.list_images(root / c) for c in classes}
+    files_by_class = files_by_class or {"": _images.list_images(root)}
+    files = [entry.path for entries in files_by_class.values() for entry in entries]
+    labels = [label_of.get(c, -1) for c, entries in files_by_class.items() for _ in entries]
+    resolution, channels = _common_size(files)
+    images, failures = _images.decode_all(files, resolution, channels)
     reasons = {Path(files[i]).relative_to(root).as_posix(): why for i, why in failures.items()}
     _images.raise_for_bad_files(reasons, len(files), root, "fix or remove them")
     name_of = {label: name for name, label in label_of.items()}
@@ -110,7 +110,7 @@ def _labels_of_folders(classes: list[str], names: Sequence[str], root: Path) -> 
 
 
 def _common_size(files: list[str]) -> tuple[int, int]:
-    """Return the side of all files and the channels, 1 if all are grey and else 3.
+    """Return the height and width of all files and the channels, 1 if all are grey and else 3.
 
     Raises:
         LtdmError: The files are of several sizes or not square.
@@ -129,8 +129,8 @@ def _common_size(files: list[str]) -> tuple[int, int]:
             f"images must be square and of one size, not {examples}; resizing changes the"
             " distances, so resize them yourself, in the same way for all sets that you compare"
         )
-    side = next(iter(sizes), (1, 1))[0]
-    return side, max((channels for _, channels in formats), default=1)
+    resolution = next(iter(sizes), (1, 1))[0]
+    return resolution, max((channels for _, channels in formats), default=1)
 
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

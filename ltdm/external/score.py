@@ -52,10 +52,8 @@ def run(
     folder = store_images(cache_dir / images.resolve().stem, image_set, IMAGES)
     features = {e.label: _extract_features(e, folder, reference) for e in extractors}
     output = folder / f"against-{reference.folder.name}"
-    origin = {
-        "images": str(images),
-        "reference": str(reference.prepared_folder or reference.folder),
-    }
+    compared_with = reference.prepared_folder or reference.folder
+    origin = {"images": str(images), "reference": str(compared_with)}
     frames = []
     for metric in metrics:
         inputs = {e.label: features[e.label] for e in extractors if accepts(metric, e)}

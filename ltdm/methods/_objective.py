@@ -118,7 +118,7 @@ def _query_network(
 
 
 def _apply_logvar(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
-    """Return losses weighed by e^-u, where the log u (B,) of the expected loss is learnt.
+    """Return the losses by name, (B,) each, weighed by e^-u; u (B,) is the learnt log loss.
 
     `denoise` is unchanged, and `uncertainty` adds what makes it e^-u denoise + u. Only these two
     train u: the other losses are weighed by e^-u without its gradient. None leaves all unchanged.
@@ -127,23 +127,23 @@ def _apply_logvar(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tens
     if u is None:
         return losses
     weight, denoise = (-u).exp(), losses["denoise"]
-    fixed = weight.detach()
-    others = {name: fixed * values for name, values in losses.items() if name != "denoise"}
+    constant = weight.detach()
+    others = {name: constant * values for name, values in losses.items() if name != "denoise"}
     return {"denoise": denoise, "uncertainty": (weight - 1) * denoise + u, **others}
 
 
 def _query_separately(net: Net, query: Query, own: Inputs) -> Prediction:
     """Return the network's outputs for a query, in calls of their own.
 
-    Without a gradient, a call takes so many batches that it has at least `MIN_QUERY_ROWS` rows: it
+    Without a gradient, a call takes as many batches as give at least `MIN_QUERY_ROWS` rows: it
     fills a GPU, and memory stays bounded. Where the last call would have another shape, which is
-    compiled separately, calls of up to twice as many rows are tried for one that leaves no rest.
+    compiled separately, calls of up to twice as many rows are tried for one without remainder.
     """
     inputs, size = own.repeat_with(query.labels), len(own.x)
     if query.gradient:
         return Prediction(z=net.bottleneck(*inputs))
-    batches, least = len(inputs.x) // size, -(-MIN_QUERY_ROWS // size)
-    per_call = next((k for k in range(least, 2 * least) if batches % k == 0), least)
+    batches, minimum = len(inputs.x) // size, -(-MIN_QUERY_ROWS // size)
+    per_call = next((k for k in range(minimum, 2 * minimum) if batches % k == 0), minimum)
     calls = zip(*(t.split(per_call * size) for t in inputs if t is not None), strict=True)
     with torch.no_grad():
         outputs = [net(*call) for call in calls]

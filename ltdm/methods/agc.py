@@ -69,7 +69,7 @@ class AGC(Term):
         bins, decay = self.options.bins, self.options.decay
         index = (noisy.progress * bins).round().long().clamp(max=bins - 1)
         keep = (self.options.ratio * denoise >= self.bank[index]).to(denoise.dtype)
-        # Equal to one image after the other: each decays once per later image in the same bin.
+        # As if one image came after the other: each decays once per later image in the same bin.
         loss = denoise.to(self.bank.dtype)
         later = (index[:, None] == index).triu(1).sum(1)
         visits = torch.zeros_like(self.bank).index_add(0, index, torch.ones_like(loss))

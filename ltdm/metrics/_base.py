@@ -88,7 +88,7 @@ class MetricModule(Protocol):
         """Return the smallest number of images in a set; with fewer, all values are NaN."""
 
     def enough_images(self, n: int, d: int, classes: int, options: Any) -> bool:
-        """Whether n images of so many classes are enough for d features; if not, rows note it.
+        """Whether n images of `classes` classes suffice for d features; if not, rows note it.
 
         n is the size of the smaller set; of the generated set if `INPUT` is not "features".
         """
@@ -131,7 +131,7 @@ def check_inputs(metric: Part, extractors: Sequence[Part]) -> None:
     if uses_neighbours(metric) or any(accepts(metric, extractor) for extractor in extractors):
         return
     description = INPUTS[metric.module.INPUT]
-    message = f"{metric.name} reads {description}, and none of `extractors` gives them"
+    message = f"{metric.name} reads {description}, and none of `extractors` gives them; add one"
     raise OptionError(("metrics",), message)
 
 

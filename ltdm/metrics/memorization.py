@@ -118,10 +118,10 @@ def reweighted_share(flags: np.ndarray, flag_labels: np.ndarray, labels: np.ndar
     where they are -1, all flags have the same weight. NaN if a class of `labels` has no flag.
     """
     classes, counts = np.unique(labels, return_counts=True)
-    class_blocks = [flags[(flag_labels == c) | (c < 0)] for c in classes]
-    if not all(len(class_flags) for class_flags in class_blocks):
+    flags_by_class = [flags[(flag_labels == c) | (c < 0)] for c in classes]
+    if not all(len(class_flags) for class_flags in flags_by_class):
         return math.nan
-    shares = [class_flags.mean() for class_flags in class_blocks]
+    shares = [class_flags.mean() for class_flags in flags_by_class]
     return float(np.average(shares, weights=counts))
 
 

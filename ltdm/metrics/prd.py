@@ -47,7 +47,7 @@ def min_images(options: Options) -> int:
 
 
 def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
-    """Whether n images of so many classes fill their clusters."""
+    """Whether n images of `classes` classes fill their clusters."""
     return n >= MIN_PER_CLUSTER * options.clusters * classes
 
 

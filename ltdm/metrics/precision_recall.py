@@ -53,9 +53,8 @@ def enough_images(n: int, d: int, classes: int, options: Options) -> bool:
 
 def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """Return the four values of the features."""
-    from ltdm.metrics._knn_balls import (
-        count_members,
-    )  # imports PyTorch, which no other metric needs
+    # This imports PyTorch, which no other metric needs.
+    from ltdm.metrics._knn_balls import count_members
 
     balls, m = count_members(real.features, fake.features, options.k), len(fake.features)
     # Leaving a generated image out uncovers the real images of whose balls it is the sole member.

@@ -115,11 +115,8 @@ class Predictor:
         compiled: bool = False,
         share: RankShare = SINGLE_PROCESS,
     ):
-        self.share, self.device, self.precision = (
-            share,
-            device,
-            resolve_precision(precision, device),
-        )
+        self.share, self.device = share, device
+        self.precision = resolve_precision(precision, device)
         master, self.context = self.precision == "bf16-master", self.precision
         # Under vmap autocast acts too late: stacked networks would run in float32.
         if master or (self.precision == "bf16" and isinstance(net, PerClassNetworks)):

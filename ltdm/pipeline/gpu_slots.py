@@ -38,9 +38,8 @@ def hold_gpus(number: int, gpus: Sequence[str], jobs_per_gpu: int) -> Iterator[l
     with ExitStack() as locks:
         chosen: list[str] = []
         while len(chosen) < number:
-            with exclusive(
-                folder / "choice"
-            ):  # else several jobs would choose the same GPU at once
+            # Without this lock several jobs would choose the same GPU at once.
+            with exclusive(folder / "choice"):
                 free = {g: _free_slots(folder, g, jobs_per_gpu) for g in gpus if g not in chosen}
                 gpu = max(free, key=lambda g: len(free[g]))
                 if free[gpu]:

@@ -24,7 +24,7 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
     """Run a rule's script: yield its files by keyword, and write its output to the rule's log.
 
     The process exits with one sentence in the terminal after an LtdmError, with a traceback in the
-    log after another exception, and with `Stopped.STATUS` if it stopped to go on later.
+    log after another exception, and with `Interruption.STATUS` if it can be resumed.
     """
     path = snakemake.log[0]
     with open(path, "w", buffering=1) as file, redirect_stderr(file), redirect_stdout(file):
@@ -39,11 +39,11 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
             snapshot.check_code(snakemake.rule, snakemake.params.request["code"])
             with assign_gpus(gpus):
                 yield _files(snakemake)
-        except Interruption as stopped:
-            log.warning("%s", stopped)
-            if is_submitted and stopped.should_requeue and requeue():
+        except Interruption as interruption:
+            log.warning("%s", interruption)
+            if is_submitted and interruption.should_requeue and requeue():
                 log.warning("the job is back in Slurm's queue")
-            _exit_with_message(f"{stopped} (log: {path})", Interruption.STATUS)
+            _exit_with_message(f"{interruption} (log: {path})", Interruption.STATUS)
         except LtdmError as error:
             log.error("error: %s", error)
             _exit_with_message(f"{error} (log: {path})")

@@ -19,11 +19,11 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
     for rule, wildcards in jobs(experiment):
         if RULES[rule].pictures_only:
             continue
-        read: dict[Path, None] = {}
+        input_files: dict[Path, None] = {}
         for files in inputs(experiment, rule, wildcards).values():
-            read |= dict.fromkeys(as_list(files))
+            input_files |= dict.fromkeys(as_list(files))
         for files in outputs(experiment, rule, wildcards).values():
-            parents |= {file: [*read] for file in as_list(files)}
+            parents |= {file: [*input_files] for file in as_list(files)}
     return parents | {file: [] for file in code_pairs.pair_files(experiment.layout.root)}
 
 

@@ -49,8 +49,8 @@ def expected_record(experiment: Experiment, rule: str, wildcards: Wildcards) -> 
     """Return the expected record of a job."""
     path = experiment.layout.path
     links = {
-        name: Link(path(f"{writer}.record", **its_wildcards), file.name)
-        for name, (writer, file, its_wildcards) in _writers(experiment, rule, wildcards).items()
+        name: Link(path(f"{writer}.record", **keys), file.name)
+        for name, (writer, file, keys) in _writers(experiment, rule, wildcards).items()
         if name in LINKED_INPUTS
     }
     fields = request(experiment, rule, wildcards)
@@ -84,7 +84,7 @@ def _matches_config(experiment: Experiment, rule: str, wildcards: Wildcards) -> 
     except LtdmError:  # missing or damaged
         return False
     writers = _writers(experiment, rule, wildcards).values()
-    return all(_matches_config(experiment, writer, its) for writer, _, its in writers)
+    return all(_matches_config(experiment, writer, keys) for writer, _, keys in writers)
 
 
 def check_records(
@@ -93,19 +93,19 @@ def check_records(
     """Refuse records of another config or other code.
 
     `recorded_params` returns the request that Snakemake's notes have for a file, or None. A file
-    whose noted request differs from today's is left out: its job will run again.
+    whose request there differs from today's is left out: its job will run again.
 
     Raises:
         LtdmError: A record differs.
     """
     pairs, foreign = load_pairs(experiment.layout.root), []
     for expected in expected_records(experiment):
-        noted = recorded_params(expected.record)
+        old_request = recorded_params(expected.record)
         if not expected.record.exists():
             continue
-        if noted is None:
+        if old_request is None:
             phrases = disagreements(expected, pairs)
-        elif differences(noted, expected.request, pairs):
+        elif differences(old_request, expected.request, pairs):
             continue
         else:
             phrases = differences(read_json(expected.record), expected.request, pairs)
@@ -165,12 +165,12 @@ def _nested_differences(old: Any, new: Any, path: str, only_common: bool = False
     return [p for k, a, b in leaves for p in _nested_differences(a, b, f"{path}.{k}", only_common)]
 
 
-def keep_recorded_text(now: Request, noted: Mapping[str, Any] | None, pairs: Pairs) -> Request:
-    """Give a request the text of the noted one, if both mean the same.
+def keep_recorded_text(now: Request, old: Mapping[str, Any] | None, pairs: Pairs) -> Request:
+    """Return today's request, with the text of the `old` one if both decide the same result.
 
     Snakemake compares texts; so a new option at its default, or accepted code, reruns nothing.
     """
-    if noted is None or differences(noted, now, pairs):
+    if old is None or differences(old, now, pairs):
         return now
-    now.text = repr(Request(noted))
+    now.text = repr(Request(old))
     return now

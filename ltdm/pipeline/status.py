@@ -97,7 +97,8 @@ def _row(status: NetworkStatus) -> dict[str, Any]:
         return row
     row["step"] = f"{progress['done']:,} of {progress['total']:,}"
     if not progress["ended"] and progress["units_per_second"]:
-        left = (progress["total"] - progress["done"]) / progress["units_per_second"]
-        row |= {"images/s": f"{progress['images_per_second']:.0f}", "left": format_duration(left)}
-    where = f"{progress['host']}, process {progress['pid']}"
-    return {**row, "last": progress["note"], "job": progress["job"], "where": where}
+        remaining = (progress["total"] - progress["done"]) / progress["units_per_second"]
+        row["images/s"] = f"{progress['images_per_second']:.0f}"
+        row["left"] = format_duration(remaining)
+    place = f"{progress['host']}, process {progress['pid']}"
+    return {**row, "last": progress["note"], "job": progress["job"], "where": place}

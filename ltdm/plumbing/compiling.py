@@ -18,17 +18,20 @@ DEFAULT_FOLDER_PREFIX = "torchinductor_"
 
 
 def set_compile_cache(folder: Path) -> None:
-    """Name the cache folder for this process and its children, unless the user has set one."""
+    """Name the cache folder for this process and its children by CACHE_VARIABLE.
+
+    A folder that the user has chosen by TORCH_CACHE_VARIABLE stays in use.
+    """
     torch_folder = Path(os.environ.get(TORCH_CACHE_VARIABLE, DEFAULT_FOLDER_PREFIX))
     if torch_folder.name.startswith(DEFAULT_FOLDER_PREFIX):
         os.environ[CACHE_VARIABLE] = str(Path(folder).resolve())
 
 
 def use_compile_cache(device: "torch.device") -> None:
-    """Use the named cache folder, before a network is compiled; the compiler creates it.
+    """Use the folder of `set_compile_cache`; call this before a network is compiled.
 
-    Only on a GPU: code compiled for one CPU may use instructions that another one lacks.
-    Triton's kernels are kept in a subfolder.
+    The compiler creates it, with a subfolder of Triton's kernels. Only on a GPU: code compiled for
+    one CPU may use instructions that another one lacks.
     """
     if CACHE_VARIABLE in os.environ and device.type == "cuda":
         os.environ[TORCH_CACHE_VARIABLE] = os.environ[CACHE_VARIABLE]

@@ -100,10 +100,10 @@ def read_npz(path: Path, *keys: str, is_result: bool = True) -> list[np.ndarray]
 def read_arrays(
     path: Path, keys: Sequence[str], optional: Sequence[str] = (), is_result: bool = True
 ) -> dict[str, np.ndarray]:
-    """Read arrays by name from an .npz: all of `keys`, and those of `optional` that are there.
+    """Read arrays by name from an .npz: all of `keys`, and those of `optional` that exist.
 
     Raises:
-        LtdmError: An array is missing, or as in `explain_read_errors`.
+        LtdmError: An array is missing, or as in `explain_read_errors` with `is_result`.
     """
     with explain_read_errors(path, is_result), np.load(path, allow_pickle=False) as archive:
         for key in keys:
@@ -125,7 +125,7 @@ def explain_read_errors(path: Path, is_result: bool = True) -> Iterator[None]:
         stage = "run the stage that makes it, or `snakemake`, which runs every stage that is due"
         raise LtdmError(f"{path} is missing; {stage if is_result else 'fix the path'}") from error
     except (PermissionError, IsADirectoryError) as error:
-        raise LtdmError(f"cannot read {path}: {error.strerror}") from error
+        raise LtdmError(f"cannot read {path}: {error.strerror}; correct that") from error
     except READ_ERRORS as error:
         rerun, replace = "delete it and run the same command again", "fetch or make it again"
         way_out = rerun if is_result else replace

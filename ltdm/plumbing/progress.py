@@ -53,9 +53,9 @@ class Progress:
         self.last_report = now
         self._write_status()
         if self.bar.disable:
-            left = format_duration((self.total - self.done) / self.rate)
+            remaining = format_duration((self.total - self.done) / self.rate)
             counts = self.what, self.done, self.total, self.unit
-            log.info("%s: %d of %d %s, %.1f/s, %s left %s", *counts, self.rate, left, note)
+            log.info("%s: %d of %d %s, %.1f/s, %s left %s", *counts, self.rate, remaining, note)
 
     @property
     def rate(self) -> float:

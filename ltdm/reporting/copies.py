@@ -62,6 +62,7 @@ def plot_images(pairs: Pairs, panels: list[Panel]) -> Figure:
 
 
 def _plot_panel(axes: Axes, pairs: Pairs, panel: Panel, columns: int) -> None:
+    """Plot a panel with `columns` training images beside each generated one."""
     nearest = pairs.train[pairs.nearest[panel.rows, :columns]]
     mirrored = pairs.mirrored[panel.rows, :columns]
     nearest[mirrored] = nearest[mirrored][..., ::-1]

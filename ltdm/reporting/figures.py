@@ -35,18 +35,18 @@ def plot_per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figur
     extractor and of groups `class-<k>`; `table` is counts.csv of the data set.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
-    values = _by_position(rows)
+    values = _add_labels(rows)
     figure, axes = plt.subplots(figsize=(6, 3.4))
     positions = np.arange(len(order))
     for run, run_rows in values.groupby("run", sort=False):
-        grouped = run_rows.groupby("position")
+        grouped = run_rows.groupby("label")
         by_class = grouped["value"].agg(["mean", "std"]).loc[order["class"]]
         deviation = by_class["std"].fillna(grouped["error"].first()).fillna(0)
         (line,) = axes.plot(positions, by_class["mean"], marker="o", markersize=3, label=run)
         low, high = by_class["mean"] - deviation, by_class["mean"] + deviation
         axes.fill_between(positions, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     if rows["baseline"].notna().any():
-        baseline = values.groupby("position")["baseline"].first().reindex(order["class"])
+        baseline = values.groupby("label")["baseline"].first().reindex(order["class"])
         axes.plot(positions, baseline, color="#888888", linestyle=":", label="unseen real images")
     if len(order) <= 20:
         pairs = zip(order["class"], order["train"], strict=True)
@@ -61,9 +61,9 @@ def plot_per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figur
     return figure
 
 
-def _by_position(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of groups `class-<k>` with a column `position`, k."""
-    return rows.assign(position=rows["group"].str.removeprefix("class-").astype(int))
+def _add_labels(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of groups `class-<k>` with a column `label`, k."""
+    return rows.assign(label=rows["group"].str.removeprefix("class-").astype(int))
 
 
 def plot_training_loss(histories: pd.DataFrame, title: str) -> Figure:
@@ -91,7 +91,7 @@ def plot_samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataF
     """Plot sheets of images side by side, a row per class, most frequent class first.
 
     `sets` are uint8 images (N, C, H, W) and labels (N,) by the sheet's title; `table` is
-    counts.csv. Of more than MAX_CLASSES classes, so many evenly spaced ones are shown.
+    counts.csv. Of more than MAX_CLASSES classes, MAX_CLASSES evenly spaced ones are shown.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
     rows = np.linspace(0, len(order) - 1, min(len(order), MAX_CLASSES)).round().astype(int)

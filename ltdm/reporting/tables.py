@@ -33,7 +33,7 @@ INCEPTION_NAMES = {
 class Table(NamedTuple):
     """A table of runs, and the lines that explain it."""
 
-    cells: pd.DataFrame  # of Cell or DifferenceCell, by run and whatever else differs between rows
+    cells: pd.DataFrame  # of Cell or DifferenceCell, by run and what else differs between rows
     legend: list[str]
 
 
@@ -66,7 +66,10 @@ def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
 
 
 def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> Table:
-    """Return the same columns as paired differences from a baseline run, which has no row."""
+    """Return a table like `main_table`'s, of paired differences from the run `baseline`.
+
+    The baseline itself has no row.
+    """
 
     def difference_cells(column: Column) -> dict[Key, DifferenceCell]:
         cells = {}
@@ -101,7 +104,8 @@ def pivot(
 ) -> pd.DataFrame:
     """Return a table with a row per entry and these columns, in the order of the tidy rows.
 
-    The index has the run, and those of ENTRY_KEYS that differ between entries.
+    `make_cells` returns a column's cells by entry; the others are `empty_cell`. The index has the
+    run, and those of ENTRY_KEYS that differ between entries.
     """
     entries = rows[ENTRY_KEYS].drop_duplicates()
     index = pd.MultiIndex.from_frame(entries)
@@ -172,7 +176,7 @@ def column_cells(column: Column) -> dict[Key, Cell]:
 
 
 def _best_keys(means: dict[Key, float], up: bool) -> dict[Key, Key]:
-    """Return for each entry the best one of its data set, if that has at least two values."""
+    """Return each entry's best one of its data set (key[0]), if that has at least two values."""
     best: dict[Key, Key] = {}
     for dataset in {key[0] for key in means}:
         values = {key: mean for key, mean in means.items() if key[0] == dataset and mean == mean}

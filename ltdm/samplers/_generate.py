@@ -31,30 +31,33 @@ class SampleGenerator:
     """
 
     def __init__(self, model: Model, options: SampleOptions, seed: int, guide: Model | None = None):
-        about, device = model.metadata, model.predictors[0].device
+        metadata, device = model.metadata, model.predictors[0].device
         self.predictors, self.process = model.predictors, model.process
         self.guide = guide.predictors[0] if guide else None
-        self.network_per_class = about["label"] == "network"
+        self.network_per_class = metadata["label"] == "network"
         self.options, self.seed, self.device = options, seed, device
         order = str(memory_layout(options.precision, device)).removeprefix("torch.")
         self.hardware = f"{device_name(device)}, {options.precision}, {order}"
-        self.shape = (about["channels"], about["size"], about["size"])
-        self.is_points = about["points"]
-        per_network, most = options.num_images // len(self.predictors), MAX_BATCH[device.type]
-        calls = -(-per_network // most)
+        self.shape = (metadata["channels"], metadata["size"], metadata["size"])
+        self.is_points = metadata["points"]
+        per_network, max_batch = options.num_images // len(self.predictors), MAX_BATCH[device.type]
+        calls = -(-per_network // max_batch)
         self.block_size = -(-per_network // calls)  # as even as possible
 
     def rows_of_shard(self, labels: np.ndarray, shard: tuple[int, int]) -> np.ndarray:
         """Return the image numbers of shard i of n, (i, n), in a set with labels (N,)."""
-        cut = [
+        blocks = [
             block
             for own_rows in self._rows_per_network(labels)
             for block in split_blocks(own_rows, self.block_size)
         ]
-        return rows_of_shard(cut, shard)
+        return rows_of_shard(blocks, shard)
 
     def generate(self, labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Return the images of numbers and labels (N,): uint8 (N, C, H, W), or float32 points."""
+        """Return the images with these labels and image numbers, (N,) each.
+
+        They are uint8 (N, C, H, W), or float32 points (N, d, 1, 1).
+        """
         result = np.empty((len(labels), *self.shape), np.float32 if self.is_points else np.uint8)
         with Progress("sampling", len(labels), "images") as progress:
             for rows, images in self._generate_blocks(labels, numbers):
@@ -83,10 +86,7 @@ class SampleGenerator:
                     if self.block_size == 1:
                         raise
                     self.block_size //= 2
-                    log.info(
-                        "out of GPU memory: sampling goes on with %d images per call",
-                        self.block_size,
-                    )
+                    log.info("out of GPU memory: now %d images per call", self.block_size)
                     continue
                 yield rows[:new], images[:new]
                 done += new
@@ -95,7 +95,7 @@ class SampleGenerator:
     def generate_batch(
         self, labels: np.ndarray, numbers: np.ndarray, network: int = 0
     ) -> np.ndarray:
-        """Return the images of labels and numbers (B,) by one network, in one call of the sampler.
+        """Return the images with these labels and numbers, (B,), by one network and sampler call.
 
         Raises:
             LtdmError: An image is not finite.

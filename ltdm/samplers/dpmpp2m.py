@@ -54,10 +54,8 @@ def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -
     x = process.initial_noise(noise()) / process.signal_and_std(visited[0])[0]
     previous: tuple[Tensor, float] | None = None  # the last step's denoised image and h
     for level, below in pairwise(visited):
-        (signal, std), (next_signal, next_std) = (
-            process.signal_and_std(level),
-            process.signal_and_std(below),
-        )
+        signal, std = process.signal_and_std(level)
+        next_signal, next_std = process.signal_and_std(below)
         x0 = denoise(signal * x, level)
         if options.clip_denoised:
             x0 = x0.clamp(-1, 1)

@@ -35,12 +35,12 @@ def run(
         class_counts = pd.read_csv(counts)["train"].tolist()
     pairs = copies.Pairs(images, train_images, rows, mirrored, nearest_ratio(squared))
     unequal = len(class_counts) >= 3 and len(set(class_counts)) > 1
-    by_title = _classes_by_title(class_counts) if unequal and labels.max() >= 0 else {}
+    classes_by_title = _classes_by_title(class_counts) if unequal and labels.max() >= 0 else {}
     plot, max_rows = copies.plot_points, copies.PANEL_POINTS
     if images.dtype == np.uint8:
         plot, max_rows = copies.plot_images, copies.PANEL_ROWS
     style.use()
-    panels = copies.likeliest_copies(pairs.ratios, labels, by_title, max_rows)
+    panels = copies.likeliest_copies(pairs.ratios, labels, classes_by_title, max_rows)
     style.save(plot(pairs, panels), picture)
 
 

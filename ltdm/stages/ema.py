@@ -33,25 +33,25 @@ def run(
     Raises:
         LtdmError: The network has no snapshots, or no average has that width.
     """
-    about = read_metadata(model)
-    stored = about.pop("posthoc", None)
-    if not stored:
+    metadata = read_metadata(model)
+    posthoc = metadata.pop("posthoc", None)
+    if not posthoc:
         raise LtdmError(
             f"{model} holds no snapshots to average; set train.posthoc_ema in its run and train it"
             " again, or leave out ema_sigma_rel"
         )
-    snapshots = [(width, step) for width in stored["sigma_rel"] for step in stored["steps"]]
+    snapshots = [(width, step) for width in posthoc["sigma_rel"] for step in posthoc["steps"]]
     gammas, times = np.array([(gamma_of(width), step) for width, step in snapshots]).T
     target = times.max(), gamma_of(request["sigma_rel"])
     mix = coefficients(times, gammas, *target)
-    identity = {**to_record(request), "model": about["key"]}
+    identity = {**to_record(request), "model": metadata["key"]}
     error, norm = profile_error(mix, times, gammas, *target), float(np.abs(mix).sum())
     result = {**identity, "key": run_key(identity), "error": error, "l1": norm}
     summary = request["sigma_rel"], len(snapshots), describe(result)
     log.info("sigma_rel %g from %d snapshots: %s", *summary)
     weights = _mix_snapshots(model, dict(zip(snapshots, mix.tolist(), strict=True)))
-    about |= {"key": result["key"], "average": result}
-    write_weights(output, add_prefix("ema.", weights), about)
+    metadata |= {"key": result["key"], "average": result}
+    write_weights(output, add_prefix("ema.", weights), metadata)
     if record:
         write_json(record, result)
     return result

@@ -45,7 +45,7 @@ class EnsembleTrainer:
         self.trainer = make_trainer(recipe, self.seed, images, labels, pick_device())
         if files.init:
             init_trainer(self.trainer, files.init)
-        self.about = {**model_metadata(recipe, self.trainer), "key": self.key}
+        self.metadata = {**model_metadata(recipe, self.trainer), "key": self.key}
         self.options = recipe.train.ensemble or Ensemble()
         self.shards = shard_rows(labels, self.options.shards)
         self.initial_state = io.BytesIO()  # serialised, since the trainer's tensors change
@@ -65,13 +65,13 @@ class EnsembleTrainer:
         steps = shard_steps(trainer.options, len(rows), trainer.batches.size)
         trainer.switch_shard(rows, shard_seed(self.seed, shard), number * steps)
         state = State(self.folder.parent / f"round-{number}-shard-{shard}", self.key)
-        saved = state.load(trainer.device)
-        if saved:
-            log.info("resuming at step %d", saved["step"])
-            spent = self._resume(saved)
+        saved_state = state.load(trainer.device)
+        if saved_state:
+            log.info("resuming at step %d", saved_state["step"])
+            spent = self._resume(saved_state)
         else:
             spent = self._start_round(number, shard)
-        del saved  # it is as large as the trainer's own
+        del saved_state  # it is as large as the trainer's own
         trainer.reset_counts()
 
         def time_spent() -> dict[str, Any]:
@@ -118,7 +118,7 @@ class EnsembleTrainer:
                 ema, last = add_prefix("ema.", state["ema"]), add_prefix("last.", state["net"])
                 yield state["images"], ema | last
 
-        write_weights(path, weighted_mean(sized_weights()), self.about)
+        write_weights(path, weighted_mean(sized_weights()), self.metadata)
         return summaries
 
     def finish(self) -> None:

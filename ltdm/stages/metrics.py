@@ -52,13 +52,8 @@ def run(
             metric, real_features.sample, fake_features.sample, classes_by_group, kinds
         )
         sampling = {name: fake_features.metadata.get(name) for name in SAMPLING_COLUMNS}
-        id_values = {
-            **id_columns,
-            **sampling,
-            "extractor": extractor,
-            "options": metric.options_text,
-        }
-        frames.append(pd.DataFrame(rows).assign(**id_values))
+        features = {"extractor": extractor, "options": metric.options_text}
+        frames.append(pd.DataFrame(rows).assign(**id_columns, **sampling, **features))
     write_json(record, to_record(request))
     write_rows(pd.concat(frames)[[*id_columns, *SAMPLING_COLUMNS, *VALUE_COLUMNS]], table)
 

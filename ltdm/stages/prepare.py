@@ -63,7 +63,7 @@ def _check_counts(loaded: SourceSplit, info: SourceInfo, name: str) -> list[int]
     if len(available) != classes or expected - sum(available) != len(loaded.skipped):
         raise LtdmError(
             f"source {name} holds {sum(available)} images in {len(available)} classes, not"
-            f" {expected} in {classes}; its files are incomplete or of another version"
+            f" {expected} in {classes}; its files are incomplete or of another version; fix them"
         )
     if 0 in available:
         empty = info.names[available.index(0)]

@@ -50,9 +50,9 @@ def run(
     """
     options = parse(ProbeOptions, request["probe"], ("evaluate", "probe"))
     with explain_read_errors(counts):
-        group_classes = groups(pd.read_csv(counts)["train"].tolist(), **request["groups"])
+        classes_by_group = groups(pd.read_csv(counts)["train"].tolist(), **request["groups"])
     images, labels = _exclude_test_images(train, test)
-    test_images, test_labels, about = read_npz(test, "images", "labels", "about")
+    test_images, test_labels, origin = read_npz(test, "images", "labels", "about")
     probe, key = _load_probe(model, options)
     rows = _validation_rows(labels, options, train)
     n_train = len(labels) - len(rows)
@@ -61,20 +61,20 @@ def run(
     tests = LabelledImages.to_device(probe.predict.device, test_images, test_labels)
     correct = probe.correct(tests, "test")
 
-    where = request["where"]
-    split = {"train_on": options.train_on, **json.loads(str(about)), "weights": options.weights}
+    id_columns = request["where"]
+    split = {"train_on": options.train_on, **json.loads(str(origin)), "weights": options.weights}
     result = {
         "model": key,
         "level": options.noise_levels[v],
         "layer": options.layers[k],
         "sha256": {path.name: sha256(path) for path in (train, test, counts)},
     }
-    write_json(record, {**to_record(request), **where, **split, **result})
+    write_json(record, {**to_record(request), **id_columns, **split, **result})
     cells = [
-        {**where, **_describe(probe, cell), **accuracy, "validation": validation[cell]}
+        {**id_columns, **_describe(probe, cell), **accuracy, "validation": validation[cell]}
         | {"n_train": n_train, "chosen": cell == (v, k)}
         for cell in np.ndindex(validation.shape)
-        for accuracy in _group_accuracies(correct[cell], test_labels, group_classes)
+        for accuracy in _group_accuracies(correct[cell], test_labels, classes_by_group)
     ]
     write_rows(pd.DataFrame(cells).assign(**split), table)
 
@@ -84,8 +84,8 @@ def _train(
 ) -> np.ndarray:
     """Train the classifiers on the other rows; return their validation accuracies, (V, L)."""
     device = probe.predict.device
-    rest = np.setdiff1d(np.arange(len(labels)), validation_rows)
-    probe.fit(LabelledImages.to_device(device, images[rest], labels[rest]))
+    train_rows = np.setdiff1d(np.arange(len(labels)), validation_rows)
+    probe.fit(LabelledImages.to_device(device, images[train_rows], labels[train_rows]))
     validation = LabelledImages.to_device(device, images[validation_rows], labels[validation_rows])
     return mean_class_accuracy(probe.correct(validation, "validation"), labels[validation_rows])
 
@@ -124,15 +124,15 @@ def _exclude_test_images(train: Path, test: Path) -> tuple[np.ndarray, np.ndarra
 def _load_probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:
     """Return untrained classifiers on the network of a model file, and the network's key."""
     model = Model.from_file(file, options.weights, "auto", pick_device())
-    about = model.metadata
-    if about["label"] == "network":
+    metadata = model.metadata
+    if metadata["label"] == "network":
         raise LtdmError(
             f"{file} holds one network per class, and a probe needs a single one; take this run out"
             " or switch evaluate.probe off"
         )
-    shape = (about["channels"], about["size"], about["size"])
-    probe = Probe(model.predictors[0], model.process, options, about["classes"], shape)
-    return probe, about["key"]
+    shape = (metadata["channels"], metadata["size"], metadata["size"])
+    probe = Probe(model.predictors[0], model.process, options, metadata["classes"], shape)
+    return probe, metadata["key"]
 
 
 def _describe(probe: Probe, cell: tuple[int, ...]) -> dict[str, Any]:
@@ -149,14 +149,13 @@ def _describe(probe: Probe, cell: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _group_accuracies(
-    correct: np.ndarray, labels: np.ndarray, group_classes: dict[str, list[int]]
+    correct: np.ndarray, labels: np.ndarray, classes_by_group: dict[str, list[int]]
 ) -> Iterator[dict[str, Any]]:
     """Yield one classifier's accuracy per group of classes, and its binomial standard error.
 
-    `correct` is bool (N,) over the test images, `group_classes` has each group's classes. Without
-    test images the accuracy is NaN.
+    `correct`, bool, and `labels` are (N,), of the test images; of none the accuracy is NaN.
     """
-    for group, classes in group_classes.items():
+    for group, classes in classes_by_group.items():
         members = np.isin(labels, classes)
         number = int(members.sum())
         accuracy = correct[members].mean() if number else np.nan

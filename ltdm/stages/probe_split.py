@@ -45,5 +45,5 @@ def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
         images, labels = images[index], labels[index]
     about = np.array(json.dumps({"test": kind}))
     write_npz(test, images=images, labels=labels, index=index, about=about)
-    written = {"test": kind, "reference": sha256(reference), "sha256": sha256(test)}
-    write_json(record, {**to_record(request), **written})
+    result = {"test": kind, "reference": sha256(reference), "sha256": sha256(test)}
+    write_json(record, {**to_record(request), **result})

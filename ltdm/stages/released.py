@@ -33,9 +33,9 @@ def import_checkpoint(identity: dict[str, Any], checkpoint: Path, files: Files) 
     provenance = {"versions": versions(), "commit": commit()}
     identity = {**identity, "checkpoint": sha256(checkpoint)}
     images, labels = read_npz(files.data, "images", "labels")
-    about = {k: spec[k] for k in ("network", "process")} | {"key": run_key(identity)}
-    about |= {"size": images.shape[2], "classes": int(labels.max()) + 1}
-    write_model(files.model, checkpoint, released, about)
+    metadata = {k: spec[k] for k in ("network", "process")} | {"key": run_key(identity)}
+    metadata |= {"size": images.shape[2], "classes": int(labels.max()) + 1}
+    write_model(files.model, checkpoint, released, metadata)
     write_text(files.history, ",".join(HISTORY) + "\n")
     result = {
         "weights": sorted(released.weights),
@@ -44,11 +44,11 @@ def import_checkpoint(identity: dict[str, Any], checkpoint: Path, files: Files) 
         "evaluations_per_image": {"forward": 0, "backward": 0, "encoder": 0},
         "seconds": round(time.monotonic() - started, 1),
     }
-    write_json(files.record, {**identity, "key": about["key"], **provenance, **result})
+    write_json(files.record, {**identity, "key": metadata["key"], **provenance, **result})
 
 
 def write_model(
-    model: Path, checkpoint: Path, released: ReleasedCheckpoint, about: dict[str, Any]
+    model: Path, checkpoint: Path, released: ReleasedCheckpoint, metadata: dict[str, Any]
 ) -> None:
     """Write a checkpoint's weights with the metadata for sampling; LtdmError if not all finite."""
     tensors = {
@@ -68,4 +68,4 @@ def write_model(
         "augment_dim": shape.augment_dim,
         "label": released.label_role,
     }
-    write_weights(model, tensors, {**about, **inferred, "points": False})
+    write_weights(model, tensors, {**metadata, **inferred, "points": False})

@@ -42,15 +42,15 @@ def run(
     sample_set = SampleRequest(request, model, guide)
     number = len(sample_set.labels)
     if shards:
-        images = merge_shards(shards, sample_set.about, number, ["images"])["images"]
+        images = merge_shards(shards, sample_set.metadata, number, ["images"])["images"]
         parts = [read_npz(file, "rows", "where") for file in shards]
-        where = [*dict.fromkeys(str(where) for rows, where in parts if len(rows))]
+        hardware = [*dict.fromkeys(str(where) for rows, where in parts if len(rows))]
     else:
         generator = sample_set.generator()
         images = generator.generate(sample_set.labels, np.arange(number))
-        where = [generator.hardware]
-    write_json(record, {**to_record(request), **sample_set.about, "where": where})
-    about = np.array(json.dumps(sample_set.about))
+        hardware = [generator.hardware]
+    write_json(record, {**to_record(request), **sample_set.metadata, "where": hardware})
+    about = np.array(json.dumps(sample_set.metadata))
     write_npz(samples, images=images, labels=sample_set.labels, about=about)
     remove_shards(samples)
 
@@ -58,7 +58,7 @@ def run(
 def run_shard(request: Request, *, model: Path, guide: Path | None, images: Path) -> None:
     """Write one shard of a sample set to `images`: its images, their numbers and where it ran.
 
-    `request` is that of `run`, with `shard`: the number of the shard, from 0, and of all shards.
+    `request` is that of `run`, with `shard`: its index, from 0, and the number of shards.
     """
     sample_set = SampleRequest(request, model, guide)
     generator = sample_set.generator()
@@ -67,7 +67,7 @@ def run_shard(request: Request, *, model: Path, guide: Path | None, images: Path
         "images": generator.generate(sample_set.labels[rows], rows),
         "where": np.array(generator.hardware),
     }
-    write_shard(images, sample_set.about, rows, arrays)
+    write_shard(images, sample_set.metadata, rows, arrays)
 
 
 class SampleRequest:
@@ -76,7 +76,7 @@ class SampleRequest:
     Attributes:
         labels: The label of each image, int64 (N,): 0 .. C - 1 in turn, or -1 for a network without
             labels.
-        about: The origin of the images, for `samples` and `record`. It does not depend on the
+        metadata: The origin of the images, for `samples` and `record`. It does not depend on the
             machine.
 
     Raises:
@@ -103,7 +103,7 @@ class SampleRequest:
             )
         numbers = np.arange(options.num_images)
         self.labels = numbers % classes if has_labels else np.full_like(numbers, -1)
-        self.about = {
+        self.metadata = {
             "sampler": options.sampler_label,
             "guidance": options.guidance,
             "weights": options.weights_label,
@@ -111,7 +111,7 @@ class SampleRequest:
             "model": network["key"],
         }
         if guide:
-            self.about["guide"] = read_metadata(guide)["key"]
+            self.metadata["guide"] = read_metadata(guide)["key"]
 
     def generator(self) -> SampleGenerator:
         """Load the network and its guide; return the generator of the images."""

@@ -60,20 +60,20 @@ def fit(recipe: Recipe, identity: dict[str, Any], files: Files, stop: StopReques
     provenance = {"versions": versions(), "commit": commit()}
     images, labels = read_npz(files.data, "images", "labels")
     trainer = make_trainer(recipe, identity["seed"], images, labels, pick_device())
-    where = _start_or_resume(trainer, state, files.init)
+    devices = _start_or_resume(trainer, state, files.init)
     first_step = trainer.step_count
     if not trainer.rank_share.is_main:
         trainer.fit(lambda content: None)
         return
 
     def save(content: dict[str, Any]) -> None:
-        state.save({**content, "where": where})
+        state.save({**content, "where": devices})
 
     trainer.fit(save, stop=stop, progress_file=state.progress, save_snapshot=state.save_snapshot)
     _write_model(files.model, recipe, trainer, state)
     write_text(files.history, pd.DataFrame(trainer.history).to_csv(index=False))
     result = {
-        "where": where,
+        "where": devices,
         "parameters": sum(p.numel() for p in trainer.net.parameters()),
         "steps": trainer.step_count,
         "evaluations_per_image": trainer.calls_per_image(),
@@ -84,7 +84,9 @@ def fit(recipe: Recipe, identity: dict[str, Any], files: Files, stop: StopReques
 
 
 def _start_or_resume(trainer: Trainer, state: State, init: Path | None) -> list[str]:
-    """Start or resume a run; return the devices that have trained it, this one last.
+    """Start or resume a run; return the devices that have trained it, in words, this one last.
+
+    A run that has no state starts from the weights of the file `init`, or else afresh.
 
     Raises:
         LtdmError: The state, or a snapshot beside it, is lost or damaged; `init` is bad.
@@ -92,25 +94,25 @@ def _start_or_resume(trainer: Trainer, state: State, init: Path | None) -> list[
     device = f"{device_name(trainer.device)}, {trainer.predict.precision}"
     if trainer.rank_share.world > 1:
         device = f"{trainer.rank_share.world} x {device}"
-    saved = state.load(trainer.device)
-    if not saved:
+    content = state.load(trainer.device)
+    if not content:
         if init:
             init_trainer(trainer, init)
         return [device]
-    state.check_snapshots([step for step in trainer.snapshot_steps() if step <= saved["step"]])
-    trainer.resume(saved)
+    state.check_snapshots([step for step in trainer.snapshot_steps() if step <= content["step"]])
+    trainer.resume(content)
     log.info("resuming at step %d", trainer.step_count)
-    devices: list[str] = saved["where"]
+    devices: list[str] = content["where"]
     return devices if devices[-1] == device else [*devices, device]
 
 
 def _write_model(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:
     """Write the network with its snapshots."""
-    about = {**model_metadata(recipe, trainer), "key": state.key}
+    metadata = {**model_metadata(recipe, trainer), "key": state.key}
     tensors = add_prefix("ema.", trainer.ema.state_dict())
     tensors |= add_prefix("last.", trainer.net.state_dict())
     if recipe.train.posthoc_ema:
         widths, steps = list(recipe.train.posthoc_ema.sigma_rel), trainer.snapshot_steps()
-        about["posthoc"] = {"sigma_rel": widths, "steps": steps}
+        metadata["posthoc"] = {"sigma_rel": widths, "steps": steps}
         tensors |= state.load_snapshots(steps)
-    write_weights(model, tensors, about)
+    write_weights(model, tensors, metadata)

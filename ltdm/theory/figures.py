@@ -182,7 +182,7 @@ def _pick_lines(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, float, pd.
 
 
 def _place_zero(values: pd.DataFrame) -> pd.DataFrame:
-    """Move beta = 0 in the index to its place on a logarithmic axis."""
+    """Move beta = 0 in the index of `seed_curves` to its place on a logarithmic axis."""
     return values.rename(index={0.0: _zero_position(values.index)})
 
 
@@ -207,7 +207,7 @@ def _label_beta_axis(axes: Axes, betas: pd.Series) -> None:
 def _plot_band(
     axes: Axes, values: pd.DataFrame, colour: str, label: str, ring: bool = True
 ) -> None:
-    """Plot the mean of logarithms over seeds, one standard error, and a ring at the minimum."""
+    """Plot `seed_curves`: their mean of logarithms, one standard error, a ring at the minimum."""
     logs = pd.DataFrame(np.log(values[(values > 0).all(axis=1)]))
     mean, error = logs.mean(axis=1), logs.std(axis=1).fillna(0) / math.sqrt(logs.shape[1])
     centre = np.exp(mean)

@@ -34,7 +34,7 @@ class PowerLaw:
 
     Attributes:
         slope: Slope of the least-squares line of the mean log y by log x, which is the mean of the
-            seeds' slopes, with its interval over seeds; UNKNOWN with fewer than two points.
+            seeds' slopes, with its interval over seeds; NO_INTERVAL with fewer than two points.
         x: The x of these points; empty with fewer than two.
         y: The fitted y at x.
     """

@@ -49,11 +49,11 @@ class ModelMetrics:
         """Return each `frechet-<sampler>` of the exact scores, (S, 1, 1, C)."""
         distances = {}
         for sampler in self.sweep.samplers:
-            class_blocks = [
+            class_distances = [
                 frechet(self.generate(sampler, self.exact_predictor(c), c, 1), *density.moments())
                 for c, density in enumerate(self.densities)
             ]
-            distances[f"frechet-{sampler.name}"] = torch.stack(class_blocks, dim=-1)[:, None]
+            distances[f"frechet-{sampler.name}"] = torch.stack(class_distances, dim=-1)[:, None]
         return distances
 
     def exact_predictor(self, c: int) -> flow.NoisePredictor:

@@ -83,8 +83,8 @@ class Sweep:
     @property
     def matrix_bytes(self) -> int:
         """Bytes of the matrices G of one seed's games."""
-        side = len(self.classes.classes) * self.width
-        return 8 * side**2 * len(self.tails) * len(self.betas)
+        size = len(self.classes.classes) * self.width
+        return 8 * size**2 * len(self.tails) * len(self.betas)
 
     def spec(self) -> dict[str, Any]:
         """Return what determines the rows: the options not at their default, without figures."""
@@ -97,7 +97,7 @@ class Sweep:
             if not entries or sorted(set(entries)) != list(entries):
                 raise OptionError((name,), "must list at least one value, in rising order")
         if len(set(self.figures)) < len(self.figures):
-            raise OptionError(("figures",), "lists a figure twice")
+            raise OptionError(("figures",), "lists a figure twice; leave one out")
         self._check_size()
         self._check_samplers()
         if max(self.tails) > self.head:

@@ -97,20 +97,20 @@ def _legend_lines(rows: pd.DataFrame, classes: Sequence[str]) -> Iterator[str]:
     )
     yield (
         "Bold: smallest of its tail and steps, by the mean of logarithms;"
-        f" {NOT_SIGNIFICANT} not"
-        f" significantly different from it: the {CONFIDENCE:.0%} interval of the difference of"
-        " logarithms, paired by seed, includes 0."
+        f" {NOT_SIGNIFICANT} not significantly different from it: the {CONFIDENCE:.0%} interval of"
+        " the difference of logarithms, paired by seed, includes 0."
     )
     for metric, exact_rows in rows[rows["beta"].isna()].groupby("metric"):
         means = exact_rows.groupby("group")["value"].mean()
-        class_blocks = ", ".join(f"{means[c]:.3f} ({c})" for c in classes)
-        yield f"With the exact scores, {metric} is {class_blocks}."
+        values = ", ".join(f"{means[c]:.3f} ({c})" for c in classes)
+        yield f"With the exact scores, {metric} is {values}."
 
 
 def _metric_cells(rows: pd.DataFrame, games: list[tuple], robust: bool) -> list[Cell]:
-    """Return a column's cells, with the best game of each tail and number of steps marked.
+    """Return a column's cells, one per game, the best of each tail and number of steps marked.
 
-    A robust cell holds the median and half the interquartile range.
+    `rows` are of one metric and class; a game is (tail, steps, beta). A `robust` cell holds the
+    median and half the interquartile range.
     """
     by_game = {key: part.set_index("seed")["value"] for key, part in rows.groupby(GAME_COLUMNS)}
     logs = {key: np.log(part.clip(lower=MIN_DISTANCE)).mean() for key, part in by_game.items()}

@@ -64,10 +64,8 @@ class RunBenchmark:
         recipe, options = Recipe.from_spec(run.spec()), run.samples[sample_set]
         self.trainer = make_trainer(recipe, 0, images, labels, device)
         self.cost = network_cost(data, replace(run, samples={sample_set: options}), [])
-        weights, metadata = (
-            dict(self.trainer.ema.state_dict()),
-            model_metadata(recipe, self.trainer),
-        )
+        weights = dict(self.trainer.ema.state_dict())
+        metadata = model_metadata(recipe, self.trainer)
         model = Model.from_tensors(weights, metadata, options.precision, device)
         self.generator = SampleGenerator(model, options, 0)
         self.labels = np.arange(MAX_BATCH[device.type]) % len(data.class_counts)
@@ -85,7 +83,7 @@ class RunBenchmark:
         self.own_bytes = torch.cuda.memory_allocated() - allocated
 
     @contextmanager
-    def timed(self, name: str, divide_by: int = 1) -> Iterator[None]:
+    def record_time(self, name: str, divide_by: int = 1) -> Iterator[None]:
         """Record the seconds of a `with` block, divided by `divide_by`, and the peak memory.
 
         The peak counts this run only: what it keeps between its turns, and allocates within one.
@@ -106,21 +104,21 @@ class RunBenchmark:
         """Time training steps after the untimed ones that capture the CUDA graph; then free it."""
         for _ in range(WARMUP_CALLS + 1 if self.cuda else 0):
             self.trainer.step()
-        with self.timed("train", steps):
+        with self.record_time("train", steps):
             for _ in range(steps):
                 self.trainer.step()
         self.trainer.release_graph()
 
     def sample(self) -> None:
         """Time one batch of images."""
-        with self.timed("sample"):
+        with self.record_time("sample"):
             self.generator.generate_batch(self.labels, np.arange(len(self.labels)))
 
     def probe(self) -> None:
         """Time the probe's features of one batch of images, then a complete forward pass."""
-        with self.timed("probe"):
+        with self.record_time("probe"):
             self.probe_predictor.decoder_features(self.probe_block, *self.probe_inputs)
-        with self.timed("forward"), torch.no_grad():
+        with self.record_time("forward"), torch.no_grad():
             self.probe_predictor(*self.probe_inputs)
 
     def row(self, name: str) -> dict[str, Any]:
@@ -206,5 +204,5 @@ def format_table(result: dict[str, Any]) -> str:
         lines.append([row["run"], *("-" if v is None else f"{v:.4g}" for v in values)])
     widths = [max(len(line[k]) for line in lines) for k in range(len(COLUMN_TITLES))]
     texts = ["  ".join(t.rjust(w) for t, w in zip(line, widths, strict=True)) for line in lines]
-    where = f"{result['dataset']} on {result['device']}, {result['threads']} threads"
-    return "\n".join([f"{where}, process peak {result['process_peak_mb']:.0f} MB", *texts])
+    title = f"{result['dataset']} on {result['device']}, {result['threads']} threads"
+    return "\n".join([f"{title}, process peak {result['process_peak_mb']:.0f} MB", *texts])

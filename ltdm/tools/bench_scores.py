@@ -41,7 +41,7 @@ class InceptionTimer:
 
     def forward(self, network: Inception3, x: torch.Tensor) -> Any:
         """Run the network and add the time it takes."""
-        seconds, result = _timed(self.original, network, x)
+        seconds, result = _time_call(self.original, network, x)
         self.seconds += seconds
         return result
 
@@ -66,7 +66,7 @@ def run(
     result |= _time_classes(feature_dim, num_classes)
     result |= _time_inception(device, inception_images)
     for name, metric in METRICS.items():
-        result[f"{name}_s"] = _timed(metric.score, real, fake, metric.Options())[0]
+        result[f"{name}_s"] = _time_call(metric.score, real, fake, metric.Options())[0]
         result[f"{name}_peak_gb"] = process_peak() / 1e9
     return result | _time_memorization(num_images)
 
@@ -80,7 +80,7 @@ def _time_classes(d: int, num_classes: int) -> dict[str, float]:
         for x, y in pairs
     )
     scores = (frechet.score(x, y, frechet.Options()) for x, y in pairs)
-    seconds, score_seconds = (_timed(list, work)[0] for work in (distances, scores))
+    seconds, score_seconds = (_time_call(list, work)[0] for work in (distances, scores))
     return {"num_classes": num_classes, "classes_s": seconds, "classes_whole_s": score_seconds}
 
 
@@ -98,10 +98,10 @@ def synthetic_features(n: int, d: int, seed: int) -> np.ndarray:
 
 def _time_frechet(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Time the moments and the distance between them, by ltdm and by NumPy and SciPy."""
-    gaussian_s, gaussians = _timed(lambda: [frechet.Gaussian(s) for s in (x, y)])
-    distance_s, distance = _timed(frechet.distance, *gaussians)
-    numpy_s, moments = _timed(lambda: [_numpy_moments(s) for s in (x, y)])
-    sqrtm_s, sqrtm_distance = _timed(frechet_by_sqrtm, *moments)
+    gaussian_s, gaussians = _time_call(lambda: [frechet.Gaussian(s) for s in (x, y)])
+    distance_s, distance = _time_call(frechet.distance, *gaussians)
+    numpy_s, moments = _time_call(lambda: [_numpy_moments(s) for s in (x, y)])
+    sqrtm_s, sqrtm_distance = _time_call(frechet_by_sqrtm, *moments)
     return {
         "statistics_s": gaussian_s,
         "distance_s": distance_s,
@@ -147,8 +147,8 @@ def _time_inception(device: torch.device, num_images: int) -> dict[str, float]:
     timer, seconds, pytorch_fid_seconds = InceptionTimer(), 0.0, 0.0
     for part in np.array_split(images, TURNS):
         with patch.object(Inception3, "forward", lambda network, x: timer.forward(network, x)):
-            seconds += _timed(extract, part)[0]
-        pytorch_fid_seconds += _timed(extract_by_pytorch_fid, part)[0]
+            seconds += _time_call(extract, part)[0]
+        pytorch_fid_seconds += _time_call(extract_by_pytorch_fid, part)[0]
     return {
         "inception_images": num_images,
         "inception_images_per_s": num_images / seconds,
@@ -163,7 +163,7 @@ def _time_memorization(num_train: int) -> dict[str, float]:
     images, train = (
         rng.integers(0, 256, (n, *IMAGE_SHAPE), dtype=np.uint8) for n in (num_images, num_train)
     )
-    seconds = _timed(find_nearest, images, train, 50, False)[0]
+    seconds = _time_call(find_nearest, images, train, 50, False)[0]
     return {
         "memorisation_images": num_images,
         "memorisation_s": seconds,
@@ -172,7 +172,7 @@ def _time_memorization(num_train: int) -> dict[str, float]:
     }
 
 
-def _timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+def _time_call(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     """Return the seconds that a call takes, and its result."""
     start = time.perf_counter()
     result = work(*arguments)

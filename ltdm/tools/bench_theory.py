@@ -82,7 +82,7 @@ def time_gradient_steps(sweep_run: SweepRun, steps: int) -> float:
 
 def format_table(result: dict[str, Any]) -> str:
     """Return the measurements as text for a terminal."""
-    timed = result["timed"]
+    measured = result["timed"]
     lines = [
         f"{result['sweep']}: {result['games']} games of {result['steps']:,} training steps,"
         f" {result['threads']} threads",
@@ -90,7 +90,7 @@ def format_table(result: dict[str, Any]) -> str:
         f"one game at a time, by squaring: {result['alone_s']:.2f} s, {result['alone_ratio']:.0f}"
         " times as long",
         f"one game at a time, step by step: {result['stepping_s']:.1f} s,"
-        f" {result['stepping_ratio']:.0f} times as long (measured on {timed['games']} games and"
-        f" {timed['steps']:,} steps of each)",
+        f" {result['stepping_ratio']:.0f} times as long (measured on {measured['games']} games and"
+        f" {measured['steps']:,} steps of each)",
     ]
     return "\n".join(lines)

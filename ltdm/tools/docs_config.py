@@ -68,15 +68,11 @@ def schema() -> dict[str, Any]:
     A file may inherit from others, so no key is required here; the loader checks the merged config.
     """
     sections = _sections()
-    experiment = {
-        "description": "Name of the results folder.",
-        "type": "string",
-        "pattern": NAME_REGEX,
-    }
+    name = {"description": "Name of the results folder.", "type": "string", "pattern": NAME_REGEX}
     run = {**closed_object(sections), "type": ["object", "null"]}
     paths = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
     top = {
-        "experiment": experiment,
+        "experiment": name,
         "grid": {"description": "Every combination of these lists is run.", **_axes()},
         "datasets": named_mapping("Long-tailed data sets by name.", _datasets(sections)),
         "defaults": {"description": "Settings of every run.", **closed_object(sections)},
@@ -246,9 +242,7 @@ def _datasets(sections: dict[str, Any]) -> dict[str, Any]:
         "source": {"description": "The data source.", "enum": part_names("source")},
         "reference_split": {"description": REFERENCE_HELP, "enum": ["train", "test"]},
     }
-    for options in (
-        *(load_module("source", name, ()).Options for name in part_names("source")),
-        LongTail,
-    ):
+    sources = (load_module("source", name, ()).Options for name in part_names("source"))
+    for options in (*sources, LongTail):
         properties |= _properties(options)
     return closed_object({**properties, **sections})

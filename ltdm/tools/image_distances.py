@@ -44,7 +44,7 @@ def run(experiment: Experiment) -> pd.DataFrame:
 
 
 def distances(first: Path, second: Path) -> tuple[float, float, float]:
-    """Return mean and maximum absolute difference of two sets, and the fraction above 0.
+    """Return mean and maximum absolute difference of two files' images; the fraction above 0.
 
     Raises:
         LtdmError: A file is missing or damaged, or the number or shape of the images differs.

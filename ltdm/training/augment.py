@@ -42,7 +42,7 @@ def draw_parameters(n: int, probability: float, rng: np.random.Generator) -> np.
 
 
 def condition(a: np.ndarray) -> np.ndarray:
-    """Return the network's condition, (n, 8) -> float32 (n, 9); zeros for an unchanged image."""
+    """Map parameters a (n, 8) to the network's condition, float32 (n, 9); zeros for no change."""
     stretch = a[:, 5] * np.cos(a[:, 4]), a[:, 5] * np.sin(a[:, 4])
     rotation = np.cos(a[:, 3]) - 1, np.sin(a[:, 3])
     columns = (a[:, 0], a[:, 1], a[:, 2], *rotation, *stretch, a[:, 6], a[:, 7])
@@ -50,9 +50,9 @@ def condition(a: np.ndarray) -> np.ndarray:
 
 
 def inverse_affine(a: np.ndarray, side: int) -> np.ndarray:
-    """Return the map from target pixels to source pixels, (n, 8) -> float32 (n, 2, 3).
+    """Map parameters a (n, 8) to the maps from target to source pixels, float32 (n, 2, 3).
 
-    It applies to (column, row, 1) of an image of `side` x `side` pixels.
+    A map applies to (column, row, 1) of an image of `side` x `side` pixels.
     """
     ones, centre = np.ones(len(a)), np.full(len(a), (side - 1) / 2)
     size, stretch = SCALE_UNIT ** a[:, 2], SCALE_UNIT ** a[:, 5]

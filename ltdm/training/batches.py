@@ -37,12 +37,8 @@ class Batches:
         device: torch.device,
         class_blocks: bool = False,
     ):
-        self.options, self.device, self.labels, self.class_blocks = (
-            options,
-            device,
-            labels,
-            class_blocks,
-        )
+        self.options, self.device = options, device
+        self.labels, self.class_blocks = labels, class_blocks
         self.images = torch.from_numpy(images).to(device)
         self.num_classes = int(labels.max()) + 1
         self.size = options.effective_batch_size(self.num_classes if class_blocks else 0)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 600  # seconds in which the first process may save its state
 SAME_CAUSE_SECONDS = 20
-"""Failures within so many seconds have one cause; after 30, the agent kills the processes left."""
+"""Failures within this time have one cause; after 30 s, the agent kills the remaining processes."""
 RESUME_HINT = "the same command resumes from the last saved state"
 
 

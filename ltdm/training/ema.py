@@ -37,7 +37,7 @@ class PosthocEMA:
         return 2 * self.snapshots * len(self.sigma_rel)
 
     def profile_error(self, sigma_rel: float) -> float:
-        """Return the error of a width's mixed profile, as a fraction of the profile's L2 norm."""
+        """Return how far the snapshots miss a width's profile in L2, as a fraction of its norm."""
         steps = self.snapshot_steps(100 * self.snapshots)
         times, widths = zip(*product(steps, self.sigma_rel), strict=True)
         gammas, target = [gamma_of(width) for width in widths], (times[-1], gamma_of(sigma_rel))

@@ -63,14 +63,14 @@ def shard_class_counts(options: TrainOptions, class_counts: Sequence[int]) -> li
     return deal_counts(class_counts, options.ensemble.shards if options.ensemble else 1).tolist()
 
 
-def shard_steps(options: TrainOptions, images: int, batch_size: int) -> int:
-    """Return the training steps per round of a shard with this many images.
+def shard_steps(options: TrainOptions, num_images: int, batch_size: int) -> int:
+    """Return the training steps per round of a shard of `num_images` images.
 
     Without an ensemble, the whole training is one round of one shard.
     """
     ensemble = options.ensemble
     if ensemble and ensemble.epochs:
-        return ensemble.epochs * (images // batch_size)
+        return ensemble.epochs * (num_images // batch_size)
     return options.steps // (ensemble.shards * ensemble.rounds if ensemble else 1)
 
 

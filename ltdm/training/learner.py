@@ -121,7 +121,7 @@ class Learner:
         return posthoc.snapshot_steps(self.last_step) if posthoc else []
 
     def _init_averages(self) -> None:
-        """Start all averages at the present weights."""
+        """Start all averages at the current weights."""
         posthoc = self.options.posthoc_ema
         widths = posthoc.sigma_rel if posthoc else ()
         self.ema = EMA(self.net, self.options.ema_decay)

@@ -62,7 +62,7 @@ class Trainer(Learner):
                     save_cost = last_save - now
                     interval = save_interval(save_cost)
                 if stop and reason:
-                    raise self._stopped(stop, reason)
+                    raise self._interruption(stop, reason)
 
     def _step_and_log(
         self,
@@ -81,7 +81,7 @@ class Trainer(Learner):
         progress.advance(1, note)
         return has_row
 
-    def _stopped(self, stop: StopRequest, reason: str) -> Interruption:
+    def _interruption(self, stop: StopRequest, reason: str) -> Interruption:
         """Return the exception of a stop after the state was saved."""
         return Interruption(
             f"stopped at step {self.step_count:,} of {self.last_step:,}, since {reason}; the state"

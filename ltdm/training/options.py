@@ -129,7 +129,8 @@ class TrainOptions:
             message = "cannot be used with an ensemble, whose averages restart; leave one out"
             raise OptionError(("posthoc_ema",), message)
         if self.posthoc_ema and self.posthoc_ema.snapshots > self.steps:
-            message = f"is {self.posthoc_ema.snapshots}, but there are only {self.steps} steps"
+            snapshots = self.posthoc_ema.snapshots
+            message = f"is {snapshots}, but there are only {self.steps} steps; lower it"
             raise OptionError(("posthoc_ema", "snapshots"), message)
 
     @property

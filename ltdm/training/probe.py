@@ -61,9 +61,9 @@ class ProbeOptions:
             if not entries or len(set(entries)) < len(entries):
                 raise OptionError((name,), "must name at least one, and none twice")
 
-    def evaluations(self, images: int) -> int:
+    def evaluations(self, num_images: int) -> int:
         """Return the network evaluations for this many labelled images, up to the deepest layer."""
-        return len(self.noise_levels) * images * (self.epochs + 1)
+        return len(self.noise_levels) * num_images * (self.epochs + 1)
 
 
 def levels_of(process: Process, numbers: tuple[int, ...]) -> list[float]:
@@ -173,7 +173,10 @@ class Probe:
             )
 
     def _loss(self, logits: list[Tensor], labels: Tensor) -> Tensor:
-        """Return the sum of all classifiers' mean losses: each has the gradient of its own."""
+        """Return the sum of the mean losses: each classifier gets its own's gradient.
+
+        `logits` are those of the method `logits`, `labels` (B,).
+        """
         targets = labels.repeat(len(self.levels))
         losses = [nnf.cross_entropy(layer.flatten(0, 1), targets) for layer in logits]
         return len(self.levels) * torch.stack(losses).sum()

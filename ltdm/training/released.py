@@ -76,13 +76,13 @@ class ReleasedCheckpoint:
     """A network's shape and its sets of weights, "last" and "ema".
 
     Tensors are float32, under ltdm's names. `steps` is the file's `step`, 0 where it has none;
-    `left_out` names the entries of the file that are not read.
+    `unread_keys` names the entries of the file that are not read.
     """
 
     shape: UNetShape
     weights: Mapping[str, dict[str, Tensor]]
     steps: int
-    left_out: list[str]
+    unread_keys: list[str]
 
     @property
     def network(self) -> Part:
@@ -113,9 +113,9 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
     """
     content = _unpickle(path)
     sets = {k: v for k, v in content.items() if k in WEIGHT_SETS and isinstance(v, dict)}
-    left_out = [str(key) for key in content if key not in sets and key != "step"]
+    unread_keys = [str(key) for key in content if key not in sets and key != "step"]
     if not sets and content and all(isinstance(value, Tensor) for value in content.values()):
-        sets, left_out = {"its state dict": content}, []
+        sets, unread_keys = {"its state dict": content}, []
     if not sets:
         raise LtdmError(
             f"{path} has no net_model or ema_model, but {shorten(content)}; write its weights"
@@ -124,10 +124,10 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
     networks = {key: _match_tensors(f"{path}: {key}", tensors) for key, tensors in sets.items()}
     shapes = {shape for shape, _ in networks.values()}
     if len(shapes) > 1:
-        raise LtdmError(f"{path}: {' and '.join(sets)} are of different networks")
+        raise LtdmError(f"{path}: {' and '.join(sets)} are of different networks; write one alone")
     weights = {WEIGHT_SETS.get(key, "last"): tensors for key, (_, tensors) in networks.items()}
     step = content.get("step")
-    return ReleasedCheckpoint(shapes.pop(), weights, step if type(step) is int else 0, left_out)
+    return ReleasedCheckpoint(shapes.pop(), weights, step if type(step) is int else 0, unread_keys)
 
 
 def archive_digest(path: Path) -> str:
@@ -163,11 +163,11 @@ def _unpickle(path: Path) -> dict[Any, Any]:
     return content
 
 
-def _match_tensors(where: str, tensors: dict[Any, Any]) -> tuple[UNetShape, dict[str, Tensor]]:
+def _match_tensors(place: str, tensors: dict[Any, Any]) -> tuple[UNetShape, dict[str, Tensor]]:
     """Return the shape of a state dict's network, and its tensors by ltdm's names."""
     in_file = {str(name).removeprefix("module."): t for name, t in tensors.items()}
     shapes = {name: tuple(getattr(t, "shape", ())) for name, t in in_file.items()}
-    network = _infer_shape(where, shapes)
+    network = _infer_shape(place, shapes)
     with torch.device("meta"):
         empty = unet.UNet(*network[:-1]).state_dict()
     file_names = {name: _name_in_file(name) for name in empty}
@@ -180,12 +180,12 @@ def _match_tensors(where: str, tensors: dict[Any, Any]) -> tuple[UNetShape, dict
     ]
     if mismatches:
         raise LtdmError(
-            f"{where} is not the U-Net that its first layers suggest: {shorten(mismatches)}"
+            f"{place} is not the U-Net that its first layers suggest: {shorten(mismatches)}"
         )
     table, formula = in_file[TIME_TABLE].double(), _sinusoidal_table(network)
     if not torch.allclose(table, formula, rtol=0, atol=1e-6 * network.timesteps):
         raise LtdmError(
-            f"{where} uses a different time embedding from pytorch-ddpm's sinusoidal one, so it"
+            f"{place} uses a different time embedding from pytorch-ddpm's sinusoidal one, so it"
             " cannot be loaded into ltdm's U-Net"
         )
     return network, {name: in_file[file_name].float() for name, file_name in file_names.items()}
@@ -199,7 +199,7 @@ def _describe_mismatch(name: str, shapes: TensorShapes, expected: TensorShapes) 
     return f"{name} is {shapes[name]}, not {expected[name]}"
 
 
-def _infer_shape(where: str, shapes: TensorShapes) -> UNetShape:
+def _infer_shape(place: str, shapes: TensorShapes) -> UNetShape:
     """Return the U-Net whose tensors have these shapes; LtdmError if there is none."""
     unsupported = (text for part, text in UNSUPPORTED_NETWORKS.items() if part in " ".join(shapes))
     network = next(unsupported, None)
@@ -209,7 +209,7 @@ def _infer_shape(where: str, shapes: TensorShapes) -> UNetShape:
     except (LookupError, ArithmeticError, ValueError, OptionError):
         network = f"an unknown network, of {shorten(shapes)}"
     raise LtdmError(
-        f"{where} is {network}; ltdm reads the U-Net of pytorch-ddpm, CBDM, IGD and OC_LT"
+        f"{place} is {network}; ltdm reads the U-Net of pytorch-ddpm, CBDM, IGD and OC_LT"
     )
 
 

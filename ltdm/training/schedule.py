@@ -7,8 +7,8 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.training.options import TrainOptions
 
 MIN_SAVE_SECONDS, SAVE_COST_FACTOR = 60.0, 30
-"""The interval between two saves of the state: at least so many seconds, and at least so many times
-the duration of a save, which for gigabytes is a quarter of a minute."""
+"""Lower bounds of the interval between two saves of the state: in seconds, and as a multiple of the
+duration of a save, which for gigabytes is a quarter of a minute."""
 
 
 def save_interval(save_cost: float = 0.0) -> float:

@@ -100,7 +100,7 @@ def init_trainer(trainer: Trainer, init: Path) -> None:
     Raises:
         LtdmError: The file is bad, or holds a network of another kind.
     """
-    weights, about = read_weights(init, "ema.")
+    weights, metadata = read_weights(init, "ema.")
     try:
         trainer.init_from(weights)
     except RuntimeError as error:
@@ -108,4 +108,4 @@ def init_trainer(trainer: Trainer, init: Path) -> None:
             f"{init} holds another network than this run's, so the run cannot start from it; give"
             " both runs the same network, augmentation and method's mode"
         ) from error
-    log.info("starting from %s (%s)", init, about["key"])
+    log.info("starting from %s (%s)", init, metadata["key"])

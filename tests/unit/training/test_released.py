@@ -117,7 +117,7 @@ def test_other_shapes_are_inferred_from_the_weights(tmp_path):
         torch.save({"ema_model": released_state_dict(net, levels=10)}, tmp_path / "c.pt")
         checkpoint = released.read_checkpoint(tmp_path / "c.pt")
         assert checkpoint.shape == (options, 3, 4, 0, 10)
-        assert (checkpoint.steps, checkpoint.left_out) == (0, [])
+        assert (checkpoint.steps, checkpoint.unread_keys) == (0, [])
 
 
 def test_one_set_of_weights_never_replaces_the_other(tmp_path):
