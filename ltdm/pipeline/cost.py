@@ -125,8 +125,8 @@ def load_speeds(
 ) -> dict[str, Speed]:
     """Return the speed of each run, by name; empty if both sources are None.
 
-    The speed is `tflops` for all runs, or is read from `bench`, a file of `ltdm bench --json`. A
-    run that the file lacks takes the speed of the file's first run.
+    The speed is `tflops` for all runs, or is read from `bench`, a file of `ltdm bench runs --json`.
+    A run that the file lacks takes the speed of the file's first run.
 
     Raises:
         LtdmError: `tflops` or a speed in the file is not above 0, or the file has another form.
@@ -145,7 +145,7 @@ def load_speeds(
         if not all(s.train > 0 and s.sample > 0 for s in speeds.values()):
             raise ValueError("a speed is not above zero")
     except (KeyError, TypeError, ValueError, StopIteration) as error:
-        raise LtdmError(f"{bench} holds no figures of `ltdm bench --json`") from error
+        raise LtdmError(f"{bench} holds no figures of `ltdm bench runs --json`") from error
     return {run: speeds.get(run, first) for _, run in experiment.runs}
 
 
@@ -205,11 +205,11 @@ def format_plan(experiment: Experiment, speeds: dict[str, Speed]) -> str:
         networks = len(experiment.grid["run"]) * len(experiment.grid["seed"])
         total = _three_digits(networks * probe.evaluations(images) / 1e6)
         lines.append(
-            f"Beside that, linear probes: {total} M evaluations, none past the last probed layer."
+            f"In addition, linear probes: {total} M evaluations, none past the last probed layer."
         )
     if not speeds:
         lines.append(
-            "For GPU-hours give --bench FILE (made by `ltdm bench --json FILE` there), or --tflops."
+            "For GPU-hours give --bench FILE (of `ltdm bench runs --json FILE` there), or --tflops."
         )
     return "\n".join(lines)
 
