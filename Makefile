@@ -24,7 +24,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup  ## Real digits through the whole workflow, then the main table and the report
+demo: setup  ## Run the whole workflow on real digits; print the main table, write the report
 	@$(BIN)/snakemake --cores all --quiet rules
 	@test -e $(REPORT) && test -z "$$(find $(addprefix results/demo/,tables figures runs) -newer $(REPORT))" \
 		|| $(BIN)/snakemake --report $(REPORT) --quiet all
@@ -44,7 +44,7 @@ $(OLDEST)/ready: pyproject.toml
 		'torch==2.11.*' 'torchvision==0.26.*' -e . pytest pytest-timeout pytest-xdist diffusers
 	@touch $@
 
-# Whichever tests import what trains and samples, so that new ones need not be listed.
+# Selected are the tests that import training or sampling code, so that new ones need not be listed.
 test-torch211: $(OLDEST)/ready  ## Tests of training, networks, methods and samplers on the oldest PyTorch
 	@$(OLDEST)/bin/python -m pytest -q -n 2 --dist loadfile \
 		$$(grep -lE '^from ltdm\.(training|networks|methods|samplers|stages\.train)' -r tests/unit --include="test_*.py")
@@ -54,7 +54,7 @@ test-slurm: setup  ## Tests on a real Slurm cluster on this machine (Debian, Ubu
 		{ $(APT) update -q && $(APT) install -q -y --no-install-recommends slurm-wlm munge; }
 	@$(BIN)/python -m pytest -q -n 2 tests/slurm
 
-gpu-check:  ## On a GPU: is it right, and what does it cost? Eight minutes; OUT=folder SECONDS=480
+gpu-check:  ## Correctness and speed on a GPU, in eight minutes; OUT=folder SECONDS=480
 	@test -x $(BIN)/python && python=$(BIN)/python || python=$(PYTHON); \
 		$$python -m tests.gpu.check $(OUT) --seconds $(SECONDS)
 
@@ -62,7 +62,7 @@ check: setup  ## Format, lint, words, types, import contract
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/snakefmt --check Snakefile rules
-	@# A rule's functions stand above it, where its reader looks; the linter wants them in one file.
+	@# Functions are defined above the rule that uses them; the linter wants them in a separate file.
 	@$(BIN)/snakemake --lint > $(VENV)/lint 2>&1 || { grep -q '^Lints for' $(VENV)/lint && \
 		! grep -E '^ +\* |[Ee]rror' $(VENV)/lint | grep -v 'Mixed rules and functions'; }
 	@! git grep -niE "(^|[^a-z])($$(sed -n 's/^    //p' docs/style.md))([^a-z]|$$)" -- . ':!CHANGELOG.md' \

@@ -57,7 +57,7 @@ def bench_runs(rounds: int, steps: int, path: Path | None, **options: Any) -> No
 @JSON
 @DEVICE
 def bench_scores(path: Path | None, device: str | None, **sizes: int) -> None:
-    """Measure the cost of scoring, beside SciPy's matrix square root and pytorch-fid."""
+    """Measure the cost of scoring, compared with SciPy's square root and pytorch-fid."""
     from ltdm.tools import bench_scores
 
     set_device(device)

@@ -11,7 +11,8 @@ HEAD = """# Command line
 
 <!-- Written by `make docs` from the commands in ltdm/cli; do not edit. -->
 
-`snakemake` runs everything that is due. `ltdm` runs one stage at a time, and answers questions.
+`snakemake` runs everything that is due. `ltdm` runs single stages, and reports on
+configs and results.
 """
 
 

@@ -1,4 +1,4 @@
-"""Your own arrays: an .npz of uint8 images with x_train and y_train, maybe x_test and y_test.
+"""Your own arrays: an .npz of uint8 images with x_train, y_train, optionally x_test, y_test.
 
 Images are square, of shape (N, H, W), (N, H, W, C) or (N, C, H, W), with 1 or 3 channels. Labels
 run from 0 without a gap.

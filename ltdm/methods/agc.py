@@ -6,10 +6,10 @@ A bank m holds a moving average of the denoising loss per noise level. With the 
 
 and afterwards, for every image in the order of the batch, m[t_i] <- decay m[t_i] + (1 - decay) l_i.
 The bank starts at zero, so no image is skipped at first. All terms of a skipped image are skipped.
-AGC combines with any method but `igd`'s separate networks and released mode, where each class has a
-loss of its own.
+AGC combines with any method but `igd`'s separate networks and released mode, where each class has
+its own loss.
 Source: Liu et al., ECCV 2024, IET-AGC; its other half, iterative ensemble training, is
-`train.ensemble`, where each shard has a bank of its own.
+`train.ensemble`, where each shard has its own bank.
 
 Cost: no network evaluation; no loop and no wait for the device.
 

@@ -11,7 +11,7 @@ proportional to any power of the frequency. The last term is the paper's commitm
 Source: Qin et al., "Class-Balancing Diffusion Models", CVPR 2023, equation 8 and algorithm 1.
 
 Cost: one more forward and backward pass, in one batch with the image's own. Without the commitment
-term the second branch needs no gradient and is a call of its own.
+term the second branch needs no gradient and is a separate call.
 
 Released code: drops the labels of all images of a batch at once (`train.label_dropout_per: batch`);
 its finetuning loads the wrong folder and then makes no training step.

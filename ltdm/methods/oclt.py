@@ -8,7 +8,7 @@ and sigma the ratio of noise to signal, image j of the batch is its source with 
 and the target is that of j*, at the same x_t and under the image's own label: L = |F(x_t, t, y_i) -
 F*(x_0,j*, eps')|^2 with eps' = eps + (x_0,i - x_0,j*) / sigma. The mode `t2h` (tail to head)
 accepts j* only if its class is at least as frequent as the image's own, `h2t` if at most as
-frequent, `full` always; otherwise j* = i. `tr_tau` weighs W_ij by p(y_j)^tr_tau, with p the
+frequent, `full` always; otherwise j* = i. `tr_tau` weights W_ij by p(y_j)^tr_tau, with p the
 training frequency. The gate uses classes, so label dropout does not affect it. The result depends
 on the batch by design, since the batch holds the candidates.
 Source: Zhang et al., "Long-tailed Diffusion Models with Oriented Calibration", ICLR 2024.

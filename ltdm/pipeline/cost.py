@@ -205,7 +205,7 @@ def format_plan(experiment: Experiment, speeds: dict[str, Speed]) -> str:
         networks = len(experiment.grid["run"]) * len(experiment.grid["seed"])
         total = _three_digits(networks * probe.evaluations(images) / 1e6)
         lines.append(
-            f"Beside that, linear probes: {total} M evaluations, none past the last probed layer."
+            f"In addition, linear probes: {total} M evaluations, none past the last probed layer."
         )
     if not speeds:
         lines.append(

@@ -33,7 +33,7 @@ class Options:
 
     steps: int = option(18, "Steps, the last one to the clean image.", low=1, high=100_000)
     rho: float = option(
-        7.0, "Spacing of the levels; larger ones lie closer at low noise.", low=1, high=1000
+        7.0, "Spacing of the levels; a larger rho puts more at low noise.", low=1, high=1000
     )
     clip_denoised: bool = option(False, "Clamp each denoised image to [-1, 1].")
 

@@ -37,7 +37,7 @@ class Options:
 
     steps: int = option(18, "Steps, the last one to the clean image.", low=1, high=100_000)
     rho: float = option(
-        7.0, "Spacing of the levels; larger ones lie closer at low noise.", low=1, high=1000
+        7.0, "Spacing of the levels; a larger rho puts more at low noise.", low=1, high=1000
     )
     S_churn: float = option(0.0, "Noise added over all steps; 0 is deterministic.", low=0)
     S_min: float = option(0.0, "Lowest sigma at which noise is added.", low=0)

@@ -121,7 +121,7 @@ def page_text(page: str) -> str:
     """Return the page with its tables, the part after PAGE_MARKER, generated again."""
     text = page.partition(PAGE_MARKER)[0] + PAGE_MARKER
     text += "\n## `datasets.<name>`\n\n"
-    text += "`source` names the data source. Its own options, and these, are keys beside it.\n\n"
+    text += "`source` names the data source. Its options are set beside the following ones.\n\n"
     split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE_HELP} |\n"
     text += options_table(LongTail, "datasets") + split
     for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluation)):

@@ -30,9 +30,8 @@ other reference, `--metric memorization` takes the reference as the training set
 
 **Few images.** Distances between Gaussians are biased upward if there are few images for the number
 of features: for 2,048 features, 500 images per class are very few. Such values are marked (\u2020):
-compare them between runs with the same number of images only. `kid` has no such bias and is shown
-beside them. `frechet-infinity` removes the leading term of the bias, and more than that where
-images are few.
+compare them between runs with the same number of images only. `kid` has no such bias.
+`frechet-infinity` removes the leading term of the bias, and more than that where images are few.
 
 **Errors.** `error` in metrics.csv is the standard error over generated images, with the reference
 and the number of images per class held fixed: what a bootstrap over generated images would give. It

@@ -13,7 +13,7 @@ EAGER = FOLDER / "eager.yaml"
 
 
 def run(setting: Setting, group: str) -> None:
-    """Measure a group of runs; "others" without the compiler, group would take too long."""
+    """Measure a group of runs; "others" without the compiler, which would take too long."""
     family = "edm2" if group == "edm2" else "methods"
     configs = [*setting.configs(family), *([EAGER] if group == "others" else [])]
     runs = [argument for name in RUNS[group] for argument in ("--run", name)]

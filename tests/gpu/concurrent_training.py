@@ -1,4 +1,4 @@
-"""Several trainings on one GPU at a time, each in a process of its own."""
+"""Several trainings on one GPU at a time, each in its own process."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def run(setting: Setting) -> None:
         sys.executable,
         "-m",
         "tests.gpu.step",
-        "trained-beside",
+        "concurrent-training",
         str(setting.out),
         "--work",
         str(setting.work),
@@ -33,7 +33,7 @@ def run(setting: Setting) -> None:
         send(trainings, variant)
         for active in range(1, number + 1):
             rates = send(trainings[:active], str(seconds))
-            what = f"{active} beside each other" if active > 1 else "1 alone"
+            what = f"{active} trainings at once" if active > 1 else "1 training alone"
             setting.rows.add(
                 what,
                 img_per_s=sum(rates),

@@ -65,7 +65,7 @@ TIMED_STEPS = [
     Step("sampling", 40, "sampling.run"),
     Step("edm2", 50, "speed.time_edm2"),
     Step("bench", 60, "bench.run", ("methods",)),
-    Step("beside", 50, "concurrent_training.run"),
+    Step("concurrent", 50, "concurrent_training.run"),
     Step("bench-others", 40, "bench.run", ("others",)),
     Step("layers", 30, "layers.run"),
     Step("sizes", 40, "speed.time_sizes"),
@@ -74,8 +74,8 @@ TIMED_STEPS = [
 ]
 """Timings, one after the other, once compiling is done; the least important comes last."""
 
-CONCURRENT_TRAINING = Step("trained-beside", 0, "concurrent_training.serve_training")
-"""A training that the step `beside` starts."""
+CONCURRENT_TRAINING = Step("concurrent-training", 0, "concurrent_training.serve_training")
+"""A training that the step `concurrent` starts."""
 
 ALL_STEPS = {
     step.name: step

@@ -103,7 +103,7 @@ def test_shared_gpus_are_an_error_before_any_submission(faults):
 
 
 def test_a_time_limit_of_one_minute(faults):
-    """A pause for most of it stands for a slow training, which then stops by itself."""
+    """A pause for most of the limit simulates a slow training, which then stops by itself."""
     trial = Trial(faults, 2)
     process = trial.start("--set-resources", "train:runtime=1")
     with faults.paused(process, trial.home) as holder:

@@ -1,4 +1,4 @@
-"""What surrounds the code: reading order, README, hook, container, the workflow catalog."""
+"""The project around the code: reading order, README, hook, container, the workflow catalog."""
 
 import re
 import subprocess
@@ -40,7 +40,7 @@ def test_before_a_commit_the_checks_run():
 
 
 def test_the_container_is_set_up_as_this_environment_was():
-    """The image itself is not built here; its one command of ours is what made this environment."""
+    """The image is not built here, but its command `make setup` also made this environment."""
     runs = re.findall(r"^RUN (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert [run for run in runs if "apt-get" not in run] == ["make setup"]
     recipe = subprocess.run(

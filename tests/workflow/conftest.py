@@ -28,7 +28,7 @@ class Checkout:
         self.results = folder / "results/smoke"
 
     def forget(self) -> None:
-        """Delete Snakemake's notes, as if the same results lay beside a fresh clone."""
+        """Delete Snakemake's notes, as if the results were in a fresh clone."""
         shutil.rmtree(self.folder / ".snakemake")
 
     def copy_to(self, folder: Path) -> "Checkout":

@@ -19,7 +19,7 @@ from tests.unit.data.test_data import load_and_check
 
 
 def picture(path, size=(8, 8), mode="RGB", seed=0):
-    """A smooth random picture, saved in the format that its name asks for."""
+    """A smooth random picture, saved in the format of its file name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     coarse = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).convert(mode)

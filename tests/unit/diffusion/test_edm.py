@@ -55,7 +55,7 @@ def test_the_loss_in_F_is_the_weighted_loss_in_D():
     torch.testing.assert_close(exact, x0, rtol=1e-12, atol=1e-12)
 
 
-def test_the_networks_inputs_and_targets_have_variance_one():
+def test_the_network_s_inputs_and_targets_have_variance_one():
     x0, noise, level = random_batch(20_000)
     process = edm_process()
     scaled, c_noise = process.network_inputs(process.corrupt(x0, noise, level), level)
@@ -151,7 +151,7 @@ def first_levels(process):
     return process.draw_levels(4, generators().shared)
 
 
-def test_losses_are_weighed_by_the_learnt_loss_of_their_level():
+def test_losses_are_weighted_by_the_learnt_loss_of_their_level():
     """At the optimum u is the log of the loss; terms are weighed by e^-u but do not train u."""
     process, data = edm_process(logvar="linear"), batch([0, 1, 2, 3])
     method, table = objective("cbdm"), Table()

@@ -151,7 +151,9 @@ def test_static_shapes_change_no_loss_and_no_gradient(method, network, dtype, to
             batch = trainer.batches.make(*trainer.inputs)
             batch = batch._replace(x0=batch.x0.to(dtype))
             dropped += int((~batch.has_label).sum())
-            results = [losses_of(terms, part, process, rng) for part, rng in trainer._turns(batch)]
+            results = [
+                losses_of(terms, part, process, rng) for part, rng in trainer._substeps(batch)
+            ]
             pairs.append([(losses, gradient(losses, [net, process])) for losses in results])
         for (losses, grad), (expected, expected_grad) in zip(*pairs, strict=True):
             assert losses.keys() == expected.keys()

@@ -39,7 +39,7 @@ def test_standard_normal_inputs_give_outputs_of_rms_one():
 
 
 @pytest.mark.parametrize("t", [0.3, 0.5])
-def test_a_concatenation_has_rms_one_and_weighs_its_parts(t):
+def test_a_concatenation_has_rms_one_and_weights_its_parts(t):
     joined = mp_cat(normal(8, 64, 16, 16), normal(8, 192, 16, 16, seed=1), t)
     assert rms(joined) == pytest.approx(1, abs=0.02)
     share = joined[:, 64:].square().sum() / joined.square().sum()

@@ -156,7 +156,7 @@ def test_others_images_are_compared_with_the_long_tailed_training_set(ours, monk
     assert len(scored(ours, ours, *options)), "the search is used again"
 
 
-def test_another_reference_is_the_training_set_where_that_is_asked_for(ours):
+def test_another_reference_is_the_training_set_on_request(ours):
     assert not scored(ours, ours / "reference.npz")["metric"].str.startswith("mq").any()
     options = "--metric", "{name: memorization, k: 40}"
     table = scored(ours, ours / "reference.npz", *options)

@@ -129,7 +129,7 @@ def test_probed_part_of_the_network_at_the_papers_sizes(blocks, attn, side, part
 def test_cost():
     experiment = smoke({"layers": [1], "noise_levels": [3, 4], "epochs": 9})
     assert experiment.evaluate.probe.evaluations(1797) == 2 * 1797 * 10
-    assert "Beside that, linear probes: 0.0719 M evaluations" in cost.format_plan(experiment, {})
+    assert "In addition, linear probes: 0.0719 M evaluations" in cost.format_plan(experiment, {})
     flops = cost.network_size(
         experiment.datasets["digits-lt"], experiment.runs["digits-lt", "ddpm"]
     ).flops

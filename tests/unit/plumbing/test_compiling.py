@@ -1,4 +1,4 @@
-"""The cache of PyTorch's compiler lies with the results, for all jobs of an experiment."""
+"""The cache of PyTorch's compiler is in the results folder, for all jobs of an experiment."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def folder(device, compiled=True):
     return os.environ.get(compiling.TORCH_CACHE_VARIABLE)
 
 
-def test_the_cache_of_a_gpu_lies_with_the_results(tmp_path):
+def test_the_cache_of_a_gpu_is_in_the_results_folder(tmp_path):
     assert folder(CUDA) is None, "no folder is set"
     assert cache_dir_utils.cache_dir() == folder(CUDA), "PyTorch sets its own"
     compiling.set_compile_cache(tmp_path / "here")

@@ -272,6 +272,6 @@ def test_wrong_levels_and_layers(wrong):
         parse(ProbeOptions, wrong)
 
 
-def test_mean_class_accuracy_weighs_classes_equally():
+def test_mean_class_accuracy_weights_classes_equally():
     correct = np.array([[[True, True, True, False]]])
     assert probe.mean_class_accuracy(correct, np.array([0, 0, 0, 1])).tolist() == [[0.5]]

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 STEPS = ["machine", "compile-ddpm", *(step.name for step in (*CORRECTNESS_STEPS, *TIMED_STEPS))]
-ONLY_GPU = {"compile-cbdm", "compile-half", "compile-edm2", "trained-beside"}
+ONLY_GPU = {"compile-cbdm", "compile-half", "compile-edm2", "concurrent-training"}
 
 
 def start(out, *options):

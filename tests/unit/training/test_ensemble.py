@@ -88,7 +88,7 @@ def test_rounds_of_epochs_against_trainers_averaged_by_hand(images, tmp_path):
 
 
 class Killed(Exception):
-    """Stands for a kill by the operating system."""
+    """Simulates a kill by the operating system."""
 
 
 @pytest.mark.parametrize("method", [["cbdm", "agc"], {"name": "igd", "mode": "released"}])
