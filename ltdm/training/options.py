@@ -41,7 +41,7 @@ class TrainOptions:
     lr_decay_images: int | None = option(
         None,
         "Images after which the learning rate falls with the inverse square root of the images"
-        " seen; none: it stays constant.",
+        " seen; null: it stays constant.",
         low=1,
     )
     adam_betas: tuple[float, ...] = option(
@@ -49,7 +49,7 @@ class TrainOptions:
     )
     grad_clip: float | None = option(
         1.0,
-        "Largest norm of the gradient; larger ones are scaled down; none: no clipping.",
+        "Largest norm of the gradient; larger ones are scaled down; null: no clipping.",
         above=0,
     )
     ema_decay: float = option(

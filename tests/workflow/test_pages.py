@@ -84,10 +84,10 @@ def test_the_schema_has_no_old_key():
 def user(finished, tmp_path_factory):
     """A finished checkout with what the pages assume: a folder of images, and results."""
     user = finished.copy_to(tmp_path_factory.mktemp("pages") / "checkout")
-    for name in ("jay", "owl"):
+    for name in ("jay", "owl", "wren"):
         folder = user.folder / "birds" / name
         folder.mkdir(parents=True)
-        for i in range(700):  # the smallest shard of its ensembles fills a batch
+        for i in range(800):  # so that the smallest shard of its ensembles fills a batch
             Image.new("RGB", (32, 32)).save(folder / f"{i}.png")
     (birds,) = (
         text for kind, text in BLOCK.findall((ROOT / "README.md").read_text()) if kind == "yaml"
