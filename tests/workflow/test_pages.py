@@ -84,7 +84,7 @@ def test_the_schema_has_no_old_key():
 def user(finished, tmp_path_factory):
     """A finished checkout with what the pages assume: a folder of images, and results."""
     user = finished.copy_to(tmp_path_factory.mktemp("pages") / "checkout")
-    for name in ("jay", "owl", "wren"):
+    for name in ("jay", "owl", "tit", "wren"):
         folder = user.folder / "birds" / name
         folder.mkdir(parents=True)
         for i in range(800):  # so that the smallest shard of its ensembles fills a batch
