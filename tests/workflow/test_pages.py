@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -13,7 +14,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ltdm.cli.main import main
-from ltdm.config.merge import StrictLoader
+from ltdm.config.grid import GRID_AXES
+from ltdm.config.merge import StrictLoader, parse_cli_values
 from ltdm.config.site import Site
 from ltdm.tools import docs_config
 from tests.helpers.released import checkpoint  # noqa: F401
@@ -73,6 +75,23 @@ def test_yaml_on_a_page_is_valid(text):
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_a_config_follows_the_schema(file):
     assert not errors(yaml.load(file.read_text(), StrictLoader))
+
+
+def config_arguments():
+    """Each `--config` of the pages and of the configs' comments, as a mapping."""
+    for file in (*PAGES, *FILES):
+        text = re.sub(r"\s*\n#? *", " ", file.read_text().replace("\\\n", " "))
+        for arguments in re.findall(r"--config ([^`]*?=[^`]*)", text):
+            words = takewhile(lambda word: "=" in word, shlex.split(arguments, comments=True))
+            yield dict(word.split("=", 1) for word in words)
+
+
+def test_config_arguments_are_valid():
+    found = list(config_arguments())
+    assert {"run": "ddpm,cbdm", "seed": "0"} in found and any("defaults" in c for c in found)
+    for content in found:
+        sections = {k: v for k, v in content.items() if k not in GRID_AXES}
+        assert not errors(parse_cli_values(sections)), content
 
 
 def test_the_schema_has_no_old_key():
