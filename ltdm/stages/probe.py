@@ -51,32 +51,43 @@ def run(
     options = parse(ProbeOptions, request["probe"], ("evaluate", "probe"))
     with explain_read_errors(counts):
         classes_by_group = groups(pd.read_csv(counts)["train"].tolist(), **request["groups"])
+    result, rows = _train_and_test(model, options, train, test, classes_by_group)
+    hashes = {path.name: sha256(path) for path in (train, test, counts)}
+    where = request["where"]
+    write_json(record, {**to_record(request), **where, **result, "sha256": hashes})
+    write_rows(pd.DataFrame([{**where, **row} for row in rows]), table)
+
+
+def _train_and_test(
+    file: Path,
+    options: ProbeOptions,
+    train: Path,
+    test: Path,
+    classes_by_group: dict[str, list[int]],
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Train and test classifiers on the network of a model file.
+
+    Return the record's entries, which name the network, the images and the chosen level and layer,
+    and the table's rows.
+    """
     images, labels = _exclude_test_images(train, test)
     test_images, test_labels, origin = read_npz(test, "images", "labels", "about")
-    probe, key = _load_probe(model, options)
-    rows = _validation_rows(labels, options, train)
-    n_train = len(labels) - len(rows)
-    validation = _train(probe, images, labels, rows)
+    probe, key = _load_probe(file, options)
+    validation_rows = _validation_rows(labels, options, train)
+    validation = _train(probe, images, labels, validation_rows)
     v, k = divmod(int(validation.argmax()), len(options.layers))
     tests = LabelledImages.to_device(probe.predict.device, test_images, test_labels)
     correct = probe.correct(tests, "test")
-
-    id_columns = request["where"]
+    n_train = len(labels) - len(validation_rows)
     split = {"train_on": options.train_on, **json.loads(str(origin)), "weights": options.weights}
-    result = {
-        "model": key,
-        "level": options.noise_levels[v],
-        "layer": options.layers[k],
-        "sha256": {path.name: sha256(path) for path in (train, test, counts)},
-    }
-    write_json(record, {**to_record(request), **id_columns, **split, **result})
-    cells = [
-        {**id_columns, **_describe(probe, cell), **accuracy, "validation": validation[cell]}
-        | {"n_train": n_train, "chosen": cell == (v, k)}
+    rows = [
+        {**_describe(probe, cell), **accuracy, "validation": validation[cell]}
+        | {"n_train": n_train, "chosen": cell == (v, k), **split}
         for cell in np.ndindex(validation.shape)
         for accuracy in _group_accuracies(correct[cell], test_labels, classes_by_group)
     ]
-    write_rows(pd.DataFrame(cells).assign(**split), table)
+    chosen = {"level": options.noise_levels[v], "layer": options.layers[k]}
+    return {**split, "model": key, **chosen}, rows
 
 
 def _train(
