@@ -41,15 +41,7 @@ def test_an_option_of_one_run(checkout):
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
     assert checkout.planned() == {"train": 1, **SCORE, **END}
     due = checkout.jobs()
-    assert rules(due, "cbdm") == [
-        "copies_figure",
-        "features",
-        "metrics",
-        "neighbours",
-        "sample",
-        "sample_sheet",
-        "train",
-    ]
+    assert rules(due, "cbdm") == sorted(["train", *SCORE])
     assert rules(due, "ddpm") == []
 
 
