@@ -117,20 +117,9 @@ def test_the_learning_rate_follows_the_number_of_images():
     """FutureXiang/edm2's E on CIFAR: 2e-2, rising for 200 epochs, falling from 400 on."""
     images = {"warmup_images": 10_000_000, "lr_decay_images": 20_000_000}
     options = parse(TrainOptions, {"lr": 2e-2, "batch_size": 512, **images})
-    rates = {
-        epoch: learning_rate(options, epoch * 50_000 // 500, 500)
-        for epoch in (0, 100, 200, 400, 1000, 1500, 1999)
-    }
-    expected = {
-        0: 0,
-        100: 1e-2,
-        200: 2e-2,
-        400: 2e-2,
-        1000: 1.265e-2,
-        1500: 1.033e-2,
-        1999: 8.95e-3,
-    }
-    assert rates == pytest.approx(expected, rel=1e-3)
+    rates = {0: 0, 100: 1e-2, 200: 2e-2, 400: 2e-2, 1000: 1.265e-2, 1500: 1.033e-2, 1999: 8.95e-3}
+    found = {epoch: learning_rate(options, epoch * 50_000 // 500, 500) for epoch in rates}
+    assert found == pytest.approx(rates, rel=1e-3)
     constant = parse(TrainOptions, {"lr": 4e-4, "warmup_images": 1000})
     assert learning_rate(constant, 10**6, 64) == 4e-4
 
