@@ -142,22 +142,18 @@ def test_stages_on_points(tmp_path):
     prepare_dataset(tmp_path, source=source, longtail={"imbalance": 0.5}, reference_split="test")
     points, labels = read_npz(tmp_path / "train.npz", "images", "labels")
     assert np.bincount(labels).tolist() == [60, 30]
-    network = {**NETWORK, "ch_mult": [1], "attn": []}
-    learner = make_trainer(
-        Recipe.from_spec({**SPEC, "network": network}), 0, points, labels, device.pick_device("cpu")
-    )
+    spec = {**SPEC, "network": {**NETWORK, "ch_mult": [1], "attn": []}}
+    cpu = device.pick_device("cpu")
+    learner = make_trainer(Recipe.from_spec(spec), 0, points, labels, cpu)
     assert batch_of_step(learner.batches, 0).x0.abs().max() > 1.5, "coordinates are not scaled"
-    request = make_request({**SPEC, "network": network})
-    train.run(request, data=tmp_path / "train.npz", init=None, **network_files(tmp_path))
+    train.run(make_request(spec), data=tmp_path / "train.npz", init=None, **network_files(tmp_path))
     sample_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
     (samples,) = read_npz(tmp_path / "samples.npz", "images")
     assert (samples.dtype, samples.shape) == (np.float32, (80, 2, 1, 1))
     sample_sheet.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "sample_sheet.png")
     with Image.open(tmp_path / "sample_sheet.png") as image:
         assert len(image.convert("L").getcolors()) > 5
-    weights = prepare_extractor(
-        tmp_path / "p.safetensors", tmp_path / "reference.npz", name="pixels"
-    )
+    weights = prepare_extractor(tmp_path, tmp_path / "reference.npz", name="pixels")
     files = {"images": tmp_path / "samples.npz", "features": tmp_path / "f.npz"}
     features.run(CODE, weights=weights, **files)
     assert (read_npz(tmp_path / "f.npz", "features")[0] == samples[:, :, 0, 0]).all()
@@ -166,9 +162,7 @@ def test_stages_on_points(tmp_path):
 
 def test_classifier_is_accurate_and_does_not_depend_on_the_batch(folder, tmp_path):
     spec = {"name": "classifier", "width": 8, "steps": 300}
-    weights = prepare_extractor(
-        tmp_path / "classifier.safetensors", folder / "reference.npz", **spec
-    )
+    weights = prepare_extractor(tmp_path, folder / "reference.npz", **spec)
     tensors, metadata = read_weights(weights)
     assert metadata["accuracy"] > 0.9
     assert metadata["held_out"] == 355
@@ -184,18 +178,15 @@ def test_classifier_is_accurate_and_does_not_depend_on_the_batch(folder, tmp_pat
     expected = softmax(logits + tensors["classify.bias"].numpy(), axis=1)
     np.testing.assert_allclose(output.probabilities, expected, rtol=1e-3, atol=1e-6)
     assert (output.probabilities.argmax(axis=1) == labels).mean() > 0.9
-    features.run(
-        CODE, images=folder / "reference.npz", weights=weights, features=tmp_path / "f.npz"
-    )
+    files = {"weights": weights, "features": tmp_path / "f.npz"}
+    features.run(CODE, images=folder / "reference.npz", **files)
     stored = read_npz(tmp_path / "f.npz", *output._fields)
     for array, expected in zip(stored, output, strict=True):
         assert (array == expected).all()
     rgb = {"images": images[:9].repeat(3, axis=1), "labels": labels[:9]}
     write_npz(tmp_path / "rgb.npz", **rgb, about=np.array("{}"))
     with pytest.raises(LtdmError, match=r"rgb.npz: the classifier was trained on images of shape"):
-        features.run(
-            CODE, images=tmp_path / "rgb.npz", weights=weights, features=tmp_path / "f.npz"
-        )
+        features.run(CODE, images=tmp_path / "rgb.npz", **files)
 
 
 def test_weights_that_are_not_finite_are_an_error_and_not_black_images(folder, tmp_path):
@@ -221,7 +212,7 @@ def truncated_copy(path, source):
 
 
 def test_damaged_and_missing_files_are_rejected(folder, tmp_path):
-    good, never = folder / "train.npz", tmp_path / "never.npz"
+    good, model, never = folder / "train.npz", folder / "model.safetensors", tmp_path / "never.npz"
     with pytest.raises(LtdmError, match=r"none\.npz is missing; run"):
         read_npz(tmp_path / "none.npz", "images")
     with pytest.raises(LtdmError, match=r"cut\.npz is damaged .* delete it"):
@@ -229,9 +220,7 @@ def test_damaged_and_missing_files_are_rejected(folder, tmp_path):
     with pytest.raises(LtdmError, match="has no array 'pixels'; it holds images, labels, index"):
         read_npz(good, "pixels")
     with pytest.raises(LtdmError, match="is damaged"):
-        sample_from(
-            truncated_copy(tmp_path / "cut.safetensors", folder / "model.safetensors"), never
-        )
+        sample_from(truncated_copy(tmp_path / "cut.safetensors", model), never)
     with pytest.raises(LtdmError, match="is missing"):
         sample_from(tmp_path / "none.safetensors", never)
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
@@ -246,13 +235,12 @@ def sample_from(model, samples, **changes):
     sample.run(request, model=model, **PLAIN_SAMPLING, samples=samples, record=record)
 
 
-def prepare_extractor(weights, reference, **spec):
-    """Prepare an extractor on a reference; return the file of its weights."""
+def prepare_extractor(folder, reference, **spec):
+    """Prepare an extractor on a reference; return the file of its weights, in the folder."""
     request = {"extractor": spec, "code": "this", "places": {}}
-    extractor.run(
-        request, reference=reference, weights=weights, record=weights.with_suffix(".json")
-    )
-    return weights
+    files = {"weights": folder / "extractor.safetensors", "record": folder / "extractor.json"}
+    extractor.run(request, reference=reference, **files)
+    return files["weights"]
 
 
 def test_number_of_images_must_be_a_multiple_of_the_classes(folder):
