@@ -12,7 +12,7 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.reporting.widths import plot_by_width
 from ltdm.stages import ema_width_figure
 from tests.helpers.smoke_config import edited
-from tests.unit.reporting.test_reporting import tidy
+from tests.helpers.tidy_rows import tidy
 
 
 def swept(sets=None, **changes):
