@@ -72,7 +72,7 @@ def plot_training_loss(histories: pd.DataFrame, title: str) -> Figure:
     for run, run_rows in histories.groupby("run", sort=False):
         mean = run_rows.groupby("step")["denoise"].mean()
         axes.plot(mean.index, mean, linewidth=1, label=run)
-    axes.set(xlabel="step", ylabel="denoising loss", title=title, yscale="log")
+    axes.set(xlabel="training step", ylabel="denoising loss", title=title, yscale="log")
     _legend(figure, axes, "no network was trained")
     return figure
 
