@@ -24,7 +24,7 @@ JSON = click.option("--json", "path", type=PATH, help="Also write the measuremen
 
 @click.group()
 def bench() -> None:
-    """Measure the cost of runs, of scoring, and of the theory lab."""
+    """Measure the cost of runs (`ltdm bench runs CONFIG`), of scoring, and of the theory lab."""
 
 
 @bench.command("runs")

@@ -55,7 +55,7 @@ def ema(model: Path, output: Path, sigma_rel: float) -> None:
     help="Images to compare with, or the data folder of an experiment.",
 )
 @click.option(
-    "--features",
+    "--extractor",
     "extractors",
     multiple=True,
     help="Feature extractor, such as inception; may be repeated. By default those of the data"
@@ -93,8 +93,10 @@ def score(
     """
     from ltdm.external import score
     from ltdm.external.reference import Reference
+    from ltdm.pipeline.old_results import check_results_version
 
     set_device(device)
+    check_results_version(reference.resolve().parents[1])
     real = Reference(reference, reference_labels, cache_dir)
     extractor_parts = parse_parts("extractor", extractors) or real.prepared_extractors()
     extractor_parts = extractor_parts or parse_parts("extractor", ["inception"])

@@ -9,10 +9,19 @@ import click
 from ltdm import __version__
 from ltdm.cli import bench, external, inspect, stages
 from ltdm.plumbing.errors import Interruption, LtdmError
+from ltdm.plumbing.renamed import COMMANDS
 
 
 class Group(click.Group):
     """Commands that report an LtdmError in one sentence on stderr and exit with its status."""
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of these arguments; refuse a name of 0.1.0 by the new one."""
+        if new := COMMANDS.get(args[0]):
+            context.fail(f"`ltdm {args[0]}` is called `ltdm {new}` now")
+        return super().resolve_command(context, args)
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; an LtdmError exits with 1, an Interruption with its STATUS."""

@@ -44,10 +44,11 @@ class StrictLoader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor: dict[Any, Any]) -> yaml.MappingNode:
         """Refuse a key that is there twice; keys merged by `<<` are added later."""
         node = super().compose_mapping_node(anchor)
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if isinstance(key, str) and keys.count(key) > 1:
-                raise TrapError(node, f"the key {key!r} is there twice; leave one out")
+        names = set()
+        for key, _ in node.value:
+            if isinstance(key.value, str) and key.value in names:
+                raise TrapError(key, f"the key {key.value!r} is there twice; leave one out")
+            names.add(key.value if isinstance(key.value, str) else "")
         return node
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float:

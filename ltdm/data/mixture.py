@@ -33,7 +33,7 @@ class Options:
     points_per_class: int = option(
         10_000, "Points per class before the long tail is applied.", low=1
     )
-    seed: int = option(0, "Seed of the points.", low=0)
+    point_seed: int = option(0, "Seed of the points.", low=0)
 
     def __post_init__(self) -> None:
         """Reject points of one dimension, which no figure can show."""
@@ -55,7 +55,7 @@ def load(options: Options, split: str) -> SourceSplit:
     """Draw a split class by class, float32 (N, d, 1, 1); each class has its own random stream."""
     points_by_class = []
     for label, components in enumerate(options.classes.classes.values()):
-        rng = np.random.default_rng(derive_seed(f"mixture-{split}", options.seed, label))
+        rng = np.random.default_rng(derive_seed(f"mixture-{split}", options.point_seed, label))
         points_by_class.append(draw_points(components, options.points_per_class, rng))
     points = np.concatenate(points_by_class).astype(np.float32)[:, :, None, None]
     return SourceSplit(points, np.repeat(np.arange(len(points_by_class)), options.points_per_class))

@@ -62,7 +62,7 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     points = np.concatenate([real.features[real_rows], fake.features[fake_rows]])
     clusters = min(options.clusters * len(np.unique(real.labels)), n)
     assignments = []  # of the real and of the generated images to clusters, per clustering
-    with Progress("clusterings", options.num_clusterings, "runs") as progress:
+    with Progress("prd", options.num_clusterings, "clusterings") as progress:
         for run in range(options.num_clusterings):
             labels = _cluster(points, clusters, derive_seed("prd clusters", run) % 2**32)
             assignments.append(np.split(labels, [n]))

@@ -1,6 +1,6 @@
 """Names of 0.1.0 and their new ones, so that an old name is refused with the new one.
 
-They are keys and values of a config, and environment variables.
+They are keys and values of a config, columns of tables, subcommands and environment variables.
 """
 
 import os
@@ -21,7 +21,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "clip": ("grad_clip",),
     "clip_x0": ("clip_denoised",),
     "common_step": ("shared_step",),
-    "draw": ("seed",),
+    "draw": ("point_seed",),
     "draws": ("noise_draws",),
     "ema": ("ema_decay",),
     "falls_after": ("lr_decay_images",),
@@ -79,6 +79,12 @@ VARIABLES = {
     "LTDM_RUNS_PER_GPU": "LTDM_JOBS_PER_GPU",
 }
 """Old environment variable -> its new name."""
+COMMANDS = {
+    "bench-scores": "bench scores",
+    "bench-theory": "bench theory",
+    "posthoc": "ema",
+}
+"""Old subcommand of `ltdm` -> its new name."""
 COLUMN = re.compile(r"((?:[a-z0-9-]+\.)?)(mq|memorized|unseen)-(\d\d)(@.*)?")
 
 

@@ -13,7 +13,7 @@ HEAD = """# Scores
 An extractor turns images into features, once for the reference and once per sample set. Metrics
 read features only, so another metric or another group of classes runs no network. `memorization`
 instead reads the nearest training images by pixels, which are searched once per sample set; its
-rows have the features `pixels`, whatever the extractors.
+rows have the extractor `pixels`, whatever the config's extractors.
 
 **Names.** Tables show FID, FID\u221e, KID and IS only for the features of `inception`, whose
 weights are checked by SHA-256. For any other extractor the same numbers are called `frechet`,
@@ -52,7 +52,7 @@ shots by the count itself (`many-shot`: over 100 training images, `medium-shot`:
 `few-shot`: under 20; `evaluate.shot_bounds`); `worst`, the class with the worst value, which the
 note names. Images without labels are scored as `all` only, and have no accuracy.
 
-# Features
+# Extractors
 """
 
 

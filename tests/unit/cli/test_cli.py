@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ltdm.cli.main import main
+from ltdm.plumbing.renamed import COMMANDS
 from ltdm.tools import bench_scores
 
 ROOT = Path(__file__).parents[3]
@@ -145,3 +146,9 @@ def test_bench_scores_compares_with_scipy_and_pytorch_fid(tmp_path, monkeypatch)
     assert "2 class-wise distances, 500 x 24" in printed
     assert "kid, 1000 x 1000 x 24 in 10 classes" in printed
     assert "memorization, 131 x 1000 x 3072 pixels: " in printed
+
+
+@pytest.mark.parametrize("old, new", COMMANDS.items())
+def test_an_old_command_is_refused_by_its_new_name(old, new):
+    assert f"called `ltdm {new}` now" in ltdm(old, "x.yaml", code=2)
+    assert "Usage" in ltdm(*new.split(), "--help")

@@ -115,7 +115,7 @@ def test_weights_are_relative():
 
 
 def test_default_points_are_those_of_earlier_versions():
-    loaded = mixture.load(mixture.Options(points_per_class=37, seed=3), "train")
+    loaded = mixture.load(mixture.Options(points_per_class=37, point_seed=3), "train")
     digest = hashlib.sha256(loaded.images.tobytes()).hexdigest()
     assert digest.startswith("a728542f7a5ae45f")
 

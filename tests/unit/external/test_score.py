@@ -35,7 +35,7 @@ def formats(tmp_path):
 
 def score(tmp_path, images, *options, code=0, reference="real.npz"):
     """Run `ltdm score` for two metrics of pixels; return what it prints."""
-    parts = ["--features", "pixels", "--metric", "frechet", "--metric", PR2]
+    parts = ["--extractor", "pixels", "--metric", "frechet", "--metric", PR2]
     return score_with(tmp_path, images, *parts, *options, code=code, reference=reference)
 
 
@@ -144,9 +144,9 @@ def test_named_classes_of_a_folder(tmp_path):
 
 
 def test_errors_of_extractors_and_metrics(formats, tmp_path):
-    printed = score_with(tmp_path, "ours.npz", "--features", "pixles", code=1)
+    printed = score_with(tmp_path, "ours.npz", "--extractor", "pixles", code=1)
     assert "no extractor is called 'pixles'; did you mean 'pixels'?" in printed
-    parts = ["--features", "pixels", "--metric", "accuracy"]
+    parts = ["--extractor", "pixels", "--metric", "accuracy"]
     printed = score_with(tmp_path, "ours.npz", *parts, code=1)
     assert "accuracy reads the probabilities of the data's classes (classifier)" in printed
 
@@ -159,7 +159,7 @@ def test_data_folder_is_not_changed(formats, tmp_path):
     scored = rows(score_with(tmp_path, "ours.npz", "--metric", "frechet", reference="data"))
     assert set(scored["extractor"]) == {"pixels"}, "the extractor of the data folder"
     assert {"head", "medium", "tail"} < set(scored["group"])
-    parts = ["--metric", "accuracy", "--features", CLASSIFIER]
+    parts = ["--metric", "accuracy", "--extractor", CLASSIFIER]
     score_with(tmp_path, "ours.npz", *parts, reference="data")
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")} == before
     labels = "--reference-labels", tmp_path / "labels.npy"
@@ -181,7 +181,7 @@ def test_reference_without_labels(formats, tmp_path):
         scored = rows(score(tmp_path, images, reference="bare.npy"))
         assert set(scored["group"]) == {"all"}
         assert set(scored["n_generated"]) == {24}
-    parts = ["--features", "classifier"]
+    parts = ["--extractor", "classifier"]
     printed = score_with(tmp_path, "flat", *parts, reference="bare.npy", code=1)
     assert "classifier learns the reference's classes, and its images have no labels" in printed
 
@@ -189,7 +189,7 @@ def test_reference_without_labels(formats, tmp_path):
 def test_images_without_labels_have_a_prd_and_no_accuracy(formats, tmp_path):
     """PRD has 20 clusters per class of the reference, whatever is compared with it."""
     prd = "{name: prd, clusters: 3, num_clusterings: 2}"
-    parts = ["--features", CLASSIFIER, "--metric", "accuracy", "--metric", prd]
+    parts = ["--extractor", CLASSIFIER, "--metric", "accuracy", "--metric", prd]
     flat, class_blocks = (rows(score_with(tmp_path, name, *parts)) for name in ("flat", "classes"))
     values = [f.query("group == 'all'").set_index("metric")["value"] for f in (flat, class_blocks)]
     assert values[0]["prd-f8"] == values[1]["prd-f8"]

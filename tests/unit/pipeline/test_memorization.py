@@ -125,7 +125,7 @@ def scored(folder, reference, *options, code=0):
         folder / "theirs.npz",
         "--reference",
         reference,
-        "--features",
+        "--extractor",
         "pixels",
         "--cache-dir",
         folder / "work",
