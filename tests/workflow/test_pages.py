@@ -136,10 +136,10 @@ def test_a_command_runs(words, user, checkpoint, monkeypatch):  # noqa: F811
         )
         assert status == 0, printed
     elif program == "ltdm" and arguments[0] in LONG:
-        command = main
+        command, context = main, click.Context(main, **main.context_settings)
         while isinstance(command, click.Group):
             command = command.commands[arguments.pop(0)]
-        assert command.make_context(program, arguments)
+        assert command.make_context(program, arguments, parent=context)
     elif program == "ltdm":
         if "ckpt_300000.pt" in arguments:
             shutil.copy(checkpoint()[0], "ckpt_300000.pt")
