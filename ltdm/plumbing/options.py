@@ -8,13 +8,16 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.renamed import KEYS, NOTES, VALUES, find_new_name
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 KeyPath = tuple[str, ...]
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def option(
@@ -97,7 +100,7 @@ def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
         OptionError: A key is unknown or missing, or a value cannot be used.
     """
     entries = as_mapping(value, path)
-    options = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    options = {f.name: f for f in fields(cls)}
     reject_unknown(entries, options, path)
     hints = typing.get_type_hints(cls)
     parsed = {k: _parse_value(hints[k], options[k], v, (*path, k)) for k, v in entries.items()}

@@ -18,9 +18,11 @@ from ltdm.config.grid import GRID_AXES
 from ltdm.config.merge import StrictLoader, parse_cli_values
 from ltdm.config.site import Site
 from ltdm.tools import docs_config
-from tests.helpers.released import checkpoint  # noqa: F401
+from tests.helpers.released import checkpoint
 from tests.workflow import forking
 from tests.workflow.conftest import ROOT
+
+__all__ = ["checkpoint"]
 
 PAGES = [
     page
@@ -119,7 +121,7 @@ def user(finished, tmp_path_factory):
 
 
 @pytest.mark.parametrize("words", list(commands()))
-def test_a_command_runs(words, user, checkpoint, monkeypatch):  # noqa: F811
+def test_a_command_runs(words, user, checkpoint, monkeypatch):
     """Snakemake makes a dry run; of commands that take minutes only the arguments are checked."""
     program, *arguments = (HERE.get(word, word) for word in words)
     program, arguments = Path(program).name, [a for a in arguments if a]
