@@ -74,7 +74,7 @@ def decode(
     """
     size = (resolution, resolution)
     with open_image(file) as opened:
-        raw_mode = opened.tile[0][3] if opened.format == "PNG" and opened.tile else None
+        raw_mode = str(opened.tile[0][3]) if opened.format == "PNG" and opened.tile else ""
         opened.load()
         image = _over_white(opened, raw_mode)
         if (method := _transposition(opened)) is not None:
@@ -96,10 +96,10 @@ def _transposition(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _over_white(image: Image.Image, raw_mode: str | None) -> Image.Image:
+def _over_white(image: Image.Image, raw_mode: str) -> Image.Image:
     """Return a decoded image with 8 bits a channel, laid over white where it is transparent.
 
-    `raw_mode` is Pillow's name of how a PNG stores its pixels, None for other formats. The
+    `raw_mode` is Pillow's name of how a PNG stores its pixels, empty for other formats. The
     transparent colour of a PNG is in stored values, but its pixels are scaled to 8 bits, except
     16-bit greys.
     """

@@ -47,9 +47,7 @@ def list_folder(root: Path) -> tuple[list[str], list[os.DirEntry[str]]]:
     images = [entry for entry in entries if _is_called_image(entry) and not _is_folder(entry)]
     lost = [e.name for e in entries if not _is_called_image(e) and _leads_nowhere(e)]
     if lost:
-        raise LtdmError(
-            f"{root} holds links that lead nowhere: {shorten(lost)}; fix or remove them"
-        )
+        raise LtdmError(f"{root} has links that lead nowhere: {shorten(lost)}; fix or remove them")
     try:
         "".join(folders).encode()  # a name that is not UTF-8 cannot be written to a table
     except UnicodeEncodeError as error:
@@ -91,7 +89,9 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
         entries = [e for e in os.scandir(folder) if not _is_passed_over(e.name)]
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise LtdmError(f"cannot read the folder {folder}: {reason}; correct that") from error
+        raise LtdmError(
+            f"cannot read the folder {folder}: {reason}; correct the path or that"
+        ) from error
     return sorted(entries, key=lambda entry: entry.name)
 
 
@@ -100,8 +100,8 @@ def _refuse_nested(folder: Path) -> None:
     for entry in _scan(folder):
         if _is_folder(entry) and any(_is_called_image(e) for e in _scan(Path(entry.path))):
             raise LtdmError(
-                f"{folder} holds no image but folders of images ({entry.name}); name the folder"
-                " whose sub-folders are the classes, with their images directly in them"
+                f"{folder} has its images one level deeper ({entry.name}): if its folders are the"
+                " classes, name it as the data, else move the images up"
             )
 
 

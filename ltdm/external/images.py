@@ -5,6 +5,7 @@ are rounded to 256 levels, as if the images had been saved without loss.
 """
 
 import contextlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -113,10 +114,11 @@ def _common_size(files: list[str]) -> tuple[int, int]:
         LtdmError: The files are of several sizes or not square.
     """
     formats = {}
-    for file in files:
-        with contextlib.suppress(Exception), _images.open_image(file) as image:
-            is_grey = image.mode in ("1", "L") or image.mode.startswith("I")
-            formats[image.size, 1 if is_grey else 3] = file  # decoding reports what is bad
+    with warnings.catch_warnings(action="ignore"):
+        for file in files:
+            with contextlib.suppress(Exception), _images.open_image(file) as image:
+                is_grey = image.mode in ("1", "L") or image.mode.startswith("I")
+                formats[image.size, 1 if is_grey else 3] = file  # decoding reports what is bad
     sizes = {size: file for (size, _), file in formats.items()}
     if len(sizes) > 1 or any(width != height for width, height in sizes):
         examples = " and ".join(f"{w} x {h} ({file})" for (w, h), file in list(sizes.items())[:2])
