@@ -76,7 +76,7 @@ def decode(
     with open_image(file) as opened:
         raw_mode = str(opened.tile[0][3]) if opened.format == "PNG" and opened.tile else ""
         opened.load()
-        image = _over_white(opened, raw_mode)
+        image = over_white(opened, raw_mode)
         if (method := _transposition(opened)) is not None:
             image = image.transpose(method)
     image = image.convert("L" if channels == 1 else "RGB")
@@ -96,12 +96,12 @@ def _transposition(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _over_white(image: Image.Image, raw_mode: str) -> Image.Image:
+def over_white(image: Image.Image, raw_mode: str) -> Image.Image:
     """Return a decoded image with 8 bits a channel, laid over white where it is transparent.
 
-    `raw_mode` is Pillow's name of how a PNG stores its pixels, empty for other formats. The
-    transparent colour of a PNG is in stored values, but its pixels are scaled to 8 bits, except
-    16-bit greys.
+    `raw_mode` is Pillow's name of how a PNG stores its pixels, empty for other formats. Pillow
+    gives the transparent colour of a PNG in stored values, but scales pixels to 8 bits, unless they
+    are 16-bit greys.
     """
     key = image.info.get("transparency")
     if image.mode == "F" or image.mode.startswith("I"):
