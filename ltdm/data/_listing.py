@@ -90,7 +90,7 @@ def _scan(folder: Path) -> list[os.DirEntry[str]]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise LtdmError(
-            f"cannot read the folder {folder}: {reason}; correct the path or that"
+            f"cannot read the folder {folder}: {reason}; correct the path or its permissions"
         ) from error
     return sorted(entries, key=lambda entry: entry.name)
 

@@ -44,6 +44,15 @@ def test_leavings_are_passed_over(two_classes, name):
     assert (len(images), labels.tolist(), names) == (3, [0, 0, 1], ["ant", "bee"])
 
 
+def test_the_digest_is_that_of_earlier_versions(tmp_path):
+    """Otherwise finished results would count as those of other data."""
+    for name, size in (("ant/0.png", 3), ("ant/B.JPG", 5), ("bee/c.webp", 0)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(size))
+    (tmp_path / "bee/z.jpeg").symlink_to("nowhere")
+    assert READERS["source"](tmp_path).digest == "b5db0e8cc0241b6e"
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_folders_without_images_are_named(two_classes, reader):
     for name in "vwxyz":
