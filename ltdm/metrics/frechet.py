@@ -92,8 +92,9 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
         return Estimate(value, error)
 
     real_gaussian, fake_gaussian = Gaussian(x), Gaussian(y)
-    value = distance(real_gaussian, fake_gaussian)
-    influences = influence(real_gaussian, fake_gaussian, y, sample)
+    matrix = product(real_gaussian, fake_gaussian)
+    value = distance(real_gaussian, fake_gaussian, matrix)
+    influences = influence(real_gaussian, fake_gaussian, y, sample, matrix)
     limit, both = Estimate(math.nan), options.extrapolate == "both"
     x = x[_balanced_order(real.labels)] if both else x
     if min(len(y), len(x) if both else len(y)) >= 2 * EXTRAPOLATION_PARTS[-1]:
@@ -159,40 +160,52 @@ def _mean_over_parts(
     k, total, influences = len(references), 0.0, np.empty(len(rows))
     for j, reference in enumerate(references):
         part, own = Gaussian(y[j::k]), rows % k == j
-        total += distance(reference, part)
+        matrix = product(reference, part)
+        total += distance(reference, part, matrix)
         if own.any():
-            of_part = influence(reference, part, y[j::k], rows[own] // k)
+            of_part = influence(reference, part, y[j::k], rows[own] // k, matrix)
             influences[own] = of_part - of_part.mean()  # its constant differs between parts
     return total / k, influences
 
 
-def distance(first: Gaussian, second: Gaussian) -> float:
-    """Return the squared Frechet distance between two Gaussians."""
+def product(first: Gaussian, second: Gaussian) -> np.ndarray:
+    """Return B A^T if the second Gaussian has rows A, else B S2 B^T."""
     if second.rows is not None:
-        overlap = scipy.linalg.svdvals(first.factor @ second.rows.T).sum()
+        return first.factor @ second.rows.T
+    return first.factor @ second.covariance @ first.factor.T
+
+
+def distance(first: Gaussian, second: Gaussian, matrix: np.ndarray | None = None) -> float:
+    """Return the squared Frechet distance between two Gaussians; `matrix` is their `product`."""
+    matrix = product(first, second) if matrix is None else matrix
+    if second.rows is not None:
+        overlap = scipy.linalg.svdvals(matrix).sum()
     else:
-        product = first.factor @ second.covariance @ first.factor.T
-        overlap = np.sqrt(scipy.linalg.eigvalsh(product).clip(min=0)).sum()
+        overlap = np.sqrt(scipy.linalg.eigvalsh(matrix).clip(min=0)).sum()
     shift = second.mean - first.mean
     return float(shift @ shift + first.trace + second.trace - 2 * overlap)
 
 
 def influence(
-    real: Gaussian, fake: Gaussian, y: np.ndarray, sample: slice | np.ndarray = slice(None)
+    real: Gaussian,
+    fake: Gaussian,
+    y: np.ndarray,
+    sample: slice | np.ndarray = slice(None),
+    matrix: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the influence of the sampled rows of y (m, d) on the distance, shape (rows,).
 
     It is the derivative of the distance by the row's weight, with `real` fixed and `fake` the
     Gaussian of y. With T the optimal transport map from `fake` to `real` and u = row - m2, it is
-    2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant.
+    2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant. `matrix` is their `product`.
     """
-    m = len(y)
+    m, matrix = len(y), product(real, fake) if matrix is None else matrix
     if fake.rows is not None:
-        _, values, vectors = scipy.linalg.svd(real.factor @ fake.rows.T, full_matrices=False)
+        _, values, vectors = scipy.linalg.svd(matrix, full_matrices=False)
         a, mapped = fake.rows[sample], values @ np.square(vectors[:, sample])
     else:
         a = (y[sample] - fake.mean) / np.sqrt(m - 1)
-        values, vectors = scipy.linalg.eigh(real.factor @ fake.covariance @ real.factor.T)
+        values, vectors = scipy.linalg.eigh(matrix)
         nonzero = values > len(values) * np.finfo(float).eps * values[-1]
         basis = real.factor.T @ (vectors[:, nonzero] / values[nonzero] ** 0.25)
         mapped = np.square(a @ basis).sum(1)

@@ -70,7 +70,7 @@ def test_rows_do_not_depend_on_the_format(formats, tmp_path):
 
 @pytest.mark.parametrize("name", ["real.npz", "folder"])
 def test_a_set_against_itself(tmp_path, name):
-    """Distances are 0, shares 1, each image is a copy; unbiased distances are negative and noted."""
+    """Distances are 0, shares 1, images are copies; unbiased distances are negative and noted."""
     images = RNG.integers(0, 256, (60, 6, 6, 3), np.uint8)
     if name == "folder":
         (tmp_path / name).mkdir()
