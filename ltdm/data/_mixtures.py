@@ -167,6 +167,8 @@ def _parse_class(value: Any, path: KeyPath) -> tuple[str, Components]:
         message = f"must be one class, `name: [{{mean: [...], std: ...}}, ...]`, not {value!r}"
         raise OptionError(path, message)
     ((name, components),) = items.items()
+    if not name.strip() or not name.isprintable():
+        raise OptionError(path, f"the name {name!r} must be text in one line; choose another")
     if not isinstance(components, list | tuple) or not components:
         message = f"must be a list of at least one {{mean: [...], std: ...}}, not {components!r}"
         raise OptionError((*path, name), message)

@@ -15,6 +15,7 @@ from ltdm.plumbing.files import explain_read_errors, read_json, sha256, write_np
 from ltdm.plumbing.option_values import locations
 from ltdm.plumbing.registry import Part, parse_part, stage_digest
 from ltdm.plumbing.request import Request
+from ltdm.reporting.rows import read_rows
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
 
@@ -49,8 +50,7 @@ class Reference:
             self.file, self.counts = path / REFERENCE, path / COUNTS
             self.train = path / path_in_dataset("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
-            with explain_read_errors(self.counts):
-                self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
+            self.names = read_rows(self.counts)["name"].tolist()
             self.grouping["kinds"].insert(2, "thirds")
             return
         image_set = image_sets.read_images(path, labels)

@@ -6,6 +6,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ltdm.reporting.escapes import escape_label
 from ltdm.reporting.pictures import image_grid
 
 IMAGES_PER_CLASS = 8  # on a sheet of samples
@@ -107,7 +108,8 @@ def plot_samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataF
     size = (columns * (inches * width / height + 0.15) + 0.9, lines * (inches + 0.4))
     figure, grid = plt.subplots(lines, columns, figsize=size, squeeze=False)
     ticks = (np.arange(len(classes)) + 0.5) * height / len(classes)
-    names = [f"{c} ({n})" for c, n in zip(classes["name"], classes["train"], strict=True)]
+    named_counts = zip(map(escape_label, classes["name"]), classes["train"], strict=True)
+    names = [f"{name} ({n})" for name, n in named_counts]
     for axes, (title, picture) in zip(grid.flat, sheets.items(), strict=False):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_title(title)

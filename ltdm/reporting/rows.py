@@ -6,8 +6,11 @@ import pandas as pd
 
 from ltdm.plumbing.files import atomic_write, explain_read_errors
 
-TEXT_COLUMNS = ("dataset", "run", "sample_set", "images", "reference")
-"""Columns that are read as text: a run's name may be 0.1, or null."""
+TEXT_COLUMNS = (
+    *("dataset", "run", "sample_set", "extractor", "metric", "group", "name"),
+    *("images", "reference"),
+)
+"""Columns that are read as text: a run's name may be 0.1 or null, and a class's name NA."""
 NULLABLE_COLUMNS = ("guidance", "value", "error", "baseline", "tail", "beta")
 """Columns of numbers that may be empty."""
 FEW_IMAGES = "few images"
