@@ -7,7 +7,7 @@ from typing import Any
 from ltdm.config.layout import reserved_sample_set_names
 from ltdm.plumbing.errors import OptionError, quotes_hint
 from ltdm.plumbing.names import check_name
-from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown, suggest
+from ltdm.plumbing.options import as_mapping, reject_unknown, suggest
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
 NAME_RULE = "text of lower-case letters, digits, '-', '_' and '.', beginning with a letter or digit"

@@ -14,11 +14,12 @@ from ltdm.reporting.tables import Table
 
 def to_csv(table: Table) -> str:
     """Return the table as CSV, several columns per column of cells."""
-    flat = pd.DataFrame(index=table.cells.index)
-    for name, cells in table.cells.items():
-        for suffix in cells.iloc[0].csv_values() if len(cells) else ():
-            flat[f"{name}{suffix}"] = [cell.csv_values()[suffix] for cell in cells]
-    return flat.to_csv(float_format="%.6g")
+    flat = {
+        f"{name}{suffix}": [cell.csv_values()[suffix] for cell in cells]
+        for name, cells in table.cells.items()
+        for suffix in (cells.iloc[0].csv_values() if len(cells) else ())
+    }
+    return pd.DataFrame(flat, table.cells.index).to_csv(float_format="%.6g")
 
 
 def to_markdown(table: Table) -> str:
@@ -37,7 +38,8 @@ def to_markdown(table: Table) -> str:
         return " | ".join(t.ljust(w) if k < num_labels else t.rjust(w) for k, (t, w) in cells)
 
     lines = "".join(f"| {pad(line)} |\n" for line in [head, rule, *body])
-    return "\n".join([lines, *(f"{escape_markdown(line)}  " for line in table.legend)]).rstrip() + "\n"
+    legend = (f"{escape_markdown(line)}  " for line in table.legend)
+    return "\n".join([lines, *legend]).rstrip() + "\n"
 
 
 def to_latex(table: Table) -> str:

@@ -88,7 +88,8 @@ def plot_generalisation(rows: pd.DataFrame, title: str) -> Figure:
     """Plot the last class's generalisation gap by its points, a line per beta."""
     last = last_class(rows)
     figure, axes = plt.subplots(figsize=(4.8, 3.4))
-    axes.set(xscale="log", yscale="log", xlabel=f"points of the {escape_label(last)}", ylabel="gap of its loss")
+    xlabel = f"points of the {escape_label(last)}"
+    axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel="gap of its loss")
     for colour, beta, line_rows in _pick_lines(rows[rows["steps"] == last_step(rows)], "beta"):
         values = seed_curves(line_rows, "generalisation-gap", "tail", last)
         slope = PowerLaw(values).slope.difference

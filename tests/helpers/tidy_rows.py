@@ -34,7 +34,7 @@ def tidy(
 
 
 def probe_rows(runs=("ddpm", "cbdm")):
-    """Rows of the linear probes of runs: two seeds, two levels and two layers; level 3 and layer 6 are chosen."""
+    """Rows of two seeds, two levels and two layers per run; level 3 and layer 6 are chosen."""
     table = []
     for base, run in enumerate(runs, 5):
         for seed in (0, 1):

@@ -1,6 +1,6 @@
 """Every LaTeX file of the tables is compiled, with names that mean something to LaTeX.
 
-Without LaTeX the test fails, since nobody would notice a skipped one: `make test-latex` installs it.
+Without LaTeX it fails, since nobody would notice a skipped one; `make test-latex` installs LaTeX.
 """
 
 import shutil
