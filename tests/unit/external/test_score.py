@@ -159,16 +159,15 @@ def test_folders_and_classes_may_have_any_name(tmp_path, images):
             for k in range(8):
                 image = Image.fromarray(RNG.integers(0, 255, (4, 4), "u1"))
                 image.save(tmp_path / folder / name / f"{k}.png")
-    parts = (
-        parse_part_list(kind, [name], ())
-        for kind, name in (("extractor", "pixels"), ("metric", "precision-recall"))
-    )
+    extractors = parse_part_list("extractor", ["pixels"], ())
+    metrics = parse_part_list("metric", [{"name": "precision-recall", "label": "metrics"}], ())
     cache = tmp_path / "work"
     Reference(tmp_path / "real", None, cache).folder.rename(tmp_path / "data")
     reference = Reference(tmp_path / "data", None, cache)
     assert reference.names == sorted(names)
-    scored, file = run_score(tmp_path / images, reference, *parts, None, cache)
+    scored, file = run_score(tmp_path / images, reference, extractors, metrics, None, cache)
     assert len(read_rows(file)) == len(scored) > 0
+    assert len(read_rows(file.parent / "metrics/metrics.csv").columns) > len(scored.columns)
 
 
 def test_errors_of_extractors_and_metrics(formats, tmp_path):
