@@ -64,7 +64,7 @@ def to_latex(table: Table) -> str:
 
 def _tex_value(cell: Cell | DifferenceCell) -> str:
     """Return a cell in LaTeX; it has numbers and marks, and its command for bold."""
-    return cell.to_text(r"\textbf{{{}}}").translate(str.maketrans(TEX_MARKS))
+    return cell.to_text(r"\textbf{{{}}}").translate(TEX_MARKS)
 
 
 def _table_lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:

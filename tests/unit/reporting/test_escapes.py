@@ -17,7 +17,7 @@ from docutils.core import publish_string
 from markdown_it import MarkdownIt
 
 from ltdm.reporting import figures, points, style
-from ltdm.reporting.escapes import MAX_LABEL, escape_label, escape_tex, one_line
+from ltdm.reporting.escapes import escape_label, escape_tex, one_line
 from ltdm.reporting.rows import read_rows, write_rows
 from ltdm.reporting.tables import main_table
 from ltdm.reporting.writing import to_markdown
@@ -95,7 +95,7 @@ def test_figures_show_the_name_of_a_class(name, tmp_path):
             style.save(plot, tmp_path / "a.svg")
             comments = re.findall(r"<!-- (.*?) -->", (tmp_path / "a.svg").read_text())
             minidom.parse(str(tmp_path / "a.svg"))
-            shown = escape_label(name).replace(r"\$", "$").strip()[: MAX_LABEL - 1]
+            shown = escape_label(name).replace(r"\$", "$").strip()
             assert any(shown in text.strip() for text in comments), comments
 
 
@@ -109,3 +109,15 @@ def test_signs_that_the_font_lacks_are_named_once(tmp_path, caplog):
     assert "a.png" in record.message
     assert "\u4e2d, \u6587" in record.message
     assert "font.family" in record.message
+
+
+def test_long_names_of_runs_leave_room_for_the_lines(tmp_path):
+    style.use()
+    names = [f"r{k}-{'abcdefghi-' * 9}{k}" for k in range(6)]
+    histories = [pd.DataFrame({"run": name, "step": [1, 2], "denoise": 0.5}) for name in names]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = figures.plot_training_loss(pd.concat(histories), "x")
+        style.save(figure, tmp_path / "a.png")
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert all(a[-1] == n[-1] and a[:9] == n[:9] for a, n in zip(shown, names, strict=True))
