@@ -8,7 +8,7 @@ OUT ?= results/gpu-check
 SECONDS ?= 480
 APT := $(if $(filter 0,$(shell id -u)),,sudo -n) apt-get
 
-.PHONY: help setup demo test test-fast test-torch211 test-slurm gpu-check check lock docs site
+.PHONY: help setup demo test test-fast test-torch211 test-slurm test-latex gpu-check check lock docs site
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -53,6 +53,11 @@ test-slurm: setup  ## Tests on a real Slurm cluster on this machine (Debian, Ubu
 	-@test -x /usr/sbin/slurmctld -a -x /usr/sbin/munged || \
 		{ $(APT) update -q && $(APT) install -q -y --no-install-recommends slurm-wlm munge; }
 	@$(BIN)/python -m pytest -q -n 2 tests/slurm
+
+test-latex: setup  ## Tests that compile the tables with a real LaTeX (Debian, Ubuntu)
+	-@kpsewhich booktabs.sty > /dev/null 2>&1 || \
+		{ $(APT) update -q && $(APT) install -q -y --no-install-recommends texlive-latex-recommended; }
+	@$(BIN)/python -m pytest -q tests/latex
 
 gpu-check:  ## Correctness and speed on a GPU, in eight minutes; OUT=folder SECONDS=480
 	@test -x $(BIN)/python && python=$(BIN)/python || python=$(PYTHON); \

@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING
 
 from ltdm.config.layout import RULES
 from ltdm.config.rules import WILDCARD_ORDER, ArtefactRef, Wildcards, axis_values
+from ltdm.plumbing.errors import OptionError
 
 if TYPE_CHECKING:
     from ltdm.config.experiment import Experiment
 
 Files = Path | list[Path] | None
+MAX_JOINED = 255 - len("_9999-of-9999")
+"""Bytes of the values of a job's wildcards, joined by "_".
+
+Slurm's executor gives each job a log folder of that name, and a folder's name may have 255 bytes. A
+job that draws a part of a sample set has the number of the part as well.
+"""
 
 
 def jobs(experiment: "Experiment") -> Iterator[tuple[str, Wildcards]]:
@@ -19,6 +26,18 @@ def jobs(experiment: "Experiment") -> Iterator[tuple[str, Wildcards]]:
     for name, rule in RULES.items():
         for wildcards in rule.jobs(experiment):
             yield name, wildcards
+
+
+def check_lengths(experiment: "Experiment") -> None:
+    """Refuse an experiment in which the names of a job are together too long for a log folder."""
+    joined = ("_".join(map(str, wildcards.values())) for _, wildcards in jobs(experiment))
+    longest = max(joined, key=len)
+    if len(longest) > MAX_JOINED:
+        raise OptionError(
+            ("grid",),
+            f"the names of one job, {longest}, have {len(longest)} characters together, but the"
+            f" name of its log folder on Slurm may have {MAX_JOINED}; choose shorter ones",
+        )
 
 
 def outputs(experiment: "Experiment", rule: str, wildcards: Wildcards) -> dict[str, Files]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ltdm.config.artefacts import check_lengths
 from ltdm.config.checkpoint import attach_checkpoint
 from ltdm.config.compatibility import (
     check_guide,
@@ -14,7 +15,13 @@ from ltdm.config.compatibility import (
 )
 from ltdm.config.datasets import Dataset, parse_dataset
 from ltdm.config.evaluation import Evaluation
-from ltdm.config.grid import GRID_AXES, check_name, named_entries, parse_grid, restrict_axis
+from ltdm.config.grid import (
+    GRID_AXES,
+    check_experiment_name,
+    named_entries,
+    parse_grid,
+    restrict_axis,
+)
 from ltdm.config.layout import Layout
 from ltdm.config.merge import ConfigLayer, check_sections, merge, relocate_errors
 from ltdm.config.runs import Run, RunOptions
@@ -43,7 +50,7 @@ class Experiment:
         for key in required:
             if key not in top:
                 raise OptionError((key,), "is missing")
-        self.name = check_name(top["experiment"], ("experiment",))
+        self.name = check_experiment_name(top["experiment"])
         self.evaluate = parse(Evaluation, top["evaluate"], ("evaluate",))
         self.defaults = check_sections(top.get("defaults"), ("defaults",))
         self.layout = Layout(results / self.name)
@@ -66,6 +73,7 @@ class Experiment:
         self._check_evaluation()
         self._check_extractors()
         self._check_probe()
+        check_lengths(self)
 
     def _dataset(self, name: str, value: Any) -> Dataset:
         record = self.layout.path("prepare.record", dataset=name)

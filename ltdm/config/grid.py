@@ -5,10 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ltdm.config.layout import reserved_sample_set_names
-from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown, suggest
+from ltdm.plumbing.errors import OptionError, quotes_hint
+from ltdm.plumbing.names import check_name
+from ltdm.plumbing.options import as_mapping, reject_unknown, suggest
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
+NAME_RULE = "text of lower-case letters, digits, '-', '_' and '.', beginning with a letter or digit"
+OTHER_FOLDERS = {"slurm": "Slurm's logs", "scored": "`ltdm score`", "gpu-check": "a GPU check"}
+"""The folders in `results` that are no experiment's, and whose they are."""
 GRID_AXES = ("dataset", "run", "seed", "sample_set")
 
 
@@ -32,6 +36,7 @@ def parse_grid(value: Any, names: Mapping[str, Mapping[str, Any]]) -> dict[str, 
                 raise OptionError(path, f"must be whole numbers from 0 to 2^32 - 1, not {entry!r}")
             if axis != "seed" and (not isinstance(entry, str) or entry not in names[axis]):
                 hint = suggest(entry, names[axis])
+                hint = f"{hint}{'' if entry is None else quotes_hint(entry)}"
                 raise OptionError(path, f"{entry!r} is not under `{axis}s`; {hint}")
         if len(set(entries)) < len(entries):
             raise OptionError(path, "names an entry twice; leave one out")
@@ -63,18 +68,16 @@ def named_entries(config: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
     """Return the entries under a key of the config as (name, value), with the names checked."""
     entries = as_mapping(config.get(key), (key,))
     for name in entries:
-        check_name(name, (key,))
+        check_name(name, (key,), NAME_PATTERN, NAME_RULE)
         if key == "sample_sets" and name in reserved_sample_set_names():
             raise OptionError((key, name), "is the name of a run's own file; choose another")
     return list(entries.items())
 
 
-def check_name(value: Any, path: KeyPath) -> str:
-    """Return a name that will be a folder's, or raise an OptionError if it is unsuitable."""
-    if not isinstance(value, str) or not NAME_PATTERN.fullmatch(value) or len(value) > 100:
-        raise OptionError(
-            path,
-            f"the name {value!r} must be text of lower-case letters, digits, '-', '_' and '.',"
-            " beginning with a letter or digit, and not longer than 100 characters",
-        )
-    return value
+def check_experiment_name(value: Any) -> str:
+    """Return the experiment's name, which will be a folder's in `results`; raises OptionError."""
+    name = check_name(value, ("experiment",), NAME_PATTERN, NAME_RULE)
+    if name in OTHER_FOLDERS:
+        message = f"results/{name} is the folder of {OTHER_FOLDERS[name]}; choose another name"
+        raise OptionError(("experiment",), message)
+    return name

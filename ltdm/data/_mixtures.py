@@ -1,5 +1,6 @@
 """Classes as mixtures of Gaussians with diagonal covariances: parsing and drawing points."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,6 +12,8 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import KeyPath, as_mapping, option, parse, suggest
 
+NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of characters that no name has: control, surrogate, end of a line."""
 MAX_COORDINATE = 1e6
 """Limit of coordinates and standard deviations, up to which float32 still separates points."""
 
@@ -167,6 +170,8 @@ def _parse_class(value: Any, path: KeyPath) -> tuple[str, Components]:
         message = f"must be one class, `name: [{{mean: [...], std: ...}}, ...]`, not {value!r}"
         raise OptionError(path, message)
     ((name, components),) = items.items()
+    if not name.strip() or any(unicodedata.category(c) in NO_TEXT for c in name):
+        raise OptionError(path, f"the name {name!r} must be text in one line; choose another")
     if not isinstance(components, list | tuple) or not components:
         message = f"must be a list of at least one {{mean: [...], std: ...}}, not {components!r}"
         raise OptionError((*path, name), message)

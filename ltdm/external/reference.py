@@ -1,6 +1,7 @@
 """The real images that an image set of another project is compared with."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from ltdm.plumbing.files import explain_read_errors, read_json, sha256, write_np
 from ltdm.plumbing.option_values import locations
 from ltdm.plumbing.registry import Part, parse_part, stage_digest
 from ltdm.plumbing.request import Request
+from ltdm.reporting.rows import read_class_counts, read_rows
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
 
+MAX_PREFIX = 200  # bytes of a folder's name that are the user's; the name may have 255
 REFERENCE, COUNTS = path_in_dataset("prepare.reference"), path_in_dataset("prepare.counts")
 
 
@@ -50,7 +53,7 @@ class Reference:
             self.train = path / path_in_dataset("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
             with explain_read_errors(self.counts):
-                self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
+                self.names = read_rows(self.counts)["name"].tolist()
             self.grouping["kinds"].insert(2, "thirds")
             return
         image_set = image_sets.read_images(path, labels)
@@ -65,8 +68,7 @@ class Reference:
 
     def count_training_images(self) -> int:
         """Return the number of training images, among which nearest neighbours are searched."""
-        with explain_read_errors(self.counts):
-            return int(pd.read_csv(self.counts)["train"].sum())
+        return sum(read_class_counts(self.counts))
 
     def prepared_extractors(self) -> tuple[Part, ...]:
         """Return the extractors that the data folder contains; none for a set of images."""
@@ -122,11 +124,12 @@ def _extractor_files(folder: Path, extractor: Part) -> tuple[Path, Path]:
 def store_images(prefix: Path, image_set: image_sets.ImageSet, file: str) -> Path:
     """Write images to `file` in the folder `<prefix>-<digest>`, if missing; return the folder.
 
-    The digest is that of images and labels.
+    The digest is that of images and labels. Of a long prefix its start is enough.
     """
     digest = hashlib.sha256(np.ascontiguousarray(image_set.images).data)
     digest.update(image_set.labels.data)
-    folder = prefix.with_name(f"{prefix.name}-{digest.hexdigest()[:12]}")
+    start = os.fsdecode(os.fsencode(prefix.name)[:MAX_PREFIX])
+    folder = prefix.with_name(f"{start}-{digest.hexdigest()[:12]}")
     if not (folder / file).exists():
         arrays = {"images": image_set.images, "labels": image_set.labels}
         write_npz(folder / file, **arrays, about=np.array("{}"))

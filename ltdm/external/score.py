@@ -140,7 +140,7 @@ def _compute_metric(
         where=origin,
     )
     real, generated = (list(paths) for paths in zip(*inputs.values(), strict=True))
-    table = output / f"{metric.label}.csv"
+    table = output / "metrics" / f"{metric.label}.csv"
     files = {"counts": reference.counts, "table": table, "record": table.with_suffix(".json")}
     metrics_stage.run(request, real=real, fake=generated, **files)
     return read_rows(table)

@@ -1,6 +1,6 @@
 """The exceptions whose message a user reads, and the shortening of long lists in messages."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
@@ -38,3 +38,11 @@ def shorten(items: Collection[Any], limit: int = 3) -> str:
     """Return the first `limit` items as text, with the number of the others: `a, b and 4 more`."""
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return f"{', '.join(map(str, list(items)[:limit])) or 'nothing'}{more}"
+
+
+def quotes_hint(value: Any) -> str:
+    """Return the way out for a value that was meant as text and that YAML reads as another type."""
+    if isinstance(value, str | list | Mapping):
+        return ""
+    reading = "YAML reads yes, no, on and off as true and false; "
+    return f" ({reading if isinstance(value, bool) else ''}put it in quotes)"

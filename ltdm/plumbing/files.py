@@ -21,6 +21,7 @@ DISK_ERRORS = {
     errno.EFBIG: "the file is larger than the system allows",
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "you have no permission to write there",
+    errno.ENAMETOOLONG: "the name is longer than the file system allows",
 }
 READ_ERRORS = (
     zipfile.BadZipFile,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.errors import OptionError, quotes_hint
 from ltdm.plumbing.renamed import KEYS, NOTES, VALUES, find_new_name
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ def as_mapping(value: object, path: KeyPath) -> dict[str, Any]:
         raise OptionError(path, f"must be a mapping of options, not {value!r}")
     for key in value:
         if not isinstance(key, str):
-            boolean = isinstance(key, bool)
-            hint = " (YAML reads yes, no, on and off as true and false)" if boolean else ""
-            raise OptionError(path, f"key {key!r} must be text{hint}")
+            raise OptionError(path, f"key {key} must be text{quotes_hint(key)}")
     return dict(value)
 
 
@@ -157,8 +155,8 @@ def _check_type(hint: Any, value: Any, path: KeyPath) -> Any:
 
 def _yaml_hint(hint: type, value: Any) -> str:
     """Return a hint where quotes or a decimal point gave a value of another type than meant."""
-    if hint is str and not isinstance(value, list | Mapping):
-        return " (put it in quotes)"
+    if hint is str:
+        return quotes_hint(value)
     if hint is int and isinstance(value, float) and value.is_integer():
         return f" (write {value:.0f})"
     if hint in (int, float) and isinstance(value, str) and re.fullmatch(r"[-+]?0[0-9]+", value):

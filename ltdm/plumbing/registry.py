@@ -13,10 +13,12 @@ from typing import Any
 
 from ltdm.plumbing.code_digest import digest
 from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.names import check_name
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import KeyPath, as_mapping, parse, suggest
 
 LABEL = re.compile(r"[a-z][a-z0-9-]*")
+LABEL_RULE = "text of lower-case letters, digits and '-', beginning with a letter"
 FOLDERS = {
     "source": "data",
     "network": "networks",
@@ -115,10 +117,7 @@ def _check_label(kind: str, value: object, path: KeyPath) -> str:
     """Check a label, which becomes a file's name."""
     if value in part_names(kind):
         raise OptionError(path, f"{value!r} is itself the name of a {kind}; choose another")
-    if not isinstance(value, str) or not LABEL.fullmatch(value):
-        rule = "must be lower-case letters, digits and '-', beginning with a letter"
-        raise OptionError(path, f"{rule}, not {value!r}")
-    return value
+    return check_name(value, path, LABEL, LABEL_RULE)
 
 
 def _option_names(kind: str, name: str) -> list[str]:

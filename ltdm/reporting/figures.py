@@ -6,6 +6,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ltdm.reporting.escapes import escape_label
 from ltdm.reporting.pictures import image_grid
 
 IMAGES_PER_CLASS = 8  # on a sheet of samples
@@ -42,7 +43,8 @@ def plot_per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figur
         grouped = run_rows.groupby("label")
         by_class = grouped["value"].agg(["mean", "std"]).loc[order["class"]]
         deviation = by_class["std"].fillna(grouped["error"].first()).fillna(0)
-        (line,) = axes.plot(positions, by_class["mean"], marker="o", markersize=3, label=run)
+        name = escape_label(run)
+        (line,) = axes.plot(positions, by_class["mean"], marker="o", markersize=3, label=name)
         low, high = by_class["mean"] - deviation, by_class["mean"] + deviation
         axes.fill_between(positions, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     if rows["baseline"].notna().any():
@@ -71,7 +73,7 @@ def plot_training_loss(histories: pd.DataFrame, title: str) -> Figure:
     figure, axes = plt.subplots(figsize=(5.4, 3.2))
     for run, run_rows in histories.groupby("run", sort=False):
         mean = run_rows.groupby("step")["denoise"].mean()
-        axes.plot(mean.index, mean, linewidth=1, label=run)
+        axes.plot(mean.index, mean, linewidth=1, label=escape_label(run))
     axes.set(xlabel="training step", ylabel="denoising loss", title=title, yscale="log")
     _legend(figure, axes, "no network was trained")
     return figure
@@ -107,10 +109,11 @@ def plot_samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataF
     size = (columns * (inches * width / height + 0.15) + 0.9, lines * (inches + 0.4))
     figure, grid = plt.subplots(lines, columns, figsize=size, squeeze=False)
     ticks = (np.arange(len(classes)) + 0.5) * height / len(classes)
-    names = [f"{c} ({n})" for c, n in zip(classes["name"], classes["train"], strict=True)]
+    named_counts = zip(map(escape_label, classes["name"]), classes["train"], strict=True)
+    names = [f"{name} ({n})" for name, n in named_counts]
     for axes, (title, picture) in zip(grid.flat, sheets.items(), strict=False):
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(title)
+        axes.set_title(escape_label(title))
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from ltdm.reporting.escapes import escape_label
+
 MAPS_PER_LINE = 3
 MAX_LABELLED_LAYERS = 12  # with more layers, the cells of a heat map have no numbers
 
@@ -28,7 +30,7 @@ def plot_heat_maps(rows: pd.DataFrame, title: str) -> Figure:
     limits = float(means.min()), float(means.max())
     for axes, run in zip(grid.flat, runs, strict=False):
         image = _plot_heat_map(axes, rows[rows["run"] == run], limits)
-        axes.set_title(run)
+        axes.set_title(escape_label(run))
     for axes in grid.flat[len(runs) :]:
         axes.set_visible(False)
     figure.colorbar(image, ax=grid, label="accuracy, %")

@@ -4,6 +4,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from ltdm.reporting.escapes import escape_label
+
 MAX_POINTS = 1000  # per class
 PLOTS_PER_LINE = 4
 
@@ -24,8 +26,10 @@ def plot_points(sets: dict[str, tuple[np.ndarray, np.ndarray]], names: list[str]
     for axes, (title, (points, labels)) in zip(grid.flat, sets.items(), strict=False):
         for label, name in enumerate(names):
             x, y = points[labels == label][:MAX_POINTS, :2, 0, 0].T
-            axes.scatter(x, y, s=3, linewidths=0, alpha=0.6, label=name)
-        axes.set(title=title, aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit))
+            axes.scatter(x, y, s=3, linewidths=0, alpha=0.6, label=escape_label(name))
+        axes.set(
+            title=escape_label(title), aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
+        )
     for axes in grid.flat[len(sets) :]:
         axes.set_visible(False)
     handles, texts = grid[0][0].get_legend_handles_labels()

@@ -6,8 +6,11 @@ import pandas as pd
 
 from ltdm.plumbing.files import atomic_write, explain_read_errors
 
-TEXT_COLUMNS = ("dataset", "run", "sample_set", "images", "reference")
-"""Columns that are read as text: a run's name may be 0.1, or null."""
+TEXT_COLUMNS = (
+    *("dataset", "run", "sample_set", "extractor", "metric", "group", "name"),
+    *("images", "reference"),
+)
+"""Columns that are read as text: a run's name may be 0.1 or null, and a class's name NA."""
 NULLABLE_COLUMNS = ("guidance", "value", "error", "baseline", "tail", "beta")
 """Columns of numbers that may be empty."""
 FEW_IMAGES = "few images"
@@ -18,18 +21,28 @@ FLOAT_FORMAT = "%.10g"  # further digits depend on the number of threads
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """Read a table of rows.
+    """Read a table of rows, or the classes of a data set in counts.csv.
 
     Raises:
         LtdmError: The file is missing or damaged.
     """
     with explain_read_errors(path):
-        text_types = dict.fromkeys(TEXT_COLUMNS, str)
-        empty_values = dict.fromkeys(NULLABLE_COLUMNS, ("",))
-        return pd.read_csv(path, dtype=text_types, keep_default_na=False, na_values=empty_values)
+        return pd.read_csv(
+            path,
+            dtype=dict.fromkeys(TEXT_COLUMNS, str),
+            keep_default_na=False,
+            na_values=dict.fromkeys(NULLABLE_COLUMNS, ("",)),
+            lineterminator="\n",  # so that a carriage return belongs to a name
+        )
+
+
+def read_class_counts(counts: Path) -> list[int]:
+    """Return the training images per class that counts.csv has; errors as in `read_rows`."""
+    with explain_read_errors(counts):
+        return read_rows(counts)["train"].tolist()
 
 
 def write_rows(rows: pd.DataFrame, path: Path) -> None:
-    """Write a table of rows as CSV, atomically."""
+    """Write a table of rows as CSV, atomically; of a path that is not UTF-8 the bytes as text."""
     with atomic_write(path) as temporary:
-        rows.to_csv(temporary, index=False, float_format=FLOAT_FORMAT)
+        rows.to_csv(temporary, index=False, float_format=FLOAT_FORMAT, errors="backslashreplace")

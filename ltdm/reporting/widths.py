@@ -5,6 +5,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ltdm.reporting.escapes import escape_label
 from ltdm.reporting.style import COLOURS
 
 PANEL_GROUPS = ("all", "head", "tail")
@@ -46,7 +47,7 @@ def _line_labels(lines: pd.DataFrame) -> dict[tuple, str]:
         varying = [column for column in LINE_KEYS[1:] if run_lines[column].nunique() > 1]
         for line in run_lines.itertuples(index=False):
             settings = [f"{column} {getattr(line, column)}" for column in varying]
-            labels[tuple(line)] = ", ".join([str(run), *settings])
+            labels[tuple(line)] = ", ".join([escape_label(run), *settings])
     return labels
 
 

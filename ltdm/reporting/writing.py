@@ -7,40 +7,27 @@ import numpy as np
 import pandas as pd
 
 from ltdm.plumbing.files import write_text
-from ltdm.reporting.cells import FEW_IMAGES_MARK, NOT_ABOVE_ZERO_MARK, NOT_SIGNIFICANT
+from ltdm.reporting.cells import Cell, DifferenceCell
+from ltdm.reporting.escapes import TEX_MARKS, escape_markdown, escape_tex
 from ltdm.reporting.tables import Table
-
-TEX_ESCAPES = str.maketrans(
-    {
-        "_": r"\_",
-        "%": r"\%",
-        "&": r"\&",
-        "\u2191": r"$\uparrow$",
-        "\u2193": r"$\downarrow$",
-        "\u221e": r"$_\infty$",
-        "\u00b1": r"$\pm$",
-        FEW_IMAGES_MARK: r"$^\dagger$",
-        NOT_ABOVE_ZERO_MARK: r"$^\ddagger$",
-        NOT_SIGNIFICANT: r"$^\approx$",
-    }
-)
 
 
 def to_csv(table: Table) -> str:
     """Return the table as CSV, several columns per column of cells."""
-    flat = pd.DataFrame(index=table.cells.index)
-    for name, cells in table.cells.items():
-        for suffix in cells.iloc[0].csv_values() if len(cells) else ():
-            flat[f"{name}{suffix}"] = [cell.csv_values()[suffix] for cell in cells]
-    return flat.to_csv(float_format="%.6g")
+    flat = {
+        f"{name}{suffix}": [cell.csv_values()[suffix] for cell in cells]
+        for name, cells in table.cells.items()
+        for suffix in (cells.iloc[0].csv_values() if len(cells) else ())
+    }
+    return pd.DataFrame(flat, table.cells.index).to_csv(float_format="%.6g")
 
 
 def to_markdown(table: Table) -> str:
     """Return the table in Markdown, with padded cells, so that it reads well as plain text."""
     num_labels = len(table.cells.index.names)
-    head = [*map(str, table.cells.index.names), *map(str, table.cells.columns)]
+    head = [*map(escape_markdown, [*table.cells.index.names, *table.cells.columns])]
     body = [
-        [*map(str, labels), *(cell.to_text("**{}**") for cell in row)]
+        [*map(escape_markdown, labels), *(cell.to_text("**{}**") for cell in row)]
         for labels, row in _table_lines(table)
     ]
     widths = [max(len(line[k]) for line in [head, *body]) for k in range(len(head))]
@@ -51,31 +38,33 @@ def to_markdown(table: Table) -> str:
         return " | ".join(t.ljust(w) if k < num_labels else t.rjust(w) for k, (t, w) in cells)
 
     lines = "".join(f"| {pad(line)} |\n" for line in [head, rule, *body])
-    return "\n".join([lines, *(f"{line}  " for line in table.legend)]).rstrip() + "\n"
+    legend = (f"{escape_markdown(line)}  " for line in table.legend)
+    return "\n".join([lines, *legend]).rstrip() + "\n"
 
 
 def to_latex(table: Table) -> str:
     """Return the table in LaTeX, in booktabs style, with the legend as comments."""
-
-    def escape(text: object) -> str:
-        return str(text).translate(TEX_ESCAPES)
-
     names, columns = table.cells.index.names, table.cells.columns
     body = [
-        map(escape, [*labels, *(cell.to_text(r"\textbf{{{}}}") for cell in row)])
+        [*map(escape_tex, labels), *(_tex_value(cell) for cell in row)]
         for labels, row in _table_lines(table)
     ]
     lines = [
         rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(columns)}}}",
         r"\toprule",
-        " & ".join(map(escape, [*names, *columns])) + r" \\",
+        " & ".join(map(escape_tex, [*names, *columns])) + r" \\",
         r"\midrule",
         *(" & ".join(line) + r" \\" for line in body),
         r"\bottomrule",
         r"\end{tabular}",
-        *(f"% {escape(line)}" for line in table.legend),
+        *(f"% {escape_tex(line)}" for line in table.legend),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _tex_value(cell: Cell | DifferenceCell) -> str:
+    """Return a cell in LaTeX; it has numbers and marks, and its command for bold."""
+    return cell.to_text(r"\textbf{{{}}}").translate(TEX_MARKS)
 
 
 def _table_lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:

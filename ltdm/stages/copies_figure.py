@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ltdm.metrics._groups import groups
 from ltdm.metrics.memorization import nearest_ratio
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors, read_npz
+from ltdm.plumbing.files import read_npz
 from ltdm.plumbing.request import Request
 from ltdm.reporting import copies, style
+from ltdm.reporting.rows import read_class_counts
 
 
 def run(
@@ -31,8 +31,7 @@ def run(
     )
     if len(rows) != len(images) or rows.max() >= len(train_images):
         raise LtdmError(f"{neighbours} is about other images; delete it and run again")
-    with explain_read_errors(counts):
-        class_counts = pd.read_csv(counts)["train"].tolist()
+    class_counts = read_class_counts(counts)
     pairs = copies.Pairs(images, train_images, rows, mirrored, nearest_ratio(squared))
     unequal = len(class_counts) >= 3 and len(set(class_counts)) > 1
     classes_by_title = _classes_by_title(class_counts) if unequal and labels.max() >= 0 else {}

@@ -34,9 +34,7 @@ def run(
     """
     style.use()
     dataset, runs = request["where"]["dataset"], request["runs"]
-    with explain_read_errors(counts):
-        table = pd.read_csv(counts, dtype={"name": str}, keep_default_na=False)
-        table["name"] = table["name"].str.replace("$", r"\$")  # not mathematics
+    table = read_rows(counts)
     sets = {"real": _first_images(reference, shuffle=True)}
     sets |= {name: _first_images(path) for name, path in zip(runs, samples, strict=True)}
     if sets["real"][0].dtype == np.uint8:

@@ -10,11 +10,11 @@ import pandas as pd
 from ltdm.metrics._base import Estimate, MetricModule, Sample, uses_neighbours, value_name
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors, read_arrays, write_json
+from ltdm.plumbing.files import read_arrays, write_json
 from ltdm.plumbing.registry import Part, parse_part
 from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.compare import is_above_zero
-from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO, write_rows
+from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO, read_class_counts, write_rows
 
 VALUE_COLUMNS = ["extractor", "metric", "options", "group", "value", "error", "baseline"]
 VALUE_COLUMNS += ["n_real", "n_generated", "note"]
@@ -39,8 +39,7 @@ def run(
             search.
     """
     metric, id_columns = parse_part("metric", request["metric"], ("metrics",)), request["where"]
-    with explain_read_errors(counts):
-        class_counts = pd.read_csv(counts)["train"].tolist()
+    class_counts = read_class_counts(counts)
     classes_by_group = groups(class_counts, **request["groups"])
     kinds = request["groups"]["kinds"]
     frames = []

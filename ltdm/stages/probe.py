@@ -14,10 +14,10 @@ from ltdm.data._holdout import stratified_holdout
 from ltdm.diffusion._model import Model
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors, read_arrays, read_npz, sha256, write_json
+from ltdm.plumbing.files import read_arrays, read_npz, sha256, write_json
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import Request, to_record
-from ltdm.reporting.rows import write_rows
+from ltdm.reporting.rows import read_class_counts, write_rows
 from ltdm.training.probe import LabelledImages, Probe, ProbeOptions
 
 VALIDATION_SHARE = 0.1
@@ -49,8 +49,7 @@ def run(
             images.
     """
     options = parse(ProbeOptions, request["probe"], ("evaluate", "probe"))
-    with explain_read_errors(counts):
-        classes_by_group = groups(pd.read_csv(counts)["train"].tolist(), **request["groups"])
+    classes_by_group = groups(read_class_counts(counts), **request["groups"])
     result, rows = _train_and_test(model, options, train, test, classes_by_group)
     hashes = {path.name: sha256(path) for path in (train, test, counts)}
     where = request["where"]

@@ -13,6 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from ltdm.reporting.escapes import escape_label
 from ltdm.reporting.style import COLOURS
 from ltdm.theory.findings import FIRST_STEP, ROUNDING_LIMIT, PowerLaw
 from ltdm.theory.tables import (
@@ -87,7 +88,8 @@ def plot_generalisation(rows: pd.DataFrame, title: str) -> Figure:
     """Plot the last class's generalisation gap by its points, a line per beta."""
     last = last_class(rows)
     figure, axes = plt.subplots(figsize=(4.8, 3.4))
-    axes.set(xscale="log", yscale="log", xlabel=f"points of the {last}", ylabel="gap of its loss")
+    xlabel = f"points of the {escape_label(last)}"
+    axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel="gap of its loss")
     for colour, beta, line_rows in _pick_lines(rows[rows["steps"] == last_step(rows)], "beta"):
         values = seed_curves(line_rows, "generalisation-gap", "tail", last)
         slope = PowerLaw(values).slope.difference
@@ -166,7 +168,7 @@ def _panel_grid(
         axes.set(aspect="equal", xticks=[], yticks=[])
         axes.grid(visible=False)
     for axes, row in zip(panels[:, 0], rows, strict=True):
-        axes.set_ylabel(row)
+        axes.set_ylabel(escape_label(row))
     for axes, column in zip(panels[0], columns, strict=True):
         axes.set_title(column)
     figure.suptitle(title)

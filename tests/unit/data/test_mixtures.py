@@ -70,6 +70,8 @@ def test_list_that_equals_a_preset_becomes_the_preset():
         ([LISTED[0], "small"], "classes.1: must be a mapping"),
         ([LISTED[0], LISTED[1] | {"c": []}], "classes.1: must be one class"),
         ([LISTED[0], {1: [{"mean": [0, 0]}]}], "classes.1: key 1 must be text"),
+        ([LISTED[0], {"": [{"mean": [0, 0]}]}], "classes.1: the name '' must be text in one line"),
+        ([LISTED[0], {"a\nb": [{"mean": [0]}]}], r"classes.1: the name 'a\nb' must be text"),
         ([LISTED[0], {"b": []}], "classes.1.b: must be a list of at least one"),
         ([LISTED[0], {"b": {"mean": [0, 0]}}], "classes.1.b: must be a list of at least one"),
         ({"meen": [0, 0]}, "b.0.meen: unknown key; did you mean 'mean'?"),

@@ -1,11 +1,17 @@
 """Image sets of other projects in every format, scored by ltdm's stages."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from ltdm.external import images as image_sets
+from ltdm.external.reference import Reference
+from ltdm.external.score import run as run_score
+from ltdm.plumbing.registry import parse_part_list
+from ltdm.reporting.rows import read_rows
 from tests.unit.cli.test_cli import ltdm
 
 RNG = np.random.default_rng(0)
@@ -175,6 +181,27 @@ def test_named_classes_of_a_folder(tmp_path):
     assert image_set.images[:, 0, 0, 0].tolist() == [200, 10]
     assert image_set.labels.tolist() == [0, 1]
     assert image_sets.read_images(tmp_path, names=["owl", "dog", "cat"]).labels.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("images", ["x" * 250, os.fsdecode(b"caf\xe9")])
+def test_folders_and_classes_may_have_any_name(tmp_path, images):
+    """Names of classes go through the reference's counts.csv, that of the images into all rows."""
+    names = ["NA", "1e5", "a\rb", "a\nb"]
+    for name in names:
+        for folder in ("real", images):
+            (tmp_path / folder / name).mkdir(parents=True)
+            for k in range(8):
+                image = Image.fromarray(RNG.integers(0, 255, (4, 4), "u1"))
+                image.save(tmp_path / folder / name / f"{k}.png")
+    extractors = parse_part_list("extractor", ["pixels"], ())
+    metrics = parse_part_list("metric", [{"name": "precision-recall", "label": "metrics"}], ())
+    cache = tmp_path / "work"
+    Reference(tmp_path / "real", None, cache).folder.rename(tmp_path / "data")
+    reference = Reference(tmp_path / "data", None, cache)
+    assert reference.names == sorted(names)
+    scored, file = run_score(tmp_path / images, reference, extractors, metrics, None, cache)
+    assert len(read_rows(file)) == len(scored) > 0
+    assert len(read_rows(file.parent / "metrics/metrics.csv").columns) > len(scored.columns)
 
 
 def test_errors_of_extractors_and_metrics(formats, tmp_path):

@@ -22,6 +22,7 @@ from ltdm.reporting import probe
 from ltdm.reporting.heat_maps import plot_heat_maps
 from ltdm.reporting.rows import write_rows
 from ltdm.stages import probe_figure, probe_tables
+from tests.helpers.tidy_rows import probe_rows
 from tests.unit.cli.test_cli import SMOKE, ltdm
 
 ROOT = Path(__file__).parents[3]
@@ -138,41 +139,8 @@ def test_cost():
     assert Estimates(experiment, site, 1).probe_seconds(job) == pytest.approx(SAFETY_FACTOR * 30)
 
 
-def rows():
-    """Rows of two runs, two seeds, two levels and two layers; level 3 and layer 6 are chosen."""
-    table = []
-    for run, base in (("ddpm", 0.5), ("cbdm", 0.6)):
-        for seed in (0, 1):
-            for level, sigma in ((3, 0.02), (4, 0.06)):
-                for layer in (5, 6):
-                    value = base + 0.1 * seed + 0.01 * level + 0.001 * layer
-                    for group in ("all", "tail", "many-shot", "few-shot"):
-                        table.append(
-                            {
-                                "dataset": "digits",
-                                "run": run,
-                                "seed": seed,
-                                "level": level,
-                                "sigma": sigma,
-                                "layer": layer,
-                                "width": 256,
-                                "group": group,
-                                "accuracy": value - 0.2 * (group == "few-shot"),
-                                "error": 0.01,
-                                "n_test": 50,
-                                "validation": value,
-                                "n_train": 90,
-                                "chosen": (level, layer) == (3, 6),
-                                "train_on": "balanced",
-                                "test": "official",
-                                "weights": "ema",
-                            }
-                        )
-    return pd.DataFrame(table)
-
-
 def test_table_shows_the_chosen_level_and_layer():
-    table = probe.probe_table(rows())
+    table = probe.probe_table(probe_rows())
     assert list(table.cells.index) == ["ddpm", "cbdm"]
     assert [name.removesuffix(" ↑") for name in table.cells] == [
         "accuracy",
@@ -185,12 +153,12 @@ def test_table_shows_the_chosen_level_and_layer():
     assert cell.best
     assert table.legend[0] == "± standard deviation over 2 seeds."
     assert "Test images: the source's test split." in table.legend[1]
-    single = probe.probe_table(rows().query("seed == 0"))
+    single = probe.probe_table(probe_rows().query("seed == 0"))
     assert single.legend[0] == "± standard error over test images; one seed."
 
 
 def test_heat_map_per_run():
-    figure = plot_heat_maps(rows().query("group == 'all'"), "digits")
+    figure = plot_heat_maps(probe_rows().query("group == 'all'"), "digits")
     first, second, bar = figure.axes
     assert [axes.get_title() for axes in (first, second)] == ["ddpm", "cbdm"]
     values = first.images[0].get_array()
@@ -203,7 +171,7 @@ def test_heat_map_per_run():
 
 
 def test_files_of_tables_and_figure(tmp_path):
-    write_rows(rows(), tmp_path / "probe.csv")
+    write_rows(probe_rows(), tmp_path / "probe.csv")
     tidy, main = (tmp_path / f"tables/{name}.csv" for name in ("probe-all", "probe"))
     others = [main.with_suffix(ending) for ending in (".md", ".tex")]
     files = {"tidy": tidy, "main": main, "others": others}
