@@ -5,26 +5,28 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltdm.plumbing.errors import shorten
+
 MARK = "ltdm: "
 """Begins the line in which a job says why it ended."""
 
 MAX_LINES = 10
 
 CAUSES = {
+    r"sbatch failed\..*?message was '(.*?)'": "Slurm refused it ({0}); correct site.yaml or"
+    " `--set-resources`",
     r"OUT_OF_MEMORY|oom.kill": "it needed more memory than it requested; request more, as with"
     " `--set-resources {rule}:mem_mb=64000`",
     r"TIMEOUT|DUE TO TIME LIMIT": "it reached its time limit; request more minutes, as with"
     " `--set-resources {rule}:runtime=600`",
     r"NODE_FAIL|BOOT_FAIL|DUE TO NODE FAILURE": "its node failed; run the same command again",
     r"CANCELLED|PREEMPTED|DEADLINE": "it was cancelled; run the same command again",
-    r"sbatch failed\..*?message was '(.*?)'": "Slurm refused it ({0}); correct site.yaml or"
-    " `--set-resources`",
     r"Errno (?:28|122)\b|No space left|quota exceeded": "no space is left on the disk; free some"
     " and run the same command again",
     r"No module named (\S+)": "its machine cannot import {0}; the checkout and its .venv must be on"
     " a disk that all machines share",
     r"died with <Signals\.(\w+)": "it was killed by {0}, as the system does when memory runs out;"
-    " run fewer jobs at once or request more memory",
+    " run fewer jobs at once, or on Slurm request more: `--set-resources {rule}:mem_mb=64000`",
 }
 """Why a job ended that left no sentence, by what Snakemake or Slurm says of its end."""
 
@@ -41,14 +43,15 @@ class Failure:
     logs: Sequence[str]
 
     def template(self) -> str:
-        """Return the sentence with `{wildcard}` for each own name in a path."""
+        """Return the sentence with `{wildcard}` for each own name in a path, and N for numbers."""
         values = {value: name for name, value in self.wildcards.items()}
         own_name = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, values))})(?!\w)")
 
         def mask(path: re.Match[str]) -> str:
             return own_name.sub(lambda value: f"{{{values[value[0]]}}}", path[0])
 
-        return re.sub(r"\S*/\S*", mask, self.sentence) if values else self.sentence
+        sentence = re.sub(r"\S*/\S*", mask, self.sentence) if values else self.sentence
+        return re.sub(r"(?<![\w./-])\d+(?:[.,]\d+)*(?![\w/-])", "N", sentence)
 
 
 def explain(
@@ -63,16 +66,16 @@ def explain(
         cluster_log: Slurm's log of the job; empty if there is none.
         message: What Snakemake says of its end.
     """
-    text, cluster_text = _read(log, since), _read(cluster_log)
-    for said in (text, cluster_text):
+    has_begun, cluster_text = last_written(log) > since, _read(cluster_log)
+    for said in (_read(log) if has_begun else "", cluster_text):
         if own := re.findall(rf"^{MARK}(.*)$", said, re.MULTILINE):
             return own[-1].removesuffix(f" (log: {log})"), [log] if log else []
-    logs = [file for file in (log if text else "", cluster_log) if file]
+    logs = [file for file in (log if has_begun else "", cluster_log) if file]
     for pattern, cause in CAUSES.items():
         if match := re.search(pattern, f"{message}\n{cluster_text}", re.DOTALL):
             details = [" ".join(detail.split()) for detail in match.groups()]
             return cause.format(*details, rule=rule), logs
-    end = "without a message" if text else "before its log began"
+    end = "without a message" if has_begun else "before its log began"
     where = "Slurm's log" if cluster_log else "Snakemake's lines above"
     return f"it ended {end}; see {where}", logs
 
@@ -85,10 +88,10 @@ def last_written(log: str) -> float:
         return 0.0
 
 
-def _read(log: str, since: float = 0.0) -> str:
-    """Return a log's text; empty if it cannot be read or was not written after `since`."""
+def _read(log: str) -> str:
+    """Return a log's text; empty if it cannot be read."""
     try:
-        return Path(log).read_text(errors="replace") if last_written(log) > since else ""
+        return Path(log).read_text(encoding="utf-8", errors="replace") if log else ""
     except OSError:
         return ""
 
@@ -109,7 +112,7 @@ def summarize(failures: Collection[Failure], logs: str) -> list[str]:
     shown, others = ordered[:MAX_LINES], sum(ordered[MAX_LINES:], [])
     lines = [_line(group) for group in shown]
     if others:
-        rules = ", ".join(sorted({failure.rule for failure in others}))
+        rules = shorten(sorted({failure.rule for failure in others}))
         lines.append(f"{len(others)} more failed, of rule {rules}: their logs are in {logs}")
     number = "1 job" if len(failures) == 1 else f"{len(failures)} jobs"
     head = f"{number} failed; fix the cause and run the same command, which keeps finished results"
