@@ -24,9 +24,12 @@ include: "rules/report.smk"
 
 
 onstart:
-    refuse_shared_gpus()
-    save_snapshot()
-    explain_failures()
+    try:
+        refuse_shared_gpus()
+        save_snapshot()
+        explain_failures()
+    except LtdmError as error:
+        sys.exit(f"ltdm: {error}")
 
 
 rule all:

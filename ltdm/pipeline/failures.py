@@ -31,7 +31,6 @@ CAUSES = {
 """Why a job ended that left no sentence, by what Snakemake or Slurm says of its end."""
 
 
-
 @dataclass(frozen=True)
 class Failure:
     """A job that failed in its last attempt: its sentence, and the logs that say more."""
@@ -109,9 +108,8 @@ def summarize(failures: Collection[Failure], logs: str) -> list[str]:
         key = (failure.rule, failure.attempts, failure.template())
         groups.setdefault(key, []).append(failure)
     ordered = sorted(groups.values(), key=len, reverse=True)
-    shown, others = ordered[:MAX_LINES], sum(ordered[MAX_LINES:], [])
-    lines = [_line(group) for group in shown]
-    if others:
+    lines = [_line(group) for group in ordered[:MAX_LINES]]
+    if others := [failure for group in ordered[MAX_LINES:] for failure in group]:
         rules = shorten(sorted({failure.rule for failure in others}))
         lines.append(f"{len(others)} more failed, of rule {rules}: their logs are in {logs}")
     number = "1 job" if len(failures) == 1 else f"{len(failures)} jobs"

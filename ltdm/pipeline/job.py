@@ -54,8 +54,9 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         except LtdmError as error:
             _exit_with_message(error, path)
         except Exception as error:
-            log.exception("this is a bug in ltdm; please report it with this log")
-            _exit_with_message(f"a bug, {type(error).__name__}: please report it with its log", path)
+            log.exception("this is a bug in ltdm")
+            what = type(error).__name__
+            _exit_with_message(f"a bug in ltdm, {what}: please report it with this log", path)
 
 
 @contextmanager

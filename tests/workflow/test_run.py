@@ -150,8 +150,10 @@ def test_damaged_file_fails_one_job_with_one_sentence(checkout):
     printed = checkout.snakemake("--cores", "1", "--quiet", "all", ok=False)
     head, last = printed.splitlines()[-2:]
     assert head.startswith("ltdm: 1 job failed; ")
-    damaged = "ltdm: train digits-lt/cbdm/0 failed: results/smoke/data/digits-lt/train.npz is damaged"
-    assert last.startswith(damaged)
+    assert last.startswith(
+        "ltdm: train digits-lt/cbdm/0 failed: results/smoke/data/digits-lt/train"
+    )
+    assert "is damaged" in last
     assert "delete it and run the same command again; log: results/smoke/logs/train/" in last
     assert "Traceback" not in printed
     model = checkout.results / "runs/digits-lt/ddpm/seed-0/model.safetensors"

@@ -57,7 +57,7 @@ def test_many_sentences_are_shortened_and_none_prints_nothing():
         ("", "*** JOB 9 ON n1 CANCELLED AT 2026 DUE TO TIME LIMIT ***", "its time limit"),
         ("SLURM status is: 'NODE_FAIL'", "", "its node failed"),
         ("SLURM status is: 'CANCELLED'", "", "cancelled; run the same command again"),
-        ("sbatch failed. The error message was 'sbatch: no such\npartition'.", "", "such partition"),
+        ("sbatch failed. The message was 'sbatch: no such\npartition'.", "", "such partition"),
         ("", "OSError: [Errno 28] No space left on device", "no space is left on the disk"),
         ("", "ModuleNotFoundError: No module named 'ltdm'", "cannot import 'ltdm'"),
         ("Command 'x' died with <Signals.SIGKILL: 9>.", "", "was killed by SIGKILL"),

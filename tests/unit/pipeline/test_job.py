@@ -74,10 +74,10 @@ def test_user_error_is_one_sentence_and_bug_a_traceback_in_the_log(script, tmp_p
     assert exit_status(script(False), LtdmError("train.npz is\n  damaged")) == 1
     assert (tmp_path / "log").read_text() == "ltdm: train.npz is damaged\n"
     assert exit_status(script(False), ZeroDivisionError()) == 1
-    assert "a bug, ZeroDivisionError: please report it with" in capfd.readouterr().err
+    assert "a bug in ltdm, ZeroDivisionError: please report it with" in capfd.readouterr().err
     *_, summary = (log := (tmp_path / "log").read_text()).splitlines()
     assert "Traceback" in log
-    assert summary.startswith("ltdm: a bug, ZeroDivisionError")
+    assert summary.startswith("ltdm: a bug in ltdm, ZeroDivisionError")
 
 
 @pytest.mark.parametrize("log", ["/dev/full", "missing/log"])
