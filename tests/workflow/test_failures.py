@@ -57,7 +57,7 @@ def test_job_on_slurm_and_one_that_only_failed_at_first(run, tmp_path, capfd):
         run.send(LogEvent.JOB_ERROR, rule_msg="SLURM status is: 'TIMEOUT'", **names)
     printed = capfd.readouterr().err.splitlines()
     assert [line[:25] for line in printed] == [
-        "ltdm: a.npz is damaged (l",
+        "ltdm: a.npz is damaged; l",
         "ltdm: it reached its time",
     ]
     run.close()
@@ -76,7 +76,8 @@ def test_group_of_jobs_is_one_failure(run, tmp_path, capfd):
     for job in (5, 6):
         run.send(LogEvent.JOB_ERROR, indent=True, jobid=job, rule_name="metrics", log=["x.log"])
     run.scheduler.failed = [Group([member("metrics"), member("metrics")])]
-    capfd.readouterr()
+    said = "ltdm: a.npz is damaged (log: logs/metrics/7.log)\n"
+    assert capfd.readouterr().err == said, "once, not per member"
     run.close()
     assert capfd.readouterr().err.splitlines()[1:] == [
         "ltdm: a group of metrics failed after 2 attempts: a.npz is damaged"
