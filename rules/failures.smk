@@ -39,7 +39,8 @@ class FailureLog(logging.Handler):
         self.explained[job] = sentence, logs
         self.ended[job] = max(since, last_written(own_log))
         if cluster_log:
-            print(MARK + "; log: ".join([sentence, *logs]), file=sys.stderr)
+            line = "; log: ".join([sentence, *logs])
+            print(f"{MARK}{line}", file=sys.stderr)
 
     def failure(self, job):
         """Return what is known of a failed job, or group of jobs, of Snakemake."""
