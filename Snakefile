@@ -13,6 +13,7 @@ report: "workflow/report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/cluster.smk"
+include: "rules/failures.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/sample.smk"
@@ -23,8 +24,12 @@ include: "rules/report.smk"
 
 
 onstart:
-    refuse_shared_gpus()
-    save_snapshot()
+    try:
+        refuse_shared_gpus()
+        save_snapshot()
+        explain_failures()
+    except LtdmError as error:
+        sys.exit(f"ltdm: {error}")
 
 
 rule all:

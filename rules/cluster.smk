@@ -22,11 +22,8 @@ if workflow.is_main_process and "gpu" in workflow.global_resources:
 
 def refuse_shared_gpus():
     """Stop if the site shares a GPU among jobs on Slurm, which allocates whole GPUs."""
-    try:
-        if not workflow.local_exec:
-            cluster_site.check_slurm()
-    except LtdmError as error:
-        sys.exit(f"ltdm: {error}")
+    if not workflow.local_exec:
+        cluster_site.check_slurm()
 
 
 def should_estimate():

@@ -7,11 +7,12 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ltdm.pipeline import snapshot
+from ltdm.pipeline.failures import MARK
 from ltdm.pipeline.gpu_slots import assign_gpus
 from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.slurm import requeue
@@ -23,11 +24,17 @@ log = logging.getLogger("ltdm")
 def job(snakemake: Any) -> Iterator[dict[str, Any]]:
     """Run a rule's script: yield its files by keyword, and write its output to the rule's log.
 
-    The process exits with one sentence in the terminal after an LtdmError, with a traceback in the
-    log after another exception, and with `Interruption.STATUS` if it can be resumed.
+    After an exception the process exits with one sentence, in the terminal and as the log's last
+    line, with a traceback in the log if it is no LtdmError, and with `Interruption.STATUS` if the
+    job can be resumed.
     """
     path = snakemake.log[0]
-    with open(path, "w", buffering=1) as file, redirect_stderr(file), redirect_stdout(file):
+    with (
+        _explain_log_errors(path),
+        open(path, "w", buffering=1) as file,
+        redirect_stderr(file),
+        redirect_stdout(file),
+    ):
         line_format = "%(asctime)s %(message)s"
         logging.basicConfig(stream=file, level=logging.INFO, format=line_format, force=True)
         logging.captureWarnings(True)
@@ -40,16 +47,27 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
             with assign_gpus(gpus):
                 yield _files(snakemake)
         except Interruption as interruption:
-            log.warning("%s", interruption)
+            log.warning("%s", interruption)  # a requeue may end this process at once
             if is_submitted and interruption.should_requeue and requeue():
                 log.warning("the job is back in Slurm's queue")
-            _exit_with_message(f"{interruption} (log: {path})", Interruption.STATUS)
+            _exit_with_message(interruption, path, Interruption.STATUS)
         except LtdmError as error:
-            log.error("error: %s", error)
-            _exit_with_message(f"{error} (log: {path})")
+            _exit_with_message(error, path)
         except Exception as error:
-            log.exception("this is a bug in ltdm; please report it with this log")
-            _exit_with_message(f"a bug, {type(error).__name__}: please report it with {path}")
+            log.exception("this is a bug in ltdm")
+            what = type(error).__name__
+            _exit_with_message(f"a bug in ltdm, {what}: please report it with this log", path)
+
+
+@contextmanager
+def _explain_log_errors(path: str) -> Iterator[None]:
+    """Exit with one sentence in the terminal if a job's log cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"cannot write {path}: {error.strerror}; fix that and run the same command again"
+        print(f"{MARK}{reason}", file=sys.__stderr__, flush=True)
+        sys.exit(1)
 
 
 def _files(snakemake: Any) -> dict[str, Any]:
@@ -59,9 +77,12 @@ def _files(snakemake: Any) -> dict[str, Any]:
     return {name: files or None for name, files in paths.items()}
 
 
-def _exit_with_message(sentence: str, status: int = 1) -> NoReturn:
-    """Print a sentence in the terminal, as Snakemake's message lacks the cause, and exit."""
-    print(f"ltdm: {sentence}", file=sys.__stderr__, flush=True)
+def _exit_with_message(sentence: object, log_path: str, status: int = 1) -> NoReturn:
+    """Print why the job ends, in one line of its log and of the terminal, and exit."""
+    line = f"{MARK}{' '.join(str(sentence).split())}"
+    with suppress(OSError):  # a full disk
+        print(line, flush=True)
+    print(f"{line} (log: {log_path})", file=sys.__stderr__, flush=True)
     sys.exit(status)
 
 

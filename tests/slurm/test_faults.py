@@ -49,9 +49,9 @@ class Trial:
         """Start Snakemake for this seed's network."""
         return self.project.start(self.model, *arguments, "--configfile", "config/faults.yaml")
 
-    def check_end(self, process, resumed: bool = True) -> str:
+    def check_end(self, process, resumed: bool = True, ok: bool = True) -> str:
         """Check that Snakemake ends with the undisturbed network and changes no other result."""
-        printed = self.project.end(process)
+        printed = self.project.end(process, ok)
         for name in ("model.safetensors", "history.csv"):
             assert (self.home / name).read_bytes() == self.undisturbed(name), name
         assert not (self.home / "state").exists()
@@ -83,12 +83,26 @@ def test_scancel(faults):
     trial.check_end(process)
 
 
-def test_kill(faults):
+def test_kill_and_a_job_that_fails(faults):
+    """The killed training succeeds in its second attempt, and the other job never does."""
+    reference = faults.folder / "results/faults/data/digits-lt/reference.npz"
+    content, when = reference.read_bytes(), reference.stat()
+    reference.write_bytes(content[:1000])
+    os.utime(reference, ns=(when.st_atime_ns, when.st_mtime_ns))
     trial = Trial(faults, 1)
-    process = trial.start()
+    weights = "results/faults/data/digits-lt/extractors/classifier.safetensors"
+    process = trial.start(weights, "--retries", "1")
     with faults.paused(process, trial.home) as holder:
         os.kill(holder["pid"], signal.SIGKILL)
-    trial.check_end(process)
+    printed = trial.check_end(process, ok=False)
+    reference.write_bytes(content)
+    os.utime(reference, ns=(when.st_atime_ns, when.st_mtime_ns))
+    head, last = printed.splitlines()[-2:]
+    assert head.startswith("ltdm: 1 job failed; ")
+    assert last.startswith("ltdm: extractor digits-lt/classifier failed after 2 attempts: results/")
+    assert "reference.npz is damaged" in last
+    assert printed.count("ltdm: it was killed by SIGKILL") == 1
+    assert len(printed.splitlines()) < 150
 
 
 def test_shared_gpus_are_an_error_before_any_submission(faults):

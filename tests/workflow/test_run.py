@@ -148,8 +148,13 @@ def test_damaged_file_fails_one_job_with_one_sentence(checkout):
     os.utime(data, ns=(when.st_atime_ns, when.st_mtime_ns))  # as after a disk fault
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
     printed = checkout.snakemake("--cores", "1", "--quiet", "all", ok=False)
-    assert "ltdm: results/smoke/data/digits-lt/train.npz is damaged" in printed
-    assert "delete it and run the same command again" in printed
+    head, last = printed.splitlines()[-2:]
+    assert head.startswith("ltdm: 1 job failed; ")
+    assert last.startswith(
+        "ltdm: train digits-lt/cbdm/0 failed: results/smoke/data/digits-lt/train"
+    )
+    assert "is damaged" in last
+    assert "delete it and run the same command again; log: results/smoke/logs/train/" in last
     assert "Traceback" not in printed
     model = checkout.results / "runs/digits-lt/ddpm/seed-0/model.safetensors"
     assert model.read_bytes() == before, "what was finished is kept"

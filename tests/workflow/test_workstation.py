@@ -57,5 +57,8 @@ def test_three_trainings_share_a_gpu_and_one_that_is_killed_makes_room(checkout,
         {str(checkout.results / ".compiled")},
     ]
     started = printed.partition("Error in rule train")[0].count("rule train:\n")
+    head, last = printed.splitlines()[-2:]
+    assert head.startswith("ltdm: 1 job failed")
+    assert last.startswith(f"ltdm: train digits-lt/ddpm/{seeds[0]} failed: it was killed by SIG")
     assert (started, len(lines)) == (3, 4), "the fourth training waits"
     assert {n for n, run in runs.items() if (run / "model.safetensors").exists()} == {*seeds[1:]}

@@ -71,11 +71,23 @@ def test_submitted_job_is_requeued_at_its_time_limit(
 
 
 def test_user_error_is_one_sentence_and_bug_a_traceback_in_the_log(script, tmp_path, capfd):
-    assert exit_status(script(False), LtdmError("train.npz is damaged")) == 1
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert exit_status(script(False), LtdmError("train.npz is\n  damaged")) == 1
+    assert (tmp_path / "log").read_text() == "ltdm: train.npz is damaged\n"
     assert exit_status(script(False), ZeroDivisionError()) == 1
-    assert "a bug, ZeroDivisionError: please report it with" in capfd.readouterr().err
-    assert "Traceback" in (tmp_path / "log").read_text()
+    assert "a bug in ltdm, ZeroDivisionError: please report it with" in capfd.readouterr().err
+    *_, summary = (log := (tmp_path / "log").read_text()).splitlines()
+    assert "Traceback" in log
+    assert summary.startswith("ltdm: a bug in ltdm, ZeroDivisionError")
+
+
+@pytest.mark.parametrize("log", ["/dev/full", "missing/log"])
+def test_log_that_cannot_be_written_is_one_sentence(script, capfd, log):
+    snakemake = script(False)
+    snakemake.log = [log]
+    assert exit_status(snakemake, LtdmError("train.npz is damaged")) == 1
+    printed = capfd.readouterr().err
+    assert f"ltdm: cannot write {log}: " in printed
+    assert "Traceback" not in printed
 
 
 def test_changed_code_is_refused(script, capfd):
