@@ -2,7 +2,7 @@
 
 A kind is a module of this folder without a leading underscore. Its function `attempt(rng, folder)`
 makes one case in an empty folder, runs ltdm on it, and returns a description. A kind may have
-`set_up()`, called once in the process, and `CUT`, the number of its cases in the tests.
+`set_up(folder)`, called once in the process, whose folder stays while cases run; and `CUT`, the number of its cases in the tests.
 """
 
 import contextlib
@@ -111,7 +111,10 @@ class Worker:
         theirs.close()
         if not self.connection.poll(SET_UP_SECONDS):
             raise TimeoutError(f"the kind {self.kind} is not set up in {SET_UP_SECONDS:.0f} s")
-        self.connection.recv()
+        try:
+            self.connection.recv()
+        except EOFError as error:
+            raise RuntimeError(f"cannot set {self.kind} up: {self.root}/{self.kind}.log") from error
 
     def run(self, case: int) -> Outcome:
         """Run a case; the folder of a faulty one is kept, with the fault in a file beside it."""
@@ -137,6 +140,7 @@ class Worker:
         self.process.kill()
         self.process.join()
         self.connection.close()
+        remove(self.root / self.kind)
 
 
 def _work(kind: str, seed: int, root: Path, connection: Connection) -> None:
@@ -147,7 +151,8 @@ def _work(kind: str, seed: int, root: Path, connection: Connection) -> None:
         os.dup2(printed, stream)
     torch.set_num_threads(1)
     os.environ["LTDM_DEVICE"] = "cpu"
-    getattr(load_kind(kind), "set_up", lambda: None)()
+    if set_up := getattr(load_kind(kind), "set_up", None):
+        set_up(new_folder(root / kind))
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, MAX_BYTES))
     connection.send("ready")
     while True:
@@ -155,9 +160,7 @@ def _work(kind: str, seed: int, root: Path, connection: Connection) -> None:
             case = connection.recv()
         except EOFError:
             return
-        folder = case_folder(root, kind, seed, case)
-        remove(folder)
-        folder.mkdir(parents=True)
+        folder = new_folder(case_folder(root, kind, seed, case))
         outcome = run_case(kind, seed, case, folder)
         if outcome.end != "fault":
             remove(folder)
@@ -167,6 +170,13 @@ def _work(kind: str, seed: int, root: Path, connection: Connection) -> None:
 def case_folder(root: Path, kind: str, seed: int, case: int) -> Path:
     """Return the folder of a case."""
     return root / f"{kind}-{seed}-{case}"
+
+
+def new_folder(folder: Path) -> Path:
+    """Return a folder after emptying it."""
+    remove(folder)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def remove(folder: Path) -> None:

@@ -32,12 +32,12 @@ def attempt(rng: Rng, folder: Path) -> str:
     file = pick(rng, FILES)
     done = [file.stem, *(change_values if chance(rng, 0.6) else change_text)(rng, file, config)]
     files = [config]
-    if chance(rng, 0.1):  # a second file, over the first or inherited by it
+    if chance(rng, 0.05):  # a second file, over the first or inherited by it
         other = folder / "other.yaml"
         done += change_text(rng, pick(rng, FILES), other)
         files += [other] * chance(rng, 0.5)
     arguments = [*files, "--results", folder / "results"]
-    options = odd_options(rng) if chance(rng, 0.2) else []
+    options = odd_options(rng) if chance(rng, 0.1) else []
     done += map(str, options)
     plan = chance(rng, 0.3)
     ltdm("plan" if plan else "check", *arguments, *(options if plan else options[:-2]))
@@ -49,7 +49,7 @@ def attempt(rng: Rng, folder: Path) -> str:
 def change_values(rng: Rng, file: Path, config: Path) -> list[str]:
     """Write a config with one to three values or keys changed; return what was done."""
     values = copy.deepcopy(values_of(file))
-    done = [mutate_values(rng, values) for _ in range(int(rng.integers(1, 4)))]
+    done = [mutate_values(rng, values) for _ in range(pick(rng, (1, 1, 1, 2)))]
     config.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     return done
 
