@@ -7,7 +7,7 @@ import click
 import yaml
 
 from ltdm.cli.selection import DEVICE, PATH, integer_option, set_device
-from ltdm.config.merge import StrictLoader
+from ltdm.config.strict_yaml import StrictLoader
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import Part, parse_part_list, part_names, stage_digest
 

@@ -5,7 +5,6 @@ that gets another name is replaced with its options. An empty section changes no
 turns off an option that is a set of options (`train.posthoc_ema`).
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from ltdm.config.strict_yaml import StrictLoader, TrapError
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown
 from ltdm.plumbing.registry import DEFAULT_PARTS
@@ -25,53 +25,6 @@ NULLABLE_KEYS = {"train": ("ensemble", "posthoc_ema"), "evaluate": ("probe",)}
 """By section, the options that are sets of options, which null turns off."""
 ConfigLayer = tuple[KeyPath, Mapping[str, Any]]
 """The path of a layer in the config, and its sections."""
-
-
-class TrapError(yaml.YAMLError):
-    """Valid YAML that means something else than it seems, such as 010, which is 8."""
-
-    def __init__(self, node: yaml.Node, message: str):
-        super().__init__(message)
-        self.line = node.start_mark.line + 1
-
-
-class StrictLoader(yaml.SafeLoader):
-    """YAML loader that reads 2e-4 as a number, as in YAML 1.2, and refuses traps of YAML 1.1.
-
-    Traps are 010, which is 8 there, 1:30, which is 90, and a key that is there twice.
-    """
-
-    def compose_mapping_node(self, anchor: dict[Any, Any]) -> yaml.MappingNode:
-        """Refuse a key that is there twice; keys merged by `<<` are added later."""
-        node = super().compose_mapping_node(anchor)
-        names = set()
-        for key, _ in node.value:
-            if isinstance(key.value, str) and key.value in names:
-                raise TrapError(key, f"the key {key.value!r} is there twice; leave one out")
-            names.add(key.value if isinstance(key.value, str) else "")
-        return node
-
-    def construct_number(self, node: yaml.ScalarNode) -> int | float:
-        """Return a number; refuse one that YAML 1.1 reads as octal or as base 60."""
-        text = self.construct_scalar(node)
-        if octal := re.fullmatch(r"([-+]?)0([0-9_]+)", text):
-            decimal = octal[1] + (octal[2].replace("_", "").lstrip("0") or "0")
-            message = f"{text} is a number that YAML 1.1 reads as octal; write {decimal} or"
-            raise TrapError(node, f'{message} "{text}"')
-        if ":" in text:
-            message = f'{text} is a number that YAML 1.1 reads in base 60; write "{text}" in quotes'
-            raise TrapError(node, message)
-        is_int = node.tag.endswith(":int")
-        return self.construct_yaml_int(node) if is_int else self.construct_yaml_float(node)
-
-
-for number_type in ("int", "float"):
-    StrictLoader.add_constructor(f"tag:yaml.org,2002:{number_type}", StrictLoader.construct_number)
-StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
 
 
 def read_config(files: list[Path]) -> dict[str, Any]:
@@ -113,7 +66,7 @@ def _read_yaml(file: Path, heirs: tuple[Path, ...]) -> Any:
         raise LtdmError(f"cannot read the config {file}{heir}: {error.strerror}") from error
     except TrapError as error:
         raise LtdmError(f"{file}, line {error.line}: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # or bytes or a path that is no text
         raise LtdmError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
 
 

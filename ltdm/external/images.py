@@ -55,6 +55,7 @@ def read_images(path: Path, labels: Path | None = None, names: Sequence[str] = (
             values = np.load(labels, allow_pickle=False)
         if not isinstance(values, np.ndarray):
             raise LtdmError(f"{labels} holds several arrays; write the labels alone, as .npy")
+    images = _to_uint8(images, path)
     num_images = len(images)
     values = np.full(num_images, -1) if values is None else values.reshape(-1)
     if values.dtype.kind not in "iu" or len(values) != num_images or num_images == 0:
@@ -66,7 +67,7 @@ def read_images(path: Path, labels: Path | None = None, names: Sequence[str] = (
             f"{labels or path}: some images have labels and some (below 0) have none; label all of"
             " them, or none"
         )
-    return ImageSet(_to_uint8(images, path), values.astype(np.int64), [])
+    return ImageSet(images, values.astype(np.int64), [])
 
 
 def _read_folder(root: Path, names: Sequence[str]) -> ImageSet:
@@ -154,11 +155,15 @@ def _to_uint8(images: np.ndarray, path: Path) -> np.ndarray:
     """Return images as uint8 (N, C, H, W); floats must be in [0, 1]."""
     channels_last, _, _ = image_layout(images.shape, path.name, path)
     if images.dtype != np.uint8:
-        low, high = (float(f(images)) for f in (np.min, np.max)) if images.size else (0.0, 0.0)
-        if images.dtype.kind != "f" or not -RANGE_TOLERANCE <= low <= high <= 1 + RANGE_TOLERANCE:
+        low, high, values = 0.0, 0.0, ""
+        if images.dtype.kind == "f" and images.size:
+            low, high = float(images.min()), float(images.max())
+            values = f" from {low:.4g} to {high:.4g}"
+        in_range = -RANGE_TOLERANCE <= low <= high <= 1 + RANGE_TOLERANCE
+        if images.dtype.kind != "f" or not in_range:
             raise LtdmError(
-                f"{path}: images must be uint8, or numbers from 0 to 1; these are {images.dtype}"
-                f" from {low:.4g} to {high:.4g}"
+                f"{path}: images must be uint8, or numbers from 0 to 1; these are"
+                f" {images.dtype}{values}"
             )
         images = (images.clip(0, 1) * 255).round().astype(np.uint8)
     return to_channels_first(images) if channels_last else images

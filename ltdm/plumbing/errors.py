@@ -3,9 +3,24 @@
 from collections.abc import Collection
 from typing import Any
 
+MAX_LENGTH = 800
+"""Longest message, in characters: ten lines of a terminal."""
+
 
 class LtdmError(Exception):
-    """An error that the user can fix; its message is one sentence: place, fault, way out."""
+    """An error that the user can fix; its message is one sentence: place, fault, way out.
+
+    It is one line of printable text whatever names and values of the user it repeats: other
+    characters are escaped, and a long message is cut in the middle, which is neither the place nor
+    the way out.
+    """
+
+    def __init__(self, message: str):
+        text = "".join(c if c.isprintable() else _escape(c) for c in message)
+        if len(text) > MAX_LENGTH:
+            half = MAX_LENGTH // 2 - len(" ... ")
+            text = f"{text[:half]} ... {text[-half:]}"
+        super().__init__(text)
 
 
 class OptionError(LtdmError):
@@ -32,6 +47,11 @@ class Interruption(LtdmError):
     def __init__(self, message: str, should_requeue: bool = False):
         super().__init__(message)
         self.should_requeue = should_requeue
+
+
+def _escape(character: str) -> str:
+    r"""Return a character as in a Python text: `\n`, `\x1b`, `\udcff`."""
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def shorten(items: Collection[Any], limit: int = 3) -> str:

@@ -2,7 +2,8 @@
 
 A kind is a module of this folder without a leading underscore. Its function `attempt(rng, folder)`
 makes one case in an empty folder, runs ltdm on it, and returns a description. A kind may have
-`set_up(folder)`, called once in the process, whose folder stays while cases run; and `CUT`, the number of its cases in the tests.
+`set_up(folder)`, called once in the process, whose folder stays while cases run, and `CUT`, the
+number of its cases in the tests.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ import click
 import numpy as np
 import torch
 
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.errors import MAX_LENGTH, LtdmError
 from tests import fuzz
 
 MAX_SECONDS = 30.0
@@ -35,8 +36,6 @@ MAX_SECONDS = 30.0
 SET_UP_SECONDS = 300.0
 MAX_BYTES = 4 << 30
 """Memory that a case's process may allocate."""
-MAX_LENGTH = 600
-"""Longest message, in characters."""
 NO_SENTENCE = ("Traceback", "Error(", " object at 0x", "allow_pickle", "<class '")
 """Words of Python that no message holds."""
 PROCESSES = multiprocessing.get_context("fork")

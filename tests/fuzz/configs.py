@@ -19,8 +19,17 @@ FILES = (
 )
 """Configs whose data need no download."""
 ODD_TEXTS = yaml.safe_load((HERE / "odd-texts.yaml").read_text(encoding="utf-8"))
-BOMB = "\n".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}' if i else 'x'] * 9)}]" for i in range(9))
-"""Few lines of aliases that stand for a list of 9 ** 9 entries."""
+NINES = (f"&l{i} [{', '.join([f'*l{i - 1}' if i else 'x'] * 9)}]" for i in range(9))
+ODD_NESTING = (
+    f"[{', '.join(NINES)}]",  # of 9 ** 9 entries
+    "&a [*a]",
+    "&a {b: *a}",
+    "[" * 20,
+    "[" * 3000,
+    "{a: " * 3000 + "}" * 3000,
+    "[" * 200 + "]" * 200,
+)
+"""Values that aliases make endless or huge, and deeply nested ones."""
 OPTIONS = ("--dataset", "--run", "--sample-set", "--seed", "--device", "--bench", "--tflops")
 DRY_RUNS = 0.15
 """Share of accepted configs that Snakemake plans too, which takes longer than all else."""
@@ -73,8 +82,7 @@ def change_text(rng: Rng, file: Path, config: Path) -> list[str]:
         config.write_text(text, encoding=encoding)
         return [encoding]
     if change == 2:
-        deep = pick(rng, ("{", "[", "- ", "? ", "a: {")) * pick(rng, (20, 3000))
-        lines.insert(at, pick(rng, (BOMB, f"a: {deep}", deep)) + "\n")
+        lines[at] = lines[at].partition(":")[0] + f": {pick(rng, ODD_NESTING)}\n"
     elif change == 3:
         lines.insert(at, lines[int(rng.integers(len(lines)))])  # a key that is there twice
     elif change == 4:

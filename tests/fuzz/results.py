@@ -91,7 +91,8 @@ def attempt(rng: Rng, folder: Path) -> str:
     done += f"; {command}"
     if command == "score":
         data, samples = root / "data/digits", root / "runs/digits/ddpm/seed-0/main/samples.npz"
-        ltdm("score", samples, "--reference", data, "--cache-dir", folder / "scored")
+        options = ("--metric", "frechet", "--cache-dir", folder / "scored")
+        ltdm("score", samples, "--reference", data, *options)
     elif command == "whole":
         experiment = Experiment(read_config([CONFIG]), folder)
         for task in rng.permutation(4)[:2]:
