@@ -15,6 +15,7 @@ from ltdm.plumbing.files import explain_read_errors, read_json, sha256, write_np
 from ltdm.plumbing.option_values import locations
 from ltdm.plumbing.registry import Part, parse_part, stage_digest
 from ltdm.plumbing.request import Request
+from ltdm.reporting.rows import read_classes
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
 
@@ -49,8 +50,7 @@ class Reference:
             self.file, self.counts = path / REFERENCE, path / COUNTS
             self.train = path / path_in_dataset("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
-            with explain_read_errors(self.counts):
-                self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
+            self.names = read_classes(self.counts)["name"].tolist()
             self.grouping["kinds"].insert(2, "thirds")
             return
         image_set = image_sets.read_images(path, labels)
@@ -65,17 +65,18 @@ class Reference:
 
     def count_training_images(self) -> int:
         """Return the number of training images, among which nearest neighbours are searched."""
-        with explain_read_errors(self.counts):
-            return int(pd.read_csv(self.counts)["train"].sum())
+        return int(read_classes(self.counts)["train"].sum())
 
     def prepared_extractors(self) -> tuple[Part, ...]:
         """Return the extractors that the data folder contains; none for a set of images."""
         if not self.prepared_folder:
             return ()
         records = sorted((self.prepared_folder / "extractors").glob("*.json"))
-        return tuple(
-            parse_part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records
-        )
+        parts = []
+        for record in records:
+            with explain_read_errors(record):
+                parts.append(parse_part("extractor", read_json(record)["extractor"], ()))
+        return tuple(parts)
 
     def extract_features(self, extractor: Part) -> tuple[Path, Path]:
         """Return the files of an extractor's weights and of the reference's features.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_json, write_json
+from ltdm.plumbing.files import explain_read_errors, read_json, write_json
 
 ENV_VAR = "LTDM_RUN_SNAPSHOT"
 PATTERN = "run-{}.json"
@@ -52,6 +52,17 @@ def check_code(rule: str, code: str) -> None:
 
 
 def newest(folder: Path) -> dict[str, Any] | None:
-    """Return the snapshot of the last run that began in a folder; None if none did."""
-    files = sorted(Path(folder).glob(PATTERN.format("*")), key=lambda f: f.stat().st_mtime)
-    return read_json(files[-1]) if files else None
+    """Return the snapshot of the last run that began in a folder; None if none did.
+
+    Raises:
+        LtdmError: It is damaged.
+    """
+    files = sorted(Path(folder).glob(PATTERN.format("*")), key=lambda f: f.lstat().st_mtime)
+    if not files:
+        return None
+    snapshot = read_json(files[-1])
+    with explain_read_errors(files[-1]):
+        networks = [[str(d), str(r), int(s)] for d, r, s in snapshot.get("networks", [])]
+        codes = {rule: [*map(str, codes)] for rule, codes in snapshot.get("codes", {}).items()}
+        names = {key: [*map(str, snapshot.get(key, []))] for key in ("sample_sets", "metrics")}
+        return {**snapshot, **names, "networks": networks, "codes": codes}

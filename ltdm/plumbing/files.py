@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError, OptionError
 
 DISK_ERRORS = {
     errno.ENOSPC: "no space is left on the disk",
@@ -26,11 +26,17 @@ READ_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    ValueError,
-    KeyError,
     OSError,
-    RuntimeError,  # an archive that is encrypted, or of a kind that zipfile does not support
+    MemoryError,  # an array whose header says that it is huge
+    RuntimeError,  # an archive that is encrypted, weights of another network
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    OptionError,
 )
+"""What reading a file raises, and using what it holds, if that is not what it should hold."""
 
 
 @contextmanager
@@ -114,10 +120,10 @@ def read_arrays(
 
 @contextmanager
 def explain_read_errors(path: Path, is_result: bool = True) -> Iterator[None]:
-    """Turn errors of reading `path` into an `LtdmError` with the way out.
+    """Turn errors of reading `path`, and of using what it holds, into an `LtdmError`.
 
-    That is to run the stage again if the file is a stage's result (`is_result`), or else to replace
-    the user's own file.
+    The way out is to run the stage again if the file is a stage's result (`is_result`), or else to
+    replace the user's own file.
     """
     try:
         yield

@@ -11,8 +11,8 @@ import json
 import logging
 import pickle
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ltdm.core.weights import read_metadata, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_json, write_bytes
+from ltdm.plumbing.files import READ_ERRORS, read_json, write_bytes
 from ltdm.plumbing.locks import exclusive
 
 log = logging.getLogger("ltdm")
@@ -128,16 +128,35 @@ def write_state(file: Path, key: str, content: dict[str, Any]) -> None:
 
 def read_state(file: Path, key: str, device: torch.device) -> dict[str, Any]:
     """Read a state of the run with this key; LtdmError if it is missing, damaged or another's."""
-    advice = f"delete the folder {Path(file).parent} and run the same command again"
-    try:
+    with explain_state_errors(file):
         content: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+        if content.get("key") != key:
+            raise LtdmError(
+                f"the resume state {file} belongs to a run with other options, data or code;"
+                f" {_state_advice(file)}"
+            )
+        return content
+
+
+@contextmanager
+def explain_state_errors(file: Path) -> Iterator[None]:
+    """Turn errors of reading a state, and of resuming from it, into an `LtdmError`.
+
+    Those of an interruption, of divergence, or of a full GPU are no such errors.
+    """
+    try:
+        yield
     except FileNotFoundError as error:
+        advice = _state_advice(file)
         raise LtdmError(f"the resume state {file} is missing; {advice}") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise LtdmError(f"the resume state {file} is damaged ({reason}); {advice}") from error
-    if content.get("key") != key:
+    except torch.OutOfMemoryError:
+        raise
+    except (*READ_ERRORS, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [""])[0]
         raise LtdmError(
-            f"the resume state {file} belongs to a run with other options, data or code; {advice}"
-        )
-    return content
+            f"the resume state {file} is damaged ({reason}); {_state_advice(file)}"
+        ) from error
+
+
+def _state_advice(file: Path) -> str:
+    return f"delete the folder {Path(file).parent} and run the same command again"
