@@ -7,7 +7,7 @@ a snapshot beside the results, and its jobs read that instead of the config file
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,13 @@ from ltdm.plumbing.files import explain_read_errors, read_json, write_json
 
 ENV_VAR = "LTDM_RUN_SNAPSHOT"
 PATTERN = "run-{}.json"
+TYPES: Mapping[str, Callable[[Any], Any]] = {
+    "networks": lambda networks: [[str(d), str(r), int(s)] for d, r, s in networks],
+    "codes": lambda codes: {rule: [*map(str, c)] for rule, c in codes.items()},
+    "sample_sets": lambda names: [*map(str, names)],
+    "metrics": lambda names: [*map(str, names)],
+}
+"""Functions that return an entry of a snapshot, and raise if it is of another type."""
 
 
 def save(folder: Path, snapshot: Mapping[str, Any]) -> None:
@@ -62,7 +69,4 @@ def newest(folder: Path) -> dict[str, Any] | None:
         return None
     snapshot = read_json(files[-1])
     with explain_read_errors(files[-1]):
-        networks = [[str(d), str(r), int(s)] for d, r, s in snapshot.get("networks", [])]
-        codes = {rule: [*map(str, codes)] for rule, codes in snapshot.get("codes", {}).items()}
-        names = {key: [*map(str, snapshot.get(key, []))] for key in ("sample_sets", "metrics")}
-        return {**snapshot, **names, "networks": networks, "codes": codes}
+        return snapshot | {key: TYPES[key](snapshot[key]) for key in TYPES.keys() & snapshot}
