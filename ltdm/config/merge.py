@@ -111,10 +111,17 @@ def _read_yaml(file: Path, heirs: tuple[Path, ...]) -> Any:
     except OSError as error:
         heir = f", which {heirs[-1]} inherits" if heirs else ""
         raise LtdmError(f"cannot read the config {file}{heir}: {error.strerror}") from error
-    except TrapError as error:
-        raise LtdmError(f"{file}, line {error.line}: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise LtdmError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise LtdmError(f"{file}{yaml_fault(error)}") from error
+
+
+def yaml_fault(error: Exception) -> str:
+    """Return the line and the fault, to follow the name of what is not YAML, from its error."""
+    if isinstance(error, TrapError):
+        return f", line {error.line}: {error}"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark and error.problem:
+        return f", line {error.problem_mark.line + 1}: is not YAML: {' '.join(error.problem.split())}"
+    return " is not YAML: write `key: value` on lines of text in UTF-8"
 
 
 def parse_cli_values(value: Any) -> Any:

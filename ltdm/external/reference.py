@@ -11,7 +11,7 @@ from ltdm.config.layout import path_in_dataset
 from ltdm.data._base import default_class_names
 from ltdm.external import images as image_sets
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors, read_json, sha256, write_npz, write_text
+from ltdm.plumbing.files import TABLE, explain_read_errors, read_json, sha256, write_npz, write_text
 from ltdm.plumbing.option_values import locations
 from ltdm.plumbing.registry import Part, parse_part, stage_digest
 from ltdm.plumbing.request import Request
@@ -49,7 +49,7 @@ class Reference:
             self.file, self.counts = path / REFERENCE, path / COUNTS
             self.train = path / path_in_dataset("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
-            with explain_read_errors(self.counts):
+            with explain_read_errors(self.counts, TABLE):
                 self.names = pd.read_csv(self.counts, dtype=str)["name"].tolist()
             self.grouping["kinds"].insert(2, "thirds")
             return
@@ -65,7 +65,7 @@ class Reference:
 
     def count_training_images(self) -> int:
         """Return the number of training images, among which nearest neighbours are searched."""
-        with explain_read_errors(self.counts):
+        with explain_read_errors(self.counts, TABLE):
             return int(pd.read_csv(self.counts)["train"].sum())
 
     def prepared_extractors(self) -> tuple[Part, ...]:
@@ -80,8 +80,8 @@ class Reference:
     def extract_features(self, extractor: Part) -> tuple[Path, Path]:
         """Return the files of an extractor's weights and of the reference's features.
 
-        Missing files are written, to the data folder if it contains the extractor's record, else to
-        the reference's folder in the cache.
+        Those of the data folder are used if both are there; nothing is written to it. Otherwise they
+        are in the reference's folder of the cache, where missing ones are written.
 
         Raises:
             LtdmError: The extractor is trained on labels, and the reference has none.
@@ -90,8 +90,7 @@ class Reference:
             weights, features = _extractor_files(self.prepared_folder, extractor)
             if weights.exists() and features.exists():
                 return weights, features
-        else:
-            weights, features = _extractor_files(self.folder, extractor)
+        weights, features = _extractor_files(self.folder, extractor)
         record = weights.with_suffix(".json")
         expected = {
             "extractor": extractor.to_config(),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ltdm.plumbing.files import atomic_write, explain_read_errors
+from ltdm.plumbing.files import TABLE, atomic_write, explain_read_errors
 
 TEXT_COLUMNS = ("dataset", "run", "sample_set", "images", "reference")
 """Columns that are read as text: a run's name may be 0.1, or null."""
@@ -21,7 +21,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     Raises:
         LtdmError: The file is missing or damaged.
     """
-    with explain_read_errors(path):
+    with explain_read_errors(path, TABLE):
         text_types = dict.fromkeys(TEXT_COLUMNS, str)
         empty_values = dict.fromkeys(NULLABLE_COLUMNS, ("",))
         return pd.read_csv(path, dtype=text_types, keep_default_na=False, na_values=empty_values)

@@ -8,7 +8,7 @@ import pandas as pd
 from ltdm.metrics._groups import groups
 from ltdm.metrics.memorization import nearest_ratio
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors, read_npz
+from ltdm.plumbing.files import TABLE, explain_read_errors, read_npz
 from ltdm.plumbing.request import Request
 from ltdm.reporting import copies, style
 
@@ -31,7 +31,7 @@ def run(
     )
     if len(rows) != len(images) or rows.max() >= len(train_images):
         raise LtdmError(f"{neighbours} is about other images; delete it and run again")
-    with explain_read_errors(counts):
+    with explain_read_errors(counts, TABLE):
         class_counts = pd.read_csv(counts)["train"].tolist()
     pairs = copies.Pairs(images, train_images, rows, mirrored, nearest_ratio(squared))
     unequal = len(class_counts) >= 3 and len(set(class_counts)) > 1

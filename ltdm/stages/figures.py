@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ltdm.plumbing.files import explain_read_errors, read_npz
+from ltdm.plumbing.files import TABLE, explain_read_errors, read_npz
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.rows import read_rows
@@ -34,7 +34,7 @@ def run(
     """
     style.use()
     dataset, runs = request["where"]["dataset"], request["runs"]
-    with explain_read_errors(counts):
+    with explain_read_errors(counts, TABLE):
         table = pd.read_csv(counts, dtype={"name": str}, keep_default_na=False)
         table["name"] = table["name"].str.replace("$", r"\$")  # not mathematics
     sets = {"real": _first_images(reference, shuffle=True)}
@@ -58,7 +58,7 @@ def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
     histories = []
     keys = product(request["runs"], request["seeds"])
     for (run_name, seed), path in zip(keys, paths, strict=True):
-        with explain_read_errors(path):
+        with explain_read_errors(path, TABLE):
             history = pd.read_csv(path, dtype=float)
         histories.append(history.assign(run=run_name, seed=seed))
     return pd.concat(histories, ignore_index=True)

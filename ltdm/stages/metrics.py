@@ -10,7 +10,7 @@ import pandas as pd
 from ltdm.metrics._base import Estimate, MetricModule, Sample, uses_neighbours, value_name
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors, read_arrays, write_json
+from ltdm.plumbing.files import TABLE, explain_read_errors, read_arrays, write_json
 from ltdm.plumbing.registry import Part, parse_part
 from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.rows import FEW_IMAGES, write_rows
@@ -38,7 +38,7 @@ def run(
             search.
     """
     metric, id_columns = parse_part("metric", request["metric"], ("metrics",)), request["where"]
-    with explain_read_errors(counts):
+    with explain_read_errors(counts, TABLE):
         class_counts = pd.read_csv(counts)["train"].tolist()
     classes_by_group = groups(class_counts, **request["groups"])
     kinds = request["groups"]["kinds"]

@@ -14,7 +14,7 @@ from ltdm.data._holdout import stratified_holdout
 from ltdm.diffusion._model import Model
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors, read_arrays, read_npz, sha256, write_json
+from ltdm.plumbing.files import TABLE, explain_read_errors, read_arrays, read_npz, sha256, write_json
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.rows import write_rows
@@ -49,7 +49,7 @@ def run(
             images.
     """
     options = parse(ProbeOptions, request["probe"], ("evaluate", "probe"))
-    with explain_read_errors(counts):
+    with explain_read_errors(counts, TABLE):
         classes_by_group = groups(pd.read_csv(counts)["train"].tolist(), **request["groups"])
     result, rows = _train_and_test(model, options, train, test, classes_by_group)
     hashes = {path.name: sha256(path) for path in (train, test, counts)}

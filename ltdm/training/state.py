@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import logging
-import pickle
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -133,9 +132,10 @@ def read_state(file: Path, key: str, device: torch.device) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise LtdmError(f"the resume state {file} is missing; {advice}") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise LtdmError(f"the resume state {file} is damaged ({reason}); {advice}") from error
+    except PermissionError as error:
+        raise LtdmError(f"cannot read the resume state {file}: {error.strerror}") from error
+    except Exception as error:  # the unpickler may raise anything on foreign bytes
+        raise LtdmError(f"the resume state {file} is damaged; {advice}") from error
     if content.get("key") != key:
         raise LtdmError(
             f"the resume state {file} belongs to a run with other options, data or code; {advice}"
