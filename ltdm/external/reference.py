@@ -80,8 +80,8 @@ class Reference:
     def extract_features(self, extractor: Part) -> tuple[Path, Path]:
         """Return the files of an extractor's weights and of the reference's features.
 
-        Those of the data folder are used if both are there; nothing is written to it. Otherwise they
-        are in the reference's folder of the cache, where missing ones are written.
+        Those of the data folder are used if both are there; nothing is written to it. Otherwise
+        they are in the reference's folder of the cache, where missing ones are written.
 
         Raises:
             LtdmError: The extractor is trained on labels, and the reference has none.

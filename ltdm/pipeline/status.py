@@ -13,7 +13,7 @@ from ltdm.config.layout import Layout
 from ltdm.config.rules import NETWORK, Wildcards
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.old_results import check_results_version
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError, count_of
 from ltdm.plumbing.files import read_json
 from ltdm.plumbing.progress import LINE_INTERVAL, format_duration
 
@@ -86,7 +86,7 @@ def format_status(results: Path) -> str:
     frame = pd.DataFrame([_row(status) for status in statuses]).fillna("")
     counts = Counter(status.state.partition(" ")[0].rstrip(":") for status in statuses)
     summary = ", ".join(f"{number} {state}" for state, number in counts.most_common())
-    return f"{frame.to_string(index=False)}\n\n{len(statuses)} networks: {summary}."
+    return f"{frame.to_string(index=False)}\n\n{count_of(len(statuses), 'network')}: {summary}."
 
 
 def _row(status: NetworkStatus) -> dict[str, Any]:

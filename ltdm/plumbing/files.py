@@ -75,9 +75,7 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
-def read_json(
-    path: Path, kind: str = "JSON object", is_result: bool = True
-) -> dict[str, Any]:
+def read_json(path: Path, kind: str = "JSON object", is_result: bool = True) -> dict[str, Any]:
     """Read a JSON object; errors as in `explain_read_errors`."""
     with explain_read_errors(path, kind, is_result):
         value = json.loads(Path(path).read_text(encoding="utf-8"))

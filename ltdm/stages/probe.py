@@ -14,7 +14,14 @@ from ltdm.data._holdout import stratified_holdout
 from ltdm.diffusion._model import Model
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import TABLE, explain_read_errors, read_arrays, read_npz, sha256, write_json
+from ltdm.plumbing.files import (
+    TABLE,
+    explain_read_errors,
+    read_arrays,
+    read_npz,
+    sha256,
+    write_json,
+)
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.rows import write_rows

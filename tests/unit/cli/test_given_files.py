@@ -56,10 +56,16 @@ def arguments(command, parameter, folder):
     (folder / "good-a.yaml").write_text("grid: {dataset: [digits-lt],\n run: [ddpm]}\n")
     images, labels = folder / "good-a.npz", folder / "good-a.npy"
     suffix = {
-        "config": "yaml", "bench": "json", "checkpoint": "pt", "model": "safetensors",
-        "images": "npz", "reference": "npz", "labels": "npy", "reference_labels": "npy",
+        "config": "yaml",
+        "bench": "json",
+        "checkpoint": "pt",
+        "model": "safetensors",
+        "images": "npz",
+        "reference": "npz",
+        "labels": "npy",
+        "reference_labels": "npy",
         "results": "results",
-    }[parameter]  # fmt: skip
+    }[parameter]
     bad = folder / f"a.{suffix}"
     score = {"images": images, "--reference": images, "--labels": labels}
     words = {
