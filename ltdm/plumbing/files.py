@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
             " again, which keeps finished results"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it does not exist, and where its path is bad, it never did
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
