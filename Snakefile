@@ -25,6 +25,7 @@ include: "rules/report.smk"
 onstart:
     refuse_shared_gpus()
     save_snapshot()
+    print_warnings()
 
 
 rule all:

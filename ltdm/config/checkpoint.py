@@ -44,7 +44,7 @@ def _source_from_records(records: list[Path]) -> WeightSource:
     sources = set()
     for file in records:
         record = read_json(file) if file.exists() else {}
-        with explain_read_errors(file):
+        with explain_read_errors(file, "record of a run"):
             content = record.get("spec", {}).get("content", "")
             sources.add(WeightSource(content, tuple(record.get("weights", []))))
     return sources.pop() if len(sources) == 1 else TRAINED_HERE

@@ -81,5 +81,5 @@ def _describe_source(source: Part, record: Path) -> SourceInfo:
         if not gone or content.get("source") != source.to_config() or "census" not in content:
             raise
         log.warning("%s; %s was prepared from it and is used instead", error, record.parent)
-        with explain_read_errors(record):
+        with explain_read_errors(record, "record of a data set"):
             return SourceInfo.from_record(content["census"])

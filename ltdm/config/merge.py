@@ -13,10 +13,10 @@ from typing import Any
 import yaml
 
 from ltdm.config.strict_yaml import StrictLoader, TrapError
+from ltdm.plumbing.environment import check_environment
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown
 from ltdm.plumbing.registry import DEFAULT_PARTS
-from ltdm.plumbing.renamed import check_environment
 
 PART_KEYS = (*DEFAULT_PARTS, "sampler")
 SECTIONS = (*DEFAULT_PARTS, "train", "sample")
@@ -33,17 +33,35 @@ def read_config(files: list[Path]) -> dict[str, Any]:
     Each file lies over the files that it inherits.
 
     Raises:
-        LtdmError: A file is missing, is not YAML, or inherits itself; or the environment has a
-            variable of ltdm 0.1.0, which would be ignored.
+        LtdmError: A file is missing, is not YAML, or inherits itself; or a variable of the
+            environment is bad.
     """
     check_environment()
-    return merge([_read_file(Path(file), ()) for file in files])
+    return merge([_read_file(Path(file), ())[0] for file in files])
 
 
-def _read_file(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
+def place_of(path: KeyPath, files: list[Path], overlay: Mapping[str, Any] | None = None) -> str:
+    """Return where an option is set: the last of the config files, or of those they inherit.
+
+    `overlay` are values of the command line, which lie over all files: `--config`. If nothing sets
+    the option at `path`, it is the last place that sets most of the path.
+    """
+    layers = [layer for file in files for layer in _read_file(Path(file), ())[1]]
+    places = [*((str(file), content) for file, content in layers), ("--config", overlay or {})]
+    for length in range(len(path), 0, -1):
+        for place, content in reversed(places):
+            if _sets(content, path[:length]):
+                return place
+    return str(files[-1]) if files else "config"
+
+
+def _read_file(
+    file: Path, heirs: tuple[Path, ...]
+) -> tuple[dict[str, Any], list[tuple[Path, dict[str, Any]]]]:
     """Read one file over those that its `inherits` names, whose paths are relative to it.
 
-    `heirs` are the files that inherit it, directly or not, from the outermost.
+    `heirs` are the files that inherit it, directly or not, from the outermost. Return the merged
+    content, and the files with their own contents, later ones over earlier ones.
     """
     content = _read_yaml(file, heirs)
     own = as_mapping(content, (str(file),))
@@ -52,7 +70,9 @@ def _read_file(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(inherits, list) or not all(isinstance(path, str) for path in inherits):
         raise OptionError((str(file), "inherits"), f"must be a list of files, not {inherits!r}")
     heirs = (*heirs, file.resolve())
-    return merge([*(_read_file(file.parent / path, heirs) for path in inherits), own])
+    inherited = [_read_file(file.parent / path, heirs) for path in inherits]
+    merged = merge([*(content for content, _ in inherited), own])
+    return merged, [*(layer for _, layers in inherited for layer in layers), (file, own)]
 
 
 def _read_yaml(file: Path, heirs: tuple[Path, ...]) -> Any:
@@ -64,10 +84,23 @@ def _read_yaml(file: Path, heirs: tuple[Path, ...]) -> Any:
     except OSError as error:
         heir = f", which {heirs[-1]} inherits" if heirs else ""
         raise LtdmError(f"cannot read the config {file}{heir}: {error.strerror}") from error
-    except TrapError as error:
-        raise LtdmError(f"{file}, line {error.line}: {error}") from error
-    except (yaml.YAMLError, ValueError) as error:  # or bytes or a path that is no text
-        raise LtdmError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        if "\0" in str(file):
+            raise LtdmError(
+                f"cannot read the config {str(file)!r}: no file has such a name"
+            ) from None
+        raise LtdmError(f"{file}{yaml_fault(error)}") from error
+
+
+def yaml_fault(error: Exception) -> str:
+    """Return the line and the fault, to follow the name of what is not YAML, from its error."""
+    if isinstance(error, TrapError):
+        return f", line {error.line}: {error}"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark and error.problem:
+        return (
+            f", line {error.problem_mark.line + 1}: is not YAML: {' '.join(error.problem.split())}"
+        )
+    return " is not YAML: write `key: value` on lines of text in UTF-8"
 
 
 def parse_cli_values(value: Any) -> Any:
@@ -128,11 +161,12 @@ def check_sections(value: Any, path: KeyPath) -> dict[str, Any]:
 
 
 @contextmanager
-def relocate_errors(layers: list[ConfigLayer]) -> Iterator[None]:
+def relocate_errors(layers: list[ConfigLayer], owner: str) -> Iterator[None]:
     """Raise an OptionError about merged options with the path in the layer that set the option.
 
     That is the topmost layer that sets it, or else the topmost that sets the part or section that
-    it belongs to, or else `defaults`.
+    it belongs to, or else `defaults`. The message names the `owner` of the options, such as `run
+    ddpm on digits`, unless the path does.
     """
     try:
         yield
@@ -143,8 +177,9 @@ def relocate_errors(layers: list[ConfigLayer]) -> Iterator[None]:
                 if _sets(layer, path[:length]):
                     # A sample set's options are right under its name in the file.
                     in_layer = path[1:] if layer_path[0] == "sample_sets" else path
-                    raise OptionError((*layer_path, *in_layer), error.message) from None
-        raise OptionError(("defaults", *path), error.message) from None
+                    of_run = "" if layer_path[0] == "runs" else f" ({owner})"
+                    raise OptionError((*layer_path, *in_layer), error.message + of_run) from None
+        raise OptionError(("defaults", *path), f"{error.message} ({owner})") from None
 
 
 def _sets(layer: Any, path: KeyPath) -> bool:

@@ -26,7 +26,7 @@ def read_image_file(path: Path) -> ImageFile:
     """
     arrays = read_arrays(path, ("images", "labels"), ("about", "index"))
     images, labels = arrays["images"], arrays["labels"]
-    with explain_read_errors(path):
+    with explain_read_errors(path, "file of images"):
         if images.ndim != 4 or images.dtype.kind not in "uf" or not images.size:
             raise ValueError(f"`images` is {images.dtype} of shape {images.shape}")
         if labels.shape != images.shape[:1] or labels.dtype.kind != "i" or labels.min() < -1:

@@ -46,7 +46,7 @@ class Model(NamedTuple):
         file: Path = Path("the model"),
     ) -> "Model":
         """Build the model from the state dict and the metadata of a file, which errors name."""
-        with explain_read_errors(file):
+        with explain_read_errors(file, "network of ltdm"):
             network, process = (
                 parse_part(kind, metadata[kind], (kind,)) for kind in ("network", "process")
             )
@@ -56,7 +56,9 @@ class Model(NamedTuple):
             levels = process.module.build(process.options)
         predictors = []
         for state in states:
-            with explain_read_errors(file):  # not of the device, whose memory may be full
+            with explain_read_errors(
+                file, "network of ltdm"
+            ):  # not of the device, whose memory may be full
                 net = build_network(network, metadata["label"], *shape)
                 net.load_state_dict(state)
             net = to_device(net, device, precision).eval()

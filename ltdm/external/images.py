@@ -14,8 +14,8 @@ from PIL import Image
 
 from ltdm.data import _images
 from ltdm.data._arrays import image_layout, to_channels_first
-from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors
+from ltdm.plumbing.errors import LtdmError, shorten
+from ltdm.plumbing.files import ARRAYS, explain_read_errors, plain_array
 
 IMAGE_KEYS = ("images", "arr_0", "samples", "x_train", "x")
 LABEL_KEYS = ("labels", "arr_1", "label", "y_train", "y")
@@ -51,10 +51,8 @@ def read_images(path: Path, labels: Path | None = None, names: Sequence[str] = (
         return _read_folder(path, names)
     images, values = _read_arrays(path)
     if labels:
-        with explain_read_errors(labels, is_result=False):
-            values = np.load(labels, allow_pickle=False)
-        if not isinstance(values, np.ndarray):
-            raise LtdmError(f"{labels} holds several arrays; write the labels alone, as .npy")
+        with explain_read_errors(labels, ".npy of labels", is_result=False):
+            values = plain_array(np.load(labels, allow_pickle=False))
     images = _to_uint8(images, path)
     num_images = len(images)
     values = np.full(num_images, -1) if values is None else values.reshape(-1)
@@ -136,18 +134,18 @@ def _common_size(files: list[str]) -> tuple[int, int]:
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the arrays of images and labels of an .npz or .npy; labels may be missing."""
-    with explain_read_errors(path, is_result=False):
+    with explain_read_errors(path, ARRAYS, is_result=False):
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return loaded, None
         with loaded:
             for key in IMAGE_KEYS:
                 if key in loaded:
-                    labels = next((loaded[name] for name in LABEL_KEYS if name in loaded), None)
-                    return loaded[key], labels
+                    name = next((name for name in LABEL_KEYS if name in loaded), None)
+                    return plain_array(loaded[key]), plain_array(loaded[name]) if name else None
             raise LtdmError(
-                f"{path} has no array of images; it holds {', '.join(loaded)}, and should hold"
-                f" one called {' or '.join(IMAGE_KEYS)}"
+                f"{path} has no array of images, but {shorten([*loaded])}; call it"
+                f" {' or '.join(IMAGE_KEYS)}"
             )
 
 

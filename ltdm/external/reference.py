@@ -74,15 +74,15 @@ class Reference:
         records = sorted((self.prepared_folder / "extractors").glob("*.json"))
         parts = []
         for record in records:
-            with explain_read_errors(record):
+            with explain_read_errors(record, "record of an extractor"):
                 parts.append(parse_part("extractor", read_json(record)["extractor"], ()))
         return tuple(parts)
 
     def extract_features(self, extractor: Part) -> tuple[Path, Path]:
         """Return the files of an extractor's weights and of the reference's features.
 
-        Missing files are written, to the data folder if it contains the extractor's record, else to
-        the reference's folder in the cache.
+        Those of the data folder are used if both are there; nothing is written to it. Otherwise
+        they are in the reference's folder of the cache, where missing ones are written.
 
         Raises:
             LtdmError: The extractor is trained on labels, and the reference has none.
@@ -91,8 +91,7 @@ class Reference:
             weights, features = _extractor_files(self.prepared_folder, extractor)
             if weights.exists() and features.exists():
                 return weights, features
-        else:
-            weights, features = _extractor_files(self.folder, extractor)
+        weights, features = _extractor_files(self.folder, extractor)
         record = weights.with_suffix(".json")
         expected = {
             "extractor": extractor.to_config(),

@@ -126,7 +126,7 @@ def disagreements(expected: ExpectedRecord, pairs: Pairs) -> list[str]:
     for name, link in expected.links.items():
         if name in record and link.record.exists():
             source = read_json(link.record)
-            with explain_read_errors(link.record):
+            with explain_read_errors(link.record, "record of ltdm"):
                 key = source.get("key") or source.get("sha256", {}).get(link.file)
             phrases += _nested_differences(record[name], key, name)
     return phrases

@@ -68,5 +68,5 @@ def newest(folder: Path) -> dict[str, Any] | None:
     if not files:
         return None
     snapshot = read_json(files[-1])
-    with explain_read_errors(files[-1]):
+    with explain_read_errors(files[-1], "snapshot of a run"):
         return snapshot | {key: TYPES[key](snapshot[key]) for key in TYPES.keys() & snapshot}

@@ -14,7 +14,7 @@ from ltdm.config.layout import Layout
 from ltdm.config.rules import NETWORK, Wildcards
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.old_results import check_results_version
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError, count_of
 from ltdm.plumbing.files import explain_read_errors, read_json
 from ltdm.plumbing.progress import LINE_INTERVAL, format_duration
 
@@ -69,7 +69,7 @@ def _status_of(
 def _read_progress(file: Path) -> dict[str, Any]:
     """Return the last report of a training; LtdmError if the file is damaged."""
     report = read_json(file)
-    with explain_read_errors(file):
+    with explain_read_errors(file, "report of a training"):
         texts = {key: str(report[key]) for key in ("what", "note", "ended", "host", "pid", "job")}
         rates = {key: float(report[key]) for key in ("time", "images_per_second", RATE)}
         if not all(map(math.isfinite, rates.values())):
@@ -102,7 +102,7 @@ def format_status(results: Path) -> str:
     frame = pd.DataFrame([_row(status) for status in statuses]).fillna("")
     counts = Counter(status.state.partition(" ")[0].rstrip(":") for status in statuses)
     summary = ", ".join(f"{number} {state}" for state, number in counts.most_common())
-    return f"{frame.to_string(index=False)}\n\n{len(statuses)} networks: {summary}."
+    return f"{frame.to_string(index=False)}\n\n{count_of(len(statuses), 'network')}: {summary}."
 
 
 def _row(status: NetworkStatus) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The exceptions whose message a user reads, and the shortening of long lists in messages."""
+"""The exceptions whose message a user reads, and the numbers and lists in messages."""
 
 from collections.abc import Collection
 from typing import Any
@@ -58,3 +58,8 @@ def shorten(items: Collection[Any], limit: int = 3) -> str:
     """Return the first `limit` items as text, with the number of the others: `a, b and 4 more`."""
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return f"{', '.join(map(str, list(items)[:limit])) or 'nothing'}{more}"
+
+
+def count_of(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 network`, `2 networks`; `plural` if it is not noun + s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

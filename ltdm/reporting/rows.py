@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ltdm.plumbing.files import atomic_write, explain_read_errors
+from ltdm.plumbing.files import TABLE, atomic_write, explain_read_errors
 
 TEXT_COLUMNS = ["dataset", "run", "sample_set", "images", "reference"]
 TEXT_COLUMNS += ["sampler", "weights", "extractor", "metric", "group", "note"]
@@ -34,7 +34,7 @@ def read_rows(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
     Raises:
         LtdmError: The file is missing or damaged.
     """
-    with explain_read_errors(path):
+    with explain_read_errors(path, TABLE):
         types: dict[str, type] = {**dict.fromkeys(TEXT_COLUMNS, str), **TYPED_COLUMNS}
         empty_values = dict.fromkeys(NULLABLE_COLUMNS, ("",))
         rows = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=empty_values)
@@ -51,7 +51,7 @@ def read_classes(path: Path) -> pd.DataFrame:
     Raises:
         LtdmError: The file is missing or damaged.
     """
-    with explain_read_errors(path):
+    with explain_read_errors(path, TABLE):
         table = pd.read_csv(path, dtype={"name": str, "train": int}, keep_default_na=False)
         if not len(table) or table["train"].min() < 0:
             raise ValueError("it holds no class, or a count below 0")

@@ -40,7 +40,7 @@ def run(
             f"{model} holds no snapshots to average; set train.posthoc_ema in its run and train it"
             " again, or leave out ema_sigma_rel"
         )
-    with explain_read_errors(model):
+    with explain_read_errors(model, "network of ltdm"):
         snapshots = [(width, step) for width in posthoc["sigma_rel"] for step in posthoc["steps"]]
         gammas, times = np.array([(gamma_of(width), step) for width, step in snapshots]).T
         target = times.max(), gamma_of(request["sigma_rel"])

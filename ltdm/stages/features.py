@@ -27,7 +27,7 @@ def run(request: Request, *, images: Path, weights: Path, features: Path) -> Non
     pixels, labels, about, _ = read_image_file(images)
     tensors, metadata = read_weights(weights)
     device = pick_device()
-    with explain_read_errors(weights):
+    with explain_read_errors(weights, "extractor of ltdm"):
         extractor = parse_part("extractor", metadata["extractor"], ("extractor",))
         extract = extractor.module.load(extractor.options, tensors, metadata, device)
     try:

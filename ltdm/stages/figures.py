@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ltdm.core.image_files import read_image_file
-from ltdm.plumbing.files import explain_read_errors
+from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.rows import SCORE_COLUMNS, read_classes, read_rows
@@ -58,7 +58,7 @@ def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
     histories = []
     keys = product(request["runs"], request["seeds"])
     for (run_name, seed), path in zip(keys, paths, strict=True):
-        with explain_read_errors(path):
+        with explain_read_errors(path, TABLE):
             history = pd.read_csv(path, dtype=float)
         histories.append(history.assign(run=run_name, seed=seed))
     return pd.concat(histories, ignore_index=True)

@@ -128,7 +128,7 @@ def read_features(path: Path) -> Features:
         LtdmError: The file is missing or damaged, or has values that are not finite.
     """
     arrays = read_arrays(path, ("features", "labels", "about"), ("probabilities",))
-    with explain_read_errors(path):
+    with explain_read_errors(path, "file of features"):
         sample = Sample(arrays["features"], arrays["labels"], arrays.get("probabilities"))
         about = read_about(arrays["about"])
         if sample.labels.ndim != 1 or sample.labels.dtype.kind != "i":
@@ -148,7 +148,7 @@ def read_features(path: Path) -> Features:
 
 def _check_search(metric: Part, path: Path, features: Features) -> None:
     """Raise LtdmError if the nearest training images are of a search with other settings."""
-    with explain_read_errors(path):
+    with explain_read_errors(path, "file of features"):
         actual = features.metadata["extractor"]["search"]
     expected = metric.module.search(metric.options)
     if actual != expected:

@@ -88,7 +88,7 @@ class SampleRequest:
         self.options = parse(SampleOptions, request["spec"], ("sample",))
         self.seed, self.model, self.guide = request["seed"], model, guide
         network, options = read_metadata(model), self.options
-        with explain_read_errors(model):
+        with explain_read_errors(model, "network of ltdm"):
             classes, has_labels = range(network["classes"]), network["label"] != "nothing"
             sigma_rel = network.get("average", {}).get("sigma_rel")
             key = network["key"]

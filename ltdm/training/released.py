@@ -136,7 +136,7 @@ def archive_digest(path: Path) -> str:
     It is made of the checksums in the zip archive; the old format of torch.save has none and is
     read entirely. LtdmError is raised if the file cannot be read.
     """
-    with explain_read_errors(path, is_result=False), open(path, "rb") as file:
+    with explain_read_errors(path, "file of torch.save", is_result=False), open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
         sums = sorted((i.filename, i.file_size, i.CRC) for i in zipfile.ZipFile(file).infolist())
@@ -145,7 +145,7 @@ def archive_digest(path: Path) -> str:
 
 def _unpickle(path: Path) -> dict[Any, Any]:
     """Load a dictionary of tensors and plain values; LtdmError where the file is anything else."""
-    with explain_read_errors(path, is_result=False), open(path, "rb") as file:
+    with explain_read_errors(path, "file of torch.save", is_result=False), open(path, "rb") as file:
         is_zip = zipfile.is_zipfile(file)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)

@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import logging
-import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from ltdm.core.weights import read_metadata, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import READ_ERRORS, read_json, write_bytes
+from ltdm.plumbing.files import read_json, write_bytes
 from ltdm.plumbing.locks import exclusive
 
 log = logging.getLogger("ltdm")
@@ -149,13 +148,12 @@ def explain_state_errors(file: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         advice = _state_advice(file)
         raise LtdmError(f"the resume state {file} is missing; {advice}") from error
-    except torch.OutOfMemoryError:
+    except (LtdmError, torch.OutOfMemoryError):
         raise
-    except (*READ_ERRORS, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise LtdmError(
-            f"the resume state {file} is damaged ({reason}); {_state_advice(file)}"
-        ) from error
+    except PermissionError as error:
+        raise LtdmError(f"cannot read the resume state {file}: {error.strerror}") from error
+    except Exception as error:  # the unpickler may raise anything on foreign bytes
+        raise LtdmError(f"the resume state {file} is damaged; {_state_advice(file)}") from error
 
 
 def _state_advice(file: Path) -> str:

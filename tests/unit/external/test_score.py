@@ -91,7 +91,7 @@ def test_labels_of_a_reference_in_a_file_of_their_own(formats, tmp_path):
         ({"images": FAKE / np.nan}, "from 0 to 1; these are float64 from nan to nan"),
         ({"images": FAKE[..., :2]}, "must hold square images"),
         ({"images": FAKE[:, :4, :4]}, "shape (3, 4, 4) (channels, height, width), the reference"),
-        ({"pictures": FAKE}, "has no array of images; it holds pictures"),
+        ({"pictures": FAKE}, "has no array of images, but pictures; call it images or arr_0"),
         ({"images": FAKE, "labels": LABELS[1:]}, "one whole number for each of 24 images"),
         ({"images": FAKE, "labels": LABELS + 1}, "has labels from 1 to 3, but the data set has"),
         ({"images": FAKE, "labels": LABELS / 2}, "one whole number for each of 24 images"),
@@ -115,7 +115,7 @@ def test_folders_that_cannot_be_scored(formats, tmp_path):
     (tmp_path / "flat/01.png").write_bytes(b"no image")
     assert "01.png (cannot identify image file)" in score(tmp_path, "flat", code=1)
     assert "none.npz is missing" in score(tmp_path, "none.npz", code=1)
-    assert "holds several arrays; write the labels alone" in score(
+    assert "adm.npz is damaged, or no .npy of labels; " in score(
         tmp_path, "float.npy", "--labels", tmp_path / "adm.npz", code=1
     )
     np.savez(tmp_path / "huge.npz", images=REAL, labels=LABELS * 10**12)
