@@ -35,7 +35,8 @@ class StrictLoader(yaml.SafeLoader):
                 raise TrapError(node, f"aliases make it larger than {MAX_NODES:,} values")
             return self.construct_document(node)
         except RecursionError as error:
-            raise yaml.YAMLError("it is nested too deeply") from error
+            fault = yaml.MarkedYAMLError(problem="too deeply nested", problem_mark=self.get_mark())
+            raise fault from error
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Return the value of a node; refuse text that is none of its tag, such as !!int x."""
