@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ltdm.data import _images
+from ltdm.data import _images, _listing
 from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.options import option
 
@@ -34,16 +34,16 @@ class Options:
 
 def describe(options: Options) -> SourceInfo:
     """Describe the training images from their number, names and file sizes; none is decoded."""
-    files = _images.list_images(_folder(options, "train"))
+    files = _listing.list_images(_folder(options, "train"))
     return SourceInfo(
-        ["dog"], [len(files)], 3, options.resolution, _images.folder_digest({"dog": files})
+        ["dog"], [len(files)], 3, options.resolution, _listing.folder_digest({"dog": files})
     )
 
 
 def load(options: Options, split: str) -> SourceSplit:
     """Decode a split in the order of file names, uint8 (N, 3, resolution, resolution)."""
     folder = _folder(options, split)
-    files = _images.list_images(folder)
+    files = _listing.list_images(folder)
     paths = [file.path for file in files]
     images, failures = _images.decode_all(
         paths, options.resolution, resample=Image.Resampling.BILINEAR

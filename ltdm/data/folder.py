@@ -1,7 +1,8 @@
-"""Your own images: a folder with one sub-folder of PNG, JPEG or WebP files per class.
+"""Your own images: a folder with one sub-folder of image files per class.
 
-The classes are the sub-folders in the sorted order of their names. Each image is decoded once; its
-central square is resized to `resolution` with antialiasing (Lanczos).
+The classes are the sub-folders in the sorted order of their names. They hold PNG, JPEG, WebP, GIF,
+TIFF, BMP or AVIF files, of which each is decoded once; its central square is resized to
+`resolution` with antialiasing (Lanczos).
 """
 
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.data import _images
+from ltdm.data import _images, _listing
 from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import option
@@ -43,7 +44,7 @@ class Options:
 def describe(options: Options) -> SourceInfo:
     """Describe the folder from its files' names and sizes; none is decoded."""
     files = _list_classes(options)
-    counts, digest = [len(entries) for entries in files.values()], _images.folder_digest(files)
+    counts, digest = [len(entries) for entries in files.values()], _listing.folder_digest(files)
     return SourceInfo(list(files), counts, options.channels, options.resolution, digest)
 
 
@@ -67,16 +68,10 @@ def load(options: Options, split: str) -> SourceSplit:
 def _list_classes(options: Options) -> dict[str, list[os.DirEntry[str]]]:
     """Return the image files of each class folder, by its name, in sorted order."""
     root = Path(options.root)
-    try:
-        folders = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")
-        "".join(folders).encode()  # a name that is not UTF-8 cannot be written to a table
-    except UnicodeEncodeError as error:
-        raise LtdmError(
-            f"{root} holds a class folder whose name is not UTF-8; rename it"
-        ) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise LtdmError(f"cannot read the folder {root}: {reason}; correct `root`") from error
+    folders, images = _listing.list_folder(root)
     if not folders:
-        raise LtdmError(f"{root} holds no class folders; it must hold one sub-folder per class")
-    return {name: _images.list_images(root / name) for name in folders}
+        found = f" but images ({images[0].name})" if images else ""
+        raise LtdmError(
+            f"{root} holds no class folders{found}; it must hold one sub-folder per class"
+        )
+    return _listing.list_classes(root, folders)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.data import _images
+from ltdm.data import _images, _listing
 from ltdm.data._base import SourceInfo, SourceSplit
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import explain_read_errors
@@ -60,7 +60,7 @@ def _list_train(root: Path) -> tuple[list[Path], list[int]]:
     """Return the training files and their labels."""
     files, labels = [], []
     for label, name in enumerate(_class_names(root)):
-        entries = _images.list_images(root / "train" / name / "images")
+        entries = _listing.list_images(root / "train" / name / "images")
         files += [Path(entry.path) for entry in entries]
         labels += [label] * len(entries)
     return files, labels

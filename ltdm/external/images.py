@@ -4,15 +4,15 @@ Images are neither resized nor compressed again, since both change every distanc
 are rounded to 256 levels, as if the images had been saved without loss.
 """
 
-import os
+import contextlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from ltdm.data import _images
+from ltdm.data import _images, _listing
 from ltdm.data._arrays import image_layout, to_channels_first
 from ltdm.plumbing.errors import LtdmError, shorten
 from ltdm.plumbing.files import ARRAYS, explain_read_errors, plain_array
@@ -70,16 +70,14 @@ def read_images(path: Path, labels: Path | None = None, names: Sequence[str] = (
 
 def _read_folder(root: Path, names: Sequence[str]) -> ImageSet:
     """Read image files of one size, from a folder or from its sub-folders, one per class."""
-    classes = sorted(e.name for e in os.scandir(root) if e.is_dir() and e.name[0] != ".")
+    classes, loose = _listing.list_folder(root)
     label_of = _labels_of_folders(classes, names, root)
-    loose = [e.name for e in os.scandir(root) if e.name.lower().endswith(_images.EXTENSIONS)]
     if classes and loose:
         raise LtdmError(
-            f"{root} holds both images ({min(loose)}) and folders ({classes[0]}); keep only one of"
-            " the two"
+            f"{root} holds both images ({loose[0].name}) and folders ({classes[0]}); keep only one"
+            " of the two"
         )
-    files_by_class = {c: _images.list_images(root / c) for c in classes}
-    files_by_class = files_by_class or {"": _images.list_images(root)}
+    files_by_class = _listing.list_classes(root, classes or [""])
     files = [entry.path for entries in files_by_class.values() for entry in entries]
     labels = [label_of.get(c, -1) for c, entries in files_by_class.items() for _ in entries]
     resolution, channels = _common_size(files)
@@ -115,12 +113,11 @@ def _common_size(files: list[str]) -> tuple[int, int]:
         LtdmError: The files are of several sizes or not square.
     """
     formats = {}
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                formats[image.size, 1 if image.mode in ("1", "L") else 3] = file
-        except _images.DECODE_ERRORS:
-            continue  # decoding it reports the error
+    with warnings.catch_warnings(action="ignore"):
+        for file in files:
+            with contextlib.suppress(Exception), _images.open_image(file) as image:
+                is_grey = image.mode in ("1", "L") or image.mode.startswith("I")
+                formats[image.size, 1 if is_grey else 3] = file  # decoding reports what is bad
     sizes = {size: file for (size, _), file in formats.items()}
     if len(sizes) > 1 or any(width != height for width, height in sizes):
         examples = " and ".join(f"{w} x {h} ({file})" for (w, h), file in list(sizes.items())[:2])
