@@ -56,9 +56,8 @@ class Model(NamedTuple):
             levels = process.module.build(process.options)
         predictors = []
         for state in states:
-            with explain_read_errors(
-                file, "network of ltdm"
-            ):  # not of the device, whose memory may be full
+            # Not around the move to the device, whose memory may be full.
+            with explain_read_errors(file, "network of ltdm"):
                 net = build_network(network, metadata["label"], *shape)
                 net.load_state_dict(state)
             net = to_device(net, device, precision).eval()
