@@ -162,6 +162,10 @@ def test_data_folder_is_not_changed(formats, tmp_path):
     parts = ["--metric", "accuracy", "--extractor", CLASSIFIER]
     score_with(tmp_path, "ours.npz", *parts, reference="data")
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")} == before
+    (tmp_path / "data/extractors/pixels.safetensors").unlink()  # its record is still there
+    before = {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")}
+    score_with(tmp_path, "ours.npz", "--metric", "frechet", reference="data")
+    assert {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")} == before
     labels = "--reference-labels", tmp_path / "labels.npy"
     assert "contains its labels" in score(tmp_path, "ours.npz", *labels, reference="data", code=1)
 
