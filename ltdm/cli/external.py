@@ -124,7 +124,7 @@ def parse_parts(kind: str, texts: Sequence[str]) -> tuple[Part, ...]:
             values.append(yaml.load(text, StrictLoader))
         except yaml.YAMLError as error:
             raise LtdmError(
-                f"--{kind} {text!r}{yaml_fault(error)}; write it as in a config, in quotes"
+                f"--{kind} {text[:80]!r}{yaml_fault(error)}; write it as in a config, in quotes"
             ) from error
     return parse_part_list(kind, values, (f"--{kind}",)) if values else ()
 

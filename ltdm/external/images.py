@@ -15,7 +15,7 @@ import numpy as np
 from ltdm.data import _images, _listing
 from ltdm.data._arrays import image_layout, to_channels_first
 from ltdm.plumbing.errors import LtdmError, shorten
-from ltdm.plumbing.files import ARRAYS, explain_read_errors, plain_array
+from ltdm.plumbing.files import explain_read_errors, plain_array
 
 IMAGE_KEYS = ("images", "arr_0", "samples", "x_train", "x")
 LABEL_KEYS = ("labels", "arr_1", "label", "y_train", "y")
@@ -131,10 +131,10 @@ def _common_size(files: list[str]) -> tuple[int, int]:
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the arrays of images and labels of an .npz or .npy; labels may be missing."""
-    with explain_read_errors(path, ARRAYS, is_result=False):
+    with explain_read_errors(path, "array file (.npz, .npy) of plain numbers", is_result=False):
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return loaded, None
+            return plain_array(loaded), None
         with loaded:
             for key in IMAGE_KEYS:
                 if key in loaded:

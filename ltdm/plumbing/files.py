@@ -109,12 +109,15 @@ def read_arrays(
             if key not in archive:
                 held = shorten([*archive])
                 raise LtdmError(f"{path} has no array {key!r}, but {held}; name another file")
-        return {key: plain_array(archive[key]) for key in (*keys, *optional) if key in archive}
+        arrays = {key: archive[key] for key in (*keys, *optional) if key in archive}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("a member is no array")
+        return arrays
 
 
 def plain_array(value: Any) -> np.ndarray:
-    """Return what an .npz or .npy holds if it is an array; ValueError for anything else."""
-    if not isinstance(value, np.ndarray):
+    """Return what an .npz or .npy holds if it is an array, not a single number; else ValueError."""
+    if not isinstance(value, np.ndarray) or not value.ndim:
         raise ValueError("it is no array")
     return value
 

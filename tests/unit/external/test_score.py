@@ -127,6 +127,8 @@ def test_folders_that_cannot_be_scored(formats, tmp_path):
     (tmp_path / "classes/1.png").unlink()
     (tmp_path / "junk.npy").write_bytes(b"\x80\x04.")
     assert "junk.npy is damaged" in score(tmp_path, "junk.npy", code=1)
+    np.save(tmp_path / "number.npy", np.array(3, np.uint8))
+    assert "number.npy is damaged, or no array" in score(tmp_path, "number.npy", code=1)
     assert "are its labels; leave" in score(
         tmp_path, "classes", "--labels", tmp_path / "labels.npy", code=1
     )
@@ -141,6 +143,32 @@ def test_named_classes_of_a_folder(tmp_path):
     assert image_set.images[:, 0, 0, 0].tolist() == [200, 10]
     assert image_set.labels.tolist() == [0, 1]
     assert image_sets.read_images(tmp_path, names=["owl", "dog", "cat"]).labels.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{name: kid", "line 1: is not YAML: expected ',' or '}'"),
+        ("a: b: c", "line 1: is not YAML: mapping values are not allowed"),
+        ("[" * 2000, "is not YAML"),
+        ("{name: kid, subsets: 010}", "line 1: 010 is a number that YAML 1.1 reads as octal"),
+        ("{name: kid, subsets: 0}", "--metric.0.subsets: must be at least 1"),
+    ],
+)
+def test_a_part_that_is_no_yaml_is_one_short_sentence(formats, tmp_path, text, words):
+    parts = ["--extractor", "pixels", "--metric", text]
+    printed = score_with(tmp_path, "ours.npz", *parts, code=1)
+    assert printed.startswith("ltdm: --metric") and words in printed
+    assert printed.count("\n") == 1 and len(printed) < 250
+
+
+def test_a_reference_at_the_root_and_a_cache_that_is_a_file_are_one_sentence(formats, tmp_path):
+    arguments = ["score", tmp_path / "ours.npz", "--extractor", "pixels", "--metric", "frechet"]
+    printed = ltdm(*arguments, "--reference", "/no-such-reference", code=1)
+    assert printed == "ltdm: /no-such-reference is missing; fix the path\n"
+    cache = ["--cache-dir", tmp_path / "float.npy"]
+    printed = ltdm(*arguments, "--reference", tmp_path / "ours.npz", *cache, code=1)
+    assert "its path leads through a file" in printed and printed.count("\n") == 1
 
 
 def test_errors_of_extractors_and_metrics(formats, tmp_path):
@@ -161,6 +189,10 @@ def test_data_folder_is_not_changed(formats, tmp_path):
     assert {"head", "medium", "tail"} < set(scored["group"])
     parts = ["--metric", "accuracy", "--extractor", CLASSIFIER]
     score_with(tmp_path, "ours.npz", *parts, reference="data")
+    assert {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")} == before
+    (tmp_path / "data/extractors/pixels.safetensors").unlink()  # its record is still there
+    before = {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")}
+    score_with(tmp_path, "ours.npz", "--metric", "frechet", reference="data")
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")} == before
     labels = "--reference-labels", tmp_path / "labels.npy"
     assert "contains its labels" in score(tmp_path, "ours.npz", *labels, reference="data", code=1)
