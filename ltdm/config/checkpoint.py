@@ -12,6 +12,7 @@ from ltdm.plumbing.files import explain_read_errors, read_json
 from ltdm.plumbing.option_values import to_config
 from ltdm.plumbing.registry import Part
 from ltdm.training import released
+from ltdm.training.foreign_files import archive_digest
 
 log = logging.getLogger("ltdm")
 
@@ -28,7 +29,7 @@ def attach_checkpoint(run: Run, data: Dataset, records: list[Path]) -> Run:
     path = Path(str(run.train.import_checkpoint))
     try:
         checkpoint = released.read_checkpoint(path)
-        source = WeightSource(released.archive_digest(path), tuple(sorted(checkpoint.weights)))
+        source = WeightSource(archive_digest(path), tuple(sorted(checkpoint.weights)))
     except LtdmError as error:
         source = _source_from_records(records)
         if not isinstance(error.__cause__, FileNotFoundError) or not source.content:

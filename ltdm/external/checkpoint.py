@@ -55,10 +55,21 @@ def describe(checkpoint: Path, contents: ReleasedCheckpoint) -> str:
         f" {shape.classes or 'no'} classes, {shape.channels} channels,"
         f" {contents.steps or 'an unknown number of'} training steps.\n"
         f"Left out: {', '.join(contents.unread_keys) or 'nothing'}.\n"
+        f"{_table_text(contents.table_drift)}"
         "The file does not contain its betas (assumed: the defaults of vp), nor whether the network"
         " was trained with label dropout (train.label_dropout), which guidance needs.\n"
         f"A run of a config that uses it:\n{run}"
     ).rstrip()
+
+
+def _table_text(drift: float) -> str:
+    """Return the line on a time table that is not the formula's; nothing without one."""
+    if not drift:
+        return ""
+    return (
+        f"Its table of the time embedding differs from the formula by up to {drift:.1e}, as it is"
+        " averaged with the weights, and is used as it is in the file.\n"
+    )
 
 
 def _example_run(checkpoint: Path, contents: ReleasedCheckpoint) -> dict[str, Any]:

@@ -104,6 +104,13 @@ class MetricModuleExtras(Protocol):
     def WITH_BASELINE(self) -> Sequence[str]:
         """Names of the values whose estimates have a `baseline`. Default: ()."""
 
+    @property
+    def UNBIASED_DISTANCES(self) -> Sequence[str]:
+        """Names of the values that estimate a distance without bias, so they may be negative.
+
+        A value that is not significantly greater than 0 is noted. Default: ().
+        """
+
     def search(self, options: Any) -> dict[str, Any]:
         """Return the arguments `k` and `flip` of `_nearest_train.find_nearest`.
 

@@ -8,7 +8,15 @@ feature are flagged; their standard errors are too large, by up to a factor of t
 feature. `frechet-infinity`, the limit for N -> inf, removes the bias that is linear in 1 / N: it
 fits a line in 1 / N to the distances of the full set, its halves and its quarters, and takes its
 value at 1 / N = 0. In flagged rows the bias is not linear and is overcorrected, so values may be
-negative; compare them only between runs. It has no standard error; use several seeds.
+far below 0; compare them only between runs. It is negative too where the generated images are the
+reference itself: parts of a finite set are nearer to it than new images are.
+
+The limit is the sum of w_k times the mean distance over k parts, with w = 1, 1/2, -1/2 for k = 1,
+2, 4, so an image's influence on it is the sum of w_k times its influence on the distance of its own
+part of each k, and the standard error is the usual one. Far from 0 it is accurate. Where the true
+distance is 0 the limit is a quadratic form of the parts' errors, whose variance the influences
+overestimate by a factor of two: the error is too large by sqrt(2), and a value is rarely called
+greater than 0 by chance.
 Sources: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
 Equilibrium", NeurIPS 2017, equation 6; Chong and Forsyth, "Effectively Unbiased FID and Inception
 Score and where to find them", CVPR 2020, section 4.
@@ -42,6 +50,9 @@ INPUT = "features"
 BLOCK_ROWS = 4096  # rows in float64 at a time
 ERROR_SAMPLE = 5000  # images that the standard error is estimated from, if there are as many
 EXTRAPOLATION_PARTS = (1, 2, 4)  # numbers of disjoint parts; 1 / N is then evenly spaced enough
+PART_WEIGHTS = np.polynomial.polynomial.polyfit(EXTRAPOLATION_PARTS, np.eye(3), 1)[0]
+"""The weights of the mean distances over parts in the fitted line's value at 1 / N = 0."""
+UNBIASED_DISTANCES = ("frechet-infinity",)
 
 
 @dataclass(frozen=True)
@@ -73,24 +84,29 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
     """
     order = _balanced_order(fake.labels)
     x, y, labels = real.features, fake.features[order], fake.labels[order]
-    real_gaussian, fake_gaussian = Gaussian(x), Gaussian(y)
-    value = distance(real_gaussian, fake_gaussian)
     sample = slice(None, None, max(1, len(y) // ERROR_SAMPLE))
-    influences = influence(real_gaussian, fake_gaussian, y, sample)
-    error = standard_error(influences, labels[sample]) * math.sqrt(len(labels[sample]) / len(y))
-    both = options.extrapolate == "both"
+    rows = np.arange(len(y))[sample]
+
+    def estimate(value: float, influences: np.ndarray) -> Estimate:
+        error = standard_error(influences, labels[sample]) * math.sqrt(len(rows) / len(y))
+        return Estimate(value, error)
+
+    real_gaussian, fake_gaussian = Gaussian(x), Gaussian(y)
+    matrix = product(real_gaussian, fake_gaussian)
+    value = distance(real_gaussian, fake_gaussian, matrix)
+    influences = influence(real_gaussian, fake_gaussian, y, sample, matrix)
+    limit, both = Estimate(math.nan), options.extrapolate == "both"
     x = x[_balanced_order(real.labels)] if both else x
-    limit = np.nan
     if min(len(y), len(x) if both else len(y)) >= 2 * EXTRAPOLATION_PARTS[-1]:
-        means = [value]
+        means, influences_of_means = [value], [influences]
         for k in EXTRAPOLATION_PARTS[1:]:
-            total = 0.0
-            for j in range(k):
-                real_part = Gaussian(x[j::k]) if both else real_gaussian
-                total += distance(real_part, Gaussian(y[j::k]))
-            means.append(total / k)
-        limit = float(np.polynomial.Polynomial.fit(EXTRAPOLATION_PARTS, means, 1)(0))
-    return {"frechet": Estimate(value, error), "frechet-infinity": Estimate(limit)}
+            references = [Gaussian(x[j::k]) if both else real_gaussian for j in range(k)]
+            mean, part_influences = _mean_over_parts(references, y, rows)
+            means.append(mean)
+            influences_of_means.append(part_influences)
+        intercept = float(np.polynomial.Polynomial.fit(EXTRAPOLATION_PARTS, means, 1)(0))
+        limit = estimate(intercept, PART_WEIGHTS @ influences_of_means)
+    return {"frechet": estimate(value, influences), "frechet-infinity": limit}
 
 
 def _balanced_order(labels: np.ndarray) -> np.ndarray:
@@ -133,33 +149,63 @@ class Gaussian:
             return np.sqrt(values.clip(min=0))[:, None] * vectors.T
 
 
-def distance(first: Gaussian, second: Gaussian) -> float:
-    """Return the squared Frechet distance between two Gaussians."""
+def _mean_over_parts(
+    references: list[Gaussian], y: np.ndarray, rows: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Return the mean distance between k references and the k parts of y, and its influences.
+
+    Part j is every k-th row of y from the j-th on. The influences are those of `rows`, row numbers
+    of y, up to a constant; a sample of every tenth row may leave out some parts.
+    """
+    k, total, influences = len(references), 0.0, np.empty(len(rows))
+    for j, reference in enumerate(references):
+        part, own = Gaussian(y[j::k]), rows % k == j
+        matrix = product(reference, part)
+        total += distance(reference, part, matrix)
+        if own.any():
+            of_part = influence(reference, part, y[j::k], rows[own] // k, matrix)
+            influences[own] = of_part - of_part.mean()  # its constant differs between parts
+    return total / k, influences
+
+
+def product(first: Gaussian, second: Gaussian) -> np.ndarray:
+    """Return B A^T if the second Gaussian has rows A, else B S2 B^T."""
     if second.rows is not None:
-        overlap = scipy.linalg.svdvals(first.factor @ second.rows.T).sum()
+        return first.factor @ second.rows.T
+    return first.factor @ second.covariance @ first.factor.T
+
+
+def distance(first: Gaussian, second: Gaussian, matrix: np.ndarray | None = None) -> float:
+    """Return the squared Frechet distance between two Gaussians; `matrix` is their `product`."""
+    matrix = product(first, second) if matrix is None else matrix
+    if second.rows is not None:
+        overlap = scipy.linalg.svdvals(matrix).sum()
     else:
-        product = first.factor @ second.covariance @ first.factor.T
-        overlap = np.sqrt(scipy.linalg.eigvalsh(product).clip(min=0)).sum()
+        overlap = np.sqrt(scipy.linalg.eigvalsh(matrix).clip(min=0)).sum()
     shift = second.mean - first.mean
     return float(shift @ shift + first.trace + second.trace - 2 * overlap)
 
 
 def influence(
-    real: Gaussian, fake: Gaussian, y: np.ndarray, sample: slice = slice(None)
+    real: Gaussian,
+    fake: Gaussian,
+    y: np.ndarray,
+    sample: slice | np.ndarray = slice(None),
+    matrix: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the influence of the sampled rows of y (m, d) on the distance, shape (rows,).
 
     It is the derivative of the distance by the row's weight, with `real` fixed and `fake` the
     Gaussian of y. With T the optimal transport map from `fake` to `real` and u = row - m2, it is
-    2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant.
+    2 (m2 - m1).u + (u.u - u.T u) m / (m - 1), up to a constant. `matrix` is their `product`.
     """
-    m = len(y)
+    m, matrix = len(y), product(real, fake) if matrix is None else matrix
     if fake.rows is not None:
-        _, values, vectors = scipy.linalg.svd(real.factor @ fake.rows.T, full_matrices=False)
+        _, values, vectors = scipy.linalg.svd(matrix, full_matrices=False)
         a, mapped = fake.rows[sample], values @ np.square(vectors[:, sample])
     else:
         a = (y[sample] - fake.mean) / np.sqrt(m - 1)
-        values, vectors = scipy.linalg.eigh(real.factor @ fake.covariance @ real.factor.T)
+        values, vectors = scipy.linalg.eigh(matrix)
         nonzero = values > len(values) * np.finfo(float).eps * values[-1]
         basis = real.factor.T @ (vectors[:, nonzero] / values[nonzero] ** 0.25)
         mapped = np.square(a @ basis).sum(1)

@@ -1,7 +1,9 @@
 """Kernel distance: the unbiased squared MMD of k(x, y) = (x.y / d + 1)^3, averaged over subsets.
 
-Unlike the Frechet distance it is unbiased for any number of images. It is called KID only with the
-Inception features.
+Unlike the Frechet distance it is unbiased for any number of images. So it may be negative: for two
+sets of one distribution about as often as not. Between a set and itself it is -2 / n times the
+difference of the means of k(x, x) and of k(x, y) over pairs, as the sets share their images. It is
+called KID only with the Inception features.
 Source: Binkowski et al., "Demystifying MMD GANs", ICLR 2018, section 4.
 """
 
@@ -20,6 +22,7 @@ CITATION = """@inproceedings{binkowski2018kid,
     Gretton, Arthur}, booktitle={ICLR}, year={2018}}"""
 HIGHER_IS_BETTER = {"kid": False}
 INPUT = "features"
+UNBIASED_DISTANCES = ("kid",)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,22 +33,40 @@ class ConditionedBackbone(Backbone):
 
 
 class TimeEmbedding(nn.Module):
-    """`ch` interleaved sines and cosines of the level, then a two-layer perceptron."""
+    """`ch` interleaved sines and cosines of the level, then a two-layer perceptron.
+
+    `table`, float32 (T, ch), replaces the sines and cosines of the levels 0 .. T-1 if it is set.
+    It is set where loaded weights have one: a released network that was averaged for long, which
+    changes its constants too. Networks that are trained from the start have none.
+    """
 
     frequency: Tensor
+    table: Tensor | None
 
     def __init__(self, ch: int, tdim: int):
         super().__init__()
         exponent = torch.arange(0, ch, 2, dtype=torch.float64) / ch
         frequency = torch.exp(-math.log(10_000) * exponent).float()
         self.register_buffer("frequency", frequency, persistent=False)
+        self.register_buffer("table", None)
         self.mlp = nn.Sequential(nn.Linear(ch, tdim), nn.SiLU(), nn.Linear(tdim, tdim))
 
     def forward(self, level: Tensor) -> Tensor:
-        """Map levels (B,) to embeddings (B, tdim)."""
-        angle = level.to(self.frequency.dtype)[:, None] * self.frequency
-        features = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+        """Map levels (B,) to embeddings (B, tdim); with a table they are whole numbers."""
+        if self.table is None:
+            angle = level.to(self.frequency.dtype)[:, None] * self.frequency
+            features = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+        else:
+            features = self.table[level]
         return self.mlp(features.to(next(self.mlp.parameters()).dtype))
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Make room for the weights' table, or remove the own one, before weights are loaded."""
+        table = state.get(f"{prefix}table")
+        self.table = (
+            None if table is None else torch.empty_like(table, device=self.frequency.device)
+        )
+        super()._load_from_state_dict(state, prefix, *rest)
 
 
 def initialise(net: nn.Module, final_layers: Iterable[nn.Module]) -> None:

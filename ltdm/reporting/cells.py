@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ltdm.reporting.compare import NO_INTERVAL, Interval
 
 EXPONENT_FROM = 1e6  # numbers from here on are written with an exponent
-FEW_IMAGES_MARK, NOT_SIGNIFICANT = "\u2020", "\u2248"
+FEW_IMAGES_MARK, NOT_ABOVE_ZERO_MARK, NOT_SIGNIFICANT = "\u2020", "\u2021", "\u2248"
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Cell:
     best: bool = False  # of its column and data set
     not_significant: bool = False  # not significantly different from the best
     few_images: bool = False  # based on few images
+    not_above_zero: bool = False  # an unbiased distance, not significantly greater than 0
 
     def to_text(self, bold: str = "{}") -> str:
         """Write mean, deviation and marks; the best value of a column is formatted by `bold`."""
@@ -29,7 +30,12 @@ class Cell:
         if not math.isnan(self.deviation):
             value += f" \u00b1 {self.deviation:{spec}}"
         value = bold.format(value) if self.best else value
-        return value + NOT_SIGNIFICANT * self.not_significant + FEW_IMAGES_MARK * self.few_images
+        marks = {
+            NOT_SIGNIFICANT: self.not_significant,
+            FEW_IMAGES_MARK: self.few_images,
+            NOT_ABOVE_ZERO_MARK: self.not_above_zero,
+        }
+        return value + "".join(mark for mark, is_set in marks.items() if is_set)
 
     def csv_values(self) -> dict[str, float]:
         """Return the cell's CSV values by suffix of the column's name."""

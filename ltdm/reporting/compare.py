@@ -44,6 +44,11 @@ def half_width(values: np.ndarray) -> float:
     return float(scipy.special.stdtrit(n - 1, QUANTILE) * values.std(ddof=1) / np.sqrt(n))
 
 
+def is_above_zero(value: float, error: float) -> bool:
+    """Whether the normal interval of a value excludes 0 from above; without an error, the value."""
+    return bool(value > scipy.special.ndtri(QUANTILE) * np.nan_to_num(error))
+
+
 def paired_interval(values: pd.DataFrame, baseline: pd.DataFrame) -> Interval:
     """Return the interval of values - baseline over the seeds that both have.
 

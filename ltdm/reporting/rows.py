@@ -25,6 +25,8 @@ NULLABLE_COLUMNS = ("guidance", "value", "error", "baseline", "tail", "beta")
 """Columns of numbers that may be empty."""
 FEW_IMAGES = "few images"
 """Note of a value that is based on few images; the notes of a row are joined by ", "."""
+NOT_ABOVE_ZERO = "not above 0"
+"""Note of an unbiased distance that is not significantly greater than 0."""
 FLOAT_FORMAT = "%.10g"  # further digits depend on the number of threads
 
 

@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 
 from ltdm.plumbing.registry import module_name, part_names
-from ltdm.reporting.cells import FEW_IMAGES_MARK, NOT_SIGNIFICANT, Cell, DifferenceCell
+from ltdm.reporting.cells import (
+    FEW_IMAGES_MARK,
+    NOT_ABOVE_ZERO_MARK,
+    NOT_SIGNIFICANT,
+    Cell,
+    DifferenceCell,
+)
 from ltdm.reporting.columns import parse_column
 from ltdm.reporting.compare import (
     CONFIDENCE,
@@ -16,9 +22,10 @@ from ltdm.reporting.compare import (
     Key,
     differences_from,
     group_entries,
+    half_width,
     paired_interval,
 )
-from ltdm.reporting.rows import FEW_IMAGES
+from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO
 
 ARROWS = {True: " \u2191", False: " \u2193", None: ""}
 INCEPTION_NAMES = {
@@ -62,6 +69,11 @@ def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
         )
     if any(cell.few_images for cell in cells):
         legend.append(f"{FEW_IMAGES_MARK} based on few images: compare within a column only.")
+    if any(cell.not_above_zero for cell in cells):
+        legend.append(
+            f"{NOT_ABOVE_ZERO_MARK} not significantly greater than 0: the {CONFIDENCE * 100:.0f} %"
+            " interval reaches 0, which an unbiased estimate of a distance may do."
+        )
     return Table(table, [line for line in legend if line])
 
 
@@ -168,9 +180,20 @@ def column_cells(column: Column) -> dict[Key, Cell]:
         if best_key not in (None, key):
             not_significant = not paired_interval(entry, entries[best_key]).significant
         deviation = entry["value"].std() if len(entry) > 1 else entry["error"].iloc[0]
-        few_images = any(FEW_IMAGES in note.split(", ") for note in entry["note"])
+        few_images, reaches_zero = (
+            any(name in note.split(", ") for note in entry["note"])
+            for name in (FEW_IMAGES, NOT_ABOVE_ZERO)
+        )
+        if len(entry) > 1:  # each seed may be near 0, and their mean not
+            reaches_zero &= means[key] <= half_width(entry["value"].to_numpy())
         cells[key] = Cell(
-            means[key], deviation, len(entry), best_key == key, not_significant, few_images
+            means[key],
+            deviation,
+            len(entry),
+            best=best_key == key,
+            not_significant=not_significant,
+            few_images=few_images,
+            not_above_zero=bool(reaches_zero),
         )
     return cells
 

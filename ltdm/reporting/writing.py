@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ltdm.plumbing.files import write_text
-from ltdm.reporting.cells import FEW_IMAGES_MARK, NOT_SIGNIFICANT
+from ltdm.reporting.cells import FEW_IMAGES_MARK, NOT_ABOVE_ZERO_MARK, NOT_SIGNIFICANT
 from ltdm.reporting.tables import Table
 
 TEX_ESCAPES = str.maketrans(
@@ -20,6 +20,7 @@ TEX_ESCAPES = str.maketrans(
         "\u221e": r"$_\infty$",
         "\u00b1": r"$\pm$",
         FEW_IMAGES_MARK: r"$^\dagger$",
+        NOT_ABOVE_ZERO_MARK: r"$^\ddagger$",
         NOT_SIGNIFICANT: r"$^\approx$",
     }
 )

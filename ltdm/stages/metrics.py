@@ -13,7 +13,8 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import explain_read_errors, read_arrays, write_json
 from ltdm.plumbing.registry import Part, parse_part
 from ltdm.plumbing.request import Request, to_record
-from ltdm.reporting.rows import FEW_IMAGES, read_classes, write_rows
+from ltdm.reporting.compare import is_above_zero
+from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO, read_classes, write_rows
 
 VALUE_COLUMNS = ["extractor", "metric", "options", "group", "value", "error", "baseline"]
 VALUE_COLUMNS += ["n_real", "n_generated", "note"]
@@ -77,7 +78,8 @@ def metric_rows(
         sizes = {"n_real": len(x.labels), "n_generated": len(y.labels)}
         for name, estimate in estimates.items():
             ids = {"metric": value_name(metric, name), "group": group}
-            rows.append({**ids, **estimate._asdict(), "note": note, **sizes})
+            notes = ", ".join(filter(None, [note, _sign_note(metric, name, estimate)]))
+            rows.append({**ids, **estimate._asdict(), "note": notes, **sizes})
     if "worst" in kinds:
         for name, up in metric.module.HIGHER_IS_BETTER.items():
             if up is not None:
@@ -100,6 +102,14 @@ def _score_group(metric: Part, real: Sample, fake: Sample) -> tuple[dict[str, Es
     classes = len(np.unique(real.labels))
     enough = module.enough_images(n, fake.features.shape[1], classes, options)
     return module.score(real, fake, options), "" if enough else FEW_IMAGES
+
+
+def _sign_note(metric: Part, name: str, estimate: Estimate) -> str:
+    """Return the note of an unbiased distance that may be 0; an empty text for other values."""
+    is_unbiased = name in getattr(metric.module, "UNBIASED_DISTANCES", ())
+    has_value = estimate.value == estimate.value
+    is_noted = is_unbiased and has_value and not is_above_zero(estimate.value, estimate.error)
+    return NOT_ABOVE_ZERO if is_noted else ""
 
 
 def _worst_row(rows: list[dict[str, Any]], name: str, higher_is_better: bool) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from ltdm.core.weights import write_weights
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import sha256, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
-from ltdm.training.released import ReleasedCheckpoint, archive_digest, read_checkpoint
+from ltdm.training.foreign_files import archive_digest, check_sums
+from ltdm.training.released import ReleasedCheckpoint, read_checkpoint
 from ltdm.training.state import Files, run_key
 
 HISTORY = ("step", "images", "lr", "denoise", "loss", "grad_norm")
@@ -51,9 +52,14 @@ def import_checkpoint(identity: dict[str, Any], checkpoint: Path, files: Files) 
 def write_model(
     model: Path, checkpoint: Path, released: ReleasedCheckpoint, metadata: dict[str, Any]
 ) -> None:
-    """Write a checkpoint's weights with the metadata for sampling; LtdmError if not all finite."""
-    tensors = {
-        f"{kind}.{name}": tensor
+    """Write a checkpoint's weights with the metadata for sampling.
+
+    Raises:
+        LtdmError: The file's checksums do not fit, or not all weights are finite.
+    """
+    check_sums(checkpoint)
+    tensors = {  # cloned, since sets may share memory, which safetensors refuses
+        f"{kind}.{name}": tensor.clone()
         for kind, weights in released.weights.items()
         for name, tensor in weights.items()
     }

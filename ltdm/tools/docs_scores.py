@@ -35,8 +35,14 @@ compare them between runs with the same number of images only. `kid` has no such
 
 **Errors.** `error` in metrics.csv is the standard error over generated images, with the reference
 and the number of images per class held fixed: what a bootstrap over generated images would give. It
-is empty for recall and for `frechet-infinity`, which have none. For a distance marked \u2020 it is
+is empty for recall, which has none. For a distance marked \u2020 it is
 too large, and for `worst` it is that of the class that turned out worst.
+
+**Distances near 0.** `kid` and `frechet-infinity` have no bias, so where the true distance is 0
+they are about as often negative as positive. They are never clipped. A value whose 95 % interval
+reaches 0 has the note `not above 0`, and in the main table the mark \u2021, with several seeds by
+the interval over seeds. Between a set and itself both are negative, since the sets share their
+images, while `frechet` is 0 and precision, recall, coverage and PRD are 1.
 
 **Tables** show the mean and the standard deviation over seeds; for one seed, the standard error.
 `differences.csv` and `vs_baseline.*` hold differences from `evaluate.baseline`, paired by seed,

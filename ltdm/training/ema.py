@@ -73,9 +73,10 @@ class EMA:
         return {**self.buffers, **self.average}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Copy averaged weights and buffers from a saved state."""
-        for name, value in self.state_dict().items():
+        """Take averaged weights and buffers from a saved state; a network may lack some buffers."""
+        for name, value in self.average.items():
             value.copy_(state[name])
+        self.buffers = {name: state[name].clone() for name in state if name not in self.average}
 
 
 class PowerEMA(EMA):

@@ -7,15 +7,11 @@ one alone, and a bare state dict, which may or may not be averaged, gives "last"
 Only tensors and plain values are unpickled, so a file cannot run code.
 
 The released U-Net is `ltdm.networks.unet` with other names in the time embedding, and with the
-sinusoidal embedding as a table among the weights; the table is compared with the formula, not
-loaded.
+sinusoidal embedding as a table among the weights. A table of the formula is not loaded; one that
+the averages have moved (`time_table`) is used as it is in the file.
 Source: the codes pytorch-ddpm, CBDM-pytorch, IGD-ML and OC_LT.
 """
 
-import hashlib
-import math
-import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +23,9 @@ from torch import Tensor
 from ltdm.diffusion import vp
 from ltdm.networks import unet
 from ltdm.plumbing.errors import LtdmError, OptionError, shorten
-from ltdm.plumbing.files import explain_read_errors
 from ltdm.plumbing.registry import Part
+from ltdm.training.foreign_files import check_floats, read_content, unwrap_names
+from ltdm.training.time_table import drift, own_table
 
 TensorShapes = Mapping[str, tuple[int, ...]]  # by the tensors' names in the file
 WEIGHT_SETS = {
@@ -38,7 +35,8 @@ WEIGHT_SETS = {
     "global_ema_model": "ema",
 }
 """The sets of weights, by their names in files, and ltdm's names of them."""
-TIME_TABLE = "time_embedding.timembedding.0.weight"
+TIME_TABLE, OWN_TABLE = "time_embedding.timembedding.0.weight", "time_embedding.table"
+"""Names of the table of the time embedding, in files and in ltdm."""
 FILE_PREFIXES = {
     "time_embedding.mlp.0.": "time_embedding.timembedding.1.",
     "time_embedding.mlp.2.": "time_embedding.timembedding.3.",
@@ -75,8 +73,8 @@ class UNetShape(NamedTuple):
 class ReleasedCheckpoint:
     """A network's shape and its sets of weights, "last" and "ema".
 
-    Tensors are float32, under ltdm's names. `steps` is the file's `step`, 0 where it has none;
-    `unread_keys` names the entries of the file that are not read.
+    Tensors are float32, under ltdm's names; a set's own time table is among them. `steps` is the
+    file's `step`, 0 where it has none; `unread_keys` names the entries that are not read.
     """
 
     shape: UNetShape
@@ -96,8 +94,15 @@ class ReleasedCheckpoint:
 
     @property
     def num_parameters(self) -> int:
-        """The number of weights in one set."""
-        return sum(t.numel() for t in next(iter(self.weights.values())).values())
+        """The number of weights in one set, without the table of the time embedding."""
+        tensors = next(iter(self.weights.values()))
+        return sum(t.numel() for name, t in tensors.items() if name != OWN_TABLE)
+
+    @property
+    def table_drift(self) -> float:
+        """The largest distance of a set's own time table from the formula; 0 if none has one."""
+        tables = [t[OWN_TABLE] for t in self.weights.values() if OWN_TABLE in t]
+        return max(map(drift, tables), default=0.0)
 
     @property
     def label_role(self) -> str:
@@ -111,8 +116,8 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
     Raises:
         LtdmError: The file is missing or damaged, needs code, or holds another network.
     """
-    content = _unpickle(path)
-    sets = {k: v for k, v in content.items() if k in WEIGHT_SETS and isinstance(v, dict)}
+    content = read_content(path)
+    sets = {k: v for k, v in content.items() if k in WEIGHT_SETS and isinstance(v, Mapping)}
     unread_keys = [str(key) for key in content if key not in sets and key != "step"]
     if not sets and content and all(isinstance(value, Tensor) for value in content.values()):
         sets, unread_keys = {"its state dict": content}, []
@@ -123,50 +128,21 @@ def read_checkpoint(path: Path) -> ReleasedCheckpoint:
         )
     networks = {key: _match_tensors(f"{path}: {key}", tensors) for key, tensors in sets.items()}
     shapes = {shape for shape, _ in networks.values()}
+    weights = {WEIGHT_SETS.get(key, "last"): tensors for key, (_, tensors) in networks.items()}
     if len(shapes) > 1:
         raise LtdmError(f"{path}: {' and '.join(sets)} are of different networks; write one alone")
-    weights = {WEIGHT_SETS.get(key, "last"): tensors for key, (_, tensors) in networks.items()}
+    if len(weights) < len(networks):
+        raise LtdmError(
+            f"{path} has too many sets of weights, {' and '.join(sets)}; write one alone"
+        )
     step = content.get("step")
     return ReleasedCheckpoint(shapes.pop(), weights, step if type(step) is int else 0, unread_keys)
 
 
-def archive_digest(path: Path) -> str:
-    """Return a digest of a checkpoint's content, 16 hex digits, the same wherever the file lies.
-
-    It is made of the checksums in the zip archive; the old format of torch.save has none and is
-    read entirely. LtdmError is raised if the file cannot be read.
-    """
-    with explain_read_errors(path, "file of torch.save", is_result=False), open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        sums = sorted((i.filename, i.file_size, i.CRC) for i in zipfile.ZipFile(file).infolist())
-    return hashlib.sha256(repr(sums).encode()).hexdigest()[:16]
-
-
-def _unpickle(path: Path) -> dict[Any, Any]:
-    """Load a dictionary of tensors and plain values; LtdmError where the file is anything else."""
-    with explain_read_errors(path, "file of torch.save", is_result=False), open(path, "rb") as file:
-        is_zip = zipfile.is_zipfile(file)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-    except Exception as error:  # the unpickler may raise anything on foreign bytes
-        code = re.search(r"GLOBAL (\S+)", str(error))
-        raise LtdmError(
-            f"{path} needs {code[1]}, but ltdm unpickles only tensors and plain values; if you"
-            " trust the file, load it yourself and write its weights alone,"
-            " torch.save({'net_model': ..., 'ema_model': ...}, file)"
-            if code
-            else f"{path} is damaged, truncated, or no file of torch.save; download it again"
-        ) from error
-    if not isinstance(content, dict):
-        raise LtdmError(f"{path} holds no dictionary of weights, but a {type(content).__name__}")
-    return content
-
-
-def _match_tensors(place: str, tensors: dict[Any, Any]) -> tuple[UNetShape, dict[str, Tensor]]:
+def _match_tensors(place: str, content: Mapping[Any, Any]) -> tuple[UNetShape, dict[str, Tensor]]:
     """Return the shape of a state dict's network, and its tensors by ltdm's names."""
-    in_file = {str(name).removeprefix("module."): t for name, t in tensors.items()}
-    shapes = {name: tuple(getattr(t, "shape", ())) for name, t in in_file.items()}
+    in_file = unwrap_names(place, content)
+    shapes = {name: tuple(t.shape) for name, t in in_file.items()}
     network = _infer_shape(place, shapes)
     with torch.device("meta"):
         empty = unet.UNet(*network[:-1]).state_dict()
@@ -182,13 +158,10 @@ def _match_tensors(place: str, tensors: dict[Any, Any]) -> tuple[UNetShape, dict
         raise LtdmError(
             f"{place} is not the U-Net that its first layers suggest: {shorten(mismatches)}"
         )
-    table, formula = in_file[TIME_TABLE].double(), _sinusoidal_table(network)
-    if not torch.allclose(table, formula, rtol=0, atol=1e-6 * network.timesteps):
-        raise LtdmError(
-            f"{place} uses a different time embedding from pytorch-ddpm's sinusoidal one, so it"
-            " cannot be loaded into ltdm's U-Net"
-        )
-    return network, {name: in_file[file_name].float() for name, file_name in file_names.items()}
+    check_floats(place, in_file)
+    tensors = {name: in_file[file_name].float() for name, file_name in file_names.items()}
+    table = own_table(place, in_file[TIME_TABLE])
+    return network, tensors if table is None else {**tensors, OWN_TABLE: table}
 
 
 def _describe_mismatch(name: str, shapes: TensorShapes, expected: TensorShapes) -> str:
@@ -203,6 +176,12 @@ def _infer_shape(place: str, shapes: TensorShapes) -> UNetShape:
     """Return the U-Net whose tensors have these shapes; LtdmError if there is none."""
     unsupported = (text for part, text in UNSUPPORTED_NETWORKS.items() if part in " ".join(shapes))
     network = next(unsupported, None)
+    inner = sorted({n.removesuffix(TIME_TABLE) for n in shapes if n.endswith(f".{TIME_TABLE}")})
+    if inner:
+        raise LtdmError(
+            f"{place} has its U-Net under the names {shorten([f'{n}*' for n in inner])}; write the"
+            " state_dict() of that network alone"
+        )
     try:
         if not network:
             return _shape_from_layers(shapes)
@@ -233,14 +212,6 @@ def _shape_from_layers(shapes: TensorShapes) -> UNetShape:
     classes = shapes.get("label_embedding.weight", (0,))[0]
     augment_dim = shapes.get("augm_embedding.weight", (0, 0))[1]
     return UNetShape(options, shapes["head.weight"][1], classes, augment_dim, timesteps)
-
-
-def _sinusoidal_table(shape: UNetShape) -> Tensor:
-    """Return the time embedding, float64 (T, ch): sin(t f_0), cos(t f_0), sin(t f_1), ..."""
-    ch = shape.options.ch
-    frequency = torch.exp(-math.log(10_000) * torch.arange(0, ch, 2, dtype=torch.float64) / ch)
-    angle = torch.arange(shape.timesteps, dtype=torch.float64)[:, None] * frequency
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
 def _name_in_file(name: str) -> str:

@@ -84,10 +84,12 @@ def mutate_values(rng: Rng, root: Any) -> str:
     node = root
     for key in path[:-1]:
         node = node[key]
-    change = pick(rng, ("scale", "scale", "scale", "value", "remove", "rename", "add", "swap"))
+    change = pick(rng, (*["scale"] * 6, "value", "remove", "rename", "add", "swap"))
     old, new = node[path[-1]], pick(rng, ODD_VALUES)
     if change == "scale" and isinstance(old, bool | int | float):
-        node[path[-1]] = not old if isinstance(old, bool) else old * pick(rng, (2, 3, -1, 1e6))
+        node[path[-1]] = (
+            not old if isinstance(old, bool) else old * pick(rng, (2, 2, 3, 3, -1, 10**6))
+        )
     elif change == "add" and isinstance(node, dict):
         node[pick(rng, ODD_KEYS)] = new
     elif change == "add":

@@ -11,7 +11,7 @@ from ltdm.config.merge import read_config
 from tests.fuzz._mutations import ODD_VALUES, Rng, chance, ltdm, mutate_bytes, mutate_values, pick
 from tests.helpers.dry_runs import dry_run
 
-CUT = 120
+CUT = 60
 HERE, CONFIGS = Path(__file__).parent, Path(__file__).parents[2] / "config"
 FILES = (
     HERE / "every-part.yaml",
@@ -39,7 +39,7 @@ def attempt(rng: Rng, folder: Path) -> str:
     """Check and plan one changed config."""
     config = folder / "config.yaml"
     file = pick(rng, FILES)
-    done = [file.stem, *(change_values if chance(rng, 0.6) else change_text)(rng, file, config)]
+    done = [file.stem, *(change_values if chance(rng, 0.8) else change_text)(rng, file, config)]
     files = [config]
     if chance(rng, 0.05):  # a second file, over the first or inherited by it
         other = folder / "other.yaml"

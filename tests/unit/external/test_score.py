@@ -68,6 +68,40 @@ def test_rows_do_not_depend_on_the_format(formats, tmp_path):
     assert first["value"][0] > mean, "at least the distance of the means"
 
 
+@pytest.mark.parametrize("name", ["real.npz", "folder"])
+def test_a_set_against_itself(tmp_path, name):
+    """Distances are 0, shares 1, images are copies; unbiased distances are negative and noted."""
+    images = RNG.integers(0, 256, (60, 6, 6, 3), np.uint8)
+    if name == "folder":
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / name / f"{i}.png")
+    else:
+        np.savez(tmp_path / name, images=images)
+    metrics = ["frechet", "kid", "precision-recall", "{name: prd, clusters: 2}"]
+    metrics += ["{name: memorization, k: 10}"]
+    options = [text for metric in metrics for text in ("--metric", metric)]
+    printed = score_with(tmp_path, name, "--extractor", "pixels", *options, reference=name)
+    table = rows(printed).set_index("metric")
+    value = table["value"]
+    assert abs(value["frechet"]) < 1e-9
+    for share in ("precision", "recall", "coverage", "extracted", "memorized-0.15"):
+        assert value[share] == 1, share
+    assert value[["prd-f8", "prd-f1/8"]].to_numpy() == pytest.approx(1, abs=1e-6)
+    assert value["density"] == pytest.approx(1, abs=0.05), (
+        "images on a ball's border fall either way"
+    )
+    assert (value["mq-0.15"], value["l2-ratio"]) == (60, 0)
+    x = images.transpose(0, 3, 1, 2).reshape(60, -1) / 255
+    kernel = (x @ x.T / x.shape[1] + 1) ** 3
+    excess = np.trace(kernel) / 60 - (kernel.sum() - np.trace(kernel)) / (60 * 59)
+    assert value["kid"] == pytest.approx(-2 / 60 * excess)
+    assert value["frechet-infinity"] < 0
+    noted = table["note"].fillna("").str.contains("not above 0")
+    assert set(table.index[noted]) == {"kid", "frechet-infinity"}
+    assert printed.count("not above 0") == 2
+
+
 def test_features_are_extracted_once(formats, tmp_path, monkeypatch):
     score(tmp_path, "ours.npz")
     monkeypatch.setattr("ltdm.stages.features.run", None)

@@ -86,6 +86,35 @@ def test_influences_on_the_frechet_distance_are_its_derivatives(n, m):
     )
 
 
+@pytest.mark.parametrize("extrapolate", ["generated", "both"])
+@pytest.mark.parametrize(("shift", "ratio"), [(0.0, 2**0.5), (0.5, 1.0)])
+def test_the_error_of_frechet_infinity_by_new_draws(shift, ratio, extrapolate):
+    """It is accurate far from 0, and too large by sqrt(2) where the true distance is 0."""
+    rng, options = np.random.default_rng(0), frechet.Options(extrapolate=extrapolate)
+    real, labels = rng.normal(size=(3000, 6)), np.arange(160) % 3
+    real_sample = Sample(real, np.zeros(3000, int))
+    draws = [
+        frechet.score(real_sample, Sample(rng.normal(shift, 1, (160, 6)), labels), options)
+        for _ in range(150)
+    ]
+    values, errors = np.array([draw["frechet-infinity"][:2] for draw in draws]).T
+    assert np.median(errors) == pytest.approx(ratio * values.std(ddof=1), rel=0.25)
+    covered = np.abs(values - values.mean()) < 1.96 * errors
+    assert 0.9 <= covered.mean() <= 1
+    assert (values > 1.96 * errors).mean() == (1 if shift else pytest.approx(0, abs=0.03))
+
+
+@pytest.mark.parametrize("sampled", [80, 60, 40])
+def test_the_error_of_frechet_infinity_from_a_sample_of_images(monkeypatch, sampled):
+    """Every second, fourth or sixth image leaves out some parts, which are exchangeable."""
+    real, fake = sets(n=2000)
+    expected = frechet.score(real, fake, frechet.Options())["frechet-infinity"]
+    monkeypatch.setattr(frechet, "ERROR_SAMPLE", sampled)
+    value, error, _ = frechet.score(real, fake, frechet.Options())["frechet-infinity"]
+    assert value == expected.value
+    assert error == pytest.approx(expected.error, rel=0.35)
+
+
 def test_coverage_by_leaving_each_image_out():
     real, fake = sets(120, 40)
     fake = fake._replace(labels=np.zeros(40, int))
@@ -96,7 +125,6 @@ def test_coverage_by_leaving_each_image_out():
         others = Sample(np.delete(fake.features, i, axis=0), np.zeros(n - 1, int))
         values.append(pr.score(real, others, pr.Options())["coverage"].value)
     assert score.error == pytest.approx(np.sqrt((n - 1) * np.var(values)))
-    assert np.isnan(frechet.score(real, fake, frechet.Options())["frechet-infinity"].error)
     assert np.isnan(pr.score(real, fake, pr.Options())["recall"].error), "no error is valid"
 
 

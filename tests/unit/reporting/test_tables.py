@@ -63,6 +63,23 @@ def test_fid_and_kid_are_names_of_inception_features_only():
     assert list(main_table(labelled, ["small.kid"]).cells.columns) == ["small.KID ↓"]
 
 
+def test_a_distance_that_may_be_zero_is_marked():
+    """By the note of one seed, and by the interval over several."""
+    rows = tidy({"a": [-3.7], "b": [5.0]}, error=1.0).query("metric == 'frechet'")
+    rows.loc[rows["run"] == "a", "note"] = "few images, not above 0"
+    table = main_table(rows, ["frechet"])
+    text = to_markdown(table)
+    assert cells(text)[2:] == [["a", "**-3.70 ± 1.00**†‡"], ["b", "5.00 ± 1.00"]]
+    assert "‡ not significantly greater than 0: the 95 % interval" in text
+    assert r"-3.70 $\pm$ 1.00}$^\dagger$$^\ddagger$" in to_latex(table)
+    assert "‡" not in to_markdown(TABLE), "the legend is there only where the mark is"
+    seeds = {"near": [-0.1, 0.3, 0.1], "far": [0.5, 0.6, 0.55], "unnoted": [-0.1, 0.3, 0.1]}
+    rows = tidy(seeds).query("metric == 'frechet'")
+    rows.loc[rows["run"].isin(["near", "far"]) & (rows["seed"] == 0), "note"] = "not above 0"
+    marks = [c.not_above_zero for c in main_table(rows, ["frechet"]).cells["frechet ↓"]]
+    assert marks == [True, False, False]
+
+
 def test_a_baseline_is_a_column_of_its_own():
     rows = tidy({"a": [0.5, 0.7], "b": [0.1, 0.3]}).query("metric == 'frechet'")
     rows = rows.assign(metric="mirrored.memorized-0.15", baseline=0.25)

@@ -53,6 +53,27 @@ def test_metric_rows(tmp_path):
     assert float(table.loc[("recall", "worst"), "value"]) <= 1
 
 
+@pytest.mark.parametrize("metric", ["frechet", "kid"])
+def test_unbiased_distances_that_may_be_zero_are_noted_and_not_clipped(tmp_path, metric):
+    real = feature_file(tmp_path / "real.npz", 60)
+    unbiased = "frechet-infinity" if metric == "frechet" else metric
+    same, few = rows(tmp_path, metric, real, real), "few images, not above 0"
+    values = pd.to_numeric(same.loc[unbiased]["value"])
+    assert (values < 0).all()
+    notes = same.loc[unbiased]["note"]
+    assert notes["all"] == "not above 0"
+    assert notes["worst"] == f"{values.filter(like='class-').idxmax()}, not above 0"
+    scarce = feature_file(tmp_path / "scarce.npz", 20)
+    notes = rows(tmp_path, metric, scarce, scarce).loc[unbiased]["note"]
+    assert notes["class-0"] == (few if metric == "frechet" else "not above 0")
+    shifted = dict(np.load(real))
+    write_npz(tmp_path / "far.npz", **shifted | {"features": shifted["features"] + 1})
+    far = rows(tmp_path, metric, real, tmp_path / "far.npz")
+    for table in (same.drop(index=unbiased, level="metric"), far):
+        assert not table["note"].str.contains("not above 0").any()
+    assert (pd.to_numeric(far["error"].drop("worst", level="group")) > 0).all(), "each has an error"
+
+
 def test_rows_of_two_parts_of_one_metric_and_of_probabilities(tmp_path):
     real, fake = feature_file(tmp_path / "a.npz", 9), feature_file(tmp_path / "b.npz", 8, seed=1)
     table = rows(tmp_path, "precision-recall", real, fake, k=5, label="pr5")
