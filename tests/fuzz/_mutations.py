@@ -75,21 +75,26 @@ def paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield from paths(value, (*path, key))
 
 
+def value_at(root: Any, path: tuple[Any, ...]) -> Any:
+    """Return the value at a path of nested mappings and lists."""
+    for key in path:
+        root = root[key]
+    return root
+
+
 def mutate_values(rng: Rng, root: Any) -> str:
     """Change, scale, remove, rename or add one value of nested mappings; return its path."""
     all_paths = list(paths(root))
     if not all_paths:
         return "nothing"
-    path = pick(rng, all_paths)
-    node = root
-    for key in path[:-1]:
-        node = node[key]
-    change = pick(rng, (*["scale"] * 6, "value", "remove", "rename", "add", "swap"))
+    change = pick(rng, (*["scale"] * 5, "value", "remove", "rename", "add", "swap"))
+    numbers = [path for path in all_paths if isinstance(value_at(root, path), int | float)]
+    path = pick(rng, numbers if numbers and change == "scale" else all_paths)
+    node = value_at(root, path[:-1])
     old, new = node[path[-1]], pick(rng, ODD_VALUES)
     if change == "scale" and isinstance(old, bool | int | float):
-        node[path[-1]] = (
-            not old if isinstance(old, bool) else old * pick(rng, (2, 2, 3, 3, -1, 10**6))
-        )
+        factor = pick(rng, (2, 2, 3, 3, -1, 10**6))
+        node[path[-1]] = not old if isinstance(old, bool) else old * factor
     elif change == "add" and isinstance(node, dict):
         node[pick(rng, ODD_KEYS)] = new
     elif change == "add":
@@ -99,9 +104,7 @@ def mutate_values(rng: Rng, root: Any) -> str:
     elif change == "remove":
         node.pop(path[-1])
     elif change == "swap":  # a value of another place
-        other: Any = root
-        for key in pick(rng, all_paths):
-            other = other[key] if isinstance(other, dict | list) else other
+        other = value_at(root, pick(rng, all_paths))
         node[path[-1]] = other if not isinstance(other, dict | list) else new
     else:
         node[path[-1]] = new

@@ -16,7 +16,7 @@ from ltdm.stages import prepare
 from tests.fuzz._mutations import Rng, chance, ltdm, mutate_bytes, pick
 from tests.helpers.smoke_config import edited
 
-CUT = 100
+CUT = 80
 NAMES = ("x_train", "y_train", "x_test", "y_test", "images", "labels", "arr_0", "arr_1")
 SHAPES = ((12, 4, 4), (12, 4, 4, 1), (12, 4, 4, 3), (12, 3, 4, 4), (12, 1, 4, 4))
 ODD_SHAPES = ((), (0,), (12,), (0, 4, 4), (12, 0, 0, 3), (12, 4, 5), (3, 3, 3, 3), (12, 1, 1, 1))

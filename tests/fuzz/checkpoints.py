@@ -19,7 +19,7 @@ from tests.fuzz._mutations import ODD_KEYS, ODD_VALUES, Rng, chance, ltdm, pick,
 from tests.fuzz._spoil import mutate_tensors
 from tests.helpers.released import network, released_state_dict, training_state
 
-CUT = 50
+CUT = 40
 OPTIONS = unet.Options(ch=32, ch_mult=(1,), num_res_blocks=1, attn=())
 PREFIXES = ("module.", "_orig_mod.", "model.", "ema.", "net_model.", "")
 SETS = ("net_model", "ema_model", "state_dict", "model", "ema", "optim", "step", "global_model")

@@ -14,7 +14,7 @@ from ltdm.config.experiment import Experiment
 from tests.fuzz._mutations import Rng, chance, ltdm, pick
 from tests.helpers.smoke_config import edited
 
-CUT = 60
+CUT = 40
 NAMES = ("cat", "Dog", "0", "1", "007", "a b", "é", unicodedata.normalize("NFD", "é"), "日本", "-x")
 NAMES += (
     "a\nb",

@@ -21,7 +21,7 @@ from ltdm.training.state import State
 from tests.fuzz._mutations import Rng, ltdm, pick
 from tests.fuzz._spoil import spoil
 
-CUT = 40
+CUT = 30
 CONFIG = Path(__file__).with_name("results.yaml")
 TEMPLATE: list[Path] = []
 """The folder with the finished results, once they are there."""
