@@ -125,7 +125,7 @@ def test_labels_of_a_reference_in_a_file_of_their_own(formats, tmp_path):
         ({"images": FAKE / np.nan}, "from 0 to 1; these are float64 from nan to nan"),
         ({"images": FAKE.astype("S3")}, "from 0 to 1; these are |S3"),
         ({"images": FAKE.astype([("r", "u1")])}, "from 0 to 1; these are [('r', 'u1')]"),
-        ({"images": np.array(3, "u1")}, "or no .npz of plain arrays"),
+        ({"images": np.array(3, "u1")}, "is damaged"),
         ({"images": FAKE[..., :2]}, "must hold square images"),
         ({"images": FAKE[:, :4, :4]}, "shape (3, 4, 4) (channels, height, width), the reference"),
         ({"pictures": FAKE}, "has no array of images, but pictures; call it images or arr_0"),
