@@ -108,7 +108,7 @@ def read_arrays(
         for key in keys:
             if key not in archive:
                 held = shorten([*archive])
-                raise LtdmError(f"{path} has no array {key!r}, but {held}; name another file")
+                raise LtdmError(f"{path} has no array {key!r}; it holds {held}")
         arrays = {key: archive[key] for key in (*keys, *optional) if key in archive}
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
             raise ValueError("a member is no array")
