@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
+from unittest import mock
 
 import click
 import numpy as np
@@ -65,7 +66,10 @@ def run_case(kind: str, seed: int, case: int, folder: Path) -> Outcome:
     rng = np.random.default_rng([seed, zlib.crc32(kind.encode()), case])
     faulthandler.dump_traceback_later(MAX_SECONDS - 5)  # where it hangs
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            mock.patch.dict(os.environ, {"LTDM_DEVICE": "cpu"}),  # options of a case change it
+        ):
             warnings.simplefilter("always")
             warnings.simplefilter("ignore", DeprecationWarning)
             with contextlib.redirect_stdout(io.StringIO()):

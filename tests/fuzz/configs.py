@@ -11,7 +11,7 @@ from ltdm.config.merge import read_config
 from tests.fuzz._mutations import ODD_VALUES, Rng, chance, ltdm, mutate_bytes, mutate_values, pick
 from tests.helpers.dry_runs import dry_run
 
-CUT = 60
+CUT = 40
 HERE, CONFIGS = Path(__file__).parent, Path(__file__).parents[2] / "config"
 FILES = (
     HERE / "every-part.yaml",
