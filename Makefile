@@ -6,9 +6,10 @@ OLDEST := .venv-torch211
 REPORT := results/demo/report.html
 OUT ?= results/gpu-check
 SECONDS ?= 480
+SEED ?= 0
 APT := $(if $(filter 0,$(shell id -u)),,sudo -n) apt-get
 
-.PHONY: help setup demo test test-fast test-torch211 test-slurm test-latex gpu-check check lock docs site
+.PHONY: help setup demo test test-fast test-torch211 test-slurm test-latex gpu-check fuzz check lock docs site
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -62,6 +63,10 @@ test-latex: setup  ## Tests that compile the tables with a real LaTeX (Debian, U
 gpu-check:  ## Correctness and speed on a GPU, in eight minutes; OUT=folder SECONDS=480
 	@test -x $(BIN)/python && python=$(BIN)/python || python=$(PYTHON); \
 		$$python -m tests.gpu.check $(OUT) --seconds $(SECONDS)
+
+fuzz: SECONDS = 600
+fuzz: setup  ## Odd files of every kind for ten minutes; SECONDS=600 SEED=0
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED)
 
 check: setup  ## Format, lint, words, types, import contract
 	@$(BIN)/ruff check .

@@ -27,6 +27,7 @@ onstart:
     try:
         refuse_shared_gpus()
         save_snapshot()
+        print_warnings()
         explain_failures()
     except LtdmError as error:
         sys.exit(f"ltdm: {error}")

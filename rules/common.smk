@@ -15,15 +15,16 @@ sys.path.insert(0, workflow.basedir)
 from ltdm.config import layout, requests
 from ltdm.config.artefacts import as_list, outputs, target_files
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, parse_cli_values, read_config
+from ltdm.config.merge import merge, parse_cli_values, place_of, read_config
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.code_pairs import load_pairs
 from ltdm.pipeline.job import export_pythonpath
 from ltdm.pipeline.lineage import lineage, manifest_request
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.pipeline.records import check_records, is_finished, keep_recorded_text
+from ltdm.pipeline.warnings import warnings
 from ltdm.plumbing.compiling import set_compile_cache
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import suggest
 from ltdm.theory.options import FIGURES
@@ -41,7 +42,10 @@ try:
         merged_config = merge([read_config(workflow.configfiles), overlay])
     experiment = Experiment(merged_config)
 except LtdmError as error:
-    raise WorkflowError(f"config: {error}") from None
+    files = workflow.configfiles
+    path = error.path if isinstance(error, OptionError) and not run_snapshot else ()
+    place = place_of(path, files, overlay) if path else "config"
+    raise WorkflowError(f"{place}: {error}") from None
 
 grid = experiment.grid
 networks = {axis: grid[axis] for axis in ("dataset", "run", "seed")}
@@ -142,3 +146,9 @@ def save_snapshot():
             "metrics": metrics,
         },
     )
+
+
+def print_warnings():
+    """Print once, when the run begins, what the config will probably get wrong."""
+    for warning in warnings(experiment, on_this_machine=workflow.local_exec):
+        print(f"ltdm: warning: {warning}", file=sys.stderr)

@@ -7,7 +7,8 @@ import click
 import yaml
 
 from ltdm.cli.selection import DEVICE, PATH, integer_option, set_device
-from ltdm.config.merge import StrictLoader
+from ltdm.config.merge import yaml_fault
+from ltdm.config.strict_yaml import StrictLoader
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import Part, parse_part_list, part_names, stage_digest
 
@@ -39,8 +40,10 @@ def import_(checkpoint: Path, model: Path, resolution: int) -> None:
 )
 def ema(model: Path, output: Path, sigma_rel: float) -> None:
     """Write OUTPUT (.safetensors): MODEL with a post-hoc EMA of its snapshots."""
+    from ltdm.core.weights import read_metadata
     from ltdm.stages import ema
 
+    read_metadata(model, is_result=False)
     request = {"sigma_rel": sigma_rel, "code": stage_digest("ema")}
     record = ema.run(request, model=model, output=output, record=None)
     click.echo(f"{output}: {ema.describe(record)}")
@@ -96,7 +99,7 @@ def score(
     from ltdm.pipeline.old_results import check_results_version
 
     set_device(device)
-    check_results_version(reference.resolve().parents[1])
+    check_results_version(reference.resolve().parent.parent)
     real = Reference(reference, reference_labels, cache_dir)
     extractor_parts = parse_parts("extractor", extractors) or real.prepared_extractors()
     extractor_parts = extractor_parts or parse_parts("extractor", ["inception"])
@@ -115,11 +118,15 @@ def parse_parts(kind: str, texts: Sequence[str]) -> tuple[Part, ...]:
     Raises:
         LtdmError: A text is not YAML, or not a part of the kind.
     """
-    try:
-        values = [yaml.load(text, StrictLoader) for text in texts]
-    except yaml.YAMLError as error:
-        raise LtdmError(f"cannot read {' '.join(texts)!r} as YAML: {error}") from error
-    return parse_part_list(kind, values, (kind,)) if values else ()
+    values = []
+    for text in texts:
+        try:
+            values.append(yaml.load(text, StrictLoader))
+        except yaml.YAMLError as error:
+            raise LtdmError(
+                f"--{kind} {text[:80]!r}{yaml_fault(error)}; write it as in a config, in quotes"
+            ) from error
+    return parse_part_list(kind, values, (f"--{kind}",)) if values else ()
 
 
 COMMANDS = import_, ema, score

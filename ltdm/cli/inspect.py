@@ -8,57 +8,41 @@ import click
 from ltdm.cli.selection import PATH, experiment_options, load_experiment
 from ltdm.config.layout import MANIFEST, RULES
 from ltdm.pipeline.old_results import check_results_version
+from ltdm.plumbing.errors import count_of
 from ltdm.stages import manifest
 
 if TYPE_CHECKING:
     from ltdm.config.experiment import Experiment
 
-UNEVEN_RATIO = 1.5  # `check` warns if a reference's largest class is this many times its smallest
-
 
 @click.command()
 @experiment_options("dataset", "run", "seed", "sample_set")
 def check(**options: Any) -> None:
-    """Check config files, and print what they request."""
+    """Check config files, and print what they request, with warnings of what may go wrong."""
+    from ltdm.pipeline.warnings import disk_warnings, warnings
+
     experiment = load_experiment(**options)
     _print_datasets(experiment)
-    if experiment.evaluate.probe:
-        _warn_of_probe(experiment)
+    for warning in (*warnings(experiment), *disk_warnings(experiment)):
+        click.echo(f"warning: {warning}")
     networks, sets = (len([*RULES[rule].jobs(experiment)]) for rule in ("train", "sample"))
     released = sum(run.train.released for run in experiment.runs.values())
     imports = released * len(experiment.grid["seed"])
     imported = f" and {imports} to import" if imports else ""
     click.echo(
-        f"{experiment.name}: config OK, {networks - imports} networks to train{imported},"
-        f" {sets} sample sets to generate."
+        f"{experiment.name}: config OK, {count_of(networks - imports, 'network')} to train"
+        f"{imported}, {count_of(sets, 'sample set')} to generate."
     )
 
 
 def _print_datasets(experiment: "Experiment") -> None:
-    """Print the size of each data set, and a warning if its reference is imbalanced."""
+    """Print the size of each data set."""
     for name, data in experiment.datasets.items():
-        counts, reference_counts = data.class_counts, data.info.class_counts
+        counts = data.class_counts
         click.echo(
-            f"{name}: {sum(counts)} training images in {len(counts)} classes,"
+            f"{name}: {sum(counts)} training images in {count_of(len(counts), 'class', 'classes')},"
             f" {max(counts)} to {min(counts)} per class"
         )
-        if max(reference_counts) > UNEVEN_RATIO * min(reference_counts):
-            click.echo(
-                f"{name}: the reference is uneven, {max(reference_counts)} to"
-                f" {min(reference_counts)} images per class; read class-wise scores, since a score"
-                " over several classes compares it with balanced samples"
-            )
-
-
-def _warn_of_probe(experiment: "Experiment") -> None:
-    """Print a warning for each conditional run that was never trained without labels."""
-    for (name, run), options in experiment.runs.items():
-        unconditional = options.train.released or options.train.label_dropout
-        if not unconditional and options.label_role(experiment.datasets[name]) == "input":
-            click.echo(
-                f"{run} on {name}: was never trained without labels (train.label_dropout is 0), but"
-                " the probe runs it without labels; its features may be worse for that"
-            )
 
 
 @click.command()

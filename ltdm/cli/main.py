@@ -9,7 +9,7 @@ import click
 from ltdm import __version__
 from ltdm.cli import bench, external, inspect, stages
 from ltdm.plumbing.errors import Interruption, LtdmError
-from ltdm.plumbing.renamed import COMMANDS
+from ltdm.plumbing.renamed import COMMAND_OPTIONS, COMMANDS
 
 
 class Group(click.Group):
@@ -18,9 +18,12 @@ class Group(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command of these arguments; refuse a name of 0.1.0 by the new one."""
+        """Find the command of these arguments; refuse names of 0.1.0 by the new ones."""
         if new := COMMANDS.get(args[0]):
             context.fail(f"`ltdm {args[0]}` is called `ltdm {new}` now")
+        for old in (word.partition("=")[0] for word in args):
+            if new := COMMAND_OPTIONS.get(old):
+                context.fail(f"`{old}` is called `{new}` now")
         return super().resolve_command(context, args)
 
     def invoke(self, context: click.Context) -> Any:

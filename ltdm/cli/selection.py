@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ltdm.config.merge import read_config
+from ltdm.config.merge import place_of, read_config
+from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.compiling import set_compile_cache
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.environment import DEVICE as DEVICE_VARIABLE
+from ltdm.plumbing.environment import check_environment
+from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import suggest
 
 if TYPE_CHECKING:
@@ -60,24 +63,34 @@ def load_experiment(
     grid, an empty tuple to nothing.
 
     Raises:
-        LtdmError: The config is invalid, or the grid has no such entry.
+        LtdmError: The config is invalid, the grid has no such entry, the device is none, or the
+            results are of ltdm 0.1.
     """
     from ltdm.config.experiment import Experiment  # imports PyTorch, which not all commands need
 
     set_device(device)
     restricted = {axis: list(names) for axis, names in entries.items() if names}
+    merged = read_config(list(config))
     try:
-        experiment = Experiment({**read_config(list(config)), **restricted}, results)
-    except LtdmError as error:
-        raise LtdmError(f"{', '.join(map(str, config))}: {error}") from error
+        experiment = Experiment({**merged, **restricted}, results)
+    except OptionError as error:
+        if error.path[0] in restricted:
+            raise LtdmError(f"--{error.path[0].replace('_', '-')}: {error.message}") from error
+        raise LtdmError(f"{place_of(error.path, list(config))}: {error}") from error
+    check_results_version(experiment.layout.root)
     set_compile_cache(experiment.layout.compile_cache)
     return experiment
 
 
 def set_device(device: str | None) -> None:
-    """Set the device of this process to that of a command's option, if there is one."""
+    """Set the device of this process to that of a command's option, if there is one.
+
+    Raises:
+        LtdmError: It is no device's name, or another variable of the environment is bad.
+    """
     if device:
-        os.environ["LTDM_DEVICE"] = device
+        os.environ[DEVICE_VARIABLE] = device
+    check_environment()
 
 
 def select_sweeps(experiment: "Experiment", names: Collection[str]) -> "dict[str, Sweep]":

@@ -10,7 +10,6 @@ from ltdm.cli.selection import experiment_options, load_experiment, select_sweep
 from ltdm.config.artefacts import artefact_refs, as_list, inputs, outputs
 from ltdm.config.layout import MANIFEST, RULES
 from ltdm.config.requests import request
-from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.errors import LtdmError
 from ltdm.stages import manifest
 
@@ -29,7 +28,6 @@ def run_jobs(
     Raises:
         LtdmError: A job fails, or would read a network that was trained with another config.
     """
-    check_results_version(experiment.layout.root)
     for rule in rules:
         stage = import_module(f"ltdm.stages.{RULES[rule].stage or rule}")
         for keys in RULES[rule].jobs(experiment):

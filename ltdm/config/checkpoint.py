@@ -8,7 +8,7 @@ from typing import Any
 from ltdm.config.datasets import Dataset
 from ltdm.config.runs import TRAINED_HERE, Run, WeightSource
 from ltdm.plumbing.errors import LtdmError, OptionError
-from ltdm.plumbing.files import read_json
+from ltdm.plumbing.files import explain_read_errors, read_json
 from ltdm.plumbing.option_values import to_config
 from ltdm.plumbing.registry import Part
 from ltdm.training import released
@@ -45,8 +45,9 @@ def _source_from_records(records: list[Path]) -> WeightSource:
     sources = set()
     for file in records:
         record = read_json(file) if file.exists() else {}
-        content = record.get("spec", {}).get("content", "")
-        sources.add(WeightSource(content, tuple(record.get("weights", []))))
+        with explain_read_errors(file, "record of a run"):
+            content = record.get("spec", {}).get("content", "")
+            sources.add(WeightSource(content, tuple(record.get("weights", []))))
     return sources.pop() if len(sources) == 1 else TRAINED_HERE
 
 

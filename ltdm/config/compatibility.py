@@ -28,11 +28,12 @@ def check_run_on_data(run: Run, data: Dataset) -> None:
     conditioning = getattr(process.options, "noise_conditioning", "log_sigma")
     expected = getattr(network.module, "NOISE_CONDITIONING", conditioning)
     if conditioning != expected:
-        raise OptionError(
-            ("process", "noise_conditioning"),
-            f"is {conditioning}, but {network.name} is conditioned on {expected}; set that, or"
-            " choose another process",
-        )
+        message = f"is {conditioning}, but {network.name} is conditioned on {expected}"
+        if hasattr(process.options, "noise_conditioning"):
+            message = f"{message}; set that, or choose another process"
+            raise OptionError(("process", "noise_conditioning"), message)
+        message = f"{process.name}: its noise conditioning {message}; choose another process"
+        raise OptionError(("process", "name"), message)
     if train.released:
         return
     objective, methods = run.objective(data.class_counts), " and ".join(map(str, run.methods))

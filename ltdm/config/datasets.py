@@ -10,7 +10,7 @@ from ltdm.config.merge import SECTIONS, check_sections
 from ltdm.data._base import SourceInfo, SourceModule
 from ltdm.data._longtail import LongTail, class_counts
 from ltdm.plumbing.errors import LtdmError, OptionError
-from ltdm.plumbing.files import read_json
+from ltdm.plumbing.files import explain_read_errors, read_json
 from ltdm.plumbing.options import KeyPath, as_mapping, parse, reject_unknown, suggest
 from ltdm.plumbing.registry import Part, load_module
 
@@ -81,4 +81,5 @@ def _describe_source(source: Part, record: Path) -> SourceInfo:
         if not gone or content.get("source") != source.to_config() or "census" not in content:
             raise
         log.warning("%s; %s was prepared from it and is used instead", error, record.parent)
-        return SourceInfo.from_record(content["census"])
+        with explain_read_errors(record, "record of a data set"):
+            return SourceInfo.from_record(content["census"])

@@ -131,14 +131,19 @@ class Evaluation:
         table_groups += [group for group in self.groups if group == "worst"]
         for column in self.table_columns:
             metric, group, baseline = parse_column(column)
-            if new_column(column):
-                message = f"{column!r} is called {new_column(column)!r} now"
+            new = new_column(column)
+            if new and parse_column(new).metric in metrics:
+                message = f"{column!r} is called {new!r} now"
+            elif BASELINE in metric + group:
+                last = f"{column.replace(BASELINE, '')}{BASELINE}"
+                message = f"{column!r}: {BASELINE!r} comes last; write {last!r}"
             elif metric not in metrics:
                 message = f"nothing computes {metric!r}; {suggest(metric, metrics)}"
             elif group == "worst" and metrics[metric] is None:
                 message = f"{metric} is neither good nor bad, so it has no worst class; take it out"
             elif (group or "all") not in table_groups:
-                message = f"there is no group {group!r}; {suggest(group or 'all', table_groups)}"
+                hint = suggest(group or "all", table_groups)
+                message = f"{column!r}: there is no group {group or 'all'!r}; {hint}"
             elif baseline and metric not in with_baseline:
                 message = f"{metric} has no baseline; remove {BASELINE!r}"
             else:

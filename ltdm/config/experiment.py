@@ -46,7 +46,10 @@ class Experiment:
     def __init__(self, config: Mapping[str, Any], results: Path = Path("results")):
         top = as_mapping(config, ())
         required = ("experiment", "grid", "datasets", "runs", "evaluate")
-        reject_unknown(top, (*required, "defaults", "sample_sets", "theory", *GRID_AXES), ())
+        known = (*required, "defaults", "sample_sets", "theory", "inherits", *GRID_AXES)
+        reject_unknown(top, known, ())
+        if "inherits" in top:
+            raise OptionError(("inherits",), "works in a config file alone; write it there")
         for key in required:
             if key not in top:
                 raise OptionError((key,), "is missing")
@@ -124,22 +127,25 @@ class Experiment:
         if (dataset, name) in self.runs:
             return self.runs[dataset, name]
         run, layers = self._build_run(dataset, name), self._layers(dataset, name)
+        owner = f"run {name} on {dataset}"
         if start_name := run.train.init_from:
             heirs, path = (*heirs, name), ("train", "init_from")
-            with relocate_errors(layers):
+            with relocate_errors(layers, owner):
                 self._check_run_name(start_name, *path)
                 if start_name in heirs:
                     circle = " from ".join((*heirs[heirs.index(start_name) :], start_name))
                     raise OptionError(path, f"goes in a circle: {circle}; take one of them out")
             start = self._add_run(dataset, start_name, heirs)
-            with relocate_errors(layers):
+            with relocate_errors(layers, owner):
                 check_init_from(run, start, start_name, self.datasets[dataset])
         self.runs[dataset, name] = run
         for sample_set, sample in run.samples.items():
             if (guide_name := sample.guide_run) is not None:
-                with relocate_errors(self._layers(dataset, name, sample_set)):
+                layers = self._layers(dataset, name, sample_set)
+                with relocate_errors(layers, owner):
                     self._check_run_name(guide_name, "sample", "guide_run")
-                    guide = self._add_run(dataset, guide_name, ())
+                guide = self._add_run(dataset, guide_name, ())
+                with relocate_errors(layers, owner):
                     check_guide(guide_name, guide, run, self.datasets[dataset])
         return run
 
@@ -156,7 +162,8 @@ class Experiment:
         """Merge and check one run on one data set, with its sample sets."""
         data, layers = self.datasets[dataset], self._layers(dataset, name)
         samples: dict[str, SampleOptions] = {}
-        with relocate_errors(layers):
+        owner = f"run {name} on {dataset}"
+        with relocate_errors(layers, owner):
             merged = merge([DEFAULT_PARTS, *(layer for _, layer in layers)])
             network, process = (parse_part(k, merged[k], (k,)) for k in ("network", "process"))
             methods = parse_parts("method", merged["method"], ("method",))
@@ -169,7 +176,7 @@ class Experiment:
                 run = attach_checkpoint(run, data, records)
         for sample_set in self.grid["sample_set"] if name in self.grid["run"] else ():
             layers = self._layers(dataset, name, sample_set)
-            with relocate_errors(layers):
+            with relocate_errors(layers, owner):
                 merged = merge([layer for _, layer in layers])
                 samples[sample_set] = parse(SampleOptions, merged.get("sample"), ("sample",))
                 check_sampling(samples[sample_set], run, data)

@@ -5,7 +5,6 @@ that gets another name is replaced with its options. An empty section changes no
 turns off an option that is a set of options (`train.posthoc_ema`).
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Any
 
 import yaml
 
+from ltdm.config.strict_yaml import StrictLoader, TrapError
+from ltdm.plumbing.environment import check_environment
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown
 from ltdm.plumbing.registry import DEFAULT_PARTS
-from ltdm.plumbing.renamed import check_environment
 
 PART_KEYS = (*DEFAULT_PARTS, "sampler")
 SECTIONS = (*DEFAULT_PARTS, "train", "sample")
@@ -27,70 +27,41 @@ ConfigLayer = tuple[KeyPath, Mapping[str, Any]]
 """The path of a layer in the config, and its sections."""
 
 
-class TrapError(yaml.YAMLError):
-    """Valid YAML that means something else than it seems, such as 010, which is 8."""
-
-    def __init__(self, node: yaml.Node, message: str):
-        super().__init__(message)
-        self.line = node.start_mark.line + 1
-
-
-class StrictLoader(yaml.SafeLoader):
-    """YAML loader that reads 2e-4 as a number, as in YAML 1.2, and refuses traps of YAML 1.1.
-
-    Traps are 010, which is 8 there, 1:30, which is 90, and a key that is there twice.
-    """
-
-    def compose_mapping_node(self, anchor: dict[Any, Any]) -> yaml.MappingNode:
-        """Refuse a key that is there twice; keys merged by `<<` are added later."""
-        node = super().compose_mapping_node(anchor)
-        names = set()
-        for key, _ in node.value:
-            if isinstance(key.value, str) and key.value in names:
-                raise TrapError(key, f"the key {key.value!r} is there twice; leave one out")
-            names.add(key.value if isinstance(key.value, str) else "")
-        return node
-
-    def construct_number(self, node: yaml.ScalarNode) -> int | float:
-        """Return a number; refuse one that YAML 1.1 reads as octal or as base 60."""
-        text = self.construct_scalar(node)
-        if octal := re.fullmatch(r"([-+]?)0([0-9_]+)", text):
-            decimal = octal[1] + (octal[2].replace("_", "").lstrip("0") or "0")
-            message = f"{text} is a number that YAML 1.1 reads as octal; write {decimal} or"
-            raise TrapError(node, f'{message} "{text}"')
-        if ":" in text:
-            message = f'{text} is a number that YAML 1.1 reads in base 60; write "{text}" in quotes'
-            raise TrapError(node, message)
-        is_int = node.tag.endswith(":int")
-        return self.construct_yaml_int(node) if is_int else self.construct_yaml_float(node)
-
-
-for number_type in ("int", "float"):
-    StrictLoader.add_constructor(f"tag:yaml.org,2002:{number_type}", StrictLoader.construct_number)
-StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
-
-
 def read_config(files: list[Path]) -> dict[str, Any]:
     """Return the merged content of config files, later ones over earlier ones.
 
     Each file lies over the files that it inherits.
 
     Raises:
-        LtdmError: A file is missing, is not YAML, or inherits itself; or the environment has a
-            variable of ltdm 0.1.0, which would be ignored.
+        LtdmError: A file is missing, is not YAML, or inherits itself; or a variable of the
+            environment is bad.
     """
     check_environment()
-    return merge([_read_file(Path(file), ()) for file in files])
+    return merge([_read_file(Path(file), ())[0] for file in files])
 
 
-def _read_file(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
+def place_of(path: KeyPath, files: list[Path], overlay: Mapping[str, Any] | None = None) -> str:
+    """Return where an option is set: the last of the config files, or of those they inherit.
+
+    `overlay` are values of the command line, which lie over all files: `--config`. If nothing sets
+    the option at `path`, it is the last place that sets most of the path.
+    """
+    layers = [layer for file in files for layer in _read_file(Path(file), ())[1]]
+    places = [*((str(file), content) for file, content in layers), ("--config", overlay or {})]
+    for length in range(len(path), 0, -1):
+        for place, content in reversed(places):
+            if _sets(content, path[:length]):
+                return place
+    return str(files[-1]) if files else "config"
+
+
+def _read_file(
+    file: Path, heirs: tuple[Path, ...]
+) -> tuple[dict[str, Any], list[tuple[Path, dict[str, Any]]]]:
     """Read one file over those that its `inherits` names, whose paths are relative to it.
 
-    `heirs` are the files that inherit it, directly or not, from the outermost.
+    `heirs` are the files that inherit it, directly or not, from the outermost. Return the merged
+    content, and the files with their own contents, later ones over earlier ones.
     """
     content = _read_yaml(file, heirs)
     own = as_mapping(content, (str(file),))
@@ -99,7 +70,9 @@ def _read_file(file: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(inherits, list) or not all(isinstance(path, str) for path in inherits):
         raise OptionError((str(file), "inherits"), f"must be a list of files, not {inherits!r}")
     heirs = (*heirs, file.resolve())
-    return merge([*(_read_file(file.parent / path, heirs) for path in inherits), own])
+    inherited = [_read_file(file.parent / path, heirs) for path in inherits]
+    merged = merge([*(content for content, _ in inherited), own])
+    return merged, [*(layer for _, layers in inherited for layer in layers), (file, own)]
 
 
 def _read_yaml(file: Path, heirs: tuple[Path, ...]) -> Any:
@@ -111,10 +84,23 @@ def _read_yaml(file: Path, heirs: tuple[Path, ...]) -> Any:
     except OSError as error:
         heir = f", which {heirs[-1]} inherits" if heirs else ""
         raise LtdmError(f"cannot read the config {file}{heir}: {error.strerror}") from error
-    except TrapError as error:
-        raise LtdmError(f"{file}, line {error.line}: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise LtdmError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        if "\0" in str(file):
+            raise LtdmError(
+                f"cannot read the config {str(file)!r}: no file has such a name"
+            ) from None
+        raise LtdmError(f"{file}{yaml_fault(error)}") from error
+
+
+def yaml_fault(error: Exception) -> str:
+    """Return the line and the fault, to follow the name of what is not YAML, from its error."""
+    if isinstance(error, TrapError):
+        return f", line {error.line}: {error}"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark and error.problem:
+        return (
+            f", line {error.problem_mark.line + 1}: is not YAML: {' '.join(error.problem.split())}"
+        )
+    return " is not YAML: write `key: value` on lines of text in UTF-8"
 
 
 def parse_cli_values(value: Any) -> Any:
@@ -175,11 +161,12 @@ def check_sections(value: Any, path: KeyPath) -> dict[str, Any]:
 
 
 @contextmanager
-def relocate_errors(layers: list[ConfigLayer]) -> Iterator[None]:
+def relocate_errors(layers: list[ConfigLayer], owner: str) -> Iterator[None]:
     """Raise an OptionError about merged options with the path in the layer that set the option.
 
     That is the topmost layer that sets it, or else the topmost that sets the part or section that
-    it belongs to, or else `defaults`.
+    it belongs to, or else `defaults`. The message names the `owner` of the options, such as `run
+    ddpm on digits`, unless the path does.
     """
     try:
         yield
@@ -190,8 +177,9 @@ def relocate_errors(layers: list[ConfigLayer]) -> Iterator[None]:
                 if _sets(layer, path[:length]):
                     # A sample set's options are right under its name in the file.
                     in_layer = path[1:] if layer_path[0] == "sample_sets" else path
-                    raise OptionError((*layer_path, *in_layer), error.message) from None
-        raise OptionError(("defaults", *path), error.message) from None
+                    of_run = "" if layer_path[0] == "runs" else f" ({owner})"
+                    raise OptionError((*layer_path, *in_layer), error.message + of_run) from None
+        raise OptionError(("defaults", *path), f"{error.message} ({owner})") from None
 
 
 def _sets(layer: Any, path: KeyPath) -> bool:

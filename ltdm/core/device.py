@@ -1,7 +1,5 @@
 """The device to run on, and the precision and memory layout used on it."""
 
-import os
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import torch
 
 from ltdm.core.tf32 import Tf32
+from ltdm.plumbing import environment
 from ltdm.plumbing.errors import LtdmError
 
 
@@ -21,11 +20,9 @@ def pick_device(name: str | None = None) -> torch.device:
     Raises:
         LtdmError: The name is another one, or this machine has no such GPU.
     """
-    name = name or os.environ.get("LTDM_DEVICE") or "auto"
+    name = environment.device(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
-        raise LtdmError(f"no device is called {name!r}; use auto, cpu, cuda or cuda:N")
     index = int(name.partition(":")[2] or 0)
     if name.startswith("cuda") and index >= torch.cuda.device_count():
         raise LtdmError(

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import atomic_write
+from ltdm.plumbing.files import atomic_write, explain_read_errors
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
@@ -32,30 +32,33 @@ def write_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
         temporary.chmod(mode)
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path, is_result: bool = True) -> dict[str, Any]:
     """Read a weight file's metadata without its tensors; errors as in `read_weights`."""
-    return read_weights(path, "no tensor's name")[1]
+    return read_weights(path, "no tensor's name", is_result)[1]
 
 
-def read_weights(path: Path, prefix: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_key(path: Path) -> str:
+    """Read the key of a network's file, a digest of all that decides its weights."""
+    metadata = read_metadata(path)
+    with explain_read_errors(path, "network of ltdm"):
+        return str(metadata["key"])
+
+
+def read_weights(
+    path: Path, prefix: str = "", is_result: bool = True
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the metadata and the tensors whose names start with `prefix`, which is cut off.
 
     Raises:
-        LtdmError: The file is missing, damaged, or was not written by ltdm.
+        LtdmError: The file was not written by ltdm, or as in `explain_read_errors`.
     """
-    path = Path(path)
-    if not path.exists():
-        raise LtdmError(f"{path} is missing; run the stage that makes it, or `snakemake`")
-    try:
+    with explain_read_errors(path, "weight file of ltdm", is_result):
+        open(path, "rb").close()  # raises the system's own error, which safetensors hides
         with safe_open(path, "pt") as file:
             metadata = json.loads((file.metadata() or {}).get("ltdm", "null"))
             names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118
             tensors = {n.removeprefix(prefix): file.get_tensor(n) for n in names}
-    except (SafetensorError, OSError) as error:
-        raise LtdmError(
-            f"{path} is damaged ({error}); delete it and run the same command again"
-        ) from error
-    if metadata is None:
+    if not isinstance(metadata, dict):
         raise LtdmError(
             f"{path} was not written by ltdm, since it has none of its metadata; check the path"
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from ltdm.data._base import SourceInfo, SourceSplit, default_class_names
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors, read_npz
+from ltdm.plumbing.files import ARRAYS, explain_read_errors, read_npz
 
 
 def describe(path: Path) -> SourceInfo:
@@ -19,7 +19,7 @@ def describe(path: Path) -> SourceInfo:
     Raises:
         LtdmError: The file is missing or damaged, or its arrays are not labelled images.
     """
-    with explain_read_errors(path, is_result=False), zipfile.ZipFile(path) as archive:
+    with explain_read_errors(path, ARRAYS, is_result=False), zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         checksums = [(e.filename, e.CRC) for e in entries if e.filename[:2] in ("x_", "y_")]
         members = archive.namelist()

@@ -27,7 +27,9 @@ class Options:
     """Location of the files and size of the images."""
 
     root: str = option("data/afhq", "Folder of the unpacked archive.", location=True)
-    resolution: int = option(64, "Height and width of the images after resizing, in pixels.", low=1)
+    resolution: int = option(
+        64, "Height and width of the images after resizing, in pixels.", low=1, high=65_536
+    )
 
 
 def describe(options: Options) -> SourceInfo:

@@ -25,7 +25,9 @@ class Options:
     """Location of the images, their format after preparation, and the handling of bad files."""
 
     root: str = option(..., "Folder with one sub-folder per class.", location=True)
-    resolution: int = option(32, "Height and width of the images after resizing, in pixels.", low=1)
+    resolution: int = option(
+        32, "Height and width of the images after resizing, in pixels.", low=1, high=65_536
+    )
     channels: int = option(3, "Channels of the images: 3 for colour, 1 for grey.", low=1, high=3)
     on_bad_file: str = option(
         "error",

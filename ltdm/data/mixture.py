@@ -31,7 +31,7 @@ class Options:
         parser=MixtureOption(),
     )
     points_per_class: int = option(
-        10_000, "Points per class before the long tail is applied.", low=1
+        10_000, "Points per class before the long tail is applied.", low=1, high=10_000_000
     )
     point_seed: int = option(0, "Seed of the points.", low=0)
 

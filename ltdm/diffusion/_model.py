@@ -11,6 +11,7 @@ from ltdm.core.weights import read_weights
 from ltdm.diffusion._base import Process
 from ltdm.networks._per_class import build_network, extract_network
 from ltdm.networks._predictor import Predictor, to_device
+from ltdm.plumbing.files import explain_read_errors
 from ltdm.plumbing.registry import parse_part
 
 
@@ -32,7 +33,8 @@ class Model(NamedTuple):
         Raises:
             LtdmError: The file is missing, damaged, or not one of ltdm's.
         """
-        return cls.from_tensors(*read_weights(file, f"{weights}."), precision, device)
+        tensors, metadata = read_weights(file, f"{weights}.")
+        return cls.from_tensors(tensors, metadata, precision, device, file)
 
     @classmethod
     def from_tensors(
@@ -41,17 +43,23 @@ class Model(NamedTuple):
         metadata: Mapping[str, Any],
         precision: str,
         device: torch.device,
+        file: Path = Path("the model"),
     ) -> "Model":
-        """Build the model from its state dict and its metadata."""
-        network, process = (
-            parse_part(kind, metadata[kind], (kind,)) for kind in ("network", "process")
-        )
-        shape = [metadata[key] for key in ("channels", "size", "classes", "augment_dim")]
-        classes = range(metadata["classes"]) if metadata["label"] == "network" else ()
+        """Build the model from the state dict and the metadata of a file, which errors name."""
+        with explain_read_errors(file, "network of ltdm"):
+            network, process = (
+                parse_part(kind, metadata[kind], (kind,)) for kind in ("network", "process")
+            )
+            shape = [metadata[key] for key in ("channels", "size", "classes", "augment_dim")]
+            classes = range(metadata["classes"]) if metadata["label"] == "network" else ()
+            states = [extract_network(tensors, k) for k in classes] or [tensors]
+            levels = process.module.build(process.options)
         predictors = []
-        for state in [extract_network(tensors, k) for k in classes] or [tensors]:
-            net = build_network(network, metadata["label"], *shape)
-            net.load_state_dict(state)
+        for state in states:
+            # Not around the move to the device, whose memory may be full.
+            with explain_read_errors(file, "network of ltdm"):
+                net = build_network(network, metadata["label"], *shape)
+                net.load_state_dict(state)
             net = to_device(net, device, precision).eval()
             predictors.append(Predictor(net, device, precision))
-        return cls(predictors, process.module.build(process.options).to(device), metadata)
+        return cls(predictors, levels.to(device), metadata)

@@ -64,7 +64,9 @@ class Options:
         " or not at all (`none`).",
         choices=("mp", "linear", "none"),
     )
-    logvar_channels: int = option(128, "Fourier features of ln(sigma) that u is linear in.", low=1)
+    logvar_channels: int = option(
+        128, "Fourier features of ln(sigma) that u is linear in.", low=1, high=65_536
+    )
 
     def __post_init__(self) -> None:
         """Refuse an empty range of noise levels."""

@@ -14,8 +14,8 @@ import numpy as np
 
 from ltdm.data import _images, _listing
 from ltdm.data._arrays import image_layout, to_channels_first
-from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors
+from ltdm.plumbing.errors import LtdmError, shorten
+from ltdm.plumbing.files import explain_read_errors, plain_array
 
 IMAGE_KEYS = ("images", "arr_0", "samples", "x_train", "x")
 LABEL_KEYS = ("labels", "arr_1", "label", "y_train", "y")
@@ -51,10 +51,9 @@ def read_images(path: Path, labels: Path | None = None, names: Sequence[str] = (
         return _read_folder(path, names)
     images, values = _read_arrays(path)
     if labels:
-        with explain_read_errors(labels, is_result=False):
-            values = np.load(labels, allow_pickle=False)
-        if not isinstance(values, np.ndarray):
-            raise LtdmError(f"{labels} holds several arrays; write the labels alone, as .npy")
+        with explain_read_errors(labels, ".npy of labels", is_result=False):
+            values = plain_array(np.load(labels, allow_pickle=False))
+    images = _to_uint8(images, path)
     num_images = len(images)
     values = np.full(num_images, -1) if values is None else values.reshape(-1)
     if values.dtype.kind not in "iu" or len(values) != num_images or num_images == 0:
@@ -66,7 +65,7 @@ def read_images(path: Path, labels: Path | None = None, names: Sequence[str] = (
             f"{labels or path}: some images have labels and some (below 0) have none; label all of"
             " them, or none"
         )
-    return ImageSet(_to_uint8(images, path), values.astype(np.int64), [])
+    return ImageSet(images, values.astype(np.int64), [])
 
 
 def _read_folder(root: Path, names: Sequence[str]) -> ImageSet:
@@ -132,18 +131,18 @@ def _common_size(files: list[str]) -> tuple[int, int]:
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the arrays of images and labels of an .npz or .npy; labels may be missing."""
-    with explain_read_errors(path, is_result=False):
+    with explain_read_errors(path, "array file (.npz, .npy) of plain numbers", is_result=False):
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
-            return loaded, None
+            return plain_array(loaded), None
         with loaded:
             for key in IMAGE_KEYS:
                 if key in loaded:
-                    labels = next((loaded[name] for name in LABEL_KEYS if name in loaded), None)
-                    return loaded[key], labels
+                    name = next((name for name in LABEL_KEYS if name in loaded), None)
+                    return plain_array(loaded[key]), plain_array(loaded[name]) if name else None
             raise LtdmError(
-                f"{path} has no array of images; it holds {', '.join(loaded)}, and should hold"
-                f" one called {' or '.join(IMAGE_KEYS)}"
+                f"{path} has no array of images, but {shorten([*loaded])}; call it"
+                f" {' or '.join(IMAGE_KEYS)}"
             )
 
 
@@ -151,11 +150,15 @@ def _to_uint8(images: np.ndarray, path: Path) -> np.ndarray:
     """Return images as uint8 (N, C, H, W); floats must be in [0, 1]."""
     channels_last, _, _ = image_layout(images.shape, path.name, path)
     if images.dtype != np.uint8:
-        low, high = (float(f(images)) for f in (np.min, np.max)) if images.size else (0.0, 0.0)
-        if images.dtype.kind != "f" or not -RANGE_TOLERANCE <= low <= high <= 1 + RANGE_TOLERANCE:
+        low, high, values = 0.0, 0.0, ""
+        if images.dtype.kind == "f" and images.size:
+            low, high = float(images.min()), float(images.max())
+            values = f" from {low:.4g} to {high:.4g}"
+        in_range = -RANGE_TOLERANCE <= low <= high <= 1 + RANGE_TOLERANCE
+        if images.dtype.kind != "f" or not in_range:
             raise LtdmError(
-                f"{path}: images must be uint8, or numbers from 0 to 1; these are {images.dtype}"
-                f" from {low:.4g} to {high:.4g}"
+                f"{path}: images must be uint8, or numbers from 0 to 1; these are"
+                f" {images.dtype}{values}"
             )
         images = (images.clip(0, 1) * 255).round().astype(np.uint8)
     return to_channels_first(images) if channels_last else images

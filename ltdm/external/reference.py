@@ -16,7 +16,7 @@ from ltdm.plumbing.files import explain_read_errors, read_json, sha256, write_np
 from ltdm.plumbing.option_values import locations
 from ltdm.plumbing.registry import Part, parse_part, stage_digest
 from ltdm.plumbing.request import Request
-from ltdm.reporting.rows import read_class_counts, read_rows
+from ltdm.reporting.rows import read_classes
 from ltdm.stages import extractor as extractor_stage
 from ltdm.stages import features as features_stage
 
@@ -52,8 +52,7 @@ class Reference:
             self.file, self.counts = path / REFERENCE, path / COUNTS
             self.train = path / path_in_dataset("prepare.train")
             self.folder = cache_dir / f"reference-{sha256(self.file)[:12]}"
-            with explain_read_errors(self.counts):
-                self.names = read_rows(self.counts)["name"].tolist()
+            self.names = read_classes(self.counts)["name"].tolist()
             self.grouping["kinds"].insert(2, "thirds")
             return
         image_set = image_sets.read_images(path, labels)
@@ -68,22 +67,24 @@ class Reference:
 
     def count_training_images(self) -> int:
         """Return the number of training images, among which nearest neighbours are searched."""
-        return sum(read_class_counts(self.counts))
+        return int(read_classes(self.counts)["train"].sum())
 
     def prepared_extractors(self) -> tuple[Part, ...]:
         """Return the extractors that the data folder contains; none for a set of images."""
         if not self.prepared_folder:
             return ()
         records = sorted((self.prepared_folder / "extractors").glob("*.json"))
-        return tuple(
-            parse_part("extractor", read_json(r)["extractor"], ("extractor",)) for r in records
-        )
+        parts = []
+        for record in records:
+            with explain_read_errors(record, "record of an extractor"):
+                parts.append(parse_part("extractor", read_json(record)["extractor"], ()))
+        return tuple(parts)
 
     def extract_features(self, extractor: Part) -> tuple[Path, Path]:
         """Return the files of an extractor's weights and of the reference's features.
 
-        Missing files are written, to the data folder if it contains the extractor's record, else to
-        the reference's folder in the cache.
+        Those of the data folder are used if both are there; nothing is written to it. Otherwise
+        they are in the reference's folder of the cache, where missing ones are written.
 
         Raises:
             LtdmError: The extractor is trained on labels, and the reference has none.
@@ -92,8 +93,7 @@ class Reference:
             weights, features = _extractor_files(self.prepared_folder, extractor)
             if weights.exists() and features.exists():
                 return weights, features
-        else:
-            weights, features = _extractor_files(self.folder, extractor)
+        weights, features = _extractor_files(self.folder, extractor)
         record = weights.with_suffix(".json")
         expected = {
             "extractor": extractor.to_config(),

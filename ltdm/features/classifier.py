@@ -33,9 +33,12 @@ class Options:
     """Size and training of the classifier."""
 
     width: int = option(
-        32, "Channels of the first layer; each halving of the resolution doubles them.", low=1
+        32,
+        "Channels of the first layer; each halving of the resolution doubles them.",
+        low=1,
+        high=65_536,
     )
-    feature_dim: int = option(64, "Length of the feature vector.", low=2)
+    feature_dim: int = option(64, "Length of the feature vector.", low=2, high=65_536)
     steps: int = option(600, "Training steps.", low=1)
     batch_size: int = option(128, "Images per training step.", low=1)
     lr: float = option(1e-3, "Learning rate of Adam, with cosine decay to 0.", above=0)

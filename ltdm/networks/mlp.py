@@ -20,8 +20,10 @@ CITATION = ""
 class Options:
     """Size of the perceptron."""
 
-    width: int = option(128, "Units per layer and length of the embedding; even.", low=2)
-    depth: int = option(3, "Residual layers, each with two linear layers.", low=2)
+    width: int = option(
+        128, "Units per layer and length of the embedding; even.", low=2, high=65_536
+    )
+    depth: int = option(3, "Residual layers, each with two linear layers.", low=2, high=1000)
 
     def __post_init__(self) -> None:
         """Refuse an odd width."""

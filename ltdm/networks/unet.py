@@ -26,17 +26,23 @@ CITATION = HO2020
 class Options:
     """Size of the U-Net; the defaults are the papers' 35.7 M network for 32 x 32."""
 
-    ch: int = option(128, "Channels at full resolution; a multiple of `norm_groups`.", low=1)
+    ch: int = option(
+        128, "Channels at full resolution; a multiple of `norm_groups`.", low=1, high=65_536
+    )
     ch_mult: tuple[int, ...] = option(
         (1, 2, 2, 2),
         "Channels per resolution level as multiples of `ch`; each further level halves the side.",
         low=1,
+        high=256,
     )
     attn: tuple[int, ...] = option(
         (1,), "Indices of the levels with self-attention, counted from 0.", low=0
     )
     num_res_blocks: int = option(
-        2, "Residual blocks per level of the encoder; the decoder has one more per level.", low=1
+        2,
+        "Residual blocks per level of the encoder; the decoder has one more per level.",
+        low=1,
+        high=100,
     )
     dropout: float = option(0.1, "Dropout rate in each residual block.", low=0, high=0.99)
     norm_groups: int = option(32, "Groups of each group norm; divides `ch`.", low=1)

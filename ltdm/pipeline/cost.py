@@ -28,6 +28,8 @@ from ltdm.samplers._base import SamplerModule
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.ensemble import total_steps
 
+BENCH = "file of `ltdm bench runs --json`"
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -139,13 +141,13 @@ def load_speeds(
         return {}
     speeds = {}
     try:
-        for row in read_json(bench)["rows"]:
+        for row in read_json(bench, BENCH, is_result=False)["rows"]:
             speeds[row["run"]] = Speed(float(row["train_tflops"]), float(row["sample_tflops"]))
         first = next(iter(speeds.values()))
         if not all(s.train > 0 and s.sample > 0 for s in speeds.values()):
             raise ValueError("a speed is not above zero")
     except (KeyError, TypeError, ValueError, StopIteration) as error:
-        raise LtdmError(f"{bench} holds no figures of `ltdm bench runs --json`") from error
+        raise LtdmError(f"{bench} is no {BENCH}; name another file, or write one") from error
     return {run: speeds.get(run, first) for _, run in experiment.runs}
 
 

@@ -16,7 +16,7 @@ from ltdm.config.requests import request
 from ltdm.config.rules import Wildcards
 from ltdm.pipeline.code_pairs import Pairs, load_pairs
 from ltdm.plumbing.errors import LtdmError, shorten
-from ltdm.plumbing.files import read_json
+from ltdm.plumbing.files import explain_read_errors, read_json
 from ltdm.plumbing.request import IRRELEVANT_KEYS, Request
 
 LINKED_INPUTS = ("data", "init", "model", "guide")
@@ -126,7 +126,8 @@ def disagreements(expected: ExpectedRecord, pairs: Pairs) -> list[str]:
     for name, link in expected.links.items():
         if name in record and link.record.exists():
             source = read_json(link.record)
-            key = source.get("key") or source.get("sha256", {}).get(link.file)
+            with explain_read_errors(link.record, "record of ltdm"):
+                key = source.get("key") or source.get("sha256", {}).get(link.file)
             phrases += _nested_differences(record[name], key, name)
     return phrases
 

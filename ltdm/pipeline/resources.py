@@ -12,6 +12,7 @@ from ltdm.config.rules import Wildcards
 from ltdm.config.runs import Run
 from ltdm.config.site import Site
 from ltdm.pipeline.cost import Cost, Speed, load_speeds, network_cost, sampling_evaluations
+from ltdm.pipeline.warnings import preparation_bytes
 
 SAFETY_FACTOR = 2.0
 DEFAULT_TFLOPS = {True: 10.0, False: 0.02}
@@ -39,6 +40,10 @@ class Estimates:
         if posthoc := run.train.posthoc_ema:
             bytes_per_weight += posthoc.weight_bytes + 12 * len(posthoc.sigma_rel)
         return bytes_per_weight * cost.parameters / 1e6
+
+    def preparation_megabytes(self, wildcards: Wildcards) -> float:
+        """Return the host memory of the images while a data set is prepared, MB."""
+        return preparation_bytes(self.experiment.datasets[wildcards["dataset"]]) / 1e6
 
     def sampling_seconds(self, wildcards: Wildcards) -> float:
         """Return the seconds of a whole sample set in one job."""

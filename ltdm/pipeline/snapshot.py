@@ -7,15 +7,22 @@ a snapshot beside the results, and its jobs read that instead of the config file
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_json, write_json
+from ltdm.plumbing.files import explain_read_errors, read_json, write_json
 
 ENV_VAR = "LTDM_RUN_SNAPSHOT"
 PATTERN = "run-{}.json"
+TYPES: Mapping[str, Callable[[Any], Any]] = {
+    "networks": lambda networks: [[str(d), str(r), int(s)] for d, r, s in networks],
+    "codes": lambda codes: {rule: [*map(str, c)] for rule, c in codes.items()},
+    "sample_sets": lambda names: [*map(str, names)],
+    "metrics": lambda names: [*map(str, names)],
+}
+"""Functions that return an entry of a snapshot, and raise if it is of another type."""
 
 
 def save(folder: Path, snapshot: Mapping[str, Any]) -> None:
@@ -52,6 +59,14 @@ def check_code(rule: str, code: str) -> None:
 
 
 def newest(folder: Path) -> dict[str, Any] | None:
-    """Return the snapshot of the last run that began in a folder; None if none did."""
-    files = sorted(Path(folder).glob(PATTERN.format("*")), key=lambda f: f.stat().st_mtime)
-    return read_json(files[-1]) if files else None
+    """Return the snapshot of the last run that began in a folder; None if none did.
+
+    Raises:
+        LtdmError: It is damaged.
+    """
+    files = sorted(Path(folder).glob(PATTERN.format("*")), key=lambda f: f.lstat().st_mtime)
+    if not files:
+        return None
+    snapshot = read_json(files[-1])
+    with explain_read_errors(files[-1], "snapshot of a run"):
+        return snapshot | {key: TYPES[key](snapshot[key]) for key in TYPES.keys() & snapshot}

@@ -1,5 +1,6 @@
 """The progress of an experiment's networks, read from the files of its results alone."""
 
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from ltdm.config.layout import Layout
 from ltdm.config.rules import NETWORK, Wildcards
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.old_results import check_results_version
-from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_json
+from ltdm.plumbing.errors import LtdmError, count_of
+from ltdm.plumbing.files import explain_read_errors, read_json
 from ltdm.plumbing.progress import LINE_INTERVAL, format_duration
 
 DEAD_AFTER = 9 * LINE_INTERVAL
 """Seconds without a report after which a training counts as dead, or its disk as slow."""
+
+
+RATE = "units_per_second"
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,11 @@ def network_statuses(results: Path) -> list[NetworkStatus]:
     """
     check_results_version(results)
     run_snapshot = snapshot.newest(results / "logs") or {}
-    networks = {(str(d), str(r), int(s)): None for d, r, s in run_snapshot.get("networks", [])}
+    networks = {(d, r, s): None for d, r, s in run_snapshot.get("networks", [])}
     for folder in sorted((results / "runs").glob("*/*/seed-*")):
         dataset, run, seed = folder.relative_to(results / "runs").parts
-        networks[dataset, run, int(seed.removeprefix("seed-"))] = None
+        if (number := seed.removeprefix("seed-")).isdecimal():  # else it is someone's copy
+            networks[dataset, run, int(number)] = None
     if not networks:
         raise LtdmError(f"{results} holds no networks; name a folder such as results/demo")
     layout = Layout(results)
@@ -55,10 +60,21 @@ def _status_of(
     model = layout.path("train.model", **wildcards)
     if model.exists() and layout.path("train.record", **wildcards).exists():
         return NetworkStatus(network, _state_after_training(wildcards, layout, run_snapshot), {})
-    reports = map(read_json, (model.parent / "state").glob("**/progress.json"))
+    reports = map(_read_progress, (model.parent / "state").glob("**/progress.json"))
     # Older reports are of trainings with other options.
     progress = max(reports, key=lambda report: report["time"], default={})
     return NetworkStatus(network, _state_text(progress) if progress else "waiting", progress)
+
+
+def _read_progress(file: Path) -> dict[str, Any]:
+    """Return the last report of a training; LtdmError if the file is damaged."""
+    report = read_json(file)
+    with explain_read_errors(file, "report of a training"):
+        texts = {key: str(report[key]) for key in ("what", "note", "ended", "host", "pid", "job")}
+        rates = {key: float(report[key]) for key in ("time", "images_per_second", RATE)}
+        if not all(map(math.isfinite, rates.values())):
+            raise ValueError("a number in it is not finite")
+        return {**texts, **rates, **{key: int(report[key]) for key in ("done", "total")}}
 
 
 def _state_after_training(network: Wildcards, layout: Layout, run_snapshot: dict[str, Any]) -> str:
@@ -86,7 +102,7 @@ def format_status(results: Path) -> str:
     frame = pd.DataFrame([_row(status) for status in statuses]).fillna("")
     counts = Counter(status.state.partition(" ")[0].rstrip(":") for status in statuses)
     summary = ", ".join(f"{number} {state}" for state, number in counts.most_common())
-    return f"{frame.to_string(index=False)}\n\n{len(statuses)} networks: {summary}."
+    return f"{frame.to_string(index=False)}\n\n{count_of(len(statuses), 'network')}: {summary}."
 
 
 def _row(status: NetworkStatus) -> dict[str, Any]:
@@ -96,8 +112,8 @@ def _row(status: NetworkStatus) -> dict[str, Any]:
     if not progress:
         return row
     row["step"] = f"{progress['done']:,} of {progress['total']:,}"
-    if not progress["ended"] and progress["units_per_second"]:
-        remaining = (progress["total"] - progress["done"]) / progress["units_per_second"]
+    if not progress["ended"] and progress[RATE]:
+        remaining = (progress["total"] - progress["done"]) / progress[RATE]
         row["images/s"] = f"{progress['images_per_second']:.0f}"
         row["left"] = format_duration(remaining)
     place = f"{progress['host']}, process {progress['pid']}"

@@ -1,11 +1,26 @@
-"""The exceptions whose message a user reads, and the shortening of long lists in messages."""
+"""The exceptions whose message a user reads, and the numbers and lists in messages."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
+MAX_LENGTH = 800
+"""Longest message, in characters: ten lines of a terminal."""
+
 
 class LtdmError(Exception):
-    """An error that the user can fix; its message is one sentence: place, fault, way out."""
+    """An error that the user can fix; its message is one sentence: place, fault, way out.
+
+    It is one line of printable text whatever names and values of the user it repeats: other
+    characters are escaped, and a long message is cut in the middle, which is neither the place nor
+    the way out.
+    """
+
+    def __init__(self, message: str):
+        text = "".join(c if c.isprintable() else _escape(c) for c in message)
+        if len(text) > MAX_LENGTH:
+            half = MAX_LENGTH // 2 - len(" ... ")
+            text = f"{text[:half]} ... {text[-half:]}"
+        super().__init__(text)
 
 
 class OptionError(LtdmError):
@@ -34,6 +49,11 @@ class Interruption(LtdmError):
         self.should_requeue = should_requeue
 
 
+def _escape(character: str) -> str:
+    r"""Return a character as in a Python text: `\n`, `\x1b`, `\udcff`."""
+    return character.encode("unicode_escape").decode("ascii")
+
+
 def shorten(items: Collection[Any], limit: int = 3) -> str:
     """Return the first `limit` items as text, with the number of the others: `a, b and 4 more`."""
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
@@ -46,3 +66,8 @@ def quotes_hint(value: Any) -> str:
         return ""
     reading = "YAML reads yes, no, on and off as true and false; "
     return f" ({reading if isinstance(value, bool) else ''}put it in quotes)"
+
+
+def count_of(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 network`, `2 networks`; `plural` if it is not noun + s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

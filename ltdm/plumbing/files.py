@@ -4,16 +4,14 @@ import errno
 import hashlib
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError, OptionError, shorten
 
 DISK_ERRORS = {
     errno.ENOSPC: "no space is left on the disk",
@@ -21,17 +19,16 @@ DISK_ERRORS = {
     errno.EFBIG: "the file is larger than the system allows",
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "you have no permission to write there",
-    errno.ENAMETOOLONG: "the name is longer than the file system allows",
+    errno.EPERM: "you have no permission to write there",
+    errno.EISDIR: "it is a folder",
+    errno.ENOTDIR: "its path leads through a file",
+    errno.EEXIST: "its folder is a file",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.ELOOP: "its path leads through a link to itself",
+    errno.EIO: "the disk fails",
 }
-READ_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    ValueError,
-    KeyError,
-    OSError,
-    RuntimeError,  # an archive that is encrypted, or of a kind that zipfile does not support
-)
+ARRAYS, TABLE = ".npz of plain arrays", "table in CSV"
+"""Kinds of files, for messages."""
 
 
 @contextmanager
@@ -41,7 +38,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Otherwise `path` stays as it was.
 
     Raises:
-        LtdmError: The disk is full, read-only or not writable by the user.
+        LtdmError: The disk is full or read-only, or the user cannot write to this path.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -59,7 +56,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
             " again, which keeps finished results"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it does not exist, and where its path is bad, it never did
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -78,9 +76,9 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, kind: str = "JSON object", is_result: bool = True) -> dict[str, Any]:
     """Read a JSON object; errors as in `explain_read_errors`."""
-    with explain_read_errors(path):
+    with explain_read_errors(path, kind, is_result):
         value = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise ValueError("it holds no JSON object")
@@ -106,34 +104,53 @@ def read_arrays(
     Raises:
         LtdmError: An array is missing, or as in `explain_read_errors` with `is_result`.
     """
-    with explain_read_errors(path, is_result), np.load(path, allow_pickle=False) as archive:
+    with explain_read_errors(path, ARRAYS, is_result), np.load(path, allow_pickle=False) as archive:
         for key in keys:
             if key not in archive:
-                raise LtdmError(f"{path} has no array {key!r}; it holds {', '.join(archive)}")
-        return {key: archive[key] for key in (*keys, *optional) if key in archive}
+                held = shorten([*archive])
+                raise LtdmError(f"{path} has no array {key!r}; it holds {held}")
+        arrays = {key: archive[key] for key in (*keys, *optional) if key in archive}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("a member is no array")
+        return arrays
+
+
+def plain_array(value: Any) -> np.ndarray:
+    """Return what an .npz or .npy holds if it is an array, not a single number; else ValueError."""
+    if not isinstance(value, np.ndarray) or not value.ndim:
+        raise ValueError("it is no array")
+    return value
 
 
 @contextmanager
-def explain_read_errors(path: Path, is_result: bool = True) -> Iterator[None]:
-    """Turn errors of reading `path` into an `LtdmError` with the way out.
+def explain_read_errors(path: Path, kind: str, is_result: bool = True) -> Iterator[None]:
+    """Turn whatever reading `path` raises into an `LtdmError` with the way out.
 
-    That is to run the stage again if the file is a stage's result (`is_result`), or else to replace
-    the user's own file.
+    `kind` says what the file should be. The way out is to run the stage again if the file is a
+    stage's result (`is_result`), or else to replace the user's own file. The texts of other
+    libraries are left out, since their advice is for programmers.
     """
+    rerun = "delete it and run the same command again"
+    replace = rerun if is_result else "fetch or make it again, or name another file"
     try:
         yield
-    except FileNotFoundError as error:
+    except LtdmError as error:
+        if not isinstance(error, OptionError):
+            raise
+        raise LtdmError(f"{path} is damaged ({error}); {replace}") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
         stage = "run the stage that makes it, or `snakemake`, which runs every stage that is due"
         raise LtdmError(f"{path} is missing; {stage if is_result else 'fix the path'}") from error
-    except (PermissionError, IsADirectoryError) as error:
-        raise LtdmError(f"cannot read {path}: {error.strerror}; correct that") from error
-    except READ_ERRORS as error:
-        rerun, replace = "delete it and run the same command again", "fetch or make it again"
-        way_out = rerun if is_result else replace
-        raise LtdmError(f"{path} is damaged ({error}); {way_out}") from error
+    except MemoryError as error:
+        message = f"{path} needs more memory than there is, or is damaged"
+        raise LtdmError(f"{message}; free some memory, or {replace}") from error
+    except Exception as error:  # a decoder may raise anything on foreign bytes
+        if isinstance(error, OSError) and error.strerror:
+            raise LtdmError(f"cannot read {path}: {error.strerror}; correct that") from error
+        raise LtdmError(f"{path} is damaged, or no {kind}; {replace}") from error
 
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as hex."""
-    with explain_read_errors(path), open(path, "rb") as file:
+    with explain_read_errors(path, "file"), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,12 +11,14 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ltdm.plumbing.errors import OptionError, quotes_hint
-from ltdm.plumbing.renamed import KEYS, NOTES, VALUES, find_new_name
+from ltdm.plumbing.renamed import KEYS, NOTES, REMOVED, VALUES, find_new_name
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 KeyPath = tuple[str, ...]
+LARGEST_INTEGER = 2**53
+"""Largest whole number of an option: NumPy and PyTorch compute with it without overflow or loss."""
 T = TypeVar("T", bound="DataclassInstance")
 
 
@@ -65,6 +67,8 @@ def suggest(name: object, names: Iterable[str], renamed: dict[str, tuple[str, ..
     `renamed` maps names of ltdm 0.1.0 to their new ones.
     """
     names = sorted(names)
+    if renamed is KEYS and str(name) in REMOVED:
+        return f"it was removed: {REMOVED[str(name)]}"
     if new := find_new_name(name, renamed, names):
         return f"it is called {new!r} now{NOTES.get((str(name), new), '')}"
     close = difflib.get_close_matches(str(name), names, 1, 0.6)
@@ -84,11 +88,12 @@ def as_mapping(value: object, path: KeyPath) -> dict[str, Any]:
 
 
 def reject_unknown(keys: Iterable[str], names: Iterable[str], path: KeyPath) -> None:
-    """Raise an `OptionError` for the first key that is not in `names`."""
+    """Raise an `OptionError` at the first key that is not in `names`; it names the others too."""
     names = set(names)
-    for key in keys:
-        if key not in names:
-            raise OptionError((*path, key), f"unknown key; {suggest(key, names)}")
+    if unknown := [key for key in keys if key not in names]:
+        hints = [f"unknown key; {suggest(key, names)}" for key in unknown]
+        others = [f"; {key}: {hint}" for key, hint in zip(unknown[1:], hints[1:], strict=True)]
+        raise OptionError((*path, unknown[0]), hints[0] + "".join(others))
 
 
 def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
@@ -181,3 +186,5 @@ def _check_bounds(limits: Mapping[str, Any], value: Any, path: KeyPath) -> None:
         raise OptionError(path, f"must be above {above:g}, not {value!r}")
     if high is not None and value > high:
         raise OptionError(path, f"must be at most {high:g}, not {value!r}")
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        raise OptionError(path, "must lie between -2^53 and 2^53; take a smaller number")

@@ -12,7 +12,8 @@ from ltdm.plumbing.files import write_json
 from ltdm.plumbing.slurm import process_info
 
 log = logging.getLogger("ltdm")
-LINE_INTERVAL = 10.0  # seconds between lines in a log
+LINE_INTERVAL = 10.0  # seconds between lines in a log, and at most between status files
+FIRST_INTERVAL = 0.5  # seconds to the first status file: a process that dies early has done some
 MIN_SECONDS = 1.0  # work that takes less logs no line at its end
 
 
@@ -35,6 +36,8 @@ class Progress:
         self.what, self.total, self.unit, self.done = what, total, unit, done
         self.file, self.images, self.note, self.first = file, images, "", done
         self.started = self.last_report = time.monotonic()
+        self.status_interval = FIRST_INTERVAL
+        self.next_status = self.started + FIRST_INTERVAL
         self.bar = tqdm(
             desc=what, total=total, initial=done, unit=unit, disable=None, dynamic_ncols=True
         )  # disable=None: a bar only in a terminal
@@ -48,10 +51,13 @@ class Progress:
         self.bar.update(count)
         now = time.monotonic()
         at_end = self.done == self.total and now - self.started >= MIN_SECONDS
+        if now >= self.next_status or at_end:
+            self.status_interval = min(2 * self.status_interval, LINE_INTERVAL)
+            self.next_status = now + self.status_interval
+            self._write_status()
         if now - self.last_report < LINE_INTERVAL and not at_end:
             return
         self.last_report = now
-        self._write_status()
         if self.bar.disable:
             remaining = format_duration((self.total - self.done) / self.rate)
             counts = self.what, self.done, self.total, self.unit

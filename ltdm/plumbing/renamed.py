@@ -1,13 +1,11 @@
 """Names of 0.1.0 and their new ones, so that an old name is refused with the new one.
 
-They are keys and values of a config, columns of tables, subcommands and environment variables.
+They are keys and values of a config, columns of tables, subcommands and their options, and
+environment variables. A key that was removed has the reason in place of a new name.
 """
 
-import os
 import re
 from collections.abc import Container
-
-from ltdm.plumbing.errors import LtdmError
 
 KEYS: dict[str, tuple[str, ...]] = {
     "augment_chance": ("augment_prob",),
@@ -57,6 +55,12 @@ KEYS: dict[str, tuple[str, ...]] = {
     "zero_attention": ("zero_init_attention",),
 }
 """Old key -> its new names; which one applies depends on the section."""
+REMOVED = {
+    "parallel": "an ensemble trains its shards one after the other in one job; leave it out",
+    "shards_per_gpu": "jobs share a GPU by `jobs_per_gpu` in site.yaml; leave it out",
+    "thin": "every row of the batch is used; leave it out",
+}
+"""Removed key -> what replaced it."""
 VALUES: dict[str, tuple[str, ...]] = {
     "forced": ("mp",),
     "grid": ("sampler",),
@@ -85,6 +89,17 @@ COMMANDS = {
     "posthoc": "ema",
 }
 """Old subcommand of `ltdm` -> its new name."""
+COMMAND_OPTIONS = {
+    "--classes": "--num-classes",
+    "--features": "--extractor",
+    "--images": "--num-images",
+    "--inception": "--inception-images",
+    "--length": "--feature-dim",
+    "--side": "--resolution",
+    "--updates": "--steps",
+    "--work": "--cache-dir",
+}
+"""Old option of a subcommand -> its new name."""
 COLUMN = re.compile(r"((?:[a-z0-9-]+\.)?)(mq|memorized|unseen)-(\d\d)(@.*)?")
 
 
@@ -103,16 +118,3 @@ def new_column(column: str) -> str | None:
     label, name, threshold, group = old.groups(default="")
     new = f"-0.{threshold}{group}"
     return f"{label}memorized{new}:baseline" if name == "unseen" else f"{label}{name}{new}"
-
-
-def check_environment() -> None:
-    """Refuse environment variables of 0.1.0, which would be ignored.
-
-    Raises:
-        LtdmError: One is set.
-    """
-    for old, new in VARIABLES.items():
-        if old in os.environ:
-            raise LtdmError(
-                f"the environment variable {old} is called {new} now; unset {old} and set {new}"
-            )

@@ -3,7 +3,6 @@
 Work that can be resumed polls `StopRequest.reason`, saves its state, and raises `Interruption`.
 """
 
-import os
 import signal
 import threading
 import time
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.environment import TIME_LIMIT, seconds
 from ltdm.plumbing.slurm import remaining_seconds
 
 GRACE_SHARE, GRACE_MIN, GRACE_MAX = 0.05, 5.0, 120.0
@@ -72,11 +71,5 @@ def time_limit() -> float | None:
     Raises:
         LtdmError: The variable is no number.
     """
-    text = os.environ.get("LTDM_TIME_LIMIT_SECONDS")
-    if not text:
-        return remaining_seconds()
-    try:
-        return float(text)
-    except ValueError:
-        message = f"LTDM_TIME_LIMIT_SECONDS must be a number of seconds, not {text!r}"
-        raise LtdmError(message) from None
+    chosen = seconds(TIME_LIMIT)
+    return remaining_seconds() if chosen is None else chosen

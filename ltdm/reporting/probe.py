@@ -31,8 +31,8 @@ def probe_table(rows: pd.DataFrame) -> Table:
             columns.append(Column(f"accuracy{suffix}{ARROWS[True]}", True, group_rows))
     table = pivot(chosen, columns, column_cells, Cell())
     cells = list(table.to_numpy().flat)
-    training_sets = ", ".join(DESCRIPTIONS[name] for name in chosen["train_on"].unique())
-    test_sets = " or ".join(DESCRIPTIONS[name] for name in chosen["test"].unique())
+    training_sets = ", ".join(DESCRIPTIONS.get(name, name) for name in chosen["train_on"].unique())
+    test_sets = " or ".join(DESCRIPTIONS.get(name, name) for name in chosen["test"].unique())
     legend = [
         deviation_legend(cells, "test images"),
         f"Linear classifiers of frozen features under the null label, {training_sets}; level and"

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ltdm.core.image_files import read_image_file
 from ltdm.metrics._groups import groups
 from ltdm.metrics.memorization import nearest_ratio
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_npz
 from ltdm.plumbing.request import Request
 from ltdm.reporting import copies, style
-from ltdm.reporting.rows import read_class_counts
+from ltdm.reporting.rows import read_classes
 
 
 def run(
@@ -24,14 +25,13 @@ def run(
     Raises:
         LtdmError: `neighbours` is not of these samples and training images.
     """
-    (train_images,) = read_npz(train, "images")
-    (images,) = read_npz(samples, "images")
+    train_images, images = (read_image_file(file).images for file in (train, samples))
     squared, rows, mirrored, labels = read_npz(
         neighbours, "features", "index", "mirrored", "labels"
     )
     if len(rows) != len(images) or rows.max() >= len(train_images):
         raise LtdmError(f"{neighbours} is about other images; delete it and run again")
-    class_counts = read_class_counts(counts)
+    class_counts = read_classes(counts)["train"].tolist()
     pairs = copies.Pairs(images, train_images, rows, mirrored, nearest_ratio(squared))
     unequal = len(class_counts) >= 3 and len(set(class_counts)) > 1
     classes_by_title = _classes_by_title(class_counts) if unequal and labels.max() >= 0 else {}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ltdm.core.weights import add_prefix, read_metadata, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import write_json
+from ltdm.plumbing.files import explain_read_errors, write_json
 from ltdm.plumbing.request import to_record
 from ltdm.training.posthoc import coefficients, gamma_of, profile_error
 from ltdm.training.state import run_key
@@ -40,11 +40,12 @@ def run(
             f"{model} holds no snapshots to average; set train.posthoc_ema in its run and train it"
             " again, or leave out ema_sigma_rel"
         )
-    snapshots = [(width, step) for width in posthoc["sigma_rel"] for step in posthoc["steps"]]
-    gammas, times = np.array([(gamma_of(width), step) for width, step in snapshots]).T
-    target = times.max(), gamma_of(request["sigma_rel"])
-    mix = coefficients(times, gammas, *target)
-    identity = {**to_record(request), "model": metadata["key"]}
+    with explain_read_errors(model, "network of ltdm"):
+        snapshots = [(width, step) for width in posthoc["sigma_rel"] for step in posthoc["steps"]]
+        gammas, times = np.array([(gamma_of(width), step) for width, step in snapshots]).T
+        target = times.max(), gamma_of(request["sigma_rel"])
+        mix = coefficients(times, gammas, *target)
+        identity = {**to_record(request), "model": metadata["key"]}
     error, norm = profile_error(mix, times, gammas, *target), float(np.abs(mix).sum())
     result = {**identity, "key": run_key(identity), "error": error, "l1": norm}
     summary = request["sigma_rel"], len(snapshots), describe(result)

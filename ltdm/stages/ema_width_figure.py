@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ltdm.plumbing.request import Request
 from ltdm.reporting import style, widths
-from ltdm.reporting.rows import read_rows
+from ltdm.reporting.rows import SCORE_COLUMNS, read_rows
 from ltdm.reporting.tables import display_name
 
 
@@ -14,7 +14,7 @@ def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
     `request` has `metric` and `extractor`, which the figure shows, and `where`, the `dataset`.
     """
     style.use()
-    rows, dataset = read_rows(tidy), request["where"]["dataset"]
+    rows, dataset = read_rows(tidy, SCORE_COLUMNS), request["where"]["dataset"]
     metric, extractor = request["metric"], request["extractor"]
     mask = (rows["metric"] == metric) & (rows["extractor"] == extractor)
     rows = rows[mask & (rows["dataset"] == dataset)]

@@ -16,14 +16,15 @@ import pandas as pd
 import torch
 
 from ltdm.core.device import device_name, pick_device
+from ltdm.core.image_files import read_image_file
 from ltdm.core.weights import add_prefix, read_weights, select_prefix, write_weights
-from ltdm.plumbing.files import read_npz, write_json, write_text
+from ltdm.plumbing.files import write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.ensemble import Weights, shard_rows, shard_seed, shard_steps, weighted_mean
 from ltdm.training.options import Ensemble
 from ltdm.training.setup import Recipe, init_trainer, make_trainer, model_metadata
-from ltdm.training.state import Files, State, read_state, write_state
+from ltdm.training.state import Files, State, explain_state_errors, read_state, write_state
 
 log = logging.getLogger("ltdm")
 CPU = torch.device("cpu")  # averages are made here: on a device they would only wait for copies
@@ -41,7 +42,7 @@ class EnsembleTrainer:
         self.identity, self.seed, self.files = identity, identity["seed"], files
         state = files.state(identity)
         self.folder, self.key = state.folder, state.key
-        images, labels = read_npz(files.data, "images", "labels")
+        images, labels, *_ = read_image_file(files.data)
         self.trainer = make_trainer(recipe, self.seed, images, labels, pick_device())
         if files.init:
             init_trainer(self.trainer, files.init)
@@ -67,8 +68,9 @@ class EnsembleTrainer:
         state = State(self.folder.parent / f"round-{number}-shard-{shard}", self.key)
         saved_state = state.load(trainer.device)
         if saved_state:
-            log.info("resuming at step %d", saved_state["step"])
-            spent = self._resume(saved_state)
+            with explain_state_errors(state.file):
+                spent = self._resume(saved_state)
+            log.info("resuming at step %d", trainer.step_count)
         else:
             spent = self._start_round(number, shard)
         del saved_state  # it is as large as the trainer's own
@@ -95,7 +97,9 @@ class EnsembleTrainer:
             self.initial_state.seek(0)
             initial = torch.load(self.initial_state, map_location=device, weights_only=True)
             return self._resume({**initial, "where": [], "seconds": 0.0})
-        spent = self._resume(read_state(self.shard_file(number - 1, shard), self.key, device))
+        file = self.shard_file(number - 1, shard)
+        with explain_state_errors(file):
+            spent = self._resume(read_state(file, self.key, device))
         weights, _ = read_weights(self.average_file(number - 1))
         self.trainer.load_weights(select_prefix("last.", weights), select_prefix("ema.", weights))
         return spent

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from ltdm.core.device import pick_device
+from ltdm.core.image_files import read_image_file
 from ltdm.core.weights import write_weights
-from ltdm.plumbing.files import read_npz, write_json
+from ltdm.plumbing.files import write_json
 from ltdm.plumbing.registry import parse_part
 from ltdm.plumbing.request import Request, to_record
 
@@ -21,7 +22,7 @@ def run(request: Request, *, reference: Path, weights: Path, record: Path) -> No
     extractor = parse_part(
         "extractor", {**request["extractor"], **request["places"]}, ("extractors",)
     )
-    images, labels = read_npz(reference, "images", "labels")
+    images, labels, *_ = read_image_file(reference)
     tensors, metadata = extractor.module.prepare(extractor.options, images, labels, pick_device())
     metadata = {**metadata, "extractor": request["extractor"], "code": request["code"]}
     write_weights(weights, tensors, metadata)

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ltdm.core.device import pick_device
+from ltdm.core.image_files import read_image_file
 from ltdm.core.weights import read_weights
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, sha256, write_npz
+from ltdm.plumbing.files import explain_read_errors, sha256, write_npz
 from ltdm.plumbing.registry import parse_part
 from ltdm.plumbing.request import Request
 
@@ -23,10 +24,12 @@ def run(request: Request, *, images: Path, weights: Path, features: Path) -> Non
     Raises:
         LtdmError: The extractor does not support the images, or its output is not finite.
     """
-    pixels, labels, about = read_npz(images, "images", "labels", "about")
+    pixels, labels, about, _ = read_image_file(images)
     tensors, metadata = read_weights(weights)
-    extractor = parse_part("extractor", metadata["extractor"], ("extractor",))
-    extract = extractor.module.load(extractor.options, tensors, metadata, pick_device())
+    device = pick_device()
+    with explain_read_errors(weights, "extractor of ltdm"):
+        extractor = parse_part("extractor", metadata["extractor"], ("extractor",))
+        extract = extractor.module.load(extractor.options, tensors, metadata, device)
     try:
         output = extract(pixels)
     except LtdmError as error:
@@ -35,5 +38,5 @@ def run(request: Request, *, images: Path, weights: Path, features: Path) -> Non
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise LtdmError(f"{weights} gives values that are not finite; delete it and run again")
     origin = {**metadata["extractor"], "weights": sha256(weights)}
-    about = np.array(json.dumps({**json.loads(str(about)), "extractor": origin}))
-    write_npz(features, **arrays, labels=labels, about=about)
+    origins = np.array(json.dumps({**about, "extractor": origin}))
+    write_npz(features, **arrays, labels=labels, about=origins)

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ltdm.plumbing.files import explain_read_errors, read_npz
+from ltdm.core.image_files import read_image_file
+from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
-from ltdm.reporting.rows import read_rows
+from ltdm.reporting.rows import SCORE_COLUMNS, read_classes, read_rows
 from ltdm.reporting.tables import display_name
 
 
@@ -34,7 +35,7 @@ def run(
     """
     style.use()
     dataset, runs = request["where"]["dataset"], request["runs"]
-    table = read_rows(counts)
+    table = read_classes(counts)
     sets = {"real": _first_images(reference, shuffle=True)}
     sets |= {name: _first_images(path) for name, path in zip(runs, samples, strict=True)}
     if sets["real"][0].dtype == np.uint8:
@@ -56,7 +57,7 @@ def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
     histories = []
     keys = product(request["runs"], request["seeds"])
     for (run_name, seed), path in zip(keys, paths, strict=True):
-        with explain_read_errors(path):
+        with explain_read_errors(path, TABLE):
             history = pd.read_csv(path, dtype=float)
         histories.append(history.assign(run=run_name, seed=seed))
     return pd.concat(histories, ignore_index=True)
@@ -65,7 +66,7 @@ def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
 def _plot_per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
     """Plot the requested metric by class, with its baseline if there is one."""
     metric, extractor = request["metric"], request["extractor"]
-    rows = read_rows(tidy)
+    rows = read_rows(tidy, SCORE_COLUMNS)
     mask = rows["dataset"] == request["where"]["dataset"]
     mask &= (rows["extractor"] == extractor) & (rows["metric"] == metric)
     mask &= rows["sample_set"] == request["sample_set"]
@@ -79,7 +80,7 @@ def _first_images(path: Path, shuffle: bool = False) -> tuple[np.ndarray, np.nda
 
     Real images are shuffled first: files often have those of one writer or scene in a row.
     """
-    images, labels = read_npz(path, "images", "labels")
+    images, labels, *_ = read_image_file(path)
     n = len(labels)
     order = np.random.default_rng(0).permutation(n) if shuffle else np.arange(n)
     per_class = figures.IMAGES_PER_CLASS if images.dtype == np.uint8 else points.MAX_POINTS

@@ -58,13 +58,19 @@ def _read_files(manifest: Path) -> dict[str, Any]:
     Raises:
         LtdmError: There are none, or an entry is incomplete.
     """
-    files: dict[str, Any] = read_json(manifest).get("files") or {}
-    required = {"sha256", "bytes", "from"}
+    content = read_json(manifest)
     try:
-        complete = files and all(required <= entry.keys() for entry in files.values())
-    except AttributeError:
-        complete = False
-    if not complete:
+        files = {
+            str(name): {
+                "sha256": str(entry["sha256"]),
+                "bytes": int(entry["bytes"]),
+                "from": [*map(str, entry["from"])],
+            }
+            for name, entry in content["files"].items()
+        }
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
+        files = {}
+    if not files:
         raise LtdmError(f"{manifest} lists no files; delete it and run `snakemake` again")
     return files
 
@@ -76,11 +82,12 @@ def _broken_links(root: Path, files: dict[str, Any]) -> list[str]:
         if name.endswith("/run.json"):
             record = read_json(root / name)
             for parent in entry["from"]:
-                if parent.endswith("/train.npz") and record["data"] != files[parent]["sha256"]:
+                data = files.get(parent, {}).get("sha256")
+                if parent.endswith("/train.npz") and record.get("data") != data:
                     faults.append(f"{name} was trained on another {parent}")
                 if parent.endswith("/model.safetensors"):
                     start = read_json((root / parent).with_name("run.json"))
-                    if record.get("init") != start["key"]:
+                    if record.get("init") != start.get("key"):
                         faults.append(f"{name} started from another {parent}")
     return faults
 

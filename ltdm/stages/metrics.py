@@ -1,20 +1,20 @@
 """Features of real and generated images -> tidy rows of one metric."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from ltdm.core.image_files import read_about
 from ltdm.metrics._base import Estimate, MetricModule, Sample, uses_neighbours, value_name
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_arrays, write_json
+from ltdm.plumbing.files import explain_read_errors, read_arrays, write_json
 from ltdm.plumbing.registry import Part, parse_part
 from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.compare import is_above_zero
-from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO, read_class_counts, write_rows
+from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO, read_classes, write_rows
 
 VALUE_COLUMNS = ["extractor", "metric", "options", "group", "value", "error", "baseline"]
 VALUE_COLUMNS += ["n_real", "n_generated", "note"]
@@ -39,7 +39,7 @@ def run(
             search.
     """
     metric, id_columns = parse_part("metric", request["metric"], ("metrics",)), request["where"]
-    class_counts = read_class_counts(counts)
+    class_counts = read_classes(counts)["train"].tolist()
     classes_by_group = groups(class_counts, **request["groups"])
     kinds = request["groups"]["kinds"]
     frames = []
@@ -138,18 +138,28 @@ def read_features(path: Path) -> Features:
         LtdmError: The file is missing or damaged, or has values that are not finite.
     """
     arrays = read_arrays(path, ("features", "labels", "about"), ("probabilities",))
-    sample = Sample(arrays["features"], arrays["labels"], arrays.get("probabilities"))
+    with explain_read_errors(path, "file of features"):
+        sample = Sample(arrays["features"], arrays["labels"], arrays.get("probabilities"))
+        about = read_about(arrays["about"])
+        if sample.labels.ndim != 1 or sample.labels.dtype.kind != "i":
+            raise ValueError("`labels` holds no whole numbers")
+        for values in (sample.features, sample.probabilities):
+            if values is not None and (values.ndim != 2 or values.dtype.kind != "f"):
+                raise ValueError(f"it holds {values.dtype} of shape {values.shape}")
+            if values is not None and len(values) != len(sample.labels):
+                raise ValueError(f"it holds {len(values)} rows for {len(sample.labels)} labels")
     for values in (sample.features, sample.probabilities):
         if values is not None and not np.isfinite(values).all():
             raise LtdmError(
                 f"{path} has features that are not finite; check the images that it was made from"
             )
-    return Features(sample, json.loads(str(arrays["about"])))
+    return Features(sample, about)
 
 
 def _check_search(metric: Part, path: Path, features: Features) -> None:
     """Raise LtdmError if the nearest training images are of a search with other settings."""
-    actual = features.metadata["extractor"]["search"]
+    with explain_read_errors(path, "file of features"):
+        actual = features.metadata["extractor"]["search"]
     expected = metric.module.search(metric.options)
     if actual != expected:
         raise LtdmError(

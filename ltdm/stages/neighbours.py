@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ltdm.core.image_files import read_image_file
 from ltdm.metrics._nearest_train import find_nearest
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, sha256, write_npz
+from ltdm.plumbing.files import sha256, write_npz
 from ltdm.plumbing.request import Request
 
 
@@ -28,8 +29,8 @@ def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> Non
         LtdmError: The files have different kinds of images, or `train` fewer than k.
     """
     search = request["search"]
-    (train_images,) = read_npz(train, "images")
-    queries, labels, about = read_npz(images, "images", "labels", "about")
+    train_images = read_image_file(train).images
+    queries, labels, about, _ = read_image_file(images)
     _check_same_kind(images, queries, train, train_images)
     if len(train_images) < search["k"]:
         raise LtdmError(
@@ -49,7 +50,7 @@ def run(request: Request, *, train: Path, images: Path, neighbours: Path) -> Non
         index=nearest.rows,
         mirrored=nearest.mirrored,
         labels=labels,
-        about=np.array(json.dumps({**json.loads(str(about)), "extractor": extractor})),
+        about=np.array(json.dumps({**about, "extractor": extractor})),
     )
 
 

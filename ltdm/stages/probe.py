@@ -1,6 +1,5 @@
 """Trained network and labelled images -> accuracy of linear classifiers on its features."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,16 @@ import numpy as np
 import pandas as pd
 
 from ltdm.core.device import pick_device
+from ltdm.core.image_files import read_image_file
 from ltdm.core.seeding import derive_seed
 from ltdm.data._holdout import stratified_holdout
 from ltdm.diffusion._model import Model
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_arrays, read_npz, sha256, write_json
+from ltdm.plumbing.files import sha256, write_json
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import Request, to_record
-from ltdm.reporting.rows import read_class_counts, write_rows
+from ltdm.reporting.rows import read_classes, write_rows
 from ltdm.training.probe import LabelledImages, Probe, ProbeOptions
 
 VALIDATION_SHARE = 0.1
@@ -49,7 +49,7 @@ def run(
             images.
     """
     options = parse(ProbeOptions, request["probe"], ("evaluate", "probe"))
-    classes_by_group = groups(read_class_counts(counts), **request["groups"])
+    classes_by_group = groups(read_classes(counts)["train"].tolist(), **request["groups"])
     result, rows = _train_and_test(model, options, train, test, classes_by_group)
     hashes = {path.name: sha256(path) for path in (train, test, counts)}
     where = request["where"]
@@ -70,7 +70,7 @@ def _train_and_test(
     and the table's rows.
     """
     images, labels = _exclude_test_images(train, test)
-    test_images, test_labels, origin = read_npz(test, "images", "labels", "about")
+    test_images, test_labels, origin, _ = read_image_file(test)
     probe, key = _load_probe(file, options)
     validation_rows = _validation_rows(labels, options, train)
     validation = _train(probe, images, labels, validation_rows)
@@ -78,7 +78,7 @@ def _train_and_test(
     tests = LabelledImages.to_device(probe.predict.device, test_images, test_labels)
     correct = probe.correct(tests, "test")
     n_train = len(labels) - len(validation_rows)
-    split = {"train_on": options.train_on, **json.loads(str(origin)), "weights": options.weights}
+    split = {"train_on": options.train_on, **origin, "weights": options.weights}
     rows = [
         {**_describe(probe, cell), **accuracy, "validation": validation[cell]}
         | {"n_train": n_train, "chosen": cell == (v, k), **split}
@@ -123,12 +123,9 @@ def mean_class_accuracy(correct: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _exclude_test_images(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the images and labels of `train`, without those that `test` was taken from."""
-    arrays = read_arrays(train, ("images", "labels"), ("index",))
-    (test_index,) = read_npz(test, "index")
-    labels = arrays["labels"]
-    index = arrays.get("index", np.arange(len(labels)))
-    rows = ~np.isin(index, test_index)
-    return arrays["images"][rows], labels[rows]
+    images, labels, _, index = read_image_file(train)
+    rows = ~np.isin(index, read_image_file(test).source_rows)
+    return images[rows], labels[rows]
 
 
 def _load_probe(file: Path, options: ProbeOptions) -> tuple[Probe, str]:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ltdm.core.image_files import read_image_file
 from ltdm.core.seeding import derive_seed
 from ltdm.data._holdout import stratified_holdout
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, sha256, write_json, write_npz
+from ltdm.plumbing.files import sha256, write_json, write_npz
 from ltdm.plumbing.registry import parse_part
 from ltdm.plumbing.request import Request, to_record
 
@@ -29,7 +30,7 @@ def run(request: Request, *, reference: Path, test: Path, record: Path) -> None:
         LtdmError: The test split has images of another shape, or other classes, than the reference.
     """
     source = parse_part("source", {**request["source"], **request["places"]}, ("source",))
-    images, labels = read_npz(reference, "images", "labels")
+    images, labels, *_ = read_image_file(reference)
     index, kind = np.zeros(0, np.int64), "official"
     if "test" in source.module.SPLITS:
         shape, classes = images.shape[1:], np.unique(labels)

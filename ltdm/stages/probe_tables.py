@@ -6,7 +6,7 @@ import pandas as pd
 
 from ltdm.plumbing.request import Request
 from ltdm.reporting.probe import probe_table
-from ltdm.reporting.rows import read_rows, write_rows
+from ltdm.reporting.rows import PROBE_COLUMNS, read_rows, write_rows
 from ltdm.reporting.writing import write_table
 
 
@@ -18,6 +18,6 @@ def run(
     The table has each run at its chosen level and layer. `others`, its Markdown and LaTeX, are
     written beside `main` under the same name.
     """
-    rows = pd.concat([read_rows(path) for path in probes], ignore_index=True)
+    rows = pd.concat([read_rows(path, PROBE_COLUMNS) for path in probes], ignore_index=True)
     write_rows(rows, tidy)
     write_table(probe_table(rows), main.with_suffix(""))

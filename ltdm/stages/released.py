@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
+from ltdm.core.image_files import read_image_file
 from ltdm.core.weights import write_weights
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, sha256, write_json, write_text
+from ltdm.plumbing.files import sha256, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.training.foreign_files import archive_digest, check_sums
 from ltdm.training.released import ReleasedCheckpoint, read_checkpoint
@@ -33,7 +34,7 @@ def import_checkpoint(identity: dict[str, Any], checkpoint: Path, files: Files) 
     released = read_checkpoint(checkpoint)
     provenance = {"versions": versions(), "commit": commit()}
     identity = {**identity, "checkpoint": sha256(checkpoint)}
-    images, labels = read_npz(files.data, "images", "labels")
+    images, labels, *_ = read_image_file(files.data)
     metadata = {k: spec[k] for k in ("network", "process")} | {"key": run_key(identity)}
     metadata |= {"size": images.shape[2], "classes": int(labels.max()) + 1}
     write_model(files.model, checkpoint, released, metadata)

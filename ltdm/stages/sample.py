@@ -7,10 +7,10 @@ import numpy as np
 
 from ltdm.core.device import pick_device
 from ltdm.core.shards import merge_shards, remove_shards, write_shard
-from ltdm.core.weights import read_metadata
+from ltdm.core.weights import read_key, read_metadata
 from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz, write_json, write_npz
+from ltdm.plumbing.files import explain_read_errors, read_npz, write_json, write_npz
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import Request, to_record
 from ltdm.samplers._generate import SampleGenerator
@@ -88,13 +88,15 @@ class SampleRequest:
         self.options = parse(SampleOptions, request["spec"], ("sample",))
         self.seed, self.model, self.guide = request["seed"], model, guide
         network, options = read_metadata(model), self.options
-        classes, has_labels = network["classes"], network["label"] != "nothing"
-        if options.num_images % classes and has_labels:
+        with explain_read_errors(model, "network of ltdm"):
+            classes, has_labels = range(network["classes"]), network["label"] != "nothing"
+            sigma_rel = network.get("average", {}).get("sigma_rel")
+            key = network["key"]
+        if has_labels and options.num_images % len(classes):
             raise LtdmError(
                 f"sample.num_images is {options.num_images}, but must be a multiple of the"
-                f" {classes} classes, so that each has the same number"
+                f" {len(classes)} classes, so that each has the same number"
             )
-        sigma_rel = network.get("average", {}).get("sigma_rel")
         if sigma_rel != options.ema_sigma_rel:
             raise LtdmError(
                 f"{model} has the weights of sigma_rel {sigma_rel or 'unset'}, but"
@@ -102,16 +104,16 @@ class SampleRequest:
                 " file, or write it with `ltdm ema`"
             )
         numbers = np.arange(options.num_images)
-        self.labels = numbers % classes if has_labels else np.full_like(numbers, -1)
+        self.labels = numbers % len(classes) if has_labels else np.full_like(numbers, -1)
         self.metadata = {
             "sampler": options.sampler_label,
             "guidance": options.guidance,
             "weights": options.weights_label,
             **{key: request[key] for key in ("spec", "seed", "code")},
-            "model": network["key"],
+            "model": key,
         }
         if guide:
-            self.metadata["guide"] = read_metadata(guide)["key"]
+            self.metadata["guide"] = read_key(guide)
 
     def generator(self) -> SampleGenerator:
         """Load the network and its guide; return the generator of the images."""

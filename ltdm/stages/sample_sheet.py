@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ltdm.core.image_files import read_image_file
 from ltdm.data._base import default_class_names
-from ltdm.plumbing.files import atomic_write, read_npz
+from ltdm.plumbing.files import atomic_write
 from ltdm.plumbing.request import Request
 from ltdm.reporting import points, style
 from ltdm.reporting.pictures import image_grid, to_png
@@ -16,7 +17,7 @@ MAX_CLASSES = 100
 
 def run(request: Request, *, samples: Path, picture: Path) -> None:
     """Write `picture` (PNG): the first ten images of each class, for at most a hundred classes."""
-    images, labels = read_npz(samples, "images", "labels")
+    images, labels, *_ = read_image_file(samples)
     if images.dtype != np.uint8:
         style.use()
         names = default_class_names(int(labels.max()) + 1)

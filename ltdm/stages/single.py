@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 
 from ltdm.core.device import device_name, pick_device
+from ltdm.core.image_files import read_image_file
 from ltdm.core.weights import add_prefix, write_weights
-from ltdm.plumbing.files import read_npz, write_json, write_text
+from ltdm.plumbing.files import write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.distributed import available_processes, launch
 from ltdm.training.loop import Trainer
 from ltdm.training.setup import Recipe, init_trainer, make_trainer, model_metadata
-from ltdm.training.state import Files, State
+from ltdm.training.state import Files, State, explain_state_errors
 
 log = logging.getLogger("ltdm")
 WORKER = "ltdm.stages.worker"
@@ -41,7 +42,7 @@ def _num_processes(recipe: Recipe, data: Path) -> int:
     gpus = recipe.train.gpus
     if gpus == 1:
         return 1
-    (labels,) = read_npz(data, "labels")
+    labels = read_image_file(data).labels
     class_counts, available = np.bincount(labels).tolist(), available_processes(gpus)
     class_blocks = recipe.objective(class_counts).class_blocks
     recipe.train.check_processes(available, len(class_counts) if class_blocks else 0)
@@ -58,7 +59,7 @@ def fit(recipe: Recipe, identity: dict[str, Any], files: Files, stop: StopReques
     """
     state, started = files.state(identity), time.monotonic()
     provenance = {"versions": versions(), "commit": commit()}
-    images, labels = read_npz(files.data, "images", "labels")
+    images, labels, *_ = read_image_file(files.data)
     trainer = make_trainer(recipe, identity["seed"], images, labels, pick_device())
     devices = _start_or_resume(trainer, state, files.init)
     first_step = trainer.step_count
@@ -99,11 +100,13 @@ def _start_or_resume(trainer: Trainer, state: State, init: Path | None) -> list[
         if init:
             init_trainer(trainer, init)
         return [device]
-    state.check_snapshots([step for step in trainer.snapshot_steps() if step <= content["step"]])
-    trainer.resume(content)
+    with explain_state_errors(state.file):
+        steps = trainer.snapshot_steps()
+        state.check_snapshots([step for step in steps if step <= content["step"]])
+        trainer.resume(content)
+        devices = list(content["where"])
     log.info("resuming at step %d", trainer.step_count)
-    devices: list[str] = content["where"]
-    return devices if devices[-1] == device else [*devices, device]
+    return devices if devices[-1:] == [device] else [*devices, device]
 
 
 def _write_model(model: Path, recipe: Recipe, trainer: Trainer, state: State) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting import compare
-from ltdm.reporting.rows import read_rows, write_rows
+from ltdm.reporting.rows import SCORE_COLUMNS, read_rows, write_rows
 from ltdm.reporting.tables import difference_table, main_table
 from ltdm.reporting.writing import write_table
 
@@ -34,7 +34,7 @@ def run(
     are taken from.
     """
     columns, baseline = request["columns"], request["baseline"]
-    rows = pd.concat([read_rows(path) for path in metrics], ignore_index=True)
+    rows = pd.concat([read_rows(path, SCORE_COLUMNS) for path in metrics], ignore_index=True)
     write_rows(rows, tidy)
     write_rows(compare.differences(rows, baseline), differences)
     positions = {name: i for i, name in enumerate(request["extractors"])}

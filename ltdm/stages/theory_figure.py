@@ -12,7 +12,7 @@ from ltdm.plumbing.files import read_npz
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import Request
 from ltdm.reporting import style
-from ltdm.reporting.rows import read_rows
+from ltdm.reporting.rows import THEORY_COLUMNS, read_rows
 from ltdm.theory import figures
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
@@ -42,7 +42,7 @@ def run(request: Request, *, rows: Path, networks: Path, png: Path, svg: Path) -
     of `ltdm.theory.options.FIGURES`.
     """
     style.use()
-    metric_rows, name, figure = read_rows(rows), request["sweep"], request["figure"]
+    metric_rows, name, figure = read_rows(rows, THEORY_COLUMNS), request["sweep"], request["figure"]
     sweep = parse(Sweep, request["spec"], ("theory", name))
     title = f"{name}: {sweep.tails[0]} points of the tail"
     for path in (png, svg):

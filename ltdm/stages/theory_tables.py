@@ -6,7 +6,7 @@ import pandas as pd
 
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import Request
-from ltdm.reporting.rows import read_rows
+from ltdm.reporting.rows import THEORY_COLUMNS, read_rows
 from ltdm.reporting.writing import write_table
 from ltdm.theory import findings as claims
 from ltdm.theory import reported
@@ -25,7 +25,7 @@ def run(
     sweeps: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {}
     for (name, spec), file in zip(request["specs"].items(), rows, strict=True):
         sweep = parse(Sweep, spec, ("theory", name))
-        sweep_rows = read_rows(file)
+        sweep_rows = read_rows(file, THEORY_COLUMNS)
         sweeps[name] = sweep_rows, sweep.figures
         reported_distances = reported.FRECHET if sweep.classes.name == reported.MIXTURE_NAME else {}
         table = theory.metrics_table(sweep_rows, list(sweep.classes.classes), reported_distances)

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from ltdm.core.weights import read_metadata
+from ltdm.core.weights import read_key
 from ltdm.plumbing.files import sha256
 from ltdm.plumbing.request import Request, to_record
 from ltdm.plumbing.stopping import catch_signals
@@ -41,7 +41,7 @@ def run(
         return
     recipe = Recipe.from_spec(spec, places.get("gpus", 1))
     if init:
-        identity["init"] = read_metadata(init)["key"]
+        identity["init"] = read_key(init)
     train = ensemble.train if recipe.train.ensemble else single.train
     state = files.state(identity)
     with catch_signals() as stop, state.lock():

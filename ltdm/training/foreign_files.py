@@ -50,7 +50,7 @@ def read_content(path: Path) -> dict[Any, Any]:
     Raises:
         LtdmError: The file is missing or damaged, holds something else, or needs code.
     """
-    with explain_read_errors(path, is_result=False), open(path, "rb") as file:
+    with explain_read_errors(path, "file of torch.save", is_result=False), open(path, "rb") as file:
         start, is_zip = file.read(9), zipfile.is_zipfile(file)
     try:
         if start[8:] == b"{":  # safetensors: the length of its header, then the header
@@ -98,7 +98,7 @@ def archive_digest(path: Path) -> str:
     It is made of the checksums in the zip archive; formats without any are read entirely. LtdmError
     is raised if the file cannot be read.
     """
-    with explain_read_errors(path, is_result=False), open(path, "rb") as file:
+    with explain_read_errors(path, "file of torch.save", is_result=False), open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
         sums = sorted((i.filename, i.file_size, i.CRC) for i in zipfile.ZipFile(file).infolist())
@@ -110,7 +110,7 @@ def check_sums(path: Path) -> None:
 
     The file is read entirely.
     """
-    with explain_read_errors(path, is_result=False):
+    with explain_read_errors(path, "file of torch.save", is_result=False):
         member = zipfile.ZipFile(path).testzip() if zipfile.is_zipfile(path) else None
     if member:
         raise LtdmError(f"{path} is damaged (the checksum of {member} differs); download it again")

@@ -1,9 +1,8 @@
 """Schedules of training: the learning rate of a step, and the interval between saves."""
 
 import math
-import os
 
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.environment import SAVE_SECONDS, seconds
 from ltdm.training.options import TrainOptions
 
 MIN_SAVE_SECONDS, SAVE_COST_FACTOR = 60.0, 30
@@ -16,13 +15,8 @@ def save_interval(save_cost: float = 0.0) -> float:
 
     $LTDM_SAVE_SECONDS overrides it; LtdmError is raised if that is no number.
     """
-    text = os.environ.get("LTDM_SAVE_SECONDS")
-    if not text:
-        return max(MIN_SAVE_SECONDS, SAVE_COST_FACTOR * save_cost)
-    try:
-        return float(text)
-    except ValueError:
-        raise LtdmError(f"LTDM_SAVE_SECONDS must be a number of seconds, not {text!r}") from None
+    chosen = seconds(SAVE_SECONDS)
+    return max(MIN_SAVE_SECONDS, SAVE_COST_FACTOR * save_cost) if chosen is None else chosen
 
 
 def learning_rate(options: TrainOptions, step: int, batch_size: int) -> float:

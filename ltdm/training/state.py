@@ -9,10 +9,9 @@ import hashlib
 import io
 import json
 import logging
-import pickle
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -128,16 +127,34 @@ def write_state(file: Path, key: str, content: dict[str, Any]) -> None:
 
 def read_state(file: Path, key: str, device: torch.device) -> dict[str, Any]:
     """Read a state of the run with this key; LtdmError if it is missing, damaged or another's."""
-    advice = f"delete the folder {Path(file).parent} and run the same command again"
-    try:
+    with explain_state_errors(file):
         content: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+        if content.get("key") != key:
+            raise LtdmError(
+                f"the resume state {file} belongs to a run with other options, data or code;"
+                f" {_state_advice(file)}"
+            )
+        return content
+
+
+@contextmanager
+def explain_state_errors(file: Path) -> Iterator[None]:
+    """Turn errors of reading a state, and of resuming from it, into an `LtdmError`.
+
+    Those of an interruption, of divergence, or of a full GPU are no such errors.
+    """
+    try:
+        yield
     except FileNotFoundError as error:
+        advice = _state_advice(file)
         raise LtdmError(f"the resume state {file} is missing; {advice}") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise LtdmError(f"the resume state {file} is damaged ({reason}); {advice}") from error
-    if content.get("key") != key:
-        raise LtdmError(
-            f"the resume state {file} belongs to a run with other options, data or code; {advice}"
-        )
-    return content
+    except (LtdmError, torch.OutOfMemoryError):
+        raise
+    except PermissionError as error:
+        raise LtdmError(f"cannot read the resume state {file}: {error.strerror}") from error
+    except Exception as error:  # the unpickler may raise anything on foreign bytes
+        raise LtdmError(f"the resume state {file} is damaged; {_state_advice(file)}") from error
+
+
+def _state_advice(file: Path) -> str:
+    return f"delete the folder {Path(file).parent} and run the same command again"

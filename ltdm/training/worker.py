@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 
 from ltdm.core.device import pick_device
+from ltdm.plumbing import environment
 from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.stopping import StopRequest
@@ -34,7 +35,7 @@ TIMEOUT = timedelta(minutes=30)
 
 def count_gpus() -> int:
     """Return how many GPUs there are to choose from, without touching one."""
-    name = os.environ.get("LTDM_DEVICE") or "auto"
+    name = environment.device()
     return 0 if name == "cpu" else 1 if name.startswith("cuda:") else torch.cuda.device_count()
 
 

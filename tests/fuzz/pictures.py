@@ -12,7 +12,7 @@ from PIL import Image, features
 from ltdm.data import folder as folder_source
 from ltdm.external import images as image_sets
 
-CUT = 40
+CUT = 20
 FILES = 50  # pictures of an attempt
 SIDE = 12
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif")

@@ -37,8 +37,13 @@ def scored(tmp_path_factory) -> Checkout:
     (checkout.folder / "config/scored.yaml").write_text(CONFIG)
     checkout.configs = ["config/scored.yaml"]
     checkout.results = checkout.folder / "results/scored"
-    checkout.snakemake("--cores", "2")
+    checkout.printed = checkout.snakemake("--cores", "2")
     return checkout
+
+
+def test_the_workflow_warns_once_when_it_begins(scored):
+    (line,) = [line for line in scored.printed.splitlines() if "ltdm: warning: " in line]
+    assert "ddpm on squares, cbdm on squares: after 10 steps with train.ema_decay 0.9" in line
 
 
 def test_tables_have_every_metric(scored):

@@ -63,6 +63,7 @@ def test_check_prints_what_a_config_requests():
     printed = ltdm("check", SMOKE)
     assert "digits-lt: 728 training images in 10 classes, 178 to 17 per class" in printed
     assert "2 networks to train, 2 sample sets to generate" in printed
+    assert "warning" not in printed
 
 
 @pytest.mark.parametrize("text", ["{}", '{"files": {}}', '{"files": {"a": 1}}', "[]"])
@@ -152,3 +153,19 @@ def test_bench_scores_compares_with_scipy_and_pytorch_fid(tmp_path, monkeypatch)
 def test_an_old_command_is_refused_by_its_new_name(old, new):
     assert f"called `ltdm {new}` now" in ltdm(old, "x.yaml", code=2)
     assert "Usage" in ltdm(*new.split(), "--help")
+
+
+@pytest.mark.parametrize(
+    ("words", "new"),
+    [
+        (["import", "a.pt", "b.safetensors", "--side", "32"], "--resolution"),
+        (["score", "a.npz", "--reference", "b.npz", "--work=x"], "--cache-dir"),
+        (["score", "a.npz", "--reference", "b.npz", "--features", "pixels"], "--extractor"),
+        (["bench", "scores", "--images", "9"], "--num-images"),
+        (["bench", "theory", SMOKE, "--updates", "9"], "--steps"),
+    ],
+)
+def test_an_old_option_is_refused_by_its_new_name(words, new):
+    printed = ltdm(*words, code=2)
+    assert f"is called `{new}` now" in printed
+    assert new in ltdm(*words[: 1 + (words[0] == "bench")], "--help")

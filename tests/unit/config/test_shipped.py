@@ -11,6 +11,7 @@ from ltdm.config.merge import read_config
 from ltdm.data import afhq_dog, tiny_imagenet
 from ltdm.data._base import SourceInfo
 from ltdm.pipeline.cost import network_cost
+from ltdm.pipeline.warnings import warnings
 from ltdm.training.ensemble import total_steps
 
 ROOT = Path(__file__).parents[3]
@@ -25,6 +26,11 @@ def test_shipped_configs_are_valid(file, monkeypatch):
     experiment = Experiment(read_config([file]))
     assert experiment.name == file.stem, "each has its own results folder"
     assert set(experiment.grid["run"]) <= set(experiment.overrides)
+    false_alarms = warnings(experiment, on_this_machine=False)
+    if file.name == "iet-agc.yaml":  # 30,000 steps over ten shards: the protocol's own, and true
+        first = false_alarms.pop(0)
+        assert first.startswith("iet on afhq-dog, iet-agc on afhq-dog: after 3,000 steps")
+    assert false_alarms == []
 
 
 @pytest.mark.parametrize("file", [f for f in SHIPPED if "cifar" in f.read_text()])

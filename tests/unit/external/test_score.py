@@ -129,9 +129,12 @@ def test_labels_of_a_reference_in_a_file_of_their_own(formats, tmp_path):
         ({"images": FAKE.astype("f4")}, "from 0 to 1; these are float32 from 0 to 2"),
         ({"images": FAKE.astype("i8")}, "must be uint8, or numbers from 0 to 1; these are int64"),
         ({"images": FAKE / np.nan}, "from 0 to 1; these are float64 from nan to nan"),
+        ({"images": FAKE.astype("S3")}, "from 0 to 1; these are |S3"),
+        ({"images": FAKE.astype([("r", "u1")])}, "from 0 to 1; these are [('r', 'u1')]"),
+        ({"images": np.array(3, "u1")}, "is damaged"),
         ({"images": FAKE[..., :2]}, "must hold square images"),
         ({"images": FAKE[:, :4, :4]}, "shape (3, 4, 4) (channels, height, width), the reference"),
-        ({"pictures": FAKE}, "has no array of images; it holds pictures"),
+        ({"pictures": FAKE}, "has no array of images, but pictures; call it images or arr_0"),
         ({"images": FAKE, "labels": LABELS[1:]}, "one whole number for each of 24 images"),
         ({"images": FAKE, "labels": LABELS + 1}, "has labels from 1 to 3, but the data set has"),
         ({"images": FAKE, "labels": LABELS / 2}, "one whole number for each of 24 images"),
@@ -155,7 +158,7 @@ def test_folders_that_cannot_be_scored(formats, tmp_path):
     (tmp_path / "flat/01.png").write_bytes(b"no image")
     assert "01.png (cannot identify image file)" in score(tmp_path, "flat", code=1)
     assert "none.npz is missing" in score(tmp_path, "none.npz", code=1)
-    assert "holds several arrays; write the labels alone" in score(
+    assert "adm.npz is damaged, or no .npy of labels; " in score(
         tmp_path, "float.npy", "--labels", tmp_path / "adm.npz", code=1
     )
     np.savez(tmp_path / "huge.npz", images=REAL, labels=LABELS * 10**12)
@@ -167,6 +170,8 @@ def test_folders_that_cannot_be_scored(formats, tmp_path):
     (tmp_path / "classes/1.png").unlink()
     (tmp_path / "junk.npy").write_bytes(b"\x80\x04.")
     assert "junk.npy is damaged" in score(tmp_path, "junk.npy", code=1)
+    np.save(tmp_path / "number.npy", np.array(3, np.uint8))
+    assert "number.npy is damaged, or no array" in score(tmp_path, "number.npy", code=1)
     assert "are its labels; leave" in score(
         tmp_path, "classes", "--labels", tmp_path / "labels.npy", code=1
     )
@@ -204,6 +209,32 @@ def test_folders_and_classes_may_have_any_name(tmp_path, images):
     assert len(read_rows(file.parent / "metrics/metrics.csv").columns) > len(scored.columns)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{name: kid", "line 1: is not YAML: expected ',' or '}'"),
+        ("a: b: c", "line 1: is not YAML: mapping values are not allowed"),
+        ("[" * 2000, "is not YAML"),
+        ("{name: kid, subsets: 010}", "line 1: 010 is a number that YAML 1.1 reads as octal"),
+        ("{name: kid, subsets: 0}", "--metric.0.subsets: must be at least 1"),
+    ],
+)
+def test_a_part_that_is_no_yaml_is_one_short_sentence(formats, tmp_path, text, words):
+    parts = ["--extractor", "pixels", "--metric", text]
+    printed = score_with(tmp_path, "ours.npz", *parts, code=1)
+    assert printed.startswith("ltdm: --metric") and words in printed
+    assert printed.count("\n") == 1 and len(printed) < 250
+
+
+def test_a_reference_at_the_root_and_a_cache_that_is_a_file_are_one_sentence(formats, tmp_path):
+    arguments = ["score", tmp_path / "ours.npz", "--extractor", "pixels", "--metric", "frechet"]
+    printed = ltdm(*arguments, "--reference", "/no-such-reference", code=1)
+    assert printed == "ltdm: /no-such-reference is missing; fix the path\n"
+    cache = ["--cache-dir", tmp_path / "float.npy"]
+    printed = ltdm(*arguments, "--reference", tmp_path / "ours.npz", *cache, code=1)
+    assert "its path leads through a file" in printed and printed.count("\n") == 1
+
+
 def test_errors_of_extractors_and_metrics(formats, tmp_path):
     printed = score_with(tmp_path, "ours.npz", "--extractor", "pixles", code=1)
     assert "no extractor is called 'pixles'; did you mean 'pixels'?" in printed
@@ -222,6 +253,10 @@ def test_data_folder_is_not_changed(formats, tmp_path):
     assert {"head", "medium", "tail"} < set(scored["group"])
     parts = ["--metric", "accuracy", "--extractor", CLASSIFIER]
     score_with(tmp_path, "ours.npz", *parts, reference="data")
+    assert {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")} == before
+    (tmp_path / "data/extractors/pixels.safetensors").unlink()  # its record is still there
+    before = {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")}
+    score_with(tmp_path, "ours.npz", "--metric", "frechet", reference="data")
     assert {f: f.stat().st_mtime_ns for f in (tmp_path / "data").rglob("*")} == before
     labels = "--reference-labels", tmp_path / "labels.npy"
     assert "contains its labels" in score(tmp_path, "ours.npz", *labels, reference="data", code=1)

@@ -133,7 +133,7 @@ def test_invalid_speeds(tmp_path, speed):
     bench, row = tmp_path / "bench.json", '{"run": "x", "train_tflops": %s, "sample_tflops": 1}'
     bench.write_text('{"rows": [%s]}' % (row % speed))
     printed = ltdm("plan", ROOT / "config/smoke.yaml", "--bench", bench, code=1)
-    assert "holds no figures" in printed
+    assert "is no file of `ltdm bench runs --json`" in printed
     printed = ltdm("plan", ROOT / "config/smoke.yaml", "--tflops", "nan", code=1)
     assert "--tflops must be a number above 0" in printed
 

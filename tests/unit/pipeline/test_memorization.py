@@ -90,7 +90,8 @@ def test_more_neighbours_than_training_images_are_refused():
     [
         ("memorized-40@tail", "'memorized-40@tail' is called 'memorized-0.40@tail' now"),
         ("unseen-15@tail", "called 'memorized-0.15@tail:baseline' now"),
-        ("mirrored.mq-15", "called 'mirrored.mq-0.15' now"),
+        ("mq-15", "'mq-15' is called 'mq-0.15' now"),
+        ("mirrored.mq-15", "nothing computes 'mirrored.mq-15'; "),
         ("frechet:baseline", "frechet has no baseline"),
         ("memorized-0.4", "did you mean 'memorized-0.40'"),
     ],

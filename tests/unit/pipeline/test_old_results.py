@@ -32,7 +32,9 @@ def old_results(folder, *names):
 
 
 @pytest.mark.parametrize("name", RECORDS)
-@pytest.mark.parametrize("command", ["status", "verify", "tables", "train", "accept"])
+@pytest.mark.parametrize(
+    "command", ["status", "verify", "tables", "train", "accept", "check", "plan"]
+)
 def test_commands_refuse_them_and_touch_nothing(tmp_path, command, name):
     results = old_results(tmp_path, name)
     before = {file: file.read_bytes() for file in results.rglob("*") if file.is_file()}
@@ -42,6 +44,8 @@ def test_commands_refuse_them_and_touch_nothing(tmp_path, command, name):
         "tables": [SMOKE, "--results", tmp_path],
         "train": [SMOKE, "--results", tmp_path],
         "accept": [results, "--because", "x"],
+        "check": [SMOKE, "--results", tmp_path],
+        "plan": [SMOKE, "--results", tmp_path],
     }
     printed = ltdm(command, *arguments[command], code=1)
     assert printed.startswith(

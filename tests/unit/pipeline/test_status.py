@@ -9,6 +9,7 @@ import pytest
 from ltdm.pipeline import snapshot, status
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
+from ltdm.plumbing.progress import Progress
 
 PROGRESS = {
     "what": "training",
@@ -113,3 +114,24 @@ def test_newest_snapshot(results):
     os.utime(other)
     os.utime(first, (1, 1))
     assert snapshot.newest(results / "logs") == {"networks": []}
+
+
+def test_a_training_that_died_early_has_reported_its_steps(results, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    file = results / "runs/d/r0/seed-0/state/ab/progress.json"
+    with Progress("training", 60, "steps", file=file) as progress:
+        for _ in range(6):
+            clock[0] += 1.0
+            progress.advance()
+        left = file.read_text()  # by a process that is killed now
+    file.write_text(left)
+    assert "4 of 60" in status.format_status(results) or "5 of 60" in status.format_status(results)
+    assert "1 network: 1" in status.format_status(alone(results))
+
+
+def alone(results):
+    """Leave a single network in the results."""
+    for file in (results / "logs").iterdir():
+        file.unlink()
+    return results

@@ -1,7 +1,11 @@
 """Files on a full disk, half-written or unreadable files, and the choice of the device."""
 
+import io
+import pickle
+import re
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,7 +13,7 @@ import torch
 
 from ltdm.core import device
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import atomic_write, read_npz
+from ltdm.plumbing.files import atomic_write, read_json, read_npz, write_json
 
 FULL = """
 import resource, sys
@@ -67,7 +71,7 @@ def test_archives_that_zipfile_cannot_read_are_one_sentence(tmp_path, offset, va
     content = bytearray((tmp_path / "a.npz").read_bytes())
     content[content.rindex(b"PK\x01\x02") + offset] = value
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(LtdmError, match=r"a.npz is damaged \(.*\); fetch or make it again"):
+    with pytest.raises(LtdmError, match=r"a.npz is damaged, or no .npz of plain arrays; fetch"):
         read_npz(tmp_path / "a.npz", "x", is_result=False)
 
 
@@ -78,6 +82,53 @@ def test_a_damaged_compressed_archive_is_one_sentence(tmp_path):
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(LtdmError, match=r"a.npz is damaged"):
         read_npz(tmp_path / "a.npz", "x", is_result=False)
+
+
+def write_members(path, **members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize("kind", ["objects", "npy", "text", "no array", "huge", "pickle"])
+def test_arrays_of_another_kind_are_one_sentence_without_advice_for_programmers(tmp_path, kind):
+    file = tmp_path / "a.npz"
+    if kind == "objects":
+        np.savez(file, x=np.array([{}, None]))
+    elif kind == "npy":
+        np.save(tmp_path / "a.npy", np.arange(9))
+        (tmp_path / "a.npy").rename(file)
+    elif kind == "no array":
+        write_members(file, x="words")
+    elif kind == "huge":
+        header = io.BytesIO()
+        about = {"descr": "<f8", "fortran_order": False, "shape": (10**14,)}
+        np.lib.format.write_array_header_1_0(header, about)
+        write_members(file, **{"x.npy": header.getvalue()})
+    else:
+        file.write_bytes(pickle.dumps({"x": 1}) if kind == "pickle" else b"one, two")
+    for is_result, way_out in ((False, "fetch or make it again"), (True, "delete it and run")):
+        with pytest.raises(LtdmError) as error:
+            read_npz(file, "x", is_result=is_result)
+        text = str(error.value)
+        assert text.startswith(f"{file} ") and way_out in text
+        assert not re.search("allow_pickle|trust|zip|shape|GiB", text), text
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "nul", "\x00", "[" * 100_000])
+def test_a_record_of_another_kind_is_one_sentence(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(LtdmError, match=r"a.json is damaged, or no JSON object; delete it and run"):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("kind", ["folder", "file in the way", "long name"])
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, kind):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    names = {"folder": "folder", "file in the way": "file/a.json", "long name": "a" * 300}
+    with pytest.raises(LtdmError, match=r"^cannot write .*: .*; fix that"):
+        write_json(tmp_path / names[kind], {})
 
 
 def test_the_device_is_chosen_by_name_and_environment(monkeypatch):

@@ -43,7 +43,15 @@ def test_an_old_environment_variable_is_refused_when_a_config_is_read(
         read_config([tmp_path / "c.yaml"])
 
 
+@pytest.mark.parametrize("old", renamed.REMOVED)
+def test_a_removed_key_is_refused_with_what_to_do(old):
+    with pytest.raises(OptionError, match=r"was removed: .*leave it out") as error:
+        parse(Options, {old: 1})
+    assert error.value.path == (old,)
+
+
 def test_no_name_is_both_an_old_and_a_new_one_of_itself():
     """Otherwise a user who follows the advice would get it again."""
     for old, new in (*renamed.KEYS.items(), *renamed.VALUES.items()):
         assert old not in new
+    assert not {*renamed.REMOVED} & {*renamed.KEYS}

@@ -82,7 +82,7 @@ def test_signals_are_caught_and_their_handlers_restored(monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
     monkeypatch.setenv("LTDM_TIME_LIMIT_SECONDS", "soon")
     with pytest.raises(
-        LtdmError, match="_TIME_LIMIT_SECONDS must be a number of seconds, not 'soon'"
+        LtdmError, match="_TIME_LIMIT_SECONDS must be a number of seconds from 0, not 'soon'"
     ):
         stopping.time_limit()
 

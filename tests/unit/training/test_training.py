@@ -229,7 +229,7 @@ def test_a_state_that_is_another_run_s_or_damaged_is_refused(tmp_path, caplog):
     with pytest.raises(LtdmError, match="run with other options"):
         other.load(CPU)
     state.file.write_bytes(state.file.read_bytes()[:100])
-    with pytest.raises(LtdmError, match=r"is damaged .* delete the folder"):
+    with pytest.raises(LtdmError, match=r"is damaged.* delete the folder"):
         state.load(CPU)
     assert State(tmp_path / "state", "1" * 16).load(CPU) is None
     assert "unfinished run with other options" in caplog.text
