@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.escapes import escape_label, escape_tex, one_line
-from ltdm.reporting.rows import read_rows, write_rows
+from ltdm.reporting.rows import read_classes, read_rows, write_rows
 from ltdm.reporting.tables import main_table
 from ltdm.reporting.writing import to_markdown
 from ltdm.theory.figures import PointCloud, plot_clouds
@@ -70,11 +70,13 @@ def test_a_caption_of_the_report_shows_each_name():
 
 
 def test_rows_are_read_as_they_were_written(tmp_path):
-    for k, column in enumerate(("run", "dataset", "extractor", "metric", "group", "name")):
-        for names in (list(UGLY), ["1", "2"], ["true", "true"], ["inf", "nan"]):
-            rows = pd.DataFrame({column: names, "value": k})
-            write_rows(rows, tmp_path / "rows.csv")
-            assert read_rows(tmp_path / "rows.csv")[column].tolist() == names
+    file = tmp_path / "rows.csv"
+    for names in (list(UGLY), ["1", "2"], ["true", "true"], ["inf", "nan"]):
+        for column in ("run", "dataset", "extractor", "metric", "group"):
+            write_rows(pd.DataFrame({column: names, "value": 1}), file)
+            assert read_rows(file)[column].tolist() == names
+        write_rows(pd.DataFrame({"name": names, "train": 1}), file)
+        assert read_classes(file)["name"].tolist() == names
 
 
 @pytest.mark.parametrize("name", ["$$", r"$\frac$", "_x", "bell\x07", "x" * 250])
