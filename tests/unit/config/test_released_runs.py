@@ -17,6 +17,7 @@ from ltdm.pipeline.cost import network_cost
 from ltdm.pipeline.records import check_records
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.files import read_json, write_npz
+from ltdm.reporting.rows import SCORE_COLUMNS
 from ltdm.stages import figures
 from ltdm.stages.released import HISTORY
 from tests.helpers.released import (
@@ -194,10 +195,9 @@ def test_an_imported_network_costs_no_training(checkpoint):
 
 def test_the_training_figure_leaves_out_imported_networks(tmp_path):
     counts = {"class": [0, 1], "name": ["a", "b"], "available": [9, 9], "train": [9, 3]}
-    columns = ["dataset", "extractor", "metric", "sample_set", "group", "run", "value", "baseline"]
     tables = {
         "counts": pd.DataFrame(counts),
-        "tidy": pd.DataFrame(columns=columns, dtype=str),
+        "tidy": pd.DataFrame(columns=SCORE_COLUMNS, dtype=str),
         "trained": pd.DataFrame({"step": [1, 2], "denoise": [1.0, 0.5]}),
         "theirs": pd.DataFrame(columns=HISTORY),
     }
