@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
-from ltdm.plumbing.errors import LtdmError, shorten
+from ltdm.plumbing.errors import LtdmError, printable, shorten
 from ltdm.plumbing.progress import Progress
 
 log = logging.getLogger("ltdm")
@@ -167,7 +167,7 @@ def _explain(error: Exception, file: str) -> str:
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     text = (isinstance(error, OSError) and error.strerror) or str(error)
-    text = _printable(textwrap.shorten(text, REASON_LENGTH, placeholder=" ..."))
+    text = printable(textwrap.shorten(text, REASON_LENGTH, placeholder=" ..."))
     return text if " " in text else f"{type(error).__name__} {text}".strip()
 
 
@@ -178,14 +178,9 @@ def raise_for_bad_files(reasons: dict[str, str], num_files: int, root: Path, adv
     All of them are logged.
     """
     for name, reason in reasons.items():
-        log.info("cannot decode %s: %s", root / _printable(name), reason)
+        log.info("cannot decode %s: %s", root / printable(name), reason)
     if reasons:
-        first = shorten([f"{_printable(name)} ({reason})" for name, reason in reasons.items()])
+        first = shorten([f"{name} ({reason})" for name, reason in reasons.items()])
         raise LtdmError(
             f"{len(reasons)} of {num_files} files in {root} cannot be decoded: {first}; {advice}"
         )
-
-
-def _printable(text: str) -> str:
-    """Return text in which characters that would break a line or a terminal are escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -79,7 +79,7 @@ def _files(snakemake: Any) -> dict[str, Any]:
 
 def _exit_with_message(sentence: object, log_path: str, status: int = 1) -> NoReturn:
     """Print why the job ends, in one line of its log and of the terminal, and exit."""
-    line = f"{MARK}{' '.join(str(sentence).split())}"
+    line = f"{MARK}{sentence}"
     with suppress(OSError):  # a full disk
         print(line, flush=True)
     print(f"{line} (log: {log_path})", file=sys.__stderr__, flush=True)

@@ -16,7 +16,7 @@ class LtdmError(Exception):
     """
 
     def __init__(self, message: str):
-        text = "".join(c if c.isprintable() else _escape(c) for c in message)
+        text = printable(message)
         if len(text) > MAX_LENGTH:
             half = MAX_LENGTH // 2 - len(" ... ")
             text = f"{text[:half]} ... {text[-half:]}"
@@ -49,9 +49,9 @@ class Interruption(LtdmError):
         self.should_requeue = should_requeue
 
 
-def _escape(character: str) -> str:
-    r"""Return a character as in a Python text: `\n`, `\x1b`, `\udcff`."""
-    return character.encode("unicode_escape").decode("ascii")
+def printable(text: str) -> str:
+    r"""Return text in one line: other characters as in a Python text, `\n`, `\x1b`, `\udcff`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shorten(items: Collection[Any], limit: int = 3) -> str:

@@ -71,7 +71,7 @@ def test_submitted_job_is_requeued_at_its_time_limit(
 
 
 def test_user_error_is_one_sentence_and_bug_a_traceback_in_the_log(script, tmp_path, capfd):
-    assert exit_status(script(False), LtdmError("train.npz is\n  damaged")) == 1
+    assert exit_status(script(False), LtdmError("train.npz is damaged")) == 1
     assert (tmp_path / "log").read_text() == "ltdm: train.npz is damaged\n"
     assert exit_status(script(False), ZeroDivisionError()) == 1
     assert "a bug in ltdm, ZeroDivisionError: please report it with" in capfd.readouterr().err
