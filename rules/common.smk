@@ -1,6 +1,7 @@
 """The checked config, the wildcards, and the functions that all rules share."""
 
 import re
+import shlex
 import sys
 from ast import literal_eval
 from functools import cache
@@ -15,7 +16,7 @@ sys.path.insert(0, workflow.basedir)
 from ltdm.config import layout, requests
 from ltdm.config.artefacts import as_list, outputs, target_files
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, parse_cli_values, read_config
+from ltdm.config.merge import merge, parse_cli_config, read_config
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.code_pairs import load_pairs
 from ltdm.pipeline.job import export_pythonpath
@@ -29,6 +30,8 @@ from ltdm.plumbing.options import suggest
 from ltdm.theory.options import FIGURES
 
 export_pythonpath(workflow.basedir)
+# Snakemake puts this path into the commands of jobs, without quotes.
+sys.executable = shlex.quote(sys.executable)
 
 # Snakemake merges config files key by key; ltdm's merge also replaces a part with its options.
 # A job reads its run's snapshot, since the config files may have changed meanwhile.
@@ -37,7 +40,8 @@ try:
     if run_snapshot:
         merged_config = run_snapshot["config"]
     else:
-        overlay = parse_cli_values(workflow.config_settings.config)
+        # As written: Snakemake's `config` has `1e1` as 10.0.
+        overlay = parse_cli_config(workflow.config_settings.config_args)
         merged_config = merge([read_config(workflow.configfiles), overlay])
     experiment = Experiment(merged_config)
 except LtdmError as error:
