@@ -19,17 +19,24 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge, parse_cli_config, read_config
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.code_pairs import load_pairs
-from ltdm.pipeline.job import export_pythonpath
 from ltdm.pipeline.lineage import lineage, manifest_request
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.pipeline.records import check_records, is_finished, keep_recorded_text
+from ltdm.plumbing import environment
 from ltdm.plumbing.compiling import set_compile_cache
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import suggest
 from ltdm.theory.options import FIGURES
 
-export_pythonpath(workflow.basedir)
+environment.replace_signs()
+try:
+    environment.check_checkout(workflow.basedir)
+    environment.check_work_folder(Path.cwd())
+except LtdmError as error:
+    raise WorkflowError(str(error)) from None
+environment.export_pythonpath(workflow.basedir)
+environment.ensure_cache(".snakemake/cache")
 # Snakemake puts this path into the commands of jobs, without quotes.
 sys.executable = shlex.quote(sys.executable)
 
@@ -132,17 +139,16 @@ def check_foreign_results(*_):
 
 def save_snapshot():
     """Save this run's config, site and the code of each rule, for its jobs and `ltdm status`."""
-    snapshot.save(
-        Path(root) / "logs",
-        {
-            "config": merged_config,
-            "site": non_defaults(cluster_site),
-            "cluster": not workflow.local_exec,
-            "codes": {rule: sorted(codes[rule]) for rule in sorted(codes)},
-            "networks": [
-                [*run, seed] for run in experiment.runs for seed in grid["seed"]
-            ],
-            "sample_sets": grid["sample_set"],
-            "metrics": metrics,
-        },
-    )
+    content = {
+        "config": merged_config,
+        "site": non_defaults(cluster_site),
+        "cluster": not workflow.local_exec,
+        "codes": {rule: sorted(codes[rule]) for rule in sorted(codes)},
+        "networks": [[*run, seed] for run in experiment.runs for seed in grid["seed"]],
+        "sample_sets": grid["sample_set"],
+        "metrics": metrics,
+    }
+    try:
+        snapshot.save(Path(root) / "logs", content)
+    except LtdmError as error:
+        sys.exit(f"ltdm: {error}")

@@ -27,7 +27,11 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
     log after another exception, and with `Interruption.STATUS` if it can be resumed.
     """
     path = snakemake.log[0]
-    with open(path, "w", buffering=1) as file, redirect_stderr(file), redirect_stdout(file):
+    with (
+        open(path, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as file,
+        redirect_stderr(file),
+        redirect_stdout(file),
+    ):
         line_format = "%(asctime)s %(message)s"
         logging.basicConfig(stream=file, level=logging.INFO, format=line_format, force=True)
         logging.captureWarnings(True)
@@ -63,9 +67,3 @@ def _exit_with_message(sentence: str, status: int = 1) -> NoReturn:
     """Print a sentence in the terminal, as Snakemake's message lacks the cause, and exit."""
     print(f"ltdm: {sentence}", file=sys.__stderr__, flush=True)
     sys.exit(status)
-
-
-def export_pythonpath(folder: str) -> None:
-    """Make the processes that Snakemake starts import `folder`'s ltdm before an installed one."""
-    paths = [folder, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys(paths)))

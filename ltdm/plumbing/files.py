@@ -7,7 +7,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ DISK_ERRORS = {
     errno.EFBIG: "the file is larger than the system allows",
     errno.EROFS: "the disk is read-only",
     errno.EACCES: "you have no permission to write there",
+    errno.EEXIST: "a link to nowhere or a file is in the place of its folder",
+    errno.ENOTDIR: "a file is in the place of its folder",
+    errno.ELOOP: "a link on the way leads to itself",
 }
 READ_ERRORS = (
     zipfile.BadZipFile,
@@ -40,7 +43,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Otherwise `path` stays as it was.
 
     Raises:
-        LtdmError: The disk is full, read-only or not writable by the user.
+        LtdmError: The disk is full, read-only or not writable by the user, or the folder is none.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -58,7 +61,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
             " again, which keeps finished results"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
