@@ -1,5 +1,6 @@
 """The checked config, the wildcards, and the functions that all rules share."""
 
+import os
 import re
 import shlex
 import sys
@@ -37,6 +38,7 @@ except LtdmError as error:
     raise WorkflowError(str(error)) from None
 environment.export_pythonpath(workflow.basedir)
 environment.ensure_cache(".snakemake/cache")
+os.environ["PYTHONUTF8"] = "1"  # for jobs: paths are UTF-8 under every locale
 # Snakemake puts this path into the commands of jobs, without quotes.
 sys.executable = shlex.quote(sys.executable)
 
