@@ -48,7 +48,7 @@ class Group(click.Group):
 
 def _discard_output() -> None:
     """Send what is left of the standard output nowhere: Python would fail on it when it exits."""
-    if sys.stdout is sys.__stdout__:
+    if sys.stdout and sys.stdout is sys.__stdout__:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -129,7 +129,7 @@ def parse_cli_config(entries: Iterable[str]) -> dict[str, Any]:
     Raises:
         LtdmError: A value is not YAML.
     """
-    layers = []
+    layers: list[Mapping[str, Any]] = []
     for entry in entries:
         key, _, text = entry.partition("=")
         try:
