@@ -1,6 +1,5 @@
 """The checked config, the wildcards, and the functions that all rules share."""
 
-import os
 import re
 import shlex
 import sys
@@ -36,9 +35,8 @@ try:
     environment.check_work_folder(Path.cwd())
 except LtdmError as error:
     raise WorkflowError(str(error)) from None
-environment.export_pythonpath(workflow.basedir)
+environment.export_to_jobs(workflow.basedir)
 environment.ensure_cache(".snakemake/cache")
-os.environ["PYTHONUTF8"] = "1"  # for jobs: paths are UTF-8 under every locale
 # Snakemake puts this path into the commands of jobs, without quotes.
 sys.executable = shlex.quote(sys.executable)
 

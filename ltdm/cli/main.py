@@ -48,8 +48,8 @@ class Group(click.Group):
 
 def _discard_output() -> None:
     """Send what is left of the standard output nowhere: Python would fail on it when it exits."""
-    if sys.stdout and sys.stdout is sys.__stdout__:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.__stdout__ and sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

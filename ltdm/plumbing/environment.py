@@ -31,8 +31,12 @@ def check_checkout(folder: str) -> None:
         )
 
 
-def export_pythonpath(folder: str) -> None:
-    """Make the processes that Snakemake starts import `folder`'s ltdm before an installed one."""
+def export_to_jobs(folder: str) -> None:
+    """Make the jobs that Snakemake starts import `folder`'s ltdm before an installed one.
+
+    Under every locale, they also read and write paths and texts in UTF-8.
+    """
+    os.environ["PYTHONUTF8"] = "1"
     paths = [folder, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys(paths)))
 
