@@ -18,7 +18,7 @@ setup: $(VENV)/ready  ## Create .venv from requirements.lock and install ltdm in
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "ltdm needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@$(PYTHON) -m ltdm.plumbing.environment
+	@$(PYTHON) -m ltdm.plumbing.host
 	@echo "Setting up .venv (once; a few minutes, about 5 GB)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip --version > /dev/null 2>&1 || \

@@ -22,21 +22,21 @@ from ltdm.pipeline.code_pairs import load_pairs
 from ltdm.pipeline.lineage import lineage, manifest_request
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.pipeline.records import check_records, is_finished, keep_recorded_text
-from ltdm.plumbing import environment
+from ltdm.plumbing import host
 from ltdm.plumbing.compiling import set_compile_cache
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import suggest
 from ltdm.theory.options import FIGURES
 
-environment.replace_signs()
+host.replace_signs()
 try:
-    environment.check_checkout(workflow.basedir)
-    environment.check_work_folder(Path.cwd())
+    host.check_checkout(workflow.basedir)
+    host.check_work_folder(Path.cwd())
 except LtdmError as error:
     raise WorkflowError(str(error)) from None
-environment.export_to_jobs(workflow.basedir)
-environment.ensure_cache(".snakemake/cache")
+host.export_to_jobs(workflow.basedir)
+host.ensure_cache(".snakemake/cache")
 # Snakemake puts this path into the commands of jobs, without quotes.
 sys.executable = shlex.quote(sys.executable)
 

@@ -9,7 +9,7 @@ import click
 
 from ltdm import __version__
 from ltdm.cli import bench, external, inspect, stages
-from ltdm.plumbing.environment import replace_signs
+from ltdm.plumbing.host import replace_signs
 from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import DISK_ERRORS
 from ltdm.plumbing.renamed import COMMANDS

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ltdm.core.weights import write_weights
-from ltdm.plumbing.environment import check_checkout, check_work_folder, ensure_cache
+from ltdm.plumbing.host import check_checkout, check_work_folder, ensure_cache
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_npz, write_text
 from ltdm.plumbing.locks import exclusive
@@ -91,7 +91,7 @@ def test_the_umask_decides_what_a_group_may_do_with_results(tmp_path, umask, gro
 
 def test_make_setup_checks_the_path_before_any_package_is_installed(tmp_path):
     (tmp_path / "a{b").mkdir()
-    command = [sys.executable, "-S", "-m", "ltdm.plumbing.environment"]
+    command = [sys.executable, "-S", "-m", "ltdm.plumbing.host"]
     for folder, status, start in ((tmp_path, 0, ""), (tmp_path / "a{b", 1, "ltdm: the path")):
         done = subprocess.run(
             command, cwd=folder, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True

@@ -1,6 +1,6 @@
-"""The environment of the workflow's processes: the checkout's path, a cache folder, the terminal.
+"""What the workflow needs of its machine: a path that works, folders to write to, a terminal.
 
-`python -m ltdm.plumbing.environment` checks the path of the current folder; this module imports no
+`python -m ltdm.plumbing.host` checks the path of the current folder; this module imports no
 other package, since `make setup` runs it first.
 """
 
