@@ -19,8 +19,11 @@ setup: $(VENV)/ready  ## Create .venv from requirements.lock and install ltdm in
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "ltdm needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m ltdm.plumbing.host
 	@echo "Setting up .venv (once; a few minutes, about 5 GB)"
 	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip --version > /dev/null 2>&1 || \
+		{ echo "programs do not start under this path; move the checkout to one of letters and digits"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -1,6 +1,7 @@
 """The checked config, the wildcards, and the functions that all rules share."""
 
 import re
+import shlex
 import sys
 from ast import literal_eval
 from functools import cache
@@ -15,21 +16,30 @@ sys.path.insert(0, workflow.basedir)
 from ltdm.config import layout, requests
 from ltdm.config.artefacts import as_list, outputs, target_files
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, parse_cli_values, place_of, read_config
+from ltdm.config.merge import merge, parse_cli_config, place_of, read_config
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.code_pairs import load_pairs
-from ltdm.pipeline.job import export_pythonpath
 from ltdm.pipeline.lineage import lineage, manifest_request
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.pipeline.records import check_records, is_finished, keep_recorded_text
 from ltdm.pipeline.warnings import warnings
+from ltdm.plumbing import host
 from ltdm.plumbing.compiling import set_compile_cache
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import suggest
 from ltdm.theory.options import FIGURES
 
-export_pythonpath(workflow.basedir)
+host.replace_signs()
+try:
+    host.check_checkout(workflow.basedir)
+    host.check_work_folder(Path.cwd())
+except LtdmError as error:
+    raise WorkflowError(str(error)) from None
+host.export_to_jobs(workflow.basedir)
+host.ensure_cache(".snakemake/cache")
+# Snakemake puts this path into the commands of jobs, without quotes.
+sys.executable = shlex.quote(sys.executable)
 
 # Snakemake merges config files key by key; ltdm's merge also replaces a part with its options.
 # A job reads its run's snapshot, since the config files may have changed meanwhile.
@@ -38,7 +48,8 @@ try:
     if run_snapshot:
         merged_config = run_snapshot["config"]
     else:
-        overlay = parse_cli_values(workflow.config_settings.config)
+        # As written: Snakemake's `config` has `1e1` as 10.0.
+        overlay = parse_cli_config(workflow.config_settings.config_args)
         merged_config = merge([read_config(workflow.configfiles), overlay])
     experiment = Experiment(merged_config)
 except LtdmError as error:

@@ -1,6 +1,7 @@
 """The command `ltdm`: each stage without Snakemake, and the commands beside them."""
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -9,6 +10,8 @@ import click
 from ltdm import __version__
 from ltdm.cli import bench, external, inspect, stages
 from ltdm.plumbing.errors import Interruption, LtdmError
+from ltdm.plumbing.files import DISK_ERRORS
+from ltdm.plumbing.host import replace_signs
 from ltdm.plumbing.renamed import COMMAND_OPTIONS, COMMANDS
 
 
@@ -28,11 +31,28 @@ class Group(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; an LtdmError exits with 1, an Interruption with its STATUS."""
+        replace_signs()
         try:
             return super().invoke(context)
         except LtdmError as error:
             click.echo(f"ltdm: {error}", err=True)
             sys.exit(Interruption.STATUS if isinstance(error, Interruption) else 1)
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            _discard_output()
+            click.echo(
+                f"ltdm: cannot write {error.filename or 'the output'}: {DISK_ERRORS[error.errno]};"
+                " fix that and run the same command again, which keeps finished results",
+                err=True,
+            )
+            sys.exit(1)
+
+
+def _discard_output() -> None:
+    """Send what is left of the standard output nowhere: Python would fail on it when it exits."""
+    if sys.__stdout__ and sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

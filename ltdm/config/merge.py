@@ -5,13 +5,15 @@ that gets another name is replaced with its options. An empty section changes no
 turns off an option that is a set of options (`train.posthoc_ema`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml import BaseLoader
 
+from ltdm.config.grid import GRID_AXES
 from ltdm.config.strict_yaml import StrictLoader, TrapError
 from ltdm.plumbing.environment import check_environment
 from ltdm.plumbing.errors import LtdmError, OptionError
@@ -23,6 +25,8 @@ SECTIONS = (*DEFAULT_PARTS, "train", "sample")
 """The sections that `defaults`, a data set and a run may have."""
 NULLABLE_KEYS = {"train": ("ensemble", "posthoc_ema"), "evaluate": ("probe",)}
 """By section, the options that are sets of options, which null turns off."""
+NAME_KEYS = ("experiment", *GRID_AXES)
+"""Keys whose values on a command line are names, or numbers that select by their text."""
 ConfigLayer = tuple[KeyPath, Mapping[str, Any]]
 """The path of a layer in the config, and its sections."""
 
@@ -103,19 +107,22 @@ def yaml_fault(error: Exception) -> str:
     return " is not YAML: write `key: value` on lines of text in UTF-8"
 
 
-def parse_cli_values(value: Any) -> Any:
-    """Return a value of a command line with its texts read as YAML.
+def parse_cli_config(entries: Iterable[str]) -> dict[str, Any]:
+    """Return the config of a command line's entries, each `KEY=VALUE` with the value in YAML.
 
-    Snakemake passes nested values as text. Text that is not YAML, or is a trap, stays text.
+    Under `NAME_KEYS`, `no` and `1e1` are text, as they are for `ltdm --run`.
+
+    Raises:
+        LtdmError: A value is not YAML.
     """
-    if isinstance(value, Mapping):
-        return {k: parse_cli_values(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [parse_cli_values(v) for v in value]
-    try:
-        return yaml.load(value, StrictLoader) if isinstance(value, str) else value
-    except (yaml.YAMLError, ValueError):
-        return value
+    layers: list[Mapping[str, Any]] = []
+    for entry in entries:
+        key, _, text = entry.partition("=")
+        try:
+            layers.append({key: yaml.load(text, BaseLoader if key in NAME_KEYS else StrictLoader)})
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise LtdmError(f"--config {key}{yaml_fault(error)}") from error
+    return merge(layers)
 
 
 def merge(layers: list[Mapping[str, Any]], section: str = "") -> dict[str, Any]:

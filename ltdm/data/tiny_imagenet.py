@@ -71,7 +71,7 @@ def _list_validation(root: Path) -> tuple[list[Path], list[int]]:
     label_of = {name: i for i, name in enumerate(_class_names(root))}
     table = root / "val/val_annotations.txt"
     with explain_read_errors(table, "list of images and classes", is_result=False):
-        lines = [line.split("\t") for line in table.read_text().splitlines()]
+        lines = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
     if any(len(line) < 2 or line[1] not in label_of for line in lines):
         raise LtdmError(f"{table} does not name a file and its class on each line: {ADVICE}")
     return [root / "val/images" / line[0] for line in lines], [label_of[line[1]] for line in lines]

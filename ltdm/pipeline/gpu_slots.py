@@ -4,7 +4,6 @@ Snakemake counts GPUs but does not choose them. Each GPU has slots, one per job 
 job locks a slot on each of its GPUs; the operating system frees the lock however the job ends.
 """
 
-import getpass
 import os
 import tempfile
 import time
@@ -51,7 +50,7 @@ def hold_gpus(number: int, gpus: Sequence[str], jobs_per_gpu: int) -> Iterator[l
 
 def _slots_folder() -> Path:
     """Return the folder of the slots: per user, and per Slurm job, which has GPUs of its own."""
-    names = ("ltdm-gpus", getpass.getuser(), os.environ.get("SLURM_JOB_ID"))
+    names = ("ltdm-gpus", str(os.getuid()), os.environ.get("SLURM_JOB_ID"))
     return Path(tempfile.gettempdir()) / "-".join(filter(None, names))
 
 

@@ -31,7 +31,7 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
     path = snakemake.log[0]
     with (
         _explain_log_errors(path),
-        open(path, "w", buffering=1) as file,
+        open(path, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as file,
         redirect_stderr(file),
         redirect_stdout(file),
     ):
@@ -84,9 +84,3 @@ def _exit_with_message(sentence: object, log_path: str, status: int = 1) -> NoRe
         print(line, flush=True)
     print(f"{line} (log: {log_path})", file=sys.__stderr__, flush=True)
     sys.exit(status)
-
-
-def export_pythonpath(folder: str) -> None:
-    """Make the processes that Snakemake starts import `folder`'s ltdm before an installed one."""
-    paths = [folder, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys(paths)))

@@ -35,7 +35,7 @@ def save(folder: Path, snapshot: Mapping[str, Any]) -> None:
     digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()[:16]
     file = Path(folder) / PATTERN.format(digest)
     write_json(file, snapshot)
-    os.environ[ENV_VAR] = str(file.resolve())
+    os.environ[ENV_VAR] = str(file.absolute())
 
 
 def load() -> dict[str, Any] | None:

@@ -24,7 +24,7 @@ def set_compile_cache(folder: Path) -> None:
     """
     torch_folder = Path(os.environ.get(TORCH_CACHE_VARIABLE, DEFAULT_FOLDER_PREFIX))
     if torch_folder.name.startswith(DEFAULT_FOLDER_PREFIX):
-        os.environ[CACHE_VARIABLE] = str(Path(folder).resolve())
+        os.environ[CACHE_VARIABLE] = str(Path(folder).absolute())
 
 
 def use_compile_cache(device: "torch.device") -> None:

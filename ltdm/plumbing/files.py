@@ -22,7 +22,7 @@ DISK_ERRORS = {
     errno.EPERM: "you have no permission to write there",
     errno.EISDIR: "it is a folder",
     errno.ENOTDIR: "its path leads through a file",
-    errno.EEXIST: "its folder is a file",
+    errno.EEXIST: "a file or a link to nowhere is in the place of its folder",
     errno.ENAMETOOLONG: "its name is too long",
     errno.ELOOP: "its path leads through a link to itself",
     errno.EIO: "the disk fails",

@@ -27,7 +27,11 @@ def commit() -> str | None:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return (
+            subprocess.run(command, capture_output=True, check=True)
+            .stdout.decode(errors="replace")
+            .strip()
+        )
 
     try:
         git("ls-files", "--error-unmatch", "__init__.py")

@@ -26,6 +26,7 @@ class Checkout:
         self.config = folder / "config/smoke.yaml"
         self.configs = ["config/smoke.yaml"]
         self.results = folder / "results/smoke"
+        self.python = sys.executable
 
     def forget(self) -> None:
         """Delete Snakemake's notes, as if the results were in a fresh clone."""
@@ -45,7 +46,7 @@ class Checkout:
     def snakemake(self, *arguments: str, ok: bool = True) -> str:
         """Run Snakemake to its end; return its output, and check whether it succeeded."""
         command = self.arguments(*arguments)
-        status, printed = forking.snakemake(command, self.folder, self.environment())
+        status, printed = forking.snakemake(command, self.folder, self.environment(), self.python)
         assert (status == 0) == ok, printed
         return printed
 

@@ -24,26 +24,35 @@ SERVER.set_forkserver_preload(
 SECONDS = 300
 
 
-def snakemake(arguments: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
-    """Run Snakemake in a folder to its end; return its exit status and its output."""
+def snakemake(
+    arguments: list[str], folder: Path, environment: dict[str, str], python: str = sys.executable
+) -> tuple[int, str]:
+    """Run Snakemake in a folder to its end; return its exit status and its output.
+
+    `python` is the path by which its jobs start Python.
+    """
     with TemporaryDirectory() as scratch:
         printed = Path(scratch, "printed")
-        process = SERVER.Process(target=_run, args=(arguments, folder, environment, printed))
+        process = SERVER.Process(
+            target=_run, args=(arguments, folder, environment, python, printed)
+        )
         process.start()
         process.join(SECONDS)
         process.kill()  # if it still runs
         process.join()
-        return process.exitcode, printed.read_text()
+        return process.exitcode, printed.read_text(encoding="utf-8", errors="replace")
 
 
-def _run(arguments: list[str], folder: Path, environment: dict[str, str], printed: Path) -> None:
+def _run(
+    arguments: list[str], folder: Path, environment: dict[str, str], python: str, printed: Path
+) -> None:
     with printed.open("w") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["snakemake", *arguments]
+    sys.argv, sys.executable = ["snakemake", *arguments], python
     assert "ltdm" not in sys.modules
     from snakemake.cli import main
 

@@ -110,8 +110,9 @@ def test_touched_reformatted_and_reordered(checkout):
 def test_restricted_grid_runs_no_network_again(checkout):
     assert checkout.planned("--config", "run=cbdm", "seed=0") == END
     assert checkout.planned("--config", "run=ddpm,cbdm") == {}
-    printed = checkout.snakemake("--dry-run", "--config", "run=cbmd", ok=False)
-    assert "run: 'cbmd' is not in the grid; did you mean 'cbdm'?" in printed
+    for text, hint in (("cbmd", "did you mean 'cbdm'?"), ("no", "known: "), ("1e1", "known: ")):
+        printed = checkout.snakemake("--dry-run", "--config", f"run={text}", ok=False)
+        assert f"run: '{text}' is not in the grid; {hint}" in printed
 
 
 def test_values_on_the_command_line_are_read_as_yaml(checkout):
@@ -142,9 +143,10 @@ def test_moved_data_and_changed_data(checkout):
     model = "results/own/runs/digits-lt/ddpm/seed-0/model.safetensors"
     checkout.snakemake("--cores", "1", model)
     first.rename(other)
+    os.utime(other, (2**32, 2**32))
     assert checkout.planned(model) == {}, "the prepared data set stays valid without its source"
     checkout.edit("config/smoke.yaml", "path: first.npz", "path: other.npz")
-    assert checkout.planned(model) == {}, "another path is not another data set"
+    assert checkout.planned(model) == {}, "neither another path nor a time in the future counts"
     np.savez(other, x_train=images + 1, y_train=labels)
     assert checkout.planned(model) == {"prepare": 1, "train": 1}
 

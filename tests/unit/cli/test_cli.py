@@ -1,6 +1,9 @@
 """The commands of `ltdm`: a complete experiment without Snakemake, checks, and benchmarks."""
 
+import errno
+import io
 import json
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +40,8 @@ def test_every_stage_in_order(tmp_path):
         printed = ltdm(stage, *arguments)
     assert "| frechet ↓ | frechet (tail) ↓ |" in " ".join(printed.split())
     assert "all as its manifest says" in ltdm("verify", tmp_path / "smoke")
+    terminal = CliRunner(charset="latin-1").invoke(main, ["tables", *map(str, arguments)])
+    assert terminal.exit_code == 0 and "frechet ? |" in terminal.output, "without an arrow"
     folder = tmp_path / "smoke/runs/digits-lt/cbdm/seed-0"
     assert (folder / "main/sample_sheet.png").exists()
     before = (folder / "model.safetensors").stat().st_mtime_ns
@@ -64,6 +69,22 @@ def test_check_prints_what_a_config_requests():
     assert "digits-lt: 728 training images in 10 classes, 178 to 17 per class" in printed
     assert "2 networks to train, 2 sample sets to generate" in printed
     assert "warning" not in printed
+
+
+class Full(io.StringIO):
+    """A standard output that is a file on a full disk."""
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_output_to_a_full_disk_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", SMOKE])
+    printed = capsys.readouterr().err
+    assert stopped.value.code == 1 and printed.count("\n") == 1
+    assert printed.startswith("ltdm: cannot write the output: no space is left on the disk")
 
 
 @pytest.mark.parametrize("text", ["{}", '{"files": {}}', '{"files": {"a": 1}}', "[]"])

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, parse_cli_values, read_config
-from ltdm.plumbing.errors import LtdmError
-from tests.helpers.smoke_config import edited
+from ltdm.config.merge import merge, parse_cli_config, read_config
+from ltdm.plumbing.errors import LtdmError, OptionError
+from tests.helpers.smoke_config import SMOKE, edited
 
 
 def test_mappings_are_merged_lists_replaced_and_renamed_parts_replaced():
@@ -91,7 +91,7 @@ def test_a_file_that_is_not_yaml_or_missing_is_refused(tmp_path):
 def test_a_number_with_an_exponent_is_a_number(tmp_path, text):
     """In a file of YAML or JSON, and on a command line."""
     (tmp_path / "c.yaml").write_text(f"a: {text}")
-    assert read_config([tmp_path / "c.yaml"]) == parse_cli_values({"a": text}) == {"a": 2e-4}
+    assert read_config([tmp_path / "c.yaml"]) == parse_cli_config([f"a={text}"]) == {"a": 2e-4}
     (tmp_path / "c.json").write_text(json.dumps({"a": 2e-05}))
     assert read_config([tmp_path / "c.json"]) == {"a": 2e-05}
 
@@ -111,7 +111,8 @@ def test_a_number_that_yaml_1_1_reads_as_another_is_refused(tmp_path, text, faul
     (tmp_path / "c.yaml").write_text(f"a: 1\nb: [{text}]")
     with pytest.raises(LtdmError, match=rf"c.yaml, line 2: {text} is a number .* {fault}$"):
         read_config([tmp_path / "c.yaml"])
-    assert parse_cli_values({"a": text}) == {"a": text}, "text, which options refuse by its key"
+    with pytest.raises(LtdmError, match=rf"--config a: {text} is a number .* {fault}$"):
+        parse_cli_config([f"a={{b: {text}}}"])
 
 
 def test_a_key_that_is_there_twice_is_refused(tmp_path):
@@ -125,7 +126,23 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path):
     assert read_config([tmp_path / "c.yaml"])["l"] == {"x": 2}
 
 
-def test_texts_of_a_command_line_are_read_as_yaml():
-    values = {"a": {"b": "300", "c": ["1.5", "yes", "x"]}, "d": 3, "e": "0,1", "f": "[1"}
-    parsed = {"a": {"b": 300, "c": [1.5, True, "x"]}, "d": 3, "e": "0,1", "f": "[1"}
-    assert parse_cli_values(values) == parsed
+def test_values_of_a_command_line_are_read_as_yaml_and_merged():
+    entries = ["a={b: 300, c: [1.5, yes, x]}", "d=3", "e=0,1", "g=", "a={c: '7'}"]
+    parsed = {"a": {"b": 300, "c": "7"}, "d": 3, "e": "0,1", "g": None}
+    assert parse_cli_config(entries) == parsed
+    with pytest.raises(LtdmError, match=r"^--config f: is not YAML: [^\n]*$"):
+        parse_cli_config(["f=[1"])
+
+
+@pytest.mark.parametrize("name", ["no", "on", "null", "~", "1e1", "010", "1:30", "1", "2024-01-01"])
+def test_names_on_a_command_line_are_text_as_written(name):
+    assert parse_cli_config([f"run={name}"]) == {"run": name}
+    assert parse_cli_config([f"run=[a, {name}]"]) == {"run": ["a", name]}
+    config = {**SMOKE, "runs": {name: {}}, "grid": {**SMOKE["grid"], "run": [name]}}
+    if name[0].isalnum() and ":" not in name:
+        selected = Experiment({**config, **parse_cli_config([f"run={name}", "seed=0"])})
+        assert selected.grid["run"] == [name]
+    other = parse_cli_config([f"run={name}x", f"experiment={name}"])
+    with pytest.raises(OptionError, match=r"^run: .* is not in the grid; "):
+        Experiment({**SMOKE, "run": other["run"]})
+    assert other["experiment"] == name

@@ -1,10 +1,11 @@
 """How often the state of a training is saved."""
 
 import pytest
+import torch
 
 from ltdm.plumbing.errors import LtdmError
 from ltdm.training import loop
-from tests.unit.training.test_training import trainer
+from tests.unit.training.test_training import run, same, trainer
 
 
 def test_a_save_interval_that_is_no_number_is_refused(monkeypatch):
@@ -33,3 +34,16 @@ def test_large_states_are_saved_less_often(monkeypatch):
         learner.fit(save)
         assert saves == expected
         learner.last_step, saves[:] = 50, []
+
+
+def test_how_often_the_state_is_saved_changes_no_bit(monkeypatch):
+    """Neither of an uninterrupted training, nor of one that resumes."""
+    often, seldom, resumed = trainer(), trainer(), trainer()
+    monkeypatch.setenv("LTDM_SAVE_SECONDS", "0")
+    states = run(often)
+    monkeypatch.setenv("LTDM_SAVE_SECONDS", "600")
+    assert (len(states), len(run(seldom))) == (3, 0)
+    states[1].seek(0)
+    resumed.resume(torch.load(states[1], weights_only=True))
+    run(resumed)
+    assert same(often, seldom) and same(resumed, seldom)
