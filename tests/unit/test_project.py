@@ -46,7 +46,9 @@ def test_the_container_is_set_up_as_this_environment_was():
     recipe = subprocess.run(
         ["make", "--dry-run", "--always-make", "setup"], cwd=ROOT, capture_output=True, text=True
     )
-    checks, installs = (recipe.stdout.find(step) for step in ("environment", "--require-hashes -r"))
+    checks, installs = (
+        recipe.stdout.find(step) for step in ("plumbing.host", "--require-hashes -r")
+    )
     assert 0 < checks < installs, "the checkout's path is checked first"
     assert "--require-hashes -r requirements.lock" in recipe.stdout
 

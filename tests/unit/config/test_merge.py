@@ -111,7 +111,7 @@ def test_a_number_that_yaml_1_1_reads_as_another_is_refused(tmp_path, text, faul
     (tmp_path / "c.yaml").write_text(f"a: 1\nb: [{text}]")
     with pytest.raises(LtdmError, match=rf"c.yaml, line 2: {text} is a number .* {fault}$"):
         read_config([tmp_path / "c.yaml"])
-    with pytest.raises(LtdmError, match=rf"--config a: {text} is a number .* {fault}$"):
+    with pytest.raises(LtdmError, match=rf"--config a, line 1: {text} is a number .* {fault}$"):
         parse_cli_config([f"a={{b: {text}}}"])
 
 
@@ -130,7 +130,7 @@ def test_values_of_a_command_line_are_read_as_yaml_and_merged():
     entries = ["a={b: 300, c: [1.5, yes, x]}", "d=3", "e=0,1", "g=", "a={c: '7'}"]
     parsed = {"a": {"b": 300, "c": "7"}, "d": 3, "e": "0,1", "g": None}
     assert parse_cli_config(entries) == parsed
-    with pytest.raises(LtdmError, match=r"^--config f: is not YAML: [^\n]*$"):
+    with pytest.raises(LtdmError, match=r"^--config f, line 1: is not YAML: [^\n]*$"):
         parse_cli_config(["f=[1"])
 
 
