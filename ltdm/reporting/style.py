@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import matplotlib
-from cycler import cycler
 
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from ltdm.plumbing.files import atomic_write
 
