@@ -27,7 +27,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
         try:
             save_file(on_cpu, temporary, {"ltdm": json.dumps(metadata, sort_keys=True)})
         except SafetensorError as error:  # it names the system's error only in its text
-            number = re.search(r"os error (\d+)", str(error))
+            number = re.search(r"(?:os error|code:) (\d+)", str(error))
             raise OSError(int(number[1]) if number else 0, str(error)) from error
         temporary.chmod(mode)
 

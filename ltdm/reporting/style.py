@@ -6,12 +6,12 @@ import warnings
 from pathlib import Path
 
 import matplotlib
-from cycler import cycler
 
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from ltdm.plumbing.errors import shorten
 from ltdm.plumbing.files import atomic_write

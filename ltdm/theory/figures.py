@@ -185,7 +185,8 @@ def _pick_lines(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, float, pd.
 
 def _place_zero(values: pd.DataFrame) -> pd.DataFrame:
     """Move beta = 0 in the index of `seed_curves` to its place on a logarithmic axis."""
-    return values.rename(index={0.0: _zero_position(values.index)})
+    betas = values.index
+    return values.set_axis(betas.where(betas != 0, _zero_position(betas)))
 
 
 def _zero_position(betas: Iterable[float]) -> float:

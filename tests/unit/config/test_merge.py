@@ -124,6 +124,8 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path):
     nested = "a: &a {x: 1}\nk: {i: &b {<<: *a, x: 2}}\nl: {<<: *b}"
     (tmp_path / "c.yaml").write_text(nested)
     assert read_config([tmp_path / "c.yaml"])["l"] == {"x": 2}
+    (tmp_path / "c.yaml").write_text("a: &a {steps: 1}\nb: &b {steps: 2}\nl: {<<: [*a, *b]}")
+    assert read_config([tmp_path / "c.yaml"])["l"] == {"steps": 1}, "the first holds"
 
 
 def test_values_of_a_command_line_are_read_as_yaml_and_merged():
