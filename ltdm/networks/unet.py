@@ -87,8 +87,11 @@ class UNet(ConditionedBackbone):
         self.upblocks = build_decoder(
             options, options.num_res_blocks + 1, skip_channels, block, UpSample
         )
+        width = ch * options.ch_mult[0]  # of the decoder's last block
         self.tail = nn.Sequential(
-            GroupNorm(options.norm_groups, ch), nn.SiLU(), nn.Conv2d(ch, channels, 3, padding=1)
+            GroupNorm(options.norm_groups, width),
+            nn.SiLU(),
+            nn.Conv2d(width, channels, 3, padding=1),
         )
         final_layers = []
         for module in self.modules():

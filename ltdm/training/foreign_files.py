@@ -10,6 +10,7 @@ import tarfile
 import warnings
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,9 @@ def _kind_of_file(path: Path, is_zip: bool) -> str:
     if tarfile.is_tarfile(path):
         kinds.append(FOREIGN_STARTS[b"\x1f\x8b"])
     elif is_zip:
-        names = [Path(name).name for name in zipfile.ZipFile(path).namelist()]
+        names = ["data.pkl"]
+        with suppress(zipfile.BadZipFile):  # its index may be damaged
+            names = [Path(name).name for name in zipfile.ZipFile(path).namelist()]
         if any(name.endswith(".npy") for name in names):
             kinds.append(FOREIGN_STARTS[b"\x93NUMPY"])
         elif "constants.pkl" in names:

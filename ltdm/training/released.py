@@ -209,6 +209,8 @@ def _shape_from_layers(shapes: TensorShapes) -> UNetShape:
         ),
         num_res_blocks=len(levels[0]),
     )
+    if 0 in options.ch_mult:
+        raise ValueError("a level has no channels")
     classes = shapes.get("label_embedding.weight", (0,))[0]
     augment_dim = shapes.get("augm_embedding.weight", (0, 0))[1]
     return UNetShape(options, shapes["head.weight"][1], classes, augment_dim, timesteps)

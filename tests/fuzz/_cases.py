@@ -72,6 +72,7 @@ def run_case(kind: str, seed: int, case: int, folder: Path) -> Outcome:
         ):
             warnings.simplefilter("always")
             warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.filterwarnings("ignore", module=r"tests\.")  # of what makes the case
             with contextlib.redirect_stdout(io.StringIO()):
                 end, text = "accepted", load_kind(kind).attempt(rng, folder)
     except (LtdmError, click.ClickException) as error:

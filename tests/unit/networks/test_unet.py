@@ -38,6 +38,12 @@ def test_any_size_and_channels(channels, size):
     assert net(x, torch.tensor([0, 999]), torch.tensor([2, -1])).shape == x.shape
 
 
+def test_the_first_level_may_be_wider():
+    net = unet.build(unet.Options(ch=32, ch_mult=(2, 1), num_res_blocks=1), 3, 8, 0)
+    x = torch.randn(2, 3, 8, 8)
+    assert net(x, torch.zeros(2), torch.zeros(2, dtype=torch.int64)).shape == x.shape
+
+
 def test_an_image_size_that_cannot_be_halved_is_refused():
     with pytest.raises(LtdmError, match=r"ch_mult.*multiple of 8"):
         unet.build(unet.Options(ch=32), channels=1, size=12, classes=3)

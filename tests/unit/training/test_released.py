@@ -216,3 +216,13 @@ def test_files_that_are_no_checkpoint_are_refused(tmp_path, checkpoint):
         refused(file, message)
     printed = ltdm("import", path, tmp_path / "m.safetensors", "--resolution", 7, code=1)
     assert "--resolution must be a multiple of 2, not 7" in printed
+
+
+def test_a_level_without_channels_is_no_network(checkpoint, tmp_path):
+    path, *_ = checkpoint()
+    content = torch.load(path, weights_only=True)
+    name = "downblocks.0.block2.0.weight"
+    content["net_model"][name] = content["net_model"][name][:1]
+    torch.save(content, path)
+    with pytest.raises(LtdmError, match="net_model is an unknown network"):
+        released.read_checkpoint(path)
