@@ -8,10 +8,13 @@ from ltdm.core.image_files import read_image_file
 from ltdm.metrics._groups import groups
 from ltdm.metrics.memorization import nearest_ratio
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_npz
+from ltdm.plumbing.files import explain_read_errors, read_npz
 from ltdm.plumbing.request import Request
 from ltdm.reporting import copies, style
 from ltdm.reporting.rows import read_classes
+
+KINDS = ("f", "i", np.dtype(bool), "i")
+"""Of the arrays of nearest images: squared distances, rows, whether mirrored, labels."""
 
 
 def run(
@@ -29,6 +32,11 @@ def run(
     squared, rows, mirrored, labels = read_npz(
         neighbours, "features", "index", "mirrored", "labels"
     )
+    with explain_read_errors(neighbours, "file of nearest images"):
+        if not squared.shape == rows.shape == mirrored.shape == (len(labels), rows.shape[1]):
+            raise ValueError("its arrays do not belong together")
+        if (squared.dtype.kind, rows.dtype.kind, mirrored.dtype, labels.dtype.kind) != KINDS:
+            raise ValueError("its arrays are of other types")
     if len(rows) != len(images) or rows.max() >= len(train_images):
         raise LtdmError(f"{neighbours} is about other images; delete it and run again")
     class_counts = read_classes(counts)["train"].tolist()
