@@ -2,8 +2,7 @@
 
 import logging
 
-from snakemake.logging import logger
-from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake.logging import LogEvent, logger
 
 from ltdm.pipeline.failures import MARK, Failure, explain, last_written, summarize
 

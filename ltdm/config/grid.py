@@ -11,7 +11,7 @@ from ltdm.plumbing.options import as_mapping, reject_unknown, suggest
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
 NAME_RULE = "text of lower-case letters, digits, '-', '_' and '.', beginning with a letter or digit"
-OTHER_FOLDERS = {"slurm": "Slurm's logs", "scored": "`ltdm score`", "gpu-check": "a GPU check"}
+OTHER_FOLDERS = {"slurm": "Slurm's logs", "scored": "`ltdm score`"}
 """The folders in `results` that are no experiment's, and whose they are."""
 GRID_AXES = ("dataset", "run", "seed", "sample_set")
 

@@ -8,7 +8,7 @@ from tests.workflow.conftest import Checkout, project
 
 CONFIG = """
 inherits: smoke.yaml
-experiment: scored
+experiment: squares
 grid: {dataset: [squares], run: [ddpm, cbdm], seed: [0]}
 datasets: {squares: {source: npz, path: squares.npz, imbalance: 0.5}}
 defaults: {train: {steps: 10}, sample: {num_images: 18}}
@@ -34,9 +34,9 @@ def scored(tmp_path_factory) -> Checkout:
     rng, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 12)
     pixels = rng.integers(0, 120, (36, 8, 8, 3)) + 50 * labels[:, None, None, None]
     np.savez(checkout.folder / "squares.npz", x_train=pixels.astype(np.uint8), y_train=labels)
-    (checkout.folder / "config/scored.yaml").write_text(CONFIG)
-    checkout.configs = ["config/scored.yaml"]
-    checkout.results = checkout.folder / "results/scored"
+    (checkout.folder / "config/squares.yaml").write_text(CONFIG)
+    checkout.configs = ["config/squares.yaml"]
+    checkout.results = checkout.folder / "results/squares"
     checkout.printed = checkout.snakemake("--cores", "2")
     return checkout
 
@@ -96,7 +96,7 @@ def test_tables_have_every_metric(scored):
 
 
 def test_other_groups_or_another_baseline_run_no_network(scored):
-    config = scored.folder / "config/scored.yaml"
+    config = scored.folder / "config/squares.yaml"
     text = config.read_text()
     try:
         config.write_text(text.replace("shot_bounds: [11, 7]", "shot_bounds: [10, 7]"))

@@ -217,5 +217,5 @@ def test_a_network_conditioned_on_timesteps_does_not_fit_edm(monkeypatch):
         {"defaults": {"network": "mlp", "process": "vp"}},
     )
     Experiment(merge([*layers]))
-    with pytest.raises(LtdmError, match=r"noise_conditioning.*is log_sigma.*timestep"):
+    with pytest.raises(LtdmError, match=r"noise conditioning is log_sigma.*timestep"):
         Experiment(merge([*layers, {"defaults": {"process": "edm"}}]))

@@ -221,7 +221,8 @@ def test_stage_rejects_features_that_are_not_finite_and_bad_images(tmp_path, wei
     write_npz(images, images=IMAGES[:1], labels=np.zeros(1, int), about=np.array("{}"))
     with pytest.raises(LtdmError, match=r"w.safetensors gives values that are not finite"):
         features.run({"code": "this"}, images=images, weights=prepared, features=tmp_path / "f.npz")
-    write_npz(images, images=np.zeros((1, 2, 1, 1), "f4"), labels=np.zeros(1), about=np.array(""))
+    points = np.zeros((1, 2, 1, 1), "f4")
+    write_npz(images, images=points, labels=np.zeros(1, int), about=np.array("{}"))
     with pytest.raises(LtdmError, match=r"images.npz: the Inception network needs uint8"):
         features.run({"code": "this"}, images=images, weights=prepared, features=tmp_path / "f.npz")
     assert not (tmp_path / "f.npz").exists()

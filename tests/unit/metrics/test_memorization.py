@@ -187,7 +187,7 @@ def test_inputs_that_the_stages_reject(folder):
     with pytest.raises(LtdmError, match=r"labels from 0 to 3, but .* classes 0 to 2"):
         metric_table(folder, find_neighbours(folder, samples="other.npz"))
     with pytest.raises(LtdmError, match=r"found\.npz is about other images"):
-        write_npz(folder / "samples.npz", images=GENERATED[:3])
+        write_npz(folder / "samples.npz", images=GENERATED[:3], labels=np.arange(3))
         plot_copies(folder)
 
 
@@ -240,7 +240,7 @@ def test_the_picture_has_a_panel_for_head_medium_and_tail(folder, monkeypatch):
 
 def test_points_are_linked_to_their_nearest(folder):
     generated, train = (RNG.normal(size=(n, 2, 1, 1)).astype(np.float32) for n in (40, 90))
-    write_npz(folder / "train.npz", images=train)
+    write_npz(folder / "train.npz", images=train, labels=np.arange(90) % 3)
     write_npz(
         folder / "samples.npz", images=generated, labels=np.arange(40) % 3, about=np.array("{}")
     )
