@@ -6,7 +6,7 @@ forward passes, and a multiply-add as two floating-point operations (FLOP).
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +18,10 @@ from ltdm.config.artefacts import jobs
 from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
-from ltdm.features import _inception
-from ltdm.features._base import ExtractorModule
 from ltdm.methods._objective import evaluations
+from ltdm.pipeline.storage import data_bytes, network_bytes, numbers_per_image
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json
-from ltdm.plumbing.registry import Part
 from ltdm.samplers._base import SamplerModule
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.ensemble import total_steps
@@ -74,17 +72,15 @@ def network_cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     calls = evaluations(run.methods, classes)
     network_flops = (calls.forward + 2 * calls.backward) * size.flops
     encoder_flops = 3 * calls.encoder * size.encoder_flops
-    num_samples = sum(options.num_images for options in run.samples.values())
-    bytes_per_sample = data.info.image_bytes + 4 * sum(lengths)
     return Cost(
         parameters=parameters,
         flops=size.flops,
         train_images=images,
         train_evaluations=calls.forward * images,
         train_flops=images * (network_flops + encoder_flops),
-        sample_images=num_samples,
+        sample_images=sum(options.num_images for options in run.samples.values()),
         sample_evaluations=sum(map(sampling_evaluations, run.samples.values())),
-        disk=_bytes_per_weight(run) * parameters + num_samples * bytes_per_sample,
+        disk=network_bytes(data, run, lengths, parameters),
     )
 
 
@@ -154,16 +150,11 @@ def load_speeds(
 def plan_table(experiment: Experiment, speeds: dict[str, Speed]) -> pd.DataFrame:
     """Return a row per data set and run, for one network, then the sum over all seeds."""
     rows, data_gb = [], 0.0
-    # A neighbour takes 13 bytes: its distance, its number, whether it is mirrored.
-    searches = [13 * metric.options.k // 4 for metric in experiment.evaluate.neighbour_metrics]
     for dataset, data in experiment.datasets.items():
-        lengths = [floats_per_image(part, data) for part in experiment.evaluate.extractors]
-        lengths += searches
-        data_gb += _data_bytes(data, lengths) / 1e9
+        lengths = numbers_per_image(experiment, data)
+        data_gb += data_bytes(data, lengths) / 1e9
         for name in [run for its_dataset, run in experiment.runs if its_dataset == dataset]:
             run = experiment.runs[dataset, name]
-            if name not in experiment.grid["run"]:  # others start from it
-                run = replace(run, samples={})
             rows.append(_row(dataset, name, network_cost(data, run, lengths), speeds.get(name)))
     columns, seeds = pd.MultiIndex.from_tuples(list(rows[0])), len(experiment.grid["seed"])
     frame = pd.DataFrame(rows, columns=columns)
@@ -219,29 +210,3 @@ def format_plan(experiment: Experiment, speeds: dict[str, Speed]) -> str:
 def _three_digits(value: float) -> str:
     """Write a number with three digits and without an exponent."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def floats_per_image(extractor: Part, data: Dataset) -> int:
-    """Return how many numbers an extractor gives per image: its features and probabilities."""
-    module: ExtractorModule = extractor.module
-    info = data.info
-    classes = {"": 0, "classes": len(info.class_counts), "imagenet": _inception.CLASSES}
-    features = module.feature_dim(extractor.options, info.channels, info.resolution)
-    return features + classes[module.PROBABILITIES]
-
-
-def _bytes_per_weight(run: Run) -> int:
-    """Return the bytes per weight in all files of a network.
-
-    The model file has 8: the last weights and their EMA. Each snapshot adds to it, and each
-    post-hoc EMA is a file of 4.
-    """
-    posthoc = None if run.train.released else run.train.posthoc_ema
-    return 8 + (posthoc.weight_bytes if posthoc else 0) + 4 * len(run.ema_widths)
-
-
-def _data_bytes(data: Dataset, lengths: list[int]) -> float:
-    """Return the bytes of a prepared data set: reference, its features, training set."""
-    num_reference = sum(data.info.class_counts)
-    images = data.info.image_bytes * (num_reference + sum(data.class_counts))
-    return images + 4 * num_reference * sum(lengths)

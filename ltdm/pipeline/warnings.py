@@ -12,7 +12,7 @@ from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
 from ltdm.core.memory import available_bytes
-from ltdm.pipeline.cost import plan_table
+from ltdm.pipeline.storage import results_bytes
 from ltdm.plumbing import environment
 from ltdm.plumbing.errors import shorten
 from ltdm.training.ensemble import total_steps
@@ -44,7 +44,7 @@ def warnings(experiment: Experiment, on_this_machine: bool = True) -> list[str]:
 def disk_warnings(experiment: Experiment) -> Iterator[str]:
     """Yield a warning if the results will not fit the disk; this builds each network's layers."""
     root = experiment.layout.root
-    needed = 1e9 * float(plan_table(experiment, {})["both", "GB"].iloc[-1])
+    needed = results_bytes(experiment)
     folder = next(folder for folder in (root, *root.resolve().parents) if folder.exists())
     free = shutil.disk_usage(folder).free
     if needed > free:  # only then look at what is there already, which may take long

@@ -13,7 +13,7 @@ from ltdm.cli.main import main
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read_config
 from ltdm.methods._objective import evaluations
-from ltdm.pipeline import cost
+from ltdm.pipeline import cost, storage
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import parse_part
 from ltdm.training.setup import Recipe, make_trainer
@@ -55,7 +55,7 @@ def test_floats_per_image():
     run = experiment.runs["digits-lt", "ddpm"]
     parts = [parse_part("extractor", name, ()) for name in ("pixels", "classifier", "inception")]
     data = experiment.datasets["digits-lt"]
-    lengths = [cost.floats_per_image(extractor, data) for extractor in parts]
+    lengths = [storage.floats_per_image(extractor, data) for extractor in parts]
     assert lengths == [64, 64 + 10, 2048 + 1008]
     disk = [cost.network_cost(data, run, [n]).disk for n in lengths]
     images = run.samples["main"].num_images
@@ -98,6 +98,8 @@ def test_cost_of_networks_per_class_and_of_encoder_passes():
     assert cost.job_counts(experiment)["sample"] == 4
     table = cost.plan_table(experiment, {})
     assert table["sampling", "k images"].tolist()[:3] == [1, 0, 1]
+    total = storage.results_bytes(experiment)
+    assert total == pytest.approx(1e9 * table["both", "GB"].iloc[-1])
 
 
 def ltdm(*arguments, code=0):
