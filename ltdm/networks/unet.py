@@ -12,9 +12,10 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ltdm.networks import _unet
 from ltdm.networks._embedding import ConditionedBackbone, TimeEmbedding, initialise
 from ltdm.networks._norm import GroupNorm
-from ltdm.networks._unet import build_decoder, build_encoder, check, check_levels
+from ltdm.networks._unet import build_decoder, build_encoder, check_levels
 from ltdm.plumbing.citations import HO2020
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
@@ -59,6 +60,18 @@ class Options:
         if self.ch % 2:
             message = "must be even, since half of the time embedding is sines, half cosines"
             raise OptionError(("ch",), message)
+
+
+def check(options: Options, size: int) -> None:
+    """Check the levels, and that no group norm is over single numbers; see `NetworkModule`."""
+    _unet.check(options, size)
+    widths = [options.ch * mult for mult in (1, *options.ch_mult)]
+    if size == 2 ** (len(options.ch_mult) - 1) and options.norm_groups in widths[-2:]:
+        raise OptionError(
+            ("network", "norm_groups"),
+            f"is {options.norm_groups}, which leaves one number in each group of the last level, of"
+            " 1 x 1 pixels, and its norm is always 0; lower it",
+        )
 
 
 def build(options: Options, channels: int, size: int, classes: int, augment_dim: int = 0) -> "UNet":

@@ -84,7 +84,7 @@ def _kind_of_file(path: Path, is_zip: bool) -> str:
         kinds.append(FOREIGN_STARTS[b"\x1f\x8b"])
     elif is_zip:
         names = ["data.pkl"]
-        with suppress(zipfile.BadZipFile):  # its index may be damaged
+        with suppress(Exception):  # its index may be damaged
             names = [Path(name).name for name in zipfile.ZipFile(path).namelist()]
         if any(name.endswith(".npy") for name in names):
             kinds.append(FOREIGN_STARTS[b"\x93NUMPY"])

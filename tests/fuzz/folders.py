@@ -91,15 +91,14 @@ def png(side: int) -> bytes:
 def add_odd_entry(rng: Rng, place: Path) -> str:
     """Put something into a folder that is no image and no class; return what."""
     kind = pick(rng, ("leaving", "empty", "loop", "dangling", "up", "link", "fifo", "mode", "deep"))
-    path = place / pick(rng, (*NAMES, *LEAVINGS, "9", "z.png"))
+    path = place / pick(rng, LEAVINGS if kind == "leaving" else (*NAMES, *LEAVINGS, "9", "z.png"))
     if path.exists() or path.is_symlink():
         return "nothing"
     if kind == "leaving":
-        path = place / pick(rng, LEAVINGS)
-        if chance(rng, 0.5) and not path.exists():
+        if chance(rng, 0.5):
             path.mkdir()
             (path / "._0.png").write_bytes(b"\0\5\26\7")
-        elif not path.exists():
+        else:
             path.write_bytes(b"x")
     elif kind == "empty":
         path.mkdir()

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ltdm.networks import unet
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError, OptionError
 
 SMALL = unet.Options(ch=32, ch_mult=(1, 2), num_res_blocks=1)
 
@@ -29,6 +29,17 @@ def test_paper_size(classes, trainable):
 def test_other_sizes(options, size, classes, trainable):
     net = unet.build(options, channels=3, size=size, classes=classes)
     assert sum(p.numel() for p in net.parameters()) == trainable
+
+
+@pytest.mark.parametrize(("ch_mult", "size"), [((1,), 1), ((2, 1), 2), ((1, 2), 2)])
+def test_a_group_of_one_number_has_no_norm(ch_mult, size):
+    for groups in (8, 4):
+        options = unet.Options(ch=8, norm_groups=groups, ch_mult=ch_mult, attn=())
+        if groups == 4:
+            unet.check(options, size)
+        else:
+            with pytest.raises(OptionError, match=r"norm_groups: is 8.*one number.*lower it"):
+                unet.check(options, size)
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 12), (2, 32)])

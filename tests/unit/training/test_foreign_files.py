@@ -166,9 +166,16 @@ def write_spoilt(state, file):
     file.write_bytes(content)
 
 
+def write_bad_index(state, file):
+    torch.save(state, file)
+    before, name, after = file.read_bytes().rpartition(b"data.pkl")
+    file.write_bytes(before + b"\xec" + name[1:] + after)
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [
+        (write_bad_index, "damaged, truncated, or no file of torch.save; download it again"),
         (write_tar, "packed archive; unpack it"),
         (write_zip, "packed archive; unpack it"),
         (write_npz, "a NumPy array; write its weights as a state dict"),
