@@ -51,11 +51,14 @@ try:
         # As written: Snakemake's `config` has `1e1` as 10.0.
         overlay = parse_cli_config(workflow.config_settings.config_args)
         merged_config = merge([read_config(workflow.configfiles), overlay])
+except LtdmError as error:
+    raise WorkflowError(str(error)) from None
+try:
     experiment = Experiment(merged_config)
 except LtdmError as error:
-    files = workflow.configfiles
-    path = error.path if isinstance(error, OptionError) and not run_snapshot else ()
-    place = place_of(path, files, overlay) if path else "config"
+    place = "config"
+    if isinstance(error, OptionError) and not run_snapshot:
+        place = place_of(error.path, workflow.configfiles, overlay)
     raise WorkflowError(f"{place}: {error}") from None
 
 grid = experiment.grid

@@ -43,7 +43,7 @@ def ema(model: Path, output: Path, sigma_rel: float) -> None:
     from ltdm.core.weights import read_metadata
     from ltdm.stages import ema
 
-    read_metadata(model, is_result=False)
+    read_metadata(model, is_result=False)  # the stage takes it for a result of the workflow
     request = {"sigma_rel": sigma_rel, "code": stage_digest("ema")}
     record = ema.run(request, model=model, output=output, record=None)
     click.echo(f"{output}: {ema.describe(record)}")

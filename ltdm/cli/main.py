@@ -41,11 +41,12 @@ class Group(click.Group):
             if error.errno not in DISK_ERRORS:
                 raise
             _discard_output()
-            click.echo(
-                f"ltdm: cannot write {error.filename or 'the output'}: {DISK_ERRORS[error.errno]};"
-                " fix that and run the same command again, which keeps finished results",
-                err=True,
-            )
+            if error.filename:
+                fault = f"cannot read or write {error.filename}: {error.strerror}"
+            else:
+                fault = f"cannot write the output: {DISK_ERRORS[error.errno]}"
+            way_out = "fix that and run the same command again, which keeps finished results"
+            click.echo(f"ltdm: {fault}; {way_out}", err=True)
             sys.exit(1)
 
 

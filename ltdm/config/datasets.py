@@ -32,6 +32,11 @@ class Dataset:
     sections: Mapping[str, Any]
     """The sections of a run that the data set sets."""
 
+    @property
+    def preparation_bytes(self) -> int:
+        """The memory that preparation takes at least: the source's images, and the subset's."""
+        return self.info.image_bytes * (sum(self.info.class_counts) + sum(self.class_counts))
+
     def num_probe_images(self, train_on: str) -> int:
         """Return the number of labelled images of the linear probe, training and test together."""
         return sum(self.info.class_counts if train_on == "balanced" else self.class_counts)

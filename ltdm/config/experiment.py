@@ -49,7 +49,7 @@ class Experiment:
         known = (*required, "defaults", "sample_sets", "theory", "inherits", *GRID_AXES)
         reject_unknown(top, known, ())
         if "inherits" in top:
-            raise OptionError(("inherits",), "works in a config file alone; write it there")
+            raise OptionError(("inherits",), "works only in a config file; write it there")
         for key in required:
             if key not in top:
                 raise OptionError((key,), "is missing")

@@ -32,7 +32,9 @@ class StrictLoader(yaml.SafeLoader):
             if node is None:
                 return None
             if count_nodes(node, {}) > MAX_NODES:
-                raise TrapError(node, f"aliases make it larger than {MAX_NODES:,} values")
+                raise TrapError(
+                    node, f"aliases make it larger than {MAX_NODES:,} values; use fewer"
+                )
             return self.construct_document(node)
         except RecursionError as error:
             fault = yaml.MarkedYAMLError(problem="too deeply nested", problem_mark=self.get_mark())

@@ -4,14 +4,18 @@ import math
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
-LIMITS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+CONTROL_GROUPS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
     (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        Path("/sys/fs/cgroup/memory"),
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
     ),
 )
-"""Files of a container's limit and use in bytes, of the two versions of control groups."""
+"""Of the two versions of control groups: the folder, the files of a container's limit and use in
+bytes, and the name in memory.stat of the part of its use that the system frees when it is needed.
+"""
 
 
 def available_bytes() -> float:
@@ -19,12 +23,19 @@ def available_bytes() -> float:
 
     It is the lower of the machine's and the container's.
     """
-    lines = [line.split() for line in _read(MEMINFO).splitlines()]
-    available = [1024.0 * int(words[1]) for words in lines if words[0] == "MemAvailable:"]
-    for limit, used in (map(_read, map(Path, files)) for files in LIMITS):
-        if limit.strip().isdecimal() and used.strip().isdecimal():
-            available.append(float(limit) - float(used))
+    available = [1024 * kilobytes for kilobytes in _entries(MEMINFO, "MemAvailable:")]
+    for folder, *names, cache in CONTROL_GROUPS:
+        limit, used = (_read(folder / name).strip() for name in names)
+        if limit.isdecimal() and used.isdecimal():
+            freeable = sum(_entries(folder / "memory.stat", cache))
+            available.append(float(limit) - float(used) + freeable)
     return min(available, default=math.inf)
+
+
+def _entries(file: Path, name: str) -> list[float]:
+    """Return the number beside a name in a file of names and numbers; nothing if it lacks it."""
+    lines = map(str.split, _read(file).splitlines())
+    return [float(words[1]) for words in lines if words[:1] == [name]]
 
 
 def _read(file: Path) -> str:

@@ -53,13 +53,10 @@ class Model(NamedTuple):
             shape = [metadata[key] for key in ("channels", "size", "classes", "augment_dim")]
             classes = range(metadata["classes"]) if metadata["label"] == "network" else ()
             states = [extract_network(tensors, k) for k in classes] or [tensors]
-            levels = process.module.build(process.options)
-        predictors = []
-        for state in states:
-            # Not around the move to the device, whose memory may be full.
-            with explain_read_errors(file, "network of ltdm"):
+            predictors = []
+            for state in states:
                 net = build_network(network, metadata["label"], *shape)
                 net.load_state_dict(state)
-            net = to_device(net, device, precision).eval()
-            predictors.append(Predictor(net, device, precision))
-        return cls(predictors, levels.to(device), metadata)
+                net = to_device(net, device, precision).eval()
+                predictors.append(Predictor(net, device, precision))
+            return cls(predictors, process.module.build(process.options).to(device), metadata)

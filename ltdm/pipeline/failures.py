@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltdm.plumbing.errors import shorten
+from ltdm.plumbing.errors import count_of, shorten
 
 MARK = "ltdm: "
 """Begins the line in which a job says why it ended."""
@@ -112,9 +112,9 @@ def summarize(failures: Collection[Failure], logs: str) -> list[str]:
     if others := [failure for group in ordered[MAX_LINES:] for failure in group]:
         rules = shorten(sorted({failure.rule for failure in others}))
         lines.append(f"{len(others)} more failed, of rule {rules}: their logs are in {logs}")
-    number = "1 job" if len(failures) == 1 else f"{len(failures)} jobs"
-    head = f"{number} failed; fix the cause and run the same command, which keeps finished results"
-    return [f"{MARK}{line}" for line in (head, *lines)]
+    way_out = "fix the cause and run the same command, which keeps finished results"
+    lines = [f"{count_of(len(failures), 'job')} failed; {way_out}", *lines]
+    return [f"{MARK}{line}" for line in lines]
 
 
 def _line(group: Sequence[Failure]) -> str:

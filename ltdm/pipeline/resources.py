@@ -12,7 +12,6 @@ from ltdm.config.rules import Wildcards
 from ltdm.config.runs import Run
 from ltdm.config.site import Site
 from ltdm.pipeline.cost import Cost, Speed, load_speeds, network_cost, sampling_evaluations
-from ltdm.pipeline.warnings import preparation_bytes
 
 SAFETY_FACTOR = 2.0
 DEFAULT_TFLOPS = {True: 10.0, False: 0.02}
@@ -43,7 +42,7 @@ class Estimates:
 
     def preparation_megabytes(self, wildcards: Wildcards) -> float:
         """Return the host memory of the images while a data set is prepared, MB."""
-        return preparation_bytes(self.experiment.datasets[wildcards["dataset"]]) / 1e6
+        return self.experiment.datasets[wildcards["dataset"]].preparation_bytes / 1e6
 
     def sampling_seconds(self, wildcards: Wildcards) -> float:
         """Return the seconds of a whole sample set in one job."""

@@ -20,8 +20,6 @@ from ltdm.plumbing.progress import LINE_INTERVAL, format_duration
 
 DEAD_AFTER = 9 * LINE_INTERVAL
 """Seconds without a report after which a training counts as dead, or its disk as slow."""
-
-
 RATE = "units_per_second"
 
 
@@ -70,7 +68,8 @@ def _read_progress(file: Path) -> dict[str, Any]:
     """Return the last report of a training; LtdmError if the file is damaged."""
     report = read_json(file)
     with explain_read_errors(file, "report of a training"):
-        texts = {key: str(report[key]) for key in ("what", "note", "ended", "host", "pid", "job")}
+        texts = {key: str(report[key]) for key in ("what", "note", "ended", "host", "pid")}
+        texts["job"] = str(report["job"] or "")  # None without Slurm
         rates = {key: float(report[key]) for key in ("time", "images_per_second", RATE)}
         if not all(map(math.isfinite, rates.values())):
             raise ValueError("a number in it is not finite")

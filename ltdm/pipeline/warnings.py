@@ -14,7 +14,7 @@ from ltdm.config.runs import Run
 from ltdm.core.memory import available_bytes
 from ltdm.pipeline.storage import results_bytes
 from ltdm.plumbing import environment
-from ltdm.plumbing.errors import shorten
+from ltdm.plumbing.errors import count_of, shorten
 from ltdm.training.ensemble import total_steps
 
 UNEVEN_RATIO = 1.5  # of the largest class of a reference to its smallest
@@ -66,18 +66,13 @@ def _of_dataset(experiment: Experiment, name: str, on_this_machine: bool) -> Ite
             " class-wise scores, since a score over several classes compares it with balanced"
             " samples"
         )
-    needed, available = preparation_bytes(data), available_bytes()
+    needed, available = data.preparation_bytes, available_bytes()
     is_prepared = experiment.layout.path("prepare.record", dataset=name).exists()
     if on_this_machine and not is_prepared and needed > available:
         yield (
-            f"to prepare it takes at least {_size(needed)} of memory, and {_size(available)} are"
+            f"its preparation takes at least {_size(needed)} of memory, and {_size(available)} are"
             " available; use fewer or smaller images, or a machine with more memory"
         )
-
-
-def preparation_bytes(data: Dataset) -> int:
-    """Return the memory that preparation takes at least: the source's images, and the subset's."""
-    return data.info.image_bytes * (sum(data.info.class_counts) + sum(data.class_counts))
 
 
 def _of_probe(experiment: Experiment, run: Run, data: Dataset) -> Iterator[str]:
@@ -86,7 +81,8 @@ def _of_probe(experiment: Experiment, run: Run, data: Dataset) -> Iterator[str]:
     if experiment.evaluate.probe and not seen and run.label_role(data) == "input":
         yield (
             "was never trained without labels (train.label_dropout is 0), but the probe runs it"
-            " without labels; its features may be worse for that, so set some dropout"
+            " without labels; its features may be worse for that, so set train.label_dropout above"
+            " 0"
         )
 
 
@@ -97,12 +93,13 @@ def _of_training(experiment: Experiment, run: Run, data: Dataset) -> Iterator[st
     batch_size = train.effective_batch_size(len(data.class_counts) if class_blocks else 0)
     steps = total_steps(train, data.class_counts, class_blocks)
     steps //= train.ensemble.shards if train.ensemble else 1
-    by_images = train.warmup_images is not None
-    warmup = train.warmup_images / batch_size if train.warmup_images else train.warmup_steps
+    unit, warmup = "steps", float(train.warmup_steps)
+    if train.warmup_images:
+        unit, warmup = "images", train.warmup_images / batch_size
     each = "each shard of the ensemble" if train.ensemble else "training"
     if warmup > steps:
         yield (
-            f"the warm-up (train.warmup_{'images' if by_images else 'steps'}) takes {warmup:,.0f}"
+            f"the warm-up (train.warmup_{unit}) takes {warmup:,.0f}"
             f" steps, but {each} has only {steps:,}, so the learning rate ends at"
             f" {max(steps - 1, 0) / warmup:.1%} of train.lr; shorten the warm-up"
         )
@@ -123,7 +120,7 @@ def _of_training(experiment: Experiment, run: Run, data: Dataset) -> Iterator[st
 
 
 def _uses_average(experiment: Experiment, run: Run) -> bool:
-    """Whether the plain EMA of a run is used: by a sample set, the probe, or another run."""
+    """Whether a run's plain EMA is used: by a sample set, the probe, or only by another run."""
     probe = experiment.evaluate.probe
     sets = [s for s in run.samples.values() if s.weights == "ema" and s.ema_sigma_rel is None]
     return bool(sets or not run.samples or (probe and probe.weights == "ema"))
@@ -140,7 +137,7 @@ def _of_samples(experiment: Experiment, run: Run, data: Dataset) -> Iterator[str
             needed = metric.module.min_images(metric.options)
             if images < needed:
                 yield (
-                    f"{metric.label} needs {needed} images{' of a class' if by_class else ''}, and"
+                    f"{metric.label} needs {needed} images{' per class' if by_class else ''}, and"
                     f" the sample set {name} has {images}, so its values will be empty; raise"
                     " sample.num_images"
                 )
@@ -149,14 +146,15 @@ def _of_samples(experiment: Experiment, run: Run, data: Dataset) -> Iterator[str
 def _of_machine(experiment: Experiment) -> Iterator[str]:
     """Yield warnings on GPUs that jobs will look for and this machine lacks."""
     device, found = environment.device(), torch.cuda.device_count()
+    but = f"but this machine shows {count_of(found, 'GPU')}"
     if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= found:
         yield (
-            f"{environment.DEVICE} is {device}, but this machine shows {found} GPUs; jobs that run"
-            " a network will fail here, so unset it"
+            f"{environment.DEVICE} is {device}, {but}; jobs that run a network will fail here, so"
+            " unset it"
         )
     most = max(run.train.gpus for run in experiment.runs.values())
     if device != "cpu" and 0 < found < most:
-        yield f"train.gpus is {most}, but this machine shows {found}; those will be used"
+        yield f"train.gpus is {most}, {but}, which will be used"
 
 
 def _size(number: float) -> str:

@@ -27,6 +27,8 @@ DISK_ERRORS = {
     errno.ELOOP: "its path leads through a link to itself",
     errno.EIO: "the disk fails",
 }
+DEVICE_ERRORS = ("OutOfMemoryError", "AcceleratorError")
+"""PyTorch's errors of a GPU, which say nothing about a file; by name, without importing it."""
 ARRAYS, TABLE = ".npz of plain arrays", "table in CSV"
 """Kinds of files, for messages."""
 
@@ -128,7 +130,7 @@ def explain_read_errors(path: Path, kind: str, is_result: bool = True) -> Iterat
 
     `kind` says what the file should be. The way out is to run the stage again if the file is a
     stage's result (`is_result`), or else to replace the user's own file. The texts of other
-    libraries are left out, since their advice is for programmers.
+    libraries are left out, since their advice is for programmers. Errors of a GPU pass.
     """
     rerun = "delete it and run the same command again"
     replace = rerun if is_result else "fetch or make it again, or name another file"
@@ -145,6 +147,8 @@ def explain_read_errors(path: Path, kind: str, is_result: bool = True) -> Iterat
         message = f"{path} needs more memory than there is, or is damaged"
         raise LtdmError(f"{message}; free some memory, or {replace}") from error
     except Exception as error:  # a decoder may raise anything on foreign bytes
+        if type(error).__name__ in DEVICE_ERRORS:
+            raise
         if isinstance(error, OSError) and error.strerror:
             raise LtdmError(f"cannot read {path}: {error.strerror}; correct that") from error
         raise LtdmError(f"{path} is damaged, or no {kind}; {replace}") from error

@@ -13,8 +13,8 @@ from ltdm.plumbing.request import Request
 from ltdm.reporting import copies, style
 from ltdm.reporting.rows import read_classes
 
-KINDS = ("f", "i", np.dtype(bool), "i")
-"""Of the arrays of nearest images: squared distances, rows, whether mirrored, labels."""
+KINDS = "fibi"
+"""NumPy's kinds of the arrays of nearest images: squared distances, rows, mirrored, labels."""
 
 
 def run(
@@ -29,13 +29,12 @@ def run(
         LtdmError: `neighbours` is not of these samples and training images.
     """
     train_images, images = (read_image_file(file).images for file in (train, samples))
-    squared, rows, mirrored, labels = read_npz(
-        neighbours, "features", "index", "mirrored", "labels"
-    )
+    arrays = read_npz(neighbours, "features", "index", "mirrored", "labels")
+    squared, rows, mirrored, labels = arrays
     with explain_read_errors(neighbours, "file of nearest images"):
         if not squared.shape == rows.shape == mirrored.shape == (len(labels), rows.shape[1]):
             raise ValueError("its arrays do not belong together")
-        if (squared.dtype.kind, rows.dtype.kind, mirrored.dtype, labels.dtype.kind) != KINDS:
+        if "".join(array.dtype.kind for array in arrays) != KINDS:
             raise ValueError("its arrays are of other types")
     if len(rows) != len(images) or rows.max() >= len(train_images):
         raise LtdmError(f"{neighbours} is about other images; delete it and run again")

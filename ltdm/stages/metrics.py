@@ -1,5 +1,6 @@
 """Features of real and generated images -> tidy rows of one metric."""
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,10 +107,9 @@ def _score_group(metric: Part, real: Sample, fake: Sample) -> tuple[dict[str, Es
 
 def _sign_note(metric: Part, name: str, estimate: Estimate) -> str:
     """Return the note of an unbiased distance that may be 0; an empty text for other values."""
-    is_unbiased = name in getattr(metric.module, "UNBIASED_DISTANCES", ())
-    has_value = estimate.value == estimate.value
-    is_noted = is_unbiased and has_value and not is_above_zero(estimate.value, estimate.error)
-    return NOT_ABOVE_ZERO if is_noted else ""
+    if name not in getattr(metric.module, "UNBIASED_DISTANCES", ()) or math.isnan(estimate.value):
+        return ""
+    return "" if is_above_zero(estimate.value, estimate.error) else NOT_ABOVE_ZERO
 
 
 def _worst_row(rows: list[dict[str, Any]], name: str, higher_is_better: bool) -> dict[str, Any]:

@@ -69,8 +69,8 @@ def _train_and_test(
     Return the record's entries, which name the network, the images and the chosen level and layer,
     and the table's rows.
     """
-    images, labels = _exclude_test_images(train, test)
-    test_images, test_labels, origin, _ = read_image_file(test)
+    test_images, test_labels, origin, test_rows = read_image_file(test)
+    images, labels = _exclude_rows(train, test_rows)
     probe, key = _load_probe(file, options)
     validation_rows = _validation_rows(labels, options, train)
     validation = _train(probe, images, labels, validation_rows)
@@ -121,10 +121,10 @@ def mean_class_accuracy(correct: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return mean
 
 
-def _exclude_test_images(train: Path, test: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images and labels of `train`, without those that `test` was taken from."""
-    images, labels, _, index = read_image_file(train)
-    rows = ~np.isin(index, read_image_file(test).source_rows)
+def _exclude_rows(train: Path, test_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and labels of `train`, without those at `test_rows` of the source."""
+    images, labels, _, source_rows = read_image_file(train)
+    rows = ~np.isin(source_rows, test_rows)
     return images[rows], labels[rows]
 
 

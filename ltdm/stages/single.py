@@ -11,7 +11,7 @@ import pandas as pd
 from ltdm.core.device import device_name, pick_device
 from ltdm.core.image_files import read_image_file
 from ltdm.core.weights import add_prefix, write_weights
-from ltdm.plumbing.files import write_json, write_text
+from ltdm.plumbing.files import explain_read_errors, read_npz, write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.distributed import available_processes, launch
@@ -42,8 +42,10 @@ def _num_processes(recipe: Recipe, data: Path) -> int:
     gpus = recipe.train.gpus
     if gpus == 1:
         return 1
-    labels = read_image_file(data).labels
-    class_counts, available = np.bincount(labels).tolist(), available_processes(gpus)
+    (labels,) = read_npz(data, "labels")  # alone: the processes read the images
+    with explain_read_errors(data, "file of images"):
+        class_counts = np.bincount(labels).tolist()
+    available = available_processes(gpus)
     class_blocks = recipe.objective(class_counts).class_blocks
     recipe.train.check_processes(available, len(class_counts) if class_blocks else 0)
     if available < gpus:

@@ -141,17 +141,18 @@ def read_state(file: Path, key: str, device: torch.device) -> dict[str, Any]:
 def explain_state_errors(file: Path) -> Iterator[None]:
     """Turn errors of reading a state, and of resuming from it, into an `LtdmError`.
 
-    Those of an interruption, of divergence, or of a full GPU are no such errors.
+    Those of the GPU and of full memory say nothing about the state, and pass.
     """
     try:
         yield
     except FileNotFoundError as error:
         advice = _state_advice(file)
         raise LtdmError(f"the resume state {file} is missing; {advice}") from error
-    except (LtdmError, torch.OutOfMemoryError):
+    except (LtdmError, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
         raise
     except PermissionError as error:
-        raise LtdmError(f"cannot read the resume state {file}: {error.strerror}") from error
+        message = f"cannot read the resume state {file}: {error.strerror}; correct that"
+        raise LtdmError(message) from error
     except Exception as error:  # the unpickler may raise anything on foreign bytes
         raise LtdmError(f"the resume state {file} is damaged; {_state_advice(file)}") from error
 

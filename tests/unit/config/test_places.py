@@ -38,12 +38,12 @@ def test_an_option_of_the_command_line_is_named():
     )
 
 
-def test_the_word_inherits_is_known_and_works_in_files_alone(tmp_path):
+def test_the_word_inherits_is_known_and_works_only_in_files(tmp_path):
     (tmp_path / "a.yaml").write_text(f"inherit: {SMOKE}")
     assert "inherit: unknown key; did you mean 'inherits'?" in ltdm(
         "check", SMOKE, tmp_path / "a.yaml", code=1
     )
-    check_refused(edited("inherits", ["a.yaml"]), "inherits", "file alone")
+    check_refused(edited("inherits", ["a.yaml"]), "inherits", "only in a config file")
 
 
 def test_an_error_of_a_guide_is_named_where_it_is():

@@ -51,7 +51,7 @@ def test_state_of_each_network(results):
     write_progress(results, "r0", "older", time=time.time() - 9e5, done=1)
     write_progress(results, "r1", ended="stopped")
     write_progress(results, "r2", time=time.time() - 3600)
-    write_progress(results, "r3", ended="failed: training diverged before step 40")
+    write_progress(results, "r3", ended="failed: training diverged before step 40", job=None)
     network = results / "runs/d/r4/seed-0"
     write_json(network / "run.json", {})
     (network / "model.safetensors").touch()
@@ -68,6 +68,7 @@ def test_state_of_each_network(results):
     assert "1,200 of 6,000" in text
     row = next(line for line in text.splitlines() if " r0 " in line)
     assert all(part in row for part in ("256", "20 min 0 s", "loss 0.0312", "42", "n1, process 17"))
+    assert "None" not in text, "without Slurm there is no job"
     assert text.endswith(
         "7 networks: 2 waiting, 1 training, 1 stopped, 1 silent, 1 failed, 1 trained."
     )

@@ -8,7 +8,7 @@ import torch
 from ltdm.config.experiment import Experiment
 from ltdm.core import memory
 from ltdm.pipeline import warnings as pipeline_warnings
-from ltdm.pipeline.warnings import disk_warnings, preparation_bytes, warnings
+from ltdm.pipeline.warnings import disk_warnings, warnings
 from ltdm.training.ema import EMA
 from tests.helpers.smoke_config import edited
 from tests.unit.cli.test_cli import SMOKE, ltdm
@@ -49,7 +49,7 @@ def _cpu(monkeypatch):
             "defaults/sample/num_images",
             30,
             BOTH,
-            ("precision-recall needs 4 images of a class", "3"),
+            ("precision-recall needs 4 images per class", "3"),
         ),
         ("evaluate/probe", {"layers": [1]}, None, ()),
         ("defaults/train/label_dropout_per", "batch", None, ()),
@@ -81,7 +81,7 @@ def test_the_share_of_the_first_weights_is_that_of_the_average():
 
 def test_memory_and_disk_that_are_not_there(monkeypatch, tmp_path):
     experiment = Experiment(edited("experiment", "smoke"), tmp_path)
-    needed = preparation_bytes(experiment.datasets["digits-lt"])
+    needed = experiment.datasets["digits-lt"].preparation_bytes
     assert needed == 64 * (1797 + 728), "bytes of all digits of 8 x 8, and of the long tail"
     assert [*disk_warnings(experiment)] == []
     free = shutil.disk_usage(tmp_path)._replace(free=1000)
@@ -90,7 +90,7 @@ def test_memory_and_disk_that_are_not_there(monkeypatch, tmp_path):
     assert str(tmp_path / "smoke") in line and "1e-06 GB free" in line
     monkeypatch.setattr(pipeline_warnings, "available_bytes", lambda: needed - 1)
     (line,) = warnings(experiment)
-    assert line.startswith("digits-lt: to prepare it takes at least 0.000162 GB of memory")
+    assert line.startswith("digits-lt: its preparation takes at least 0.000162 GB of memory")
     assert warnings(experiment, on_this_machine=False) == []
     experiment.layout.path("prepare.record", dataset="digits-lt").parent.mkdir(parents=True)
     experiment.layout.path("prepare.record", dataset="digits-lt").write_text("{}")
@@ -102,7 +102,8 @@ def test_the_memory_available_is_the_lower_of_the_machine_s_and_the_container_s(
 ):
     meminfo, limit, used = tmp_path / "meminfo", tmp_path / "max", tmp_path / "current"
     monkeypatch.setattr(memory, "MEMINFO", meminfo)
-    monkeypatch.setattr(memory, "LIMITS", ((limit, used),))
+    group = (tmp_path, "max", "current", "inactive_file")
+    monkeypatch.setattr(memory, "CONTROL_GROUPS", (group,))
     assert memory.available_bytes() == float("inf"), "the system does not say"
     meminfo.write_text("MemTotal: 9 kB\nMemAvailable: 8 kB\n")
     used.write_text("100\n")
@@ -110,13 +111,17 @@ def test_the_memory_available_is_the_lower_of_the_machine_s_and_the_container_s(
     assert memory.available_bytes() == 8192
     limit.write_text("1100\n")
     assert memory.available_bytes() == 1000
+    (tmp_path / "memory.stat").write_text("active_file 7\ninactive_file 60\n")
+    assert memory.available_bytes() == 1060, "files that were read are no reason to warn"
 
 
 def test_gpus_that_are_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("LTDM_DEVICE")
     experiment = Experiment(edited("runs/ddpm/train", {"gpus": 4}))
-    assert warnings(experiment) == ["train.gpus is 4, but this machine shows 2; those will be used"]
+    assert warnings(experiment) == [
+        "train.gpus is 4, but this machine shows 2 GPUs, which will be used"
+    ]
     monkeypatch.setenv("LTDM_DEVICE", "cuda:2")
     first, _ = warnings(experiment)
     assert "LTDM_DEVICE is cuda:2, but this machine shows 2 GPUs" in first

@@ -13,7 +13,14 @@ import torch
 
 from ltdm.core import device
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import atomic_write, read_json, read_npz, write_json
+from ltdm.plumbing.files import (
+    atomic_write,
+    explain_read_errors,
+    read_json,
+    read_npz,
+    write_json,
+)
+from ltdm.training.state import explain_state_errors
 
 FULL = """
 import resource, sys
@@ -120,6 +127,13 @@ def test_a_record_of_another_kind_is_one_sentence(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(LtdmError, match=r"a.json is damaged, or no JSON object; delete it and run"):
         read_json(tmp_path / "a.json")
+
+
+def test_errors_of_a_gpu_say_nothing_about_a_file(tmp_path):
+    for error in (torch.OutOfMemoryError("full"), torch.AcceleratorError("lost")):
+        for explain in (explain_read_errors(tmp_path, "file"), explain_state_errors(tmp_path)):
+            with pytest.raises(type(error)), explain:
+                raise error
 
 
 @pytest.mark.parametrize("kind", ["folder", "file in the way", "long name"])
