@@ -24,9 +24,10 @@ def describe(path: Path) -> SourceInfo:
         checksums = [(e.filename, e.CRC) for e in entries if e.filename[:2] in ("x_", "y_")]
         members = archive.namelist()
         if "x_train.npy" not in members:
+            held = ", ".join(name.removesuffix(".npy") for name in members) or "nothing"
             raise LtdmError(
-                f"{path} has no array 'x_train'; it holds {', '.join(members)}; rename the array of"
-                " the training images"
+                f"{path} has no array 'x_train'; it holds {held}; rename the array of the training"
+                " images"
             )
         with archive.open("x_train.npy") as file:
             version = np.lib.format.read_magic(file)

@@ -69,6 +69,7 @@ def ensure_cache(folder: Path) -> None:
         is_writable = False
     if not is_writable:
         os.environ[CACHE_VARIABLE] = str(Path(folder).resolve())
+        os.environ.setdefault("MPLCONFIGDIR", str(Path(folder).resolve() / "matplotlib"))
 
 
 def replace_signs() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import math
+import os
 import re
 import types
 import typing
@@ -11,7 +12,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ltdm.plumbing.errors import OptionError, quotes_hint
-from ltdm.plumbing.renamed import KEYS, NOTES, REMOVED, VALUES, find_new_name
+from ltdm.plumbing.renamed import KEYS, NOTES, OTHER_NAMES, REMOVED, VALUES, find_new_name
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -43,7 +44,8 @@ def option(
         high: Largest value allowed.
         above: Value that it must exceed.
         parser: Function `(value, path) -> object` for a value that is no plain scalar or list.
-        location: Whether it only says where something lies or runs, which changes no result.
+        location: Whether it only says where something lies or runs, which changes no result. `~`
+            at the start of a path is the user's home.
     """
     metadata = dict(
         help=help,
@@ -71,8 +73,12 @@ def suggest(name: object, names: Iterable[str], renamed: dict[str, tuple[str, ..
         return f"it was removed: {REMOVED[str(name)]}"
     if new := find_new_name(name, renamed, names):
         return f"it is called {new!r} now{NOTES.get((str(name), new), '')}"
-    close = difflib.get_close_matches(str(name), names, 1, 0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+    lower = str(name).lower()
+    by_lower = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(OTHER_NAMES.get(lower, lower), by_lower, 1, 0.6)
+    if not close:
+        return f"known: {', '.join(names) or 'none'}"
+    return f"did you mean {by_lower[close[0]]!r}?"
 
 
 def as_mapping(value: object, path: KeyPath) -> dict[str, Any]:
@@ -138,6 +144,8 @@ def _parse_value(hint: Any, f: Field[Any], value: Any, path: KeyPath) -> Any:
     for v in result if isinstance(result, tuple) else (result,):
         if v is not None:
             _check_bounds(f.metadata, v, path)
+    if f.metadata["location"] and isinstance(result, str):
+        return os.path.expanduser(result)
     return result
 
 

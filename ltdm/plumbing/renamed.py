@@ -77,6 +77,8 @@ VALUES: dict[str, tuple[str, ...]] = {
 """Old value of an option -> its new names."""
 NOTES = {("blocks", "num_res_blocks"): ", and is one less: it counts the way down"}
 """(old key, new key) -> a note, where the value changed its meaning as well."""
+OTHER_NAMES = {"fid": "frechet", "is": "inception-score"}
+"""What papers call it, in lower case -> its name."""
 VARIABLES = {
     "LTDM_ASKED": "LTDM_RUN_SNAPSHOT",
     "LTDM_SECONDS": "LTDM_TIME_LIMIT_SECONDS",

@@ -46,6 +46,8 @@ def test_a_work_folder_without_write_permission_is_refused(tmp_path, monkeypatch
 def test_a_home_that_takes_no_cache_is_replaced(tmp_path, monkeypatch, home):
     (tmp_path / "a-file").touch()
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("MPLCONFIGDIR", "")  # so that it is restored
+    monkeypatch.delenv("MPLCONFIGDIR")
     monkeypatch.setenv("HOME", str(tmp_path / (home or "none")))
     if home is None:
 
@@ -57,6 +59,7 @@ def test_a_home_that_takes_no_cache_is_replaced(tmp_path, monkeypatch, home):
         monkeypatch.setattr(os, "access", lambda path, mode: False)
     ensure_cache(tmp_path / "own")
     assert os.environ["XDG_CACHE_HOME"] == str(tmp_path / "own")
+    assert os.environ["MPLCONFIGDIR"] == str(tmp_path / "own/matplotlib")
 
 
 def test_a_usable_cache_stays_in_use(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import yaml
 
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import locations, non_defaults
-from ltdm.plumbing.options import option, parse
+from ltdm.plumbing.options import option, parse, suggest
 from tests.conftest import ROOT
 
 
@@ -94,6 +94,25 @@ def choices_of(schema):
         return set()
     own = {choice for choice in schema.get("enum", ()) if isinstance(choice, str)}
     return own | {choice for entry in schema.values() for choice in choices_of(entry)}
+
+
+def test_a_location_may_begin_with_the_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert parse(Sample, {"root": "~/data"}).root == "/home/me/data"
+    assert parse(Sample, {"root": "data/~x"}).root == "data/~x"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("FID", ["frechet", "kid"], "did you mean 'frechet'?"),
+        ("fid", ["kid", "recall"], "known: kid, recall"),
+        ("CBDM", ["agc", "cbdm"], "did you mean 'cbdm'?"),
+        ("LTDM_DEVCE", ["LTDM_DEVICE"], "did you mean 'LTDM_DEVICE'?"),
+    ],
+)
+def test_a_hint_overlooks_case_and_knows_the_names_of_papers(name, known, hint):
+    assert suggest(name, known) == hint
 
 
 def test_every_choice_can_be_written_without_quotes():
