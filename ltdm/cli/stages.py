@@ -11,6 +11,7 @@ from ltdm.config.artefacts import artefact_refs, as_list, inputs, outputs
 from ltdm.config.layout import MANIFEST, RULES
 from ltdm.config.requests import request
 from ltdm.plumbing.errors import LtdmError
+from ltdm.reporting.rows import read_classes
 from ltdm.stages import manifest
 
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ def prepare(**options: Any) -> None:
     """Build the long-tailed data sets and their references."""
     experiment = load_experiment(**options)
     run_jobs(experiment, "prepare")
-    for name, data in experiment.datasets.items():
-        click.echo(f"{name}: {sum(data.class_counts)} training images")
+    for name in experiment.datasets:
+        counts = read_classes(experiment.layout.path("prepare.counts", dataset=name))
+        click.echo(f"{name}: {counts['train'].sum()} training images")
 
 
 @click.command()

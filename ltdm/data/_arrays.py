@@ -90,9 +90,12 @@ def _read_labels(path: Path, split: str, num_images: int) -> np.ndarray:
     """Return a split's labels, int64 (N,): one for each image, from 0, below N."""
     (labels,) = read_npz(path, f"y_{split}", is_result=False)
     labels = labels.reshape(-1)
-    valid = labels.dtype.kind in "iu" and len(labels) == num_images > 0
+    if num_images == 0:
+        raise LtdmError(f"{path}: x_{split} holds no image; name another file")
+    valid = labels.dtype.kind in "iu" and len(labels) == num_images
     if not valid or labels.min() < 0 or labels.max() >= num_images:
         raise LtdmError(
-            f"{path}: y_{split} must hold one whole number from 0 for each of {num_images} images"
+            f"{path}: y_{split} must hold one whole number from 0 for each of {num_images} images,"
+            " its class; number the classes 0, 1, 2 and so on"
         )
     return labels.astype(np.int64)

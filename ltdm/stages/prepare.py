@@ -79,5 +79,6 @@ def _check_same_shape(
     if loaded.images.shape[1:] != shape or labels != list(range(classes)):
         raise LtdmError(
             f"{split_name} holds images of shape {loaded.images.shape[1:]} in {len(labels)}"
-            f" classes, but the training split {shape} in {classes}; both must be the same"
+            f" classes, {labels[0]} to {labels[-1]}, but the training split {shape} in {classes}, 0"
+            f" to {classes - 1}; both must be the same"
         )

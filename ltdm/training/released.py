@@ -43,6 +43,7 @@ FILE_PREFIXES = {
 }
 """Prefixes of tensors' names in ltdm, and those in files; all other names are the same."""
 UNSUPPORTED_NETWORKS = {
+    "time_embedding.mlp.": "a model of ltdm itself; name the checkpoint that it was made from",
     "cemb_proj": "IET-AGC's variant of the U-Net, with layers of its own for labels",
     "input_blocks.": "the U-Net of guided-diffusion",
     "down_blocks.": "the U-Net of diffusers",

@@ -130,6 +130,24 @@ def test_config_errors_are_one_sentence_and_status_1(tmp_path, text, message):
     assert printed.count("\n") == 1
 
 
+def test_prepare_counts_the_images_that_could_be_decoded(tmp_path):
+    for i in range(12):
+        file = tmp_path / f"pictures/{i % 3}/{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), i).save(file)
+    file.write_bytes(b"no picture")
+    config = tmp_path / "own.yaml"
+    config.write_text(
+        "grid: {dataset: [own]}\n"
+        "defaults: {train: {batch_size: 2}}\n"
+        "evaluate: {metrics: [frechet], table_columns: [frechet]}\n"
+        f"datasets: {{own: {{source: folder, root: {tmp_path}/pictures, resolution: 8,"
+        " imbalance: 1, on_bad_file: skip}}"
+    )
+    printed = ltdm("prepare", SMOKE, config, "--results", tmp_path / "results")
+    assert printed.endswith("own: 9 training images\n")
+
+
 def test_missing_runs_files_and_devices_are_errors(tmp_path, monkeypatch):
     assert "did you mean 'cbdm'?" in ltdm("train", SMOKE, "--run", "cbmd", code=1)
     assert "is missing; run the stage" in ltdm(

@@ -226,3 +226,12 @@ def test_a_level_without_channels_is_no_network(checkpoint, tmp_path):
     torch.save(content, path)
     with pytest.raises(LtdmError, match="net_model is an unknown network"):
         released.read_checkpoint(path)
+
+
+def test_a_checkpoint_is_not_overwritten_and_a_model_of_ltdm_is_recognised(tmp_path, checkpoint):
+    path, *_ = checkpoint()
+    before, model = path.read_bytes(), tmp_path / "m.safetensors"
+    assert "is the input itself" in ltdm("import", path, path, "--resolution", 8, code=1)
+    assert path.read_bytes() == before
+    ltdm("import", path, model, "--resolution", 8)
+    assert "a model of ltdm itself" in ltdm("import", model, tmp_path / "n", code=1)
