@@ -12,6 +12,7 @@ from ltdm.cli.selection import (
     experiment_options,
     integer_option,
     load_experiment,
+    refuse_overwriting,
     select_sweeps,
     set_device,
 )
@@ -39,6 +40,9 @@ def bench_runs(rounds: int, steps: int, path: Path | None, **options: Any) -> No
     """
     from ltdm.tools import bench_runs
 
+    if path:
+        for config in options["config"]:
+            refuse_overwriting(config, path)
     experiment = load_experiment(**options)
     dataset, runs = experiment.grid["dataset"][0], experiment.grid["run"]
     trained = [r for r in runs if not experiment.runs[dataset, r].train.released]

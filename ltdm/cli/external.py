@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import yaml
 
-from ltdm.cli.selection import DEVICE, PATH, integer_option, set_device
+from ltdm.cli.selection import DEVICE, PATH, integer_option, refuse_overwriting, set_device
 from ltdm.config.merge import yaml_fault
 from ltdm.config.strict_yaml import StrictLoader
 from ltdm.plumbing.errors import LtdmError
@@ -26,7 +26,7 @@ def import_(checkpoint: Path, model: Path, resolution: int) -> None:
     """
     from ltdm.external import checkpoint as importing
 
-    _refuse_overwriting(checkpoint, model)
+    refuse_overwriting(checkpoint, model)
     click.echo(importing.describe(checkpoint, importing.convert(checkpoint, model, resolution)))
 
 
@@ -45,7 +45,7 @@ def ema(model: Path, output: Path, sigma_rel: float) -> None:
     from ltdm.stages import ema
 
     read_metadata(model, is_result=False)  # the stage takes it for a result of the workflow
-    _refuse_overwriting(model, output)
+    refuse_overwriting(model, output)
     request = {"sigma_rel": sigma_rel, "code": stage_digest("ema")}
     record = ema.run(request, model=model, output=output, record=None)
     click.echo(f"{output}: {ema.describe(record)}")
@@ -132,9 +132,3 @@ def parse_parts(kind: str, texts: Sequence[str]) -> tuple[Part, ...]:
 
 
 COMMANDS = import_, ema, score
-
-
-def _refuse_overwriting(source: Path, output: Path) -> None:
-    """Raise LtdmError if a command would write its output over the file that it reads."""
-    if source.exists() and output.exists() and source.samefile(output):
-        raise LtdmError(f"{output} is the input itself; name another file to write")

@@ -106,3 +106,9 @@ def select_sweeps(experiment: "Experiment", names: Collection[str]) -> "dict[str
         if name not in sweeps:
             raise LtdmError(f"{name!r} is not under `theory`; {suggest(name, sweeps)}")
     return {name: sweeps[name] for name in names or sweeps}
+
+
+def refuse_overwriting(source: Path, output: Path) -> None:
+    """Raise LtdmError if a command would write its output over the file that it reads."""
+    if source.exists() and output.exists() and source.samefile(output):
+        raise LtdmError(f"{output} is the input itself; name another file to write")

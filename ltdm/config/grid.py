@@ -36,7 +36,7 @@ def parse_grid(value: Any, names: Mapping[str, Mapping[str, Any]]) -> dict[str, 
                 raise OptionError(path, f"must be whole numbers from 0 to 2^32 - 1, not {entry!r}")
             if axis != "seed" and (not isinstance(entry, str) or entry not in names[axis]):
                 hint = suggest(entry, names[axis])
-                hint = f"{hint}{'' if entry is None else quotes_hint(entry)}"
+                hint = f"{hint}{quotes_hint(entry)}"
                 raise OptionError(path, f"{entry!r} is not under `{axis}s`; {hint}")
         if len(set(entries)) < len(entries):
             raise OptionError(path, "names an entry twice; leave one out")

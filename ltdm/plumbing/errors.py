@@ -64,8 +64,11 @@ def quotes_hint(value: Any) -> str:
     """Return the way out for a value that was meant as text and that YAML reads as another type."""
     if isinstance(value, str | list | Mapping):
         return ""
-    reading = "YAML reads yes, no, on and off as true and false; "
-    return f" ({reading if isinstance(value, bool) else ''}put it in quotes)"
+    readings = {
+        bool: "YAML reads yes, no, on and off as true and false; ",
+        type(None): "YAML reads null, ~ and an empty place as no value; ",
+    }
+    return f" ({readings.get(type(value), '')}put it in quotes)"
 
 
 def count_of(number: int, noun: str, plural: str = "") -> str:

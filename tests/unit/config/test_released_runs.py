@@ -191,6 +191,7 @@ def test_an_imported_network_costs_no_training(checkpoint):
     file = path.with_name("c.yaml")
     file.write_text(yaml.safe_dump(config(path)))
     assert "no selected run is trained" in ltdm("bench", "runs", file, code=1)
+    assert "is the input itself" in ltdm("bench", "runs", file, "--json", file, code=1)
 
 
 def test_the_training_figure_leaves_out_imported_networks(tmp_path):
