@@ -51,6 +51,8 @@ class Model(NamedTuple):
                 parse_part(kind, metadata[kind], (kind,)) for kind in ("network", "process")
             )
             shape = [metadata[key] for key in ("channels", "size", "classes", "augment_dim")]
+            if not isinstance(metadata["points"], bool):
+                raise ValueError("`points` is neither true nor false")
             classes = range(metadata["classes"]) if metadata["label"] == "network" else ()
             states = [extract_network(tensors, k) for k in classes] or [tensors]
             predictors = []

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from matplotlib import pyplot as plt
+
 from ltdm.cli.stages import run_jobs
 from ltdm.config.artefacts import as_list, inputs, jobs
 from ltdm.config.experiment import Experiment
@@ -80,6 +82,7 @@ def interrupted_after_a_save() -> Iterator[None]:
 
 def attempt(rng: Rng, folder: Path) -> str:
     """Spoil one file, and run a stage that reads it, or a command that looks at all results."""
+    plt.close("all")  # of stages that ended with an error, as their processes would have done
     shutil.copytree(TEMPLATE[0], folder, dirs_exist_ok=True, symlinks=True)
     experiment = Experiment(read_config([CONFIG]), folder)
     root = experiment.layout.root
@@ -99,7 +102,8 @@ def attempt(rng: Rng, folder: Path) -> str:
             look_at(experiment, int(task))
     else:
         if command == "train":  # it resumes the stopped one
-            experiment.layout.path("train.model", **STOPPED).unlink(missing_ok=True)
+            with suppress(OSError):  # it may be spoilt into a folder
+                experiment.layout.path("train.model", **STOPPED).unlink()
         run_jobs(experiment, command, again=command != "train")
     return done
 

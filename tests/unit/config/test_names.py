@@ -10,7 +10,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.io import PeriodicityDetector
-from snakemake_executor_plugin_slurm.utils import get_job_wildcards
 
 from ltdm.cli.external import score
 from ltdm.config.artefacts import MAX_JOINED, as_list, jobs, outputs
@@ -65,6 +64,8 @@ def test_a_name_that_yaml_reads_as_another_type_needs_quotes(key):
 
 
 def test_the_names_of_a_job_fit_the_folder_that_slurm_s_executor_makes_of_them(tmp_path):
+    # The oldest dependencies are installed without the plug-in.
+    slurm = pytest.importorskip("snakemake_executor_plugin_slurm.utils")
     run, dataset = ("".join(f"{letter}{n}" for n in range(10, 40)) for letter in "rd")
     config = edited("runs", {run: {}})
     config["datasets"][dataset] = config["datasets"]["digits-lt"]
@@ -73,7 +74,7 @@ def test_the_names_of_a_job_fit_the_folder_that_slurm_s_executor_makes_of_them(t
     config["sample_sets"] = {dataset[:room]: {}}
     for _, wildcards in jobs(Experiment(config)):
         part = SimpleNamespace(wildcards=[*map(str, wildcards.values()), "9999-of-9999"])
-        (tmp_path / get_job_wildcards(part)).mkdir(exist_ok=True)
+        (tmp_path / slurm.get_job_wildcards(part)).mkdir(exist_ok=True)
     config["sample_sets"] = {dataset[: room + 1]: {}}
     check_refused(config, "grid", "log folder on Slurm")
 

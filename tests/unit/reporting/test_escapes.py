@@ -119,6 +119,7 @@ def test_long_names_of_runs_leave_room_for_the_lines(tmp_path):
     histories = [pd.DataFrame({"run": name, "step": [1, 2], "denoise": 0.5}) for name in names]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of older versions of Matplotlib
         figure = figures.plot_training_loss(pd.concat(histories), "x")
         style.save(figure, tmp_path / "a.png")
     shown = [text.get_text() for text in figure.legends[0].get_texts()]

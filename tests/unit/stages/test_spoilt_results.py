@@ -21,7 +21,7 @@ from tests.helpers.tidy_rows import tidy
 IMAGES, LABELS = np.zeros((4, 1, 2, 2), "u1"), np.array([0, 1, 0, 1])
 FEATURES = {"features": np.zeros((4, 3), "f4"), "labels": LABELS, "about": np.array("{}")}
 GOOD = {"network": {"name": "unet"}, "process": {"name": "vp"}, "label": "input", "key": "k"}
-GOOD |= {"channels": 1, "size": 8, "classes": 2, "augment_dim": 0}
+GOOD |= {"channels": 1, "size": 8, "classes": 2, "augment_dim": 0, "points": False}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,13 @@ def test_tables_of_classes(tmp_path, text):
 
 @pytest.mark.parametrize(
     "spoilt",
-    [{"network": None}, {"network": {"name": "unet", "ch": -1}}, {"classes": "x"}, {"size": None}],
+    [
+        {"network": None},
+        {"network": {"name": "unet", "ch": -1}},
+        {"classes": "x"},
+        {"size": None},
+        {"points": None},
+    ],
 )
 def test_networks(tmp_path, spoilt):
     file = tmp_path / "m.safetensors"
