@@ -97,7 +97,8 @@ def test_the_commands_of_the_benchmarks_page(tmp_path):
 def test_bench_runs_measures_the_requested_precision(tmp_path, precision):
     file = tmp_path / "bench.json"
     arguments = (SMOKE, OVERLAY, "--run", "ddpm", "--sample-set", precision)
-    ltdm("bench", "runs", *arguments, "--rounds", 1, "--steps", 1, "--json", file)
+    options = ("--rounds", 1, "--steps", 1, "--json", file, "--results", tmp_path)
+    ltdm("bench", "runs", *arguments, *options)
     result = json.loads(file.read_text())
     assert result["sample_set"] == precision
     assert result["sample"]["ddpm"].get("precision", "fp32") == precision
