@@ -69,8 +69,6 @@ def suggest(name: object, names: Iterable[str], renamed: dict[str, tuple[str, ..
     `renamed` maps names of ltdm 0.1.0 to their new ones.
     """
     names = sorted(names)
-    if renamed is KEYS and str(name) in REMOVED:
-        return f"it was removed: {REMOVED[str(name)]}"
     if new := find_new_name(name, renamed, names):
         return f"it is called {new!r} now{NOTES.get((str(name), new), '')}"
     lower = str(name).lower()
@@ -97,9 +95,14 @@ def reject_unknown(keys: Iterable[str], names: Iterable[str], path: KeyPath) -> 
     """Raise an `OptionError` at the first key that is not in `names`; it names the others too."""
     names = set(names)
     if unknown := [key for key in keys if key not in names]:
-        hints = [f"unknown key; {suggest(key, names)}" for key in unknown]
+        hints = [f"unknown key; {_key_hint(key, names)}" for key in unknown]
         others = [f"; {key}: {hint}" for key, hint in zip(unknown[1:], hints[1:], strict=True)]
         raise OptionError((*path, unknown[0]), hints[0] + "".join(others))
+
+
+def _key_hint(key: str, names: Iterable[str]) -> str:
+    """Return what replaced a removed key, or else a hint as `suggest` gives it."""
+    return f"it was removed: {REMOVED[key]}" if key in REMOVED else suggest(key, names)
 
 
 def parse(cls: type[T], value: object, path: KeyPath = ()) -> T:
