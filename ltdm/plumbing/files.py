@@ -125,14 +125,17 @@ def plain_array(value: Any) -> np.ndarray:
 
 
 @contextmanager
-def explain_read_errors(path: Path, kind: str, is_result: bool = True) -> Iterator[None]:
+def explain_read_errors(
+    path: Path, kind: str, is_result: bool = True, way_out: str = ""
+) -> Iterator[None]:
     """Turn whatever reading `path` raises into an `LtdmError` with the way out.
 
     `kind` says what the file should be. The way out is to run the stage again if the file is a
-    stage's result (`is_result`), or else to replace the user's own file. The texts of other
-    libraries are left out, since their advice is for programmers. Errors of a GPU pass.
+    stage's result (`is_result`), or else to replace the user's own file; `way_out` replaces it. The
+    texts of other libraries are left out, since their advice is for programmers. Errors of a GPU
+    pass.
     """
-    rerun = "delete it and run the same command again"
+    rerun = way_out or "delete it and run the same command again"
     replace = rerun if is_result else "fetch or make it again, or name another file"
     try:
         yield
@@ -141,7 +144,7 @@ def explain_read_errors(path: Path, kind: str, is_result: bool = True) -> Iterat
             raise
         raise LtdmError(f"{path} is damaged ({error}); {replace}") from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        stage = "run the stage that makes it, or `snakemake`, which runs every stage that is due"
+        stage = way_out or "run the stage that makes it, or `snakemake`, which runs all that is due"
         raise LtdmError(f"{path} is missing; {stage if is_result else 'fix the path'}") from error
     except MemoryError as error:
         message = f"{path} needs more memory than there is, or is damaged"

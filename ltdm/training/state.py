@@ -10,8 +10,8 @@ import io
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ltdm.core.weights import read_metadata, read_weights, write_weights
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import read_json, write_bytes
+from ltdm.plumbing.files import explain_read_errors, read_json, write_bytes
 from ltdm.plumbing.locks import exclusive
 
 log = logging.getLogger("ltdm")
@@ -137,24 +137,9 @@ def read_state(file: Path, key: str, device: torch.device) -> dict[str, Any]:
         return content
 
 
-@contextmanager
-def explain_state_errors(file: Path) -> Iterator[None]:
-    """Turn errors of reading a state, and of resuming from it, into an `LtdmError`.
-
-    Those of the GPU and of full memory say nothing about the state, and pass.
-    """
-    try:
-        yield
-    except FileNotFoundError as error:
-        advice = _state_advice(file)
-        raise LtdmError(f"the resume state {file} is missing; {advice}") from error
-    except (LtdmError, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError):
-        raise
-    except PermissionError as error:
-        message = f"cannot read the resume state {file}: {error.strerror}; correct that"
-        raise LtdmError(message) from error
-    except Exception as error:  # the unpickler may raise anything on foreign bytes
-        raise LtdmError(f"the resume state {file} is damaged; {_state_advice(file)}") from error
+def explain_state_errors(file: Path) -> AbstractContextManager[None]:
+    """Explain errors of reading a state, and of resuming from it, as `explain_read_errors` does."""
+    return explain_read_errors(file, "resume state", way_out=_state_advice(file))
 
 
 def _state_advice(file: Path) -> str:
