@@ -104,8 +104,11 @@ def _comparable_fields(run: Run, data: Dataset) -> dict[str, str]:
 
 def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
     """Check a sample set's options against its run and data."""
-    classes = len(data.class_counts)
-    if sample.num_images % classes and run.label_role(data) != "nothing":
+    classes, label_role = len(data.class_counts), run.label_role(data)
+    if sample.label == "none" and (label_role == "network" or not run.train.label_dropout):
+        message = "is none, but the network was never trained without labels; leave it out, or set"
+        raise OptionError(("sample", "label"), f"{message} train.label_dropout above 0")
+    if sample.label == "class" and sample.num_images % classes and label_role != "nothing":
         message = f"is {sample.num_images}, but must be a multiple of the {classes} classes"
         raise OptionError(("sample", "num_images"), f"{message}, so that each gets the same number")
     if sample.guidance > 0 and not sample.guide_run and not 0 < run.train.label_dropout < 1:
@@ -124,8 +127,8 @@ def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
         raise OptionError(("sample", "sampler", "clip_denoised"), message)
     try:
         sampler.module.noise_levels(run.process.module.build(run.process.options), sampler.options)
-    except LtdmError as error:
-        raise OptionError(("sample", "sampler", "steps"), str(error)) from None
+    except OptionError as error:
+        raise OptionError(("sample", "sampler", *error.path), error.message) from None
 
 
 def check_ema_width(sigma_rel: float, run: Run) -> None:

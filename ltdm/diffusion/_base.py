@@ -15,6 +15,11 @@ class Process(nn.Module, ABC):
     and a number in sampling, the same for the batch.
     """
 
+    @property
+    def timesteps(self) -> int | None:
+        """Number of timesteps, if the levels are timesteps 0 (cleanest), 1, ..; None if not."""
+        return None
+
     @abstractmethod
     def draw_levels(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw levels (n,) from the distribution of training, on the generator's device."""
@@ -48,7 +53,7 @@ class Process(nn.Module, ABC):
         """Return the `steps` levels of a sampler, noisiest first, then that of the clean image.
 
         Raises:
-            LtdmError: The process has fewer levels than steps.
+            OptionError: The process has fewer levels than `steps`, which its path names.
         """
 
     @abstractmethod
@@ -56,7 +61,7 @@ class Process(nn.Module, ABC):
         """Return `steps` distinct levels, nearly even in sigma^(1/rho), then the clean image's.
 
         Raises:
-            LtdmError: The process has fewer distinct levels of this spacing.
+            OptionError: The process has fewer distinct levels of this spacing; the path is `steps`.
         """
 
     @abstractmethod

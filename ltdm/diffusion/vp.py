@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ltdm.diffusion._base import Process, expand_like, karras_sigmas
 from ltdm.plumbing.citations import HO2020
-from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
 CITATION = HO2020
@@ -72,6 +72,11 @@ class VP(Process):
         self.register_buffer("signal", alpha_bar.sqrt().float(), persistent=False)
         self.register_buffer("std", (1 - alpha_bar).sqrt().float(), persistent=False)
 
+    @property
+    def timesteps(self) -> int:
+        """Number of timesteps, T."""
+        return self.T
+
     def draw_levels(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw n timesteps uniformly: int64, (n,)."""
         return torch.randint(self.T, (n,), generator=rng, device=rng.device)
@@ -103,7 +108,8 @@ class VP(Process):
     def sampler_levels(self, steps: int) -> list[float]:
         """Return `steps` evenly spaced timesteps from T-1 down to 0, then the clean image's -1."""
         if steps > self.T:
-            raise LtdmError(f"is {steps}, but the process has only {self.T} levels; lower steps")
+            message = f"is {steps}, but the process has only {self.T} levels; lower steps"
+            raise OptionError(("steps",), message)
         ts = torch.linspace(self.T - 1, 0, steps, dtype=torch.float64).round().tolist()
         return [*ts, -1.0]
 
@@ -112,9 +118,10 @@ class VP(Process):
         sigmas = karras_sigmas(self.sigmas[0], self.sigmas[-1], steps, rho)
         levels = [self.nearest_level(sigma) for sigma in sigmas]
         if len(set(levels)) < steps:
-            raise LtdmError(
+            raise OptionError(
+                ("steps",),
                 f"is {steps}, but the process has fewer distinct levels of this spacing;"
-                " lower steps or rho"
+                " lower steps or rho",
             )
         return [*levels, -1.0]
 

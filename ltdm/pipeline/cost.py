@@ -23,7 +23,6 @@ from ltdm.pipeline.storage import data_bytes, network_bytes, numbers_per_image
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json
 from ltdm.samplers._base import SamplerModule
-from ltdm.samplers._options import SampleOptions
 from ltdm.training.ensemble import total_steps
 
 BENCH = "file of `ltdm bench runs --json`"
@@ -47,7 +46,7 @@ class Cost:
     train_evaluations: float  # forward passes
     train_flops: float  # forward and backward passes
     sample_images: int
-    sample_evaluations: int
+    sample_evaluations: float
     disk: float  # bytes of the model, the images and their features
 
     def hours(self, speed: Speed) -> float:
@@ -79,16 +78,22 @@ def network_cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
         train_evaluations=calls.forward * images,
         train_flops=images * (network_flops + encoder_flops),
         sample_images=sum(options.num_images for options in run.samples.values()),
-        sample_evaluations=sum(map(sampling_evaluations, run.samples.values())),
+        sample_evaluations=sum(sampling_evaluations(run, name) for name in run.samples),
         disk=network_bytes(data, run, lengths, parameters),
     )
 
 
-def sampling_evaluations(options: SampleOptions) -> int:
-    """Return the evaluations of a sample set; guidance doubles them, by a smaller network too."""
+def sampling_evaluations(run: Run, sample_set: str) -> float:
+    """Return the evaluations of a sample set; guidance doubles them, by a smaller network too.
+
+    They are not doubled at levels where the weight of guidance is 0.
+    """
+    options, process = run.samples[sample_set], run.process.module.build(run.process.options)
     sampler: SamplerModule = options.sampler.module
+    *levels, _ = sampler.noise_levels(process, options.sampler.options)
+    guided = sum(options.guidance_weight(process, level) != 0 for level in levels) / len(levels)
     per_image = sampler.evaluations(options.sampler.options)
-    return options.num_images * per_image * (2 if options.guidance else 1)
+    return options.num_images * per_image * (1 + guided)
 
 
 class NetworkSize(NamedTuple):

@@ -47,8 +47,8 @@ class Estimates:
     def sampling_seconds(self, wildcards: Wildcards) -> float:
         """Return the seconds of a whole sample set in one job."""
         run, *_ = self._network(wildcards)
-        options = run.samples[wildcards["sample_set"]]
-        return self._forward_seconds(wildcards, sampling_evaluations(options))
+        evaluations = sampling_evaluations(run, wildcards["sample_set"])
+        return self._forward_seconds(wildcards, evaluations)
 
     def shard_seconds(self, wildcards: Wildcards) -> float:
         """Return the seconds of one shard of a sample set."""

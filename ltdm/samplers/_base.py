@@ -13,7 +13,7 @@ class SamplerOptions(Protocol):
 
     @property
     def steps(self) -> int:
-        """Steps from noise to the clean image; errors of `noise_levels` name this option."""
+        """Steps from noise to the last image; a process with fewer levels names this option."""
 
 
 class SamplerOptionsExtras(Protocol):
@@ -39,14 +39,18 @@ class SamplerModule(Protocol):
         """Return the network evaluations per image, without guidance."""
 
     def noise_levels(self, process: Process, options: Any) -> list[float]:
-        """Return the levels that the sampler visits, the noisiest first, the clean image's last.
+        """Return the levels that the sampler visits, the noisiest first, the last image's last.
 
         Raises:
-            LtdmError: The process has too few; the message continues "steps": "is 9, but ...".
+            OptionError: The process has too few levels, or not those that the options name.
         """
 
-    def sample(self, denoise: Denoise, process: Process, noise: Noise, options: Any) -> Tensor:
+    def sample(
+        self, denoise: Denoise, process: Process, noise: Noise, levels: list[float], options: Any
+    ) -> Tensor:
         """Return images (B, C, H, W), about in [-1, 1]; points have any range.
+
+        `levels` are those of `noise_levels`, or any others of the process that fall.
 
         Each call of `noise` returns new standard normal noise (B, C, H, W); the first is for the
         noisiest level. All draws come from it, so that an image depends on its number alone.

@@ -14,6 +14,8 @@ Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A network: F (B, C, H, W) from noisy images (B, C, H, W), levels (B,) and labels (B,)."""
 Denoise = Callable[[Tensor, float], Tensor]
 """The estimate of the clean images, from x (B, C, H, W) at one level for all of them."""
+Weight = Callable[[float], float]
+"""The weight of guidance at a level."""
 Noise = Callable[[], Tensor]
 """Source of standard normal noise: each call returns the next (B, C, H, W)."""
 NOISE_BLOCK = 16  # sampler steps whose noise is drawn in one call, after the first
@@ -23,12 +25,13 @@ def denoiser(
     predict: Predict,
     process: Process,
     labels: Tensor,
-    guidance: float,
+    weight: Weight,
     guide: Predict | None = None,
 ) -> Denoise:
-    """Return the denoiser under labels (B,), guided by w = `guidance`: D + w (D - D_null).
+    """Return the denoiser under labels (B,), guided by the `weight` w: D + w (D - D_null).
 
-    D_null is the network without labels. Guidance costs one call of twice the batch. Source: Ho and
+    D_null is the network without labels. Guidance costs one call of twice the batch; at a level
+    where w is 0 there is none, and D_null is not evaluated. Source: Ho and
     Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6, with the same w; EDM2 writes
     g = 1 + w.
 
@@ -41,14 +44,15 @@ def denoiser(
         return process.to_denoised(net(*process.network_inputs(x, levels), labels), x, levels)
 
     def denoise(x: Tensor, level: float) -> Tensor:
+        w = weight(level)
+        if w == 0:
+            return estimate(predict, x, level, labels)
         if guide:
             D, D_null = (estimate(net, x, level, labels) for net in (predict, guide))
-        elif guidance > 0:
+        else:
             both = torch.cat([labels, torch.full_like(labels, -1)])
             D, D_null = estimate(predict, torch.cat([x, x]), level, both).chunk(2)
-        else:
-            return estimate(predict, x, level, labels)
-        return D + guidance * (D - D_null)
+        return D + w * (D - D_null)
 
     return denoise
 

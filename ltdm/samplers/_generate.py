@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ class SampleGenerator:
         self.guide = guide.predictors[0] if guide else None
         self.network_per_class = metadata["label"] == "network"
         self.options, self.seed, self.device = options, seed, device
+        self.levels = options.sampler.module.noise_levels(self.process, options.sampler.options)
         order = str(memory_layout(options.precision, device)).removeprefix("torch.")
         self.hardware = f"{device_name(device)}, {options.precision}, {order}"
         self.shape = (metadata["channels"], metadata["size"], metadata["size"])
@@ -103,8 +105,9 @@ class SampleGenerator:
         noise = image_noise(self.seed, numbers.tolist(), self.shape, self.device)
         on_device = torch.from_numpy(labels).to(self.device)
         predict, sampler = self.predictors[network], self.options.sampler
-        denoise = denoiser(predict, self.process, on_device, self.options.guidance, self.guide)
-        x = sampler.module.sample(denoise, self.process, noise, sampler.options)
+        weight = partial(self.options.guidance_weight, self.process)
+        denoise = denoiser(predict, self.process, on_device, weight, self.guide)
+        x = sampler.module.sample(denoise, self.process, noise, self.levels, sampler.options)
         if not torch.isfinite(x).all():
             raise LtdmError(
                 "sampling gave values that are not finite: the network's weights are bad; see its"

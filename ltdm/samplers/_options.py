@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from ltdm.diffusion._base import Process
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 from ltdm.plumbing.registry import Part, PartOption, parse_part
+from ltdm.samplers._guidance import GuidanceSchedule, GuidanceScheduleOption
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,19 @@ class SampleOptions:
         " writes 1 + w.",
         low=0,
     )
+    guidance_schedule: GuidanceSchedule = option(
+        GuidanceSchedule(),
+        "How the weight of guidance depends on the noise level: `constant`, CCUA's `linear` or"
+        " `{gamma: g}`, which rise from -1 towards it, or `{interval: [low, high]}`, which guides"
+        " only where the ratio of noise to signal, sigma, is above low and at most high.",
+        parser=GuidanceScheduleOption(),
+    )
+    label: str = option(
+        "class",
+        "Label of an image: its class, or none, which samples a network that was trained both with"
+        " and without labels as an unconditional one.",
+        choices=("class", "none"),
+    )
     guide_run: str | None = option(
         None,
         "A run of the same config with a weaker network, whose averaged weights guide in place of"
@@ -49,7 +64,13 @@ class SampleOptions:
     )
 
     def __post_init__(self) -> None:
-        """Refuse two kinds of weights, and a guide without guidance."""
+        """Refuse two kinds of weights, and options that would have no effect."""
+        if self.guidance_schedule != GuidanceSchedule() and not self.guidance:
+            message = "has no effect unless guidance is above 0; set guidance, or leave it out"
+            raise OptionError(("guidance_schedule",), message)
+        if self.label == "none" and self.guidance:
+            message = "needs labels, and label is none; set guidance to 0, or label to class"
+            raise OptionError(("guidance",), message)
         if self.guide_run is not None and not self.guidance:
             raise OptionError(
                 ("guide_run",),
@@ -59,11 +80,19 @@ class SampleOptions:
             message = f"is for averaged weights, and weights is {self.weights}; leave one out"
             raise OptionError(("ema_sigma_rel",), message)
 
+    def guidance_weight(self, process: Process, level: float) -> float:
+        """Return the weight of guidance at a level; 0 where there is none."""
+        return self.guidance_schedule.weight(self.guidance, process, level)
+
     @property
     def sampler_label(self) -> str:
-        """Name of the sampler, with its guide, in rows of results."""
-        guided = f", guided by {self.guide_run}" if self.guide_run else ""
-        return f"{self.sampler}{guided}"
+        """Name of the sampler in rows of results, with whatever else was unusual."""
+        notes = {
+            f"guided by {self.guide_run}": self.guide_run is not None,
+            f"guidance {self.guidance_schedule}": self.guidance_schedule != GuidanceSchedule(),
+            "without labels": self.label == "none",
+        }
+        return ", ".join([str(self.sampler), *(note for note, is_set in notes.items() if is_set)])
 
     @property
     def weights_label(self) -> str:

@@ -51,10 +51,12 @@ def noise_levels(process: Process, options: Options) -> list[float]:
     return process.sampler_levels(options.steps)
 
 
-def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
+def sample(
+    denoise: Denoise, process: Process, noise: Noise, levels: list[float], options: Options
+) -> Tensor:
     """Return images (B, C, H, W), about in [-1, 1]."""
     x = process.initial_noise(noise())
-    for t, s in pairwise(noise_levels(process, options)):
+    for t, s in pairwise(levels):
         (signal_t, std_t), (signal_s, std_s) = process.signal_and_std(t), process.signal_and_std(s)
         x0 = denoise(x, t)
         if options.clip_denoised:

@@ -5,9 +5,19 @@
 
 with x0 the denoised image and eps the noise that it leaves in x_t. Under `vp`, where signal^2 is
 alpha_bar and std^2 is 1 - alpha_bar, these are the paper's equations; they hold for any Gaussian
-process. The last step reaches the clean image (alpha_bar = 1), which some released codes miss.
+process. The last step reaches the clean image (alpha_bar = 1), unless `last` says otherwise.
 Source: Song et al., "Denoising Diffusion Implicit Models", ICLR 2021, equations 12 and 16.
 Cost: `steps` evaluations per image, twice that with guidance.
+
+`grid` has the names of diffusers. With T timesteps and S steps, `linspace` is even over 0 .. T-1
+and has both ends; `leading` is i (T // S) + offset, and `trailing` T - 1 - i T / S, rounded, for
+i = 0 .. S-1. Each step goes to the next timestep of the grid. diffusers subtracts T // S instead,
+which is another step for `linspace`, and for the others where S does not divide T.
+
+Released code: OC_LT, CCUA and CM use `{grid: leading, last: alpha_bar_0}`: 990, 980, .., 0 in 100
+steps, and the last step, from timestep 0 to itself, changes nothing. IET uses `{grid: leading,
+offset: 1, last: alpha_bar_0, clip_denoised: true, noise_after_clip: predicted}`: 981, .., 21, 1
+and 0 in 50 steps.
 """
 
 import math
@@ -17,6 +27,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from ltdm.diffusion._base import Process
+from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 from ltdm.samplers._denoise import Denoise, Noise
 
@@ -28,11 +39,40 @@ CITATION = """@inproceedings{song2021ddim,
 
 @dataclass(frozen=True)
 class Options:
-    """Steps, randomness and clipping."""
+    """Steps and their grid, randomness and clipping."""
 
     steps: int = option(50, "Denoising steps.", low=1, high=100_000)
+    grid: str = option(
+        "linspace",
+        "Timesteps of the steps: even with both ends (`linspace`), or multiples of T // steps from"
+        " 0 up (`leading`) or of T / steps from T - 1 down (`trailing`). Only `linspace` suits a"
+        " process without timesteps.",
+        choices=("linspace", "leading", "trailing"),
+    )
+    offset: int = option(0, "Added to the timesteps of `leading`.", low=0, high=1)
+    last: str = option(
+        "clean",
+        "Where the last step ends: at the clean image, or at timestep 0, where alpha_bar_0 of the"
+        " image's variance is left.",
+        choices=("clean", "alpha_bar_0"),
+    )
     eta: float = option(0.0, "Randomness: 0 is deterministic, 1 is DDPM's variance.", low=0, high=1)
     clip_denoised: bool = option(False, "Clamp each step's denoised image to [-1, 1].")
+    noise_after_clip: str = option(
+        "derived",
+        "The noise of a step whose denoised image is clamped: derived anew from the clamped image"
+        " (guided-diffusion), or as predicted (diffusers' default).",
+        choices=("derived", "predicted"),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse options without an effect."""
+        if self.offset and self.grid != "leading":
+            message = f"is for the leading grid, and grid is {self.grid}; leave one out"
+            raise OptionError(("offset",), message)
+        if self.noise_after_clip != "derived" and not self.clip_denoised:
+            message = "has no effect without clip_denoised; set that to true, or leave it out"
+            raise OptionError(("noise_after_clip",), message)
 
 
 def evaluations(options: Options) -> int:
@@ -41,19 +81,36 @@ def evaluations(options: Options) -> int:
 
 
 def noise_levels(process: Process, options: Options) -> list[float]:
-    """Return the levels that the sampler visits, the clean image's last."""
-    return process.sampler_levels(options.steps)
+    """Return the levels that the sampler visits, the last image's last."""
+    steps, T = options.steps, process.timesteps
+    levels = process.sampler_levels(steps)
+    if T is None:
+        for name, default in (("grid", "linspace"), ("last", "clean")):
+            if getattr(options, name) != default:
+                message = "is for processes with timesteps, which this one has not; leave it out"
+                raise OptionError((name,), message)
+        return levels
+    if options.grid == "leading":
+        levels[:-1] = [float(i * (T // steps) + options.offset) for i in reversed(range(steps))]
+    elif options.grid == "trailing":
+        levels[:-1] = [float(round(T - i * T / steps) - 1) for i in range(steps)]
+    if levels[0] == T:
+        message = f"is {steps}, but with offset 1 the process has only {steps - 1} levels; lower it"
+        raise OptionError(("steps",), message)
+    return [*levels[:-1], 0.0] if options.last == "alpha_bar_0" else levels
 
 
-def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
+def sample(
+    denoise: Denoise, process: Process, noise: Noise, levels: list[float], options: Options
+) -> Tensor:
     """Return images (B, C, H, W), about in [-1, 1]."""
     x = process.initial_noise(noise())
-    for t, s in pairwise(noise_levels(process, options)):
+    for t, s in pairwise(levels):
         (signal_t, std_t), (signal_s, std_s) = process.signal_and_std(t), process.signal_and_std(s)
-        x0 = denoise(x, t)
-        if options.clip_denoised:
-            x0 = x0.clamp(-1, 1)
-        eps = (x - signal_t * x0) / std_t
+        predicted = denoise(x, t)
+        x0 = predicted.clamp(-1, 1) if options.clip_denoised else predicted
+        noisy = predicted if options.noise_after_clip == "predicted" else x0
+        eps = (x - signal_t * noisy) / std_t
         ratio = (signal_t * std_s / (signal_s * std_t)) ** 2
         sigma = options.eta * std_s * math.sqrt(1 - ratio)
         x = signal_s * x0 + math.sqrt(max(std_s**2 - sigma**2, 0.0)) * eps

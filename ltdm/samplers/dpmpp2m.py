@@ -48,12 +48,13 @@ def noise_levels(process: Process, options: Options) -> list[float]:
     return process.karras_levels(options.steps, options.rho)
 
 
-def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
+def sample(
+    denoise: Denoise, process: Process, noise: Noise, levels: list[float], options: Options
+) -> Tensor:
     """Return images (B, C, H, W), about in [-1, 1]."""
-    visited = noise_levels(process, options)
-    x = process.initial_noise(noise()) / process.signal_and_std(visited[0])[0]
+    x = process.initial_noise(noise()) / process.signal_and_std(levels[0])[0]
     previous: tuple[Tensor, float] | None = None  # the last step's denoised image and h
-    for level, below in pairwise(visited):
+    for level, below in pairwise(levels):
         signal, std = process.signal_and_std(level)
         next_signal, next_std = process.signal_and_std(below)
         x0 = denoise(signal * x, level)

@@ -61,7 +61,9 @@ def noise_levels(process: Process, options: Options) -> list[float]:
     return process.karras_levels(options.steps, options.rho)
 
 
-def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -> Tensor:
+def sample(
+    denoise: Denoise, process: Process, noise: Noise, levels: list[float], options: Options
+) -> Tensor:
     """Return images (B, C, H, W), about in [-1, 1]."""
 
     def slope(x: Tensor, level: float) -> Tensor:
@@ -69,9 +71,8 @@ def sample(denoise: Denoise, process: Process, noise: Noise, options: Options) -
         x0 = denoise(signal * x, level)
         return (x - (x0.clamp(-1, 1) if options.clip_denoised else x0)) * (signal / std)
 
-    visited = noise_levels(process, options)
-    x = process.initial_noise(noise()) / process.signal_and_std(visited[0])[0]
-    for level, below in pairwise(visited):
+    x = process.initial_noise(noise()) / process.signal_and_std(levels[0])[0]
+    for level, below in pairwise(levels):
         churned = churned_level(process, level, options)
         low, sigma, end = (_sigma(process, each) for each in (level, churned, below))
         if sigma > low:

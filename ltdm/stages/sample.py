@@ -74,8 +74,7 @@ class SampleRequest:
     """A sample set to be generated.
 
     Attributes:
-        labels: The label of each image, int64 (N,): 0 .. C - 1 in turn, or -1 for a network without
-            labels.
+        labels: The label of each image, int64 (N,): 0 .. C - 1 in turn, or -1 without labels.
         metadata: The origin of the images, for `samples` and `record`. It does not depend on the
             machine.
 
@@ -89,7 +88,8 @@ class SampleRequest:
         self.seed, self.model, self.guide = request["seed"], model, guide
         network, options = read_metadata(model), self.options
         with explain_read_errors(model, "network of ltdm"):
-            classes, has_labels = range(network["classes"]), network["label"] != "nothing"
+            classes = range(network["classes"])
+            has_labels = network["label"] != "nothing" and options.label == "class"
             sigma_rel = network.get("average", {}).get("sigma_rel")
             key = network["key"]
         if has_labels and options.num_images % len(classes):

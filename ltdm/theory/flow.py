@@ -46,7 +46,8 @@ def generate(
         signal, std = process.signal_and_std(level)
         return (x - std * predict(x, signal, std)) / signal
 
-    return sampler.module.sample(denoise, process, noise, sampler.options)
+    levels = sampler.module.noise_levels(process, sampler.options)
+    return sampler.module.sample(denoise, process, noise, levels, sampler.options)
 
 
 def integration_times(process: VP, sigma_min: float) -> list[float]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ltdm.data._mixtures import MixtureOption, MixtureSet
 from ltdm.diffusion import vp
-from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import option
 from ltdm.plumbing.registry import Part, PartOption, parse_part_list
@@ -131,5 +131,6 @@ class Sweep:
         for i, sampler in enumerate(self.samplers):
             try:
                 sampler.module.noise_levels(process, sampler.options)
-            except LtdmError as error:
-                raise OptionError(("samplers", str(i), "steps"), str(error)) from None
+            except OptionError as error:
+                path = ("samplers", str(i), *error.path)
+                raise OptionError(path, error.message) from None

@@ -47,7 +47,7 @@ def test_training_seconds_are_those_of_its_flops_with_a_safety_factor():
 
 def test_shards_share_the_sampling_seconds():
     run = EXPERIMENT.runs["digits-lt", "ddpm"]
-    evaluations = sampling_evaluations(run.samples["main"])
+    evaluations = sampling_evaluations(run, "main")
     assert evaluations == 60 * 3 * 2
     cost = network_cost(EXPERIMENT.datasets["digits-lt"], run, [])
     site = Site(tflops=cost.flops * evaluations / 1e12 / 6000)
