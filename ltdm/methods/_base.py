@@ -98,6 +98,13 @@ class Query(NamedTuple):
     outputs: str = "F"  # "F", the bottleneck "z", or "both"
 
 
+class Draws(NamedTuple):
+    """All that is random in the losses of a batch; another code's draws may take their place."""
+
+    noisy: NoisyBatch
+    queries: list[Query | None]  # of each term
+
+
 @dataclass(frozen=True)
 class NetworkEvaluations:
     """Mean number of network evaluations per image in a training step."""
@@ -178,13 +185,17 @@ def draw_levels(process: Process, size: int, rng: Generators) -> Tensor:
     return torch.cat([process.draw_levels(size // len(rng.on_host), host) for host in rng.on_host])
 
 
-def make_noisy(batch: Batch, process: Process, rng: Generators) -> NoisyBatch:
-    """Add noise, drawn on the device, to a batch; owners draw equal parts as in `draw_levels`."""
-    x0, level = batch.x0, batch.level
+def draw_noise(x0: Tensor, rng: Generators) -> Tensor:
+    """Draw standard normal noise like x0 (B, C, H, W) on the device; owners as in `draw_levels`."""
     shape = (len(x0) // len(rng.on_device), *x0.shape[1:])
-    noise = torch.cat(
+    return torch.cat(
         [torch.randn(shape, generator=g, device=x0.device, dtype=x0.dtype) for g in rng.on_device]
     )
+
+
+def make_noisy(batch: Batch, process: Process, noise: Tensor) -> NoisyBatch:
+    """Add standard normal noise (B, C, H, W) to a batch at its levels."""
+    x0, level = batch.x0, batch.level
     x, conditioning = process.network_inputs(process.corrupt(x0, noise, level), level)
     inputs = Inputs(x, conditioning, batch.labels, batch.augment)
     target = process.target(x0, noise, level)

@@ -8,12 +8,14 @@ from torch import Tensor, nn
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import (
     Batch,
+    Draws,
     Inputs,
     Net,
     NetworkEvaluations,
     Prediction,
     Query,
     Term,
+    draw_noise,
     make_noisy,
     mse,
 )
@@ -73,16 +75,23 @@ class Objective(nn.Module):
             return "network"
         return "input" if conditional else "nothing"
 
-    def loss(self, net: Net, batch: Batch, process: Process, rng: Generators) -> dict[str, Tensor]:
+    def draw(
+        self, batch: Batch, process: Process, rng: Generators, noise: Tensor | None = None
+    ) -> Draws:
+        """Return the draws of a batch: noise (B, C, H, W), unless given, targets and queries."""
+        noisy = make_noisy(batch, process, draw_noise(batch.x0, rng) if noise is None else noise)
+        for term in self.terms:
+            noisy = noisy._replace(target=term.target(noisy, batch, process, rng))
+        return Draws(noisy, [term.query(noisy, batch, rng) for term in self.terms])
+
+    def loss(self, net: Net, process: Process, draws: Draws) -> dict[str, Tensor]:
         """Return losses by name, each (B,); the mean over images of their sum is minimised.
 
         `denoise` is the mean squared error of F. Where the process learns its expected size at each
         noise level, all losses are divided by it, and `uncertainty` is the change of `denoise`.
         """
-        noisy = make_noisy(batch, process, rng)
-        for term in self.terms:
-            noisy = noisy._replace(target=term.target(noisy, batch, process, rng))
-        queries = [(term, q) for term in self.terms if (q := term.query(noisy, batch, rng))]
+        noisy, pairs = draws.noisy, zip(self.terms, draws.queries, strict=True)
+        queries = [(term, query) for term, query in pairs if query]
         own, others = _query_network(net, noisy.inputs, [query for _, query in queries])
         denoise = mse(own.F, noisy.target)
         losses = {"denoise": denoise}

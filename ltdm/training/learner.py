@@ -6,7 +6,7 @@ GPU adds in no fixed order).
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ltdm.core.seeding import derive_seed, owner_seeds
 from ltdm.diffusion._base import Process
-from ltdm.methods._base import Batch, draw_levels
+from ltdm.methods._base import Batch, Draws, draw_levels
 from ltdm.methods._generators import Generators
 from ltdm.methods._objective import Objective
 from ltdm.networks._magnitude import normalise_weights
@@ -132,14 +132,19 @@ class Learner:
         self.batches.restrict(rows, seed)
         self.owners, self.last_step = owner_seeds(seed, len(self.batches.samplers)), last_step
 
-    def step(self) -> None:
+    def step(self, draws: Sequence[Draws] | None = None) -> None:
         """Make one training step; nothing in it waits for the device.
+
+        `draws`, one per optimiser step, may come from another code, to compare the two.
 
         The host draws what differs from the step before and copies it into tensors that keep their
         addresses. The device's work is then the same in every step, so it can be a captured graph.
         """
         self._fill_inputs()
-        self.run_device_step()
+        if draws is None:
+            self.run_device_step()
+        else:
+            self._device_step(draws)
         self.step_count += 1
 
     def release_graph(self) -> None:
@@ -186,14 +191,16 @@ class Learner:
         for target, tensor in zip(self.inputs, draws, strict=True):
             target.copy_(tensor, non_blocking=True)
 
-    def _device_step(self) -> None:
+    def _device_step(self, draws: Sequence[Draws] | None = None) -> None:
         """Do the device's part of a training step: optimiser steps, loss sums and averages."""
-        substeps = self._substeps(self.batches.make(*self.inputs))
-        for batch, generators in substeps:
-            for name, value in self._optimiser_step(batch, generators).items():
+        if draws is None:
+            substeps = self._substeps(self.batches.make(*self.inputs))
+            draws = [self.method.draw(batch, self.process, rng) for batch, rng in substeps]
+        for each in draws:
+            for name, value in self._optimiser_step(each).items():
                 if name not in self.loss_sums:
                     self.loss_sums[name] = torch.zeros_like(value)
-                self.loss_sums[name] += value.detach() / len(substeps)
+                self.loss_sums[name] += value.detach() / len(draws)
         for average in (self.ema, *self.power_emas) if self.rank_share.is_main else ():
             average.update()
         self.device_step_calls += 1
@@ -206,14 +213,14 @@ class Learner:
         blocks = [slice(k * size, (k + 1) * size) for k in range(len(self.owners))]
         return [(batch.take(rows), self.generators.for_owner(k)) for k, rows in enumerate(blocks)]
 
-    def _optimiser_step(self, batch: Batch, generators: Generators) -> dict[str, Tensor]:
+    def _optimiser_step(self, draws: Draws) -> dict[str, Tensor]:
         """Make one optimiser step; return the loss, its terms and the gradient's norm, scalars.
 
         Separate networks each have a loss and a norm; the means over networks are returned.
         """
         networks = self.optimiser.num_networks
         self.optimiser.zero_grad()  # before the pass: memory would not hold old and new gradients
-        losses = self.method.loss(self.predict, batch, self.process, generators)
+        losses = self.method.loss(self.predict, self.process, draws)
         terms = {name: term.view(networks, -1).mean(1) for name, term in losses.items()}
         loss = torch.stack(list(terms.values())).sum(0)
         loss.sum().backward()

@@ -78,7 +78,8 @@ def batch(labels, classes=None, x0=None):
 
 def loss(method, net, data, process, rng):
     """Return the losses of a batch at levels drawn first, as the trainer draws them."""
-    return method.loss(net, with_levels(data, process, rng), process, rng)
+    draws = method.draw(with_levels(data, process, rng), process, rng)
+    return method.loss(net, process, draws)
 
 
 def with_levels(data, process, rng):

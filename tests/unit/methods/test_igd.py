@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ltdm.methods._base import Prediction, make_noisy
+from ltdm.methods._base import Prediction, draw_noise, make_noisy
 from tests.helpers.methods import (
     COUNTS,
     Net,
@@ -103,7 +103,7 @@ def _losses_and_gradients(options, n):
     (term,), process, data = shared(**options).terms, double_process(), batch(LABELS * n)
     process.draw_levels = lambda size, rng: torch.tensor([100, 400, 700, 950, 500]).repeat(n)
     rng, net = generators(), Net()
-    noisy = make_noisy(with_levels(data, process, rng), process, rng)
+    noisy = make_noisy(with_levels(data, process, rng), process, draw_noise(data.x0, rng))
     own = net(*noisy.inputs).detach().requires_grad_()
     query = term.query(noisy, data, rng)
     other = net(*noisy.inputs.repeat_with(query.labels)).detach()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ltdm.methods import oclt
-from ltdm.methods._base import make_noisy
+from ltdm.methods._base import draw_noise, make_noisy
 from tests.helpers.methods import COUNTS, batch, double_process, generators
 
 LABELS = [0, 1, 2, 3, 0, 1, 2, 3]
@@ -20,14 +20,14 @@ def images(n=8, scale=1.0):
 
 
 def at_level(level, data, process):
-    noisy = make_noisy(data, process, generators())
+    noisy = make_noisy(data, process, draw_noise(data.x0, generators()))
     level = torch.full_like(noisy.level, level)
     return noisy._replace(level=level, progress=process.noise_progress(level))
 
 
 def test_source_weights_are_the_softmax_of_distances():
     process, data = double_process(), batch(LABELS, x0=images())
-    noisy = make_noisy(data, process, generators())
+    noisy = make_noisy(data, process, draw_noise(data.x0, generators()))
     sigma = process.sigma(noisy.level)
     weights = term(tr_tau=0.7).source_logits(data.x0, noisy.noise, sigma, data.classes).softmax(1)
     c = data.x0 + sigma[:, None, None, None] * noisy.noise

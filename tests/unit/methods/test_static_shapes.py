@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ltdm.methods import ccua
-from ltdm.methods._base import make_noisy, mse
+from ltdm.methods._base import draw_noise, make_noisy, mse
 from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.training.test_training import CPU, EDM2, SPEC, data
 
@@ -49,8 +49,8 @@ class FullPrecisionNet:
     def bottleneck(self, *inputs):
         return self.net(*inputs, outputs="z")
 
-    def losses(self, method, *args):
-        return method.loss(self, *args)
+    def losses(self, method, batch, process, rng):
+        return method.loss(self, process, method.draw(batch, process, rng))
 
 
 class LabelledRowsReference:
@@ -65,7 +65,7 @@ class LabelledRowsReference:
         return self.net(noisy.inputs.x[rows], noisy.inputs.level[rows], labels, None, outputs=want)
 
     def __call__(self, method, batch, process, rng):
-        noisy = make_noisy(batch, process, rng)
+        noisy = make_noisy(batch, process, draw_noise(batch.x0, rng))
         for term in method.terms:
             noisy = noisy._replace(target=term.target(noisy, batch, process, rng))
         queries = [term.query(noisy, batch, rng) for term in method.terms]  # for their draws

@@ -10,6 +10,7 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import parse
 from ltdm.samplers import ddim, dpmpp2m, heun
 from ltdm.samplers._denoise import denoiser
+from tests.helpers.samplers import constant, run
 
 SMALL = {
     "ch": 16,
@@ -182,11 +183,11 @@ def test_an_untrained_G_outputs_zero_and_the_sampler_follows_the_skip(steps):
     net = edm2.build(parse(edm2.Options, {**SMALL, "config": "G"}), 1, 8, classes=0).double()
     process = edm.build(edm.Options(logvar="none")).double()
     labels = torch.full((2,), -1)
-    denoise = denoiser(net, process, labels, 0.0)
+    denoise = denoiser(net, process, labels, constant(0))
     z = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
     with torch.no_grad():
         torch.testing.assert_close(denoise(z, 3.0), z * 0.25 / 9.25, rtol=1e-12, atol=0)
-        images = heun.sample(denoise, process, lambda: z, heun.Options(steps=steps))
+        images = run(heun, denoise, process, lambda: z, steps=steps)
     torch.testing.assert_close(
         images / z, torch.full_like(z, OUTPUT_BY_STEPS[steps]), rtol=0, atol=1e-6
     )
@@ -199,8 +200,7 @@ def test_every_solver_converges_to_the_exact_flow(sampler):
     z = torch.ones(1, 1, 1, 1, dtype=torch.float64)
     errors = []
     for steps in (25, 50, 100):
-        options = sampler.Options(steps=steps)
-        x0 = sampler.sample(lambda x, s: x * 0.25 / (0.25 + s**2), process, lambda: z, options)
+        x0 = run(sampler, lambda x, s: x * 0.25 / (0.25 + s**2), process, lambda: z, steps=steps)
         errors.append(abs(x0.item() - 0.4999902))
     order = 2 if sampler is not ddim else 1
     assert errors[2] < errors[0] / 4**order * 2

@@ -19,6 +19,7 @@ from ltdm.metrics._base import Sample
 from ltdm.plumbing import registry
 from ltdm.plumbing.code_digest import digest
 from ltdm.samplers import ddim
+from tests.helpers.samplers import run
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
@@ -121,7 +122,7 @@ def test_the_sampler_equals_ddim_without_added_noise():
         def denoise(x, level):
             return (x / (1 + level)).tanh()
 
-        return sampler.sample(denoise, process, lambda: noise, sampler.Options(steps=7))
+        return run(sampler, denoise, process, lambda: noise, steps=7)
 
     assert torch.allclose(sample(euler), sample(ddim), rtol=0, atol=1e-12)
 

@@ -16,6 +16,7 @@ from ltdm.samplers._options import SampleOptions
 from ltdm.stages import sample
 from ltdm.stages import train as stage
 from tests.conftest import ROOT
+from tests.helpers.samplers import constant
 from tests.helpers.stages import make_request
 from tests.unit.samplers.test_samplers import noise_source, predict_noise
 from tests.unit.training.test_edm_training import spec
@@ -34,9 +35,9 @@ def test_the_guide_gets_the_same_labels_and_the_result_extrapolates_from_it():
         return 0.5 * predict_noise(x, level, labels)
 
     labels, x = torch.tensor([0, 1, 2]), noise_source()()
-    guided = denoiser(predict_noise, process, labels, 1.5, weaker)(x, 3.0)
-    strong = denoiser(predict_noise, process, labels, 0.0)(x, 3.0)
-    weak = denoiser(weaker, process, labels, 0.0)(x, 3.0)
+    guided = denoiser(predict_noise, process, labels, constant(1.5), weaker)(x, 3.0)
+    strong = denoiser(predict_noise, process, labels, constant(0))(x, 3.0)
+    weak = denoiser(weaker, process, labels, constant(0))(x, 3.0)
     assert calls == [[0, 1, 2], [0, 1, 2]]
     torch.testing.assert_close(guided, strong + 1.5 * (strong - weak))
 

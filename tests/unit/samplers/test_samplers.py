@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 from diffusers import (
-    DDIMScheduler,
     DDPMScheduler,
     EDMDPMSolverMultistepScheduler,
     HeunDiscreteScheduler,
@@ -16,6 +15,7 @@ from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import parse
 from ltdm.samplers import ancestral, ddim, dpmpp2m, heun
 from ltdm.samplers._denoise import denoiser, image_noise
+from tests.helpers.samplers import constant, double_vp, run
 
 SHAPE = (3, 1, 4, 4)
 
@@ -32,53 +32,18 @@ def noise_source(seed=0):
     return lambda: torch.randn(SHAPE, generator=rng, dtype=torch.float64)
 
 
-class FixedLevels(vp.VP):
-    """The process with given sampling levels."""
-
-    def __init__(self, options, levels):
-        super().__init__(options)
-        self.signal = torch.tensor(self.alpha_bar[:-1], dtype=torch.float64).sqrt()
-        self.std = (1 - torch.tensor(self.alpha_bar[:-1], dtype=torch.float64)).sqrt()
-        self.levels = levels
-
-    def sampler_levels(self, steps):
-        return self.levels
-
-    def karras_levels(self, steps, rho):
-        return self.levels
-
-
 def settings(T):
     return {"num_train_timesteps": T, "beta_start": 1e-4, "beta_end": 0.02, "clip_sample": False}
-
-
-@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
-def test_ddim_agrees_with_diffusers(eta):
-    reference = DDIMScheduler(**settings(1000), set_alpha_to_one=True, timestep_spacing="leading")
-    reference.set_timesteps(20)
-    steps = reference.timesteps.tolist()
-    process = FixedLevels(vp.Options(), [*steps, -1])
-    labels = torch.tensor([0, 1, 2])
-    denoise = denoiser(predict_noise, process, labels, 0.0)
-    ours = ddim.sample(denoise, process, noise_source(), ddim.Options(steps=20, eta=eta))
-    noise = noise_source()
-    x = noise()
-    for t in steps:
-        F = predict_noise(x, torch.full((3,), t), labels)
-        z = noise() if eta > 0 and t > 0 else torch.zeros_like(x)
-        x = reference.step(F, t, x, eta=eta, variance_noise=z).prev_sample
-    torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)  # the reference's table is float32
 
 
 @pytest.mark.parametrize(("variance", "name"), [("large", "fixed_large"), ("small", "fixed_small")])
 def test_ancestral_agrees_with_diffusers(variance, name):
     reference = DDPMScheduler(**settings(50), variance_type=name)
     reference.set_timesteps(50)
-    process = FixedLevels(vp.Options(T=50), [*range(49, -1, -1), -1])
+    process = double_vp(T=50)
     labels = torch.tensor([0, 1, 2])
-    denoise = denoiser(predict_noise, process, labels, 0.0)
-    options = ancestral.Options(steps=50, variance=variance)
-    ours = ancestral.sample(denoise, process, noise_source(), options)
+    denoise = denoiser(predict_noise, process, labels, constant(0))
+    ours = run(ancestral, denoise, process, noise_source(), steps=50, variance=variance)
     x, rng = noise_source()(), torch.Generator().manual_seed(0)
     torch.randn(SHAPE, generator=rng, dtype=torch.float64)
     for t in range(49, -1, -1):
@@ -92,11 +57,10 @@ def test_heun_agrees_with_diffusers():
     reference = HeunDiscreteScheduler(**settings(1000))
     reference.set_timesteps(10)
     levels = reference.timesteps[::2].tolist()
-    process = FixedLevels(vp.Options(), [*levels, -1])
-    labels, noise = torch.tensor([0, 1, 2]), noise_source()
-    denoise = denoiser(predict_noise, process, labels, 0.0)
+    process, labels, noise = double_vp(), torch.tensor([0, 1, 2]), noise_source()
+    denoise = denoiser(predict_noise, process, labels, constant(0))
     z = noise()
-    ours = heun.sample(denoise, process, lambda: z, heun.Options(steps=10))
+    ours = run(heun, denoise, process, lambda: z, [*levels, -1], steps=10)
     x = z / process.signal_and_std(999)[0]
     assert len(reference.timesteps) == heun.evaluations(heun.Options(steps=10))
     for t in reference.timesteps:
@@ -108,9 +72,9 @@ def test_heun_agrees_with_diffusers():
 def test_dpmpp2m_agrees_with_diffusers():
     """With EDM's preconditioning, which the reference applies itself."""
     process, labels = edm.build(edm.Options(logvar="none")).double(), torch.tensor([0, 1, 2])
-    denoise = denoiser(predict_noise, process, labels, 0.0)
+    denoise = denoiser(predict_noise, process, labels, constant(0))
     z = noise_source()()
-    ours = dpmpp2m.sample(denoise, process, lambda: z, dpmpp2m.Options(steps=20))
+    ours = run(dpmpp2m, denoise, process, lambda: z, steps=20)
     reference = EDMDPMSolverMultistepScheduler()
     reference.set_timesteps(20)
     x = 80 * z
@@ -129,9 +93,7 @@ def test_samplers_end_at_the_image_of_a_perfect_denoiser(sampler, kind):
     process = kind.build(kind.Options())
     x0 = torch.rand(SHAPE, dtype=torch.float64) * 2 - 1
     for steps in (1, 2, 10):
-        samples = sampler.sample(
-            lambda x, t: x0, process, noise_source(), sampler.Options(steps=steps)
-        )
+        samples = run(sampler, lambda x, t: x0, process, noise_source(), steps=steps)
         torch.testing.assert_close(samples, x0, rtol=0, atol=1e-12)
 
 
@@ -157,7 +119,7 @@ def test_samples_of_gaussian_data_have_its_mean_and_variance(sampler, kind, opti
     def noise():
         return torch.randn(20_000, 1, 1, 1, generator=rng, dtype=torch.float64)
 
-    x = sampler.sample(denoise, process, noise, sampler.Options(**options))
+    x = run(sampler, denoise, process, noise, **options)
     assert x.mean().item() == pytest.approx(m, abs=0.01)
     assert x.std().item() == pytest.approx(s, abs=0.01)
 
@@ -177,40 +139,41 @@ def test_wrong_options_of_heun(options, message):
 
 def test_heun_adds_noise_only_between_its_limits():
     process, draws = edm.build(edm.Options()), []
-    options = heun.Options(S_churn=7.46, S_min=0.01, S_max=1.0, S_noise=1.007)
+    options = {"S_churn": 7.46, "S_min": 0.01, "S_max": 1.0, "S_noise": 1.007}
 
     def noise():
         draws.append(1)
         return torch.zeros(SHAPE, dtype=torch.float64)
 
-    heun.sample(lambda x, t: 0.5 * x, process, noise, options)
+    run(heun, lambda x, t: 0.5 * x, process, noise, **options)
     inside = [level for level in process.sampler_levels(18) if 0.01 <= level <= 1]
     assert len(draws) == 1 + len(inside)
-    hat = heun.churned_level(process, inside[0], options)
+    hat = heun.churned_level(process, inside[0], heun.Options(**options))
     assert hat == pytest.approx(inside[0] * (1 + math.sqrt(2) - 1), rel=1e-3)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_clip_denoised(sampler):
-    process, options = vp.build(vp.Options()), sampler.Options(steps=3, clip_denoised=True)
+    process = vp.build(vp.Options())
     outside = torch.full(SHAPE, 3.0, dtype=torch.float64)
-    samples = sampler.sample(lambda x, t: outside, process, noise_source(), options)
+    samples = run(
+        sampler, lambda x, t: outside, process, noise_source(), steps=3, clip_denoised=True
+    )
     torch.testing.assert_close(samples, torch.ones_like(samples))
 
 
 def test_guidance_makes_one_call_of_twice_the_batch():
-    process = FixedLevels(vp.Options(), [])
-    calls = []
+    process, calls = double_vp(), []
 
     def predict(x, level, labels):
         calls.append(len(x))
         return predict_noise(x, level, labels)
 
     labels, x = torch.tensor([0, 1, 2]), noise_source()()
-    guided = denoiser(predict, process, labels, 1.6)(x, 300)
+    guided = denoiser(predict, process, labels, constant(1.6))(x, 300)
     assert calls == [6]
-    with_label = denoiser(predict, process, labels, 0.0)(x, 300)
-    without = denoiser(predict, process, torch.tensor([-1, -1, -1]), 0.0)(x, 300)
+    with_label = denoiser(predict, process, labels, constant(0))(x, 300)
+    without = denoiser(predict, process, torch.tensor([-1, -1, -1]), constant(0))(x, 300)
     assert calls[1:] == [3, 3], "without guidance there is no unconditional branch"
     torch.testing.assert_close(guided, with_label + 1.6 * (with_label - without))
 
