@@ -32,7 +32,7 @@ class ConditionedBackbone(Backbone):
         return emb
 
 
-def label_tables(net: nn.Module) -> list[nn.Parameter]:
+def label_tables(net: nn.Module) -> list[Tensor]:
     """Return the weights of a network's label embedding that nothing uses where no label is given.
 
     EDM2's network has none: its "no label" is a vector of the same table.

@@ -13,6 +13,7 @@ from tests.unit.training.test_training import CPU
 
 ALL = torch.ones(6, dtype=torch.bool)  # every image has a label
 
+
 def networks(number):
     """Return networks whose sizes are no multiples of a processor's vectors."""
     torch.manual_seed(0)
