@@ -13,8 +13,9 @@ Source: Qin et al., "Class-Balancing Diffusion Models", CVPR 2023, equation 8 an
 Cost: one more forward and backward pass, in one batch with the image's own. Without the commitment
 term the second branch needs no gradient and is a separate call.
 
-Released code: drops the labels of all images of a batch at once (`train.label_dropout_per: batch`);
-its finetuning loads the wrong folder and then makes no training step.
+Released code: drops the labels of all images of a batch at once, and such a batch makes no step on
+the label embedding (`train.label_dropout_per: batch`); its finetuning loads the wrong folder and
+then makes no training step.
 """
 
 from dataclasses import dataclass

@@ -14,9 +14,11 @@ Model", 2025.
 Cost: one more forward and backward pass, in one batch with the image's own. Without alignment the
 second branch stops after the middle blocks.
 
-Released code: always makes the second pass, also for a batch without labels; needs a tensor of
-B x (B - 1) x D. Its batches follow `class_sampling: {brs: 0.1}`. The paper's SiT applies the weight
-s the wrong way round.
+Released code: drops the labels of all images of a batch at once (`train.label_dropout_per: batch`);
+always makes the second pass, also for a batch without labels; needs a tensor of B x (B - 1) x D.
+Its batches follow `class_sampling: {brs: 0.1, released: true}`, whose rounding gives the remainder
+to the rarest class: of 100 classes it gets 2.6 times the stated probability. The paper's SiT
+applies the weight s the wrong way round.
 """
 
 from dataclasses import dataclass

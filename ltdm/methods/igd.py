@@ -24,9 +24,10 @@ Released code: one shared conditional network. It makes an optimiser step per cl
 `batch_size / C` images, at one learning rate, and an EMA step per round of C. It divides the mean
 over the peers by C - 1 once more, so the weight is beta / (C - 1). Its strength is the flag `beta`
 (1 by default), not the README's `tau`. Its settings are `{mode: released, beta: 1}` with one draw
-per batch that drops all labels (`train.label_dropout_per: batch`). A training step here is one such
-round, and goes through a class's images in random order, epoch by epoch, where the code draws
-independently each time. Even at beta = 0 it is class-balanced training of one network.
+per class's batch that drops all its labels (`train.label_dropout_per: batch`); an optimiser step
+without labels leaves the label embedding as it is. A training step here is one such round, and goes
+through a class's images in random order, epoch by epoch, where the code draws independently each
+time. Even at beta = 0 it is class-balanced training of one network.
 """
 
 from dataclasses import dataclass

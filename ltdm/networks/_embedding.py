@@ -32,6 +32,15 @@ class ConditionedBackbone(Backbone):
         return emb
 
 
+def label_tables(net: nn.Module) -> list[Tensor]:
+    """Return the weights of a network's label embedding that nothing uses where no label is given.
+
+    EDM2's network has none: its "no label" is a vector of the same table.
+    """
+    backbones = [m for m in net.modules() if isinstance(m, ConditionedBackbone)]
+    return [m.label_embedding.weight for m in backbones if m.label_embedding is not None]
+
+
 class TimeEmbedding(nn.Module):
     """`ch` interleaved sines and cosines of the level, then a two-layer perceptron.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ltdm.networks._embedding import label_tables
 from ltdm.networks._per_class import PerClassNetworks
 from ltdm.training.options import TrainOptions
 
@@ -21,6 +22,12 @@ class Optimiser:
 
     The gradient's norm is taken per network (of `num_networks`), and once more for `extra_params`,
     the parameters of the objective and the process.
+
+    Under `train.label_dropout_per: batch`, a batch without labels makes no step on the weights that
+    `label_tables` returns, as in the released codes. There they have no gradient, since the network
+    does not use them and PyTorch 2 resets gradients to None; Adam skips them: it changes neither
+    the weights nor their moments, and does not count the step. A gradient of zeros would instead
+    let the moments decay and move the weights on.
     """
 
     def __init__(
@@ -47,14 +54,20 @@ class Optimiser:
             for k, part in enumerate(parts):
                 views = {n: m[k] if len(parts) > 1 else m for n, m in moments.items()}
                 self.adam.state[part] = {"step": torch.zeros((), device=device), **views}
+        tables = label_tables(net) if options.label_dropout_per == "batch" else []
+        self.label_state = [t for p in tables for t in (p, *self.adam.state[p].values())]
 
     def zero_grad(self) -> None:
         """Free all gradients, which are large."""
         for tensor in (*self.params, *(part for parts in self.adam_params for part in parts)):
             tensor.grad = None
 
-    def step(self) -> Tensor:
-        """Make a step; return the norm of each network's gradient before the clipping, (C,)."""
+    @torch.no_grad()
+    def step(self, has_label: Tensor) -> Tensor:
+        """Make a step; return the norm of each network's gradient before the clipping, (C,).
+
+        `has_label` (B,) is the mask of the batch's images whose label was not dropped.
+        """
         gradients = [p.grad for p in self.weights if p.grad is not None]
         per_network = [gradients]
         if self.num_networks > 1:
@@ -66,7 +79,11 @@ class Optimiser:
         for weight, parts in zip(self.params, self.adam_params, strict=True):
             for k, part in enumerate(parts if len(parts) > 1 else ()):
                 part.grad = None if weight.grad is None else weight.grad[k]
+        before = [tensor.clone() for tensor in self.label_state]
         self.adam.step()
+        # Adam's step is undone, since the host, which launches it, does not know the labels.
+        for tensor, old in zip(self.label_state, before, strict=True):
+            tensor.copy_(torch.where(has_label.any(), tensor, old))
         return torch.stack(norms)
 
     def _clip(self, gradients: list[Tensor]) -> Tensor:

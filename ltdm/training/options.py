@@ -71,13 +71,15 @@ class TrainOptions:
     label_dropout_per: str = option(
         "image",
         "Whether labels are dropped independently per image, or all labels of a batch at once, as"
-        " in the released codes.",
+        " in the released codes. Adam then makes no step on the label embedding of `unet` and `mlp`"
+        " in a batch without labels.",
         choices=("image", "batch"),
     )
     class_sampling: ClassSampling = option(
         ClassSampling(),
         "Distribution of a batch: uniform over images (`natural`) or over classes (`balanced`),"
-        " classes by count to a power (`{power: a}`), or CCUA's batch resampling (`{brs: f}`).",
+        " classes by count to a power (`{power: a}`), or CCUA's batch resampling (`{brs: f}`, or"
+        " with the released code's rounding: `{brs: f, released: true}`).",
         parser=ClassSamplingOption(),
     )
     augment: str = option(

@@ -1,5 +1,8 @@
 """Batches: their images, class distribution, labels and augmentations."""
 
+import math
+
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -45,12 +48,47 @@ def test_balanced_batches_are_uniform_over_classes():
         ({"power": 1}, [50 / 80, 10 / 80, 20 / 80]),
         ({"power": 0.5}, [0.50, 0.2236, 0.3162]),
         ({"brs": 0.25}, [4 / 7, 1 / 7, 2 / 7]),
+        ({"brs": 0.25, "released": True}, [45 / 80, (11 + 2) / 80, 22 / 80]),
     ],
 )
 def test_class_probabilities(option, expected):
     """Those of brs depend on the rank of the frequency: here class 1 is the rarest."""
     probabilities = ClassSamplingOption()(option, ()).probabilities(np.array([50, 10, 20]))
     np.testing.assert_allclose(probabilities, np.array(expected) / sum(expected), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("classes", "largest", "total", "rarest", "remainder"),
+    [(10, 5000, 12_406, 303, 6), (100, 500, 10_847, 27, 46)],
+)
+def test_the_rarest_class_takes_the_remainder_of_the_released_rounding(
+    classes, largest, total, rarest, remainder
+):
+    """On CIFAR10-LT and CIFAR100-LT 0.01; the law is written out here, in images of N."""
+    counts = np.array([int(largest * 0.01 ** (c / (classes - 1))) for c in range(classes)])
+    assert counts.sum() == total
+    parser = ClassSamplingOption()
+    released = parser({"brs": 0.1, "released": True}, ())
+    weights = [0.1 ** (c / (classes - 1)) for c in range(classes)]
+    images = [math.floor(total * weight / sum(weights)) for weight in weights]
+    assert (images[-1], total - sum(images)) == (rarest, remainder)
+    images[-1] += remainder
+    np.testing.assert_allclose(released.probabilities(counts) * total, images, rtol=1e-12)
+
+
+def test_the_released_rounding_is_an_option_of_batch_resampling():
+    parse = ClassSamplingOption()
+    released, stated = parse({"brs": 0.1, "released": True}, ()), parse({"brs": 0.1}, ())
+    assert released != stated == parse({"brs": 0.1, "released": False}, ())
+    for sampling in (released, stated):
+        assert parse(sampling.to_config(), ()) == sampling
+    assert released.to_config() == {"brs": 0.1, "released": True}
+    assert stated.to_config() == {"brs": 0.1}
+    np.testing.assert_array_equal(released.probabilities(np.array([7])), [1.0])  # a class's block
+    valid = jsonschema.Draft202012Validator(parse.schema).is_valid
+    assert valid({"brs": 0.1, "released": True})
+    assert not valid({"power": 0.1, "released": True})
+    assert not valid({"released": True})
 
 
 def test_batches_follow_the_class_probabilities():

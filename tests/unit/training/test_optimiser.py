@@ -11,6 +11,8 @@ from ltdm.training.optimiser import Optimiser
 from ltdm.training.options import TrainOptions
 from tests.unit.training.test_training import CPU
 
+ALL = torch.ones(6, dtype=torch.bool)  # every image has a label
+
 
 def networks(number):
     """Return networks whose sizes are no multiples of a processor's vectors."""
@@ -33,8 +35,8 @@ def test_a_stack_makes_the_steps_of_its_networks_alone_to_the_bit(number, clip):
         players.forward_sequential(inputs).square().mean((1, 2)).sum().backward()
         for net, x in zip(nets, inputs, strict=True):
             net(x).square().mean().backward()
-        norms = stacked.step()
-        assert torch.equal(norms, torch.cat([optimiser.step() for optimiser in single]))
+        norms = stacked.step(ALL)
+        assert torch.equal(norms, torch.cat([optimiser.step(ALL) for optimiser in single]))
     for k, net in enumerate(nets):
         weights = extract_network(players.state_dict(), k)
         assert all(torch.equal(value, weights[name]) for name, value in net.state_dict().items())
@@ -45,7 +47,7 @@ def test_extra_parameters_have_a_norm_and_moments_of_their_own():
     optimiser = Optimiser(players, [extra], TrainOptions(grad_clip=0.1), CPU)
     optimiser.lr.fill_(1e-2)
     (players.forward_sequential(torch.randn(3, 6, 5)).sum() + 50 * extra.sum()).backward()
-    assert len(optimiser.step()) == 3
+    assert len(optimiser.step(ALL)) == 3
     assert extra.grad.norm().item() == pytest.approx(0.1, rel=1e-3)
     assert [entry["step"].item() for entry in optimiser.state_dict()] == [1.0] * 5
     again = Optimiser(players, [extra], TrainOptions(), CPU)

@@ -87,9 +87,14 @@ EDM2 = {
 
 
 def spec_of(name, **train):
-    """Return the spec of one of METHODS, with EDM2's network and process if its name says so."""
+    """Return the spec of one of METHODS, with EDM2's network and process if its name says so.
+
+    Two drop the labels of all images of a batch at once, a third of the batches.
+    """
     parts = EDM2 if name.startswith("edm2") else {}
     dropout = 0.0 if name.endswith("separate") else 0.1
+    if name in ("ccua", "released"):
+        train = {"label_dropout": 0.3, "label_dropout_per": "batch", **train}
     train = {**SPEC["train"], "label_dropout": dropout, **train}
     return {**SPEC, **parts, "method": METHODS[name], "train": train}
 
