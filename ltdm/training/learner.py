@@ -224,6 +224,6 @@ class Learner:
         terms = {name: term.view(networks, -1).mean(1) for name, term in losses.items()}
         loss = torch.stack(list(terms.values())).sum(0)
         loss.sum().backward()
-        values = {"loss": loss, **terms, "grad_norm": self.optimiser.step(batch.has_label)}
+        values = {"loss": loss, **terms, "grad_norm": self.optimiser.step(draws.noisy.has_label)}
         normalise_weights(self.net, self.process)
         return {name: value.mean() for name, value in values.items()}
