@@ -29,6 +29,7 @@ CITATION = """@inproceedings{kynkaanniemi2019improved,
     Yoo, Jaejun}, booktitle={ICML}, year={2020}}"""
 HIGHER_IS_BETTER = {"precision": True, "recall": True, "density": True, "coverage": True}
 INPUT = "features"
+HEADING_OPTIONS = ("k",)  # papers use 3 or 5, and every value depends on it
 ENOUGH_IMAGES = 300  # with fewer images the balls are coarse: rows are flagged
 
 
