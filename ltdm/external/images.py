@@ -1,10 +1,12 @@
 """Image sets of other projects, for scoring: a folder, an .npz or an .npy.
 
 Images are neither resized nor compressed again, since both change every distance. Floats in [0, 1]
-are rounded to 256 levels, as if the images had been saved without loss.
+are rounded to 256 levels, as if the images had been saved without loss. Samplers that do not clip
+their last step exceed [0, 1] by a few per cent at most; what they exceed by is clipped.
 """
 
 import contextlib
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +19,12 @@ from ltdm.data._arrays import image_layout, to_channels_first
 from ltdm.plumbing.errors import LtdmError, shorten
 from ltdm.plumbing.files import explain_read_errors, plain_array
 
+log = logging.getLogger("ltdm")
 IMAGE_KEYS = ("images", "arr_0", "samples", "x_train", "x")
 LABEL_KEYS = ("labels", "arr_1", "label", "y_train", "y")
 """Names of arrays in an .npz: ltdm's, numpy's defaults, and those of other projects."""
 RANGE_TOLERANCE = 1e-3  # by which rounding errors may exceed [0, 1]
+MAX_OVERSHOOT = 0.02  # by which samples may exceed [0, 1]; beyond it, the range is another one
 
 
 class ImageSet(NamedTuple):
@@ -36,7 +40,8 @@ def read_images(path: Path, labels: Path | None = None, names: Sequence[str] = (
 
     Args:
         path: A folder of image files or of one sub-folder per class, an .npz, or an .npy. Arrays
-            are uint8 or floats in [0, 1], shape (N, H, W), (N, H, W, C) or (N, C, H, W).
+            are uint8 or floats in [0, 1], shape (N, H, W), (N, H, W, C) or (N, C, H, W). Floats
+            that exceed [0, 1] by MAX_OVERSHOOT at most are clipped, with a warning.
         labels: An .npy of labels, (N,), which replace those in the file of the images.
         names: The names of the classes, by label. Each sub-folder must be called by a name or by
             its label. Without `names`, sub-folders called 0 .. C - 1 are labels; others are classes
@@ -147,18 +152,24 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _to_uint8(images: np.ndarray, path: Path) -> np.ndarray:
-    """Return images as uint8 (N, C, H, W); floats must be in [0, 1]."""
+    """Return images as uint8 (N, C, H, W); floats may exceed [0, 1] by MAX_OVERSHOOT."""
     channels_last, _, _ = image_layout(images.shape, path.name, path)
     if images.dtype != np.uint8:
         low, high, values = 0.0, 0.0, ""
         if images.dtype.kind == "f" and images.size:
             low, high = float(images.min()), float(images.max())
             values = f" from {low:.4g} to {high:.4g}"
-        in_range = -RANGE_TOLERANCE <= low <= high <= 1 + RANGE_TOLERANCE
+        in_range = -MAX_OVERSHOOT <= low <= high <= 1 + MAX_OVERSHOOT
         if images.dtype.kind != "f" or not in_range:
             raise LtdmError(
                 f"{path}: images must be uint8, or numbers from 0 to 1; these are"
                 f" {images.dtype}{values}"
+            )
+        if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
+            outside = np.count_nonzero((images < 0) | (images > 1))
+            log.warning(
+                "%s: clipped %d of %d pixel values, which were outside [0, 1] by up to %.2g",
+                *(path, outside, images.size, max(-low, high - 1)),
             )
         images = (images.clip(0, 1) * 255).round().astype(np.uint8)
     return to_channels_first(images) if channels_last else images

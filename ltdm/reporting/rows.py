@@ -8,13 +8,13 @@ import pandas as pd
 from ltdm.plumbing.files import TABLE, atomic_write, explain_read_errors
 
 TEXT_COLUMNS = ["dataset", "run", "sample_set", "images", "reference"]
-TEXT_COLUMNS += ["sampler", "weights", "extractor", "metric", "group", "note"]
+TEXT_COLUMNS += ["sampler", "weights", "extractor", "metric", "options", "group", "note"]
 """Columns that are read as text: a run's name may be 0.1 or null, and a group 1."""
 TYPED_COLUMNS = {"seed": int, "value": float, "error": float, "baseline": float}
 TYPED_COLUMNS |= {"steps": float, "accuracy": float, "chosen": bool}
 """Columns that hold numbers or truth values, with their types."""
 SCORE_COLUMNS = ["dataset", "run", "seed", "sample_set", "sampler", "guidance", "weights"]
-SCORE_COLUMNS += ["extractor", "metric", "group", "value", "error", "baseline", "note"]
+SCORE_COLUMNS += ["extractor", "metric", "options", "group", "value", "error", "baseline", "note"]
 """Columns of the rows of metrics."""
 PROBE_COLUMNS = ["dataset", "run", "seed", "level", "layer", "group", "accuracy", "error"]
 PROBE_COLUMNS += ["weights", "test", "train_on", "chosen"]

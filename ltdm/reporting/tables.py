@@ -1,7 +1,9 @@
 """The main table, a row per run, the best values in bold; and differences from a baseline."""
 
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,32 +139,43 @@ def _select_column(rows: pd.DataFrame, name: str) -> Column:
     mask = (rows["metric"] == metric) & (rows["group"] == (group or "all"))
     column_rows = rows[mask]
     extractor = column_rows["extractor"].iloc[0] if len(column_rows) else ""
-    up = _directions()[_split_label(metric)[1]]
-    heading = display_name(metric, extractor)
+    column_rows = column_rows[column_rows["extractor"] == extractor]
+    value_name = _split_label(metric)[1]
+    up = _modules()[value_name].HIGHER_IS_BETTER[value_name]
+    heading = display_name(name, extractor, column_rows)
     if baseline:
-        up, heading = None, f"{heading} baseline"
+        up = None
         column_rows = column_rows.assign(value=column_rows["baseline"], error=np.nan)
-    heading += (f" ({group})" if group else "") + ARROWS[up]
-    return Column(heading, up, column_rows[column_rows["extractor"] == extractor])
+    return Column(heading + ARROWS[up], up, column_rows)
 
 
-def display_name(metric: str, extractor: str) -> str:
-    """Return a metric's name in headings, such as FID for `frechet` of `inception`."""
+def display_name(column: str, extractor: str, rows: pd.DataFrame) -> str:
+    """Return the heading of a column, by its name: FID (tail) for `frechet@tail` of `inception`.
+
+    The options that the metric shows, as in `recall (k = 5, tail)`, are those of the tidy `rows` of
+    this column. If there is none, no option is shown.
+    """
+    metric, group, baseline = parse_column(column)
     label, name = _split_label(metric)
+    shown = getattr(_modules()[name], "HEADING_OPTIONS", ())
+    options = dict(re.findall(r"(\w+)=([^,]*)", ", ".join(rows["options"].head(1))))
+    details = [f"{option} = {options[option]}" for option in shown if option in options]
+    details += [group] * bool(group)
     if extractor == "inception":
         name = INCEPTION_NAMES.get(name, name)
-    return f"{label}.{name}" if label else name
+    text = (f"{label}.{name}" if label else name) + " baseline" * baseline
+    return f"{text} ({', '.join(details)})" if details else text
 
 
-def _directions() -> dict[str, bool | None]:
-    """Return every metric's values with whether higher is better."""
+def _modules() -> dict[str, ModuleType]:
+    """Return the module of each value that a metric has."""
     modules = (import_module(module_name("metric", name)) for name in part_names("metric"))
-    return {name: up for module in modules for name, up in module.HIGHER_IS_BETTER.items()}
+    return {name: module for module in modules for name in module.HIGHER_IS_BETTER}
 
 
 def _split_label(metric: str) -> tuple[str, str]:
     """Split `pr5.recall` into label and value name; the name may have a dot, as `mq-0.40` has."""
-    if metric in _directions():
+    if metric in _modules():
         return "", metric
     label, _, name = metric.partition(".")
     return label, name

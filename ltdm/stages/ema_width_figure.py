@@ -18,5 +18,6 @@ def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
     metric, extractor = request["metric"], request["extractor"]
     mask = (rows["metric"] == metric) & (rows["extractor"] == extractor)
     rows = rows[mask & (rows["dataset"] == dataset)]
+    name = display_name(metric, extractor, rows)
     for path in (png, svg):
-        style.save(widths.plot_by_width(rows, display_name(metric, extractor), dataset), path)
+        style.save(widths.plot_by_width(rows, name, dataset), path)

@@ -70,9 +70,9 @@ def _plot_per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure
     mask = rows["dataset"] == request["where"]["dataset"]
     mask &= (rows["extractor"] == extractor) & (rows["metric"] == metric)
     mask &= rows["sample_set"] == request["sample_set"]
-    mask &= rows["group"].str.startswith("class-")
-    title = f"{display_name(metric, extractor)} by class, {extractor} features"
-    return figures.plot_per_class(rows[mask], table, title)
+    rows = rows[mask & rows["group"].str.startswith("class-")]
+    title = f"{display_name(metric, extractor, rows)} by class, {extractor} features"
+    return figures.plot_per_class(rows, table, title)
 
 
 def _first_images(path: Path, shuffle: bool = False) -> tuple[np.ndarray, np.ndarray]:

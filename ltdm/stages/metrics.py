@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 
 from ltdm.core.image_files import read_about
-from ltdm.metrics._base import Estimate, MetricModule, Sample, uses_neighbours, value_name
+from ltdm.metrics._base import (
+    Estimate,
+    MetricModule,
+    Sample,
+    options_text,
+    uses_neighbours,
+    value_name,
+)
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import explain_read_errors, read_arrays, write_json
@@ -53,7 +60,7 @@ def run(
             metric, real_features.sample, fake_features.sample, classes_by_group, kinds
         )
         sampling = {name: fake_features.metadata.get(name) for name in SAMPLING_COLUMNS}
-        features = {"extractor": extractor, "options": metric.options_text}
+        features = {"extractor": extractor, "options": options_text(metric)}
         frames.append(pd.DataFrame(rows).assign(**id_columns, **sampling, **features))
     write_json(record, to_record(request))
     write_rows(pd.concat(frames)[[*id_columns, *SAMPLING_COLUMNS, *VALUE_COLUMNS]], table)

@@ -25,6 +25,7 @@ def tidy(
                         "guidance": guidance,
                         "weights": "ema",
                         "extractor": space,
+                        "options": "k=3" if metric == "recall" else "",
                         "error": error,
                         "baseline": np.nan,
                         "note": note if metric == "recall" else "",

@@ -12,6 +12,11 @@ __all__ = ["formats"]
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
+        ({"images": FAKE / FAKE.max() * 1.0201}, "from 0 to 1; these are float64 from 0 to 1.02"),
+        (
+            {"images": (FAKE - FAKE.min()) / 255 - 0.0201},
+            "from 0 to 1; these are float64 from -0.0201 to",
+        ),
         ({"images": FAKE.astype("f4")}, "from 0 to 1; these are float32 from 0 to 2"),
         ({"images": FAKE.astype("i8")}, "must be uint8, or numbers from 0 to 1; these are int64"),
         ({"images": FAKE / np.nan}, "from 0 to 1; these are float64 from nan to nan"),

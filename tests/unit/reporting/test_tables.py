@@ -28,7 +28,7 @@ def cells(text):
 def test_markdown():
     text = to_markdown(TABLE)
     head, _, *body = cells(text)
-    assert head == ["run", "frechet ↓", "recall (tail) ↑"]
+    assert head == ["run", "frechet ↓", "recall (k = 3, tail) ↑"]
     assert body == [
         ["c", "20.10 ± 0.14", "**0.201 ± 0.001**"],
         ["b_run", "12.00 ± 2.83≈", "0.120 ± 0.028≈"],
@@ -45,7 +45,7 @@ def test_markdown():
 def test_latex():
     text = to_latex(TABLE)
     assert r"run & frechet $\uparrow$" not in text
-    assert r"run & frechet $\downarrow$ & recall (tail) $\uparrow$ \\" in text
+    assert r"run & frechet $\downarrow$ & recall (k = 3, tail) $\uparrow$ \\" in text
     assert r"b\_run & 12.00 $\pm$ 2.83$^\approx$ & 0.120 $\pm$ 0.028$^\approx$ \\" in text
     assert r"a & \textbf{9.00 $\pm$ 0.00} & 0.090 $\pm$ 0.000 \\" in text
     assert r"% Features: pixels." in text, "a comment"
@@ -56,11 +56,30 @@ def test_fid_and_kid_are_names_of_inception_features_only():
     ours = tidy({"a": [1.0], "b": [2.0]}).query("metric == 'frechet'")
     spaces = [ours.assign(extractor="inception"), tidy({"a": [5.0], "b": [6.0]})]
     table = main_table(pd.concat(spaces), ["frechet", "recall@tail"])
-    assert list(table.cells.columns) == ["FID ↓", "recall (tail) ↑"]
+    assert list(table.cells.columns) == ["FID ↓", "recall (k = 3, tail) ↑"]
     assert [c.mean for c in table.cells["FID ↓"]] == [1, 2]
-    assert "Features: inception, recall (tail) by pixels." in table.legend
+    assert "Features: inception, recall (k = 3, tail) by pixels." in table.legend
     labelled = ours.assign(extractor="inception", metric="small.kid")
     assert list(main_table(labelled, ["small.kid"]).cells.columns) == ["small.KID ↓"]
+
+
+def test_headings_show_the_k_of_precision_and_recall(tmp_path):
+    """That of the rows of the column; other metrics' options are not shown."""
+    rows = tidy({"a": [1.0], "b": [2.0]}).assign(group="all", baseline=0.5)
+    rows.loc[rows["metric"] == "frechet", "options"] = "k=9"
+    other = rows[rows["metric"] == "recall"].assign(metric="pr5.recall", options="k=5")
+    write_rows(pd.concat([rows, other, other.assign(group="tail")]), tmp_path / "rows.csv")
+    rows = read_rows(tmp_path / "rows.csv")
+    names = ["frechet", "recall", "pr5.recall", "pr5.recall@tail", "recall:baseline"]
+    headings = ["frechet ↓", "recall (k = 3) ↑", "pr5.recall (k = 5) ↑"]
+    headings += ["pr5.recall (k = 5, tail) ↑", "recall baseline (k = 3)"]
+    table = main_table(rows, names)
+    assert cells(to_markdown(table))[0] == ["run", *headings]
+    assert r" & pr5.recall (k = 5, tail) $\uparrow$ & " in to_latex(table)
+    assert next(csv.reader(io.StringIO(to_csv(table))))[5] == "recall (k = 3) ↑"
+    assert list(difference_table(rows, names, "a").cells.columns) == headings
+    nowhere = main_table(rows, ["precision@head"])
+    assert list(nowhere.cells.columns) == ["precision (head) ↑"], "no rows, so no k"
 
 
 def test_a_distance_that_may_be_zero_is_marked():
@@ -221,4 +240,4 @@ def test_a_column_that_a_data_set_lacks_is_a_dash():
         [tidy({"a": [1.0]}), tidy({"a": [1.0]}, dataset="e").query("metric != 'recall'")]
     )
     table = main_table(rows, ["recall@tail"])
-    assert [c.to_text() for c in table.cells["recall (tail) \u2191"]] == ["0.010", "-"]
+    assert [c.to_text() for c in table.cells["recall (k = 3, tail) \u2191"]] == ["0.010", "-"]
