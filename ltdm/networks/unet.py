@@ -9,6 +9,7 @@ embedding is CBDM's (Qin et al., CVPR 2023).
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -47,6 +48,12 @@ class Options:
     )
     dropout: float = option(0.1, "Dropout rate in each residual block.", low=0, high=0.99)
     norm_groups: int = option(32, "Groups of each group norm; divides `ch`.", low=1)
+    label_layers: bool = option(
+        False,
+        "Labels have layers of their own, as in IET-AGC's code: an embedding of `ch` numbers, a"
+        " perceptron, and a projection in each residual block. Else a label is one vector, added to"
+        " the time embedding.",
+    )
     zero_init_attention: bool = option(
         False,
         "Initialise attention's last layer near zero, as DDPM intends; the released codes do not.",
@@ -88,8 +95,12 @@ class UNet(ConditionedBackbone):
         ch, tdim = options.ch, 4 * options.ch
         self.time_embedding = TimeEmbedding(ch, tdim)
         self.label_embedding = nn.Embedding(classes, tdim) if classes else None
+        self.label_layers = options.label_layers and classes > 0
+        if self.label_layers:
+            perceptron = nn.Linear(ch, tdim), nn.SiLU(), nn.Linear(tdim, tdim)
+            self.label_embedding = nn.Sequential(nn.Embedding(classes, ch), *perceptron)
         self.head = nn.Conv2d(channels, ch, 3, padding=1)
-        block = partial(ResBlock, options)
+        block = partial(ResBlock, options, self.label_layers)
         self.downblocks, skip_channels = build_encoder(
             options, options.num_res_blocks, block, DownSample
         )
@@ -115,18 +126,32 @@ class UNet(ConditionedBackbone):
         initialise(self, [*final_layers, self.tail[-1]])
         self.augm_embedding = nn.Linear(augment_dim, tdim, bias=False) if augment_dim else None
 
+    def embed(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
+        """Return the embedding; with label layers, the label's follows, and 1 if there is one."""
+        if not self.label_layers or self.label_embedding is None:
+            return super().embed(level, labels, augment)
+        emb = self.time_embedding(level)
+        if self.augm_embedding is not None and augment is not None:
+            emb = emb + self.augm_embedding(augment.to(emb.dtype))
+        has_label = (labels >= 0).to(emb.dtype)[:, None]
+        return torch.cat([emb, self.label_embedding(labels.clamp(min=0)), has_label], 1)
+
 
 class ResBlock(nn.Module):
     """Two 3 x 3 convolutions with the embedding added between, a shortcut, then attention."""
 
     takes_skip = True
 
-    def __init__(self, options: Options, width: int, out: int, attention: bool):
+    def __init__(
+        self, options: Options, label_layers: bool, width: int, out: int, attention: bool
+    ):
         super().__init__()
+        self.tdim = tdim = 4 * options.ch
         self.block1 = nn.Sequential(
             GroupNorm(options.norm_groups, width), nn.SiLU(), nn.Conv2d(width, out, 3, padding=1)
         )
-        self.temb_proj = nn.Sequential(nn.SiLU(), nn.Linear(4 * options.ch, out))
+        self.temb_proj = nn.Sequential(nn.SiLU(), nn.Linear(tdim, out))
+        self.label_proj = nn.Sequential(nn.SiLU(), nn.Linear(tdim, out)) if label_layers else None
         self.block2 = nn.Sequential(
             GroupNorm(options.norm_groups, out),
             nn.SiLU(),
@@ -137,8 +162,13 @@ class ResBlock(nn.Module):
         self.attn = Attention(out, options.norm_groups) if attention else nn.Identity()
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        """Map (B, width, H, W) to (B, out, H, W)."""
-        h = self.block1(x) + self.temb_proj(emb)[:, :, None, None]
+        """Map (B, width, H, W) to (B, out, H, W); `emb` is of `UNet.embed`."""
+        if self.label_proj is None:
+            shift = self.temb_proj(emb)
+        else:
+            emb, label, has_label = emb.split([self.tdim, self.tdim, 1], dim=1)
+            shift = self.temb_proj(emb) + has_label * self.label_proj(label)
+        h = self.block1(x) + shift[:, :, None, None]
         return self.attn(self.block2(h) + self.shortcut(x))
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -69,8 +71,27 @@ def perturbed_network(options=SMALL, classes=5):
     return net
 
 
-def test_no_label_equals_an_unconditional_network():
-    net, plain = perturbed_network(), perturbed_network(classes=0)
+@pytest.mark.parametrize(("classes", "trainable"), [(10, 38_765_315), (100, 38_776_835)])
+def test_label_layers_have_the_size_of_the_released_network(classes, trainable):
+    """That counts the frozen time table, and one more label, which its padding index wastes."""
+    net = unet.build(unet.Options(label_layers=True), channels=3, size=32, classes=classes)
+    assert sum(p.numel() for p in net.parameters()) == trainable - 128_000 - 128
+
+
+def test_a_block_adds_the_projections_of_time_and_label():
+    block = unet.ResBlock(unet.Options(ch=8, norm_groups=4, dropout=0), True, 8, 16, False)
+    x, time, label = torch.randn(2, 8, 4, 4), torch.randn(2, 32), torch.randn(2, 32)
+    h = block(x, torch.cat([time, label, torch.tensor([[1.0], [0.0]])], dim=1))
+    shift = block.temb_proj(time)
+    shift[0] += block.label_proj[1](torch.nn.functional.silu(label[0]))
+    expected = block.block2(block.block1(x) + shift[:, :, None, None]) + block.shortcut(x)
+    torch.testing.assert_close(h, expected)
+
+
+@pytest.mark.parametrize("label_layers", [False, True])
+def test_no_label_equals_an_unconditional_network(label_layers):
+    options = replace(SMALL, label_layers=label_layers)
+    net, plain = perturbed_network(options), perturbed_network(options, classes=0)
     weights = {k: v for k, v in net.state_dict().items() if "label" not in k}
     plain.load_state_dict(weights)
     x, t, y = torch.randn(4, 1, 8, 8).double(), torch.arange(4), torch.tensor([-1, 0, 4, -1])
