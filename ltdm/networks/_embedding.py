@@ -32,13 +32,13 @@ class ConditionedBackbone(Backbone):
         return emb
 
 
-def label_tables(net: nn.Module) -> list[Tensor]:
-    """Return the weights of a network's label embedding that nothing uses where no label is given.
+def label_parameters(net: nn.Module) -> list[nn.Parameter]:
+    """Return a network's weights that nothing uses in a batch without labels.
 
-    EDM2's network has none: its "no label" is a vector of the same table.
+    They are those of the modules whose names begin with `label_`. EDM2's network has none: its "no
+    label" is a vector of the same table.
     """
-    backbones = [m for m in net.modules() if isinstance(m, ConditionedBackbone)]
-    return [m.label_embedding.weight for m in backbones if m.label_embedding is not None]
+    return [p for name, p in net.named_parameters() if ".label_" in f".{name}"]
 
 
 class TimeEmbedding(nn.Module):

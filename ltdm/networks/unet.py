@@ -142,9 +142,7 @@ class ResBlock(nn.Module):
 
     takes_skip = True
 
-    def __init__(
-        self, options: Options, label_layers: bool, width: int, out: int, attention: bool
-    ):
+    def __init__(self, options: Options, label_layers: bool, width: int, out: int, attention: bool):
         super().__init__()
         self.tdim = tdim = 4 * options.ch
         self.block1 = nn.Sequential(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ltdm.networks._embedding import label_tables
+from ltdm.networks._embedding import label_parameters
 from ltdm.networks._per_class import PerClassNetworks
 from ltdm.training.options import TrainOptions
 
@@ -23,8 +23,8 @@ class Optimiser:
     The gradient's norm is taken per network (of `num_networks`), and once more for `extra_params`,
     the parameters of the objective and the process.
 
-    Under `train.label_dropout_per: batch`, a batch without labels makes no step on the weights that
-    `label_tables` returns, as in the released codes. There they have no gradient, since the network
+    Under `train.label_dropout_per: batch`, a batch without labels makes no step on the
+    `label_parameters`, as in the released codes. There they have no gradient, since the network
     does not use them and PyTorch 2 resets gradients to None; Adam skips them: it changes neither
     the weights nor their moments, and does not count the step. A gradient of zeros would instead
     let the moments decay and move the weights on.
@@ -54,8 +54,8 @@ class Optimiser:
             for k, part in enumerate(parts):
                 views = {n: m[k] if len(parts) > 1 else m for n, m in moments.items()}
                 self.adam.state[part] = {"step": torch.zeros((), device=device), **views}
-        tables = label_tables(net) if options.label_dropout_per == "batch" else []
-        self.label_state = [t for p in tables for t in (p, *self.adam.state[p].values())]
+        labels = label_parameters(net) if options.label_dropout_per == "batch" else []
+        self.label_state = [t for p in labels for t in (p, *self.adam.state[p].values())]
 
     def zero_grad(self) -> None:
         """Free all gradients, which are large."""

@@ -70,6 +70,10 @@ def test_the_protocol_of_iet_agc():
         assert sample.num_images == (65_500 if labelled else 65_536)
         assert (run.samples["last"].weights, run.samples["ema"].weights) == ("last", "ema")
         assert run.label_role(data) == ("input" if labelled else "nothing")
+        assert run.network.options.label_layers == labelled
+        sampler = {"grid": "leading", "offset": 1, "last": "alpha_bar_0", "steps": 50}
+        sampler |= {"clip_denoised": True, "noise_after_clip": "predicted", "eta": 0}
+        assert vars(sample.sampler.options) == sampler
         assert (run.train.label_dropout, sample.guidance) == (0 if labelled else 1, 0)
         assert (run.train.precision, sample.precision) == ("fp32", "fp32")
 
@@ -153,8 +157,9 @@ def test_the_protocols_of_cbdm_and_its_successors():
         assert run.network.to_config() == {"name": "unet"}
     later = Experiment({**read_config([ROOT / "config/ddim50.yaml"]), "dataset": ["cifar10-lt"]})
     for run in later.runs.values():
-        assert str(run.samples["main"].sampler) == "ddim"
-        assert run.samples["main"].sampler.options.steps == 50
+        sampler = run.samples["main"].sampler
+        assert sampler.to_config() == {"name": "ddim", "grid": "leading", "last": "alpha_bar_0"}
+        assert sampler.options.steps == 50
         assert run.samples["main"].guidance == 1.5
     ours = Experiment(read_config([ROOT / "config/cifar10-lt.yaml"]))
     assert ours.datasets["cifar10-lt"].class_counts[-1] == 50

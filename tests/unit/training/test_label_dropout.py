@@ -9,9 +9,9 @@ import copy
 import pytest
 import torch
 
-from ltdm.methods._base import make_noisy, mse
+from ltdm.methods._base import draw_noise, make_noisy, mse
 from ltdm.networks import edm2, mlp, unet
-from ltdm.networks._embedding import label_tables
+from ltdm.networks._embedding import label_parameters
 from ltdm.training.schedule import learning_rate
 from ltdm.training.setup import Recipe, make_trainer
 from tests.unit.training.test_training import CPU, METHODS, SPEC, data, run, same
@@ -75,7 +75,7 @@ class ReferenceLoop:
         lr = learning_rate(learner.options, learner.step_count, learner.batches.size)
         self.adam.param_groups[0]["lr"] = lr
         for batch, rng in learner._substeps(learner.batches.make(*learner.inputs)):
-            noisy = make_noisy(batch, learner.process, rng)
+            noisy = make_noisy(batch, learner.process, draw_noise(batch.x0, rng))
             (term,) = learner.method.terms
             labels = term.query(noisy, batch, rng).labels
             labelled = bool(batch.has_label.all())
@@ -149,7 +149,7 @@ def relative(pairs):
 def record_tables(learner):
     """Record at each optimiser step whether it had a label, and if the table's state moved."""
     optimiser, moved = learner.optimiser, []
-    (table,) = label_tables(learner.net)
+    (table,) = label_parameters(learner.net)
     plain = optimiser.step
 
     def step(has_label):
@@ -206,21 +206,32 @@ def test_without_dropped_or_labelled_batches_both_ways_of_dropping_are_one(dropo
     for learner in (one, other):
         run(learner)
     assert same(one, other)
-    assert len(label_tables(one.net)) == (dropout < 1)
+    assert len(label_parameters(one.net)) == (dropout < 1)
+
+
+SHAPE = {"ch": 8, "norm_groups": 4, "ch_mult": (1,), "attn": ()}
 
 
 @pytest.mark.parametrize(
-    ("module", "tables"),
-    [(unet, ["label_embedding.weight"]), (mlp, ["label_embedding.weight"]), (edm2, [])],
+    ("module", "options", "number"),
+    [
+        (unet, SHAPE, 1),
+        (unet, {**SHAPE, "label_layers": True}, 5 + 2 * 7),  # of the embedding, and of 7 blocks
+        (mlp, {}, 1),
+        (edm2, {**SHAPE, "config": "C"}, 0),
+    ],
 )
-def test_a_table_is_found_where_no_label_uses_none_of_it(module, tables):
-    """A gradient of a batch without labels reaches EDM2's table, which has a vector for it."""
-    options = {} if module is mlp else {"ch": 8, "norm_groups": 4, "ch_mult": (1,), "attn": (0,)}
-    net = module.build(module.Options(**options), 1, 4, 3)
-    names = {id(p): name for name, p in net.named_parameters()}
-    assert [names[id(p)] for p in label_tables(net)] == tables
-    assert label_tables(module.build(module.Options(**options), 1, 4, 0)) == []
-    if module is edm2:
-        net = module.build(module.Options(config="C", **options), 1, 4, 3)
-        net(torch.randn(2, 1, 4, 4), torch.zeros(2), torch.tensor([-1, -1])).sum().backward()
-        assert net.embedding.labels.weight.grad.abs().sum() > 0
+def test_the_label_parameters_are_those_that_a_batch_without_labels_leaves(module, options, number):
+    """EDM2's table has a vector for no label, which gets a gradient."""
+    net = module.build(module.Options(**options), 1, 1 if module is mlp else 4, 3)
+    x = torch.randn(2, 1, 4, 4) if module is not mlp else torch.randn(2, 1, 1, 1)
+    with torch.no_grad():
+        for p in net.parameters():
+            p += 0.1 * torch.randn_like(p)
+    F = net(x, torch.zeros(2), torch.tensor([-1, -1]))
+    (F * torch.randn_like(F)).sum().backward()
+    unused = [p for p in net.parameters() if p.grad is None or not p.grad.any()]
+    found = label_parameters(net)
+    assert [id(p) for p in found] == [id(p) for p in unused]
+    assert len(found) == number
+    assert label_parameters(module.build(module.Options(**options), 1, 4, 0)) == []
