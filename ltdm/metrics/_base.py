@@ -155,7 +155,7 @@ def value_name(metric: Part, name: str) -> str:
     return f"{metric.custom_label}.{name}" if metric.custom_label else name
 
 
-def options_text(metric: Part) -> str:
+def stated_options(metric: Part) -> str:
     """Return the column `options` of a metric's rows: `k=5, subsets=10`.
 
     It has the options that differ from their defaults, and those of the headings in any case.

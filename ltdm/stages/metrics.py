@@ -12,7 +12,7 @@ from ltdm.metrics._base import (
     Estimate,
     MetricModule,
     Sample,
-    options_text,
+    stated_options,
     uses_neighbours,
     value_name,
 )
@@ -60,7 +60,7 @@ def run(
             metric, real_features.sample, fake_features.sample, classes_by_group, kinds
         )
         sampling = {name: fake_features.metadata.get(name) for name in SAMPLING_COLUMNS}
-        features = {"extractor": extractor, "options": options_text(metric)}
+        features = {"extractor": extractor, "options": stated_options(metric)}
         frames.append(pd.DataFrame(rows).assign(**id_columns, **sampling, **features))
     write_json(record, to_record(request))
     write_rows(pd.concat(frames)[[*id_columns, *SAMPLING_COLUMNS, *VALUE_COLUMNS]], table)

@@ -81,7 +81,7 @@ def test_tables_have_every_metric(scored):
     main = (scored.results / "tables/main.md").read_text()
     head = main.splitlines()[0]
     assert "frechet ↓" in head, "Inception's network without its weights gives no FID"
-    assert "pr5.recall ↑" in head
+    assert "pr5.recall (k = 5) ↑" in head
     assert "Features: random-inception, accuracy (worst) by classifier." in main
     differences = pd.read_csv(scored.results / "tables/differences.csv")
     assert set(differences["run"]) == {"cbdm"}
