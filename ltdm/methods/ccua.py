@@ -17,8 +17,9 @@ second branch stops after the middle blocks.
 Released code: drops the labels of all images of a batch at once (`train.label_dropout_per: batch`);
 always makes the second pass, also for a batch without labels; needs a tensor of B x (B - 1) x D.
 Its batches follow `class_sampling: {brs: 0.1, released: true}`, whose rounding gives the remainder
-to the rarest class: of 100 classes it gets 2.6 times the stated probability. The paper's SiT
-applies the weight s the wrong way round.
+to the rarest class: of 100 classes it gets 2.6 times the stated probability. Its sampler may vary
+the guidance with the noise level (`sample.guidance_schedule`). The paper's SiT applies the weight s
+the wrong way round.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,8 @@ Source: Zhang et al., "Long-tailed Diffusion Models with Oriented Calibration", 
 Cost: no network evaluation; one product of B x D matrices.
 
 Released code: needs two tensors of B x B x D; its `transfer_tr_tau` ignores the gate, which is
-`mode: full` here; its `cut_time`, in noise levels, has no flag.
+`mode: full` here; its `cut_time`, in noise levels, has no flag. Its sampling script leaves dropout
+on, by mistake; ltdm samples without it.
 """
 
 from dataclasses import dataclass

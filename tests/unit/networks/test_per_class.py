@@ -155,10 +155,10 @@ def test_released_mode_steps_classes_in_turn():
     before, calls = [p.clone() for p in learner.net.parameters()], []
     loss = learner.method.loss
 
-    def recorded(net, batch, process, rng):
+    def recorded(net, process, draws):
         unchanged = all(map(torch.equal, before, learner.net.parameters()))
-        calls.append((batch.classes.unique().tolist(), unchanged))
-        return loss(net, batch, process, rng)
+        calls.append((draws.noisy.inputs.labels.unique().tolist(), unchanged))
+        return loss(net, process, draws)
 
     learner.method.loss = recorded
     learner.step()
