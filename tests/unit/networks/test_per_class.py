@@ -157,9 +157,9 @@ def test_released_mode_steps_classes_in_turn():
 
     def recorded(net, process, draws):
         unchanged = all(map(torch.equal, before, learner.net.parameters()))
-        calls.append((draws.noisy.inputs.labels.unique().tolist(), unchanged))
+        calls.append((draws.queries[0].labels.unique().tolist(), unchanged))
         return loss(net, process, draws)
 
     learner.method.loss = recorded
     learner.step()
-    assert calls == [([0], True), ([1], False), ([2], False)]
+    assert calls == [([1, 2], True), ([0, 2], False), ([0, 1], False)], "the peers of each class"
