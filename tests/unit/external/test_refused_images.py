@@ -1,10 +1,11 @@
-"""Arrays and folders of images that `ltdm score` refuses in one sentence."""
+"""Arrays and folders of images that `ltdm score` refuses in one sentence, or clips."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.unit.external.test_score import FAKE, LABELS, REAL, formats, score
+from tests.unit.external.test_score import FAKE, LABELS, REAL, formats, rows, score
 
 __all__ = ["formats"]
 
@@ -66,3 +67,22 @@ def test_folders_that_cannot_be_scored(formats, tmp_path):
     assert "are its labels; leave" in score(
         tmp_path, "classes", "--labels", tmp_path / "labels.npy", code=1
     )
+
+
+@pytest.mark.parametrize("excess", [0.001, 0.0011, 0.02])
+@pytest.mark.parametrize("side", [0, 1])
+def test_samples_that_overshoot_are_clipped_with_one_warning(
+    formats, tmp_path, caplog, excess, side
+):
+    """Three values are outside; within rounding errors nothing is said."""
+    images = FAKE.astype("f8") / 255
+    images.flat[:3] = [side] * 3
+    np.savez(tmp_path / "right.npz", images=images, labels=LABELS)
+    images.flat[:3] = side + (2 * side - 1) * np.array([excess, 0.0001, excess / 2])
+    np.savez(tmp_path / "over.npz", images=images, labels=LABELS)
+    scored = rows(score(tmp_path, "over.npz"))
+    said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    what = "clipped 3 of 2592 pixel values, which were outside [0, 1] by up to"
+    amount = f"{excess:.2g}"
+    assert said == [f"{tmp_path / 'over.npz'}: {what} {amount}"] * (excess > 0.001)
+    pd.testing.assert_frame_equal(scored, rows(score(tmp_path, "right.npz")))

@@ -108,25 +108,6 @@ def test_a_set_against_itself(tmp_path, name):
     assert printed.count("not above 0") == 2
 
 
-@pytest.mark.parametrize("excess", [0.001, 0.0011, 0.02])
-@pytest.mark.parametrize("side", [0, 1])
-def test_samples_that_overshoot_are_clipped_with_one_warning(
-    formats, tmp_path, caplog, excess, side
-):
-    """Three values are outside; within rounding errors nothing is said."""
-    images = FAKE.astype("f8") / 255
-    images.flat[:3] = [side] * 3
-    np.savez(tmp_path / "right.npz", images=images, labels=LABELS)
-    images.flat[:3] = side + (2 * side - 1) * np.array([excess, 0.0001, excess / 2])
-    np.savez(tmp_path / "over.npz", images=images, labels=LABELS)
-    scored = rows(score(tmp_path, "over.npz"))
-    said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
-    what = "clipped 3 of 2592 pixel values, which were outside [0, 1] by up to"
-    amount = f"{excess:.2g}"
-    assert said == [f"{tmp_path / 'over.npz'}: {what} {amount}"] * (excess > 0.001)
-    pd.testing.assert_frame_equal(scored, rows(score(tmp_path, "right.npz")))
-
-
 def test_features_are_extracted_once(formats, tmp_path, monkeypatch):
     score(tmp_path, "ours.npz")
     monkeypatch.setattr("ltdm.stages.features.run", None)
