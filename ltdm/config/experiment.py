@@ -142,12 +142,16 @@ class Experiment:
         for sample_set, sample in run.samples.items():
             if (guide_name := sample.guide_run) is not None:
                 layers = self._layers(dataset, name, sample_set)
-                with relocate_errors(layers, owner):
+                with relocate_errors(layers, owner, self._set_name(sample_set)):
                     self._check_run_name(guide_name, "sample", "guide_run")
                 guide = self._add_run(dataset, guide_name, ())
-                with relocate_errors(layers, owner):
+                with relocate_errors(layers, owner, self._set_name(sample_set)):
                     check_guide(guide_name, guide, run, self.datasets[dataset])
         return run
+
+    def _set_name(self, sample_set: str) -> str:
+        """Return the name of a sample set for messages: none if it is the only one."""
+        return sample_set if len(self.sample_sets) > 1 else ""
 
     def _layers(self, dataset: str, run: str, *sample_sets: str) -> list[ConfigLayer]:
         """Return the layers of which a run on a data set, or a sample set of it, is merged."""
@@ -176,7 +180,7 @@ class Experiment:
                 run = attach_checkpoint(run, data, records)
         for sample_set in self.grid["sample_set"] if name in self.grid["run"] else ():
             layers = self._layers(dataset, name, sample_set)
-            with relocate_errors(layers, owner):
+            with relocate_errors(layers, owner, self._set_name(sample_set)):
                 merged = merge([layer for _, layer in layers])
                 samples[sample_set] = parse(SampleOptions, merged.get("sample"), ("sample",))
                 check_sampling(samples[sample_set], run, data)

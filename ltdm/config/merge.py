@@ -1,8 +1,9 @@
 """Merging the layers of a config: files over files, and runs over data sets over defaults.
 
-Mappings are merged key by key, and lists are replaced. A part (network, process, method, sampler)
-that gets another name is replaced with its options. An empty section changes nothing, but null
-turns off an option that is a set of options (`train.posthoc_ema`).
+Mappings are merged key by key, and lists are replaced; so is an option that is one of several
+mappings (`class_sampling`). A part (network, process, method, sampler) that gets another name is
+replaced with its options. An empty section changes nothing, but null turns off an option that is a
+set of options (`train.posthoc_ema`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +26,8 @@ SECTIONS = (*DEFAULT_PARTS, "train", "sample")
 """The sections that `defaults`, a data set and a run may have."""
 NULLABLE_KEYS = {"train": ("ensemble", "posthoc_ema"), "evaluate": ("probe",)}
 """By section, the options that are sets of options, which null turns off."""
+WHOLE_KEYS = ("class_sampling", "guidance_schedule")
+"""Options that are one of several mappings, such as `{power: a}` and `{brs: f}`."""
 NAME_KEYS = ("experiment", *GRID_AXES)
 """Keys whose values on a command line are names, or numbers that select by their text."""
 ConfigLayer = tuple[KeyPath, Mapping[str, Any]]
@@ -143,7 +146,8 @@ def _merge_value(key: str, base: Any, value: Any, section: str) -> Any:
         base, value = ({"name": v} if isinstance(v, str) else v for v in (base, value))
     if value is None and isinstance(base, Mapping) and key not in NULLABLE_KEYS.get(section, ()):
         return base  # an empty section changes nothing
-    if not isinstance(base, Mapping) or not isinstance(value, Mapping):
+    both_mappings = isinstance(base, Mapping) and isinstance(value, Mapping)
+    if not both_mappings or key in WHOLE_KEYS:
         return value
     if key in PART_KEYS and value.get("name", base.get("name")) != base.get("name"):
         return dict(value)
@@ -168,24 +172,26 @@ def check_sections(value: Any, path: KeyPath) -> dict[str, Any]:
 
 
 @contextmanager
-def relocate_errors(layers: list[ConfigLayer], owner: str) -> Iterator[None]:
+def relocate_errors(layers: list[ConfigLayer], owner: str, sample_set: str = "") -> Iterator[None]:
     """Raise an OptionError about merged options with the path in the layer that set the option.
 
     That is the topmost layer that sets it, or else the topmost that sets the part or section that
     it belongs to, or else `defaults`. The message names the `owner` of the options, such as `run
-    ddpm on digits`, unless the path does.
+    ddpm on digits`, and the `sample_set`, if there is one, unless the path does.
     """
     try:
         yield
     except OptionError as error:
         path = error.path
+        owners = {"runs": owner, "sample_sets": sample_set and f"sample set {sample_set}"}
         for length in range(len(path), 0, -1):
             for layer_path, layer in reversed(layers):
                 if _sets(layer, path[:length]):
                     # A sample set's options are right under its name in the file.
                     in_layer = path[1:] if layer_path[0] == "sample_sets" else path
-                    of_run = "" if layer_path[0] == "runs" else f" ({owner})"
-                    raise OptionError((*layer_path, *in_layer), error.message + of_run) from None
+                    named = [text for key, text in owners.items() if text and key != layer_path[0]]
+                    message = f"{error.message} ({', '.join(named)})" if named else error.message
+                    raise OptionError((*layer_path, *in_layer), message) from None
         raise OptionError(("defaults", *path), f"{error.message} ({owner})") from None
 
 

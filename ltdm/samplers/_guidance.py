@@ -87,7 +87,7 @@ class GuidanceScheduleOption:
         """Parse the value of a config."""
         if value in ("constant", "linear"):
             return GuidanceSchedule(value)
-        if not isinstance(value, dict) or len(value) != 1:
+        if not isinstance(value, dict) or len(value) != 1 or {"constant", "linear"} & {*value}:
             message = "must be constant, linear, {gamma: g} or {interval: [low, high]}"
             raise OptionError(path, f"{message}, not {value!r}")
         ((kind, numbers),) = value.items()

@@ -66,15 +66,17 @@ class SampleOptions:
     def __post_init__(self) -> None:
         """Refuse two kinds of weights, and options that would have no effect."""
         if self.guidance_schedule != GuidanceSchedule() and not self.guidance:
-            message = "has no effect unless guidance is above 0; set guidance, or leave it out"
+            message = "has no effect unless guidance is above 0; set guidance, or this to constant"
             raise OptionError(("guidance_schedule",), message)
         if self.label == "none" and self.guidance:
-            message = "needs labels, and label is none; set guidance to 0, or label to class"
-            raise OptionError(("guidance",), message)
+            message = (
+                "is none, and guidance needs labels; set guidance to 0 beside it, or leave it out"
+            )
+            raise OptionError(("label",), message)
         if self.guide_run is not None and not self.guidance:
             raise OptionError(
                 ("guide_run",),
-                "has no effect unless guidance is above 0; set guidance, or leave it out",
+                "has no effect unless guidance is above 0; set guidance, or this to null",
             )
         if self.ema_sigma_rel is not None and self.weights != "ema":
             message = f"is for averaged weights, and weights is {self.weights}; leave one out"

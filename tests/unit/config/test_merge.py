@@ -26,6 +26,16 @@ def test_mappings_are_merged_lists_replaced_and_renamed_parts_replaced():
     }
 
 
+def test_an_option_that_is_one_of_several_mappings_is_replaced():
+    config = edited("defaults/train/class_sampling", {"power": 0.5})
+    config["defaults"]["sample"]["guidance_schedule"] = {"gamma": 2}
+    config["runs"]["cbdm"]["train"] = {"class_sampling": {"brs": 0.1, "released": True}}
+    config["sample_sets"] = {"main": {}, "some": {"guidance_schedule": {"interval": [0.1, 3]}}}
+    run = Experiment(config).runs["digits-lt", "cbdm"]
+    assert run.train.class_sampling.to_config() == {"brs": 0.1, "released": True}
+    assert [str(s.guidance_schedule) for s in run.samples.values()] == ["gamma 2", "interval 0.1 3"]
+
+
 def test_null_turns_off_a_set_of_options_and_leaves_other_sections():
     train = {"lr": 1, "posthoc_ema": {"snapshots": 4}}
     base = {

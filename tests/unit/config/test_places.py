@@ -66,6 +66,35 @@ def test_an_error_in_shared_options_names_the_run(path, value, word):
     check_refused(edited(path, value), path.replace("/", "."), word)
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "unlabelled", "place", "words"),
+    [
+        ("defaults/train/steps", 40, {}, "sample_sets.x.label", "set guidance to 0 beside it"),
+        (
+            "defaults/sample/guidance_schedule",
+            "linear",
+            {"guidance": 0},
+            "defaults.sample.guidance_schedule",
+            "or this to constant (run ddpm on digits-lt, sample set x)",
+        ),
+        (
+            "runs/ddpm/sample/guide_run",
+            "cbdm",
+            {"guidance": 0},
+            "runs.ddpm.sample.guide_run",
+            "or this to null (sample set x)",
+        ),
+    ],
+)
+def test_an_error_in_one_of_several_sample_sets_names_it(path, value, unlabelled, place, words):
+    config = {**edited(path, value), "sample_sets": {"main": {}, "x": {"label": "none"}}}
+    config["sample_sets"]["x"] |= unlabelled
+    check_refused(config, place, words)
+    overridden = {"guidance": 0, "guidance_schedule": "constant", "guide_run": None}
+    config["sample_sets"]["x"] |= overridden
+    assert Experiment(config).runs["digits-lt", "ddpm"].samples["x"].label == "none"
+
+
 def test_the_run_that_makes_shards_too_small_is_named():
     config = edited("runs/cbdm/train", {"ensemble": {"shards": 60, "rounds": 1}})
     config["defaults"]["train"]["steps"] = 60

@@ -120,7 +120,8 @@ def test_the_plan_counts_the_null_calls_that_are_made():
         ({"guidance_schedule": {"gamma": True}}, "gamma", "above 0"),
         ({"guidance_schedule": {"interval": [2, 1]}}, "interval", "lower one first"),
         ({"guidance_schedule": {"interval": [1]}}, "interval", "two values of sigma"),
-        ({"guidance": 1.0, "label": "none"}, "guidance", "label is none"),
+        ({"guidance_schedule": {"linear": 1}}, "guidance_schedule", "must be constant, linear"),
+        ({"guidance": 1.0, "label": "none"}, "label", "guidance needs labels"),
         ({"label": "null"}, "label", "is not known"),
     ],
 )
