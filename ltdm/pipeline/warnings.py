@@ -18,6 +18,7 @@ from ltdm.plumbing.errors import count_of, shorten
 from ltdm.training.ensemble import total_steps
 
 UNEVEN_RATIO = 1.5  # of the largest class of a reference to its smallest
+MIN_FIRST_LEVEL = 0.9  # of the timesteps, at the first of which a sampler has pure noise
 MAX_INITIAL_SHARE = 0.1  # of the weights before training in their average after it
 
 
@@ -33,6 +34,7 @@ def warnings(experiment: Experiment, on_this_machine: bool = True) -> list[str]:
         for run_name in [run for its_dataset, run in experiment.runs if its_dataset == name]:
             run = experiment.runs[name, run_name]
             texts = [*_of_probe(experiment, run, data), *_of_samples(experiment, run, data)]
+            texts += [*_of_levels(run)]
             if not run.train.released:
                 texts += [*_of_training(experiment, run, data)]
             for text in texts:
@@ -129,9 +131,9 @@ def _uses_average(experiment: Experiment, run: Run) -> bool:
 def _of_samples(experiment: Experiment, run: Run, data: Dataset) -> Iterator[str]:
     """Yield a warning for each metric that has too few images for a value."""
     evaluate, classes = experiment.evaluate, len(data.class_counts)
-    labelled = run.label_role(data) != "nothing"
-    by_class = labelled and {"class", "worst"} & {*evaluate.groups}
+    labelled = run.label_role(data) != "nothing" and {"class", "worst"} & {*evaluate.groups}
     for name, sample in run.samples.items():
+        by_class = labelled and sample.label == "class"
         images = sample.num_images // classes if by_class else sample.num_images
         for metric in evaluate.metrics:
             needed = metric.module.min_images(metric.options)
@@ -141,6 +143,28 @@ def _of_samples(experiment: Experiment, run: Run, data: Dataset) -> Iterator[str
                     f" the sample set {name} has {images}, so its values will be empty; raise"
                     " sample.num_images"
                 )
+
+
+def _of_levels(run: Run) -> Iterator[str]:
+    """Yield warnings on sample sets whose sampler starts too low, or meets no level to guide at."""
+    process = run.process.module.build(run.process.options)
+    for name, sample in run.samples.items():
+        sampler = sample.sampler
+        *levels, _ = sampler.module.noise_levels(process, sampler.options)
+        if process.timesteps and levels[0] < MIN_FIRST_LEVEL * process.timesteps:
+            yield (
+                f"the sample set {name} starts from pure noise at timestep {levels[0]:g} of"
+                f" {process.timesteps}, where the network expects to see some of the image; choose"
+                " another sampler.grid, or other sampler.steps"
+            )
+        if sample.guidance and not any(sample.guidance_weight(process, level) for level in levels):
+            pairs = map(process.signal_and_std, levels)
+            sigmas = shorten([f"{std / signal:.3g}" for signal, std in pairs])
+            yield (
+                f"the sample set {name} is not guided, since no noise level of its sampler (sigma"
+                f" {sigmas}) is in the interval of sample.guidance_schedule; widen that, or set"
+                " guidance to 0"
+            )
 
 
 def _of_machine(experiment: Experiment) -> Iterator[str]:

@@ -63,6 +63,39 @@ def test_a_run_that_will_not_work_is_warned_of(path, value, start, words):
         assert all(word in line for word in words), line
 
 
+def test_samples_without_labels_need_no_images_per_class():
+    config = edited("sample_sets", {"x": {"label": "none", "guidance": 0, "num_images": 4}})
+    assert warnings(Experiment(config)) == []
+    config["sample_sets"]["x"]["num_images"] = 3
+    lines = warnings(Experiment(config))
+    assert len(lines) == 1 and "precision-recall needs 4 images, and" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "timestep"),
+    [(3, "666 of 1000"), (600, "599"), (9, "888"), (10, None), (50, None), (1000, None)],
+)
+def test_a_grid_that_does_not_start_at_pure_noise_is_warned_of(steps, timestep):
+    sampler = {"name": "ddim", "grid": "leading", "steps": steps}
+    lines = warnings(Experiment(edited("defaults/sample/sampler", sampler)))
+    assert len(lines) == (1 if timestep else 0)
+    assert all(f"pure noise at timestep {timestep}" in line for line in lines)
+    trailing = {**sampler, "grid": "trailing"}
+    assert warnings(Experiment(edited("defaults/sample/sampler", trailing))) == []
+
+
+@pytest.mark.parametrize(
+    ("interval", "guided"), [([158, 1e3], 0), ([0, 0.01], 0), ([156, 158], 1), ([0, 0.0101], 1)]
+)
+def test_an_interval_without_a_level_of_the_sampler_is_warned_of(interval, guided):
+    config = edited("defaults/sample/guidance_schedule", {"interval": interval})
+    lines = warnings(Experiment(config))
+    assert len(lines) == 1 - guided
+    assert all("main is not guided" in line and "(sigma 157, 3.4" in line for line in lines), lines
+    config["defaults"]["sample"].update(guidance=0, guidance_schedule="constant")
+    assert warnings(Experiment(config)) == [], "not guided at all"
+
+
 def test_averages_that_nothing_uses_are_not_warned_of():
     config = edited("defaults/train/ema_decay", 0.9999)
     config["defaults"]["sample"]["weights"] = "last"
