@@ -153,13 +153,15 @@ def display_name(column: str, extractor: str, rows: pd.DataFrame) -> str:
     """Return the heading of a column, by its name: FID (tail) for `frechet@tail` of `inception`.
 
     The options that the metric shows, as in `recall (k = 5, tail)`, are those of the tidy `rows` of
-    this column. If there is none, no option is shown.
+    this column. Rows of older versions do not state those at their defaults. If there is no row, no
+    option is shown.
     """
     metric, group, baseline = parse_column(column)
     label, name = _split_label(metric)
-    shown = getattr(_modules()[name], "HEADING_OPTIONS", ())
-    options = dict(re.findall(r"(\w+)=([^,]*)", ", ".join(rows["options"].head(1))))
-    details = [f"{option} = {options[option]}" for option in shown if option in options]
+    module = _modules()[name]
+    shown = getattr(module, "HEADING_OPTIONS", ()) if len(rows) else ()
+    stated = dict(re.findall(r"(\w+)=([^,]*)", ", ".join(rows["options"].head(1))))
+    details = [f"{key} = {stated.get(key, getattr(module.Options(), key))}" for key in shown]
     details += [group] * bool(group)
     if extractor == "inception":
         name = INCEPTION_NAMES.get(name, name)

@@ -78,6 +78,8 @@ def test_headings_show_the_k_of_precision_and_recall(tmp_path):
     assert r" & pr5.recall (k = 5, tail) $\uparrow$ & " in to_latex(table)
     assert next(csv.reader(io.StringIO(to_csv(table))))[5] == "recall (k = 3) ↑"
     assert list(difference_table(rows, names, "a").cells.columns) == headings
+    older = rows.assign(options=rows["options"].replace("k=3", ""))
+    assert list(main_table(older, names).cells.columns) == headings, "the default is not stated"
     nowhere = main_table(rows, ["precision@head"])
     assert list(nowhere.cells.columns) == ["precision (head) ↑"], "no rows, so no k"
 
