@@ -158,12 +158,12 @@ def _to_uint8(images: np.ndarray, path: Path) -> np.ndarray:
         low, high, values = 0.0, 0.0, ""
         if images.dtype.kind == "f" and images.size:
             low, high = float(images.min()), float(images.max())
-            values = f" from {low:.4g} to {high:.4g}"
+            values = " with NaN" if np.isnan(low) else f" from {low:.4g} to {high:.4g}"
         in_range = -MAX_OVERSHOOT <= low <= high <= 1 + MAX_OVERSHOOT
         if images.dtype.kind != "f" or not in_range:
             raise LtdmError(
                 f"{path}: images must be uint8, or numbers from 0 to 1; these are"
-                f" {images.dtype}{values}"
+                f" {images.dtype}{values}; convert them"
             )
         if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
             outside = np.count_nonzero((images < 0) | (images > 1))

@@ -38,6 +38,12 @@ def test_shipped_configs_are_valid(file):
     assert false_alarms == []
 
 
+@pytest.mark.parametrize("name", ["cifar100-lt", "cbdm", "igd", "igd-readme", "ddim50"])
+def test_quick_goes_on_top_of_a_paper_s_config(name):
+    files = [ROOT / "config" / f"{name}.yaml", ROOT / "config/shared/quick.yaml"]
+    assert Experiment(read_config(files)).evaluate.table_columns[1] == "frechet@head"
+
+
 @pytest.mark.parametrize("file", [f for f in SHIPPED if "cifar" in f.read_text()])
 def test_a_paper_s_config_has_a_header(file):
     head = file.read_text().partition("inherits:")[0]

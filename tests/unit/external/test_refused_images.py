@@ -20,7 +20,10 @@ __all__ = ["formats"]
         ),
         ({"images": FAKE.astype("f4")}, "from 0 to 1; these are float32 from 0 to 2"),
         ({"images": FAKE.astype("i8")}, "must be uint8, or numbers from 0 to 1; these are int64"),
-        ({"images": FAKE / np.nan}, "from 0 to 1; these are float64 from nan to nan"),
+        (
+            {"images": np.where(FAKE, np.nan, 0.5)},
+            "from 0 to 1; these are float64 with NaN; convert them",
+        ),
         ({"images": FAKE.astype("S3")}, "from 0 to 1; these are |S3"),
         ({"images": FAKE.astype([("r", "u1")])}, "from 0 to 1; these are [('r', 'u1')]"),
         ({"images": np.array(3, "u1")}, "is damaged"),
