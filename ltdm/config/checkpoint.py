@@ -80,7 +80,8 @@ def _comparable_fields(
     network: Part, process: Part, channels: int, labels: Any, augment_dim: int
 ) -> dict[str, Any]:
     """Return, by description, what two networks must have in common to share weights."""
-    decisive = {k: to_config(getattr(network.options, k, None)) for k in released.WEIGHT_OPTIONS}
+    names = (*released.WEIGHT_OPTIONS, "label_layers")  # no file that can be read has those
+    decisive = {name: to_config(getattr(network.options, name, None)) for name in names}
     return {
         "network": network.name,
         **{f"network.{k}": v for k, v in decisive.items()},
