@@ -59,7 +59,7 @@ def plot_per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figur
     axes.set_title(title)
     if not (values["value"] < 0).any():
         axes.set_ylim(bottom=0)
-    _legend(figure, axes, "no values by class were requested")
+    _legend(figure, axes, "there are no values by class")
     return figure
 
 
@@ -93,15 +93,19 @@ def plot_samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataF
     """Plot sheets of images side by side, a row per class, most frequent class first.
 
     `sets` are uint8 images (N, C, H, W) and labels (N,) by the sheet's title; `table` is
-    counts.csv. Of more than MAX_CLASSES classes, MAX_CLASSES evenly spaced ones are shown.
+    counts.csv. Of more than MAX_CLASSES classes, MAX_CLASSES evenly spaced ones are shown. Images
+    without labels (-1) fill the rows in their order, and the title says so.
     """
     order = table.sort_values("train", ascending=False, kind="stable")
     rows = np.linspace(0, len(order) - 1, min(len(order), MAX_CLASSES)).round().astype(int)
     classes = order.iloc[rows]
-    sheets = {
-        title: image_grid(images, labels, classes["class"].tolist(), IMAGES_PER_CLASS)
-        for title, (images, labels) in sets.items()
-    }
+    sheets = {}
+    for title, (images, labels) in sets.items():
+        if unlabelled := bool((labels < 0).all()):
+            images = images[: len(classes) * IMAGES_PER_CLASS]
+            labels = classes["class"].to_numpy().repeat(IMAGES_PER_CLASS)[: len(images)]
+        picture = image_grid(images, labels, classes["class"].tolist(), IMAGES_PER_CLASS)
+        sheets[f"{title}, no labels" if unlabelled else title] = picture
     height, width = next(iter(sheets.values())).shape[:2]
     inches = 0.22 * len(classes)
     columns = min(len(sheets), SHEETS_PER_LINE)

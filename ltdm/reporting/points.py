@@ -14,7 +14,7 @@ def plot_points(sets: dict[str, tuple[np.ndarray, np.ndarray]], names: list[str]
     """Plot each set side by side, a colour per class, with axis limits from the first set.
 
     `sets` are points (N, d, 1, 1), d >= 2, and labels (N,) by the plot's title; `names` are those
-    of the classes.
+    of the classes. Points without labels (-1) are grey.
     """
     columns = min(len(sets), PLOTS_PER_LINE)
     lines = -(-len(sets) // columns)
@@ -27,6 +27,8 @@ def plot_points(sets: dict[str, tuple[np.ndarray, np.ndarray]], names: list[str]
         for label, name in enumerate(names):
             x, y = points[labels == label][:MAX_POINTS, :2, 0, 0].T
             axes.scatter(x, y, s=3, linewidths=0, alpha=0.6, label=escape_label(name))
+        x, y = points[labels < 0][:MAX_POINTS, :2, 0, 0].T
+        axes.scatter(x, y, s=3, linewidths=0, alpha=0.6, color="#888888")
         axes.set(
             title=escape_label(title), aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
         )

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from ltdm.plumbing.files import write_npz
+from ltdm.reporting import points
+from ltdm.reporting.figures import plot_samples
 from ltdm.reporting.pictures import image_grid
 from ltdm.stages import figures
 from tests.helpers.tidy_rows import tidy
@@ -24,6 +26,19 @@ def test_rows_of_an_image_grid_are_classes(channels):
     assert grey[0, 34] == images[4, 0, 0, 0]
     assert grey[34, 0] == images[0, 0, 0, 0]
     assert grey[0, 33] == 255, "a white line between images"
+
+
+def test_images_without_labels_fill_the_sheet_and_points_without_labels_are_grey(tmp_path):
+    table = pd.DataFrame({"class": [0, 1], "name": ["a", "b"], "train": [2, 1]})
+    images, labels = np.arange(1, 25, dtype=np.uint8)[:, None, None, None], np.full(24, -1)
+    write_npz(tmp_path / "images.npz", images=images.repeat(8, 2).repeat(8, 3), labels=labels)
+    unlabelled = figures._first_images(tmp_path / "images.npz")
+    assert len(unlabelled[0]) == 24, "not only as many as a row has"
+    (axes,) = plot_samples({"some": unlabelled}, table).axes
+    assert axes.get_title() == "some, no labels"
+    assert {*np.unique(axes.images[0].get_array())} == {*range(1, 17), 255}, "two rows of eight"
+    (axes,) = points.plot_points({"some": (np.ones((3, 2, 1, 1)), np.full(3, -1))}, ["a"]).axes
+    assert [len(dots.get_offsets()) for dots in axes.collections] == [0, 3]
 
 
 def test_figures_show_one_sample_set_and_may_lack_values_by_class(tmp_path):
