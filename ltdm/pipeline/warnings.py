@@ -6,6 +6,7 @@
 import shutil
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from ltdm.config.datasets import Dataset
@@ -36,7 +37,7 @@ def warnings(experiment: Experiment, on_this_machine: bool = True) -> list[str]:
             texts = [*_of_probe(experiment, run, data), *_of_samples(experiment, run, data)]
             texts += [*_of_levels(run)]
             if not run.train.released:
-                texts += [*_of_training(experiment, run, data)]
+                texts += [*_of_classes(run, data), *_of_training(experiment, run, data)]
             for text in texts:
                 places.setdefault(text, []).append(f"{run_name} on {name}")
     lines = [f"{shorten(names)}: {text}" for text, names in places.items()]
@@ -85,6 +86,18 @@ def _of_probe(experiment: Experiment, run: Run, data: Dataset) -> Iterator[str]:
             "was never trained without labels (train.label_dropout is 0), but the probe runs it"
             " without labels; its features may be worse for that, so set train.label_dropout above"
             " 0"
+        )
+
+
+def _of_classes(run: Run, data: Dataset) -> Iterator[str]:
+    """Yield a warning if the rounding of `class_sampling` leaves classes without a draw."""
+    sampling = run.train.class_sampling
+    probabilities = sampling.probabilities(np.array(data.class_counts))
+    if probabilities is not None and not probabilities.all():
+        never = shorten(np.flatnonzero(probabilities == 0).tolist())
+        yield (
+            f"train.class_sampling {sampling.to_config()} never draws the classes {never}; raise"
+            " brs, or leave released out"
         )
 
 
