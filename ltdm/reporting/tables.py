@@ -157,14 +157,20 @@ def display_name(column: str, extractor: str, rows: pd.DataFrame) -> str:
     """
     metric, group, baseline = parse_column(column)
     label, name = _split_label(metric)
-    shown = getattr(_modules()[name], "HEADING_OPTIONS", ())
-    options = dict(re.findall(r"(\w+)=([^,]*)", ", ".join(rows["options"].head(1))))
-    details = [f"{option} = {options[option]}" for option in shown if option in options]
-    details += [group] * bool(group)
+    details = [*_heading_options(_modules()[name], rows), *([group] if group else [])]
     if extractor == "inception":
         name = INCEPTION_NAMES.get(name, name)
     text = (f"{label}.{name}" if label else name) + " baseline" * baseline
     return f"{text} ({', '.join(details)})" if details else text
+
+
+def _heading_options(module: ModuleType, rows: pd.DataFrame) -> list[str]:
+    """Return a metric's options in headings, `k = 5`; rows do not state those at their defaults."""
+    if rows.empty:
+        return []
+    stated = dict(re.findall(r"(\w+)=([^,]*)", rows["options"].iloc[0]))
+    shown = getattr(module, "HEADING_OPTIONS", ())
+    return [f"{name} = {stated.get(name, getattr(module.Options, name))}" for name in shown]
 
 
 def _modules() -> dict[str, ModuleType]:
