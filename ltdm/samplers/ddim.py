@@ -52,8 +52,8 @@ class Options:
     offset: int = option(0, "Added to the timesteps of `leading`.", low=0, high=1)
     last: str = option(
         "clean",
-        "Where the last step ends: at the clean image, or at timestep 0, where alpha_bar_0 of the"
-        " image's variance is left.",
+        "Where the last step ends: at the clean image, or at timestep 0, whose noise, of variance"
+        " 1 - alpha_bar_0, is left in the image.",
         choices=("clean", "alpha_bar_0"),
     )
     eta: float = option(0.0, "Randomness: 0 is deterministic, 1 is DDPM's variance.", low=0, high=1)
