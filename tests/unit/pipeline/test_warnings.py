@@ -51,6 +51,7 @@ def _cpu(monkeypatch):
             BOTH,
             ("precision-recall needs 4 images per class", "3"),
         ),
+        ("defaults/sample", {"num_images": 30, "label": "none"}, None, ()),
         ("evaluate/probe", {"layers": [1]}, None, ()),
         ("defaults/train/label_dropout_per", "batch", None, ()),
     ],

@@ -137,10 +137,13 @@ def test_a_schedule_is_written_as_it_was_read(value):
     assert "guidance " in parsed.sampler_label
 
 
-def test_a_network_without_an_unconditional_branch_is_not_sampled_without_labels():
-    runs = {"cbdm": {"train": {"label_dropout": 0}, "sample": {"label": "none", "guidance": 0}}}
-    with pytest.raises(OptionError, match="never trained without labels") as error:
-        experiment(runs=runs, grid={"sample_set": ["main"]})
+@pytest.mark.parametrize(
+    ("method", "end"), [("cbdm", "above 0$"), ({"name": "igd", "mode": "separate"}, "leave it out$")]
+)
+def test_a_network_without_an_unconditional_branch_is_not_sampled_without_labels(method, end):
+    own = {"train": {"label_dropout": 0}, "sample": {"label": "none", "guidance": 0}}
+    with pytest.raises(OptionError, match=f"never trained without labels.*{end}") as error:
+        experiment(runs={"cbdm": {"method": method, **own}}, grid={"sample_set": ["main"]})
     assert error.value.path[-1] == "label"
 
 
