@@ -79,11 +79,11 @@ class Optimiser:
         for weight, parts in zip(self.params, self.adam_params, strict=True):
             for k, part in enumerate(parts if len(parts) > 1 else ()):
                 part.grad = None if weight.grad is None else weight.grad[k]
-        before, labelled = [tensor.clone() for tensor in self.label_state], has_label.any()
+        before = [tensor.clone() for tensor in self.label_state]
         self.adam.step()
         # Adam's step is undone, since the host, which launches it, does not know the labels.
         for tensor, old in zip(self.label_state, before, strict=True):
-            tensor.copy_(torch.where(labelled, tensor, old))
+            tensor.copy_(torch.where(has_label.any(), tensor, old))
         return torch.stack(norms)
 
     def _clip(self, gradients: list[Tensor]) -> Tensor:
