@@ -13,7 +13,7 @@ Cost: `steps` evaluations per image, twice that with guidance.
 `grid` has the names of diffusers. With T timesteps and S steps, `linspace` is even over 0 .. T-1
 and has both ends; `leading` is i (T // S) + offset, and `trailing` T - 1 - i T / S, rounded, for
 i = 0 .. S-1. Each step goes to the next timestep of the grid. diffusers subtracts T // S instead,
-which is another step for `linspace`, and for the others where S does not divide T.
+which differs in some steps of `linspace`, and of `trailing` where S does not divide T.
 
 Released code: OC_LT, CCUA and CM use `{grid: leading, last: alpha_bar_0}`: 990, 980, .., 0 in 100
 steps, and the last step, from timestep 0 to itself, changes nothing. IET uses `{grid: leading,
