@@ -106,8 +106,10 @@ def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
     """Check a sample set's options against its run and data."""
     classes, label_role = len(data.class_counts), run.label_role(data)
     if sample.label == "none" and (label_role == "network" or not run.train.label_dropout):
-        message = "is none, but the network was never trained without labels; leave it out, or set"
-        raise OptionError(("sample", "label"), f"{message} train.label_dropout above 0")
+        message = "is none, but the network was never trained without labels; leave it out"
+        if label_role != "network":
+            message += ", or set train.label_dropout above 0"
+        raise OptionError(("sample", "label"), message)
     if sample.label == "class" and sample.num_images % classes and label_role != "nothing":
         message = f"is {sample.num_images}, but must be a multiple of the {classes} classes"
         raise OptionError(("sample", "num_images"), f"{message}, so that each gets the same number")

@@ -108,7 +108,7 @@ class ProcessModuleExtras(Protocol):
 
     @property
     def TRAINING_ONLY(self) -> tuple[str, ...]:
-        """Options that matter in training only; without it none do.
+        """Options that do not change the meaning of a network's output. Default: ().
 
         Networks whose processes differ only in them may guide each other.
         """

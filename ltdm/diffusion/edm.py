@@ -75,7 +75,10 @@ class Options:
 
 
 TRAINING_ONLY = ("P_mean", "P_std", "term_weighting", "logvar", "logvar_channels")
-"""Options that matter in training only: they do not change the meaning of a network's output."""
+"""Options that do not change the meaning of a network's output.
+
+They matter in training, and in the guidance schedules `linear` and `gamma`.
+"""
 
 
 def build(options: Options) -> "EDM":

@@ -99,7 +99,10 @@ class Query(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """All that is random in the losses of a batch; another code's draws may take their place."""
+    """What the losses of a batch are computed from; only dropout is still random.
+
+    Another code's draws may take their place.
+    """
 
     noisy: NoisyBatch
     queries: list[Query | None]  # of each term

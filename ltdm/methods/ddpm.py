@@ -7,9 +7,9 @@ With the process `vp`, F predicts the noise, F* = eps, and this is DDPM's simple
 Source: Ho et al., NeurIPS 2020, equation 14.
 
 Released code: the same loss. CBDM's code and those derived from it drop the labels of all images of
-a batch at once (`train.label_dropout_per: batch`). Their network then has no label embedding, and
-Adam makes no step on it: with PyTorch 2 its gradient is None, not zero. The option does the same.
-Per image, the expectation of the gradient is equal and its variance smaller.
+a batch at once (`train.label_dropout_per: batch`). The network then does not use its label
+embedding, whose gradient is None in PyTorch 2, not zero, so Adam makes no step on it. The option
+does the same. Per image, the expectation of the gradient is equal and its variance smaller.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.registry import Part
 
 INPUTS = {
@@ -116,7 +115,8 @@ class MetricModuleExtras(Protocol):
     def HEADING_OPTIONS(self) -> Sequence[str]:
         """Names of the options that headings of tables and figures show, as `k = 5`. Default: ().
 
-        They are those that papers set differently; their values are numbers or words.
+        They are those that papers set differently. Their values are numbers or words, and have
+        defaults.
         """
 
     def search(self, options: Any) -> dict[str, Any]:
@@ -153,16 +153,6 @@ def check_inputs(metric: Part, extractors: Sequence[Part]) -> None:
 def value_name(metric: Part, name: str) -> str:
     """Return a value's name in tables: `recall`, or `pr5.recall` for a metric labelled `pr5`."""
     return f"{metric.custom_label}.{name}" if metric.custom_label else name
-
-
-def stated_options(metric: Part) -> str:
-    """Return the column `options` of a metric's rows: `k=5, subsets=10`.
-
-    It has the options that differ from their defaults, and those of the headings in any case.
-    """
-    shown = getattr(metric.module, "HEADING_OPTIONS", ())
-    values = {name: getattr(metric.options, name) for name in shown}
-    return ", ".join(f"{k}={v}" for k, v in (values | non_defaults(metric.options)).items())
 
 
 def standard_error(influences: np.ndarray, labels: np.ndarray) -> float:

@@ -18,7 +18,7 @@ class ConditionedBackbone(Backbone):
     """
 
     time_embedding: "TimeEmbedding"
-    label_embedding: nn.Module | None
+    label_embedding: nn.Embedding | None
     augm_embedding: nn.Linear | None
 
     def embed(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:

@@ -90,17 +90,20 @@ def build(options: Options, channels: int, size: int, classes: int, augment_dim:
 class UNet(ConditionedBackbone):
     """DDPM's U-Net; see the module, and `Backbone` for shapes."""
 
+    label_layers: nn.Sequential | None
+
     def __init__(self, options: Options, channels: int, classes: int, augment_dim: int):
         super().__init__()
         ch, tdim = options.ch, 4 * options.ch
         self.time_embedding = TimeEmbedding(ch, tdim)
-        self.label_embedding = nn.Embedding(classes, tdim) if classes else None
-        self.label_layers = options.label_layers and classes > 0
-        if self.label_layers:
+        self.label_embedding = self.label_layers = None
+        if classes and options.label_layers:
             perceptron = nn.Linear(ch, tdim), nn.SiLU(), nn.Linear(tdim, tdim)
-            self.label_embedding = nn.Sequential(nn.Embedding(classes, ch), *perceptron)
+            self.label_layers = nn.Sequential(nn.Embedding(classes, ch), *perceptron)
+        elif classes:
+            self.label_embedding = nn.Embedding(classes, tdim)
         self.head = nn.Conv2d(channels, ch, 3, padding=1)
-        block = partial(ResBlock, options, self.label_layers)
+        block = partial(ResBlock, options, self.label_layers is not None)
         self.downblocks, skip_channels = build_encoder(
             options, options.num_res_blocks, block, DownSample
         )
@@ -128,13 +131,11 @@ class UNet(ConditionedBackbone):
 
     def embed(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
         """Return the embedding; with label layers, the label's follows, and 1 if there is one."""
-        if not self.label_layers or self.label_embedding is None:
-            return super().embed(level, labels, augment)
-        emb = self.time_embedding(level)
-        if self.augm_embedding is not None and augment is not None:
-            emb = emb + self.augm_embedding(augment.to(emb.dtype))
+        emb = super().embed(level, labels, augment)
+        if self.label_layers is None:
+            return emb
         has_label = (labels >= 0).to(emb.dtype)[:, None]
-        return torch.cat([emb, self.label_embedding(labels.clamp(min=0)), has_label], 1)
+        return torch.cat([emb, self.label_layers(labels.clamp(min=0)), has_label], 1)
 
 
 class ResBlock(nn.Module):

@@ -84,9 +84,9 @@ def network_cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
 
 
 def sampling_evaluations(run: Run, sample_set: str) -> float:
-    """Return the evaluations of a sample set; guidance doubles them, by a smaller network too.
+    """Return the evaluations of a sample set.
 
-    They are not doubled at levels where the weight of guidance is 0.
+    Guidance doubles them, by a smaller network too, except at levels where its weight is 0.
     """
     options, process = run.samples[sample_set], run.process.module.build(run.process.options)
     sampler: SamplerModule = options.sampler.module

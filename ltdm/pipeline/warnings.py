@@ -144,9 +144,10 @@ def _uses_average(experiment: Experiment, run: Run) -> bool:
 def _of_samples(experiment: Experiment, run: Run, data: Dataset) -> Iterator[str]:
     """Yield a warning for each metric that has too few images for a value."""
     evaluate, classes = experiment.evaluate, len(data.class_counts)
-    labelled = run.label_role(data) != "nothing" and {"class", "worst"} & {*evaluate.groups}
+    labelled = run.label_role(data) != "nothing"
     for name, sample in run.samples.items():
-        by_class = labelled and sample.label == "class"
+        has_labels = labelled and sample.label == "class"
+        by_class = has_labels and {"class", "worst"} & {*evaluate.groups}
         images = sample.num_images // classes if by_class else sample.num_images
         for metric in evaluate.metrics:
             needed = metric.module.min_images(metric.options)

@@ -153,20 +153,24 @@ def display_name(column: str, extractor: str, rows: pd.DataFrame) -> str:
     """Return the heading of a column, by its name: FID (tail) for `frechet@tail` of `inception`.
 
     The options that the metric shows, as in `recall (k = 5, tail)`, are those of the tidy `rows` of
-    this column. Rows of older versions do not state those at their defaults. If there is no row, no
-    option is shown.
+    this column. If there is none, no option is shown.
     """
     metric, group, baseline = parse_column(column)
     label, name = _split_label(metric)
-    module = _modules()[name]
-    shown = getattr(module, "HEADING_OPTIONS", ()) if len(rows) else ()
-    stated = dict(re.findall(r"(\w+)=([^,]*)", ", ".join(rows["options"].head(1))))
-    details = [f"{key} = {stated.get(key, getattr(module.Options(), key))}" for key in shown]
-    details += [group] * bool(group)
+    details = [*_heading_options(_modules()[name], rows), *([group] if group else [])]
     if extractor == "inception":
         name = INCEPTION_NAMES.get(name, name)
     text = (f"{label}.{name}" if label else name) + " baseline" * baseline
     return f"{text} ({', '.join(details)})" if details else text
+
+
+def _heading_options(module: ModuleType, rows: pd.DataFrame) -> list[str]:
+    """Return a metric's options in headings, `k = 5`; rows do not state those at their defaults."""
+    if rows.empty:
+        return []
+    stated = dict(re.findall(r"(\w+)=([^,]*)", rows["options"].iloc[0]))
+    shown = getattr(module, "HEADING_OPTIONS", ())
+    return [f"{name} = {stated.get(name, getattr(module.Options, name))}" for name in shown]
 
 
 def _modules() -> dict[str, ModuleType]:

@@ -31,9 +31,8 @@ def denoiser(
     """Return the denoiser under labels (B,), guided by the `weight` w: D + w (D - D_null).
 
     D_null is the network without labels. Guidance costs one call of twice the batch; at a level
-    where w is 0 there is none, and D_null is not evaluated. Source: Ho and
-    Salimans, "Classifier-Free Diffusion Guidance", 2022, equation 6, with the same w; EDM2 writes
-    g = 1 + w.
+    where w is 0, D_null is not evaluated. Source: Ho and Salimans, "Classifier-Free Diffusion
+    Guidance", 2022, equation 6, with the same w; EDM2 writes g = 1 + w.
 
     With a `guide`, D_null is that weaker network under the same labels. Source: Karras et al.,
     "Guiding a Diffusion Model with a Bad Version of Itself", NeurIPS 2024, equation 1.

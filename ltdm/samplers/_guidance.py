@@ -9,14 +9,13 @@ from ltdm.diffusion._base import Process
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import KeyPath, suggest
 
-MAX_GAMMA = 1e6
-
 
 @dataclass(frozen=True)
 class GuidanceSchedule:
     """How the weight w of guidance depends on the noise level.
 
-    With s the process's progress (t / T for `vp`) and sigma the ratio of noise to signal, it is
+    With s the process's progress (t / T for `vp`, `term_weighting` for `edm`) and sigma the ratio
+    of noise to signal, it is
 
         constant:               w
         linear:                 (w + 1) (1 - s) - 1
@@ -92,9 +91,8 @@ class GuidanceScheduleOption:
             raise OptionError(path, f"{message}, not {value!r}")
         ((kind, numbers),) = value.items()
         if kind == "gamma":
-            if not (_is_number(numbers) and 0 < numbers <= MAX_GAMMA):
-                message = f"must be a number above 0 and at most {MAX_GAMMA:g}, not {numbers!r}"
-                raise OptionError((*path, kind), message)
+            if not (_is_number(numbers) and numbers > 0):
+                raise OptionError((*path, kind), f"must be a number above 0, not {numbers!r}")
             return GuidanceSchedule(kind, (float(numbers),))
         if kind == "interval":
             valid = isinstance(numbers, list) and len(numbers) == 2

@@ -21,7 +21,7 @@ class SampleOptions:
     num_images: int = option(
         50_000,
         "Images in the set, the same number per class: a multiple of the number of classes, unless"
-        " the network is unconditional.",
+        " the network is unconditional or `label` is none.",
         low=1,
     )
     guidance: float = option(

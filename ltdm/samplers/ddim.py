@@ -3,16 +3,17 @@
     x_s = signal_s x0 + sqrt(std_s^2 - sigma^2) eps + sigma z,
     sigma = eta std_s sqrt(1 - (signal_t std_s / signal_s std_t)^2),
 
-with x0 the denoised image and eps the noise that it leaves in x_t. Under `vp`, where signal^2 is
-alpha_bar and std^2 is 1 - alpha_bar, these are the paper's equations; they hold for any Gaussian
-process. The last step reaches the clean image (alpha_bar = 1), unless `last` says otherwise.
+with x0 the denoised image and eps the noise that it leaves in x_t, after clipping or, as
+`noise_after_clip` may say, before it. Under `vp`, where signal^2 is alpha_bar and std^2 is
+1 - alpha_bar, these are the paper's equations; they hold for any Gaussian process. The last step
+reaches the clean image (alpha_bar = 1), unless `last` says otherwise.
 Source: Song et al., "Denoising Diffusion Implicit Models", ICLR 2021, equations 12 and 16.
 Cost: `steps` evaluations per image, twice that with guidance.
 
 `grid` has the names of diffusers. With T timesteps and S steps, `linspace` is even over 0 .. T-1
 and has both ends; `leading` is i (T // S) + offset, and `trailing` T - 1 - i T / S, rounded, for
 i = 0 .. S-1. Each step goes to the next timestep of the grid. diffusers subtracts T // S instead,
-which is another step for `linspace`, and for the others where S does not divide T.
+which differs in some steps of `linspace`, and of `trailing` where S does not divide T.
 
 Released code: OC_LT, CCUA and CM use `{grid: leading, last: alpha_bar_0}`: 990, 980, .., 0 in 100
 steps, and the last step, from timestep 0 to itself, changes nothing. IET uses `{grid: leading,
@@ -52,8 +53,8 @@ class Options:
     offset: int = option(0, "Added to the timesteps of `leading`.", low=0, high=1)
     last: str = option(
         "clean",
-        "Where the last step ends: at the clean image, or at timestep 0, where alpha_bar_0 of the"
-        " image's variance is left.",
+        "Where the last step ends: at the clean image, or at timestep 0, whose noise, of variance"
+        " 1 - alpha_bar_0, is left in the image.",
         choices=("clean", "alpha_bar_0"),
     )
     eta: float = option(0.0, "Randomness: 0 is deterministic, 1 is DDPM's variance.", low=0, high=1)
@@ -109,8 +110,8 @@ def sample(
         (signal_t, std_t), (signal_s, std_s) = process.signal_and_std(t), process.signal_and_std(s)
         predicted = denoise(x, t)
         x0 = predicted.clamp(-1, 1) if options.clip_denoised else predicted
-        noisy = predicted if options.noise_after_clip == "predicted" else x0
-        eps = (x - signal_t * noisy) / std_t
+        keep_noise = options.noise_after_clip == "predicted"
+        eps = (x - signal_t * (predicted if keep_noise else x0)) / std_t
         ratio = (signal_t * std_s / (signal_s * std_t)) ** 2
         sigma = options.eta * std_s * math.sqrt(1 - ratio)
         x = signal_s * x0 + math.sqrt(max(std_s**2 - sigma**2, 0.0)) * eps

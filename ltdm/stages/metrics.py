@@ -8,14 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ltdm.core.image_files import read_about
-from ltdm.metrics._base import (
-    Estimate,
-    MetricModule,
-    Sample,
-    stated_options,
-    uses_neighbours,
-    value_name,
-)
+from ltdm.metrics._base import Estimate, MetricModule, Sample, uses_neighbours, value_name
 from ltdm.metrics._groups import groups
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import explain_read_errors, read_arrays, write_json
@@ -60,7 +53,7 @@ def run(
             metric, real_features.sample, fake_features.sample, classes_by_group, kinds
         )
         sampling = {name: fake_features.metadata.get(name) for name in SAMPLING_COLUMNS}
-        features = {"extractor": extractor, "options": stated_options(metric)}
+        features = {"extractor": extractor, "options": metric.options_text}
         frames.append(pd.DataFrame(rows).assign(**id_columns, **sampling, **features))
     write_json(record, to_record(request))
     write_rows(pd.concat(frames)[[*id_columns, *SAMPLING_COLUMNS, *VALUE_COLUMNS]], table)

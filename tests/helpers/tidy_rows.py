@@ -25,7 +25,7 @@ def tidy(
                         "guidance": guidance,
                         "weights": "ema",
                         "extractor": space,
-                        "options": "k=3" if metric == "recall" else "",
+                        "options": "",
                         "error": error,
                         "baseline": np.nan,
                         "note": note if metric == "recall" else "",

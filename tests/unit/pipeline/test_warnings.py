@@ -59,6 +59,7 @@ def _cpu(monkeypatch):
         ),
         ("defaults/train/class_sampling", {"brs": 1e-4}, None, ()),
         ("defaults/train/class_sampling", {"brs": 0.1, "released": True}, None, ()),
+        ("defaults/sample", {"num_images": 30, "label": "none"}, None, ()),
         ("evaluate/probe", {"layers": [1]}, None, ()),
         ("defaults/train/label_dropout_per", "batch", None, ()),
     ],

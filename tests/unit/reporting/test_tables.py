@@ -64,7 +64,7 @@ def test_fid_and_kid_are_names_of_inception_features_only():
 
 
 def test_headings_show_the_k_of_precision_and_recall(tmp_path):
-    """That of the rows of the column; other metrics' options are not shown."""
+    """That of the rows, or else its default of 3; other metrics' options are not shown."""
     rows = tidy({"a": [1.0], "b": [2.0]}).assign(group="all", baseline=0.5)
     rows.loc[rows["metric"] == "frechet", "options"] = "k=9"
     other = rows[rows["metric"] == "recall"].assign(metric="pr5.recall", options="k=5")

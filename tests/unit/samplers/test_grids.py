@@ -66,7 +66,6 @@ class PythagoreanVP(vp.VP):
 @pytest.mark.parametrize(
     ("noise_after_clip", "last", "expected"),
     [
-        # From x = 1 with x0 = 2 everywhere: 0.65, 0.65 - 2 (1.6 - 0.65) / 15 ..; derived: 1.1, 1.1
         ("predicted", "clean", 1.0),
         ("derived", "clean", 1.0),
         ("predicted", "alpha_bar_0", 0.96 - 1.92 + (0.96 - 0.28 * 19 / 12)),

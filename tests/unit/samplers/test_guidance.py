@@ -138,21 +138,40 @@ def test_a_schedule_is_written_as_it_was_read(value):
     assert "guidance " in parsed.sampler_label
 
 
-def test_a_network_without_an_unconditional_branch_is_not_sampled_without_labels():
-    runs = {"cbdm": {"train": {"label_dropout": 0}, "sample": {"label": "none", "guidance": 0}}}
-    with pytest.raises(OptionError, match="never trained without labels") as error:
-        experiment(runs=runs, grid={"sample_set": ["main"]})
+@pytest.mark.parametrize(
+    ("method", "end"),
+    [("cbdm", r"above 0 \("), ({"name": "igd", "mode": "separate"}, r"leave it out \(")],
+)
+def test_a_network_without_an_unconditional_branch_is_not_sampled_without_labels(method, end):
+    own = {"train": {"label_dropout": 0}, "sample": {"label": "none", "guidance": 0}}
+    with pytest.raises(OptionError, match=f"never trained without labels.*{end}") as error:
+        experiment(runs={"cbdm": {"method": method, **own}}, grid={"sample_set": ["main"]})
     assert error.value.path[-1] == "label"
 
 
-def test_a_conditional_network_samples_without_labels(models, tmp_path):
-    def images(**given):
-        files = {"samples": tmp_path / "s.npz", "record": tmp_path / "s.json"}
-        request = make_request({"sampler": {"name": "ddim", "steps": 3}, **given})
-        sample.run(request, model=models / "strong.safetensors", guide=None, **files)
-        return read_npz(files["samples"], "images", "labels")
+def sample_set(models, folder, **given):
+    """Return the images and labels of a sample set of the strong network."""
+    files = {"samples": folder / "s.npz", "record": folder / "s.json"}
+    request = make_request({"sampler": {"name": "ddim", "steps": 3}, **given})
+    sample.run(request, model=models / "strong.safetensors", guide=None, **files)
+    return read_npz(files["samples"], "images", "labels")
 
-    unlabelled, labels = images(num_images=7, label="none")
+
+def test_a_conditional_network_samples_without_labels(models, tmp_path):
+    unlabelled, labels = sample_set(models, tmp_path, num_images=7, label="none")
     assert np.array_equal(labels, np.full(7, -1))
-    labelled, _ = images(num_images=12)
+    labelled, _ = sample_set(models, tmp_path, num_images=12)
     assert not np.array_equal(unlabelled, labelled[:7])
+
+
+def test_a_sample_set_follows_its_schedule(models, tmp_path):
+    """Guided nowhere, its images are those without guidance; guided everywhere, those with it."""
+
+    def images(**given):
+        return sample_set(models, tmp_path, num_images=12, **given)[0]
+
+    nowhere, everywhere = ({"interval": bounds} for bounds in ([1e5, 1e6], [0, 1e6]))
+    plain, guided = images(), images(guidance=W)
+    assert not np.array_equal(plain, guided)
+    assert np.array_equal(images(guidance=W, guidance_schedule=nowhere), plain)
+    assert np.array_equal(images(guidance=W, guidance_schedule=everywhere), guided)

@@ -80,10 +80,6 @@ def test_rows_of_two_parts_of_one_metric_and_of_probabilities(tmp_path):
     names = ("precision", "recall", "density", "coverage")
     assert set(table.index.get_level_values(0)) == {f"pr5.{name}" for name in names}
     assert table.loc[("pr5.recall", "all"), "options"] == "k=5"
-    assert rows(tmp_path, "precision-recall", real, fake)["options"].unique() == ["k=3"]
-    subsets = rows(tmp_path, "kid", real, fake, subset_size=50)["options"]
-    assert subsets.unique() == ["subset_size=50"], "an option of no heading, as it is not a default"
-    assert set(rows(tmp_path, "frechet", real, fake)["options"]) == {""}
     table = rows(tmp_path, "accuracy", real, fake)
     p, labels = read_npz(fake, "probabilities", "labels")
     right = p.argmax(axis=1) == labels
