@@ -78,7 +78,7 @@ def _plot_per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure
 def _first_images(path: Path, shuffle: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return the first images of each class, and their labels: as many as a figure can show.
 
-    Images without labels may fill a figure's rows of all classes.
+    Images without labels may fill the rows of all classes.
 
     Real images are shuffled first: files often have those of one writer or scene in a row.
     """
@@ -86,6 +86,9 @@ def _first_images(path: Path, shuffle: bool = False) -> tuple[np.ndarray, np.nda
     n = len(labels)
     order = np.random.default_rng(0).permutation(n) if shuffle else np.arange(n)
     per_class = figures.IMAGES_PER_CLASS if images.dtype == np.uint8 else points.MAX_POINTS
-    limits = {c: per_class * (figures.MAX_CLASSES if c < 0 else 1) for c in np.unique(labels)}
-    rows = np.concatenate([order[labels[order] == c][:n] for c, n in limits.items()])
-    return images[rows], labels[rows]
+    rows = []
+    for label in np.unique(labels):
+        limit = per_class * (figures.MAX_CLASSES if label < 0 else 1)
+        rows.append(order[labels[order] == label][:limit])
+    selected = np.concatenate(rows)
+    return images[selected], labels[selected]
