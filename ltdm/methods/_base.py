@@ -60,7 +60,10 @@ class Inputs(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Outputs of the network: F (B, C, H, W) and its bottleneck z (B, d); empty if not queried."""
+    """Outputs of the network: F (B, C, H, W) and its bottleneck z; empty if not queried.
+
+    z is (B, width, h, w), or (B, width) of a network without positions.
+    """
 
     F: Tensor = torch.empty(0)
     z: Tensor = torch.empty(0)
@@ -86,16 +89,17 @@ class NoisyBatch(NamedTuple):
     level: Tensor  # noise levels, (B,)
     progress: Tensor  # position of the levels between clean (0) and pure noise (1), (B,)
     has_label: Tensor  # mask of the images whose label was not dropped, bool, (B,)
+    classes: Tensor  # of all images, also where the label was dropped, int64, (B,)
     noise: Tensor  # standard normal, (B, C, H, W)
     target: Tensor  # F*, the target of the network's output F, (B, C, H, W)
 
 
 class Query(NamedTuple):
-    """A further evaluation of the batch under other labels, or k of them."""
+    """What a term needs: a further evaluation under other labels, k of them, or none."""
 
-    labels: Tensor  # (k B,): those of the first evaluation, of the second, ..; -1 for none
+    labels: Tensor | None  # (k B,): those of the first evaluation, of the second, ..; -1 for none
     gradient: bool = True  # whether to backpropagate; if so, it joins the batch's own call
-    outputs: str = "F"  # "F", the bottleneck "z", or "both"
+    outputs: str = "F"  # "F", the bottleneck "z", or "both"; without labels, the batch's own
 
 
 class Draws(NamedTuple):
@@ -143,8 +147,15 @@ class Term(nn.Module):
         """Return the target of the network's output F, (B, C, H, W)."""
         return noisy.target
 
+    def bind(self, net: nn.Module, seed: int) -> None:
+        """Make the term's own layers, which are trained beside the network `net`.
+
+        `seed` is the run's. The layers take their weights from a stream of their own, so that the
+        network's are the same with and without the term.
+        """
+
     def query(self, noisy: NoisyBatch, batch: Batch, rng: Generators) -> Query | None:
-        """Return the further evaluation that the term needs; None for none."""
+        """Return what the term's losses need; None if it adds none."""
         return None
 
     def extra_losses(
@@ -202,7 +213,8 @@ def make_noisy(batch: Batch, process: Process, noise: Tensor) -> NoisyBatch:
     x, conditioning = process.network_inputs(process.corrupt(x0, noise, level), level)
     inputs = Inputs(x, conditioning, batch.labels, batch.augment)
     target = process.target(x0, noise, level)
-    return NoisyBatch(inputs, level, process.noise_progress(level), batch.has_label, noise, target)
+    progress = process.noise_progress(level)
+    return NoisyBatch(inputs, level, progress, batch.has_label, batch.classes, noise, target)
 
 
 def mse(a: Tensor, b: Tensor) -> Tensor:

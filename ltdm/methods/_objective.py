@@ -69,6 +69,11 @@ class Objective(nn.Module):
         self.network_per_class = any(t.network_per_class for t in terms)
         self.step_per_class = any(t.step_per_class for t in terms)
 
+    def bind(self, net: nn.Module, seed: int) -> None:
+        """Let each term make its own layers for a network; `seed` is the run's."""
+        for term in self.terms:
+            term.bind(net, seed)
+
     def label_role(self, conditional: bool) -> str:
         """Return what labels are: the network's "input", selectors of a "network", or "nothing"."""
         if self.network_per_class:
@@ -112,18 +117,30 @@ def _query_network(
 
     Queries that need F with a gradient join the batch's call; the others have calls of their own.
     """
-    joint = [k for k, q in enumerate(queries) if q.gradient and q.outputs != "z"]
-    parts = [own, *(own.repeat_with(queries[k].labels) for k in joint)]
+    parts, joint, own_z = [own], [], False
+    for k, query in enumerate(queries):
+        if query.labels is None:
+            own_z |= query.outputs != "F"
+        elif query.gradient and query.outputs != "z":
+            joint.append(k)
+            parts.append(own.repeat_with(query.labels))
     inputs, sizes = Inputs.concatenate(parts), [len(part.x) for part in parts]
-    if any(queries[k].outputs == "both" for k in joint):
+    if own_z or any(queries[k].outputs == "both" for k in joint):
         splits = (output.split(sizes) for output in net.with_bottleneck(*inputs))
         predictions = [Prediction(*pair) for pair in zip(*splits, strict=True)]
     else:
         predictions = [Prediction(F) for F in net(*inputs).split(sizes)]
     joined = dict(zip(joint, predictions[1:], strict=True))
-    return predictions[0], [
-        joined[k] if k in joined else _query_separately(net, q, own) for k, q in enumerate(queries)
-    ]
+    others = []
+    for k, query in enumerate(queries):
+        if query.labels is None:
+            others.append(Prediction())
+        elif k in joined:
+            others.append(joined[k])
+        else:
+            inputs = own.repeat_with(query.labels)
+            others.append(_query_separately(net, inputs, query.gradient, len(own.x)))
+    return predictions[0], others
 
 
 def _apply_logvar(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tensor]:
@@ -141,15 +158,16 @@ def _apply_logvar(losses: dict[str, Tensor], u: Tensor | None) -> dict[str, Tens
     return {"denoise": denoise, "uncertainty": (weight - 1) * denoise + u, **others}
 
 
-def _query_separately(net: Net, query: Query, own: Inputs) -> Prediction:
-    """Return the network's outputs for a query, in calls of their own.
+def _query_separately(net: Net, inputs: Inputs, gradient: bool, size: int) -> Prediction:
+    """Return the network's outputs for a query, in calls of their own: z with a gradient, or F.
+
+    `size` is that of the batch, of which the inputs are one or several.
 
     Without a gradient, a call takes as many batches as give at least `MIN_QUERY_ROWS` rows: it
     fills a GPU, and memory stays bounded. Where the last call would have another shape, which is
     compiled separately, calls of up to twice as many rows are tried for one without remainder.
     """
-    inputs, size = own.repeat_with(query.labels), len(own.x)
-    if query.gradient:
+    if gradient:
         return Prediction(z=net.bottleneck(*inputs))
     batches, minimum = len(inputs.x) // size, -(-MIN_QUERY_ROWS // size)
     per_call = next((k for k in range(minimum, 2 * minimum) if batches % k == 0), minimum)

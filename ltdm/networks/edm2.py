@@ -130,7 +130,8 @@ class EDM2(Backbone):
             block,
             lambda width: block(width, width, resample="down"),
         )
-        deepest, encoder = skip_channels[-1], not options.nvlabs_g
+        self.bottleneck_width = deepest = skip_channels[-1]
+        encoder = not options.nvlabs_g
         self.middleblocks = nn.ModuleList(
             block(deepest, deepest, attention, encoder=encoder) for attention in (True, False)
         )

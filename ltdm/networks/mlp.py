@@ -46,7 +46,8 @@ class MLP(ConditionedBackbone):
 
     def __init__(self, options: Options, channels: int, size: int, classes: int, augment_dim: int):
         super().__init__()
-        width, half = options.width, options.depth // 2
+        self.bottleneck_width = width = options.width
+        half = options.depth // 2
         self.shape = (channels, size, size)
         self.time_embedding = TimeEmbedding(width, width)
         self.label_embedding = nn.Embedding(classes, width) if classes else None

@@ -107,7 +107,7 @@ class UNet(ConditionedBackbone):
         self.downblocks, skip_channels = build_encoder(
             options, options.num_res_blocks, block, DownSample
         )
-        deepest = skip_channels[-1]
+        self.bottleneck_width = deepest = skip_channels[-1]
         self.middleblocks = nn.ModuleList(
             block(deepest, deepest, attention) for attention in (True, False)
         )

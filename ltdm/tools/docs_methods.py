@@ -39,6 +39,7 @@ METHODS_AND_CLASSES = [  # a method as in a config, and the number of classes
     ("{name: agc}", 10),
     ("{name: ccua}", 10),
     ("{name: ccua, al: 0}", 10),
+    ("{name: coral}", 10),
     ("{name: igd, mode: shared, peers: {sample: 1}}", 10),
     ("{name: igd, mode: shared}", 10),
     ("{name: igd, mode: released}", 10),

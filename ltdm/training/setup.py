@@ -74,6 +74,7 @@ def make_trainer(
         with torch.random.fork_rng([]):
             torch.manual_seed(derive_seed("init", owner))
             nets.append(build_network(recipe.network, label_role, *shape))
+    method.bind(nets[0], seed)
     net = PerClassNetworks(nets) if method.network_per_class else nets[0]
     process = recipe.process.module.build(recipe.process.options)
     return Trainer(net, method, process, batches, options, seed)

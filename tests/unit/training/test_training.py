@@ -65,7 +65,13 @@ def same(one, other):
 METHODS = {
     "ddpm": "ddpm",
     "cbdm": "cbdm",
-    "composed": ["oclt", "cbdm", "agc", {"name": "ccua", "al": 0}],
+    "composed": [
+        "oclt",
+        "cbdm",
+        "agc",
+        {"name": "ccua", "al": 0},
+        {"name": "coral", "weight": 1.0},
+    ],
     "ccua": "ccua",
     "shared": {"name": "igd", "mode": "shared", "peers": {"sample": 1}},
     "released": {"name": "igd", "mode": "released"},
