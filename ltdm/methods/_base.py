@@ -100,6 +100,7 @@ class Query(NamedTuple):
     labels: Tensor | None  # (k B,): those of the first evaluation, of the second, ..; -1 for none
     gradient: bool = True  # whether to backpropagate; if so, it joins the batch's own call
     outputs: str = "F"  # "F", the bottleneck "z", or "both"; without labels, the batch's own
+    partners: Tensor | None = None  # rows of the batch that a term pairs its rows with, (B,)
 
 
 class Draws(NamedTuple):
