@@ -90,6 +90,7 @@ def test_cbdm_gradient_of_the_second_branch_is_a_quarter():
         {"name": "ccua", "ucl": 0, "al": 0},
         {"name": "oclt", "cut_time": 0},
         {"name": "agc", "ratio": 1e9},
+        *({"name": name, "weight": 0} for name in ("coral", "diffrop", "dispersive")),
     ],
 )
 def test_a_method_of_strength_0_equals_ddpm_bitwise_and_costs_no_more(method):
@@ -120,11 +121,19 @@ def test_cbdm_draws_second_labels_from_q(options, distribution):
 
 
 @pytest.mark.parametrize("label", [[-1], [-1, -1]])
-@pytest.mark.parametrize("name", ["cbdm", "ccua", {"name": "igd", "mode": "shared"}])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cbdm",
+        "ccua",
+        {"name": "igd", "mode": "shared"},
+        {"name": "diffrop", "form": "counterfactual"},
+    ],
+)
 def test_terms_are_zero_if_all_labels_are_dropped(name, label):
     net = Net()
     terms = loss(objective(name), net, batch(label), double_process(), generators())
-    for term in ("balance", "align", "mutual"):
+    for term in ("balance", "align", "mutual", "overlap"):
         assert term not in terms or terms[term].tolist() == [0.0] * len(label)
 
 
@@ -146,6 +155,11 @@ COSTS = [
     ("oclt", 10, (1, 1, 0)),
     ("ccua", 10, (2, 2, 0)),
     ({"name": "ccua", "al": 0}, 10, (1, 1, 1)),
+    ("coral", 10, (1, 1, 0)),
+    ("dispersive", 10, (1, 1, 0)),
+    ("diffrop", 10, (1, 1, 0)),
+    ({"name": "diffrop", "form": "counterfactual"}, 10, (2, 2, 0)),
+    ({"name": "diffrop", "form": "counterfactual", "stop_gradient": True}, 10, (2, 1, 0)),
 ]
 
 
@@ -160,6 +174,7 @@ def test_evaluations_equal_a_count(method, classes, cost):
         net = PerClassNetworks([unet.build(options, 1, 4, 0) for _ in range(classes)])
     else:
         net = unet.build(options, 1, 4, classes)
+        full.bind(net, 0)
     predict, passes = Predictor(net, CPU, "fp32"), []
     net.register_forward_hook(lambda *args: _count_backward(args[2], passes))
     images = 500 if classes == 10 else 200

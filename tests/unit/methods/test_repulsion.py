@@ -5,12 +5,9 @@ import torch
 
 from ltdm.methods import diffrop, dispersive
 from ltdm.methods._base import NoisyBatch, Prediction, Query
-from ltdm.methods._objective import evaluations
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import parse
-from ltdm.plumbing.registry import parse_part
 from tests.helpers.methods import Net, batch, double_process, generators, loss, objective
-from tests.unit.methods.test_coral import trainer_of
 
 D = torch.float64
 
@@ -78,9 +75,6 @@ def test_counterfactual_pushes_up_to_the_margin(stop):
     expected[4] = 0
     torch.testing.assert_close(terms["overlap"], expected, rtol=1e-6, atol=1e-9)
     assert (net.forward, net.backward) == (10, 5 if stop else 10)
-    assert evaluations([parse_part("method", {"name": "diffrop", **given}, ())], 4) == evaluations(
-        [parse_part("method", {"name": "cbdm", "commitment_weight": float(not stop)}, ())], 4
-    )
 
 
 def test_other_labels_are_uniform():
@@ -115,18 +109,6 @@ def test_dispersion_by_its_definition_and_its_gradient():
     (own,) = torch.autograd.grad(values.mean(), z, retain_graph=True)
     (reference,) = torch.autograd.grad(expected, z)
     torch.testing.assert_close(own, reference)
-
-
-@pytest.mark.parametrize("name", ["diffrop", "dispersive"])
-def test_weight_0_is_ddpm_and_the_others_train(name):
-    plain, off, on = (
-        trainer_of(m) for m in ("ddpm", {"name": name, "weight": 0}, {"name": name, "weight": 5.0})
-    )
-    for _ in range(3):
-        for trainer in (plain, off, on):
-            trainer.step()
-    assert all(map(torch.equal, plain.net.parameters(), off.net.parameters()))
-    assert not all(map(torch.equal, plain.net.parameters(), on.net.parameters()))
 
 
 def test_unsuitable_options_are_refused():
