@@ -141,11 +141,11 @@ def supervised_contrast(
     """
     used = torch.ones_like(classes, dtype=torch.bool) if used is None else used
     pairs = used[:, None] & used & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
-    alike = classes[:, None] == classes
-    positives = pairs & alike
+    same_class = classes[:, None] == classes
+    positives = pairs & same_class
     logits = z @ z.T / temperature
     # A finite number, since a row of minus infinities would have no gradient.
     total = logits.masked_fill(~pairs, torch.finfo(logits.dtype).min).logsumexp(1)
     mean = (logits * positives).sum(1) / positives.sum(1).clamp(min=1)
-    has_loss = positives.any(1) & (pairs & ~alike).any()
+    has_loss = positives.any(1) & (pairs & ~same_class).any()
     return torch.where(has_loss, total - mean, 0.0)
