@@ -60,10 +60,7 @@ class Inputs(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Outputs of the network: F (B, C, H, W) and its bottleneck z; empty if not queried.
-
-    z is (B, width, h, w), or (B, width) of a network without positions.
-    """
+    """Outputs of the network: F (B, C, H, W) and its bottleneck z (B, d); empty if not queried."""
 
     F: Tensor = torch.empty(0)
     z: Tensor = torch.empty(0)

@@ -97,7 +97,7 @@ class CCUA(Term):
 
 
 def contrast(z: Tensor, kappa: float) -> Tensor:
-    """Return the InfoNCE loss (B,) of bottlenecks z (B, ...), each row its own positive."""
-    unit = nnf.normalize(z.flatten(1), dim=1)
+    """Return the InfoNCE loss (B,) of bottlenecks z (B, d), each row its own positive."""
+    unit = nnf.normalize(z, dim=1)
     positives = torch.arange(len(z), device=z.device)
     return nnf.cross_entropy(unit @ unit.T / kappa, positives, reduction="none")

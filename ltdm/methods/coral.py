@@ -119,7 +119,7 @@ class CORAL(Term):
     ) -> dict[str, Tensor]:
         """Return `class_contrast` (B,), whose mean over the batch is the loss."""
         options = self.options
-        pooled = own.z.flatten(2).mean(2) if own.z.ndim > 2 else own.z
+        pooled = own.z.unflatten(1, (self.projection.in_features, -1)).mean(2)
         z = nnf.normalize(self.projection(pooled), dim=1)
         used = noisy.has_label | (options.dropped == "use")
         losses = supervised_contrast(z, noisy.classes, options.temperature, used)

@@ -71,7 +71,7 @@ class Dispersive(Term):
         self, noisy: NoisyBatch, own: Prediction, query: Query, other: Prediction
     ) -> dict[str, Tensor]:
         """Return `dispersion` (B,), equal for all images and at most 0."""
-        z = own.z.flatten(1)
+        z = own.z
         squares = z.square().sum(1)
         distances = (squares[:, None] + squares - 2 * z @ z.T).clamp(min=0)
         logits = -distances / (z.shape[1] * self.options.temperature)

@@ -133,13 +133,13 @@ class Predictor:
         return self._run(x, *rest)[0]
 
     def with_bottleneck(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return F and the bottleneck z, (B, width, h, w)."""
+        """Return F and the bottleneck z, (B, d)."""
         self._count(len(x))
         F, z = self._run(x, *rest, outputs="both")
         return F, z
 
     def bottleneck(self, x: Tensor, *rest: Tensor | None) -> Tensor:
-        """Return the bottleneck z without running the decoder."""
+        """Return the bottleneck z, (B, d), without running the decoder."""
         self.encoder += len(x)
         return self._run(x, *rest, outputs="z")[0]
 

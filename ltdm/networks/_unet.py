@@ -109,8 +109,8 @@ class Backbone(nn.Module):
     Shapes: x (B, channels, H, W), level (B,), labels (B,) integers with -1 for no label, augment
     (B, augment_dim) or None, which equals zeros; F is (B, channels, H, W).
 
-    `outputs` selects what is returned: "F"; "z", the bottleneck (B, bottleneck_width, h, w), which
-    is the output of the middle blocks and needs no decoder; or "both", F and z. `decoder_blocks` =
+    `outputs` selects what is returned: "F"; "z", the bottleneck (B, d), which is the flattened
+    output of the middle blocks and needs no decoder; or "both", F and z. `decoder_blocks` =
     k > 0 returns instead the outputs of the first k decoder blocks, averaged over positions, (B,
     width) each, and computes nothing beyond them.
 
@@ -166,7 +166,7 @@ class Backbone(nn.Module):
             skips.append(h)
         for block in self.middleblocks:
             h = block(h, emb)
-        z, features = h, []
+        z, features = h.flatten(1), []
         if outputs == "z":
             return z
         for block in self.upblocks:

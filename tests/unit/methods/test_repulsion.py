@@ -88,7 +88,7 @@ def test_other_labels_are_uniform():
 
 def dispersion(z, **options):
     term = dispersive.build(dispersive.Options(**options), [5, 5])
-    return term.extra_losses(None, Prediction(z=z), None, Prediction())["dispersion"]
+    return term.extra_losses(None, Prediction(z=z.flatten(1)), None, Prediction())["dispersion"]
 
 
 def test_dispersion_of_equal_and_of_distant_bottlenecks():
