@@ -82,8 +82,9 @@ class Optimiser:
         before = [tensor.clone() for tensor in self.label_state]
         self.adam.step()
         # Adam's step is undone, since the host, which launches it, does not know the labels.
+        used = has_label.any()
         for tensor, old in zip(self.label_state, before, strict=True):
-            tensor.copy_(torch.where(has_label.any(), tensor, old))
+            tensor.copy_(torch.where(used, tensor, old))
         return torch.stack(norms)
 
     def _clip(self, gradients: list[Tensor]) -> Tensor:
