@@ -37,6 +37,9 @@ def check_run_on_data(run: Run, data: Dataset) -> None:
     if train.released:
         return
     objective, methods = run.objective(data.class_counts), " and ".join(map(str, run.methods))
+    if objective.needs_reserve and not has_reserve(network):
+        message = f"is 0, so that both predictions that {methods} compares are equal; set it to 0.1,"
+        raise OptionError(("network", "reserve"), f"{message} or `masks` of cm to own")
     if objective.needs_conditional_network and not train.conditional:
         message = f"is 1, which makes the network unconditional, but {methods} compares predictions"
         raise OptionError(
@@ -46,6 +49,11 @@ def check_run_on_data(run: Run, data: Dataset) -> None:
         message = f"{methods} trains one network per class, which has no labels to drop"
         raise OptionError(("method",), f"{message}; set train.label_dropout to 0 in the same run")
     check_training_set(train, data.class_counts, objective.class_blocks)
+
+
+def has_reserve(network: Part) -> bool:
+    """Whether a network has adapters that can be left out."""
+    return bool(getattr(network.options, "reserve", 0))
 
 
 def check_training_set(
@@ -117,6 +125,9 @@ def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
         way_out = "set train.label_dropout between 0 and 1, or guidance to 0"
         message = f"needs a network that was trained both with and without labels; {way_out}"
         raise OptionError(("sample", "guidance"), message)
+    if sample.plain and not has_reserve(run.network):
+        message = "needs a network with a reserve; set network.reserve, or leave this out"
+        raise OptionError(("sample", "plain"), message)
     if sample.ema_sigma_rel is not None:
         check_ema_width(sample.ema_sigma_rel, run)
     if sample.weights not in run.weight_source.weights:

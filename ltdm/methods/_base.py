@@ -9,7 +9,7 @@ where the label was dropped.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ltdm.diffusion._base import Process
 from ltdm.methods._generators import Generators
+from ltdm.networks._reserve import NO_PLAIN_ROWS, PlainRows
 
 
 class Batch(NamedTuple):
@@ -72,8 +73,10 @@ class Net(Protocol):
     def __call__(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return F."""
 
-    def with_bottleneck(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return F and the bottleneck z."""
+    def all_outputs(
+        self, x: Tensor, *rest: Tensor | None, plain: PlainRows = NO_PLAIN_ROWS
+    ) -> list[Tensor]:
+        """Return F and the bottleneck z, and F of the `plain` rows without the reserve."""
 
     def bottleneck(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return z alone, without computing the decoder."""
@@ -92,12 +95,17 @@ class NoisyBatch(NamedTuple):
 
 
 class Query(NamedTuple):
-    """What a term needs: a further evaluation under other labels, k of them, or none."""
+    """What a term needs: a further evaluation under other labels, k of them, or none.
+
+    With `plain` it is one of the batch itself, without the network's reserve: with dropout masks of
+    its own ("own"), or with one pass through the encoder and the same masks for both ("shared").
+    """
 
     labels: Tensor | None  # (k B,): those of the first evaluation, of the second, ..; -1 for none
     gradient: bool = True  # whether to backpropagate; if so, it joins the batch's own call
     outputs: str = "F"  # "F", the bottleneck "z", or "both"; without labels, the batch's own
     partners: Tensor | None = None  # rows of the batch that a term pairs its rows with, (B,)
+    plain: str = ""  # "own", "shared", or empty for no such evaluation; it has no labels
 
 
 class Draws(NamedTuple):
@@ -117,10 +125,10 @@ class NetworkEvaluations:
     forward: float  # full forward passes
     backward: float  # full backward passes
     encoder: float = 0  # forward and backward passes through encoder and middle blocks only
+    decoder: float = 0  # forward and backward passes through the decoder only
 
     def __add__(self, other: "NetworkEvaluations") -> "NetworkEvaluations":
-        forward, backward = self.forward + other.forward, self.backward + other.backward
-        return NetworkEvaluations(forward, backward, self.encoder + other.encoder)
+        return NetworkEvaluations(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 NO_EVALUATIONS = NetworkEvaluations(0, 0)
@@ -131,12 +139,14 @@ class Term(nn.Module):
 
     Attributes:
         needs_conditional_network: Whether it queries the network under other labels.
+        needs_reserve: Whether it has no effect on a network without a reserve.
         class_blocks: Whether a batch consists of equal blocks, one per class.
         network_per_class: Whether each class has a network of its own, selected by the label.
         step_per_class: Whether each block of a batch makes an optimiser step of its own.
     """
 
     needs_conditional_network = False
+    needs_reserve = False
     class_blocks = False
     network_per_class = False
     step_per_class = False

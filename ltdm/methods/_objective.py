@@ -20,6 +20,7 @@ from ltdm.methods._base import (
     mse,
 )
 from ltdm.methods._generators import Generators
+from ltdm.networks._reserve import NO_PLAIN_ROWS, PlainRows
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import Part
 
@@ -65,6 +66,7 @@ class Objective(nn.Module):
         self.terms = terms
         self.remembered = nn.ModuleList(terms)  # states hold the terms' buffers under this name
         self.needs_conditional_network = any(t.needs_conditional_network for t in terms)
+        self.needs_reserve = any(t.needs_reserve for t in terms)
         self.class_blocks = any(t.class_blocks for t in terms)
         self.network_per_class = any(t.network_per_class for t in terms)
         self.step_per_class = any(t.step_per_class for t in terms)
@@ -117,24 +119,27 @@ def _query_network(
 
     Queries that need F with a gradient join the batch's call; the others have calls of their own.
     """
-    parts, joint, own_z = [own], [], False
+    parts, joint, own_z, plain = [own], [], False, ""
     for k, query in enumerate(queries):
         if query.labels is None:
-            own_z |= query.outputs != "F"
+            own_z, plain = own_z or query.outputs != "F", plain or query.plain
         elif query.gradient and query.outputs != "z":
             joint.append(k)
             parts.append(own.repeat_with(query.labels))
     inputs, sizes = Inputs.concatenate(parts), [len(part.x) for part in parts]
-    if own_z or any(queries[k].outputs == "both" for k in joint):
-        splits = (output.split(sizes) for output in net.with_bottleneck(*inputs))
-        predictions = [Prediction(*pair) for pair in zip(*splits, strict=True)]
+    own_plain = Prediction()
+    if own_z or plain or any(queries[k].outputs == "both" for k in joint):
+        rows = PlainRows(len(own.x), plain == "shared") if plain else NO_PLAIN_ROWS
+        F, z, *F_plain = net.all_outputs(*inputs, plain=rows)
+        predictions = [Prediction(*p) for p in zip(F.split(sizes), z.split(sizes), strict=True)]
+        own_plain = Prediction(*F_plain)
     else:
         predictions = [Prediction(F) for F in net(*inputs).split(sizes)]
     joined = dict(zip(joint, predictions[1:], strict=True))
     others = []
     for k, query in enumerate(queries):
         if query.labels is None:
-            others.append(Prediction())
+            others.append(own_plain if query.plain else Prediction())
         elif k in joined:
             others.append(joined[k])
         else:

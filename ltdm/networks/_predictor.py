@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ltdm.core.device import memory_layout, precision_context, resolve_precision
 from ltdm.networks._half import HalfWeights
 from ltdm.networks._per_class import PerClassNetworks
+from ltdm.networks._reserve import NO_PLAIN_ROWS, PlainRows
 from ltdm.plumbing.compiling import use_compile_cache
 
 
@@ -105,6 +106,7 @@ class Predictor:
         forward: Images that went through the network so far, over all processes.
         backward: Those of them that a gradient can flow back from.
         encoder: Images that went through encoder and middle blocks only, with a gradient.
+        decoder: Images that went through the decoder once more, with a gradient.
     """
 
     def __init__(
@@ -132,11 +134,13 @@ class Predictor:
         self._count(len(x))
         return self._run(x, *rest)[0]
 
-    def with_bottleneck(self, x: Tensor, *rest: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return F and the bottleneck z, (B, d)."""
-        self._count(len(x))
-        F, z = self._run(x, *rest, outputs="both")
-        return F, z
+    def all_outputs(
+        self, x: Tensor, *rest: Tensor | None, plain: PlainRows = NO_PLAIN_ROWS
+    ) -> list[Tensor]:
+        """Return F, the bottleneck z (B, d), and, with `plain` rows, their F without the reserve."""
+        self._count(len(x) + (0 if plain.shared else plain.count))
+        self.decoder += plain.count if plain.shared else 0
+        return self._run(x, *rest, outputs="both", plain=plain)
 
     def bottleneck(self, x: Tensor, *rest: Tensor | None) -> Tensor:
         """Return the bottleneck z, (B, d), without running the decoder."""
@@ -153,24 +157,32 @@ class Predictor:
 
     def reset_counts(self) -> None:
         """Set all counts to zero."""
-        self.forward = self.backward = self.encoder = 0
+        self.forward = self.backward = self.encoder = self.decoder = 0
 
     def calls_per_image(self, images: int) -> dict[str, float]:
         """Return the counts so far, divided by `images`."""
-        counts = {"forward": self.forward, "backward": self.backward, "encoder": self.encoder}
-        return {name: count / images for name, count in counts.items()}
+        names = ("forward", "backward", "encoder", "decoder")
+        return {name: getattr(self, name) / images for name in names}
 
     def _count(self, rows: int) -> None:
         self.forward += rows
         self.backward += rows if torch.is_grad_enabled() else 0
 
-    def _run(self, x: Tensor, *rest: Tensor | None, **options: str | int) -> list[Tensor]:
+    def _run(
+        self, x: Tensor, *rest: Tensor | None, plain: PlainRows = NO_PLAIN_ROWS, **options: str | int
+    ) -> list[Tensor]:
         """Return the network's outputs for all rows, of which each process runs its share."""
         inputs, single = (x, *rest), self.share.world == 1
         if not single:
             inputs = tuple(t if t is None else self.share.take_rows(t) for t in inputs)
+        if plain.count:
+            own_count = -(-plain.count // self.share.world)
+            options["plain"] = plain._replace(count=own_count)
         net = self.ddp_net if torch.is_grad_enabled() else self.net
         with precision_context(self.context, self.device):
             outputs = net(*inputs, **options)
             parts = [t.float() for t in (outputs if isinstance(outputs, tuple) else (outputs,))]
-        return parts if single else [AllGatherRows.apply(t, self.share, len(x)) for t in parts]
+        if single:
+            return parts
+        rows = (len(x), len(x), plain.count)  # of F, z, and F without the reserve
+        return [AllGatherRows.apply(t, self.share, n) for t, n in zip(parts, rows, strict=False)]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ltdm.networks._magnitude import MPLayer
+from ltdm.networks._reserve import NO_PLAIN_ROWS, PlainRows
 from ltdm.plumbing.errors import OptionError
 
 
@@ -110,9 +111,10 @@ class Backbone(nn.Module):
     (B, augment_dim) or None, which equals zeros; F is (B, channels, H, W).
 
     `outputs` selects what is returned: "F"; "z", the bottleneck (B, d), which is the flattened
-    output of the middle blocks and needs no decoder; or "both", F and z. `decoder_blocks` =
-    k > 0 returns instead the outputs of the first k decoder blocks, averaged over positions, (B,
-    width) each, and computes nothing beyond them.
+    output of the middle blocks and needs no decoder; or "both", F and z, and with `plain` rows a
+    third tensor, their F without the reserve. `decoder_blocks` = k > 0 returns instead the outputs
+    of the first k decoder blocks, averaged over positions, (B, width) each, and computes nothing
+    beyond them.
 
     The network runs in the type of its weights, except for the features of the noise level.
 
@@ -148,6 +150,12 @@ class Backbone(nn.Module):
         """Average a block's output (B, width, H, W) over positions, in float32: (B, width)."""
         return h.mean((2, 3), dtype=torch.float32)
 
+    def run_decoder_block(
+        self, block: nn.Module, h: Tensor, emb: Tensor, plain: PlainRows
+    ) -> Tensor:
+        """Run a block of the decoder; a network without a reserve treats all rows in one way."""
+        return block(h, emb)
+
     def forward(
         self,
         x: Tensor,
@@ -156,8 +164,13 @@ class Backbone(nn.Module):
         augment: Tensor | None = None,
         outputs: str = "F",
         decoder_blocks: int = 0,
+        plain: PlainRows = NO_PLAIN_ROWS,
     ) -> Tensor | tuple[Tensor, ...]:
-        """Predict F, or what `outputs` or `decoder_blocks` select; see the class for shapes."""
+        """Predict F, or what the options select; see the class for shapes."""
+        rows = len(x)
+        if not plain.shared:
+            x, level, labels = (plain.repeat(t) for t in (x, level, labels))
+            augment = None if augment is None else plain.repeat(augment)
         emb = self.embed(level, labels, augment)
         h = self.project_in(x.to(self.head.weight.dtype))
         skips = [h]
@@ -166,16 +179,20 @@ class Backbone(nn.Module):
             skips.append(h)
         for block in self.middleblocks:
             h = block(h, emb)
-        z, features = h.flatten(1), []
+        z, features = h[:rows].flatten(1), []
         if outputs == "z":
             return z
+        if plain.shared:
+            h, emb, *skips = (plain.repeat(t) for t in (h, emb, *skips))
         for block in self.upblocks:
             if block.takes_skip:
                 h = self.merge_skip(h, skips.pop())
-            h = block(h, emb)
+            h = self.run_decoder_block(block, h, emb, plain)
             if decoder_blocks:
                 features.append(self.pool_positions(h))
                 if len(features) == decoder_blocks:
                     return tuple(features)
         F = self.project_out(h)
-        return (F, z) if outputs == "both" else F
+        if outputs == "F":
+            return F
+        return (F[:rows], z, F[rows:])[: 3 if plain.count else 2]

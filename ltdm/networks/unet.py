@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ltdm.networks import _unet
 from ltdm.networks._embedding import ConditionedBackbone, TimeEmbedding, initialise
 from ltdm.networks._norm import GroupNorm
+from ltdm.networks._reserve import NO_PLAIN_ROWS, Dropout, Layers, PlainRows, ReserveConv2d
 from ltdm.networks._unet import build_decoder, build_encoder, check_levels
 from ltdm.plumbing.citations import HO2020
 from ltdm.plumbing.errors import OptionError
@@ -53,6 +54,13 @@ class Options:
         "Labels have layers of their own, as in IET-AGC's code: an embedding of `ch` numbers, a"
         " perceptron, and a projection in each residual block. Else a label is one vector, added to"
         " the time embedding.",
+    )
+    reserve: float = option(
+        0.0,
+        "Rank of low-rank adapters of the decoder's 3 x 3 convolutions, as a ratio of the smaller"
+        " number of their channels; CM's is 0.1. `sample.plain` leaves them out.",
+        low=0,
+        high=1,
     )
     zero_init_attention: bool = option(
         False,
@@ -111,8 +119,11 @@ class UNet(ConditionedBackbone):
         self.middleblocks = nn.ModuleList(
             block(deepest, deepest, attention) for attention in (True, False)
         )
+        reserve_block, upsample = (
+            partial(part, reserve=options.reserve) for part in (block, UpSample)
+        )
         self.upblocks = build_decoder(
-            options, options.num_res_blocks + 1, skip_channels, block, UpSample
+            options, options.num_res_blocks + 1, skip_channels, reserve_block, upsample
         )
         width = ch * options.ch_mult[0]  # of the decoder's last block
         self.tail = nn.Sequential(
@@ -128,6 +139,15 @@ class UNet(ConditionedBackbone):
                 final_layers.append(module.proj)
         initialise(self, [*final_layers, self.tail[-1]])
         self.augm_embedding = nn.Linear(augment_dim, tdim, bias=False) if augment_dim else None
+        for module in self.modules():  # last, so that the others are the same without a reserve
+            if isinstance(module, ReserveConv2d):
+                module.init_reserve()
+
+    def run_decoder_block(
+        self, block: nn.Module, h: Tensor, emb: Tensor, plain: PlainRows
+    ) -> Tensor:
+        """Run a block of the decoder, whose repeated rows go without the reserve."""
+        return block(h, emb, plain)
 
     def embed(self, level: Tensor, labels: Tensor, augment: Tensor | None) -> Tensor:
         """Return the embedding; with label layers, the label's follows, and 1 if there is one."""
@@ -143,32 +163,40 @@ class ResBlock(nn.Module):
 
     takes_skip = True
 
-    def __init__(self, options: Options, label_layers: bool, width: int, out: int, attention: bool):
+    def __init__(
+        self,
+        options: Options,
+        label_layers: bool,
+        width: int,
+        out: int,
+        attention: bool,
+        reserve: float = 0.0,
+    ):
         super().__init__()
         self.tdim = tdim = 4 * options.ch
-        self.block1 = nn.Sequential(
-            GroupNorm(options.norm_groups, width), nn.SiLU(), nn.Conv2d(width, out, 3, padding=1)
+        self.block1 = Layers(
+            GroupNorm(options.norm_groups, width), nn.SiLU(), ReserveConv2d(width, out, reserve)
         )
         self.temb_proj = nn.Sequential(nn.SiLU(), nn.Linear(tdim, out))
         self.label_proj = nn.Sequential(nn.SiLU(), nn.Linear(tdim, out)) if label_layers else None
-        self.block2 = nn.Sequential(
+        self.block2 = Layers(
             GroupNorm(options.norm_groups, out),
             nn.SiLU(),
-            nn.Dropout(options.dropout),
-            nn.Conv2d(out, out, 3, padding=1),
+            Dropout(options.dropout),
+            ReserveConv2d(out, out, reserve),
         )
         self.shortcut = nn.Conv2d(width, out, 1) if width != out else nn.Identity()
         self.attn = Attention(out, options.norm_groups) if attention else nn.Identity()
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, x: Tensor, emb: Tensor, plain: PlainRows = NO_PLAIN_ROWS) -> Tensor:
         """Map (B, width, H, W) to (B, out, H, W); `emb` is of `UNet.embed`."""
         if self.label_proj is None:
             shift = self.temb_proj(emb)
         else:
             emb, label, has_label = emb.split([self.tdim, self.tdim, 1], dim=1)
             shift = self.temb_proj(emb) + has_label * self.label_proj(label)
-        h = self.block1(x) + shift[:, :, None, None]
-        return self.attn(self.block2(h) + self.shortcut(x))
+        h = self.block1(x, plain) + shift[:, :, None, None]
+        return self.attn(self.block2(h, plain) + self.shortcut(x))
 
 
 class Attention(nn.Module):
@@ -205,10 +233,10 @@ class UpSample(nn.Module):
 
     takes_skip = False
 
-    def __init__(self, ch: int):
+    def __init__(self, ch: int, reserve: float):
         super().__init__()
-        self.main = nn.Conv2d(ch, ch, 3, padding=1)
+        self.main = ReserveConv2d(ch, ch, reserve)
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, x: Tensor, emb: Tensor, plain: PlainRows = NO_PLAIN_ROWS) -> Tensor:
         """Map (B, ch, H, W) to (B, ch, 2H, 2W); the embedding is not used."""
-        return self.main(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return self.main(F.interpolate(x, scale_factor=2, mode="nearest"), plain)

@@ -19,6 +19,7 @@ from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
 from ltdm.methods._objective import evaluations
+from ltdm.networks._reserve import remove_reserve
 from ltdm.pipeline.storage import data_bytes, network_bytes, numbers_per_image
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json
@@ -71,12 +72,13 @@ def network_cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     calls = evaluations(run.methods, classes)
     network_flops = (calls.forward + 2 * calls.backward) * size.flops
     encoder_flops = 3 * calls.encoder * size.encoder_flops
+    decoder_flops = 3 * calls.decoder * (size.flops - size.encoder_flops)
     return Cost(
         parameters=parameters,
         flops=size.flops,
         train_images=images,
         train_evaluations=calls.forward * images,
-        train_flops=images * (network_flops + encoder_flops),
+        train_flops=images * (network_flops + encoder_flops + decoder_flops),
         sample_images=sum(options.num_images for options in run.samples.values()),
         sample_evaluations=sum(sampling_evaluations(run, name) for name in run.samples),
         disk=network_bytes(data, run, lengths, parameters),
@@ -107,6 +109,8 @@ class NetworkSize(NamedTuple):
 def network_size(data: Dataset, run: Run) -> NetworkSize:
     """Return the size of a run's network, or of one of its networks; no weights are allocated."""
     net, info = run.meta_network(data), data.info
+    parameters = sum(p.numel() for p in net.parameters())
+    remove_reserve(net, merge=False)  # forming its weights is a cost per call, not per image
     with torch.device("meta"):
         x = torch.empty(1, info.channels, info.resolution, info.resolution)
         level, labels = torch.zeros(1), torch.zeros(1, dtype=torch.int64)
@@ -115,7 +119,7 @@ def network_size(data: Dataset, run: Run) -> NetworkSize:
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 net(x, level, labels, outputs=outputs)
             flops.append(counter.get_total_flops())
-    return NetworkSize(sum(p.numel() for p in net.parameters()), *flops)
+    return NetworkSize(parameters, *flops)
 
 
 def job_counts(experiment: Experiment) -> Counter[str]:

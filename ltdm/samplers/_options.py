@@ -56,6 +56,9 @@ class SampleOptions:
         low=0.01,
         high=0.28,
     )
+    plain: bool = option(
+        False, "Sample without the network's reserve (`network.reserve`), the ablation of `cm`."
+    )
     precision: str = option(
         "fp32",
         "Precision of the network: tf32 is fp32 with the operands of products rounded to 10 bits of"
@@ -93,6 +96,7 @@ class SampleOptions:
             f"guided by {self.guide_run}": self.guide_run is not None,
             f"guidance {self.guidance_schedule}": self.guidance_schedule != GuidanceSchedule(),
             "without labels": self.label == "none",
+            "without reserve": self.plain,
         }
         return ", ".join([str(self.sampler), *(note for note, is_set in notes.items() if is_set)])
 

@@ -118,6 +118,7 @@ class SampleRequest:
     def generator(self) -> SampleGenerator:
         """Load the network and its guide; return the generator of the images."""
         precision, device = self.options.precision, pick_device()
-        model = Model.from_file(self.model, self.options.weights, precision, device)
+        plain = self.options.plain
+        model = Model.from_file(self.model, self.options.weights, precision, device, plain)
         guide = Model.from_file(self.guide, "ema", precision, device) if self.guide else None
         return SampleGenerator(model, self.options, self.seed, guide)

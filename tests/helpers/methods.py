@@ -8,6 +8,7 @@ from ltdm.methods._base import Batch, draw_levels
 from ltdm.methods._generators import Generators
 from ltdm.methods._objective import Objective, build_objective
 from ltdm.networks._predictor import Predictor
+from ltdm.networks._reserve import NO_PLAIN_ROWS
 from ltdm.plumbing.registry import parse_part
 
 CPU = torch.device("cpu")
@@ -17,19 +18,22 @@ COUNTS = [50, 30, 15, 5]
 class Table(nn.Module):
     """A network whose output is one learnt number per label, whatever x; row -1 is for no label.
 
-    Its bottleneck is the flattened image, followed by that number.
+    Its bottleneck is the flattened image, followed by that number. Its reserve adds `reserve`.
     """
 
-    def __init__(self, rows=(0.3, -0.7, 1.1, 0.2, 0.5)):
+    def __init__(self, rows=(0.3, -0.7, 1.1, 0.2, 0.5), reserve=0.0):
         super().__init__()
         self.rows = nn.Parameter(torch.tensor(rows, dtype=torch.float64))
+        self.reserve = torch.tensor(reserve, dtype=torch.float64, requires_grad=True)
         self.calls = []
 
-    def forward(self, x, level, labels, augment=None, outputs="F"):
+    def forward(self, x, level, labels, augment=None, outputs="F", plain=NO_PLAIN_ROWS):
         self.calls.append((x, level, labels))
-        F = self.rows[labels][:, None, None, None].expand_as(x)
+        F_plain = self.rows[labels][:, None, None, None].expand_as(x)
+        F = F_plain + self.reserve
         z = torch.cat([x.flatten(1), self.rows[labels][:, None]], dim=1)
-        return {"F": F, "z": z, "both": (F, z)}[outputs]
+        both = (F, z, F_plain[: plain.count]) if plain.count else (F, z)
+        return {"F": F, "z": z, "both": both}[outputs]
 
 
 class Net(Predictor):
@@ -43,9 +47,9 @@ class Net(Predictor):
         self._count(len(inputs[0]))
         return self.table(*inputs)
 
-    def with_bottleneck(self, *inputs):
-        self._count(len(inputs[0]))
-        return self.table(*inputs, outputs="both")
+    def all_outputs(self, *inputs, plain=NO_PLAIN_ROWS):
+        self._count(len(inputs[0]) + plain.count)
+        return self.table(*inputs, outputs="both", plain=plain)
 
     def bottleneck(self, *inputs):
         self.encoder += len(inputs[0])

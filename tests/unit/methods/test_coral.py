@@ -93,7 +93,7 @@ def losses_of(options, labels, classes, process=None):
     process, rng = process or double_process(), generators()
     data = batch(labels, classes)._replace(level=process.draw_levels(len(labels), rng.shared))
     draws = method.draw(data, process, rng)
-    _, z = net.with_bottleneck(*draws.noisy.inputs)
+    _, z = net.all_outputs(*draws.noisy.inputs)
     projected = nn.functional.normalize(method.terms[0].projection(z), dim=1)
     return draws.noisy, projected, method.loss(net, process, draws)
 

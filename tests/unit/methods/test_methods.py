@@ -1,5 +1,7 @@
 """Losses, gradients and costs of all methods, on a tabular network."""
 
+from dataclasses import astuple
+
 import pytest
 import torch
 
@@ -137,29 +139,32 @@ def test_terms_are_zero_if_all_labels_are_dropped(name, label):
         assert term not in terms or terms[term].tolist() == [0.0] * len(label)
 
 
-# Cost of the methods, per image: forward passes, backward passes, and encoder passes.
+# Cost of the methods, per image: forward, backward, encoder and decoder passes.
 COSTS = [
-    ("ddpm", 10, (1, 1, 0)),
-    ("cbdm", 10, (2, 2, 0)),
-    ({"name": "cbdm", "commitment_weight": 0}, 10, (2, 1, 0)),
-    ({"name": "igd", "mode": "shared"}, 10, (10, 1, 0)),
-    ({"name": "igd", "mode": "shared"}, 100, (100, 1, 0)),
-    ({"name": "igd", "mode": "shared", "peers": {"sample": 1}}, 10, (2, 1, 0)),
-    ({"name": "igd", "mode": "released"}, 10, (10, 1, 0)),
-    ({"name": "igd", "mode": "released", "beta": 0}, 10, (1, 1, 0)),
-    ({"name": "igd", "mode": "separate"}, 10, (10, 1, 0)),
-    ({"name": "igd", "mode": "separate"}, 100, (100, 1, 0)),
-    ({"name": "igd", "mode": "separate", "peers": {"sample": 1}}, 10, (2, 1, 0)),
-    ({"name": "igd", "mode": "separate", "beta": 0}, 10, (1, 1, 0)),
-    ("agc", 10, (1, 1, 0)),
-    ("oclt", 10, (1, 1, 0)),
-    ("ccua", 10, (2, 2, 0)),
-    ({"name": "ccua", "al": 0}, 10, (1, 1, 1)),
-    ("coral", 10, (1, 1, 0)),
-    ("dispersive", 10, (1, 1, 0)),
-    ("diffrop", 10, (1, 1, 0)),
-    ({"name": "diffrop", "form": "counterfactual"}, 10, (2, 2, 0)),
-    ({"name": "diffrop", "form": "counterfactual", "stop_gradient": True}, 10, (2, 1, 0)),
+    ("ddpm", 10, (1, 1, 0, 0)),
+    ("cbdm", 10, (2, 2, 0, 0)),
+    ({"name": "cbdm", "commitment_weight": 0}, 10, (2, 1, 0, 0)),
+    ({"name": "igd", "mode": "shared"}, 10, (10, 1, 0, 0)),
+    ({"name": "igd", "mode": "shared"}, 100, (100, 1, 0, 0)),
+    ({"name": "igd", "mode": "shared", "peers": {"sample": 1}}, 10, (2, 1, 0, 0)),
+    ({"name": "igd", "mode": "released"}, 10, (10, 1, 0, 0)),
+    ({"name": "igd", "mode": "released", "beta": 0}, 10, (1, 1, 0, 0)),
+    ({"name": "igd", "mode": "separate"}, 10, (10, 1, 0, 0)),
+    ({"name": "igd", "mode": "separate"}, 100, (100, 1, 0, 0)),
+    ({"name": "igd", "mode": "separate", "peers": {"sample": 1}}, 10, (2, 1, 0, 0)),
+    ({"name": "igd", "mode": "separate", "beta": 0}, 10, (1, 1, 0, 0)),
+    ("agc", 10, (1, 1, 0, 0)),
+    ("oclt", 10, (1, 1, 0, 0)),
+    ("ccua", 10, (2, 2, 0, 0)),
+    ({"name": "ccua", "al": 0}, 10, (1, 1, 1, 0)),
+    ("coral", 10, (1, 1, 0, 0)),
+    ("dispersive", 10, (1, 1, 0, 0)),
+    ("diffrop", 10, (1, 1, 0, 0)),
+    ({"name": "diffrop", "form": "counterfactual"}, 10, (2, 2, 0, 0)),
+    ({"name": "diffrop", "form": "counterfactual", "stop_gradient": True}, 10, (2, 1, 0, 0)),
+    ("cm", 10, (2, 2, 0, 0)),
+    ({"name": "cm", "weight": 0}, 10, (1, 1, 0, 0)),
+    ({"name": "cm", "masks": "shared"}, 10, (1, 1, 0, 1)),
 ]
 
 
@@ -168,8 +173,10 @@ def test_evaluations_equal_a_count(method, classes, cost):
     """The predictor counts forward passes; a hook on the network's output counts backward ones."""
     full = objective(method, counts=[5] * classes)
     stated = evaluations([parse_part("method", method, ())], classes)
-    assert (stated.forward, stated.backward, stated.encoder) == cost
-    options = unet.Options(ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1)
+    assert astuple(stated) == cost
+    options = unet.Options(
+        ch=4, norm_groups=2, ch_mult=(1,), attn=(), num_res_blocks=1, reserve=0.1
+    )
     if full.network_per_class:
         net = PerClassNetworks([unet.build(options, 1, 4, 0) for _ in range(classes)])
     else:
@@ -185,13 +192,14 @@ def test_evaluations_equal_a_count(method, classes, cost):
     terms = loss(full, predict, data, vp.build(vp.Options()), generators())
     sum(t.mean() for t in terms.values()).backward()
     assert tuple(predict.calls_per_image(images).values()) == cost
-    assert sum(passes) / images == cost[1] + cost[2]
+    assert sum(passes) / images == cost[1] + cost[2] + cost[3]
 
 
 def _count_backward(output, passes):
-    F = output[0] if isinstance(output, tuple) else output
-    if F.requires_grad:
-        F.register_hook(lambda gradient: passes.append(len(gradient)))
+    """Add the rows of F, and of F without the reserve, when a gradient reaches them."""
+    for F in output[::2] if isinstance(output, tuple) else [output]:
+        if F.requires_grad:
+            F.register_hook(lambda gradient: passes.append(len(gradient)))
 
 
 def test_terms_add_up_in_one_call():

@@ -43,8 +43,8 @@ class FullPrecisionNet:
     def __call__(self, *inputs):
         return self.net(*inputs)
 
-    def with_bottleneck(self, *inputs):
-        return self.net(*inputs, outputs="both")
+    def all_outputs(self, *inputs, **options):
+        return self.net(*inputs, outputs="both", **options)
 
     def bottleneck(self, *inputs):
         return self.net(*inputs, outputs="z")

@@ -63,7 +63,7 @@ def test_bottleneck_and_decoder_features():
     net = perturbed_network().float()
     predict = Predictor(net, CPU, "fp32")
     inputs = torch.randn(4, 2, 1, 1), torch.arange(4), torch.tensor([-1, 0, 2, 1])
-    F, z = predict.with_bottleneck(*inputs)
+    F, z = predict.all_outputs(*inputs)
     assert torch.equal(F, predict(*inputs))
     assert torch.equal(z, predict.bottleneck(*inputs))
     assert z.shape == (4, 16)

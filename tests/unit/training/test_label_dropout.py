@@ -45,8 +45,8 @@ class DoubleNet:
     def __call__(self, x, *rest):
         return self.net(x.double(), *rest)
 
-    def with_bottleneck(self, x, *rest):
-        return self.net(x.double(), *rest, outputs="both")
+    def all_outputs(self, x, *rest, **options):
+        return self.net(x.double(), *rest, outputs="both", **options)
 
 
 def in_double(learner):
