@@ -38,8 +38,9 @@ def check_run_on_data(run: Run, data: Dataset) -> None:
         return
     objective, methods = run.objective(data.class_counts), " and ".join(map(str, run.methods))
     if objective.needs_reserve and not has_reserve(network):
-        message = f"is 0, so that both predictions that {methods} compares are equal; set it to 0.1,"
-        raise OptionError(("network", "reserve"), f"{message} or `masks` of cm to own")
+        message = f"{methods} compares predictions with and without the network's reserve, which are"
+        message = f"{message} equal here; set network.reserve to 0.1, or masks of cm to own"
+        raise OptionError(("method",), message)
     if objective.needs_conditional_network and not train.conditional:
         message = f"is 1, which makes the network unconditional, but {methods} compares predictions"
         raise OptionError(

@@ -62,7 +62,9 @@ class Options:
         1.0, "Weight of the class frequency, which pulls the predictions together.", low=0
     )
     diversity: float = option(
-        0.2, "Weight of the inverse class frequency, which pushes them apart; the paper has 1.", low=0
+        0.2,
+        "Weight of the inverse class frequency, which pushes them apart; the paper has 1.",
+        low=0,
     )
     masks: str = option(
         "own",

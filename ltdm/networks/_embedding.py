@@ -87,5 +87,5 @@ def initialise(net: nn.Module, final_layers: Iterable[nn.Module]) -> None:
     layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     for gain, group in ((1.0, layers), (1e-5, final_layers)):
         for layer in group:
-            nn.init.xavier_uniform_(layer.weight, gain)
-            nn.init.zeros_(layer.bias)
+            nn.init.xavier_uniform_(layer.get_parameter("weight"), gain)
+            nn.init.zeros_(layer.get_parameter("bias"))

@@ -42,7 +42,7 @@ class HalfWeights(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, *inputs: Tensor | None, **options: str | int) -> Any:
+    def forward(self, *inputs: Tensor | None, **options: Any) -> Any:
         """Return the network's outputs; see `Backbone`."""
         master = {name: p for name, p in self.net.named_parameters() if p.ndim}
         half = DtypeCopy.apply(torch.bfloat16, *master.values())

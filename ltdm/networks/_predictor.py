@@ -6,6 +6,7 @@ So every objective, whatever it does with a batch, is the same on any number of 
 """
 
 import warnings
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -137,7 +138,7 @@ class Predictor:
     def all_outputs(
         self, x: Tensor, *rest: Tensor | None, plain: PlainRows = NO_PLAIN_ROWS
     ) -> list[Tensor]:
-        """Return F, the bottleneck z (B, d), and, with `plain` rows, their F without the reserve."""
+        """Return F, the bottleneck z (B, d), and F of the `plain` rows without the reserve."""
         self._count(len(x) + (0 if plain.shared else plain.count))
         self.decoder += plain.count if plain.shared else 0
         return self._run(x, *rest, outputs="both", plain=plain)
@@ -169,7 +170,11 @@ class Predictor:
         self.backward += rows if torch.is_grad_enabled() else 0
 
     def _run(
-        self, x: Tensor, *rest: Tensor | None, plain: PlainRows = NO_PLAIN_ROWS, **options: str | int
+        self,
+        x: Tensor,
+        *rest: Tensor | None,
+        plain: PlainRows = NO_PLAIN_ROWS,
+        **options: Any,
     ) -> list[Tensor]:
         """Return the network's outputs for all rows, of which each process runs its share."""
         inputs, single = (x, *rest), self.share.world == 1
@@ -177,7 +182,7 @@ class Predictor:
             inputs = tuple(t if t is None else self.share.take_rows(t) for t in inputs)
         if plain.count:
             own_count = -(-plain.count // self.share.world)
-            options["plain"] = plain._replace(count=own_count)
+            options["plain"] = replace(plain, count=own_count)
         net = self.ddp_net if torch.is_grad_enabled() else self.net
         with precision_context(self.context, self.device):
             outputs = net(*inputs, **options)

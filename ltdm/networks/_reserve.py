@@ -1,14 +1,14 @@
 """Low-rank adapters of a decoder's convolutions, the reserve, which can be left out of some rows.
 
 A convolution with the weights W (out, in, k, k) computes with W + dW, where the product B A of
-(out k, r k) and (r k, in k) holds dW in row-major order. As a matrix (out, in k k), dW has a rank of
-up to r k k: for 256 channels and r = 25 that is 225 of 256.
+(out k, r k) and (r k, in k) holds dW in row-major order. As a matrix (out, in k k), dW has a rank
+of up to r k k: for 256 channels and r = 25 that is 225 of 256.
 Source: Hong et al., "Improving Diffusion Models for Class-Imbalanced Training Data via Capacity
 Manipulation", ICLR 2026; the order and the first values are those of its released code.
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as nnf
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 KERNEL = 3
 
 
-class PlainRows(NamedTuple):
+@dataclass(frozen=True)
+class PlainRows:
     """Rows of a batch that are computed a second time, without the reserve.
 
     They are the first `count`. With `shared` both times have one pass through the encoder and the
@@ -38,8 +39,8 @@ NO_PLAIN_ROWS = PlainRows()
 class ReserveConv2d(nn.Conv2d):
     """A 3 x 3 convolution with adapters A and B of rank `ratio` times its smaller width.
 
-    The rank is rounded down, but is at least 1. With the ratio 0 there are no adapters. They have no
-    values before `init_reserve`.
+    The rank is rounded down, but is at least 1. With the ratio 0 there are no adapters. Those that
+    there are have no values before `init_reserve`.
     """
 
     def __init__(self, width: int, out: int, ratio: float):

@@ -28,8 +28,9 @@ process `vp`. Any method can be trained as an ensemble; see the last section of 
 
 The table has the cost of a training step per image, in network evaluations, for 10 classes unless
 stated otherwise. F-equivalents count a backward pass as two forward passes, and the encoder as 0.27
-and the decoder as 0.73 of the network. A method that needs labelled images only evaluates all images and gives the others
-weight 0: every step then has the same shape, and is compiled and captured once.
+and the decoder as 0.73 of the network. A method that needs labelled images only evaluates all
+images and gives the others weight 0: every step then has the same shape, and is compiled and
+captured once.
 
 """
 METHODS_AND_CLASSES = [  # a method as in a config, and the number of classes

@@ -74,6 +74,24 @@ def test_methods_declare_their_evaluations(options):
     assert learner.calls_per_image() == asdict(declared)
 
 
+def test_cost_of_a_second_pass_through_the_decoder():
+    """5.2 F-equivalents at the papers' size, 6 with own masks; sampling costs no more than DDPM."""
+    config = read_config([ROOT / "config/cbdm.yaml"])
+    cm = {"method": {"name": "cm", "masks": "shared"}, "network": {"reserve": 0.1}}
+    config["runs"] |= {"cm": cm, "own": {**cm, "method": "cm"}, "ddpm": {}}
+    config["grid"]["run"] = ["ddpm", "cm", "own"]
+    experiment = Experiment(config)
+    data = experiment.datasets["cifar10-lt"]
+    ddpm, shared, own = (
+        cost.network_cost(data, experiment.runs["cifar10-lt", name], [])
+        for name in config["grid"]["run"]
+    )
+    assert own.parameters == shared.parameters == ddpm.parameters + 3_129_984
+    assert own.flops == shared.flops == ddpm.flops
+    assert shared.train_flops / ddpm.train_flops == pytest.approx(5.2 / 3, abs=2e-3)
+    assert own.train_flops == 2 * ddpm.train_flops
+
+
 def test_cost_of_networks_per_class_and_of_encoder_passes():
     config = read_config([ROOT / "config/demo.yaml"])
     config["runs"]["ccua"] = {"method": {"name": "ccua", "al": 0}}

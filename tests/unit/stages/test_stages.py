@@ -60,7 +60,12 @@ def test_prepare_writes_the_training_set_and_the_reference(folder):
 def test_the_record_of_a_training(folder):
     record = json.loads((folder / "run.json").read_text())
     assert record["spec"] == SPEC
-    assert record["evaluations_per_image"] == {"forward": 1, "backward": 1, "encoder": 0}
+    assert record["evaluations_per_image"] == {
+        "forward": 1,
+        "backward": 1,
+        "encoder": 0,
+        "decoder": 0,
+    }
     assert record["steps"] == 6
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert len(record["data"]) == 64

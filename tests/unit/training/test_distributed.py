@@ -231,7 +231,12 @@ def test_a_run_that_is_killed_and_stopped_resumes(tmp_path):
     record = json.loads((folder / "run.json").read_text())
     assert record["where"] == ["2 x cpu, 1 threads, fp32"]
     assert 0 < record["resumed_at"] < 400
-    assert record["evaluations_per_image"] == {"forward": 1, "backward": 1, "encoder": 0}
+    assert record["evaluations_per_image"] == {
+        "forward": 1,
+        "backward": 1,
+        "encoder": 0,
+        "decoder": 0,
+    }
     assert "gpus" not in record["spec"]["train"]
     rows = pd.read_csv(folder / "history.csv")
     assert rows["step"].tolist() == list(range(10, 401, 10))

@@ -72,6 +72,8 @@ METHODS = {
         {"name": "ccua", "al": 0},
         {"name": "coral", "weight": 1.0},
     ],
+    "cm": [{"name": "cm", "masks": "shared"}, {"name": "coral", "weight": 1.0}],
+    "cm-own-masks": ["cm", "cbdm"],
     "ccua": "ccua",
     "shared": {"name": "igd", "mode": "shared", "peers": {"sample": 1}},
     "released": {"name": "igd", "mode": "released"},
@@ -93,11 +95,13 @@ EDM2 = {
 
 
 def spec_of(name, **train):
-    """Return the spec of one of METHODS, with EDM2's network and process if its name says so.
+    """Return the spec of one of METHODS; its name may say EDM2's network and process, or a reserve.
 
     Two drop the labels of all images of a batch at once, a third of the batches.
     """
     parts = EDM2 if name.startswith("edm2") else {}
+    if name.startswith("cm"):
+        parts = {"network": {**SPEC["network"], "reserve": 0.2}}
     dropout = 0.0 if name.endswith("separate") else 0.1
     if name in ("ccua", "released"):
         train = {"label_dropout": 0.3, "label_dropout_per": "batch", **train}
