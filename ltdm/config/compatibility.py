@@ -38,8 +38,8 @@ def check_run_on_data(run: Run, data: Dataset) -> None:
         return
     objective, methods = run.objective(data.class_counts), " and ".join(map(str, run.methods))
     if objective.needs_reserve and not has_reserve(network):
-        message = f"{methods} compares predictions with and without the network's reserve, which are"
-        message = f"{message} equal here; set network.reserve to 0.1, or masks of cm to own"
+        message = f"{methods} compares predictions with and without the network's reserve, and this"
+        message = f"{message} network has none; set network.reserve to 0.1, or masks of cm to own"
         raise OptionError(("method",), message)
     if objective.needs_conditional_network and not train.conditional:
         message = f"is 1, which makes the network unconditional, but {methods} compares predictions"

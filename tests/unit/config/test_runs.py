@@ -62,7 +62,7 @@ BIG_BATCH = {**SEPARATE, "train": {"label_dropout": 0, "batch_size": 400}}
         (run_a(**{**SEPARATE, "method": ["igd", "agc"]}), "a.method", "no other method"),
         (run_a(method=["cbdm", "cbdm"]), "a.method", "names a method twice"),
         (run_a(method=["cbdm", {"name": "agc", "tau": 1}]), "a.method.1.tau", "cbdm, not of agc"),
-        (run_a(method={"name": "cm", "masks": "shared"}), "a.method", "are equal"),
+        (run_a(method={"name": "cm", "masks": "shared"}), "a.method", "this network has none"),
         (run_a(sample={"plain": True}), "a.sample.plain", "needs a network with a reserve"),
         (run_a(method=[]), "a.method", "must be a list of at least one method"),
     ],
