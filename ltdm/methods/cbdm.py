@@ -16,6 +16,10 @@ term the second branch needs no gradient and is a separate call.
 Released code: drops the labels of all images of a batch at once, and such a batch makes no step on
 the label embedding (`train.label_dropout_per: batch`); its finetuning loads the wrong folder and
 then makes no training step.
+
+Paper's table: the README's guidance is 0.8 for DDPM, 1.6 for CBDM, and 1.4 and 2.0 for variants,
+after 200,000 to 500,000 steps. The code sets no seed, and no README has a number of CIFAR10-LT from
+50,000 images; those that lists of results give are unverified (config/cbdm.yaml).
 """
 
 from dataclasses import dataclass

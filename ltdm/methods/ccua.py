@@ -20,6 +20,10 @@ Its batches follow `class_sampling: {brs: 0.1, released: true}`, whose rounding 
 to the rarest class: of 100 classes it gets 2.6 times the stated probability. Its sampler may vary
 the guidance with the noise level (`sample.guidance_schedule`). The paper's SiT applies the weight s
 the wrong way round.
+
+Paper's table: one seed, 42; the evaluation script has 10,000 images and DDIM in 100 steps. The
+third version states FID 5.93 without and 5.56 with the method on CIFAR10-LT, where its batches are
+drawn as usual (second-hand). The scripts of its SiT train with DiffROP's loss too.
 """
 
 from dataclasses import dataclass

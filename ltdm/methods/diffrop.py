@@ -23,6 +23,8 @@ Cost: none (`permute`), or one more forward and backward pass, in one batch with
 It is CBDM with the other sign and the opposite weight of the noise levels: this and `coral` push
 classes apart, CBDM and CCUA's alignment pull them together. Without the margin the second form
 would have no lower bound.
+
+Paper's table: no source at hand has its numbers, seeds, or guidance, and no later paper runs it.
 """
 
 from dataclasses import dataclass

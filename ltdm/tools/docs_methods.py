@@ -92,6 +92,6 @@ def render_part(kind: str, name: str) -> str:
 def render_module(title: str, module: ModuleType, options: type) -> str:
     """Return a section with a module's docstring and a table of its options."""
     docstring = (module.__doc__ or "").strip()
-    for word in ("Source:", "Sources:", "Cost:", "Released code:"):
+    for word in ("Source:", "Sources:", "Cost:", "Released code:", "Paper's table:"):
         docstring = docstring.replace(f"\n{word}", f"\n\n**{word}**").replace("\n\n\n", "\n\n")
     return f"\n## {title}\n\n{docstring}\n\n{options_table(options)}"
