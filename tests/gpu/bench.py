@@ -6,7 +6,7 @@ from tests.gpu.setting import FOLDER, Setting
 
 RUNS = {
     "methods": ("ddpm", "cbdm", "oclt", "agc"),
-    "others": ("ccua", "igd-shared", "igd-separate"),
+    "others": ("ccua", "cm", "igd-shared", "igd-separate"),
     "edm2": ("edm2-e",),  # its compiled code is in the cache
 }
 EAGER = FOLDER / "eager.yaml"

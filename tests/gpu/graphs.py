@@ -7,18 +7,14 @@ import torch
 
 from ltdm.training.graph import WARMUP_CALLS, StepGraph
 from ltdm.training.loop import Trainer
-from tests.gpu.setting import Setting, small_trainer
+from tests.gpu.setting import METHODS, Setting, small_trainer
 
 STEPS = WARMUP_CALLS + 5
 
 
 def run(setting: Setting) -> None:
     """Compare losses, check dropout masks, and resume from a state."""
-    for method in (
-        ("cbdm", "igd-shared")
-        if setting.tiny
-        else ("ddpm", "cbdm", "oclt", "ccua", "agc", "igd-shared", "igd-released", "igd-separate")
-    ):
+    for method in ("cbdm", "igd-shared") if setting.tiny else METHODS:
         with setting.rows.attempt(f"losses of {method}"):
             compare_losses(setting, method)
     with setting.rows.attempt("masks of dropout"):

@@ -105,7 +105,7 @@ class Subject(NamedTuple):
 SMALL = {"ch_mult": [1, 2], "dropout": 0.0}
 EDM2 = {"name": "edm2", "attn": [1], "num_res_blocks": 1, **SMALL}
 NETWORKS = {
-    "unet": {"name": "unet", "num_res_blocks": 1, **SMALL},
+    "unet": {"name": "unet", "num_res_blocks": 1, "reserve": 0.1, **SMALL},
     **{f"edm2-{config}": {**EDM2, "config": config} for config in "CEG"},
 }
 PROCESSES = {"unet": "vp", "edm2-C": {"name": "edm", "logvar": "linear"}}
@@ -115,6 +115,10 @@ METHODS: dict[str, Any] = {
     "oclt": "oclt",
     "ccua": "ccua",
     "agc": "agc",
+    "coral": "coral",
+    "diffrop": "diffrop",
+    "cm": "cm",
+    "cm-shared": {"name": "cm", "masks": "shared"},
     "igd-shared": {"name": "igd", "mode": "shared", "peers": {"sample": 1}},
     "igd-released": {"name": "igd", "mode": "released", "beta": 1.0},
     "igd-separate": {"name": "igd", "peers": {"sample": 1}},

@@ -21,7 +21,8 @@ from tests.gpu.timing import (
     synchronize,
 )
 
-RUNS = ("ddpm", "cbdm", "oclt", "ccua", "agc", "igd-shared", "igd-separate", "igd-released")
+RUNS = ("ddpm", "cbdm", "oclt", "ccua", "agc", "coral", "cm", "cm-shared")
+RUNS += ("igd-shared", "igd-separate", "igd-released")
 LARGEST = "igd-released"
 """It has ten times the kernels of the others, so as a graph it comes last."""
 PROFILED = (

@@ -60,7 +60,7 @@ CORRECTNESS_STEPS = [
 
 TIMED_STEPS = [
     Step("ceilings", 25, "machine.time_ceilings"),
-    Step("methods", 90, "speed.time_methods"),
+    Step("methods", 110, "speed.time_methods"),
     Step("compiled", 60, "speed.time_compiled"),
     Step("sampling", 40, "sampling.run"),
     Step("edm2", 50, "speed.time_edm2"),

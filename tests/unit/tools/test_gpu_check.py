@@ -110,7 +110,17 @@ def test_ltdm_plan_reads_the_results(checked):
     assert printed.exit_code == 0, printed.output
     assert "GPU-hours" in printed.output
     rows = [row["run"] for row in results(out)["rows"]]
-    assert rows == ["ddpm", "cbdm", "oclt", "agc", "ccua", "igd-shared", "igd-separate", "edm2-e"]
+    assert rows == [
+        "ddpm",
+        "cbdm",
+        "oclt",
+        "agc",
+        "ccua",
+        "cm",
+        "igd-shared",
+        "igd-separate",
+        "edm2-e",
+    ]
 
 
 def test_results_are_written_without_time_and_after_sigterm(tmp_path):
