@@ -201,7 +201,9 @@ def test_ties_go_to_the_lower_level_and_none_is_below_zero():
     process.std = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
     x = torch.arange(-2.0, 3, dtype=torch.float64).reshape(1, 1, 1, 5)  # of variance 2.5
     assert timeshift.nearest_levels(process, x, 1, 2).tolist() == [0]
-    assert timeshift.nearest_levels(double_vp(), 0 * x, 3, 10).tolist() == [0]
+    for scale, expected in ((0, 0), (10, 8)):
+        level = timeshift.nearest_levels(double_vp(), scale * x, 3, 10)
+        assert level.tolist() == [expected], "of 0 to 8"
 
 
 def test_a_step_that_goes_back_adds_no_noise():
@@ -211,6 +213,15 @@ def test_a_step_that_goes_back_adds_no_noise():
     own = np.array([levels for _, levels in denoise.calls if levels])
     assert (np.diff(own, axis=0) > 0).any()
     assert torch.isfinite(x).all()
+
+
+def test_without_eta_noise_is_drawn_once():
+    draws, noise = [], noise_source()
+    options = {"steps": 20, "window": 40}
+    run(
+        timeshift, Recorder(double_vp()), double_vp(), lambda: draws.append(1) or noise(), **options
+    )
+    assert len(draws) == 1
 
 
 def test_the_host_waits_for_no_value():
