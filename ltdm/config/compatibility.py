@@ -19,6 +19,11 @@ from ltdm.training.probe import NUM_LEVELS, ProbeOptions, levels_of
 
 MAX_PROFILE_ERROR = 0.25
 """Largest error of a post-hoc EMA's reconstructed profile, relative to the profile's norm."""
+IMAGES_ONLY = {
+    "clip_denoised": "clips to [-1, 1], the range of images",
+    "window": "needs the variance of an image's pixels",
+}
+"""Options of samplers that points cannot have, each with the reason."""
 
 
 def check_run_on_data(run: Run, data: Dataset) -> None:
@@ -136,9 +141,10 @@ def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
         message = f"is {sample.weights}, but {run.train.import_checkpoint} has only {only} weights"
         raise OptionError(("sample", "weights"), f"{message}; set it to {only}")
     sampler = sample.sampler
-    if data.info.points and getattr(sampler.options, "clip_denoised", False):
-        message = "clips to [-1, 1], the range of images, but the data are points; leave it out"
-        raise OptionError(("sample", "sampler", "clip_denoised"), message)
+    for name, reason in IMAGES_ONLY.items():
+        if data.info.points and getattr(sampler.options, name, False):
+            message = f"{reason}, but the data are points; leave it out"
+            raise OptionError(("sample", "sampler", name), message)
     try:
         sampler.module.noise_levels(run.process.module.build(run.process.options), sampler.options)
     except OptionError as error:

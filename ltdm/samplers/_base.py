@@ -23,6 +23,10 @@ class SamplerOptionsExtras(Protocol):
     def clip_denoised(self) -> bool:
         """Whether denoised images are clamped to [-1, 1]; an error where the data are points."""
 
+    @property
+    def window(self) -> int:
+        """Size of the window in which an image's pixels decide its level; no points above 0."""
+
 
 class SamplerModule(Protocol):
     """Names that the file of a sampler defines."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, repeat
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,13 +13,22 @@ from ltdm.diffusion._base import Process
 
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A network: F (B, C, H, W) from noisy images (B, C, H, W), levels (B,) and labels (B,)."""
-Denoise = Callable[[Tensor, float], Tensor]
-"""The estimate of the clean images, from x (B, C, H, W) at one level for all of them."""
 Weight = Callable[[float], float]
 """The weight of guidance at a level."""
 Noise = Callable[[], Tensor]
 """Source of standard normal noise: each call returns the next (B, C, H, W)."""
 NOISE_BLOCK = 16  # sampler steps whose noise is drawn in one call, after the first
+
+
+class Denoise(Protocol):
+    """The estimate of the clean images from noisy ones.
+
+    `level` is the sampler's, the same for all images, and sets the weight of guidance. `levels`
+    (B,) are the images' own, which the network is conditioned on; None if they are all `level`.
+    """
+
+    def __call__(self, x: Tensor, level: float, levels: Tensor | None = None) -> Tensor:
+        """Return the estimates (B, C, H, W) from x (B, C, H, W)."""
 
 
 def denoiser(
@@ -38,19 +48,20 @@ def denoiser(
     "Guiding a Diffusion Model with a Bad Version of Itself", NeurIPS 2024, equation 1.
     """
 
-    def estimate(net: Predict, x: Tensor, level: float, labels: Tensor) -> Tensor:
-        levels = process.level_tensor(level, len(x))
+    def estimate(net: Predict, x: Tensor, levels: Tensor, labels: Tensor) -> Tensor:
         return process.to_denoised(net(*process.network_inputs(x, levels), labels), x, levels)
 
-    def denoise(x: Tensor, level: float) -> Tensor:
+    def denoise(x: Tensor, level: float, levels: Tensor | None = None) -> Tensor:
         w = weight(level)
+        if levels is None:
+            levels = process.level_tensor(level, len(x))
         if w == 0:
-            return estimate(predict, x, level, labels)
+            return estimate(predict, x, levels, labels)
         if guide:
-            D, D_null = (estimate(net, x, level, labels) for net in (predict, guide))
+            D, D_null = (estimate(net, x, levels, labels) for net in (predict, guide))
         else:
             both = torch.cat([labels, torch.full_like(labels, -1)])
-            D, D_null = estimate(predict, torch.cat([x, x]), level, both).chunk(2)
+            D, D_null = estimate(predict, torch.cat([x, x]), levels.repeat(2), both).chunk(2)
         return D + w * (D - D_null)
 
     return denoise

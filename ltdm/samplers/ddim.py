@@ -37,6 +37,11 @@ CITATION = """@inproceedings{song2021ddim,
   author={Song, Jiaming and Meng, Chenlin and Ermon, Stefano},
   booktitle={ICLR}, year={2021}}"""
 
+Scale = float | Tensor
+"""A signal or std, the same for the batch or one per image, (B, 1, 1, 1)."""
+Scales = tuple[Scale, Scale]
+"""Signal and std."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -107,14 +112,32 @@ def sample(
     """Return images (B, C, H, W), about in [-1, 1]."""
     x = process.initial_noise(noise())
     for t, s in pairwise(levels):
-        (signal_t, std_t), (signal_s, std_s) = process.signal_and_std(t), process.signal_and_std(s)
-        predicted = denoise(x, t)
-        x0 = predicted.clamp(-1, 1) if options.clip_denoised else predicted
-        keep_noise = options.noise_after_clip == "predicted"
-        eps = (x - signal_t * (predicted if keep_noise else x0)) / std_t
-        ratio = (signal_t * std_s / (signal_s * std_t)) ** 2
-        sigma = options.eta * std_s * math.sqrt(1 - ratio)
-        x = signal_s * x0 + math.sqrt(max(std_s**2 - sigma**2, 0.0)) * eps
-        if sigma > 0:
-            x = x + sigma * noise()
+        start, end = process.signal_and_std(t), process.signal_and_std(s)
+        x0, eps = split(x, denoise(x, t), start, options)
+        x = step(x0, eps, start, end, options.eta, noise)
     return x
+
+
+def split(x: Tensor, predicted: Tensor, scales: Scales, options: Options) -> tuple[Tensor, Tensor]:
+    """Return the clean images x0 and the noise eps that a step is made of, from x and D(x)."""
+    signal, std = scales
+    x0 = predicted.clamp(-1, 1) if options.clip_denoised else predicted
+    keep_noise = options.noise_after_clip == "predicted"
+    return x0, (x - signal * (predicted if keep_noise else x0)) / std
+
+
+def step(x0: Tensor, eps: Tensor, start: Scales, end: Scales, eta: float, noise: Noise) -> Tensor:
+    """Return x_s from x0 and eps; `start` are the scales at t, `end` those at s."""
+    (signal_t, std_t), (signal_s, std_s) = start, end
+    ratio = (signal_t * std_s / (signal_s * std_t)) ** 2
+    sigma = eta * std_s * _root(1 - ratio)
+    x = signal_s * x0 + _root(std_s**2 - sigma**2) * eps
+    is_random = eta > 0 and (isinstance(sigma, Tensor) or sigma > 0)
+    return x + sigma * noise() if is_random else x
+
+
+def _root(square: Scale) -> Scale:
+    """Return the square root, of 0 where rounding or a step to more noise made it negative."""
+    if isinstance(square, Tensor):
+        return square.clamp(min=0).sqrt()
+    return math.sqrt(max(square, 0.0))

@@ -126,10 +126,13 @@ class Sweep:
             raise OptionError(("width",), message)
 
     def _check_samplers(self) -> None:
-        """Raise OptionError for a sampler with more steps than the process has noise levels."""
+        """Raise OptionError for more steps than the process has noise levels, and for a window."""
         process = vp.build(vp.Options())
         for i, sampler in enumerate(self.samplers):
             try:
+                if getattr(sampler.options, "window", 0):
+                    message = "needs the variance of an image's pixels; leave it out"
+                    raise OptionError(("window",), message)
                 sampler.module.noise_levels(process, sampler.options)
             except OptionError as error:
                 path = ("samplers", str(i), *error.path)

@@ -49,12 +49,15 @@ def test_points_need_extractors_that_read_points():
     Experiment(config)
 
 
-def test_points_are_not_clipped_to_the_range_of_images():
+def test_points_have_no_pixels_to_clip_or_to_take_the_variance_of():
     config = edited("datasets/digits-lt", {"source": "mixture", "network": "mlp"})
     config["evaluate"] |= {"extractors": ["pixels"], "table_columns": ["frechet"]}
     Experiment(config)
     config["defaults"]["sample"]["sampler"]["clip_denoised"] = True
     with pytest.raises(OptionError, match=r"sampler.clip_denoised: .*\[-1, 1\].* points"):
+        Experiment(config)
+    config["defaults"]["sample"]["sampler"] = {"name": "timeshift", "steps": 4, "window": 4}
+    with pytest.raises(OptionError, match=r"sampler.window: .* an image's pixels, .* points"):
         Experiment(config)
 
 

@@ -77,10 +77,11 @@ POINTS = {
     [
         ({}, GUIDED, {"name": "ancestral", "steps": 4}),
         ({}, GUIDED, {"name": "ddim", "steps": 4, "eta": 0.5}),
+        ({}, GUIDED, {"name": "timeshift", "steps": 4, "window": 300, "extrapolate": 0.1}),
         (SEPARATE, {"num_images": 51}, {"name": "ancestral", "steps": 4}),
         (POINTS, GUIDED, {"name": "ddim", "steps": 2}),
     ],
-    ids=["ancestral", "ddim", "separate", "points"],
+    ids=["ancestral", "ddim", "timeshift", "separate", "points"],
 )
 def test_samples_have_the_same_bytes_for_any_number_of_jobs(tmp_path, changes, spec, sampler):
     network(tmp_path, **changes)

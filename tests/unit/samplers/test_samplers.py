@@ -13,7 +13,7 @@ from diffusers import (
 from ltdm.diffusion import edm, vp
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import parse
-from ltdm.samplers import ancestral, ddim, dpmpp2m, heun
+from ltdm.samplers import ancestral, ddim, dpmpp2m, heun, timeshift
 from ltdm.samplers._denoise import denoiser, image_noise
 from tests.helpers.samplers import constant, double_vp, run
 
@@ -84,7 +84,7 @@ def test_dpmpp2m_agrees_with_diffusers():
     torch.testing.assert_close(ours, x, rtol=1e-4, atol=1e-4)
 
 
-SAMPLERS = (ddim, ancestral, heun, dpmpp2m)
+SAMPLERS = (ddim, ancestral, heun, dpmpp2m, timeshift)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -102,6 +102,7 @@ GAUSSIAN_CASES = [
     *((sampler, kind, {"steps": 40}) for sampler in (heun, dpmpp2m) for kind in (vp, edm)),
     *((heun, kind, {"steps": 60, "S_churn": 30.0}) for kind in (edm, vp)),
     (heun, edm, {"steps": 60, "S_churn": 12.0, "S_min": 0.05, "S_max": 10.0}),
+    *((timeshift, kind, {"steps": 500, "eta": 1.0}) for kind in (vp, edm)),
 ]
 
 

@@ -35,6 +35,11 @@ HEUN_TYPO = {"name": "heun", "step": 4}
             "theory.toy.samplers.1.steps",
             "is 1001, but the process has only 1000 levels",
         ),
+        (
+            {"toy": {"samplers": ["heun", {"name": "timeshift", "window": 4}]}},
+            "theory.toy.samplers.1.window",
+            "needs the variance of an image's pixels",
+        ),
         ({"toy": {"samplers": ["heun", "heun"]}}, "theory.toy.samplers", "names a sampler twice"),
         ({"toy": {"ridge": 0}}, "theory.toy.ridge", "must be above 0"),
         ({"toy": {"width": 4096}}, "theory.toy.width", "needs matrices of 2.7 GB"),
