@@ -170,7 +170,7 @@ def test_download_happens_once_and_is_checked(tmp_path, monkeypatch, file, weigh
     monkeypatch.setattr(torch.hub, "urlopen", answer)
     with pytest.raises(LtdmError, match=r"cannot download .* \(invalid hash .*; download http"):
         prepare()
-    assert [f.name for f in Path("data").iterdir()] == [".inception.lock"]
+    assert [f.name for f in Path("data").iterdir()] == [f".{Path(inception.FILE).name}.lock"]
     for _ in range(2):
         tensors, metadata = prepare()
         assert all((tensors[name] == tensor).all() for name, tensor in weights.items())
