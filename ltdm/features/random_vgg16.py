@@ -1,6 +1,6 @@
 """VGG16 with random weights, for tests and machines without torchvision's weights.
 
-All else is as in `vgg16`; the biases are 0.
+All else is as in `vgg16`. The biases are 0.
 Source: He et al., "Delving Deep into Rectifiers", ICCV 2015: normal weights of variance 2 / fan-in
 preserve the scale of the activations from layer to layer.
 """
