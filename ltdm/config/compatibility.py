@@ -54,6 +54,9 @@ def check_run_on_data(run: Run, data: Dataset) -> None:
     if objective.network_per_class and train.label_dropout:
         message = f"{methods} trains one network per class, which has no labels to drop"
         raise OptionError(("method",), f"{message}; set train.label_dropout to 0 in the same run")
+    if objective.needs_bottleneck_width and not hasattr(run.meta_network(data), "bottleneck_width"):
+        message = f"{network.name} has no `bottleneck_width`, and {methods} cannot do without it"
+        raise OptionError(("network", "name"), f"{message}; choose another network")
     check_training_set(train, data.class_counts, objective.class_blocks)
 
 

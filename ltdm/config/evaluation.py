@@ -20,12 +20,13 @@ class Evaluation:
     extractors: tuple[Part, ...] = option(
         ...,
         "Feature extractors. A column of the main table uses the first extractor that provides its"
-        " metric.",
+        " metric, or the one that the metric names.",
         parser=PartOption("extractor", many=True),
     )
     metrics: tuple[Part, ...] = option(
         ...,
-        "Metrics, each computed with every extractor that provides what it needs.",
+        "Metrics, each computed with every extractor that provides what it needs, or only with the"
+        " one that it names: `{name: precision-recall, extractor: vgg16}`.",
         parser=PartOption("metric", many=True),
     )
     groups: tuple[str, ...] = option(

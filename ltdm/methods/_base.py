@@ -143,6 +143,7 @@ class Term(nn.Module):
         class_blocks: Whether a batch consists of equal blocks, one per class.
         network_per_class: Whether each class has a network of its own, selected by the label.
         step_per_class: Whether each block of a batch makes an optimiser step of its own.
+        needs_bottleneck_width: Whether the network must have the attribute `bottleneck_width`.
     """
 
     needs_conditional_network = False
@@ -150,6 +151,7 @@ class Term(nn.Module):
     class_blocks = False
     network_per_class = False
     step_per_class = False
+    needs_bottleneck_width = False
 
     def target(self, noisy: NoisyBatch, batch: Batch, process: Process, rng: Generators) -> Tensor:
         """Return the target of the network's output F, (B, C, H, W)."""

@@ -70,6 +70,7 @@ class Objective(nn.Module):
         self.class_blocks = any(t.class_blocks for t in terms)
         self.network_per_class = any(t.network_per_class for t in terms)
         self.step_per_class = any(t.step_per_class for t in terms)
+        self.needs_bottleneck_width = any(t.needs_bottleneck_width for t in terms)
 
     def bind(self, net: nn.Module, seed: int) -> None:
         """Let each term make its own layers for a network; `seed` is the run's."""

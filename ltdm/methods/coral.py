@@ -31,6 +31,7 @@ part of the gains is due to it. The table's constants are from a transcription o
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as nnf
@@ -47,7 +48,7 @@ from ltdm.methods._base import (
     Term,
 )
 from ltdm.methods._generators import Generators
-from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import option
 
 CITATION = """@inproceedings{rodriguez2025coral,
@@ -101,6 +102,7 @@ def build(options: Options, class_counts: list[int]) -> Term:
 class CORAL(Term):
     """The term; `projection` is its own layer, once the network is known."""
 
+    needs_bottleneck_width = True
     projection: nn.Linear
 
     def __init__(self, options: Options):
@@ -109,9 +111,7 @@ class CORAL(Term):
 
     def bind(self, net: nn.Module, seed: int) -> None:
         """Make the projection of the network's bottleneck, from a stream of its own."""
-        width = getattr(net, "bottleneck_width", None)
-        if not isinstance(width, int):
-            raise LtdmError("coral needs a network with a `bottleneck_width`; take another network")
+        width = cast(int, net.bottleneck_width)
         with torch.random.fork_rng([]):
             torch.manual_seed(derive_seed("coral", seed))
             self.projection = nn.Linear(width, self.options.width)

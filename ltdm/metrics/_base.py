@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ltdm.plumbing.errors import OptionError
+from ltdm.plumbing.options import suggest
 from ltdm.plumbing.registry import Part
 
 INPUTS = {
@@ -82,7 +83,7 @@ class MetricModule(Protocol):
 
     @property
     def Options(self) -> type[Any]:
-        """A frozen dataclass of `option`s; none may have the name `label`."""
+        """A frozen dataclass of `option`s; none may have the name `label` or `extractor`."""
 
     def min_images(self, options: Any) -> int:
         """Return the smallest number of images in a set; with fewer, all values are NaN."""
@@ -127,8 +128,9 @@ class MetricModuleExtras(Protocol):
 
 
 def accepts(metric: Part, extractor: Part) -> bool:
-    """Whether a metric can read the output of an extractor."""
-    return metric.module.INPUT in ("features", extractor.module.PROBABILITIES)
+    """Whether a metric is computed with an extractor: it can read it, and names no other."""
+    readable = metric.module.INPUT in ("features", extractor.module.PROBABILITIES)
+    return readable and metric.extractor in ("", extractor.label)
 
 
 def uses_neighbours(metric: Part) -> bool:
@@ -142,11 +144,24 @@ def uses_neighbours(metric: Part) -> bool:
 
 
 def check_inputs(metric: Part, extractors: Sequence[Part]) -> None:
-    """Raise OptionError if a metric can read the output of none of the extractors."""
-    if uses_neighbours(metric) or any(accepts(metric, extractor) for extractor in extractors):
+    """Raise OptionError if a metric can read the output of none of the extractors, or its own."""
+    description, labels = INPUTS[metric.module.INPUT], [part.label for part in extractors]
+    message = f"{metric.name} reads {description}"
+    if uses_neighbours(metric):
+        if not metric.extractor:
+            return
+        message = f"{message}; take its extractor {metric.extractor!r} out"
+    elif any(accepts(metric, extractor) for extractor in extractors):
         return
-    description = INPUTS[metric.module.INPUT]
-    message = f"{metric.name} reads {description}, and none of `extractors` gives them; add one"
+    elif not metric.extractor:
+        message = f"{message}, and none of `extractors` gives them; add one"
+    elif metric.extractor in labels:
+        message = (
+            f"{message}, and its extractor {metric.extractor!r} does not give them; name another"
+        )
+    else:
+        hint = suggest(metric.extractor, labels)
+        message = f"{metric.name}: `extractors` has no {metric.extractor!r}; {hint}"
     raise OptionError(("metrics",), message)
 
 

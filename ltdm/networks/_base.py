@@ -30,7 +30,8 @@ class NetworkModule(Protocol):
 
         It computes F = net(x, level, labels, augment), takes `outputs` and `decoder_blocks` as
         `Backbone.forward` does, and holds its decoder's blocks in `upblocks`. It is unconditional
-        if `classes` is 0. `augment_dim` is the length of the augmentation's condition vector.
+        if `classes` is 0. `augment_dim` is the length of the augmentation's condition vector. The
+        method `coral` needs the channels of its bottleneck in `bottleneck_width`.
         """
 
 

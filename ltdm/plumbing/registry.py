@@ -29,8 +29,12 @@ FOLDERS = {
     "metric": "metrics",
 }
 
-LABELLABLE = ("extractor", "metric")
-"""Kinds of which one part may be used several times, under different labels."""
+KEYS = {"extractor": ("label",), "metric": ("label", "extractor")}
+"""Keys of a part beside its name and options, for kinds that have any.
+
+`label` lets one part be used several times. `extractor` is the label of the only extractor with
+which a metric is computed.
+"""
 
 DEFAULT_PARTS = {"network": "unet", "process": "vp", "method": "ddpm"}
 """The kinds of part that a run consists of, with the part used if the config names none."""
@@ -44,6 +48,7 @@ class Part:
     name: str
     options: Any
     custom_label: str = ""
+    extractor: str = ""
 
     @property
     def label(self) -> str:
@@ -66,8 +71,9 @@ class Part:
 
     def to_config(self) -> dict[str, Any]:
         """Return the name and the options that differ from their defaults, as plain YAML."""
-        label = {"label": self.custom_label} if self.custom_label else {}
-        return {"name": self.name, **label, **non_defaults(self.options)}
+        keys = {"label": self.custom_label, "extractor": self.extractor}
+        given = {key: value for key, value in keys.items() if value}
+        return {"name": self.name, **given, **non_defaults(self.options)}
 
 
 def part_names(kind: str) -> list[str]:
@@ -93,7 +99,7 @@ def load_module(kind: str, name: object, path: KeyPath) -> ModuleType:
 
 
 def parse_part(kind: str, value: object, path: KeyPath) -> Part:
-    """Parse a part from a config: its bare name, or a mapping of `name`, `label` and options.
+    """Parse a part from a config: its bare name, or a mapping of `name`, `KEYS` and options.
 
     Raises:
         OptionError: The part is unknown, or an option of it cannot be used.
@@ -102,15 +108,18 @@ def parse_part(kind: str, value: object, path: KeyPath) -> Part:
     if "name" not in entries:
         raise OptionError((*path, "name"), f"is missing; known: {', '.join(part_names(kind))}")
     module = load_module(kind, entries["name"], (*path, "name"))
-    name, label = entries.pop("name"), ""
-    if kind in LABELLABLE and "label" in entries:
-        label = _check_label(kind, entries.pop("label"), (*path, "label"))
+    name = entries.pop("name")
+    keys = {key: entries.pop(key) for key in KEYS.get(kind, ()) if key in entries}
+    label = _check_label(kind, keys["label"], (*path, "label")) if "label" in keys else ""
+    extractor = ""
+    if "extractor" in keys:
+        extractor = check_name(keys["extractor"], (*path, "extractor"), LABEL, LABEL_RULE)
     own = _option_names(kind, name)
     for key in sorted(entries.keys() - {*own}):
         if owners := [n for n in part_names(kind) if key in _option_names(kind, n)]:
             message = f"is an option of {' and '.join(owners)}, not of {name}"
             raise OptionError((*path, key), f"{message}, whose own are: {', '.join(own) or 'none'}")
-    return Part(kind, name, parse(module.Options, entries, path), label)
+    return Part(kind, name, parse(module.Options, entries, path), label, extractor)
 
 
 def _check_label(kind: str, value: object, path: KeyPath) -> str:
@@ -138,7 +147,7 @@ def parse_part_list(kind: str, value: object, path: KeyPath) -> tuple[Part, ...]
         raise OptionError(path, f"must be a list of at least one {kind}, not {value!r}")
     parts = tuple(parse_part(kind, v, (*path, str(i))) for i, v in enumerate(value))
     if len({p.label for p in parts}) < len(parts):
-        way_out = "give each a `label` of its own" if kind in LABELLABLE else "leave one out"
+        way_out = "give each a `label` of its own" if kind in KEYS else "leave one out"
         raise OptionError(path, f"names a {kind} twice; {way_out}")
     return parts
 

@@ -18,8 +18,8 @@ def run(request: Request, *, images: Path, weights: Path, features: Path) -> Non
     """Write the `features` of the images; the file `weights` names the extractor and its options.
 
     The .npz holds features, float32 (N, d); probabilities, float32 (N, K), if the extractor has
-    classes; the labels of the images; and their `about`, with the extractor and the digest of its
-    weights.
+    classes; the labels of the images; and their `about`, with the extractor, the digest of its
+    weights, and the SHA-256 of the file that they came from, if they came from one.
 
     Raises:
         LtdmError: The extractor does not support the images, or its output is not finite.
@@ -38,5 +38,5 @@ def run(request: Request, *, images: Path, weights: Path, features: Path) -> Non
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise LtdmError(f"{weights} gives values that are not finite; delete it and run again")
     origin = {**metadata["extractor"], "weights": sha256(weights)}
-    origins = np.array(json.dumps({**about, "extractor": origin}))
-    write_npz(features, **arrays, labels=labels, about=origins)
+    origins = {**about, "extractor": origin, "weight_file": metadata.get("sha256")}
+    write_npz(features, **arrays, labels=labels, about=np.array(json.dumps(origins)))

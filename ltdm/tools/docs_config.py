@@ -21,7 +21,7 @@ from ltdm.plumbing.options import Nested
 from ltdm.plumbing.registry import (
     DEFAULT_PARTS,
     FOLDERS,
-    LABELLABLE,
+    KEYS,
     PartOption,
     load_module,
     part_names,
@@ -40,9 +40,9 @@ AXIS_HELP = {
     "seed": "Integers from 0; each trains a network of its own.",
     "sample_set": "Names under `sample_sets`; all of them by default.",
 }
-LABEL_SCHEMA = {
-    "type": "string",
-    "description": "Name in files and tables, if a part is used twice; by default its own name.",
+KEY_HELP = {
+    "label": "Name in files and tables, if a part is used twice; by default its own name.",
+    "extractor": "Label of the only extractor that it is computed with; by default every one.",
 }
 REFERENCE_HELP = (
     "Split, used in full, that metrics compare with; `test` needs a source with a test split."
@@ -230,7 +230,9 @@ def _part(kind: str) -> dict[str, Any]:
     forms: list[dict[str, Any]] = [{"enum": part_names(kind)}]
     for name in part_names(kind):
         module = load_module(kind, name, ())
-        own = {"name": {"const": name}} | ({"label": LABEL_SCHEMA} if kind in LABELLABLE else {})
+        own: dict[str, Any] = {"name": {"const": name}}
+        for key in KEYS.get(kind, ()):
+            own[key] = {"type": "string", "description": KEY_HELP[key]}
         properties = closed_object({**own, **_properties(module.Options)})
         forms.append({"description": _summary(module), **properties})
     return {"description": f"The {kind}: its name, or `{{name: ..., options}}`.", "anyOf": forms}

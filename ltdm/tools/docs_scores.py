@@ -19,6 +19,9 @@ rows have the extractor `pixels`, whatever the config's extractors.
 weights are checked by SHA-256. For any other extractor the same numbers are called `frechet`,
 `frechet-infinity`, `kid` and `inception-score`, and the table names the extractor.
 
+**One extractor for a metric.** A metric is computed with every extractor that gives what it reads,
+or with the one that it names: `{name: precision-recall, k: 3, extractor: vgg16}`.
+
 **The reference** is the complete balanced set (`reference_split: train`, or `test`), not the
 long-tailed one; only `memorization` compares with the long-tailed training set. Every value has the
 numbers of real and generated images that it is computed from (`n_real`, `n_generated`).

@@ -75,7 +75,7 @@ def option_faults(kind, options):
             hint = get_type_hints(member.fget)["return"]
             if name in names and hints[name] != hint:
                 problems.append(f"the option {name} is no {hint.__name__}")
-    reserved = {"name"} | ({"label"} if kind in registry.LABELLABLE else set())
+    reserved = {"name", *registry.KEYS.get(kind, ())}
     if kind == "source":  # options of a source share a section with these keys
         reserved |= {"source", "reference_split", *SECTIONS, *(f.name for f in fields(LongTail))}
     clashes = [f"the option {name} is called as a key is" for name in reserved & names.keys()]

@@ -31,7 +31,12 @@ EVERYTHING = {
     "sample_sets": {"main": {}, "narrow": {"ema_sigma_rel": 0.05}, "wide": {"ema_sigma_rel": 0.1}},
     "theory": {"toy": {"betas": [0.0, 0.1], "figures": ["v-curve", "scores"]}},
 }
-EVERYTHING["evaluate"] = {**SMOKE["evaluate"], "probe": {"layers": [4]}}
+EVERYTHING["evaluate"] = {
+    **SMOKE["evaluate"],
+    "extractors": ["pixels", "vgg16"],
+    "metrics": ["frechet", {"name": "precision-recall", "extractor": "vgg16"}, "memorization"],
+    "probe": {"layers": [4]},
+}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from ltdm.config.experiment import Experiment
+from ltdm.plumbing.registry import parse_part
 from tests.helpers.smoke_config import check_refused, edited
 
 
@@ -18,6 +20,26 @@ from tests.helpers.smoke_config import check_refused, edited
             "evaluate.metrics",
             "inception-score reads Inception's class probabilities (inception, random-inception)",
         ),
+        (
+            "metrics",
+            ["frechet", {"name": "kid", "extractor": "pixel"}],
+            "evaluate.metrics",
+            "kid: `extractors` has no 'pixel'; did you mean 'pixels'?",
+        ),
+        (
+            "metrics",
+            ["frechet", {"name": "accuracy", "extractor": "pixels"}],
+            "evaluate.metrics",
+            "classes (classifier), and its extractor 'pixels' does not give them; name another",
+        ),
+        (
+            "metrics",
+            ["frechet", {"name": "memorization", "extractor": "pixels"}],
+            "evaluate.metrics",
+            "which no extractor gives; take its extractor 'pixels' out",
+        ),
+        ("metrics", [{"name": "kid", "extractor": 3}], "metrics.0.extractor", "must be text"),
+        ("extractors", [{"name": "pixels", "extractor": "a"}], "0.extractor", "unknown key"),
         ("table_columns", ["kid"], "evaluate.table_columns", "nothing computes 'kid'"),
         ("table_columns", ["frechet@tial"], "evaluate.table_columns", "did you mean 'tail'?"),
         ("table_columns", ["frechet@class-99"], "evaluate.table_columns", "group 'class-99'"),
@@ -32,3 +54,30 @@ from tests.helpers.smoke_config import check_refused, edited
 )
 def test_an_option_is_refused_by_place_and_fault(key, value, place, word):
     check_refused(edited(f"evaluate/{key}", value), place, word)
+
+
+def test_a_metric_may_name_its_extractor():
+    """FID and IS by Inception, recall by VGG16, as in CORAL's table."""
+    config = edited("evaluate/extractors", ["inception", "vgg16", {"name": "pixels", "label": "p"}])
+    config["evaluate"]["metrics"] = [
+        {"name": "frechet", "extractor": "inception"},
+        "inception-score",
+        {"name": "precision-recall", "k": 3, "extractor": "vgg16"},
+        {"name": "precision-recall", "k": 5, "label": "pr5"},
+        {"name": "kid", "extractor": "p"},
+    ]
+    columns = ["frechet", "inception-score", "recall", "pr5.recall", "kid"]
+    config["evaluate"]["table_columns"] = columns
+    evaluate = Experiment(config).evaluate
+    assert [evaluate.spaces(metric) for metric in evaluate.metrics] == [
+        ["inception"],
+        ["inception"],
+        ["vgg16"],
+        ["inception", "vgg16", "p"],
+        ["p"],
+    ]
+    used = [evaluate.extractor_of_column(column) for column in columns]
+    assert used == ["inception", "inception", "vgg16", "inception", "p"]
+    config = evaluate.metrics[2].to_config()
+    assert config == {"name": "precision-recall", "extractor": "vgg16"}
+    assert parse_part("metric", config, ()) == evaluate.metrics[2]

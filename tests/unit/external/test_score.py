@@ -189,6 +189,15 @@ def test_errors_of_extractors_and_metrics(formats, tmp_path):
     assert "accuracy reads the probabilities of the data's classes (classifier)" in printed
 
 
+def test_a_metric_may_name_its_extractor(formats, tmp_path):
+    parts = ["--extractor", "pixels", "--extractor", "{name: pixels, label: p}"]
+    metrics = ["--metric", "frechet", "--metric", "{name: kid, extractor: p}"]
+    scored = rows(score_with(tmp_path, "ours.npz", *parts, *metrics))
+    used = scored.groupby("metric")["extractor"].unique().map(list)
+    assert used["kid"] == ["p"]
+    assert used["frechet"] == ["pixels", "p"]
+
+
 def test_data_folder_is_not_changed(formats, tmp_path):
     score(tmp_path, "ours.npz")
     (folder,) = (tmp_path / "work").glob("reference-*")

@@ -1,13 +1,9 @@
 """The Inception network with random weights, and the files that its weights come from."""
 
-import io
 import json
 import pickle
 import sys
-from http.client import HTTPMessage
 from pathlib import Path
-from urllib.error import URLError
-from urllib.response import addinfourl
 
 import numpy as np
 import pytest
@@ -19,6 +15,7 @@ from ltdm.features import _inception, inception, random_inception
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.files import read_json, sha256, write_npz
 from ltdm.stages import extractor, features
+from tests.helpers.downloads import answer_downloads
 
 CPU = torch.device("cpu")
 EMPTY = np.zeros(0)
@@ -53,14 +50,7 @@ def file(tmp_path, weights, monkeypatch):
 @pytest.fixture
 def offline(monkeypatch):
     """No network access; the requested URLs are returned."""
-    requests = []
-
-    def fail(request):
-        requests.append(request.full_url)
-        raise URLError("Name or service not known")
-
-    monkeypatch.setattr(torch.hub, "urlopen", fail)
-    return requests
+    return answer_downloads(monkeypatch)
 
 
 def prepare(path=None):
@@ -162,15 +152,10 @@ def test_error_without_network_is_one_sentence(tmp_path, monkeypatch, offline):
 
 def test_download_happens_once_and_is_checked(tmp_path, monkeypatch, file, weights):
     monkeypatch.chdir(tmp_path)
-    answers = [b"a login page", file.read_bytes()]
-
-    def answer(request):
-        return addinfourl(io.BytesIO(answers.pop(0)), HTTPMessage(), request.full_url)
-
-    monkeypatch.setattr(torch.hub, "urlopen", answer)
+    answer_downloads(monkeypatch, b"a login page", file.read_bytes())
     with pytest.raises(LtdmError, match=r"cannot download .* \(invalid hash .*; download http"):
         prepare()
-    assert [f.name for f in Path("data").iterdir()] == [".inception.lock"]
+    assert [f.name for f in Path("data").iterdir()] == [f".{Path(inception.FILE).name}.lock"]
     for _ in range(2):
         tensors, metadata = prepare()
         assert all((tensors[name] == tensor).all() for name, tensor in weights.items())

@@ -6,14 +6,17 @@ import pytest
 import torch
 from torch import nn
 
+from ltdm.config.experiment import Experiment
 from ltdm.diffusion import edm
 from ltdm.methods import coral
 from ltdm.methods._base import make_noisy
 from ltdm.methods._objective import evaluations
-from ltdm.plumbing.errors import LtdmError, OptionError
+from ltdm.networks import unet
+from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.registry import parse_part
 from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.methods import Net, batch, double_process, generators, objective
+from tests.helpers.smoke_config import check_refused, edited
 from tests.unit.training.test_training import CPU, SPEC, data
 
 D = torch.float64
@@ -177,19 +180,30 @@ def test_it_evaluates_the_network_once_and_composes():
 
 
 def test_the_paper_s_size():
-    from ltdm.networks import unet
-
     net = unet.build(unet.Options(), 3, 32, 10)
     term = coral.build(coral.Options(), [10, 5])
     term.bind(net, 0)
     assert sum(p.numel() for p in term.parameters()) == 32_896
 
 
-def test_unsuitable_classes_and_networks_are_refused():
+def test_a_single_class_is_refused():
     with pytest.raises(OptionError, match="only one"):
         objective("coral", counts=[30])
-    with pytest.raises(LtdmError, match="bottleneck_width"):
-        coral.build(coral.Options(), [3, 2]).bind(nn.Linear(2, 2), 0)
+
+
+def test_a_network_that_states_no_bottleneck_width_is_refused_before_training(monkeypatch):
+    def build(*arguments):
+        net = original(*arguments)
+        del net.bottleneck_width
+        return net
+
+    original = unet.build
+    monkeypatch.setattr(unet, "build", build)
+    Experiment(edited("runs/ddpm/method", "ccua"))
+    Experiment(edited("runs/ddpm/method", {"name": "coral", "weight": 0}))
+    combined = edited("runs/ddpm/method", ["cbdm", "coral"])
+    message = "unet has no `bottleneck_width`, and cbdm and coral cannot do without it"
+    check_refused(combined, "network.name", message)
 
 
 def test_it_needs_the_true_classes_of_dropped_images():
