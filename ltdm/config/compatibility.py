@@ -117,6 +117,9 @@ def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
         way_out = "set train.label_dropout between 0 and 1, or guidance to 0"
         message = f"needs a network that was trained both with and without labels; {way_out}"
         raise OptionError(("sample", "guidance"), message)
+    if sample.guidance_power and label_role == "nothing":
+        message = "needs classes, and the network is unconditional (train.label_dropout is 1)"
+        raise OptionError(("sample", "guidance_power"), f"{message}; set it to 0")
     if sample.ema_sigma_rel is not None:
         check_ema_width(sample.ema_sigma_rel, run)
     if sample.weights not in run.weight_source.weights:

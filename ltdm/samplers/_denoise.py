@@ -14,8 +14,8 @@ Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A network: F (B, C, H, W) from noisy images (B, C, H, W), levels (B,) and labels (B,)."""
 Denoise = Callable[[Tensor, float], Tensor]
 """The estimate of the clean images, from x (B, C, H, W) at one level for all of them."""
-Weight = Callable[[float], float]
-"""The weight of guidance at a level."""
+Weight = Callable[[float], float | Tensor]
+"""The weight of guidance at a level: one for all images, or one each, (B, 1, 1, 1)."""
 Noise = Callable[[], Tensor]
 """Source of standard normal noise: each call returns the next (B, C, H, W)."""
 NOISE_BLOCK = 16  # sampler steps whose noise is drawn in one call, after the first
@@ -44,7 +44,7 @@ def denoiser(
 
     def denoise(x: Tensor, level: float) -> Tensor:
         w = weight(level)
-        if w == 0:
+        if not isinstance(w, Tensor) and w == 0:
             return estimate(predict, x, level, labels)
         if guide:
             D, D_null = (estimate(net, x, level, labels) for net in (predict, guide))

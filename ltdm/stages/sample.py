@@ -30,7 +30,8 @@ def run(
 
     `request` has `spec`, the options of the sample set, and `seed`, which determines the noise of
     each image together with its number. `guide` is the network of the run in the option
-    `guide_run`. If `shards` are given, all files of `run_shard`, they are merged without a network.
+    `guide_run`. With the option `guidance_power` the request has `class_counts`, the training images
+    per class, as well. If `shards` are given, all files of `run_shard`, they are merged without a network.
 
     `about` has sampler, guidance, weights and model. `record` repeats it, to be read without the
     images, and adds `where` the images were made: device, precision and layout.
@@ -86,6 +87,7 @@ class SampleRequest:
     def __init__(self, request: Request, model: Path, guide: Path | None):
         self.options = parse(SampleOptions, request["spec"], ("sample",))
         self.seed, self.model, self.guide = request["seed"], model, guide
+        self.class_counts = request.get("class_counts", [])
         network, options = read_metadata(model), self.options
         with explain_read_errors(model, "network of ltdm"):
             classes = range(network["classes"])
@@ -120,4 +122,4 @@ class SampleRequest:
         precision, device = self.options.precision, pick_device()
         model = Model.from_file(self.model, self.options.weights, precision, device)
         guide = Model.from_file(self.guide, "ema", precision, device) if self.guide else None
-        return SampleGenerator(model, self.options, self.seed, guide)
+        return SampleGenerator(model, self.options, self.seed, guide, self.class_counts)
