@@ -95,6 +95,7 @@ def build(options: Options, class_counts: list[int]) -> Term:
 class CORAL(Term):
     """The term; `projection` is its own layer, once the network is known."""
 
+    log_by_class_group = ("class_contrast",)
     projection: nn.Linear
 
     def __init__(self, options: Options):

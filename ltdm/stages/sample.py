@@ -29,9 +29,9 @@ def run(
     """Write `samples` (.npz: images, labels, about), with the same number of images per class.
 
     `request` has `spec`, the options of the sample set, and `seed`, which determines the noise of
-    each image together with its number. `guide` is the network of the run in the option
-    `guide_run`. With the option `guidance_power` the request has `class_counts`, the training images
-    per class, as well. If `shards` are given, all files of `run_shard`, they are merged without a network.
+    each image together with its number; with the option `guidance_power` also `class_counts`, the
+    training images per class. `guide` is the network of the run in the option `guide_run`. If
+    `shards` are given, all files of `run_shard`, they are merged without a network.
 
     `about` has sampler, guidance, weights and model. `record` repeats it, to be read without the
     images, and adds `where` the images were made: device, precision and layout.

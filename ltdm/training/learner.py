@@ -216,6 +216,8 @@ class Learner:
     def _optimiser_step(self, draws: Draws) -> dict[str, Tensor]:
         """Make one optimiser step; return the loss, its terms and the gradient's norm, scalars.
 
+        The sums by group of classes that the objective logs follow them.
+
         Separate networks each have a loss and a norm; the means over networks are returned.
         """
         networks = self.optimiser.num_networks
@@ -225,5 +227,6 @@ class Learner:
         loss = torch.stack(list(terms.values())).sum(0)
         loss.sum().backward()
         values = {"loss": loss, **terms, "grad_norm": self.optimiser.step(draws.noisy.has_label)}
+        values |= self.method.group_sums(losses, draws.noisy.classes)
         normalise_weights(self.net, self.process)
         return {name: value.mean() for name, value in values.items()}
