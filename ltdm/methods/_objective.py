@@ -126,11 +126,10 @@ class Objective(nn.Module):
         `losses` are those of `loss`. The sums, of the losses in `log_by_class_group` alone, are
         called `<loss>@<group>`; the numbers of images are called `images@<group>`.
         """
-        logged = [name for name in self.log_by_class_group if name in losses]
-        if not logged:
+        if not self.log_by_class_group:
             return {}
         members = self.groups[:, classes]  # no product of matrices, which TF32 would round
-        sums = {name: (losses[name].detach() * members).sum(1) for name in logged}
+        sums = {name: (losses[name].detach() * members).sum(1) for name in self.log_by_class_group}
         sums["images"] = members.sum(1)
         return {
             f"{name}@{group}": value
