@@ -37,7 +37,8 @@ class Learner:
     Attributes:
         step_count: Training steps made so far.
         last_step: The step count at which the training ends.
-        loss_sums: Sums of the losses and the gradient's norm since the last row of the history.
+        loss_sums: Sums of the losses and the gradient's norm since the last row of the history, and
+            those by group of classes.
         inputs: The host's draws for a step, on the device: the arguments of `Batches.make`.
         run_device_step: Does the device's part of a step, eagerly or as a captured graph.
         device_step_calls: How often the host launched that part kernel by kernel, or captured it.
