@@ -137,6 +137,9 @@ def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
     if sample.plain and not has_reserve(run.network):
         message = "needs a network with a reserve; set network.reserve, or leave this out"
         raise OptionError(("sample", "plain"), message)
+    if sample.guidance_power and label_role == "nothing":
+        message = "needs classes, and the network is unconditional (train.label_dropout is 1)"
+        raise OptionError(("sample", "guidance_power"), f"{message}; set it to 0")
     if sample.ema_sigma_rel is not None:
         check_ema_width(sample.ema_sigma_rel, run)
     if sample.weights not in run.weight_source.weights:

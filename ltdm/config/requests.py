@@ -124,10 +124,12 @@ class _Job:
         return {"sigma_rel": float(self._wildcards["sigma_rel"])}
 
     def sample(self) -> Fields:
-        """The sample set's options, and the network's seed."""
+        """The sample set's options, the network's seed, and the class counts if they matter."""
         run = self._run
         options = run.samples[self._wildcards["sample_set"]]
+        counts = {"class_counts": self._data.class_counts} if options.guidance_power else {}
         return {
+            **counts,
             "spec": non_defaults(options),
             "defaults": defaults(options),
             "seed": self._seed,

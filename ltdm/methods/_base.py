@@ -144,6 +144,8 @@ class Term(nn.Module):
         network_per_class: Whether each class has a network of its own, selected by the label.
         step_per_class: Whether each block of a batch makes an optimiser step of its own.
         needs_bottleneck_width: Whether the network must have the attribute `bottleneck_width`.
+        log_by_class_group: Names of its losses whose means over the images of the head, medium and
+            tail classes are logged too.
     """
 
     needs_conditional_network = False
@@ -152,6 +154,7 @@ class Term(nn.Module):
     network_per_class = False
     step_per_class = False
     needs_bottleneck_width = False
+    log_by_class_group: tuple[str, ...] = ()
 
     def target(self, noisy: NoisyBatch, batch: Batch, process: Process, rng: Generators) -> Tensor:
         """Return the target of the network's output F, (B, C, H, W)."""

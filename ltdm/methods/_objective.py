@@ -1,10 +1,11 @@
 """Objectives as sums of terms; all evaluations with a gradient share one call of the network."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ltdm.core.thirds import thirds
 from ltdm.diffusion._base import Process
 from ltdm.methods._base import (
     Batch,
@@ -47,7 +48,7 @@ def build_objective(parts: Iterable[Part], class_counts: list[int]) -> "Objectiv
     if exclusive and len(parts) > 1:
         message = f"{exclusive[0]} draws batches of its own and goes with no other method; name one"
         raise OptionError(("method",), message)
-    return Objective(terms)
+    return Objective(terms, class_counts)
 
 
 def evaluations(parts: Iterable[Part], classes: int) -> NetworkEvaluations:
@@ -58,10 +59,13 @@ def evaluations(parts: Iterable[Part], classes: int) -> NetworkEvaluations:
 class Objective(nn.Module):
     """The denoising loss with any terms; parameters of terms are trained with the network's.
 
-    Each flag of a `Term` is set here if any term sets it.
+    Each flag of a `Term` is set here if any term sets it. `groups` (G, C) is 1 where a class, of C,
+    belongs to a third of the classes, of G; see `ltdm.core.thirds`.
     """
 
-    def __init__(self, terms: list[Term]):
+    groups: Tensor
+
+    def __init__(self, terms: list[Term], class_counts: Sequence[int]):
         super().__init__()
         self.terms = terms
         self.remembered = nn.ModuleList(terms)  # states hold the terms' buffers under this name
@@ -71,6 +75,13 @@ class Objective(nn.Module):
         self.network_per_class = any(t.network_per_class for t in terms)
         self.step_per_class = any(t.step_per_class for t in terms)
         self.needs_bottleneck_width = any(t.needs_bottleneck_width for t in terms)
+        self.log_by_class_group = [name for t in terms for name in t.log_by_class_group]
+        members = thirds(class_counts)
+        self.group_names = [*members]
+        groups = torch.zeros(len(members), len(class_counts))
+        for row, classes in zip(groups, members.values(), strict=True):
+            row[classes] = 1
+        self.register_buffer("groups", groups, persistent=False)
 
     def bind(self, net: nn.Module, seed: int) -> None:
         """Let each term make its own layers for a network; `seed` is the run's."""
@@ -111,6 +122,23 @@ class Objective(nn.Module):
             if weights is not None:
                 losses = {name: weights * values for name, values in losses.items()}
         return losses
+
+    def group_sums(self, losses: dict[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
+        """Return sums of losses over the images of each group, of classes (B,), as scalars.
+
+        `losses` are those of `loss`. The sums, of the losses in `log_by_class_group` alone, are
+        called `<loss>@<group>`; the numbers of images are called `images@<group>`.
+        """
+        if not self.log_by_class_group:
+            return {}
+        members = self.groups[:, classes]  # no product of matrices, which TF32 would round
+        sums = {name: (losses[name].detach() * members).sum(1) for name in self.log_by_class_group}
+        sums["images"] = members.sum(1)
+        return {
+            f"{name}@{group}": value
+            for name, values in sums.items()
+            for group, value in zip(self.group_names, values, strict=True)
+        }
 
 
 def _query_network(

@@ -88,6 +88,7 @@ class CBDM(Term):
     """The term; `cdf` (C,) is the distribution function of Q."""
 
     needs_conditional_network = True
+    log_by_class_group = ("balance",)
     cdf: Tensor
 
     def __init__(self, options: Options, class_counts: list[int]):

@@ -109,6 +109,7 @@ def build(options: Options, class_counts: list[int]) -> Term:
 class CM(Term):
     """The term; `strength` (C,) is the weight of each class."""
 
+    log_by_class_group = ("capacity",)
     strength: Tensor
 
     def __init__(self, options: Options, class_counts: list[int]):

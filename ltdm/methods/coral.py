@@ -103,6 +103,7 @@ class CORAL(Term):
     """The term; `projection` is its own layer, once the network is known."""
 
     needs_bottleneck_width = True
+    log_by_class_group = ("class_contrast",)
     projection: nn.Linear
 
     def __init__(self, options: Options):

@@ -104,6 +104,8 @@ class DiffROP(Term):
         super().__init__()
         self.options, self.classes = options, classes
         self.needs_conditional_network = options.form == "counterfactual"
+        if options.form == "counterfactual":  # the other form gives all images of a batch one loss
+            self.log_by_class_group = ("overlap",)
 
     def query(self, noisy: NoisyBatch, batch: Batch, rng: Generators) -> Query:
         """Draw each image's partner, or query every image under another label."""

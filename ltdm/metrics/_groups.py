@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ltdm.core.thirds import thirds
+
 KINDS = ("all", "class", "thirds", "shots", "worst")
-THIRDS = ("head", "medium", "tail")
 SHOTS = ("many-shot", "medium-shot", "few-shot")
 
 
@@ -14,9 +15,8 @@ def groups(
 ) -> dict[str, list[int]]:
     """Return the classes of each group, by name; "worst" is left out, for it needs the values.
 
-    `class_counts` are training images per class. Thirds are contiguous in the order of falling
-    counts; if the number of classes is not a multiple of three, the first ones are larger. Shots
-    are bounded by the counts themselves: many-shot has more than shots[0] training images, few-shot
+    `class_counts` are training images per class. Thirds are those of `ltdm.core.thirds`. Shots are
+    bounded by the counts themselves: many-shot has more than shots[0] training images, few-shot
     fewer than shots[1]; an empty shot is left out.
     """
     counts = np.array(class_counts)
@@ -25,8 +25,7 @@ def groups(
     if "all" in kinds:
         members["all"] = order.tolist()
     if "thirds" in kinds:
-        parts = zip(THIRDS, np.array_split(order, 3), strict=True)
-        members |= {name: classes.tolist() for name, classes in parts if len(classes)}
+        members |= thirds(class_counts)
     if "shots" in kinds:
         many, few = counts[order] > shots[0], counts[order] < shots[1]
         masks = zip(SHOTS, (many, ~many & ~few, few), strict=True)

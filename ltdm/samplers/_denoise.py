@@ -13,8 +13,8 @@ from ltdm.diffusion._base import Process
 
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A network: F (B, C, H, W) from noisy images (B, C, H, W), levels (B,) and labels (B,)."""
-Weight = Callable[[float], float]
-"""The weight of guidance at a level."""
+Weight = Callable[[float], float | Tensor]
+"""The weight of guidance at a level: one for all images, or one each, (B, 1, 1, 1)."""
 Noise = Callable[[], Tensor]
 """Source of standard normal noise: each call returns the next (B, C, H, W)."""
 NOISE_BLOCK = 16  # sampler steps whose noise is drawn in one call, after the first
@@ -55,7 +55,7 @@ def denoiser(
         w = weight(level)
         if levels is None:
             levels = process.level_tensor(level, len(x))
-        if w == 0:
+        if not isinstance(w, Tensor) and w == 0:
             return estimate(predict, x, levels, labels)
         if guide:
             D, D_null = (estimate(net, x, levels, labels) for net in (predict, guide))

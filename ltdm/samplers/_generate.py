@@ -1,11 +1,12 @@
 """Generation of a sample set by a trained network, in blocks that depend on image numbers alone."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ltdm.core.blocks import fixed_blocks
 from ltdm.core.device import device_name, memory_layout
@@ -13,7 +14,8 @@ from ltdm.core.shards import rows_of_shard, split_blocks
 from ltdm.diffusion._model import Model
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.progress import Progress
-from ltdm.samplers._denoise import denoiser, image_noise
+from ltdm.samplers._denoise import Weight, denoiser, image_noise
+from ltdm.samplers._guidance import class_guidance
 from ltdm.samplers._options import SampleOptions
 
 log = logging.getLogger("ltdm")
@@ -24,14 +26,25 @@ class SampleGenerator:
     """A network, or one per class, that generates the images of one sample set.
 
     The model must have the options' precision. An image's noise depends on `seed` and the image's
-    number. A `guide` is a weaker network that guides the sampling.
+    number. A `guide` is a weaker network that guides the sampling. `class_counts` are the training
+    images per class, which the option `guidance_power` needs.
 
     Attributes:
         hardware: Device, precision and memory layout of the network's calls, for records.
         network_per_class: Whether labels select the network.
+
+    Raises:
+        LtdmError: `guidance_power` is set, and there is not one count for each class.
     """
 
-    def __init__(self, model: Model, options: SampleOptions, seed: int, guide: Model | None = None):
+    def __init__(
+        self,
+        model: Model,
+        options: SampleOptions,
+        seed: int,
+        guide: Model | None = None,
+        class_counts: Sequence[int] = (),
+    ):
         metadata, device = model.metadata, model.predictors[0].device
         self.predictors, self.process = model.predictors, model.process
         self.guide = guide.predictors[0] if guide else None
@@ -42,6 +55,16 @@ class SampleGenerator:
         self.hardware = f"{device_name(device)}, {options.precision}, {order}"
         self.shape = (metadata["channels"], metadata["size"], metadata["size"])
         self.is_points = metadata["points"]
+        self.class_guidance: Tensor | None = None
+        if options.guidance_power:
+            if len(class_counts) != metadata["classes"]:
+                raise LtdmError(
+                    f"sample.guidance_power needs the training images of {metadata['classes']}"
+                    f" classes, and {len(class_counts)} counts are given; sample with the config of"
+                    " the network's data set, or set guidance_power to 0"
+                )
+            weights = class_guidance(options.guidance, options.guidance_power, class_counts)
+            self.class_guidance = torch.tensor(weights, device=device)
         per_network, max_batch = options.num_images // len(self.predictors), MAX_BATCH[device.type]
         calls = -(-per_network // max_batch)
         self.block_size = -(-per_network // calls)  # as even as possible
@@ -93,6 +116,13 @@ class SampleGenerator:
                 yield rows[:new], images[:new]
                 done += new
 
+    def _weight(self, labels: Tensor) -> Weight:
+        """Return the weight of guidance by level, for images with these labels (B,)."""
+        if self.class_guidance is None:
+            return partial(self.options.guidance_weight, self.process)
+        weights = self.class_guidance[labels].reshape(-1, 1, 1, 1)
+        return partial(self.options.guidance_schedule.weight, weights, self.process)
+
     @torch.inference_mode()
     def generate_batch(
         self, labels: np.ndarray, numbers: np.ndarray, network: int = 0
@@ -105,7 +135,7 @@ class SampleGenerator:
         noise = image_noise(self.seed, numbers.tolist(), self.shape, self.device)
         on_device = torch.from_numpy(labels).to(self.device)
         predict, sampler = self.predictors[network], self.options.sampler
-        weight = partial(self.options.guidance_weight, self.process)
+        weight = self._weight(on_device)
         denoise = denoiser(predict, self.process, on_device, weight, self.guide)
         x = sampler.module.sample(denoise, self.process, noise, self.levels, sampler.options)
         if not torch.isfinite(x).all():

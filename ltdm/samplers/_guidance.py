@@ -1,13 +1,17 @@
-"""The weight of guidance at each noise level."""
+"""The weight of guidance at each noise level, and of each class."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
+from torch import Tensor
 
 from ltdm.diffusion._base import Process
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import KeyPath, suggest
+
+W = TypeVar("W", float, Tensor)
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,9 @@ class GuidanceSchedule:
             return self.kind
         return {self.kind: list(self.numbers) if self.kind == "interval" else self.numbers[0]}
 
-    def weight(self, guidance: float, process: Process, level: float) -> float:
-        """Return the weight at a sampler's level; `guidance` is w, and 0 is no guidance at all."""
-        if self.kind == "constant" or not guidance:
+    def weight(self, guidance: W, process: Process, level: float) -> W | float:
+        """Return the weight at a sampler's level; `guidance` is w, a number or a tensor of them."""
+        if self.kind == "constant":
             return guidance
         if self.kind == "interval":
             (signal, std), (low, high) = process.signal_and_std(level), self.numbers
@@ -56,6 +60,17 @@ class GuidanceSchedule:
             (g,) = self.numbers
             factor = g**-s if g >= 1 else 1 - g ** (1 - s)
         return (guidance + 1) * factor - 1
+
+
+def class_guidance(guidance: float, power: float, class_counts: Sequence[int]) -> list[float]:
+    """Return the weight of guidance of each class y: w (p_y / p_mean)^-power.
+
+    p_y is the frequency of the class in the training set, and p_mean = 1 / C their mean. A power
+    above 0 guides rare classes more than frequent ones, below 0 less; 0 gives w to all. It is a
+    control of ltdm's own: no paper on long tails has it.
+    """
+    mean = sum(class_counts) / len(class_counts)
+    return [guidance * (count / mean) ** -power for count in class_counts]
 
 
 class GuidanceScheduleOption:

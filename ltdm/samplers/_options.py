@@ -37,6 +37,13 @@ class SampleOptions:
         " only where the ratio of noise to signal, sigma, is above low and at most high.",
         parser=GuidanceScheduleOption(),
     )
+    guidance_power: float = option(
+        0.0,
+        "Exponent a of the weight of each class y, w (p_y / p_mean)^-a, where p_y is the share of"
+        " the class in the training set: above 0, rare classes are guided more than frequent ones.",
+        low=-2,
+        high=2,
+    )
     label: str = option(
         "class",
         "Label of an image: its class, or none, which samples a network that was trained both with"
@@ -71,6 +78,9 @@ class SampleOptions:
         if self.guidance_schedule != GuidanceSchedule() and not self.guidance:
             message = "has no effect unless guidance is above 0; set guidance, or this to constant"
             raise OptionError(("guidance_schedule",), message)
+        if self.guidance_power and not self.guidance:
+            message = "has no effect unless guidance is above 0; set guidance, or this to 0"
+            raise OptionError(("guidance_power",), message)
         if self.label == "none" and self.guidance:
             message = (
                 "is none, and guidance needs labels; set guidance to 0 beside it, or leave it out"
@@ -86,7 +96,9 @@ class SampleOptions:
             raise OptionError(("ema_sigma_rel",), message)
 
     def guidance_weight(self, process: Process, level: float) -> float:
-        """Return the weight of guidance at a level; 0 where there is none."""
+        """Return the weight of guidance at a level, without `guidance_power`; 0 where is none."""
+        if not self.guidance:
+            return 0.0
         return self.guidance_schedule.weight(self.guidance, process, level)
 
     @property
@@ -95,6 +107,7 @@ class SampleOptions:
         notes = {
             f"guided by {self.guide_run}": self.guide_run is not None,
             f"guidance {self.guidance_schedule}": self.guidance_schedule != GuidanceSchedule(),
+            f"guidance power {self.guidance_power:g}": self.guidance_power != 0,
             "without labels": self.label == "none",
             "without reserve": self.plain,
         }

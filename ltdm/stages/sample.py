@@ -29,8 +29,9 @@ def run(
     """Write `samples` (.npz: images, labels, about), with the same number of images per class.
 
     `request` has `spec`, the options of the sample set, and `seed`, which determines the noise of
-    each image together with its number. `guide` is the network of the run in the option
-    `guide_run`. If `shards` are given, all files of `run_shard`, they are merged without a network.
+    each image together with its number; with the option `guidance_power` also `class_counts`, the
+    training images per class. `guide` is the network of the run in the option `guide_run`. If
+    `shards` are given, all files of `run_shard`, they are merged without a network.
 
     `about` has sampler, guidance, weights and model. `record` repeats it, to be read without the
     images, and adds `where` the images were made: device, precision and layout.
@@ -86,6 +87,7 @@ class SampleRequest:
     def __init__(self, request: Request, model: Path, guide: Path | None):
         self.options = parse(SampleOptions, request["spec"], ("sample",))
         self.seed, self.model, self.guide = request["seed"], model, guide
+        self.class_counts = request.get("class_counts", [])
         network, options = read_metadata(model), self.options
         with explain_read_errors(model, "network of ltdm"):
             classes = range(network["classes"])
@@ -121,4 +123,4 @@ class SampleRequest:
         plain = self.options.plain
         model = Model.from_file(self.model, self.options.weights, precision, device, plain)
         guide = Model.from_file(self.guide, "ema", precision, device) if self.guide else None
-        return SampleGenerator(model, self.options, self.seed, guide)
+        return SampleGenerator(model, self.options, self.seed, guide, self.class_counts)

@@ -67,7 +67,7 @@ class RunBenchmark:
         weights = dict(self.trainer.ema.state_dict())
         metadata = model_metadata(recipe, self.trainer)
         model = Model.from_tensors(weights, metadata, options.precision, device)
-        self.generator = SampleGenerator(model, options, 0)
+        self.generator = SampleGenerator(model, options, 0, class_counts=data.class_counts)
         self.labels = np.arange(MAX_BATCH[device.type]) % len(data.class_counts)
         if self.generator.network_per_class:  # a batch then runs the network of one class
             self.labels[:] = 0

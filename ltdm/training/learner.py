@@ -37,7 +37,8 @@ class Learner:
     Attributes:
         step_count: Training steps made so far.
         last_step: The step count at which the training ends.
-        loss_sums: Sums of the losses and the gradient's norm since the last row of the history.
+        loss_sums: Sums of the losses and the gradient's norm since the last row of the history, and
+            those by group of classes.
         inputs: The host's draws for a step, on the device: the arguments of `Batches.make`.
         run_device_step: Does the device's part of a step, eagerly or as a captured graph.
         device_step_calls: How often the host launched that part kernel by kernel, or captured it.
@@ -216,6 +217,8 @@ class Learner:
     def _optimiser_step(self, draws: Draws) -> dict[str, Tensor]:
         """Make one optimiser step; return the loss, its terms and the gradient's norm, scalars.
 
+        The sums by group of classes that the objective logs follow them.
+
         Separate networks each have a loss and a norm; the means over networks are returned.
         """
         networks = self.optimiser.num_networks
@@ -225,5 +228,6 @@ class Learner:
         loss = torch.stack(list(terms.values())).sum(0)
         loss.sum().backward()
         values = {"loss": loss, **terms, "grad_norm": self.optimiser.step(draws.noisy.has_label)}
+        values |= self.method.group_sums(losses, draws.noisy.classes)
         normalise_weights(self.net, self.process)
         return {name: value.mean() for name, value in values.items()}

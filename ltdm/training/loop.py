@@ -112,7 +112,18 @@ class Trainer(Learner):
                 f" {means['loss']:.4g}, the gradient's norm {means['grad_norm']:.4g}; lower"
                 " train.lr, lengthen train.warmup_steps, or set train.precision to fp32"
             )
-        return means
+        return _divide_by_images(means)
+
+
+def _divide_by_images(means: dict[str, float]) -> dict[str, float]:
+    """Return means per image of a group of classes in place of sums; none for a group without."""
+    result = {}
+    for name, value in means.items():
+        loss, _, group = name.partition("@")
+        images = means[f"images@{group}"] if group else 1
+        if loss != "images" and images:
+            result[name] = value / images
+    return result
 
 
 def _denoising_loss(row: dict[str, float]) -> float:

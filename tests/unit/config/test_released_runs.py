@@ -144,6 +144,7 @@ def test_a_released_network_is_imported_sampled_and_finetuned(checkpoint, tmp_pa
     settings = config("ckpt.pt")
     settings["runs"]["fine"] = {"network": NETWORK, "train": {"init_from": "theirs", "steps": 2}}
     settings["defaults"]["train"] |= {"lr": 1.0e-9, "warmup_steps": 100, "ema_decay": 0.0}
+    settings["defaults"]["sample"]["guidance_power"] = 0.5  # by the counts of the data set
     settings["grid"]["run"] = ["theirs", "fine"]
 
     def write_config():
@@ -162,7 +163,10 @@ def test_a_released_network_is_imported_sampled_and_finetuned(checkpoint, tmp_pa
     assert record["parameters"] == sum(p.numel() for p in ema.parameters())
     tensors, about = read_weights(folder / "model.safetensors", "ema.")
     assert all(torch.equal(t, tensors[name]) for name, t in ema.state_dict().items())
-    assert about["key"] == record["key"] == read_json(folder / "main/samples.json")["model"]
+    samples = read_json(folder / "main/samples.json")
+    assert about["key"] == record["key"] == samples["model"]
+    counts = Experiment(settings).datasets["digits-lt"].class_counts
+    assert samples["class_counts"] == counts
     fine, _ = read_weights(folder.parents[1] / "fine/seed-0/model.safetensors", "ema.")
     assert all((t - fine[name]).abs().max() < 1e-6 for name, t in tensors.items())
     assert read_json(folder.parents[1] / "fine/seed-0/run.json")["init"] == record["key"]

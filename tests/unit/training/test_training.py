@@ -150,7 +150,8 @@ def test_loss_falls():
     losses = [row["loss"] for row in learner.history]
     assert losses[-1] < 0.7 * losses[0]
     columns = {"step", "images", "lr", "loss", "denoise", "balance", "grad_norm"}
-    assert set(learner.history[0]) == columns
+    groups = {f"balance@{group}" for group in ("head", "medium", "tail")}
+    assert set(learner.history[0]) == columns | groups
 
 
 class NoWaiting(TorchDispatchMode):
