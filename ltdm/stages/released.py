@@ -43,7 +43,7 @@ def import_checkpoint(identity: dict[str, Any], checkpoint: Path, files: Files) 
         "weights": sorted(released.weights),
         "parameters": released.num_parameters,
         "steps": released.steps,
-        "evaluations_per_image": {"forward": 0, "backward": 0, "encoder": 0},
+        "evaluations_per_image": {"forward": 0, "backward": 0, "encoder": 0, "decoder": 0},
         "seconds": round(time.monotonic() - started, 1),
     }
     write_json(files.record, {**identity, "key": metadata["key"], **provenance, **result})

@@ -41,6 +41,7 @@ COLUMN_TITLES = {
     "forward": "evals/image: forward",
     "backward": "backward",
     "encoder": "encoder",
+    "decoder": "decoder",
     "sample_images_per_s": "sample: images/s",
     "sample_ratio": "x first",
     "sample_evaluations": "evals/image",
