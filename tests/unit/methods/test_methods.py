@@ -1,11 +1,11 @@
 """Losses, gradients and costs of all methods, on a tabular network."""
 
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 
 import pytest
 import torch
 
-from ltdm.diffusion import vp
+from ltdm.diffusion import edm, vp
 from ltdm.methods import cbdm
 from ltdm.methods._objective import evaluations
 from ltdm.networks import unet
@@ -193,6 +193,45 @@ def test_evaluations_equal_a_count(method, classes, cost):
     sum(t.mean() for t in terms.values()).backward()
     assert tuple(predict.calls_per_image(images).values()) == cost
     assert sum(passes) / images == cost[1] + cost[2] + cost[3]
+
+
+TOGETHER = [
+    "oclt",
+    "cbdm",
+    "agc",
+    "ccua",
+    "coral",
+    "dispersive",
+    {"name": "diffrop", "form": "counterfactual"},
+    "cm",
+    {"name": "igd", "mode": "shared", "peers": {"sample": 1}},
+]
+PAIRS = [[one, other] for k, one in enumerate(TOGETHER) for other in TOGETHER[:k]]
+
+
+@pytest.mark.parametrize(
+    "process", [vp.build(vp.Options()), edm.build(edm.Options())], ids=["vp", "edm"]
+)
+@pytest.mark.parametrize("methods", [TOGETHER, *PAIRS], ids=lambda m: " ".join(map(_name, m))[:40])
+def test_methods_compose_with_a_gradient_in_one_call(methods, process):
+    """Only IGD's peers, which need no gradient, are evaluated in a second call."""
+    options = {"ch": 4, "norm_groups": 2, "ch_mult": (1,), "attn": (), "num_res_blocks": 1}
+    net = unet.build(unet.Options(**options, reserve=0.2), 1, 4, 4)
+    full, calls = objective(*methods), []
+    full.bind(net, 0)
+    predict = Predictor(net, CPU, "fp32")
+    net.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    data = batch([0, 1, 2, 3, -1], classes=[0, 1, 2, 3, 2], x0=torch.randn(5, 1, 4, 4))
+    terms = loss(full, predict, data, process, generators())
+    sum(term.mean() for term in terms.values()).backward()
+    assert calls == [True] + [False] * ("igd" in map(_name, methods))
+    parts = [parse_part("method", method, ()) for method in methods]
+    assert predict.calls_per_image(5) == asdict(evaluations(parts, 4))
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
+
+
+def _name(method):
+    return method if isinstance(method, str) else method["name"]
 
 
 def _count_backward(output, passes):
