@@ -9,7 +9,7 @@ from ltdm.pipeline import cost as plan
 from ltdm.pipeline.lineage import lineage
 from ltdm.pipeline.records import Link, expected_records
 from ltdm.plumbing.errors import OptionError
-from ltdm.reporting.widths import plot_by_width
+from ltdm.reporting.sweeps import plot_by_width
 from ltdm.stages import ema_width_figure
 from tests.helpers.smoke_config import edited
 from tests.helpers.tidy_rows import tidy
