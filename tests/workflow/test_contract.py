@@ -25,13 +25,14 @@ EVERYTHING = {
     "runs": {
         "ddpm": {},
         "weak": {"network": {"ch": 32}},
-        "fine": {"train": {"init_from": "ddpm"}},
+        "fine": {"train": {"init_from": "ddpm"}, "sample_sets": ["main", "with-more"]},
         "guided": {"sample": {"guide_run": "weak", "guidance": 0.5}},
     },
     "sample_sets": {"main": {}, "narrow": {"ema_sigma_rel": 0.05}, "wide": {"ema_sigma_rel": 0.1}},
     "theory": {"toy": {"betas": [0.0, 0.1], "figures": ["v-curve", "scores"]}},
 }
-EVERYTHING["evaluate"] = {**SMOKE["evaluate"], "probe": {"layers": [4]}}
+EVERYTHING["sample_sets"]["with-more"] = {"guidance": 1.0}
+EVERYTHING["evaluate"] = {**SMOKE["evaluate"], "probe": {"layers": [4]}, "tuning_half": True}
 
 
 @pytest.fixture(scope="module")
