@@ -108,9 +108,9 @@ class Experiment:
         for run in self.grid["run"]:
             if first not in self.sets_of_run[run]:
                 raise OptionError(
-                    ("runs", run, "sample_sets"),
-                    f"has no {first}, the first of the selected sample sets, of which figures show"
-                    " every run; add it, put another first in the grid, or leave the run out",
+                    ("runs", run, "omit_sample_sets"),
+                    f"leaves out {first}, the first of the selected sample sets, of which figures"
+                    " show every run; put another first in the grid, or leave the run out too",
                 )
 
     def _check_run_name(self, run: str, *path: str) -> None:

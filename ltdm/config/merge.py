@@ -174,19 +174,20 @@ def check_sections(value: Any, path: KeyPath) -> dict[str, Any]:
 def split_run(
     name: str, value: Any, sample_sets: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any], list[str]]:
-    """Return the name of an entry of `runs`, its sections, and its sample sets: all by default.
+    """Return the name of an entry of `runs`, its sections, and its sample sets: all not left out.
 
     Raises:
         OptionError: A section is unknown, or a sample set is not under `sample_sets`.
     """
     entry = {**as_mapping(value, ("runs", name))}
-    path, own = ("runs", name, "sample_sets"), entry.pop("sample_sets", [*sample_sets])
-    if not isinstance(own, list):
-        raise OptionError(path, f"must be a list of names, not {own!r}")
-    for sample_set in own:
+    path, omitted = ("runs", name, "omit_sample_sets"), entry.pop("omit_sample_sets", [])
+    if not isinstance(omitted, list):
+        raise OptionError(path, f"must be a list of names, not {omitted!r}")
+    for sample_set in omitted:
         if sample_set not in sample_sets:
             hint = suggest(sample_set, sample_sets)
             raise OptionError(path, f"{sample_set!r} is not under `sample_sets`; {hint}")
+    own = [sample_set for sample_set in sample_sets if sample_set not in omitted]
     return name, check_sections(entry, ("runs", name)), own
 
 

@@ -44,11 +44,10 @@ LABEL_SCHEMA = {
     "type": "string",
     "description": "Name in files and tables, if a part is used twice; by default its own name.",
 }
-SAMPLE_SETS = {
+OMITTED = {
     "type": "array",
     "items": {"type": "string"},
-    "minItems": 1,
-    "description": "The sample sets that the run has; all of them by default.",
+    "description": "Sample sets that are not drawn from this run.",
 }
 RUNS_HELP = "Settings of single runs on this data set, by the run's name; they override the run's."
 REFERENCE_HELP = (
@@ -76,7 +75,7 @@ def schema() -> dict[str, Any]:
     """
     sections = _sections()
     name = {"description": "Name of the results folder.", "type": "string", "pattern": NAME_REGEX}
-    run = {**closed_object({**sections, "sample_sets": SAMPLE_SETS}), "type": ["object", "null"]}
+    run = {**closed_object({**sections, "omit_sample_sets": OMITTED}), "type": ["object", "null"]}
     paths = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
     top = {
         "experiment": name,

@@ -25,7 +25,7 @@ EVERYTHING = {
     "runs": {
         "ddpm": {},
         "weak": {"network": {"ch": 32}},
-        "fine": {"train": {"init_from": "ddpm"}, "sample_sets": ["main", "with-more"]},
+        "fine": {"train": {"init_from": "ddpm"}, "omit_sample_sets": ["narrow", "wide"]},
         "guided": {"sample": {"guide_run": "weak", "guidance": 0.5}},
     },
     "sample_sets": {"main": {}, "narrow": {"ema_sigma_rel": 0.05}, "wide": {"ema_sigma_rel": 0.1}},

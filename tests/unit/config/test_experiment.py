@@ -71,9 +71,9 @@ def test_names_and_the_grid_are_refused_by_place_and_fault(path, value, place, w
         ("runs/cbdm/sample", {"num_images": 61}, "runs.cbdm.sample.num_images", "multiple of"),
         ("sample_sets/main", {"num_images": 61}, "sample_sets.main.num_images", "multiple of"),
         ("sample_sets/fast", {"stps": 1}, "sample_sets.fast.stps", "unknown key"),
-        ("runs/cbdm/sample_sets", ["mian"], "runs.cbdm.sample_sets", "did you mean 'main'?"),
-        ("runs/cbdm/sample_sets", "main", "runs.cbdm.sample_sets", "must be a list of names"),
-        ("runs/cbdm/sample_sets", [], "runs.cbdm.sample_sets", "has no main, the first"),
+        ("runs/cbdm/omit_sample_sets", ["mian"], "cbdm.omit_sample_sets", "did you mean 'main'?"),
+        ("runs/cbdm/omit_sample_sets", "main", "cbdm.omit_sample_sets", "must be a list of names"),
+        ("runs/cbdm/omit_sample_sets", ["main"], "cbdm.omit_sample_sets", "leaves out main, the"),
         (
             "datasets/digits-lt/runs",
             {"x": {}},
@@ -122,16 +122,16 @@ def test_a_data_set_sets_options_of_single_runs():
 
 def test_a_run_may_leave_sample_sets_out():
     config = edited("sample_sets", {"main": {}, "more": {"guidance": 3.0}, "last": {}})
-    config["runs"]["cbdm"]["sample_sets"] = ["last", "main"]
+    config["runs"]["cbdm"]["omit_sample_sets"] = ["more"]
     experiment = Experiment(config)
-    assert [*experiment.runs["digits-lt", "cbdm"].samples] == ["main", "last"], "the grid's order"
+    assert [*experiment.runs["digits-lt", "cbdm"].samples] == ["main", "last"]
     assert [*experiment.runs["digits-lt", "ddpm"].samples] == ["main", "more", "last"]
     sampled = {(w["run"], w["sample_set"]) for w in RULES["sample"].jobs(experiment)}
     assert len(sampled) == 5
     assert ("cbdm", "more") not in sampled
     names = [file.parts[-3] for file in inputs(experiment, "tables", {})["metrics"]]
     assert (names.count("main"), names.count("more")) == (6, 3)
-    check_refused({**config, "sample_set": "more"}, "runs.cbdm.sample_sets", "has no more, the")
+    check_refused({**config, "sample_set": "more"}, "runs.cbdm.omit_sample_sets", "leaves out more")
     alone = Experiment({**config, "sample_set": "more", "run": "ddpm"})
     assert [*alone.runs["digits-lt", "ddpm"].samples] == ["more"]
     rows = [request(e, "tables", {})["rows"] for e in (experiment, alone, Experiment(SMOKE))]

@@ -35,5 +35,5 @@ def test_a_class_s_half_depends_on_no_other_class():
 
 
 def test_a_class_of_one_image_is_refused():
-    with pytest.raises(LtdmError, match=r"class 4 has one real image.*set evaluate\.tuning_half to"):
+    with pytest.raises(LtdmError, match=r"class 4 has one real image.*evaluate\.tuning_half"):
         half_of(sample(np.zeros((3, 2)), np.array([4, 1, 1])), TUNING)

@@ -57,7 +57,7 @@ def test_jobs_of_a_guidance_sweep_and_of_a_choice():
     )
     config = edited("evaluate/tuning_half", True)
     config["sample_sets"] = sets
-    config["runs"]["cbdm"]["sample_sets"] = ["paper"]
+    config["runs"]["cbdm"]["omit_sample_sets"] = ["none", "more"]
     experiment = Experiment(config)
     counted = plan.job_counts(experiment)
     assert (counted["tuning_metrics"], counted["tuned_tables"], counted["sample"]) == (4, 1, 4)
