@@ -147,22 +147,22 @@ class _Job:
         """The metric's options, the groups of classes, the extractors, and the half, if any."""
         metric, evaluate = self._metric, self._experiment.evaluate
         halved = evaluate.tuning_half and metric.module.INPUT == "features"
-        fields = {
+        return {
             "metric": metric.to_config(),
             "defaults": defaults(metric),
-            "groups": evaluate.group_settings(),
+            # Inside `groups`, since a key that an old record lacks would rerun nothing.
+            "groups": evaluate.group_settings() | ({"half": REPORTING} if halved else {}),
             "extractors": evaluate.spaces(metric),
             "code": stage_digest("metrics", metric),
         }
-        return {**fields, "half": REPORTING} if halved else fields
 
     def tuning_metrics(self) -> Fields:
         """The same against the other half, for no more than the main table's first column needs."""
         evaluate = self._experiment.evaluate
         column = evaluate.table_columns[0]
-        fields = {**self.metrics(), "extractors": [evaluate.extractor_of_column(column)]}
-        groups = fields["groups"] if parse_column(column).group else {"kinds": ["all"]}
-        return {**fields, "groups": groups, "half": TUNING}
+        settings = evaluate.group_settings() if parse_column(column).group else {"kinds": ["all"]}
+        extractors = [evaluate.extractor_of_column(column)]
+        return {**self.metrics(), "groups": {**settings, "half": TUNING}, "extractors": extractors}
 
     def tables(self) -> Fields:
         """The columns of the main table, the extractors, and the baseline run."""

@@ -29,23 +29,23 @@ def run(
 ) -> None:
     """Write one metric of one sample set, by extractor and group of classes.
 
-    `request` has `metric`, its name and options; `groups`, the `kinds` of group and the bounds of
-    `shots`; `extractors`, the labels of those that the metric accepts, or `pixels` for one of
-    nearest training images; `half`, if only that half of the reference counts (metrics/_halves.py);
-    and `where`, the columns that identify the sample set: dataset, run, seed, sample_set. The
-    sampling settings come from the metadata of the generated features. `real` and `fake` are the
-    features of the reference and of the generated images, a file per extractor, or what the stage
-    `neighbours` found for them.
+    `request` has `metric`, its name and options; `groups`, the `kinds` of group, the bounds of
+    `shots`, and `half`, if only that half of the reference counts (metrics/_halves.py);
+    `extractors`, the labels of those that the metric accepts, or `pixels` for one of nearest
+    training images; and `where`, the columns that identify the sample set: dataset, run, seed,
+    sample_set. The sampling settings come from the metadata of the generated features. `real` and
+    `fake` are the features of the reference and of the generated images, a file per extractor, or
+    what the stage `neighbours` found for them.
 
     Raises:
         LtdmError: The features are not comparable or not finite, the neighbours are of another
             search, or a class is too small for halves.
     """
     metric, id_columns = parse_part("metric", request["metric"], ("metrics",)), request["where"]
-    half = request.get("half", "")
+    settings = {**request["groups"]}
+    kinds, half = settings["kinds"], settings.pop("half", "")
     class_counts = read_classes(counts)["train"].tolist()
-    classes_by_group = groups(class_counts, **request["groups"])
-    kinds = request["groups"]["kinds"]
+    classes_by_group = groups(class_counts, **settings)
     frames = []
     for extractor, real_path, fake_path in zip(request["extractors"], real, fake, strict=True):
         real_features, fake_features = read_features(real_path), read_features(fake_path)

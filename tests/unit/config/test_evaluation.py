@@ -6,6 +6,8 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.layout import RULES
 from ltdm.config.requests import request
 from ltdm.data import digits
+from ltdm.pipeline.records import differences
+from ltdm.plumbing.request import to_record
 from tests.helpers.smoke_config import check_refused, edited
 
 SET = {"dataset": "digits-lt", "run": "ddpm", "seed": 0, "sample_set": "main"}
@@ -74,14 +76,18 @@ def test_only_scores_against_real_images_compare_with_a_half():
     for metric in ("memorization", "accuracy"):
         assert requests[True, metric] == requests[False, metric]
     for metric in ("frechet", "precision-recall"):
-        assert "half" not in requests[False, metric]
-        assert requests[True, metric] == {**requests[False, metric], "half": "reporting"}
+        whole, half = requests[False, metric], requests[True, metric]
+        assert "half" not in whole["groups"]
+        assert half == {**whole, "groups": {**whole["groups"], "half": "reporting"}}
+        for old, new in ((whole, half), (half, whole)):
+            assert differences(to_record(old), new, set()), "it is computed again"
     tuning = request(experiment, "tuning_metrics", SET)
     assert tuning == {
         **requests[True, "frechet"],
-        "half": "tuning",
+        "groups": {**requests[True, "frechet"]["groups"], "half": "tuning"},
         "extractors": ["classifier"],
-        "where": tuning["where"],
+        "where": SET,
     }
     overall = Experiment(edited("evaluate/tuning_half", True))
-    assert request(overall, "tuning_metrics", SET)["groups"] == {"kinds": ["all"]}
+    settings = request(overall, "tuning_metrics", SET)["groups"]
+    assert settings == {"kinds": ["all"], "half": "tuning"}

@@ -15,9 +15,9 @@ from ltdm.stages import metrics
 def rows(tmp_path, metric, real, fake, half=None, **options):
     counts, table = tmp_path / "counts.csv", tmp_path / "rows.csv"
     counts.write_text("\n".join(map(str, ["train", *range(100, 0, -10)])))
-    kinds = {"kinds": ["all", "class", "thirds", "worst"]}
+    kinds = {"kinds": ["all", "class", "thirds", "worst"]} | ({"half": half} if half else {})
     request = {"metric": {"name": metric, **options}, "groups": kinds, "extractors": ["pixels"]}
-    request |= {"code": "this", "where": {"run": "x"}} | ({"half": half} if half else {})
+    request |= {"code": "this", "where": {"run": "x"}}
     files = {"counts": counts, "real": [real], "fake": [fake]}
     metrics.run(request, **files, table=table, record=table.with_suffix(".json"))
     return pd.read_csv(table, keep_default_na=False).set_index(["metric", "group"])
