@@ -113,6 +113,11 @@ def feature_threads(wildcards, parts=()):
     return threads_for(lengths)
 
 
+def tuning_threads(wildcards):
+    metric = experiment.evaluate.metric_of_column(first_column)
+    return feature_threads(wildcards, experiment.evaluate.extractors_for(metric)[:1])
+
+
 def metric_threads(wildcards):
     metric = experiment.evaluate.metric(wildcards.metric)
     metric_extractors = experiment.evaluate.extractors_for(metric)

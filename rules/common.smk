@@ -63,6 +63,13 @@ except LtdmError as error:
 
 grid = experiment.grid
 networks = {axis: grid[axis] for axis in ("dataset", "run", "seed")}
+sample_sets = [
+    {"dataset": dataset, "run": run, "seed": seed, "sample_set": sample_set}
+    for dataset in grid["dataset"]
+    for run in grid["run"]
+    for seed in grid["seed"]
+    for sample_set in experiment.runs[dataset, run].samples
+]
 root = str(experiment.layout.root)
 set_compile_cache(experiment.layout.compile_cache)
 extractors = [part.label for part in experiment.evaluate.extractors]
@@ -156,7 +163,9 @@ def save_snapshot():
             "networks": [
                 [*run, seed] for run in experiment.runs for seed in grid["seed"]
             ],
-            "sample_sets": grid["sample_set"],
+            "sets_of_run": {
+                name: [*run.samples] for (_, name), run in experiment.runs.items()
+            },
             "metrics": metrics,
         },
     )

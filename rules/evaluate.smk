@@ -133,3 +133,24 @@ rule metrics:
         request=request("metrics"),
     script:
         "../workflow/scripts/metrics.py"
+
+
+first_column = experiment.evaluate.table_columns[0]
+tuning_extractor = experiment.evaluate.extractor_of_column(first_column)
+
+
+use rule metrics as tuning_metrics with:
+    input:
+        counts="<data>/counts.csv",
+        real=[f"<data>/features/{tuning_extractor}.npz"],
+        fake=[f"<samples>/features/{tuning_extractor}.npz"],
+    output:
+        table="<samples>/tuning.csv",
+        record="<samples>/tuning.json",
+    log:
+        "<logs>/tuning_metrics/{dataset}/{run}/seed-{seed}/{sample_set}.log",
+    benchmark:
+        "<benchmarks>/tuning_metrics/{dataset}/{run}/seed-{seed}/{sample_set}.tsv"
+    threads: tuning_threads
+    params:
+        request=request("tuning_metrics"),

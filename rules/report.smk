@@ -3,13 +3,19 @@ localrules:
     figures,
     ema_width_figure,
     copies_figure,
+    guidance_figure,
     sample_sheet,
+    tuned_tables,
 
 
 rule tables:
     """Join all rows; write the main table as CSV, Markdown and LaTeX."""
     input:
-        metrics=expand(rules.metrics.output.table, metric=metrics, **grid),
+        metrics=[
+            expand(rules.metrics.output.table, metric=metric, **sample_set)
+            for metric in metrics
+            for sample_set in sample_sets
+        ],
     output:
         tidy=report(
             "<results>/tables/metrics.csv",
@@ -51,6 +57,40 @@ rule tables:
         request=request("tables"),
     script:
         "../workflow/scripts/tables.py"
+
+
+rule tuned_tables:
+    """Choose each run's sample set by one half of the reference; write the table on the other."""
+    input:
+        tidy="<results>/tables/metrics.csv",
+        tuning=[
+            expand(rules.tuning_metrics.output.table, **sample_set)
+            for sample_set in sample_sets
+        ],
+    output:
+        scores=report(
+            "<results>/tables/tuning.csv",
+            caption="../workflow/report/tuning.rst",
+            category="Tables",
+            labels={"table": "scores of the tuning half"},
+        ),
+        main=report(
+            "<results>/tables/tuned.csv",
+            caption="../workflow/report/tuned.rst",
+            category="Tables",
+            labels={"table": "tuned"},
+        ),
+        others=expand("<results>/tables/tuned.{form}", form=["md", "tex"]),
+    log:
+        "<logs>/tuned_tables.log",
+    benchmark:
+        "<benchmarks>/tuned_tables.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    params:
+        request=request("tuned_tables"),
+    script:
+        "../workflow/scripts/tuned_tables.py"
 
 
 def history_files(wildcards):
@@ -144,6 +184,33 @@ rule ema_width_figure:
         request=request("ema_width_figure"),
     script:
         "../workflow/scripts/ema_width_figure.py"
+
+
+rule guidance_figure:
+    """Draw a metric by the weight of guidance, if sample sets sweep it."""
+    input:
+        tidy="<results>/tables/metrics.csv",
+        scores=(
+            "<results>/tables/tuning.csv" if experiment.evaluate.tuning_half else []
+        ),
+    output:
+        png=report(
+            "<results>/figures/{dataset}-guidance.png",
+            caption="../workflow/report/guidance_figure.rst",
+            category="Figures",
+            labels={"figure": "guidance", "data set": "{dataset}"},
+        ),
+        svg="<results>/figures/{dataset}-guidance.svg",
+    log:
+        "<logs>/guidance_figure/{dataset}.log",
+    benchmark:
+        "<benchmarks>/guidance_figure/{dataset}.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    params:
+        request=request("guidance_figure"),
+    script:
+        "../workflow/scripts/guidance_figure.py"
 
 
 rule copies_figure:

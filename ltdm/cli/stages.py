@@ -113,7 +113,7 @@ def features(**options: Any) -> None:
 @experiment_options("dataset", "run", "seed", "sample_set")
 def metrics(**options: Any) -> None:
     """Score the sample sets from their features; this runs no network."""
-    run_jobs(load_experiment(**options), "metrics")
+    run_jobs(load_experiment(**options), "metrics", "tuning_metrics")
 
 
 @click.command()
@@ -150,7 +150,7 @@ def tables(**options: Any) -> None:
     from ltdm.pipeline.lineage import manifest_request
 
     experiment = load_experiment(**options)
-    run_jobs(experiment, "tables", "probe_tables")
+    run_jobs(experiment, "tables", "tuned_tables", "probe_tables")
     manifest.run(manifest_request(experiment), manifest=experiment.layout.root / MANIFEST)
     _print_table(experiment, "tables.main")
 

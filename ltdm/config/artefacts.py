@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ltdm.config.layout import RULES
-from ltdm.config.rules import WILDCARD_ORDER, ArtefactRef, Wildcards, axis_values
+from ltdm.config.rules import (
+    WILDCARD_ORDER,
+    ArtefactRef,
+    Wildcards,
+    axis_values,
+    has_sample_set,
+)
 from ltdm.plumbing.errors import OptionError
 
 if TYPE_CHECKING:
@@ -88,8 +94,9 @@ def _expand(
     for pattern in (patterns,) if isinstance(patterns, str) else patterns:
         free = [w for w in WILDCARD_ORDER if f"{{{w}}}" in pattern and w not in wildcards]
         for values in product(*(axis_values(experiment, axis) for axis in free)):
-            filled = pattern.format(**wildcards, **dict(zip(free, values, strict=True)))
-            files.append(experiment.layout.root / filled)
+            all_values = {**wildcards, **dict(zip(free, values, strict=True))}
+            if has_sample_set(experiment, all_values):
+                files.append(experiment.layout.root / pattern.format(**all_values))
         if not free and isinstance(patterns, str):
             return files[0]
     return files

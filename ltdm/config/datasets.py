@@ -31,6 +31,8 @@ class Dataset:
     """Training images per class, by label, after the tail is cut."""
     sections: Mapping[str, Any]
     """The sections of a run that the data set sets."""
+    runs: Mapping[str, Mapping[str, Any]]
+    """The sections that it sets for single runs, by the run's name."""
 
     @property
     def preparation_bytes(self) -> int:
@@ -57,7 +59,9 @@ def parse_dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
     module: SourceModule = load_module("source", entries["source"], (*path, "source"))
     of_tail = {f.name for f in fields(LongTail)}
     of_source = {f.name for f in fields(module.Options)}
-    reject_unknown(entries, {"source", "reference_split", *of_tail, *of_source, *SECTIONS}, path)
+    reject_unknown(
+        entries, {"source", "reference_split", "runs", *of_tail, *of_source, *SECTIONS}, path
+    )
     options = parse(module.Options, {k: v for k, v in entries.items() if k in of_source}, path)
     source = Part("source", entries["source"], options)
     split = entries.get("reference_split", "train")
@@ -73,7 +77,9 @@ def parse_dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
     except LtdmError as error:
         raise OptionError(path, str(error)) from error
     sections = check_sections({k: v for k, v in entries.items() if k in SECTIONS}, path)
-    return Dataset(source, tail, split, info, counts, sections)
+    runs = as_mapping(entries.get("runs"), (*path, "runs"))
+    of_runs = {name: check_sections(v, (*path, "runs", name)) for name, v in runs.items()}
+    return Dataset(source, tail, split, info, counts, sections, of_runs)
 
 
 def _describe_source(source: Part, record: Path) -> SourceInfo:

@@ -5,11 +5,13 @@ from typing import Any
 
 from ltdm.metrics._base import PIXELS, accepts, check_inputs, uses_neighbours, value_name
 from ltdm.metrics._groups import KINDS, groups
+from ltdm.metrics._halves import TOO_SMALL
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import Nested, option, suggest
 from ltdm.plumbing.registry import Part, PartOption
 from ltdm.plumbing.renamed import new_column
 from ltdm.reporting.columns import BASELINE, parse_column
+from ltdm.reporting.headings import higher_is_better
 from ltdm.training.probe import ProbeOptions
 
 
@@ -47,6 +49,13 @@ class Evaluation:
         ("frechet", "frechet@head", "frechet@tail", "frechet@worst"),
         "Columns of the main table: `metric` over all classes, or `metric@group`. For"
         " `memorized-*`, `:baseline` adds the value of real images outside the training set.",
+    )
+    tuning_half: bool = option(
+        False,
+        "Split the reference into two halves. Tables have the scores against the one, and for each"
+        " run `tuned` has the sample set, such as a guidance weight, that is best against the"
+        " other by the first column. Scores that do not compare with real images, such as"
+        " `accuracy`, are as before.",
     )
     baseline: str | None = option(
         None,
@@ -91,12 +100,15 @@ class Evaluation:
         """The metrics that read the nearest training images."""
         return [metric for metric in self.metrics if uses_neighbours(metric)]
 
-    def extractor_of_column(self, column: str) -> str:
-        """Return the label of the extractor with which a column of the main table is computed."""
+    def metric_of_column(self, column: str) -> Part:
+        """Return the metric that computes a column of the main table."""
         value = parse_column(column).metric
         values = ((part, name) for part in self.metrics for name in part.module.HIGHER_IS_BETTER)
-        metric = next(part for part, name in values if value_name(part, name) == value)
-        return self.spaces(metric)[0]
+        return next(part for part, name in values if value_name(part, name) == value)
+
+    def extractor_of_column(self, column: str) -> str:
+        """Return the label of the extractor with which a column of the main table is computed."""
+        return self.spaces(self.metric_of_column(column))[0]
 
     def group_settings(self) -> dict[str, Any]:
         """Return the settings of the metrics' groups of classes, without the class counts."""
@@ -150,3 +162,18 @@ class Evaluation:
             else:
                 continue
             raise OptionError(("evaluate", "table_columns"), message)
+
+    def check_tuning(self, class_counts: list[int]) -> None:
+        """Refuse a tuning half that cannot be, or that the first column does not compare with.
+
+        `class_counts` are the real images per class of the reference.
+        """
+        column = self.table_columns[0]
+        compares = self.metric_of_column(column).module.INPUT == "features"
+        if not compares or higher_is_better(parse_column(column).metric) is None:
+            message = f"chooses by the first of table_columns, and {column} is no score against"
+            message = f"{message} real images; put one such as frechet first"
+            raise OptionError(("evaluate", "tuning_half"), message)
+        if 1 in class_counts:
+            message = f"class {class_counts.index(1)} {TOO_SMALL}; set it to false"
+            raise OptionError(("evaluate", "tuning_half"), message)

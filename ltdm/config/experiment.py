@@ -23,7 +23,7 @@ from ltdm.config.grid import (
     restrict_axis,
 )
 from ltdm.config.layout import Layout
-from ltdm.config.merge import ConfigLayer, check_sections, merge, relocate_errors
+from ltdm.config.merge import ConfigLayer, check_sections, merge, relocate_errors, split_run
 from ltdm.config.runs import Run, RunOptions
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import as_mapping, parse, reject_unknown, suggest
@@ -58,9 +58,11 @@ class Experiment:
         self.defaults = check_sections(top.get("defaults"), ("defaults",))
         self.layout = Layout(results / self.name)
         datasets = dict(named_entries(top, "datasets"))
-        self.overrides = {r: check_sections(v, ("runs", r)) for r, v in named_entries(top, "runs")}
         sets = {s: as_mapping(v, ("sample_sets", s)) for s, v in named_entries(top, "sample_sets")}
         self.sample_sets = sets or {"main": {}}
+        runs = [split_run(name, v, self.sample_sets) for name, v in named_entries(top, "runs")]
+        self.overrides = {run: sections for run, sections, _ in runs}
+        self.sets_of_run = {run: sample_sets for run, _, sample_sets in runs}
         sweeps = sorted(named_entries(top, "theory"))
         self.sweeps = {name: parse(Sweep, v, ("theory", name)) for name, v in sweeps}
         names = {"dataset": datasets, "run": self.overrides, "sample_set": self.sample_sets}
@@ -68,9 +70,12 @@ class Experiment:
         for axis in GRID_AXES:
             if axis in top:
                 self.grid[axis] = restrict_axis(axis, top[axis], self.grid[axis])
+        self._check_first_sample_set()
         self.datasets = {name: self._dataset(name, datasets[name]) for name in self.grid["dataset"]}
         self.runs: dict[tuple[str, str], Run] = {}
         for dataset in self.grid["dataset"]:
+            for run in self.datasets[dataset].runs:
+                self._check_run_name(run, "datasets", dataset, "runs")
             for run in self.grid["run"]:
                 self._add_run(dataset, run, ())
         self._check_evaluation()
@@ -89,10 +94,24 @@ class Experiment:
         for name, data in self.datasets.items():
             self.evaluate.check_table(data.class_counts)
             self.evaluate.check_neighbour_counts(name, data.class_counts)
+            if self.evaluate.tuning_half:
+                known = data.reference_split == "train"
+                self.evaluate.check_tuning(data.info.class_counts if known else [])
             for extractor in self.evaluate.extractors:
                 if data.info.points and not extractor.module.SUPPORTS_POINTS:
                     message = f"{extractor.name} reads images, and {name} holds points; use pixels"
                     raise OptionError(("evaluate", "extractors"), message)
+
+    def _check_first_sample_set(self) -> None:
+        """Refuse a run of the grid without the first sample set, which figures and benches use."""
+        first = self.grid["sample_set"][0]
+        for run in self.grid["run"]:
+            if first not in self.sets_of_run[run]:
+                raise OptionError(
+                    ("runs", run, "omit_sample_sets"),
+                    f"leaves out {first}, the first of the selected sample sets, of which figures"
+                    " show every run; put another first in the grid, or leave the run out too",
+                )
 
     def _check_run_name(self, run: str, *path: str) -> None:
         """Refuse a name, at `path`, of which there is no run."""
@@ -159,6 +178,7 @@ class Experiment:
             (("defaults",), self.defaults),
             (("datasets", dataset), self.datasets[dataset].sections),
             (("runs", run), self.overrides[run]),
+            (("datasets", dataset, "runs", run), self.datasets[dataset].runs.get(run, {})),
             *((("sample_sets", s), {"sample": self.sample_sets[s]}) for s in sample_sets),
         ]
 
@@ -178,7 +198,8 @@ class Experiment:
                 keys = [{"dataset": dataset, "run": name, "seed": s} for s in self.grid["seed"]]
                 records = [self.layout.path("train.record", **k) for k in keys]
                 run = attach_checkpoint(run, data, records)
-        for sample_set in self.grid["sample_set"] if name in self.grid["run"] else ():
+        wanted = self.grid["sample_set"] if name in self.grid["run"] else ()
+        for sample_set in [one for one in wanted if one in self.sets_of_run[name]]:
             layers = self._layers(dataset, name, sample_set)
             with relocate_errors(layers, owner, self._set_name(sample_set)):
                 merged = merge([layer for _, layer in layers])

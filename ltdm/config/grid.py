@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ltdm.config.layout import reserved_sample_set_names
+from ltdm.config.layout import RULES, RUN
 from ltdm.plumbing.errors import OptionError, quotes_hint
 from ltdm.plumbing.names import check_name
 from ltdm.plumbing.options import as_mapping, reject_unknown, suggest
@@ -81,3 +81,10 @@ def check_experiment_name(value: Any) -> str:
         message = f"results/{name} is the folder of {OTHER_FOLDERS[name]}; choose another name"
         raise OptionError(("experiment",), message)
     return name
+
+
+def reserved_sample_set_names() -> set[str]:
+    """Return the names of files and folders in a run's folder, which no sample set may have."""
+    patterns = (p for rule in RULES.values() for p in rule.outputs.values() if isinstance(p, str))
+    names = {p.removeprefix(f"{RUN}/").split("/")[0] for p in patterns if p.startswith(RUN)}
+    return {"state", *names} - {"{sample_set}"}

@@ -9,30 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from ltdm.config import rules
-from ltdm.config.rules import NETWORK, SAMPLE_SET, Rule, has_probe, jobs_per
+from ltdm.config.rules import NETWORK, SAMPLE_SET, Rule, figure_files, in_folder, jobs_per
 
 DATA = "data/{dataset}"
 RUN = "runs/{dataset}/{run}/seed-{seed}"
 SAMPLES = RUN + "/{sample_set}"
 MANIFEST = "manifest.json"
-FIGURE_FORMATS = ("png", "svg")
 FIGURES = {
-    "counts": FIGURE_FORMATS,
-    "per_class": FIGURE_FORMATS,
-    "training": FIGURE_FORMATS,
+    "counts": rules.FIGURE_FORMATS,
+    "per_class": rules.FIGURE_FORMATS,
+    "training": rules.FIGURE_FORMATS,
     "samples": ("png",),
 }
 """The figures of a data set and their file formats: pictures of pixels are PNG alone."""
-
-
-def in_folder(folder: str, **files: str) -> dict[str, str]:
-    """Return files by keyword, each with its folder before it."""
-    return {keyword: f"{folder}/{file}" for keyword, file in files.items()}
-
-
-def figure_files(name: str) -> dict[str, str]:
-    """Return the PNG and the SVG of a figure."""
-    return {form: f"figures/{name}.{form}" for form in FIGURE_FORMATS}
 
 
 RULES = {
@@ -120,6 +109,16 @@ RULES = {
             "fake": rules.metric_inputs("features.features", "neighbours.neighbours"),
         },
     ),
+    "tuning_metrics": Rule(
+        jobs_per(*SAMPLE_SET, only=rules.has_tuning),
+        in_folder(SAMPLES, table="tuning.csv", record="tuning.json"),
+        {
+            "counts": "prepare.counts",
+            "real": rules.tuning_features("reference_features.features"),
+            "fake": rules.tuning_features("features.features"),
+        },
+        stage="metrics",
+    ),
     "tables": Rule(
         jobs_per(),
         {
@@ -131,6 +130,15 @@ RULES = {
             "record": "tables/tables.json",
         },
         {"metrics": "metrics.table"},
+    ),
+    "tuned_tables": Rule(
+        jobs_per(only=rules.has_tuning),
+        {
+            "scores": "tables/tuning.csv",
+            "main": "tables/tuned.csv",
+            "others": ("tables/tuned.{form}",),
+        },
+        {"tidy": "tables.tidy", "tuning": "tuning_metrics.table"},
     ),
     "figures": Rule(
         jobs_per("dataset"),
@@ -154,13 +162,19 @@ RULES = {
         {"tidy": "tables.tidy"},
         pictures_only=True,
     ),
+    "guidance_figure": Rule(
+        rules.list_guidance_sweeps,
+        figure_files("{dataset}-guidance"),
+        {"tidy": "tables.tidy", "scores": rules.tuning_scores},
+        pictures_only=True,
+    ),
     "probe_split": Rule(
-        jobs_per("dataset", only=has_probe),
+        jobs_per("dataset", only=rules.has_probe),
         in_folder(DATA, test="probe_split.npz", record="probe_split.json"),
         {"reference": "prepare.reference"},
     ),
     "probe": Rule(
-        jobs_per(*NETWORK, only=has_probe),
+        jobs_per(*NETWORK, only=rules.has_probe),
         in_folder(RUN, table="probe.csv", record="probe.json"),
         {
             "model": "train.model",
@@ -170,7 +184,7 @@ RULES = {
         },
     ),
     "probe_tables": Rule(
-        jobs_per(only=has_probe),
+        jobs_per(only=rules.has_probe),
         {
             "tidy": "tables/probe-all.csv",
             "main": "tables/probe.csv",
@@ -179,7 +193,7 @@ RULES = {
         {"probes": "probe.table"},
     ),
     "probe_figure": Rule(
-        jobs_per("dataset", only=has_probe),
+        jobs_per("dataset", only=rules.has_probe),
         figure_files("{dataset}-probe"),
         {"tidy": "probe_tables.tidy"},
         pictures_only=True,
@@ -230,10 +244,3 @@ def path_in_dataset(artefact: str, **wildcards: Any) -> str:
     """Return the path of a data set's artefact below the data set's folder, `data/<dataset>/`."""
     path = Layout(Path()).path(artefact, dataset="any", **wildcards)
     return path.relative_to(DATA.format(dataset="any")).as_posix()
-
-
-def reserved_sample_set_names() -> set[str]:
-    """Return the names of files and folders in a run's folder, which no sample set may have."""
-    patterns = (p for rule in RULES.values() for p in rule.outputs.values() if isinstance(p, str))
-    names = {p.removeprefix(f"{RUN}/").split("/")[0] for p in patterns if p.startswith(RUN)}
-    return {"state", *names} - {"{sample_set}"}

@@ -18,7 +18,7 @@ from ltdm.config.grid import GRID_AXES
 from ltdm.config.strict_yaml import StrictLoader, TrapError
 from ltdm.plumbing.environment import check_environment
 from ltdm.plumbing.errors import LtdmError, OptionError
-from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown
+from ltdm.plumbing.options import KeyPath, as_mapping, reject_unknown, suggest
 from ltdm.plumbing.registry import DEFAULT_PARTS
 
 PART_KEYS = (*DEFAULT_PARTS, "sampler")
@@ -169,6 +169,26 @@ def check_sections(value: Any, path: KeyPath) -> dict[str, Any]:
         if not is_list and not (key in DEFAULT_PARTS and isinstance(section, str)):
             as_mapping(section, (*path, key))
     return {k: v for k, v in sections.items() if v is not None}
+
+
+def split_run(
+    name: str, value: Any, sample_sets: Mapping[str, Any]
+) -> tuple[str, dict[str, Any], list[str]]:
+    """Return the name of an entry of `runs`, its sections, and its sample sets: all not left out.
+
+    Raises:
+        OptionError: A section is unknown, or a sample set is not under `sample_sets`.
+    """
+    entry = {**as_mapping(value, ("runs", name))}
+    path, omitted = ("runs", name, "omit_sample_sets"), entry.pop("omit_sample_sets", [])
+    if not isinstance(omitted, list):
+        raise OptionError(path, f"must be a list of names, not {omitted!r}")
+    for sample_set in omitted:
+        if sample_set not in sample_sets:
+            hint = suggest(sample_set, sample_sets)
+            raise OptionError(path, f"{sample_set!r} is not under `sample_sets`; {hint}")
+    own = [sample_set for sample_set in sample_sets if sample_set not in omitted]
+    return name, check_sections(entry, ("runs", name)), own
 
 
 @contextmanager

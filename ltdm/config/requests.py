@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ltdm.config.layout import RULES
 from ltdm.config.rules import NETWORK, SAMPLE_SET, Wildcards
+from ltdm.metrics._halves import REPORTING, TUNING
 from ltdm.plumbing.option_values import defaults, locations, non_defaults
 from ltdm.plumbing.registry import Part, stage_digest
 from ltdm.plumbing.request import Request
@@ -61,7 +62,10 @@ class _Job:
 
     @property
     def _metric(self) -> Part:
-        return self._experiment.evaluate.metric(self._wildcards["metric"])
+        evaluate = self._experiment.evaluate
+        if "metric" in self._wildcards:
+            return evaluate.metric(self._wildcards["metric"])
+        return evaluate.metric_of_column(evaluate.table_columns[0])
 
     def _source(self, stage: str) -> Fields:
         """Return the request of a stage that reads a data set's source."""
@@ -142,31 +146,51 @@ class _Job:
         return {**self.sample(), "shard": [int(number) - 1, int(num_shards)]}
 
     def metrics(self) -> Fields:
-        """The metric's options, the groups of classes, and the extractors."""
+        """The metric's options, the groups of classes, the extractors, and the half, if any."""
         metric, evaluate = self._metric, self._experiment.evaluate
+        halved = evaluate.tuning_half and metric.module.INPUT == "features"
         return {
             "metric": metric.to_config(),
             "defaults": defaults(metric),
-            "groups": evaluate.group_settings(),
+            # Inside `groups`, since a key that an old record lacks would rerun nothing.
+            "groups": evaluate.group_settings() | ({"half": REPORTING} if halved else {}),
             "extractors": evaluate.spaces(metric),
             "code": stage_digest("metrics", metric),
         }
 
+    def tuning_metrics(self) -> Fields:
+        """The same against the other half, for no more than the main table's first column needs."""
+        evaluate = self._experiment.evaluate
+        column = evaluate.table_columns[0]
+        settings = evaluate.group_settings() if parse_column(column).group else {"kinds": ["all"]}
+        extractors = [evaluate.extractor_of_column(column)]
+        return {**self.metrics(), "groups": {**settings, "half": TUNING}, "extractors": extractors}
+
     def tables(self) -> Fields:
         """The columns of the main table, the extractors, and the baseline run."""
         grid, evaluate = self._experiment.grid, self._experiment.evaluate
+        own = {run: self._experiment.sets_of_run[run] for run in grid["run"]}
+        fewer = [[run, s] for run, s in own.items() if not {*grid["sample_set"]} <= {*s}]
         return {
             "columns": list(evaluate.table_columns),
             "extractors": [part.label for part in evaluate.extractors],
             "baseline": evaluate.baseline or grid["run"][0],
-            "rows": [grid, [metric.label for metric in evaluate.metrics]],
+            "rows": [grid, [metric.label for metric in evaluate.metrics], *fewer],
         }
+
+    def tuned_tables(self) -> Fields:
+        """The same without the baseline."""
+        return {key: value for key, value in self.tables().items() if key != "baseline"}
 
     def ema_width_figure(self) -> Fields:
         """The metric and the extractor of the main table's first column."""
         column = self._experiment.evaluate.table_columns[0]
         extractor = self._experiment.evaluate.extractor_of_column(column)
         return {"metric": parse_column(column).metric, "extractor": extractor}
+
+    def guidance_figure(self) -> Fields:
+        """The same metric and extractor."""
+        return self.ema_width_figure()
 
     def figures(self) -> Fields:
         """The same metric; the first sample set, and all runs and seeds."""

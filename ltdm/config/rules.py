@@ -19,12 +19,15 @@ FindArtefacts = Callable[["Experiment", Wildcards], ArtefactRef | list[ArtefactR
 
 NETWORK = ("dataset", "run", "seed")
 SAMPLE_SET = (*NETWORK, "sample_set")
+FIGURE_FORMATS = ("png", "svg")
 WILDCARD_ORDER = ("metric", *SAMPLE_SET, "table", "sweep", "form")
 """A wildcard that a job leaves open takes all its values; the first of these varies slowest."""
 
 
 def jobs_per(*axes: str, only: Callable[["Experiment"], Any] = bool) -> ListJobs:
     """Return a rule's list of jobs: one per combination of these axes; none unless `only` holds.
+
+    A sample set that a run leaves out has no job.
 
     The axis `search` holds the metrics that read nearest neighbours; its wildcard is `metric`.
     """
@@ -33,9 +36,21 @@ def jobs_per(*axes: str, only: Callable[["Experiment"], Any] = bool) -> ListJobs
     def list_jobs(experiment: "Experiment") -> Iterator[Wildcards]:
         if only(experiment):
             for values in product(*(axis_values(experiment, axis) for axis in axes)):
-                yield dict(zip(names, values, strict=True))
+                wildcards = dict(zip(names, values, strict=True))
+                if has_sample_set(experiment, wildcards):
+                    yield wildcards
 
     return list_jobs
+
+
+def in_folder(folder: str, **files: str) -> dict[str, str]:
+    """Return files by keyword, each with its folder before it."""
+    return {keyword: f"{folder}/{file}" for keyword, file in files.items()}
+
+
+def figure_files(name: str) -> dict[str, str]:
+    """Return the PNG and the SVG of a figure."""
+    return {form: f"figures/{name}.{form}" for form in FIGURE_FORMATS}
 
 
 def axis_values(experiment: "Experiment", axis: str) -> list[Any]:
@@ -48,9 +63,21 @@ def axis_values(experiment: "Experiment", axis: str) -> list[Any]:
     return {**experiment.grid, "table": ["main", "vs_baseline"], "form": ["md", "tex"]}[axis]
 
 
+def has_sample_set(experiment: "Experiment", wildcards: Wildcards) -> bool:
+    """Whether the run of these wildcards has their sample set, if they name one."""
+    if "sample_set" not in wildcards or "run" not in wildcards:
+        return True
+    return wildcards["sample_set"] in experiment.sets_of_run[wildcards["run"]]
+
+
 def has_probe(experiment: "Experiment") -> bool:
     """Whether the config has a linear probe."""
     return experiment.evaluate.probe is not None
+
+
+def has_tuning(experiment: "Experiment") -> bool:
+    """Whether settings are chosen on a half of the reference."""
+    return experiment.evaluate.tuning_half
 
 
 def has_theory(experiment: "Experiment") -> bool:
@@ -74,6 +101,16 @@ def list_ema_widths(experiment: "Experiment") -> Iterator[Wildcards]:
 def list_ema_sweeps(experiment: "Experiment") -> Iterator[Wildcards]:
     """Yield the data sets on which some run is sampled at several widths of post-hoc EMA."""
     swept = {dataset for (dataset, _), run in experiment.runs.items() if len(run.ema_widths) > 1}
+    return ({"dataset": dataset} for dataset in experiment.grid["dataset"] if dataset in swept)
+
+
+def list_guidance_sweeps(experiment: "Experiment") -> Iterator[Wildcards]:
+    """Yield the data sets on which some run is sampled with several weights of guidance."""
+    swept = {
+        dataset
+        for (dataset, _), run in experiment.runs.items()
+        if len({sample.guidance for sample in run.samples.values()}) > 1
+    }
     return ({"dataset": dataset} for dataset in experiment.grid["dataset"] if dataset in swept)
 
 
@@ -126,6 +163,22 @@ def metric_inputs(features: str, neighbours: str) -> FindArtefacts:
         return [(features, {**wildcards, "extractor": name}) for name in evaluate.spaces(metric)]
 
     return find
+
+
+def tuning_features(features: str) -> FindArtefacts:
+    """Return a function that finds `features` of the extractor of the main table's first column."""
+
+    def find(experiment: "Experiment", wildcards: Wildcards) -> list[ArtefactRef]:
+        evaluate = experiment.evaluate
+        extractor = evaluate.extractor_of_column(evaluate.table_columns[0])
+        return [(features, {**wildcards, "extractor": extractor})]
+
+    return find
+
+
+def tuning_scores(experiment: "Experiment", wildcards: Wildcards) -> ArtefactRef | None:
+    """Return the scores that settings are chosen by, if they are chosen."""
+    return ("tuned_tables.scores", {}) if has_tuning(experiment) else None
 
 
 def first_samples(experiment: "Experiment", wildcards: Wildcards) -> list[ArtefactRef]:

@@ -40,8 +40,10 @@ class Sample(NamedTuple):
     def of_classes(self, classes: Sequence[int]) -> "Sample":
         """Return the images of these classes."""
         rows = np.isin(self.labels, classes)
-        if rows.all():
-            return self
+        return self if rows.all() else self.select(rows)
+
+    def select(self, rows: np.ndarray) -> "Sample":
+        """Return the images of a mask of shape (N,)."""
         return Sample._make(None if array is None else array[rows] for array in self)
 
     def probabilities64(self) -> np.ndarray:

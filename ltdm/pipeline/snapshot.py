@@ -19,7 +19,7 @@ PATTERN = "run-{}.json"
 TYPES: Mapping[str, Callable[[Any], Any]] = {
     "networks": lambda networks: [[str(d), str(r), int(s)] for d, r, s in networks],
     "codes": lambda codes: {rule: [*map(str, c)] for rule, c in codes.items()},
-    "sample_sets": lambda names: [*map(str, names)],
+    "sets_of_run": lambda sets: {str(run): [*map(str, names)] for run, names in sets.items()},
     "metrics": lambda names: [*map(str, names)],
 }
 """Functions that return an entry of a snapshot, and raise if it is of another type."""
@@ -29,8 +29,8 @@ def save(folder: Path, snapshot: Mapping[str, Any]) -> None:
     """Write a run's snapshot, and name its path to all jobs that start from this process.
 
     It holds the merged `config`, its `site`, whether jobs are submitted to a `cluster`, the `codes`
-    (digests) of each rule's jobs, and the run's `networks` (data set, run, seed), `sample_sets` and
-    `metrics`.
+    (digests) of each rule's jobs, and the run's `networks` (data set, run, seed), `sets_of_run`
+    (sample sets by run) and `metrics`.
     """
     digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()[:16]
     file = Path(folder) / PATTERN.format(digest)

@@ -78,7 +78,8 @@ def _read_progress(file: Path) -> dict[str, Any]:
 
 def _state_after_training(network: Wildcards, layout: Layout, run_snapshot: dict[str, Any]) -> str:
     """Return how far a trained network is: "trained", "sampled" (all its sets) or "scored"."""
-    sets = [{**network, "sample_set": name} for name in run_snapshot.get("sample_sets", [])]
+    names = run_snapshot.get("sets_of_run", {}).get(network["run"], [])
+    sets = [{**network, "sample_set": name} for name in names]
     samples = [layout.path("sample.samples", **wildcards) for wildcards in sets]
     if not samples or not all(file.exists() for file in samples):
         return "trained"

@@ -1,15 +1,12 @@
 """The main table, a row per run, the best values in bold; and differences from a baseline."""
 
-import re
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from types import ModuleType
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ltdm.plumbing.registry import module_name, part_names
+from ltdm.metrics._halves import REPORTING, note_of
 from ltdm.reporting.cells import (
     FEW_IMAGES_MARK,
     NOT_ABOVE_ZERO_MARK,
@@ -27,16 +24,10 @@ from ltdm.reporting.compare import (
     half_width,
     paired_interval,
 )
+from ltdm.reporting.headings import display_name, higher_is_better
 from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO
 
 ARROWS = {True: " \u2191", False: " \u2193", None: ""}
-INCEPTION_NAMES = {
-    "frechet": "FID",
-    "frechet-infinity": "FID\u221e",
-    "kid": "KID",
-    "inception-score": "IS",
-}
-"""Names that values have only with the Inception features."""
 
 
 class Table(NamedTuple):
@@ -54,14 +45,16 @@ class Column(NamedTuple):
     rows: pd.DataFrame  # tidy rows of one metric, group and extractor
 
 
-def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
+def main_table(
+    rows: pd.DataFrame, columns: list[str], *more: Column, labels: Collection[str] = ("run",)
+) -> Table:
     """Return the main table, from tidy rows in the config's order of extractors.
 
-    `columns` are column names (reporting/columns.py). A column uses the first extractor that has
-    its metric.
+    `columns` are column names (reporting/columns.py), which `more` columns follow. A column uses
+    the first extractor that has its metric. `labels` are as in `pivot`.
     """
-    table_columns = [_select_column(rows, column) for column in columns]
-    table = pivot(rows, table_columns, column_cells, Cell())
+    table_columns = [*(_select_column(rows, column) for column in columns), *more]
+    table = pivot(rows, table_columns, column_cells, Cell(), labels)
     cells = list(table.to_numpy().flat)
     legend = [deviation_legend(cells), _extractor_legend(table_columns)]
     if any(cell.not_significant for cell in cells):
@@ -76,7 +69,7 @@ def main_table(rows: pd.DataFrame, columns: list[str]) -> Table:
             f"{NOT_ABOVE_ZERO_MARK} not significantly greater than 0: the {CONFIDENCE * 100:.0f} %"
             " interval reaches 0, which an unbiased estimate of a distance may do."
         )
-    return Table(table, [line for line in legend if line])
+    return Table(table, [line for line in [*legend, _half_legend(rows)] if line])
 
 
 def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> Table:
@@ -107,7 +100,8 @@ def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> T
         f"Difference from {baseline} and its {CONFIDENCE * 100:.0f} % interval {basis};"
         " bold: significantly better."
     )
-    return Table(table, [legend, _extractor_legend(table_columns)])
+    lines = legend, _extractor_legend(table_columns), _half_legend(rows)
+    return Table(table, [line for line in lines if line])
 
 
 def pivot(
@@ -115,11 +109,12 @@ def pivot(
     columns: list[Column],
     make_cells: Callable[[Column], Mapping[Key, Cell | DifferenceCell]],
     empty_cell: Cell | DifferenceCell,
+    labels: Collection[str] = ("run",),
 ) -> pd.DataFrame:
     """Return a table with a row per entry and these columns, in the order of the tidy rows.
 
     `make_cells` returns a column's cells by entry; the others are `empty_cell`. The index has the
-    run, and those of ENTRY_KEYS that differ between entries.
+    `labels`, and those of ENTRY_KEYS that differ between entries.
     """
     entries = rows[ENTRY_KEYS].drop_duplicates()
     index = pd.MultiIndex.from_frame(entries)
@@ -128,7 +123,7 @@ def pivot(
         cells = make_cells(column)
         table[column.heading] = [cells.get(key, empty_cell) for key in index]
     constant_keys: list[Any] = [
-        k for k in ENTRY_KEYS if k != "run" and entries[k].astype(str).nunique() <= 1
+        k for k in ENTRY_KEYS if k not in labels and entries[k].astype(str).nunique() <= 1
     ]
     return pd.DataFrame(table, index).droplevel(constant_keys)
 
@@ -140,51 +135,12 @@ def _select_column(rows: pd.DataFrame, name: str) -> Column:
     column_rows = rows[mask]
     extractor = column_rows["extractor"].iloc[0] if len(column_rows) else ""
     column_rows = column_rows[column_rows["extractor"] == extractor]
-    value_name = _split_label(metric)[1]
-    up = _modules()[value_name].HIGHER_IS_BETTER[value_name]
+    up = higher_is_better(metric)
     heading = display_name(name, extractor, column_rows)
     if baseline:
         up = None
         column_rows = column_rows.assign(value=column_rows["baseline"], error=np.nan)
     return Column(heading + ARROWS[up], up, column_rows)
-
-
-def display_name(column: str, extractor: str, rows: pd.DataFrame) -> str:
-    """Return the heading of a column, by its name: FID (tail) for `frechet@tail` of `inception`.
-
-    The options that the metric shows, as in `recall (k = 5, tail)`, are those of the tidy `rows` of
-    this column. If there is none, no option is shown.
-    """
-    metric, group, baseline = parse_column(column)
-    label, name = _split_label(metric)
-    details = [*_heading_options(_modules()[name], rows), *([group] if group else [])]
-    if extractor == "inception":
-        name = INCEPTION_NAMES.get(name, name)
-    text = (f"{label}.{name}" if label else name) + " baseline" * baseline
-    return f"{text} ({', '.join(details)})" if details else text
-
-
-def _heading_options(module: ModuleType, rows: pd.DataFrame) -> list[str]:
-    """Return a metric's options in headings, `k = 5`; rows do not state those at their defaults."""
-    if rows.empty:
-        return []
-    stated = dict(re.findall(r"(\w+)=([^,]*)", rows["options"].iloc[0]))
-    shown = getattr(module, "HEADING_OPTIONS", ())
-    return [f"{name} = {stated.get(name, getattr(module.Options, name))}" for name in shown]
-
-
-def _modules() -> dict[str, ModuleType]:
-    """Return the module of each value that a metric has."""
-    modules = (import_module(module_name("metric", name)) for name in part_names("metric"))
-    return {name: module for module in modules for name in module.HIGHER_IS_BETTER}
-
-
-def _split_label(metric: str) -> tuple[str, str]:
-    """Split `pr5.recall` into label and value name; the name may have a dot, as `mq-0.40` has."""
-    if metric in _modules():
-        return "", metric
-    label, _, name = metric.partition(".")
-    return label, name
 
 
 def column_cells(column: Column) -> dict[Key, Cell]:
@@ -235,6 +191,12 @@ def deviation_legend(cells: list[Cell], over: str = "generated images") -> str:
     return f"\u00b1 standard deviation over {' or '.join(map(str, seeds))} seeds."
 
 
+def _half_legend(rows: pd.DataFrame) -> str:
+    """Return the legend of scores against a half of the reference; empty if there are none."""
+    halved = rows["note"].str.contains(note_of(REPORTING), regex=False).any()
+    return "Against the reporting half of the reference." if halved else ""
+
+
 def _extractor_legend(columns: list[Column]) -> str:
     """Return the legend of extractors; columns of other extractors than the first are listed."""
     headings: dict[str, list[str]] = {}
@@ -245,3 +207,10 @@ def _extractor_legend(columns: list[Column]) -> str:
     first, *others = headings or [""]
     listed = [f"{', '.join(headings[extractor])} by {extractor}" for extractor in others]
     return f"Features: {', '.join([first, *listed])}." if first else ""
+
+
+def order_by_extractor(rows: pd.DataFrame, extractors: list[str]) -> pd.DataFrame:
+    """Return tidy rows in the order of these extractors; those of others come last."""
+    positions = {name: i for i, name in enumerate(extractors)}
+    order = rows["extractor"].map(positions).fillna(len(positions))
+    return rows.iloc[order.argsort(kind="stable")]

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ltdm.plumbing.request import Request
-from ltdm.reporting import style, widths
-from ltdm.reporting.rows import SCORE_COLUMNS, read_rows
-from ltdm.reporting.tables import display_name
+from ltdm.reporting import style, sweeps
+from ltdm.reporting.headings import display_name
+from ltdm.reporting.rows import read_rows_of_metric
 
 
 def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
@@ -14,10 +14,7 @@ def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
     `request` has `metric` and `extractor`, which the figure shows, and `where`, the `dataset`.
     """
     style.use()
-    rows, dataset = read_rows(tidy, SCORE_COLUMNS), request["where"]["dataset"]
-    metric, extractor = request["metric"], request["extractor"]
-    mask = (rows["metric"] == metric) & (rows["extractor"] == extractor)
-    rows = rows[mask & (rows["dataset"] == dataset)]
-    name = display_name(metric, extractor, rows)
+    rows, dataset = read_rows_of_metric(tidy, request), request["where"]["dataset"]
+    name = display_name(request["metric"], request["extractor"], rows)
     for path in (png, svg):
-        style.save(widths.plot_by_width(rows, name, dataset), path)
+        style.save(sweeps.plot_by_width(rows, name, dataset), path)

@@ -11,8 +11,8 @@ from ltdm.core.image_files import read_image_file
 from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
-from ltdm.reporting.rows import SCORE_COLUMNS, read_classes, read_rows
-from ltdm.reporting.tables import display_name
+from ltdm.reporting.headings import display_name
+from ltdm.reporting.rows import read_classes, read_rows_of_metric
 
 
 def run(
@@ -66,10 +66,8 @@ def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
 def _plot_per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
     """Plot the requested metric by class, with its baseline if there is one."""
     metric, extractor = request["metric"], request["extractor"]
-    rows = read_rows(tidy, SCORE_COLUMNS)
-    mask = rows["dataset"] == request["where"]["dataset"]
-    mask &= (rows["extractor"] == extractor) & (rows["metric"] == metric)
-    mask &= rows["sample_set"] == request["sample_set"]
+    rows = read_rows_of_metric(tidy, request)
+    mask = rows["sample_set"] == request["sample_set"]
     rows = rows[mask & rows["group"].str.startswith("class-")]
     title = f"{display_name(metric, extractor, rows)} by class, {extractor} features"
     return figures.plot_per_class(rows, table, title)

@@ -10,12 +10,13 @@ import pandas as pd
 from ltdm.core.image_files import read_about
 from ltdm.metrics._base import Estimate, MetricModule, Sample, uses_neighbours, value_name
 from ltdm.metrics._groups import groups
+from ltdm.metrics._halves import half_of, note_of
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import explain_read_errors, read_arrays, write_json
 from ltdm.plumbing.registry import Part, parse_part
 from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.compare import is_above_zero
-from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO, read_classes, write_rows
+from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO, join_notes, read_classes, write_rows
 
 VALUE_COLUMNS = ["extractor", "metric", "options", "group", "value", "error", "baseline"]
 VALUE_COLUMNS += ["n_real", "n_generated", "note"]
@@ -28,30 +29,33 @@ def run(
 ) -> None:
     """Write one metric of one sample set, by extractor and group of classes.
 
-    `request` has `metric`, its name and options; `groups`, the `kinds` of group and the bounds of
-    `shots`; `extractors`, the labels of those that the metric accepts, or `pixels` for one of
-    nearest training images; and `where`, the columns that identify the sample set: dataset, run,
-    seed, sample_set. The sampling settings come from the metadata of the generated features. `real`
-    and `fake` are the features of the reference and of the generated images, a file per extractor,
-    or what the stage `neighbours` found for them.
+    `request` has `metric`, its name and options; `groups`, the `kinds` of group, the bounds of
+    `shots`, and `half`, if only that half of the reference counts (metrics/_halves.py);
+    `extractors`, the labels of those that the metric accepts, or `pixels` for one of nearest
+    training images; and `where`, the columns that identify the sample set: dataset, run, seed,
+    sample_set. The sampling settings come from the metadata of the generated features. `real` and
+    `fake` are the features of the reference and of the generated images, a file per extractor, or
+    what the stage `neighbours` found for them.
 
     Raises:
-        LtdmError: The features are not comparable or not finite, or the neighbours are of another
-            search.
+        LtdmError: The features are not comparable or not finite, the neighbours are of another
+            search, or a class is too small for halves.
     """
     metric, id_columns = parse_part("metric", request["metric"], ("metrics",)), request["where"]
+    settings = {**request["groups"]}
+    kinds, half = settings["kinds"], settings.pop("half", "")
     class_counts = read_classes(counts)["train"].tolist()
-    classes_by_group = groups(class_counts, **request["groups"])
-    kinds = request["groups"]["kinds"]
+    classes_by_group = groups(class_counts, **settings)
     frames = []
     for extractor, real_path, fake_path in zip(request["extractors"], real, fake, strict=True):
         real_features, fake_features = read_features(real_path), read_features(fake_path)
         check_comparable(real_path, real_features, fake_path, fake_features, len(class_counts))
         if uses_neighbours(metric):
             _check_search(metric, fake_path, fake_features)
-        rows = metric_rows(
-            metric, real_features.sample, fake_features.sample, classes_by_group, kinds
-        )
+        reference = half_of(real_features.sample, half) if half else real_features.sample
+        rows = metric_rows(metric, reference, fake_features.sample, classes_by_group, kinds)
+        for row in rows if half else []:
+            row["note"] = join_notes(row["note"], note_of(half))
         sampling = {name: fake_features.metadata.get(name) for name in SAMPLING_COLUMNS}
         features = {"extractor": extractor, "options": metric.options_text}
         frames.append(pd.DataFrame(rows).assign(**id_columns, **sampling, **features))
@@ -79,7 +83,7 @@ def metric_rows(
         sizes = {"n_real": len(x.labels), "n_generated": len(y.labels)}
         for name, estimate in estimates.items():
             ids = {"metric": value_name(metric, name), "group": group}
-            notes = ", ".join(filter(None, [note, _sign_note(metric, name, estimate)]))
+            notes = join_notes(note, _sign_note(metric, name, estimate))
             rows.append({**ids, **estimate._asdict(), "note": notes, **sizes})
     if "worst" in kinds:
         for name, up in metric.module.HIGHER_IS_BETTER.items():
@@ -120,7 +124,7 @@ def _worst_row(rows: list[dict[str, Any]], name: str, higher_is_better: bool) ->
     worst = min(with_value or classes, key=lambda r: sign * r["value"])
     num_missing = len(classes) - len(with_value)
     missing = f"{num_missing} classes without a value" if num_missing else ""
-    note = ", ".join(filter(None, [worst["group"], missing, worst["note"]]))
+    note = join_notes(worst["group"], missing, worst["note"])
     return {**worst, "group": "worst", "note": note}
 
 

@@ -8,7 +8,7 @@ from ltdm.plumbing.files import write_json
 from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting import compare
 from ltdm.reporting.rows import SCORE_COLUMNS, read_rows, write_rows
-from ltdm.reporting.tables import difference_table, main_table
+from ltdm.reporting.tables import difference_table, main_table, order_by_extractor
 from ltdm.reporting.writing import write_table
 
 
@@ -37,9 +37,7 @@ def run(
     rows = pd.concat([read_rows(path, SCORE_COLUMNS) for path in metrics], ignore_index=True)
     write_rows(rows, tidy)
     write_rows(compare.differences(rows, baseline), differences)
-    positions = {name: i for i, name in enumerate(request["extractors"])}
-    order = rows["extractor"].map(positions).fillna(len(positions))
-    rows = rows.iloc[order.argsort(kind="stable")]
+    rows = order_by_extractor(rows, request["extractors"])
     write_table(main_table(rows, columns), main.with_suffix(""))
     write_table(difference_table(rows, columns, baseline), vs_baseline.with_suffix(""))
     write_json(record, to_record(request))

@@ -44,6 +44,12 @@ KEY_HELP = {
     "label": "Name in files and tables, if a part is used twice; by default its own name.",
     "extractor": "Label of the only extractor that it is computed with; by default every one.",
 }
+OMITTED = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "Sample sets that are not drawn from this run.",
+}
+RUNS_HELP = "Settings of single runs on this data set, by the run's name; they override the run's."
 REFERENCE_HELP = (
     "Split, used in full, that metrics compare with; `test` needs a source with a test split."
 )
@@ -69,7 +75,7 @@ def schema() -> dict[str, Any]:
     """
     sections = _sections()
     name = {"description": "Name of the results folder.", "type": "string", "pattern": NAME_REGEX}
-    run = {**closed_object(sections), "type": ["object", "null"]}
+    run = {**closed_object({**sections, "omit_sample_sets": OMITTED}), "type": ["object", "null"]}
     paths = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
     top = {
         "experiment": name,
@@ -124,6 +130,7 @@ def page_text(page: str) -> str:
     text += "`source` names the data source. Its options are set beside the following ones.\n\n"
     split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE_HELP} |\n"
     text += options_table(LongTail, "datasets") + split
+    text += f"| {_key('datasets', 'runs')} | `{{}}` | {RUNS_HELP} |\n"
     for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluation)):
         text += f"\n## `{title}`\n\n{options_table(cls, title)}"
         for f in fields(cls):
@@ -247,4 +254,5 @@ def _datasets(sections: dict[str, Any]) -> dict[str, Any]:
     sources = (load_module("source", name, ()).Options for name in part_names("source"))
     for options in (*sources, LongTail):
         properties |= _properties(options)
-    return closed_object({**properties, **sections})
+    run = {**closed_object(sections), "type": ["object", "null"]}
+    return closed_object({**properties, **sections, "runs": named_mapping(RUNS_HELP, run)})

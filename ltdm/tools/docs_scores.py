@@ -26,6 +26,15 @@ or with the one that it names: `{name: precision-recall, k: 3, extractor: vgg16}
 long-tailed one; only `memorization` compares with the long-tailed training set. Every value has the
 numbers of real and generated images that it is computed from (`n_real`, `n_generated`).
 
+**Halves.** With `evaluate: {tuning_half: true}` the real images of each class are split into two
+halves, by draws per class, the same for all runs and seeds. All rows of distances, precision and
+recall, density, coverage and PRD compare with the `reporting half`, as their `note` and the legends
+of tables say. `tuning.csv` has the scores against the `tuning half`, which choose each run's sample
+set and are not its result; `tuned.*` is the table of the chosen sets. Accuracy, Inception Score and
+memorisation do not pair with these images, and are as without halves. The FID against half of the
+images is higher than against all of them: never compare one with the other. A classifier as
+extractor is trained on both halves.
+
 **Copies.** `ltdm score` searches for copies of a prepared data set's training images. With any
 other reference, `--metric memorization` takes the reference as the training set. In the report,
 *Memorisation* shows each sample set's likeliest copies beside their nearest training images

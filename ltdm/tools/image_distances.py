@@ -32,6 +32,8 @@ def run(experiment: Experiment) -> pd.DataFrame:
 
     rows = []
     for dataset, name, other in product(grid["dataset"], grid["run"], others):
+        if other not in experiment.sets_of_run[name]:
+            continue
         samples = partial(experiment.layout.path, "sample.samples", dataset=dataset, run=name)
         by_seed = [
             distances(*(samples(seed=seed, sample_set=s) for s in (first, other)))

@@ -48,7 +48,7 @@ def set_up(folder: Path) -> None:
             "cluster": False,
             "codes": codes,
             "networks": [[*run, seed] for run in experiment.runs for seed in grid["seed"]],
-            "sample_sets": grid["sample_set"],
+            "sets_of_run": experiment.sets_of_run,
             "metrics": [metric.label for metric in experiment.evaluate.metrics],
         },
     )

@@ -25,17 +25,19 @@ EVERYTHING = {
     "runs": {
         "ddpm": {},
         "weak": {"network": {"ch": 32}},
-        "fine": {"train": {"init_from": "ddpm"}},
+        "fine": {"train": {"init_from": "ddpm"}, "omit_sample_sets": ["narrow", "wide"]},
         "guided": {"sample": {"guide_run": "weak", "guidance": 0.5}},
     },
     "sample_sets": {"main": {}, "narrow": {"ema_sigma_rel": 0.05}, "wide": {"ema_sigma_rel": 0.1}},
     "theory": {"toy": {"betas": [0.0, 0.1], "figures": ["v-curve", "scores"]}},
 }
+EVERYTHING["sample_sets"]["with-more"] = {"guidance": 1.0}
 EVERYTHING["evaluate"] = {
     **SMOKE["evaluate"],
     "extractors": ["pixels", "vgg16"],
     "metrics": ["frechet", {"name": "precision-recall", "extractor": "vgg16"}, "memorization"],
     "probe": {"layers": [4]},
+    "tuning_half": True,
 }
 
 

@@ -3,8 +3,15 @@
 import pytest
 
 from ltdm.config.experiment import Experiment
+from ltdm.config.layout import RULES
+from ltdm.config.requests import request
+from ltdm.data import digits
+from ltdm.pipeline.records import differences
 from ltdm.plumbing.registry import parse_part
+from ltdm.plumbing.request import to_record
 from tests.helpers.smoke_config import check_refused, edited
+
+SET = {"dataset": "digits-lt", "run": "ddpm", "seed": 0, "sample_set": "main"}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +56,7 @@ from tests.helpers.smoke_config import check_refused, edited
         ("extractors", ..., "evaluate.extractors", "is missing"),
         ("shot_bounds", [20, 100], "evaluate.shot_bounds", "the larger one first"),
         ("shot_bounds", [20], "evaluate.shot_bounds", "two numbers"),
+        ("tuning_half", "yes", "evaluate.tuning_half", "must be true or false"),
         ("baseline", "dpdm", "evaluate.baseline", "did you mean 'ddpm'?"),
     ],
 )
@@ -81,3 +89,53 @@ def test_a_metric_may_name_its_extractor():
     config = evaluate.metrics[2].to_config()
     assert config == {"name": "precision-recall", "extractor": "vgg16"}
     assert parse_part("metric", config, ()) == evaluate.metrics[2]
+
+
+def test_a_choice_needs_a_score_against_real_images():
+    for column in ("memorized-0.40", "accuracy"):
+        config = edited("evaluate/tuning_half", True)
+        config["evaluate"]["metrics"].append("accuracy")
+        config["evaluate"]["table_columns"] = [column, "frechet"]
+        check_refused(config, "evaluate.tuning_half", f"{column} is no score against real images")
+
+
+def test_halves_need_two_real_images_of_each_class(monkeypatch):
+    config = edited("evaluate/tuning_half", True)
+    info = digits.describe(digits.Options())
+    fewer = info._replace(class_counts=[*info.class_counts[:-1], 1])
+    monkeypatch.setattr(digits, "describe", lambda options: fewer)
+    config["datasets"]["digits-lt"] = {"source": "digits", "profile": "full"}
+    config["evaluate"]["metrics"] = ["frechet"]
+    config["evaluate"]["table_columns"] = ["frechet"]
+    check_refused(config, "evaluate.tuning_half", "class 9 has one real image")
+
+
+def test_only_scores_against_real_images_compare_with_a_half():
+    requests = {}
+    for tuning_half in (False, True):
+        config = edited("evaluate/tuning_half", tuning_half)
+        config["evaluate"]["metrics"].append("accuracy")
+        config["evaluate"]["table_columns"] = ["frechet@tail", "precision"]
+        experiment = Experiment(config)
+        assert [*RULES["tuning_metrics"].jobs(experiment)] == [] or tuning_half
+        for metric in experiment.evaluate.metrics:
+            wildcards = {**SET, "metric": metric.label}
+            requests[tuning_half, metric.label] = request(experiment, "metrics", wildcards)
+    for metric in ("memorization", "accuracy"):
+        assert requests[True, metric] == requests[False, metric]
+    for metric in ("frechet", "precision-recall"):
+        whole, half = requests[False, metric], requests[True, metric]
+        assert "half" not in whole["groups"]
+        assert half == {**whole, "groups": {**whole["groups"], "half": "reporting"}}
+        for old, new in ((whole, half), (half, whole)):
+            assert differences(to_record(old), new, set()), "it is computed again"
+    tuning = request(experiment, "tuning_metrics", SET)
+    assert tuning == {
+        **requests[True, "frechet"],
+        "groups": {**requests[True, "frechet"]["groups"], "half": "tuning"},
+        "extractors": ["classifier"],
+        "where": SET,
+    }
+    overall = Experiment(edited("evaluate/tuning_half", True))
+    settings = request(overall, "tuning_metrics", SET)["groups"]
+    assert settings == {"kinds": ["all"], "half": "tuning"}

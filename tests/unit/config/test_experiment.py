@@ -2,7 +2,10 @@
 
 import pytest
 
+from ltdm.config.artefacts import inputs
 from ltdm.config.experiment import Experiment
+from ltdm.config.layout import RULES
+from ltdm.config.requests import request
 from tests.helpers.smoke_config import SMOKE, check_refused, edited
 
 
@@ -68,6 +71,21 @@ def test_names_and_the_grid_are_refused_by_place_and_fault(path, value, place, w
         ("runs/cbdm/sample", {"num_images": 61}, "runs.cbdm.sample.num_images", "multiple of"),
         ("sample_sets/main", {"num_images": 61}, "sample_sets.main.num_images", "multiple of"),
         ("sample_sets/fast", {"stps": 1}, "sample_sets.fast.stps", "unknown key"),
+        ("runs/cbdm/omit_sample_sets", ["mian"], "cbdm.omit_sample_sets", "did you mean 'main'?"),
+        ("runs/cbdm/omit_sample_sets", "main", "cbdm.omit_sample_sets", "must be a list of names"),
+        ("runs/cbdm/omit_sample_sets", ["main"], "cbdm.omit_sample_sets", "leaves out main, the"),
+        (
+            "datasets/digits-lt/runs",
+            {"x": {}},
+            "datasets.digits-lt.runs",
+            "'x' is not under `runs`",
+        ),
+        (
+            "datasets/digits-lt/runs",
+            {"cbdm": {"method": {"tua": 1}}},
+            "datasets.digits-lt.runs.cbdm.method.tua",
+            "did you mean 'tau'?",
+        ),
     ],
 )
 def test_options_of_runs_are_refused_by_place_and_fault(path, value, place, word):
@@ -85,6 +103,39 @@ def test_later_layers_win():
     assert ddpm.samples["last"].weights == "last"
     assert ddpm.samples["last"].sampler.name == "ancestral"
     assert ddpm.samples["last"].sampler.options.steps == 1000
+
+
+def test_a_data_set_sets_options_of_single_runs():
+    config = edited("runs/cbdm", {"method": "cbdm", "sample": {"guidance": 1.6}})
+    of_runs = {"cbdm": {"method": {"tau": 2.0}, "sample": {"guidance": 0.9}}}
+    config["datasets"]["digits-lt"]["runs"] = of_runs
+    config["datasets"]["other"] = {"source": "digits"}
+    config["grid"]["dataset"] = ["digits-lt", "other"]
+    config["sample_sets"] = {"main": {}, "more": {"guidance": 3.0}}
+    experiment = Experiment(config)
+    here, there = (experiment.runs[dataset, "cbdm"] for dataset in ("digits-lt", "other"))
+    assert (here.methods[0].options.tau, there.methods[0].options.tau) == (2.0, 1.0)
+    assert [here.samples[name].guidance for name in ("main", "more")] == [0.9, 3.0]
+    assert there.samples["main"].guidance == 1.6
+    assert experiment.runs["digits-lt", "ddpm"] == experiment.runs["other", "ddpm"]
+
+
+def test_a_run_may_leave_sample_sets_out():
+    config = edited("sample_sets", {"main": {}, "more": {"guidance": 3.0}, "last": {}})
+    config["runs"]["cbdm"]["omit_sample_sets"] = ["more"]
+    experiment = Experiment(config)
+    assert [*experiment.runs["digits-lt", "cbdm"].samples] == ["main", "last"]
+    assert [*experiment.runs["digits-lt", "ddpm"].samples] == ["main", "more", "last"]
+    sampled = {(w["run"], w["sample_set"]) for w in RULES["sample"].jobs(experiment)}
+    assert len(sampled) == 5
+    assert ("cbdm", "more") not in sampled
+    names = [file.parts[-3] for file in inputs(experiment, "tables", {})["metrics"]]
+    assert (names.count("main"), names.count("more")) == (6, 3)
+    check_refused({**config, "sample_set": "more"}, "runs.cbdm.omit_sample_sets", "leaves out more")
+    alone = Experiment({**config, "sample_set": "more", "run": "ddpm"})
+    assert [*alone.runs["digits-lt", "ddpm"].samples] == ["more"]
+    rows = [request(e, "tables", {})["rows"] for e in (experiment, alone, Experiment(SMOKE))]
+    assert [*map(len, rows)] == [3, 2, 2], "what existing configs request stays as it was"
 
 
 def test_a_spec_does_not_depend_on_the_order_of_keys_or_on_spelled_out_defaults():

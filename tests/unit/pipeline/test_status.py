@@ -34,7 +34,7 @@ def results(tmp_path, monkeypatch):
         "codes": {"train": ["aa"]},
         "site": {},
         "networks": [["d", f"r{k}", 0] for k in range(7)],
-        "sample_sets": ["main"],
+        "sets_of_run": {f"r{k}": ["main"] for k in range(7)},
         "metrics": ["frechet"],
     }
     snapshot.save(tmp_path / "logs", run_snapshot)

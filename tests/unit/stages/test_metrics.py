@@ -12,10 +12,10 @@ from ltdm.plumbing.files import read_npz, write_npz
 from ltdm.stages import metrics
 
 
-def rows(tmp_path, metric, real, fake, **options):
+def rows(tmp_path, metric, real, fake, half=None, **options):
     counts, table = tmp_path / "counts.csv", tmp_path / "rows.csv"
     counts.write_text("\n".join(map(str, ["train", *range(100, 0, -10)])))
-    kinds = {"kinds": ["all", "class", "thirds", "worst"]}
+    kinds = {"kinds": ["all", "class", "thirds", "worst"]} | ({"half": half} if half else {})
     request = {"metric": {"name": metric, **options}, "groups": kinds, "extractors": ["pixels"]}
     request |= {"code": "this", "where": {"run": "x"}}
     files = {"counts": counts, "real": [real], "fake": [fake]}
@@ -51,6 +51,22 @@ def test_metric_rows(tmp_path):
     assert row["value"] == "", "three images have no third neighbour"
     assert row["note"] == "too few images"
     assert float(table.loc[("recall", "worst"), "value"]) <= 1
+
+
+def test_a_half_of_the_reference_is_scored_and_noted(tmp_path):
+    real = feature_file(tmp_path / "real.npz", [*[61] * 9, 3])
+    fake = feature_file(tmp_path / "fake.npz", 50, seed=1)
+    halves = [rows(tmp_path, "frechet", real, fake, half) for half in ("reporting", "tuning")]
+    expected = (("reporting half", 281, "few"), ("tuning half", 271, "too few"))
+    for table, (note, size, few) in zip(halves, expected, strict=True):
+        notes = table.loc["frechet"]["note"]
+        assert (notes["all"], table.loc[("frechet", "all"), "n_real"]) == (note, size)
+        assert notes["class-9"] == f"{few} images, {note}"
+        assert notes["worst"].endswith(note)
+    assert halves[0].loc[("frechet", "all"), "value"] != halves[1].loc[("frechet", "all"), "value"]
+    alone = feature_file(tmp_path / "alone.npz", [*[9] * 9, 1])
+    with pytest.raises(LtdmError, match="class 9 has one real image"):
+        rows(tmp_path, "frechet", alone, fake, "tuning")
 
 
 @pytest.mark.parametrize("metric", ["frechet", "kid"])

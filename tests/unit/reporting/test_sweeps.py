@@ -1,4 +1,4 @@
-"""Sample sets with post-hoc EMAs of several widths: jobs, records, disk use and the figure."""
+"""Sample sets of several EMA widths or guidance weights: jobs, records, disk use, figures."""
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,8 @@ from ltdm.pipeline import cost as plan
 from ltdm.pipeline.lineage import lineage
 from ltdm.pipeline.records import Link, expected_records
 from ltdm.plumbing.errors import OptionError
-from ltdm.reporting.widths import plot_by_width
-from ltdm.stages import ema_width_figure
+from ltdm.reporting.sweeps import plot_by_guidance, plot_by_width
+from ltdm.stages import ema_width_figure, guidance_figure
 from tests.helpers.smoke_config import edited
 from tests.helpers.tidy_rows import tidy
 
@@ -44,6 +44,35 @@ def test_jobs_and_records_of_a_sweep():
     one = swept({"a": {"ema_sigma_rel": 0.1}, "b": {"ema_sigma_rel": 0.1, "guidance": 1.0}})
     counted = plan.job_counts(one)
     assert (counted["ema"], counted["ema_width_figure"]) == (2, 0), "a width is made once"
+    assert counted["guidance_figure"] == 1
+
+
+def test_jobs_of_a_guidance_sweep_and_of_a_choice():
+    sets = {"paper": {}, "none": {"guidance": 0}, "more": {"guidance": 1}}
+    counted = plan.job_counts(swept(sets))
+    assert (counted["guidance_figure"], counted["tuning_metrics"], counted["tuned_tables"]) == (
+        1,
+        0,
+        0,
+    )
+    config = edited("evaluate/tuning_half", True)
+    config["sample_sets"] = sets
+    config["runs"]["cbdm"]["omit_sample_sets"] = ["none", "more"]
+    experiment = Experiment(config)
+    counted = plan.job_counts(experiment)
+    assert (counted["tuning_metrics"], counted["tuned_tables"], counted["sample"]) == (4, 1, 4)
+    root, made = experiment.layout.root, lineage(experiment)
+    folder = root / "runs/digits-lt/ddpm/seed-0/more"
+    assert made[folder / "tuning.csv"] == [
+        root / "data/digits-lt/counts.csv",
+        root / "data/digits-lt/features/classifier.npz",
+        folder / "features/classifier.npz",
+    ]
+    assert {*made[root / "tables/tuning.csv"]} == {
+        root / "tables/metrics.csv",
+        *(root / f"runs/digits-lt/ddpm/seed-0/{name}/tuning.csv" for name in sets),
+        root / "runs/digits-lt/cbdm/seed-0/paper/tuning.csv",
+    }
 
 
 def test_disk_space_of_averages():
@@ -135,3 +164,47 @@ def test_the_stage_plots_one_data_set(tmp_path):
         ema_width_figure.run(request, tidy=tmp_path / "metrics.csv", **pictures)
         drawn.append([picture.read_bytes() for picture in pictures.values()])
     assert drawn[0] == drawn[1]
+
+
+def guided_rows():
+    """Rows of two runs by guidance weight; the second set of weight 1 is better."""
+    frames = [
+        tidy({"a": [1.0 + w, 2.0 + w], "b": [3.0, 5.0]}, sample_set=name, guidance=w)
+        for name, w in {"own": 1.0, "w0": 0.0, "w2": 2.0}.items()
+    ]
+    again = tidy({"a": [0.5, 0.5]}, sample_set="w1", guidance=1.0)
+    return pd.concat([*frames, again]).query("metric == 'frechet'")
+
+
+def test_a_line_by_guidance_and_a_star_at_the_chosen_set():
+    chosen = pd.DataFrame({"run": ["a", "a"], "sample_set": ["w2", "w2"]})
+    figure = plot_by_guidance(guided_rows(), chosen, "FID", "digits")
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == "weight of guidance"
+    a, star, b, _ = axes.get_lines()
+    assert a.get_xdata().tolist() == [0.0, 1.0, 1.0, 2.0], "two sets of one weight, two points"
+    assert a.get_ydata().tolist() == [1.5, 2.5, 0.5, 3.5]
+    assert (star.get_marker(), star.get_xydata().tolist()) == ("*", [[2.0, 3.5]])
+    assert star.get_color() == a.get_color()
+    assert b.get_ydata().tolist() == [4.0] * 3
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "chosen"]
+    unmarked = plot_by_guidance(guided_rows(), None, "FID", "digits")
+    assert len(unmarked.axes[0].get_lines()) == 2
+
+
+def test_the_stage_marks_the_choices_of_its_data_set(tmp_path, monkeypatch):
+    rows = pd.concat([guided_rows(), guided_rows().assign(dataset="e")])
+    rows.to_csv(tmp_path / "metrics.csv", index=False)
+    marked = (rows["dataset"] == "d") & (rows["sample_set"] == "w0")
+    marked |= (rows["dataset"] == "e") & (rows["sample_set"] == "w2")
+    rows.assign(chosen=marked).to_csv(tmp_path / "tuning.csv", index=False)
+    seen = []
+    monkeypatch.setattr(guidance_figure.style, "save", lambda figure, path: seen.append(figure))
+    where = {"dataset": "d"}
+    request = {"metric": "frechet", "extractor": "pixels", "code": "this", "where": where}
+    files = {"tidy": tmp_path / "metrics.csv", "png": tmp_path / "x.png", "svg": tmp_path / "x.svg"}
+    guidance_figure.run(request, scores=tmp_path / "tuning.csv", **files)
+    stars = [line for line in seen[0].axes[0].get_lines() if line.get_marker() == "*"]
+    assert [star.get_xdata()[0] for star in stars[:2]] == [0.0, 0.0]
+    guidance_figure.run(request, scores=None, **files)
+    assert all(line.get_marker() != "*" for line in seen[2].axes[0].get_lines())
