@@ -102,7 +102,8 @@ def test_the_k_of_precision_and_recall_is_the_paper_s_and_stated(config, k):
     """The configs state it even if it is the option's default, and change no other metric."""
     content = read_config([ROOT / f"config/{config}.yaml"])
     parts = [m for m in content["evaluate"]["metrics"] if "precision-recall" in str(m)]
-    assert parts == [{"name": "precision-recall", "k": k}] * (k is not None)
+    named = {"extractor": "vgg16"} if config == "coral" else {}
+    assert parts == [{"name": "precision-recall", "k": k, **named}] * (k is not None)
     if k == 5:
         shared = read_config([ROOT / "config/shared/scores.yaml"])["evaluate"]["metrics"]
         pairs = zip(shared, content["evaluate"]["metrics"], strict=True)
@@ -245,10 +246,16 @@ def test_the_protocol_of_cm():
     tails = {name: data.class_counts[-1] for name, data in experiment.datasets.items()}
     assert [*tails.values()] == [50, 100, 5, 10]
     for run in experiment.runs.values():
-        (sample,), train = run.samples.values(), run.train
+        train, samples = run.train, run.samples
         assert (train.steps, train.batch_size, train.lr) == (300_000, 64, 2e-4)
-        assert (sample.guidance, sample.num_images) == (1.5, 50_000)
-        options = sample.sampler.options
-        assert (options.steps, options.grid, options.last) == (50, "leading", "alpha_bar_0")
+        assert train.label_dropout_per == "batch"
+        has_reserve = run.network.options.reserve > 0
+        assert {name: one.plain for name, one in samples.items()} == (
+            {"paper": False, "plain": True} if has_reserve else {"paper": False}
+        )
+        for sample in samples.values():
+            assert (sample.guidance, sample.num_images) == (1.5, 50_000)
+            options = sample.sampler.options
+            assert (options.steps, options.grid, options.last) == (50, "leading", "alpha_bar_0")
     _, kid = experiment.evaluate.metrics
     assert (kid.options.subsets, kid.options.subset_size) == (100, 1000)
