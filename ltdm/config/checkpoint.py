@@ -80,7 +80,8 @@ def _comparable_fields(
     network: Part, process: Part, channels: int, labels: Any, augment_dim: int
 ) -> dict[str, Any]:
     """Return, by description, what two networks must have in common to share weights."""
-    names = (*released.WEIGHT_OPTIONS, "label_layers")  # no file that can be read has those
+    # No file that can be read has the last two.
+    names = (*released.WEIGHT_OPTIONS, "label_layers", "reserve")
     decisive = {name: to_config(getattr(network.options, name, None)) for name in names}
     return {
         "network": network.name,

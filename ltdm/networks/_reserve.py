@@ -86,8 +86,10 @@ class Dropout(nn.Dropout):
         """Map (B, ...) to the same shape."""
         if not (plain.count and plain.shared and self.training):
             return super().forward(x)
-        mask = nnf.dropout(torch.ones_like(x[: len(x) - plain.count]), self.p)
-        return x * plain.repeat(mask)
+        # At least float32, since bf16 would round 1 / (1 - p), which scales all of them.
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        mask = nnf.dropout(torch.ones_like(x[: len(x) - plain.count], dtype=dtype), self.p)
+        return (x * plain.repeat(mask)).to(x.dtype)
 
 
 class Layers(nn.Sequential):
@@ -99,6 +101,13 @@ class Layers(nn.Sequential):
             takes_plain = isinstance(layer, ReserveConv2d | Dropout)
             x = layer(x, plain) if takes_plain else layer(x)
         return x
+
+
+def init_reserve(net: nn.Module) -> None:
+    """Draw a network's reserve, whose weights have no values before."""
+    for module in net.modules():
+        if isinstance(module, ReserveConv2d):
+            module.init_reserve()
 
 
 def remove_reserve(net: nn.Module, merge: bool = True) -> None:

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from ltdm.networks import _unet
 from ltdm.networks._embedding import ConditionedBackbone, TimeEmbedding, initialise
 from ltdm.networks._norm import GroupNorm
-from ltdm.networks._reserve import NO_PLAIN_ROWS, Dropout, Layers, PlainRows, ReserveConv2d
+from ltdm.networks._reserve import (
+    NO_PLAIN_ROWS,
+    Dropout,
+    Layers,
+    PlainRows,
+    ReserveConv2d,
+    init_reserve,
+)
 from ltdm.networks._unet import build_decoder, build_encoder, check_levels
 from ltdm.plumbing.citations import HO2020
 from ltdm.plumbing.errors import OptionError
@@ -119,12 +126,8 @@ class UNet(ConditionedBackbone):
         self.middleblocks = nn.ModuleList(
             block(deepest, deepest, attention) for attention in (True, False)
         )
-        reserve_block, upsample = (
-            partial(part, reserve=options.reserve) for part in (block, UpSample)
-        )
-        self.upblocks = build_decoder(
-            options, options.num_res_blocks + 1, skip_channels, reserve_block, upsample
-        )
+        parts = (partial(part, reserve=options.reserve) for part in (block, UpSample))
+        self.upblocks = build_decoder(options, options.num_res_blocks + 1, skip_channels, *parts)
         width = ch * options.ch_mult[0]  # of the decoder's last block
         self.tail = nn.Sequential(
             GroupNorm(options.norm_groups, width),
@@ -139,9 +142,7 @@ class UNet(ConditionedBackbone):
                 final_layers.append(module.proj)
         initialise(self, [*final_layers, self.tail[-1]])
         self.augm_embedding = nn.Linear(augment_dim, tdim, bias=False) if augment_dim else None
-        for module in self.modules():  # last, so that the others are the same without a reserve
-            if isinstance(module, ReserveConv2d):
-                module.init_reserve()
+        init_reserve(self)  # last, so that all other weights are the same without a reserve
 
     def run_decoder_block(
         self, block: nn.Module, h: Tensor, emb: Tensor, plain: PlainRows

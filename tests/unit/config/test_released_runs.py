@@ -57,6 +57,10 @@ UNCONDITIONAL = {"train": {"label_dropout": 1}, "sample": {"guidance": 0}}
             {"network": {**NETWORK, "label_layers": True}},
             "network.label_layers is False in the checkpoint, True in the run",
         ),
+        (
+            {"network": {**NETWORK, "reserve": 0.1}},
+            "network.reserve is 0.0 in the checkpoint, 0.1 in the run",
+        ),
         ({"process": {"name": "vp", "T": 10}}, "T is 1000 in the checkpoint, 10 in the run"),
         (UNCONDITIONAL, "(0 if train.label_dropout is 1) is 10 in the checkpoint, 0 in the run"),
         ({"method": "igd", "train": {"label_dropout": 0}}, "one network per class in the run"),
