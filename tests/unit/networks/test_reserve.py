@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from ltdm.diffusion._model import Model
-from ltdm.networks import mlp, unet
+from ltdm.networks import _predictor, mlp, unet
+from ltdm.networks._predictor import Predictor, RankShare
 from ltdm.networks._reserve import Dropout, PlainRows, ReserveConv2d, remove_reserve
 
 D, SMALL = torch.float64, {"ch": 8, "norm_groups": 4, "ch_mult": (1, 2), "num_res_blocks": 1}
@@ -144,6 +145,24 @@ def test_without_a_reserve_only_the_masks_differ(shared):
     net = network(0, dropout=0.5)
     F, _, F_plain = net(*inputs(), outputs="both", plain=PlainRows(5, shared))
     assert torch.allclose(F, F_plain) == shared
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("rows", "count"), [(8, 4), (10, 5), (5, 5)])
+def test_processes_that_share_rows_have_all_plain_ones(rows, count, shared, monkeypatch):
+    """Each of three runs its share; the gathered shares are what one process has."""
+    monkeypatch.setattr(_predictor, "wrap_ddp", lambda net: net)
+    monkeypatch.setattr(_predictor.AllGatherRows, "apply", lambda *args: args)
+    net, plain = network().eval(), PlainRows(count, shared)
+    shares = []
+    for rank in range(3):
+        predict = Predictor(net, torch.device("cpu"), "fp32", share=RankShare(rank, 3))
+        shares.append(predict.all_outputs(*inputs(rows), plain=plain))
+    whole = Predictor(net, torch.device("cpu"), "fp32").all_outputs(*inputs(rows), plain=plain)
+    for outputs, expected in zip(zip(*shares, strict=True), whole, strict=True):
+        parts, _, numbers = zip(*outputs, strict=True)
+        gathered = torch.stack(parts).transpose(0, 1).flatten(0, 1)[: numbers[0]]
+        torch.testing.assert_close(gathered, expected)
 
 
 def test_other_networks_repeat_rows():
