@@ -32,7 +32,7 @@ from the released code, results from transcriptions of the paper (config/cm.yaml
 others (yluo5820/flow_matching; CIFAR100-LT, 60,000 steps, 10,000 images, one seed) has FID 24.7 for
 CM, 27.0 with OC-LT, 36.3 for DDPM, and 40.2 for OC-LT with the reserve but without the loss. There
 the loss made the two predictions nearly equal for all classes, and random adapters of the same
-spectrum did as well as the learnt ones: it acted as a consistency loss.
+spectrum, in place of the learnt ones, had FID 27.7 on average: it acted as a consistency loss.
 """
 
 from dataclasses import dataclass

@@ -73,6 +73,24 @@ def test_an_image_without_another_of_its_class_repels_but_is_no_anchor():
     assert losses[0] > contrast(raw[:3], [0, 0, 1])[0]
 
 
+@pytest.mark.parametrize(("classes", "mean", "tail"), [(10, 0.990, 0.40), (100, 0.843, 0.057)])
+def test_images_of_rare_classes_are_seldom_anchors(classes, mean, tail):
+    """The docstring's shares of the rarest class in batches of 128, and the same from draws."""
+    counts = torch.tensor(
+        [int(50_000 / classes * 0.01 ** (k / (classes - 1))) for k in range(classes)]
+    )
+    share = counts / counts.sum()
+    expected = 1 - (1 - share) ** 127  # that one of the 127 others is of the same class
+    assert expected[-1].item() == pytest.approx(tail, abs=2e-3)
+    rng, images, anchors = torch.Generator().manual_seed(0), 0, 0
+    for _ in range(300):
+        labels = share.multinomial(128, replacement=True, generator=rng)
+        losses = coral.supervised_contrast(torch.eye(128), labels, 0.12)
+        images, anchors = images + 128, anchors + (losses > 0).sum().item()
+    assert (share @ expected).item() == pytest.approx(mean, abs=1e-3)
+    assert anchors / images == pytest.approx(mean, abs=5e-3)
+
+
 def test_unused_rows_are_as_absent():
     raw = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=D)
     used, classes = [True, False, True, True, False, True], [0, 0, 1, 0, 1, 1]

@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
 from ltdm.config.experiment import Experiment
 from ltdm.pipeline import cost as plan
 from ltdm.pipeline.lineage import lineage
 from ltdm.pipeline.records import Link, expected_records
 from ltdm.plumbing.errors import OptionError
+from ltdm.reporting import style
 from ltdm.reporting.sweeps import plot_by_guidance, plot_by_width
 from ltdm.stages import ema_width_figure, guidance_figure
 from tests.helpers.smoke_config import edited
@@ -190,6 +192,18 @@ def test_a_line_by_guidance_and_a_star_at_the_chosen_set():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "chosen"]
     unmarked = plot_by_guidance(guided_rows(), None, "FID", "digits")
     assert len(unmarked.axes[0].get_lines()) == 2
+
+
+def test_the_legend_has_room_for_long_samplers():
+    """A run that is sampled in two ways has their names in the legend, beside the panel."""
+    shifted = guided_rows().assign(sampler="timeshift(steps=10, window=40), guidance power 0.5")
+    with plt.style.context(style.STYLE):
+        figure = plot_by_guidance(pd.concat([guided_rows(), shifted]), None, "FID", "digits")
+        figure.draw_without_rendering()
+    (axes,), (legend,) = figure.axes, figure.legends
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert axes.get_window_extent().width > 150
+    plt.close(figure)
 
 
 def test_the_stage_marks_the_choices_of_its_data_set(tmp_path, monkeypatch):
