@@ -20,6 +20,7 @@ include: "rules/sample.smk"
 include: "rules/evaluate.smk"
 include: "rules/probe.smk"
 include: "rules/theory.smk"
+include: "rules/figures.smk"
 include: "rules/report.smk"
 
 
