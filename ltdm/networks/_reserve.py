@@ -2,7 +2,8 @@
 
 A convolution with the weights W (out, in, k, k) computes with W + dW, where the product B A of
 (out k, r k) and (r k, in k) holds dW in row-major order. As a matrix (out, in k k), dW has a rank
-of up to r k k: for 256 channels and r = 25 that is 225 of 256.
+of up to r k k: for 256 channels and r = 25 that is 225 of 256. Averages of weights, such as EMA,
+are those of A and of B, as in the released code; their product is formed afterwards.
 Source: Hong et al., "Improving Diffusion Models for Class-Imbalanced Training Data via Capacity
 Manipulation", ICLR 2026; the order and the first values are those of its released code.
 """
