@@ -19,6 +19,8 @@ CALLS = {
     "cbdm": 1,
     "ccua": 1,
     "edm2": 1,
+    "cm": 1,
+    "cm-own-masks": 1,
     # Peers need no gradient, and a contrast alone needs no decoder: these are separate calls.
     "composed": 2,
     "shared": 2,
