@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from ltdm.config.compatibility import has_reserve
 from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
@@ -38,6 +39,7 @@ def warnings(experiment: Experiment, on_this_machine: bool = True) -> list[str]:
             texts += [*_of_levels(run)]
             if not run.train.released:
                 texts += [*_of_classes(run, data), *_of_training(experiment, run, data)]
+                texts += [*_of_reserve(run)]
             for text in texts:
                 places.setdefault(text, []).append(f"{run_name} on {name}")
     lines = [f"{shorten(names)}: {text}" for text, names in places.items()]
@@ -98,6 +100,15 @@ def _of_classes(run: Run, data: Dataset) -> Iterator[str]:
         yield (
             f"train.class_sampling {sampling.to_config()} never draws the classes {never}; raise"
             " brs, or leave released out"
+        )
+
+
+def _of_reserve(run: Run) -> Iterator[str]:
+    """Yield a warning if `cm` trains a network without the part that it is about."""
+    if "cm" in [method.name for method in run.methods] and not has_reserve(run.network):
+        yield (
+            "cm compares dropout masks alone, since the network has no reserve; set network.reserve"
+            " to 0.1, or keep it as the control that it is"
         )
 
 

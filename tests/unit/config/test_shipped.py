@@ -35,6 +35,9 @@ def test_shipped_configs_are_valid(file):
     if file.name == "iet-agc.yaml":  # 30,000 steps over ten shards: the protocol's own, and true
         first = false_alarms.pop(0)
         assert first.startswith("iet on afhq-dog, iet-agc on afhq-dog: after 3,000 steps")
+    if file.name == "cm.yaml":  # one of its controls, and true
+        first = false_alarms.pop(0)
+        assert first.startswith("cm-no-reserve on cifar10-lt, cm-no-reserve on cifar10-lt-0.02")
     assert false_alarms == []
 
 

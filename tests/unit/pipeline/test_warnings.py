@@ -57,6 +57,13 @@ def _cpu(monkeypatch):
             BOTH,
             ("never draws the classes 7, 8;",),
         ),
+        ("runs/cbdm/method", "cm", "cbdm on", ("compares dropout masks alone", "0.1")),
+        (
+            "runs/cbdm",
+            {"method": "cm", "network": {"reserve": 0.1}},
+            None,
+            (),
+        ),
         ("defaults/train/class_sampling", {"brs": 1e-4}, None, ()),
         ("defaults/train/class_sampling", {"brs": 0.1, "released": True}, None, ()),
         ("defaults/sample", {"num_images": 30, "label": "none"}, None, ()),
