@@ -153,6 +153,8 @@ def tables(**options: Any) -> None:
     run_jobs(experiment, "tables", "tuned_tables", "probe_tables")
     manifest.run(manifest_request(experiment), manifest=experiment.layout.root / MANIFEST)
     _print_table(experiment, "tables.main")
+    if experiment.evaluate.tuning_half:
+        _print_table(experiment, "tuned_tables.main")
 
 
 COMMANDS = prepare, train, sample, features, metrics, probe, theory, tables

@@ -184,7 +184,7 @@ def split_run(
     if not isinstance(omitted, list):
         raise OptionError(path, f"must be a list of names, not {omitted!r}")
     for sample_set in omitted:
-        if sample_set not in sample_sets:
+        if not isinstance(sample_set, str) or sample_set not in sample_sets:
             hint = suggest(sample_set, sample_sets)
             raise OptionError(path, f"{sample_set!r} is not under `sample_sets`; {hint}")
     own = [sample_set for sample_set in sample_sets if sample_set not in omitted]

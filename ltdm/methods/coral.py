@@ -23,11 +23,12 @@ conditioned on the label, which separates the classes already. An image of a rar
 in a batch with another of its class: in batches of 128, 40 % of those of CIFAR10-LT's rarest class
 are, and 6 % of CIFAR100-LT's.
 
-Paper's table: one training of each method, 150,000 steps of 128 images, 50,000 images of random
-classes, 1,000 ancestral steps; recall is on features of VGG16. Each method has its own guidance for
-each data set (CIFAR10-LT at 0.01 and 0.001, CIFAR100-LT at 0.01): CORAL 0.6, 1.0, 0.8; DDPM 0.8,
-1.0, 0.8; CBDM 1.0, 1.8, 1.6; OC-LT 1.0, 1.7, 1.5. How it was chosen is in no source at hand, and a
-part of the gains is due to it. The table's constants are from a transcription of the paper.
+Paper's table: numbers without seeds or deviations; 150,000 steps of 128 images, 50,000 images of
+random classes, 1,000 ancestral steps; recall is on features of VGG16. Each method has its own
+guidance for each data set (CIFAR10-LT at 0.01 and 0.001, CIFAR100-LT at 0.01): CORAL 0.6, 1.0, 0.8;
+DDPM 0.8, 1.0, 0.8; CBDM 1.0, 1.8, 1.6; OC-LT 1.0, 1.7, 1.5. How it was chosen is in no source at
+hand, and a part of the gains is due to it. These values, and the constants for each data set in
+config/coral.yaml, are from another project's configs, unverified.
 """
 
 from dataclasses import dataclass

@@ -22,8 +22,8 @@ TOO_SMALL = "has one real image, and the halves of the reference need two of eac
 def half_of(real: Sample, half: str) -> Sample:
     """Return one half of the real images, in their order; of an odd number `tuning` gets fewer.
 
-    It depends on the labels and their order alone, so all extractors' features are split in
-    the same way.
+    It depends on the labels and their order alone, so the features of all extractors have the same
+    halves.
 
     Raises:
         LtdmError: A class has a single image.

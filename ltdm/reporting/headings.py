@@ -2,12 +2,15 @@
 
 import re
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
 
 from ltdm.plumbing.registry import module_name, part_names
+from ltdm.plumbing.request import Request
 from ltdm.reporting.columns import parse_column
+from ltdm.reporting.rows import SCORE_COLUMNS, read_rows
 
 INCEPTION_NAMES = {
     "frechet": "FID",
@@ -31,6 +34,21 @@ def display_name(column: str, extractor: str, rows: pd.DataFrame) -> str:
         name = INCEPTION_NAMES.get(name, name)
     text = (f"{label}.{name}" if label else name) + " baseline" * baseline
     return f"{text} ({', '.join(details)})" if details else text
+
+
+def read_metric(tidy: Path, request: Request) -> tuple[pd.DataFrame, str]:
+    """Return rows of metrics.csv, and the metric's name for a figure.
+
+    They are those of the `metric` and `extractor` of a request, and of the data set in `where`.
+    """
+    rows, metric, extractor = (
+        read_rows(tidy, SCORE_COLUMNS),
+        request["metric"],
+        request["extractor"],
+    )
+    mask = rows["dataset"] == request["where"]["dataset"]
+    rows = rows[mask & (rows["metric"] == metric) & (rows["extractor"] == extractor)]
+    return rows, display_name(metric, extractor, rows)
 
 
 def _heading_options(module: ModuleType, rows: pd.DataFrame) -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from ltdm.plumbing.files import TABLE, atomic_write, explain_read_errors
-from ltdm.plumbing.request import Request
 
 TEXT_COLUMNS = ["dataset", "run", "sample_set", "images", "reference"]
 TEXT_COLUMNS += ["sampler", "weights", "extractor", "metric", "options", "group", "note"]
@@ -31,11 +30,6 @@ NOT_ABOVE_ZERO = "not above 0"
 FLOAT_FORMAT = "%.10g"  # further digits depend on the number of threads
 
 
-def join_notes(*notes: str) -> str:
-    """Join the notes of a row, without empty ones."""
-    return ", ".join(filter(None, notes))
-
-
 def read_rows(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
     """Read a table of rows, which has at least these columns.
 
@@ -57,14 +51,6 @@ def read_rows(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
         if missing := [column for column in columns if column not in rows]:
             raise ValueError(f"it has no column {missing[0]!r}")
         return rows
-
-
-def read_rows_of_metric(path: Path, request: Request) -> pd.DataFrame:
-    """Read the rows of the data set, metric and extractor that a request names."""
-    rows = read_rows(path, SCORE_COLUMNS)
-    mask = rows["dataset"] == request["where"]["dataset"]
-    mask &= (rows["metric"] == request["metric"]) & (rows["extractor"] == request["extractor"])
-    return rows[mask]
 
 
 def read_classes(path: Path) -> pd.DataFrame:

@@ -56,7 +56,7 @@ def _plot_lines(
     lines, marked = (part[part["value"].notna()] for part in (lines, marked))
     panels = [group for group in PANEL_GROUPS if group in {*lines["group"]}] or ["all"]
     marked, labels = marked[marked["group"].isin(lines["group"])], _line_labels(lines, setting)
-    size = (2.6 * len(panels) + 1.4, max(2.9, 0.19 * (len(labels) + 2)))  # the legend's height
+    size = (2.6 * len(panels) + 1.4, max(2.9, 0.19 * (len(labels) + 3)))  # the legend's height
     figure, grid = plt.subplots(1, len(panels), figsize=size, squeeze=False)
     for axes, group in zip(grid[0], panels, strict=True):
         values, marks = (part[part["group"] == group] for part in (lines, marked))

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from ltdm.plumbing.request import Request
 from ltdm.reporting import style, sweeps
-from ltdm.reporting.headings import display_name
-from ltdm.reporting.rows import read_rows_of_metric
+from ltdm.reporting.headings import read_metric
 
 
 def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
@@ -14,7 +13,6 @@ def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
     `request` has `metric` and `extractor`, which the figure shows, and `where`, the `dataset`.
     """
     style.use()
-    rows, dataset = read_rows_of_metric(tidy, request), request["where"]["dataset"]
-    name = display_name(request["metric"], request["extractor"], rows)
+    rows, name = read_metric(tidy, request)
     for path in (png, svg):
-        style.save(sweeps.plot_by_width(rows, name, dataset), path)
+        style.save(sweeps.plot_by_width(rows, name, request["where"]["dataset"]), path)

@@ -11,8 +11,8 @@ from ltdm.core.image_files import read_image_file
 from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
-from ltdm.reporting.headings import display_name
-from ltdm.reporting.rows import read_classes, read_rows_of_metric
+from ltdm.reporting.headings import read_metric
+from ltdm.reporting.rows import read_classes
 
 
 def run(
@@ -65,11 +65,10 @@ def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
 
 def _plot_per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
     """Plot the requested metric by class, with its baseline if there is one."""
-    metric, extractor = request["metric"], request["extractor"]
-    rows = read_rows_of_metric(tidy, request)
+    rows, name = read_metric(tidy, request)
     mask = rows["sample_set"] == request["sample_set"]
     rows = rows[mask & rows["group"].str.startswith("class-")]
-    title = f"{display_name(metric, extractor, rows)} by class, {extractor} features"
+    title = f"{name} by class, {request['extractor']} features"
     return figures.plot_per_class(rows, table, title)
 
 

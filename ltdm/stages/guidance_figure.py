@@ -4,8 +4,8 @@ from pathlib import Path
 
 from ltdm.plumbing.request import Request
 from ltdm.reporting import style, sweeps
-from ltdm.reporting.headings import display_name
-from ltdm.reporting.rows import read_rows, read_rows_of_metric
+from ltdm.reporting.headings import read_metric
+from ltdm.reporting.rows import read_rows
 
 
 def run(request: Request, *, tidy: Path, scores: Path | None, png: Path, svg: Path) -> None:
@@ -15,8 +15,7 @@ def run(request: Request, *, tidy: Path, scores: Path | None, png: Path, svg: Pa
     marks the sample sets that are chosen in `scores`, tuning.csv, if there is one.
     """
     style.use()
-    rows, dataset = read_rows_of_metric(tidy, request), request["where"]["dataset"]
-    name, chosen = display_name(request["metric"], request["extractor"], rows), None
+    (rows, name), dataset, chosen = read_metric(tidy, request), request["where"]["dataset"], None
     if scores:
         table = read_rows(scores, ("dataset", "run", "sample_set", "chosen"))
         chosen = table[table["chosen"] & (table["dataset"] == dataset)][["run", "sample_set"]]

@@ -16,7 +16,7 @@ from ltdm.plumbing.files import explain_read_errors, read_arrays, write_json
 from ltdm.plumbing.registry import Part, parse_part
 from ltdm.plumbing.request import Request, to_record
 from ltdm.reporting.compare import is_above_zero
-from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO, join_notes, read_classes, write_rows
+from ltdm.reporting.rows import FEW_IMAGES, NOT_ABOVE_ZERO, read_classes, write_rows
 
 VALUE_COLUMNS = ["extractor", "metric", "options", "group", "value", "error", "baseline"]
 VALUE_COLUMNS += ["n_real", "n_generated", "note"]
@@ -55,7 +55,7 @@ def run(
         reference = half_of(real_features.sample, half) if half else real_features.sample
         rows = metric_rows(metric, reference, fake_features.sample, classes_by_group, kinds)
         for row in rows if half else []:
-            row["note"] = join_notes(row["note"], note_of(half))
+            row["note"] = _join_notes(row["note"], note_of(half))
         sampling = {name: fake_features.metadata.get(name) for name in SAMPLING_COLUMNS}
         features = {"extractor": extractor, "options": metric.options_text}
         frames.append(pd.DataFrame(rows).assign(**id_columns, **sampling, **features))
@@ -83,7 +83,7 @@ def metric_rows(
         sizes = {"n_real": len(x.labels), "n_generated": len(y.labels)}
         for name, estimate in estimates.items():
             ids = {"metric": value_name(metric, name), "group": group}
-            notes = join_notes(note, _sign_note(metric, name, estimate))
+            notes = _join_notes(note, _sign_note(metric, name, estimate))
             rows.append({**ids, **estimate._asdict(), "note": notes, **sizes})
     if "worst" in kinds:
         for name, up in metric.module.HIGHER_IS_BETTER.items():
@@ -116,6 +116,11 @@ def _sign_note(metric: Part, name: str, estimate: Estimate) -> str:
     return "" if is_above_zero(estimate.value, estimate.error) else NOT_ABOVE_ZERO
 
 
+def _join_notes(*notes: str) -> str:
+    """Join the notes of a row, without empty ones."""
+    return ", ".join(filter(None, notes))
+
+
 def _worst_row(rows: list[dict[str, Any]], name: str, higher_is_better: bool) -> dict[str, Any]:
     """Return the row of the class with the worst value; its note names the class."""
     classes = [r for r in rows if r["metric"] == name and r["group"].startswith("class-")]
@@ -124,7 +129,7 @@ def _worst_row(rows: list[dict[str, Any]], name: str, higher_is_better: bool) ->
     worst = min(with_value or classes, key=lambda r: sign * r["value"])
     num_missing = len(classes) - len(with_value)
     missing = f"{num_missing} classes without a value" if num_missing else ""
-    note = join_notes(worst["group"], missing, worst["note"])
+    note = _join_notes(worst["group"], missing, worst["note"])
     return {**worst, "group": "worst", "note": note}
 
 

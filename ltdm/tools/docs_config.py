@@ -44,11 +44,8 @@ KEY_HELP = {
     "label": "Name in files and tables, if a part is used twice; by default its own name.",
     "extractor": "Label of the only extractor that it is computed with; by default every one.",
 }
-OMITTED = {
-    "type": "array",
-    "items": {"type": "string"},
-    "description": "Sample sets that are not drawn from this run.",
-}
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NAMES = {"type": "array", "items": {"type": "string"}}
 RUNS_HELP = "Settings of single runs on this data set, by the run's name; they override the run's."
 REFERENCE_HELP = (
     "Split, used in full, that metrics compare with; `test` needs a source with a test split."
@@ -75,8 +72,8 @@ def schema() -> dict[str, Any]:
     """
     sections = _sections()
     name = {"description": "Name of the results folder.", "type": "string", "pattern": NAME_REGEX}
-    run = {**closed_object({**sections, "omit_sample_sets": OMITTED}), "type": ["object", "null"]}
-    paths = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+    omitted = {"description": "Sample sets that are not drawn from this run.", **NAMES}
+    run = {**closed_object({**sections, "omit_sample_sets": omitted}), "type": ["object", "null"]}
     top = {
         "experiment": name,
         "grid": {"description": "Every combination of these lists is run.", **_axes()},
@@ -87,20 +84,17 @@ def schema() -> dict[str, Any]:
             "Sample sets by name: settings that differ from the run's.", sections["sample"]
         ),
         "evaluate": options_schema(Evaluation, "Metrics, tables and figures."),
-        "theory": named_mapping(
-            "Sweeps of the theory lab by name.", options_schema(Sweep, "A sweep.")
-        ),
+        "theory": named_mapping("Sweeps of the theory lab.", options_schema(Sweep, "A sweep.")),
         "inherits": {
             "description": "Config files that this one overrides, relative to it.",
-            "anyOf": paths,
+            "anyOf": [{"type": "string"}, NAMES],
         },
         **{
             axis: {"description": f"Restrict the grid's `{axis}` to these entries."}
             for axis in GRID_AXES
         },
     }
-    dialect = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": dialect, "title": "ltdm experiment", **closed_object(top)}
+    return {"$schema": DIALECT, "title": "ltdm experiment", **closed_object(top)}
 
 
 def _sections() -> dict[str, Any]:
@@ -129,8 +123,8 @@ def page_text(page: str) -> str:
     text += "\n## `datasets.<name>`\n\n"
     text += "`source` names the data source. Its options are set beside the following ones.\n\n"
     split = f"| {_key('datasets', 'reference_split')} | `train` | {REFERENCE_HELP} |\n"
-    text += options_table(LongTail, "datasets") + split
-    text += f"| {_key('datasets', 'runs')} | `{{}}` | {RUNS_HELP} |\n"
+    runs = f"| {_key('datasets', 'runs')} | `{{}}` | {RUNS_HELP} |\n"
+    text += options_table(LongTail, "datasets") + split + runs
     for title, cls in (("train", RunOptions), ("sample", SampleOptions), ("evaluate", Evaluation)):
         text += f"\n## `{title}`\n\n{options_table(cls, title)}"
         for f in fields(cls):

@@ -72,6 +72,12 @@ def test_names_and_the_grid_are_refused_by_place_and_fault(path, value, place, w
         ("sample_sets/main", {"num_images": 61}, "sample_sets.main.num_images", "multiple of"),
         ("sample_sets/fast", {"stps": 1}, "sample_sets.fast.stps", "unknown key"),
         ("runs/cbdm/omit_sample_sets", ["mian"], "cbdm.omit_sample_sets", "did you mean 'main'?"),
+        (
+            "runs/cbdm/omit_sample_sets",
+            [["main"]],
+            "cbdm.omit_sample_sets",
+            "['main'] is not under",
+        ),
         ("runs/cbdm/omit_sample_sets", "main", "cbdm.omit_sample_sets", "must be a list of names"),
         ("runs/cbdm/omit_sample_sets", ["main"], "cbdm.omit_sample_sets", "leaves out main, the"),
         (

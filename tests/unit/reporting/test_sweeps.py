@@ -206,7 +206,7 @@ def test_the_stage_marks_the_choices_of_its_data_set(tmp_path, monkeypatch):
     files = {"tidy": tmp_path / "metrics.csv", "png": tmp_path / "x.png", "svg": tmp_path / "x.svg"}
     guidance_figure.run(request, scores=tmp_path / "tuning.csv", **files)
     stars = [line for line in seen[0].axes[0].get_lines() if line.get_marker() == "*"]
-    assert [star.get_xdata()[0] for star in stars[:2]] == [0.0, 0.0]
+    assert [star.get_xydata().tolist() for star in stars[:2]] == [[[0.0, 1.5]], [[0.0, 4.0]]]
     guidance_figure.run(request, scores=None, **files)
     assert all(line.get_marker() != "*" for line in seen[2].axes[0].get_lines())
 
