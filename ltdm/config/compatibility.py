@@ -47,10 +47,8 @@ def check_run_on_data(run: Run, data: Dataset) -> None:
         message = f"{message} network has none; set network.reserve to 0.1, or masks of cm to own"
         raise OptionError(("method",), message)
     if objective.needs_conditional_network and not train.conditional:
-        message = f"is 1, which makes the network unconditional, but {methods} compares predictions"
-        raise OptionError(
-            ("train", "label_dropout"), f"{message} under different labels; set it below 1"
-        )
+        message = f"is 1, which makes the network unconditional, and the loss of {methods} needs"
+        raise OptionError(("train", "label_dropout"), f"{message} labels; set it below 1")
     if objective.network_per_class and train.label_dropout:
         message = f"{methods} trains one network per class, which has no labels to drop"
         raise OptionError(("method",), f"{message}; set train.label_dropout to 0 in the same run")
@@ -135,7 +133,8 @@ def check_sampling(sample: SampleOptions, run: Run, data: Dataset) -> None:
         message = f"needs a network that was trained both with and without labels; {way_out}"
         raise OptionError(("sample", "guidance"), message)
     if sample.plain and not has_reserve(run.network):
-        message = "needs a network with a reserve; set network.reserve, or leave this out"
+        message = "needs a network with a reserve; set network.reserve, or leave it out, or the"
+        message = f"{message} whole sample set by the run's omit_sample_sets"
         raise OptionError(("sample", "plain"), message)
     if sample.guidance_power and label_role == "nothing":
         message = "needs classes, and the network is unconditional (train.label_dropout is 1)"

@@ -7,6 +7,7 @@ where files lie and on how many GPUs a job runs; `where` holds the columns that 
 a table. A change of the last two reruns nothing.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ltdm.config.layout import RULES
@@ -150,7 +151,8 @@ class _Job:
         metric, evaluate = self._metric, self._experiment.evaluate
         halved = evaluate.tuning_half and metric.module.INPUT == "features"
         return {
-            "metric": metric.to_config(),
+            # Its `extractor` decides no more than `extractors`, below.
+            "metric": replace(metric, extractor="").to_config(),
             "defaults": defaults(metric),
             # Inside `groups`, since a key that an old record lacks would rerun nothing.
             "groups": evaluate.group_settings() | ({"half": REPORTING} if halved else {}),

@@ -138,7 +138,8 @@ class Term(nn.Module):
     """A part of an objective; buffers hold its state between training steps.
 
     Attributes:
-        needs_conditional_network: Whether it queries the network under other labels.
+        needs_conditional_network: Whether it has no effect without labels, or queries the network
+            under other ones.
         needs_reserve: Whether it has no effect on a network without a reserve.
         class_blocks: Whether a batch consists of equal blocks, one per class.
         network_per_class: Whether each class has a network of its own, selected by the label.

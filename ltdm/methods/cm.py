@@ -18,7 +18,8 @@ both have one pass through the encoder and the middle blocks, about a quarter of
 Released code: draws own dropout masks for the two predictions, so that the loss is above 0 even
 without a reserve, where it is a consistency loss alone (R-Drop's idea). Its config adds OC-LT: the
 released method is `method: [cm, oclt]`. Controls of the loss: `weight: 0` with a reserve, `cm` with
-`network.reserve: 0`, and a sample set with `plain: true`.
+`network.reserve: 0`, and a sample set with `plain: true`. On a network with neither a reserve nor
+dropout, such as `mlp`, the two predictions are equal and the loss is 0.
 
 What the weights do: p_c q_c is the same for all classes, so in expectation each class is pushed
 apart equally, by diversity / sum_k (1 / p_k), and pulled together by p_c^2. On CIFAR10-LT at

@@ -110,6 +110,7 @@ class CORAL(Term):
     def __init__(self, options: Options):
         super().__init__()
         self.options = options
+        self.needs_conditional_network = options.dropped == "skip"
 
     def bind(self, net: nn.Module, seed: int) -> None:
         """Make the projection of the network's bottleneck, from a stream of its own."""

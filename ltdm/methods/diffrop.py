@@ -75,9 +75,11 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse an option that its form does not have."""
-        if self.form == "permute" and self.stop_gradient:
-            message = "is for `form: counterfactual`, and the form is permute; leave it out"
-            raise OptionError(("stop_gradient",), message)
+        given = {"margin": self.margin != type(self).margin, "stop_gradient": self.stop_gradient}
+        for name in given if self.form == "permute" else ():
+            if given[name]:
+                message = "is for `form: counterfactual`, and the form is permute; leave it out"
+                raise OptionError((name,), message)
 
 
 def evaluations(options: Options, classes: int) -> NetworkEvaluations:

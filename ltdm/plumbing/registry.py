@@ -15,7 +15,7 @@ from ltdm.plumbing.code_digest import digest
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.names import check_name
 from ltdm.plumbing.option_values import non_defaults
-from ltdm.plumbing.options import KeyPath, as_mapping, parse, suggest
+from ltdm.plumbing.options import KeyPath, as_mapping, parse, reject_unknown, suggest
 
 LABEL = re.compile(r"[a-z][a-z0-9-]*")
 LABEL_RULE = "text of lower-case letters, digits and '-', beginning with a letter"
@@ -119,6 +119,7 @@ def parse_part(kind: str, value: object, path: KeyPath) -> Part:
         if owners := [n for n in part_names(kind) if key in _option_names(kind, n)]:
             message = f"is an option of {' and '.join(owners)}, not of {name}"
             raise OptionError((*path, key), f"{message}, whose own are: {', '.join(own) or 'none'}")
+    reject_unknown(entries, [*own, *KEYS.get(kind, ())], path)
     return Part(kind, name, parse(module.Options, entries, path), label, extractor)
 
 

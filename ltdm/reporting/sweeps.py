@@ -57,7 +57,7 @@ def _plot_lines(
     panels = [group for group in PANEL_GROUPS if group in {*lines["group"]}] or ["all"]
     marked, labels = marked[marked["group"].isin(lines["group"])], _line_labels(lines, setting)
     longest = max(map(len, labels.values()), default=0)
-    legend = (max(1.4, 0.6 + 0.07 * longest), 0.18 * (len(labels) + 4))  # in inches, about
+    legend = (max(1.4, 0.6 + 0.07 * longest), 0.19 * (len(labels) + 3))  # in inches, about
     size = (2.6 * len(panels) + legend[0], max(2.9, legend[1]))
     figure, grid = plt.subplots(1, len(panels), figsize=size, squeeze=False)
     for axes, group in zip(grid[0], panels, strict=True):

@@ -118,7 +118,7 @@ def noise_levels(process: Process, options: Options) -> list[float]:
         raise OptionError(("window",), message)
     gaps = [t - s for t, s in pairwise(levels[1:]) if s > options.cut]
     if not gaps:
-        way_out = "lower it, or set window to 0"
+        way_out = "lower it, or raise steps" if options.cut else "raise steps, or set window to 0"
         message = f"is {options.cut}, and no step but the first ends above it; {way_out}"
         raise OptionError(("cut",), message)
     if options.window // 2 >= min(gaps):

@@ -20,7 +20,7 @@ from ltdm.training.learner import Learner
 from ltdm.training.schedule import learning_rate, save_interval
 
 log = logging.getLogger("ltdm")
-DIVERGENCE_FACTOR = 1e3  # times the first row's loss
+DIVERGENCE_FACTOR = 1e3  # times the first row's denoising loss
 
 
 class Trainer(Learner):
@@ -104,9 +104,10 @@ class Trainer(Learner):
         if not steps:
             return {}
         means = {name: float(total) / steps for name, total in self.loss_sums.items()}
-        first = _denoising_loss(self.history[0]) if self.history else math.inf
         finite = math.isfinite(means["loss"]) and math.isfinite(means["grad_norm"])
-        if not finite or _denoising_loss(means) > DIVERGENCE_FACTOR * first:
+        # Not of all losses together, which may be below 0 from the start.
+        first = self.history[0]["denoise"] if self.history else math.inf
+        if not finite or means["denoise"] > DIVERGENCE_FACTOR * first:
             raise LtdmError(
                 f"training diverged before step {self.step_count}: the loss is"
                 f" {means['loss']:.4g}, the gradient's norm {means['grad_norm']:.4g}; lower"
@@ -124,8 +125,3 @@ def _divide_by_images(means: dict[str, float]) -> dict[str, float]:
         if loss != "images" and images:
             result[name] = value / images
     return result
-
-
-def _denoising_loss(row: dict[str, float]) -> float:
-    """Return a row's loss without the learnt log-variance's term, which can make it negative."""
-    return row["loss"] - row.get("uncertainty", 0.0)

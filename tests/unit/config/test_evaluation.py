@@ -45,6 +45,7 @@ SET = {"dataset": "digits-lt", "run": "ddpm", "seed": 0, "sample_set": "main"}
             "evaluate.metrics",
             "which no extractor gives; take its extractor 'pixels' out",
         ),
+        ("metrics", [{"name": "kid", "extractors": "pixels"}], "0.extractors", "mean 'extractor'?"),
         ("metrics", [{"name": "kid", "extractor": 3}], "metrics.0.extractor", "must be text"),
         ("extractors", [{"name": "pixels", "extractor": "a"}], "0.extractor", "unknown key"),
         ("table_columns", ["kid"], "evaluate.table_columns", "nothing computes 'kid'"),
@@ -89,6 +90,16 @@ def test_a_metric_may_name_its_extractor():
     config = evaluate.metrics[2].to_config()
     assert config == {"name": "precision-recall", "extractor": "vgg16"}
     assert parse_part("metric", config, ()) == evaluate.metrics[2]
+
+
+def test_to_name_the_extractor_that_a_metric_has_anyway_reruns_nothing():
+    config = edited("evaluate/tuning_half", True)
+    config["evaluate"]["extractors"] = ["classifier"]
+    before = Experiment(config)
+    config["evaluate"]["metrics"][0] = {"name": "frechet", "extractor": "classifier"}
+    after = Experiment(config)
+    for rule, wildcards in (("metrics", {**SET, "metric": "frechet"}), ("tuning_metrics", SET)):
+        assert request(before, rule, wildcards) == request(after, rule, wildcards)
 
 
 def test_a_choice_needs_a_score_against_real_images():

@@ -52,8 +52,17 @@ BIG_BATCH = {**SEPARATE, "train": {"label_dropout": 0, "batch_size": 400}}
 @pytest.mark.parametrize(
     ("runs", "place", "word"),
     [
-        (run_a(method="cbdm", **UNCONDITIONAL), "a.train.label_dropout", "but cbdm compares"),
-        (run_a(method="ccua", **UNCONDITIONAL), "a.train.label_dropout", "but ccua compares"),
+        (
+            run_a(method="cbdm", **UNCONDITIONAL),
+            "a.train.label_dropout",
+            "the loss of cbdm needs labels",
+        ),
+        (
+            run_a(method="ccua", **UNCONDITIONAL),
+            "a.train.label_dropout",
+            "the loss of ccua needs labels",
+        ),
+        (run_a(method="coral", **UNCONDITIONAL), "a.train.label_dropout", "of coral needs labels"),
         (run_a(method="igd"), "a.method", "set train.label_dropout to 0 in the same run"),
         (run_a(method=["oclt", SHARED]), "a.method.1.peers.sample", "is 10, but"),
         (run_a(method=SHARED), "a.method.peers.sample", "is 10, but a class has only 9 peers"),
@@ -63,7 +72,11 @@ BIG_BATCH = {**SEPARATE, "train": {"label_dropout": 0, "batch_size": 400}}
         (run_a(method=["cbdm", "cbdm"]), "a.method", "names a method twice"),
         (run_a(method=["cbdm", {"name": "agc", "tau": 1}]), "a.method.1.tau", "cbdm, not of agc"),
         (run_a(method={"name": "cm", "masks": "shared"}), "a.method", "this network has none"),
-        (run_a(sample={"plain": True}), "a.sample.plain", "needs a network with a reserve"),
+        (
+            run_a(sample={"plain": True}),
+            "a.sample.plain",
+            "or the whole sample set by the run's omit_sample_sets",
+        ),
         (run_a(method=[]), "a.method", "must be a list of at least one method"),
     ],
 )

@@ -112,8 +112,9 @@ def test_dispersion_by_its_definition_and_its_gradient():
 
 
 def test_unsuitable_options_are_refused():
-    with pytest.raises(OptionError, match="the form is permute") as error:
-        parse(diffrop.Options, {"stop_gradient": True})
-    assert error.value.path == ("stop_gradient",)
+    for name, value in (("stop_gradient", True), ("margin", 0.2)):
+        with pytest.raises(OptionError, match="the form is permute") as error:
+            parse(diffrop.Options, {name: value})
+        assert error.value.path == (name,)
     with pytest.raises(OptionError, match="only one"):
         objective("diffrop", counts=[30])

@@ -222,3 +222,14 @@ def test_the_stage_marks_the_choices_of_its_data_set(tmp_path, monkeypatch):
     assert [star.get_xydata().tolist() for star in stars[:2]] == [[[0.0, 1.5]], [[0.0, 4.0]]]
     guidance_figure.run(request, scores=None, **files)
     assert all(line.get_marker() != "*" for line in seen[2].axes[0].get_lines())
+
+
+def test_a_long_legend_fits_the_figure():
+    rows = pd.concat([guided_rows().query("run == 'a'").assign(run=f"a{i}") for i in range(26)])
+    style.use()
+    chosen = pd.DataFrame({"run": ["a0"], "sample_set": rows["sample_set"].iloc[:1]})
+    figure = plot_by_guidance(rows, chosen, "frechet", "d")
+    figure.canvas.draw()
+    legend = figure.legends[0]
+    assert [text.get_text() for text in legend.get_texts()][-1] == "chosen"
+    assert legend.get_window_extent().y0 >= 0

@@ -190,13 +190,13 @@ def test_options_that_do_not_go_together_are_refused(train, message):
 
 
 def test_a_loss_that_starts_below_zero_has_not_diverged():
-    """With u, the loss is about 1 + ln of the error; divergence is judged by the loss without u."""
+    """With u, the loss is about 1 + ln of the error; divergence is judged by `denoise` alone."""
     one = trainer()
-    one.history, one.step_count = [{"step": 0, "loss": -0.3, "uncertainty": -0.5}], 1
-    values = {"loss": 0.4, "uncertainty": 0.1, "grad_norm": 1.0}
+    one.history, one.step_count = [{"step": 0, "loss": -0.3, "denoise": 0.2}], 1
+    values = {"loss": 0.4, "denoise": 0.3, "grad_norm": 1.0}
     one.loss_sums = {name: torch.tensor(value) for name, value in values.items()}
     one._means()
-    one.loss_sums["loss"] = torch.tensor(300.0)
+    one.loss_sums["denoise"] = torch.tensor(300.0)
     with pytest.raises(LtdmError, match="diverged"):
         one._means()
 

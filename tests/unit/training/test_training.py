@@ -29,8 +29,8 @@ def data(n=40):
     return images, np.repeat([0, 1, 2], [n - 10, 7, 3])
 
 
-def trainer(seed=0, **train):
-    spec = {**SPEC, "train": {**SPEC["train"], **train}}
+def trainer(seed=0, method="cbdm", **train):
+    spec = {**SPEC, "method": method, "train": {**SPEC["train"], **train}}
     return make_trainer(Recipe.from_spec(spec), seed, *data(), CPU)
 
 
@@ -183,6 +183,12 @@ def test_divergence_is_an_error_and_the_last_good_state_is_saved():
         runaway.fit(lambda state: saved.append(copy.deepcopy(state)))
     assert saved
     assert all(torch.isfinite(v).all() for s in saved for v in s["net"].values())
+
+
+def test_losses_below_zero_are_no_divergence():
+    learner = trainer(method={"name": "dispersive", "weight": 100.0})
+    learner.fit(lambda state: None)
+    assert learner.history[0]["loss"] < 0
 
 
 def test_a_state_after_a_nan_gradient_is_never_saved():
