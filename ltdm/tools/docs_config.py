@@ -231,11 +231,9 @@ def _part(kind: str) -> dict[str, Any]:
     forms: list[dict[str, Any]] = [{"enum": part_names(kind)}]
     for name in part_names(kind):
         module = load_module(kind, name, ())
-        own: dict[str, Any] = {"name": {"const": name}}
-        for key in KEYS.get(kind, ()):
-            own[key] = {"type": "string", "description": KEY_HELP[key]}
-        properties = closed_object({**own, **_properties(module.Options)})
-        forms.append({"description": _summary(module), **properties})
+        keys = {k: {"type": "string", "description": KEY_HELP[k]} for k in KEYS.get(kind, ())}
+        own = {"name": {"const": name}, **keys, **_properties(module.Options)}
+        forms.append({"description": _summary(module), **closed_object(own)})
     return {"description": f"The {kind}: its name, or `{{name: ..., options}}`.", "anyOf": forms}
 
 
