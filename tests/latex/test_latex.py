@@ -11,6 +11,7 @@ import pandas as pd
 from ltdm.config.layout import RULES
 from ltdm.reporting.probe import probe_table
 from ltdm.reporting.tables import difference_table, main_table
+from ltdm.reporting.tuned import mark_chosen, tuned_table
 from ltdm.reporting.writing import write_table
 from ltdm.theory.findings import findings_table
 from ltdm.theory.options import FIGURES
@@ -35,6 +36,7 @@ def ugly_tables():
     columns = ["frechet", "recall@tail"]
     yield "main", main_table(rows, columns)
     yield "vs_baseline", difference_table(rows, columns, "base")
+    yield "tuned", tuned_table(rows, mark_chosen(rows, "frechet"), columns)
     yield "probe", probe_table(probe_rows(("ddpm", *UGLY)))
     sweep = theory_rows.sweep()
     yield "theory", findings_table({name: (sweep, FIGURES) for name in UGLY})
