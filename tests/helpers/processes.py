@@ -13,7 +13,7 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.training import setup
 from ltdm.training.setup import Recipe, make_trainer
 from ltdm.training.worker import run_worker
-from tests.unit.training.test_training import CPU, METHODS, data, spec_of
+from tests.helpers.training import CPU, METHODS, data, spec_of
 
 STEPS, HALF = 50, 25
 

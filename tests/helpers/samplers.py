@@ -1,5 +1,7 @@
 """Samplers run on their own noise levels or on others, and the process `vp` in float64."""
 
+import math
+
 import torch
 
 from ltdm.diffusion import vp
@@ -23,3 +25,12 @@ def run(sampler, denoise, process, noise, levels=None, **options):
 def constant(guidance):
     """Return guidance of this weight at every level."""
     return lambda level: guidance
+
+
+def noisy_images(level, variance, n=500):
+    """Return n images at a level, whose clean pixels have this variance exactly."""
+    rng = torch.Generator().manual_seed(int(level))
+    clean, noise = torch.randn(2, n, 3, 32, 32, generator=rng, dtype=torch.float64)
+    clean = (clean - clean.mean((1, 2, 3), keepdim=True)) / clean.std((1, 2, 3), keepdim=True)
+    signal, std = double_vp().signal_and_std(level)
+    return signal * math.sqrt(variance) * clean + std * noise

@@ -19,7 +19,7 @@ from ltdm.stages import manifest, train
 from ltdm.training.loop import Trainer
 from tests.helpers.smoke_config import check_refused, edited
 from tests.helpers.stages import make_request
-from tests.unit.training.test_training import SPEC, data
+from tests.helpers.training import SPEC, data
 
 SEPARATE = {
     "method": "igd",

@@ -12,7 +12,7 @@ from ltdm.samplers._generate import SampleGenerator
 from ltdm.stages import sample
 from ltdm.training.setup import Recipe, make_trainer, model_metadata
 from tests.helpers.stages import PLAIN_SAMPLING, make_request
-from tests.unit.training.test_training import CPU, SPEC, data
+from tests.helpers.training import CPU, SPEC, data
 
 NUMBERS = (1, 2, 5, 7)
 GUIDED = {"num_images": 51, "guidance": 0.7}

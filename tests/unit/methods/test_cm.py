@@ -21,7 +21,7 @@ from tests.helpers.methods import (
     loss,
     objective,
 )
-from tests.unit.training.test_training import SPEC, data, run, same
+from tests.helpers.training import SPEC, data, run, same
 
 D = torch.float64
 CIFAR10 = [int(5000 * 0.01 ** (k / 9)) for k in range(10)]

@@ -17,7 +17,7 @@ from ltdm.plumbing.registry import parse_part
 from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.methods import Net, batch, double_process, generators, objective
 from tests.helpers.smoke_config import check_refused, edited
-from tests.unit.training.test_training import CPU, SPEC, data
+from tests.helpers.training import CPU, SPEC, data
 
 D = torch.float64
 

@@ -12,7 +12,7 @@ import torch
 from ltdm.methods import ccua
 from ltdm.methods._base import draw_noise, make_noisy, mse
 from ltdm.training.setup import Recipe, make_trainer
-from tests.unit.training.test_training import CPU, EDM2, SPEC, data
+from tests.helpers.training import CPU, EDM2, SPEC, data
 
 pytestmark = pytest.mark.slow
 

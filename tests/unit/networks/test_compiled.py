@@ -10,7 +10,7 @@ from ltdm.networks import unet
 from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor
 from ltdm.training.setup import Recipe, make_trainer
-from tests.unit.training.test_training import CPU, METHODS, data, spec_of
+from tests.helpers.training import CPU, METHODS, data, spec_of
 
 pytestmark = pytest.mark.slow
 

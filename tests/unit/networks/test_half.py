@@ -10,7 +10,7 @@ from ltdm.networks import edm2, mlp, unet
 from ltdm.networks._half import HalfWeights
 from ltdm.networks._per_class import PerClassNetworks
 from ltdm.networks._predictor import Predictor
-from tests.unit.training.test_training import CPU, learner_of, run
+from tests.helpers.training import CPU, learner_of, run
 
 SMALL = {"ch": 32, "norm_groups": 8, "ch_mult": (1, 2), "attn": (1,), "dropout": 0.0}
 NETWORKS = {

@@ -14,7 +14,7 @@ from ltdm.plumbing.options import parse
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.setup import Recipe, make_trainer, model_metadata
-from tests.unit.training.test_training import CPU, SPEC, data, run
+from tests.helpers.training import CPU, SPEC, data, run
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from ltdm.pipeline import cost, storage
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import parse_part
 from ltdm.training.setup import Recipe, make_trainer
-from tests.unit.training.test_training import SPEC, data
+from tests.helpers.training import SPEC, data
 
 ROOT = Path(__file__).parents[3]
 

@@ -13,7 +13,7 @@ from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import read_json
 from ltdm.plumbing.locks import LockHeld, exclusive
 from ltdm.plumbing.stopping import StopRequest, catch_signals
-from tests.unit.training.test_training import learner_of, run, same, trainer
+from tests.helpers.training import learner_of, run, same, trainer
 
 
 def stopped_after(learner, steps, **options):

@@ -14,10 +14,10 @@ from ltdm.samplers._guidance import class_guidance
 from ltdm.stages import sample
 from tests.helpers.samplers import constant
 from tests.helpers.stages import make_request
+from tests.helpers.training import CPU, NoWaiting
 from tests.unit.samplers.test_guidance import SCHEDULES, W, options, schedule
 from tests.unit.samplers.test_guide import experiment, models
 from tests.unit.samplers.test_samplers import noise_source, predict_noise
-from tests.unit.training.test_training import CPU, NoWaiting
 
 __all__ = ["models"]
 COUNTS = [30, 7, 3]  # of the networks of `models`

@@ -18,9 +18,9 @@ from ltdm.stages import train as stage
 from tests.conftest import ROOT
 from tests.helpers.samplers import constant
 from tests.helpers.stages import make_request
+from tests.helpers.training import data
 from tests.unit.samplers.test_samplers import noise_source, predict_noise
 from tests.unit.training.test_edm_training import spec
-from tests.unit.training.test_training import data
 
 MUTUAL = {"cbdm": "ddpm", "ddpm": "cbdm"}
 

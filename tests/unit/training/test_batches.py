@@ -14,7 +14,7 @@ from ltdm.training.class_sampling import ClassSampling, ClassSamplingOption
 from ltdm.training.options import TrainOptions
 from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.methods import batch_of_step
-from tests.unit.training.test_training import CPU, SPEC, data
+from tests.helpers.training import CPU, SPEC, data
 
 
 def batches(n=40, **options):

@@ -11,7 +11,7 @@ from ltdm.methods.cbdm import CBDM
 from ltdm.methods.igd import IGD
 from ltdm.reporting.figures import plot_training_loss
 from ltdm.training.setup import Recipe, make_trainer
-from tests.unit.training.test_training import (
+from tests.helpers.training import (
     CPU,
     METHODS,
     SPEC,

@@ -20,7 +20,7 @@ from ltdm.samplers._options import SampleOptions
 from ltdm.tools.bench_scores import synthetic_features
 from ltdm.training.graph import WARMUP_CALLS, StepGraph
 from ltdm.training.setup import Recipe, make_trainer, model_metadata
-from tests.unit.training.test_training import METHODS, SPEC, data, spec_of
+from tests.helpers.training import METHODS, SPEC, data, spec_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 

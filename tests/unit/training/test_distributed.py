@@ -30,7 +30,7 @@ from ltdm.training.options import TrainOptions
 from tests.conftest import ROOT
 from tests.helpers import processes
 from tests.helpers.stages import make_request
-from tests.unit.training.test_training import METHODS, SPEC, data
+from tests.helpers.training import METHODS, SPEC, data
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from ltdm.training.schedule import learning_rate
 from ltdm.training.setup import Recipe, make_trainer
 from ltdm.training.state import Files
 from tests.helpers.stages import make_request
-from tests.unit.training.test_training import CPU, data, run
+from tests.helpers.training import CPU, data, run
 
 NETWORK = {
     "name": "edm2",

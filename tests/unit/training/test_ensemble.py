@@ -15,7 +15,7 @@ from ltdm.training import loop
 from ltdm.training.ensemble import shard_rows, weighted_mean
 from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.stages import make_request, network_files
-from tests.unit.training.test_training import SPEC, data
+from tests.helpers.training import SPEC, data
 
 pytestmark = pytest.mark.slow
 

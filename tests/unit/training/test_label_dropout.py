@@ -14,7 +14,7 @@ from ltdm.networks import edm2, mlp, unet
 from ltdm.networks._embedding import label_parameters
 from ltdm.training.schedule import learning_rate
 from ltdm.training.setup import Recipe, make_trainer
-from tests.unit.training.test_training import CPU, METHODS, SPEC, data, run, same
+from tests.helpers.training import CPU, METHODS, SPEC, data, run, same
 
 UPDATES = {"cbdm": 1, "ccua": 1, "released": 3}
 """Optimiser steps per training step, by method; `released` makes one per class."""

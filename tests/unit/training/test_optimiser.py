@@ -9,7 +9,7 @@ from torch import nn
 from ltdm.networks._per_class import PerClassNetworks, extract_network
 from ltdm.training.optimiser import Optimiser
 from ltdm.training.options import TrainOptions
-from tests.unit.training.test_training import CPU
+from tests.helpers.training import CPU
 
 ALL = torch.ones(6, dtype=torch.bool)  # every image has a label
 

@@ -20,7 +20,7 @@ from ltdm.training.posthoc import (
     profile_product,
 )
 from tests.helpers.stages import PLAIN_SAMPLING, make_request, network_files
-from tests.unit.training.test_training import SPEC, data
+from tests.helpers.training import SPEC, data
 
 STORED = (0.05, 0.1)
 PROFILE_ERRORS = {  # L2, % of the profile's norm, by snapshots per width and target width

@@ -10,7 +10,7 @@ from ltdm.networks._predictor import Predictor
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.options import parse
 from ltdm.training.probe import LabelledImages, Probe, ProbeOptions
-from tests.unit.training.test_training import CPU
+from tests.helpers.training import CPU
 
 
 class Pixels:

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from tests.unit.training.test_training import METHODS, learner_of, run, same
+from tests.helpers.training import METHODS, learner_of, run, same
 
 LAST = torch.channels_last
 

@@ -5,7 +5,7 @@ import torch
 
 from ltdm.plumbing.errors import LtdmError
 from ltdm.training import loop
-from tests.unit.training.test_training import run, same, trainer
+from tests.helpers.training import run, same, trainer
 
 
 def test_a_save_interval_that_is_no_number_is_refused(monkeypatch):

@@ -10,7 +10,7 @@ from ltdm.plumbing.errors import LtdmError
 from ltdm.training import graph
 from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.tape import Tape
-from tests.unit.training.test_training import CPU, METHODS, data, run, same, spec_of
+from tests.helpers.training import CPU, METHODS, data, run, same, spec_of
 
 
 @pytest.fixture(autouse=True)
