@@ -42,7 +42,7 @@ def check_run_on_data(run: Run, data: Dataset) -> None:
     if train.released:
         return
     objective, methods = run.objective(data.class_counts), " and ".join(map(str, run.methods))
-    if objective.needs_reserve and not has_reserve(network):
+    if objective.plain == "shared" and not has_reserve(network):
         message = f"{methods} compares predictions with and without the network's reserve, and this"
         message = f"{message} network has none; set network.reserve to 0.1, or masks of cm to own"
         raise OptionError(("method",), message)

@@ -140,7 +140,8 @@ class Term(nn.Module):
     Attributes:
         needs_conditional_network: Whether it has no effect without labels, or queries the network
             under other ones.
-        needs_reserve: Whether it has no effect on a network without a reserve.
+        plain: `Query.plain` of its queries. With "shared" it has no effect on a network without a
+            reserve.
         class_blocks: Whether a batch consists of equal blocks, one per class.
         network_per_class: Whether each class has a network of its own, selected by the label.
         step_per_class: Whether each block of a batch makes an optimiser step of its own.
@@ -150,7 +151,7 @@ class Term(nn.Module):
     """
 
     needs_conditional_network = False
-    needs_reserve = False
+    plain = ""
     class_blocks = False
     network_per_class = False
     step_per_class = False

@@ -70,7 +70,7 @@ class Objective(nn.Module):
         self.terms = terms
         self.remembered = nn.ModuleList(terms)  # states hold the terms' buffers under this name
         self.needs_conditional_network = any(t.needs_conditional_network for t in terms)
-        self.needs_reserve = any(t.needs_reserve for t in terms)
+        self.plain = next((t.plain for t in terms if t.plain), "")
         self.class_blocks = any(t.class_blocks for t in terms)
         self.network_per_class = any(t.network_per_class for t in terms)
         self.step_per_class = any(t.step_per_class for t in terms)

@@ -115,7 +115,7 @@ class CM(Term):
 
     def __init__(self, options: Options, class_counts: list[int]):
         super().__init__()
-        self.options, self.needs_reserve = options, options.masks == "shared"
+        self.options, self.plain = options, options.masks
         counts = torch.tensor(class_counts, dtype=torch.float64)
         p, q = counts / counts.sum(), counts.reciprocal() / counts.reciprocal().sum()
         strength = len(class_counts) * (options.consistency * p - options.diversity * q)
@@ -123,7 +123,7 @@ class CM(Term):
 
     def query(self, noisy: NoisyBatch, batch: Batch, rng: Generators) -> Query:
         """Ask for the batch's predictions without the reserve."""
-        return Query(None, plain=self.options.masks)
+        return Query(None, plain=self.plain)
 
     def extra_losses(
         self, noisy: NoisyBatch, own: Prediction, query: Query, other: Prediction

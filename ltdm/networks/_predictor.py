@@ -189,5 +189,7 @@ class Predictor:
             parts = [t.float() for t in (outputs if isinstance(outputs, tuple) else (outputs,))]
         if single:
             return parts
-        rows = (len(x), len(x), plain.count)  # of F, z, and F without the reserve
-        return [AllGatherRows.apply(t, self.share, n) for t, n in zip(parts, rows, strict=False)]
+        rows = [len(x)] * len(parts)
+        if plain.count:
+            rows[-1] = plain.count  # F without the reserve comes last
+        return [AllGatherRows.apply(t, self.share, n) for t, n in zip(parts, rows, strict=True)]

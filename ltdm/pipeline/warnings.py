@@ -39,7 +39,7 @@ def warnings(experiment: Experiment, on_this_machine: bool = True) -> list[str]:
             texts += [*_of_levels(run)]
             if not run.train.released:
                 texts += [*_of_classes(run, data), *_of_training(experiment, run, data)]
-                texts += [*_of_reserve(run)]
+                texts += [*_of_reserve(run, data)]
             for text in texts:
                 places.setdefault(text, []).append(f"{run_name} on {name}")
     lines = [f"{shorten(names)}: {text}" for text, names in places.items()]
@@ -103,12 +103,12 @@ def _of_classes(run: Run, data: Dataset) -> Iterator[str]:
         )
 
 
-def _of_reserve(run: Run) -> Iterator[str]:
-    """Yield a warning if `cm` trains a network without the part that it is about."""
-    if "cm" in [method.name for method in run.methods] and not has_reserve(run.network):
+def _of_reserve(run: Run, data: Dataset) -> Iterator[str]:
+    """Yield a warning if a method asks a network that has no reserve to go without it."""
+    if run.objective(data.class_counts).plain and not has_reserve(run.network):
         yield (
-            "cm compares dropout masks alone, since the network has no reserve; set network.reserve"
-            " to 0.1, or keep it as the control that it is"
+            f"{' and '.join(map(str, run.methods))} compares dropout masks alone, since the network"
+            " has no reserve; set network.reserve to 0.1, or keep it as the control that it is"
         )
 
 

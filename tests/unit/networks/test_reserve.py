@@ -165,6 +165,12 @@ def test_processes_that_share_rows_have_all_plain_ones(rows, count, shared, monk
         torch.testing.assert_close(gathered, expected)
 
 
+def test_a_process_gathers_every_output(monkeypatch):
+    monkeypatch.setattr(_predictor.AllGatherRows, "apply", lambda *args: args[2])
+    predict = Predictor(network().eval(), torch.device("cpu"), "fp32", share=RankShare(1, 3))
+    assert predict.decoder_features(5, *inputs(6)) == [6] * 5
+
+
 def test_other_networks_repeat_rows():
     net = mlp.build(mlp.Options(width=8), 2, 1, 3).double()
     nn.init.normal_(net.tail[-1].weight)

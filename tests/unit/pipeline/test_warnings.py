@@ -58,6 +58,7 @@ def _cpu(monkeypatch):
             ("never draws the classes 7, 8;",),
         ),
         ("runs/cbdm/method", "cm", "cbdm on", ("compares dropout masks alone", "0.1")),
+        ("runs/cbdm/method", {"name": "cm", "weight": 0}, None, ()),
         (
             "runs/cbdm",
             {"method": "cm", "network": {"reserve": 0.1}},
