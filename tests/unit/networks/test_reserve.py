@@ -166,6 +166,7 @@ def test_processes_that_share_rows_have_all_plain_ones(rows, count, shared, monk
 
 
 def test_a_process_gathers_every_output(monkeypatch):
+    monkeypatch.setattr(_predictor, "wrap_ddp", lambda net: net)
     monkeypatch.setattr(_predictor.AllGatherRows, "apply", lambda *args: args[2])
     predict = Predictor(network().eval(), torch.device("cpu"), "fp32", share=RankShare(1, 3))
     assert predict.decoder_features(5, *inputs(6)) == [6] * 5
