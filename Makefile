@@ -88,7 +88,7 @@ check: setup  ## Format, lint, words, types, import contract
 
 lock:  ## Rewrite requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" --extra workflow --extra dev pyproject.toml -o requirements.lock
+		--custom-compile-command "make lock" --extra workflow --extra tensorboard --extra dev pyproject.toml -o requirements.lock
 
 docs: setup  ## Rewrite the schema, config/README.md's tables and three pages of docs/ from the code
 	@$(BIN)/python -c 'from pathlib import Path; from ltdm.cli import reference; \
