@@ -73,7 +73,7 @@ rule probe_tables:
             category="Linear probe",
             labels={"table": "chosen levels and layers"},
         ),
-        others=expand("<results>/tables/probe.{form}", form=["md", "tex"]),
+        others=expand("<results>/tables/probe.{form}", form=["md", "tex", "html"]),
     log:
         "<logs>/probe_tables.log",
     benchmark:

@@ -40,7 +40,7 @@ rule tables:
         others=expand(
             "<results>/tables/{table}.{form}",
             table=["main", "vs_baseline"],
-            form=["md", "tex"],
+            form=["md", "tex", "html"],
         ),
         record="<results>/tables/tables.json",
     log:
@@ -76,7 +76,7 @@ rule tuned_tables:
             category="Tables",
             labels={"table": "tuned"},
         ),
-        others=expand("<results>/tables/tuned.{form}", form=["md", "tex"]),
+        others=expand("<results>/tables/tuned.{form}", form=["md", "tex", "html"]),
     log:
         "<logs>/tuned_tables.log",
     benchmark:

@@ -46,7 +46,7 @@ rule theory_tables:
         others=expand(
             "<results>/tables/{table}.{form}",
             table=["theory", *(f"theory-{name}" for name in experiment.sweeps)],
-            form=["md", "tex"],
+            form=["md", "tex", "html"],
         ),
     log:
         "<logs>/theory_tables.log",

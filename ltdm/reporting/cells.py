@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from ltdm.plumbing.errors import count_of
 from ltdm.reporting.compare import NO_INTERVAL, Interval
 
 EXPONENT_FROM = 1e6  # numbers from here on are written with an exponent
@@ -20,6 +21,7 @@ class Cell:
     not_significant: bool = False  # not significantly different from the best
     few_images: bool = False  # based on few images
     not_above_zero: bool = False  # an unbiased distance, not significantly greater than 0
+    images: int = 0  # generated images per seed; 0 if unknown
 
     def to_text(self, bold: str = "{}") -> str:
         """Write mean, deviation and marks; the best value of a column is formatted by `bold`."""
@@ -36,6 +38,20 @@ class Cell:
             NOT_ABOVE_ZERO_MARK: self.not_above_zero,
         }
         return value + "".join(mark for mark, is_set in marks.items() if is_set)
+
+    def detail(self) -> str:
+        """Write what the text leaves out: more digits, the number of seeds and of images."""
+        if math.isnan(self.mean):
+            return ""
+        parts = [f"{self.mean:.6g}"]
+        if not math.isnan(self.deviation):
+            kind = "standard error" if self.seeds == 1 else "standard deviation over seeds"
+            parts.append(f"\u00b1 {self.deviation:.3g} ({kind})")
+        if self.seeds:
+            parts.append(count_of(self.seeds, "seed"))
+        if self.images:
+            parts.append(f"{self.images:,} generated images{' each' if self.seeds > 1 else ''}")
+        return ", ".join(parts)
 
     def csv_values(self) -> dict[str, float]:
         """Return the cell's CSV values by suffix of the column's name."""
@@ -60,6 +76,14 @@ class DifferenceCell:
         if not math.isnan(low):
             value += f" [{low:{spec}}, {high:{spec}}]"
         return bold.format(value) if self.best else value
+
+    def detail(self) -> str:
+        """Write what the text leaves out: more digits, and the number of seeds."""
+        mean, low, high, seeds = self.interval
+        if math.isnan(mean):
+            return ""
+        interval = "" if math.isnan(low) else f", 95 % interval {low:.4g} to {high:.4g}"
+        return f"{mean:.6g}{interval}" + (f", {count_of(seeds, 'seed')}" if seeds else "")
 
     def csv_values(self) -> dict[str, float]:
         """Return the cell's CSV values by suffix of the column's name."""

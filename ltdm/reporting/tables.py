@@ -1,6 +1,6 @@
 """The main table, a row per run, the best values in bold; and differences from a baseline."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,6 +128,12 @@ def pivot(
     return pd.DataFrame(table, index).droplevel(constant_keys)
 
 
+def table_lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:
+    """Yield each line's labels and cells."""
+    for index, row in zip(table.cells.index, table.cells.to_numpy(), strict=True):
+        yield index if isinstance(index, tuple) else (index,), row
+
+
 def _select_column(rows: pd.DataFrame, name: str) -> Column:
     """Return the column of this name, with the rows of the first extractor that has its metric."""
     metric, group, baseline = parse_column(name)
@@ -169,6 +175,7 @@ def column_cells(column: Column) -> dict[Key, Cell]:
             not_significant=not_significant,
             few_images=few_images,
             not_above_zero=bool(reaches_zero),
+            images=int(entry["n_generated"].min()) if entry["n_generated"].notna().all() else 0,
         )
     return cells
 

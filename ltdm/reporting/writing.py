@@ -1,15 +1,14 @@
-"""Tables as CSV, Markdown and LaTeX."""
+"""Tables as files: CSV, Markdown, LaTeX and HTML."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ltdm.plumbing.files import write_text
 from ltdm.reporting.cells import Cell, DifferenceCell
 from ltdm.reporting.escapes import TEX_MARKS, escape_markdown, escape_tex
-from ltdm.reporting.tables import Table
+from ltdm.reporting.html import to_html
+from ltdm.reporting.tables import Table, table_lines
 
 
 def to_csv(table: Table) -> str:
@@ -28,7 +27,7 @@ def to_markdown(table: Table) -> str:
     head = [*map(escape_markdown, [*table.cells.index.names, *table.cells.columns])]
     body = [
         [*map(escape_markdown, labels), *(cell.to_text("**{}**") for cell in row)]
-        for labels, row in _table_lines(table)
+        for labels, row in table_lines(table)
     ]
     widths = [max(len(line[k]) for line in [head, *body]) for k in range(len(head))]
     rule = ["-" * w if k < num_labels else "-" * (w - 1) + ":" for k, w in enumerate(widths)]
@@ -47,7 +46,7 @@ def to_latex(table: Table) -> str:
     names, columns = table.cells.index.names, table.cells.columns
     body = [
         [*map(escape_tex, labels), *(_tex_value(cell) for cell in row)]
-        for labels, row in _table_lines(table)
+        for labels, row in table_lines(table)
     ]
     lines = [
         rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(columns)}}}",
@@ -67,12 +66,6 @@ def _tex_value(cell: Cell | DifferenceCell) -> str:
     return cell.to_text(r"\textbf{{{}}}").translate(TEX_MARKS)
 
 
-def _table_lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:
-    """Yield each line's labels and cells."""
-    for index, row in zip(table.cells.index, table.cells.to_numpy(), strict=True):
-        yield index if isinstance(index, tuple) else (index,), row
-
-
 WRITERS = {".csv": to_csv, ".md": to_markdown, ".tex": to_latex}
 
 
@@ -80,3 +73,4 @@ def write_table(table: Table, path: Path) -> None:
     """Write a table in every format; `path` has no suffix."""
     for suffix, writer in WRITERS.items():
         write_text(Path(f"{path}{suffix}"), writer(table))
+    write_text(Path(f"{path}.html"), to_html(table, path.name))

@@ -1,0 +1,73 @@
+"""Tables as HTML documents, which sort by a click."""
+
+import math
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ltdm.reporting.cells import Cell, DifferenceCell
+from ltdm.reporting.tables import Table, table_lines
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def to_html(table: Table, title: str) -> str:
+    """Return the table as an HTML document of one file; a cell shows its numbers on hover."""
+    names = list(table.cells.index.names)
+    rows = [
+        {
+            "labels": dict(zip(names, map(_label_text, labels), strict=True)),
+            "cells": [_cell_values(cell) for cell in cells],
+        }
+        for labels, cells in table_lines(table)
+    ]
+    return render(
+        "table.html",
+        title=title,
+        labels=names,
+        headings=list(table.cells.columns),
+        rows=rows,
+        legend=table.legend,
+        style=asset("style.css"),
+        script=asset("tables.js"),
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a template of this package with its values filled in, escaped."""
+    return _environment().get_template(template).render(values)
+
+
+def asset(name: str) -> "Markup":
+    """Return a style sheet or a script of this package, which HTML takes as it is."""
+    from markupsafe import Markup
+
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _environment() -> "Environment":
+    import jinja2
+
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    undefined = jinja2.StrictUndefined
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=undefined)
+
+
+def _label_text(label: object) -> str:
+    return "" if isinstance(label, float) and math.isnan(label) else str(label)
+
+
+def _cell_values(cell: Cell | DifferenceCell) -> dict[str, Any]:
+    """Return what the template shows of a cell; `value` is what it sorts by."""
+    value = cell.csv_values()[""]
+    return {
+        "text": cell.to_text(),
+        "value": "" if math.isnan(value) else f"{value:.6g}",
+        "best": cell.best,
+        "detail": cell.detail(),
+    }
