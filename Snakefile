@@ -39,3 +39,4 @@ rule all:
     input:
         [str(file) for file in target_files(experiment)],
         "<results>/manifest.json",
+        "<results>/index.html",

@@ -16,10 +16,11 @@ sys.path.insert(0, workflow.basedir)
 from ltdm.config import layout, requests
 from ltdm.config.artefacts import as_list, outputs, target_files
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import merge, parse_cli_config, place_of, read_config
+from ltdm.config.merge import merge, parse_cli_config, read_config
+from ltdm.config.places import origins, place_of
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.code_pairs import load_pairs
-from ltdm.pipeline.lineage import lineage, manifest_request
+from ltdm.pipeline.lineage import lineage, manifest_request, page_inputs, page_request
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.pipeline.records import check_records, is_finished, keep_recorded_text
 from ltdm.pipeline.warnings import warnings
@@ -157,6 +158,7 @@ def save_snapshot():
         Path(root) / "logs",
         {
             "config": merged_config,
+            "origins": origins(merged_config, workflow.configfiles, overlay),
             "site": non_defaults(cluster_site),
             "cluster": not workflow.local_exec,
             "codes": {rule: sorted(codes[rule]) for rule in sorted(codes)},

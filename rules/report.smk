@@ -1,6 +1,8 @@
 localrules:
+    page,
     tables,
     sample_sheet,
+    reference_sheet,
     tuned_tables,
 
 
@@ -87,6 +89,25 @@ rule tuned_tables:
         request=request("tuned_tables"),
     script:
         "../workflow/scripts/tuned_tables.py"
+
+
+rule page:
+    """Write the page of all results, one file that needs no network."""
+    input:
+        manifest="<results>/manifest.json",
+        others=[str(file) for file in page_inputs(experiment)],
+    output:
+        page="<results>/index.html",
+    log:
+        "<logs>/page.log",
+    benchmark:
+        "<benchmarks>/page.tsv"
+    conda:
+        "../workflow/envs/ltdm.yaml"
+    params:
+        request=page_request(merged_config),
+    script:
+        "../workflow/scripts/page.py"
 
 
 rule manifest:

@@ -95,7 +95,8 @@ use rule sample as sample_shard with:
 rule sample_sheet:
     """Draw a sheet of a sample set's images, a row per class."""
     input:
-        samples="<samples>/samples.npz",
+        images="<samples>/samples.npz",
+        counts="<data>/counts.csv",
     output:
         picture=report(
             "<samples>/sample_sheet.png",
@@ -114,3 +115,23 @@ rule sample_sheet:
         request=request("sample_sheet"),
     script:
         "../workflow/scripts/sample_sheet.py"
+
+
+use rule sample_sheet as reference_sheet with:
+    input:
+        images="<data>/reference.npz",
+        counts="<data>/counts.csv",
+    output:
+        picture=report(
+            "<data>/sample_sheet.png",
+            caption="../workflow/report/reference_sheet.rst",
+            category="Samples",
+            subcategory="{dataset}",
+            labels={"run": "real images", "seed": "", "sample set": ""},
+        ),
+    log:
+        "<logs>/reference_sheet/{dataset}.log",
+    benchmark:
+        "<benchmarks>/reference_sheet/{dataset}.tsv"
+    params:
+        request=request("reference_sheet"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ltdm.cli.selection import PATH, experiment_options, load_experiment
-from ltdm.config.layout import MANIFEST, RULES
+from ltdm.config.layout import MANIFEST, PAGE, RULES
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.errors import count_of
 from ltdm.stages import manifest
@@ -68,6 +68,18 @@ def status(results: Path) -> None:
 
 @click.command()
 @click.argument("results", type=PATH)
+def page(results: Path) -> None:
+    """Write the page of a results folder, such as results/demo: its index.html."""
+    from ltdm.page.document import write_page
+
+    check_results_version(results)
+    output = results / PAGE
+    write_page(results, output)
+    click.echo(f"wrote {output}")
+
+
+@click.command()
+@click.argument("results", type=PATH)
 @click.option("--because", required=True, help="Why the current code computes the same.")
 def accept(results: Path, because: str) -> None:
     """Accept RESULTS of other code as current: they are neither refused nor computed again.
@@ -89,4 +101,4 @@ def verify(results: Path) -> None:
     click.echo(f"{results}: {files} files, {size / 1e9:.3g} GB, all as its manifest says.")
 
 
-COMMANDS = check, plan, status, accept, verify
+COMMANDS = check, plan, status, page, accept, verify

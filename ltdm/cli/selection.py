@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ltdm.config.merge import place_of, read_config
+from ltdm.config.merge import read_config
+from ltdm.config.places import place_of
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.compiling import set_compile_cache
 from ltdm.plumbing.environment import DEVICE as DEVICE_VARIABLE

@@ -74,7 +74,7 @@ def _print_table(experiment: "Experiment", table: str) -> None:
 def prepare(**options: Any) -> None:
     """Build the long-tailed data sets and their references."""
     experiment = load_experiment(**options)
-    run_jobs(experiment, "prepare")
+    run_jobs(experiment, "prepare", "reference_sheet")
     for name in experiment.datasets:
         counts = read_classes(experiment.layout.path("prepare.counts", dataset=name))
         click.echo(f"{name}: {counts['train'].sum()} training images")

@@ -15,6 +15,7 @@ DATA = "data/{dataset}"
 RUN = "runs/{dataset}/{run}/seed-{seed}"
 SAMPLES = RUN + "/{sample_set}"
 MANIFEST = "manifest.json"
+PAGE = "index.html"
 FIGURES = {
     "counts": rules.FIGURE_FORMATS,
     "per_class": rules.FIGURE_FORMATS,
@@ -74,7 +75,14 @@ RULES = {
     "sample_sheet": Rule(
         jobs_per(*SAMPLE_SET),
         {"picture": SAMPLES + "/sample_sheet.png"},
-        {"samples": "sample.samples"},
+        {"images": "sample.samples", "counts": "prepare.counts"},
+        pictures_only=True,
+    ),
+    "reference_sheet": Rule(
+        jobs_per("dataset"),
+        {"picture": DATA + "/sample_sheet.png"},
+        {"images": "prepare.reference", "counts": "prepare.counts"},
+        stage="sample_sheet",
         pictures_only=True,
     ),
     "features": Rule(
@@ -218,7 +226,7 @@ RULES = {
         pictures_only=True,
     ),
 }
-"""All rules except `all`, `sample_shard`, and `manifest`, which lists the files of these."""
+"""All rules except `all`, `sample_shard`, `manifest` and `page`, which need the files of these."""
 
 
 @dataclass(frozen=True)

@@ -44,25 +44,10 @@ def read_config(files: list[Path]) -> dict[str, Any]:
             environment is bad.
     """
     check_environment()
-    return merge([_read_file(Path(file), ())[0] for file in files])
+    return merge([read_layers(Path(file), ())[0] for file in files])
 
 
-def place_of(path: KeyPath, files: list[Path], overlay: Mapping[str, Any] | None = None) -> str:
-    """Return where an option is set: the last of the config files, or of those they inherit.
-
-    `overlay` are values of the command line, which lie over all files: `--config`. If nothing sets
-    the option at `path`, it is the last place that sets most of the path.
-    """
-    layers = [layer for file in files for layer in _read_file(Path(file), ())[1]]
-    places = [*((str(file), content) for file, content in layers), ("--config", overlay or {})]
-    for length in range(len(path), 0, -1):
-        for place, content in reversed(places):
-            if _sets(content, path[:length]):
-                return place
-    return str(files[-1]) if files else "config"
-
-
-def _read_file(
+def read_layers(
     file: Path, heirs: tuple[Path, ...]
 ) -> tuple[dict[str, Any], list[tuple[Path, dict[str, Any]]]]:
     """Read one file over those that its `inherits` names, whose paths are relative to it.
@@ -77,13 +62,13 @@ def _read_file(
     if not isinstance(inherits, list) or not all(isinstance(path, str) for path in inherits):
         raise OptionError((str(file), "inherits"), f"must be a list of files, not {inherits!r}")
     heirs = (*heirs, file.resolve())
-    inherited = [_read_file(file.parent / path, heirs) for path in inherits]
+    inherited = [read_layers(file.parent / path, heirs) for path in inherits]
     merged = merge([*(content for content, _ in inherited), own])
     return merged, [*(layer for _, layers in inherited for layer in layers), (file, own)]
 
 
 def _read_yaml(file: Path, heirs: tuple[Path, ...]) -> Any:
-    """Return the content of a YAML file; `heirs` as in `_read_file`."""
+    """Return the content of a YAML file; `heirs` as in `read_layers`."""
     try:
         if file.resolve() in heirs:
             raise LtdmError(f"{file} inherits itself, through {heirs[-1]}; take one `inherits` out")
@@ -206,7 +191,7 @@ def relocate_errors(layers: list[ConfigLayer], owner: str, sample_set: str = "")
         owners = {"runs": owner, "sample_sets": sample_set and f"sample set {sample_set}"}
         for length in range(len(path), 0, -1):
             for layer_path, layer in reversed(layers):
-                if _sets(layer, path[:length]):
+                if sets_path(layer, path[:length]):
                     # A sample set's options are right under its name in the file.
                     in_layer = path[1:] if layer_path[0] == "sample_sets" else path
                     named = [text for key, text in owners.items() if text and key != layer_path[0]]
@@ -215,10 +200,10 @@ def relocate_errors(layers: list[ConfigLayer], owner: str, sample_set: str = "")
         raise OptionError(("defaults", *path), f"{error.message} ({owner})") from None
 
 
-def _sets(layer: Any, path: KeyPath) -> bool:
+def sets_path(layer: Any, path: KeyPath) -> bool:
     """Whether a layer has a value at a path."""
     if not path or isinstance(layer, list):  # a list of methods used together
         return True
     if isinstance(layer, str):  # the bare name of a part
         return path[0] == "name"
-    return isinstance(layer, Mapping) and path[0] in layer and _sets(layer[path[0]], path[1:])
+    return isinstance(layer, Mapping) and path[0] in layer and sets_path(layer[path[0]], path[1:])

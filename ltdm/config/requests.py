@@ -141,6 +141,14 @@ class _Job:
             "code": stage_digest("sample", run.network, run.process, options.sampler),
         }
 
+    def sample_sheet(self) -> Fields:
+        """Whether the images are a random choice."""
+        return {"shuffled": False}
+
+    def reference_sheet(self) -> Fields:
+        """The same for real images, which lie in an order of their own."""
+        return {"shuffled": True}
+
     def sample_shard(self) -> Fields:
         """The sample set's request, and `shard`: its index, from 0, and the number of shards."""
         number, num_shards = self._wildcards["scatteritem"].split("-of-")

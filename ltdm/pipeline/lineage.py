@@ -1,11 +1,14 @@
 """The lineage of an experiment's files: for every artefact, the files that it was made from."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ltdm.config.artefacts import as_list, inputs, jobs, outputs
 from ltdm.config.experiment import Experiment
 from ltdm.config.layout import RULES
 from ltdm.pipeline import code_pairs
+from ltdm.plumbing.code_digest import digest
 from ltdm.plumbing.registry import stage_digest
 from ltdm.plumbing.request import Request
 
@@ -25,6 +28,23 @@ def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
         for files in outputs(experiment, rule, wildcards).values():
             parents |= {file: [*input_files] for file in as_list(files)}
     return parents | {file: [] for file in code_pairs.pair_files(experiment.layout.root)}
+
+
+def page_inputs(experiment: Experiment) -> list[Path]:
+    """Return the tables and pictures that the page of an experiment shows."""
+    tables = experiment.layout.path("tables.tidy").parent
+    return [
+        file
+        for rule, wildcards in jobs(experiment)
+        for files in outputs(experiment, rule, wildcards).values()
+        for file in as_list(files)
+        if RULES[rule].pictures_only or file.parent == tables
+    ]
+
+
+def page_request(config: Mapping[str, Any]) -> Request:
+    """Return the request of the rule `page`: the code, and the config, which it shows."""
+    return Request(code=f"page: {digest('ltdm.page.document')}", config=config)
 
 
 def manifest_request(experiment: Experiment) -> Request:

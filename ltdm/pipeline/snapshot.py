@@ -28,9 +28,9 @@ TYPES: Mapping[str, Callable[[Any], Any]] = {
 def save(folder: Path, snapshot: Mapping[str, Any]) -> None:
     """Write a run's snapshot, and name its path to all jobs that start from this process.
 
-    It holds the merged `config`, its `site`, whether jobs are submitted to a `cluster`, the `codes`
-    (digests) of each rule's jobs, and the run's `networks` (data set, run, seed), `sets_of_run`
-    (sample sets by run) and `metrics`.
+    It holds the merged `config`, the `origins` of its options (config/places.py), its `site`,
+    whether jobs are submitted to a `cluster`, the `codes` (digests) of each rule's jobs, and the
+    run's `networks` (data set, run, seed), `sets_of_run` (sample sets by run) and `metrics`.
     """
     digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()[:16]
     file = Path(folder) / PATTERN.format(digest)

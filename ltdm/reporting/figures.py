@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ltdm.reporting.escapes import escape_label
-from ltdm.reporting.pictures import image_grid
+from ltdm.reporting.pictures import head_to_tail, image_grid
 
 IMAGES_PER_CLASS = 8  # on a sheet of samples
 SHEETS_PER_LINE = 4
@@ -96,9 +96,7 @@ def plot_samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataF
     counts.csv. Of more than MAX_CLASSES classes, MAX_CLASSES evenly spaced ones are shown. Images
     without labels (-1) fill the rows in their order, and the title says so.
     """
-    order = table.sort_values("train", ascending=False, kind="stable")
-    rows = np.linspace(0, len(order) - 1, min(len(order), MAX_CLASSES)).round().astype(int)
-    classes = order.iloc[rows]
+    classes = head_to_tail(table, MAX_CLASSES)
     sheets = {}
     for title, (images, labels) in sets.items():
         if unlabelled := bool((labels < 0).all()):

@@ -49,6 +49,13 @@ def asset(name: str) -> "Markup":
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
+def script(text: str) -> "Markup":
+    """Return JavaScript or JSON for an element `<script>`, which it cannot end."""
+    from markupsafe import Markup
+
+    return Markup(text.replace("</", "<\\/").replace("<!--", "<\\!--"))
+
+
 @cache
 def _environment() -> "Environment":
     import jinja2

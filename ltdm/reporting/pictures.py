@@ -1,9 +1,26 @@
 """Grids of images, a row per class."""
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 TILE_PIXELS = 32  # small images are enlarged by an integer factor, to at most this height
+GAP_PIXELS = 2  # between images
+ROWS = "rows"  # the PNG text of a sheet that names its rows
+
+
+def head_to_tail(table: pd.DataFrame, number: int) -> pd.DataFrame:
+    """Return rows of counts.csv, most frequent class first; of more than `number`, evenly spaced.
+
+    The first and the last are among them.
+    """
+    order = table.sort_values("train", ascending=False, kind="stable")
+    return order.iloc[evenly_spaced(len(order), number)]
+
+
+def evenly_spaced(length: int, number: int) -> np.ndarray:
+    """Return at most `number` evenly spaced positions in 0..length - 1, the ends among them."""
+    return np.linspace(0, length - 1, min(length, number)).round().astype(int)
 
 
 def image_grid(
@@ -15,7 +32,7 @@ def image_grid(
     there are fewer than `columns`.
     """
     _, channels, height, width = images.shape
-    zoom, gap = max(1, TILE_PIXELS // height), 2
+    zoom, gap = max(1, TILE_PIXELS // height), GAP_PIXELS
     step_y, step_x = height * zoom + gap, width * zoom + gap
     picture = np.full(
         (len(classes) * step_y - gap, columns * step_x - gap, channels), 255, np.uint8

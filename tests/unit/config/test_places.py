@@ -3,7 +3,7 @@
 import pytest
 
 from ltdm.config.experiment import Experiment
-from ltdm.config.merge import place_of
+from ltdm.config.places import place_of
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import LARGEST_INTEGER
 from tests.helpers.smoke_config import check_refused, edited

@@ -155,7 +155,8 @@ def test_stages_on_points(tmp_path):
     sample_from(tmp_path / "model.safetensors", tmp_path / "samples.npz")
     (samples,) = read_npz(tmp_path / "samples.npz", "images")
     assert (samples.dtype, samples.shape) == (np.float32, (80, 2, 1, 1))
-    sample_sheet.run(CODE, samples=tmp_path / "samples.npz", picture=tmp_path / "sample_sheet.png")
+    sheet = {"counts": tmp_path / "counts.csv", "picture": tmp_path / "sample_sheet.png"}
+    sample_sheet.run(CODE, images=tmp_path / "samples.npz", **sheet)
     with Image.open(tmp_path / "sample_sheet.png") as image:
         assert len(image.convert("L").getcolors()) > 5
     weights = prepare_extractor(tmp_path, tmp_path / "reference.npz", name="pixels")

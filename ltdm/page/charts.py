@@ -1,0 +1,205 @@
+"""Interactive charts of the page, as Vega-Lite, from the CSV files of the figures.
+
+All charts of a page share the parameter `runs`, the runs that are shown. A run has one colour, dash
+and shape on the whole page.
+"""
+
+from typing import Any, NamedTuple
+
+import altair as alt
+import pandas as pd
+
+from ltdm.reporting.style import COLOURS
+
+VEGA_LITE = "6.4"  # the version of Altair's charts, whose JavaScript the page has
+RUNS = "runs"
+DASHES = ([1, 0], [6, 3], [2, 2])
+SHAPES = ("circle", "square", "diamond")
+HEIGHT = 260  # pixels
+ROW_HEIGHT = 20  # pixels of a run in a chart with a row per run
+MAX_LABELLED = 20  # classes; with more, only some have a label
+MAX_POINTS = 200  # of a line of training
+PAGE_COLOURS = [*COLOURS[:-1], "#8c8c8c"]  # black would not show on a dark ground
+
+
+class Chart(NamedTuple):
+    """A chart with what a reader who cannot see it, or the reader of a caption, is told."""
+
+    title: str
+    spec: dict[str, Any]  # Vega-Lite
+    dataset: str = ""
+
+
+def by_class(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
+    """Return a metric by class, most frequent class first, from `<data set>-per-class.csv`."""
+    metric = rows["metric"].iloc[0]
+    classes = rows.drop_duplicates("class")
+    ranks = {name: rank for rank, name in enumerate(classes["class"])}
+    rows = rows.assign(rank=rows["class"].map(ranks))
+    axis = alt.Axis(
+        title="training images of the class, most frequent class first",
+        labelExpr=f"{classes['train'].tolist()}[datum.value]",
+        values=list(range(len(ranks))) if len(ranks) <= MAX_LABELLED else alt.Undefined,
+        grid=False,
+        tickMinStep=1,
+    )
+    base = _chart(rows).encode(
+        x=alt.X("rank:Q", axis=axis, scale=alt.Scale(nice=False, padding=8)),
+        color=_colour(runs),
+        tooltip=[
+            "run",
+            alt.Tooltip("name", title="class"),
+            alt.Tooltip("train", title="training images"),
+            *_numbers("value", "low", "high"),
+        ],
+    )
+    y = alt.Y("value:Q", title=metric, scale=alt.Scale(zero=bool((rows["value"] >= 0).all())))
+    layers = [
+        base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=metric), y2="high:Q"),
+        base.mark_line().encode(y=y, strokeDash=_dash(runs)),
+        base.mark_point(filled=True, size=30).encode(y=y, shape=_shape(runs)),
+    ]
+    if rows["baseline"].notna().any():
+        baseline = alt.Chart(rows.drop_duplicates("class")).encode(x="rank:Q", y="baseline:Q")
+        layers.append(baseline.mark_line(color="#888888", strokeDash=[1, 3]))
+    return [Chart(f"{metric} by class", _spec(alt.layer(*layers), runs))]
+
+
+def training(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
+    """Return the denoising loss by training step, from `<data set>-training.csv`."""
+    thinned = [lines.iloc[:: -(-len(lines) // MAX_POINTS)] for _, lines in rows.groupby("run")]
+    rows = pd.concat(thinned) if thinned else rows
+    chart = _chart(rows).encode(
+        x=alt.X("step:Q", title="training step", axis=alt.Axis(grid=False)),
+        color=_colour(runs),
+        tooltip=["run", "step", *_numbers("value", "low", "high")],
+    )
+    scale = alt.Scale(type="log", zero=False, nice=False)
+    line = chart.mark_line(strokeWidth=1.5).encode(
+        y=alt.Y("value:Q", title="denoising loss", scale=scale), strokeDash=_dash(runs)
+    )
+    return [Chart("denoising loss by training step", _spec(alt.layer(line), runs))]
+
+
+def intervals(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
+    """Return differences from the baseline, a chart per column, from `<data set>-intervals.csv`."""
+    charts = []
+    for column, column_rows in rows.groupby("column", sort=False):
+        order = [run for run in runs if run in {*column_rows["run"]}]
+        up = column_rows["higher_is_better"].iloc[0]
+        better = "" if pd.isna(up) else f", {'right' if up else 'left'} of 0 is better"
+        base = _chart(column_rows).encode(
+            y=alt.Y("run:N", sort=order, title=None),
+            color=_colour(runs),
+            tooltip=["run", *_numbers("difference", "low", "high"), "seeds", "better"],
+        )
+        title = f"difference from {column_rows['baseline'].iloc[0]}{better}"
+        x = alt.X("difference:Q", title=title, axis=alt.Axis(titleFontWeight="normal"))
+        zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color="#888888").encode(x="x:Q")
+        bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+        filled = alt.condition("datum.better === true", _colour(runs), alt.value("transparent"))
+        points = base.mark_point(size=55, opacity=1).encode(x=x, fill=filled)
+        charts.append(Chart(str(column), _spec(alt.layer(zero, bars, points), runs, by_row=True)))
+    return charts
+
+
+def cost(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
+    """Return quality against the cost of training, from `<data set>-cost.csv`.
+
+    There is a chart for forward equivalents, and one for hours where they were measured.
+    """
+    rows = rows[rows["value"].notna()]
+    column = rows["column"].iloc[0] if len(rows) else ""
+    on_cpu = rows["device"].fillna("").str.startswith("cpu").any()
+    axes = {
+        "forward_equivalents": "training cost, forward passes of one image",
+        "hours": "training time, hours" if on_cpu else "training time, GPU-hours",
+    }
+    charts = []
+    for x, x_title in axes.items():
+        shown = rows[rows[x].notna()]
+        if shown.empty:
+            continue
+        scale = alt.Scale(type="log", nice=False, padding=30)
+        base = _chart(shown).encode(
+            x=alt.X(f"{x}:Q", title=x_title, scale=scale, axis=alt.Axis(format="~s", grid=False)),
+            color=_colour(runs),
+            tooltip=["run", *_numbers("value", "low", "high", "forward_equivalents", "hours")],
+        )
+        y = alt.Y("value:Q", title=column, scale=alt.Scale(zero=False))
+        bars = base.mark_rule().encode(y=alt.Y("low:Q", title=column), y2="high:Q")
+        points = base.mark_point(filled=True, size=60).encode(y=y, shape=_shape(runs))
+        names = base.mark_text(align="left", dx=7, dy=-5).encode(y=y, text="run:N")
+        layers = [bars, points, names]
+        if x == "forward_equivalents":
+            front = alt.Chart(shown[shown["on_front"]])  # of all runs, whichever are shown
+            step = front.mark_line(color="#888888", interpolate="step-after", strokeDash=[3, 3])
+            layers.insert(0, step.encode(x=f"{x}:Q", y="value:Q"))
+        charts.append(Chart(f"{column} against {x_title}", _spec(alt.layer(*layers), runs)))
+    return charts
+
+
+def sweep(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
+    """Return a metric by a setting, a chart per group of classes, from a sweep's CSV."""
+    charts = []
+    for group, group_rows in rows.groupby("group", sort=False):
+        metric, setting = group_rows["metric"].iloc[0], group_rows["x_label"].iloc[0]
+        swept = group_rows[group_rows["x"].notna()]
+        base = _chart(swept).encode(
+            x=alt.X("x:Q", title=setting, scale=alt.Scale(zero=False), axis=alt.Axis(grid=False)),
+            color=_colour(runs),
+            detail="line:N",
+            tooltip=["line", "x", *_numbers("value", "low", "high")],
+        )
+        title = f"{metric}, {group}"
+        y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
+        shape = alt.condition("datum.chosen === true", alt.value("triangle-up"), _shape(runs))
+        size = alt.condition("datum.chosen === true", alt.value(160), alt.value(30))
+        layers = [
+            base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
+            base.mark_line().encode(y=y, strokeDash=_dash(runs)),
+            base.mark_point(filled=True).encode(y=y, shape=shape, size=size),
+        ]
+        fixed = group_rows[group_rows["x"].isna()]
+        if len(fixed):
+            rule = _chart(fixed).mark_rule(strokeDash=[6, 3])
+            layers.append(rule.encode(y="value:Q", color=_colour(runs), tooltip=["line", "value"]))
+        charts.append(Chart(f"{metric}, {group}, by {setting}", _spec(alt.layer(*layers), runs)))
+    return charts
+
+
+def look_of(number: int) -> tuple[str, int]:
+    """Return a run's colour, and the number of its dash and shape, by its number in the order."""
+    cycle, hue = divmod(number, len(PAGE_COLOURS))
+    return PAGE_COLOURS[hue], cycle % len(DASHES)
+
+
+def _chart(rows: pd.DataFrame) -> alt.Chart:
+    """Return an empty chart of these rows, without those of runs that are not shown."""
+    return alt.Chart(rows).transform_filter(f"indexof({RUNS}, datum.run) >= 0")
+
+
+def _colour(runs: list[str]) -> alt.Color:
+    colours = [look_of(i)[0] for i in range(len(runs))]
+    return alt.Color("run:N", scale=alt.Scale(domain=runs, range=colours), legend=None)
+
+
+def _dash(runs: list[str]) -> alt.StrokeDash:
+    dashes = [DASHES[look_of(i)[1]] for i in range(len(runs))]
+    return alt.StrokeDash("run:N", scale=alt.Scale(domain=runs, range=dashes), legend=None)
+
+
+def _shape(runs: list[str]) -> alt.Shape:
+    shapes = [SHAPES[look_of(i)[1]] for i in range(len(runs))]
+    return alt.Shape("run:N", scale=alt.Scale(domain=runs, range=shapes), legend=None)
+
+
+def _numbers(*columns: str) -> list[alt.Tooltip]:
+    return [alt.Tooltip(c, title=c.replace("_", " "), format=".4~g") for c in columns]
+
+
+def _spec(chart: Any, runs: list[str], by_row: bool = False) -> dict[str, Any]:
+    """Return the Vega-Lite of a chart as wide as its place, with the runs that are shown."""
+    shown = alt.param(name=RUNS, value=runs)
+    height: Any = alt.Step(ROW_HEIGHT) if by_row else HEIGHT
+    return chart.add_params(shown).properties(width="container", height=height).to_dict()

@@ -1,0 +1,48 @@
+"""The page's document, from a template and the contents of a results folder."""
+
+import json
+from pathlib import Path
+
+from ltdm import __version__
+from ltdm.page import charts
+from ltdm.page.origin import read_origin
+from ltdm.page.sections import Contents
+from ltdm.plumbing.files import write_text
+from ltdm.reporting.html import asset, render, script
+
+TABLE_TITLES = {
+    "main": "Scores",
+    "vs_baseline": "The same as a table",
+    "tuned": "Settings chosen on half of the reference",
+    "theory": "Findings",
+}
+"""Titles of tables beside others in a section, by file name."""
+
+
+def write_page(results: Path, output: Path) -> None:
+    """Write the page of a results folder to `output`.
+
+    Raises:
+        LtdmError: The folder has no tables, or one of its files is damaged.
+    """
+    import vl_convert
+
+    contents = Contents(results)
+    sections = [section for section in contents.sections() if section.blocks]
+    specs = [chart.spec for s in sections for block in s.blocks for chart in block.charts]
+    text = render(
+        "page.html",
+        title=results.resolve().name,
+        version=__version__,
+        asked=contents.asked(),
+        runs=[(run, *charts.look_of(i)) for i, run in enumerate(contents.runs)],
+        datasets=contents.datasets,
+        sections=sections,
+        table_titles=TABLE_TITLES,
+        origin=read_origin(results),
+        style=asset("style.css") + asset("page.css"),
+        specs=script(json.dumps(specs, separators=(",", ":"))),
+        vega=script(vl_convert.javascript_bundle("", vl_version=charts.VEGA_LITE)),
+        scripts=[asset("tables.js"), asset("page.js")],
+    )
+    write_text(output, text)

@@ -1,0 +1,243 @@
+"""The sections of the page, from the tables, figures and records of a results folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from ltdm.config.layout import Layout
+from ltdm.page import charts
+from ltdm.page.asked import (
+    Line,
+    Options,
+    common_options,
+    dataset_lines,
+    protocol_lines,
+    read_options,
+    run_lines,
+)
+from ltdm.page.charts import Chart
+from ltdm.page.images import Picture, read_figure, read_sheet
+from ltdm.plumbing.errors import LtdmError
+from ltdm.reporting.rows import read_rows
+
+DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
+RECORDS = ("train", "sample")  # rules whose records hold the options of a run
+
+
+class TableFile(NamedTuple):
+    """A table as HTML, and the texts that a reader can copy."""
+
+    name: str
+    html: str
+    copies: dict[str, str]
+
+
+class NamedPicture(NamedTuple):
+    """A picture with its title; that of one run can be switched off."""
+
+    title: str
+    picture: Picture
+    run: str = ""
+
+
+class Block(NamedTuple):
+    """A part of a section: of one data set, or of all if it is empty."""
+
+    dataset: str = ""
+    tables: tuple[TableFile, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    sheets: tuple[NamedPicture, ...] = ()
+    pictures: tuple[NamedPicture, ...] = ()
+
+
+class Section(NamedTuple):
+    """A section of the page."""
+
+    name: str
+    title: str
+    note: str
+    blocks: list[Block]
+
+
+class Contents:
+    """What a results folder has for the page."""
+
+    def __init__(self, results: Path):
+        self.results, self.layout = results, Layout(results)
+        self.tables, self.figures = results / "tables", results / "figures"
+        tidy, theory = self.layout.path("tables.tidy"), self.layout.path("theory_tables.findings")
+        if not tidy.is_file() and not theory.is_file():
+            raise LtdmError(
+                f"{results} has no tables yet; run `snakemake` to the end, or see with"
+                f" `ltdm status {results}` how far it is"
+            )
+        columns = ["dataset", "run", "seed", "sample_set"]
+        self.rows = read_rows(tidy, columns) if tidy.is_file() else pd.DataFrame(columns=columns)
+        self.datasets = [*self.rows["dataset"].unique()]
+        self.runs = [*self.rows["run"].unique()]
+        self.seeds = [*self.rows["seed"].unique()]
+
+    def asked(self) -> list[tuple[str, list[Line]]]:
+        """Return what was asked: titles, each with its lines."""
+        options: dict[str, dict[str, Options]] = {}
+        for dataset in self.datasets:
+            for run, wildcards in self._first_sets(dataset).items():
+                records = [self.layout.path(f"{rule}.record", **wildcards) for rule in RECORDS]
+                options.setdefault(run, {})[dataset] = read_options(*records)
+        if not options:
+            return []
+        common = common_options(options)
+        seeds = ", ".join(map(str, self.seeds))
+        return [
+            ("Data sets", dataset_lines(self.results, self.datasets)),
+            ("Runs", run_lines(options, common)),
+            ("Seeds", [Line(seeds, "")]),
+            ("Protocol, of all runs", protocol_lines(common)),
+        ]
+
+    def sections(self) -> list[Section]:
+        """Return all sections; those without blocks belong to parts that the experiment lacks."""
+        return [
+            Section(
+                "scores",
+                "Scores",
+                "A click on a heading sorts. A click on a value shows it with more digits.",
+                self._tables("main", "tuned"),
+            ),
+            Section(
+                "differences",
+                "Differences from the baseline",
+                "Paired by seed, with 95 % intervals. A filled point: significantly better.",
+                [*self._charts("intervals", charts.intervals), *self._tables("vs_baseline")],
+            ),
+            Section(
+                "classes",
+                "Quality by class",
+                "Bands: one standard deviation over seeds; with one seed, the standard error."
+                " Grey, dotted: unseen real images.",
+                self._charts("per-class", charts.by_class),
+            ),
+            Section(
+                "samples",
+                "Samples",
+                "Rows are classes with their training images, most frequent first. All runs have"
+                f" the same noise: seed {self.seeds[0] if self.seeds else ''}.",
+                self._sheets(),
+            ),
+            Section(
+                "training",
+                "Training",
+                "Means over seeds.",
+                self._charts("training", charts.training),
+            ),
+            Section(
+                "cost",
+                "Quality against cost",
+                "The dashed line joins the runs that no other run betters at their cost or less.",
+                self._charts("cost", charts.cost),
+            ),
+            Section(
+                "guidance",
+                "Guidance",
+                "A triangle is a run's chosen weight.",
+                self._charts("guidance", charts.sweep),
+            ),
+            Section(
+                "ema-width",
+                "Width of the average of weights",
+                "Dashed: the run's own average.",
+                self._charts("ema-width", charts.sweep),
+            ),
+            Section(
+                "memorisation",
+                "Memorisation",
+                "The generated images that are most likely copies, beside their nearest training"
+                " images.",
+                self._copies(),
+            ),
+            Section(
+                "probe",
+                "Linear probe",
+                "",
+                [*self._tables("probe"), *self._pictures("{dataset}-probe")],
+            ),
+            Section("theory", "Theory", "", self._theory()),
+        ]
+
+    def _tables(self, *names: str) -> list[Block]:
+        """Return the tables of these names that exist, a block each."""
+        files = [self.tables / f"{name}.html" for name in names]
+        return [Block(tables=(_read_table(file),)) for file in files if file.is_file()]
+
+    def _charts(self, figure: str, draw: DrawCharts) -> list[Block]:
+        """Return the charts of a figure, a block per data set that has them."""
+        blocks = []
+        for dataset in self.datasets:
+            file = self.figures / f"{dataset}-{figure}.csv"
+            rows = read_rows(file) if file.is_file() else pd.DataFrame()
+            if len(rows):
+                blocks.append(Block(dataset, charts=tuple(draw(rows, self.runs))))
+        return [block for block in blocks if block.charts]
+
+    def _sheets(self) -> list[Block]:
+        """Return real and generated images, a block per data set."""
+        blocks = []
+        for dataset in self.datasets:
+            files = {"": self.layout.path("reference_sheet.picture", dataset=dataset)}
+            for run, wildcards in self._first_sets(dataset).items():
+                files[run] = self.layout.path("sample_sheet.picture", **wildcards)
+            sheets = [
+                NamedPicture(run or "real images", read_sheet(file), run)
+                for run, file in files.items()
+                if file.is_file()
+            ]
+            blocks.append(Block(dataset, sheets=tuple(sheets)))
+        return [block for block in blocks if block.sheets]
+
+    def _copies(self) -> list[Block]:
+        """Return the pictures of likely copies, a block per data set."""
+        blocks = []
+        for dataset in self.datasets:
+            pictures = []
+            for run, wildcards in self._first_sets(dataset).items():
+                any_metric = self.layout.path("copies_figure.picture", **wildcards, metric="any")
+                for file in sorted(any_metric.parent.glob("*.png")):
+                    pictures.append(NamedPicture(run, read_figure(file), run))
+            if pictures:
+                blocks.append(Block(dataset, pictures=tuple(pictures)))
+        return blocks
+
+    def _pictures(self, pattern: str) -> list[Block]:
+        """Return figures that exist, a block per data set; the pattern lacks the suffix."""
+        files = {d: self.figures / f"{pattern.format(dataset=d)}.png" for d in self.datasets}
+        return [
+            Block(dataset, pictures=(NamedPicture(dataset, read_figure(file)),))
+            for dataset, file in files.items()
+            if file.is_file()
+        ]
+
+    def _theory(self) -> list[Block]:
+        """Return the tables and the figures of the theory lab."""
+        tables = [file.stem for file in sorted(self.tables.glob("theory-*.html"))]
+        figures = sorted(self.figures.glob("theory-*.png"))
+        pictures = [NamedPicture(f.stem.removeprefix("theory-"), read_figure(f)) for f in figures]
+        blocks = self._tables("theory", *tables)
+        return [*blocks, Block(pictures=tuple(pictures))] if pictures else blocks
+
+    def _first_sets(self, dataset: str) -> dict[str, dict[str, Any]]:
+        """Return the wildcards of each run's first sample set, of its first seed."""
+        keys = ["dataset", "run", "seed", "sample_set"]
+        entries = self.rows[self.rows["dataset"] == dataset].drop_duplicates("run")
+        sets = entries[keys].itertuples(index=False)
+        return {str(entry.run): dict(zip(keys, entry, strict=True)) for entry in sets}
+
+
+def _read_table(file: Path) -> TableFile:
+    """Return a table's HTML without the document around it, and its other formats."""
+    formats = {"LaTeX": ".tex", "Markdown": ".md", "CSV": ".csv"}
+    texts = {name: file.with_suffix(suffix) for name, suffix in formats.items()}
+    copies = {name: f.read_text(encoding="utf-8") for name, f in texts.items() if f.is_file()}
+    body = file.read_text(encoding="utf-8").partition("<main>")[2].partition("</main>")[0]
+    return TableFile(file.stem, body, copies)
