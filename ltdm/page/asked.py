@@ -1,16 +1,18 @@
 """What an experiment asked for, in a line each, from the records of its results."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ltdm.config.layout import Layout
 from ltdm.plumbing.errors import count_of
 from ltdm.plumbing.files import read_json
 from ltdm.reporting.rows import read_classes
 
-Options = dict[tuple[str, str], Any]
-"""Values by section and key, as ("train", "steps"); a part, such as the method, has no key."""
-SECTIONS = ("train", "sample")
+Key = tuple[str, str]
+"""Section and key of an option, as ("train", "steps"); the name of a part has no key."""
+METHOD = ("method", "")
 
 
 class Line(NamedTuple):
@@ -20,13 +22,19 @@ class Line(NamedTuple):
     text: str
 
 
-def dataset_lines(root: Path, datasets: Iterable[str]) -> list[Line]:
+class RunOptions(NamedTuple):
+    """The options of a run and its first sample set on a data set."""
+
+    values: dict[Key, Any]  # of all options
+    stated: set[Key]  # the options that are not at their defaults
+
+
+def dataset_lines(layout: Layout, datasets: Iterable[str]) -> list[Line]:
     """Return each data set's size, classes, long tail and source."""
     lines = []
     for name in datasets:
-        folder = root / "data" / name
-        record, counts = read_json(folder / "data.json"), read_classes(folder / "counts.csv")
-        train = counts["train"]
+        record = read_json(layout.path("prepare.record", dataset=name))
+        train = read_classes(layout.path("prepare.counts", dataset=name))["train"]
         size = f"{train.sum():,} training images in {count_of(len(train), 'class', 'classes')}"
         tail = _options_text({"profile": "exp", **record["longtail"]})
         source = _value_text(record["source"])
@@ -35,62 +43,79 @@ def dataset_lines(root: Path, datasets: Iterable[str]) -> list[Line]:
     return lines
 
 
-def run_lines(runs: Mapping[str, Mapping[str, Options]], common: Options) -> list[Line]:
-    """Return how each run differs from what all have in `common`.
+def run_lines(runs: Mapping[str, Mapping[str, RunOptions]], usual: Mapping[Key, Any]) -> list[Line]:
+    """Return each run's method, and how else it differs from the `usual` options.
 
     `runs` are options by run and data set. A run that differs between data sets says how.
     """
     lines = []
     for run, by_dataset in runs.items():
         texts = {}
-        for dataset, options in by_dataset.items():
-            own = {key: value for key, value in options.items() if common.get(key) != value}
-            texts[dataset] = _sections_text(own) or "as above"
+        for dataset, (values, _) in by_dataset.items():
+            own = {k: values[k] for k in usual if k in values and values[k] != usual[k]}
+            texts[dataset] = "; ".join([_value_text(values.get(METHOD, "")), *_section_texts(own)])
         same = len({*texts.values()}) == 1
         parts = [text if same else f"{dataset}: {text}" for dataset, text in texts.items()]
         lines.append(Line(run, "; ".join(dict.fromkeys(parts))))
     return lines
 
 
-def protocol_lines(common: Options) -> list[Line]:
-    """Return the options that all runs have in common, a line per section."""
-    sections = dict.fromkeys(section for section, _ in common)
-    return [
-        Line(name, _options_text({k: v for (section, k), v in common.items() if section == name}))
-        for name in sections
-    ]
+def protocol_lines(usual: Mapping[Key, Any]) -> list[Line]:
+    """Return the usual options, a line per section."""
+    sections = (text.partition(": ") for text in _section_texts(usual))
+    return [Line(name, text) for name, _, text in sections]
 
 
-def common_options(runs: Mapping[str, Mapping[str, Options]]) -> Options:
-    """Return the options that are the same in all runs on all data sets."""
-    first, *others = [options for by_dataset in runs.values() for options in by_dataset.values()]
-    return {k: v for k, v in first.items() if all(k in o and o[k] == v for o in others)}
+def usual_options(runs: Mapping[str, Mapping[str, RunOptions]]) -> dict[Key, Any]:
+    """Return the value that most runs have of each option that some run states.
 
-
-def read_options(train: Path, sample: Path) -> Options:
-    """Return the options that are not at their defaults, from two records, of which one may lack.
-
-    `train` is the record of a network, `sample` that of a sample set.
+    The method is left out, since runs are there to compare methods.
     """
-    spec: dict[str, Any] = read_json(train)["spec"] if train.is_file() else {}
-    if sample.is_file():
-        spec = {**spec, "sample": read_json(sample)["spec"]}
-    options: Options = {}
-    for section, content in spec.items():
-        if section in SECTIONS:
-            options |= {(section, key): value for key, value in content.items()}
-        else:
+    entries = [options for by_dataset in runs.values() for options in by_dataset.values()]
+    keys = dict.fromkeys(key for options in entries for key in options.values)
+    stated = {key for options in entries for key in options.stated if key != METHOD}
+    usual = {}
+    for key in (key for key in keys if key in stated):
+        texts = [json.dumps(o.values[key], sort_keys=True) for o in entries if key in o.values]
+        usual[key] = json.loads(max(texts, key=texts.count))
+    return usual
+
+
+def read_options(train: Path, sample: Path) -> RunOptions:
+    """Return the options of a network and of a sample set, from their records.
+
+    A record that is missing, as that of an imported network's training, has none.
+    """
+    values: dict[Key, Any] = {}
+    stated: set[Key] = set()
+    for file, section in ((train, ""), (sample, "sample")):
+        record = read_json(file) if file.is_file() else {}
+        for part in ("defaults", "spec"):
+            content = record.get(part, {})
+            options = _by_key({section: content} if section else content)
+            values |= {k: v for k, v in options.items() if part == "spec" or k != METHOD}
+        stated |= {*options} if record else set()
+    return RunOptions(values, stated)
+
+
+def _by_key(sections: Mapping[str, Any]) -> dict[Key, Any]:
+    """Return options by section and key; the method, which may be several, is one option."""
+    options: dict[Key, Any] = {}
+    for section, content in sections.items():
+        if section == METHOD[0] or not isinstance(content, Mapping):
             options[section, ""] = content
+        else:
+            options |= {(section, "" if k == "name" else k): v for k, v in content.items()}
     return options
 
 
-def _sections_text(options: Options) -> str:
-    """Write options of several sections; `train: steps 400; method cbdm`."""
-    parts = []
+def _section_texts(options: Mapping[Key, Any]) -> list[str]:
+    """Write options by section, as `train: steps 400, lr 0.003`; the name of a part comes first."""
+    texts = []
     for section in dict.fromkeys(section for section, _ in options):
-        text = _options_text({k: v for (s, k), v in options.items() if s == section})
-        parts.append(f"{section}: {text}")
-    return "; ".join(parts)
+        own = sorted((k, v) for (s, k), v in options.items() if s == section)
+        texts.append(f"{section}: {_options_text(dict(own))}")
+    return texts
 
 
 def _options_text(options: Mapping[str, Any]) -> str:
@@ -102,8 +127,8 @@ def _value_text(value: Any) -> str:
     """Write a value as short text; of a part its name, then its options."""
     if isinstance(value, Mapping):
         name, rest = value.get("name", ""), {k: v for k, v in value.items() if k != "name"}
-        inner = ", ".join(f"{key} {_value_text(v)}" for key, v in rest.items())
-        return f"{name} ({inner})" if name and inner else name or f"({inner})"
+        inner = _options_text(rest)
+        return f"{name} ({inner})" if name and inner else str(name) or f"({inner})"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value_text, value)) + "]"
     return f"{value:g}" if isinstance(value, float) else str(value)

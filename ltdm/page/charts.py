@@ -74,7 +74,7 @@ def training(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
         color=_colour(runs),
         tooltip=["run", "step", *_numbers("value", "low", "high")],
     )
-    scale = alt.Scale(type="log", zero=False, nice=False)
+    scale = alt.Scale(type="log", nice=False)
     line = chart.mark_line(strokeWidth=1.5).encode(
         y=alt.Y("value:Q", title="denoising loss", scale=scale), strokeDash=_dash(runs)
     )
@@ -93,13 +93,14 @@ def intervals(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
             color=_colour(runs),
             tooltip=["run", *_numbers("difference", "low", "high"), "seeds", "better"],
         )
-        title = f"difference from {column_rows['baseline'].iloc[0]}{better}"
+        title = f"difference from {column_rows['baseline_run'].iloc[0]}{better}"
         x = alt.X("difference:Q", title=title, axis=alt.Axis(titleFontWeight="normal"))
         zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color="#888888").encode(x="x:Q")
         bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q")
         filled = alt.condition("datum.better === true", _colour(runs), alt.value("transparent"))
         points = base.mark_point(size=55, opacity=1).encode(x=x, fill=filled)
-        charts.append(Chart(str(column), _spec(alt.layer(zero, bars, points), runs, by_row=True)))
+        spec = _spec(alt.layer(zero, bars, points), runs, ROW_HEIGHT * len(order))
+        charts.append(Chart(str(column), spec))
     return charts
 
 
@@ -112,24 +113,26 @@ def cost(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
     column = rows["column"].iloc[0] if len(rows) else ""
     on_cpu = rows["device"].fillna("").str.startswith("cpu").any()
     axes = {
-        "forward_equivalents": "training cost, forward passes of one image",
-        "hours": "training time, hours" if on_cpu else "training time, GPU-hours",
+        "forward_equivalents": ("training cost, forward passes of one image", "~s"),
+        "hours": ("training time, hours" if on_cpu else "training time, GPU-hours", "~g"),
     }
     charts = []
-    for x, x_title in axes.items():
+    for x, (x_title, axis_format) in axes.items():
         shown = rows[rows[x].notna()]
         if shown.empty:
             continue
         scale = alt.Scale(type="log", nice=False, padding=30)
+        axis = alt.Axis(format=axis_format, grid=False)
         base = _chart(shown).encode(
-            x=alt.X(f"{x}:Q", title=x_title, scale=scale, axis=alt.Axis(format="~s", grid=False)),
+            x=alt.X(f"{x}:Q", title=x_title, scale=scale, axis=axis),
             color=_colour(runs),
             tooltip=["run", *_numbers("value", "low", "high", "forward_equivalents", "hours")],
         )
         y = alt.Y("value:Q", title=column, scale=alt.Scale(zero=False))
         bars = base.mark_rule().encode(y=alt.Y("low:Q", title=column), y2="high:Q")
         points = base.mark_point(filled=True, size=60).encode(y=y, shape=_shape(runs))
-        names = base.mark_text(align="left", dx=7, dy=-5).encode(y=y, text="run:N")
+        names = base.mark_text(align="left", dx=7, dy=-5).transform_filter("datum.on_front")
+        names = names.encode(y=y, text="run:N")  # of all runs they would cover each other
         layers = [bars, points, names]
         if x == "forward_equivalents":
             front = alt.Chart(shown[shown["on_front"]])  # of all runs, whichever are shown
@@ -198,8 +201,7 @@ def _numbers(*columns: str) -> list[alt.Tooltip]:
     return [alt.Tooltip(c, title=c.replace("_", " "), format=".4~g") for c in columns]
 
 
-def _spec(chart: Any, runs: list[str], by_row: bool = False) -> dict[str, Any]:
+def _spec(chart: Any, runs: list[str], height: int = HEIGHT) -> dict[str, Any]:
     """Return the Vega-Lite of a chart as wide as its place, with the runs that are shown."""
-    shown = alt.param(name=RUNS, value=runs)
-    height: Any = alt.Step(ROW_HEIGHT) if by_row else HEIGHT
-    return chart.add_params(shown).properties(width="container", height=height).to_dict()
+    chart = chart.add_params(alt.param(name=RUNS, value=runs))
+    return chart.properties(width="container", height=height).to_dict()

@@ -1,6 +1,5 @@
 """The page's document, from a template and the contents of a results folder."""
 
-import json
 from pathlib import Path
 
 from ltdm import __version__
@@ -10,13 +9,12 @@ from ltdm.page.sections import Contents
 from ltdm.plumbing.files import write_text
 from ltdm.reporting.html import asset, render, script
 
+VEGA_EMBED = "window.vegaEmbed = vegaEmbed;"  # what the page uses of Vega
 TABLE_TITLES = {
-    "main": "Scores",
-    "vs_baseline": "The same as a table",
     "tuned": "Settings chosen on half of the reference",
     "theory": "Findings",
 }
-"""Titles of tables beside others in a section, by file name."""
+"""Titles of tables that follow others in a section, by file name."""
 
 
 def write_page(results: Path, output: Path) -> None:
@@ -41,8 +39,8 @@ def write_page(results: Path, output: Path) -> None:
         table_titles=TABLE_TITLES,
         origin=read_origin(results),
         style=asset("style.css") + asset("page.css"),
-        specs=script(json.dumps(specs, separators=(",", ":"))),
-        vega=script(vl_convert.javascript_bundle("", vl_version=charts.VEGA_LITE)),
+        specs=specs,
+        vega=script(vl_convert.javascript_bundle(VEGA_EMBED, vl_version=charts.VEGA_LITE)),
         scripts=[asset("tables.js"), asset("page.js")],
     )
     write_text(output, text)

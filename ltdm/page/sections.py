@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -10,17 +10,21 @@ from ltdm.config.layout import Layout
 from ltdm.page import charts
 from ltdm.page.asked import (
     Line,
-    Options,
-    common_options,
+    RunOptions,
     dataset_lines,
     protocol_lines,
     read_options,
     run_lines,
+    usual_options,
 )
 from ltdm.page.charts import Chart
 from ltdm.page.images import Picture, read_figure, read_sheet
 from ltdm.plumbing.errors import LtdmError
+from ltdm.reporting.html import markup
 from ltdm.reporting.rows import read_rows
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
 RECORDS = ("train", "sample")  # rules whose records hold the options of a run
@@ -30,7 +34,7 @@ class TableFile(NamedTuple):
     """A table as HTML, and the texts that a reader can copy."""
 
     name: str
-    html: str
+    html: "Markup"
     copies: dict[str, str]
 
 
@@ -81,20 +85,20 @@ class Contents:
 
     def asked(self) -> list[tuple[str, list[Line]]]:
         """Return what was asked: titles, each with its lines."""
-        options: dict[str, dict[str, Options]] = {}
+        options: dict[str, dict[str, RunOptions]] = {}
         for dataset in self.datasets:
             for run, wildcards in self._first_sets(dataset).items():
                 records = [self.layout.path(f"{rule}.record", **wildcards) for rule in RECORDS]
                 options.setdefault(run, {})[dataset] = read_options(*records)
         if not options:
             return []
-        common = common_options(options)
+        usual = usual_options(options)
         seeds = ", ".join(map(str, self.seeds))
         return [
-            ("Data sets", dataset_lines(self.results, self.datasets)),
-            ("Runs", run_lines(options, common)),
+            ("Data sets", dataset_lines(self.layout, self.datasets)),
+            ("Runs", run_lines(options, usual)),
             ("Seeds", [Line(seeds, "")]),
-            ("Protocol, of all runs", protocol_lines(common)),
+            ("Protocol, unless a run says otherwise", protocol_lines(usual)),
         ]
 
     def sections(self) -> list[Section]:
@@ -240,4 +244,4 @@ def _read_table(file: Path) -> TableFile:
     texts = {name: file.with_suffix(suffix) for name, suffix in formats.items()}
     copies = {name: f.read_text(encoding="utf-8") for name, f in texts.items() if f.is_file()}
     body = file.read_text(encoding="utf-8").partition("<main>")[2].partition("</main>")[0]
-    return TableFile(file.stem, body, copies)
+    return TableFile(file.stem, markup(body), copies)

@@ -44,16 +44,19 @@ def render(template: str, **values: Any) -> str:
 
 def asset(name: str) -> "Markup":
     """Return a style sheet or a script of this package, which HTML takes as it is."""
-    from markupsafe import Markup
-
-    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+    return markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def script(text: str) -> "Markup":
-    """Return JavaScript or JSON for an element `<script>`, which it cannot end."""
+    """Return JavaScript for an element `<script>`, which no text in it can end."""
+    return markup(text.replace("</script", "<\\/script"))
+
+
+def markup(html: str) -> "Markup":
+    """Mark text that a template takes as it is, without escapes."""
     from markupsafe import Markup
 
-    return Markup(text.replace("</", "<\\/").replace("<!--", "<\\!--"))
+    return Markup(html)
 
 
 @cache

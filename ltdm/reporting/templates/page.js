@@ -1,19 +1,18 @@
 const specs = JSON.parse(document.getElementById("specs").textContent);
 const views = [];
+const choices = { run: new Set(all("run")), dataset: new Set(all("dataset")) };
 
-// The colours of text and lines are those of the page, in the dark too.
-function theme() {
-  const style = getComputedStyle(document.documentElement);
-  const [text, quiet, line] = ["--text", "--quiet", "--line"].map((name) => style.getPropertyValue(name).trim());
-  const labels = { labelColor: text, titleColor: text, titleFontWeight: "normal" };
-  return {
-    background: "transparent",
-    font: getComputedStyle(document.body).fontFamily,
-    view: { stroke: "transparent" },
-    axis: { ...labels, gridColor: line, domainColor: quiet, tickColor: quiet, labelFontSize: 12, titleFontSize: 12 },
-    text: { color: text, fill: text, fontSize: 11 },
-  };
+function all(name) {
+  return [...document.querySelectorAll(`.shown input[name=${name}]`)].map((input) => input.value);
 }
+
+// The colours of text, axes and grids are those of the page (page.css).
+const config = {
+  background: "transparent",
+  font: getComputedStyle(document.body).fontFamily,
+  view: { stroke: "transparent" },
+  axis: { labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" },
+};
 
 function shown(name) {
   return [...document.querySelectorAll(`.shown input[name=${name}]:checked`)].map((input) => input.value);
@@ -22,38 +21,29 @@ function shown(name) {
 async function draw() {
   for (const place of document.querySelectorAll(".chart")) {
     const number = Number(place.dataset.chart);
-    views[number]?.finalize();
-    const options = { actions: false, renderer: "svg", config: theme(), ast: false, tooltip: { theme: "custom" } };
-    const result = await vegaEmbed(place, specs[number], options);
-    views[number] = result.view;
+    const options = { actions: false, renderer: "svg", config, defaultStyle: false };
+    views[number] = (await vegaEmbed(place, specs[number], options)).view;
     place.querySelector("svg")?.setAttribute("aria-hidden", "true");
   }
-  await showRuns();
+  await show();
   document.documentElement.dataset.drawn = "true";
 }
 
-async function showRuns() {
-  const runs = shown("run");
-  for (const part of document.querySelectorAll("main [data-run]")) part.hidden = !runs.includes(part.dataset.run);
-  await Promise.all(views.map((view) => view.signal("runs", runs).runAsync()));
-}
-
-function showDatasets() {
-  const datasets = shown("dataset");
-  for (const part of document.querySelectorAll("main [data-dataset]")) {
-    if (part.matches("tr")) part.classList.toggle("other", !datasets.includes(part.dataset.dataset));
-    else part.hidden = !datasets.includes(part.dataset.dataset);
-  }
+async function show() {
+  const chosen = { run: new Set(shown("run")), dataset: new Set(shown("dataset")) };
+  const isShown = (part, name) => !(name in part.dataset) || !choices[name].size || chosen[name].has(part.dataset[name]);
+  for (const part of document.querySelectorAll("main [data-run], main [data-dataset]"))
+    part.hidden = !isShown(part, "run") || !isShown(part, "dataset");
   window.dispatchEvent(new Event("resize")); // a chart that was hidden had no width
+  await Promise.all(views.map((view) => view.signal("runs", [...chosen.run]).runAsync()));
 }
 
-for (const input of document.querySelectorAll(".shown input"))
-  input.addEventListener("change", input.name === "run" ? showRuns : showDatasets);
+for (const input of document.querySelectorAll(".shown input")) input.addEventListener("change", show);
 
 for (const button of document.querySelectorAll("[data-all]"))
   button.addEventListener("click", () => {
     for (const input of document.querySelectorAll(".shown input[name=run]")) input.checked = button.dataset.all === "true";
-    showRuns();
+    show();
   });
 
 for (const button of document.querySelectorAll("[data-copy]"))
@@ -63,5 +53,4 @@ for (const button of document.querySelectorAll("[data-copy]"))
     status.textContent = `${button.textContent} is in the clipboard`;
   });
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 draw();
