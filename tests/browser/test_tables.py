@@ -11,7 +11,8 @@ from tests.helpers.tidy_rows import tidy
 from tests.helpers.ugly_names import UGLY
 
 COLUMNS = ["frechet", "recall@tail"]
-RUNS = {"nine": [9.0, 9.2], "hundred": [100.0, 101.0], "ten": [10.0, 11.0], "none": [np.nan] * 2}
+RUNS = {"third": [10.0, 11.0], "first": [9.0, 9.1], "none": [np.nan] * 2, "fourth": [2e6, 3e6]}
+RUNS["second"] = [9.0, 9.2]
 ODD = (*UGLY, "<script>alert(1)</script>", "\u05e2\u05d1\u05e8\u05d9\u05ea (1)", "\u202eabc")
 
 
@@ -30,14 +31,14 @@ def column(page, number):
 def runs(page):
     """The runs from top to bottom, per data set, whose order is as in the config."""
     names = column(page, 1)
-    assert column(page, 0) == ["b"] * 4 + ["a"] * 4, "data sets stay together"
-    return names[:4], names[4:]
+    assert column(page, 0) == ["b"] * 5 + ["a"] * 5, "data sets stay together"
+    return names[:5], names[5:]
 
 
 @pytest.mark.parametrize("heading", ["frechet ↓", "recall (k = 3, tail) ↑"])
 def test_a_click_on_a_heading_sorts_numbers(open_page, table, heading):
     page = open_page(table)
-    ascending = ["nine", "ten", "hundred"]
+    ascending = ["first", "second", "third", "fourth"]
     best_first = ascending if "↓" in heading else ascending[::-1]
     cell = page.get_by_role("columnheader", name=heading)
     directions = ["ascending", "descending"]
@@ -49,7 +50,6 @@ def test_a_click_on_a_heading_sorts_numbers(open_page, table, heading):
         cell.get_by_role("button").click()
         assert runs(page) == ([*order, "none"], [*order, "none"]), "those without a value are last"
         assert cell.get_attribute("aria-sort") == direction
-        assert page.locator("[aria-sort]").count() == 1
 
 
 def test_a_click_on_the_heading_of_names_sorts_names(open_page, table):
@@ -58,6 +58,7 @@ def test_a_click_on_the_heading_of_names_sorts_names(open_page, table):
     score.click()
     name.click()
     assert runs(page)[0] == sorted(RUNS)
+    assert page.locator("[aria-sort]").all_text_contents() == ["run"]
     name.click()
     assert runs(page)[1] == sorted(RUNS, reverse=True)
 
