@@ -9,7 +9,7 @@ SECONDS ?= 480
 SEED ?= 0
 APT := $(if $(filter 0,$(shell id -u)),,sudo -n) apt-get
 
-.PHONY: help setup demo test test-fast test-oldest test-slurm test-latex gpu-check fuzz check lock docs site
+.PHONY: help setup demo test test-fast test-oldest test-slurm test-latex test-browser gpu-check fuzz check lock docs site
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -65,6 +65,11 @@ test-latex: setup  ## Tests that compile the tables with a real LaTeX (Debian, U
 	-@kpsewhich booktabs.sty > /dev/null 2>&1 || \
 		{ $(APT) update -q && $(APT) install -q -y --no-install-recommends texlive-latex-recommended; }
 	@$(BIN)/python -m pytest -q tests/latex
+
+test-browser: setup  ## Tests of tables and report in Chromium, which it installs from Debian
+	-@for browser in chromium chromium-browser google-chrome; do command -v $$browser && exit; done > /dev/null; \
+		$(APT) update -q && $(APT) install -q -y --no-install-recommends chromium
+	@$(BIN)/python -m pytest -q tests/browser
 
 gpu-check:  ## Correctness and speed on a GPU, in eight minutes; OUT=folder SECONDS=480
 	@test -x $(BIN)/python && python=$(BIN)/python || python=$(PYTHON); \

@@ -64,16 +64,16 @@ rule probe_tables:
         tidy=report(
             "<results>/tables/probe-all.csv",
             caption="../workflow/report/probe_all.rst",
-            category="Linear probe",
-            labels={"table": "all levels and layers"},
+            category="Numbers as CSV",
+            labels={"table": "linear probe"},
         ),
         main=report(
-            "<results>/tables/probe.csv",
+            "<results>/tables/probe.html",
             caption="../workflow/report/probe.rst",
             category="Linear probe",
             labels={"table": "chosen levels and layers"},
         ),
-        others=expand("<results>/tables/probe.{form}", form=["md", "tex", "html"]),
+        others=expand("<results>/tables/probe.{form}", form=["csv", "md", "tex"]),
     log:
         "<logs>/probe_tables.log",
     benchmark:

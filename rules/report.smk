@@ -7,7 +7,7 @@ localrules:
 
 
 rule tables:
-    """Join all rows; write the main table as CSV, Markdown and LaTeX."""
+    """Join all rows; write the main table as HTML, CSV, Markdown and LaTeX."""
     input:
         metrics=[
             expand(rules.metrics.output.table, metric=metric, **sample_set)
@@ -18,31 +18,31 @@ rule tables:
         tidy=report(
             "<results>/tables/metrics.csv",
             caption="../workflow/report/metrics.rst",
-            category="Tables",
-            labels={"table": "all numbers"},
+            category="Numbers as CSV",
+            labels={"table": "scores"},
         ),
         differences=report(
             "<results>/tables/differences.csv",
             caption="../workflow/report/differences.rst",
-            category="Tables",
-            labels={"table": "all differences"},
+            category="Numbers as CSV",
+            labels={"table": "differences"},
         ),
         main=report(
-            "<results>/tables/main.csv",
+            "<results>/tables/main.html",
             caption="../workflow/report/main.rst",
-            category="Tables",
+            category="Comparison of runs",
             labels={"table": "main"},
         ),
         vs_baseline=report(
-            "<results>/tables/vs_baseline.csv",
+            "<results>/tables/vs_baseline.html",
             caption="../workflow/report/vs_baseline.rst",
-            category="Tables",
+            category="Comparison of runs",
             labels={"table": "vs baseline"},
         ),
         others=expand(
             "<results>/tables/{table}.{form}",
             table=["main", "vs_baseline"],
-            form=["md", "tex", "html"],
+            form=["csv", "md", "tex"],
         ),
         record="<results>/tables/tables.json",
     log:
@@ -69,16 +69,16 @@ rule tuned_tables:
         scores=report(
             "<results>/tables/tuning.csv",
             caption="../workflow/report/tuning.rst",
-            category="Tables",
+            category="Numbers as CSV",
             labels={"table": "scores of the tuning half"},
         ),
         main=report(
-            "<results>/tables/tuned.csv",
+            "<results>/tables/tuned.html",
             caption="../workflow/report/tuned.rst",
-            category="Tables",
+            category="Comparison of runs",
             labels={"table": "tuned"},
         ),
-        others=expand("<results>/tables/tuned.{form}", form=["md", "tex", "html"]),
+        others=expand("<results>/tables/tuned.{form}", form=["csv", "md", "tex"]),
     log:
         "<logs>/tuned_tables.log",
     benchmark:

@@ -32,21 +32,24 @@ rule theory_tables:
         rows=expand(rules.theory.output.rows, sweep=experiment.sweeps),
     output:
         findings=report(
-            "<results>/tables/theory.csv",
+            "<results>/tables/theory.html",
             caption="../workflow/report/theory_findings.rst",
             category="Theory",
             labels={"table": "findings"},
         ),
-        tables=report(
-            expand("<results>/tables/theory-{sweep}.csv", sweep=experiment.sweeps),
-            caption="../workflow/report/theory.rst",
-            category="Theory",
-            labels={"table": "sweeps"},
-        ),
+        tables=[
+            report(
+                f"<results>/tables/theory-{name}.html",
+                caption="../workflow/report/theory.rst",
+                category="Theory",
+                labels={"table": "sweep", "sweep": name},
+            )
+            for name in experiment.sweeps
+        ],
         others=expand(
             "<results>/tables/{table}.{form}",
             table=["theory", *(f"theory-{name}" for name in experiment.sweeps)],
-            form=["md", "tex", "html"],
+            form=["csv", "md", "tex"],
         ),
     log:
         "<logs>/theory_tables.log",

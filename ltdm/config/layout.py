@@ -132,8 +132,8 @@ RULES = {
         {
             "tidy": "tables/metrics.csv",
             "differences": "tables/differences.csv",
-            "main": "tables/main.csv",
-            "vs_baseline": "tables/vs_baseline.csv",
+            "main": "tables/main.html",
+            "vs_baseline": "tables/vs_baseline.html",
             "others": ("tables/{table}.{form}",),
             "record": "tables/tables.json",
         },
@@ -143,7 +143,7 @@ RULES = {
         jobs_per(only=rules.has_tuning),
         {
             "scores": "tables/tuning.csv",
-            "main": "tables/tuned.csv",
+            "main": "tables/tuned.html",
             "others": ("tables/tuned.{form}",),
         },
         {"tidy": "tables.tidy", "tuning": "tuning_metrics.table"},
@@ -195,7 +195,7 @@ RULES = {
         jobs_per(only=rules.has_probe),
         {
             "tidy": "tables/probe-all.csv",
-            "main": "tables/probe.csv",
+            "main": "tables/probe.html",
             "others": ("tables/probe.{form}",),
         },
         {"probes": "probe.table"},
@@ -213,8 +213,8 @@ RULES = {
     "theory_tables": Rule(
         jobs_per(only=rules.has_theory),
         {
-            "findings": "tables/theory.csv",
-            "tables": ("tables/theory-{sweep}.csv",),
+            "findings": "tables/theory.html",
+            "tables": ("tables/theory-{sweep}.html",),
             "others": ("tables/theory.{form}", "tables/theory-{sweep}.{form}"),
         },
         {"rows": "theory.rows"},

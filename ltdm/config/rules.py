@@ -60,9 +60,7 @@ def axis_values(experiment: "Experiment", axis: str) -> list[Any]:
         return [part.label for part in getattr(experiment.evaluate, parts[axis])]
     if axis == "sweep":
         return [*experiment.sweeps]
-    return {**experiment.grid, "table": ["main", "vs_baseline"], "form": ["md", "tex", "html"]}[
-        axis
-    ]
+    return {**experiment.grid, "table": ["main", "vs_baseline"], "form": ["csv", "md", "tex"]}[axis]
 
 
 def has_sample_set(experiment: "Experiment", wildcards: Wildcards) -> bool:

@@ -15,8 +15,8 @@ def run(
 ) -> None:
     """Write all rows of `probes` (CSV, in the config's order) to `tidy`, and the table to `main`.
 
-    The table has each run at its chosen level and layer. `others`, its Markdown and LaTeX, are
-    written beside `main` under the same name.
+    The table has each run at its chosen level and layer. `main` is HTML; `others`, its CSV,
+    Markdown and LaTeX, are written beside it under the same name.
     """
     rows = pd.concat([read_rows(path, PROBE_COLUMNS) for path in probes], ignore_index=True)
     write_rows(rows, tidy)

@@ -26,8 +26,8 @@ def run(
     """Write all rows of `metrics` (in the order of the config) to `tidy`, and the tables.
 
     `differences` has all paired differences from the baseline. `main` and `vs_baseline` are the
-    tables of values and of differences in one format; `others` are the other formats, in the
-    same folder.
+    tables of values and of differences as HTML; `others` are CSV, Markdown and LaTeX, in the same
+    folder.
 
     `request` has `columns`, the names of the tables' columns (reporting/columns.py); `extractors`,
     in the order in which a column looks for its metric; and `baseline`, the run that differences

@@ -17,7 +17,7 @@ from ltdm.theory.options import Sweep
 def run(
     request: Request, *, rows: list[Path], findings: Path, tables: list[Path], others: list[Path]
 ) -> None:
-    """Write `findings`, and beside it each sweep's table, `theory-<sweep>`, as CSV, md and tex.
+    """Write `findings`, and beside it each sweep's table, `theory-<sweep>`, in all formats.
 
     `request` has `specs`, the options of each sweep by its name, without those at their defaults;
     `rows` are the files of the stage `theory`, in the same order.

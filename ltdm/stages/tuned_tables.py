@@ -23,7 +23,8 @@ def run(
     """Choose a sample set for each run; write what it was chosen by to `scores`, and the table.
 
     `tidy` is metrics.csv, against the reporting half; `tuning` are the rows against the other half,
-    in the config's order. `others`, the Markdown and LaTeX of `main`, are written beside it.
+    in the config's order. `main` is HTML; `others`, its CSV, Markdown and LaTeX, are written beside
+    it.
 
     `request` has `columns` and `extractors`, as in the stage `tables`; the first column chooses.
     """

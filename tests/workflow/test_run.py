@@ -110,6 +110,8 @@ def test_report_works_offline(checkout):
     text = (checkout.folder / "report.html").read_text()
     assert "Training images per class of" in text
     assert "The likeliest copies of run" in text
+    pages = re.findall(r"data:text/html;charset=utf8;filename=([^;]+);", text)
+    assert pages == ["main.html", "vs_baseline.html"], "tables are shown, not downloaded"
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=[\"']?(https?:)?//", text)
 
 

@@ -172,8 +172,8 @@ def test_heat_map_per_run():
 
 def test_files_of_tables_and_figure(tmp_path):
     write_rows(probe_rows(), tmp_path / "probe.csv")
-    tidy, main = (tmp_path / f"tables/{name}.csv" for name in ("probe-all", "probe"))
-    others = [main.with_suffix(ending) for ending in (".md", ".tex")]
+    tidy, main = tmp_path / "tables/probe-all.csv", tmp_path / "tables/probe.html"
+    others = [main.with_suffix(ending) for ending in (".csv", ".md", ".tex")]
     files = {"tidy": tidy, "main": main, "others": others}
     probe_tables.run({"code": "this"}, probes=[tmp_path / "probe.csv"], **files)
     assert {*(tmp_path / "tables").iterdir()} == {tidy, main, *others}

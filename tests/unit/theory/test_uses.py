@@ -88,13 +88,13 @@ def test_the_theory_command_runs_sweeps_then_writes_tables(config, tmp_path):
     assert not (root / "theory/other.csv").exists() and not (root / "tables").exists()
     before = {f: f.read_bytes() for f in (root / "theory").iterdir()}
     printed = ltdm("theory", *config)
-    lines = f"{root}/theory/other.csv\n{root}/tables/theory.csv\n| sweep | tail | beta | finding"
+    lines = f"{root}/theory/other.csv\n{root}/tables/theory.html\n| sweep | tail | beta | finding"
     assert lines in printed
     assert "| tail | steps | beta" in (root / "tables/theory-one.md").read_text()
     assert {f: f.read_bytes() for f in before} == before, "finished sweeps are left alone"
     names = {f.name for f in (root / "tables").iterdir()}
     tables = ("theory", "theory-one", "theory-other")
-    assert names == {f"{table}.{form}" for table in tables for form in ("csv", "md", "tex")}
+    assert names == {f"{table}.{form}" for table in tables for form in ("csv", "html", "md", "tex")}
 
 
 def test_missing_sweeps_and_divergence_are_errors(config, tmp_path):
