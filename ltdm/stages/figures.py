@@ -11,6 +11,7 @@ from ltdm.core.image_files import read_image_file
 from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, points, style
+from ltdm.reporting import samples as sheets
 from ltdm.reporting.headings import read_metric
 from ltdm.reporting.rows import read_classes
 
@@ -39,7 +40,7 @@ def run(
     sets = {"real": _first_images(reference, shuffle=True)}
     sets |= {name: _first_images(path) for name, path in zip(runs, samples, strict=True)}
     if sets["real"][0].dtype == np.uint8:
-        samples_plot = figures.plot_samples(sets, table)
+        samples_plot = sheets.plot_samples(sets, table)
     else:
         samples_plot = points.plot_points(sets, table["name"].tolist())
     plots = {
@@ -82,10 +83,10 @@ def _first_images(path: Path, shuffle: bool = False) -> tuple[np.ndarray, np.nda
     images, labels, *_ = read_image_file(path)
     n = len(labels)
     order = np.random.default_rng(0).permutation(n) if shuffle else np.arange(n)
-    per_class = figures.IMAGES_PER_CLASS if images.dtype == np.uint8 else points.MAX_POINTS
+    per_class = sheets.IMAGES_PER_CLASS if images.dtype == np.uint8 else points.MAX_POINTS
     rows = []
     for label in np.unique(labels):
-        limit = per_class * (figures.MAX_CLASSES if label < 0 else 1)
+        limit = per_class * (sheets.MAX_CLASSES if label < 0 else 1)
         rows.append(order[labels[order] == label][:limit])
     selected = np.concatenate(rows)
     return images[selected], labels[selected]

@@ -13,13 +13,13 @@ from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import Request
 from ltdm.reporting import style
 from ltdm.reporting.rows import THEORY_COLUMNS, read_rows
-from ltdm.theory import figures
+from ltdm.theory import figures, panels
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
-from ltdm.theory.figures import PointCloud, ScoreField
 from ltdm.theory.flow import NoisePredictor
 from ltdm.theory.measures import ModelMetrics, frechet
 from ltdm.theory.options import Sweep
+from ltdm.theory.panels import PointCloud, ScoreField
 from ltdm.theory.points import class_counts, training_points
 from ltdm.theory.tables import argmin_index, last_step, log_mean
 
@@ -101,7 +101,7 @@ class FigureData:
                 fields[name, source] = ScoreField(
                     x, score.numpy(), distance.numpy(), density_x, error
                 )
-        return figures.plot_scores(fields, f"{title}, scores at sigma {SCORE_SIGMA:g}")
+        return panels.plot_scores(fields, f"{title}, scores at sigma {SCORE_SIGMA:g}")
 
     def plot_clouds(self, title: str) -> Figure:
         """Plot samples of every class and source, by the first sampler, and training points."""
@@ -113,4 +113,4 @@ class FigureData:
                 x = self.metrics.generate(self.sweep.samplers[0], predict, c, 1)
                 distance = float(frechet(x, *density.moments()))
                 clouds[name, source] = PointCloud(x[0, 0].numpy(), training.numpy(), distance)
-        return figures.plot_clouds(clouds, title)
+        return panels.plot_clouds(clouds, title)

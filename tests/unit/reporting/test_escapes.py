@@ -19,9 +19,10 @@ from markdown_it import MarkdownIt
 from ltdm.reporting import figures, points, style
 from ltdm.reporting.escapes import escape_label, escape_tex, one_line
 from ltdm.reporting.rows import read_classes, read_rows, write_rows
+from ltdm.reporting.samples import plot_samples
 from ltdm.reporting.tables import main_table
 from ltdm.reporting.writing import to_markdown
-from ltdm.theory.figures import PointCloud, plot_clouds
+from ltdm.theory.panels import PointCloud, plot_clouds
 from tests.helpers.tidy_rows import tidy
 from tests.helpers.ugly_names import UGLY
 
@@ -87,7 +88,7 @@ def test_figures_show_the_name_of_a_class(name, tmp_path):
     assert len(scatter.legends[0].get_texts()) == 2
     cloud = PointCloud(CLOUD[..., 0, 0], CLOUD[..., 0, 0], 1.0)
     plots = [
-        figures.plot_samples({"real": (IMAGES, LABELS)}, counts),
+        plot_samples({"real": (IMAGES, LABELS)}, counts),
         scatter,
         plot_clouds({(name, "exact"): cloud}, "toy"),
     ]
@@ -106,7 +107,7 @@ def test_signs_that_the_font_lacks_are_named_once(tmp_path, caplog):
     counts = pd.DataFrame({"class": LABELS, "name": ["\u4e2d\u6587", "b"], "train": [9, 3]})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        style.save(figures.plot_samples({"real": (IMAGES, LABELS)}, counts), tmp_path / "a.png")
+        style.save(plot_samples({"real": (IMAGES, LABELS)}, counts), tmp_path / "a.png")
     (record,) = caplog.records
     assert "a.png" in record.message
     assert "\u4e2d, \u6587" in record.message

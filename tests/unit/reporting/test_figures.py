@@ -6,8 +6,8 @@ import pytest
 
 from ltdm.plumbing.files import write_npz
 from ltdm.reporting import points
-from ltdm.reporting.figures import plot_samples
 from ltdm.reporting.pictures import image_grid
+from ltdm.reporting.samples import plot_samples
 from ltdm.stages import figures
 from tests.helpers.tidy_rows import tidy
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ltdm.reporting import style
-from ltdm.theory import figures
-from ltdm.theory.figures import PointCloud, ScoreField
+from ltdm.theory import figures, panels
+from ltdm.theory.panels import PointCloud, ScoreField
 from tests.helpers.theory_rows import BETAS, sweep
 
 
@@ -96,7 +96,7 @@ def test_panels_of_scores_and_of_clouds():
         training = rng.normal(size=(50 if c == "tail" else 500, 2))
         scale = 1e3 if source == "beta 1" else 1.0
         clouds[c, source] = PointCloud(scale * rng.normal(size=(30, 2)), training, 1.5)
-    plots = figures.plot_scores(fields, "fields"), figures.plot_clouds(clouds, "clouds")
+    plots = panels.plot_scores(fields, "fields"), panels.plot_clouds(clouds, "clouds")
     for figure, label in zip(plots, ("error 0.25", "Frechet distance 1.50"), strict=True):
         figure.canvas.draw()
         assert [a.get_title() for a in figure.axes[:3]] == ["exact", "beta 0", "beta 1"]
