@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from ltdm.reporting.escapes import escape_label
 from ltdm.reporting.pictures import head_to_tail, image_grid
+from ltdm.reporting.style import PICTURE_DPI
 
 IMAGES_PER_CLASS = 8
 SHEETS_PER_LINE = 4
@@ -33,7 +34,7 @@ def plot_samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataF
     columns = min(len(sheets), SHEETS_PER_LINE)
     lines = -(-len(sheets) // columns)
     size = (columns * (inches * width / height + 0.15) + 0.9, lines * (inches + 0.4))
-    figure, grid = plt.subplots(lines, columns, figsize=size, squeeze=False)
+    figure, grid = plt.subplots(lines, columns, figsize=size, squeeze=False, dpi=PICTURE_DPI)
     ticks = (np.arange(len(classes)) + 0.5) * height / len(classes)
     named_counts = zip(map(escape_label, classes["name"]), classes["train"], strict=True)
     names = [f"{name} ({n})" for name, n in named_counts]

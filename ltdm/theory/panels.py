@@ -5,16 +5,18 @@ from itertools import product
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from ltdm.reporting.escapes import escape_label
-from ltdm.reporting.style import COLOURS
+from ltdm.reporting.style import COLOURS, TWO_COLUMNS
 
 T = TypeVar("T")
-ARROW_STRIDE = 4  # grid points per arrow, along each axis
+ARROWS = np.s_[2::4, 2::4]  # grid points with an arrow
+MAX_TRAINING = 200  # training points of a class in a cloud
 ERROR_COLOURS = LinearSegmentedColormap.from_list("error", ["#222222", COLOURS[1]])
 
 
@@ -28,6 +30,19 @@ class ScoreField(NamedTuple):
     error: float  # root mean square of `distance` under the density
 
 
+def scores_frame(fields: Mapping[tuple[str, str], ScoreField]) -> pd.DataFrame:
+    """Return the arrows of score fields by `class` and `source`, with ScoreField's numbers."""
+    parts = []
+    for (c, source), field in fields.items():
+        arrays = (field.x[..., 0], field.x[..., 1], field.score[..., 0], field.score[..., 1])
+        names = ("x", "y", "score_x", "score_y", "distance", "density")
+        points = zip(names, (*arrays, field.distance, field.density), strict=True)
+        part = pd.DataFrame({name: values[ARROWS].ravel() for name, values in points})
+        part["class"], part["source"], part["error"] = c, source, field.error
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
 def plot_scores(fields: Mapping[tuple[str, str], ScoreField], title: str) -> Figure:
     """Plot score fields as arrows, redder where the error is larger, over the exact density.
 
@@ -38,9 +53,8 @@ def plot_scores(fields: Mapping[tuple[str, str], ScoreField], title: str) -> Fig
     def draw(axes: Axes, field: ScoreField) -> None:
         x, y = field.x[..., 0], field.x[..., 1]
         axes.contourf(x, y, field.density, levels=8, cmap="Blues", alpha=0.7)
-        strided = np.s_[ARROW_STRIDE // 2 :: ARROW_STRIDE, ARROW_STRIDE // 2 :: ARROW_STRIDE]
         u, v = field.score[..., 0], field.score[..., 1]
-        arrows = [values[strided] for values in (x, y, u, v, field.distance)]
+        arrows = [values[ARROWS] for values in (x, y, u, v, field.distance)]
         axes.quiver(*arrows, cmap=ERROR_COLOURS, clim=(0, max_error), width=0.006)
         axes.set_xlabel(f"error {field.error:.2f}")
 
@@ -54,9 +68,25 @@ class PointCloud(NamedTuple):
     training: np.ndarray  # the class's training points, (k, 2)
     distance: float  # squared Frechet distance of the samples from the class
 
+    @property
+    def shown_training(self) -> np.ndarray:
+        """The training points if there are at most MAX_TRAINING, else none."""
+        return self.training if len(self.training) <= MAX_TRAINING else self.training[:0]
+
+
+def clouds_frame(clouds: Mapping[tuple[str, str], PointCloud]) -> pd.DataFrame:
+    """Return the points of clouds by `class`, `source` and `kind`: `sample` or `training`."""
+    parts = []
+    for (c, source), cloud in clouds.items():
+        for kind, points in (("sample", cloud.points), ("training", cloud.shown_training)):
+            part = pd.DataFrame(points, columns=["x", "y"])
+            part["class"], part["source"], part["kind"] = c, source, kind
+            parts.append(part.assign(distance=cloud.distance))
+    return pd.concat(parts, ignore_index=True)
+
 
 def plot_clouds(clouds: Mapping[tuple[str, str], PointCloud], title: str) -> Figure:
-    """Plot samples, and the training points of classes with at most 200.
+    """Plot samples, and the training points of classes with at most MAX_TRAINING.
 
     `clouds` by (class, score source), the exact scores first: they set the limits of all axes.
     """
@@ -65,9 +95,9 @@ def plot_clouds(clouds: Mapping[tuple[str, str], PointCloud], title: str) -> Fig
 
     def draw(axes: Axes, cloud: PointCloud) -> None:
         axes.scatter(cloud.points[:, 0], cloud.points[:, 1], s=2, linewidths=0, alpha=0.5)
-        if len(cloud.training) <= 200:
-            x, y = cloud.training.T
-            axes.scatter(x, y, s=7, marker="x", color=COLOURS[1], linewidths=0.7)
+        if len(cloud.shown_training):
+            x, y = cloud.shown_training.T
+            axes.scatter(x, y, s=5, marker="x", color=COLOURS[1], linewidths=0.5)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit))
         axes.set_xlabel(f"Frechet distance {cloud.distance:.2f}")
 
@@ -79,7 +109,8 @@ def _panel_grid(
 ) -> Figure:
     """Draw a panel for each class (row) and score source (column)."""
     rows, columns = (list(dict.fromkeys(key[k] for key in contents)) for k in (0, 1))
-    size = (2.4 * len(columns) + 0.5, 2.5 * len(rows) + 0.4)
+    side = min(1.7, (TWO_COLUMNS - 0.3) / len(columns))
+    size = (side * len(columns) + 0.3, (side + 0.25) * len(rows) + 0.3)
     figure, panels = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False)
     for axes, key in zip(panels.flat, product(rows, columns), strict=True):
         draw(axes, contents[key])
