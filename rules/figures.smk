@@ -5,14 +5,14 @@ localrules:
     guidance_figure,
 
 
-def history_files(wildcards):
-    """Return a data set's training histories, ordered by run, then seed."""
-    return expand(
-        rules.train.output.history,
-        dataset=wildcards.dataset,
-        run=grid["run"],
-        seed=grid["seed"],
-    )
+def network_files(file):
+    """Return a function that gives this file of a data set's networks, ordered by run, then seed."""
+
+    def files(wildcards):
+        runs_and_seeds = {"run": grid["run"], "seed": grid["seed"]}
+        return expand(file, dataset=wildcards.dataset, **runs_and_seeds)
+
+    return files
 
 
 def first_samples(wildcards):
@@ -27,12 +27,13 @@ def first_samples(wildcards):
 
 
 rule figures:
-    """Draw a data set's figures: class counts, a metric per class, training losses, samples."""
+    """Draw a data set's figures: class counts, scores, training losses, costs, samples."""
     input:
         counts="<data>/counts.csv",
         reference="<data>/reference.npz",
         tidy="<results>/tables/metrics.csv",
-        histories=history_files,
+        records=network_files(rules.train.output.record),
+        histories=network_files(rules.train.output.history),
         samples=first_samples,
     output:
         counts_png=report(
@@ -53,15 +54,34 @@ rule figures:
             category="Figures",
             labels={"figure": "training", "data set": "{dataset}"},
         ),
+        intervals_png=report(
+            "<results>/figures/{dataset}-intervals.png",
+            caption="../workflow/report/intervals.rst",
+            category="Figures",
+            labels={"figure": "differences", "data set": "{dataset}"},
+        ),
+        cost_png=report(
+            "<results>/figures/{dataset}-cost.png",
+            caption="../workflow/report/cost.rst",
+            category="Figures",
+            labels={"figure": "cost", "data set": "{dataset}"},
+        ),
         samples_png=report(
             "<results>/figures/{dataset}-samples.png",
             caption="../workflow/report/samples.rst",
             category="Figures",
             labels={"figure": "samples", "data set": "{dataset}"},
         ),
-        per_class_svg="<results>/figures/{dataset}-per-class.svg",
-        training_svg="<results>/figures/{dataset}-training.svg",
-        counts_svg="<results>/figures/{dataset}-counts.svg",
+        counts_pdf="<results>/figures/{dataset}-counts.pdf",
+        counts_csv="<results>/figures/{dataset}-counts.csv",
+        per_class_pdf="<results>/figures/{dataset}-per-class.pdf",
+        per_class_csv="<results>/figures/{dataset}-per-class.csv",
+        training_pdf="<results>/figures/{dataset}-training.pdf",
+        training_csv="<results>/figures/{dataset}-training.csv",
+        intervals_pdf="<results>/figures/{dataset}-intervals.pdf",
+        intervals_csv="<results>/figures/{dataset}-intervals.csv",
+        cost_pdf="<results>/figures/{dataset}-cost.pdf",
+        cost_csv="<results>/figures/{dataset}-cost.csv",
     log:
         "<logs>/figures/{dataset}.log",
     benchmark:
@@ -85,7 +105,8 @@ rule ema_width_figure:
             category="Figures",
             labels={"figure": "EMA width", "data set": "{dataset}"},
         ),
-        svg="<results>/figures/{dataset}-ema-width.svg",
+        pdf="<results>/figures/{dataset}-ema-width.pdf",
+        csv="<results>/figures/{dataset}-ema-width.csv",
     log:
         "<logs>/ema_width_figure/{dataset}.log",
     benchmark:
@@ -112,7 +133,8 @@ rule guidance_figure:
             category="Figures",
             labels={"figure": "guidance", "data set": "{dataset}"},
         ),
-        svg="<results>/figures/{dataset}-guidance.svg",
+        pdf="<results>/figures/{dataset}-guidance.pdf",
+        csv="<results>/figures/{dataset}-guidance.csv",
     log:
         "<logs>/guidance_figure/{dataset}.log",
     benchmark:

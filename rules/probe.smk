@@ -97,7 +97,8 @@ rule probe_figure:
             category="Linear probe",
             labels={"figure": "levels and layers", "data set": "{dataset}"},
         ),
-        svg="<results>/figures/{dataset}-probe.svg",
+        pdf="<results>/figures/{dataset}-probe.pdf",
+        csv="<results>/figures/{dataset}-probe.csv",
     log:
         "<logs>/probe_figure/{dataset}.log",
     benchmark:

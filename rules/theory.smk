@@ -75,7 +75,8 @@ rule theory_figure:
             category="Theory",
             labels={"figure": "{figure}", "sweep": "{sweep}"},
         ),
-        svg="<results>/figures/theory-{sweep}-{figure}.svg",
+        pdf="<results>/figures/theory-{sweep}-{figure}.pdf",
+        csv="<results>/figures/theory-{sweep}-{figure}.csv",
     log:
         "<logs>/theory_figure/{sweep}/{figure}.log",
     benchmark:

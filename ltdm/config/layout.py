@@ -20,6 +20,8 @@ FIGURES = {
     "counts": rules.FIGURE_FORMATS,
     "per_class": rules.FIGURE_FORMATS,
     "training": rules.FIGURE_FORMATS,
+    "intervals": rules.FIGURE_FORMATS,
+    "cost": rules.FIGURE_FORMATS,
     "samples": ("png",),
 }
 """The figures of a data set and their file formats: pictures of pixels are PNG alone."""
@@ -159,6 +161,7 @@ RULES = {
             "counts": "prepare.counts",
             "reference": "prepare.reference",
             "tidy": "tables.tidy",
+            "records": "train.record",
             "histories": "train.history",
             "samples": rules.first_samples,
         },

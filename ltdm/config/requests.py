@@ -203,10 +203,11 @@ class _Job:
         return self.ema_width_figure()
 
     def figures(self) -> Fields:
-        """The same metric; the first sample set, and all runs and seeds."""
+        """The same metric; the tables' columns, and the baseline; all runs and seeds."""
         grid = self._experiment.grid
+        tables = {k: v for k, v in self.tables().items() if k != "rows"}
         samples = {"sample_set": grid["sample_set"][0], "runs": grid["run"], "seeds": grid["seed"]}
-        return {**self.ema_width_figure(), **samples}
+        return {**self.ema_width_figure(), **tables, **samples}
 
     def probe_split(self) -> Fields:
         """The source: its own test split is used if it has one."""

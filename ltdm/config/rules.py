@@ -19,7 +19,7 @@ FindArtefacts = Callable[["Experiment", Wildcards], ArtefactRef | list[ArtefactR
 
 NETWORK = ("dataset", "run", "seed")
 SAMPLE_SET = (*NETWORK, "sample_set")
-FIGURE_FORMATS = ("png", "svg")
+FIGURE_FORMATS = ("pdf", "png", "csv")
 WILDCARD_ORDER = ("metric", *SAMPLE_SET, "table", "sweep", "form")
 """A wildcard that a job leaves open takes all its values; the first of these varies slowest."""
 
@@ -49,7 +49,7 @@ def in_folder(folder: str, **files: str) -> dict[str, str]:
 
 
 def figure_files(name: str) -> dict[str, str]:
-    """Return the PNG and the SVG of a figure."""
+    """Return the PDF and the PNG of a figure, and the numbers behind it as CSV."""
     return {form: f"figures/{name}.{form}" for form in FIGURE_FORMATS}
 
 
@@ -209,4 +209,4 @@ class Rule:
     stage: str = ""
     """The module of `ltdm.stages`, if its name is not the rule's."""
     pictures_only: bool = False
-    """Whether it writes pictures alone, so that no number depends on it."""
+    """Whether it writes pictures, and the numbers in them, alone: no table depends on it."""

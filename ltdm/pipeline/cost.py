@@ -8,18 +8,16 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
-import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from ltdm.config.artefacts import jobs
 from ltdm.config.datasets import Dataset
 from ltdm.config.experiment import Experiment
 from ltdm.config.runs import Run
 from ltdm.methods._objective import evaluations
-from ltdm.networks._reserve import remove_reserve
+from ltdm.networks._size import NetworkSize, measure_network
 from ltdm.pipeline.storage import data_bytes, network_bytes, numbers_per_image
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import read_json
@@ -98,28 +96,9 @@ def sampling_evaluations(run: Run, sample_set: str) -> float:
     return options.num_images * per_image * (1 + guided)
 
 
-class NetworkSize(NamedTuple):
-    """A network's number of weights, and the FLOP per evaluation of it and of its encoder alone."""
-
-    parameters: int
-    flops: float
-    encoder_flops: float
-
-
 def network_size(data: Dataset, run: Run) -> NetworkSize:
     """Return the size of a run's network, or of one of its networks; no weights are allocated."""
-    net, info = run.meta_network(data), data.info
-    parameters = sum(p.numel() for p in net.parameters())
-    remove_reserve(net, merge=False)  # forming its weights is a cost per call, not per image
-    with torch.device("meta"):
-        x = torch.empty(1, info.channels, info.resolution, info.resolution)
-        level, labels = torch.zeros(1), torch.zeros(1, dtype=torch.int64)
-        flops = []
-        for outputs in ("F", "z"):
-            with FlopCounterMode(display=False) as counter, torch.no_grad():
-                net(x, level, labels, outputs=outputs)
-            flops.append(counter.get_total_flops())
-    return NetworkSize(parameters, *flops)
+    return measure_network(run.meta_network(data), data.info.channels, data.info.resolution)
 
 
 def job_counts(experiment: Experiment) -> Counter[str]:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ltdm.reporting.pictures import image_grid
+from ltdm.reporting.style import PICTURE_DPI, add_legend
 
 PANEL_ROWS = 8  # generated images in a panel
 PANEL_COLUMNS = 5  # training images beside each generated image
@@ -55,7 +56,7 @@ def plot_images(pairs: Pairs, panels: list[Panel]) -> Figure:
     columns = min(PANEL_COLUMNS, pairs.nearest.shape[1])
     height = 0.42 * max(len(panel.rows) for panel in panels) + 0.7
     size = (len(panels) * (0.42 * (columns + 1) + 0.75), max(height, 1.5))
-    figure, grid = plt.subplots(1, len(panels), figsize=size, squeeze=False)
+    figure, grid = plt.subplots(1, len(panels), figsize=size, squeeze=False, dpi=PICTURE_DPI)
     for axes, panel in zip(grid[0], panels, strict=True):
         _plot_panel(axes, pairs, panel, columns)
     return figure
@@ -87,7 +88,7 @@ def plot_points(pairs: Pairs, panels: list[Panel]) -> Figure:
     """Plot panels side by side: generated points, each linked to its nearest training point."""
     size = (2.8 * len(panels) + 0.4, 3.2)
     figure, grid = plt.subplots(
-        1, len(panels), figsize=size, squeeze=False, sharex=True, sharey=True
+        1, len(panels), figsize=size, squeeze=False, sharex=True, sharey=True, dpi=PICTURE_DPI
     )
     train = pairs.train[:, :2, 0, 0]
     for axes, panel in zip(grid[0], panels, strict=True):
@@ -97,5 +98,5 @@ def plot_points(pairs: Pairs, panels: list[Panel]) -> Figure:
         axes.plot(*links.transpose(2, 0, 1), "-", color="#d55e00", linewidth=0.6)
         axes.scatter(*generated.T, s=4, label="generated, linked to the nearest")
         axes.set(title=panel.title, aspect="equal")
-    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    add_legend(figure, *grid[0][0].get_legend_handles_labels())
     return figure

@@ -1,127 +1,88 @@
-"""Figures of a data set: class counts, a metric per class, training loss, samples."""
+"""Figures of a data set: class counts, a metric per class, training loss."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from ltdm.reporting.escapes import escape_label
-from ltdm.reporting.pictures import head_to_tail, image_grid
+from ltdm.reporting.style import GREY, ONE_COLUMN, add_legend, add_note, fill_band, short_title
 
-IMAGES_PER_CLASS = 8  # on a sheet of samples
-SHEETS_PER_LINE = 4
-MAX_CLASSES = 20  # on a sheet of samples; more would be too small to see
+MAX_NAMED_CLASSES = 20  # on the axis of classes
+MAX_MARKERS = 12  # per line
+Looks = dict[str, dict[str, Any]]
+"""Colour, line style and marker by run; see `style.line_looks`."""
 
 
-def plot_class_counts(table: pd.DataFrame, title: str) -> Figure:
-    """Plot training images per class (from counts.csv), in front of those of the source."""
-    figure, axes = plt.subplots(figsize=(5, 2.8))
-    axes.bar(table["class"], table["available"], color="#d9d9d9", label="balanced reference")
-    bars = axes.bar(table["class"], table["train"], label="long-tailed training set")
-    if len(table) <= 20:
-        axes.bar_label(bars, fontsize=7)
-        axes.set_xticks(table["class"])
+def plot_class_counts(frame: pd.DataFrame, dataset: str) -> Figure:
+    """Plot training images per class (`counts_frame`), in front of those of the source."""
+    figure, axes = plt.subplots(figsize=(ONE_COLUMN, 1.9))
+    axes.bar(frame["class"], frame["available"], color="#d9d9d9", label="balanced reference")
+    bars = axes.bar(frame["class"], frame["train"], label="long-tailed training set")
+    if len(frame) <= MAX_NAMED_CLASSES:
+        axes.bar_label(bars, fontsize=6)
+        axes.set_xticks(frame["class"])
     axes.grid(axis="x", visible=False)
-    axes.set(xlabel="class", ylabel="images", title=f"{title}: {table['train'].sum()} images")
-    figure.legend(loc="outside lower center", ncols=2)
+    title = short_title(dataset, f"{frame['train'].sum():,} training images")
+    axes.set(xlabel="class", ylabel="images", title=title)
+    add_legend(figure, *axes.get_legend_handles_labels())
     return figure
 
 
-def plot_per_class(rows: pd.DataFrame, table: pd.DataFrame, title: str) -> Figure:
-    """Plot a metric by class, a line per run, most frequent class first.
+def plot_per_class(frame: pd.DataFrame, dataset: str, looks: Looks) -> Figure:
+    """Plot a metric by class (`per_class_frame`), a line per run, most frequent class first.
 
-    A band is one standard deviation over seeds; with one seed, the standard error over images. A
-    dotted line is the metric's baseline, if there is one. `rows` are tidy, of one metric and
-    extractor and of groups `class-<k>`; `table` is counts.csv of the data set.
+    A dotted line is the metric's baseline, if there is one.
     """
-    order = table.sort_values("train", ascending=False, kind="stable")
-    values = _add_labels(rows)
-    figure, axes = plt.subplots(figsize=(6, 3.4))
-    positions = np.arange(len(order))
-    for run, run_rows in values.groupby("run", sort=False):
-        grouped = run_rows.groupby("label")
-        by_class = grouped["value"].agg(["mean", "std"]).loc[order["class"]]
-        deviation = by_class["std"].fillna(grouped["error"].first()).fillna(0)
-        name = escape_label(run)
-        (line,) = axes.plot(positions, by_class["mean"], marker="o", markersize=3, label=name)
-        low, high = by_class["mean"] - deviation, by_class["mean"] + deviation
-        axes.fill_between(positions, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-    if rows["baseline"].notna().any():
-        baseline = values.groupby("label")["baseline"].first().reindex(order["class"])
-        axes.plot(positions, baseline, color="#888888", linestyle=":", label="unseen real images")
-    if len(order) <= 20:
-        pairs = zip(order["class"], order["train"], strict=True)
-        axes.set_xticks(positions, [f"{c}\n({n})" for c, n in pairs])
+    figure, axes = plt.subplots(figsize=(ONE_COLUMN, 2.2))
+    stride = -(-frame["class"].nunique() // MAX_MARKERS)
+    for run in frame["run"].unique():
+        rows = frame[frame["run"] == run]
+        positions = np.arange(len(rows))
+        look = {**looks[run], "markevery": stride if stride > 1 else None}
+        (line,) = axes.plot(positions, rows["value"], label=escape_label(run), **look)
+        fill_band(axes, line, rows["low"], rows["high"])
+    first = frame[frame["run"].eq(frame["run"].iloc[0])] if len(frame) else frame
+    baseline = frame.groupby("class", sort=False)["baseline"].first()
+    if baseline.notna().any():
+        axes.plot(
+            range(len(first)), baseline, color=GREY, linestyle=":", label="unseen real images"
+        )
+    if 0 < len(first) <= MAX_NAMED_CLASSES:
+        pairs = zip(first["class"], first["train"], strict=True)
+        axes.set_xticks(range(len(first)), [f"{c}\n({n})" for c, n in pairs], fontsize=6)
         axes.set_xlabel("class (training images)")
     else:
         axes.set_xlabel("classes, most frequent first")
-    axes.set_title(title)
-    if not (values["value"] < 0).any():
+    axes.set(title=escape_label(dataset), ylabel="".join(frame["metric"].unique()))
+    if not (frame["value"] < 0).any():
         axes.set_ylim(bottom=0)
-    _legend(figure, axes, "there are no values by class")
+    _finish(figure, "there are no values by class")
     return figure
 
 
-def _add_labels(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of groups `class-<k>` with a column `label`, k."""
-    return rows.assign(label=rows["group"].str.removeprefix("class-").astype(int))
-
-
-def plot_training_loss(histories: pd.DataFrame, title: str) -> Figure:
-    """Plot the denoising loss by training step, a mean over seeds; imported runs have none."""
-    figure, axes = plt.subplots(figsize=(5.4, 3.2))
-    for run, run_rows in histories.groupby("run", sort=False):
-        mean = run_rows.groupby("step")["denoise"].mean()
-        axes.plot(mean.index, mean, linewidth=1, label=escape_label(run))
+def plot_training_loss(frame: pd.DataFrame, dataset: str, looks: Looks) -> Figure:
+    """Plot the denoising loss by training step (`training_frame`), a line per run."""
+    figure, axes = plt.subplots(figsize=(ONE_COLUMN, 2.0))
+    for run in frame["run"].unique():
+        rows = frame[frame["run"] == run]
+        look = {**looks[run], "markevery": max(1, len(rows) // MAX_MARKERS)}
+        (line,) = axes.plot(rows["step"], rows["value"], label=escape_label(run), **look)
+        fill_band(axes, line, rows["low"], rows["high"])
+    title = escape_label(dataset)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set(xlabel="training step", ylabel="denoising loss", title=title, yscale="log")
-    _legend(figure, axes, "no network was trained")
+    _finish(figure, "no network was trained")
     return figure
 
 
-def _legend(figure: Figure, axes: Axes, if_empty: str) -> None:
-    """Add a legend, in the axes for up to four lines, else beside them; without lines, a note."""
-    if not axes.get_lines():
-        axes.text(0.5, 0.5, if_empty, ha="center", transform=axes.transAxes)
-    elif len(axes.get_lines()) <= 4:
-        axes.legend()
+def _finish(figure: Figure, if_empty: str) -> None:
+    """Add the legend of the only axes, or a note if they have no line."""
+    (axes,) = figure.axes
+    if axes.get_lines():
+        add_legend(figure, *axes.get_legend_handles_labels())
     else:
-        figure.legend(loc="outside right upper")
-
-
-def plot_samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataFrame) -> Figure:
-    """Plot sheets of images side by side, a row per class, most frequent class first.
-
-    `sets` are uint8 images (N, C, H, W) and labels (N,) by the sheet's title; `table` is
-    counts.csv. Of more than MAX_CLASSES classes, MAX_CLASSES evenly spaced ones are shown. Images
-    without labels (-1) fill the rows in their order, and the title says so.
-    """
-    classes = head_to_tail(table, MAX_CLASSES)
-    sheets = {}
-    for title, (images, labels) in sets.items():
-        if unlabelled := bool((labels < 0).all()):
-            images = images[: len(classes) * IMAGES_PER_CLASS]
-            labels = classes["class"].to_numpy().repeat(IMAGES_PER_CLASS)[: len(images)]
-        picture = image_grid(images, labels, classes["class"].tolist(), IMAGES_PER_CLASS)
-        sheets[f"{title}, no labels" if unlabelled else title] = picture
-    height, width = next(iter(sheets.values())).shape[:2]
-    inches = 0.22 * len(classes)
-    columns = min(len(sheets), SHEETS_PER_LINE)
-    lines = -(-len(sheets) // columns)
-    size = (columns * (inches * width / height + 0.15) + 0.9, lines * (inches + 0.4))
-    figure, grid = plt.subplots(lines, columns, figsize=size, squeeze=False)
-    ticks = (np.arange(len(classes)) + 0.5) * height / len(classes)
-    named_counts = zip(map(escape_label, classes["name"]), classes["train"], strict=True)
-    names = [f"{name} ({n})" for name, n in named_counts]
-    for axes, (title, picture) in zip(grid.flat, sheets.items(), strict=False):
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set_title(escape_label(title))
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
-        axes.grid(visible=False)
-        axes.spines[:].set_visible(False)
-    for axes in grid[:, 0]:
-        axes.set_yticks(ticks, names)
-        axes.tick_params(length=0)
-        axes.set_ylabel("class (training images)")
-    return figure
+        add_note(axes, if_empty)

@@ -5,6 +5,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from ltdm.reporting.escapes import escape_label
+from ltdm.reporting.style import PICTURE_DPI, add_legend
 
 MAX_POINTS = 1000  # per class
 PLOTS_PER_LINE = 4
@@ -20,7 +21,7 @@ def plot_points(sets: dict[str, tuple[np.ndarray, np.ndarray]], names: list[str]
     lines = -(-len(sets) // columns)
     size = (2.6 * columns + 0.4, 2.7 * lines + 0.7)
     figure, grid = plt.subplots(
-        lines, columns, figsize=size, squeeze=False, sharex=True, sharey=True
+        lines, columns, figsize=size, squeeze=False, sharex=True, sharey=True, dpi=PICTURE_DPI
     )
     limit = 1.2 * np.abs(next(iter(sets.values()))[0][:, :2]).max()
     for axes, (title, (points, labels)) in zip(grid.flat, sets.items(), strict=False):
@@ -35,5 +36,5 @@ def plot_points(sets: dict[str, tuple[np.ndarray, np.ndarray]], names: list[str]
     for axes in grid.flat[len(sets) :]:
         axes.set_visible(False)
     handles, texts = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=len(names), markerscale=3)
+    add_legend(figure, handles, texts, markerscale=3)
     return figure

@@ -41,3 +41,16 @@ def probe_table(rows: pd.DataFrame) -> Table:
     if any(cell.not_significant for cell in cells):
         legend.append(f"{NOT_SIGNIFICANT} not significantly different from the best (bold).")
     return Table(table, legend)
+
+
+def probe_frame(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracy over all classes by run, level and layer: the mean over seeds, in [0, 1].
+
+    `sigma` is the level's noise-to-signal ratio, `chosen` the number of seeds that chose the level
+    and layer. The rows are one data set's.
+    """
+    grouped = rows[rows["group"] == "all"].groupby(["run", "level", "layer"], sort=False)
+    parts = {"sigma": "first", "accuracy": "mean", "chosen": "sum"}
+    return grouped.agg(parts).reset_index()[
+        ["run", "level", "sigma", "layer", "accuracy", "chosen"]
+    ]

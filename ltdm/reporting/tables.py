@@ -18,6 +18,7 @@ from ltdm.reporting.columns import parse_column
 from ltdm.reporting.compare import (
     CONFIDENCE,
     ENTRY_KEYS,
+    Interval,
     Key,
     differences_from,
     group_entries,
@@ -44,6 +45,11 @@ class Column(NamedTuple):
     up: bool | None  # whether higher is better; None if neither is
     rows: pd.DataFrame  # tidy rows of one metric, group and extractor
 
+    @property
+    def name(self) -> str:
+        """The heading without its arrow."""
+        return self.heading.removesuffix(ARROWS[self.up])
+
 
 def main_table(
     rows: pd.DataFrame, columns: list[str], *more: Column, labels: Collection[str] = ("run",)
@@ -53,7 +59,7 @@ def main_table(
     `columns` are column names (reporting/columns.py), which `more` columns follow. A column uses
     the first extractor that has its metric. `labels` are as in `pivot`.
     """
-    table_columns = [*(_select_column(rows, column) for column in columns), *more]
+    table_columns = [*(select_column(rows, column) for column in columns), *more]
     table = pivot(rows, table_columns, column_cells, Cell(), labels)
     cells = list(table.to_numpy().flat)
     legend = [deviation_legend(cells), _extractor_legend(table_columns)]
@@ -79,16 +85,12 @@ def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> T
     """
 
     def difference_cells(column: Column) -> dict[Key, DifferenceCell]:
-        cells = {}
-        for key, interval in differences_from(column.rows, baseline).items():
-            if column.up is None:
-                better = False
-            else:
-                better = interval.low > 0 if column.up else interval.high < 0
-            cells[key] = DifferenceCell(interval, better)
-        return cells
+        return {
+            key: DifferenceCell(interval, is_better(interval, column.up))
+            for key, interval in differences_from(column.rows, baseline).items()
+        }
 
-    table_columns = [_select_column(rows, column) for column in columns]
+    table_columns = [select_column(rows, column) for column in columns]
     table = pivot(rows[rows["run"] != baseline], table_columns, difference_cells, DifferenceCell())
     seeds = max((cell.interval.seeds for cell in table.to_numpy().flat), default=0)
     if not seeds:
@@ -102,6 +104,13 @@ def difference_table(rows: pd.DataFrame, columns: list[str], baseline: str) -> T
     )
     lines = legend, _extractor_legend(table_columns), _half_legend(rows)
     return Table(table, [line for line in lines if line])
+
+
+def is_better(interval: Interval, up: bool | None) -> bool:
+    """Whether a difference is significantly better; `up` as in a `Column`."""
+    if up is None:
+        return False
+    return interval.low > 0 if up else interval.high < 0
 
 
 def pivot(
@@ -134,7 +143,7 @@ def table_lines(table: Table) -> Iterator[tuple[tuple, np.ndarray]]:
         yield index if isinstance(index, tuple) else (index,), row
 
 
-def _select_column(rows: pd.DataFrame, name: str) -> Column:
+def select_column(rows: pd.DataFrame, name: str) -> Column:
     """Return the column of this name, with the rows of the first extractor that has its metric."""
     metric, group, baseline = parse_column(name)
     mask = (rows["metric"] == metric) & (rows["group"] == (group or "all"))
@@ -209,8 +218,7 @@ def _extractor_legend(columns: list[Column]) -> str:
     headings: dict[str, list[str]] = {}
     for column in columns:
         for extractor in column.rows["extractor"].unique()[:1]:
-            heading = column.heading.removesuffix(ARROWS[column.up])
-            headings.setdefault(extractor, []).append(heading)
+            headings.setdefault(extractor, []).append(column.name)
     first, *others = headings or [""]
     listed = [f"{', '.join(headings[extractor])} by {extractor}" for extractor in others]
     return f"Features: {', '.join([first, *listed])}." if first else ""

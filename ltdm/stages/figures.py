@@ -1,4 +1,4 @@
-"""Tables, histories and samples of one data set -> its figures."""
+"""Tables, records, histories and samples of one data set -> its figures."""
 
 from itertools import product
 from pathlib import Path
@@ -10,9 +10,16 @@ from matplotlib.figure import Figure
 from ltdm.core.image_files import read_image_file
 from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.plumbing.request import Request
-from ltdm.reporting import figures, points, style
+from ltdm.reporting import figures, frames, points, style
+from ltdm.reporting import samples as sheets
+from ltdm.reporting.cost_plot import plot_cost
+from ltdm.reporting.costs import TRAINING_COLUMNS, cost_frame
+from ltdm.reporting.forest_plot import plot_intervals
 from ltdm.reporting.headings import read_metric
-from ltdm.reporting.rows import read_classes
+from ltdm.reporting.intervals import intervals_frame
+from ltdm.reporting.rows import SCORE_COLUMNS, read_classes, read_rows, write_rows
+from ltdm.reporting.tables import order_by_extractor
+from ltdm.training.spent import read_training_cost
 
 
 def run(
@@ -21,55 +28,102 @@ def run(
     counts: Path,
     reference: Path,
     tidy: Path,
+    records: list[Path],
     histories: list[Path],
     samples: list[Path],
-    **pictures: Path,
+    **files: Path,
 ) -> None:
-    """Write the figures of a data set: `counts`, `per_class`, `training` and `samples`.
+    """Write the figures of a data set, and the numbers behind them.
 
-    `request` has `metric`, `extractor` and `sample_set`, which `per_class` shows; `runs` and
-    `seeds`; and `where`, the `dataset`.
+    They are `counts`, `per_class`, `training`, `intervals`, `cost` and `samples`. `files` are named
+    by figure and suffix, as `counts_png` is.
 
-    `tidy` is metrics.csv; `histories` are of each run's seeds, run after run; `samples` are of one
-    seed of each run. `pictures` are named by figure and suffix, as `counts_png` is.
+    `request` has `metric` and `extractor`, which `per_class` shows; `columns`, `extractors` and
+    `baseline` of the tables, for `intervals` and `cost`; `runs` and `seeds`; and `where`, the
+    `dataset`. Of each run its first sample set is shown.
+
+    `tidy` is metrics.csv; `records` (run.json) and `histories` are of each run's seeds, run after
+    run; `samples` are of one seed of each run.
     """
     style.use()
-    dataset, runs = request["where"]["dataset"], request["runs"]
+    dataset, looks = request["where"]["dataset"], style.line_looks(request["runs"])
     table = read_classes(counts)
     sets = {"real": _first_images(reference, shuffle=True)}
-    sets |= {name: _first_images(path) for name, path in zip(runs, samples, strict=True)}
-    if sets["real"][0].dtype == np.uint8:
-        samples_plot = figures.plot_samples(sets, table)
-    else:
-        samples_plot = points.plot_points(sets, table["name"].tolist())
-    plots = {
-        "counts": figures.plot_class_counts(table, dataset),
-        "per_class": _plot_per_class(request, table, tidy),
-        "training": figures.plot_training_loss(_read_histories(request, histories), dataset),
-        "samples": samples_plot,
+    sets |= {n: _first_images(path) for n, path in zip(request["runs"], samples, strict=True)}
+    trainings = _read_trainings(request, records, histories, sets["real"][0], len(table))
+    numbers = {
+        "counts": frames.counts_frame(table),
+        "training": frames.training_frame(_read_histories(request, histories)),
+        **_score_frames(request, table, tidy, trainings),
     }
-    for name, path in pictures.items():
-        style.save(plots[name.rpartition("_")[0]], path)
+    plots = {
+        "counts": figures.plot_class_counts(numbers["counts"], dataset),
+        "per_class": figures.plot_per_class(numbers["per_class"], dataset, looks),
+        "training": figures.plot_training_loss(numbers["training"], dataset, looks),
+        "intervals": plot_intervals(numbers["intervals"], dataset, request["baseline"]),
+        "cost": plot_cost(numbers["cost"], dataset, looks),
+        "samples": _plot_samples(sets, table),
+    }
+    for figure, plot in plots.items():
+        pictures = (files.get(f"{figure}_{form}") for form in ("pdf", "png"))
+        style.save(plot, *filter(None, pictures))
+    for figure, frame in numbers.items():
+        if path := files.get(f"{figure}_csv"):
+            write_rows(frame, path)
+
+
+def _score_frames(
+    request: Request, table: pd.DataFrame, tidy: Path, trainings: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return the numbers of the figures of scores."""
+    metric_rows, heading = read_metric(tidy, request)
+    rows = read_rows(tidy, SCORE_COLUMNS)
+    rows = frames.first_sample_sets(rows[rows["dataset"] == request["where"]["dataset"]])
+    rows = order_by_extractor(rows, request["extractors"])
+    columns = request["columns"]
+    metric_rows = frames.first_sample_sets(metric_rows)
+    return {
+        "per_class": frames.per_class_frame(metric_rows, table, heading),
+        "intervals": intervals_frame(rows, columns, request["baseline"]),
+        "cost": cost_frame(rows, columns[0], trainings),
+    }
+
+
+def _plot_samples(sets: dict[str, tuple[np.ndarray, np.ndarray]], table: pd.DataFrame) -> Figure:
+    """Plot images as sheets, and points as scatter plots."""
+    if sets["real"][0].dtype == np.uint8:
+        return sheets.plot_samples(sets, table)
+    return points.plot_points(sets, table["name"].tolist())
+
+
+def _read_trainings(
+    request: Request,
+    records: list[Path],
+    histories: list[Path],
+    images: np.ndarray,
+    classes: int,
+) -> pd.DataFrame:
+    """Read what the training of each network cost."""
+    rows = [
+        (*key, *read_training_cost(record, history, images, classes))
+        for key, record, history in zip(_networks(request), records, histories, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=TRAINING_COLUMNS)
 
 
 def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
     """Read the histories of all runs and seeds, with columns `run` and `seed`."""
     histories = []
-    keys = product(request["runs"], request["seeds"])
-    for (run_name, seed), path in zip(keys, paths, strict=True):
+    for (run_name, seed), path in zip(_networks(request), paths, strict=True):
         with explain_read_errors(path, TABLE):
             history = pd.read_csv(path, dtype=float)
         histories.append(history.assign(run=run_name, seed=seed))
     return pd.concat(histories, ignore_index=True)
 
 
-def _plot_per_class(request: Request, table: pd.DataFrame, tidy: Path) -> Figure:
-    """Plot the requested metric by class, with its baseline if there is one."""
-    rows, name = read_metric(tidy, request)
-    mask = rows["sample_set"] == request["sample_set"]
-    rows = rows[mask & rows["group"].str.startswith("class-")]
-    title = f"{name} by class, {request['extractor']} features"
-    return figures.plot_per_class(rows, table, title)
+def _networks(request: Request) -> product:
+    """Return the run and seed of each network, in the order of its files."""
+    return product(request["runs"], request["seeds"])
 
 
 def _first_images(path: Path, shuffle: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -82,10 +136,10 @@ def _first_images(path: Path, shuffle: bool = False) -> tuple[np.ndarray, np.nda
     images, labels, *_ = read_image_file(path)
     n = len(labels)
     order = np.random.default_rng(0).permutation(n) if shuffle else np.arange(n)
-    per_class = figures.IMAGES_PER_CLASS if images.dtype == np.uint8 else points.MAX_POINTS
+    per_class = sheets.IMAGES_PER_CLASS if images.dtype == np.uint8 else points.MAX_POINTS
     rows = []
     for label in np.unique(labels):
-        limit = per_class * (figures.MAX_CLASSES if label < 0 else 1)
+        limit = per_class * (sheets.MAX_CLASSES if label < 0 else 1)
         rows.append(order[labels[order] == label][:limit])
     selected = np.concatenate(rows)
     return images[selected], labels[selected]

@@ -5,13 +5,14 @@ from pathlib import Path
 from ltdm.plumbing.request import Request
 from ltdm.reporting import style
 from ltdm.reporting.heat_maps import plot_heat_maps
-from ltdm.reporting.rows import PROBE_COLUMNS, read_rows
+from ltdm.reporting.probe import probe_frame
+from ltdm.reporting.rows import PROBE_COLUMNS, read_rows, write_rows
 
 
-def run(request: Request, *, tidy: Path, png: Path, svg: Path) -> None:
+def run(request: Request, *, tidy: Path, pdf: Path, png: Path, csv: Path) -> None:
     """Write a figure of all networks on one data set, which `request["where"]["dataset"]` names."""
     style.use()
     rows, dataset = read_rows(tidy, PROBE_COLUMNS), request["where"]["dataset"]
-    overall = rows[(rows["dataset"] == dataset) & (rows["group"] == "all")]
-    for picture in (png, svg):
-        style.save(plot_heat_maps(overall, f"{dataset}: linear probe"), picture)
+    frame = probe_frame(rows[rows["dataset"] == dataset])
+    write_rows(frame, csv)
+    style.save(plot_heat_maps(frame, dataset), pdf, png)

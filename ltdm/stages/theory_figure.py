@@ -5,36 +5,35 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 
 from ltdm.diffusion import vp
 from ltdm.plumbing.files import read_npz
 from ltdm.plumbing.options import parse
 from ltdm.plumbing.request import Request
 from ltdm.reporting import style
-from ltdm.reporting.rows import THEORY_COLUMNS, read_rows
-from ltdm.theory import figures
+from ltdm.reporting.rows import THEORY_COLUMNS, read_rows, write_rows
+from ltdm.theory import curves, figures, panels
 from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
-from ltdm.theory.figures import PointCloud, ScoreField
 from ltdm.theory.flow import NoisePredictor
 from ltdm.theory.measures import ModelMetrics, frechet
 from ltdm.theory.options import Sweep
+from ltdm.theory.panels import PointCloud, ScoreField
 from ltdm.theory.points import class_counts, training_points
 from ltdm.theory.tables import argmin_index, last_step, log_mean
 
-CURVE_PLOTS = {
-    "v-curve": figures.plot_v_curve,
-    "nash-gap": figures.plot_nash_gap,
-    "generalisation": figures.plot_generalisation,
+CURVES = {
+    "v-curve": (curves.v_curve_frame, figures.plot_v_curve),
+    "nash-gap": (curves.nash_gap_frame, figures.plot_nash_gap),
+    "generalisation": (curves.generalisation_frame, figures.plot_generalisation),
 }
 SCORE_SIGMA = 1.0  # noise level, noise over signal, of the score fields
 GRID_POINTS = 61  # grid points of a score field along each axis
 GRID_STDS = 2.5  # half the grid's extent, in standard deviations of the widest class
 
 
-def run(request: Request, *, rows: Path, networks: Path, png: Path, svg: Path) -> None:
-    """Write a figure of a sweep from the rows and networks of the stage `theory`.
+def run(request: Request, *, rows: Path, networks: Path, pdf: Path, png: Path, csv: Path) -> None:
+    """Write a figure of a sweep from the rows and networks of the stage `theory`, and its numbers.
 
     Score fields and clouds are of the first seed and tail: of the exact scores, of the networks at
     the smallest beta, and of those at the beta that is best for the worst class. `request` has
@@ -43,16 +42,23 @@ def run(request: Request, *, rows: Path, networks: Path, png: Path, svg: Path) -
     """
     style.use()
     metric_rows, name, figure = read_rows(rows, THEORY_COLUMNS), request["sweep"], request["figure"]
-    sweep = parse(Sweep, request["spec"], ("theory", name))
-    title = f"{name}: {sweep.tails[0]} points of the tail"
-    for path in (png, svg):
-        if figure in CURVE_PLOTS:
-            plot = CURVE_PLOTS[figure](metric_rows, name)
+    if figure in CURVES:
+        make_frame, plot = CURVES[figure]
+        frame = make_frame(metric_rows)
+        picture = plot(frame, name)
+    else:
+        sweep = parse(Sweep, request["spec"], ("theory", name))
+        title = style.short_title(name, f"{sweep.tails[0]} points of the tail")
+        figure_data = FigureData(sweep, networks, metric_rows)
+        if figure == "scores":
+            fields = figure_data.score_fields()
+            frame = panels.scores_frame(fields)
+            picture = panels.plot_scores(fields, f"{title}, scores at sigma {SCORE_SIGMA:g}")
         else:
-            figure_data = FigureData(sweep, networks, metric_rows)
-            draw = figure_data.plot_scores if figure == "scores" else figure_data.plot_clouds
-            plot = draw(title)
-        style.save(plot, path)
+            clouds = figure_data.clouds()
+            frame, picture = panels.clouds_frame(clouds), panels.plot_clouds(clouds, title)
+    write_rows(frame, csv)
+    style.save(picture, pdf, png)
 
 
 def _best_beta(rows: pd.DataFrame, sweep: Sweep) -> float:
@@ -82,8 +88,8 @@ class FigureData:
         learned = {name: partial(net, A[c][None, None]) for name, A in self.models.items()}
         return {"exact": self.metrics.exact_predictor(c), **learned}
 
-    def plot_scores(self, title: str) -> Figure:
-        """Plot the score fields of every class and source at the noise level SCORE_SIGMA."""
+    def score_fields(self) -> dict[tuple[str, str], ScoreField]:
+        """Return the score field of every class and source at the noise level SCORE_SIGMA."""
         signal, std = self.process.signal_and_std(self.process.nearest_level(SCORE_SIGMA))
         variances = [density.moments()[1].diagonal().max() for density in self.classes.values()]
         widest = float(max(variances)) ** 0.5
@@ -101,10 +107,10 @@ class FigureData:
                 fields[name, source] = ScoreField(
                     x, score.numpy(), distance.numpy(), density_x, error
                 )
-        return figures.plot_scores(fields, f"{title}, scores at sigma {SCORE_SIGMA:g}")
+        return fields
 
-    def plot_clouds(self, title: str) -> Figure:
-        """Plot samples of every class and source, by the first sampler, and training points."""
+    def clouds(self) -> dict[tuple[str, str], PointCloud]:
+        """Return samples of every class and source, by the first sampler, and training points."""
         clouds = {}
         sizes = class_counts(self.sweep.head, self.sweep.tails[0], len(self.classes))
         for c, (name, density) in enumerate(self.classes.items()):
@@ -113,4 +119,4 @@ class FigureData:
                 x = self.metrics.generate(self.sweep.samplers[0], predict, c, 1)
                 distance = float(frechet(x, *density.moments()))
                 clouds[name, source] = PointCloud(x[0, 0].numpy(), training.numpy(), distance)
-        return figures.plot_clouds(clouds, title)
+        return clouds

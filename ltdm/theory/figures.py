@@ -1,233 +1,110 @@
-"""Figures of the theory lab: curves over a sweep, and single networks' scores and samples."""
+"""Figures of the theory lab: curves over a sweep (theory/curves.py)."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import product
-from typing import NamedTuple, TypeVar
 
-import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from ltdm.reporting.escapes import escape_label
-from ltdm.reporting.style import COLOURS
-from ltdm.theory.findings import FIRST_STEP, ROUNDING_LIMIT, PowerLaw
-from ltdm.theory.tables import (
-    MIN_DISTANCE,
-    argmin_index,
-    distance_rows,
-    last_class,
-    last_step,
-    seed_curves,
+from ltdm.reporting.style import (
+    GREY,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    add_legend,
+    add_note,
+    fill_band,
+    line_looks,
+    short_title,
 )
 
-T = TypeVar("T")
-ARROW_STRIDE = 4  # grid points per arrow, along each axis
-ERROR_COLOURS = LinearSegmentedColormap.from_list("error", ["#222222", COLOURS[1]])
-MAX_LINES = 6  # lines per panel, spread evenly over the betas or tails
 
-
-def plot_v_curve(rows: pd.DataFrame, title: str) -> Figure:
-    """Plot the worst class's distances by beta: a line per tail, a row of panels per step.
-
-    Lines are means of logarithms over seeds, bands one standard error, rings the minima.
-    """
-    distances = distance_rows(rows)
-    metrics, all_steps = distances["metric"].unique(), sorted(distances["steps"].unique())
-    size = (2.9 * len(metrics) + 1.2, 2.5 * len(all_steps) + 0.5)
-    figure, panels = plt.subplots(len(all_steps), len(metrics), figsize=size, squeeze=False)
-    for axes, (steps, metric) in zip(panels.flat, product(all_steps, metrics), strict=True):
-        for colour, tail, line_rows in _pick_lines(distances[distances["steps"] == steps], "tail"):
-            values = seed_curves(line_rows, metric, "beta").clip(lower=MIN_DISTANCE)
-            _plot_band(axes, _place_zero(values), colour, f"{tail:g}")
-        axes.set(title=f"{metric}, {steps:,.0f} steps", yscale="log")
-        _label_beta_axis(axes, distances["beta"])
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, title="tail points", loc="outside right upper")
-    figure.suptitle(f"{title}: the worst class")
+def plot_v_curve(frame: pd.DataFrame, sweep: str) -> Figure:
+    """Plot `v_curve_frame`, a row of panels per step; rings mark the minima."""
+    titles = list(frame["panel"].unique())
+    across = len({title.partition(", ")[0] for title in titles})
+    lines = -(-len(titles) // across)
+    size = (ONE_COLUMN if across == 1 else TWO_COLUMNS, 1.7 * lines + 0.2)
+    figure, panels = plt.subplots(lines, across, figsize=size, squeeze=False)
+    for axes, title in zip(panels.flat, titles, strict=True):
+        _plot_panel(axes, frame[frame["panel"] == title], at_zero=True)
+        axes.set(title=title, yscale="log")
+        _label_beta_axis(axes, frame["x"])
+    add_legend(figure, *panels[0, 0].get_legend_handles_labels(), title="tail points")
+    figure.suptitle(short_title(sweep, "the worst class"))
     return figure
 
 
-def plot_nash_gap(rows: pd.DataFrame, title: str) -> Figure:
-    """Plot the exact Nash gap by training steps with fitted slopes, and gaps by beta.
-
-    Lines are means of logarithms over seeds. Only the smallest tail is shown.
-    """
-    rows = rows[rows["tail"] == rows["tail"].min()]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
-    for colour, beta, line_rows in _pick_lines(rows, "beta"):
-        values = seed_curves(line_rows, "nash-gap", "steps")
-        fit = PowerLaw(values[values.index >= FIRST_STEP])
-        name = f"{beta:g}: slope {fit.slope.difference:.2f}"
-        _plot_band(left, values, colour, name, ring=False)
-        left.plot(fit.x, fit.y, "--", color=colour, linewidth=0.8)
-    _plot_reference_slope(left, -0.5, r"the bound's $T^{-1/2}$")
-    left.set(title=f"{title}: Nash gap", xlabel="training steps T", xscale="log", yscale="log")
-    left.legend(title="beta", fontsize=7)
-    last = last_step(rows)
-    gaps = (
-        ("nash-gap", last, f"Nash gap after {last:,.0f} steps"),
-        ("own-gap", last, f"own-cost gap after {last:,.0f} steps"),
-        ("own-gap", math.inf, "own-cost gap at the equilibrium"),
-    )
-    for colour, (metric, steps, name) in zip(COLOURS, gaps, strict=False):
-        values = seed_curves(rows[rows["steps"] == steps], metric, "beta")
-        resolved = values[values.mean(axis=1) > ROUNDING_LIMIT]
-        _plot_band(right, _place_zero(resolved), colour, name, ring=False)
-    right.set(title=f"{title}: gaps by beta", yscale="log")
-    _label_beta_axis(right, rows["beta"])
-    right.legend(fontsize=7)
+def plot_nash_gap(frame: pd.DataFrame, sweep: str) -> Figure:
+    """Plot `nash_gap_frame`: the gap by steps with its fits (dashed), and gaps by beta."""
+    by_steps, by_beta = (frame[frame["panel"] == name] for name in ("by steps", "by beta"))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(TWO_COLUMNS, 3.3))
+    _plot_panel(left, by_steps)
+    title = short_title(sweep, "Nash gap")
+    left.set(title=title, xlabel="training steps T", xscale="log", yscale="log")
+    _add_legend_below(left, "beta")
+    _plot_panel(right, by_beta, at_zero=True)
+    right.set(title=short_title(sweep, "gaps by beta"), yscale="log")
+    _label_beta_axis(right, by_beta["x"])
+    _add_legend_below(right)
     return figure
 
 
-def plot_generalisation(rows: pd.DataFrame, title: str) -> Figure:
-    """Plot the last class's generalisation gap by its points, a line per beta."""
-    last = last_class(rows)
-    figure, axes = plt.subplots(figsize=(4.8, 3.4))
-    xlabel = f"points of the {escape_label(last)}"
+def _add_legend_below(axes: Axes, title: str | None = None) -> None:
+    """Add a panel's own legend, where it hides no data."""
+    if axes.get_lines():
+        axes.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -0.22))
+
+
+def plot_generalisation(frame: pd.DataFrame, sweep: str) -> Figure:
+    """Plot `generalisation_frame`."""
+    figure, axes = plt.subplots(figsize=(ONE_COLUMN, 2.2))
+    xlabel = "".join(frame["panel"].unique())
     axes.set(xscale="log", yscale="log", xlabel=xlabel, ylabel="gap of its loss")
-    for colour, beta, line_rows in _pick_lines(rows[rows["steps"] == last_step(rows)], "beta"):
-        values = seed_curves(line_rows, "generalisation-gap", "tail", last)
-        slope = PowerLaw(values).slope.difference
-        _plot_band(axes, values, colour, f"{beta:g}: slope {slope:.2f}", ring=False)
-    _plot_reference_slope(axes, -1.0, r"$1 / n_y$")
-    axes.set_title(f"{title}: generalisation, {last_step(rows):,.0f} steps")
-    axes.legend(title="beta", fontsize=7)
+    _plot_panel(axes, frame)
+    axes.set_title(short_title(sweep, "generalisation"))
+    if frame.empty:
+        add_note(axes, "no gap is above 0")
+    else:
+        add_legend(figure, *axes.get_legend_handles_labels(), title="beta")
     return figure
 
 
-class ScoreField(NamedTuple):
-    """A score field on a grid of n x n points, and the density of the class."""
-
-    x: np.ndarray  # grid points, (n, n, 2)
-    score: np.ndarray  # (n, n, 2)
-    distance: np.ndarray  # norm of the difference from the exact score, (n, n)
-    density: np.ndarray  # exact density of the class, (n, n)
-    error: float  # root mean square of `distance` under the density
-
-
-def plot_scores(fields: Mapping[tuple[str, str], ScoreField], title: str) -> Figure:
-    """Plot score fields as arrows, redder where the error is larger, over the exact density.
-
-    `fields` by (class, score source); classes are rows of panels, score sources columns.
-    """
-    max_error = max(float(np.quantile(field.distance, 0.9)) for field in fields.values())
-
-    def draw(axes: Axes, field: ScoreField) -> None:
-        x, y = field.x[..., 0], field.x[..., 1]
-        axes.contourf(x, y, field.density, levels=8, cmap="Blues", alpha=0.7)
-        strided = np.s_[ARROW_STRIDE // 2 :: ARROW_STRIDE, ARROW_STRIDE // 2 :: ARROW_STRIDE]
-        u, v = field.score[..., 0], field.score[..., 1]
-        arrows = [values[strided] for values in (x, y, u, v, field.distance)]
-        axes.quiver(*arrows, cmap=ERROR_COLOURS, clim=(0, max_error), width=0.006)
-        axes.set_xlabel(f"error {field.error:.2f}")
-
-    return _panel_grid(fields, title, draw)
+def _plot_panel(axes: Axes, frame: pd.DataFrame, at_zero: bool = False) -> None:
+    """Plot the lines of a panel; with `at_zero`, x = 0 has a place on the logarithmic axis."""
+    looks = line_looks(frame.loc[frame["kind"] == "measured", "line"])
+    if at_zero:
+        frame = frame.assign(x=frame["x"].where(frame["x"] != 0, _zero_position(frame["x"])))
+    for line, kind in frame[["line", "kind"]].drop_duplicates().to_numpy():
+        rows = frame[(frame["line"] == line) & (frame["kind"] == kind)]
+        if kind == "claim":
+            axes.plot(rows["x"], rows["value"], ":", color=GREY, label=line)
+        elif kind == "fit":
+            axes.plot(rows["x"], rows["value"], "--", color=looks[line]["color"], linewidth=0.8)
+        else:
+            look = {**looks[line], "linestyle": "-"}
+            (drawn,) = axes.plot(rows["x"], rows["value"], markersize=2.5, label=line, **look)
+            fill_band(axes, drawn, rows["low"], rows["high"])
+            best = rows[rows["minimum"]]
+            if len(best):
+                ring = {"color": look["color"], "markersize": 6, "fillstyle": "none"}
+                axes.plot(best["x"], best["value"], "o", **ring)
 
 
-class PointCloud(NamedTuple):
-    """Samples of a class, by a network or the exact scores."""
-
-    points: np.ndarray  # samples, (n, 2)
-    training: np.ndarray  # the class's training points, (k, 2)
-    distance: float  # squared Frechet distance of the samples from the class
-
-
-def plot_clouds(clouds: Mapping[tuple[str, str], PointCloud], title: str) -> Figure:
-    """Plot samples, and the training points of classes with at most 200.
-
-    `clouds` by (class, score source), the exact scores first: they set the limits of all axes.
-    """
-    exact = next(iter(clouds))[1]
-    limit = max(float(np.abs(c.points).max()) for (_, s), c in clouds.items() if s == exact)
-
-    def draw(axes: Axes, cloud: PointCloud) -> None:
-        axes.scatter(cloud.points[:, 0], cloud.points[:, 1], s=2, linewidths=0, alpha=0.5)
-        if len(cloud.training) <= 200:
-            x, y = cloud.training.T
-            axes.scatter(x, y, s=7, marker="x", color=COLOURS[1], linewidths=0.7)
-        axes.set(xlim=(-limit, limit), ylim=(-limit, limit))
-        axes.set_xlabel(f"Frechet distance {cloud.distance:.2f}")
-
-    return _panel_grid(clouds, title, draw)
-
-
-def _panel_grid(
-    contents: Mapping[tuple[str, str], T], title: str, draw: Callable[[Axes, T], None]
-) -> Figure:
-    """Draw a panel for each class (row) and score source (column)."""
-    rows, columns = (list(dict.fromkeys(key[k] for key in contents)) for k in (0, 1))
-    size = (2.4 * len(columns) + 0.5, 2.5 * len(rows) + 0.4)
-    figure, panels = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False)
-    for axes, key in zip(panels.flat, product(rows, columns), strict=True):
-        draw(axes, contents[key])
-        axes.set(aspect="equal", xticks=[], yticks=[])
-        axes.grid(visible=False)
-    for axes, row in zip(panels[:, 0], rows, strict=True):
-        axes.set_ylabel(escape_label(row))
-    for axes, column in zip(panels[0], columns, strict=True):
-        axes.set_title(column)
-    figure.suptitle(title)
-    return figure
-
-
-def _pick_lines(rows: pd.DataFrame, axis: str) -> Iterator[tuple[str, float, pd.DataFrame]]:
-    """Yield (colour, value, rows) for up to MAX_LINES values of a column, evenly spaced."""
-    values = sorted(rows[axis].dropna().unique())
-    indices = np.linspace(0, len(values) - 1, min(MAX_LINES, len(values))).round().astype(int)
-    for colour, k in zip(COLOURS, indices, strict=False):
-        yield colour, float(values[k]), rows[rows[axis] == values[k]]
-
-
-def _place_zero(values: pd.DataFrame) -> pd.DataFrame:
-    """Move beta = 0 in the index of `seed_curves` to its place on a logarithmic axis."""
-    betas = values.index
-    return values.set_axis(betas.where(betas != 0, _zero_position(betas)))
-
-
-def _zero_position(betas: Iterable[float]) -> float:
+def _zero_position(betas: pd.Series) -> float:
     """Return where a logarithmic axis shows 0: at a third of the smallest positive beta."""
-    return min((b for b in betas if b > 0), default=1.0) / 3
+    return min(betas[betas > 0], default=1.0) / 3
 
 
 def _label_beta_axis(axes: Axes, betas: pd.Series) -> None:
     """Make the x axis a logarithmic axis of beta, with 0 at its left end."""
     axes.set(xscale="log", xlabel="beta")
     if (betas == 0).any():
+        left = _zero_position(betas)
         positive = sorted(betas[betas > 0].unique())
-        left = _zero_position(positive)
         right = max(positive, default=left)
         decades = range(math.ceil(math.log10(left) + 0.1), math.floor(math.log10(right)) + 1)
         marks = [10.0**k for k in decades] or positive
         axes.set_xticks([left, *marks], ["0", *(f"{mark:g}" for mark in marks)])
         axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _plot_band(
-    axes: Axes, values: pd.DataFrame, colour: str, label: str, ring: bool = True
-) -> None:
-    """Plot `seed_curves`: their mean of logarithms, one standard error, a ring at the minimum."""
-    logs = pd.DataFrame(np.log(values[(values > 0).all(axis=1)]))
-    mean, error = logs.mean(axis=1), logs.std(axis=1).fillna(0) / math.sqrt(logs.shape[1])
-    centre = np.exp(mean)
-    axes.plot(centre.index, centre, "o-", color=colour, markersize=2.5, linewidth=1, label=label)
-    low, high = np.exp(mean - error), np.exp(mean + error)
-    axes.fill_between(centre.index, low, high, color=colour, alpha=0.15, linewidth=0)
-    if ring and len(centre):
-        x, y = [argmin_index(mean)], [centre.min()]
-        axes.plot(x, y, "o", color=colour, markersize=7, fillstyle="none")
-
-
-def _plot_reference_slope(axes: Axes, slope: float, label: str) -> None:
-    """Plot a reference line of a given slope through the mean point of the axes' lines."""
-    points = np.concatenate([np.asarray(line.get_xydata(), float) for line in axes.get_lines()])
-    points = points[(points > 0).all(axis=1)]
-    if not len(points):
-        return
-    x = np.array([points[:, 0].min(), points[:, 0].max()])
-    centre = np.exp(np.log(points).mean(axis=0))
-    axes.plot(x, centre[1] * (x / centre[0]) ** slope, ":", color="#888888", label=label)

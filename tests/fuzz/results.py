@@ -27,7 +27,7 @@ CUT = 30
 CONFIG = Path(__file__).with_name("results.yaml")
 TEMPLATE: list[Path] = []
 """The folder with the finished results, once they are there."""
-PICTURES = (".png", ".svg", ".md", ".tex", ".log", ".tmp")
+PICTURES = (".png", ".pdf", ".md", ".tex", ".log", ".tmp")
 """Files that nothing reads."""
 STOPPED = {"dataset": "digits", "run": "late", "seed": 0}
 """The network with the state of an interrupted training beside it."""

@@ -80,7 +80,7 @@ def faults(experiment, jobs, rules):
         stage = import_module(f"ltdm.stages.{rules[rule].stage or rule}")
         parameters = set(inspect.signature(stage.run).parameters) - {"request"}
         keywords = {*rules[rule].inputs, *rules[rule].outputs}
-        if not keywords <= parameters | {"shards"} and "pictures" not in parameters:
+        if not keywords <= parameters | {"shards"} and "files" not in parameters:
             differences.append(f"{stage.__name__} does not take {keywords - parameters}")
     return sorted(set(differences))
 

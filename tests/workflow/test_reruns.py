@@ -211,7 +211,7 @@ def test_a_fix_in_a_metric_runs_no_network(checkout):
 
 
 def test_fix_in_a_figure_draws_figures_only(checkout):
-    checkout.edit("ltdm/reporting/figures.py", "alpha=0.15", "alpha=0.3")
+    checkout.edit("ltdm/reporting/figures.py", "MAX_MARKERS = 12", "MAX_MARKERS = 9")
     assert checkout.planned() == {"figures": 1, "all": 1}
 
 

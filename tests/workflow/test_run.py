@@ -87,11 +87,15 @@ def test_manifest_lists_every_file_behind_every_number(checkout):
 
 def test_pictures_are_not_blank(finished):
     figures = sorted(p.name for p in (finished.results / "figures").glob("*.png"))
-    assert figures == [f"digits-lt-{f}.png" for f in ("counts", "per-class", "samples", "training")]
+    plots = ("cost", "counts", "intervals", "per-class", "training")
+    assert figures == sorted(f"digits-lt-{figure}.png" for figure in (*plots, "samples"))
     for picture in finished.results.rglob("*.png"):
         with Image.open(picture) as image:
             assert len(image.convert("L").getcolors()) > 5, f"{picture} is blank"
-    assert (finished.results / "figures/digits-lt-per-class.svg").read_text().startswith("<?xml")
+    for figure in plots:
+        files = finished.results / f"figures/digits-lt-{figure}"
+        assert files.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        assert len(pd.read_csv(files.with_suffix(".csv"))), figure
 
 
 def test_report_works_offline(checkout):

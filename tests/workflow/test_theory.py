@@ -47,9 +47,9 @@ def test_sweeps_added_changed_and_their_code_edited(checkout):
         "the other sweep stays"
     )
     planned()
-    checkout.edit("ltdm/theory/figures.py", "MAX_LINES = 6", "MAX_LINES = 5")
+    checkout.edit("ltdm/theory/curves.py", "MAX_LINES = 6", "MAX_LINES = 5")
     assert checkout.planned() == {"theory_figure": ALL, "all": 1}
-    checkout.edit("ltdm/theory/figures.py", "MAX_LINES = 5", "MAX_LINES = 6")
+    checkout.edit("ltdm/theory/curves.py", "MAX_LINES = 5", "MAX_LINES = 6")
     checkout.edit("ltdm/theory/points.py", "FRESH_POINTS = 50_000", "FRESH_POINTS = 50_001")
     assert checkout.planned() == {"theory": 2, "theory_figure": ALL, **END}
     checkout.edit("ltdm/theory/points.py", "FRESH_POINTS = 50_001", "FRESH_POINTS = 50_000")

@@ -4,7 +4,6 @@ import hashlib
 import os
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -16,10 +15,8 @@ from ltdm.core.weights import read_weights
 from ltdm.pipeline.cost import network_cost
 from ltdm.pipeline.records import check_records
 from ltdm.plumbing.errors import OptionError
-from ltdm.plumbing.files import read_json, write_npz
-from ltdm.reporting.rows import SCORE_COLUMNS
-from ltdm.stages import figures
-from ltdm.stages.released import HISTORY
+from ltdm.plumbing.files import read_json
+from tests.helpers.figure_files import draw
 from tests.helpers.released import (
     NETWORK,
     checkpoint,
@@ -27,6 +24,7 @@ from tests.helpers.released import (
     released_state_dict,
 )
 from tests.helpers.smoke_config import check_refused, edited
+from tests.helpers.tidy_rows import tidy
 from tests.unit.cli.test_cli import ltdm
 
 __all__ = ["checkpoint"]
@@ -206,34 +204,15 @@ def test_an_imported_network_costs_no_training(checkpoint):
     assert "is the input itself" in ltdm("bench", "runs", file, "--json", file, code=1)
 
 
-def test_the_training_figure_leaves_out_imported_networks(tmp_path):
-    counts = {"class": [0, 1], "name": ["a", "b"], "available": [9, 9], "train": [9, 3]}
-    tables = {
-        "counts": pd.DataFrame(counts),
-        "tidy": pd.DataFrame(columns=SCORE_COLUMNS, dtype=str),
-        "trained": pd.DataFrame({"step": [1, 2], "denoise": [1.0, 0.5]}),
-        "theirs": pd.DataFrame(columns=HISTORY),
-    }
-    files = {name: tmp_path / f"{name}.csv" for name in tables}
-    for name, table in tables.items():
-        table.to_csv(files[name], index=False)
-    images = tmp_path / "images.npz"
-    write_npz(images, images=np.zeros((2, 1, 8, 8), np.uint8), labels=np.arange(2))
-
-    def figure_of(*runs):
-        picture = tmp_path / "training.svg"
-        request = {"metric": "frechet", "extractor": "pixels", "sample_set": "main"}
-        request |= {"runs": runs, "seeds": [0], "code": "this", "where": {"dataset": "d"}}
-        figures.run(
-            request,
-            counts=files["counts"],
-            reference=images,
-            tidy=files["tidy"],
-            histories=[files[run] for run in runs],
-            samples=[images] * len(runs),
-            training_svg=picture,
-        )
-        return picture.read_bytes()
-
-    assert figure_of("trained", "theirs") == figure_of("trained")
-    assert figure_of("theirs") != figure_of("trained")
+def test_figures_leave_out_imported_networks(tmp_path):
+    rows = tidy({"trained": [1.0], "theirs": [2.0]}, space="pixels")
+    files = draw(tmp_path, rows, ("trained", "theirs"), imported=("theirs",))
+    training, cost = (pd.read_csv(files[f"{name}_csv"]) for name in ("training", "cost"))
+    assert {*training["run"]} == {"trained"}
+    trained, theirs = cost.to_dict("records")
+    assert trained["forward_equivalents"] == 10 * 8 * 4
+    assert (trained["hours"], trained["on_front"]) == (0.5, True)
+    assert (theirs["value"], theirs["on_front"]) == (2.0, False)
+    assert pd.isna([theirs[name] for name in ("forward_equivalents", "hours", "device")]).all()
+    alone = draw(tmp_path, rows, ("theirs",), imported=("theirs",))
+    assert pd.read_csv(alone["training_csv"]).empty

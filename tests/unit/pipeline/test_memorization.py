@@ -15,7 +15,8 @@ from ltdm.pipeline.lineage import lineage
 from ltdm.pipeline.records import expected_records
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.files import read_npz, write_npz
-from ltdm.reporting import figures
+from ltdm.reporting import figures, style
+from ltdm.reporting.frames import per_class_frame
 from ltdm.stages import neighbours, tables
 from tests.unit.cli.test_cli import ltdm
 from tests.unit.metrics.test_memorization import find_neighbours, metric_table, prepare_folder
@@ -175,7 +176,7 @@ def test_another_reference_is_the_training_set_on_request(ours):
 
 
 def test_the_figure_by_class_shows_what_real_images_would_get():
-    counts = pd.DataFrame({"class": [0, 1], "train": [5, 9]})
+    counts = pd.DataFrame({"class": [0, 1], "name": ["x", "y"], "train": [5, 9]})
     rows = pd.DataFrame(
         {
             "run": "a",
@@ -185,10 +186,11 @@ def test_the_figure_by_class_shows_what_real_images_would_get():
             "baseline": [np.nan, 0.2],
         }
     )
-    figure = figures.plot_per_class(rows, counts, "t")
+    looks, frame = style.line_looks(["a"]), per_class_frame(rows, counts, "t")
+    figure = figures.plot_per_class(frame, "d", looks)
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].get_lines()}
     assert list(lines) == ["a", "unseen real images"]
     np.testing.assert_array_equal(lines["unseen real images"], [0.2, np.nan])
-    alone = figures.plot_per_class(rows.assign(baseline=np.nan), counts, "t")
+    alone = figures.plot_per_class(frame.assign(baseline=np.nan), "d", looks)
     assert [line.get_label() for line in alone.axes[0].get_lines()] == ["a"]
     plt.close("all")

@@ -158,14 +158,14 @@ def test_table_shows_the_chosen_level_and_layer():
 
 
 def test_heat_map_per_run():
-    figure = plot_heat_maps(probe_rows().query("group == 'all'"), "digits")
+    figure = plot_heat_maps(probe.probe_frame(probe_rows()), "digits")
     first, second, bar = figure.axes
     assert [axes.get_title() for axes in (first, second)] == ["ddpm", "cbdm"]
     values = first.images[0].get_array()
     assert values[0].tolist() == pytest.approx([58.5, 58.6]), "level 3, mean over seeds, in percent"
     assert [t.get_text() for t in first.get_yticklabels()] == ["3 (0.02)", "4 (0.06)"]
     frames = [p for p in first.patches if isinstance(p, Rectangle)]
-    assert [(p.get_x() + 0.46, p.get_y() + 0.46) for p in frames] == [(1, 0), (1, 0)]
+    assert [(p.get_x() + 0.46, p.get_y() + 0.46) for p in frames] == [(1, 0)]
     assert first.images[0].get_clim() == second.images[0].get_clim()
     assert bar.get_ylabel() == "accuracy, %"
 
@@ -177,9 +177,17 @@ def test_files_of_tables_and_figure(tmp_path):
     files = {"tidy": tidy, "main": main, "others": others}
     probe_tables.run({"code": "this"}, probes=[tmp_path / "probe.csv"], **files)
     assert {*(tmp_path / "tables").iterdir()} == {tidy, main, *others}
-    pictures = {ending: tmp_path / f"a.{ending}" for ending in ("png", "svg")}
+    pictures = {ending: tmp_path / f"a.{ending}" for ending in ("pdf", "png", "csv")}
     probe_figure.run({"code": "this", "where": {"dataset": "digits"}}, tidy=tidy, **pictures)
-    assert all(picture.stat().st_size > 1000 for picture in pictures.values())
+    assert all(pictures[ending].stat().st_size > 1000 for ending in ("pdf", "png"))
+    frame = pd.read_csv(pictures["csv"])
+    assert list(frame) == ["run", "level", "sigma", "layer", "accuracy", "chosen"]
+    chosen = frame[frame["chosen"] > 0]
+    assert chosen[["run", "level", "layer", "chosen"]].to_numpy().tolist() == [
+        ["ddpm", 3, 6, 2],
+        ["cbdm", 3, 6, 2],
+    ]
+    assert chosen["accuracy"].tolist() == pytest.approx([0.586, 0.686]), "the mean of two seeds"
 
 
 def test_by_hand(tmp_path):

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
 from ltdm.config.experiment import Experiment
 from ltdm.pipeline import cost as plan
@@ -11,7 +10,8 @@ from ltdm.pipeline.lineage import lineage
 from ltdm.pipeline.records import Link, expected_records
 from ltdm.plumbing.errors import OptionError
 from ltdm.reporting import style
-from ltdm.reporting.sweeps import plot_by_guidance, plot_by_width
+from ltdm.reporting.sweep_plot import plot_sweep
+from ltdm.reporting.sweeps import COLUMNS, guidance_frame, width_frame
 from ltdm.stages import ema_width_figure, guidance_figure
 from tests.helpers.smoke_config import edited
 from tests.helpers.tidy_rows import tidy
@@ -134,9 +134,21 @@ def sweep_rows():
     return pd.concat(frames).query("metric == 'frechet'")
 
 
+def test_a_row_per_point_of_each_line_and_group():
+    frame = width_frame(sweep_rows(), "FID")
+    assert list(frame) == COLUMNS
+    assert frame["group"].tolist() == ["all"] * 8 + ["tail"] * 8
+    assert frame["line"].tolist() == (["a"] * 4 + ["b"] * 4) * 2
+    assert frame["x"].fillna(-1).tolist() == [0.05, 0.1, 0.2, -1] * 4, "its own average last"
+    assert frame["value"].tolist() == [1.5] * 4 + [4.0] * 4 + [1.5] * 4 + [4.0] * 4
+    assert frame["low"][4] == pytest.approx(4 - 2**0.5)
+    assert not frame["chosen"].any()
+    assert {*frame["metric"], *frame["x_label"]} == {"FID", "width of the average"}
+
+
 def test_a_panel_per_group_and_a_line_per_run():
-    figure = plot_by_width(sweep_rows(), "FID", "digits")
-    assert [axes.get_title() for axes in figure.axes] == ["digits, all", "digits, tail"]
+    figure = plot_sweep(width_frame(sweep_rows(), "FID"), "digits")
+    assert [axes.get_title() for axes in figure.axes] == ["digits: all", "digits: tail"]
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
     assert {"a", "b", "its own average"} <= lines.keys()
     assert lines["a"].get_xdata().tolist() == [0.05, 0.1, 0.2]
@@ -150,21 +162,20 @@ def test_a_panel_per_group_and_a_line_per_run():
 def test_labels_have_the_guidance_if_a_run_has_several():
     rows = sweep_rows()
     more = rows[rows["run"] == "a"].assign(guidance=2.0)
-    figure = plot_by_width(pd.concat([rows, more]), "FID", "digits")
-    texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts[-1] == "its own average"
-    assert {"b", "a, guidance 2.0"} < {*texts}
+    none = rows[rows["run"] == "a"].assign(guidance=np.nan)
+    lines = width_frame(pd.concat([rows, more, none]), "FID")["line"].unique().tolist()
+    assert lines == ["a, guidance 0.5", "b", "a, guidance 2.0", "a, guidance nan"]
 
 
 def test_the_stage_plots_one_data_set(tmp_path):
     rows, drawn = sweep_rows(), []
     for name, table in (("one", rows), ("two", pd.concat([rows, rows.assign(dataset="e")]))):
         table.to_csv(tmp_path / "metrics.csv", index=False)
-        pictures = {ending: tmp_path / f"{name}.{ending}" for ending in ("png", "svg")}
+        files = {ending: tmp_path / f"{name}.{ending}" for ending in ("pdf", "png", "csv")}
         where = {"dataset": rows["dataset"].iloc[0]}
         request = {"metric": "frechet", "extractor": "pixels", "code": "this", "where": where}
-        ema_width_figure.run(request, tidy=tmp_path / "metrics.csv", **pictures)
-        drawn.append([picture.read_bytes() for picture in pictures.values()])
+        ema_width_figure.run(request, tidy=tmp_path / "metrics.csv", **files)
+        drawn.append([file.read_bytes() for file in files.values()])
     assert drawn[0] == drawn[1]
 
 
@@ -180,7 +191,9 @@ def guided_rows():
 
 def test_a_line_by_guidance_and_a_star_at_the_chosen_set():
     chosen = pd.DataFrame({"run": ["a", "a"], "sample_set": ["w2", "w2"]})
-    figure = plot_by_guidance(guided_rows(), chosen, "FID", "digits")
+    frame = guidance_frame(guided_rows(), chosen, "FID")
+    assert frame.loc[frame["chosen"], ["run", "x", "value"]].to_numpy().tolist() == [["a", 2, 3.5]]
+    figure = plot_sweep(frame, "digits")
     (axes,) = figure.axes
     assert axes.get_xlabel() == "weight of guidance"
     a, star, b, _ = axes.get_lines()
@@ -190,46 +203,47 @@ def test_a_line_by_guidance_and_a_star_at_the_chosen_set():
     assert star.get_color() == a.get_color()
     assert b.get_ydata().tolist() == [4.0] * 3
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "chosen"]
-    unmarked = plot_by_guidance(guided_rows(), None, "FID", "digits")
+    unmarked = plot_sweep(guidance_frame(guided_rows(), None, "FID"), "digits")
     assert len(unmarked.axes[0].get_lines()) == 2
 
 
-def test_the_legend_has_room_for_long_samplers():
-    """A run that is sampled in two ways has their names in the legend, beside the panel."""
-    shifted = guided_rows().assign(sampler="timeshift(steps=10, window=40), guidance power 0.5")
-    with plt.style.context(style.STYLE):
-        figure = plot_by_guidance(pd.concat([guided_rows(), shifted]), None, "FID", "digits")
-        figure.draw_without_rendering()
+def test_a_long_label_is_wrapped_in_the_legend():
+    """A run that is sampled in two ways has their names in the legend."""
+    shifted = guided_rows().assign(
+        sampler="timeshift(steps=10, window=40, carry=False, cutoff=300), guidance power 0.5"
+    )
+    style.use()
+    frame = guidance_frame(pd.concat([guided_rows(), shifted]), None, "FID")
+    figure = plot_sweep(frame, "digits")
+    figure.draw_without_rendering()
     (axes,), (legend,) = figure.axes, figure.legends
-    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
-    assert axes.get_window_extent().width > 150
-    plt.close(figure)
+    extent = legend.get_window_extent()
+    assert "\n" in legend.get_texts()[-1].get_text()
+    assert extent.x0 >= 0
+    assert extent.x1 <= figure.bbox.x1
+    assert axes.get_window_extent().width > 600, "two inches"
 
 
-def test_the_stage_marks_the_choices_of_its_data_set(tmp_path, monkeypatch):
+def test_the_stage_marks_the_choices_of_its_data_set(tmp_path):
     rows = pd.concat([guided_rows(), guided_rows().assign(dataset="e")])
     rows.to_csv(tmp_path / "metrics.csv", index=False)
     marked = (rows["dataset"] == "d") & (rows["sample_set"] == "w0")
     marked |= (rows["dataset"] == "e") & (rows["sample_set"] == "w2")
     rows.assign(chosen=marked).to_csv(tmp_path / "tuning.csv", index=False)
-    seen = []
-    monkeypatch.setattr(guidance_figure.style, "save", lambda figure, path: seen.append(figure))
     where = {"dataset": "d"}
     request = {"metric": "frechet", "extractor": "pixels", "code": "this", "where": where}
-    files = {"tidy": tmp_path / "metrics.csv", "png": tmp_path / "x.png", "svg": tmp_path / "x.svg"}
+    files = {ending: tmp_path / f"x.{ending}" for ending in ("pdf", "png", "csv")}
+    files["tidy"] = tmp_path / "metrics.csv"
     guidance_figure.run(request, scores=tmp_path / "tuning.csv", **files)
-    stars = [line for line in seen[0].axes[0].get_lines() if line.get_marker() == "*"]
-    assert [star.get_xydata().tolist() for star in stars[:2]] == [[[0.0, 1.5]], [[0.0, 4.0]]]
+    frame = pd.read_csv(files["csv"])
+    points = frame.loc[frame["chosen"], ["run", "x", "value"]].to_numpy().tolist()
+    assert points == [["a", 0, 1.5], ["b", 0, 4]]
     guidance_figure.run(request, scores=None, **files)
-    assert all(line.get_marker() != "*" for line in seen[2].axes[0].get_lines())
+    assert not pd.read_csv(files["csv"])["chosen"].any()
 
 
-def test_a_long_legend_fits_the_figure():
-    rows = pd.concat([guided_rows().query("run == 'a'").assign(run=f"a{i}") for i in range(26)])
-    style.use()
-    chosen = pd.DataFrame({"run": ["a0"], "sample_set": rows["sample_set"].iloc[:1]})
-    figure = plot_by_guidance(rows, chosen, "frechet", "d")
-    figure.canvas.draw()
-    legend = figure.legends[0]
-    assert [text.get_text() for text in legend.get_texts()][-1] == "chosen"
-    assert legend.get_window_extent().y0 >= 0
+def test_a_sweep_without_values_says_so():
+    empty = guided_rows().assign(value=np.nan)
+    figure = plot_sweep(guidance_frame(empty, None, "FID"), "d")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["there are no values"]
+    assert width_frame(empty, "FID").empty

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ltdm.reporting import style
-from ltdm.theory import figures
-from ltdm.theory.figures import PointCloud, ScoreField
+from ltdm.stages import theory_figure
+from ltdm.theory import curves, figures, panels
+from ltdm.theory.panels import PointCloud, ScoreField
 from tests.helpers.theory_rows import BETAS, sweep
 
 
@@ -21,7 +22,7 @@ def legend_labels(axes):
 
 
 def test_v_curve_has_a_line_per_tail_and_a_panel_per_metric_and_step():
-    figure = figures.plot_v_curve(sweep(tails=(5, 50)), "toy")
+    figure = figures.plot_v_curve(curves.v_curve_frame(sweep(tails=(5, 50))), "toy")
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["5", "50"]
     assert [axes.get_title() for axes in figure.axes] == [
         f"{metric}, {steps} steps"
@@ -37,7 +38,7 @@ def test_v_curve_has_a_line_per_tail_and_a_panel_per_metric_and_step():
 
 
 def test_nash_gap_by_steps_and_by_beta():
-    left, right = figures.plot_nash_gap(sweep(tails=(5, 50)), "toy").axes
+    left, right = figures.plot_nash_gap(curves.nash_gap_frame(sweep(tails=(5, 50))), "toy").axes
     slopes = [f"{beta:g}: slope -0.50" for beta in BETAS]
     assert legend_labels(left) == [*slopes, "the bound's $T^{-1/2}$"]
     assert legend_labels(right)[0] == "Nash gap after 1,024 steps"
@@ -45,15 +46,19 @@ def test_nash_gap_by_steps_and_by_beta():
     assert at_equilibrium.get_xydata() == pytest.approx(
         np.array([[b, 2**0.5 * b] for b in BETAS[1:]])
     )
-    many = figures.plot_nash_gap(sweep(betas=tuple(np.arange(12) / 4)), "toy").axes[0]
-    betas = [label.partition(":")[0] for label in legend_labels(many)[:-1]]
-    assert len(betas) == figures.MAX_LINES
+    many = curves.nash_gap_frame(sweep(betas=tuple(np.arange(12) / 4)))
+    labels = legend_labels(figures.plot_nash_gap(many, "toy").axes[0])
+    betas = [label.partition(":")[0] for label in labels[:-1]]
+    assert len(betas) == curves.MAX_LINES
     assert (betas[0], betas[-1]) == ("0", "2.75")
 
 
 def test_generalisation_gap_by_points():
-    axes = figures.plot_generalisation(sweep(tails=(5, 10, 50)), "toy").axes[0]
-    assert legend_labels(axes) == [*(f"{beta:g}: slope -1.00" for beta in BETAS), "$1 / n_y$"]
+    frame = curves.generalisation_frame(sweep(tails=(5, 10, 50)))
+    figure = figures.plot_generalisation(frame, "toy")
+    (axes,), (legend,) = figure.axes, figure.legends
+    slopes = [f"{beta:g}: slope -1.00" for beta in BETAS]
+    assert [text.get_text() for text in legend.get_texts()] == [*slopes, "$1 / n_y$"]
     assert axes.get_xlabel() == "points of the tail"
     assert axes.get_lines()[0].get_xydata() == pytest.approx(
         np.array([[n, 6**0.5 / n] for n in (5, 10, 50)])
@@ -77,12 +82,12 @@ def test_generalisation_gap_by_points():
 def test_curves_of_small_and_large_sweeps_can_be_drawn(axes):
     rows = sweep(**{"tails": (10,), **axes})
     negative = rows.assign(value=-rows["value"].where(rows["metric"] == "generalisation-gap"))
-    plots = (figures.plot_v_curve, figures.plot_nash_gap, figures.plot_generalisation)
-    for plot, plot_rows in (*((plot, rows) for plot in plots), (plots[-1], negative)):
-        figure = plot(plot_rows, "toy")
+    plots = list(theory_figure.CURVES.values())
+    for (frame, plot), plot_rows in (*((pair, rows) for pair in plots), (plots[-1], negative)):
+        figure = plot(frame(plot_rows), "toy")
         figure.canvas.draw()
         for panel in figure.axes:
-            assert any(t.get_text() for t in panel.get_xticklabels())
+            assert any(t.get_text() for t in (*panel.get_xticklabels(), *panel.texts))
 
 
 def test_panels_of_scores_and_of_clouds():
@@ -96,7 +101,7 @@ def test_panels_of_scores_and_of_clouds():
         training = rng.normal(size=(50 if c == "tail" else 500, 2))
         scale = 1e3 if source == "beta 1" else 1.0
         clouds[c, source] = PointCloud(scale * rng.normal(size=(30, 2)), training, 1.5)
-    plots = figures.plot_scores(fields, "fields"), figures.plot_clouds(clouds, "clouds")
+    plots = panels.plot_scores(fields, "fields"), panels.plot_clouds(clouds, "clouds")
     for figure, label in zip(plots, ("error 0.25", "Frechet distance 1.50"), strict=True):
         figure.canvas.draw()
         assert [a.get_title() for a in figure.axes[:3]] == ["exact", "beta 0", "beta 1"]

@@ -153,10 +153,11 @@ def run_stage(folder, **changes):
 def test_every_figure_of_a_sweep_is_drawn(tmp_path):
     spec, files = run_stage(tmp_path)
     for figure in FIGURES:
-        pictures = {ending: tmp_path / f"{figure}.{ending}" for ending in ("png", "svg")}
+        pictures = {ending: tmp_path / f"{figure}.{ending}" for ending in ("pdf", "png", "csv")}
         request = {"spec": spec, "sweep": "toy", "figure": figure, "code": "this"}
         theory_figure.run(request, **files, **pictures)
-        assert all(picture.stat().st_size > 5000 for picture in pictures.values())
+        assert all(pictures[ending].stat().st_size > 5000 for ending in ("pdf", "png"))
+        assert len(pd.read_csv(pictures["csv"]))
 
 
 @pytest.mark.parametrize(("best", "models"), [(1, 2), (0, 1)])

@@ -9,7 +9,7 @@ import pytest
 from ltdm.core.thirds import thirds
 from ltdm.methods.cbdm import CBDM
 from ltdm.methods.igd import IGD
-from ltdm.reporting.figures import plot_training_loss
+from ltdm.reporting.frames import training_frame
 from ltdm.training.setup import Recipe, make_trainer
 from tests.helpers.training import (
     CPU,
@@ -134,7 +134,8 @@ def test_a_group_without_images_leaves_its_cell_empty(tmp_path):
         tail = [image for image in images if image["step"] == step and image["class"] == 2]
         assert math.isnan(row["balance@tail"]) == (not tail)
     assert 0 < history["balance@tail"].isna().sum() < 12
-    plot_training_loss(history.assign(run="cbdm", seed=0), "digits")
+    frame = training_frame(history.assign(run="cbdm", seed=0))
+    assert frame["value"].tolist() == history["denoise"].tolist()
     pixels, labels = data()
     two = make_trainer(
         Recipe.from_spec(spec_of("cbdm")), 0, pixels[labels < 2], labels[labels < 2], CPU
