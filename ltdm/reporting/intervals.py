@@ -6,7 +6,7 @@ from ltdm.reporting.compare import Interval, differences_from
 from ltdm.reporting.tables import is_better, select_column
 
 COLUMNS = ["run", "sample_set", "column", "higher_is_better", *Interval._fields]
-COLUMNS += ["better", "baseline"]
+COLUMNS += ["better", "baseline_run"]
 
 
 def intervals_frame(rows: pd.DataFrame, columns: list[str], baseline: str) -> pd.DataFrame:
