@@ -39,7 +39,7 @@ def read_sheet(path: Path) -> Picture:
     return _encode(Image.fromarray(pixels), names)
 
 
-def read_figure(path: Path) -> Picture:
+def read_picture(path: Path) -> Picture:
     """Return a figure, a PNG, without loss."""
     with Image.open(path) as image:
         return _encode(image, [], lossless=True)

@@ -18,10 +18,10 @@ from ltdm.page.asked import (
     usual_options,
 )
 from ltdm.page.charts import Chart
-from ltdm.page.images import Picture, read_figure, read_sheet
+from ltdm.page.images import Picture, read_picture, read_sheet
 from ltdm.plumbing.errors import LtdmError
 from ltdm.reporting.html import markup
-from ltdm.reporting.rows import read_rows
+from ltdm.reporting.rows import read_figure_rows, read_rows
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -180,7 +180,7 @@ class Contents:
         blocks = []
         for dataset in self.datasets:
             file = self.figures / f"{dataset}-{figure}.csv"
-            rows = read_rows(file) if file.is_file() else pd.DataFrame()
+            rows = read_figure_rows(file) if file.is_file() else pd.DataFrame()
             if len(rows):
                 blocks.append(Block(dataset, charts=tuple(draw(rows, self.runs))))
         return [block for block in blocks if block.charts]
@@ -208,7 +208,7 @@ class Contents:
             for run, wildcards in self._first_sets(dataset).items():
                 any_metric = self.layout.path("copies_figure.picture", **wildcards, metric="any")
                 for file in sorted(any_metric.parent.glob("*.png")):
-                    pictures.append(NamedPicture(run, read_figure(file), run))
+                    pictures.append(NamedPicture(run, read_picture(file), run))
             if pictures:
                 blocks.append(Block(dataset, pictures=tuple(pictures)))
         return blocks
@@ -217,7 +217,7 @@ class Contents:
         """Return figures that exist, a block per data set; the pattern lacks the suffix."""
         files = {d: self.figures / f"{pattern.format(dataset=d)}.png" for d in self.datasets}
         return [
-            Block(dataset, pictures=(NamedPicture(dataset, read_figure(file)),))
+            Block(dataset, pictures=(NamedPicture(dataset, read_picture(file)),))
             for dataset, file in files.items()
             if file.is_file()
         ]
@@ -226,7 +226,7 @@ class Contents:
         """Return the tables and the figures of the theory lab."""
         tables = [file.stem for file in sorted(self.tables.glob("theory-*.html"))]
         figures = sorted(self.figures.glob("theory-*.png"))
-        pictures = [NamedPicture(f.stem.removeprefix("theory-"), read_figure(f)) for f in figures]
+        pictures = [NamedPicture(f.stem.removeprefix("theory-"), read_picture(f)) for f in figures]
         blocks = self._tables("theory", *tables)
         return [*blocks, Block(pictures=tuple(pictures))] if pictures else blocks
 

@@ -31,7 +31,7 @@ def test_differences_by_hand():
     assert (good["low"], good["high"]) == pytest.approx((-3 - half, -3 + half))
     assert (good["seeds"], good["better"], bad["better"]) == (3, True, False)
     assert not by_run(frame, "recall (k = 3, tail)").loc["good", "better"], "less recall"
-    assert {*frame["baseline"]} == {"base"}
+    assert {*frame["baseline_run"]} == {"base"}
 
 
 def test_they_are_those_of_the_table_of_differences():
