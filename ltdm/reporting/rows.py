@@ -85,6 +85,16 @@ def read_figure_rows(path: Path) -> pd.DataFrame:
         return rows.fillna(dict.fromkeys(names, ""))
 
 
+def read_history(path: Path) -> pd.DataFrame:
+    """Read history.csv: a row per logged training step, of numbers.
+
+    Raises:
+        LtdmError: The file is missing or damaged.
+    """
+    with explain_read_errors(path, TABLE):
+        return pd.read_csv(path, dtype=float)
+
+
 def write_rows(rows: pd.DataFrame, path: Path) -> None:
     """Write a table of rows as CSV, atomically; of a path that is not UTF-8 the bytes as text."""
     with atomic_write(path) as temporary:

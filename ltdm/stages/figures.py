@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ltdm.core.image_files import read_image_file
-from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, frames, points, style
 from ltdm.reporting import samples as sheets
@@ -17,7 +16,7 @@ from ltdm.reporting.costs import TRAINING_COLUMNS, cost_frame
 from ltdm.reporting.forest_plot import plot_intervals
 from ltdm.reporting.headings import read_metric
 from ltdm.reporting.intervals import intervals_frame
-from ltdm.reporting.rows import SCORE_COLUMNS, read_classes, read_rows, write_rows
+from ltdm.reporting.rows import SCORE_COLUMNS, read_classes, read_history, read_rows, write_rows
 from ltdm.reporting.tables import order_by_extractor
 from ltdm.training.spent import read_training_cost
 
@@ -115,9 +114,7 @@ def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
     """Read the histories of all runs and seeds, with columns `run` and `seed`."""
     histories = []
     for (run_name, seed), path in zip(_networks(request), paths, strict=True):
-        with explain_read_errors(path, TABLE):
-            history = pd.read_csv(path, dtype=float)
-        histories.append(history.assign(run=run_name, seed=seed))
+        histories.append(read_history(path).assign(run=run_name, seed=seed))
     return pd.concat(histories, ignore_index=True)
 
 
