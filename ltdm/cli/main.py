@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ltdm import __version__
-from ltdm.cli import bench, external, inspect, stages
+from ltdm.cli import bench, compare, external, inspect, stages
 from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.files import DISK_ERRORS
 from ltdm.plumbing.host import replace_signs
@@ -67,6 +67,6 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
 
 
-for module in (stages, inspect, external, bench):
+for module in (stages, inspect, compare, external, bench):
     for command in module.COMMANDS:
         main.add_command(command)

@@ -16,6 +16,7 @@ RUN = "runs/{dataset}/{run}/seed-{seed}"
 SAMPLES = RUN + "/{sample_set}"
 MANIFEST = "manifest.json"
 PAGE = "index.html"
+COMPARISON = "comparison.json"  # what `ltdm compare` compared; no other folder has one
 FIGURES = {
     "counts": rules.FIGURE_FORMATS,
     "per_class": rules.FIGURE_FORMATS,

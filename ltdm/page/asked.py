@@ -1,9 +1,11 @@
 """What an experiment asked for, in a line each, from the records of its results."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pandas as pd
 
 from ltdm.config.layout import Layout
 from ltdm.plumbing.errors import count_of
@@ -13,6 +15,7 @@ from ltdm.reporting.rows import read_classes
 Key = tuple[str, str]
 """Section and key of an option, as ("train", "steps"); the name of a part has no key."""
 METHOD = ("method", "")
+RECORDS = ("train", "sample")  # rules whose records hold the options of a run
 
 
 class Line(NamedTuple):
@@ -27,6 +30,40 @@ class RunOptions(NamedTuple):
 
     values: dict[Key, Any]  # of all options
     stated: set[Key]  # the options that are not at their defaults
+
+
+def read_asked(
+    layout: Layout, rows: pd.DataFrame, folders: Sequence[str]
+) -> list[tuple[str, list[Line]]]:
+    """Return what was asked, by title, from the records of the runs in tidy `rows`.
+
+    `folders` are those of a comparison, in which a run is `<folder>/<run>`, or one empty name.
+    """
+    datasets = [*rows["dataset"].unique()]
+    asked = [("Data sets", dataset_lines(layout, datasets))]
+    for folder in folders:
+        own = rows[rows["run"].str.startswith(f"{folder}/")] if folder else rows
+        options: dict[str, dict[str, RunOptions]] = {}
+        for dataset in datasets:
+            for run, wildcards in first_sets(own, dataset).items():
+                records = [layout.path(f"{rule}.record", **wildcards) for rule in RECORDS]
+                options.setdefault(run, {})[dataset] = read_options(*records)
+        usual = usual_options(options)
+        title = f"{folder}: {{}}".format if folder else "{}".format
+        asked += [
+            (title("Runs"), run_lines(options, usual)),
+            (title("Seeds"), [Line(", ".join(map(str, own["seed"].unique())), "")]),
+            (title("Protocol, unless a run says otherwise"), protocol_lines(usual)),
+        ]
+    return asked
+
+
+def first_sets(rows: pd.DataFrame, dataset: str) -> dict[str, dict[str, Any]]:
+    """Return the wildcards of each run's first sample set, of its first seed."""
+    keys = ["dataset", "run", "seed", "sample_set"]
+    entries = rows[rows["dataset"] == dataset].drop_duplicates("run")
+    sets = entries[keys].itertuples(index=False)
+    return {str(entry.run): dict(zip(keys, entry, strict=True)) for entry in sets}
 
 
 def dataset_lines(layout: Layout, datasets: Iterable[str]) -> list[Line]:

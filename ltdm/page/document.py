@@ -32,6 +32,7 @@ def write_page(results: Path, output: Path) -> None:
         "page.html",
         title=results.resolve().name,
         version=__version__,
+        compared=contents.compared,
         asked=contents.asked(),
         runs=[(run, *charts.look_of(i)) for i, run in enumerate(contents.runs)],
         datasets=contents.datasets,

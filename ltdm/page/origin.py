@@ -28,7 +28,8 @@ class Origin(NamedTuple):
 def read_origin(results: Path) -> Origin:
     """Return what the results in a folder were made from."""
     run_snapshot = snapshot.newest(results / "logs") or {}
-    records = [read_json(file) for file in sorted(results.glob("runs/*/*/seed-*/run.json"))]
+    # In a comparison the folder of a run is one in that of its results: runs/*/*/*/seed-*.
+    records = [read_json(file) for file in sorted(results.glob("runs/*/**/seed-*/run.json"))]
     manifest = read_json(results / MANIFEST) if (results / MANIFEST).is_file() else {}
     software: dict[str, dict[str, None]] = {}
     for record in [*records, manifest]:

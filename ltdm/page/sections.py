@@ -2,22 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
 from ltdm.config.layout import Layout
 from ltdm.page import charts
-from ltdm.page.asked import (
-    Line,
-    RunOptions,
-    dataset_lines,
-    protocol_lines,
-    read_options,
-    run_lines,
-    usual_options,
-)
+from ltdm.page.asked import Line, first_sets, read_asked
 from ltdm.page.charts import Chart
+from ltdm.page.compared import read_compared
 from ltdm.page.images import Picture, read_picture, read_sheet
 from ltdm.plumbing.errors import LtdmError
 from ltdm.reporting.html import markup
@@ -27,7 +20,6 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
-RECORDS = ("train", "sample")  # rules whose records hold the options of a run
 
 
 class TableFile(NamedTuple):
@@ -71,6 +63,7 @@ class Contents:
     def __init__(self, results: Path):
         self.results, self.layout = results, Layout(results)
         self.tables, self.figures = results / "tables", results / "figures"
+        self.compared = read_compared(results)
         tidy, theory = self.layout.path("tables.tidy"), self.layout.path("theory_tables.findings")
         if not tidy.is_file() and not theory.is_file():
             raise LtdmError(
@@ -84,22 +77,9 @@ class Contents:
         self.seeds = [*self.rows["seed"].unique()]
 
     def asked(self) -> list[tuple[str, list[Line]]]:
-        """Return what was asked: titles, each with its lines."""
-        options: dict[str, dict[str, RunOptions]] = {}
-        for dataset in self.datasets:
-            for run, wildcards in self._first_sets(dataset).items():
-                records = [self.layout.path(f"{rule}.record", **wildcards) for rule in RECORDS]
-                options.setdefault(run, {})[dataset] = read_options(*records)
-        if not options:
-            return []
-        usual = usual_options(options)
-        seeds = ", ".join(map(str, self.seeds))
-        return [
-            ("Data sets", dataset_lines(self.layout, self.datasets)),
-            ("Runs", run_lines(options, usual)),
-            ("Seeds", [Line(seeds, "")]),
-            ("Protocol, unless a run says otherwise", protocol_lines(usual)),
-        ]
+        """Return what was asked, of a comparison folder by folder: titles, each with its lines."""
+        folders = [name for name, _ in self.compared.folders] if self.compared else [""]
+        return read_asked(self.layout, self.rows, folders) if self.datasets else []
 
     def sections(self) -> list[Section]:
         """Return all sections; those without blocks belong to parts that the experiment lacks."""
@@ -126,8 +106,9 @@ class Contents:
             Section(
                 "samples",
                 "Samples",
-                "Rows are classes with their training images, most frequent first. All runs have"
-                f" the same noise: seed {self.seeds[0] if self.seeds else ''}.",
+                "Rows are classes with their training images, most frequent first. All runs"
+                f" {'of a folder ' if self.compared else ''}have the same noise: seed"
+                f" {self.seeds[0] if self.seeds else ''}.",
                 self._sheets(),
             ),
             Section(
@@ -190,7 +171,7 @@ class Contents:
         blocks = []
         for dataset in self.datasets:
             files = {"": self.layout.path("reference_sheet.picture", dataset=dataset)}
-            for run, wildcards in self._first_sets(dataset).items():
+            for run, wildcards in first_sets(self.rows, dataset).items():
                 files[run] = self.layout.path("sample_sheet.picture", **wildcards)
             sheets = [
                 NamedPicture(run or "real images", read_sheet(file), run)
@@ -205,7 +186,7 @@ class Contents:
         blocks = []
         for dataset in self.datasets:
             pictures = []
-            for run, wildcards in self._first_sets(dataset).items():
+            for run, wildcards in first_sets(self.rows, dataset).items():
                 any_metric = self.layout.path("copies_figure.picture", **wildcards, metric="any")
                 for file in sorted(any_metric.parent.glob("*.png")):
                     pictures.append(NamedPicture(run, read_picture(file), run))
@@ -229,13 +210,6 @@ class Contents:
         pictures = [NamedPicture(f.stem.removeprefix("theory-"), read_picture(f)) for f in figures]
         blocks = self._tables("theory", *tables)
         return [*blocks, Block(pictures=tuple(pictures))] if pictures else blocks
-
-    def _first_sets(self, dataset: str) -> dict[str, dict[str, Any]]:
-        """Return the wildcards of each run's first sample set, of its first seed."""
-        keys = ["dataset", "run", "seed", "sample_set"]
-        entries = self.rows[self.rows["dataset"] == dataset].drop_duplicates("run")
-        sets = entries[keys].itertuples(index=False)
-        return {str(entry.run): dict(zip(keys, entry, strict=True)) for entry in sets}
 
 
 def _read_table(file: Path) -> TableFile:

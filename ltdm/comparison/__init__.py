@@ -1,0 +1,1 @@
+"""Several results folders on one page and in one table: `ltdm compare`."""
