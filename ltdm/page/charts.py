@@ -23,7 +23,7 @@ PAGE_COLOURS = [*COLOURS[:-1], "#8c8c8c"]  # black would not show on a dark grou
 
 
 class Chart(NamedTuple):
-    """A chart with what a reader who cannot see it, or the reader of a caption, is told."""
+    """A chart with its title, for its caption and for a reader who cannot see it."""
 
     title: str
     spec: dict[str, Any]  # Vega-Lite

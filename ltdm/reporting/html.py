@@ -16,21 +16,22 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def to_html(table: Table, title: str) -> str:
-    """Return the table as an HTML document of one file; a cell shows its numbers on hover."""
+    """Return the table as an HTML document of one file; a cell shows its numbers on hover.
+
+    Each data set has a body of its own, within which rows are sorted.
+    """
     names = list(table.cells.index.names)
-    rows = [
-        {
-            "labels": dict(zip(names, map(_label_text, labels), strict=True)),
-            "cells": [_cell_values(cell) for cell in cells],
-        }
-        for labels, cells in table_lines(table)
-    ]
+    parts: dict[str, list[dict[str, Any]]] = {}  # rows by data set
+    for values, cells in table_lines(table):
+        labels = dict(zip(names, map(_label_text, values), strict=True))
+        row = {"labels": labels, "cells": [_cell_values(cell) for cell in cells]}
+        parts.setdefault(labels.get("dataset", ""), []).append(row)
     return render(
         "table.html",
         title=title,
         labels=names,
         headings=list(table.cells.columns),
-        rows=rows,
+        parts=parts.values(),
         legend=table.legend,
         style=asset("style.css"),
         script=asset("tables.js"),

@@ -120,3 +120,10 @@ def test_print_shows_every_column(open_page, tmp_path):
     assert page.pdf().startswith(b"%PDF")
     assert page.locator(".scroll").evaluate("e => getComputedStyle(e).overflowX") == "visible"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_a_click_on_a_value_shows_its_numbers_below(open_page, table):
+    page = open_page(table, width=400)
+    page.get_by_role("cell", name="9.10 ± 0.14").first.click()
+    shown = page.get_by_role("status").text_content()
+    assert shown.startswith("b, second, frechet ↓: 9.1, ± 0.141")

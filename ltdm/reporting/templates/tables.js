@@ -1,7 +1,7 @@
-// Sorts a table's rows by a click on a heading: first best on top, then the other way round.
+// A click on a heading sorts the rows of each data set: best first, then the other way round.
+// A click on a value shows its numbers, which a pointer sees without a click.
 for (const table of document.querySelectorAll("table.values")) {
   const headings = [...table.tHead.rows[0].cells];
-  const body = table.tBodies[0];
   headings.forEach((heading, column) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -21,10 +21,13 @@ for (const table of document.querySelectorAll("table.values")) {
         const difference = Number(x) - Number(y);
         return sign * (Number.isNaN(difference) ? x.localeCompare(y, "en", { numeric: true }) : difference);
       };
-      // Rows of a data set stay together.
-      const group = (row) => row.dataset.dataset ?? "";
-      const groups = [...new Set([...body.rows].map(group))];
-      for (const name of groups) body.append(...[...body.rows].filter((row) => group(row) === name).sort(compare));
+      for (const body of table.tBodies) body.append(...[...body.rows].sort(compare));
     });
+  });
+  const detail = table.closest(".scroll").nextElementSibling;
+  table.addEventListener("click", ({ target }) => {
+    if (!target.matches("td[title]")) return;
+    const names = [...target.parentElement.querySelectorAll("th")].map((cell) => cell.textContent);
+    detail.textContent = `${names.join(", ")}, ${headings[target.cellIndex].textContent}: ${target.title}`;
   });
 }

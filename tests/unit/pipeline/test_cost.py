@@ -131,7 +131,7 @@ def test_printed_plan(tmp_path):
     printed = ltdm("plan", smoke)
     assert "GPU-hours" not in printed.splitlines()[2]
     assert "give --bench FILE" in printed
-    assert "29 jobs: 1 prepare" in printed
+    assert "31 jobs: 1 prepare" in printed
     bench = tmp_path / "bench.json"
     row = {"train_tflops": 0.001, "sample_tflops": 0.002}
     bench.write_text(json.dumps({"rows": [{"run": "ddpm", **row}]}))
@@ -160,7 +160,7 @@ def test_invalid_speeds(tmp_path, speed):
 
 def test_restricted_grid():
     printed = ltdm("plan", ROOT / "config/smoke.yaml", "--run", "cbdm")
-    assert "19 jobs" in printed and " ddpm " not in printed
+    assert "21 jobs" in printed and " ddpm " not in printed
 
 
 @pytest.mark.parametrize("text", ["{}", '{"rows": []}', '{"rows": [{"run": "x"}]}', "[]", "{"])
