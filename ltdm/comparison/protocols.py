@@ -171,7 +171,7 @@ def _scoring_protocol(folder: Folder, dataset: str, canonical: Any) -> dict[str,
         with explain_read_errors(file, RECORD):
             found = {
                 "options": _options_text(record, "metric"),
-                "groups": _text({k: v for k, v in record["groups"].items() if k != "kinds"}),
+                "groups": _groups_text(record["groups"]),
                 "code": canonical(str(record["code"])),
             }
         for key, text in found.items():
@@ -190,6 +190,11 @@ def _options_text(record: Mapping[str, Any], part: str) -> str:
     """Write a part with all its options, also those at their defaults."""
     stated = record.get(part, {})
     return _text({**record.get("defaults", {}), **(stated if isinstance(stated, dict) else {})})
+
+
+def _groups_text(groups: Mapping[str, Any]) -> str:
+    """Write how classes and the reference are split; which groups have scores does not matter."""
+    return _text({k: v for k, v in groups.items() if k != "kinds"}) or "as usual, all of the data"
 
 
 def _text(options: Mapping[str, Any]) -> str:

@@ -13,14 +13,17 @@ IGNORED = "experiment"  # its name, which says nothing of the numbers
 
 
 def code_differences(folders: list[Folder]) -> list[Difference]:
-    """Return what differs between the commits, the versions of packages, and the stages' code."""
+    """Return what differs between the commits, the versions of packages, and the stages' code.
+
+    A stage that ran in one folder alone is no difference.
+    """
     found = [_read_code(folder) for folder in folders]
-    keys = dict.fromkeys(key for code in found for key in code)
-    return [
-        Difference(key, [", ".join(sorted(code.get(key, {}))) for code in found])
-        for key in keys
-        if len({frozenset(code.get(key, {})) for code in found}) > 1
-    ]
+    differences = []
+    for key in dict.fromkeys(key for code in found for key in code):
+        values = [", ".join(sorted(code.get(key, set()))) for code in found]
+        if len({*filter(None, values)}) > 1:
+            differences.append(Difference(key, values))
+    return differences
 
 
 def config_differences(folders: list[Folder]) -> list[Difference]:

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from ltdm.config.layout import FIGURES, Layout
-from ltdm.plumbing.files import write_json, write_npz, write_text
+from ltdm.plumbing.files import read_json, write_json, write_npz, write_text
 from ltdm.plumbing.request import Request
-from ltdm.reporting.rows import SCORE_COLUMNS, write_rows
+from ltdm.reporting.rows import SCORE_COLUMNS, read_rows, write_rows
 from ltdm.stages import figures, sample_sheet, tables
 from tests.helpers.figure_files import HISTORY_ROWS, RECORD
 
@@ -82,8 +82,14 @@ def write_dataset(layout, dataset, classes):
     counts.parent.mkdir(parents=True)
     class_counts(classes).to_csv(counts, index=False)
     digests = {f"{part}.npz": f"{part} of {dataset}" for part in ("train", "reference")}
+    census = {"channels": 1, "side": 8, "sizes": [500] * classes}
     record = {"source": {"name": "digits"}, "longtail": {"imbalance": 0.01}, "sha256": digests}
+    record |= {"census": census, "code": "prepare digits: 0"}
     write_json(layout.path("prepare.record", dataset=dataset), record)
+    extractor = {"code": "extractor pixels: 0", "extractor": {"name": "pixels"}, "defaults": {}}
+    path = layout.path("extractor.record", dataset=dataset, extractor="pixels")
+    write_json(path, extractor)
+    path.with_suffix(".safetensors").write_bytes(b"no weights")
     images = layout.path("prepare.reference", dataset=dataset)
     labels = np.repeat(np.arange(classes), 10)
     shades = (labels * 255 // classes).astype(np.uint8)
@@ -106,7 +112,12 @@ def write_network(layout, dataset, run, seed):
     write_json(layout.path("train.record", **where), record)
     history = pd.DataFrame(HISTORY_ROWS)
     write_text(layout.path("train.history", **where), history.to_csv(index=False))
-    write_json(layout.path("sample.record", **where), {"spec": SAMPLE_SPEC, "defaults": {}})
+    sampled = {"spec": SAMPLE_SPEC, "defaults": {"precision": "fp32"}, "code": "sample ddim: 0"}
+    write_json(layout.path("sample.record", **where), sampled)
+    for metric in ("frechet", "precision-recall"):
+        scored = {"metric": {"name": metric}, "defaults": {"k": 3}, "groups": {"kinds": ["all"]}}
+        scored["code"] = f"metrics {metric}: 0"
+        write_json(layout.path("metrics.record", **where, metric=metric), scored)
     reference, counts = (layout.path(f"prepare.{k}", **where) for k in ("reference", "counts"))
     draw_sheet(reference, counts, layout.path("sample_sheet.picture", **where))
 
@@ -121,6 +132,21 @@ def write_tables(layout, rows, baseline, columns=COLUMNS):
     request = Request(columns=list(columns), extractors=["pixels"], baseline=baseline)
     tables.run(request, metrics=[part], others=[], **files)
     part.unlink()
+
+
+def rescore(root, **columns):
+    """Write the tables of a results folder again, of rows with other values in some columns."""
+    layout = Layout(root)
+    rows = read_rows(layout.path("tables.tidy")).assign(**columns)
+    write_tables(layout, rows, "ddpm")
+
+
+def edit_records(root, pattern, change):
+    """Change the contents of the records at a path; with {run} and {seed}, those of all of them."""
+    for path in root.glob(pattern.format(run="*", seed="*")):
+        record = read_json(path)
+        change(record)
+        write_json(path, record)
 
 
 def draw_figures(layout, dataset, runs, seeds):
