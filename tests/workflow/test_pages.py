@@ -105,6 +105,7 @@ def test_the_schema_has_no_old_key():
 def user(finished, tmp_path_factory):
     """A finished checkout with what the pages assume: a folder of images, and results."""
     user = finished.copy_to(tmp_path_factory.mktemp("pages") / "checkout")
+    shutil.copytree(user.folder / "results/smoke", user.folder / "results/mine")
     for name in ("jay", "owl", "tit", "wren"):
         folder = user.folder / "birds" / name
         folder.mkdir(parents=True)
