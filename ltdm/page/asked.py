@@ -43,6 +43,12 @@ def dataset_lines(layout: Layout, datasets: Iterable[str]) -> list[Line]:
     return lines
 
 
+def sweep_lines(layout: Layout) -> list[Line]:
+    """Return the options of each sweep of the theory lab that are not at their defaults."""
+    records = sorted(layout.path("theory.record", sweep="any").parent.glob("*.json"))
+    return [Line(file.stem, _options_text(read_json(file)["spec"])) for file in records]
+
+
 def run_lines(runs: Mapping[str, Mapping[str, RunOptions]], usual: Mapping[Key, Any]) -> list[Line]:
     """Return each run's method, and how else it differs from the `usual` options.
 

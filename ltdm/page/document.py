@@ -10,11 +10,6 @@ from ltdm.plumbing.files import write_text
 from ltdm.reporting.html import asset, render, script
 
 VEGA_EMBED = "window.vegaEmbed = vegaEmbed;"  # what the page uses of Vega
-TABLE_TITLES = {
-    "tuned": "Settings chosen on half of the reference",
-    "theory": "Findings",
-}
-"""Titles of tables that follow others in a section, by file name."""
 
 
 def write_page(results: Path, output: Path) -> None:
@@ -36,7 +31,6 @@ def write_page(results: Path, output: Path) -> None:
         runs=[(run, *charts.look_of(i)) for i, run in enumerate(contents.runs)],
         datasets=contents.datasets,
         sections=sections,
-        table_titles=TABLE_TITLES,
         origin=read_origin(results),
         style=asset("style.css") + asset("page.css"),
         specs=specs,

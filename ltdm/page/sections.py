@@ -15,6 +15,7 @@ from ltdm.page.asked import (
     protocol_lines,
     read_options,
     run_lines,
+    sweep_lines,
     usual_options,
 )
 from ltdm.page.charts import Chart
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
+FOLDED = {"vs_baseline": "As a table", "tuned": "Settings chosen on half of the reference"}
+"""Summaries of tables that are folded, by file name; so are the tables of the theory's sweeps."""
 RECORDS = ("train", "sample")  # rules whose records hold the options of a run
 
 
 class TableFile(NamedTuple):
-    """A table as HTML, and the texts that a reader can copy."""
+    """A table as HTML, and the texts that a reader can copy; one with a summary is folded."""
 
-    name: str
+    summary: str
     html: "Markup"
     copies: dict[str, str]
 
@@ -90,8 +93,10 @@ class Contents:
             for run, wildcards in self._first_sets(dataset).items():
                 records = [self.layout.path(f"{rule}.record", **wildcards) for rule in RECORDS]
                 options.setdefault(run, {})[dataset] = read_options(*records)
+        sweeps = sweep_lines(self.layout)
+        theory = [("Sweeps of the theory", sweeps)] if sweeps else []
         if not options:
-            return []
+            return theory
         usual = usual_options(options)
         seeds = ", ".join(map(str, self.seeds))
         return [
@@ -99,6 +104,7 @@ class Contents:
             ("Runs", run_lines(options, usual)),
             ("Seeds", [Line(seeds, "")]),
             ("Protocol, unless a run says otherwise", protocol_lines(usual)),
+            *theory,
         ]
 
     def sections(self) -> list[Section]:
@@ -223,12 +229,12 @@ class Contents:
         ]
 
     def _theory(self) -> list[Block]:
-        """Return the tables and the figures of the theory lab."""
+        """Return the figures and the tables of the theory lab."""
         tables = [file.stem for file in sorted(self.tables.glob("theory-*.html"))]
         figures = sorted(self.figures.glob("theory-*.png"))
         pictures = [NamedPicture(f.stem.removeprefix("theory-"), read_picture(f)) for f in figures]
-        blocks = self._tables("theory", *tables)
-        return [*blocks, Block(pictures=tuple(pictures))] if pictures else blocks
+        shown = [Block(pictures=tuple(pictures))] if pictures else []
+        return [*shown, *self._tables("theory", *tables)]
 
     def _first_sets(self, dataset: str) -> dict[str, dict[str, Any]]:
         """Return the wildcards of each run's first sample set, of its first seed."""
@@ -244,4 +250,4 @@ def _read_table(file: Path) -> TableFile:
     texts = {name: file.with_suffix(suffix) for name, suffix in formats.items()}
     copies = {name: f.read_text(encoding="utf-8") for name, f in texts.items() if f.is_file()}
     body = file.read_text(encoding="utf-8").partition("<main>")[2].partition("</main>")[0]
-    return TableFile(file.stem, markup(body), copies)
+    return TableFile(FOLDED.get(file.stem, file.stem.partition("theory-")[2]), markup(body), copies)
