@@ -1,5 +1,6 @@
 """The page's document, from a template and the contents of a results folder."""
 
+from functools import cache
 from pathlib import Path
 
 from ltdm import __version__
@@ -18,8 +19,6 @@ def write_page(results: Path, output: Path) -> None:
     Raises:
         LtdmError: The folder has no tables, or one of its files is damaged.
     """
-    import vl_convert
-
     contents = Contents(results)
     sections = [section for section in contents.sections() if section.blocks]
     specs = [chart.spec for s in sections for block in s.blocks for chart in block.charts]
@@ -34,7 +33,15 @@ def write_page(results: Path, output: Path) -> None:
         origin=read_origin(results),
         style=asset("style.css") + asset("page.css"),
         specs=specs,
-        vega=script(vl_convert.javascript_bundle(VEGA_EMBED, vl_version=charts.VEGA_LITE)),
+        vega=script(_vega()),
         scripts=[asset("tables.js"), asset("page.js")],
     )
     write_text(output, text)
+
+
+@cache
+def _vega() -> str:
+    """Return the JavaScript that draws the charts, which takes seconds to put together."""
+    import vl_convert
+
+    return vl_convert.javascript_bundle(VEGA_EMBED, vl_version=charts.VEGA_LITE)
