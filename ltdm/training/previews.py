@@ -18,6 +18,7 @@ from ltdm.data._base import default_class_names
 from ltdm.diffusion._model import Model
 from ltdm.plumbing.files import atomic_write
 from ltdm.plumbing.options import parse
+from ltdm.reporting.pictures import evenly_spaced, image_grid, to_png
 from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 from ltdm.training.learner import Learner
@@ -49,8 +50,7 @@ class Previewer:
             return np.full(UNLABELLED_ROWS, -1)
         counts = np.bincount(self.learner.batches.labels, minlength=self.metadata["classes"])
         head_to_tail = np.argsort(-counts, kind="stable")
-        rows = np.linspace(0, len(counts) - 1, min(len(counts), MAX_CLASSES))
-        return head_to_tail[rows.round().astype(int)]
+        return head_to_tail[evenly_spaced(len(counts), MAX_CLASSES)]
 
     def write(self, path: Path) -> None:
         """Write a sheet (PNG) of the current averaged weights; points become a scatter plot.
@@ -63,8 +63,6 @@ class Previewer:
         if self.metadata["points"]:
             self._write_plot(path, images, rows)
             return
-        from ltdm.reporting.pictures import image_grid, to_png
-
         picture = image_grid(images, rows, [*range(len(self.row_labels))], self.columns)
         with atomic_write(path) as temporary:
             to_png(picture).save(temporary, format="png")
