@@ -48,7 +48,8 @@ $(OLDEST)/ready: pyproject.toml
 	@echo "Setting up $(OLDEST) (once; a few minutes, about 5 GB)"
 	@$(PYTHON) -m venv $(OLDEST)
 	@$(OLDEST)/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-		names = project["dependencies"] + project["optional-dependencies"]["workflow"]; \
+		extras = project["optional-dependencies"]; \
+		names = project["dependencies"] + extras["workflow"] + extras["tensorboard"]; \
 		print(*(name.replace(">=", "==") for name in names if "slurm" not in name), sep="\n")' > $(OLDEST)/floors.txt
 	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r $(OLDEST)/floors.txt -e '.[dev]'
 	@touch $@
