@@ -46,7 +46,6 @@ def run(
     run; `samples` are of one seed of each run.
     """
     style.use()
-    dataset, looks = request["where"]["dataset"], style.line_looks(request["runs"])
     table = read_classes(counts)
     sets = {"real": _first_images(reference, shuffle=True)}
     sets |= {n: _first_images(path) for n, path in zip(request["runs"], samples, strict=True)}
@@ -56,20 +55,13 @@ def run(
         "training": frames.training_frame(_read_histories(request, histories)),
         **_score_frames(request, table, tidy, trainings),
     }
-    plots = {
-        "counts": figures.plot_class_counts(numbers["counts"], dataset),
-        "per_class": figures.plot_per_class(numbers["per_class"], dataset, looks),
-        "training": figures.plot_training_loss(numbers["training"], dataset, looks),
-        "intervals": plot_intervals(numbers["intervals"], dataset, request["baseline"]),
-        "cost": plot_cost(numbers["cost"], dataset, looks),
-        "samples": _plot_samples(sets, table),
-    }
-    for figure, plot in plots.items():
-        pictures = (files.get(f"{figure}_{form}") for form in ("pdf", "png"))
-        style.save(plot, *filter(None, pictures))
-    for figure, frame in numbers.items():
-        if path := files.get(f"{figure}_csv"):
-            write_rows(frame, path)
+    plots = {**_plot_numbers(request, numbers), "samples": _plot_samples(sets, table)}
+    for name, path in files.items():
+        figure, _, form = name.rpartition("_")
+        if form == "csv":
+            write_rows(numbers[figure], path)
+        else:
+            style.save(plots[figure], path)
 
 
 def _score_frames(
@@ -86,6 +78,18 @@ def _score_frames(
         "per_class": frames.per_class_frame(metric_rows, table, heading),
         "intervals": intervals_frame(rows, columns, request["baseline"]),
         "cost": cost_frame(rows, columns[0], trainings),
+    }
+
+
+def _plot_numbers(request: Request, numbers: dict[str, pd.DataFrame]) -> dict[str, Figure]:
+    """Plot the numbers of each figure."""
+    dataset, looks = request["where"]["dataset"], style.line_looks(request["runs"])
+    return {
+        "counts": figures.plot_class_counts(numbers["counts"], dataset),
+        "per_class": figures.plot_per_class(numbers["per_class"], dataset, looks),
+        "training": figures.plot_training_loss(numbers["training"], dataset, looks),
+        "intervals": plot_intervals(numbers["intervals"], dataset, request["baseline"]),
+        "cost": plot_cost(numbers["cost"], dataset, looks),
     }
 
 
