@@ -50,8 +50,10 @@ def run(
     sets = {"real": _first_images(reference, shuffle=True)}
     sets |= {n: _first_images(path) for n, path in zip(request["runs"], samples, strict=True)}
     trainings = _read_trainings(request, records, histories, sets["real"][0], len(table))
+    with explain_read_errors(counts, TABLE):
+        class_counts = frames.counts_frame(table)
     numbers = {
-        "counts": frames.counts_frame(table),
+        "counts": class_counts,
         "training": frames.training_frame(_read_histories(request, histories)),
         **_score_frames(request, table, tidy, trainings),
     }
@@ -120,7 +122,7 @@ def _read_histories(request: Request, paths: list[Path]) -> pd.DataFrame:
     histories = []
     for (run_name, seed), path in zip(_networks(request), paths, strict=True):
         with explain_read_errors(path, TABLE):
-            history = pd.read_csv(path, dtype=float)
+            history = pd.read_csv(path, dtype=float, usecols=["step", "denoise"])
         histories.append(history.assign(run=run_name, seed=seed))
     return pd.concat(histories, ignore_index=True)
 
