@@ -16,14 +16,8 @@ RUN = "runs/{dataset}/{run}/seed-{seed}"
 SAMPLES = RUN + "/{sample_set}"
 MANIFEST = "manifest.json"
 PAGE = "index.html"
-FIGURES = {
-    "counts": rules.FIGURE_FORMATS,
-    "per_class": rules.FIGURE_FORMATS,
-    "training": rules.FIGURE_FORMATS,
-    "intervals": rules.FIGURE_FORMATS,
-    "cost": rules.FIGURE_FORMATS,
-    "samples": ("png",),
-}
+PLOTS = ("counts", "per_class", "training", "intervals", "cost")
+FIGURES = {**dict.fromkeys(PLOTS, rules.FIGURE_FORMATS), "samples": ("png",)}
 """The figures of a data set and their file formats: pictures of pixels are PNG alone."""
 
 
