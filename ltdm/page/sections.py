@@ -21,8 +21,9 @@ from ltdm.page.asked import (
 from ltdm.page.charts import Chart
 from ltdm.page.images import Picture, read_picture, read_sheet
 from ltdm.plumbing.errors import LtdmError
+from ltdm.reporting.figure_rows import read_figure_rows
 from ltdm.reporting.html import markup
-from ltdm.reporting.rows import read_figure_rows, read_rows
+from ltdm.reporting.rows import read_rows
 
 if TYPE_CHECKING:
     from markupsafe import Markup

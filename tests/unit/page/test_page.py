@@ -18,7 +18,7 @@ from ltdm.page.document import write_page
 from ltdm.page.images import MAX_ROWS, read_sheet
 from ltdm.page.origin import read_origin
 from ltdm.plumbing.errors import LtdmError
-from ltdm.reporting.rows import read_figure_rows
+from ltdm.reporting.figure_rows import read_figure_rows
 from tests.helpers.made_up_results import draw_sheet, write_results
 from tests.unit.cli.test_cli import ltdm
 
