@@ -28,12 +28,12 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup  ## Run the whole workflow on real digits; print the main table, write the report
+demo: setup  ## Run the whole workflow on real digits; print the main table, write the page
 	@$(BIN)/snakemake --cores all --quiet rules
 	@test -e $(REPORT) && test -z "$$(find $(addprefix results/demo/,tables figures runs) -newer $(REPORT))" \
 		|| $(BIN)/snakemake --report $(REPORT) --quiet all
 	@cat results/demo/tables/main.md
-	@echo "Report: $(REPORT)"
+	@echo "Page: results/demo/index.html    Snakemake's report: $(REPORT)"
 
 test: setup  ## All tests
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
@@ -48,7 +48,8 @@ $(OLDEST)/ready: pyproject.toml
 	@echo "Setting up $(OLDEST) (once; a few minutes, about 5 GB)"
 	@$(PYTHON) -m venv $(OLDEST)
 	@$(OLDEST)/bin/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-		names = project["dependencies"] + project["optional-dependencies"]["workflow"]; \
+		extras = project["optional-dependencies"]; \
+		names = project["dependencies"] + extras["workflow"] + extras["tensorboard"]; \
 		print(*(name.replace(">=", "==") for name in names if "slurm" not in name), sep="\n")' > $(OLDEST)/floors.txt
 	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r $(OLDEST)/floors.txt -e '.[dev]'
 	@touch $@

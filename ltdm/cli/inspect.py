@@ -59,11 +59,26 @@ def plan(bench: Path | None, tflops: float | None, **options: Any) -> None:
 
 @click.command()
 @click.argument("results", type=PATH)
-def status(results: Path) -> None:
-    """Print the state of each network of a results folder, such as results/demo."""
-    from ltdm.pipeline import status
+@click.option("--watch", is_flag=True, help="Show it until no network is left to train or score.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    help="Seconds between two looks of --watch.",
+)
+def status(results: Path, watch: bool, every: float) -> None:
+    """Print the state of each network of a results folder, such as results/demo.
 
-    click.echo(status.format_status(results))
+    --watch updates the table in place; where the output is a file, it prints what has changed.
+    """
+    from ltdm.cli.watch import watch as show_until_done
+    from ltdm.pipeline.status import format_status
+
+    if watch:
+        show_until_done(results, every)
+    else:
+        click.echo(format_status(results))
 
 
 @click.command()

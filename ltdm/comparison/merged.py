@@ -12,9 +12,10 @@ from ltdm.plumbing.files import explain_read_errors, read_json
 from ltdm.reporting import frames
 from ltdm.reporting.columns import parse_column
 from ltdm.reporting.costs import TRAINING_COLUMNS, cost_frame
+from ltdm.reporting.figure_rows import read_history
 from ltdm.reporting.headings import display_name
 from ltdm.reporting.intervals import intervals_frame
-from ltdm.reporting.rows import read_classes, read_history
+from ltdm.reporting.rows import read_classes
 from ltdm.reporting.tables import order_by_extractor, select_column
 from ltdm.training.spent import read_training_cost
 

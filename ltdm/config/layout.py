@@ -17,14 +17,8 @@ SAMPLES = RUN + "/{sample_set}"
 MANIFEST = "manifest.json"
 PAGE = "index.html"
 COMPARISON = "comparison.json"  # what `ltdm compare` compared; no other folder has one
-FIGURES = {
-    "counts": rules.FIGURE_FORMATS,
-    "per_class": rules.FIGURE_FORMATS,
-    "training": rules.FIGURE_FORMATS,
-    "intervals": rules.FIGURE_FORMATS,
-    "cost": rules.FIGURE_FORMATS,
-    "samples": ("png",),
-}
+PLOTS = ("counts", "per_class", "training", "intervals", "cost")
+FIGURES = {**dict.fromkeys(PLOTS, rules.FIGURE_FORMATS), "samples": ("png",)}
 """The figures of a data set and their file formats: pictures of pixels are PNG alone."""
 
 

@@ -121,7 +121,7 @@ class _Job:
             "defaults": run.defaults(),
             "seed": self._seed,
             "code": stage_digest(stage, run.network, run.process, *methods),
-            "places": {"gpus": run.train.gpus, "checkpoint": run.train.import_checkpoint},
+            "places": locations(run.train),
         }
 
     def ema(self) -> Fields:

@@ -35,13 +35,13 @@ class RunOptions(NamedTuple):
 def read_asked(
     layout: Layout, rows: pd.DataFrame, folders: Sequence[str]
 ) -> list[tuple[str, list[Line]]]:
-    """Return what was asked, by title, from the records of the runs in tidy `rows`.
+    """Return what was asked, by title, from the records of the runs in tidy `rows`, and of sweeps.
 
     `folders` are those of a comparison, in which a run is `<folder>/<run>`, or one empty name.
     """
     datasets = [*rows["dataset"].unique()]
     asked = [("Data sets", dataset_lines(layout, datasets))]
-    for folder in folders:
+    for folder in folders if datasets else ():
         own = rows[rows["run"].str.startswith(f"{folder}/")] if folder else rows
         options: dict[str, dict[str, RunOptions]] = {}
         for dataset in datasets:
@@ -55,7 +55,8 @@ def read_asked(
             (title("Seeds"), [Line(", ".join(map(str, own["seed"].unique())), "")]),
             (title("Protocol, unless a run says otherwise"), protocol_lines(usual)),
         ]
-    return asked
+    asked.append(("Sweeps of the theory", sweep_lines(layout)))
+    return [(title, lines) for title, lines in asked if lines]
 
 
 def first_sets(rows: pd.DataFrame, dataset: str) -> dict[str, dict[str, Any]]:
@@ -78,6 +79,12 @@ def dataset_lines(layout: Layout, datasets: Iterable[str]) -> list[Line]:
         text = f"{size}, {train.max():,} to {train.min():,} per class ({tail}) of {source}"
         lines.append(Line(name, text))
     return lines
+
+
+def sweep_lines(layout: Layout) -> list[Line]:
+    """Return the options of each sweep of the theory lab that are not at their defaults."""
+    records = sorted(layout.path("theory.record", sweep="any").parent.glob("*.json"))
+    return [Line(file.stem, _options_text(read_json(file)["spec"])) for file in records]
 
 
 def run_lines(runs: Mapping[str, Mapping[str, RunOptions]], usual: Mapping[Key, Any]) -> list[Line]:

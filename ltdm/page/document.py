@@ -1,5 +1,6 @@
 """The page's document, from a template and the contents of a results folder."""
 
+from functools import cache
 from pathlib import Path
 
 from ltdm import __version__
@@ -10,11 +11,6 @@ from ltdm.plumbing.files import write_text
 from ltdm.reporting.html import asset, render, script
 
 VEGA_EMBED = "window.vegaEmbed = vegaEmbed;"  # what the page uses of Vega
-TABLE_TITLES = {
-    "tuned": "Settings chosen on half of the reference",
-    "theory": "Findings",
-}
-"""Titles of tables that follow others in a section, by file name."""
 
 
 def write_page(results: Path, output: Path) -> None:
@@ -23,8 +19,6 @@ def write_page(results: Path, output: Path) -> None:
     Raises:
         LtdmError: The folder has no tables, or one of its files is damaged.
     """
-    import vl_convert
-
     contents = Contents(results)
     sections = [section for section in contents.sections() if section.blocks]
     specs = [chart.spec for s in sections for block in s.blocks for chart in block.charts]
@@ -37,11 +31,18 @@ def write_page(results: Path, output: Path) -> None:
         runs=[(run, *charts.look_of(i)) for i, run in enumerate(contents.runs)],
         datasets=contents.datasets,
         sections=sections,
-        table_titles=TABLE_TITLES,
         origin=read_origin(results),
         style=asset("style.css") + asset("page.css"),
         specs=specs,
-        vega=script(vl_convert.javascript_bundle(VEGA_EMBED, vl_version=charts.VEGA_LITE)),
+        vega=script(_vega()),
         scripts=[asset("tables.js"), asset("page.js")],
     )
     write_text(output, text)
+
+
+@cache
+def _vega() -> str:
+    """Return the JavaScript that draws the charts, which takes seconds to put together."""
+    import vl_convert
+
+    return vl_convert.javascript_bundle(VEGA_EMBED, vl_version=charts.VEGA_LITE)

@@ -13,19 +13,22 @@ from ltdm.page.charts import Chart
 from ltdm.page.compared import read_compared
 from ltdm.page.images import Picture, read_picture, read_sheet
 from ltdm.plumbing.errors import LtdmError
+from ltdm.reporting.figure_rows import read_figure_rows
 from ltdm.reporting.html import markup
-from ltdm.reporting.rows import read_figure_rows, read_rows
+from ltdm.reporting.rows import read_rows
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
+FOLDED = {"vs_baseline": "As a table", "tuned": "Settings chosen on half of the reference"}
+"""Summaries of tables that are folded, by file name; so are the tables of the theory's sweeps."""
 
 
 class TableFile(NamedTuple):
-    """A table as HTML, and the texts that a reader can copy."""
+    """A table as HTML, and the texts that a reader can copy; one with a summary is folded."""
 
-    name: str
+    summary: str
     html: "Markup"
     copies: dict[str, str]
 
@@ -79,7 +82,7 @@ class Contents:
     def asked(self) -> list[tuple[str, list[Line]]]:
         """Return what was asked, of a comparison folder by folder: titles, each with its lines."""
         folders = [name for name, _ in self.compared.folders] if self.compared else [""]
-        return read_asked(self.layout, self.rows, folders) if self.datasets else []
+        return read_asked(self.layout, self.rows, folders)
 
     def sections(self) -> list[Section]:
         """Return all sections; those without blocks belong to parts that the experiment lacks."""
@@ -107,7 +110,7 @@ class Contents:
                 "samples",
                 "Samples",
                 "Rows are classes with their training images, most frequent first. All runs"
-                f" {'of a folder ' if self.compared else ''}have the same noise: seed"
+                f"{' of a folder' * bool(self.compared)} have the same noise: seed"
                 f" {self.seeds[0] if self.seeds else ''}.",
                 self._sheets(),
             ),
@@ -204,12 +207,12 @@ class Contents:
         ]
 
     def _theory(self) -> list[Block]:
-        """Return the tables and the figures of the theory lab."""
+        """Return the figures and the tables of the theory lab."""
         tables = [file.stem for file in sorted(self.tables.glob("theory-*.html"))]
         figures = sorted(self.figures.glob("theory-*.png"))
         pictures = [NamedPicture(f.stem.removeprefix("theory-"), read_picture(f)) for f in figures]
-        blocks = self._tables("theory", *tables)
-        return [*blocks, Block(pictures=tuple(pictures))] if pictures else blocks
+        shown = [Block(pictures=tuple(pictures))] if pictures else []
+        return [*shown, *self._tables("theory", *tables)]
 
 
 def _read_table(file: Path) -> TableFile:
@@ -218,4 +221,4 @@ def _read_table(file: Path) -> TableFile:
     texts = {name: file.with_suffix(suffix) for name, suffix in formats.items()}
     copies = {name: f.read_text(encoding="utf-8") for name, f in texts.items() if f.is_file()}
     body = file.read_text(encoding="utf-8").partition("<main>")[2].partition("</main>")[0]
-    return TableFile(file.stem, markup(body), copies)
+    return TableFile(FOLDED.get(file.stem, file.stem.partition("theory-")[2]), markup(body), copies)

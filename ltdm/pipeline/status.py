@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,17 @@ class NetworkStatus:
     network: tuple[str, str, int]  # data set, run and seed
     state: str  # a word or a sentence
     progress: dict[str, Any]  # its training's last report; empty before and after training
+    is_due: bool  # whether the last run has yet to train, sample or score it
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a training of it has reported lately."""
+        return bool(self.progress) and not self.progress["ended"] and self.word != "silent"
+
+    @property
+    def word(self) -> str:
+        """The first word of the state."""
+        return self.state.partition(" ")[0].rstrip(":")
 
 
 def network_statuses(results: Path) -> list[NetworkStatus]:
@@ -40,15 +51,29 @@ def network_statuses(results: Path) -> list[NetworkStatus]:
     """
     check_results_version(results)
     run_snapshot = snapshot.newest(results / "logs") or {}
-    networks = {(d, r, s): None for d, r, s in run_snapshot.get("networks", [])}
-    for folder in sorted((results / "runs").glob("*/*/seed-*")):
+    last_run = {(d, r, s): None for d, r, s in run_snapshot.get("networks", [])}
+    networks = dict(last_run)
+    for folder in sorted(_find(results / "runs", "*/*/seed-*")):
         dataset, run, seed = folder.relative_to(results / "runs").parts
         if (number := seed.removeprefix("seed-")).isdecimal():  # else it is someone's copy
             networks[dataset, run, int(number)] = None
     if not networks:
         raise LtdmError(f"{results} holds no networks; name a folder such as results/demo")
     layout = Layout(results)
-    return [_status_of(network, layout, run_snapshot) for network in networks]
+    statuses = [_status_of(network, layout, run_snapshot) for network in networks]
+    if not last_run:
+        return statuses
+    return [
+        replace(s, is_due=s.is_due and (s.network in last_run or s.is_running)) for s in statuses
+    ]
+
+
+def _find(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a pattern; none if a folder vanishes meanwhile, as that of a state."""
+    try:
+        return [*folder.glob(pattern)]
+    except FileNotFoundError:
+        return []
 
 
 def _status_of(
@@ -56,17 +81,26 @@ def _status_of(
 ) -> NetworkStatus:
     wildcards = dict(zip(NETWORK, network, strict=True))
     model = layout.path("train.model", **wildcards)
+    # The reports are read first: they vanish at the end of a training, when the model exists.
+    reports = [*map(_read_progress, _find(model.parent / "state", "**/progress.json"))]
+    goal = "scored" if run_snapshot.get("sets_of_run", {}).get(network[1]) else "trained"
     if model.exists() and layout.path("train.record", **wildcards).exists():
-        return NetworkStatus(network, _state_after_training(wildcards, layout, run_snapshot), {})
-    reports = map(_read_progress, (model.parent / "state").glob("**/progress.json"))
+        state = _state_after_training(wildcards, layout, run_snapshot)
+        return NetworkStatus(network, state, {}, is_due=state != goal)
     # Older reports are of trainings with other options.
-    progress = max(reports, key=lambda report: report["time"], default={})
-    return NetworkStatus(network, _state_text(progress) if progress else "waiting", progress)
+    progress = max(filter(None, reports), key=lambda report: report["time"], default={})
+    state = _state_text(progress) if progress else "waiting"
+    return NetworkStatus(network, state, progress, is_due=True)
 
 
 def _read_progress(file: Path) -> dict[str, Any]:
-    """Return the last report of a training; LtdmError if the file is damaged."""
-    report = read_json(file)
+    """Return the last report of a training, empty if it is gone; LtdmError if it is damaged."""
+    try:
+        report = read_json(file)
+    except LtdmError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return {}
+        raise
     with explain_read_errors(file, "report of a training"):
         texts = {key: str(report[key]) for key in ("what", "note", "ended", "host", "pid")}
         texts["job"] = str(report["job"] or "")  # None without Slurm
@@ -98,11 +132,25 @@ def _state_text(progress: dict[str, Any]) -> str:
 
 def format_status(results: Path) -> str:
     """Return the status of an experiment as text for a terminal: a row per network, and a sum."""
-    statuses = network_statuses(results)
+    return format_table(network_statuses(results))
+
+
+def format_table(statuses: list[NetworkStatus]) -> str:
+    """Return a row per network, and a sum."""
+    return "\n".join([*table_lines(statuses), "", format_summary(statuses)])
+
+
+def table_lines(statuses: list[NetworkStatus]) -> list[str]:
+    """Return a table as lines: its header, and a row per network."""
     frame = pd.DataFrame([_row(status) for status in statuses]).fillna("")
-    counts = Counter(status.state.partition(" ")[0].rstrip(":") for status in statuses)
+    return frame.to_string(index=False).splitlines()
+
+
+def format_summary(statuses: list[NetworkStatus], noun: str = "network") -> str:
+    """Return how many networks are in which state, as a sentence; `noun` is what they are."""
+    counts = Counter(status.word for status in statuses)
     summary = ", ".join(f"{number} {state}" for state, number in counts.most_common())
-    return f"{frame.to_string(index=False)}\n\n{count_of(len(statuses), 'network')}: {summary}."
+    return f"{count_of(len(statuses), noun)}: {summary}."
 
 
 def _row(status: NetworkStatus) -> dict[str, Any]:

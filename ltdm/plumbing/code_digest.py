@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-PLUMBING = ("ltdm.plumbing", "ltdm.training.distributed", "ltdm.training.worker")
+PLUMBING = (
+    "ltdm.plumbing",
+    "ltdm.training.distributed",
+    "ltdm.training.live",
+    "ltdm.training.worker",
+)
 """Folders and modules that can change no number."""
 TYPE_MODULES = ("typing", "collections.abc")  # of which only types are imported
 

@@ -15,8 +15,6 @@ import scipy
 ENTRY_KEYS = ["dataset", "run", "sample_set", "sampler", "guidance", "weights"]
 """Columns that identify an entry, a row of a table; an entry has one row of data per seed."""
 Key = tuple[Any, ...]
-SEED_COLUMNS = ["value", "error", "note", "n_generated"]
-"""Columns of an entry's rows, one a seed; that of the number of images may be empty."""
 VALUE_KEYS = ["extractor", "metric", "group"]
 """Columns that identify a value, a column of a table."""
 CONFIDENCE = 0.95
@@ -71,13 +69,12 @@ def paired_interval(values: pd.DataFrame, baseline: pd.DataFrame) -> Interval:
 
 
 def group_entries(rows: pd.DataFrame) -> dict[Key, pd.DataFrame]:
-    """Return SEED_COLUMNS by seed of each entry (see ENTRY_KEYS), in the rows' order.
+    """Return value, error and note by seed of each entry (see ENTRY_KEYS), in the rows' order.
 
     The rows are those of one metric, group and extractor.
     """
-    by_seed = rows.set_index("seed")
-    grouped = by_seed.groupby(ENTRY_KEYS, sort=False, dropna=False)
-    return {key: entry.reindex(columns=SEED_COLUMNS) for key, entry in grouped}
+    grouped = rows.groupby(ENTRY_KEYS, sort=False, dropna=False)
+    return {key: entry.set_index("seed")[["value", "error", "note"]] for key, entry in grouped}
 
 
 def differences_from(rows: pd.DataFrame, baseline: str) -> dict[Key, Interval]:

@@ -1,5 +1,6 @@
 """The plot of quality against the cost of training."""
 
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -18,7 +19,8 @@ def plot_cost(frame: pd.DataFrame, dataset: str, looks: Looks) -> Figure:
 
     A step line joins the runs on the Pareto front. Runs without a cost or a value have no point.
     """
-    drawn = frame[(frame["forward_equivalents"] > 0) & frame["value"].notna()]
+    finite = np.isfinite(frame[["forward_equivalents", "value"]].to_numpy(float)).all(axis=1)
+    drawn = frame.loc[finite]
     costs = drawn["forward_equivalents"]
     figure, axes = plt.subplots(figsize=(ONE_COLUMN, 2.2))
     axes.set(title=escape_label(dataset), xlabel="training cost, forward passes of one image")

@@ -9,9 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from ltdm.reporting.escapes import escape_label
-from ltdm.reporting.style import GREY, ONE_COLUMN, add_legend, add_note, fill_band, short_title
+from ltdm.reporting.style import (
+    GREY,
+    ONE_COLUMN,
+    SMALL,
+    add_legend,
+    add_note,
+    fill_band,
+    short_title,
+)
 
-MAX_NAMED_CLASSES = 20  # on the axis of classes
+MAX_NAMED_CLASSES = 12  # on the axis of classes
 MAX_MARKERS = 12  # per line
 Looks = dict[str, dict[str, Any]]
 """Colour, line style and marker by run; see `style.line_looks`."""
@@ -23,7 +31,7 @@ def plot_class_counts(frame: pd.DataFrame, dataset: str) -> Figure:
     axes.bar(frame["class"], frame["available"], color="#d9d9d9", label="balanced reference")
     bars = axes.bar(frame["class"], frame["train"], label="long-tailed training set")
     if len(frame) <= MAX_NAMED_CLASSES:
-        axes.bar_label(bars, fontsize=6)
+        axes.bar_label(bars, fontsize=SMALL)
         axes.set_xticks(frame["class"])
     axes.grid(axis="x", visible=False)
     title = short_title(dataset, f"{frame['train'].sum():,} training images")
@@ -53,7 +61,7 @@ def plot_per_class(frame: pd.DataFrame, dataset: str, looks: Looks) -> Figure:
         )
     if 0 < len(first) <= MAX_NAMED_CLASSES:
         pairs = zip(first["class"], first["train"], strict=True)
-        axes.set_xticks(range(len(first)), [f"{c}\n({n})" for c, n in pairs], fontsize=6)
+        axes.set_xticks(range(len(first)), [f"{c}\n({n})" for c, n in pairs], fontsize=SMALL)
         axes.set_xlabel("class (training images)")
     else:
         axes.set_xlabel("classes, most frequent first")

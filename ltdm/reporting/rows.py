@@ -21,9 +21,6 @@ PROBE_COLUMNS += ["weights", "test", "train_on", "chosen"]
 """Columns of the rows of linear probes."""
 THEORY_COLUMNS = ["seed", "tail", "beta", "metric", "group", "steps", "value", "error"]
 """Columns of the rows of the theory lab."""
-FIGURE_NAMES = ["run", "sample_set", "name", "metric", "column", "baseline_run"]
-FIGURE_NAMES += ["device", "group", "line", "x_label"]
-"""Columns of names in the numbers behind figures."""
 NULLABLE_COLUMNS = ("guidance", "value", "error", "baseline", "tail", "beta")
 """Columns of numbers that may be empty."""
 FEW_IMAGES = "few images"
@@ -68,31 +65,6 @@ def read_classes(path: Path) -> pd.DataFrame:
         if not len(table) or table["train"].min() < 0:
             raise ValueError("it holds no class, or a count below 0")
         return table
-
-
-def read_figure_rows(path: Path) -> pd.DataFrame:
-    """Read the numbers behind a figure; names are text, an empty number is NaN.
-
-    Raises:
-        LtdmError: The file is damaged.
-    """
-    with explain_read_errors(path, TABLE):
-        types = dict.fromkeys(FIGURE_NAMES, str)
-        rows = pd.read_csv(
-            path, dtype=types, keep_default_na=False, na_values=[""], lineterminator="\n"
-        )
-        names = [column for column in FIGURE_NAMES if column in rows]
-        return rows.fillna(dict.fromkeys(names, ""))
-
-
-def read_history(path: Path) -> pd.DataFrame:
-    """Read history.csv: a row per logged training step, of numbers.
-
-    Raises:
-        LtdmError: The file is missing or damaged.
-    """
-    with explain_read_errors(path, TABLE):
-        return pd.read_csv(path, dtype=float)
 
 
 def write_rows(rows: pd.DataFrame, path: Path) -> None:

@@ -23,6 +23,7 @@ from ltdm.reporting.escapes import escape_label
 
 log = logging.getLogger("ltdm")
 ONE_COLUMN, TWO_COLUMNS = 3.3, 6.9  # widths of figures in a paper, inches
+SMALL = 6  # size of numbers within a plot, points; all other text has 7 or 8
 PICTURE_DPI = 160  # of pictures of images and points
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"]
 GREY = "#888888"

@@ -160,7 +160,7 @@ def select_column(rows: pd.DataFrame, name: str) -> Column:
 
 def column_cells(column: Column) -> dict[Key, Cell]:
     """Return the cells of a column by entry."""
-    entries = group_entries(column.rows)
+    entries, images = group_entries(column.rows), _images_of_entries(column.rows)
     means = {key: entry["value"].mean() for key, entry in entries.items()}
     best = _best_keys(means, column.up) if column.up is not None else {}
     cells = {}
@@ -184,9 +184,17 @@ def column_cells(column: Column) -> dict[Key, Cell]:
             not_significant=not_significant,
             few_images=few_images,
             not_above_zero=bool(reaches_zero),
-            images=int(entry["n_generated"].min()) if entry["n_generated"].notna().all() else 0,
+            images=images.get(key, 0),
         )
     return cells
+
+
+def _images_of_entries(rows: pd.DataFrame) -> dict[Key, int]:
+    """Return the generated images per seed of each entry whose rows have their number."""
+    if "n_generated" not in rows:
+        return {}
+    numbers = rows.groupby(ENTRY_KEYS, sort=False, dropna=False)["n_generated"].min()
+    return {key: int(n) for key, n in zip(numbers.index, numbers, strict=True) if n == n}
 
 
 def _best_keys(means: dict[Key, float], up: bool) -> dict[Key, Key]:

@@ -22,6 +22,7 @@ from ltdm.plumbing.files import write_json, write_text
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.ensemble import Weights, shard_rows, shard_seed, shard_steps, weighted_mean
+from ltdm.training.live import LiveView
 from ltdm.training.options import Ensemble
 from ltdm.training.setup import Recipe, init_trainer, make_trainer, model_metadata
 from ltdm.training.state import Files, State, explain_state_errors, read_state, write_state
@@ -79,11 +80,14 @@ class EnsembleTrainer:
         def time_spent() -> dict[str, Any]:
             return {**spent, "seconds": float(spent["seconds"] + time.monotonic() - started)}
 
+        folder = self.files.model.parent
+        view = LiveView(folder, self.key, trainer, self.metadata, self.seed, shard)
         trainer.fit(
             lambda content: state.save({**content, **time_spent()}),
             f"round {number} of {self.options.rounds}, shard {shard + 1} of {self.options.shards}",
             stop,
             state.progress,
+            after_step=view.after_step,
         )
         summary = {"images": len(rows), "evaluations": trainer.calls_per_image()}
         content = {**trainer.state(), **time_spent(), **summary}

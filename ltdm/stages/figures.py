@@ -8,15 +8,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ltdm.core.image_files import read_image_file
+from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.plumbing.request import Request
 from ltdm.reporting import figures, frames, points, style
 from ltdm.reporting import samples as sheets
 from ltdm.reporting.cost_plot import plot_cost
 from ltdm.reporting.costs import TRAINING_COLUMNS, cost_frame
+from ltdm.reporting.figure_rows import read_history
 from ltdm.reporting.forest_plot import plot_intervals
 from ltdm.reporting.headings import read_metric
 from ltdm.reporting.intervals import intervals_frame
-from ltdm.reporting.rows import SCORE_COLUMNS, read_classes, read_history, read_rows, write_rows
+from ltdm.reporting.rows import SCORE_COLUMNS, read_classes, read_rows, write_rows
 from ltdm.reporting.tables import order_by_extractor
 from ltdm.training.spent import read_training_cost
 
@@ -45,30 +47,24 @@ def run(
     run; `samples` are of one seed of each run.
     """
     style.use()
-    dataset, looks = request["where"]["dataset"], style.line_looks(request["runs"])
     table = read_classes(counts)
     sets = {"real": _first_images(reference, shuffle=True)}
     sets |= {n: _first_images(path) for n, path in zip(request["runs"], samples, strict=True)}
     trainings = _read_trainings(request, records, histories, sets["real"][0], len(table))
+    with explain_read_errors(counts, TABLE):
+        class_counts = frames.counts_frame(table)
     numbers = {
-        "counts": frames.counts_frame(table),
+        "counts": class_counts,
         "training": frames.training_frame(_read_histories(request, histories)),
         **_score_frames(request, table, tidy, trainings),
     }
-    plots = {
-        "counts": figures.plot_class_counts(numbers["counts"], dataset),
-        "per_class": figures.plot_per_class(numbers["per_class"], dataset, looks),
-        "training": figures.plot_training_loss(numbers["training"], dataset, looks),
-        "intervals": plot_intervals(numbers["intervals"], dataset, request["baseline"]),
-        "cost": plot_cost(numbers["cost"], dataset, looks),
-        "samples": _plot_samples(sets, table),
-    }
-    for figure, plot in plots.items():
-        pictures = (files.get(f"{figure}_{form}") for form in ("pdf", "png"))
-        style.save(plot, *filter(None, pictures))
-    for figure, frame in numbers.items():
-        if path := files.get(f"{figure}_csv"):
-            write_rows(frame, path)
+    plots = {**_plot_numbers(request, numbers), "samples": _plot_samples(sets, table)}
+    for name, path in files.items():
+        figure, _, form = name.rpartition("_")
+        if form == "csv":
+            write_rows(numbers[figure], path)
+        else:
+            style.save(plots[figure], path)
 
 
 def _score_frames(
@@ -85,6 +81,18 @@ def _score_frames(
         "per_class": frames.per_class_frame(metric_rows, table, heading),
         "intervals": intervals_frame(rows, columns, request["baseline"]),
         "cost": cost_frame(rows, columns[0], trainings),
+    }
+
+
+def _plot_numbers(request: Request, numbers: dict[str, pd.DataFrame]) -> dict[str, Figure]:
+    """Plot the numbers of each figure."""
+    dataset, looks = request["where"]["dataset"], style.line_looks(request["runs"])
+    return {
+        "counts": figures.plot_class_counts(numbers["counts"], dataset),
+        "per_class": figures.plot_per_class(numbers["per_class"], dataset, looks),
+        "training": figures.plot_training_loss(numbers["training"], dataset, looks),
+        "intervals": plot_intervals(numbers["intervals"], dataset, request["baseline"]),
+        "cost": plot_cost(numbers["cost"], dataset, looks),
     }
 
 

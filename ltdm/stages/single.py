@@ -12,9 +12,11 @@ from ltdm.core.device import device_name, pick_device
 from ltdm.core.image_files import read_image_file
 from ltdm.core.weights import add_prefix, write_weights
 from ltdm.plumbing.files import explain_read_errors, read_npz, write_json, write_text
+from ltdm.plumbing.option_values import locations
 from ltdm.plumbing.provenance import commit, versions
 from ltdm.plumbing.stopping import StopRequest
 from ltdm.training.distributed import available_processes, launch
+from ltdm.training.live import LiveView
 from ltdm.training.loop import Trainer
 from ltdm.training.setup import Recipe, init_trainer, make_trainer, model_metadata
 from ltdm.training.state import Files, State, explain_state_errors
@@ -32,7 +34,8 @@ def train(recipe: Recipe, identity: dict[str, Any], files: Files, stop: StopRequ
     processes = _num_processes(recipe, files.data)
     if processes > 1:
         paths = [file and str(file) for file in files]
-        launch(processes, WORKER, {"identity": identity, "files": paths}, stop)
+        places = locations(recipe.train)
+        launch(processes, WORKER, {"identity": identity, "places": places, "files": paths}, stop)
     else:
         fit(recipe, identity, files, stop)
 
@@ -72,7 +75,15 @@ def fit(recipe: Recipe, identity: dict[str, Any], files: Files, stop: StopReques
     def save(content: dict[str, Any]) -> None:
         state.save({**content, "where": devices})
 
-    trainer.fit(save, stop=stop, progress_file=state.progress, save_snapshot=state.save_snapshot)
+    metadata = model_metadata(recipe, trainer)
+    view = LiveView(files.model.parent, state.key, trainer, metadata, identity["seed"])
+    trainer.fit(
+        save,
+        stop=stop,
+        progress_file=state.progress,
+        save_snapshot=state.save_snapshot,
+        after_step=view.after_step,
+    )
     _write_model(files.model, recipe, trainer, state)
     write_text(files.history, pd.DataFrame(trainer.history).to_csv(index=False))
     result = {

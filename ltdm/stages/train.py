@@ -21,8 +21,9 @@ def run(
 
     `request` has `spec`; `seed`, which owns all draws; and `places`. The spec is `network`,
     `process`, `method` (one or a list) and `train` as in the config; or, to import a released
-    checkpoint, the first two and the `content` of the file at `places.checkpoint`. `places.gpus` is
-    the number of processes that train together, each on a GPU where there is one.
+    checkpoint, the first two and the `content` of the file at `places.import_checkpoint`. `places`
+    may also have the options of `train` that decide no result: `gpus`, `tensorboard`,
+    `preview_every`.
 
     `data` is train.npz, `init` the network of the run that `train.init_from` names. `model` gets
     the weights, averaged ("ema.") and last ("last."), as safetensors; `history` the losses, a row
@@ -37,9 +38,9 @@ def run(
     files = Files(data, init, model, history, record)
     identity = {**to_record(request), "data": sha256(data)}
     if "content" in spec:
-        released.import_checkpoint(identity, Path(places["checkpoint"]), files)
+        released.import_checkpoint(identity, Path(places["import_checkpoint"]), files)
         return
-    recipe = Recipe.from_spec(spec, places.get("gpus", 1))
+    recipe = Recipe.from_spec(spec, places)
     if init:
         identity["init"] = read_key(init)
     train = ensemble.train if recipe.train.ensemble else single.train

@@ -10,10 +10,15 @@ from ltdm.training.state import Files
 from ltdm.training.worker import run_worker
 
 
-def train_rank(stop: StopRequest | None, identity: dict[str, Any], files: list[str | None]) -> None:
-    """Train as one of several processes; `identity` and `files` have passed through JSON."""
+def train_rank(
+    stop: StopRequest | None,
+    identity: dict[str, Any],
+    places: dict[str, Any],
+    files: list[str | None],
+) -> None:
+    """Train as one of several processes; all arguments but `stop` have passed through JSON."""
     paths: list[Any] = [file and Path(file) for file in files]
-    fit(Recipe.from_spec(identity["spec"]), identity, Files(*paths), stop)
+    fit(Recipe.from_spec(identity["spec"], places), identity, Files(*paths), stop)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from ltdm.reporting.style import (
     short_title,
 )
 
+LINES_PER_COLUMN = 4  # of a panel's own legend
+
 
 def plot_v_curve(frame: pd.DataFrame, sweep: str) -> Figure:
     """Plot `v_curve_frame`, a row of panels per step; rings mark the minima."""
@@ -39,7 +41,7 @@ def plot_v_curve(frame: pd.DataFrame, sweep: str) -> Figure:
 def plot_nash_gap(frame: pd.DataFrame, sweep: str) -> Figure:
     """Plot `nash_gap_frame`: the gap by steps with its fits (dashed), and gaps by beta."""
     by_steps, by_beta = (frame[frame["panel"] == name] for name in ("by steps", "by beta"))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(TWO_COLUMNS, 3.3))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(TWO_COLUMNS, 2.9))
     _plot_panel(left, by_steps)
     title = short_title(sweep, "Nash gap")
     left.set(title=title, xlabel="training steps T", xscale="log", yscale="log")
@@ -53,8 +55,9 @@ def plot_nash_gap(frame: pd.DataFrame, sweep: str) -> Figure:
 
 def _add_legend_below(axes: Axes, title: str | None = None) -> None:
     """Add a panel's own legend, where it hides no data."""
-    if axes.get_lines():
-        axes.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -0.22))
+    if lines := len(axes.get_legend_handles_labels()[1]):
+        columns = 2 if lines > LINES_PER_COLUMN else 1
+        axes.legend(title=title, ncols=columns, loc="upper center", bbox_to_anchor=(0.5, -0.22))
 
 
 def plot_generalisation(frame: pd.DataFrame, sweep: str) -> Figure:

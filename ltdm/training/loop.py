@@ -33,12 +33,14 @@ class Trainer(Learner):
         stop: StopRequest | None = None,
         progress_file: Path | None = None,
         save_snapshot: Callable[[int, dict[str, Tensor]], None] | None = None,
+        after_step: Callable[[bool], None] | None = None,
     ) -> None:
         """Make all remaining training steps, and pass the state to `save` now and then.
 
         `label` names the progress, and other processes can read it in `progress_file`. `stop` is
         checked after each step. `save_snapshot` gets the step count and the averages at each step
-        at which `train.posthoc_ema` takes a snapshot.
+        at which `train.posthoc_ema` takes a snapshot. `after_step` is called after each step, with
+        whether that added a row to the history.
 
         Raises:
             Interruption: `stop` requested it; the state is saved.
@@ -52,6 +54,8 @@ class Trainer(Learner):
         with torch.random.fork_rng(devices), progress:
             while self.step_count < self.last_step:
                 has_row = self._step_and_log(progress, save_snapshot)
+                if after_step:
+                    after_step(has_row)
                 if self.step_count == self.last_step:
                     break
                 reason, now = stop.reason(save_cost) if stop else None, time.monotonic()

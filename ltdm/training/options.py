@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import Nested, option
@@ -112,6 +113,19 @@ class TrainOptions:
         low=1,
         location=True,
     )
+    tensorboard: bool = option(
+        False,
+        "Write event files for TensorBoard in the run's folder, a point per row of history.csv. It"
+        " needs the package tensorboard and changes no result.",
+        location=True,
+    )
+    preview_every: int | None = option(
+        None,
+        "Training steps between two sheets of sample images in the run's folder, made from the"
+        " averaged weights; null: none. They change no result.",
+        low=1,
+        location=True,
+    )
     init_from: str | None = option(
         None, "Run of the same config from whose averaged weights this one starts."
     )
@@ -127,6 +141,9 @@ class TrainOptions:
         """Refuse options that do not go together."""
         if len(self.adam_betas) != 2:
             raise OptionError(("adam_betas",), "must be two numbers")
+        if self.tensorboard and not find_spec("tensorboard"):
+            message = "needs the package tensorboard; run `pip install tensorboard`, or set it to"
+            raise OptionError(("tensorboard",), f"{message} false")
         if self.posthoc_ema and self.ensemble:
             message = "cannot be used with an ensemble, whose averages restart; leave one out"
             raise OptionError(("posthoc_ema",), message)

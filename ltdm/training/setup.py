@@ -33,10 +33,10 @@ class Recipe:
     train: TrainOptions
 
     @classmethod
-    def from_spec(cls, spec: Mapping[str, Any], gpus: int = 1) -> "Recipe":
+    def from_spec(cls, spec: Mapping[str, Any], places: Mapping[str, Any] = {}) -> "Recipe":
         """Parse `network`, `process`, `method` (one or a list) and `train`, as in the config.
 
-        `gpus`, the requested number of processes, is not part of a spec.
+        `places` has the options of `train` that decide no result, and so are not part of a spec.
 
         Raises:
             OptionError: A part or option is not known, or a value is out of range.
@@ -45,7 +45,7 @@ class Recipe:
             parse_part(kind, spec[kind], (kind,)) for kind in ("network", "process")
         )
         methods = parse_parts("method", spec["method"], ("method",))
-        train = parse(TrainOptions, {**spec["train"], "gpus": gpus}, ("train",))
+        train = parse(TrainOptions, {**spec["train"], **places}, ("train",))
         return cls(network, process, methods, train)
 
     def objective(self, class_counts: list[int]) -> Objective:

@@ -3,7 +3,7 @@
 import pytest
 
 from ltdm.page.document import write_page
-from ltdm.reporting.rows import read_figure_rows
+from ltdm.reporting.figure_rows import read_figure_rows
 from tests.browser.conftest import accessibility_faults
 from tests.helpers.made_up_results import class_counts, write_results
 from tests.helpers.ugly_names import UGLY

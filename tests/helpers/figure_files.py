@@ -34,8 +34,11 @@ def write_network(folder, imported=False, **changes):
     return folder / "run.json", folder / "history.csv"
 
 
-def draw(folder, rows, runs, seeds=(0,), imported=(), **changes):
-    """Run the stage on tidy rows; return its files by keyword, as `counts_png`."""
+def draw(folder, rows, runs, seeds=(0,), imported=(), tables=None, **changes):
+    """Run the stage on tidy rows; return its files by keyword, as `counts_png`.
+
+    `tables`, by path, replace those that it reads.
+    """
     folder.mkdir(exist_ok=True)
     pd.DataFrame(COUNTS).to_csv(folder / "counts.csv", index=False)
     rows.to_csv(folder / "metrics.csv", index=False)
@@ -44,6 +47,8 @@ def draw(folder, rows, runs, seeds=(0,), imported=(), **changes):
     networks = [
         write_network(folder / f"{run}-{seed}", run in imported) for run in runs for seed in seeds
     ]
+    for path, table in (tables or {}).items():
+        table.to_csv(path, index=False)
     files = {
         f"{figure}_{form}": folder / f"{figure}.{form}"
         for figure, forms in FIGURES.items()

@@ -10,6 +10,7 @@ import tomllib
 import warnings
 from functools import cache
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -51,16 +52,16 @@ def imported_by(file: Path) -> set[str]:
 
 
 def test_every_dependency_has_a_floor_or_one_version():
-    for requirement in [*RUNTIME, *EXTRAS["workflow"]]:
+    for requirement in [*RUNTIME, *EXTRAS["workflow"], *EXTRAS["tensorboard"]]:
         assert re.fullmatch(r"[a-z0-9-]+[>=]=[\d.]+(,!=[\d.]+)?", requirement), requirement
 
 
 @pytest.mark.parametrize(
     ("files", "declared"),
     [
-        (PACKAGE, RUNTIME),
+        (PACKAGE, RUNTIME + EXTRAS["tensorboard"]),
         (WORKFLOW, RUNTIME + EXTRAS["workflow"]),
-        (TESTS, RUNTIME + EXTRAS["workflow"] + EXTRAS["dev"]),
+        (TESTS, [*RUNTIME, *chain(*EXTRAS.values())]),
     ],
     ids=["ltdm", "workflow", "tests"],
 )

@@ -3,6 +3,8 @@
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from itertools import takewhile
 from pathlib import Path
 
@@ -38,6 +40,7 @@ HERE = {
     "IMAGES": "results/smoke/runs/digits-lt/ddpm/seed-0/main/samples.npz",
     "real.npz": "results/smoke/data/digits-lt/reference.npz",
     "results/cifar10-lt": "results/smoke",
+    "results/cifar10-lt/runs": "results/smoke/runs",
     "results/cifar10-lt/data/cifar10-lt": "results/smoke/data/digits-lt",
     "inception": "pixels",  # whose weights are not downloaded here
     "...": "",
@@ -123,7 +126,10 @@ def user(finished, tmp_path_factory):
 
 @pytest.mark.parametrize("words", list(commands()))
 def test_a_command_runs(words, user, checkpoint, monkeypatch):
-    """Snakemake makes a dry run; of commands that take minutes only the arguments are checked."""
+    """Snakemake makes a dry run; of commands that take minutes only the arguments are checked.
+
+    TensorBoard, which would wait for a browser, lists what it finds.
+    """
     program, *arguments = (HERE.get(word, word) for word in words)
     program, arguments = Path(program).name, [a for a in arguments if a]
     monkeypatch.chdir(user.folder)
@@ -143,6 +149,10 @@ def test_a_command_runs(words, user, checkpoint, monkeypatch):
         while isinstance(command, click.Group):
             command = command.commands[arguments.pop(0)]
         assert command.make_context(program, arguments, parent=context)
+    elif program == "tensorboard":
+        command = [sys.executable, "-m", "tensorboard.main", *arguments, "--inspect"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=user.folder)
+        assert done.returncode == 0 and "No event files found" in done.stdout, done.stderr
     elif program == "ltdm":
         if "ckpt_300000.pt" in arguments:
             shutil.copy(checkpoint()[0], "ckpt_300000.pt")

@@ -13,7 +13,8 @@ from ltdm.cli.main import main
 from ltdm.comparison import writing
 from ltdm.config.layout import PAGE, Layout
 from ltdm.page.document import write_page
-from ltdm.reporting.rows import read_figure_rows, read_rows
+from ltdm.reporting.figure_rows import read_figure_rows
+from ltdm.reporting.rows import read_rows
 from tests.helpers.made_up_results import edit_records, rescore, write_tables
 
 BOTH = "results/compare-one-two"

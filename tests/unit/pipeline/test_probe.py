@@ -167,7 +167,7 @@ def test_heat_map_per_run():
     frames = [p for p in first.patches if isinstance(p, Rectangle)]
     assert [(p.get_x() + 0.46, p.get_y() + 0.46) for p in frames] == [(1, 0)]
     assert first.images[0].get_clim() == second.images[0].get_clim()
-    assert bar.get_ylabel() == "accuracy, %"
+    assert bar.get_xlabel() == "accuracy, %"
 
 
 def test_files_of_tables_and_figure(tmp_path):

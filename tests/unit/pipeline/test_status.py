@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -86,6 +87,54 @@ def test_ensemble_shows_the_shard_that_reported_last(results):
         write_json(file, {**PROGRESS, "time": time.time() + k, "what": what})
     states = [line.state for line in status.network_statuses(results) if line.network[1] == "r0"]
     assert states == ["round 1 of 2, shard 2 of 2"]
+
+
+def test_a_report_that_vanishes_is_no_error(results, monkeypatch):
+    """The training ends between the search for its report and its reading."""
+    write_progress(results, "r0")
+    find = status._find
+
+    def find_and_remove(folder, pattern):
+        files = find(folder, pattern)
+        if pattern.endswith("progress.json"):
+            shutil.rmtree(folder, ignore_errors=True)
+        return files
+
+    monkeypatch.setattr(status, "_find", find_and_remove)
+    assert {s.state for s in status.network_statuses(results)} == {"waiting"}
+    network = results / "runs/d/r0/seed-0"
+
+    def finish_and_find(folder, pattern):
+        if folder == network / "state":
+            write_json(network / "run.json", {})
+            (network / "model.safetensors").touch()
+        return find_and_remove(folder, pattern)
+
+    write_progress(results, "r0")
+    monkeypatch.setattr(status, "_find", finish_and_find)
+    states = {s.network[1]: s.state for s in status.network_statuses(results)}
+    assert states["r0"] == "trained", "a training that ends meanwhile is not shown as waiting"
+    monkeypatch.setattr(status, "_find", find)
+    (network / "state/k").mkdir(parents=True)
+    (network / "state/k/progress.json").write_text("{")
+    with pytest.raises(LtdmError, match="damaged"):
+        status.network_statuses(results)
+
+
+def test_what_the_last_run_has_yet_to_do(results):
+    """Networks of earlier runs are due only while they train."""
+    for run in ("r0", "r1", "old", "old-in-training"):
+        (results / f"runs/d/{run}/seed-0/main/metrics").mkdir(parents=True)
+    write_progress(results, "old-in-training")
+    for run in ("r0", "r1"):
+        write_json(results / f"runs/d/{run}/seed-0/run.json", {})
+        (results / f"runs/d/{run}/seed-0/model.safetensors").touch()
+    (results / "runs/d/r0/seed-0/main/samples.npz").touch()
+    (results / "runs/d/r0/seed-0/main/metrics/frechet.csv").touch()
+    due = {s.network[1] for s in status.network_statuses(results) if s.is_due}
+    assert due == {*(f"r{k}" for k in range(1, 7)), "old-in-training"}
+    due = {s.network[1] for s in status.network_statuses(alone(results)) if s.is_due}
+    assert due == {"old", "old-in-training"}, "without a snapshot, training is all there is to do"
 
 
 def test_networks_outside_the_run_are_shown_too(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_npz
 from ltdm.reporting import figures, frames, points, style
 from ltdm.reporting.frames import mean_and_band, per_class_frame
@@ -135,3 +136,13 @@ def test_pdf_files_have_truetype_fonts_and_no_date(tmp_path):
     assert b"/CreationDate" not in content
     assert b"/Type3" not in content
     assert b"/FontFile2" in content
+
+
+@pytest.mark.parametrize(("file", "column"), [("counts", "available"), ("history", "denoise")])
+def test_a_table_without_a_column_is_named(file, column, tmp_path):
+    rows = class_rows({"a": [1.0]})
+    draw(tmp_path, rows, "a")
+    path = tmp_path / ("counts.csv" if file == "counts" else "a-0/history.csv")
+    spoilt = pd.read_csv(path).drop(columns=column)
+    with pytest.raises(LtdmError, match=rf"{path.name} is damaged"):
+        draw(tmp_path, rows, "a", tables={path: spoilt})

@@ -19,6 +19,7 @@ from ltdm.samplers._generate import SampleGenerator
 from ltdm.samplers._options import SampleOptions
 from ltdm.tools.bench_scores import synthetic_features
 from ltdm.training.graph import WARMUP_CALLS, StepGraph
+from ltdm.training.live import LiveView
 from ltdm.training.setup import Recipe, make_trainer, model_metadata
 from tests.helpers.training import METHODS, SPEC, data, spec_of
 
@@ -65,6 +66,20 @@ def test_steps_as_one_graph_equal_eager_steps(name):
     for row, expected in zip(graph.history, eager.history, strict=True):
         assert row == pytest.approx(expected, rel=1e-3)
     assert graph.calls_per_image() == eager.calls_per_image()
+
+
+@pytest.mark.parametrize("name", ["composed", "separate", "edm2"])
+def test_sheets_of_samples_do_not_disturb_the_graph(name, tmp_path):
+    """At every step: before the capture, and between launches."""
+    shown, plain = (learner_of(name, precision="fp32", preview_every=n) for n in (1, None))
+    about = model_metadata(Recipe.from_spec(spec_of(name, augment="ada")), shown)
+    view = LiveView(tmp_path, "key", shown, about, 0)
+    shown.fit(lambda state: None, after_step=view.after_step)
+    plain.fit(lambda state: None)
+    assert len([*(tmp_path / "previews").iterdir()]) == shown.step_count
+    assert shown.run_device_step.graph is not None
+    for row, expected in zip(shown.history, plain.history, strict=True):
+        assert row == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("devices", [("cuda", "cuda"), ("cuda", "cpu"), ("cpu", "cuda")])

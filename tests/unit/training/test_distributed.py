@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from ltdm.config.compatibility import check_training_set
@@ -198,7 +199,8 @@ def alive(pid):
 
 def test_a_run_that_is_killed_and_stopped_resumes(tmp_path):
     """If the launching process is killed, no process trains on; on SIGTERM it saves first."""
-    overlay = {"grid": {"run": ["ddpm"]}, "defaults": {"train": {"gpus": 2, "steps": 400}}}
+    train = {"gpus": 2, "steps": 400, "tensorboard": True, "preview_every": 200}
+    overlay = {"grid": {"run": ["ddpm"]}, "defaults": {"train": train}}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(overlay))
     environment = {**os.environ, "LTDM_DEVICE": "cpu", "LTDM_SAVE_SECONDS": "0"}
 
@@ -240,4 +242,9 @@ def test_a_run_that_is_killed_and_stopped_resumes(tmp_path):
     assert "gpus" not in record["spec"]["train"]
     rows = pd.read_csv(folder / "history.csv")
     assert rows["step"].tolist() == list(range(10, 401, 10))
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == rows["step"].tolist()
+    assert [event.step for event in events.Images("preview")] == [200, 400]
+    assert not {"tensorboard", "preview_every"} & record["spec"]["train"].keys()
     assert not (folder / "state").exists()
