@@ -8,7 +8,7 @@ from ltdm.page import charts
 from ltdm.page.origin import read_origin
 from ltdm.page.sections import Contents
 from ltdm.plumbing.files import write_text
-from ltdm.reporting.html import asset, render, script
+from ltdm.reporting.html import asset, render
 
 VEGA_EMBED = "window.vegaEmbed = vegaEmbed;"  # what the page uses of Vega
 
@@ -34,7 +34,7 @@ def write_page(results: Path, output: Path) -> None:
         origin=read_origin(results),
         style=asset("style.css") + asset("page.css"),
         specs=specs,
-        vega=script(_vega()),
+        vega=_vega().replace("</script", "<\\/script"),
         scripts=[asset("tables.js"), asset("page.js")],
     )
     write_text(output, text)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,11 +14,7 @@ from ltdm.page.compared import read_compared
 from ltdm.page.images import Picture, read_picture, read_sheet
 from ltdm.plumbing.errors import LtdmError
 from ltdm.reporting.figure_rows import read_figure_rows
-from ltdm.reporting.html import markup
 from ltdm.reporting.rows import read_rows
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
 FOLDED = {"vs_baseline": "As a table", "tuned": "Settings chosen on half of the reference"}
@@ -29,7 +25,7 @@ class TableFile(NamedTuple):
     """A table as HTML, and the texts that a reader can copy; one with a summary is folded."""
 
     summary: str
-    html: "Markup"
+    html: str
     copies: dict[str, str]
 
 
@@ -221,4 +217,4 @@ def _read_table(file: Path) -> TableFile:
     texts = {name: file.with_suffix(suffix) for name, suffix in formats.items()}
     copies = {name: f.read_text(encoding="utf-8") for name, f in texts.items() if f.is_file()}
     body = file.read_text(encoding="utf-8").partition("<main>")[2].partition("</main>")[0]
-    return TableFile(FOLDED.get(file.stem, file.stem.partition("theory-")[2]), markup(body), copies)
+    return TableFile(FOLDED.get(file.stem, file.stem.partition("theory-")[2]), body, copies)

@@ -10,7 +10,6 @@ from ltdm.reporting.tables import Table, table_lines
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -39,25 +38,13 @@ def to_html(table: Table, title: str) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a template of this package with its values filled in, escaped."""
+    """Return a template of this package with its values filled in, escaped unless it says safe."""
     return _environment().get_template(template).render(values)
 
 
-def asset(name: str) -> "Markup":
-    """Return a style sheet or a script of this package, which HTML takes as it is."""
-    return markup((TEMPLATES / name).read_text(encoding="utf-8"))
-
-
-def script(text: str) -> "Markup":
-    """Return JavaScript for an element `<script>`, which no text in it can end."""
-    return markup(text.replace("</script", "<\\/script"))
-
-
-def markup(html: str) -> "Markup":
-    """Mark text that a template takes as it is, without escapes."""
-    from markupsafe import Markup
-
-    return Markup(html)
+def asset(name: str) -> str:
+    """Return a style sheet or a script of this package."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @cache

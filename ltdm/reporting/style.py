@@ -94,6 +94,8 @@ def add_legend(
     `options` are those of Matplotlib's legend.
     """
     handles, labels = list(handles), list(labels)
+    if not labels:  # of points without classes
+        return
     options = {"loc": "outside lower center", "columnspacing": 1.2, **options}
     for columns in range(min(len(labels), MAX_LEGEND_COLUMNS), 0, -1):
         legend = figure.legend(handles, labels, ncols=columns, **options)
