@@ -17,7 +17,6 @@ from ltdm.plumbing.files import explain_read_errors, read_json
 from ltdm.reporting.rows import SCORE_COLUMNS, read_rows
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
-COUNT_COLUMNS = ["n_real", "n_generated"]
 NETWORK_KEYS = ["dataset", "run", "seed"]
 RECORD = "record of ltdm"  # the kind of a file, for messages
 
@@ -133,5 +132,5 @@ def _read_folder(name: str, path: Path) -> Folder:
     with explain_read_errors(record, RECORD):
         columns, extractors = [*map(str, request["columns"])], [*map(str, request["extractors"])]
         baseline = str(request["baseline"])
-    rows = read_rows(tidy, [*SCORE_COLUMNS, *COUNT_COLUMNS])
+    rows = read_rows(tidy, [*SCORE_COLUMNS, "n_generated"])
     return Folder(name, path, rows, columns, extractors, baseline)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ltdm.comparison.folders import RECORD, Folder
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import explain_read_errors, read_json
+from ltdm.plumbing.files import TABLE, explain_read_errors, read_json
 from ltdm.reporting import frames
 from ltdm.reporting.columns import parse_column
 from ltdm.reporting.costs import TRAINING_COLUMNS, cost_frame
@@ -57,7 +57,8 @@ def share_columns(folders: list[Folder]) -> Columns:
     ordered = order_by_extractor(first.rows, first.extractors)
     shared, left_out = [], []
     for name in first.columns:
-        column = select_column(ordered, name)
+        with explain_read_errors(first.layout.path("tables.record"), RECORD):
+            column = select_column(ordered, name)
         value = {*zip(*(column.rows[key] for key in ("extractor", "metric", "group")), strict=True)}
         lacking = [folder.name for folder in folders if not value or not value <= _values(folder)]
         if lacking:
@@ -110,8 +111,11 @@ def figure_frames(
             if labels[folder.name, dataset] == label
         ]
         first, dataset = sources[0]
-        counts = read_classes(first.layout.path("prepare.counts", dataset=dataset))
-        yield label, "counts", frames.counts_frame(counts)
+        counts_file = first.layout.path("prepare.counts", dataset=dataset)
+        counts = read_classes(counts_file)
+        with explain_read_errors(counts_file, TABLE):
+            counts_rows = frames.counts_frame(counts)
+        yield label, "counts", counts_rows
         yield label, "per-class", frames.per_class_frame(scores, counts, heading)
         yield label, "intervals", intervals_frame(own, columns, baseline)
         yield label, "cost", cost_frame(own, columns[0], _read_costs(sources))

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from ltdm.comparison.folders import RECORD, Folder
 from ltdm.config.layout import MANIFEST
 from ltdm.pipeline.code_pairs import load_pairs
@@ -122,13 +124,12 @@ def _data_protocol(folder: Folder, dataset: str) -> dict[str, str]:
     file = folder.layout.path("prepare.record", dataset=dataset)
     record = read_json(file)
     counts = read_classes(folder.layout.path("prepare.counts", dataset=dataset))
-    n_real = _per_entry(folder, dataset, "n_real")
     with explain_read_errors(file, RECORD):
         train, reference = (record["sha256"][f"{part}.npz"] for part in ("train", "reference"))
         return {
             "classes": ", ".join(counts["name"]),
             "training set": f"{counts['train'].sum():,} images, {_short(train)}",
-            "reference": f"{n_real} images, {_short(reference)}",
+            "reference": _short(reference),
         }
 
 
@@ -143,7 +144,7 @@ def _sampling_protocol(folder: Folder, dataset: str) -> dict[str, str]:
             precisions.append(str(options.get("precision", "")))
     return _without_empty(
         {
-            "generated images": _per_entry(folder, dataset, "n_generated"),
+            "generated images": _images_per_set(rows),
             "sampler": _joined(rows["sampler"]),
             "sampling precision": _joined(precisions),
         }
@@ -179,11 +180,10 @@ def _scoring_protocol(folder: Folder, dataset: str, canonical: Any) -> dict[str,
     return _without_empty(protocol | {key: _joined(values) for key, values in texts.items()})
 
 
-def _per_entry(folder: Folder, dataset: str, column: str) -> str:
-    """Return the number of images per entry and seed; a group of classes has fewer."""
-    rows = folder.rows[folder.rows["dataset"] == dataset]
-    entries = rows.groupby([*ENTRY_KEYS, "seed"], sort=False, dropna=False)[column].max()
-    return ", ".join(f"{number:,.0f}" for number in sorted(entries.dropna().unique()))
+def _images_per_set(rows: pd.DataFrame) -> str:
+    """Return the numbers of images of sample sets; a row of a group of classes has fewer."""
+    sets = rows.groupby([*ENTRY_KEYS, "seed"], sort=False, dropna=False)["n_generated"].max()
+    return ", ".join(f"{number:,.0f}" for number in sorted(sets.dropna().unique()))
 
 
 def _options_text(record: Mapping[str, Any], part: str) -> str:

@@ -200,6 +200,15 @@ def test_damaged_files_are_named_and_nothing_is_written(folders, file):
         assert not (folders[0].parent / "results/compare-one-two").exists()
 
 
+def test_columns_of_another_version_are_refused(folders):
+    edit_records(folders[0], "tables/tables.json", lambda r: r.update(columns=["unheard"]))
+    assert "tables.json is damaged" in compare(*folders, code=1)
+    shutil.copy(folders[1] / "tables/tables.json", folders[0] / "tables")
+    counts = folders[0] / "data/digits-lt/counts.csv"
+    counts.write_text(counts.read_text().replace("available", "there"))
+    assert "counts.csv is damaged" in compare(*folders, code=1)
+
+
 def test_results_of_the_first_version_are_refused(folders):
     edit_records(folders[1], DATA, lambda r: r.update(code="0123456789abcdef"))
     assert "made by ltdm 0.1" in compare(*folders, code=1)
