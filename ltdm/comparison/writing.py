@@ -6,8 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from ltdm.comparison.folders import Folder, read_folders
-from ltdm.comparison.merged import Columns, Labels, figure_frames, merge_rows, share_columns
+from ltdm.comparison.merged import (
+    Columns,
+    Labels,
+    choose_baselines,
+    figure_frames,
+    merge_rows,
+    share_columns,
+)
 from ltdm.comparison.protocols import (
     Difference,
     label_datasets,
@@ -20,7 +29,7 @@ from ltdm.page.document import write_page
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
 from ltdm.reporting.rows import write_rows
-from ltdm.reporting.tables import Table, main_table, order_by_extractor
+from ltdm.reporting.tables import Table, difference_table, main_table, order_by_extractor
 from ltdm.reporting.writing import write_table
 
 PARTS = (COMPARISON, PAGE, "tables", "figures", "data", "runs")
@@ -94,8 +103,12 @@ def _write_files(root: Path, comparison: Comparison, labels: Labels) -> None:
     folders, layout = comparison.folders, Layout(root)
     rows, columns = merge_rows(folders, labels), share_columns(folders)
     write_rows(rows, layout.path("tables.tidy"))
-    table = _make_table(comparison, order_by_extractor(rows, folders[0].extractors), columns)
-    write_table(table, layout.path("tables.main").with_suffix(""))
+    ordered = order_by_extractor(rows, folders[0].extractors)
+    main = _main_table(comparison, ordered, columns)
+    write_table(main, layout.path("tables.main").with_suffix(""))
+    baselines = choose_baselines(folders, labels)
+    differences = _difference_table(ordered, columns.shared, baselines)
+    write_table(differences, layout.path("tables.vs_baseline").with_suffix(""))
     for label, figure, frame in figure_frames(folders, rows, columns.shared, labels):
         path = root / "figures" / f"{label}-{figure}.csv"
         write_rows(frame, path)
@@ -108,11 +121,27 @@ def _write_files(root: Path, comparison: Comparison, labels: Labels) -> None:
     write_json(root / COMPARISON, _to_record(comparison))
 
 
-def _make_table(comparison: Comparison, rows: Any, columns: Columns) -> Table:
+def _main_table(comparison: Comparison, rows: pd.DataFrame, columns: Columns) -> Table:
+    """Return the main table; its legend says which columns are missing, and of protocols."""
     table = main_table(rows, columns.shared)
     left_out = f"Left out: {', '.join(columns.left_out)}." if columns.left_out else ""
     lines = [line for line in (comparison.note, left_out) if line]
     return Table(table.cells, [*table.legend, *lines])
+
+
+def _difference_table(
+    rows: pd.DataFrame, columns: list[str], baselines: Mapping[str, str]
+) -> Table:
+    """Return the table of differences from the baseline run of each label."""
+    name, *others = dict.fromkeys(baselines.values())
+    if not others:
+        return difference_table(rows, columns, name)
+    # The table takes one name; no other run has this one, and the baselines have no row.
+    is_baseline = rows["run"] == rows["dataset"].map(baselines)
+    name = "the baseline run"
+    table = difference_table(rows.assign(run=rows["run"].mask(is_baseline, name)), columns, name)
+    listed = "; ".join(f"{label}: {run}" for label, run in baselines.items())
+    return Table(table.cells, [*table.legend, f"Baseline runs: {listed}."])
 
 
 def _copied(

@@ -71,6 +71,10 @@ def test_equal_results_of_two_commits_differ_in_code_alone(folders):
     same = intervals[intervals["run"] == "two/ddpm"]
     assert len(same) == 3 and (same["difference"] == 0).all() and not same["better"].any()
     assert {*intervals["baseline_run"]} == {"one/ddpm"}
+    differences = pd.read_csv(f"{BOTH}/tables/vs_baseline.csv", index_col="run")
+    assert [*differences.index] == ["one/cbdm", "two/ddpm", "two/cbdm"]
+    assert (differences.loc["two/ddpm"].filter(regex=r"[↓↑]( low| high)?$") == 0).all()
+    assert "Difference from one/ddpm and its 95 % interval" in text("tables/vs_baseline.md")
 
 
 def test_values_of_different_protocols_are_apart_unless_asked(folders):
@@ -85,6 +89,7 @@ def test_values_of_different_protocols_are_apart_unless_asked(folders):
         cost = read_figure_rows(f"{BOTH}/figures/{label}-cost.csv")
         assert {*intervals["baseline_run"]} == {f"{name}/ddpm"}
         assert {*intervals["run"]} == {f"{name}/cbdm"}
+        assert f"{label}: {name}/ddpm" in text("tables/vs_baseline.md")
         assert {*cost["run"]} == {f"{name}/ddpm", f"{name}/cbdm"} and cost["on_front"].any()
     printed = compare(*folders, "--across-protocols")
     assert "digits-lt: generated images: one " in printed and "stand together" in printed
@@ -130,7 +135,7 @@ def test_three_folders_and_names(folders, tmp_path):
     page = text(PAGE, "all")
     parts = ["What differs", "Data sets", "one: Runs", "two: Runs", "new: Runs", 'id="scores"']
     assert [*map(page.index, parts)] == sorted(map(page.index, parts))
-    assert page.count('data-run="new/cbdm"') == 2, "its row, and its sheet of samples"
+    assert page.count('data-run="new/cbdm"') == 3, "a row in both tables, and a sheet of samples"
     assert f">{third}</dd>" in page, "the path that was given"
 
 
