@@ -105,7 +105,7 @@ rule page:
     conda:
         "../workflow/envs/ltdm.yaml"
     params:
-        request=page_request(merged_config),
+        request=page_request(),
     script:
         "../workflow/scripts/page.py"
 

@@ -1,8 +1,6 @@
 """The lineage of an experiment's files: for every artefact, the files that it was made from."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ltdm.config.artefacts import as_list, inputs, jobs, outputs
 from ltdm.config.experiment import Experiment
@@ -42,9 +40,9 @@ def page_inputs(experiment: Experiment) -> list[Path]:
     ]
 
 
-def page_request(config: Mapping[str, Any]) -> Request:
-    """Return the request of the rule `page`: the code, and the config, which it shows."""
-    return Request(code=f"page: {digest('ltdm.page.document')}", config=config)
+def page_request() -> Request:
+    """Return the request of the rule `page`: the code alone."""
+    return Request(code=f"page: {digest('ltdm.page.document')}")
 
 
 def manifest_request(experiment: Experiment) -> Request:

@@ -27,7 +27,7 @@ def plot_heat_maps(frame: pd.DataFrame, dataset: str) -> Figure:
     columns = max(1, min(len(runs), FEW_PER_LINE if len(runs) <= FEW_MAPS else MANY_PER_LINE))
     lines = max(1, -(-len(runs) // columns))
     width = ONE_COLUMN if columns == 1 else TWO_COLUMNS
-    height = lines * max(0.14 * frame["level"].nunique() + 0.4, 0.9) + 0.7
+    height = lines * max(0.14 * frame["level"].nunique() + 0.5, 0.95) + 0.85
     one_axis = bool((frame.groupby("level")["sigma"].nunique() == 1).all())
     figure, grid = plt.subplots(
         lines, columns, figsize=(width, height), squeeze=False, sharex=True, sharey=one_axis
@@ -39,12 +39,12 @@ def plot_heat_maps(frame: pd.DataFrame, dataset: str) -> Figure:
         axes.set_title(escape_label(run))
     for axes in grid.flat[max(1, len(runs)) :]:
         axes.set_visible(False)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("level (sigma)")
-    for axes in grid[-1]:
+    figure.supylabel("level (sigma)", fontsize="medium")
+    for axes in grid.flat[max(0, len(runs) - columns) : len(runs)]:  # the lowest of each column
         axes.set_xlabel("layer out_k")
+        axes.tick_params(labelbottom=True)
     if runs:
-        look: dict[str, Any] = {"location": "bottom", "shrink": 0.6, "aspect": 40, "pad": 0.02}
+        look: dict[str, Any] = {"location": "bottom", "shrink": 0.6, "aspect": 40, "pad": 0.04}
         figure.colorbar(image, ax=grid, label="accuracy, %", **look)
     else:
         add_note(grid[0, 0], "no network was probed")

@@ -16,6 +16,7 @@ from matplotlib import pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from ltdm.plumbing.errors import shorten
 from ltdm.plumbing.files import atomic_write
@@ -56,6 +57,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=COLOURS),
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.5,
     "legend.frameon": False,

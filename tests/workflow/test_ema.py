@@ -63,6 +63,7 @@ def test_another_width_adds_one_sample_set_without_training(sweep):
             "figures": 1,
             "ema_width_figure": 1,
             "manifest": 1,
+            "page": 1,
             "all": 1,
         }
     finally:

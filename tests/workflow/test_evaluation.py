@@ -98,8 +98,8 @@ def test_other_groups_or_another_baseline_run_no_network(scored):
         config.write_text(text.replace("shot_bounds: [11, 7]", "shot_bounds: [10, 7]"))
         planned = scored.planned()
         assert planned.pop("metrics") == 2 * METRICS
-        assert set(planned) == {"tables", "figures", "manifest", "all"}
+        assert set(planned) == {"tables", "figures", "manifest", "page", "all"}
         config.write_text(text.replace("  table_columns:", "  baseline: cbdm\n  table_columns:"))
-        assert scored.planned() == {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
+        assert scored.planned() == {"tables": 1, "figures": 1, "manifest": 1, "page": 1, "all": 1}
     finally:
         config.write_text(text)

@@ -4,7 +4,7 @@ from ltdm.config.experiment import Experiment
 from ltdm.config.merge import read_config
 from ltdm.pipeline.cost import job_counts
 
-END = {"probe_tables": 1, "probe_figure": 1, "manifest": 1, "all": 1}
+END = {"probe_tables": 1, "probe_figure": 1, "manifest": 1, "page": 1, "all": 1}
 
 
 def test_probe_switched_on_changed_and_its_code_edited(checkout):

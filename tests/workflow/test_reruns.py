@@ -21,7 +21,7 @@ SCORE = {
     "sample": 1,
     "sample_sheet": 1,
 }
-END = {"tables": 1, "figures": 1, "manifest": 1, "all": 1}
+END = {"tables": 1, "figures": 1, "manifest": 1, "page": 1, "all": 1}
 SEARCH = {"neighbours": 2, "unseen_neighbours": 1, "copies_figure": 2, "metrics": 2}
 FIX = ("pull = mse(own.F, other.F.detach())", "pull = mse(1.0 * own.F, other.F.detach())")
 """A change of cbdm's code that does not change its result."""

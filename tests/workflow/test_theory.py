@@ -16,7 +16,7 @@ TINY = {
     "samplers": [{"name": "heun", "steps": 4}],
     "steps": [40],
 }
-END = {"theory_tables": 1, "manifest": 1, "all": 1}
+END = {"theory_tables": 1, "manifest": 1, "page": 1, "all": 1}
 ALL = len(FIGURES)
 
 

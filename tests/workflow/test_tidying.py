@@ -7,7 +7,7 @@ import sys
 
 from tests.workflow.test_reruns import END, FIX, SCORE
 
-LISTED = {"manifest": 1, "all": 1}
+LISTED = {"manifest": 1, "page": 1, "all": 1}
 """The manifest lists the accepted codes, so it is due."""
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_npz
@@ -146,3 +147,13 @@ def test_a_table_without_a_column_is_named(file, column, tmp_path):
     spoilt = pd.read_csv(path).drop(columns=column)
     with pytest.raises(LtdmError, match=rf"{path.name} is damaged"):
         draw(tmp_path, rows, "a", tables={path: spoilt})
+
+
+def test_bars_and_clouds_have_the_palette_too():
+    style.use()
+    figure = figures.plot_class_counts(frames.counts_frame(pd.DataFrame(COUNTS)), "d")
+    assert to_hex(figure.axes[0].containers[1][0].get_facecolor()) == style.COLOURS[0]
+    cloud = np.ones((2, 2, 1, 1)), np.arange(2)
+    (axes,) = points.plot_points({"some": cloud}, ["a", "b"]).axes
+    shown = [to_hex(dots.get_facecolor()[0]) for dots in axes.collections[:2]]
+    assert shown == style.COLOURS[:2]
