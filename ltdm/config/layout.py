@@ -236,9 +236,7 @@ class Layout:
     def path(self, artefact: str, **wildcards: Any) -> Path:
         """Return the path of an artefact (`rule.keyword`) that is one file."""
         rule, keyword = artefact.split(".")
-        pattern = RULES[rule].outputs[keyword]
-        assert isinstance(pattern, str)
-        return self.root / pattern.format(**wildcards)
+        return self.root / str(RULES[rule].outputs[keyword]).format(**wildcards)
 
     @property
     def compile_cache(self) -> Path:

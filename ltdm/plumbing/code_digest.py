@@ -17,6 +17,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 PLUMBING = (
     "ltdm.plumbing",
+    "ltdm.config.layout",
+    "ltdm.pipeline.snapshot",
     "ltdm.training.distributed",
     "ltdm.training.live",
     "ltdm.training.worker",

@@ -212,12 +212,12 @@ def test_a_fix_in_a_metric_runs_no_network(checkout):
 
 def test_fix_in_a_figure_draws_figures_only(checkout):
     checkout.edit("ltdm/reporting/figures.py", "MAX_MARKERS = 12", "MAX_MARKERS = 9")
-    assert checkout.planned() == {"figures": 1, "all": 1}
+    assert checkout.planned() == {"figures": 1, "page": 1, "all": 1}
 
 
 def test_fix_in_the_neighbour_search_or_in_the_copies_figure(checkout):
     checkout.edit("ltdm/reporting/copies.py", "COLUMNS = 5", "COLUMNS = 6")
-    assert checkout.planned() == {"copies_figure": 2, "all": 1}
+    assert checkout.planned() == {"copies_figure": 2, "page": 1, "all": 1}
     checkout.edit("ltdm/metrics/_nearest_train.py", "BLOCK_IMAGES = 4096", "BLOCK_IMAGES = 2048")
     assert checkout.planned() == {**SEARCH, **END}
 

@@ -48,7 +48,7 @@ def test_sweeps_added_changed_and_their_code_edited(checkout):
     )
     planned()
     checkout.edit("ltdm/theory/curves.py", "MAX_LINES = 6", "MAX_LINES = 5")
-    assert checkout.planned() == {"theory_figure": ALL, "all": 1}
+    assert checkout.planned() == {"theory_figure": ALL, "page": 1, "all": 1}
     checkout.edit("ltdm/theory/curves.py", "MAX_LINES = 5", "MAX_LINES = 6")
     checkout.edit("ltdm/theory/points.py", "FRESH_POINTS = 50_000", "FRESH_POINTS = 50_001")
     assert checkout.planned() == {"theory": 2, "theory_figure": ALL, **END}
@@ -56,7 +56,7 @@ def test_sweeps_added_changed_and_their_code_edited(checkout):
 
     figure = "results/smoke/figures/theory-one-scores.png"
     (checkout.folder / figure).unlink()
-    assert checkout.planned() == {"theory_figure": 1, "all": 1}
+    assert checkout.planned() == {"theory_figure": 1, "page": 1, "all": 1}
     checkout.snakemake("--cores", "1", figure)
     assert checkout.planned() == {}
     checkout.forget()
