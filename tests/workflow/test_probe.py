@@ -26,9 +26,9 @@ def test_probe_switched_on_changed_and_its_code_edited(checkout):
     checkout.edit("ltdm/training/probe.py", "RHO = 18, 7.0", "RHO = 18, 6.0")
     assert checkout.planned() == {"probe": 2, **END}
     checkout.edit("ltdm/training/probe.py", "RHO = 18, 6.0", "RHO = 18, 7.0")
-    checkout.edit("ltdm/reporting/heat_maps.py", "MAX_LABELLED_LAYERS = 7", "MAX_LABELLED_LAYERS = 6")
+    checkout.edit("ltdm/reporting/heat_maps.py", "LAYERS = 7", "LAYERS = 6")
     assert checkout.planned() == {"probe_figure": 1, "page": 1, "all": 1}
-    checkout.edit("ltdm/reporting/heat_maps.py", "MAX_LABELLED_LAYERS = 6", "MAX_LABELLED_LAYERS = 7")
+    checkout.edit("ltdm/reporting/heat_maps.py", "LAYERS = 6", "LAYERS = 7")
     checkout.edit("config/smoke.yaml", "guidance: 0.5", "guidance: 0.7")
     assert "probe" not in checkout.planned(), "other samples, same network"
     checkout.edit("config/smoke.yaml", "guidance: 0.7", "guidance: 0.5")
