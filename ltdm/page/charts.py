@@ -87,13 +87,13 @@ def intervals(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
     for column, column_rows in rows.groupby("column", sort=False):
         order = [run for run in runs if run in {*column_rows["run"]}]
         up = column_rows["higher_is_better"].iloc[0]
-        better = "" if pd.isna(up) else f", {'right' if up else 'left'} of 0 is better"
+        better = [] if pd.isna(up) else ["better \u2192" if up else "\u2190 better"]
         base = _chart(column_rows).encode(
             y=alt.Y("run:N", sort=order, title=None),
             color=_colour(runs),
             tooltip=["run", *_numbers("difference", "low", "high"), "seeds", "better"],
         )
-        title = f"difference from {column_rows['baseline_run'].iloc[0]}{better}"
+        title = [f"difference from {column_rows['baseline_run'].iloc[0]}", *better]
         x = alt.X("difference:Q", title=title, axis=alt.Axis(titleFontWeight="normal"))
         zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color="#888888").encode(x="x:Q")
         bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q")
