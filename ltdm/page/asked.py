@@ -171,8 +171,10 @@ def _value_text(value: Any) -> str:
     """Write a value as short text; of a part its name, then its options."""
     if isinstance(value, Mapping):
         name, rest = value.get("name", ""), {k: v for k, v in value.items() if k != "name"}
-        inner = _options_text(rest)
+        inner = _options_text(rest) if rest else "" if name else "defaults"
         return f"{name} ({inner})" if name and inner else str(name) or f"({inner})"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value_text, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     return f"{value:g}" if isinstance(value, float) else str(value)

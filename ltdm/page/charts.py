@@ -97,9 +97,10 @@ def intervals(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
         x = alt.X("difference:Q", title=title, axis=alt.Axis(titleFontWeight="normal"))
         zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color="#888888").encode(x="x:Q")
         bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q")
+        layers = [zero, bars] if column_rows["low"].notna().any() else [zero]
         filled = alt.condition("datum.better === true", _colour(runs), alt.value("transparent"))
         points = base.mark_point(size=55, opacity=1).encode(x=x, fill=filled)
-        spec = _spec(alt.layer(zero, bars, points), runs, ROW_HEIGHT * len(order))
+        spec = _spec(alt.layer(*layers, points), runs, ROW_HEIGHT * len(order))
         charts.append(Chart(str(column), spec))
     return charts
 

@@ -19,6 +19,40 @@ from ltdm.reporting.rows import read_rows
 DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
 FOLDED = {"vs_baseline": "As a table", "tuned": "Settings chosen on half of the reference"}
 """Summaries of tables that are folded, by file name; so are the tables of the theory's sweeps."""
+TITLES = {
+    "scores": (
+        "Scores",
+        "A click on a heading sorts. A click on a value shows it with more digits.",
+    ),
+    "differences": (
+        "Differences from the baseline",
+        "Paired by seed, with 95 % intervals. A filled point: significantly better.",
+    ),
+    "classes": (
+        "Quality by class",
+        "Bands: one standard deviation over seeds; with one seed, the standard error. Grey, dotted:"
+        " unseen real images.",
+    ),
+    "samples": (
+        "Samples",
+        "Rows are classes with their training images, most frequent first. All images are of the"
+        " first seed, and runs of one experiment share their noise.",
+    ),
+    "training": ("Training", "Means over seeds."),
+    "cost": (
+        "Quality against cost",
+        "The dashed line joins the runs that no other run betters at their cost or less.",
+    ),
+    "guidance": ("Guidance", "A triangle is a run's chosen weight."),
+    "ema-width": ("Width of the average of weights", "Dashed: the run's own average."),
+    "memorisation": (
+        "Memorisation",
+        "The generated images that are most likely copies, beside their nearest training images.",
+    ),
+    "probe": ("Linear probe", ""),
+    "theory": ("Theory", ""),
+}
+"""Title and note of each section, in the page's order."""
 
 
 class TableFile(NamedTuple):
@@ -82,72 +116,28 @@ class Contents:
 
     def sections(self) -> list[Section]:
         """Return all sections; those without blocks belong to parts that the experiment lacks."""
+        several = self.rows["sample_set"].nunique() > 1
+        of_each = "Of each run its first sample set." if several else ""
+        blocks = {
+            "scores": self._tables("main", "tuned"),
+            "differences": [
+                *self._charts("intervals", charts.intervals),
+                *self._tables("vs_baseline"),
+            ],
+            "classes": self._charts("per-class", charts.by_class),
+            "samples": self._sheets(),
+            "training": self._charts("training", charts.training),
+            "cost": self._charts("cost", charts.cost),
+            "guidance": self._charts("guidance", charts.sweep),
+            "ema-width": self._charts("ema-width", charts.sweep),
+            "memorisation": self._copies(),
+            "probe": [*self._tables("probe"), *self._pictures("{dataset}-probe")],
+            "theory": self._theory(),
+        }
+        more = dict.fromkeys(("differences", "classes", "samples", "cost"), of_each)
         return [
-            Section(
-                "scores",
-                "Scores",
-                "A click on a heading sorts. A click on a value shows it with more digits.",
-                self._tables("main", "tuned"),
-            ),
-            Section(
-                "differences",
-                "Differences from the baseline",
-                "Paired by seed, with 95 % intervals. A filled point: significantly better.",
-                [*self._charts("intervals", charts.intervals), *self._tables("vs_baseline")],
-            ),
-            Section(
-                "classes",
-                "Quality by class",
-                "Bands: one standard deviation over seeds; with one seed, the standard error."
-                " Grey, dotted: unseen real images.",
-                self._charts("per-class", charts.by_class),
-            ),
-            Section(
-                "samples",
-                "Samples",
-                "Rows are classes with their training images, most frequent first. All runs"
-                f"{' of a folder' * bool(self.compared)} have the same noise: seed"
-                f" {self.seeds[0] if self.seeds else ''}.",
-                self._sheets(),
-            ),
-            Section(
-                "training",
-                "Training",
-                "Means over seeds.",
-                self._charts("training", charts.training),
-            ),
-            Section(
-                "cost",
-                "Quality against cost",
-                "The dashed line joins the runs that no other run betters at their cost or less.",
-                self._charts("cost", charts.cost),
-            ),
-            Section(
-                "guidance",
-                "Guidance",
-                "A triangle is a run's chosen weight.",
-                self._charts("guidance", charts.sweep),
-            ),
-            Section(
-                "ema-width",
-                "Width of the average of weights",
-                "Dashed: the run's own average.",
-                self._charts("ema-width", charts.sweep),
-            ),
-            Section(
-                "memorisation",
-                "Memorisation",
-                "The generated images that are most likely copies, beside their nearest training"
-                " images.",
-                self._copies(),
-            ),
-            Section(
-                "probe",
-                "Linear probe",
-                "",
-                [*self._tables("probe"), *self._pictures("{dataset}-probe")],
-            ),
-            Section("theory", "Theory", "", self._theory()),
+            Section(name, title, f"{note} {more.get(name, '')}".strip(), blocks[name])
+            for name, (title, note) in TITLES.items()
         ]
 
     def _tables(self, *names: str) -> list[Block]:
