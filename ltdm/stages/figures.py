@@ -34,12 +34,9 @@ def run(
     samples: list[Path],
     **files: Path,
 ) -> None:
-    """Write the figures of a data set, and the numbers behind them.
+    """Write a data set's figures, with their numbers, to `files`, named as `counts_png` is.
 
-    They are `counts`, `per_class`, `training`, `intervals`, `cost` and `samples`. `files` are named
-    by figure and suffix, as `counts_png` is.
-
-    `request` has `metric` and `extractor`, which `per_class` shows; `columns`, `extractors` and
+    They are `counts`, `per_class`, `training`, `intervals`, `cost` and `samples`. `request` has `metric` and `extractor`, which `per_class` shows; `columns`, `extractors` and
     `baseline` of the tables, for `intervals` and `cost`; `runs` and `seeds`; and `where`, the
     `dataset`. Of each run its first sample set is shown.
 

@@ -38,9 +38,8 @@ class Trainer(Learner):
         """Make all remaining training steps, and pass the state to `save` now and then.
 
         `label` names the progress, and other processes can read it in `progress_file`. `stop` is
-        checked after each step. `save_snapshot` gets the step count and the averages at each step
-        at which `train.posthoc_ema` takes a snapshot. `after_step` is called after each step, with
-        whether that added a row to the history.
+        checked after each step. `save_snapshot` gets step count and averages where
+        `train.posthoc_ema` takes a snapshot; `after_step`, whether a step added a row of history.
 
         Raises:
             Interruption: `stop` requested it; the state is saved.
