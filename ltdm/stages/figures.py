@@ -36,9 +36,10 @@ def run(
 ) -> None:
     """Write a data set's figures, with their numbers, to `files`, named as `counts_png` is.
 
-    They are `counts`, `per_class`, `training`, `intervals`, `cost` and `samples`. `request` has `metric` and `extractor`, which `per_class` shows; `columns`, `extractors` and
-    `baseline` of the tables, for `intervals` and `cost`; `runs` and `seeds`; and `where`, the
-    `dataset`. Of each run its first sample set is shown.
+    They are `counts`, `per_class`, `training`, `intervals`, `cost` and `samples`. `request` has
+    `metric` and `extractor`, which `per_class` shows; `columns`, `extractors` and `baseline` of the
+    tables, for `intervals` and `cost`; `runs` and `seeds`; and `where`, the `dataset`. Of each run
+    its first sample set is shown.
 
     `tidy` is metrics.csv; `records` (run.json) and `histories` are of each run's seeds, run after
     run; `samples` are of one seed of each run.
