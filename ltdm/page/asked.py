@@ -9,12 +9,14 @@ import pandas as pd
 
 from ltdm.config.layout import Layout
 from ltdm.plumbing.errors import count_of
-from ltdm.plumbing.files import read_json
+from ltdm.plumbing.files import explain_read_errors, read_json
 from ltdm.reporting.rows import read_classes
 
 Key = tuple[str, str]
 """Section and key of an option, as ("train", "steps"); the name of a part has no key."""
 METHOD = ("method", "")
+SECTIONS = ("network", "process", "method", "train", "sample")
+RECORD = "record of ltdm"  # the kind of a file, for messages
 RECORDS = ("train", "sample")  # rules whose records hold the options of a run
 
 
@@ -71,11 +73,14 @@ def dataset_lines(layout: Layout, datasets: Iterable[str]) -> list[Line]:
     """Return each data set's size, classes, long tail and source."""
     lines = []
     for name in datasets:
-        record = read_json(layout.path("prepare.record", dataset=name))
+        file = layout.path("prepare.record", dataset=name)
+        record = read_json(file)
         train = read_classes(layout.path("prepare.counts", dataset=name))["train"]
         size = f"{train.sum():,} training images in {count_of(len(train), 'class', 'classes')}"
-        tail = _options_text({"profile": "exp", **record["longtail"]})
-        source = _value_text(record["source"])
+        with explain_read_errors(file, RECORD):
+            profile = record.get("defaults", {}).get("longtail", {}).get("profile", "")
+            tail = _options_text({"profile": profile, **record["longtail"]})
+            source = _value_text(record["source"])
         text = f"{size}, {train.max():,} to {train.min():,} per class ({tail}) of {source}"
         lines.append(Line(name, text))
     return lines
@@ -84,7 +89,12 @@ def dataset_lines(layout: Layout, datasets: Iterable[str]) -> list[Line]:
 def sweep_lines(layout: Layout) -> list[Line]:
     """Return the options of each sweep of the theory lab that are not at their defaults."""
     records = sorted(layout.path("theory.record", sweep="any").parent.glob("*.json"))
-    return [Line(file.stem, _options_text(read_json(file)["spec"])) for file in records]
+    lines = []
+    for file in records:
+        record = read_json(file)
+        with explain_read_errors(file, RECORD):
+            lines.append(Line(file.stem, _options_text(record["spec"])))
+    return lines
 
 
 def run_lines(runs: Mapping[str, Mapping[str, RunOptions]], usual: Mapping[Key, Any]) -> list[Line]:
@@ -94,14 +104,25 @@ def run_lines(runs: Mapping[str, Mapping[str, RunOptions]], usual: Mapping[Key, 
     """
     lines = []
     for run, by_dataset in runs.items():
-        texts = {}
-        for dataset, (values, _) in by_dataset.items():
-            own = {k: values[k] for k in usual if k in values and values[k] != usual[k]}
-            texts[dataset] = "; ".join([_value_text(values.get(METHOD, "")), *_section_texts(own)])
+        texts = {dataset: _run_text(options, usual) for dataset, options in by_dataset.items()}
         same = len({*texts.values()}) == 1
         parts = [text if same else f"{dataset}: {text}" for dataset, text in texts.items()]
         lines.append(Line(run, "; ".join(dict.fromkeys(parts))))
     return lines
+
+
+def _run_text(options: RunOptions, usual: Mapping[Key, Any]) -> str:
+    """Write a run's method and its unusual options; of an unusual part all that it states."""
+    values, own = options.values, {}
+    for key, value in values.items():
+        name = key[0], ""
+        if name in values and values[name] != usual.get(name):
+            if key in options.stated:
+                own[key] = value
+        elif key in usual and value != usual[key]:
+            own[key] = value
+    method = _value_text(values[METHOD]) if METHOD in values else "released checkpoint"
+    return "; ".join([method, *_section_texts({k: v for k, v in own.items() if k != METHOD})])
 
 
 def protocol_lines(usual: Mapping[Key, Any]) -> list[Line]:
@@ -113,39 +134,51 @@ def protocol_lines(usual: Mapping[Key, Any]) -> list[Line]:
 def usual_options(runs: Mapping[str, Mapping[str, RunOptions]]) -> dict[Key, Any]:
     """Return the value that most runs have of each option that some run states.
 
-    The method is left out, since runs are there to compare methods.
+    The options of a part (network, process) are those of the part that most runs have. The method
+    is left out, since runs are there to compare methods.
     """
     entries = [options for by_dataset in runs.values() for options in by_dataset.values()]
-    keys = dict.fromkeys(key for options in entries for key in options.values)
-    stated = {key for options in entries for key in options.stated if key != METHOD}
-    usual = {}
-    for key in (key for key in keys if key in stated):
-        texts = [json.dumps(o.values[key], sort_keys=True) for o in entries if key in o.values]
-        usual[key] = json.loads(max(texts, key=texts.count))
-    return usual
+    keys = dict.fromkeys(key for options in entries for key in options.values if key != METHOD)
+    usual: dict[Key, Any] = {}
+    for key in sorted(keys, key=lambda key: bool(key[1])):  # the names of parts come first
+        name = key[0], ""
+        same_part = [
+            o for o in entries if o.values.get(name) == usual.get(name, o.values.get(name))
+        ]
+        if any(key in o.stated for o in same_part):
+            texts = [
+                json.dumps(o.values[key], sort_keys=True) for o in same_part if key in o.values
+            ]
+            usual[key] = json.loads(max(texts, key=texts.count))
+    return {key: usual[key] for key in keys if key in usual}
 
 
 def read_options(train: Path, sample: Path) -> RunOptions:
     """Return the options of a network and of a sample set, from their records.
 
-    A record that is missing, as that of an imported network's training, has none.
+    A record that is missing has none, and that of a released checkpoint no training.
+
+    Raises:
+        LtdmError: A record is damaged.
     """
     values: dict[Key, Any] = {}
     stated: set[Key] = set()
     for file, section in ((train, ""), (sample, "sample")):
         record = read_json(file) if file.is_file() else {}
-        for part in ("defaults", "spec"):
-            content = record.get(part, {})
-            options = _by_key({section: content} if section else content)
-            values |= {k: v for k, v in options.items() if part == "spec" or k != METHOD}
-        stated |= {*options} if record else set()
+        with explain_read_errors(file, RECORD):
+            for part in ("defaults", "spec"):
+                content = record.get(part, {})
+                options = _by_key({section: content} if section else content)
+                values |= {k: v for k, v in options.items() if part == "spec" or k != METHOD}
+                stated |= {*options} if part == "spec" else set()
     return RunOptions(values, stated)
 
 
 def _by_key(sections: Mapping[str, Any]) -> dict[Key, Any]:
     """Return options by section and key; the method, which may be several, is one option."""
     options: dict[Key, Any] = {}
-    for section, content in sections.items():
+    for section in (name for name in SECTIONS if name in sections):
+        content = sections[section]
         if section == METHOD[0] or not isinstance(content, Mapping):
             options[section, ""] = content
         else:

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import altair as alt
 import pandas as pd
 
+from ltdm.reporting.pictures import evenly_spaced
 from ltdm.reporting.style import COLOURS
 
 VEGA_LITE = "6.4"  # the version of Altair's charts, whose JavaScript the page has
 RUNS = "runs"
 DASHES = ([1, 0], [6, 3], [2, 2])
-SHAPES = ("circle", "square", "diamond")
+SHAPES = ("circle", "square", "diamond", "triangle-up")
 HEIGHT = 260  # pixels
 ROW_HEIGHT = 20  # pixels of a run in a chart with a row per run
 MAX_LABELLED = 20  # classes; with more, only some have a label
@@ -53,32 +54,37 @@ def by_class(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
             *_numbers("value", "low", "high"),
         ],
     )
-    y = alt.Y("value:Q", title=metric, scale=alt.Scale(zero=bool((rows["value"] >= 0).all())))
+    y = alt.Y("value:Q", title=metric, scale=alt.Scale(zero=not (rows["value"] < 0).any()))
     layers = [
         base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=metric), y2="high:Q"),
         base.mark_line().encode(y=y, strokeDash=_dash(runs)),
         base.mark_point(filled=True, size=30).encode(y=y, shape=_shape(runs)),
     ]
     if rows["baseline"].notna().any():
-        baseline = alt.Chart(rows.drop_duplicates("class")).encode(x="rank:Q", y="baseline:Q")
+        known = rows.groupby("rank", as_index=False)["baseline"].first()
+        baseline = alt.Chart(known).encode(x="rank:Q", y="baseline:Q")
         layers.append(baseline.mark_line(color="#888888", strokeDash=[1, 3]))
     return [Chart(f"{metric} by class", _spec(alt.layer(*layers), runs))]
 
 
 def training(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
-    """Return the denoising loss by training step, from `<data set>-training.csv`."""
-    thinned = [lines.iloc[:: -(-len(lines) // MAX_POINTS)] for _, lines in rows.groupby("run")]
-    rows = pd.concat(thinned) if thinned else rows
+    """Return the denoising loss by training step, from `<data set>-training.csv`.
+
+    Of a long training evenly spaced rows are shown, the first and the last among them.
+    """
+    lines = [line for _, line in rows.groupby("run", sort=False)]
+    rows = pd.concat(line.iloc[evenly_spaced(len(line), MAX_POINTS)] for line in lines)
     chart = _chart(rows).encode(
         x=alt.X("step:Q", title="training step", axis=alt.Axis(grid=False)),
         color=_colour(runs),
         tooltip=["run", "step", *_numbers("value", "low", "high")],
     )
     scale = alt.Scale(type="log", nice=False)
-    line = chart.mark_line(strokeWidth=1.5).encode(
-        y=alt.Y("value:Q", title="denoising loss", scale=scale), strokeDash=_dash(runs)
-    )
-    return [Chart("denoising loss by training step", _spec(alt.layer(line), runs))]
+    y = alt.Y("value:Q", title="denoising loss", scale=scale)
+    line = chart.mark_line(strokeWidth=1.5).encode(y=y, strokeDash=_dash(runs))
+    band = chart.mark_area(opacity=0.15).transform_filter("datum.low > 0")  # for the logarithm
+    band = band.encode(y=alt.Y("low:Q", title="denoising loss", scale=scale), y2="high:Q")
+    return [Chart("denoising loss by training step", _spec(alt.layer(band, line), runs))]
 
 
 def intervals(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
@@ -172,10 +178,18 @@ def sweep(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
     return charts
 
 
-def look_of(number: int) -> tuple[str, int]:
-    """Return a run's colour, and the number of its dash and shape, by its number in the order."""
+class Look(NamedTuple):
+    """How the lines and points of a run look."""
+
+    colour: str
+    dash: list[int]  # lengths of dashes and gaps, pixels
+    shape: str
+
+
+def look_of(number: int) -> Look:
+    """Return a run's look by its number in the order; 84 runs differ."""
     cycle, hue = divmod(number, len(PAGE_COLOURS))
-    return PAGE_COLOURS[hue], cycle % len(DASHES)
+    return Look(PAGE_COLOURS[hue], DASHES[cycle % len(DASHES)], SHAPES[cycle % len(SHAPES)])
 
 
 def _chart(rows: pd.DataFrame) -> alt.Chart:
@@ -184,17 +198,17 @@ def _chart(rows: pd.DataFrame) -> alt.Chart:
 
 
 def _colour(runs: list[str]) -> alt.Color:
-    colours = [look_of(i)[0] for i in range(len(runs))]
+    colours = [look_of(i).colour for i in range(len(runs))]
     return alt.Color("run:N", scale=alt.Scale(domain=runs, range=colours), legend=None)
 
 
 def _dash(runs: list[str]) -> alt.StrokeDash:
-    dashes = [DASHES[look_of(i)[1]] for i in range(len(runs))]
+    dashes = [look_of(i).dash for i in range(len(runs))]
     return alt.StrokeDash("run:N", scale=alt.Scale(domain=runs, range=dashes), legend=None)
 
 
 def _shape(runs: list[str]) -> alt.Shape:
-    shapes = [SHAPES[look_of(i)[1]] for i in range(len(runs))]
+    shapes = [look_of(i).shape for i in range(len(runs))]
     return alt.Shape("run:N", scale=alt.Scale(domain=runs, range=shapes), legend=None)
 
 
@@ -205,4 +219,5 @@ def _numbers(*columns: str) -> list[alt.Tooltip]:
 def _spec(chart: Any, runs: list[str], height: int = HEIGHT) -> dict[str, Any]:
     """Return the Vega-Lite of a chart as wide as its place, with the runs that are shown."""
     chart = chart.add_params(alt.param(name=RUNS, value=runs))
-    return chart.properties(width="container", height=height).to_dict()
+    with alt.data_transformers.enable("default", max_rows=None):  # the page may be large
+        return chart.properties(width="container", height=height).to_dict()

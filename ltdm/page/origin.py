@@ -1,17 +1,17 @@
 """What a page was made from: config, versions, hardware, seconds and digests."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import pandas as pd
 
 from ltdm.config.layout import MANIFEST
 from ltdm.pipeline import snapshot
 from ltdm.plumbing.files import TABLE, explain_read_errors, read_json
 
-MAIN_FILES = (".csv", "train.npz", "reference.npz", "samples.npz", "model.safetensors")
-"""Endings of the files whose digests are shown; the manifest has those of all files."""
+MAIN_FILES = re.compile(r"tables/.*|.*/(train|reference|samples)\.npz|.*/model\.safetensors")
+"""Files whose digests are shown; the manifest has those of all files."""
+RECORD = "record of ltdm"  # the kind of a file, for messages
 
 
 class Origin(NamedTuple):
@@ -25,30 +25,34 @@ class Origin(NamedTuple):
     files: str  # number and size of the files in the manifest
 
 
-def read_origin(results: Path) -> Origin:
-    """Return what the results in a folder were made from."""
+def read_origin(results: Path, networks: list[Path]) -> Origin:
+    """Return what the results in a folder were made from; `networks` are the records of training.
+
+    Raises:
+        LtdmError: A file is damaged.
+    """
     run_snapshot = snapshot.newest(results / "logs") or {}
-    # In a comparison the folder of a run is one in that of its results: runs/*/*/*/seed-*.
-    records = [read_json(file) for file in sorted(results.glob("runs/*/**/seed-*/run.json"))]
-    manifest = read_json(results / MANIFEST) if (results / MANIFEST).is_file() else {}
     software: dict[str, dict[str, None]] = {}
-    for record in [*records, manifest]:
-        for package, version in {
-            **record.get("versions", {}),
-            "commit": record.get("commit"),
-        }.items():
-            if version:
-                software.setdefault(package, {})[version] = None
-    devices = Counter(device for record in records for device in record.get("where", []))
-    files = manifest.get("files", {})
-    size = sum(entry["bytes"] for entry in files.values()) / 1e9
+    devices: Counter[str] = Counter()
+    digests: dict[str, str] = {}
+    size = 0
+    for file in (file for file in [*networks, results / MANIFEST] if file.is_file()):
+        record = read_json(file)
+        with explain_read_errors(file, RECORD):
+            devices.update(map(str, record.get("where", [])))
+            commit = {"commit": record["commit"]} if record.get("commit") else {}
+            for package, version in {**record["versions"], **commit}.items():
+                software.setdefault(package, {})[str(version)] = None
+            for name, entry in record.get("files", {}).items():
+                digests[name] = str(entry["sha256"])
+                size += int(entry["bytes"])
     return Origin(
         _config_lines(run_snapshot),
         [(package, ", ".join(found)) for package, found in software.items()],
         devices.most_common(),
         _seconds(results / "benchmarks"),
-        [(name, e["sha256"]) for name, e in files.items() if name.endswith(MAIN_FILES)],
-        f"{len(files):,} files, {size:.3g} GB" if files else "",
+        [(name, digest) for name, digest in digests.items() if MAIN_FILES.fullmatch(name)],
+        f"{len(digests):,} files, {size / 1e9:.3g} GB" if digests else "",
     )
 
 
@@ -73,8 +77,9 @@ def _seconds(benchmarks: Path) -> list[tuple[str, int, float]]:
     seconds: dict[str, list[float]] = {}
     for file in sorted(benchmarks.glob("**/*.tsv")):
         with explain_read_errors(file, TABLE):
-            measured = pd.read_csv(file, sep="\t", usecols=["s"], dtype=float)["s"]
+            rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
+            measured = sum(float(row[rows[0].index("s")]) for row in rows[1:])
         rule = file.relative_to(benchmarks).parts[0].removesuffix(".tsv")
-        seconds.setdefault(rule, []).append(float(measured.sum()))
+        seconds.setdefault(rule, []).append(measured)
     totals = [(rule, len(jobs), sum(jobs)) for rule, jobs in seconds.items()]
     return sorted(totals, key=lambda total: -total[2])

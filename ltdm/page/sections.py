@@ -13,8 +13,10 @@ from ltdm.page.charts import Chart
 from ltdm.page.compared import read_compared
 from ltdm.page.images import Picture, read_picture, read_sheet
 from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.reporting.figure_rows import read_figure_rows
 from ltdm.reporting.rows import read_rows
+from ltdm.theory.options import FIGURES
 
 DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
 FOLDED = {"vs_baseline": "As a table", "tuned": "Settings chosen on half of the reference"}
@@ -30,8 +32,8 @@ TITLES = {
     ),
     "classes": (
         "Quality by class",
-        "Bands: one standard deviation over seeds; with one seed, the standard error. Grey, dotted:"
-        " unseen real images.",
+        "Bands: one standard deviation over seeds; with one seed, the standard error. Grey, dotted,"
+        " where it is known: unseen real images.",
     ),
     "samples": (
         "Samples",
@@ -43,7 +45,7 @@ TITLES = {
         "Quality against cost",
         "The dashed line joins the runs that no other run betters at their cost or less.",
     ),
-    "guidance": ("Guidance", "A triangle is a run's chosen weight."),
+    "guidance": ("Guidance", "Large triangles are chosen weights."),
     "ema-width": ("Width of the average of weights", "Dashed: the run's own average."),
     "memorisation": (
         "Memorisation",
@@ -103,6 +105,11 @@ class Contents:
                 f"{results} has no tables yet; run `snakemake` to the end, or see with"
                 f" `ltdm status {results}` how far it is"
             )
+        if tidy.is_file() and not self.layout.path("tables.main").is_file():
+            raise LtdmError(
+                f"{results} has no {self.layout.path('tables.main').name}, as if an older ltdm had"
+                " made its tables; run `snakemake`, which makes what is missing"
+            )
         columns = ["dataset", "run", "seed", "sample_set"]
         self.rows = read_rows(tidy, columns) if tidy.is_file() else pd.DataFrame(columns=columns)
         self.datasets = [*self.rows["dataset"].unique()]
@@ -114,16 +121,23 @@ class Contents:
         folders = [name for name, _ in self.compared.folders] if self.compared else [""]
         return read_asked(self.layout, self.rows, folders)
 
+    def network_records(self) -> list[Path]:
+        """Return the records of the networks that have scores."""
+        keys = ["dataset", "run", "seed"]
+        networks = self.rows[keys].drop_duplicates().itertuples(index=False)
+        return [
+            self.layout.path("train.record", **dict(zip(keys, network, strict=True)))
+            for network in networks
+        ]
+
     def sections(self) -> list[Section]:
         """Return all sections; those without blocks belong to parts that the experiment lacks."""
         several = self.rows["sample_set"].nunique() > 1
         of_each = "Of each run its first sample set." if several else ""
+        differences = self._charts("intervals", charts.intervals)
         blocks = {
             "scores": self._tables("main", "tuned"),
-            "differences": [
-                *self._charts("intervals", charts.intervals),
-                *self._tables("vs_baseline"),
-            ],
+            "differences": [*differences, *(self._tables("vs_baseline") if differences else [])],
             "classes": self._charts("per-class", charts.by_class),
             "samples": self._sheets(),
             "training": self._charts("training", charts.training),
@@ -152,7 +166,8 @@ class Contents:
             file = self.figures / f"{dataset}-{figure}.csv"
             rows = read_figure_rows(file) if file.is_file() else pd.DataFrame()
             if len(rows):
-                blocks.append(Block(dataset, charts=tuple(draw(rows, self.runs))))
+                with explain_read_errors(file, TABLE):
+                    blocks.append(Block(dataset, charts=tuple(draw(rows, self.runs))))
         return [block for block in blocks if block.charts]
 
     def _sheets(self) -> list[Block]:
@@ -194,11 +209,17 @@ class Contents:
 
     def _theory(self) -> list[Block]:
         """Return the figures and the tables of the theory lab."""
-        tables = [file.stem for file in sorted(self.tables.glob("theory-*.html"))]
-        figures = sorted(self.figures.glob("theory-*.png"))
+        records = self.layout.path("theory.record", sweep="any").parent.glob("*.json")
+        sweeps = sorted(file.stem for file in records)
+        figures = [
+            file
+            for sweep in sweeps
+            for figure in FIGURES
+            if (file := self.figures / f"theory-{sweep}-{figure}.png").is_file()
+        ]
         pictures = [NamedPicture(f.stem.removeprefix("theory-"), read_picture(f)) for f in figures]
         shown = [Block(pictures=tuple(pictures))] if pictures else []
-        return [*shown, *self._tables("theory", *tables)]
+        return [*shown, *self._tables("theory", *(f"theory-{sweep}" for sweep in sweeps))]
 
 
 def _read_table(file: Path) -> TableFile:

@@ -1,5 +1,6 @@
 """The lineage of an experiment's files: for every artefact, the files that it was made from."""
 
+import hashlib
 from pathlib import Path
 
 from ltdm.config.artefacts import as_list, inputs, jobs, outputs
@@ -9,6 +10,8 @@ from ltdm.pipeline import code_pairs
 from ltdm.plumbing.code_digest import digest
 from ltdm.plumbing.registry import stage_digest
 from ltdm.plumbing.request import Request
+
+TEMPLATES = Path(__file__).parents[1] / "reporting/templates"
 
 
 def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
@@ -41,8 +44,10 @@ def page_inputs(experiment: Experiment) -> list[Path]:
 
 
 def page_request() -> Request:
-    """Return the request of the rule `page`: the code alone."""
-    return Request(code=f"page: {digest('ltdm.page.document')}")
+    """Return the request of the rule `page`: the code, and its templates."""
+    content = b"".join(file.read_bytes() for file in sorted(TEMPLATES.iterdir()))
+    templates = hashlib.sha256(content).hexdigest()[:16]
+    return Request(code=f"page: {digest('ltdm.page.document')}", templates=templates)
 
 
 def manifest_request(experiment: Experiment) -> Request:

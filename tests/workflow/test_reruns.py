@@ -215,6 +215,11 @@ def test_fix_in_a_figure_draws_figures_only(checkout):
     assert checkout.planned() == {"figures": 1, "page": 1, "all": 1}
 
 
+def test_a_fix_of_a_template_makes_the_page_anew(checkout):
+    checkout.edit("ltdm/reporting/templates/page.css", "max-height: 30vh", "max-height: 40vh")
+    assert checkout.planned() == {"page": 1, "all": 1}
+
+
 def test_fix_in_the_neighbour_search_or_in_the_copies_figure(checkout):
     checkout.edit("ltdm/reporting/copies.py", "COLUMNS = 5", "COLUMNS = 6")
     assert checkout.planned() == {"copies_figure": 2, "page": 1, "all": 1}

@@ -49,8 +49,18 @@ for (const button of document.querySelectorAll("[data-all]"))
 for (const button of document.querySelectorAll("[data-copy]"))
   button.addEventListener("click", async () => {
     const status = button.parentElement.querySelector("[role=status]");
-    await navigator.clipboard.writeText(button.dataset.copy);
-    status.textContent = `${button.textContent} is in the clipboard`;
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      status.textContent = `${button.textContent} is in the clipboard`;
+    } catch {
+      // Some browsers refuse; then the reader copies it.
+      const text = document.createElement("textarea");
+      text.setAttribute("aria-label", `the table as ${button.textContent}`);
+      text.value = button.dataset.copy;
+      text.rows = 12;
+      status.replaceChildren(`The browser refuses the clipboard; copy the ${button.textContent} from here:`, text);
+      text.select();
+    }
   });
 
 draw();

@@ -13,7 +13,6 @@ from PIL import Image
 
 from ltdm.config.layout import Layout
 from ltdm.page import charts
-from ltdm.page.asked import protocol_lines, read_options, run_lines, usual_options
 from ltdm.page.document import write_page
 from ltdm.page.images import MAX_ROWS, read_sheet
 from ltdm.page.origin import read_origin
@@ -72,11 +71,21 @@ def test_a_folder_without_tables_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["tables/metrics.csv", "figures/digits-lt-cost.csv", "data/digits-lt/data.json"],
+    ("name", "content"),
+    [
+        ("tables/metrics.csv", "\xff{"),
+        ("figures/digits-lt-cost.csv", "run,class\nx,y\n"),
+        ("data/digits-lt/data.json", "{}"),
+        ("data/digits-lt/counts.csv", ""),
+        ("runs/digits-lt/cbdm/seed-1/run.json", '{"versions": null}'),
+        ("runs/digits-lt/cbdm/seed-0/main/samples.json", "[]"),
+        ("runs/digits-lt/cbdm/seed-0/main/sample_sheet.png", ""),
+        ("manifest.json", '{"versions": {}, "files": {"tables/main.csv": {}}}'),
+        ("benchmarks/tables.tsv", "x\ny\n"),
+    ],
 )
-def test_a_damaged_file_is_named(results, name):
-    (results / name).write_bytes(b"\xff\xfe{")
+def test_a_damaged_file_is_named(results, name, content):
+    (results / name).write_text(content, encoding="latin-1")
     with pytest.raises(LtdmError, match=re.escape(name)):
         page_of(results)
 
@@ -100,57 +109,36 @@ def test_a_page_is_made_of_what_is_there(results, pattern):
     assert ("<h2>Training</h2>" in page) == (pattern != "figures")
 
 
-OPTIONS = {
-    "network": {"name": "unet", "ch": 24},
-    "train": {"steps": 400, "augment": "none"},
-    "method": {"name": "ddpm"},
-}
+def test_tables_of_an_older_version_are_refused(results):
+    (results / "tables/main.html").unlink()
+    with pytest.raises(LtdmError, match=r"has no main\.html, as if an older ltdm"):
+        page_of(results)
 
 
-def run_options(tmp_path, defaults=None, sample=None, **spec):
-    """Read the options of a record with this spec over OPTIONS."""
-    folder = tmp_path / str(len([*tmp_path.iterdir()]))
-    folder.mkdir()
-    record = {"spec": {**OPTIONS, **spec}, "defaults": defaults or {}}
-    (folder / "run.json").write_text(json.dumps(record))
-    if sample:
-        record = {"spec": sample, "defaults": {"guidance": 0.0}}
-        (folder / "samples.json").write_text(json.dumps(record))
-    return read_options(folder / "run.json", folder / "samples.json")
+def test_a_page_of_many_runs_and_long_trainings_is_drawn(tmp_path):
+    runs = [f"run-{k}" for k in range(60)]
+    steps = np.arange(1, 3001)
+    parts = [pd.DataFrame({"run": run, "step": steps, "value": 1 / steps}) for run in runs]
+    rows = pd.concat(parts).assign(low=0.0, high=1.0)
+    (chart,) = charts.training(rows, runs)
+    (values,) = chart.spec["datasets"].values()
+    assert len(values) == 60 * charts.MAX_POINTS
+    assert max(row["step"] for row in values) == 3000, "the last step is shown"
 
 
-def test_a_line_of_a_run_says_how_it_differs_from_most(tmp_path):
-    defaults = {"network": {"dropout": 0.1}, "method": [{"tau": 1.0}]}
-    small = {"network": {"name": "unet", "ch": 16, "dropout": 0.0}}
-    runs = {
-        "ddpm": {"d": run_options(tmp_path, defaults, {"num_images": 10})},
-        "cbdm": {"d": run_options(tmp_path, defaults, {"num_images": 10}, method={"name": "cbdm"})},
-        "small": {"d": run_options(tmp_path, {}, {"num_images": 10, "guidance": 1.5}, **small)},
-    }
-    usual = usual_options(runs)
-    assert [tuple(line) for line in run_lines(runs, usual)] == [
-        ("ddpm", "ddpm"),
-        ("cbdm", "cbdm"),
-        ("small", "ddpm; network: ch 16, dropout 0; sample: guidance 1.5"),
-    ]
-    assert [tuple(line) for line in protocol_lines(usual)] == [
-        ("network", "unet, ch 24, dropout 0.1"),
-        ("train", "augment none, steps 400"),
-        ("sample", "guidance 0, num_images 10"),
-    ]
+def test_networks_without_scores_are_not_counted(results):
+    shutil.copytree(results / "runs/digits-lt/cbdm", results / "runs/digits-lt/dropped")
+    assert "4 networks" in page_of(results)
 
 
-def test_a_run_that_differs_between_data_sets_says_where(tmp_path):
-    slow = run_options(tmp_path, train={"steps": 800, "augment": "none"})
-    methods = run_options(tmp_path, method=[{"name": "cm"}, {"name": "oclt", "weight": 2}])
-    runs = {"a": {"x": run_options(tmp_path), "y": slow}, "b": {"x": methods, "y": methods}}
-    lines = [line.text for line in run_lines(runs, usual_options(runs))]
-    assert lines == ["x: ddpm; y: ddpm; train: steps 800", "[cm, oclt (weight 2)]"]
+def test_a_data_set_called_theory_is_none(tmp_path):
+    write_results(tmp_path / "demo", datasets=("theory-lt",), seeds=(0,))
+    assert "<h2>Theory</h2>" not in page_of(tmp_path / "demo")
 
 
-def test_a_network_without_records_has_no_options(tmp_path):
-    options = read_options(tmp_path / "none.json", tmp_path / "neither.json")
-    assert (options.values, options.stated) == ({}, set())
+def test_one_run_has_no_differences(tmp_path):
+    write_results(tmp_path / "demo", runs=("ddpm",), seeds=(0,))
+    assert "<h2>Differences" not in page_of(tmp_path / "demo")
 
 
 def test_a_sheet_of_many_classes_shows_evenly_spaced_rows(tmp_path):
@@ -171,6 +159,16 @@ def test_a_sheet_of_many_classes_shows_evenly_spaced_rows(tmp_path):
     assert (sheet.width, sheet.height) == (width, MAX_ROWS * row - 2)
 
 
+def test_large_images_are_shrunk(tmp_path):
+    table = pd.DataFrame({"class": [0, 1], "name": ["a", "b"], "available": 9, "train": [5, 2]})
+    table.to_csv(tmp_path / "counts.csv", index=False)
+    images, labels = np.zeros((4, 3, 256, 256), np.uint8), np.array([0, 0, 1, 1])
+    np.savez(tmp_path / "images.npz", images=images, labels=labels)
+    draw_sheet(tmp_path / "images.npz", tmp_path / "counts.csv", tmp_path / "sheet.png")
+    sheet = read_sheet(tmp_path / "sheet.png")
+    assert (sheet.height, sheet.rows) == (131, ["a (5)", "b (2)"])
+
+
 def test_images_without_labels_fill_one_row(tmp_path):
     table = pd.DataFrame({"class": [0, 1], "name": ["a", "b"], "available": 9, "train": [5, 2]})
     table.to_csv(tmp_path / "counts.csv", index=False)
@@ -184,7 +182,8 @@ def test_the_origin_names_versions_devices_seconds_and_digests(results):
     record = Layout(results).path("train.record", dataset="digits-lt", run="cbdm", seed=1)
     changed = json.loads(record.read_text()) | {"versions": {"torch": "2.12"}, "where": ["cuda"]}
     record.write_text(json.dumps(changed))
-    origin = read_origin(results)
+    networks = [*results.glob("runs/*/*/seed-*/run.json")]
+    origin = read_origin(results, networks)
     assert ("torch", "2.12, 2.11") in origin.software or ("torch", "2.11, 2.12") in origin.software
     assert origin.hardware == [("cpu, 1 threads, fp32", 3), ("cuda", 1)]
     assert origin.seconds == [("tables", 1, 1.5)]
@@ -201,17 +200,8 @@ def test_charts_have_every_run_and_filter_those_that_are_shown(results):
     assert str(by_class).count("indexof(runs, datum.run) >= 0") == 3
 
 
-def test_a_long_training_is_thinned(finished):
-    steps = np.arange(1, 5001)
-    rows = pd.DataFrame({"run": "a", "step": steps, "value": 1 / steps, "low": 0, "high": 1})
-    (chart,) = charts.training(rows, ["a"])
-    (values,) = chart.spec["datasets"].values()
-    assert len(values) == charts.MAX_POINTS
-
-
 def test_runs_look_different():
-    looks = [charts.look_of(k) for k in range(21)]
-    assert len({*looks}) == 21
+    assert len({str(charts.look_of(k)) for k in range(84)}) == 84
 
 
 def test_numbers_of_figures_are_read_as_written(results):
