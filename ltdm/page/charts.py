@@ -135,11 +135,11 @@ def cost(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
         points = base.mark_point(filled=True, size=60).encode(y=y, shape=_shape(runs))
         names = base.mark_text(align="left", dx=7, dy=-5).transform_filter("datum.on_front")
         names = names.encode(y=y, text="run:N")  # of all runs they would cover each other
-        layers = [bars, points, names]
+        layers = [bars, points]
         if x == "forward_equivalents":
             front = alt.Chart(shown[shown["on_front"]])  # of all runs, whichever are shown
             step = front.mark_line(color="#888888", interpolate="step-after", strokeDash=[3, 3])
-            layers.insert(0, step.encode(x=f"{x}:Q", y="value:Q"))
+            layers = [step.encode(x=f"{x}:Q", y="value:Q"), *layers, names]
         title = f"{column} against {' '.join(x_title)}"
         charts.append(Chart(title, _spec(alt.layer(*layers), runs)))
     return charts
