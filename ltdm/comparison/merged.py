@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from ltdm.comparison.folders import RECORD, Folder
@@ -118,7 +117,7 @@ def figure_frames(
         yield label, "counts", counts_rows
         yield label, "per-class", frames.per_class_frame(scores, counts, heading)
         yield label, "intervals", intervals_frame(own, columns, baseline)
-        yield label, "cost", cost_frame(own, columns[0], _read_costs(sources))
+        yield label, "cost", cost_frame(own, columns[0], _read_costs(sources), baseline)
         histories = [*_read_histories(sources)]
         if histories:
             frame = frames.training_frame(pd.concat(histories, ignore_index=True))
@@ -149,6 +148,6 @@ def _read_costs(sources: list[tuple[Folder, str]]) -> pd.DataFrame:
                 folder.layout.path(f"train.{file}", **network) for file in ("record", "history")
             )
             if record.is_file():
-                cost = read_training_cost(record, history, np.empty((0, *shape)), classes)
+                cost = read_training_cost(record, history, shape, classes)
                 costs.append((folder.run_name(network["run"]), network["seed"], *cost))
     return pd.DataFrame(costs, columns=TRAINING_COLUMNS)

@@ -16,6 +16,18 @@ class NetworkSize(NamedTuple):
     flops: float
     encoder_flops: float
 
+    def training_flops(
+        self, forward: float, backward: float, encoder: float, decoder: float
+    ) -> float:
+        """Return the FLOP per image of passes in training; a backward pass counts as two.
+
+        `forward` and `backward` are numbers of passes through the network, `encoder` and `decoder`
+        of forward and backward passes through one of them alone.
+        """
+        decoder_flops = self.flops - self.encoder_flops
+        partial = encoder * self.encoder_flops + decoder * decoder_flops
+        return (forward + 2 * backward) * self.flops + 3 * partial
+
 
 def measure_network(net: nn.Module, channels: int, resolution: int) -> NetworkSize:
     """Return the size of a network on PyTorch's meta device; its reserve is removed."""

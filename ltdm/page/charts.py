@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import altair as alt
 import pandas as pd
 
+from ltdm.reporting.costs import cost_title
 from ltdm.reporting.pictures import evenly_spaced
 from ltdm.reporting.style import COLOURS
+from ltdm.reporting.tables import ARROWS
 
 VEGA_LITE = "6.4"  # the version of Altair's charts, whose JavaScript the page has
 RUNS = "runs"
@@ -116,36 +118,36 @@ def cost(rows: pd.DataFrame, runs: list[str]) -> list[Chart]:
 
     There is a chart for forward equivalents, and one for hours where they were measured.
     """
-    rows = rows[rows["value"].notna()]
-    column = rows["column"].iloc[0] if len(rows) else ""
-    on_cpu = rows["device"].fillna("").str.startswith("cpu").any()
-    axes = {
-        "forward_equivalents": ("training cost, forward passes of one image", "~s"),
-        "hours": ("training time, hours" if on_cpu else "training time, GPU-hours", "~g"),
-    }
     charts = []
-    for x, (x_title, axis_format) in axes.items():
-        shown = rows[rows[x].notna()]
+    for x in ("forward_equivalents", "hours"):
+        shown = rows[rows["value"].notna() & rows[x].notna()]
         if shown.empty:
             continue
+        column, up = shown[["column", "higher_is_better"]].iloc[0]
+        y_title = column if pd.isna(up) else column + ARROWS[up]
+        on_cpu = shown["device"].str.startswith("cpu").any()
+        x_title = ["training time, hours" if on_cpu else "training time, GPU-hours"]
+        if x == "forward_equivalents":
+            x_title = cost_title(shown["unit_run"].iloc[0])
         scale = alt.Scale(type="log", nice=False, padding=30)
-        axis = alt.Axis(format=axis_format, grid=False)
+        axis = alt.Axis(format="~g" if x == "hours" else "~s", grid=False)
         base = _chart(shown).encode(
             x=alt.X(f"{x}:Q", title=x_title, scale=scale, axis=axis),
             color=_colour(runs),
             tooltip=["run", *_numbers("value", "low", "high", "forward_equivalents", "hours")],
         )
-        y = alt.Y("value:Q", title=column, scale=alt.Scale(zero=False))
-        bars = base.mark_rule().encode(y=alt.Y("low:Q", title=column), y2="high:Q")
+        y = alt.Y("value:Q", title=y_title, scale=alt.Scale(zero=False))
+        bars = base.mark_rule().encode(y=alt.Y("low:Q", title=y_title), y2="high:Q")
         points = base.mark_point(filled=True, size=60).encode(y=y, shape=_shape(runs))
         names = base.mark_text(align="left", dx=7, dy=-5).transform_filter("datum.on_front")
         names = names.encode(y=y, text="run:N")  # of all runs they would cover each other
-        layers = [bars, points, names]
+        layers = [bars, points]
         if x == "forward_equivalents":
             front = alt.Chart(shown[shown["on_front"]])  # of all runs, whichever are shown
             step = front.mark_line(color="#888888", interpolate="step-after", strokeDash=[3, 3])
-            layers.insert(0, step.encode(x=f"{x}:Q", y="value:Q"))
-        charts.append(Chart(f"{column} against {x_title}", _spec(alt.layer(*layers), runs)))
+            layers = [step.encode(x=f"{x}:Q", y="value:Q"), *layers, names]
+        title = f"{column} against {' '.join(x_title)}"
+        charts.append(Chart(title, _spec(alt.layer(*layers), runs)))
     return charts
 
 

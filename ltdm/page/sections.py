@@ -43,7 +43,8 @@ TITLES = {
     "training": ("Training", "Means over seeds."),
     "cost": (
         "Quality against cost",
-        "The dashed line joins the runs that no other run betters at their cost or less.",
+        "The dashed line joins the runs for which no other is as good and cheaper, or better and no"
+        " dearer.",
     ),
     "guidance": ("Guidance", "Large triangles are chosen weights."),
     "ema-width": ("Width of the average of weights", "Dashed: the run's own average."),

@@ -6,7 +6,7 @@ forward passes, and a multiply-add as two floating-point operations (FLOP).
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,12 @@ def network_cost(data: Dataset, run: Run, lengths: list[int]) -> Cost:
     steps = 0 if run.train.released else total_steps(run.train, data.class_counts, class_blocks)
     images = steps * run.train.effective_batch_size(classes if class_blocks else 0)
     calls = evaluations(run.methods, classes)
-    network_flops = (calls.forward + 2 * calls.backward) * size.flops
-    encoder_flops = 3 * calls.encoder * size.encoder_flops
-    decoder_flops = 3 * calls.decoder * (size.flops - size.encoder_flops)
     return Cost(
         parameters=parameters,
         flops=size.flops,
         train_images=images,
         train_evaluations=calls.forward * images,
-        train_flops=images * (network_flops + encoder_flops + decoder_flops),
+        train_flops=images * size.training_flops(**asdict(calls)),
         sample_images=sum(options.num_images for options in run.samples.values()),
         sample_evaluations=sum(sampling_evaluations(run, name) for name in run.samples),
         disk=network_bytes(data, run, lengths, parameters),

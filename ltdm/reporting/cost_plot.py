@@ -6,6 +6,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter
 
+from ltdm.reporting.costs import cost_title
 from ltdm.reporting.escapes import escape_label
 from ltdm.reporting.figures import Looks
 from ltdm.reporting.style import GREY, ONE_COLUMN, add_legend, add_note
@@ -23,12 +24,13 @@ def plot_cost(frame: pd.DataFrame, dataset: str, looks: Looks) -> Figure:
     drawn = frame.loc[finite]
     costs = drawn["forward_equivalents"]
     figure, axes = plt.subplots(figsize=(ONE_COLUMN, 2.2))
-    axes.set(title=escape_label(dataset), xlabel="training cost, forward passes of one image")
+    axes.set(title=escape_label(dataset))
     for column, up in frame[["column", "higher_is_better"]][:1].to_numpy():
         axes.set_ylabel(column + ARROWS[up])
     if drawn.empty:
         add_note(axes, "no run has both a value and a cost")
         return figure
+    axes.set_xlabel("\n".join(cost_title(escape_label(drawn["unit_run"].iloc[0]))))
     if costs.max() > LOG_SPAN * costs.min():
         axes.set_xscale("log")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -7,7 +7,7 @@ import pandas as pd
 from ltdm.plumbing.files import TABLE, explain_read_errors
 
 FIGURE_NAMES = ["run", "sample_set", "name", "metric", "column", "baseline_run"]
-FIGURE_NAMES += ["device", "group", "line", "x_label"]
+FIGURE_NAMES += ["unit_run", "device", "group", "line", "x_label"]
 """Columns of names in the numbers behind figures."""
 
 

@@ -48,7 +48,7 @@ def run(
     table = read_classes(counts)
     sets = {"real": _first_images(reference, shuffle=True)}
     sets |= {n: _first_images(path) for n, path in zip(request["runs"], samples, strict=True)}
-    trainings = _read_trainings(request, records, histories, sets["real"][0], len(table))
+    trainings = _read_trainings(request, records, histories, sets["real"][0].shape[1:], len(table))
     with explain_read_errors(counts, TABLE):
         class_counts = frames.counts_frame(table)
     numbers = {
@@ -78,7 +78,7 @@ def _score_frames(
     return {
         "per_class": frames.per_class_frame(metric_rows, table, heading),
         "intervals": intervals_frame(rows, columns, request["baseline"]),
-        "cost": cost_frame(rows, columns[0], trainings),
+        "cost": cost_frame(rows, columns[0], trainings, request["baseline"]),
     }
 
 
@@ -105,12 +105,12 @@ def _read_trainings(
     request: Request,
     records: list[Path],
     histories: list[Path],
-    images: np.ndarray,
+    shape: tuple[int, ...],
     classes: int,
 ) -> pd.DataFrame:
     """Read what the training of each network cost."""
     rows = [
-        (*key, *read_training_cost(record, history, images, classes))
+        (*key, *read_training_cost(record, history, shape, classes))
         for key, record, history in zip(_networks(request), records, histories, strict=True)
     ]
     return pd.DataFrame(rows, columns=TRAINING_COLUMNS)

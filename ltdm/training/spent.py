@@ -1,39 +1,51 @@
 """What the training of a network cost, from its record and history."""
 
+import logging
 import re
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
 from ltdm.networks._per_class import build_network
-from ltdm.networks._size import measure_network
+from ltdm.networks._size import NetworkSize, measure_network
+from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.files import TABLE, explain_read_errors, read_json
+from ltdm.plumbing.registry import Part
 from ltdm.training.setup import Recipe
 
+log = logging.getLogger("ltdm")
 RECORD = "record of ltdm"
 
 
 class TrainingCost(NamedTuple):
-    """The cost of a training."""
+    """The cost of a training; its numbers are NaN if the network was not trained here."""
 
-    forward_equivalents: float
-    """In forward passes of one image through the network; NaN if it was not trained here."""
+    flops: float
+    """Of the whole training; NaN too if this version of ltdm does not know the network's options.
+
+    A multiply-add is two floating-point operations (FLOP).
+    """
+    pass_flops: float
+    """Of a forward pass of one image through the network, or through its class's; NaN as `flops`.
+    """
     hours: float
-    """Of the device, and on several GPUs the sum of theirs; NaN if it was not trained here."""
+    """Of the device, and on several GPUs the sum of theirs."""
     device: str
     """The devices in words, as the record has them."""
 
 
 def read_training_cost(
-    record: Path, history: Path, images: np.ndarray, classes: int
+    record: Path, history: Path, shape: tuple[int, ...], classes: int
 ) -> TrainingCost:
     """Return the cost of a training, from run.json and history.csv.
 
-    A backward pass counts as two forward passes; passes through the encoder or the decoder alone
-    count by their share of the network's operations on `images`, (N, C, H, W), of `classes`.
+    `shape` is that of one of its images, (C, H, W), of `classes`. Operations are counted as in
+    `ltdm plan` (`NetworkSize.training_flops`).
 
     The record has the seconds since a training was last resumed; they stand for the steps before
     as well. Steps of the run that `train.init_from` names are not counted.
@@ -46,11 +58,9 @@ def read_training_cost(
         calls, spec = fields["evaluations_per_image"], fields["spec"]
         steps = float(fields["steps"])
         if not calls["forward"]:
-            return TrainingCost(np.nan, np.nan, "")
-        partial = calls["encoder"], calls["decoder"]
-        share = _encoder_share(Recipe.from_spec(spec), images, classes) if any(partial) else 0.0
-        halves = 3 * (share * partial[0] + (1 - share) * partial[1])
-        per_image = calls["forward"] + 2 * calls["backward"] + halves
+            return TrainingCost(np.nan, np.nan, np.nan, "")
+        size = _network_size(record, spec, shape, classes)
+        image_flops = size.training_flops(**calls)
         where = [str(device) for device in fields["where"]]
         share_timed = 1 - fields.get("resumed_at", 0) / steps
         hours = fields["seconds"] / 3600 * _num_gpus(where[-1])
@@ -58,7 +68,7 @@ def read_training_cost(
     with explain_read_errors(history, TABLE):
         last = pd.read_csv(history, dtype=float).iloc[-1]
         batch_size = float(last["images"] / last["step"])
-    return TrainingCost(steps * batch_size * per_image, hours, "; ".join(where))
+    return TrainingCost(steps * batch_size * image_flops, size.flops, hours, "; ".join(where))
 
 
 def _num_gpus(device: str) -> int:
@@ -67,12 +77,24 @@ def _num_gpus(device: str) -> int:
     return int(found[1]) if found else 1
 
 
-def _encoder_share(recipe: Recipe, images: np.ndarray, classes: int) -> float:
-    """Return the encoder's share of the operations of a recipe's network."""
-    channels, resolution = images.shape[1:3]
-    role = recipe.objective([1] * classes).label_role(recipe.train.conditional)
-    shape = channels, resolution, classes, recipe.train.augment_dim()
+def _network_size(
+    record: Path, spec: Mapping[str, Any], shape: tuple[int, ...], classes: int
+) -> NetworkSize:
+    """Return the size of the network of a spec; of an unknown one NaN, with a warning."""
+    try:
+        recipe = Recipe.from_spec(spec)
+        role = recipe.objective([1] * classes).label_role(recipe.train.conditional)
+    except OptionError as error:  # a compared folder may be of another version
+        log.warning("%s: %s; without its options its cost is left out", record, error)
+        return NetworkSize(0, np.nan, np.nan)
+    channels, resolution, *_ = shape
+    return _measure(recipe.network, role, channels, resolution, classes, recipe.train.augment_dim())
+
+
+@cache  # a second or less each, and the seeds of a run have the same network
+def _measure(
+    network: Part, role: str, channels: int, resolution: int, classes: int, augment_dim: int
+) -> NetworkSize:
     with torch.device("meta"):
-        net = build_network(recipe.network, role, *shape)
-    size = measure_network(net, channels, resolution)
-    return size.encoder_flops / size.flops
+        net = build_network(network, role, channels, resolution, classes, augment_dim)
+    return measure_network(net, channels, resolution)

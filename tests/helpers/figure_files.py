@@ -12,7 +12,12 @@ from ltdm.stages.released import HISTORY
 
 COUNTS = {"class": [0, 1, 2], "name": [*"abc"], "available": [9, 9, 9], "train": [3, 9, 1]}
 RECORD = {
-    "spec": {},
+    "spec": {
+        "network": {"name": "unet", "ch": 8, "norm_groups": 8, "ch_mult": [1], "attn": [0]},
+        "process": "vp",
+        "method": "ddpm",
+        "train": {},
+    },
     "evaluations_per_image": {"forward": 2.0, "backward": 1.0, "encoder": 0, "decoder": 0},
     "steps": 10,
     "seconds": 1800.0,

@@ -12,7 +12,7 @@ from tests.helpers.figure_files import HISTORY_ROWS, RECORD
 
 COLUMNS = ["frechet", "frechet@tail", "recall@tail"]
 SPEC = {
-    "network": {"name": "unet", "ch": 24},
+    "network": {"name": "unet", "ch": 24, "norm_groups": 8},
     "process": {"name": "vp"},
     "method": {"name": "ddpm"},
     "train": {"steps": 400, "batch_size": 48},

@@ -77,6 +77,18 @@ def test_equal_results_of_two_commits_differ_in_code_alone(folders):
     assert "Difference from one/ddpm and its 95 % interval" in text("tables/vs_baseline.md")
 
 
+def test_costs_of_all_folders_have_the_unit_of_the_first_one_s_baseline(folders):
+    network = {"name": "unet", "ch": 8, "norm_groups": 8}
+    edit_records(folders[1], RECORD, lambda r: r["spec"].update(network=network))
+    compare(*folders)
+    cost = read_figure_rows(f"{BOTH}/figures/digits-lt-cost.csv").set_index("run")
+    assert {*cost["unit_run"]} == {"one/ddpm"}
+    passes = cost["forward_equivalents"]
+    assert passes["one/ddpm"] == 10 * 8 * 4 > 2 * passes["two/ddpm"]
+    ratios = cost["flops"] / passes
+    np.testing.assert_allclose(ratios, ratios["one/ddpm"])
+
+
 def test_values_of_different_protocols_are_apart_unless_asked(folders):
     rescore(folders[1], n_generated=500)
     printed = compare(*folders)

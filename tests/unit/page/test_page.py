@@ -200,6 +200,21 @@ def test_charts_have_every_run_and_filter_those_that_are_shown(results):
     assert str(by_class).count("indexof(runs, datum.run) >= 0") == 3
 
 
+def test_the_titles_of_the_cost_say_its_unit_and_what_is_better(results):
+    rows = read_figure_rows(results / "figures/digits-lt-cost.csv")
+    passes, hours = charts.cost(rows, ["ddpm", "cbdm"])
+    unit = ["training cost, forward passes of one image", "through ddpm's network"]
+    for chart, title in ((passes, unit), (hours, ["training time, hours"])):
+        encoding = chart.spec["layer"][-1]["encoding"]
+        assert [*encoding["x"]["title"]] == title
+        assert encoding["y"]["title"] == "frechet \u2193"
+    assert passes.title == f"frechet against {' '.join(unit)}"
+    (higher,) = charts.cost(rows.assign(higher_is_better=True, hours=np.nan), ["ddpm", "cbdm"])
+    assert higher.spec["layer"][-1]["encoding"]["y"]["title"] == "frechet \u2191"
+    (neither,) = charts.cost(rows.assign(higher_is_better=np.nan, hours=np.nan), ["ddpm", "cbdm"])
+    assert neither.spec["layer"][-1]["encoding"]["y"]["title"] == "frechet"
+
+
 def test_runs_look_different():
     assert len({str(charts.look_of(k)) for k in range(84)}) == 84
 

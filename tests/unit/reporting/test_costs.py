@@ -1,29 +1,28 @@
-"""Quality against the cost of training: the records, the Pareto front, and the plot."""
+"""Quality against the cost of training: its unit, the Pareto front, and the plot."""
 
-import json
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ltdm.config.experiment import Experiment
-from ltdm.pipeline.cost import network_cost
-from ltdm.plumbing.errors import LtdmError
 from ltdm.reporting import style
 from ltdm.reporting.cost_plot import plot_cost
 from ltdm.reporting.costs import COLUMNS, TRAINING_COLUMNS, cost_frame
-from ltdm.training.spent import read_training_cost
-from tests.helpers.figure_files import write_network
-from tests.helpers.smoke_config import edited
 from tests.helpers.tidy_rows import tidy
 
-IMAGES = np.zeros((3, 1, 8, 8), np.uint8)
 
-
-def trainings(costs):
-    """Costs of trainings by run, one list entry per seed."""
+def trainings(costs, pass_flops=MappingProxyType({})):
+    """Costs of trainings by run, one list entry per seed; a pass has 1 FLOP, or that given."""
     rows = [
-        (run, seed, float(cost), cost / 100, "cpu")
+        (
+            run,
+            seed,
+            float(cost),
+            pass_flops.get(run, 1.0 if np.isfinite(cost) else np.nan),
+            cost / 100,
+            "cpu",
+        )
         for run, seeds in costs.items()
         for seed, cost in enumerate(seeds)
     ]
@@ -31,13 +30,13 @@ def trainings(costs):
 
 
 def front(values, costs, column="frechet"):
-    frame = cost_frame(tidy(values), column, trainings(costs))
+    frame = cost_frame(tidy(values), column, trainings(costs), "a")
     return frame.loc[frame["on_front"], "run"].tolist()
 
 
 def test_values_and_costs_are_means_over_seeds():
     rows = tidy({"a": [1.0, 2.0], "b": [3.0, 5.0]})
-    frame = cost_frame(rows, "frechet", trainings({"a": [100, 300], "b": [50, 50]}))
+    frame = cost_frame(rows, "frechet", trainings({"a": [100, 300], "b": [50, 50]}), "a")
     assert list(frame) == COLUMNS
     a, b = frame.to_dict("records")
     assert (a["column"], a["higher_is_better"], a["sample_set"]) == ("frechet", False, "main")
@@ -54,13 +53,14 @@ def test_values_and_costs_are_means_over_seeds():
         ([3, 1, 2], [1, 2, 3], "ab"),
         ([3, 1, 2], [5, 5, 5], "b"),
         ([1, 1, 2], [5, 5, 5], "ab"),
-        ([1, 1, 2], [4, 5, 6], "ab"),
+        ([1, 1, 2], [4, 5, 6], "a"),
+        ([1, 1, 2], [5, 4, 4], "b"),
         ([np.nan, 2, 3], [1, 2, 2], "b"),
         ([1, 2, 3], [np.nan, 2, 3], "b"),
     ],
 )
 def test_the_front(values, costs, expected):
-    """Of equal cost the best; of equal value all; without a value or a cost never."""
+    """Of equal cost the best; of equal value the cheapest; without a value or a cost never."""
     by_run = ({run: [v] for run, v in zip("abc", part, strict=True)} for part in (values, costs))
     assert front(*by_run) == [*expected]
 
@@ -73,77 +73,36 @@ def test_the_front_of_a_column_where_higher_is_better_and_where_neither_is():
 
 
 def test_a_run_without_a_training_has_an_empty_cost():
-    frame = cost_frame(tidy({"a": [1.0], "theirs": [2.0]}), "frechet", trainings({"a": [1]}))
+    frame = cost_frame(tidy({"a": [1.0], "theirs": [2.0]}), "frechet", trainings({"a": [1]}), "a")
     assert frame[["forward_equivalents", "hours", "device"]].isna().all(axis=1).tolist() == [
         False,
         True,
     ]
 
 
-# Records
-
-
-def test_forward_equivalents_and_hours_by_hand(tmp_path):
-    cost = read_training_cost(*write_network(tmp_path), IMAGES, 3)
-    assert cost == (10 * 8 * (2 + 2 * 1), 0.5, "cpu, 1 threads, fp32")
-
-
-def test_hours_of_several_gpus_and_of_a_resumed_training(tmp_path):
-    gpus = ["4 x NVIDIA H100, bf16"]
-    cost = read_training_cost(*write_network(tmp_path, where=gpus), IMAGES, 3)
-    assert (cost.hours, cost.device) == (2, "4 x NVIDIA H100, bf16")
-    processes = write_network(tmp_path, where=["4 x cpu, 1 threads, fp32"])
-    assert read_training_cost(*processes, IMAGES, 3).hours == 0.5, "of one machine"
-    resumed = write_network(tmp_path, where=["cpu, 2 threads", *gpus], resumed_at=5)
-    cost = read_training_cost(*resumed, IMAGES, 3)
-    assert (cost.hours, cost.device) == (4, "cpu, 2 threads; 4 x NVIDIA H100, bf16")
-    only_written = write_network(tmp_path, resumed_at=10)
-    assert np.isnan(read_training_cost(*only_written, IMAGES, 3).hours)
-
-
-def test_passes_through_the_encoder_count_as_in_the_plan(tmp_path):
-    """CCUA and capacity manipulation's second pass, at the size of the smoke test."""
-    for method, reserve in (
-        ({"name": "ccua", "al": 0}, 0.0),
-        ({"name": "cm", "masks": "shared"}, 0.25),
-    ):
-        config = edited("runs/cbdm", {"method": method, "network": {"reserve": reserve}})
-        experiment = Experiment(config)
-        data, run = experiment.datasets["digits-lt"], experiment.runs["digits-lt", "cbdm"]
-        planned = network_cost(data, run, [])
-        calls = run.methods[0].module.evaluations(run.methods[0].options, 10)
-        partial = {"encoder": calls.encoder, "decoder": calls.decoder}
-        assert any(partial.values())
-        calls = {"forward": 1 + calls.forward, "backward": 1 + calls.backward, **partial}
-        steps = planned.train_images // 8
-        record = {"spec": run.spec(), "evaluations_per_image": calls, "steps": steps}
-        cost = read_training_cost(*write_network(tmp_path, **record), IMAGES, 10)
-        assert cost.forward_equivalents == pytest.approx(planned.train_flops / planned.flops)
-
-
-@pytest.mark.parametrize("key", ["evaluations_per_image", "steps", "where", "seconds"])
-def test_a_record_that_lacks_a_key_is_named(key, tmp_path):
-    record, history = write_network(tmp_path)
-    fields = json.loads(record.read_text())
-    del fields[key]
-    record.write_text(json.dumps(fields))
-    with pytest.raises(LtdmError, match=r"run.json is damaged.*; delete it"):
-        read_training_cost(record, history, IMAGES, 3)
-
-
-def test_a_history_without_rows_is_named(tmp_path):
-    record, history = write_network(tmp_path)
-    history.write_text("step,images,denoise\n")
-    with pytest.raises(LtdmError, match=r"history.csv is damaged"):
-        read_training_cost(record, history, IMAGES, 3)
-
-
-# The plot
+@pytest.mark.parametrize(
+    ("baseline", "pass_flops", "unit_run", "expected"),
+    [
+        ("large", {}, "large", [60, 20]),
+        ("small", {}, "small", [240, 80]),
+        ("large", {"large": np.nan}, "small", [240, 80]),
+        ("theirs", {}, "large", [60, 20]),
+        ("large", {"large": np.nan, "small": np.nan}, "", [np.nan, np.nan]),
+    ],
+)
+def test_costs_of_different_networks_have_one_unit(baseline, pass_flops, unit_run, expected):
+    """That of the baseline, or of the first run with a cost."""
+    rows = tidy({"large": [1.0], "small": [1.0], "theirs": [1.0]})
+    costs = trainings({"large": [600], "small": [200]}, {"large": 10, "small": 2.5, **pass_flops})
+    frame = cost_frame(rows, "frechet", costs, baseline)
+    np.testing.assert_array_equal(frame["forward_equivalents"], [*expected, np.nan])
+    assert {*frame["unit_run"]} == {unit_run}
+    assert frame["flops"].tolist()[:2] == [600, 200]
 
 
 def plot(values, costs):
     looks = style.line_looks(values)
-    return plot_cost(cost_frame(tidy(values), "frechet", trainings(costs)), "d", looks)
+    return plot_cost(cost_frame(tidy(values), "frechet", trainings(costs), "a"), "d", looks)
 
 
 def step_of(figure):
@@ -160,6 +119,7 @@ def test_the_front_is_a_step_line_to_the_edge():
     assert right > 300
     assert axes.get_xscale() == "linear"
     assert axes.get_ylabel() == "frechet \u2193"
+    assert axes.get_xlabel().endswith("forward passes of one image\nthrough a's network")
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {*"abc", "Pareto front"}
     wide = plot({"a": [3.0], "b": [1.0]}, {"a": [100], "b": [5000]})
     assert wide.axes[0].get_xscale() == "log"
