@@ -12,9 +12,9 @@ from ltdm.page.asked import Line, first_sets, read_asked
 from ltdm.page.charts import Chart
 from ltdm.page.compared import read_compared
 from ltdm.page.images import Picture, read_picture, read_sheet
+from ltdm.page.scores import read_scores
 from ltdm.plumbing.errors import LtdmError
 from ltdm.reporting.figure_rows import read_figure_rows
-from ltdm.reporting.rows import read_rows
 
 DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
 FOLDED = {"vs_baseline": "As a table", "tuned": "Settings chosen on half of the reference"}
@@ -104,7 +104,9 @@ class Contents:
                 f" `ltdm status {results}` how far it is"
             )
         columns = ["dataset", "run", "seed", "sample_set"]
-        self.rows = read_rows(tidy, columns) if tidy.is_file() else pd.DataFrame(columns=columns)
+        self.rows = pd.DataFrame(columns=columns)
+        if tidy.is_file():
+            self.rows = read_scores(tidy, columns, of_comparison=self.compared is not None)
         self.datasets = [*self.rows["dataset"].unique()]
         self.runs = [*self.rows["run"].unique()]
         self.seeds = [*self.rows["seed"].unique()]
