@@ -11,10 +11,11 @@ import pandas as pd
 
 from ltdm.config.layout import COMPARISON, MANIFEST, Layout
 from ltdm.page.asked import first_sets
+from ltdm.page.scores import read_scores
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.errors import LtdmError, shorten
 from ltdm.plumbing.files import explain_read_errors, read_json
-from ltdm.reporting.rows import SCORE_COLUMNS, read_rows
+from ltdm.reporting.rows import SCORE_COLUMNS
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
 NETWORK_KEYS = ["dataset", "run", "seed"]
@@ -71,7 +72,8 @@ def read_folders(arguments: Sequence[str]) -> list[Folder]:
 
     Raises:
         LtdmError: There are fewer than two, one comes twice, a name is odd or given twice, or a
-            folder holds no tables, those of ltdm 0.1, another comparison, or damaged files.
+            folder holds no tables, those of ltdm 0.1, another comparison, damaged files, or names
+            that would lead out of it.
     """
     given = [_split_argument(argument) for argument in arguments]
     paths = [path for _, path in given]
@@ -132,5 +134,5 @@ def _read_folder(name: str, path: Path) -> Folder:
     with explain_read_errors(record, RECORD):
         columns, extractors = [*map(str, request["columns"])], [*map(str, request["extractors"])]
         baseline = str(request["baseline"])
-    rows = read_rows(tidy, [*SCORE_COLUMNS, "n_generated"])
+    rows = read_scores(tidy, [*SCORE_COLUMNS, "n_generated"])
     return Folder(name, path, rows, columns, extractors, baseline)

@@ -6,6 +6,7 @@ not belong to it: they are what experiments compare.
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -19,6 +20,7 @@ from ltdm.reporting.rows import read_classes
 
 Protocol = Mapping[str, str]
 """What a protocol consists of, by name, as short text."""
+OF = " of "  # between a part of a protocol and the one sample set that has the value
 DIGEST_LENGTH = 12  # digits of a SHA-256 that are shown and compared
 
 
@@ -77,11 +79,17 @@ def label_datasets(
 def protocol_differences(
     folders: list[Folder], protocols: Mapping[tuple[str, str], Protocol]
 ) -> list[Difference]:
-    """Return what differs between the protocols of data sets that several folders have."""
+    """Return what differs between the protocols of data sets that several folders have.
+
+    Sample sets are listed one by one only where a folder has several values.
+    """
     differences = []
     for dataset in dict.fromkeys(d for folder in folders for d in folder.datasets):
         own = [protocols.get((folder.name, dataset), {}) for folder in folders]
         for key in dict.fromkeys(key for protocol in own for key in protocol):
+            part, of_one_set, _ = key.partition(OF)
+            if of_one_set and all(part in protocol for protocol in own if protocol):
+                continue
             values = [protocol.get(key, "") for protocol in own]
             if len({*filter(None, values)}) > 1:
                 differences.append(Difference(f"{dataset}: {key}", values))
@@ -134,21 +142,36 @@ def _data_protocol(folder: Folder, dataset: str) -> dict[str, str]:
 
 
 def _sampling_protocol(folder: Folder, dataset: str) -> dict[str, str]:
-    """Return the number of images, the samplers and their precision, of all sample sets."""
+    """Return the number of images, the sampler and its precision, of each run's sample sets.
+
+    A value that all sample sets have is that of the data set too. So folders with one value each
+    are compared by it whatever their runs are called, and others by the sample sets of both.
+    """
     rows = folder.rows[folder.rows["dataset"] == dataset]
-    stars = {"dataset": dataset, "run": "*", "seed": "*", "sample_set": "*"}
-    precisions = []
-    for file, record in folder.matching_records("sample.record", **stars):
-        with explain_read_errors(file, RECORD):
-            options = {**record["defaults"], **record["spec"]}
-            precisions.append(str(options.get("precision", "")))
-    return _without_empty(
-        {
-            "generated images": _images_per_set(rows),
-            "sampler": _joined(rows["sampler"]),
-            "sampling precision": _joined(precisions),
+    parts: dict[str, dict[str, str]] = {}
+    for (run, name), own in rows.groupby(["run", "sample_set"], sort=False):
+        keys = {"dataset": dataset, "run": run, "sample_set": name}
+        files = [folder.layout.path("sample.record", **keys, seed=n) for n in own["seed"].unique()]
+        texts = {
+            "generated images": _images_per_set(own),
+            "sampler": _joined(own["sampler"]),
+            "sampling precision": _joined(_precision(file) for file in files if file.is_file()),
         }
-    )
+        for part, text in _without_empty(texts).items():
+            parts.setdefault(part, {})[f"{part}{OF}{run}/{name}"] = text
+    protocol: dict[str, str] = {}
+    for part, by_set in parts.items():
+        if len({*by_set.values()}) == 1:
+            protocol[part] = next(iter(by_set.values()))
+        protocol |= by_set
+    return protocol
+
+
+def _precision(file: Path) -> str:
+    """Return the precision in which a sample set was sampled, from its record."""
+    record = read_json(file)
+    with explain_read_errors(file, RECORD):
+        return str({**record["defaults"], **record["spec"]}.get("precision", ""))
 
 
 def _scoring_protocol(folder: Folder, dataset: str, canonical: Any) -> dict[str, str]:

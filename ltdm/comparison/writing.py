@@ -83,7 +83,7 @@ def write_comparison(
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".compare-") as temporary:
-        made = Path(temporary) / output.name  # whose name is the page's title
+        made = Path(temporary) / output.resolve().name  # which is the page's title
         _write_files(made, comparison, labels)
         write_page(made, made / PAGE)
         _replace(output, made)

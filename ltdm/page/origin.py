@@ -2,10 +2,13 @@
 
 import re
 from collections import Counter
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ltdm.config.layout import MANIFEST
+from ltdm.config.places import leaf_paths
 from ltdm.pipeline import snapshot
 from ltdm.plumbing.files import TABLE, explain_read_errors, read_json
 
@@ -58,18 +61,9 @@ def read_origin(results: Path, networks: list[Path]) -> Origin:
 
 def _config_lines(run_snapshot: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return each option of a run's merged config, its value, and the file that sets it."""
-    lines = []
-
-    def visit(value: Any, path: tuple[str, ...]) -> None:
-        if isinstance(value, dict) and value:
-            for key, inner in value.items():
-                visit(inner, (*path, str(key)))
-        else:
-            name = ".".join(path)
-            lines.append((name, str(value), run_snapshot.get("origins", {}).get(name, "")))
-
-    visit(run_snapshot.get("config", {}), ())
-    return [line for line in lines if line[0]]
+    config, origins = run_snapshot.get("config", {}), run_snapshot.get("origins", {})
+    values = {".".join(path): reduce(getitem, path, config) for path in leaf_paths(config)}
+    return [(name, str(value), origins.get(name, "")) for name, value in values.items()]
 
 
 def _seconds(benchmarks: Path) -> list[tuple[str, int, float]]:

@@ -12,10 +12,10 @@ from ltdm.page.asked import Line, first_sets, read_asked
 from ltdm.page.charts import Chart
 from ltdm.page.compared import read_compared
 from ltdm.page.images import Picture, read_picture, read_sheet
+from ltdm.page.scores import read_scores
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.reporting.figure_rows import read_figure_rows
-from ltdm.reporting.rows import read_rows
 from ltdm.theory.options import FIGURES
 
 DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
@@ -112,7 +112,9 @@ class Contents:
                 " made its tables; run `snakemake`, which makes what is missing"
             )
         columns = ["dataset", "run", "seed", "sample_set"]
-        self.rows = read_rows(tidy, columns) if tidy.is_file() else pd.DataFrame(columns=columns)
+        self.rows = pd.DataFrame(columns=columns)
+        if tidy.is_file():
+            self.rows = read_scores(tidy, columns, of_comparison=self.compared is not None)
         self.datasets = [*self.rows["dataset"].unique()]
         self.runs = [*self.rows["run"].unique()]
         self.seeds = [*self.rows["seed"].unique()]

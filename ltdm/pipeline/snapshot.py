@@ -17,6 +17,8 @@ from ltdm.plumbing.files import explain_read_errors, read_json, write_json
 ENV_VAR = "LTDM_RUN_SNAPSHOT"
 PATTERN = "run-{}.json"
 TYPES: Mapping[str, Callable[[Any], Any]] = {
+    "config": dict,
+    "origins": dict,
     "networks": lambda networks: [[str(d), str(r), int(s)] for d, r, s in networks],
     "codes": lambda codes: {rule: [*map(str, c)] for rule, c in codes.items()},
     "sets_of_run": lambda sets: {str(run): [*map(str, names)] for run, names in sets.items()},

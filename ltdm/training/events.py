@@ -62,14 +62,8 @@ class EventFile:
             self._records(file).write(event.SerializeToString())
 
 
-def remove_event_files(folder: Path, but: str | None = None) -> bool:
-    """Remove a folder's event files, except those of the run with the key `but`.
-
-    It returns whether some are left.
-    """
-    files = [*folder.glob(PATTERN)]
-    kept = [file for file in files if but and file.name.endswith(f".{but}")]
-    for file in files:
-        if file not in kept:
+def remove_event_files(folder: Path, but: str | None = None) -> None:
+    """Remove the event files in a folder and below, except those of the run with the key `but`."""
+    for file in [*folder.rglob(PATTERN)]:
+        if not (but and file.name.endswith(f".{but}")):
             file.unlink()
-    return bool(kept)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ltdm.training.events import EventFile, remove_event_files
+from ltdm.training.events import PATTERN, EventFile, remove_event_files
 from ltdm.training.loop import Trainer
 from ltdm.training.previews import Previewer
 
@@ -25,9 +25,10 @@ NOT_PLOTTED = ("step", "images")  # columns of the history
 class LiveView:
     """Shows a training in the run's `folder`, as `train.tensorboard` and `preview_every` say.
 
-    It begins at the trainer's current step. `key` is the run's: event files that trainings with
-    another one left are removed. `shard` is that of an ensemble, whose steps count over all shards,
-    as in history.csv. `metadata` and `seed` are those of a `Previewer`.
+    It begins at the trainer's current step. What other trainings left is removed, whatever the
+    options are: all sheets where the training begins, and event files with another `key`, which is
+    the run's. `shard` is that of an ensemble, whose steps count over all shards, as in history.csv.
+    `metadata` and `seed` are those of a `Previewer`.
     """
 
     def __init__(
@@ -43,22 +44,25 @@ class LiveView:
         self.event_folder, self.preview_folder = folder / EVENTS / part, folder / PREVIEWS / part
         self.key, self.trainer = key, trainer
         self.step_factor = ensemble.shards if ensemble else 1
-        every = trainer.options.preview_every
-        self.previewer = Previewer(trainer, metadata, seed) if every else None
+        self.previewer: Previewer | None = None
         self.events: EventFile | None = None
         self.failed: set[str] = set()
         self.row_time, self.row_step = time.monotonic(), trainer.step_count
+        begins = not trainer.step_count and not shard  # the first shard is trained first
+        self._attempt(EVENTS, lambda: remove_event_files(folder / EVENTS, None if begins else key))
+        if begins:
+            self._attempt(PREVIEWS, lambda: _remove_previews(folder / PREVIEWS))
         if trainer.options.tensorboard:
             self._attempt(EVENTS, self._open_events)
-        if every and not trainer.step_count:
-            self._attempt(PREVIEWS, self._remove_previews)
+        if trainer.options.preview_every:
+            self._attempt(PREVIEWS, lambda: self._make_previewer(metadata, seed))
 
     def after_step(self, has_row: bool) -> None:
         """Write what is due after a training step, which may have added a row to the history."""
         every = self.trainer.options.preview_every
         if has_row and self.events:
             self._attempt(EVENTS, self._write_row)
-        if every and self.trainer.step_count % every == 0:
+        if every and self.previewer and self.trainer.step_count % every == 0:
             started = time.monotonic()
             self._attempt(PREVIEWS, self._write_preview)
             self.row_time += time.monotonic() - started  # it is not spent on training
@@ -78,7 +82,7 @@ class LiveView:
     def _open_events(self) -> None:
         """Start an event file; earlier ones of this training count up to its current step."""
         step = self.trainer.step_count
-        is_continued = remove_event_files(self.event_folder, self.key if step else None)
+        is_continued = any(self.event_folder.glob(PATTERN))
         self.events = EventFile(self.event_folder, self.key, step * self.step_factor + 1)
         for row in () if is_continued else self.trainer.history:
             self._write_scalars(row)
@@ -96,10 +100,8 @@ class LiveView:
             scalars = {name: value for name, value in row.items() if name not in NOT_PLOTTED}
             self.events.write_scalars(int(row["step"]) * self.step_factor, scalars)
 
-    def _remove_previews(self) -> None:
-        """Remove what an earlier training left."""
-        for file in self.preview_folder.glob("step-*.png"):
-            file.unlink()
+    def _make_previewer(self, metadata: Mapping[str, Any], seed: int) -> None:
+        self.previewer = Previewer(self.trainer, metadata, seed)
 
     def _write_preview(self) -> None:
         step = self.trainer.step_count * self.step_factor
@@ -108,3 +110,9 @@ class LiveView:
             self.previewer.write(path)
         if events := self.events:
             self._attempt(EVENTS, lambda: events.write_picture(step, "preview", path))
+
+
+def _remove_previews(folder: Path) -> None:
+    """Remove the sheets in a folder and below."""
+    for file in [*folder.rglob("step-*.png")]:
+        file.unlink()

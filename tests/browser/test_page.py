@@ -136,7 +136,7 @@ def test_print_is_light_and_whole(open_page, index):
 
 
 def test_odd_names_are_text(open_page, tmp_path):
-    odd = [name for name in UGLY if name.isprintable() and "/" not in name and len(name) < 250]
+    odd = [name for name in UGLY if name.isprintable() and not {*name} & {*"/\\"}]
     runs = ["<script>alert(1)<script>", *odd[:6]]
     write_page(write_results(tmp_path / "odd", runs=runs), tmp_path / "odd/index.html")
     page = drawn(open_page(tmp_path / "odd/index.html"))

@@ -217,6 +217,14 @@ def test_damaged_files_are_named_and_nothing_is_written(folders, file):
         assert not (folders[0].parent / "results/compare-one-two").exists()
 
 
+def test_a_page_is_titled_by_the_folder_that_is_written(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "write_page", write_page)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    compare(*folders, "--output", ".")
+    assert "<title>mine · ltdm</title>" in text(PAGE, ".")
+
+
 def test_columns_of_another_version_are_refused(folders):
     edit_records(folders[0], "tables/tables.json", lambda r: r.update(columns=["unheard"]))
     assert "tables.json is damaged" in compare(*folders, code=1)

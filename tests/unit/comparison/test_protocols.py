@@ -2,12 +2,15 @@
 
 from functools import partial
 
+import pandas as pd
 import pytest
 
 from ltdm.comparison.folders import read_folders
 from ltdm.comparison.protocols import label_datasets, protocol_differences, read_protocols
+from ltdm.config.layout import Layout
 from ltdm.plumbing.files import write_json, write_text
-from tests.helpers.made_up_results import edit_records, rescore
+from ltdm.reporting.rows import read_rows
+from tests.helpers.made_up_results import edit_records, rescore, write_tables
 
 APART = ["digits-lt (protocol 1)", "digits-lt (protocol 2)"]
 DATA = "data/digits-lt/data.json"
@@ -65,6 +68,53 @@ def test_each_part_of_a_protocol_sets_scores_apart_unless_asked(folders, key):
 def test_equal_protocols_and_a_runs_own_guidance_share_a_label(folders):
     rescore(folders[1], guidance=3.0)
     assert label(folders) == (["digits-lt"] * 2, [])
+
+
+def set_sampler(root, **samplers):
+    """Write the rows of a folder again, with the samplers of some runs."""
+    rows = read_rows(root / "tables/metrics.csv")
+    rescore(root, sampler=rows["run"].map(samplers).fillna(rows["sampler"]))
+
+
+@pytest.mark.parametrize("key", ["sampler", "generated images", "sampling precision"])
+def test_values_that_swap_runs_set_scores_apart(folders, key):
+    """Each folder has both values."""
+    for folder, run in zip(folders, ("ddpm", "cbdm"), strict=True):
+        rows = read_rows(folder / "tables/metrics.csv")
+        changed = rows["run"] == run
+        if key == "sampler":
+            rescore(folder, sampler=rows["sampler"].mask(changed, "heun"))
+        elif key == "generated images":
+            rescore(folder, n_generated=rows["n_generated"].mask(changed, 500))
+        else:
+            record(SAMPLES.replace("{run}", run), "spec", precision="bf16")(folder)
+    keys = [f"digits-lt: {key} of {run}/main" for run in ("ddpm", "cbdm")]
+    assert label(folders) == (APART, keys)
+    assert label(folders[::-1]) == (APART, keys)
+
+
+def test_one_value_is_compared_with_that_of_each_sample_set(folders):
+    set_sampler(folders[1], cbdm="heun")
+    apart = (APART, ["digits-lt: sampler of cbdm/main"])
+    assert label(folders) == label(folders[::-1]) == apart
+    set_sampler(folders[1], cbdm="heun", ddpm="heun")
+    assert label(folders) == (APART, ["digits-lt: sampler"])
+
+
+def test_a_run_that_only_one_has_sets_nothing_apart(folders):
+    rows = read_rows(folders[1] / "tables/metrics.csv")
+    extra = rows[rows["run"] == "ddpm"].assign(run="fast", sampler="heun", n_generated=500)
+    write_tables(Layout(folders[1]), pd.concat([rows, extra]), "ddpm")
+    assert label(folders) == (["digits-lt"] * 2, [])
+
+
+def test_runs_of_other_names_are_compared_by_the_value_that_all_of_them_have(folders):
+    names = {"ddpm": "a", "cbdm": "b"}
+    rows = read_rows(folders[1] / "tables/metrics.csv").replace({"run": names})
+    write_tables(Layout(folders[1]), rows, "a")
+    assert label(folders) == (["digits-lt"] * 2, [])
+    write_tables(Layout(folders[1]), rows.assign(sampler="heun"), "a")
+    assert label(folders) == (APART, ["digits-lt: sampler"])
 
 
 def test_a_metric_or_a_group_that_only_one_has_sets_nothing_apart(folders):

@@ -90,6 +90,13 @@ def test_a_damaged_file_is_named(results, name, content):
         page_of(results)
 
 
+@pytest.mark.parametrize("part", ["config", "origins"])
+def test_a_snapshot_of_another_form_is_named(results, part):
+    (results / "logs/run-0.json").write_text(json.dumps({part: 3}))
+    with pytest.raises(LtdmError, match=r"run-0\.json is damaged"):
+        page_of(results)
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

@@ -1,6 +1,7 @@
 """The stages one after another on real digits, and their errors on bad files."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -60,12 +61,8 @@ def test_prepare_writes_the_training_set_and_the_reference(folder):
 def test_the_record_of_a_training(folder):
     record = json.loads((folder / "run.json").read_text())
     assert record["spec"] == SPEC
-    assert record["evaluations_per_image"] == {
-        "forward": 1,
-        "backward": 1,
-        "encoder": 0,
-        "decoder": 0,
-    }
+    evaluations = {"forward": 1, "backward": 1, "encoder": 0, "decoder": 0}
+    assert record["evaluations_per_image"] == evaluations
     assert record["steps"] == 6
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
     assert len(record["data"]) == 64
@@ -75,9 +72,8 @@ def test_the_record_of_a_training(folder):
 
 
 def test_a_finished_network_is_not_trained_again_unless_the_request_changed(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     files = network_files(tmp_path)
-    for name, file in network_files(folder).items():
-        files[name].write_bytes(file.read_bytes())
     files["model"].write_bytes(b"kept")
     train.run(make_request(SPEC), data=folder / "train.npz", init=None, **files)
     assert files["model"].read_bytes() == b"kept"
@@ -99,9 +95,8 @@ def test_the_same_request_gives_the_same_bytes(folder, tmp_path):
 
 def sample_in(folder, **changes):
     """Sample from the network of a folder; return images and labels."""
-    path = folder / "samples.npz"
-    sample_from(folder / "model.safetensors", path, **changes)
-    return read_npz(path, "images", "labels")
+    sample_from(folder / "model.safetensors", folder / "samples.npz", **changes)
+    return read_npz(folder / "samples.npz", "images", "labels")
 
 
 def generator_of(folder):

@@ -10,10 +10,10 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from ltdm.config.experiment import Experiment
 from ltdm.config.requests import request
 from ltdm.plumbing.errors import LtdmError
-from ltdm.training import options
+from ltdm.training import live, options
 from ltdm.training.live import LiveView
 from ltdm.training.state import State
-from tests.helpers.live import images, results, train_in
+from tests.helpers.live import LIVE, images, results, train_in
 from tests.helpers.smoke_config import SMOKE, check_refused, edited
 from tests.helpers.training import SPEC, NoWaiting, spec_of, trainer
 
@@ -105,6 +105,26 @@ def test_another_training_leaves_nothing_of_the_one_before(images, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("shards", [None, 2])
+@pytest.mark.parametrize("kill_at", [None, 4])
+def test_another_training_without_the_options_leaves_nothing_either(
+    shards, kill_at, images, tmp_path
+):
+    ensemble = {"ensemble": {"shards": 2, "rounds": 1}} if shards else {}
+    before = {**SPEC["train"], "steps": 12, **ensemble}
+    train_in(tmp_path, images, {**SPEC, "method": "ddpm", "train": before})
+    assert [*tmp_path.rglob("step-*")] and [*tmp_path.rglob("events*")]
+    train_in(tmp_path, images, SPEC, {}, kill_at)
+    assert not [*tmp_path.rglob("step-*"), *tmp_path.rglob("events*")]
+
+
+def test_a_training_that_resumes_without_the_options_keeps_what_it_wrote(images, tmp_path):
+    folder = train_in(tmp_path, images, SPEC, {}, kill_at=4, places_before=LIVE)
+    scalars, pictures = read_events(folder / "tensorboard")
+    assert [*scalars["loss"]] == [3] and pictures == [2, 4]
+    assert len([*(folder / "previews").iterdir()]) == 2
+
+
 def test_each_shard_of_an_ensemble_has_its_own(images, tmp_path):
     spec = {**SPEC, "method": "ddpm"}
     shards = {"steps": 12, "log_every": 1, "ensemble": {"shards": 2, "rounds": 3}}
@@ -140,6 +160,19 @@ def test_an_error_is_logged_once_and_the_training_goes_on(broken, images, tmp_pa
     assert results(folder) == plain
     (warning,) = caplog.messages
     assert warning.startswith(f"the training goes on without its {broken}: ")
+
+
+def test_a_sheet_that_cannot_be_laid_out_does_not_end_the_training(
+    images, tmp_path, caplog, monkeypatch
+):
+    def fail(*arguments):
+        raise ValueError("no rows")
+
+    monkeypatch.setattr(live, "Previewer", fail)
+    folder = train_in(tmp_path, images, SPEC)
+    assert caplog.messages == ["the training goes on without its previews: no rows"]
+    assert read_events(folder / "tensorboard")[1] == []
+    assert (folder / "model.safetensors").exists()
 
 
 def test_a_disk_that_fills_up_ends_the_event_file_alone(images, tmp_path, caplog, monkeypatch):
