@@ -146,11 +146,12 @@ def theory(sweep: tuple[str, ...], **options: Any) -> None:
 @click.command()
 @experiment_options()
 def tables(**options: Any) -> None:
-    """Collect all scores, write the tables, and write the manifest of the results."""
+    """Collect all scores; write the tables, the figures and the manifest of the results."""
     from ltdm.pipeline.lineage import manifest_request
 
     experiment = load_experiment(**options)
-    run_jobs(experiment, "tables", "tuned_tables", "probe_tables")
+    figures = "figures", "ema_width_figure", "guidance_figure", "probe_figure"
+    run_jobs(experiment, "tables", "tuned_tables", "probe_tables", *figures)
     manifest.run(manifest_request(experiment), manifest=experiment.layout.root / MANIFEST)
     _print_table(experiment, "tables.main")
     if experiment.evaluate.tuning_half:

@@ -51,11 +51,12 @@ def read_asked(
                 records = [layout.path(f"{rule}.record", **wildcards) for rule in RECORDS]
                 options.setdefault(run, {})[dataset] = read_options(*records)
         usual = usual_options(options)
+        scores = [score_line(own)] if "metric" in own else []
         title = f"{folder}: {{}}".format if folder else "{}".format
         asked += [
             (title("Runs"), run_lines(options, usual)),
             (title("Seeds"), [Line(", ".join(map(str, own["seed"].unique())), "")]),
-            (title("Protocol, unless a run says otherwise"), protocol_lines(usual)),
+            (title("Protocol, unless a run says otherwise"), [*protocol_lines(usual), *scores]),
         ]
     asked.append(("Sweeps of the theory", sweep_lines(layout)))
     return [(title, lines) for title, lines in asked if lines]
@@ -84,6 +85,15 @@ def dataset_lines(layout: Layout, datasets: Iterable[str]) -> list[Line]:
         text = f"{size}, {train.max():,} to {train.min():,} per class ({tail}) of {source}"
         lines.append(Line(name, text))
     return lines
+
+
+def score_line(rows: pd.DataFrame) -> Line:
+    """Return the metrics of tidy rows, with their options, the extractors and the numbers."""
+    metrics = rows[["metric", "options"]].drop_duplicates().itertuples(index=False)
+    texts = [f"{name} ({options})" if options else str(name) for name, options in metrics]
+    extractors = ", ".join(rows["extractor"].unique())
+    real = ", ".join(f"{number:,.0f}" for number in rows.groupby("dataset")["n_real"].max())
+    return Line("scores", f"{', '.join(texts)}; features: {extractors}; {real} real images")
 
 
 def sweep_lines(layout: Layout) -> list[Line]:

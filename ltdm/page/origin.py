@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ltdm.config.layout import MANIFEST
 from ltdm.config.places import leaf_paths
 from ltdm.pipeline import snapshot
-from ltdm.plumbing.files import TABLE, explain_read_errors, read_json
+from ltdm.plumbing.files import TABLE, explain_read_errors, read_json, sha256
 
 MAIN_FILES = re.compile(r"tables/.*|.*/(train|reference|samples)\.npz|.*/model\.safetensors")
 """Files whose digests are shown; the manifest has those of all files."""
@@ -26,6 +26,7 @@ class Origin(NamedTuple):
     seconds: list[tuple[str, int, float]]  # rule, its jobs and their seconds together
     digests: list[tuple[str, str]]  # file and SHA-256
     files: str  # number and size of the files in the manifest
+    changed: list[str]  # records that are not those of the manifest, and so of the scores
 
 
 def read_origin(results: Path, networks: list[Path]) -> Origin:
@@ -49,6 +50,7 @@ def read_origin(results: Path, networks: list[Path]) -> Origin:
             for name, entry in record.get("files", {}).items():
                 digests[name] = str(entry["sha256"])
                 size += int(entry["bytes"])
+    names = [file.relative_to(results).as_posix() for file in networks]
     return Origin(
         _config_lines(run_snapshot),
         [(package, ", ".join(found)) for package, found in software.items()],
@@ -56,7 +58,12 @@ def read_origin(results: Path, networks: list[Path]) -> Origin:
         _seconds(results / "benchmarks"),
         [(name, digest) for name, digest in digests.items() if MAIN_FILES.fullmatch(name)],
         f"{len(digests):,} files, {size / 1e9:.3g} GB" if digests else "",
+        [name for name in names if digests.get(name) != _digest(results / name)] if digests else [],
     )
+
+
+def _digest(file: Path) -> str:
+    return sha256(file) if file.is_file() else "missing"
 
 
 def _config_lines(run_snapshot: dict[str, Any]) -> list[tuple[str, str, str]]:

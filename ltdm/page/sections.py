@@ -24,7 +24,8 @@ FOLDED = {"vs_baseline": "As a table", "tuned": "Settings chosen on half of the 
 TITLES = {
     "scores": (
         "Scores",
-        "A click on a heading sorts. A click on a value shows it with more digits.",
+        "A click on a heading sorts; one on a value shows more digits. Bold, marks and copies are"
+        " of all runs, whichever are shown.",
     ),
     "differences": (
         "Differences from the baseline",
@@ -100,6 +101,8 @@ class Contents:
         self.results, self.layout = results, Layout(results)
         self.tables, self.figures = results / "tables", results / "figures"
         self.compared = read_compared(results)
+        if not results.is_dir():
+            raise LtdmError(f"{results} is no folder; name one of results, such as results/demo")
         tidy, theory = self.layout.path("tables.tidy"), self.layout.path("theory_tables.findings")
         if not tidy.is_file() and not theory.is_file():
             raise LtdmError(

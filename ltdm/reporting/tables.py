@@ -212,7 +212,9 @@ def deviation_legend(cells: list[Cell], over: str = "generated images") -> str:
     seeds = sorted({cell.seeds for cell in cells if cell.seeds})
     if not seeds or seeds[-1] == 1:
         return f"\u00b1 standard error over {over}; one seed." if seeds else ""
-    return f"\u00b1 standard deviation over {' or '.join(map(str, seeds))} seeds."
+    several = " or ".join(str(number) for number in seeds if number > 1)
+    one = f"; with one seed, standard error over {over}" if seeds[0] == 1 else ""
+    return f"\u00b1 standard deviation over {several} seeds{one}."
 
 
 def _half_legend(rows: pd.DataFrame) -> str:
