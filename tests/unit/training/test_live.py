@@ -18,6 +18,7 @@ from tests.helpers.smoke_config import SMOKE, check_refused, edited
 from tests.helpers.training import SPEC, NoWaiting, spec_of, trainer
 
 __all__ = ["images"]
+pytestmark = pytest.mark.slow
 
 
 def read_events(folder):
