@@ -82,7 +82,9 @@ def dataset_lines(layout: Layout, datasets: Iterable[str]) -> list[Line]:
             profile = record.get("defaults", {}).get("longtail", {}).get("profile", "")
             tail = _options_text({"profile": profile, **record["longtail"]})
             source = _value_text(record["source"])
-        text = f"{size}, {train.max():,} to {train.min():,} per class ({tail}) of {source}"
+        most, fewest = f"{train.max():,}", f"{train.min():,}"
+        per_class = most if most == fewest else f"{most} to {fewest}"
+        text = f"{size}, {per_class} per class ({tail}) of {source}"
         lines.append(Line(name, text))
     return lines
 

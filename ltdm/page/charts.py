@@ -196,6 +196,9 @@ def look_of(number: int) -> Look:
 
 def _chart(rows: pd.DataFrame) -> alt.Chart:
     """Return an empty chart of these rows, without those of runs that are not shown."""
+    mixed = [str(name) for name in rows if rows[name].dtype == object]
+    # Truth values with gaps, whose NaN is no JSON.
+    rows = rows.assign(**{name: rows[name].where(rows[name].notna(), None) for name in mixed})
     return alt.Chart(rows).transform_filter(f"indexof({RUNS}, datum.run) >= 0")
 
 

@@ -53,7 +53,9 @@ def _environment() -> "Environment":
 
     loader = jinja2.FileSystemLoader(TEMPLATES)
     undefined = jinja2.StrictUndefined
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=undefined)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=undefined)
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # browsers refuse NaN
+    return environment
 
 
 def _label_text(label: object) -> str:

@@ -39,7 +39,13 @@ def page_of(results):
 
 
 def specs_of(page):
-    return json.loads(re.search(r'id="specs">(.*?)</script>', page)[1])
+    """Return the charts of a page, whose JSON has no NaN, which browsers refuse."""
+
+    def refuse(constant):
+        raise ValueError(constant)
+
+    text = re.search(r'id="specs">(.*?)</script>', page)[1]
+    return json.loads(text, parse_constant=refuse)
 
 
 def test_the_command_writes_one_file_that_needs_no_other(results):
@@ -220,6 +226,16 @@ def test_the_titles_of_the_cost_say_its_unit_and_what_is_better(results):
     assert higher.spec["layer"][-1]["encoding"]["y"]["title"] == "frechet \u2191"
     (neither,) = charts.cost(rows.assign(higher_is_better=np.nan, hours=np.nan), ["ddpm", "cbdm"])
     assert neither.spec["layer"][-1]["encoding"]["y"]["title"] == "frechet"
+
+
+def test_columns_without_a_better_direction_are_drawn(results):
+    file = results / "figures/digits-lt-intervals.csv"
+    rows = read_figure_rows(file)
+    other = rows.assign(column="frechet baseline", higher_is_better=np.nan, better=False)
+    pd.concat([rows, other]).to_csv(file, index=False)
+    titles = re.findall(r"<figcaption>(.*?)</figcaption>", page_of(results))
+    assert "frechet baseline" in titles
+    specs_of((results / "index.html").read_text())
 
 
 def test_runs_look_different():
