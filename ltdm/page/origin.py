@@ -58,7 +58,7 @@ def read_origin(results: Path, networks: list[Path]) -> Origin:
         _seconds(results / "benchmarks"),
         [(name, digest) for name, digest in digests.items() if MAIN_FILES.fullmatch(name)],
         f"{len(digests):,} files, {size / 1e9:.3g} GB" if digests else "",
-        [name for name in names if digests.get(name) != _digest(results / name)] if digests else [],
+        [name for name in names if digests.get(name, "") not in ("", _digest(results / name))],
     )
 
 

@@ -9,16 +9,15 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from ltdm.config.layout import Layout
 from ltdm.page import charts
 from ltdm.page.document import write_page
-from ltdm.page.images import MAX_ROWS, read_sheet
 from ltdm.page.origin import read_origin
 from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import sha256, write_json
 from ltdm.reporting.figure_rows import read_figure_rows
-from tests.helpers.made_up_results import draw_sheet, write_results
+from tests.helpers.made_up_results import write_results
 from tests.unit.cli.test_cli import ltdm
 
 
@@ -144,6 +143,14 @@ def test_networks_without_scores_are_not_counted(results):
     assert "4 networks" in page_of(results)
 
 
+def test_scores_of_earlier_networks_are_said_to_be(results):
+    name = "runs/digits-lt/cbdm/seed-0/run.json"
+    for digest, is_warned in ((sha256(results / name), False), ("00", True)):
+        files = {name: {"sha256": digest, "bytes": 1}}
+        write_json(results / "manifest.json", {"versions": {}, "commit": "", "files": files})
+        assert (f"(1 differ, such as {name})" in page_of(results)) == is_warned
+
+
 def test_a_data_set_called_theory_is_none(tmp_path):
     write_results(tmp_path / "demo", datasets=("theory-lt",), seeds=(0,))
     assert "<h2>Theory</h2>" not in page_of(tmp_path / "demo")
@@ -152,43 +159,6 @@ def test_a_data_set_called_theory_is_none(tmp_path):
 def test_one_run_has_no_differences(tmp_path):
     write_results(tmp_path / "demo", runs=("ddpm",), seeds=(0,))
     assert "<h2>Differences" not in page_of(tmp_path / "demo")
-
-
-def test_a_sheet_of_many_classes_shows_evenly_spaced_rows(tmp_path):
-    classes = 45
-    table = {"class": range(classes), "name": [f"c{k}" for k in range(classes)]}
-    table |= {"available": 9, "train": [3 * k + 1 for k in range(classes)]}
-    pd.DataFrame(table).to_csv(tmp_path / "counts.csv", index=False)
-    labels = np.arange(classes).repeat(2)
-    images = np.broadcast_to((labels * 5).astype(np.uint8)[:, None, None, None], (90, 3, 8, 8))
-    np.savez(tmp_path / "images.npz", images=images, labels=labels)
-    draw_sheet(tmp_path / "images.npz", tmp_path / "counts.csv", tmp_path / "sheet.png")
-    sheet = read_sheet(tmp_path / "sheet.png")
-    assert len(sheet.rows) == MAX_ROWS
-    assert (sheet.rows[0], sheet.rows[-1]) == ("c44 (133)", "c0 (1)")
-    with Image.open(tmp_path / "sheet.png") as picture:
-        height, width = picture.height, picture.width
-    row = (height + 2) // classes
-    assert (sheet.width, sheet.height) == (width, MAX_ROWS * row - 2)
-
-
-def test_large_images_are_shrunk(tmp_path):
-    table = pd.DataFrame({"class": [0, 1], "name": ["a", "b"], "available": 9, "train": [5, 2]})
-    table.to_csv(tmp_path / "counts.csv", index=False)
-    images, labels = np.zeros((4, 3, 256, 256), np.uint8), np.array([0, 0, 1, 1])
-    np.savez(tmp_path / "images.npz", images=images, labels=labels)
-    draw_sheet(tmp_path / "images.npz", tmp_path / "counts.csv", tmp_path / "sheet.png")
-    sheet = read_sheet(tmp_path / "sheet.png")
-    assert (sheet.height, sheet.rows) == (131, ["a (5)", "b (2)"])
-
-
-def test_images_without_labels_fill_one_row(tmp_path):
-    table = pd.DataFrame({"class": [0, 1], "name": ["a", "b"], "available": 9, "train": [5, 2]})
-    table.to_csv(tmp_path / "counts.csv", index=False)
-    images, labels = np.zeros((12, 1, 8, 8), np.uint8), np.full(12, -1)
-    np.savez(tmp_path / "images.npz", images=images, labels=labels)
-    draw_sheet(tmp_path / "images.npz", tmp_path / "counts.csv", tmp_path / "sheet.png")
-    assert read_sheet(tmp_path / "sheet.png").rows == ["no labels"]
 
 
 def test_the_origin_names_versions_devices_seconds_and_digests(results):

@@ -10,7 +10,7 @@ import pytest
 from ltdm.reporting.cells import Cell
 from ltdm.reporting.compare import differences, paired_interval
 from ltdm.reporting.rows import read_rows, write_rows
-from ltdm.reporting.tables import difference_table, main_table
+from ltdm.reporting.tables import deviation_legend, difference_table, main_table
 from ltdm.reporting.writing import to_csv, to_latex, to_markdown
 from tests.helpers.tidy_rows import tidy
 
@@ -243,3 +243,8 @@ def test_a_column_that_a_data_set_lacks_is_a_dash():
     )
     table = main_table(rows, ["recall@tail"])
     assert [c.to_text() for c in table.cells["recall (k = 3, tail) \u2191"]] == ["0.010", "-"]
+
+
+def test_legend_of_one_seed_beside_several():
+    legend = deviation_legend([Cell(1.0, 0.1, seeds) for seeds in (3, 1)])
+    assert legend.endswith("over 3 seeds; with one seed, standard error over generated images.")
