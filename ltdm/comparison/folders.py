@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ltdm.config.layout import COMPARISON, MANIFEST, Layout
-from ltdm.page.asked import first_sets
+from ltdm.page.asked import first_sets, scored_networks
 from ltdm.page.scores import read_scores
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.plumbing.errors import LtdmError, shorten
@@ -18,7 +18,6 @@ from ltdm.plumbing.files import explain_read_errors, read_json
 from ltdm.reporting.rows import SCORE_COLUMNS
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
-NETWORK_KEYS = ["dataset", "run", "seed"]
 RECORD = "record of ltdm"  # the kind of a file, for messages
 
 
@@ -49,8 +48,7 @@ class Folder:
 
     def networks(self, dataset: str) -> list[dict[str, Any]]:
         """Return the wildcards of the networks of a data set that have scores."""
-        rows = self.rows[self.rows["dataset"] == dataset]
-        return rows[NETWORK_KEYS].drop_duplicates().to_dict("records")  # type: ignore[return-value]
+        return scored_networks(self.rows[self.rows["dataset"] == dataset])
 
     def first_sets(self, dataset: str) -> list[dict[str, Any]]:
         """Return the wildcards of each run's first sample set, of its first seed."""

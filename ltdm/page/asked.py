@@ -70,6 +70,13 @@ def first_sets(rows: pd.DataFrame, dataset: str) -> dict[str, dict[str, Any]]:
     return {str(entry.run): dict(zip(keys, entry, strict=True)) for entry in sets}
 
 
+def scored_networks(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the wildcards of the networks in tidy rows."""
+    keys = ["dataset", "run", "seed"]
+    networks = rows[keys].drop_duplicates().itertuples(index=False)
+    return [dict(zip(keys, network, strict=True)) for network in networks]
+
+
 def dataset_lines(layout: Layout, datasets: Iterable[str]) -> list[Line]:
     """Return each data set's size, classes, long tail and source."""
     lines = []

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ltdm.config.layout import Layout
 from ltdm.page import charts
-from ltdm.page.asked import Line, first_sets, read_asked
+from ltdm.page.asked import Line, first_sets, read_asked, scored_networks
 from ltdm.page.charts import Chart
 from ltdm.page.compared import read_compared
 from ltdm.page.images import Picture, read_picture, read_sheet
@@ -129,12 +129,7 @@ class Contents:
 
     def network_records(self) -> list[Path]:
         """Return the records of the networks that have scores."""
-        keys = ["dataset", "run", "seed"]
-        networks = self.rows[keys].drop_duplicates().itertuples(index=False)
-        return [
-            self.layout.path("train.record", **dict(zip(keys, network, strict=True)))
-            for network in networks
-        ]
+        return [self.layout.path("train.record", **keys) for keys in scored_networks(self.rows)]
 
     def sections(self) -> list[Section]:
         """Return all sections; those without blocks belong to parts that the experiment lacks."""

@@ -1,5 +1,9 @@
 """The page of results: opened from disk in the browser, read, switched, sorted, copied, printed."""
 
+import shutil
+import subprocess
+import sys
+
 import pytest
 
 from ltdm.page.document import write_page
@@ -144,3 +148,13 @@ def test_odd_names_are_text(open_page, tmp_path):
     assert shown == runs
     names = page.locator("#differences .chart").first.locator(".role-axis-label text")
     assert {*names.all_text_contents()} >= {*runs[1:]}
+
+
+def test_it_is_written_without_a_network(open_page, index, tmp_path):
+    """It needs a network namespace, as the browser's sandbox does."""
+    results = shutil.copytree(index.parent, tmp_path / "demo")
+    (results / "index.html").unlink()
+    command = ["unshare", "--net", "--map-root-user", sys.executable, "-m", "ltdm", "page", results]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    drawn(open_page(results / "index.html"))

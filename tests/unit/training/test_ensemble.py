@@ -9,29 +9,21 @@ import torch
 
 from ltdm.core.weights import read_weights
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import write_npz
 from ltdm.stages import ensemble, train
 from ltdm.training import loop
 from ltdm.training.ensemble import shard_rows, weighted_mean
 from ltdm.training.setup import Recipe, make_trainer
+from tests.helpers.live import images
 from tests.helpers.stages import make_request, network_files
 from tests.helpers.training import SPEC, data
 
+__all__ = ["images"]
 pytestmark = pytest.mark.slow
 
 
 def spec(method="cbdm", steps=12, log_every=3, **iet):
     train = {**SPEC["train"], "steps": steps, "log_every": log_every}
     return {**SPEC, "method": method, "train": {**train, **({"ensemble": iet} if iet else {})}}
-
-
-@pytest.fixture
-def images(tmp_path, monkeypatch):
-    monkeypatch.setenv("LTDM_SAVE_SECONDS", "0")
-    monkeypatch.setenv("LTDM_DEVICE", "cpu")
-    pixels, labels = data()
-    write_npz(tmp_path / "train.npz", images=pixels, labels=labels)
-    return tmp_path / "train.npz"
 
 
 def train_in(folder, spec, images, init=None):
