@@ -29,7 +29,7 @@ from ltdm.plumbing.compiling import set_compile_cache
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import suggest
-from ltdm.theory.options import FIGURES
+from ltdm.theory.names import FIGURES
 
 host.replace_signs()
 try:

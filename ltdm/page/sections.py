@@ -16,7 +16,7 @@ from ltdm.page.scores import read_scores
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import TABLE, explain_read_errors
 from ltdm.reporting.figure_rows import read_figure_rows
-from ltdm.theory.options import FIGURES
+from ltdm.theory.names import FIGURES
 
 DrawCharts = Callable[[pd.DataFrame, list[str]], list[Chart]]
 FOLDED = {"vs_baseline": "As a table", "tuned": "Settings chosen on half of the reference"}

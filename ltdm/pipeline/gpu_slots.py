@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import torch
-
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.locks import LockHeld, exclusive
 
@@ -74,8 +72,19 @@ def assign_gpus(number: int) -> Iterator[None]:
         yield
         return
     os.environ["LTDM_DEVICE"] = "cuda" if number else "cpu"
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = visible.split(",") if visible else [str(k) for k in range(torch.cuda.device_count())]
-    with hold_gpus(number, gpus, int(jobs_per_gpu)) as chosen:
+    if not number:
+        yield
+        return
+    with hold_gpus(number, _visible_gpus(), int(jobs_per_gpu)) as chosen:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         yield
+
+
+def _visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible:
+        return visible.split(",")
+    import torch  # a job without a GPU starts without it
+
+    return [str(k) for k in range(torch.cuda.device_count())]

@@ -10,7 +10,7 @@ import pandas as pd
 from ltdm.reporting.cells import DifferenceCell
 from ltdm.reporting.compare import CONFIDENCE, NO_INTERVAL, Interval, half_width
 from ltdm.reporting.tables import Table
-from ltdm.theory.options import WORST
+from ltdm.theory.names import WORST
 from ltdm.theory.tables import (
     argmin_index,
     distance_rows,

@@ -28,7 +28,8 @@ from ltdm.theory.densities import Mixture
 from ltdm.theory.features import RandomFeatures
 from ltdm.theory.game import Costs, Game
 from ltdm.theory.measures import ModelMetrics
-from ltdm.theory.options import WORST, Sweep
+from ltdm.theory.names import WORST
+from ltdm.theory.options import Sweep
 from ltdm.theory.points import Points, rng
 
 MATRIX_MEMORY = 2**28

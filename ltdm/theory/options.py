@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ltdm.data._mixtures import MixtureOption, MixtureSet
-from ltdm.diffusion import vp
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import option
 from ltdm.plumbing.registry import Part, PartOption, parse_part_list
+from ltdm.theory.names import FIGURES, WORST
 
 MAX_MATRIX_BYTES = 2e9
 """Limit for the matrices G of one seed's games; a run holds several times as much."""
-WORST = "worst"  # group of the class with the largest value, beside the classes' names
-FIGURES = ("v-curve", "nash-gap", "generalisation", "scores", "clouds")
 
 
 @dataclass(frozen=True)
@@ -127,6 +125,8 @@ class Sweep:
 
     def _check_samplers(self) -> None:
         """Raise OptionError for more steps than the process has noise levels, and for a window."""
+        from ltdm.diffusion import vp  # a reader of the options needs no PyTorch
+
         process = vp.build(vp.Options())
         for i, sampler in enumerate(self.samplers):
             try:

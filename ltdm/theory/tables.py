@@ -9,7 +9,7 @@ import pandas as pd
 from ltdm.reporting.cells import NOT_SIGNIFICANT, Cell
 from ltdm.reporting.compare import CONFIDENCE, Interval, paired_interval
 from ltdm.reporting.tables import ARROWS, Table
-from ltdm.theory.options import WORST
+from ltdm.theory.names import WORST
 
 GAME_COLUMNS = ["tail", "steps", "beta"]
 MIN_DISTANCE = 1e-3  # distances below it are sampling noise and count as this

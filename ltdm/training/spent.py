@@ -1,24 +1,14 @@
 """What the training of a network cost, from its record and history."""
 
-import logging
 import re
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
-from ltdm.networks._per_class import build_network
-from ltdm.networks._size import NetworkSize, measure_network
-from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.files import TABLE, explain_read_errors, read_json
-from ltdm.plumbing.registry import Part
-from ltdm.training.setup import Recipe
 
-log = logging.getLogger("ltdm")
 RECORD = "record of ltdm"
 
 
@@ -59,7 +49,9 @@ def read_training_cost(
         steps = float(fields["steps"])
         if not calls["forward"]:
             return TrainingCost(np.nan, np.nan, np.nan, "")
-        size = _network_size(record, spec, shape, classes)
+        from ltdm.training.sizes import recorded_size  # without a cost to count, no PyTorch
+
+        size = recorded_size(record, spec, shape, classes)
         image_flops = size.training_flops(**calls)
         where = [str(device) for device in fields["where"]]
         share_timed = 1 - fields.get("resumed_at", 0) / steps
@@ -75,26 +67,3 @@ def _num_gpus(device: str) -> int:
     """Return the number of GPUs of a device in words, "2 x NVIDIA H100, bf16"; 1 for a CPU."""
     found = re.match(r"(\d+) x (?!cpu)", device)
     return int(found[1]) if found else 1
-
-
-def _network_size(
-    record: Path, spec: Mapping[str, Any], shape: tuple[int, ...], classes: int
-) -> NetworkSize:
-    """Return the size of the network of a spec; of an unknown one NaN, with a warning."""
-    try:
-        recipe = Recipe.from_spec(spec)
-        role = recipe.objective([1] * classes).label_role(recipe.train.conditional)
-    except OptionError as error:  # a compared folder may be of another version
-        log.warning("%s: %s; without its options its cost is left out", record, error)
-        return NetworkSize(0, np.nan, np.nan)
-    channels, resolution, *_ = shape
-    return _measure(recipe.network, role, channels, resolution, classes, recipe.train.augment_dim())
-
-
-@cache  # a second or less each, and the seeds of a run have the same network
-def _measure(
-    network: Part, role: str, channels: int, resolution: int, classes: int, augment_dim: int
-) -> NetworkSize:
-    with torch.device("meta"):
-        net = build_network(network, role, channels, resolution, classes, augment_dim)
-    return measure_network(net, channels, resolution)

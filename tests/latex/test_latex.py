@@ -14,7 +14,7 @@ from ltdm.reporting.tables import difference_table, main_table
 from ltdm.reporting.tuned import mark_chosen, tuned_table
 from ltdm.reporting.writing import write_table
 from ltdm.theory.findings import findings_table
-from ltdm.theory.options import FIGURES
+from ltdm.theory.names import FIGURES
 from ltdm.theory.tables import metrics_table
 from tests.helpers import theory_rows
 from tests.helpers.tidy_rows import probe_rows, tidy

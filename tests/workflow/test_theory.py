@@ -2,7 +2,7 @@
 
 import yaml
 
-from ltdm.theory.options import FIGURES
+from ltdm.theory.names import FIGURES
 
 TINY = {
     "head": 30,

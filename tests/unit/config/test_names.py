@@ -16,7 +16,7 @@ from ltdm.config.artefacts import MAX_JOINED, as_list, jobs, outputs
 from ltdm.config.experiment import Experiment
 from ltdm.config.grid import OTHER_FOLDERS
 from ltdm.plumbing.names import REPEATED_END
-from ltdm.theory.options import FIGURES
+from ltdm.theory.names import FIGURES
 from tests.helpers.smoke_config import SMOKE, check_refused, edited
 
 ROOT = Path(__file__).parents[3]

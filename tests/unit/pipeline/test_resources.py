@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from ltdm.config.experiment import Experiment
@@ -89,7 +90,7 @@ def test_submit_options_of_a_site(tmp_path):
 def machine(tmp_path, monkeypatch):
     """A machine with three GPUs, two jobs on each."""
     monkeypatch.setattr(gpu_slots.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(gpu_slots.torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setenv(gpu_slots.ENV_VAR, "2")
     for name in ("LTDM_DEVICE", "CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID"):
         monkeypatch.setenv(name, "")  # so that monkeypatch restores it

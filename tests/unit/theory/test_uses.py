@@ -15,7 +15,9 @@ from ltdm.plumbing.files import read_json, read_npz
 from ltdm.plumbing.options import parse
 from ltdm.reporting.rows import read_rows
 from ltdm.stages import theory, theory_figure, theory_tables
-from ltdm.theory.options import FIGURES, Sweep
+from ltdm.theory import examples
+from ltdm.theory.names import FIGURES
+from ltdm.theory.options import Sweep
 from tests.helpers.smoke_config import edited
 from tests.unit.cli.test_cli import SMOKE, ltdm
 
@@ -169,7 +171,7 @@ def test_score_fields_and_clouds_show_the_smallest_and_the_best_beta(tmp_path, b
     rows = read_rows(files["rows"])
     worst = rows["metric"].eq("kl") & rows["group"].eq("worst") & rows["steps"].eq(40)
     rows.loc[worst, "value"] = (rows.loc[worst, "beta"] - TINY["betas"][best]).abs()
-    data = theory_figure.FigureData(parse(Sweep, spec), files["networks"], rows)
+    data = examples.FigureData(parse(Sweep, spec), files["networks"], rows)
     assert list(data.models) == [f"beta {b:g}" for b in TINY["betas"][:2]][:models]
     for c in range(3):
         assert list(data.score_sources(c)) == ["exact", *data.models]
