@@ -37,6 +37,6 @@ onstart:
 rule all:
     default_target: True
     input:
-        [str(file) for file in target_files(experiment)],
+        lambda _: map(str, target_files(plan)),
         "<results>/manifest.json",
         "<results>/index.html",

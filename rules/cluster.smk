@@ -5,13 +5,21 @@ import os
 
 from ltdm.config.site import PLUGIN_NAMES, Site, load_site
 from ltdm.pipeline import gpu_slots
-from ltdm.pipeline.resources import Estimates
 
 try:
     cluster_site = Site.parse(run_snapshot["site"]) if run_snapshot else load_site()
 except LtdmError as error:
     raise WorkflowError(str(error)) from None
-estimates = Estimates(experiment, cluster_site, len(gather.samples("{scatteritem}")))
+
+
+@cache
+def estimates():
+    """Return the estimates of jobs, by wildcards."""
+    from ltdm.pipeline.resources import Estimates
+
+    num_shards = len(gather.samples("{scatteritem}"))
+    return Estimates(experiment(), cluster_site, num_shards)
+
 
 # `--resources gpu=4` is the number of GPUs; Snakemake counts slots, `jobs_per_gpu` on each GPU.
 if workflow.is_main_process and "gpu" in workflow.global_resources:
@@ -38,10 +46,13 @@ def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
         mem_mb: Memory, MB.
         minutes: Runtime, besides the estimate.
         gpu: Number of GPUs, or a function of wildcards and input that returns it.
-        seconds: Function of wildcards that estimates the runtime, in seconds; it is not added for a
-            job that only merges shards.
-        more_mb: Function of wildcards that estimates the memory besides `mem_mb`, MB.
+        seconds: Method of the estimates for the runtime, in seconds; it is not added for a job that
+            only merges shards.
+        more_mb: Method of the estimates for the memory besides `mem_mb`, MB.
     """
+
+    def estimate(method, wildcards):
+        return getattr(estimates(), method)(wildcards)
 
     def gpus(wildcards, input):
         number = gpu(wildcards, input) if callable(gpu) else gpu
@@ -51,12 +62,12 @@ def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
         return max(threads, cluster_site.cpus_per_gpu * gpus(wildcards, input))
 
     def memory(wildcards, attempt):
-        more = more_mb(wildcards) if more_mb and should_estimate() else 0
+        more = estimate(more_mb, wildcards) if more_mb and should_estimate() else 0
         return attempt * (mem_mb + round(more))
 
     def runtime(wildcards, input, attempt):
         computes = seconds and should_estimate() and not input.get("shards")
-        more = math.ceil(seconds(wildcards) / 60) if computes else 0
+        more = math.ceil(estimate(seconds, wildcards) / 60) if computes else 0
         total = attempt * (minutes + more)
         return min(total, cluster_site.max_runtime_minutes or total)
 
@@ -75,7 +86,7 @@ def needs(mem_mb=4_000, minutes=20, gpu=0, seconds=None, more_mb=None):
 
 
 def gpus_of_training(wildcards, input):
-    return experiment.runs[wildcards.dataset, wildcards.run].train.gpus
+    return plan.networks[wildcards.dataset, wildcards.run].gpus
 
 
 def gpus_of_sampling(wildcards, input):
@@ -84,41 +95,30 @@ def gpus_of_sampling(wildcards, input):
 
 
 def gpus_of_extractor(wildcards, input):
-    return int(extractor_part(wildcards).module.USES_GPU)
+    return int(wildcards.extractor in plan.gpu_extractors)
 
 
-def extractor_part(wildcards):
-    return next(
-        p for p in experiment.evaluate.extractors if p.label == wildcards.extractor
-    )
-
-
-def threads_for(lengths):
-    """Return 8 threads if the longest vectors have more than 500 numbers, else 1."""
-    return 8 if max(lengths) > 500 else 1
+def threads_of_vectors(wildcards, spaces):
+    """Return 8 threads if the longest vectors of some spaces have more than 500 numbers, else 1."""
+    dims = plan.feature_dims[wildcards.dataset]
+    return 8 if max(dims[space] for space in spaces) > 500 else 1
 
 
 def search_threads(wildcards):
     """Return the threads of a neighbour search, which compares images pixel by pixel."""
-    info = experiment.datasets[wildcards.dataset].info
-    return threads_for([info.channels * info.resolution**2])
+    return threads_of_vectors(wildcards, ["pixels"])
 
 
-def feature_threads(wildcards, parts=()):
-    info = experiment.datasets[wildcards.dataset].info
-    parts = parts or [extractor_part(wildcards)]
-    lengths = [
-        p.module.feature_dim(p.options, info.channels, info.resolution) for p in parts
-    ]
-    return threads_for(lengths)
+def feature_threads(wildcards):
+    return threads_of_vectors(wildcards, [wildcards.extractor])
 
 
 def tuning_threads(wildcards):
-    metric = experiment.evaluate.metric_of_column(first_column)
-    return feature_threads(wildcards, experiment.evaluate.extractors_for(metric)[:1])
+    return threads_of_vectors(wildcards, plan.first_column[1:])
 
 
 def metric_threads(wildcards):
-    metric = experiment.evaluate.metric(wildcards.metric)
-    metric_extractors = experiment.evaluate.extractors_for(metric)
-    return feature_threads(wildcards, metric_extractors) if metric_extractors else 1
+    searches = wildcards.metric in plan.axes["search"]
+    return (
+        1 if searches else threads_of_vectors(wildcards, plan.spaces[wildcards.metric])
+    )

@@ -13,18 +13,17 @@ from snakemake.io import IOFile
 # The code beside the Snakefile runs, not an installed one.
 sys.path.insert(0, workflow.basedir)
 
-from ltdm.config import layout, requests
+from ltdm.config import layout
 from ltdm.config.artefacts import as_list, outputs, target_files
-from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge, parse_cli_config, read_config
 from ltdm.config.places import origins, place_of
-from ltdm.pipeline import snapshot
+from ltdm.pipeline import saved_plan, snapshot
 from ltdm.pipeline.code_pairs import load_pairs
 from ltdm.pipeline.lineage import lineage, manifest_request, page_inputs, page_request
 from ltdm.pipeline.old_results import check_results_version
 from ltdm.pipeline.records import check_records, is_finished, keep_recorded_text
-from ltdm.pipeline.warnings import warnings
 from ltdm.plumbing import host
+from ltdm.plumbing.code_digest import sources_digest
 from ltdm.plumbing.compiling import set_compile_cache
 from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.option_values import non_defaults
@@ -54,27 +53,36 @@ try:
         merged_config = merge([read_config(workflow.configfiles), overlay])
 except LtdmError as error:
     raise WorkflowError(str(error)) from None
+
+
+@cache
+def experiment():
+    """Return the experiment, which takes PyTorch and seconds; most that is asked is in the plan."""
+    from ltdm.config.experiment import Experiment
+
+    return Experiment(merged_config)
+
+
 try:
-    experiment = Experiment(merged_config)
+    plan = run_snapshot and saved_plan.load(Path(run_snapshot["plan"]))
+    plan = plan or saved_plan.find_plan(merged_config, experiment)
 except LtdmError as error:
     place = "config"
     if isinstance(error, OptionError) and not run_snapshot:
         place = place_of(error.path, workflow.configfiles, overlay)
     raise WorkflowError(f"{place}: {error}") from None
 
-grid = experiment.grid
-networks = {axis: grid[axis] for axis in ("dataset", "run", "seed")}
+networks = {axis: plan.axes[axis] for axis in ("dataset", "run", "seed")}
 sample_sets = [
     {"dataset": dataset, "run": run, "seed": seed, "sample_set": sample_set}
-    for dataset in grid["dataset"]
-    for run in grid["run"]
-    for seed in grid["seed"]
-    for sample_set in experiment.runs[dataset, run].samples
+    for dataset in plan.axes["dataset"]
+    for run in plan.axes["run"]
+    for seed in plan.axes["seed"]
+    for sample_set in plan.networks[dataset, run].samples
 ]
-root = str(experiment.layout.root)
-set_compile_cache(experiment.layout.compile_cache)
-extractors = [part.label for part in experiment.evaluate.extractors]
-metrics = [part.label for part in experiment.evaluate.metrics]
+root = str(plan.root)
+set_compile_cache(layout.Layout(plan.root).compile_cache)
+extractors, metrics = plan.axes["extractor"], plan.axes["metric"]
 
 
 pathvars:
@@ -98,12 +106,12 @@ for name in workflow.resource_settings.overwrite_scatter:
 
 
 wildcard_constraints:
-    dataset="|".join(map(re.escape, grid["dataset"])),
-    run="|".join(re.escape(run) for run in {run: 0 for _, run in experiment.runs}),
-    sample_set="|".join(map(re.escape, grid["sample_set"])),
+    dataset="|".join(map(re.escape, plan.axes["dataset"])),
+    run="|".join(re.escape(run) for run in {run: 0 for _, run in plan.networks}),
+    sample_set="|".join(map(re.escape, plan.axes["sample_set"])),
     extractor="|".join(map(re.escape, extractors)),
     metric="|".join(map(re.escape, metrics)),
-    sweep="|".join(map(re.escape, experiment.sweeps)),
+    sweep="|".join(map(re.escape, plan.axes["sweep"])),
     figure="|".join(FIGURES),
     seed=r"\d+",
     sigma_rel=r"0\.\d+",
@@ -129,11 +137,11 @@ def request(rule):
 
     def build(wildcards):
         values = dict(wildcards.items())
-        now = requests.request(experiment, rule, values)
+        now = plan.request(rule, values)
         codes.setdefault(rule, set()).add(now["code"])
         if not workflow.is_main_process or rule not in layout.RULES:
             return now
-        file, *_ = as_list(next(iter(outputs(experiment, rule, values).values())))
+        file, *_ = as_list(next(iter(outputs(plan, rule, values).values())))
         return keep_recorded_text(now, recorded_params(file), load_pairs(root))
 
     return build
@@ -144,8 +152,8 @@ def check_foreign_results(*_):
     """Stop at results of another config, other code or ltdm 0.1; an input function, run once."""
     if workflow.is_main_process:
         try:
-            check_results_version(experiment.layout.root)
-            check_records(experiment, recorded_params)
+            check_results_version(plan.root)
+            check_records(plan, recorded_params)
         except LtdmError as error:
             # Snakemake would show an exception as a traceback.
             sys.exit(f"ltdm: {error}")
@@ -158,15 +166,17 @@ def save_snapshot():
         Path(root) / "logs",
         {
             "config": merged_config,
+            "plan": str(saved_plan.plan_file(merged_config).absolute()),
+            "sources": sources_digest(),
             "origins": origins(merged_config, workflow.configfiles, overlay),
             "site": non_defaults(cluster_site),
             "cluster": not workflow.local_exec,
             "codes": {rule: sorted(codes[rule]) for rule in sorted(codes)},
             "networks": [
-                [*run, seed] for run in experiment.runs for seed in grid["seed"]
+                [*run, seed] for run in plan.networks for seed in plan.axes["seed"]
             ],
             "sets_of_run": {
-                name: [*run.samples] for (_, name), run in experiment.runs.items()
+                name: [*run.samples] for (_, name), run in plan.networks.items()
             },
             "metrics": metrics,
         },
@@ -175,5 +185,7 @@ def save_snapshot():
 
 def print_warnings():
     """Print once, when the run begins, what the config will probably get wrong."""
-    for warning in warnings(experiment, on_this_machine=workflow.local_exec):
+    from ltdm.pipeline.warnings import warnings
+
+    for warning in warnings(experiment(), on_this_machine=workflow.local_exec):
         print(f"ltdm: warning: {warning}", file=sys.stderr)

@@ -15,7 +15,7 @@ rule prepare:
         "../workflow/envs/ltdm.yaml"
     threads: 8
     resources:
-        **needs(mem_mb=8_000, minutes=60, more_mb=estimates.preparation_megabytes),
+        **needs(mem_mb=8_000, minutes=60, more_mb="preparation_megabytes"),
     params:
         request=request("prepare"),
     script:

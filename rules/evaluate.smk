@@ -102,11 +102,10 @@ def metric_files(folder):
     """Return an input function: the features or neighbours that a metric reads from a folder."""
 
     def files(wildcards):
-        metric = experiment.evaluate.metric(wildcards.metric)
-        if metric in experiment.evaluate.neighbour_metrics:
-            return [f"{folder}/neighbours/{metric.label}.npz"]
-        metric_extractors = experiment.evaluate.extractors_for(metric)
-        return [f"{folder}/features/{part.label}.npz" for part in metric_extractors]
+        metric = wildcards.metric
+        if metric in plan.axes["search"]:
+            return [f"{folder}/neighbours/{metric}.npz"]
+        return [f"{folder}/features/{name}.npz" for name in plan.spaces[metric]]
 
     return files
 
@@ -135,8 +134,7 @@ rule metrics:
         "../workflow/scripts/metrics.py"
 
 
-first_column = experiment.evaluate.table_columns[0]
-tuning_extractor = experiment.evaluate.extractor_of_column(first_column)
+_, tuning_extractor = plan.first_column
 
 
 use rule metrics as tuning_metrics with:

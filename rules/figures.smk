@@ -9,7 +9,7 @@ def network_files(file):
     """Return a function that gives this file of a data set's networks, ordered by run, then seed."""
 
     def files(wildcards):
-        runs_and_seeds = {"run": grid["run"], "seed": grid["seed"]}
+        runs_and_seeds = {"run": plan.axes["run"], "seed": plan.axes["seed"]}
         return expand(file, dataset=wildcards.dataset, **runs_and_seeds)
 
     return files
@@ -20,9 +20,9 @@ def first_samples(wildcards):
     return expand(
         rules.sample.output.samples,
         dataset=wildcards.dataset,
-        run=grid["run"],
-        seed=grid["seed"][0],
-        sample_set=grid["sample_set"][0],
+        run=plan.axes["run"],
+        seed=plan.axes["seed"][0],
+        sample_set=plan.axes["sample_set"][0],
     )
 
 
@@ -123,9 +123,7 @@ rule guidance_figure:
     """Draw a metric by the weight of guidance, if sample sets sweep it."""
     input:
         tidy="<results>/tables/metrics.csv",
-        scores=(
-            "<results>/tables/tuning.csv" if experiment.evaluate.tuning_half else []
-        ),
+        scores=("<results>/tables/tuning.csv" if plan.tuning_half else []),
     output:
         png=report(
             "<results>/figures/{dataset}-guidance.png",

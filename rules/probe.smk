@@ -27,7 +27,7 @@ rule probe_split:
 
 def probe_training_images(wildcards):
     """Return the labelled images that the probe's classifiers are trained on."""
-    balanced = experiment.evaluate.probe.train_on == "balanced"
+    balanced = plan.probe_train_on == "balanced"
     return "<data>/reference.npz" if balanced else "<data>/train.npz"
 
 
@@ -49,7 +49,7 @@ rule probe:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     resources:
-        **needs(mem_mb=12_000, gpu=1, seconds=estimates.probe_seconds),
+        **needs(mem_mb=12_000, gpu=1, seconds="probe_seconds"),
     params:
         request=request("probe"),
     script:

@@ -95,7 +95,7 @@ rule page:
     """Write the page of all results, one file that needs no network."""
     input:
         manifest="<results>/manifest.json",
-        others=[str(file) for file in page_inputs(experiment)],
+        others=lambda _: map(str, page_inputs(plan)),
     output:
         page="<results>/index.html",
     log:
@@ -113,7 +113,7 @@ rule page:
 rule manifest:
     """List every file behind every number, with its SHA-256."""
     input:
-        [str(file) for file in lineage(experiment)],
+        lambda _: map(str, lineage(plan)),
     output:
         manifest="<results>/manifest.json",
     log:
@@ -125,6 +125,6 @@ rule manifest:
     resources:
         **needs(minutes=240),
     params:
-        request=manifest_request(experiment),
+        request=lambda _: manifest_request(plan),
     script:
         "../workflow/scripts/manifest.py"

@@ -20,14 +20,14 @@ rule ema:
         "../workflow/scripts/ema.py"
 
 
-def sample_options(wildcards):
-    run = experiment.runs[wildcards.dataset, wildcards.run]
-    return run.samples[wildcards.sample_set]
+def sample_set_plan(wildcards):
+    network = plan.networks[wildcards.dataset, wildcards.run]
+    return network.samples[wildcards.sample_set]
 
 
 def sample_model(wildcards):
     """Return the weights that a sample set is drawn from: the trained ones, or a post-hoc EMA."""
-    width = sample_options(wildcards).ema_sigma_rel
+    width = sample_set_plan(wildcards).ema_sigma_rel
     return (
         f"<run>/posthoc_ema/{width}.safetensors" if width else "<run>/model.safetensors"
     )
@@ -35,7 +35,7 @@ def sample_model(wildcards):
 
 def sample_guide(wildcards):
     """Return the other network that guides a sample set (autoguidance), if one does."""
-    run = sample_options(wildcards).guide_run
+    run = sample_set_plan(wildcards).guide_run
     network = f"{wildcards.dataset}/{run}/seed-{wildcards.seed}"
     return f"<results>/runs/{network}/model.safetensors" if run else []
 
@@ -45,7 +45,7 @@ def sample_shards(wildcards):
     shards = gather.samples(
         "<samples>/samples.shards/{scatteritem}.npz", allow_missing=True
     )
-    finished = is_finished(experiment, "sample", dict(wildcards.items()))
+    finished = is_finished(plan, "sample", dict(wildcards.items()))
     return shards if len(shards) > 1 and not finished else []
 
 
@@ -69,7 +69,7 @@ rule sample:
         "../workflow/envs/ltdm.yaml"
     threads: 1
     resources:
-        **needs(mem_mb=8_000, gpu=gpus_of_sampling, seconds=estimates.sampling_seconds),
+        **needs(mem_mb=8_000, gpu=gpus_of_sampling, seconds="sampling_seconds"),
     params:
         request=request("sample"),
     script:
@@ -87,7 +87,7 @@ use rule sample as sample_shard with:
     benchmark:
         "<benchmarks>/sample_shard/{dataset}/{run}/seed-{seed}/{sample_set}/{scatteritem}.tsv"
     resources:
-        **needs(mem_mb=8_000, gpu=1, seconds=estimates.shard_seconds),
+        **needs(mem_mb=8_000, gpu=1, seconds="shard_seconds"),
     params:
         request=request("sample_shard"),
 

@@ -29,7 +29,7 @@ rule theory:
 rule theory_tables:
     """Write each sweep's table, and the findings on the paper's claims."""
     input:
-        rows=expand(rules.theory.output.rows, sweep=experiment.sweeps),
+        rows=expand(rules.theory.output.rows, sweep=plan.axes["sweep"]),
     output:
         findings=report(
             "<results>/tables/theory.html",
@@ -44,11 +44,11 @@ rule theory_tables:
                 category="Theory",
                 labels={"table": "sweep", "sweep": name},
             )
-            for name in experiment.sweeps
+            for name in plan.axes["sweep"]
         ],
         others=expand(
             "<results>/tables/{table}.{form}",
-            table=["theory", *(f"theory-{name}" for name in experiment.sweeps)],
+            table=["theory", *(f"theory-{name}" for name in plan.axes["sweep"])],
             form=["csv", "md", "tex"],
         ),
     log:

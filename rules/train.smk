@@ -1,6 +1,6 @@
 def train_init(wildcards):
     """Return the network whose weights a run starts from, if it does not start afresh."""
-    run = experiment.runs[wildcards.dataset, wildcards.run].train.init_from
+    run = plan.networks[wildcards.dataset, wildcards.run].init_from
     network = f"{wildcards.dataset}/{run}/seed-{wildcards.seed}"
     return f"<results>/runs/{network}/model.safetensors" if run else []
 
@@ -28,8 +28,8 @@ rule train:
         **needs(
             mem_mb=8_000,
             gpu=gpus_of_training,
-            seconds=estimates.training_seconds,
-            more_mb=estimates.training_megabytes,
+            seconds="training_seconds",
+            more_mb="training_megabytes",
         ),
     params:
         request=request("train"),

@@ -25,7 +25,7 @@ def check(**options: Any) -> None:
     _print_datasets(experiment)
     for warning in (*warnings(experiment), *disk_warnings(experiment)):
         click.echo(f"warning: {warning}")
-    networks, sets = (len([*RULES[rule].jobs(experiment)]) for rule in ("train", "sample"))
+    networks, sets = (len([*RULES[rule].jobs(experiment.plan)]) for rule in ("train", "sample"))
     released = sum(run.train.released for run in experiment.runs.values())
     imports = released * len(experiment.grid["seed"])
     imported = f" and {imports} to import" if imports else ""

@@ -31,16 +31,16 @@ def run_jobs(
     """
     for rule in rules:
         stage = import_module(f"ltdm.stages.{RULES[rule].stage or rule}")
-        for keys in RULES[rule].jobs(experiment):
+        for keys in RULES[rule].jobs(experiment.plan):
             if sweeps and keys["sweep"] not in sweeps:
                 continue
-            files = outputs(experiment, rule, keys)
+            files = outputs(experiment.plan, rule, keys)
             first = as_list(next(iter(files.values())))[0]
             if not again and _is_finished(experiment, rule, keys):
                 click.echo(f"{first}: already there")
                 continue
             _check_networks(experiment, rule, keys)
-            read_files = inputs(experiment, rule, keys)
+            read_files = inputs(experiment.plan, rule, keys)
             stage.run(request(experiment, rule, keys), **read_files, **files)
             click.echo(first)
 
@@ -48,12 +48,12 @@ def run_jobs(
 def _is_finished(experiment: "Experiment", rule: str, keys: "Wildcards") -> bool:
     from ltdm.pipeline.records import is_finished  # imports PyTorch, which some need not
 
-    return is_finished(experiment, rule, keys)
+    return is_finished(experiment.plan, rule, keys)
 
 
 def _check_networks(experiment: "Experiment", rule: str, keys: "Wildcards") -> None:
     """Raise LtdmError if a job would read a network that is not the one the config requests."""
-    for source in artefact_refs(experiment, rule, keys).values():
+    for source in artefact_refs(experiment.plan, rule, keys).values():
         if isinstance(source, tuple) and source[0] == "train.model":
             model = experiment.layout.path("train.model", **source[1])
             if model.exists() and not _is_finished(experiment, "train", source[1]):
@@ -152,7 +152,7 @@ def tables(**options: Any) -> None:
     experiment = load_experiment(**options)
     figures = "figures", "ema_width_figure", "guidance_figure", "probe_figure"
     run_jobs(experiment, "tables", "tuned_tables", "probe_tables", *figures)
-    manifest.run(manifest_request(experiment), manifest=experiment.layout.root / MANIFEST)
+    manifest.run(manifest_request(experiment.plan), manifest=experiment.layout.root / MANIFEST)
     _print_table(experiment, "tables.main")
     if experiment.evaluate.tuning_half:
         _print_table(experiment, "tuned_tables.main")

@@ -10,13 +10,12 @@ from ltdm.config.rules import (
     WILDCARD_ORDER,
     ArtefactRef,
     Wildcards,
-    axis_values,
     has_sample_set,
 )
 from ltdm.plumbing.errors import OptionError
 
 if TYPE_CHECKING:
-    from ltdm.config.experiment import Experiment
+    from ltdm.config.plan import Plan
 
 Files = Path | list[Path] | None
 MAX_JOINED = 255 - len("_9999-of-9999")
@@ -27,16 +26,16 @@ job that draws a part of a sample set has the number of the part as well.
 """
 
 
-def jobs(experiment: "Experiment") -> Iterator[tuple[str, Wildcards]]:
+def jobs(plan: "Plan") -> Iterator[tuple[str, Wildcards]]:
     """Yield rule and wildcards of every job of an experiment, except shards and the manifest."""
     for name, rule in RULES.items():
-        for wildcards in rule.jobs(experiment):
+        for wildcards in rule.jobs(plan):
             yield name, wildcards
 
 
-def check_lengths(experiment: "Experiment") -> None:
+def check_lengths(plan: "Plan") -> None:
     """Refuse an experiment in which the names of a job are together too long for a log folder."""
-    joined = ("_".join(map(str, wildcards.values())) for _, wildcards in jobs(experiment))
+    joined = ("_".join(map(str, wildcards.values())) for _, wildcards in jobs(plan))
     longest = max(joined, key=len)
     if len(longest) > MAX_JOINED:
         raise OptionError(
@@ -46,39 +45,39 @@ def check_lengths(experiment: "Experiment") -> None:
         )
 
 
-def outputs(experiment: "Experiment", rule: str, wildcards: Wildcards) -> dict[str, Files]:
+def outputs(plan: "Plan", rule: str, wildcards: Wildcards) -> dict[str, Files]:
     """Return the files that a job writes, by keyword."""
     return {
-        keyword: _expand(experiment, pattern, wildcards)
+        keyword: _expand(plan, pattern, wildcards)
         for keyword, pattern in RULES[rule].outputs.items()
     }
 
 
 def artefact_refs(
-    experiment: "Experiment", rule: str, wildcards: Wildcards
+    plan: "Plan", rule: str, wildcards: Wildcards
 ) -> dict[str, ArtefactRef | list[ArtefactRef] | None]:
     """Return the artefacts that a job reads, by keyword, with their own jobs' wildcards."""
     return {
-        keyword: (source, wildcards) if isinstance(source, str) else source(experiment, wildcards)
+        keyword: (source, wildcards) if isinstance(source, str) else source(plan, wildcards)
         for keyword, source in RULES[rule].inputs.items()
     }
 
 
-def inputs(experiment: "Experiment", rule: str, wildcards: Wildcards) -> dict[str, Files]:
+def inputs(plan: "Plan", rule: str, wildcards: Wildcards) -> dict[str, Files]:
     """Return the files that a job reads, by keyword; None for an input that it does without."""
     files: dict[str, Files] = {}
-    for keyword, refs in artefact_refs(experiment, rule, wildcards).items():
+    for keyword, refs in artefact_refs(plan, rule, wildcards).items():
         if isinstance(refs, list):
-            files[keyword] = [f for ref in refs for f in as_list(artefact_files(experiment, *ref))]
+            files[keyword] = [f for ref in refs for f in as_list(artefact_files(plan, *ref))]
         else:
-            files[keyword] = artefact_files(experiment, *refs) if refs else None
+            files[keyword] = artefact_files(plan, *refs) if refs else None
     return files
 
 
-def artefact_files(experiment: "Experiment", artefact: str, wildcards: Wildcards) -> Files:
+def artefact_files(plan: "Plan", artefact: str, wildcards: Wildcards) -> Files:
     """Return an artefact's file, or all its files if the wildcards leave some open."""
     rule, keyword = artefact.split(".")
-    return _expand(experiment, RULES[rule].outputs[keyword], wildcards)
+    return _expand(plan, RULES[rule].outputs[keyword], wildcards)
 
 
 def as_list(files: Files) -> list[Path]:
@@ -86,37 +85,32 @@ def as_list(files: Files) -> list[Path]:
     return files if isinstance(files, list) else [files] if files else []
 
 
-def _expand(
-    experiment: "Experiment", patterns: str | tuple[str, ...], wildcards: Wildcards
-) -> Files:
+def _expand(plan: "Plan", patterns: str | tuple[str, ...], wildcards: Wildcards) -> Files:
     """Fill in patterns; one pattern without open wildcards gives one path, all else a list."""
     files = []
     for pattern in (patterns,) if isinstance(patterns, str) else patterns:
         free = [w for w in WILDCARD_ORDER if f"{{{w}}}" in pattern and w not in wildcards]
-        for values in product(*(axis_values(experiment, axis) for axis in free)):
+        for values in product(*(plan.axes[axis] for axis in free)):
             all_values = {**wildcards, **dict(zip(free, values, strict=True))}
-            if has_sample_set(experiment, all_values):
-                files.append(experiment.layout.root / pattern.format(**all_values))
+            if has_sample_set(plan, all_values):
+                files.append(plan.root / pattern.format(**all_values))
         if not free and isinstance(patterns, str):
             return files[0]
     return files
 
 
-def target_files(experiment: "Experiment") -> list[Path]:
+def target_files(plan: "Plan") -> list[Path]:
     """Return the targets of a whole run: all records, and the files that no other job reads.
 
     So a record that somebody deleted is made again, with the files that it describes; a large file
     behind finished tables is not.
     """
-    all_jobs = [*jobs(experiment)]
+    all_jobs = [*jobs(plan)]
     input_files = {
-        file
-        for job in all_jobs
-        for files in inputs(experiment, *job).values()
-        for file in as_list(files)
+        file for job in all_jobs for files in inputs(plan, *job).values() for file in as_list(files)
     }
     targets = []
     for job in all_jobs:
-        for keyword, files in outputs(experiment, *job).items():
+        for keyword, files in outputs(plan, *job).items():
             targets += [f for f in as_list(files) if keyword == "record" or f not in input_files]
     return targets

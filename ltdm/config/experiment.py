@@ -1,6 +1,7 @@
 """The experiment: a config, checked completely before the first job runs."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ltdm.config.grid import (
 )
 from ltdm.config.layout import Layout
 from ltdm.config.merge import ConfigLayer, check_sections, merge, relocate_errors, split_run
+from ltdm.config.plan import Plan, make_plan
 from ltdm.config.runs import Run, RunOptions
 from ltdm.plumbing.errors import OptionError
 from ltdm.plumbing.options import as_mapping, parse, reject_unknown, suggest
@@ -81,7 +83,12 @@ class Experiment:
         self._check_evaluation()
         self._check_extractors()
         self._check_probe()
-        check_lengths(self)
+        check_lengths(self.plan)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What the rules of the workflow ask of the experiment."""
+        return make_plan(self)
 
     def _dataset(self, name: str, value: Any) -> Dataset:
         record = self.layout.path("prepare.record", dataset=name)

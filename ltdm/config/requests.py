@@ -7,6 +7,7 @@ where files lie and on how many GPUs a job runs; `where` holds the columns that 
 a table. A change of the last two reruns nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +33,19 @@ def request(experiment: "Experiment", rule: str, wildcards: Wildcards) -> Reques
     fields: Fields = method() if method else {}
     if "code" not in fields:
         fields["code"] = stage_digest(RULES[rule].stage or rule)
+    return with_wildcards(fields, wildcards)
+
+
+def with_wildcards(fields: Mapping[str, Any], wildcards: Wildcards) -> Request:
+    """Return the request of a job from that of another which differs in seed and shard alone."""
     where = {axis: wildcards[axis] for axis in SAMPLE_SET if axis in wildcards}
     if "seed" in where:
         where["seed"] = int(where["seed"])
-    return Request(fields, where=where)
+    job: Fields = {"seed": where["seed"]} if "seed" in fields else {}
+    if "scatteritem" in wildcards:
+        number, num_shards = wildcards["scatteritem"].split("-of-")
+        job["shard"] = [int(number) - 1, int(num_shards)]
+    return Request({**fields, **job}, where=where)
 
 
 class _Job:
@@ -129,7 +139,10 @@ class _Job:
         return {"sigma_rel": float(self._wildcards["sigma_rel"])}
 
     def sample(self) -> Fields:
-        """The sample set's options, the network's seed, and the class counts if they matter."""
+        """The sample set's options, the network's seed, and the class counts if they matter.
+
+        A job that draws a part of it has `shard`: its index, from 0, and the number of shards.
+        """
         run = self._run
         options = run.samples[self._wildcards["sample_set"]]
         counts = {"class_counts": self._data.class_counts} if options.guidance_power else {}
@@ -149,10 +162,7 @@ class _Job:
         """The same for real images, which lie in an order of their own."""
         return {"shuffled": True}
 
-    def sample_shard(self) -> Fields:
-        """The sample set's request, and `shard`: its index, from 0, and the number of shards."""
-        number, num_shards = self._wildcards["scatteritem"].split("-of-")
-        return {**self.sample(), "shard": [int(number) - 1, int(num_shards)]}
+    sample_shard = sample
 
     def metrics(self) -> Fields:
         """The metric's options, the groups of classes, the extractors, and the half, if any."""

@@ -6,16 +6,14 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ltdm.config.experiment import Experiment
-    from ltdm.config.runs import Run
-    from ltdm.samplers._options import SampleOptions
+    from ltdm.config.plan import NetworkPlan, Plan, SampleSetPlan
 
 Wildcards = Mapping[str, Any]
 """The wildcards of a job by name: dataset, run, seed, sample_set, extractor, metric, and others."""
-ListJobs = Callable[["Experiment"], Iterable[Wildcards]]
+ListJobs = Callable[["Plan"], Iterable[Wildcards]]
 ArtefactRef = tuple[str, Wildcards]
 """An artefact, `rule.keyword`, and the wildcards of the job that writes it."""
-FindArtefacts = Callable[["Experiment", Wildcards], ArtefactRef | list[ArtefactRef] | None]
+FindArtefacts = Callable[["Plan", Wildcards], ArtefactRef | list[ArtefactRef] | None]
 
 NETWORK = ("dataset", "run", "seed")
 SAMPLE_SET = (*NETWORK, "sample_set")
@@ -24,7 +22,7 @@ WILDCARD_ORDER = ("metric", *SAMPLE_SET, "table", "sweep", "form")
 """A wildcard that a job leaves open takes all its values; the first of these varies slowest."""
 
 
-def jobs_per(*axes: str, only: Callable[["Experiment"], Any] = bool) -> ListJobs:
+def jobs_per(*axes: str, only: Callable[["Plan"], Any] = bool) -> ListJobs:
     """Return a rule's list of jobs: one per combination of these axes; none unless `only` holds.
 
     A sample set that a run leaves out has no job.
@@ -33,11 +31,11 @@ def jobs_per(*axes: str, only: Callable[["Experiment"], Any] = bool) -> ListJobs
     """
     names = ["metric" if axis == "search" else axis for axis in axes]
 
-    def list_jobs(experiment: "Experiment") -> Iterator[Wildcards]:
-        if only(experiment):
-            for values in product(*(axis_values(experiment, axis) for axis in axes)):
+    def list_jobs(plan: "Plan") -> Iterator[Wildcards]:
+        if only(plan):
+            for values in product(*(plan.axes[axis] for axis in axes)):
                 wildcards = dict(zip(names, values, strict=True))
-                if has_sample_set(experiment, wildcards):
+                if has_sample_set(plan, wildcards):
                     yield wildcards
 
     return list_jobs
@@ -53,98 +51,87 @@ def figure_files(name: str) -> dict[str, str]:
     return {form: f"figures/{name}.{form}" for form in FIGURE_FORMATS}
 
 
-def axis_values(experiment: "Experiment", axis: str) -> list[Any]:
-    """Return the values that an axis takes in an experiment."""
-    parts = {"extractor": "extractors", "metric": "metrics", "search": "neighbour_metrics"}
-    if axis in parts:
-        return [part.label for part in getattr(experiment.evaluate, parts[axis])]
-    if axis == "sweep":
-        return [*experiment.sweeps]
-    return {**experiment.grid, "table": ["main", "vs_baseline"], "form": ["csv", "md", "tex"]}[axis]
-
-
-def has_sample_set(experiment: "Experiment", wildcards: Wildcards) -> bool:
+def has_sample_set(plan: "Plan", wildcards: Wildcards) -> bool:
     """Whether the run of these wildcards has their sample set, if they name one."""
     if "sample_set" not in wildcards or "run" not in wildcards:
         return True
-    return wildcards["sample_set"] in experiment.sets_of_run[wildcards["run"]]
+    return wildcards["sample_set"] in plan.sets_of_run[wildcards["run"]]
 
 
-def has_probe(experiment: "Experiment") -> bool:
+def has_probe(plan: "Plan") -> bool:
     """Whether the config has a linear probe."""
-    return experiment.evaluate.probe is not None
+    return plan.probe_train_on is not None
 
 
-def has_tuning(experiment: "Experiment") -> bool:
+def has_tuning(plan: "Plan") -> bool:
     """Whether settings are chosen on a half of the reference."""
-    return experiment.evaluate.tuning_half
+    return plan.tuning_half
 
 
-def has_theory(experiment: "Experiment") -> bool:
+def has_theory(plan: "Plan") -> bool:
     """Whether the config has sweeps of the theory lab."""
-    return bool(experiment.sweeps)
+    return bool(plan.axes["sweep"])
 
 
-def list_networks(experiment: "Experiment") -> Iterator[Wildcards]:
+def list_networks(plan: "Plan") -> Iterator[Wildcards]:
     """Yield every network; one that others start from comes before them, in the grid or not."""
-    for (dataset, run), seed in product(experiment.runs, experiment.grid["seed"]):
+    for (dataset, run), seed in product(plan.networks, plan.axes["seed"]):
         yield {"dataset": dataset, "run": run, "seed": seed}
 
 
-def list_ema_widths(experiment: "Experiment") -> Iterator[Wildcards]:
+def list_ema_widths(plan: "Plan") -> Iterator[Wildcards]:
     """Yield every network with every width of post-hoc EMA that a sample set of it uses."""
-    for wildcards in list_networks(experiment):
-        for width in _run(experiment, wildcards).ema_widths:
+    for wildcards in list_networks(plan):
+        for width in _network(plan, wildcards).ema_widths:
             yield {**wildcards, "sigma_rel": width}
 
 
-def list_ema_sweeps(experiment: "Experiment") -> Iterator[Wildcards]:
+def list_ema_sweeps(plan: "Plan") -> Iterator[Wildcards]:
     """Yield the data sets on which some run is sampled at several widths of post-hoc EMA."""
-    swept = {dataset for (dataset, _), run in experiment.runs.items() if len(run.ema_widths) > 1}
-    return ({"dataset": dataset} for dataset in experiment.grid["dataset"] if dataset in swept)
+    swept = {dataset for (dataset, _), run in plan.networks.items() if len(run.ema_widths) > 1}
+    return ({"dataset": dataset} for dataset in plan.axes["dataset"] if dataset in swept)
 
 
-def list_guidance_sweeps(experiment: "Experiment") -> Iterator[Wildcards]:
+def list_guidance_sweeps(plan: "Plan") -> Iterator[Wildcards]:
     """Yield the data sets on which some run is sampled with several weights of guidance."""
     swept = {
         dataset
-        for (dataset, _), run in experiment.runs.items()
+        for (dataset, _), run in plan.networks.items()
         if len({sample.guidance for sample in run.samples.values()}) > 1
     }
-    return ({"dataset": dataset} for dataset in experiment.grid["dataset"] if dataset in swept)
+    return ({"dataset": dataset} for dataset in plan.axes["dataset"] if dataset in swept)
 
 
-def list_theory_figures(experiment: "Experiment") -> Iterator[Wildcards]:
+def list_theory_figures(plan: "Plan") -> Iterator[Wildcards]:
     """Yield the figures of each sweep."""
-    for name, sweep in experiment.sweeps.items():
-        for figure in sweep.figures:
+    for name, figures in plan.sweep_figures.items():
+        for figure in figures:
             yield {"sweep": name, "figure": figure}
 
 
-def initial_network(experiment: "Experiment", wildcards: Wildcards) -> ArtefactRef | None:
+def initial_network(plan: "Plan", wildcards: Wildcards) -> ArtefactRef | None:
     """Return the network whose weights a run starts from, if it does not start afresh."""
-    run = _run(experiment, wildcards).train.init_from
+    run = _network(plan, wildcards).init_from
     return ("train.model", {**wildcards, "run": run}) if run else None
 
 
-def sampled_network(experiment: "Experiment", wildcards: Wildcards) -> ArtefactRef:
+def sampled_network(plan: "Plan", wildcards: Wildcards) -> ArtefactRef:
     """Return the weights that a sample set is drawn from: the trained ones, or a post-hoc EMA."""
-    width = _sample_options(experiment, wildcards).ema_sigma_rel
+    width = _sample_set(plan, wildcards).ema_sigma_rel
     if width is None:
         return "train.model", wildcards
     return "ema.output", {**wildcards, "sigma_rel": width}
 
 
-def guide_network(experiment: "Experiment", wildcards: Wildcards) -> ArtefactRef | None:
+def guide_network(plan: "Plan", wildcards: Wildcards) -> ArtefactRef | None:
     """Return the other network that guides a sample set (autoguidance), if one does."""
-    guide = _sample_options(experiment, wildcards).guide_run
+    guide = _sample_set(plan, wildcards).guide_run
     return ("train.model", {**wildcards, "run": guide}) if guide else None
 
 
-def probe_training_images(experiment: "Experiment", wildcards: Wildcards) -> ArtefactRef:
+def probe_training_images(plan: "Plan", wildcards: Wildcards) -> ArtefactRef:
     """Return the labelled images that the probe's classifiers are trained on."""
-    probe = experiment.evaluate.probe
-    balanced = probe and probe.train_on == "balanced"
+    balanced = plan.probe_train_on == "balanced"
     return ("prepare.reference" if balanced else "prepare.train"), wildcards
 
 
@@ -155,12 +142,11 @@ def metric_inputs(features: str, neighbours: str) -> FindArtefacts:
     `neighbours` if it reads nearest neighbours.
     """
 
-    def find(experiment: "Experiment", wildcards: Wildcards) -> list[ArtefactRef]:
-        evaluate = experiment.evaluate
-        metric = evaluate.metric(wildcards["metric"])
-        if metric in evaluate.neighbour_metrics:
+    def find(plan: "Plan", wildcards: Wildcards) -> list[ArtefactRef]:
+        metric = wildcards["metric"]
+        if metric in plan.axes["search"]:
             return [(neighbours, wildcards)]
-        return [(features, {**wildcards, "extractor": name}) for name in evaluate.spaces(metric)]
+        return [(features, {**wildcards, "extractor": name}) for name in plan.spaces[metric]]
 
     return find
 
@@ -168,32 +154,30 @@ def metric_inputs(features: str, neighbours: str) -> FindArtefacts:
 def tuning_features(features: str) -> FindArtefacts:
     """Return a function that finds `features` of the extractor of the main table's first column."""
 
-    def find(experiment: "Experiment", wildcards: Wildcards) -> list[ArtefactRef]:
-        evaluate = experiment.evaluate
-        extractor = evaluate.extractor_of_column(evaluate.table_columns[0])
+    def find(plan: "Plan", wildcards: Wildcards) -> list[ArtefactRef]:
+        _, extractor = plan.first_column
         return [(features, {**wildcards, "extractor": extractor})]
 
     return find
 
 
-def tuning_scores(experiment: "Experiment", wildcards: Wildcards) -> ArtefactRef | None:
+def tuning_scores(plan: "Plan", wildcards: Wildcards) -> ArtefactRef | None:
     """Return the scores that settings are chosen by, if they are chosen."""
-    return ("tuned_tables.scores", {}) if has_tuning(experiment) else None
+    return ("tuned_tables.scores", {}) if has_tuning(plan) else None
 
 
-def first_samples(experiment: "Experiment", wildcards: Wildcards) -> list[ArtefactRef]:
+def first_samples(plan: "Plan", wildcards: Wildcards) -> list[ArtefactRef]:
     """Return one sample set per run of the grid: the first seed, the first sample set."""
-    grid = experiment.grid
-    first = {axis: grid[axis][0] for axis in ("seed", "sample_set")}
-    return [("sample.samples", {**wildcards, **first, "run": run}) for run in grid["run"]]
+    first = {axis: plan.axes[axis][0] for axis in ("seed", "sample_set")}
+    return [("sample.samples", {**wildcards, **first, "run": run}) for run in plan.axes["run"]]
 
 
-def _run(experiment: "Experiment", wildcards: Wildcards) -> "Run":
-    return experiment.runs[wildcards["dataset"], wildcards["run"]]
+def _network(plan: "Plan", wildcards: Wildcards) -> "NetworkPlan":
+    return plan.networks[wildcards["dataset"], wildcards["run"]]
 
 
-def _sample_options(experiment: "Experiment", wildcards: Wildcards) -> "SampleOptions":
-    return _run(experiment, wildcards).samples[wildcards["sample_set"]]
+def _sample_set(plan: "Plan", wildcards: Wildcards) -> "SampleSetPlan":
+    return _network(plan, wildcards).samples[wildcards["sample_set"]]
 
 
 @dataclass(frozen=True)

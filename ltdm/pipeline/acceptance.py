@@ -6,7 +6,6 @@ from pathlib import Path
 from ltdm.config.artefacts import jobs
 from ltdm.config.experiment import Experiment
 from ltdm.config.layout import RULES
-from ltdm.config.requests import request
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.code_pairs import Pairs, load_pairs, write_pairs
 from ltdm.pipeline.old_results import check_results_version
@@ -53,7 +52,7 @@ def accept(results: Path, because: str) -> str:
 def _pairs_with_record(experiment: Experiment, old_pairs: Pairs) -> tuple[Counter[Pair], list[str]]:
     """Return the new pairs of codes of all records, and the records that differ in config too."""
     pairs, other_config = Counter[Pair](), []
-    for expected in expected_records(experiment):
+    for expected in expected_records(experiment.plan):
         record = read_json(expected.record) if expected.record.exists() else {}
         then, now = str(record.get("code")), expected.request["code"]
         if record and then != now and (then, now) not in old_pairs:
@@ -69,10 +68,10 @@ def _pairs_without_record(
 ) -> Counter[Pair]:
     """Return the new pairs of codes of rules without a record; `codes` are the last run's."""
     pairs = Counter[Pair]()
-    for rule, wildcards in jobs(experiment):
+    for rule, wildcards in jobs(experiment.plan):
         if "record" in RULES[rule].outputs:
             continue
-        now = request(experiment, rule, wildcards)["code"]
+        now = experiment.plan.request(rule, wildcards)["code"]
         for then in codes.get(rule, []):
             same_parts = then.rpartition(": ")[0] == now.rpartition(": ")[0]
             if same_parts and then != now and (then, now) not in old_pairs:

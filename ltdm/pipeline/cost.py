@@ -100,7 +100,7 @@ def network_size(data: Dataset, run: Run) -> NetworkSize:
 
 def job_counts(experiment: Experiment) -> Counter[str]:
     """Return the number of jobs of a whole run, by rule."""
-    return Counter([*(rule for rule, _ in jobs(experiment)), "manifest", "page"])
+    return Counter([*(rule for rule, _ in jobs(experiment.plan)), "manifest", "page"])
 
 
 def load_speeds(

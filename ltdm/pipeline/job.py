@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ltdm.pipeline import snapshot
+from ltdm.pipeline.code_check import check_code
 from ltdm.pipeline.failures import MARK
 from ltdm.pipeline.gpu_slots import assign_gpus
 from ltdm.plumbing.errors import Interruption, LtdmError
@@ -39,11 +40,13 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
         logging.basicConfig(stream=file, level=logging.INFO, format=line_format, force=True)
         logging.captureWarnings(True)
         gpus = snakemake.resources.get("gpu", 0)
-        is_submitted = (snapshot.load() or {}).get("cluster")  # else it runs beside Snakemake
+        run_snapshot = snapshot.load()
+        is_submitted = (run_snapshot or {}).get("cluster")  # else it runs beside Snakemake
         if is_submitted:  # a job must use the GPU that it was given, and no other
             os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")
         try:
-            snapshot.check_code(snakemake.rule, snakemake.params.request["code"])
+            code = snakemake.params.request["code"]
+            check_code(run_snapshot, snakemake.rule, snakemake.wildcards, code)
             with assign_gpus(gpus):
                 yield _files(snakemake)
         except Interruption as interruption:

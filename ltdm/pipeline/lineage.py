@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 
 from ltdm.config.artefacts import as_list, inputs, jobs, outputs
-from ltdm.config.experiment import Experiment
-from ltdm.config.layout import RULES
+from ltdm.config.layout import RULES, Layout
+from ltdm.config.plan import Plan
 from ltdm.pipeline import code_pairs
 from ltdm.plumbing.code_digest import digest
 from ltdm.plumbing.registry import stage_digest
@@ -14,30 +14,30 @@ from ltdm.plumbing.request import Request
 TEMPLATES = Path(__file__).parents[1] / "reporting/templates"
 
 
-def lineage(experiment: Experiment) -> dict[Path, list[Path]]:
+def lineage(plan: Plan) -> dict[Path, list[Path]]:
     """Return the parents of every artefact of a finished experiment.
 
     Pictures are left out. The files of accepted codes (`ltdm accept`) are in it, without parents.
     """
     parents: dict[Path, list[Path]] = {}
-    for rule, wildcards in jobs(experiment):
+    for rule, wildcards in jobs(plan):
         if RULES[rule].pictures_only:
             continue
         input_files: dict[Path, None] = {}
-        for files in inputs(experiment, rule, wildcards).values():
+        for files in inputs(plan, rule, wildcards).values():
             input_files |= dict.fromkeys(as_list(files))
-        for files in outputs(experiment, rule, wildcards).values():
+        for files in outputs(plan, rule, wildcards).values():
             parents |= {file: [*input_files] for file in as_list(files)}
-    return parents | {file: [] for file in code_pairs.pair_files(experiment.layout.root)}
+    return parents | {file: [] for file in code_pairs.pair_files(plan.root)}
 
 
-def page_inputs(experiment: Experiment) -> list[Path]:
+def page_inputs(plan: Plan) -> list[Path]:
     """Return the tables and pictures that the page of an experiment shows."""
-    tables = experiment.layout.path("tables.tidy").parent
+    tables = Layout(plan.root).path("tables.tidy").parent
     return [
         file
-        for rule, wildcards in jobs(experiment)
-        for files in outputs(experiment, rule, wildcards).values()
+        for rule, wildcards in jobs(plan)
+        for files in outputs(plan, rule, wildcards).values()
         for file in as_list(files)
         if RULES[rule].pictures_only or file.parent == tables
     ]
@@ -50,7 +50,7 @@ def page_request() -> Request:
     return Request(code=f"page: {digest('ltdm.page.document')}", templates=templates)
 
 
-def manifest_request(experiment: Experiment) -> Request:
+def manifest_request(plan: Plan) -> Request:
     """Return the request of the rule `manifest`: every artefact, with its parents."""
-    accepted = [file.name for file in code_pairs.pair_files(experiment.layout.root)]
-    return Request(code=stage_digest("manifest"), accepted=accepted, places=lineage(experiment))
+    accepted = [file.name for file in code_pairs.pair_files(plan.root)]
+    return Request(code=stage_digest("manifest"), accepted=accepted, places=lineage(plan))

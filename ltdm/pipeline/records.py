@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ltdm.config.artefacts import artefact_files, artefact_refs, as_list, jobs, outputs
-from ltdm.config.experiment import Experiment
-from ltdm.config.layout import RULES
-from ltdm.config.requests import request
+from ltdm.config.layout import RULES, Layout
+from ltdm.config.plan import Plan
 from ltdm.config.rules import Wildcards
 from ltdm.pipeline.code_pairs import Pairs, load_pairs
 from ltdm.plumbing.errors import LtdmError, shorten
@@ -38,58 +37,54 @@ class ExpectedRecord(NamedTuple):
     links: Mapping[str, Link]
 
 
-def expected_records(experiment: Experiment) -> Iterator[ExpectedRecord]:
+def expected_records(plan: Plan) -> Iterator[ExpectedRecord]:
     """Yield the expected record of every job that writes one; no file is read."""
-    for rule, wildcards in jobs(experiment):
+    for rule, wildcards in jobs(plan):
         if "record" in RULES[rule].outputs:
-            yield expected_record(experiment, rule, wildcards)
+            yield expected_record(plan, rule, wildcards)
 
 
-def expected_record(experiment: Experiment, rule: str, wildcards: Wildcards) -> ExpectedRecord:
+def expected_record(plan: Plan, rule: str, wildcards: Wildcards) -> ExpectedRecord:
     """Return the expected record of a job."""
-    path = experiment.layout.path
+    path = Layout(plan.root).path
     links = {
         name: Link(path(f"{writer}.record", **keys), file.name)
-        for name, (writer, file, keys) in _writers(experiment, rule, wildcards).items()
+        for name, (writer, file, keys) in _writers(plan, rule, wildcards).items()
         if name in LINKED_INPUTS
     }
-    fields = request(experiment, rule, wildcards)
+    fields = plan.request(rule, wildcards)
     return ExpectedRecord(path(f"{rule}.record", **wildcards), fields, links)
 
 
-def _writers(
-    experiment: Experiment, rule: str, wildcards: Wildcards
-) -> dict[str, tuple[str, Path, Wildcards]]:
+def _writers(plan: Plan, rule: str, wildcards: Wildcards) -> dict[str, tuple[str, Path, Wildcards]]:
     """Return, for each input that one job with a record wrote: its rule, file and wildcards."""
     writers = {}
-    for name, ref in artefact_refs(experiment, rule, wildcards).items():
+    for name, ref in artefact_refs(plan, rule, wildcards).items():
         if isinstance(ref, tuple):
-            writer, file = ref[0].split(".")[0], artefact_files(experiment, *ref)
+            writer, file = ref[0].split(".")[0], artefact_files(plan, *ref)
             if isinstance(file, Path) and "record" in RULES[writer].outputs:
                 writers[name] = writer, file, ref[1]
     return writers
 
 
-def is_finished(experiment: Experiment, rule: str, wildcards: Wildcards) -> bool:
+def is_finished(plan: Plan, rule: str, wildcards: Wildcards) -> bool:
     """Whether all files of a job exist, and its record and those behind it match the config."""
-    files = [f for v in outputs(experiment, rule, wildcards).values() for f in as_list(v)]
-    return all(file.exists() for file in files) and _matches_config(experiment, rule, wildcards)
+    files = [f for v in outputs(plan, rule, wildcards).values() for f in as_list(v)]
+    return all(file.exists() for file in files) and _matches_config(plan, rule, wildcards)
 
 
-def _matches_config(experiment: Experiment, rule: str, wildcards: Wildcards) -> bool:
-    pairs = load_pairs(experiment.layout.root)
+def _matches_config(plan: Plan, rule: str, wildcards: Wildcards) -> bool:
+    pairs = load_pairs(plan.root)
     try:
-        if disagreements(expected_record(experiment, rule, wildcards), pairs):
+        if disagreements(expected_record(plan, rule, wildcards), pairs):
             return False
     except LtdmError:  # missing or damaged
         return False
-    writers = _writers(experiment, rule, wildcards).values()
-    return all(_matches_config(experiment, writer, keys) for writer, _, keys in writers)
+    writers = _writers(plan, rule, wildcards).values()
+    return all(_matches_config(plan, writer, keys) for writer, _, keys in writers)
 
 
-def check_records(
-    experiment: Experiment, recorded_params: Callable[[Path], Mapping[str, Any] | None]
-) -> None:
+def check_records(plan: Plan, recorded_params: Callable[[Path], Mapping[str, Any] | None]) -> None:
     """Refuse records of another config or other code.
 
     `recorded_params` returns the request that Snakemake's notes have for a file, or None. A file
@@ -98,8 +93,8 @@ def check_records(
     Raises:
         LtdmError: A record differs.
     """
-    pairs, foreign = load_pairs(experiment.layout.root), []
-    for expected in expected_records(experiment):
+    pairs, foreign = load_pairs(plan.root), []
+    for expected in expected_records(plan):
         old_request = recorded_params(expected.record)
         if not expected.record.exists():
             continue

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import explain_read_errors, read_json, write_json
 
 ENV_VAR = "LTDM_RUN_SNAPSHOT"
@@ -30,9 +29,10 @@ TYPES: Mapping[str, Callable[[Any], Any]] = {
 def save(folder: Path, snapshot: Mapping[str, Any]) -> None:
     """Write a run's snapshot, and name its path to all jobs that start from this process.
 
-    It holds the merged `config`, the `origins` of its options (config/places.py), its `site`,
-    whether jobs are submitted to a `cluster`, the `codes` (digests) of each rule's jobs, and the
-    run's `networks` (data set, run, seed), `sets_of_run` (sample sets by run) and `metrics`.
+    It holds the merged `config`, the `origins` of its options (config/places.py), the path of its
+    `plan` and the digest of the `sources` (pipeline/saved_plan.py), its `site`, whether jobs are
+    submitted to a `cluster`, the `codes` (digests) of each rule's jobs, and the run's `networks`
+    (data set, run, seed), `sets_of_run` (sample sets by run) and `metrics`.
     """
     digest = hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()[:16]
     file = Path(folder) / PATTERN.format(digest)
@@ -44,20 +44,6 @@ def load() -> dict[str, Any] | None:
     """Return the snapshot of the run that this job belongs to; None outside a run."""
     path = os.environ.get(ENV_VAR)
     return read_json(Path(path)) if path else None
-
-
-def check_code(rule: str, code: str) -> None:
-    """Refuse code other than the run's, since Snakemake would record the run's for the result.
-
-    Raises:
-        LtdmError: The code of the rule has changed.
-    """
-    snapshot = load()
-    if snapshot and code not in snapshot["codes"].get(rule, [code]):
-        raise LtdmError(
-            f"the code of the rule {rule} has changed since this run of snakemake began; start"
-            " snakemake again, which then runs the new code"
-        )
 
 
 def newest(folder: Path) -> dict[str, Any] | None:

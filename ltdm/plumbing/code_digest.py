@@ -33,6 +33,15 @@ def digest(*modules: str) -> str:
     return _hash(text for module in closure(*modules) for text in _statement_texts(module))
 
 
+@cache
+def sources_digest() -> str:
+    """Return a digest of all files of ltdm's code."""
+    digest = hashlib.sha256()
+    for file in sorted(ROOT.rglob("*.py")):
+        digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
 def closure(*modules: str) -> set[str]:
     """Return the modules and all that they import from ltdm, directly or not, except plumbing."""
     visited: set[str] = set()

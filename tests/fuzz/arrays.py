@@ -159,7 +159,7 @@ def prepare_source(rng: Rng, folder: Path, file: Path) -> None:
     config["evaluate"] |= {"metrics": ["frechet"], "table_columns": ["frechet"]}
     experiment = Experiment(config, folder)
     (keys,) = RULES["prepare"].jobs(experiment)
-    files = outputs(experiment, "prepare", keys)
+    files = outputs(experiment.plan, "prepare", keys)
     prepare.run(request(experiment, "prepare", keys), **files)
 
 

@@ -37,7 +37,7 @@ def set_up(folder: Path) -> None:
     """Make finished results and an interrupted training in a folder, by every stage."""
     experiment = Experiment(read_config([CONFIG]), folder)
     codes: dict[str, list[str]] = {}
-    for rule, keys in jobs(experiment):
+    for rule, keys in jobs(experiment.plan):
         codes.setdefault(rule, []).append(request(experiment, rule, keys)["code"])
     grid = experiment.grid
     snapshot.save(
@@ -89,7 +89,8 @@ def attempt(rng: Rng, folder: Path) -> str:
     files = sorted(f for f in root.rglob("*") if f.is_file() and f.suffix not in PICTURES)
     victim = pick(rng, files)
     done = f"{victim.relative_to(root)}: {spoil(rng, victim, files)}"
-    readers = {rule for rule, keys in jobs(experiment) if reads(experiment, rule, keys, victim)}
+    jobs_of = jobs(experiment.plan)
+    readers = {rule for rule, keys in jobs_of if reads(experiment, rule, keys, victim)}
     command = pick(rng, (*sorted(readers) * 3, "train", "whole", "score"))
     done += f"; {command}"
     if command == "score":
@@ -110,7 +111,7 @@ def attempt(rng: Rng, folder: Path) -> str:
 
 def reads(experiment: Experiment, rule: str, keys: Any, victim: Path) -> bool:
     """Whether a job reads a file."""
-    return any(victim in as_list(files) for files in inputs(experiment, rule, keys).values())
+    return any(victim in as_list(files) for files in inputs(experiment.plan, rule, keys).values())
 
 
 def look_at(experiment: Experiment, task: int) -> None:
@@ -121,6 +122,6 @@ def look_at(experiment: Experiment, task: int) -> None:
     elif task == 1:
         ltdm("verify", root)
     elif task == 2:
-        check_records(experiment, lambda file: None)
+        check_records(experiment.plan, lambda file: None)
     else:
         ltdm("accept", root, "--because", "nothing changed")

@@ -73,9 +73,9 @@ def faults(experiment, jobs, rules):
             differences.append(f"{rule} is not in the table")
             continue
         reads = {name: files for name, files in as_text(job.input).items() if name != "shards"}
-        if as_text(job.output) != expected(outputs(experiment, rule, wildcards)):
+        if as_text(job.output) != expected(outputs(experiment.plan, rule, wildcards)):
             differences.append(f"{rule} writes other files")
-        if reads != expected(inputs(experiment, rule, wildcards)):
+        if reads != expected(inputs(experiment.plan, rule, wildcards)):
             differences.append(f"{rule} reads other files")
         stage = import_module(f"ltdm.stages.{rules[rule].stage or rule}")
         parameters = set(inspect.signature(stage.run).parameters) - {"request"}

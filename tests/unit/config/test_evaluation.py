@@ -128,7 +128,7 @@ def test_only_scores_against_real_images_compare_with_a_half():
         config["evaluate"]["metrics"].append("accuracy")
         config["evaluate"]["table_columns"] = ["frechet@tail", "precision"]
         experiment = Experiment(config)
-        assert [*RULES["tuning_metrics"].jobs(experiment)] == [] or tuning_half
+        assert [*RULES["tuning_metrics"].jobs(experiment.plan)] == [] or tuning_half
         for metric in experiment.evaluate.metrics:
             wildcards = {**SET, "metric": metric.label}
             requests[tuning_half, metric.label] = request(experiment, "metrics", wildcards)

@@ -132,10 +132,10 @@ def test_a_run_may_leave_sample_sets_out():
     experiment = Experiment(config)
     assert [*experiment.runs["digits-lt", "cbdm"].samples] == ["main", "last"]
     assert [*experiment.runs["digits-lt", "ddpm"].samples] == ["main", "more", "last"]
-    sampled = {(w["run"], w["sample_set"]) for w in RULES["sample"].jobs(experiment)}
+    sampled = {(w["run"], w["sample_set"]) for w in RULES["sample"].jobs(experiment.plan)}
     assert len(sampled) == 5
     assert ("cbdm", "more") not in sampled
-    names = [file.parts[-3] for file in inputs(experiment, "tables", {})["metrics"]]
+    names = [file.parts[-3] for file in inputs(experiment.plan, "tables", {})["metrics"]]
     assert (names.count("main"), names.count("more")) == (6, 3)
     check_refused({**config, "sample_set": "more"}, "runs.cbdm.omit_sample_sets", "leaves out more")
     alone = Experiment({**config, "sample_set": "more", "run": "ddpm"})

@@ -72,7 +72,7 @@ def test_the_names_of_a_job_fit_the_folder_that_slurm_s_executor_makes_of_them(t
     config["grid"] |= {"run": [run], "dataset": [dataset]}
     room = MAX_JOINED - len(f"{dataset}_{run}_0__precision-recall")
     config["sample_sets"] = {dataset[:room]: {}}
-    for _, wildcards in jobs(Experiment(config)):
+    for _, wildcards in jobs(Experiment(config).plan):
         part = SimpleNamespace(wildcards=[*map(str, wildcards.values()), "9999-of-9999"])
         (tmp_path / slurm.get_job_wildcards(part)).mkdir(exist_ok=True)
     config["sample_sets"] = {dataset[: room + 1]: {}}
@@ -105,8 +105,8 @@ def test_no_two_jobs_write_one_file_whatever_the_names():
     experiment = Experiment(config)
     written = Counter(
         file
-        for job in jobs(experiment)
-        for files in outputs(experiment, *job).values()
+        for job in jobs(experiment.plan)
+        for files in outputs(experiment.plan, *job).values()
         for file in as_list(files)
     )
     assert [file for file, times in written.items() if times > 1] == []

@@ -173,7 +173,7 @@ def test_a_released_network_is_imported_sampled_and_finetuned(checkpoint, tmp_pa
     assert all((t - fine[name]).abs().max() < 1e-6 for name, t in tensors.items())
     assert read_json(folder.parents[1] / "fine/seed-0/run.json")["init"] == record["key"]
     assert pd.read_csv(folder / "history.csv").empty
-    check_records(Experiment(settings), lambda file: None)
+    check_records(Experiment(settings).plan, lambda file: None)
 
     path.unlink()
     assert ltdm("train", "c.yaml").count("already there") == 2

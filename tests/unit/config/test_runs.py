@@ -156,12 +156,12 @@ FINE = {
 def test_the_run_to_start_from_is_added_outside_the_grid():
     finetuned = experiment(FINE, grid=["fine"])
     assert list(finetuned.runs) == [("digits-lt", "ddpm"), ("digits-lt", "fine")]
-    parents = lineage(finetuned)
+    parents = lineage(finetuned.plan)
     fine, ddpm = (finetuned.layout.root / f"runs/digits-lt/{r}/seed-0" for r in ("fine", "ddpm"))
     assert parents[fine / "run.json"][1:] == [ddpm / "model.safetensors"]
     assert ddpm / "model.safetensors" in parents
     assert not any(ddpm / "main" in file.parents for file in parents), "it is not sampled"
-    records = [claim.record for claim in expected_records(finetuned)]
+    records = [claim.record for claim in expected_records(finetuned.plan)]
     assert ddpm / "run.json" in records and ddpm / "main/samples.json" not in records
 
 
@@ -188,7 +188,7 @@ def test_finetuning_starts_from_the_ema_weights(tmp_path, monkeypatch):
     record = json.loads((runs / "fine/seed-0/run.json").read_text())
     assert record["init"] == about["key"]
     assert ltdm("train", "c.yaml").count("already there") == 2
-    check_records(Experiment(config), lambda file: None)
+    check_records(Experiment(config).plan, lambda file: None)
     config["runs"]["ddpm"] = {"train": {"steps": 5}}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
     printed = ltdm("train", "c.yaml")

@@ -9,7 +9,9 @@ import pytest
 
 from ltdm.pipeline import snapshot
 from ltdm.pipeline.job import job
+from ltdm.plumbing.code_digest import sources_digest
 from ltdm.plumbing.errors import Interruption, LtdmError
+from tests.helpers.smoke_config import SMOKE
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +37,14 @@ def script(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "17")
 
-    def make(cluster, code="aa", **resources):
-        snapshot.save(tmp_path, {"cluster": cluster, "codes": {"train": ["aa"]}})
+    def make(cluster, sources=None, **resources):
+        begun = {"config": SMOKE, "sources": sources or sources_digest()}
+        snapshot.save(tmp_path, {"cluster": cluster, **begun})
         return SimpleNamespace(
             log=[str(tmp_path / "log")],
             rule="train",
-            params=SimpleNamespace(request={"code": code}),
+            params=SimpleNamespace(request={"code": "aa"}),
+            wildcards={"dataset": "digits-lt", "run": "ddpm", "seed": "0"},
             resources=resources,
             input={},
             output={"table": "a.csv", "list": ["b", "c"]},
@@ -91,7 +95,7 @@ def test_log_that_cannot_be_written_is_one_sentence(script, capfd, log):
 
 
 def test_changed_code_is_refused(script, capfd):
-    with pytest.raises(SystemExit), job(script(True, code="bb")):
+    with pytest.raises(SystemExit), job(script(True, sources="others")):
         raise AssertionError("it ran")
     assert "the code of the rule train has changed" in capfd.readouterr().err
 

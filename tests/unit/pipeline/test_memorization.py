@@ -36,7 +36,7 @@ def test_lineage_and_jobs():
     (metric,) = experiment.evaluate.neighbour_metrics
     assert experiment.evaluate.extractors_for(metric) == []
     assert experiment.evaluate.extractor_of_column("memorized-0.40@tail") == "pixels"
-    parents = {str(k): list(map(str, v)) for k, v in lineage(experiment).items()}
+    parents = {str(k): list(map(str, v)) for k, v in lineage(experiment.plan).items()}
     at = "results/smoke/runs/digits-lt/cbdm/seed-0/main"
     data = "results/smoke/data/digits-lt"
     neighbours_file = f"{at}/neighbours/memorization.npz"
@@ -64,7 +64,7 @@ def test_lineage_and_jobs():
     assert bytes_more == pytest.approx([60 * 50 * 13, (2 * 60 + 1797) * 50 * 13], rel=0.01)
     (record,) = [
         e
-        for e in expected_records(experiment)
+        for e in expected_records(experiment.plan)
         if e.record == Path(at) / "metrics/memorization.json"
     ]
     assert record.request["extractors"] == ["pixels"]

@@ -74,7 +74,7 @@ def test_probes_that_do_not_fit_the_network(options, over, message):
 
 def test_lineage_and_jobs():
     experiment = smoke({"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"})
-    parents = {str(k): list(map(str, v)) for k, v in lineage(experiment).items()}
+    parents = {str(k): list(map(str, v)) for k, v in lineage(experiment.plan).items()}
     data, at = "results/smoke/data/digits-lt", "results/smoke/runs/digits-lt/cbdm/seed-0"
     assert parents[f"{at}/probe.csv"] == [
         f"{at}/model.safetensors",
@@ -84,7 +84,7 @@ def test_lineage_and_jobs():
     ]
     assert parents[f"{data}/probe_split.npz"] == [f"{data}/reference.npz"]
     assert len(parents["results/smoke/tables/probe.csv"]) == 2
-    requests = {each.record.as_posix(): each.request for each in expected_records(experiment)}
+    requests = {each.record.as_posix(): each.request for each in expected_records(experiment.plan)}
     request = requests[f"{at}/probe.json"]
     assert request["probe"] == {"layers": [1, 5], "lr": 0.01, "train_on": "long-tailed"}
     assert request["groups"] == {"kinds": ["all", "thirds", "shots"], "shots": [100, 20]}
@@ -95,7 +95,7 @@ def test_lineage_and_jobs():
     without = Experiment(read_config([ROOT / "config/smoke.yaml"]))
     assert not {*rules} & set(cost.job_counts(without))
     assert not [
-        one for one in expected_records(without) if one.record.stem in ("probe", "probe_split")
+        one for one in expected_records(without.plan) if one.record.stem in ("probe", "probe_split")
     ]
 
 

@@ -26,7 +26,7 @@ SET = {"dataset": "digits-lt", "run": "cbdm", "seed": 0, "sample_set": "wide"}
 def experiment(tmp_path):
     """An experiment whose records all match its config."""
     experiment = Experiment(merge([SMOKE, OVER]), tmp_path)
-    for expected in records.expected_records(experiment):
+    for expected in records.expected_records(experiment.plan):
         links = {}
         for name, link in expected.links.items():
             source = read_json(link.record)
@@ -34,13 +34,13 @@ def experiment(tmp_path):
         data = expected.record.name == "data.json"
         own = {"sha256": dict.fromkeys(NAMES, "this")} if data else {"key": "this"}
         write_json(expected.record, {**to_record(expected.request), **own, **links})
-    for file in outputs(experiment, "sample", SET).values():
+    for file in outputs(experiment.plan, "sample", SET).values():
         file.touch()
     return experiment
 
 
 def is_finished(experiment):
-    return records.is_finished(experiment, "sample", SET)
+    return records.is_finished(experiment.plan, "sample", SET)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_probe_record_links_the_network_alone(tmp_path):
     """The record's `test` is the kind of test split, not a file."""
     over = {"evaluate": {"probe": {"layers": [1]}}}
     experiment = Experiment(merge([SMOKE, over]), tmp_path)
-    links = {e.record.stem: e.links for e in records.expected_records(experiment)}
+    links = {e.record.stem: e.links for e in records.expected_records(experiment.plan)}
     assert list(links["probe"]) == ["model"]
     assert list(links["run"]) == ["data"]
 

@@ -35,11 +35,11 @@ def test_jobs_and_records_of_a_sweep():
     assert experiment.runs["digits-lt", "ddpm"].ema_widths == [0.1, 0.2]
     counted = plan.job_counts(experiment)
     assert (counted["ema"], counted["ema_width_figure"], counted["sample"]) == (4, 1, 6)
-    run, made = experiment.layout.root / "runs/digits-lt/ddpm/seed-0", lineage(experiment)
+    run, made = experiment.layout.root / "runs/digits-lt/ddpm/seed-0", lineage(experiment.plan)
     assert made[run / "posthoc_ema/0.1.safetensors"] == [run / "model.safetensors"]
     assert made[run / "a/samples.npz"] == [run / "posthoc_ema/0.1.safetensors"]
     assert made[run / "plain/samples.npz"] == [run / "model.safetensors"]
-    links = {one.record: one.links for one in expected_records(experiment)}
+    links = {one.record: one.links for one in expected_records(experiment.plan)}
     assert links[run / "posthoc_ema/0.1.json"]["model"].record == run / "run.json"
     assert links[run / "a/samples.json"]["model"].record == run / "posthoc_ema/0.1.json"
     assert links[run / "plain/samples.json"]["model"] == Link(run / "run.json", "model.safetensors")
@@ -63,7 +63,7 @@ def test_jobs_of_a_guidance_sweep_and_of_a_choice():
     experiment = Experiment(config)
     counted = plan.job_counts(experiment)
     assert (counted["tuning_metrics"], counted["tuned_tables"], counted["sample"]) == (4, 1, 4)
-    root, made = experiment.layout.root, lineage(experiment)
+    root, made = experiment.layout.root, lineage(experiment.plan)
     folder = root / "runs/digits-lt/ddpm/seed-0/more"
     assert made[folder / "tuning.csv"] == [
         root / "data/digits-lt/counts.csv",

@@ -99,8 +99,8 @@ def test_a_guide_outside_the_grid_is_trained_as_well():
     assert set(config.runs) == {("digits-lt", "ddpm"), ("digits-lt", "cbdm")}
     assert config.runs["digits-lt", "ddpm"].samples == {}
     keys = {"dataset": "digits-lt", "run": "cbdm", "seed": 0}
-    assert inputs(config, "sample", {**keys, "sample_set": "main"})["guide"] is None
-    guide = inputs(config, "sample", {**keys, "sample_set": "guided"})["guide"]
+    assert inputs(config.plan, "sample", {**keys, "sample_set": "main"})["guide"] is None
+    guide = inputs(config.plan, "sample", {**keys, "sample_set": "guided"})["guide"]
     assert guide == config.layout.path("train.model", **{**keys, "run": "ddpm"})
 
 

@@ -51,7 +51,7 @@ def test_the_spec_has_neither_figures_nor_defaults():
 def test_lineage_and_records_of_sweeps():
     experiment = Experiment(edited("theory", {"b": TINY, "a": None}))
     assert list(experiment.sweeps) == ["a", "b"]
-    parents = {str(k): list(map(str, v)) for k, v in lineage(experiment).items()}
+    parents = {str(k): list(map(str, v)) for k, v in lineage(experiment.plan).items()}
     root = "results/smoke"
     for name in ("a", "b"):
         for ending in ("csv", "npz", "json"):
@@ -60,12 +60,12 @@ def test_lineage_and_records_of_sweeps():
     for table in ("theory", "theory-a", "theory-b"):
         for form in ("csv", "md", "tex"):
             assert parents[f"{root}/tables/{table}.{form}"] == both
-    requests = {r.record.as_posix(): r.request for r in expected_records(experiment)}
+    requests = {r.record.as_posix(): r.request for r in expected_records(experiment.plan)}
     assert requests[f"{root}/theory/b.json"]["spec"] == experiment.sweeps["b"].spec()
     assert requests[f"{root}/theory/a.json"]["spec"] == {}
     without = Experiment(edited("theory", {}))
-    assert not [path for path in lineage(without) if "theory" in str(path)]
-    assert not [r for r in expected_records(without) if "theory" in str(r.record)]
+    assert not [path for path in lineage(without.plan) if "theory" in str(path)]
+    assert not [r for r in expected_records(without.plan) if "theory" in str(r.record)]
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_rows_of_other_options_are_refused(config, tmp_path):
 
     def check(**changes):
         sweeps = {"one": {**SMALL, **changes}}
-        check_records(Experiment(edited("theory", sweeps), tmp_path), lambda file: None)
+        check_records(Experiment(edited("theory", sweeps), tmp_path).plan, lambda file: None)
 
     check()
     check(figures=["nash-gap"], seeds=2, ridge=1e-6)

@@ -1,0 +1,40 @@
+"""The code of a job compared with the code that its run began with.
+
+Snakemake records a run's request for each result, with the code of the run's beginning.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ltdm.plumbing.code_digest import sources_digest
+from ltdm.plumbing.errors import LtdmError
+
+
+def check_code(
+    snapshot: Mapping[str, Any] | None, rule: str, wildcards: Mapping[str, Any], code: str
+) -> None:
+    """Refuse a job whose code has changed since its run, with this snapshot, began.
+
+    Raises:
+        LtdmError: The code of the rule has changed.
+    """
+    if snapshot is None or snapshot.get("sources") in (None, sources_digest()):
+        return
+    if _code_now(snapshot["config"], rule, wildcards) != code:
+        raise LtdmError(
+            f"the code of the rule {rule} has changed since this run of snakemake began; start"
+            " snakemake again, which then runs the new code"
+        )
+
+
+def _code_now(config: Mapping[str, Any], rule: str, wildcards: Mapping[str, Any]) -> str:
+    from ltdm.config.experiment import Experiment  # code seldom changes, and this takes seconds
+    from ltdm.config.layout import RULES
+    from ltdm.pipeline.lineage import page_request
+    from ltdm.plumbing.registry import stage_digest
+
+    if rule == "page":
+        return str(page_request()["code"])
+    if rule not in {*RULES, "sample_shard"}:
+        return stage_digest(rule)
+    return str(Experiment(config).plan.request(rule, wildcards)["code"])

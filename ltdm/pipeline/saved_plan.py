@@ -1,0 +1,139 @@
+"""Plans in files: a config that was checked once starts again without PyTorch.
+
+A plan is saved under a digest of the config and of ltdm's sources. It is used again if the files
+that the checks read are as they were: the data sets' sources, and the weights of extractors.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ltdm.config.artefacts import jobs
+from ltdm.config.datasets import parse_dataset
+from ltdm.config.layout import Layout
+from ltdm.config.plan import NetworkPlan, Plan, SampleSetPlan
+from ltdm.config.requests import with_wildcards
+from ltdm.config.rules import Wildcards
+from ltdm.plumbing.code_digest import sources_digest
+from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.files import write_text
+from ltdm.plumbing.request import Request
+
+if TYPE_CHECKING:
+    from ltdm.config.experiment import Experiment
+
+FOLDER = Path(".snakemake/ltdm")
+PATTERN = "plan-{}.json"
+MAX_FILES = 20
+
+
+def find_plan(config: Mapping[str, Any], load_experiment: Callable[[], "Experiment"]) -> Plan:
+    """Return the plan of a merged config: a saved one, or else that of the experiment, then saved.
+
+    Raises:
+        OptionError: The config is invalid.
+    """
+    file = plan_file(config)
+    with suppress(OSError, ValueError, KeyError, TypeError):  # as good as none
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if _is_current(content, config):
+            file.touch()
+            return _parse(content["plan"])
+    experiment = load_experiment()
+    save(experiment, file)
+    return experiment.plan
+
+
+def plan_file(config: Mapping[str, Any]) -> Path:
+    """Return the file of the plan of a merged config and the present code."""
+    text = json.dumps([config, sources_digest()], default=repr)  # the order of entries counts
+    return FOLDER / PATTERN.format(hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def save(experiment: "Experiment", file: Path) -> None:
+    """Save the plan of an experiment, and of other plans the newest."""
+    path, extractors = Layout(experiment.plan.root).path, experiment.evaluate.extractors
+    checked = [part.label for part in extractors if hasattr(part.module, "check")]
+    keys = [{"dataset": name, "extractor": e} for name in experiment.datasets for e in checked]
+    content = {
+        "plan": _to_json(experiment.plan),
+        "data": {name: data.info.to_record() for name, data in experiment.datasets.items()},
+        "weights": [str(path("extractor.weights", **key)) for key in keys],
+        "released": any(run.train.released for run in experiment.runs.values()),
+    }
+    write_text(file, json.dumps(content))
+    files = sorted(file.parent.glob(PATTERN.format("*")), key=lambda f: f.stat().st_mtime)
+    for old in files[:-MAX_FILES]:
+        old.unlink(missing_ok=True)
+
+
+def load(file: Path) -> Plan | None:
+    """Return the plan in a file, whatever became of the files that its checks read."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return _parse(json.loads(file.read_text(encoding="utf-8"))["plan"])
+    return None
+
+
+def _is_current(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether the checks of the config would find the files as they did when it was saved."""
+    if content["released"] or not all(Path(file).exists() for file in content["weights"]):
+        return False
+    path = Layout(Path(content["plan"]["root"])).path
+    for name, info in content["data"].items():
+        record = path("prepare.record", dataset=name)
+        try:
+            data = parse_dataset(config["datasets"][name], ("datasets", name), record)
+        except LtdmError:
+            return False
+        if data.info.to_record() != info:
+            return False
+    return True
+
+
+def _to_json(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON: its fields, and the request of every job.
+
+    Requests that differ in the seed alone are one, as are those of several jobs that are equal.
+    """
+    requests: dict[str, dict[str, int]] = {}
+    unique: dict[str, int] = {}
+    for rule, wildcards in jobs(plan):
+        row = requests.setdefault(rule, {})
+        if (key := _key(wildcards)) not in row:
+            job = {k: v for k, v in plan.request(rule, wildcards).items() if k != "where"}
+            row[key] = unique.setdefault(json.dumps(job), len(unique))
+    requests["sample_shard"] = requests["sample"]
+    return {
+        **{f.name: getattr(plan, f.name) for f in fields(Plan)},
+        "root": str(plan.root),
+        "networks": [[*key, *network] for key, network in plan.networks.items()],
+        "request": [[json.loads(text) for text in unique], requests],
+    }
+
+
+def _parse(content: Mapping[str, Any]) -> Plan:
+    unique, indices = content["request"]
+
+    def request(rule: str, wildcards: Wildcards) -> Request:
+        return with_wildcards(unique[indices[rule][_key(wildcards)]], wildcards)
+
+    own = {"root": Path(content["root"]), "first_column": tuple(content["first_column"])}
+    return Plan(**{**content, **own, "networks": _networks(content), "request": request})
+
+
+def _networks(content: Mapping[str, Any]) -> dict[tuple[str, str], NetworkPlan]:
+    networks = {}
+    for dataset, run, init_from, gpus, ema_widths, samples in content["networks"]:
+        sample_sets = {name: SampleSetPlan(*values) for name, values in samples.items()}
+        networks[dataset, run] = NetworkPlan(init_from, gpus, ema_widths, sample_sets)
+    return networks
+
+
+def _key(wildcards: Wildcards) -> str:
+    """Return the wildcards as text, except the seed and the shard."""
+    names = sorted(wildcards.keys() - {"seed", "scatteritem"})
+    return "/".join(str(wildcards[name]) for name in names)
