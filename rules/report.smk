@@ -105,7 +105,7 @@ rule page:
     conda:
         "../workflow/envs/ltdm.yaml"
     params:
-        request=page_request(),
+        request=page_request(plan),
     script:
         "../workflow/scripts/page.py"
 

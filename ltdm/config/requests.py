@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ltdm.config.layout import RULES
 from ltdm.config.rules import NETWORK, SAMPLE_SET, Wildcards
 from ltdm.metrics._halves import REPORTING, TUNING
+from ltdm.plumbing.code_digest import digest
 from ltdm.plumbing.option_values import defaults, locations, non_defaults
 from ltdm.plumbing.registry import Part, stage_digest
 from ltdm.plumbing.request import Request
@@ -32,7 +33,8 @@ def request(experiment: "Experiment", rule: str, wildcards: Wildcards) -> Reques
     method = getattr(_Job(experiment, wildcards), rule, None)
     fields: Fields = method() if method else {}
     if "code" not in fields:
-        fields["code"] = stage_digest(RULES[rule].stage or rule)
+        stage = RULES[rule].stage if rule in RULES else ""
+        fields["code"] = stage_digest(stage or rule)
     return with_wildcards(fields, wildcards)
 
 
@@ -218,6 +220,10 @@ class _Job:
         tables = {k: v for k, v in self.tables().items() if k != "rows"}
         samples = {"sample_set": grid["sample_set"][0], "runs": grid["run"], "seeds": grid["seed"]}
         return {**self.ema_width_figure(), **tables, **samples}
+
+    def page(self) -> Fields:
+        """The code alone: no stage of the package writes the page."""
+        return {"code": f"page: {digest('ltdm.page.document')}"}
 
     def probe_split(self) -> Fields:
         """The source: its own test split is used if it has one."""

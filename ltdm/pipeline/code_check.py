@@ -20,21 +20,10 @@ def check_code(
     """
     if snapshot is None or snapshot.get("sources") in (None, sources_digest()):
         return
-    if _code_now(snapshot["config"], rule, wildcards) != code:
+    from ltdm.config.experiment import Experiment  # code seldom changes, and this takes seconds
+
+    if Experiment(snapshot["config"]).plan.request(rule, wildcards)["code"] != code:
         raise LtdmError(
             f"the code of the rule {rule} has changed since this run of snakemake began; start"
             " snakemake again, which then runs the new code"
         )
-
-
-def _code_now(config: Mapping[str, Any], rule: str, wildcards: Mapping[str, Any]) -> str:
-    from ltdm.config.experiment import Experiment  # code seldom changes, and this takes seconds
-    from ltdm.config.layout import RULES
-    from ltdm.pipeline.lineage import page_request
-    from ltdm.plumbing.registry import stage_digest
-
-    if rule == "page":
-        return str(page_request()["code"])
-    if rule not in {*RULES, "sample_shard"}:
-        return stage_digest(rule)
-    return str(Experiment(config).plan.request(rule, wildcards)["code"])

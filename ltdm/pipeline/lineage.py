@@ -7,8 +7,6 @@ from ltdm.config.artefacts import as_list, inputs, jobs, outputs
 from ltdm.config.layout import RULES, Layout
 from ltdm.config.plan import Plan
 from ltdm.pipeline import code_pairs
-from ltdm.plumbing.code_digest import digest
-from ltdm.plumbing.registry import stage_digest
 from ltdm.plumbing.request import Request
 
 TEMPLATES = Path(__file__).parents[1] / "reporting/templates"
@@ -43,14 +41,14 @@ def page_inputs(plan: Plan) -> list[Path]:
     ]
 
 
-def page_request() -> Request:
+def page_request(plan: Plan) -> Request:
     """Return the request of the rule `page`: the code, and its templates."""
     content = b"".join(file.read_bytes() for file in sorted(TEMPLATES.iterdir()))
     templates = hashlib.sha256(content).hexdigest()[:16]
-    return Request(code=f"page: {digest('ltdm.page.document')}", templates=templates)
+    return Request(plan.request("page", {}), templates=templates)
 
 
 def manifest_request(plan: Plan) -> Request:
     """Return the request of the rule `manifest`: every artefact, with its parents."""
     accepted = [file.name for file in code_pairs.pair_files(plan.root)]
-    return Request(code=stage_digest("manifest"), accepted=accepted, places=lineage(plan))
+    return Request(plan.request("manifest", {}), accepted=accepted, places=lineage(plan))

@@ -101,7 +101,7 @@ def _to_json(plan: Plan) -> dict[str, Any]:
     """
     requests: dict[str, dict[str, int]] = {}
     unique: dict[str, int] = {}
-    for rule, wildcards in jobs(plan):
+    for rule, wildcards in (*jobs(plan), ("manifest", {}), ("page", {})):
         row = requests.setdefault(rule, {})
         if (key := _key(wildcards)) not in row:
             job = {k: v for k, v in plan.request(rule, wildcards).items() if k != "where"}

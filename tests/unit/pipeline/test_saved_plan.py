@@ -137,7 +137,7 @@ def test_job_refuses_code_that_changed_since_its_run_began(monkeypatch):
     monkeypatch.setattr(code_check, "sources_digest", lambda: "a comment was added")
     codes = {
         rule: plan.request(rule, wildcards)["code"],
-        "page": page_request()["code"],
+        "page": page_request(plan)["code"],
         "manifest": manifest_request(plan)["code"],
     }
     for name, code in codes.items():
