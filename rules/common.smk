@@ -1,5 +1,6 @@
 """The checked config, the wildcards, and the functions that all rules share."""
 
+import gc
 import re
 import shlex
 import sys
@@ -29,6 +30,10 @@ from ltdm.plumbing.errors import LtdmError, OptionError
 from ltdm.plumbing.option_values import non_defaults
 from ltdm.plumbing.options import suggest
 from ltdm.theory.names import FIGURES
+
+# Jobs of the DAG live to the end, and Python would look through all of them again and again.
+gc.freeze()
+gc.set_threshold(100_000, 100, 100)
 
 host.replace_signs()
 try:

@@ -8,9 +8,15 @@ from ltdm.page import charts
 from ltdm.page.origin import read_origin
 from ltdm.page.sections import Contents
 from ltdm.plumbing.files import write_text
+from ltdm.plumbing.request import Request
 from ltdm.reporting.html import asset, render
 
 VEGA_EMBED = "window.vegaEmbed = vegaEmbed;"  # what the page uses of Vega
+
+
+def run(request: Request, *, manifest: Path, others: list[Path], page: Path) -> None:
+    """Write the page of the results folder in which the manifest is: the rule `page`."""
+    write_page(manifest.parent, page)
 
 
 def write_page(results: Path, output: Path) -> None:

@@ -3,11 +3,14 @@
 Snakemake limits the numerical libraries to the rule's threads, by environment variables.
 """
 
+import atexit
+import gc
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +22,24 @@ from ltdm.plumbing.errors import Interruption, LtdmError
 from ltdm.plumbing.slurm import requeue
 
 log = logging.getLogger("ltdm")
+
+
+def run_stage(snakemake: Any, module: str, function: str = "run") -> None:
+    """Run a function of a module of ltdm, such as `stages.train`, in the frame of a job.
+
+    Python looks for no garbage while modules are imported, nor among them afterwards; and the
+    process ends without taking them apart. With PyTorch that saves 0.9 of 2.2 CPU-seconds.
+    """
+    with job(snakemake) as files:
+        gc.disable()
+        stage = import_module(f"ltdm.{module}")
+        gc.freeze()
+        gc.enable()
+        getattr(stage, function)(snakemake.params.request, **files)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """Script of the rule `copies_figure`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import copies_figure
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    copies_figure.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.copies_figure")

@@ -1,7 +1,5 @@
 """Script of the rule `ema`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import ema
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    ema.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.ema")

@@ -1,7 +1,5 @@
 """Script of the rule `ema_width_figure`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import ema_width_figure
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    ema_width_figure.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.ema_width_figure")

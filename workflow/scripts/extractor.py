@@ -1,7 +1,5 @@
 """Script of the rule `extractor`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import extractor
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    extractor.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.extractor")

@@ -1,7 +1,5 @@
 """Script of the rules `features` and `reference_features`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import features
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    features.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.features")

@@ -1,7 +1,5 @@
 """Script of the rule `figures`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import figures
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    figures.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.figures")

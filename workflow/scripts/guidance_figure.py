@@ -1,7 +1,5 @@
 """Script of the rule `guidance_figure`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import guidance_figure
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    guidance_figure.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.guidance_figure")

@@ -1,7 +1,5 @@
 """Script of the rule `manifest`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import manifest
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    manifest.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.manifest")

@@ -1,7 +1,5 @@
 """Script of the rule `metrics`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import metrics
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    metrics.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.metrics")

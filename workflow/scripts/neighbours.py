@@ -1,7 +1,5 @@
 """Script of the rules `neighbours` and `unseen_neighbours`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import neighbours
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    neighbours.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.neighbours")

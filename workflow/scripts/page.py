@@ -1,9 +1,5 @@
 """Script of the rule `page`."""
 
-from pathlib import Path
+from ltdm.pipeline.job import run_stage
 
-from ltdm.page.document import write_page
-from ltdm.pipeline.job import job
-
-with job(snakemake) as files:
-    write_page(Path(files["manifest"]).parent, files["page"])
+run_stage(snakemake, "page.document")

@@ -1,7 +1,5 @@
 """Script of the rule `prepare`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import prepare
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    prepare.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.prepare")

@@ -1,7 +1,5 @@
 """Script of the rule `probe`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import probe
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    probe.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.probe")

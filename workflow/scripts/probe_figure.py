@@ -1,7 +1,5 @@
 """Script of the rule `probe_figure`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import probe_figure
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    probe_figure.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.probe_figure")

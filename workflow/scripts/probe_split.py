@@ -1,7 +1,5 @@
 """Script of the rule `probe_split`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import probe_split
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    probe_split.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.probe_split")

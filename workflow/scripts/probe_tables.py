@@ -1,7 +1,5 @@
 """Script of the rule `probe_tables`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import probe_tables
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    probe_tables.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.probe_tables")

@@ -1,8 +1,6 @@
 """Script of the rules `sample` and `sample_shard`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import sample
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    run = sample.run_shard if "shard" in snakemake.params.request else sample.run
-    run(snakemake.params.request, **files)
+is_shard = "shard" in snakemake.params.request
+run_stage(snakemake, "stages.sample", "run_shard" if is_shard else "run")

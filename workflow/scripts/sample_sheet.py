@@ -1,7 +1,5 @@
 """Script of the rule `sample_sheet`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import sample_sheet
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    sample_sheet.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.sample_sheet")

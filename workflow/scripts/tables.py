@@ -1,7 +1,5 @@
 """Script of the rule `tables`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import tables
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    tables.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.tables")

@@ -1,7 +1,5 @@
 """Script of the rule `theory_figure`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import theory_figure
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    theory_figure.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.theory_figure")

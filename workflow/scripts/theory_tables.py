@@ -1,7 +1,5 @@
 """Script of the rule `theory_tables`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import theory_tables
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    theory_tables.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.theory_tables")

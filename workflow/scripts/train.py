@@ -1,7 +1,5 @@
 """Script of the rule `train`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import train
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    train.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.train")

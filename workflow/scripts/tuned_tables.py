@@ -1,7 +1,5 @@
 """Script of the rule `tuned_tables`."""
 
-from ltdm.pipeline.job import job
-from ltdm.stages import tuned_tables
+from ltdm.pipeline.job import run_stage
 
-with job(snakemake) as files:
-    tuned_tables.run(snakemake.params.request, **files)
+run_stage(snakemake, "stages.tuned_tables")
