@@ -9,7 +9,6 @@ from PIL.PngImagePlugin import PngInfo
 from ltdm.core.image_files import read_image_file
 from ltdm.plumbing.files import atomic_write
 from ltdm.plumbing.request import Request
-from ltdm.reporting import points, style
 from ltdm.reporting.pictures import ROWS, head_to_tail, image_grid, to_png
 from ltdm.reporting.rows import read_classes
 
@@ -29,6 +28,8 @@ def run(request: Request, *, images: Path, counts: Path, picture: Path) -> None:
     pixels, labels, *_ = read_image_file(images)
     table = read_classes(counts)
     if pixels.dtype != np.uint8:
+        from ltdm.reporting import points, style  # sheets of images need no Matplotlib
+
         style.use()
         plot = points.plot_points({"samples": (pixels, labels)}, table["name"].tolist())
         style.save(plot, picture)
