@@ -16,6 +16,7 @@ from ltdm.cli.selection import (
     select_sweeps,
     set_device,
 )
+from ltdm.config.merge import read_config
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.provenance import commit, versions
@@ -25,7 +26,7 @@ JSON = click.option("--json", "path", type=PATH, help="Also write the measuremen
 
 @click.group()
 def bench() -> None:
-    """Measure the cost of runs (`ltdm bench runs CONFIG`), of scoring, and of the theory lab."""
+    """Measure the cost of runs (`ltdm bench runs CONFIG`), of scoring, and of other parts."""
 
 
 @bench.command("runs")
@@ -80,6 +81,24 @@ def bench_theory(name: str | None, steps: int, path: Path | None, **options: Any
     sweeps = select_sweeps(load_experiment(**options), [name] if name else [])
     largest = max(sweeps, key=lambda sweep: sweeps[sweep].num_games)
     _measure(path, bench_theory, largest, sweeps[largest], steps)
+
+
+@bench.command("workflow")
+@click.argument("config", nargs=-1, required=True, type=PATH)
+@click.option(
+    "--jobs",
+    multiple=True,
+    type=click.IntRange(10),
+    default=(100, 1000, 10_000),
+    show_default=True,
+    help="Number of finished jobs; may be repeated.",
+)
+@JSON
+def bench_workflow(config: tuple[Path, ...], jobs: tuple[int, ...], path: Path | None) -> None:
+    """Measure the workflow itself: dry runs of finished results, and the start of each job."""
+    from ltdm.tools import bench_workflow
+
+    _measure(path, bench_workflow, read_config(list(config)), [*jobs])
 
 
 def _measure(path: Path | None, tool: ModuleType, *arguments: Any, **sizes: int) -> None:

@@ -99,27 +99,28 @@ def _to_json(plan: Plan) -> dict[str, Any]:
 
     Requests that differ in the seed alone are one, as are those of several jobs that are equal.
     """
-    requests: dict[str, dict[str, int]] = {}
+    rules: dict[str, tuple[list[str], dict[str, int]]] = {}
     unique: dict[str, int] = {}
     for rule, wildcards in (*jobs(plan), ("manifest", {}), ("page", {})):
-        row = requests.setdefault(rule, {})
-        if (key := _key(wildcards)) not in row:
+        names, indices = rules.setdefault(rule, (sorted({*wildcards} - {"seed"}), {}))
+        if (key := _key(wildcards, names)) not in indices:
             job = {k: v for k, v in plan.request(rule, wildcards).items() if k != "where"}
-            row[key] = unique.setdefault(json.dumps(job), len(unique))
-    requests["sample_shard"] = requests["sample"]
+            indices[key] = unique.setdefault(json.dumps(job), len(unique))
+    rules["sample_shard"] = rules["sample"]
     return {
         **{f.name: getattr(plan, f.name) for f in fields(Plan)},
         "root": str(plan.root),
         "networks": [[*key, *network] for key, network in plan.networks.items()],
-        "request": [[json.loads(text) for text in unique], requests],
+        "request": [[json.loads(text) for text in unique], rules],
     }
 
 
 def _parse(content: Mapping[str, Any]) -> Plan:
-    unique, indices = content["request"]
+    unique, rules = content["request"]
 
     def request(rule: str, wildcards: Wildcards) -> Request:
-        return with_wildcards(unique[indices[rule][_key(wildcards)]], wildcards)
+        names, indices = rules[rule]
+        return with_wildcards(unique[indices[_key(wildcards, names)]], wildcards)
 
     own = {"root": Path(content["root"]), "first_column": tuple(content["first_column"])}
     return Plan(**{**content, **own, "networks": _networks(content), "request": request})
@@ -133,7 +134,6 @@ def _networks(content: Mapping[str, Any]) -> dict[tuple[str, str], NetworkPlan]:
     return networks
 
 
-def _key(wildcards: Wildcards) -> str:
-    """Return the wildcards as text, except the seed and the shard."""
-    names = sorted(wildcards.keys() - {"seed", "scatteritem"})
+def _key(wildcards: Wildcards, names: list[str]) -> str:
+    """Return the wildcards of these names as text."""
     return "/".join(str(wildcards[name]) for name in names)

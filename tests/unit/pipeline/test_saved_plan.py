@@ -50,6 +50,8 @@ def test_saved_plan_is_the_plan():
             now = request(experiment, rule, wildcards)
             assert (repr(saved), saved["where"]) == (repr(now), now["where"])
             rules.add(rule)
+            of_reader = {"sample_set": "any", **wildcards}  # as a record of one that it is linked to
+            assert repr(plan.request(rule, of_reader)) == repr(now)
     assert {*RULES} - rules == {"tuning_metrics", "tuned_tables", "guidance_figure"} - rules
 
 
