@@ -15,6 +15,7 @@ import pytest
 from tests.workflow import forking
 
 ROOT = Path(__file__).parents[2]
+MODULE_LOG = Path(__file__).parent / "module_log"
 PARTS = ("Snakefile", "rules", "workflow", "profiles", "config", "ltdm")
 
 
@@ -27,6 +28,7 @@ class Checkout:
         self.configs = ["config/smoke.yaml"]
         self.results = folder / "results/smoke"
         self.python = sys.executable
+        self.log: Path | None = None  # of the heavy modules that each job loads
 
     def forget(self) -> None:
         """Delete Snakemake's notes, as if the results were in a fresh clone."""
@@ -41,7 +43,10 @@ class Checkout:
         return ["--configfile", *self.configs, *arguments]
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "LTDM_DEVICE": "cpu"}
+        own = {"LTDM_DEVICE": "cpu"}
+        if self.log:
+            own |= {"MODULE_LOG": str(self.log), "PYTHONPATH": str(MODULE_LOG)}
+        return {**os.environ, **own}
 
     def snakemake(self, *arguments: str, ok: bool = True) -> str:
         """Run Snakemake to its end; return its output, and check whether it succeeded."""
@@ -123,8 +128,12 @@ def finished(tmp_path_factory) -> Checkout:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             folder.mkdir()
-            project(folder).snakemake("--cores", "2")
-    return Checkout(folder)
+            first = project(folder)
+            first.log = shared / "modules"
+            first.snakemake("--cores", "2")
+    checkout = Checkout(folder)
+    checkout.log = shared / "modules"
+    return checkout
 
 
 @pytest.fixture

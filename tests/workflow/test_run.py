@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ltdm.metrics.memorization import HIGHER_IS_BETTER
+from tests.helpers.heavy_modules import AT_START, LATER
 from tests.unit.cli.test_cli import ltdm
 
 COLUMNS = [
@@ -33,6 +34,17 @@ COLUMNS = [
     "n_generated",
     "note",
 ]
+
+
+def test_jobs_load_no_more_heavy_modules_than_they_may(finished):
+    """Those of the script's start, and those that its work needs."""
+    rows = [line.split() for line in finished.log.read_text().splitlines()]
+    loaded = {rule.removesuffix(".py"): {*names} for rule, *names in rows}
+    assert {"train", "sample", "metrics", "tables", "figures", "page"} <= {*loaded}
+    scripts = {module.partition(".")[2]: names for module, names in AT_START.items()}
+    scripts["page"] = scripts.pop("document")
+    surplus = {rule: loaded[rule] - scripts[rule] - LATER.get(rule, set()) for rule in loaded}
+    assert not any(surplus.values()), surplus
 
 
 def test_tables_hold_every_number(finished):

@@ -50,7 +50,10 @@ def test_saved_plan_is_the_plan():
             now = request(experiment, rule, wildcards)
             assert (repr(saved), saved["where"]) == (repr(now), now["where"])
             rules.add(rule)
-            of_reader = {"sample_set": "any", **wildcards}  # as a record of one that it is linked to
+            of_reader = {
+                "sample_set": "any",
+                **wildcards,
+            }  # as a record of one that it is linked to
             assert repr(plan.request(rule, of_reader)) == repr(now)
     assert {*RULES} - rules == {"tuning_metrics", "tuned_tables", "guidance_figure"} - rules
 
@@ -112,7 +115,9 @@ def test_plan_of_changed_data_is_made_again():
 
 
 def test_plan_is_made_again_until_its_extractor_is_prepared():
-    config = edited("evaluate/extractors", ["pixels", {"name": "inception", "path": "inception.pth"}])
+    config = edited(
+        "evaluate/extractors", ["pixels", {"name": "inception", "path": "inception.pth"}]
+    )
     Path("inception.pth").touch()
     assert not find(config)[1]
     assert not find(config)[1]
