@@ -111,7 +111,8 @@ def _growth(dry_runs: list[Mapping[str, Any]]) -> Iterator[str]:
         seconds = np.array([row["costs"][name]["cpu_seconds"] for row in dry_runs])
         slope, start = np.polyfit(numbers, seconds, 1, w=1 / seconds)
         off = np.abs(start + slope * np.array(numbers) - seconds) / seconds
-        yield f"{name}: {start:.1f} s + {1000 * slope:.2f} ms per job, off by {100 * off.max():.0f} %"
+        line = f"{start:.1f} s + {1000 * slope:.2f} ms per job"
+        yield f"{name}: {line}, off by at most {100 * off.max():.0f} %"
 
 
 def _dry_runs(
