@@ -50,7 +50,15 @@ def test_the_container_is_set_up_as_this_environment_was():
         recipe.stdout.find(step) for step in ("plumbing.host", "--require-hashes -r")
     )
     assert 0 < checks < installs, "the checkout's path is checked first"
-    assert "--require-hashes -r requirements.lock" in recipe.stdout
+    installers = re.findall(r"(\S+ install) [^;&|]*-r requirements\.lock", recipe.stdout)
+    assert installers == ["pip install"] * 2, "uv, or else pip"
+    assert recipe.stdout.count("--require-hashes") == 3, "uv itself is checked too"
+    choice = re.search(r"sed -n '([^']+)' requirements\.lock", recipe.stdout)[1]
+    lines = ["sed", "-n", choice, "requirements.lock"]
+    first, *hashes = subprocess.check_output(lines, cwd=ROOT, text=True).splitlines()
+    assert re.fullmatch(r"uv==[\d.]+ \\", first)
+    assert hashes
+    assert all(line.startswith("    --hash=sha256:") for line in hashes)
 
 
 @pytest.mark.slow
