@@ -7,7 +7,7 @@ import pytest
 from ltdm.config.artefacts import outputs
 from ltdm.config.experiment import Experiment
 from ltdm.config.merge import merge
-from ltdm.pipeline import code_pairs, records
+from ltdm.pipeline import code_pairs, records, saved_plan
 from ltdm.plumbing.files import read_json, write_json
 from ltdm.plumbing.request import Request, to_record
 from tests.helpers.smoke_config import SMOKE
@@ -40,7 +40,8 @@ def experiment(tmp_path):
 
 
 def is_finished(experiment):
-    return records.is_finished(experiment.plan, "sample", SET)
+    saved_plan.save(experiment, file := experiment.plan.root / "plan.json")
+    return records.is_finished(saved_plan.load(file), "sample", SET)
 
 
 @pytest.mark.parametrize(
