@@ -4,7 +4,6 @@ import gc
 import re
 import shlex
 import sys
-from ast import literal_eval
 from functools import cache
 from pathlib import Path
 
@@ -122,16 +121,16 @@ wildcard_constraints:
     sigma_rel=r"0\.\d+",
 
 
-def recorded_params(file):
-    """Return the request in Snakemake's notes on a file; None without notes, {} if unreadable."""
+def recorded_request(file):
+    """Return the text of the request in Snakemake's notes on a file; None without notes."""
     notes = workflow.persistence.metadata(IOFile(str(file)))
-    if not notes or not notes.params:
-        return None
-    try:
-        (text,) = notes.params
-        return dict(literal_eval(text))
-    except (ValueError, SyntaxError, TypeError):
-        return {}
+    return notes.params[0] if notes and notes.params else None
+
+
+@cache
+def parents():
+    """Return every artefact of the experiment with its parents."""
+    return lineage(plan)
 
 
 codes = {}
@@ -147,7 +146,7 @@ def request(rule):
         if not workflow.is_main_process or rule not in layout.RULES:
             return now
         file, *_ = as_list(next(iter(outputs(plan, rule, values).values())))
-        return keep_recorded_text(now, recorded_params(file), load_pairs(root))
+        return keep_recorded_text(now, recorded_request(file), load_pairs(root))
 
     return build
 
@@ -158,7 +157,7 @@ def check_foreign_results(*_):
     if workflow.is_main_process:
         try:
             check_results_version(plan.root)
-            check_records(plan, recorded_params)
+            check_records(plan, recorded_request)
         except LtdmError as error:
             # Snakemake would show an exception as a traceback.
             sys.exit(f"ltdm: {error}")

@@ -113,7 +113,7 @@ rule page:
 rule manifest:
     """List every file behind every number, with its SHA-256."""
     input:
-        lambda _: map(str, lineage(plan)),
+        lambda _: map(str, parents()),
     output:
         manifest="<results>/manifest.json",
     log:
@@ -125,6 +125,6 @@ rule manifest:
     resources:
         **needs(minutes=240),
     params:
-        request=lambda _: manifest_request(plan),
+        request=lambda _: manifest_request(plan, parents()),
     script:
         "../workflow/scripts/manifest.py"

@@ -45,8 +45,9 @@ def sample_shards(wildcards):
     shards = gather.samples(
         "<samples>/samples.shards/{scatteritem}.npz", allow_missing=True
     )
-    finished = is_finished(plan, "sample", dict(wildcards.items()))
-    return shards if len(shards) > 1 and not finished else []
+    if len(shards) == 1 or is_finished(plan, "sample", dict(wildcards.items())):
+        return []
+    return shards
 
 
 rule sample:

@@ -147,12 +147,13 @@ def theory(sweep: tuple[str, ...], **options: Any) -> None:
 @experiment_options()
 def tables(**options: Any) -> None:
     """Collect all scores; write the tables, the figures and the manifest of the results."""
-    from ltdm.pipeline.lineage import manifest_request
+    from ltdm.pipeline.lineage import lineage, manifest_request
 
     experiment = load_experiment(**options)
     figures = "figures", "ema_width_figure", "guidance_figure", "probe_figure"
     run_jobs(experiment, "tables", "tuned_tables", "probe_tables", *figures)
-    manifest.run(manifest_request(experiment.plan), manifest=experiment.layout.root / MANIFEST)
+    request = manifest_request(experiment.plan, lineage(experiment.plan))
+    manifest.run(request, manifest=experiment.layout.root / MANIFEST)
     _print_table(experiment, "tables.main")
     if experiment.evaluate.tuning_half:
         _print_table(experiment, "tuned_tables.main")

@@ -1,6 +1,7 @@
 """The files of an experiment's jobs, by the keywords of rules and stages."""
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,7 +90,7 @@ def _expand(plan: "Plan", patterns: str | tuple[str, ...], wildcards: Wildcards)
     """Fill in patterns; one pattern without open wildcards gives one path, all else a list."""
     files = []
     for pattern in (patterns,) if isinstance(patterns, str) else patterns:
-        free = [w for w in WILDCARD_ORDER if f"{{{w}}}" in pattern and w not in wildcards]
+        free = [w for w in _wildcards_in(pattern) if w not in wildcards]
         for values in product(*(plan.axes[axis] for axis in free)):
             all_values = {**wildcards, **dict(zip(free, values, strict=True))}
             if has_sample_set(plan, all_values):
@@ -97,6 +98,11 @@ def _expand(plan: "Plan", patterns: str | tuple[str, ...], wildcards: Wildcards)
         if not free and isinstance(patterns, str):
             return files[0]
     return files
+
+
+@cache
+def _wildcards_in(pattern: str) -> list[str]:
+    return [name for name in WILDCARD_ORDER if f"{{{name}}}" in pattern]
 
 
 def target_files(plan: "Plan") -> list[Path]:

@@ -67,7 +67,7 @@ def job(snakemake: Any) -> Iterator[dict[str, Any]]:
             os.environ.setdefault("LTDM_DEVICE", "cuda" if gpus else "cpu")
         try:
             code = snakemake.params.request["code"]
-            check_code(run_snapshot, snakemake.rule, snakemake.wildcards, code)
+            check_code(run_snapshot, snakemake.rule, dict(snakemake.wildcards.items()), code)
             with assign_gpus(gpus):
                 yield _files(snakemake)
         except Interruption as interruption:

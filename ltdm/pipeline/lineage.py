@@ -1,6 +1,7 @@
 """The lineage of an experiment's files: for every artefact, the files that it was made from."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from ltdm.config.artefacts import as_list, inputs, jobs, outputs
@@ -48,7 +49,7 @@ def page_request(plan: Plan) -> Request:
     return Request(plan.request("page", {}), templates=templates)
 
 
-def manifest_request(plan: Plan) -> Request:
-    """Return the request of the rule `manifest`: every artefact, with its parents."""
+def manifest_request(plan: Plan, parents: Mapping[Path, list[Path]]) -> Request:
+    """Return the request of the rule `manifest`: every artefact, with its parents (`lineage`)."""
     accepted = [file.name for file in code_pairs.pair_files(plan.root)]
-    return Request(plan.request("manifest", {}), accepted=accepted, places=lineage(plan))
+    return Request(plan.request("manifest", {}), accepted=accepted, places=parents)

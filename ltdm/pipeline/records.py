@@ -5,6 +5,7 @@ machine, and do not notice edits by hand. Then the records beside the files deci
 """
 
 import json
+from ast import literal_eval
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,7 +59,7 @@ def expected_record(plan: Plan, rule: str, wildcards: Wildcards) -> ExpectedReco
 
 def _writers(plan: Plan, rule: str, wildcards: Wildcards) -> dict[str, tuple[str, Path, Wildcards]]:
     """Return, for each input that one job with a record wrote: its rule, file and wildcards."""
-    writers = {}
+    writers: dict[str, tuple[str, Path, Wildcards]] = {}
     for name, ref in artefact_refs(plan, rule, wildcards).items():
         if isinstance(ref, tuple):
             writer, file = ref[0].split(".")[0], artefact_files(plan, *ref)
@@ -86,23 +87,23 @@ def _matches_config(plan: Plan, rule: str, wildcards: Wildcards) -> bool:
     return all(_matches_config(plan, writer, keys) for writer, _, keys in writers)
 
 
-def check_records(plan: Plan, recorded_params: Callable[[Path], Mapping[str, Any] | None]) -> None:
+def check_records(plan: Plan, recorded_request: Callable[[Path], str | None]) -> None:
     """Refuse records of another config or other code.
 
-    `recorded_params` returns the request that Snakemake's notes have for a file, or None. A file
-    whose request there differs from today's is left out: its job will run again.
+    `recorded_request` returns the text of the request in Snakemake's notes on a file, or None. A
+    file whose request there differs from today's is left out: its job will run again.
 
     Raises:
         LtdmError: A record differs.
     """
     pairs, foreign = load_pairs(plan.root), []
     for expected in expected_records(plan):
-        old_request = recorded_params(expected.record)
         if not expected.record.exists():
             continue
-        if old_request is None:
+        text = recorded_request(expected.record)
+        if text is None:
             phrases = disagreements(expected, pairs)
-        elif differences(old_request, expected.request, pairs):
+        elif not _is_same(text, expected.request, pairs):
             continue
         else:
             phrases = differences(read_json(expected.record), expected.request, pairs)
@@ -163,12 +164,21 @@ def _nested_differences(old: Any, new: Any, path: str, only_common: bool = False
     return [p for k, a, b in leaves for p in _nested_differences(a, b, f"{path}.{k}", only_common)]
 
 
-def keep_recorded_text(now: Request, old: Mapping[str, Any] | None, pairs: Pairs) -> Request:
-    """Return today's request, with the text of the `old` one if both decide the same result.
+def keep_recorded_text(now: Request, text: str | None, pairs: Pairs) -> Request:
+    """Return today's request, with the text of an old one if both decide the same result.
 
     Snakemake compares texts; so a new option at its default, or accepted code, reruns nothing.
     """
-    if old is None or differences(old, now, pairs):
-        return now
-    now.text = repr(Request(old))
+    if text is not None and _is_same(text, now, pairs):
+        now.text = text
     return now
+
+
+def _is_same(text: str, now: Request, pairs: Pairs) -> bool:
+    """Whether an old request in Snakemake's notes decides the same result; no if unreadable."""
+    if text == repr(now):
+        return True
+    try:
+        return not differences(dict(literal_eval(text)), now, pairs)
+    except (ValueError, SyntaxError, TypeError):
+        return False

@@ -99,11 +99,11 @@ def _to_json(plan: Plan) -> dict[str, Any]:
 
     Requests that differ in the seed alone are one, as are those of several jobs that are equal.
     """
-    rules: dict[str, tuple[list[str], dict[str, int]]] = {}
+    rules: dict[str, dict[str, int]] = {}
     unique: dict[str, int] = {}
     for rule, wildcards in (*jobs(plan), ("manifest", {}), ("page", {})):
-        names, indices = rules.setdefault(rule, (sorted({*wildcards} - {"seed"}), {}))
-        if (key := _key(wildcards, names)) not in indices:
+        indices = rules.setdefault(rule, {})
+        if (key := _key(wildcards)) not in indices:
             job = {k: v for k, v in plan.request(rule, wildcards).items() if k != "where"}
             indices[key] = unique.setdefault(json.dumps(job), len(unique))
     rules["sample_shard"] = rules["sample"]
@@ -119,8 +119,7 @@ def _parse(content: Mapping[str, Any]) -> Plan:
     unique, rules = content["request"]
 
     def request(rule: str, wildcards: Wildcards) -> Request:
-        names, indices = rules[rule]
-        return with_wildcards(unique[indices[_key(wildcards, names)]], wildcards)
+        return with_wildcards(unique[rules[rule][_key(wildcards)]], wildcards)
 
     own = {"root": Path(content["root"]), "first_column": tuple(content["first_column"])}
     return Plan(**{**content, **own, "networks": _networks(content), "request": request})
@@ -134,6 +133,7 @@ def _networks(content: Mapping[str, Any]) -> dict[tuple[str, str], NetworkPlan]:
     return networks
 
 
-def _key(wildcards: Wildcards, names: list[str]) -> str:
-    """Return the wildcards of these names as text."""
+def _key(wildcards: Wildcards) -> str:
+    """Return a job's wildcards as text, except the seed and the shard."""
+    names = sorted(wildcards.keys() - {"seed", "scatteritem"})
     return "/".join(str(wildcards[name]) for name in names)

@@ -126,7 +126,7 @@ def test_default_that_is_a_list_is_compared_by_length_too():
 def test_request_has_todays_values_with_the_recorded_text():
     before, now = {"spec": 1, "code": "a: 1"}, Request(spec=1, code="a: 2", places={})
     text = repr(Request(before))
-    kept = records.keep_recorded_text(now, before, frozenset({("a: 1", "a: 2")}))
+    kept = records.keep_recorded_text(now, text, frozenset({("a: 1", "a: 2")}))
     assert (repr(kept), kept["code"]) == (text, "a: 2")
 
 
