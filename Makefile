@@ -97,7 +97,7 @@ check: setup  ## Format, lint, words, types, import contract
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/mypy ltdm
 
-lock: setup  ## Rewrite requirements.lock from pyproject.toml
+lock:  ## Rewrite requirements.lock from pyproject.toml, by uv, which `make setup` installs
 	@PATH="$$PATH:$(BIN)" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --extra workflow --extra tensorboard --extra dev pyproject.toml -o requirements.lock
 

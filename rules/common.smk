@@ -68,7 +68,7 @@ def experiment():
 
 
 try:
-    plan = run_snapshot and saved_plan.load(Path(run_snapshot["plan"]))
+    plan = saved_plan.load(Path((run_snapshot or {}).get("plan", "")), experiment)
     plan = plan or saved_plan.find_plan(merged_config, experiment)
 except LtdmError as error:
     place = "config"

@@ -98,6 +98,7 @@ def bench_workflow(config: tuple[Path, ...], jobs: tuple[int, ...], path: Path |
     """Measure the workflow itself: dry runs of finished results, and the start of each job."""
     from ltdm.tools import bench_workflow
 
+    load_experiment(config, Path("results"), None)  # which says what is wrong with it
     _measure(path, bench_workflow, read_config(list(config)), [*jobs])
 
 

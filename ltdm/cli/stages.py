@@ -10,6 +10,7 @@ from ltdm.cli.selection import experiment_options, load_experiment, select_sweep
 from ltdm.config.artefacts import artefact_refs, as_list, inputs, outputs
 from ltdm.config.layout import MANIFEST, RULES
 from ltdm.config.requests import request
+from ltdm.pipeline.records import is_finished
 from ltdm.plumbing.errors import LtdmError
 from ltdm.reporting.rows import read_classes
 from ltdm.stages import manifest
@@ -36,7 +37,7 @@ def run_jobs(
                 continue
             files = outputs(experiment.plan, rule, keys)
             first = as_list(next(iter(files.values())))[0]
-            if not again and _is_finished(experiment, rule, keys):
+            if not again and is_finished(experiment.plan, rule, keys):
                 click.echo(f"{first}: already there")
                 continue
             _check_networks(experiment, rule, keys)
@@ -45,18 +46,12 @@ def run_jobs(
             click.echo(first)
 
 
-def _is_finished(experiment: "Experiment", rule: str, keys: "Wildcards") -> bool:
-    from ltdm.pipeline.records import is_finished  # imports PyTorch, which some need not
-
-    return is_finished(experiment.plan, rule, keys)
-
-
 def _check_networks(experiment: "Experiment", rule: str, keys: "Wildcards") -> None:
     """Raise LtdmError if a job would read a network that is not the one the config requests."""
     for source in artefact_refs(experiment.plan, rule, keys).values():
         if isinstance(source, tuple) and source[0] == "train.model":
             model = experiment.layout.path("train.model", **source[1])
-            if model.exists() and not _is_finished(experiment, "train", source[1]):
+            if model.exists() and not is_finished(experiment.plan, "train", source[1]):
                 raise LtdmError(
                     f"{model} was trained with other options, data or code than the config"
                     " requests; run `ltdm train` with this config first"
@@ -134,7 +129,7 @@ def theory(sweep: tuple[str, ...], **options: Any) -> None:
     experiment = load_experiment(**options)
     run_jobs(experiment, "theory", again=False, sweeps=select_sweeps(experiment, sweep))
     unfinished = [
-        s for s in experiment.sweeps if not _is_finished(experiment, "theory", {"sweep": s})
+        s for s in experiment.sweeps if not is_finished(experiment.plan, "theory", {"sweep": s})
     ]
     if unfinished:
         click.echo(f"no tables yet: {', '.join(unfinished)} still to run")

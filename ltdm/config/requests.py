@@ -7,12 +7,11 @@ where files lie and on how many GPUs a job runs; `where` holds the columns that 
 a table. A change of the last two reruns nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ltdm.config.layout import RULES
-from ltdm.config.rules import NETWORK, SAMPLE_SET, Wildcards
+from ltdm.config.rules import NETWORK, Wildcards, with_wildcards
 from ltdm.metrics._halves import REPORTING, TUNING
 from ltdm.plumbing.code_digest import digest
 from ltdm.plumbing.option_values import defaults, locations, non_defaults
@@ -36,18 +35,6 @@ def request(experiment: "Experiment", rule: str, wildcards: Wildcards) -> Reques
         stage = RULES[rule].stage if rule in RULES else ""
         fields["code"] = stage_digest(stage or rule)
     return with_wildcards(fields, wildcards)
-
-
-def with_wildcards(fields: Mapping[str, Any], wildcards: Wildcards) -> Request:
-    """Return the request of a job from that of another which differs in seed and shard alone."""
-    where = {axis: wildcards[axis] for axis in SAMPLE_SET if axis in wildcards}
-    if "seed" in where:
-        where["seed"] = int(where["seed"])
-    job: Fields = {"seed": where["seed"]} if "seed" in fields else {}
-    if "scatteritem" in wildcards:
-        number, num_shards = wildcards["scatteritem"].split("-of-")
-        job["shard"] = [int(number) - 1, int(num_shards)]
-    return Request({**fields, **job}, where=where)
 
 
 class _Job:
@@ -253,9 +240,8 @@ class _Job:
 
     def theory_tables(self) -> Fields:
         """The options of all sweeps; their figures too, since the findings are read from them."""
-        return {
-            "specs": {name: non_defaults(sweep) for name, sweep in self._experiment.sweeps.items()}
-        }
+        sweeps = self._experiment.sweeps.items()
+        return {"specs": {name: non_defaults(sweep) for name, sweep in sweeps}}
 
     def theory_figure(self) -> Fields:
         """The sweep's options, and which figure."""

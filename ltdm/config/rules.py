@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from ltdm.plumbing.request import Request
+
 if TYPE_CHECKING:
     from ltdm.config.plan import NetworkPlan, Plan, SampleSetPlan
 
@@ -56,6 +58,18 @@ def has_sample_set(plan: "Plan", wildcards: Wildcards) -> bool:
     if "sample_set" not in wildcards or "run" not in wildcards:
         return True
     return wildcards["sample_set"] in plan.sets_of_run[wildcards["run"]]
+
+
+def with_wildcards(fields: Mapping[str, Any], wildcards: Wildcards) -> Request:
+    """Return the request of a job from that of another which differs in seed and shard alone."""
+    where = {axis: wildcards[axis] for axis in SAMPLE_SET if axis in wildcards}
+    if "seed" in where:
+        where["seed"] = int(where["seed"])
+    job: dict[str, Any] = {"seed": where["seed"]} if "seed" in fields else {}
+    if "scatteritem" in wildcards:
+        number, num_shards = wildcards["scatteritem"].split("-of-")
+        job["shard"] = [int(number) - 1, int(num_shards)]
+    return Request({**fields, **job}, where=where)
 
 
 def has_probe(plan: "Plan") -> bool:

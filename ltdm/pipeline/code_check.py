@@ -18,12 +18,17 @@ def check_code(
     Raises:
         LtdmError: The code of the rule has changed.
     """
-    if snapshot is None or snapshot.get("sources") in (None, sources_digest()):
+    if snapshot is None or snapshot.get("sources") == sources_digest():
         return
     from ltdm.config.experiment import Experiment  # code seldom changes, and this takes seconds
 
-    if Experiment(snapshot["config"]).plan.request(rule, wildcards)["code"] != code:
-        raise LtdmError(
-            f"the code of the rule {rule} has changed since this run of snakemake began; start"
-            " snakemake again, which then runs the new code"
-        )
+    changed = LtdmError(
+        f"the code of the rule {rule} has changed since this run of snakemake began; start"
+        " snakemake again, which then runs the new code"
+    )
+    try:
+        now = Experiment(snapshot["config"]).plan.request(rule, wildcards)["code"]
+    except LtdmError:  # of the new code
+        raise changed from None
+    if now != code or now not in snapshot["codes"].get(rule, [now]):
+        raise changed

@@ -6,6 +6,7 @@ that the checks read are as they were: the data sets' sources, and the weights o
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields
@@ -16,11 +17,9 @@ from ltdm.config.artefacts import jobs
 from ltdm.config.datasets import parse_dataset
 from ltdm.config.layout import Layout
 from ltdm.config.plan import NetworkPlan, Plan, SampleSetPlan
-from ltdm.config.requests import with_wildcards
-from ltdm.config.rules import Wildcards
+from ltdm.config.rules import Wildcards, with_wildcards
 from ltdm.plumbing.code_digest import sources_digest
 from ltdm.plumbing.errors import LtdmError
-from ltdm.plumbing.files import write_text
 from ltdm.plumbing.request import Request
 
 if TYPE_CHECKING:
@@ -29,28 +28,41 @@ if TYPE_CHECKING:
 FOLDER = Path(".snakemake/ltdm")
 PATTERN = "plan-{}.json"
 MAX_FILES = 20
+DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What reading a plan may raise; then there is none."""
+LoadExperiment = Callable[[], "Experiment"]
 
 
-def find_plan(config: Mapping[str, Any], load_experiment: Callable[[], "Experiment"]) -> Plan:
+def find_plan(config: Mapping[str, Any], load_experiment: LoadExperiment) -> Plan:
     """Return the plan of a merged config: a saved one, or else that of the experiment, then saved.
 
     Raises:
         OptionError: The config is invalid.
     """
     file = plan_file(config)
-    with suppress(OSError, ValueError, KeyError, TypeError):  # as good as none
+    with suppress(*DAMAGES):
         content = json.loads(file.read_text(encoding="utf-8"))
         if _is_current(content, config):
             file.touch()
-            return _parse(content["plan"])
+            return _parse(content["plan"], load_experiment)
     experiment = load_experiment()
-    save(experiment, file)
+    with suppress(OSError):  # it only saves time
+        save(experiment, file)
     return experiment.plan
 
 
+def load(file: Path, load_experiment: LoadExperiment) -> Plan | None:
+    """Return the plan in a file, whatever became of the files that its checks read."""
+    with suppress(*DAMAGES):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        file.touch()
+        return _parse(content["plan"], load_experiment)
+    return None
+
+
 def plan_file(config: Mapping[str, Any]) -> Path:
-    """Return the file of the plan of a merged config and the present code."""
-    text = json.dumps([config, sources_digest()], default=repr)  # the order of entries counts
+    """Return the file of the plan of a merged config, the present code and home."""
+    text = repr([config, sources_digest(), os.path.expanduser("~")])  # the order of entries counts
     return FOLDER / PATTERN.format(hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
@@ -65,17 +77,13 @@ def save(experiment: "Experiment", file: Path) -> None:
         "weights": [str(path("extractor.weights", **key)) for key in keys],
         "released": any(run.train.released for run in experiment.runs.values()),
     }
-    write_text(file, json.dumps(content))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    own = file.with_suffix(f".{os.getpid()}")  # another snakemake may write the same plan
+    own.write_text(json.dumps(content), encoding="utf-8")
+    own.replace(file)
     files = sorted(file.parent.glob(PATTERN.format("*")), key=lambda f: f.stat().st_mtime)
     for old in files[:-MAX_FILES]:
         old.unlink(missing_ok=True)
-
-
-def load(file: Path) -> Plan | None:
-    """Return the plan in a file, whatever became of the files that its checks read."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return _parse(json.loads(file.read_text(encoding="utf-8"))["plan"])
-    return None
 
 
 def _is_current(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
@@ -115,11 +123,14 @@ def _to_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _parse(content: Mapping[str, Any]) -> Plan:
+def _parse(content: Mapping[str, Any], load_experiment: LoadExperiment) -> Plan:
     unique, rules = content["request"]
 
     def request(rule: str, wildcards: Wildcards) -> Request:
-        return with_wildcards(unique[rules[rule][_key(wildcards)]], wildcards)
+        index = rules.get(rule, {}).get(_key(wildcards))
+        if index is None:  # of a file that no target needs, such as another width of an EMA
+            return load_experiment().plan.request(rule, wildcards)
+        return with_wildcards(unique[index], wildcards)
 
     own = {"root": Path(content["root"]), "first_column": tuple(content["first_column"])}
     return Plan(**{**content, **own, "networks": _networks(content), "request": request})

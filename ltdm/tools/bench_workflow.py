@@ -6,6 +6,7 @@ ltdm, show what Snakemake alone takes.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -177,10 +178,11 @@ def _write_empty_rules(plan: Plan, folder: Path) -> None:
             job_inputs[f"{rule} "] = read
     write_json(folder / "inputs.json", job_inputs)
     write_json(folder / "targets.json", {"targets": [str(file) for file in target_files(plan)]})
-    values = {axis: values for axis, values in plan.axes.items() if values and axis != "search"}
-    constraints = ", ".join(
-        f"{axis}={'|'.join(map(str, values))!r}" for axis, values in values.items()
-    )
+    values: dict[str, dict[str, None]] = {}
+    for _, wildcards in jobs(plan):
+        for axis, value in wildcards.items():
+            values.setdefault(axis, {})[re.escape(str(value))] = None
+    constraints = ", ".join(f"{axis}={'|'.join(texts)!r}" for axis, texts in values.items())
     head = "import json\nINPUTS = json.load(open('inputs.json'))\n"
     head += f"wildcard_constraints: {constraints}\n"
     head += "rule all:\n    input: json.load(open('targets.json'))['targets']\n"
@@ -228,7 +230,7 @@ def _measure(
         process.returncode = os.waitstatus_to_exitcode(ended[1])
         if process.returncode:
             printed.seek(0)
-            raise LtdmError(f"{' '.join(command[:5])} failed: {printed.read()[-2000:]}")
+            raise LtdmError(f"{command[-1]} failed in {folder}: {printed.read()[-2000:]}")
     return Cost(ended[2].ru_utime + ended[2].ru_stime, time.monotonic() - began, memory)
 
 

@@ -158,7 +158,7 @@ def prepare_source(rng: Rng, folder: Path, file: Path) -> None:
     config["defaults"]["train"]["batch_size"] = 1
     config["evaluate"] |= {"metrics": ["frechet"], "table_columns": ["frechet"]}
     experiment = Experiment(config, folder)
-    (keys,) = RULES["prepare"].jobs(experiment)
+    (keys,) = RULES["prepare"].jobs(experiment.plan)
     files = outputs(experiment.plan, "prepare", keys)
     prepare.run(request(experiment, "prepare", keys), **files)
 

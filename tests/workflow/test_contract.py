@@ -128,4 +128,4 @@ def test_plan_counts_these_jobs(planned):
 def test_every_request_method_is_named_after_a_rule():
     """A misspelt name would leave a rule without its options."""
     methods = {name for name in vars(_Job) if not name.startswith("_")}
-    assert methods <= {*RULES, "sample_shard"}
+    assert methods <= {*RULES, "sample_shard", "page"}

@@ -5,21 +5,27 @@ inherits: smoke.yaml
 grid: {run: [ddpm], seed: [1, 2, 3, 4]}
 """
 STAND_IN = '''
-    import os
-    import time
+import os
+import time
 
-    import torch
+import torch
 
-    def started_jobs():
-        return open("started_jobs").read().splitlines()
+from ltdm.pipeline.job import job
+from ltdm.stages import train
 
-    def wait(number):
-        """Wait until so many trainings have started, this one included."""
-        deadline = time.monotonic() + 100
-        while len(started_jobs()) < number:
-            assert time.monotonic() < deadline, f"{started_jobs()} alone have begun"
-            time.sleep(0.05)
 
+def started_jobs():
+    return open("started_jobs").read().splitlines()
+
+def wait(number):
+    """Wait until so many trainings have started, this one included."""
+    deadline = time.monotonic() + 100
+    while len(started_jobs()) < number:
+        assert time.monotonic() < deadline, f"{started_jobs()} alone have begun"
+        time.sleep(0.05)
+
+
+with job(snakemake) as files:
     seed, card = snakemake.wildcards.seed, os.environ["CUDA_VISIBLE_DEVICES"]
     with open("started_jobs", "a") as file:
         print(seed, os.environ["LTDM_DEVICE"], card, os.environ["LTDM_COMPILED"], file=file)
@@ -28,6 +34,7 @@ STAND_IN = '''
         os.kill(os.getpid(), 9)
     wait(4)
     train.single.pick_device = lambda: torch.device("cpu")
+    train.run(snakemake.params.request, **files)
 '''
 
 
@@ -35,8 +42,7 @@ def test_three_trainings_share_a_gpu_and_one_that_is_killed_makes_room(checkout,
     (checkout.folder / "config/shared.yaml").write_text(CONFIG)
     (checkout.folder / "site.yaml").write_text("jobs_per_gpu: 3\n")
     script = checkout.folder / "workflow/scripts/train.py"
-    head, body = script.read_text().split("with job(snakemake) as files:\n")
-    script.write_text(f"{head}with job(snakemake) as files:\n{STAND_IN}{body}")
+    script.write_text(STAND_IN)
     checkout.configs = ["config/shared.yaml"]
     own = {"TMPDIR": str(checkout.folder), "CUDA_VISIBLE_DEVICES": "5"}
     kept = {k: v for k, v in checkout.environment().items() if k != "LTDM_DEVICE"}

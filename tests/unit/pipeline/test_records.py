@@ -41,7 +41,7 @@ def experiment(tmp_path):
 
 def is_finished(experiment):
     saved_plan.save(experiment, file := experiment.plan.root / "plan.json")
-    return records.is_finished(saved_plan.load(file), "sample", SET)
+    return records.is_finished(saved_plan.load(file, lambda: experiment), "sample", SET)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Plans in files: they are the plans of their experiments, and are used while nothing changed."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_saved_plan_is_the_plan():
     for name in NAMES:
         experiment = Experiment(read_config([CONFIG / f"{name}.yaml"]))
         saved_plan.save(experiment, file := Path("plan.json"))
-        plan = saved_plan.load(file)
+        plan = saved_plan.load(file, lambda experiment=experiment: experiment)
         assert [*jobs(plan)] == [*jobs(experiment.plan)]
         for rule, wildcards in jobs(plan):
             assert inputs(plan, rule, wildcards) == inputs(experiment.plan, rule, wildcards)
@@ -70,6 +71,30 @@ def test_plan_is_saved_once_per_config_and_code(monkeypatch):
     assert not find(swapped)[1], "the order of entries counts"
     monkeypatch.setattr(saved_plan, "sources_digest", lambda: "other code")
     assert not find(SMOKE)[1]
+
+
+def test_other_keys_or_another_home_are_another_plan(monkeypatch):
+    """A key 2 is refused, unlike "2"; and paths below ~ are in the plan."""
+    as_text, as_number = ({**SMOKE, "runs": {key: {}}} for key in ("2", 2))
+    assert saved_plan.plan_file(as_text) != saved_plan.plan_file(as_number)
+    before = saved_plan.plan_file(SMOKE)
+    monkeypatch.setenv("HOME", "/elsewhere")
+    assert saved_plan.plan_file(SMOKE) != before
+
+
+def test_file_beyond_the_targets_is_requested_of_the_experiment():
+    config = read_config([CONFIG / "edm2-demo.yaml"])
+    find(config)
+    plan, was_saved = find(config)
+    assert was_saved
+    width = {"dataset": "digits-lt", "run": "edm2-c", "seed": 0, "sigma_rel": "0.07"}
+    assert plan.request("ema", width)["sigma_rel"] == 0.07
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_plan_that_cannot_be_saved_stops_nothing():
+    Path(".snakemake").mkdir(mode=0o500)
+    assert find(SMOKE)[0].axes
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"plan": {}, "released": false}'])
@@ -132,7 +157,7 @@ def test_only_the_newest_plans_are_kept(monkeypatch):
 
 def test_job_refuses_code_that_changed_since_its_run_began(monkeypatch):
     plan, _ = find(SMOKE)
-    begun = {"config": SMOKE, "sources": code_check.sources_digest()}
+    begun = {"config": SMOKE, "sources": code_check.sources_digest(), "codes": {}}
     rule, wildcards = next(job for job in jobs(plan) if job[0] == "train")
     code_check.check_code(None, rule, wildcards, "any")
     code_check.check_code(begun, rule, wildcards, "any")
@@ -146,3 +171,8 @@ def test_job_refuses_code_that_changed_since_its_run_began(monkeypatch):
         code_check.check_code(begun, name, wildcards, code)
         with pytest.raises(LtdmError, match=f"code of the rule {name} has changed"):
             code_check.check_code(begun, name, wildcards, f"{code}0")
+        remade = {**begun, "codes": {name: [f"{code}0"]}}  # the job made its plan from the new code
+        with pytest.raises(LtdmError, match=f"code of the rule {name} has changed"):
+            code_check.check_code(remade, name, wildcards, code)
+    with pytest.raises(LtdmError, match="has changed"):
+        code_check.check_code({**begun, "config": {}}, rule, wildcards, codes[rule])

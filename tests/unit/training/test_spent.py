@@ -14,7 +14,7 @@ from ltdm.methods._objective import evaluations
 from ltdm.networks._size import NetworkSize
 from ltdm.pipeline.cost import network_cost
 from ltdm.plumbing.errors import LtdmError
-from ltdm.training import spent
+from ltdm.training import sizes
 from ltdm.training.spent import read_training_cost
 from tests.helpers.figure_files import RECORD, write_network
 
@@ -31,13 +31,13 @@ def test_forward_equivalents_and_hours_by_hand(tmp_path):
 def test_a_network_of_seeds_is_measured_once(tmp_path, monkeypatch):
     measured = []
     monkeypatch.setattr(
-        spent, "measure_network", lambda *_: measured.append(1) or NetworkSize(1, 7.0, 1.0)
+        sizes, "measure_network", lambda *_: measured.append(1) or NetworkSize(1, 7.0, 1.0)
     )
-    spent._measure.cache_clear()
+    sizes._measure.cache_clear()
     files = [write_network(tmp_path / str(seed)) for seed in range(3)]
     assert {read_training_cost(*each, SHAPE, 3).pass_flops for each in files} == {7.0}
     assert len(measured) == 1
-    spent._measure.cache_clear()
+    sizes._measure.cache_clear()
 
 
 def test_a_network_of_another_version_has_hours_alone(tmp_path, caplog):
