@@ -41,7 +41,7 @@ demo: setup  ## Run the whole workflow on real digits; print the main table, wri
 	@echo "Page: results/demo/index.html    Snakemake's report: $(REPORT)"
 
 test: setup  ## All tests
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup  ## Most tests of the package, in two minutes: no workflow, no Slurm, no fuzz
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit

@@ -1,17 +1,21 @@
 """The page's document, from a template and the contents of a results folder."""
 
-from functools import cache
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 from ltdm import __version__
 from ltdm.page import charts
 from ltdm.page.origin import read_origin
 from ltdm.page.sections import Contents
+from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_text
+from ltdm.plumbing.host import user_cache
 from ltdm.plumbing.request import Request
 from ltdm.reporting.html import asset, render
 
 VEGA_EMBED = "window.vegaEmbed = vegaEmbed;"  # what the page uses of Vega
+END = "\n// the end"
 
 
 def run(request: Request, *, manifest: Path, others: list[Path], page: Path) -> None:
@@ -46,9 +50,20 @@ def write_page(results: Path, output: Path) -> None:
     write_text(output, text)
 
 
-@cache
 def _vega() -> str:
-    """Return the JavaScript that draws the charts, which takes seconds to put together."""
+    """Return the JavaScript that draws the charts.
+
+    It takes two seconds to put together, so it is kept in the user's cache.
+    """
+    name = f"vega-{version('vl-convert-python')}-{charts.VEGA_LITE}.js"
+    with suppress(OSError, RuntimeError, ValueError):  # RuntimeError: there is no home
+        file = user_cache() / "ltdm" / name
+        text = file.read_text(encoding="utf-8")
+        if text.endswith(END):  # else somebody cut it off
+            return text
     import vl_convert
 
-    return vl_convert.javascript_bundle(VEGA_EMBED, vl_version=charts.VEGA_LITE)
+    text = vl_convert.javascript_bundle(VEGA_EMBED, vl_version=charts.VEGA_LITE) + END
+    with suppress(OSError, RuntimeError, LtdmError):
+        write_text(user_cache() / "ltdm" / name, text)
+    return text

@@ -55,6 +55,11 @@ def check_work_folder(folder: Path) -> None:
         )
 
 
+def user_cache() -> Path:
+    """Return the folder of the user's caches; raises RuntimeError if there is no home."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache")
+
+
 def ensure_cache(folder: Path) -> None:
     """Let this process and its children cache in `folder` if the user's own cache takes no files.
 
@@ -62,7 +67,7 @@ def ensure_cache(folder: Path) -> None:
     cluster and Matplotlib write there.
     """
     try:
-        own = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache")
+        own = user_cache()
         own.mkdir(parents=True, exist_ok=True)
         is_writable = os.access(own, os.W_OK | os.X_OK)
     except (OSError, RuntimeError):  # RuntimeError: there is no home
