@@ -23,7 +23,7 @@ import yaml
 
 from ltdm.config.artefacts import as_list, inputs, jobs, outputs, target_files
 from ltdm.config.experiment import Experiment
-from ltdm.config.layout import RULES, Layout
+from ltdm.config.layout import MANIFEST, PAGE, RULES, Layout
 from ltdm.config.plan import Plan
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import write_json
@@ -41,7 +41,6 @@ def build_and_note(workflow):
     build(workflow)
     for job in workflow.dag.jobs:
         workflow.async_run(workflow.persistence.finished(job))
-
 Workflow._build_dag = build_and_note
 main()
 """
@@ -83,9 +82,9 @@ def run(config: Mapping[str, Any], numbers: list[int]) -> dict[str, Any]:
         raise LtdmError(f"{checkout} has no {missing[0]}; run this in a checkout of ltdm")
     with TemporaryDirectory() as folder:
         dry_runs = [_dry_runs(checkout, Path(folder, str(n)), config, n) for n in numbers]
-        modules = {f"stages.{rule.stage or name}": name for name, rule in RULES.items()}
-        modules |= {"stages.manifest": "manifest", "page.document": "page"}
-        starts = {"(frame)": "plumbing.request", **{m: m for m in sorted(modules)}}
+        modules = {f"stages.{rule.stage or name}" for name, rule in RULES.items()}
+        starts = {"(frame)": "plumbing.request", "page": "page.document"}
+        starts |= {module: module for module in sorted({*modules, "stages.manifest"})}
         costs = {name: _empty_job(checkout, Path(folder), m) for name, m in starts.items()}
     return {"dry_runs": dry_runs, "jobs": {name: cost._asdict() for name, cost in costs.items()}}
 
@@ -131,12 +130,12 @@ def _dry_runs(
     _write_empty_rules(plan, alone)
     costs = {}
     for name, place in {"Snakemake alone": alone, "ltdm": own}.items():
-        arguments = ["--quiet", "all", "--dry-run"]
+        arguments = ["--quiet", "host", "--dry-run"]
         arguments += ["--configfile", "config.yaml"] if place == own else []
         _measure([sys.executable, "-c", NOTE, *arguments], place)
-        costs[name] = min(_measure([*SNAKEMAKE, *arguments], place) for _ in range(2))._asdict()
+        costs[name] = min(_finished([*SNAKEMAKE, *arguments], place) for _ in range(2))._asdict()
     shutil.rmtree(own / ".snakemake/ltdm")
-    costs["ltdm, with a new config"] = _measure([*SNAKEMAKE, *arguments], own)._asdict()
+    costs["ltdm, with a new config"] = _finished([*SNAKEMAKE, *arguments], own)._asdict()
     shutil.rmtree(folder)
     return {"jobs": sum(1 for _ in jobs(plan)), "costs": costs}
 
@@ -163,6 +162,8 @@ def _make_up(plan: Plan, folder: Path) -> None:
         if "record" in RULES[rule].outputs:
             record = folder / Layout(plan.root).path(f"{rule}.record", **wildcards)
             write_json(record, to_record(plan.request(rule, wildcards)))
+    for name in (MANIFEST, PAGE):
+        (folder / plan.root / name).touch()
 
 
 def _write_empty_rules(plan: Plan, folder: Path) -> None:
@@ -173,9 +174,7 @@ def _write_empty_rules(plan: Plan, folder: Path) -> None:
         names = _names(plan, rule, {*wildcards})
         patterns[rule] = [name for name, _ in names]
         order = names[0][1]
-        job_inputs[" ".join([rule, *(str(wildcards[w]) for w in order)])] = read
-        if not order:
-            job_inputs[f"{rule} "] = read
+        job_inputs[f"{rule} " + " ".join(str(wildcards[w]) for w in order)] = read
     write_json(folder / "inputs.json", job_inputs)
     write_json(folder / "targets.json", {"targets": [str(file) for file in target_files(plan)]})
     values: dict[str, dict[str, None]] = {}
@@ -214,12 +213,20 @@ def _empty_job(checkout: Path, folder: Path, module: str) -> Cost:
     return min(_measure(command, folder, environment) for _ in range(3))
 
 
+def _finished(command: list[str], folder: Path) -> Cost:
+    """Measure a dry run that finds nothing to do."""
+    cost = _measure(command, folder)
+    if "Nothing to be done" not in (printed := (folder / "printed").read_text()):
+        raise LtdmError(f"the made-up results are not finished: {printed[-2000:]}")
+    return cost
+
+
 def _measure(
     command: list[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> Cost:
     """Run a command to its end; return what it took."""
     began, memory = time.monotonic(), 0.0
-    with open(folder / "printed", "w+") as printed:
+    with open(folder / "printed", "w") as printed:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=printed, stderr=subprocess.STDOUT
         )
@@ -228,9 +235,9 @@ def _measure(
             memory = max(memory, _peak_megabytes(process.pid))
             time.sleep(0.02)
         process.returncode = os.waitstatus_to_exitcode(ended[1])
-        if process.returncode:
-            printed.seek(0)
-            raise LtdmError(f"{command[-1]} failed in {folder}: {printed.read()[-2000:]}")
+    if process.returncode:
+        printed_text = (folder / "printed").read_text()
+        raise LtdmError(f"{command[-1]} failed in {folder}: {printed_text[-2000:]}")
     return Cost(ended[2].ru_utime + ended[2].ru_stime, time.monotonic() - began, memory)
 
 
