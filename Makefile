@@ -43,7 +43,7 @@ demo: setup  ## Run the whole workflow on real digits; print the main table, wri
 test: setup  ## All tests
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
-test-fast: setup  ## Most tests of the package, in two minutes: no workflow, no Slurm, no fuzz
+test-fast: setup  ## Most tests of the package, in four minutes: no workflow, no Slurm, no fuzz
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests/unit
 
 # Left out is the Slurm plug-in, which asks for a newer numpy, pandas and PyYAML than ltdm does.
