@@ -114,7 +114,7 @@ def feature_threads(wildcards):
 
 
 def tuning_threads(wildcards):
-    return threads_of_vectors(wildcards, plan.first_column[1:])
+    return threads_of_vectors(wildcards, [plan.first_extractor])
 
 
 def metric_threads(wildcards):

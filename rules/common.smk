@@ -68,7 +68,9 @@ def experiment():
 
 
 try:
-    plan = saved_plan.load(Path((run_snapshot or {}).get("plan", "")), experiment)
+    plan = None
+    if run_snapshot and "plan" in run_snapshot:
+        plan = saved_plan.load(Path(run_snapshot["plan"]), experiment)
     plan = plan or saved_plan.find_plan(merged_config, experiment)
 except LtdmError as error:
     place = "config"

@@ -134,14 +134,11 @@ rule metrics:
         "../workflow/scripts/metrics.py"
 
 
-_, tuning_extractor = plan.first_column
-
-
 use rule metrics as tuning_metrics with:
     input:
         counts="<data>/counts.csv",
-        real=[f"<data>/features/{tuning_extractor}.npz"],
-        fake=[f"<samples>/features/{tuning_extractor}.npz"],
+        real=[f"<data>/features/{plan.first_extractor}.npz"],
+        fake=[f"<samples>/features/{plan.first_extractor}.npz"],
     output:
         table="<samples>/tuning.csv",
         record="<samples>/tuning.json",

@@ -1,5 +1,6 @@
 """The files of an experiment's jobs, by the keywords of rules and stages."""
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
@@ -58,10 +59,25 @@ def artefact_refs(
     plan: "Plan", rule: str, wildcards: Wildcards
 ) -> dict[str, ArtefactRef | list[ArtefactRef] | None]:
     """Return the artefacts that a job reads, by keyword, with their own jobs' wildcards."""
-    return {
-        keyword: (source, wildcards) if isinstance(source, str) else source(plan, wildcards)
-        for keyword, source in RULES[rule].inputs.items()
-    }
+    refs: dict[str, ArtefactRef | list[ArtefactRef] | None] = {}
+    for keyword, source in RULES[rule].inputs.items():
+        found = (source, wildcards) if isinstance(source, str) else source(plan, wildcards)
+        if isinstance(found, list):
+            refs[keyword] = [_of_writer(*ref) for ref in found]
+        else:
+            refs[keyword] = _of_writer(*found) if found else None
+    return refs
+
+
+def _of_writer(artefact: str, wildcards: Wildcards) -> ArtefactRef:
+    """Return an artefact without the wildcards that only its reader has."""
+    return artefact, {name: wildcards[name] for name in _names_in(artefact) if name in wildcards}
+
+
+@cache
+def _names_in(artefact: str) -> list[str]:
+    rule, keyword = artefact.split(".")
+    return re.findall(r"\{(\w+)\}", str(RULES[rule].outputs[keyword]))
 
 
 def inputs(plan: "Plan", rule: str, wildcards: Wildcards) -> dict[str, Files]:

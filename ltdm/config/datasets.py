@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,11 @@ def _describe_source(source: Part, record: Path) -> SourceInfo:
         gone = isinstance(error.__cause__, FileNotFoundError)
         if not gone or content.get("source") != source.to_config() or "census" not in content:
             raise
-        log.warning("%s; %s was prepared from it and is used instead", error, record.parent)
+        _warn_once(f"{error}; {record.parent} was prepared from it and is used instead")
         with explain_read_errors(record, "record of a data set"):
             return SourceInfo.from_record(content["census"])
+
+
+@cache  # a source is looked up for the saved plan and for the experiment
+def _warn_once(text: str) -> None:
+    log.warning("%s", text)

@@ -53,8 +53,8 @@ class Plan:
     """By data set and extractor; those of `pixels` too, whether or not it is an extractor."""
     gpu_extractors: list[str]
     """The extractors that a GPU makes faster."""
-    first_column: tuple[str, str]
-    """The metric and the extractor of the main table's first column."""
+    first_extractor: str
+    """The extractor of the main table's first column."""
     tuning_half: bool
     probe_train_on: str | None
     """The images that the linear probe is trained on; None without a probe."""
@@ -66,7 +66,6 @@ class Plan:
 def make_plan(experiment: "Experiment") -> Plan:
     """Return the plan of a checked experiment."""
     evaluate, sweeps = experiment.evaluate, experiment.sweeps
-    metric = evaluate.metric_of_column(evaluate.table_columns[0])
     parts = {
         "extractor": evaluate.extractors,
         "metric": evaluate.metrics,
@@ -86,7 +85,7 @@ def make_plan(experiment: "Experiment") -> Plan:
         spaces={part.label: evaluate.spaces(part) for part in evaluate.metrics},
         feature_dims={name: _feature_dims(experiment, name) for name in experiment.datasets},
         gpu_extractors=[part.label for part in evaluate.extractors if part.module.USES_GPU],
-        first_column=(metric.label, evaluate.spaces(metric)[0]),
+        first_extractor=evaluate.extractor_of_column(evaluate.table_columns[0]),
         tuning_half=evaluate.tuning_half,
         probe_train_on=evaluate.probe.train_on if evaluate.probe else None,
         sweep_figures={name: [*sweep.figures] for name, sweep in sweeps.items()},

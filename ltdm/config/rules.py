@@ -169,8 +169,7 @@ def tuning_features(features: str) -> FindArtefacts:
     """Return a function that finds `features` of the extractor of the main table's first column."""
 
     def find(plan: "Plan", wildcards: Wildcards) -> list[ArtefactRef]:
-        _, extractor = plan.first_column
-        return [(features, {**wildcards, "extractor": extractor})]
+        return [(features, {**wildcards, "extractor": plan.first_extractor})]
 
     return find
 

@@ -1,5 +1,6 @@
 """The page's document, from a template and the contents of a results folder."""
 
+import hashlib
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -55,7 +56,8 @@ def _vega() -> str:
 
     It takes two seconds to put together, so it is kept in the user's cache.
     """
-    name = f"vega-{version('vl-convert-python')}-{charts.VEGA_LITE}.js"
+    made_of = f"{version('vl-convert-python')} {charts.VEGA_LITE} {VEGA_EMBED}"
+    name = f"vega-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.js"
     with suppress(OSError, RuntimeError, ValueError):  # RuntimeError: there is no home
         file = user_cache() / "ltdm" / name
         text = file.read_text(encoding="utf-8")

@@ -64,9 +64,7 @@ def _writers(plan: Plan, rule: str, wildcards: Wildcards) -> dict[str, tuple[str
         if isinstance(ref, tuple):
             writer, file = ref[0].split(".")[0], artefact_files(plan, *ref)
             if isinstance(file, Path) and "record" in RULES[writer].outputs:
-                record = str(RULES[writer].outputs["record"])
-                own = {key: value for key, value in ref[1].items() if f"{{{key}}}" in record}
-                writers[name] = writer, file, own
+                writers[name] = writer, file, ref[1]
     return writers
 
 

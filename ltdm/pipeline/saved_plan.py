@@ -132,8 +132,8 @@ def _parse(content: Mapping[str, Any], load_experiment: LoadExperiment) -> Plan:
             return load_experiment().plan.request(rule, wildcards)
         return with_wildcards(unique[index], wildcards)
 
-    own = {"root": Path(content["root"]), "first_column": tuple(content["first_column"])}
-    return Plan(**{**content, **own, "networks": _networks(content), "request": request})
+    own = {"root": Path(content["root"]), "networks": _networks(content), "request": request}
+    return Plan(**{**content, **own})
 
 
 def _networks(content: Mapping[str, Any]) -> dict[tuple[str, str], NetworkPlan]:

@@ -1,5 +1,6 @@
 """Dry runs of Snakemake in this process."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 def dry_run(config, folder):
     """Return the jobs of a dry run, without the target's, and the names of local rules."""
-    old = os.environ.copy()
+    old, thresholds = os.environ.copy(), gc.get_threshold()
     try:
         with SnakemakeApi(OutputSettings(quiet={Quietness.ALL}, dryrun=True)) as api:
             workflow = api.workflow(
@@ -44,3 +45,5 @@ def dry_run(config, folder):
     finally:
         os.environ.clear()
         os.environ.update(old)
+        gc.unfreeze()  # the Snakefile takes the process for its own
+        gc.set_threshold(*thresholds)

@@ -17,6 +17,7 @@ from ltdm.stages import sample
 from ltdm.stages import train as stage
 from tests.conftest import ROOT
 from tests.helpers.samplers import constant
+from tests.helpers.smoke_config import SMOKE
 from tests.helpers.stages import make_request
 from tests.helpers.training import data
 from tests.unit.samplers.test_samplers import noise_source, predict_noise
@@ -143,3 +144,12 @@ def test_a_missing_guide_is_an_error(models, tmp_path):
             samples=tmp_path / "s.npz",
             record=tmp_path / "s.json",
         )
+
+
+def test_a_guide_may_leave_out_the_sample_set_that_it_guides():
+    sets = {"main": {}, "guided": {"guidance": 1.0, "guide_run": "ddpm"}}
+    runs = {"ddpm": {"omit_sample_sets": ["guided"]}}
+    over = {"sample_sets": sets, "runs": runs, "grid": {"sample_set": [*sets]}}
+    plan = Experiment(merge([SMOKE, over])).plan
+    keys = {"dataset": "digits-lt", "run": "cbdm", "seed": 0, "sample_set": "guided"}
+    assert inputs(plan, "sample", keys)["guide"].parts[-3:-1] == ("ddpm", "seed-0")
