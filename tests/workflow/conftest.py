@@ -7,16 +7,24 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.workflow import forking
+from tests.workflow.forking import Forks
 
 ROOT = Path(__file__).parents[2]
 MODULE_LOG = Path(__file__).parent / "module_log"
 PARTS = ("Snakefile", "rules", "workflow", "profiles", "config", "ltdm")
+
+
+@cache
+def forks() -> Forks:
+    """Return the server of this process."""
+    return Forks(tempfile.mkdtemp())
 
 
 class Checkout:
@@ -27,7 +35,7 @@ class Checkout:
         self.config = folder / "config/smoke.yaml"
         self.configs = ["config/smoke.yaml"]
         self.results = folder / "results/smoke"
-        self.python = sys.executable
+        self.python = forks().python  # by which jobs start
         self.log: Path | None = None  # of the heavy modules that each job loads
 
     def forget(self) -> None:
@@ -50,8 +58,16 @@ class Checkout:
 
     def snakemake(self, *arguments: str, ok: bool = True) -> str:
         """Run Snakemake to its end; return its output, and check whether it succeeded."""
-        command = self.arguments(*arguments)
-        status, printed = forking.snakemake(command, self.folder, self.environment(), self.python)
+        return self.run("snakemake", *self.arguments(*arguments), ok=ok)
+
+    def run(self, module: str, *arguments: str, ok: bool = True) -> str:
+        """Run a module to its end; return its output, and check whether it succeeded."""
+        status, printed = forks().run(
+            *("-m", module, *arguments),
+            folder=str(self.folder),
+            environment=self.environment(),
+            python=self.python,
+        )
         assert (status == 0) == ok, printed
         return printed
 
@@ -129,7 +145,7 @@ def finished(tmp_path_factory) -> Checkout:
         if not folder.exists():
             folder.mkdir()
             first = project(folder)
-            first.log = shared / "modules"
+            first.log, first.python = shared / "modules", sys.executable
             first.snakemake("--cores", "2")
     checkout = Checkout(folder)
     checkout.log = shared / "modules"

@@ -21,7 +21,6 @@ from ltdm.config.merge import StrictLoader, parse_cli_config
 from ltdm.config.site import Site
 from ltdm.tools import docs_config
 from tests.helpers.released import checkpoint
-from tests.workflow import forking
 from tests.workflow.conftest import ROOT
 
 __all__ = ["checkpoint"]
@@ -126,7 +125,9 @@ def user(finished, tmp_path_factory):
 
 @pytest.mark.parametrize("words", list(commands()))
 def test_a_command_runs(words, user, checkpoint, monkeypatch):
-    """Snakemake makes a dry run; of commands that take minutes only the arguments are checked.
+    """Snakemake makes a dry run, of 742 jobs in place of the grid's 13,000.
+
+    Of commands that take minutes only the arguments are checked.
 
     TensorBoard, which would wait for a browser, lists what it finds.
     """
@@ -137,13 +138,11 @@ def test_a_command_runs(words, user, checkpoint, monkeypatch):
     if program == "make":
         assert f"\n{arguments[0]}:" in (ROOT / "Makefile").read_text()
     elif program == "snakemake":
-        user.configs = []
         if "--configfile" not in arguments:
             arguments += ["--configfile", "config/smoke.yaml"]
-        status, printed = forking.snakemake(
-            [*arguments, "--dry-run"], user.folder, user.environment()
-        )
-        assert status == 0, printed
+        if "config/cifar10-lt.yaml" in arguments and "--config" not in arguments:
+            arguments += ["--config", "run=ddpm"]
+        user.snakemake(*arguments, "--dry-run")
     elif program == "ltdm" and arguments[0] in LONG:
         command, context = main, click.Context(main, **main.context_settings)
         while isinstance(command, click.Group):

@@ -2,26 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 
 from tests.workflow.test_reruns import END, FIX, SCORE
 
 LISTED = {"manifest": 1, "page": 1, "all": 1}
 """The manifest lists the accepted codes, so it is due."""
-
-
-def ltdm(checkout, *arguments, ok=True):
-    """Run `ltdm` in a checkout; return its output."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ltdm", *arguments],
-        cwd=checkout.folder,
-        env={**checkout.environment(), "PYTHONPATH": str(checkout.folder)},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode == 0) == ok, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 GRADIENT_CLIPPING = ('        1.0,\n        "Largest', '        2.0,\n        "Largest')
@@ -54,7 +39,7 @@ def test_accepted_code(checkout):
     checkout.edit("ltdm/methods/cbdm.py", *FIX)
     due = {"train": 1, **SCORE, **END}
     assert checkout.planned() == due
-    printed = ltdm(checkout, "accept", "results/smoke", "--because", "a factor of one")
+    printed = checkout.run("ltdm", "accept", "results/smoke", "--because", "a factor of one")
     assert re.search(r"(single unet vp cbdm): \w{16} -> \1: \w{16} \(1 files\)", printed)
     assert checkout.planned() == LISTED
     checkout.snakemake("--cores", "1")
@@ -70,19 +55,19 @@ def test_accepted_code(checkout):
     checkout.snakemake("--cores", "2")
     checkout.forget()
     assert checkout.planned() == {}, "accepted by the records too"
-    printed = ltdm(checkout, "accept", "results/smoke", "--because", "again", ok=False)
+    printed = checkout.run("ltdm", "accept", "results/smoke", "--because", "again", ok=False)
     assert "nothing was made by other code" in printed
     for content, message in (("{", "is damaged"), ('{"codes": [1]}', "names no pairs of codes")):
         record.write_text(content)
         assert message in checkout.snakemake("--dry-run", ok=False)
     checkout.results.rename(checkout.results.with_name("other"))
-    printed = ltdm(checkout, "accept", "results/other", "--because", "moved", ok=False)
+    printed = checkout.run("ltdm", "accept", "results/other", "--because", "moved", ok=False)
     assert "holds results of the experiment smoke" in printed
 
 
 def test_acceptance_covers_one_pair_of_codes(checkout):
     checkout.edit("ltdm/methods/cbdm.py", *FIX)
-    ltdm(checkout, "accept", "results/smoke", "--because", "a factor of one")
+    checkout.run("ltdm", "accept", "results/smoke", "--because", "a factor of one")
     checkout.edit("config/smoke.yaml", "method: cbdm", "method: {name: cbdm, tau: 0.5}")
     assert checkout.planned()["train"] == 1, "another config"
     checkout.edit("config/smoke.yaml", "method: {name: cbdm, tau: 0.5}", "method: cbdm")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.workflow.conftest import ROOT
+from tests.workflow.conftest import ROOT, forks
 
 BLOCK = re.compile(r"^```(bash|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SETUP = ["make setup", "source .venv/bin/activate"]
@@ -24,7 +24,7 @@ def test_the_tutorial(checkout):
             assert text.splitlines() == SETUP
             first = False
             continue
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        path = f"{forks().programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-ec", text],
             cwd=checkout.folder,
