@@ -15,7 +15,7 @@ from ltdm.training.setup import Recipe, make_trainer
 from ltdm.training.worker import run_worker
 from tests.helpers.training import CPU, METHODS, data, spec_of
 
-STEPS, HALF = 50, 25
+STEPS, HALF = 20, 10
 
 
 def trainer_of(name):

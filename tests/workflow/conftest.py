@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -24,7 +23,7 @@ PARTS = ("Snakefile", "rules", "workflow", "profiles", "config", "ltdm")
 @cache
 def forks() -> Forks:
     """Return the server of this process."""
-    return Forks(tempfile.mkdtemp())
+    return Forks()
 
 
 class Checkout:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from tempfile import TemporaryDirectory, TemporaryFile
 
 PRELOAD = (
     # Not ltdm, of which each checkout has its own.
@@ -34,7 +35,9 @@ SECONDS = 300  # after which a process is killed
 class Forks:
     """A server that forks, until its owner ends."""
 
-    def __init__(self, folder: str):
+    def __init__(self):
+        self._folder = TemporaryDirectory()
+        folder = self._folder.name
         self.address, self.programs = f"{folder}/socket", f"{folder}/programs"
         self.python = f"{self.programs}/python"
         os.mkdir(self.programs)
@@ -61,8 +64,6 @@ class Forks:
 
         `python` is what it takes for its own path.
         """
-        from tempfile import TemporaryFile
-
         with TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
             streams = (0, printed.fileno(), printed.fileno())
             request = {
@@ -145,8 +146,8 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], python:
 
     import torch
 
-    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)
-    sys.stderr = sys.__stderr__ = open(2, "w", 1, errors="backslashreplace", closefd=False)
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

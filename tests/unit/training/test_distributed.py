@@ -199,7 +199,7 @@ def alive(pid):
 
 def test_a_run_that_is_killed_and_stopped_resumes(tmp_path):
     """If the launching process is killed, no process trains on; on SIGTERM it saves first."""
-    train = {"gpus": 2, "steps": 400, "tensorboard": True, "preview_every": 200}
+    train = {"gpus": 2, "steps": 200, "tensorboard": True, "preview_every": 100}
     overlay = {"grid": {"run": ["ddpm"]}, "defaults": {"train": train}}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(overlay))
     environment = {**os.environ, "LTDM_DEVICE": "cpu", "LTDM_SAVE_SECONDS": "0"}
@@ -232,7 +232,7 @@ def test_a_run_that_is_killed_and_stopped_resumes(tmp_path):
     assert resumed.wait(300) == 0, resumed.stderr.read()
     record = json.loads((folder / "run.json").read_text())
     assert record["where"] == ["2 x cpu, 1 threads, fp32"]
-    assert 0 < record["resumed_at"] < 400
+    assert 0 < record["resumed_at"] < 200
     assert record["evaluations_per_image"] == {
         "forward": 1,
         "backward": 1,
@@ -241,10 +241,10 @@ def test_a_run_that_is_killed_and_stopped_resumes(tmp_path):
     }
     assert "gpus" not in record["spec"]["train"]
     rows = pd.read_csv(folder / "history.csv")
-    assert rows["step"].tolist() == list(range(10, 401, 10))
+    assert rows["step"].tolist() == list(range(10, 201, 10))
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("loss")] == rows["step"].tolist()
-    assert [event.step for event in events.Images("preview")] == [200, 400]
+    assert [event.step for event in events.Images("preview")] == [100, 200]
     assert not {"tensorboard", "preview_every"} & record["spec"]["train"].keys()
     assert not (folder / "state").exists()
