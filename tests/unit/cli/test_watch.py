@@ -82,6 +82,7 @@ class Terminal:
             stdout=self.end,
             stderr=self.end,
             env={**environment, "TERM": "xterm"},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def __enter__(self):
