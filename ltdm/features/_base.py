@@ -1,11 +1,13 @@
 """The interface of a feature extractor and what it returns."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class ExtractorOutput(NamedTuple):
@@ -38,7 +40,7 @@ class ExtractorModule(Protocol):
 
     @property
     def USES_GPU(self) -> bool:
-        """Whether it runs faster on a GPU."""
+        """Whether it runs faster on a GPU; if not, its functions get None for their device."""
 
     @property
     def Options(self) -> type[Any]:
@@ -48,8 +50,8 @@ class ExtractorModule(Protocol):
         """Return d, the length of the feature vector per image."""
 
     def prepare(
-        self, options: Any, images: np.ndarray, labels: np.ndarray, device: torch.device
-    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        self, options: Any, images: np.ndarray, labels: np.ndarray, device: "torch.device | None"
+    ) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         """Return the extractor's weights and their metadata, a mapping for JSON.
 
         The weights are read, downloaded, drawn, or trained on `images` (N, C, H, W) and `labels`
@@ -62,9 +64,9 @@ class ExtractorModule(Protocol):
     def load(
         self,
         options: Any,
-        weights: dict[str, Tensor],
+        weights: "dict[str, Tensor]",
         metadata: dict[str, Any],
-        device: torch.device,
+        device: "torch.device | None",
     ) -> ExtractFunction:
         """Return the function from images (N, C, H, W) to features, from what `prepare` returned.
 
@@ -81,3 +83,12 @@ class ExtractorModuleExtras(Protocol):
         Raises:
             OptionError: A file is missing; the path begins with the option that names it.
         """
+
+
+def device_of(extractor: ExtractorModule) -> "torch.device | None":
+    """Return the device that an extractor's functions get; errors as in `pick_device`."""
+    if not extractor.USES_GPU:
+        return None
+    from ltdm.core.device import pick_device
+
+    return pick_device()

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ltdm.features._base import ExtractFunction, ExtractorOutput
 
@@ -26,14 +24,14 @@ def feature_dim(options: Options, channels: int, resolution: int) -> int:
 
 
 def prepare(
-    options: Options, images: np.ndarray, labels: np.ndarray, device: torch.device
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    options: Options, images: np.ndarray, labels: np.ndarray, device: None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return no weights and no metadata."""
     return {}, {}
 
 
 def load(
-    options: Options, weights: dict[str, Tensor], metadata: dict[str, Any], device: torch.device
+    options: Options, weights: dict[str, Any], metadata: dict[str, Any], device: None
 ) -> ExtractFunction:
     """Return the function from uint8 images (N, C, H, W) to (N, C H W); points are not scaled."""
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ltdm.core.device import pick_device
 from ltdm.core.image_files import read_image_file
 from ltdm.core.weights import write_weights
+from ltdm.features._base import device_of
 from ltdm.plumbing.files import write_json
 from ltdm.plumbing.registry import parse_part
 from ltdm.plumbing.request import Request, to_record
@@ -23,7 +23,8 @@ def run(request: Request, *, reference: Path, weights: Path, record: Path) -> No
         "extractor", {**request["extractor"], **request["places"]}, ("extractors",)
     )
     images, labels, *_ = read_image_file(reference)
-    tensors, metadata = extractor.module.prepare(extractor.options, images, labels, pick_device())
+    device = device_of(extractor.module)
+    tensors, metadata = extractor.module.prepare(extractor.options, images, labels, device)
     metadata = {**metadata, "extractor": request["extractor"], "code": request["code"]}
     write_weights(weights, tensors, metadata)
     write_json(record, {**metadata, **to_record(request)})

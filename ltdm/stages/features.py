@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ltdm.core.device import pick_device
 from ltdm.core.image_files import read_image_file
 from ltdm.core.weights import read_weights
+from ltdm.features._base import device_of
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import explain_read_errors, sha256, write_npz
 from ltdm.plumbing.registry import parse_part
@@ -26,9 +26,9 @@ def run(request: Request, *, images: Path, weights: Path, features: Path) -> Non
     """
     pixels, labels, about, _ = read_image_file(images)
     tensors, metadata = read_weights(weights)
-    device = pick_device()
     with explain_read_errors(weights, "extractor of ltdm"):
         extractor = parse_part("extractor", metadata["extractor"], ("extractor",))
+        device = device_of(extractor.module)
         extract = extractor.module.load(extractor.options, tensors, metadata, device)
     try:
         output = extract(pixels)

@@ -8,8 +8,8 @@ AT_START = {
     "stages.copies_figure": DRAWING,
     "stages.ema": NETWORK,
     "stages.ema_width_figure": DRAWING,
-    "stages.extractor": NETWORK,
-    "stages.features": NETWORK,
+    "stages.extractor": set(),
+    "stages.features": set(),
     "stages.figures": DRAWING,
     "stages.guidance_figure": DRAWING,
     "stages.manifest": set(),
@@ -33,7 +33,8 @@ AT_START = {
 """By the module of a rule's script, once it is imported."""
 
 LATER = {
-    "extractor": {"scipy"},
+    "extractor": {*NETWORK, "scipy"},  # none for `pixels`
+    "features": NETWORK,
     "figures": NETWORK,  # the operations of a training, where there are trainings
     "metrics": NETWORK,  # nearest neighbours of precision and recall
     "prepare": {"sklearn", "scipy"},  # the source's reader
