@@ -126,7 +126,7 @@ def test_a_time_limit_of_one_minute(faults):
         faults.cluster.wait("the last seconds", lambda: faults.cluster.run(*left) < "0:07", 70)
     trial.start_requeued()
     printed = trial.check_end(process)
-    assert "Trying to restart" not in printed, "the job requeued itself"
+    assert "Trying to restart" not in printed, f"the job requeued itself: {printed}"
 
 
 def test_node_failure(faults):

@@ -116,7 +116,7 @@ class LabelledRowsReference:
 
 
 def build_trainer(method, network):
-    train = {**SPEC["train"], "steps": 40, "batch_size": 9, "label_dropout": 0.3, "warmup_steps": 0}
+    train = {**SPEC["train"], "steps": 15, "batch_size": 9, "label_dropout": 0.3, "warmup_steps": 0}
     return make_trainer(
         Recipe.from_spec({**SPEC, **NETWORKS[network], "method": METHODS[method], "train": train}),
         0,
@@ -140,9 +140,9 @@ def gradient(losses, modules):
 )
 @pytest.mark.parametrize("method", METHODS)
 def test_static_shapes_change_no_loss_and_no_gradient(method, network, dtype, tolerance):
-    """Losses and gradients from the same state agree at each of 40 training steps."""
+    """Losses and gradients from the same state agree at each of 15 training steps."""
     trainer, dropped = build_trainer(method, network), 0
-    for _ in range(40):
+    for _ in range(15):
         net, process = (copy.deepcopy(m).to(dtype) for m in (trainer.net, trainer.process))
         pairs = []
         for losses_of in (FullPrecisionNet(net).losses, LabelledRowsReference(net)):
@@ -162,4 +162,4 @@ def test_static_shapes_change_no_loss_and_no_gradient(method, network, dtype, to
                 assert ((values - expected[name]).abs().max() / largest).item() < tolerance
             assert ((grad - expected_grad).norm() / expected_grad.norm()).item() < tolerance
         trainer.step()
-    assert dropped > 100
+    assert dropped > 40
