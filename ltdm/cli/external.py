@@ -12,6 +12,14 @@ from ltdm.config.strict_yaml import StrictLoader
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.registry import Part, parse_part_list, part_names, stage_digest
 
+CACHE_DIR = click.option(
+    "--cache-dir",
+    type=PATH,
+    default="results/scored",
+    show_default=True,
+    help="Folder for features and rows, which later calls reuse.",
+)
+
 
 @click.command("import")
 @click.argument("checkpoint", type=PATH)
@@ -57,7 +65,8 @@ def ema(model: Path, output: Path, sigma_rel: float) -> None:
     "--reference",
     type=PATH,
     required=True,
-    help="Images to compare with, or the data folder of an experiment.",
+    help="Images to compare with; the data folder of an experiment; statistics (.npz with mu and"
+    " sigma), which give the FID alone; or features (.npy) of the extractor that is named.",
 )
 @click.option(
     "--extractor",
@@ -74,13 +83,7 @@ def ema(model: Path, output: Path, sigma_rel: float) -> None:
 )
 @click.option("--labels", type=PATH, help="Labels of the images (.npy).")
 @click.option("--reference-labels", type=PATH, help="Labels of the reference (.npy).")
-@click.option(
-    "--cache-dir",
-    type=PATH,
-    default="results/scored",
-    show_default=True,
-    help="Folder for features and rows, which later calls reuse.",
-)
+@CACHE_DIR
 @DEVICE
 def score(
     images: Path,
@@ -96,22 +99,54 @@ def score(
 
     Write an extractor or a metric with options as in a config: '{name: kid, subsets: 50}'.
     """
-    from ltdm.external import score
+    from ltdm.external import precomputed, score
     from ltdm.external.reference import Reference
     from ltdm.pipeline.old_results import check_results_version
 
     set_device(device)
     check_results_version(reference.resolve().parent.parent)
-    real = Reference(reference, reference_labels, cache_dir)
-    extractor_parts = parse_parts("extractor", extractors) or real.prepared_extractors()
-    extractor_parts = extractor_parts or parse_parts("extractor", ["inception"])
-    metric_parts = parse_parts("metric", metrics)
-    if not metric_parts:
-        every_metric = parse_parts("metric", part_names("metric"))
-        metric_parts = tuple(score.usable_metrics(every_metric, extractor_parts, real))
-    rows, file = score.run(images, real, extractor_parts, metric_parts, labels, cache_dir)
+    chosen, metric_parts = parse_parts("extractor", extractors), parse_parts("metric", metrics)
+    every_metric = parse_parts("metric", part_names("metric"))
+    if precomputed.is_precomputed(reference):
+        if labels or reference_labels:
+            raise LtdmError(f"{reference} has no images, so no classes; leave the labels out")
+        extractor = precomputed.pick_extractor(chosen, reference)
+        metric_parts = metric_parts or precomputed.usable_metrics(every_metric, reference)
+        rows, file = precomputed.run(images, reference, extractor, metric_parts, cache_dir)
+    else:
+        real = Reference(reference, reference_labels, cache_dir)
+        chosen = chosen or real.prepared_extractors() or parse_parts("extractor", ["inception"])
+        metric_parts = metric_parts or tuple(score.usable_metrics(every_metric, chosen, real))
+        rows, file = score.run(images, real, chosen, metric_parts, labels, cache_dir)
     click.echo(score.format_rows(rows))
     click.echo(f"All rows: {file}")
+
+
+@click.command()
+@click.argument("images", type=PATH)
+@click.argument("output", type=PATH)
+@click.option(
+    "--extractor", default="inception", show_default=True, help="Feature extractor, one network."
+)
+@CACHE_DIR
+@DEVICE
+def stats(images: Path, output: Path, extractor: str, cache_dir: Path, device: str | None) -> None:
+    """Write the mean and covariance of the features of IMAGES to OUTPUT (.npz).
+
+    The file is that of `pytorch-fid --save-stats`: `mu` and `sigma`. IMAGES are a folder, an .npz,
+    an .npy, or the data folder of an experiment, whose reference is taken.
+    """
+    from ltdm.external import precomputed
+    from ltdm.external.reference import Reference
+
+    set_device(device)
+    refuse_overwriting(images, output)
+    if output.suffix != ".npz":
+        raise LtdmError(f"{output} must end in .npz, by which other programs know the file")
+    (part,) = parse_parts("extractor", [extractor])
+    gaussian = precomputed.compute_statistics(Reference(images, None, cache_dir), part)
+    precomputed.write_statistics(output, gaussian)
+    click.echo(f"{output}: {len(gaussian.mean)} features of {part.label}")
 
 
 def parse_parts(kind: str, texts: Sequence[str]) -> tuple[Part, ...]:
@@ -131,4 +166,4 @@ def parse_parts(kind: str, texts: Sequence[str]) -> tuple[Part, ...]:
     return parse_part_list(kind, values, (f"--{kind}",)) if values else ()
 
 
-COMMANDS = import_, ema, score
+COMMANDS = import_, ema, score, stats

@@ -93,25 +93,39 @@ class Reference:
             weights, features = _extractor_files(self.prepared_folder, extractor)
             if weights.exists() and features.exists():
                 return weights, features
-        weights, features = _extractor_files(self.folder, extractor)
-        record = weights.with_suffix(".json")
-        expected = {
-            "extractor": extractor.to_config(),
-            "code": stage_digest("extractor", extractor),
-        }
-        if not weights.exists() or not expected.items() <= read_json(record).items():
-            if extractor.module.PROBABILITIES == "classes" and not self.names:
-                raise LtdmError(
-                    f"{extractor.name} learns the reference's classes, and its images have no"
-                    " labels; give --reference-labels, or choose another extractor"
-                )
-            request = Request(**expected, places=locations(extractor.options))
-            extractor_stage.run(request, reference=self.file, weights=weights, record=record)
+        weights, is_new = prepare_weights(extractor, self.folder, self.file, bool(self.names))
+        features = _extractor_files(self.folder, extractor)[1]
+        if is_new:
             features.unlink(missing_ok=True)
         if not features.exists():
             request = Request(code=stage_digest("features", extractor))
             features_stage.run(request, images=self.file, weights=weights, features=features)
         return weights, features
+
+
+def prepare_weights(
+    extractor: Part, folder: Path, images: Path, has_labels: bool
+) -> tuple[Path, bool]:
+    """Return the file of an extractor's weights in `folder`, and whether it was just written.
+
+    An extractor that is trained is trained on `images`.
+
+    Raises:
+        LtdmError: It is trained on labels, and there are none.
+    """
+    weights, _ = _extractor_files(folder, extractor)
+    record = weights.with_suffix(".json")
+    expected = {"extractor": extractor.to_config(), "code": stage_digest("extractor", extractor)}
+    if weights.exists() and expected.items() <= read_json(record).items():
+        return weights, False
+    if extractor.module.PROBABILITIES == "classes" and not has_labels:
+        raise LtdmError(
+            f"{extractor.name} learns the reference's classes, and its images have no"
+            " labels; give --reference-labels, or choose another extractor"
+        )
+    request = Request(**expected, places=locations(extractor.options))
+    extractor_stage.run(request, reference=images, weights=weights, record=record)
+    return weights, True
 
 
 def _extractor_files(folder: Path, extractor: Part) -> tuple[Path, Path]:

@@ -7,6 +7,7 @@ once per set; those of a reference serve every set that is compared with it.
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ def run(
     _check_metrics(metrics, extractors, reference)
     image_set = _load_matching_images(images, labels, reference)
     folder = store_images(cache_dir / images.resolve().stem, image_set, IMAGES)
-    features = {e.label: _extract_features(e, folder, reference) for e in extractors}
+    features = {e.label: _feature_pair(e, folder, reference) for e in extractors}
     output = folder / f"against-{reference.folder.name}"
     compared_with = reference.prepared_folder or reference.folder
     origin = {"images": str(images), "reference": str(compared_with)}
@@ -59,7 +60,9 @@ def run(
         inputs = {e.label: features[e.label] for e in extractors if accepts(metric, e)}
         if uses_neighbours(metric):
             inputs = {PIXELS: _find_neighbours(metric, folder, reference)}
-        frames.append(_compute_metric(metric, inputs, reference, output, origin))
+        frames.append(
+            compute_metric(metric, inputs, reference.grouping, reference.counts, output, origin)
+        )
     rows = pd.concat(frames, ignore_index=True).drop(columns=metrics_stage.SAMPLING_COLUMNS)
     write_rows(rows, output / "metrics.csv")
     return rows, output / "metrics.csv"
@@ -96,14 +99,19 @@ def _load_matching_images(
     return image_set
 
 
-def _extract_features(extractor: Part, folder: Path, reference: Reference) -> FilePair:
+def _feature_pair(extractor: Part, folder: Path, reference: Reference) -> FilePair:
     """Return the features of the reference and of the images in `folder`, extracted if missing."""
     weights, reference_features = reference.extract_features(extractor)
+    return reference_features, extract_features(extractor, folder, weights)
+
+
+def extract_features(extractor: Part, folder: Path, weights: Path) -> Path:
+    """Return the file of the features of the images in `folder`, extracted if missing."""
     features = folder / f"features/{extractor.label}-{sha256(weights)[:12]}.npz"
     if not features.exists():
         request = Request(code=stage_digest("features", extractor))
         features_stage.run(request, images=folder / IMAGES, weights=weights, features=features)
-    return reference_features, features
+    return features
 
 
 def _find_neighbours(metric: Part, folder: Path, reference: Reference) -> FilePair:
@@ -121,27 +129,29 @@ def _find_neighbours(metric: Part, folder: Path, reference: Reference) -> FilePa
     return pair
 
 
-def _compute_metric(
+def compute_metric(
     metric: Part,
     inputs: Mapping[str, FilePair],
-    reference: Reference,
+    grouping: Mapping[str, Any],
+    counts: Path,
     output: Path,
     origin: Mapping[str, str],
 ) -> pd.DataFrame:
     """Compute a metric from the files of each feature space; return the rows of its table.
 
-    The rows carry the columns of `origin`. The table and its record are written to `output`.
+    `grouping` and `counts`, a counts.csv, give the groups of classes. The rows carry the columns of
+    `origin`. The table and its record are written to `output`.
     """
     request = Request(
         metric=metric.to_config(),
-        groups=reference.grouping,
+        groups=grouping,
         extractors=[*inputs],
         code=stage_digest("metrics", metric),
         where=origin,
     )
     real, generated = (list(paths) for paths in zip(*inputs.values(), strict=True))
     table = output / "metrics" / f"{metric.label}.csv"
-    files = {"counts": reference.counts, "table": table, "record": table.with_suffix(".json")}
+    files = {"counts": counts, "table": table, "record": table.with_suffix(".json")}
     metrics_stage.run(request, real=real, fake=generated, **files)
     return read_rows(table)
 

@@ -82,8 +82,19 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
 
     The limit is NaN if a quarter of a set would have fewer than two images.
     """
+    x, both = real.features, options.extrapolate == "both"
+    return score_against(Gaussian(x), fake, x[_balanced_order(real.labels)] if both else None)
+
+
+def score_against(
+    reference: "Gaussian", fake: Sample, subdivided: np.ndarray | None = None
+) -> dict[str, Estimate]:
+    """Return what `score` does, from the Gaussian of the reference.
+
+    `subdivided` is the reference's features, (N, d), if the limit is over both sets.
+    """
     order = _balanced_order(fake.labels)
-    x, y, labels = real.features, fake.features[order], fake.labels[order]
+    y, labels = fake.features[order], fake.labels[order]
     sample = slice(None, None, max(1, len(y) // ERROR_SAMPLE))
     rows = np.arange(len(y))[sample]
 
@@ -91,16 +102,15 @@ def score(real: Sample, fake: Sample, options: Options) -> dict[str, Estimate]:
         error = standard_error(influences, labels[sample]) * math.sqrt(len(rows) / len(y))
         return Estimate(value, error)
 
-    real_gaussian, fake_gaussian = Gaussian(x), Gaussian(y)
-    matrix = product(real_gaussian, fake_gaussian)
-    value = distance(real_gaussian, fake_gaussian, matrix)
-    influences = influence(real_gaussian, fake_gaussian, y, sample, matrix)
-    limit, both = Estimate(math.nan), options.extrapolate == "both"
-    x = x[_balanced_order(real.labels)] if both else x
-    if min(len(y), len(x) if both else len(y)) >= 2 * EXTRAPOLATION_PARTS[-1]:
+    fake_gaussian = Gaussian(y)
+    matrix = product(reference, fake_gaussian)
+    value = distance(reference, fake_gaussian, matrix)
+    influences = influence(reference, fake_gaussian, y, sample, matrix)
+    limit, x = Estimate(math.nan), subdivided
+    if min(len(y), len(y) if x is None else len(x)) >= 2 * EXTRAPOLATION_PARTS[-1]:
         means, influences_of_means = [value], [influences]
         for k in EXTRAPOLATION_PARTS[1:]:
-            references = [Gaussian(x[j::k]) if both else real_gaussian for j in range(k)]
+            references = [reference if x is None else Gaussian(x[j::k]) for j in range(k)]
             mean, part_influences = _mean_over_parts(references, y, rows)
             means.append(mean)
             influences_of_means.append(part_influences)
@@ -136,6 +146,19 @@ class Gaussian:
             self.covariance += block.T @ block
         self.covariance /= n - 1
         self.trace = np.trace(self.covariance)
+
+    @classmethod
+    def of_moments(cls, mean: np.ndarray, covariance: np.ndarray) -> "Gaussian":
+        """Return the Gaussian with a mean (d,) and a covariance (d, d), both float64."""
+        gaussian = cls.__new__(cls)
+        gaussian.mean, gaussian.covariance, gaussian.rows = mean, covariance, None
+        gaussian.trace = np.trace(covariance)
+        return gaussian
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean (d,) and the covariance (d, d), float64."""
+        covariance = self.covariance
+        return self.mean, self.factor.T @ self.factor if covariance is None else covariance
 
     @cached_property
     def factor(self) -> np.ndarray:
