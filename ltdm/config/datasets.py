@@ -71,6 +71,8 @@ def parse_dataset(value: Any, path: KeyPath, record: Path) -> Dataset:
         raise OptionError((*path, "reference_split"), message)
     tail = parse(LongTail, {k: v for k, v in entries.items() if k in of_tail}, path)
     try:
+        if hasattr(module, "check_split"):
+            module.check_split(options, split)
         info = _describe_source(source, record)
         counts = class_counts(tail, info.class_counts)
     except OptionError as error:

@@ -82,6 +82,17 @@ class SourceModule(Protocol):
         """
 
 
+class SourceModuleExtras(Protocol):
+    """The names that it may define in addition."""
+
+    def check_split(self, options: Any, split: str) -> None:
+        """Check that the options give the split that metrics compare with.
+
+        Raises:
+            OptionError: They do not; the path begins with the option that is missing.
+        """
+
+
 def default_class_names(classes: int) -> list[str]:
     """Return `class 0`, `class 1`, ... for this number of classes without names."""
     return [f"class {c}" for c in range(classes)]
