@@ -59,7 +59,7 @@ def test_one_graph_per_call_with_any_labels_dropped(name, monkeypatch):
     )  # as on a GPU
     dropout = {} if name.endswith("separate") else {"label_dropout": 0.4}
     learner = compiled_learner(name, monkeypatch, **dropout)
-    for _ in range(40):
+    for _ in range(15):
         learner.step()
     assert counters["stats"]["unique_graphs"] == CALLS[name]
     assert not counters["graph_break"]
