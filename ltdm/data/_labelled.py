@@ -1,14 +1,17 @@
-"""Labelled image files of any size and their options: what `folder` and `list` share."""
+"""Labelled image files of any size and their options: what `folder`, `list` and `csv` share."""
 
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ltdm.data import _images
-from ltdm.data._base import SourceSplit
-from ltdm.plumbing.errors import OptionError
+from ltdm.data._base import SourceInfo, SourceSplit
+from ltdm.plumbing.errors import LtdmError, OptionError, shorten
 from ltdm.plumbing.options import option
 
 
@@ -30,6 +33,90 @@ class FileOptions:
     def __post_init__(self) -> None:
         if self.channels == 2:
             raise OptionError(("channels",), "must be 3 or 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(FileOptions):
+    """Location of the files that name the images, and of the images."""
+
+    path: str = option(..., "File that names the training images.", location=True)
+    test_path: str | None = option(
+        None,
+        "File that names the images for `reference_split: test`, such as a balanced validation"
+        " set.",
+        location=True,
+    )
+    root: str | None = option(
+        None, "Folder that the paths start from; by default that of `path`.", location=True
+    )
+
+    @property
+    def image_root(self) -> Path:
+        """The folder that paths start from."""
+        return Path(self.root) if self.root else Path(self.path).parent
+
+    def path_of(self, split: str) -> Path:
+        """Return the file that names the images of a split."""
+        return Path(self.test_path if split == "test" and self.test_path else self.path)
+
+
+class Entries(NamedTuple):
+    """The images that a file names."""
+
+    paths: list[str]  # as they are written there
+    labels: np.ndarray  # int64, shape (N,)
+
+
+def check_split(options: TableOptions, split: str) -> None:
+    """Check that a file names the images of a split.
+
+    Raises:
+        OptionError: None does.
+    """
+    if split == "test" and not options.test_path:
+        raise OptionError(("test_path",), "is missing, and `reference_split: test` reads it")
+
+
+def describe_entries(names: list[str], lists: list[Entries], options: TableOptions) -> SourceInfo:
+    """Describe the first of the lists; the digest is of all, and of the sizes of their files.
+
+    Raises:
+        LtdmError: A class has no image, or files are missing, all of which are counted.
+    """
+    counts = np.bincount(lists[0].labels, minlength=len(names)).tolist()
+    if 0 in counts:
+        raise LtdmError(
+            f"{options.path} has no image of class {counts.index(0)}; labels must be 0 to"
+            f" {len(counts) - 1} without a gap"
+        )
+    root = options.image_root
+    content = [(each.paths, each.labels.tolist(), _file_sizes(each.paths, root)) for each in lists]
+    text = repr((names, content)).encode(errors="surrogateescape")
+    digest = hashlib.sha256(text).hexdigest()[:16]
+    return SourceInfo(names, counts, options.channels, options.resolution, digest)
+
+
+def _file_sizes(paths: list[str], root: Path) -> list[int]:
+    """Return the files' sizes in bytes; LtdmError if some are missing, all of which are counted."""
+    sizes, missing = list[int](), list[str]()
+    for path in paths:
+        try:
+            sizes.append(os.stat(os.path.join(root, path)).st_size)
+        except OSError:
+            missing.append(path)
+    if missing:
+        raise LtdmError(
+            f"{len(missing)} of {len(paths)} files of the list are not below {root}:"
+            f" {shorten(missing)}; set `root`, or fetch them"
+        ) from FileNotFoundError(missing[0])
+    return sizes
+
+
+def load_entries(entries: Entries, options: TableOptions) -> SourceSplit:
+    """Decode the images of a list in its order; errors as in `decode_split`."""
+    root = options.image_root
+    files = [os.path.join(root, path) for path in entries.paths]
+    return decode_split(files, entries.labels, root, options)
 
 
 def decode_split(

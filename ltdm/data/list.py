@@ -6,93 +6,52 @@ to `resolution` with antialiasing (Lanczos). Images keep the order of their line
 Source: Liu et al., "Large-Scale Long-Tailed Recognition in an Open World", CVPR 2019.
 """
 
-import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from ltdm.data import _labelled
 from ltdm.data._base import SourceInfo, SourceSplit, default_class_names
-from ltdm.data._labelled import FileOptions, decode_split
-from ltdm.plumbing.errors import LtdmError, OptionError, shorten
+from ltdm.data._labelled import Entries, TableOptions
+from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import explain_read_errors
 from ltdm.plumbing.options import option
 
 CITATION = ""
 SPLITS = ("train", "test")
+check_split = _labelled.check_split
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(FileOptions):
+class Options(TableOptions):
     """Location of the lists and images, their format after preparation, and bad files."""
 
-    path: str = option(..., "List of the training images: a text file.", location=True)
-    test_path: str | None = option(
-        None,
-        "List of the images for `reference_split: test`, such as a balanced validation set.",
-        location=True,
-    )
-    root: str | None = option(
-        None, "Folder that the paths start from; by default that of the list.", location=True
-    )
     names_path: str | None = option(
         None, "Text file with the name of each class, a line per label.", location=True
     )
 
 
-class _Entries(NamedTuple):
-    paths: list[str]  # as in the list
-    labels: np.ndarray  # int64, shape (N,)
-
-
 def describe(options: Options) -> SourceInfo:
     """Describe the training list; its files are looked up, but none is decoded."""
-    entries = _read_list(options, "train")
-    counts = np.bincount(entries.labels).tolist()
-    if 0 in counts:
-        raise LtdmError(
-            f"{options.path} has no image of class {counts.index(0)}; labels must be 0 to"
-            f" {len(counts) - 1} without a gap"
-        )
-    names = _read_names(options, len(counts))
-    lists = [entries, *([_read_list(options, "test")] if options.test_path else [])]
-    content = [(each.paths, each.labels.tolist(), _file_sizes(each, options)) for each in lists]
-    text = repr((names, content)).encode(errors="surrogateescape")
-    digest = hashlib.sha256(text).hexdigest()[:16]
-    return SourceInfo(names, counts, options.channels, options.resolution, digest)
-
-
-def check_split(options: Options, split: str) -> None:
-    """Check that a split has a list.
-
-    Raises:
-        OptionError: It has none.
-    """
-    if split == "test" and not options.test_path:
-        raise OptionError(("test_path",), "is missing, and `reference_split: test` reads its list")
+    lists = [_read_list(options.path_of("train"))]
+    if options.test_path:
+        lists.append(_read_list(options.path_of("test")))
+    names = _read_names(options.names_path, int(lists[0].labels.max()) + 1)
+    return _labelled.describe_entries(names, lists, options)
 
 
 def load(options: Options, split: str) -> SourceSplit:
     """Decode the images of a split in the order of its list, uint8 (N, C, H, W)."""
-    entries, root = _read_list(options, split), _root(options)
-    files = [os.path.join(root, path) for path in entries.paths]
-    return decode_split(files, entries.labels, root, options)
+    return _labelled.load_entries(_read_list(options.path_of(split)), options)
 
 
-def _root(options: Options) -> Path:
-    """Return the folder that paths start from."""
-    return Path(options.root) if options.root else Path(options.path).parent
-
-
-def _read_list(options: Options, split: str) -> _Entries:
-    """Return the files and labels of a split's list.
+def _read_list(path: Path) -> Entries:
+    """Return the paths and labels of a list.
 
     Raises:
         LtdmError: The list cannot be read, a line is no path with a label, or there is none.
     """
-    path = Path(options.path if split == "train" or not options.test_path else options.test_path)
     with explain_read_errors(path, "list of images", is_result=False):
         lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     paths, labels = list[str](), list[int]()
@@ -114,33 +73,17 @@ def _read_list(options: Options, split: str) -> _Entries:
             f"{path} has the label {max(labels)}, but {len(labels)} images; labels must be 0 to"
             " C - 1 without a gap"
         )
-    return _Entries(paths, np.array(labels, np.int64))
+    return Entries(paths, np.array(labels, np.int64))
 
 
-def _file_sizes(entries: _Entries, options: Options) -> list[int]:
-    """Return the files' sizes in bytes; LtdmError if some are missing, all of which are counted."""
-    root, sizes, missing = _root(options), list[int](), list[str]()
-    for path in entries.paths:
-        try:
-            sizes.append(os.stat(os.path.join(root, path)).st_size)
-        except OSError:
-            missing.append(path)
-    if missing:
-        raise LtdmError(
-            f"{len(missing)} of {len(entries.paths)} files of the list are not below {root}:"
-            f" {shorten(missing)}; set `root`, or fetch them"
-        ) from FileNotFoundError(missing[0])
-    return sizes
-
-
-def _read_names(options: Options, classes: int) -> list[str]:
-    """Return the names of the classes; LtdmError unless `names_path` has one for each, all differ.
+def _read_names(names_path: str | None, classes: int) -> list[str]:
+    """Return the names of the classes; LtdmError unless the file has one for each, all different.
 
     Without the file they are `class 0`, `class 1` and so on.
     """
-    if not options.names_path:
+    if not names_path:
         return default_class_names(classes)
-    path = Path(options.names_path)
+    path = Path(names_path)
     with explain_read_errors(path, "list of names", is_result=False):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     names = [line.strip() for line in lines if line.strip()]

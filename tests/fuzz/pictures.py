@@ -52,7 +52,9 @@ def attempt(rng: np.random.Generator, folder: Path) -> str:
         images = image_sets.read_images(folder).images
     else:
         channels = int(rng.choice([1, 3]))
-        options = folder_source.Options(str(folder), 8, channels, on_bad_file=reader)
+        options = folder_source.Options(
+            root=str(folder), resolution=8, channels=channels, on_bad_file=reader
+        )
         images = folder_source.load(options, "train").images
     return f"{reader}: {len(images)} of {FILES} pictures"
 

@@ -72,6 +72,14 @@ def arguments(command, parameter, folder):
         "import": [bad, folder / "out.safetensors"],
         "ema": [bad, folder / "out.safetensors", "--sigma-rel", "0.1"],
         "plan": [SMOKE, "--bench", bad] if parameter == "bench" else [bad],
+        "stats": [
+            bad,
+            folder / "out.npz",
+            "--cache-dir",
+            folder / "cache",
+            "--extractor",
+            "pixels",
+        ],
         "accept": [bad, "--because", "it is"],
     }.get(command, [bad])
     if command == "score":
@@ -105,4 +113,4 @@ def test_a_bad_file_is_one_sentence(command, parameter, kind, tmp_path, monkeypa
     assert str(bad) in text, "the place"
     assert not [word for word in FOREIGN if word in text], text
     assert parameter == "results" or "delete" not in text, "the user's own file"
-    assert not (tmp_path / "out.safetensors").exists()
+    assert not [*tmp_path.glob("out.*")]
