@@ -24,6 +24,8 @@ from ltdm.metrics._base import Estimate, MetricModule, Sample
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import parse
 
+LARGEST = 1e15  # beyond it squares overflow in float32
+
 __all__ = [
     "Estimate",
     "frechet_distance",
@@ -117,6 +119,8 @@ def _score(
         raise LtdmError(
             f"real has {x.shape[1]} features and fake {y.shape[1]}; take both from one extractor"
         )
+    common = np.result_type(x, y)
+    x, y = x.astype(common, copy=False), y.astype(common, copy=False)
     samples = Sample(x, np.zeros(len(x), np.int64)), Sample(y, _labels(labels, len(y)))
     return _estimates(module, *samples, **options)
 
@@ -125,7 +129,8 @@ def _estimates(
     module: MetricModule, real: Sample, fake: Sample, **options: Any
 ) -> dict[str, Estimate]:
     """Return a metric's values of sets that are large enough."""
-    parsed = parse(module.Options, options)
+    plain = {k: int(v) if isinstance(v, np.integer) else v for k, v in options.items()}
+    parsed = parse(module.Options, plain)
     n, least = min(len(real.labels), len(fake.labels)), module.min_images(parsed)
     if n < least:
         raise LtdmError(f"a set has {n} images, and {least} are needed; give more")
@@ -133,24 +138,34 @@ def _estimates(
 
 
 def _features(name: str, values: ArrayLike) -> np.ndarray:
-    """Return an array as float32 (N, d), or as it is in float64; LtdmError for another."""
-    array = np.asarray(values)
+    """Return an array (N, d) of finite numbers of a usual size, float32 or float64."""
+    array = _array(name, values)
     if array.ndim != 2 or array.dtype.kind != "f" or not array.size:
         raise LtdmError(
             f"{name} must be a floating-point array of shape (N, d), not {array.dtype}"
             f" {array.shape}"
         )
-    if not np.isfinite(array).all():
-        raise LtdmError(f"{name} has values that are not finite; check where they come from")
-    return array if array.dtype == np.float64 else array.astype(np.float32)
+    if not float(np.abs(array).max()) < LARGEST:
+        raise LtdmError(
+            f"{name} must hold finite numbers below {LARGEST:g}; check where they come from"
+        )
+    return array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
 
 
 def _labels(labels: ArrayLike | None, n: int) -> np.ndarray:
     """Return labels as int64 (n,), zeros by default; LtdmError for others."""
-    array = np.zeros(n, np.int64) if labels is None else np.asarray(labels)
+    array = np.zeros(n, np.int64) if labels is None else _array("labels", labels)
     if array.shape != (n,) or array.dtype.kind not in "iu":
         raise LtdmError(
             f"labels must hold one whole number for each of {n} images, not {array.dtype}"
             f" {array.shape}"
         )
     return array.astype(np.int64)
+
+
+def _array(name: str, values: ArrayLike) -> np.ndarray:
+    """Return what numpy makes of values; LtdmError if it makes nothing of them."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise LtdmError(f"{name} is no array that numpy can read; convert it to one") from error

@@ -107,11 +107,11 @@ def score(
     check_results_version(reference.resolve().parent.parent)
     chosen, metric_parts = parse_parts("extractor", extractors), parse_parts("metric", metrics)
     every_metric = parse_parts("metric", part_names("metric"))
-    if precomputed.is_precomputed(reference):
+    if kind := precomputed.kind_of(reference):
         if labels or reference_labels:
             raise LtdmError(f"{reference} has no images, so no classes; leave the labels out")
-        extractor = precomputed.pick_extractor(chosen, reference)
-        metric_parts = metric_parts or precomputed.usable_metrics(every_metric, reference)
+        extractor = precomputed.pick_extractor(chosen, reference, kind)
+        metric_parts = metric_parts or precomputed.usable_metrics(every_metric, kind)
         rows, file = precomputed.run(images, reference, extractor, metric_parts, cache_dir)
     else:
         real = Reference(reference, reference_labels, cache_dir)
@@ -138,13 +138,17 @@ def stats(images: Path, output: Path, extractor: str, cache_dir: Path, device: s
     """
     from ltdm.external import precomputed
     from ltdm.external.reference import Reference
+    from ltdm.pipeline.old_results import check_results_version
 
     set_device(device)
     refuse_overwriting(images, output)
     if output.suffix != ".npz":
         raise LtdmError(f"{output} must end in .npz, by which other programs know the file")
+    check_results_version(images.resolve().parent.parent)
     (part,) = parse_parts("extractor", [extractor])
-    gaussian = precomputed.compute_statistics(Reference(images, None, cache_dir), part)
+    reference = Reference(images, None, cache_dir)
+    refuse_overwriting(reference.file, output)
+    gaussian = precomputed.compute_statistics(reference, part)
     precomputed.write_statistics(output, gaussian)
     click.echo(f"{output}: {len(gaussian.mean)} features of {part.label}")
 

@@ -81,14 +81,21 @@ def describe_entries(names: list[str], lists: list[Entries], options: TableOptio
     """Describe the first of the lists; the digest is of all, and of the sizes of their files.
 
     Raises:
-        LtdmError: A class has no image, or files are missing, all of which are counted.
+        LtdmError: A class has no image in a list, or files are missing, which are counted.
     """
+    for path, entries in zip((options.path, options.test_path), lists, strict=False):
+        found = np.bincount(entries.labels, minlength=len(names))
+        if len(found) > len(names):
+            raise LtdmError(
+                f"{path} has the label {len(found) - 1}, but {options.path} has only"
+                f" {len(names)} classes; use the same labels in both"
+            )
+        if not found.all():
+            raise LtdmError(
+                f"{path} has no image of class {found.argmin()} of {len(names)}; labels must be 0"
+                f" to {len(names) - 1} without a gap"
+            )
     counts = np.bincount(lists[0].labels, minlength=len(names)).tolist()
-    if 0 in counts:
-        raise LtdmError(
-            f"{options.path} has no image of class {counts.index(0)}; labels must be 0 to"
-            f" {len(counts) - 1} without a gap"
-        )
     root = options.image_root
     content = [(each.paths, each.labels.tolist(), _file_sizes(each.paths, root)) for each in lists]
     text = repr((names, content)).encode(errors="surrogateescape")
@@ -102,7 +109,7 @@ def _file_sizes(paths: list[str], root: Path) -> list[int]:
     for path in paths:
         try:
             sizes.append(os.stat(os.path.join(root, path)).st_size)
-        except OSError:
+        except (OSError, ValueError):  # a zero byte in a name
             missing.append(path)
     if missing:
         raise LtdmError(

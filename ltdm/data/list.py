@@ -20,6 +20,7 @@ from ltdm.plumbing.options import option
 
 CITATION = ""
 SPLITS = ("train", "test")
+MAX_DIGITS = 6  # of a label
 check_split = _labelled.check_split
 
 
@@ -53,13 +54,15 @@ def _read_list(path: Path) -> Entries:
         LtdmError: The list cannot be read, a line is no path with a label, or there is none.
     """
     with explain_read_errors(path, "list of images", is_result=False):
-        lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    if "\0" in text:
+        raise LtdmError(f"{path} is no text in UTF-8; save it as such")
     paths, labels = list[str](), list[int]()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.split("\n"), 1):  # read_text has made all ends of lines \n
         if not line.strip():
             continue
         name, _, label = line.strip().replace("\t", " ").rpartition(" ")
-        if not name or not label.isdecimal():
+        if not name or not label.isdecimal() or len(label) > MAX_DIGITS:
             raise LtdmError(
                 f"{path}, line {number}: {line[:80]!r} is no path followed by a label; write"
                 " `folder/file.jpg 3`, with labels from 0"
@@ -68,11 +71,6 @@ def _read_list(path: Path) -> Entries:
         labels.append(int(label))
     if not paths:
         raise LtdmError(f"{path} names no image; write a line `path label` for each")
-    if max(labels) >= len(labels):
-        raise LtdmError(
-            f"{path} has the label {max(labels)}, but {len(labels)} images; labels must be 0 to"
-            " C - 1 without a gap"
-        )
     return Entries(paths, np.array(labels, np.int64))
 
 

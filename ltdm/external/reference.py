@@ -121,7 +121,7 @@ def prepare_weights(
     if extractor.module.PROBABILITIES == "classes" and not has_labels:
         raise LtdmError(
             f"{extractor.name} learns the reference's classes, and its images have no"
-            " labels; give --reference-labels, or choose another extractor"
+            " labels; give images with labels, or choose another extractor"
         )
     request = Request(**expected, places=locations(extractor.options))
     extractor_stage.run(request, reference=images, weights=weights, record=record)

@@ -61,6 +61,15 @@ def test_the_others_are_those_of_the_tables():
     assert api.prd(*sets, clusters=4, num_clusterings=2) == expected
 
 
+def test_precisions_may_be_mixed_and_large_numbers_are_refused():
+    mixed = api.precision_recall(REAL.astype("f4"), FAKE)
+    assert mixed["recall"].value == api.precision_recall(REAL, FAKE)["recall"].value
+    assert api.kernel_distance(REAL.astype("f2"), FAKE.astype("f4"), subsets=np.int64(2)).value > 0
+    for odd in (1e20 * REAL, [[1.0, 2.0], [1.0]], torch.ones(3, 12, requires_grad=True)):
+        with pytest.raises(LtdmError):
+            api.precision_recall(odd, FAKE)
+
+
 def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
     page = (ROOT / "docs/scoring.md").read_text()
     monkeypatch.chdir(tmp_path)
@@ -86,7 +95,7 @@ def test_labels_change_the_error_alone():
         (lambda: api.frechet_distance(REAL, FAKE.astype(int)), "fake must be a floating-point"),
         (
             lambda: api.frechet_distance(REAL, np.full_like(FAKE, np.nan)),
-            "fake has values that are",
+            "fake must hold finite",
         ),
         (lambda: api.frechet_distance(REAL, FAKE[:1]), "a set has 1 images, and 2 are needed"),
         (lambda: api.frechet_distance(REAL, FAKE[:0]), "fake must be a floating-point"),

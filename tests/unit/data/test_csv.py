@@ -5,7 +5,7 @@ import pytest
 
 from ltdm.data import csv as table
 from ltdm.data import list as listed
-from ltdm.plumbing.errors import LtdmError
+from ltdm.plumbing.errors import LtdmError, OptionError
 from tests.unit.data.test_data import load_and_check
 from tests.unit.data.test_pictures import picture
 
@@ -46,11 +46,14 @@ def test_whole_numbers_are_in_the_order_of_their_values(root):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (ROWS.replace("hair", "hat"), "has no column 'hair', but file, age, hat"),
-        (ROWS.replace("30,Grey", "30,"), "row 1: 'hair' is empty"),
-        (ROWS.replace("img/3.png", " "), "row 3: 'file' is empty"),
+        (ROWS.replace("hair", "hat"), "has 0 columns 'hair' among file, age, hat"),
+        (ROWS.replace("30,Grey", "30,"), "line 2 has no path or no class"),
+        (ROWS.replace("img/3.png", " "), "line 4 has no path or no class"),
         ("file,hair\n", "names no image"),
-        ("", "train.csv"),
+        ("", "has 0 columns 'file' among nothing"),
+        (ROWS.replace("age", "hair"), "has 2 columns 'hair'"),
+        (ROWS.replace("30,Grey", "30,Grey,"), "line 2 has 4 cells, and its header 3"),
+        (ROWS.replace("30,Grey", "Grey"), "line 2 has 2 cells, and its header 3"),
         (ROWS.replace("img/3", "img/4"), "1 of 3 files of the list are not below"),
     ],
 )
@@ -59,6 +62,11 @@ def test_a_bad_table_is_refused_in_one_sentence(root, text, message):
     with pytest.raises(LtdmError) as refused:
         table.describe(options(root))
     assert message in str(refused.value)
+
+
+def test_both_columns_differ():
+    with pytest.raises(OptionError, match="must differ"):
+        table.Options(path="a.csv", path_column="x", label_column="x")
 
 
 def test_a_class_of_the_reference_alone_is_refused(root):

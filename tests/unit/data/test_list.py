@@ -113,8 +113,10 @@ def test_bad_files_are_an_error_or_left_out(root):
         ("train/n01/a.png -1\n", "is no path followed by a label"),
         ("train/n01/a.png 1.0\n", "is no path followed by a label"),
         ("train/n01/a.png cat\n", "is no path followed by a label"),
-        ("train/n01/a.png 7\n", "has the label 7, but 1 images"),
+        ("train/n01/a.png 7\n", "has no image of class 0 of 8"),
         ("train/n01/a.png 1\ntrain/n02/e.png 1\n", "has no image of class 0"),
+        (f"train/n01/a.png {'9' * 5000}\n", "is no path followed by a label"),
+        ("train/n01/a\0.png 0\n", "is no text in UTF-8"),
         ("train/n01/a.png 0\ngone.png 0\n", "1 of 2 files of the list are not below"),
     ],
 )
@@ -122,6 +124,20 @@ def test_a_bad_list_is_refused_in_one_sentence(root, text, message):
     (root / "train.txt").write_text(text)
     with pytest.raises(LtdmError) as refused:
         listed.describe(options(root))
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("val/0.png 0\nval/1.png 1\n", "val.txt has no image of class 2 of 3"),
+        ("val/0.png 0\nval/1.png 1\nval/2.png 2\nval/2.png 3\n", "val.txt has the label 3"),
+    ],
+)
+def test_a_reference_of_other_classes_is_refused_before_anything_is_decoded(root, text, message):
+    (root / "val.txt").write_text(text)
+    with pytest.raises(LtdmError) as refused:
+        listed.describe(options(root, test_path=str(root / "val.txt")))
     assert message in str(refused.value)
 
 

@@ -89,6 +89,12 @@ def test_features_give_what_their_images_give(folder):
         ),
         ("stats.npz", ["--reference-labels", "x.npy"], "leave the labels out"),
         ("stats.npz", ["--labels", "x.npy"], "leave the labels out"),
+        ("stats.npz", ["--extractor", "classifier"], "learns the reference's classes"),
+        (
+            "features.npy",
+            ["--extractor", "pixels", "--metric", "{name: kid, extractor: inception}"],
+            "no 'inception'",
+        ),
         ("features.npy", [], "was made with one extractor"),
         ("features.npy", ["--extractor", "random-vgg16", "--extractor", "pixels"], "one extractor"),
         ("features.npy", ["--extractor", "{name: classifier}"], "learns the reference's classes"),
@@ -107,8 +113,10 @@ def test_what_cannot_be_scored_is_refused(folder, reference, options, message):
         ({"mu": np.zeros(48), "sigma": np.eye(47)}, "must have the shapes (d,) and (d, d)"),
         ({"mu": np.zeros((48, 2)), "sigma": np.eye(48)}, "must have the shapes"),
         ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, "must have the shapes"),
-        ({"mu": np.zeros(48, int), "sigma": np.eye(48)}, "floating-point"),
-        ({"mu": np.full(48, np.nan), "sigma": np.eye(48)}, "not finite"),
+        ({"mu": np.zeros(48, int), "sigma": np.eye(48)}, "finite floating-point"),
+        ({"mu": np.full(48, np.nan), "sigma": np.eye(48)}, "finite floating-point"),
+        ({"mu": np.full(48, 1e200), "sigma": np.eye(48)}, "finite floating-point"),
+        ({"mu": np.zeros(48), "sigma": np.eye(48) + 100 * np.eye(48)[::-1]}, "no covariance"),
         ({"mu": np.zeros(48), "sigma": np.triu(np.ones((48, 48)))}, "no covariance"),
         ({"mu": np.zeros(48), "sigma": -np.eye(48)}, "no covariance"),
         ({"mu": np.zeros(20), "sigma": np.eye(20)}, "is of 20 features, but pixels gives 48"),
@@ -141,3 +149,24 @@ def test_stats_are_written_of_two_images_or_more_to_an_npz(folder):
     )
     assert "must end in .npz" in ltdm("stats", folder / "real.npz", folder / "o", *options, code=1)
     assert not (folder / "o.npz").exists()
+
+
+def test_stats_overwrite_no_reference_and_bad_statistics_cost_no_features(folder):
+    (folder / "data").mkdir()
+    reference = folder / "data/reference.npz"
+    np.savez(reference, images=REAL, labels=np.arange(90) % 3, about="{}")
+    (folder / "data/counts.csv").write_text("class,name,train\n0,a,30\n1,b,30\n2,c,30\n")
+    before = reference.read_bytes()
+    options = ["--extractor", "pixels", "--cache-dir", folder / "work"]
+    assert "is the input itself" in ltdm("stats", folder / "data", reference, *options, code=1)
+    assert reference.read_bytes() == before
+    np.savez(folder / "bad.npz", mu=np.zeros(20), sigma=np.eye(20))
+    score(folder, "bad.npz", "--extractor", "pixels", code=1)
+    assert not [*folder.rglob("features/*.npz")]
+
+
+def test_an_archive_with_the_ending_of_an_array_is_scored_by_what_it_holds(folder):
+    options = ["--extractor", "pixels", "--metric", "frechet"]
+    expected = score(folder, "stats.npz", *options)["value"]
+    (folder / "stats.npz").rename(folder / "stats.npy")
+    pd.testing.assert_series_equal(score(folder, "stats.npy", *options)["value"], expected)
