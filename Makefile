@@ -97,9 +97,8 @@ check: setup  ## Format, lint, words, types, import contract
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/mypy ltdm
 
-lock: export PATH := $(PATH):$(BIN)
-lock:  ## Rewrite requirements.lock from pyproject.toml (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+lock:  ## Rewrite requirements.lock from pyproject.toml, by uv, which `make setup` installs
+	@PATH="$$PATH:$(BIN)" uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --extra workflow --extra tensorboard --extra dev pyproject.toml -o requirements.lock
 
 docs: setup  ## Rewrite the schema, config/README.md's tables and three pages of docs/ from the code

@@ -21,10 +21,9 @@ from ltdm.metrics import kid as kid_module
 from ltdm.metrics import prd as prd_module
 from ltdm.metrics import precision_recall as neighbours_module
 from ltdm.metrics._base import Estimate, MetricModule, Sample
+from ltdm.metrics._numbers import LARGEST, are_finite
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.options import parse
-
-LARGEST = 1e15  # beyond it squares overflow in float32
 
 __all__ = [
     "Estimate",
@@ -145,7 +144,7 @@ def _features(name: str, values: ArrayLike) -> np.ndarray:
             f"{name} must be a floating-point array of shape (N, d), not {array.dtype}"
             f" {array.shape}"
         )
-    if not float(np.abs(array).max()) < LARGEST:
+    if not are_finite(array):
         raise LtdmError(
             f"{name} must hold finite numbers below {LARGEST:g}; check where they come from"
         )

@@ -106,7 +106,7 @@ def score(
     set_device(device)
     check_results_version(reference.resolve().parent.parent)
     chosen, metric_parts = parse_parts("extractor", extractors), parse_parts("metric", metrics)
-    every_metric = parse_parts("metric", part_names("metric"))
+    every_metric = () if metric_parts else parse_parts("metric", part_names("metric"))
     if kind := precomputed.kind_of(reference):
         if labels or reference_labels:
             raise LtdmError(f"{reference} has no images, so no classes; leave the labels out")

@@ -7,7 +7,6 @@ central square is resized to `resolution` with antialiasing (Lanczos). Images ke
 
 import csv
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +20,8 @@ from ltdm.plumbing.options import option
 CITATION = ""
 SPLITS = ("train", "test")
 check_split = _labelled.check_split
+Row = tuple[str, str]
+"""The path and the class of an image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,45 +39,50 @@ class Options(TableOptions):
 
 def describe(options: Options) -> SourceInfo:
     """Describe the training table; its files are looked up, but none is decoded."""
-    splits = ["train", "test"] if options.test_path else ["train"]
-    names = _read_names(options)
-    lists = [_read_entries(options, split, names) for split in splits]
+    rows = _read_table(options, "train")
+    names = _class_names(rows)
+    lists = [_label(rows, names, options, "train")]
+    if options.test_path:
+        lists.append(_label(_read_table(options, "test"), names, options, "test"))
     return _labelled.describe_entries(names, lists, options)
 
 
 def load(options: Options, split: str) -> SourceSplit:
     """Decode the images of a split in the order of its table, uint8 (N, C, H, W)."""
-    return _labelled.load_entries(_read_entries(options, split, _read_names(options)), options)
+    rows = _read_table(options, "train")
+    names = _class_names(rows)
+    rows = rows if split == "train" else _read_table(options, split)
+    return _labelled.load_entries(_label(rows, names, options, split), options)
 
 
-def _read_names(options: Options) -> list[str]:
-    """Return the classes of the training table, sorted."""
-    classes = {name for _, name in _read_table(options, options.path_of("train"))}
+def _class_names(rows: list[Row]) -> list[str]:
+    """Return the classes of rows, sorted."""
+    classes = {name for _, name in rows}
     by_value = all(name.isdecimal() for name in classes)  # longer is larger
     return sorted(classes, key=lambda name: (len(name.lstrip("0")) * by_value, name))
 
 
-def _read_entries(options: Options, split: str, names: list[str]) -> Entries:
-    """Return the paths of a table and their labels; LtdmError for a class not among `names`."""
-    path = options.path_of(split)
+def _label(rows: list[Row], names: list[str], options: Options, split: str) -> Entries:
+    """Return the paths of rows with their labels; LtdmError for a class not among `names`."""
     label_of = {name: i for i, name in enumerate(names)}
-    paths, classes = zip(*_read_table(options, path), strict=True)
-    unknown = [name for name in classes if name not in label_of]
+    unknown = [name for _, name in rows if name not in label_of]
     if unknown:
         raise LtdmError(
-            f"{path} has the class {unknown[0]!r}, which is none of {options.path}; use the same"
-            " classes in both"
+            f"{options.path_of(split)} has the class {unknown[0]!r}, which is none of"
+            f" {options.path}; use the same classes in both"
         )
-    return Entries([*paths], np.array([label_of[name] for name in classes], np.int64))
+    labels = np.array([label_of[name] for _, name in rows], np.int64)
+    return Entries([path for path, _ in rows], labels)
 
 
-def _read_table(options: Options, path: Path) -> list[tuple[str, str]]:
-    """Return the path and the class of each row.
+def _read_table(options: Options, split: str) -> list[Row]:
+    """Return the rows of a split's table.
 
     Raises:
         LtdmError: It is no CSV, lacks a column or has it twice, a row has more or fewer cells than
             the header, one of the cells is empty, or there is no row.
     """
+    path = options.path_of(split)
     with (
         explain_read_errors(path, "CSV", is_result=False),
         path.open(encoding="utf-8-sig", newline="") as file,

@@ -6,6 +6,7 @@ IGD, EDM, clean-fid and ADM read it; and an .npy of features, one row per image.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,8 @@ from ltdm.external import images as image_sets
 from ltdm.external.reference import Reference, prepare_weights, store_images
 from ltdm.external.score import IMAGES, compute_metric, extract_features
 from ltdm.metrics import frechet
-from ltdm.metrics._base import check_inputs, value_name
+from ltdm.metrics._base import check_inputs
+from ltdm.metrics._numbers import LARGEST, are_finite
 from ltdm.plumbing.errors import LtdmError
 from ltdm.plumbing.files import explain_read_errors, read_npz, sha256, write_npz, write_text
 from ltdm.plumbing.registry import Part, parse_part
@@ -25,7 +27,6 @@ MEAN, COVARIANCE = "mu", "sigma"
 """The names of both arrays in pytorch-fid's files."""
 FEATURES, STATISTICS = "features", "statistics"
 TOLERANCE = 1e-5  # of the largest eigenvalue, by which float32 may spoil a covariance
-LARGEST = 1e15  # beyond it squares of float32 overflow
 
 
 def kind_of(path: Path) -> str:
@@ -107,7 +108,7 @@ def _read_features(path: Path) -> np.ndarray:
 
 def _finite(array: np.ndarray, path: Path) -> np.ndarray:
     """Return an array in float64; LtdmError unless it holds finite floats of a usual size."""
-    if array.dtype.kind != "f" or not float(np.abs(array).max()) < LARGEST:
+    if not are_finite(array):
         raise LtdmError(
             f"{path} must hold finite floating-point numbers below {LARGEST:g}; write it again"
         )
@@ -198,19 +199,18 @@ def _store_features(
 
 def _distance_rows(
     metrics: Sequence[Part], gaussian: frechet.Gaussian, extractor: Part, generated: Path
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Return the rows of the Frechet distances from a Gaussian."""
-    sample, rows = metrics_stage.read_features(generated).sample, list[dict[str, object]]()
+    sample, rows = metrics_stage.read_features(generated).sample, list[dict[str, Any]]()
     n, d = sample.features.shape
     if n < frechet.min_images(frechet.Options()):
         raise LtdmError(f"{generated} holds one image, and a covariance needs two")
     note = "" if frechet.enough_images(n, d, 1, frechet.Options()) else FEW_IMAGES
+    sizes = {"group": "all", "n_real": np.nan, "n_generated": n}
     for metric in metrics:
-        ids = {"extractor": extractor.label, "options": metric.options_text, "group": "all"}
-        for name, estimate in frechet.score_against(gaussian, sample).items():
-            sizes = {"n_real": np.nan, "n_generated": n, "note": note}
-            value = {"metric": value_name(metric, name), **estimate._asdict()}
-            rows.append({**ids, **value, **sizes})
+        columns = {"extractor": extractor.label, "options": metric.options_text, **sizes}
+        estimates = frechet.score_against(gaussian, sample)
+        rows += metrics_stage.estimate_rows(metric, estimates, note, columns)
     return rows
 
 

@@ -81,15 +81,24 @@ def metric_rows(
         x, y = (real.of_classes(classes), fake.of_classes(classes)) if labelled else (real, fake)
         estimates, note = _score_group(metric, x, y)
         sizes = {"n_real": len(x.labels), "n_generated": len(y.labels)}
-        for name, estimate in estimates.items():
-            ids = {"metric": value_name(metric, name), "group": group}
-            notes = _join_notes(note, _sign_note(metric, name, estimate))
-            rows.append({**ids, **estimate._asdict(), "note": notes, **sizes})
+        rows += estimate_rows(metric, estimates, note, {"group": group, **sizes})
     if "worst" in kinds:
         for name, up in metric.module.HIGHER_IS_BETTER.items():
             if up is not None:
                 rows.append(_worst_row(rows, value_name(metric, name), up))
     return [r for r in rows if "class" in kinds or not r["group"].startswith("class-")]
+
+
+def estimate_rows(
+    metric: Part, estimates: dict[str, Estimate], note: str, columns: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return a row per value of a metric, with these columns and the notes."""
+    rows = []
+    for name, estimate in estimates.items():
+        notes = _join_notes(note, _sign_note(metric, name, estimate))
+        value = {"metric": value_name(metric, name), **estimate._asdict(), "note": notes}
+        rows.append({**columns, **value})
+    return rows
 
 
 def _score_group(metric: Part, real: Sample, fake: Sample) -> tuple[dict[str, Estimate], str]:
